@@ -100,6 +100,8 @@ class CommandGroup(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; `help`, `help COMMAND` and `version` mean the options of these names."""
+        if "--all" in args and {"--help", "-h"} & set(args[:2]) and not args[0][:1].isalpha():
+            args = ["--help"]  # of all commands: its options are few
         if option := _WORDS.get(args[0] if args else ""):
             args = [*args[1:], option] if option == "--help" else [option]
         return super().parse_args(ctx, args)

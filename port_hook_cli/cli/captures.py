@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 _MOST_REPLAYS = 10
 _LOOK_EVERY_S = 0.3
 _START_OF_ID = re.compile(r"[0-9a-f]{1,12}")
-_NONE = ("There are no captures yet.", "hint: Start `port-hook listen` in this folder and run an action in Port.")
+_NONE = (
+    "There are no captures yet.",
+    "hint: Start `port-hook listen` in this folder, and run a workflow or an action in Port.",
+    "hint: Without Port, send a request to the listener: `port-hook trigger FILE --to 8787`.",
+)
 _NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
 
 

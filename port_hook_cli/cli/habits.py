@@ -75,6 +75,7 @@ HABITS: Sequence[Habit] = (
     Habit(("--message", "--text", "-m"), "Pass a log message with --log.", "--log"),
     Habit(("--dry", "--preview", "-n"), "Pass --dry-run.", "--dry-run"),
     Habit(("--force", "-f", "--no-confirm", "--assume-yes"), "Pass --yes.", "--yes"),
+    Habit(("-v",), "`port-hook --version` prints the version.", "--version"),
     Habit(("--print-json", "--output-format", "--format", "-j"), "Pass --json.", "--json"),
     Habit(("--out", "--outfile"), "Pass the file with --output.", commands=("export",)),
     Habit(
@@ -83,6 +84,11 @@ HABITS: Sequence[Habit] = (
         commands=_CAPTURED,
     ),
     Habit(_BODIES, "Name the file without an option: `port-hook {command} FILE`.", commands=("sign",)),
+    Habit(
+        ("--find-fault", "--findfault"),
+        "Run `port-hook replay --find-fault --to 8000`.",
+        commands=("trigger", "verify", "check", "sign", "listen"),
+    ),
     Habit(("--all",), "`port-hook {command} --help --all` shows all options.", commands=("listen",)),
     Habit(("--file", "-f"), "Name the file without an option: `port-hook {command} FILE`.", commands=_FILED),
 )
@@ -109,6 +115,9 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("clean", "clear", "delete", "rm", "purge"), "Run `port-hook prune`."),
     **dict.fromkeys(("completion", "completions"), "Run `port-hook --install-completion`."),
     **dict.fromkeys(("compare",), "Run `port-hook diff`."),
+    **dict.fromkeys(
+        ("find-fault", "debug", "fix", "fault"), "Run `port-hook replay --find-fault --to 8000` to check your handler."
+    ),
     **dict.fromkeys(("explain", "why", "validate"), "Run `port-hook verify last`."),
     **dict.fromkeys(("example", "tutorial", "quickstart"), "Run `port-hook demo`."),
 }
@@ -118,6 +127,7 @@ _SIMILAR = 0.75
 _LEAST_START = 3
 _PLACE = re.compile(r"\d{2,5}|(?:https?://|localhost\b|127\.0\.0\.1\b|\[::1\]).*|[\w.-]+:\d{2,5}(?:/.*)?")
 _ID = re.compile(r"[0-9a-f]{4,12}")
+_SIGNATURE = re.compile(r"v\d,.*|[0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=", re.DOTALL)
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)")
 _INPUT = re.compile(r"[A-Za-z_][\w.-]*:?=.*", re.DOTALL)
 
@@ -164,8 +174,10 @@ def hint_for_argument(command: str, typed: str, options: Collection[str]) -> str
     """Return what to do with an argument that `command` does not take, "" if that is not known."""
     if command == "captures":
         return _capture_hint(typed)
+    if command == "verify" and _SIGNATURE.fullmatch(typed):
+        return f"Pass a signature with --signature: `--signature {typed}`."
     if _PLACE.fullmatch(typed):
-        name = next((name for name in ("--forward-to", "--to") if name in options), None)
+        name = next((name for name in ("--forward-to", "--to", "--port") if name in options), None)
         return f"Pass it with {name}: `{name} {typed}`." if name else ""
     if _INPUT.fullmatch(typed) and "--input" in options:
         return f"Pass inputs with --input: `--input {typed}`."
@@ -186,6 +198,8 @@ def _capture_hint(typed: str) -> str:
         return f"Pass a run with --run: `--run {typed}`."
     if _ID.fullmatch(typed) or typed.startswith("last"):
         return f"`port-hook show {typed}` shows one capture."
+    if typed in {"list", "ls", "show", "all"}:
+        return "Run `port-hook captures` to list captures, and `port-hook show last` to show one."
     return f"Pass an action with --action: `--action {typed}`."
 
 

@@ -20,7 +20,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "": (
         "port-hook demo",
         "port-hook listen --forward-to 8000",
-        "port-hook verify last",
+        "port-hook replay --find-fault --to 8000",
     ),
     "listen": (
         "port-hook listen --forward-to 8000",

@@ -212,7 +212,10 @@ def _objection(
         problem = (
             f"The client secret ({secret.source}) is not sent to {api_url.value}: only {variable} in ./.env names it."
         )
-        return problem, f"Export {variable} yourself if you trust it; or {unset} so that both come from ./.env."
+        return problem, (
+            f"If ./.env is left over from a sandbox, delete it. Otherwise export {variable} yourself if you trust it, "
+            f"or {unset} so that both come from ./.env."
+        )
     if sends_in_the_clear(api_url.value) and not insecure_api:
         return (
             f"The client secret is not sent to {api_url.value} ({api_url.source}): plain http is not encrypted.",

@@ -23,6 +23,7 @@ from port_hook_cli.text.secret import Secret
 SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
 """The verdicts on requests that the owner of the secret signed. A `STALE` timestamp is too old or too new."""
 
+_IDENTIFIER = b'"identifier"'
 _CONTENT_TYPE = ("content-type", "application/json")
 _HEADERS = Headers((_CONTENT_TYPE,))
 KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote, or a raw HTTP request."
@@ -126,7 +127,23 @@ def from_payload(name: str, content: bytes) -> ReplaySource:
     except NotJson as problem:
         raise StoreError(f"{name} is neither a payload nor a capture file: {problem.fault}.", hint=KINDS) from problem
     notes = (f"it is sent {signable.difference}",) if signable.difference else ()
-    return ReplaySource(name=name, invocation=_request(signable.body), notes=notes)
+    return ReplaySource(
+        name=name, invocation=_request(signable.body), notes=(*notes, *_definition_notes(signable.body))
+    )
+
+
+def _definition_notes(body: bytes) -> tuple[str, ...]:
+    """Return what to say about a payload that looks like the definition of an action or a workflow."""
+    if _IDENTIFIER not in body:
+        return ()
+    document = json.loads(body)
+    if not isinstance(document, dict) or not (
+        isinstance(document.get("invocationMethod"), dict) or isinstance(document.get("nodes"), list)
+    ):
+        return ()
+    return (
+        "it looks like a definition, not a payload; `port-hook trigger` makes the request of an action or workflow",
+    )
 
 
 def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:

@@ -55,7 +55,7 @@ def test_a_secret_of_the_environment_is_not_sent_to_an_address_of_the_folder(
     assert "note: using" not in result.err
     assert "error: The client secret (PORT_CLIENT_SECRET in the environment) is not sent to" in result.err
     assert f"is not sent to {stranger.url}: only {variable} in ./.env names it." in result.err
-    assert f"hint: Export {variable} yourself if you trust it; or unset PORT_CLIENT_SECRET" in result.err
+    assert f"delete it. Otherwise export {variable} yourself if you trust it, or unset PORT_CLIENT_SECRET" in result.err
     assert REAL not in result.err
 
 
