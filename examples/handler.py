@@ -164,8 +164,9 @@ class Webhook(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("content-type", "application/json")
         self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        with contextlib.suppress(ConnectionError):  # the sender has gone
+            self.end_headers()
+            self.wfile.write(content)
 
 
 class Server(ThreadingHTTPServer):

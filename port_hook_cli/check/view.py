@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from port_hook_cli.check.catalog import BY_SLUG, CheckGroup, HandlerCheck
 from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
-from port_hook_cli.text.durations import format_duration
+from port_hook_cli.text.durations import format_duration, format_latency
 from port_hook_cli.text.layout import labeled, wrap
 from port_hook_cli.text.safe import plain_output, printable, shorten
 from port_hook_cli.text.secret import Masker
@@ -102,7 +102,10 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
         for status, count in counts
         if count or status is CheckStatus.PASSED
     ]
-    head = f"{total} check{'' if total == 1 else 's'} in {format_duration(report.duration_s)}: "
+    brief_s = 0.1  # as a duration, it would be 0 s
+    duration_s = report.duration_s
+    took = format_latency(duration_s * 1000) if duration_s < brief_s else format_duration(duration_s)
+    head = f"{total} check{'' if total == 1 else 's'} in {took}: "
     line = Styled(head if is_whole else f"Interrupted after {head}")
     for number, part in enumerate(parts):
         line = Styled.assemble(line, ", " if number else "", part)
