@@ -53,7 +53,7 @@ def optional_packages() -> dict[str, tuple[str, str]]:
 
 def install_hint(*packages: str) -> str:
     """Return the hint to install packages where port-hook is installed."""
-    return f"Install it where port-hook is: {install_command(packages)}"
+    return f"Install it in port-hook's environment: {install_command(packages)}"
 
 
 def install_command(

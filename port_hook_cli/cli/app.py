@@ -26,15 +26,15 @@ from port_hook_cli.terminal.signals import stopping_at_once
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "Debug a request": {
         "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
-        "verify": "Tell you why a signature is invalid and how to fix it.",
+        "verify": "Explain why a signature is invalid and how to fix it.",
         "captures": "List captures, newest first.",
         "show": "Show one capture in full.",
         "diff": "Compare two captures: bodies, headers, verdicts and responses.",
         "inspect": "Show captures in the browser: search them, see why a signature failed, send them again.",
     },
     "Send a request": {
-        "replay": "Send a request that exists: a capture, or a payload from a file, newly signed.",
-        "trigger": "Start from an action, automation or workflow: check, render, sign and send as Port does.",
+        "replay": "Send an existing request, newly signed: a capture, or a payload from a file.",
+        "trigger": "Build the request of an action, automation or workflow as Port does, and send it.",
         "check": "Send valid, forged, repeated and broken requests to a handler, and report its mistakes.",
         "sign": "Sign a payload as Port does and print the request.",
         "render": "Render a template of an action as Port does, with jq.",

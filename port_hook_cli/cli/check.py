@@ -28,7 +28,7 @@ def check(
         str | None,
         argument(
             metavar="SOURCE",
-            help="The request to use: a capture's id, `last`, a payload, an action, or FILE#NODE of a workflow. "
+            help="The request to use: a capture's ID, `last`, a payload, an action, or FILE#NODE of a workflow. "
             "Default: the latest capture with a valid signature, or a sample action.",
             completes="check_sources",
             stdin="the source",

@@ -94,7 +94,7 @@ class Command(TyperCommand):
         flags = {word.partition("=")[0] for word in args}
         for parameter in cast("list[Any]", self.params):
             for old in flags.intersection(parameter.declared.old):
-                tell(f"note: {old} is {parameter.declared.name} now", ctx.find_root().obj or system_runtime())
+                tell(f"note: {old} is now {parameter.declared.name}", ctx.find_root().obj or system_runtime())
 
     def _refuse_second_targets(self, order: list[Any]) -> None:
         """Raise UsageError for a target given twice: typer would use only the last."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from port_hook_cli.sandbox import Sandbox
 
 _NEXT = """\
-Next, in the folder of the clone:
+Next, in the clone:
 {path}  port-hook replay examples/payloads/create_vm.json --to 8000 --find-fault
         finds the mistake in a handler that has the secret in PORT_CLIENT_SECRET
   port-hook listen --forward-to 8000

@@ -53,7 +53,8 @@ def diff(
     """Compare two captures: bodies, headers, verdicts and responses.
 
     Without arguments, compare the last two requests that arrived. Exit with code 0 if they are the same, and 1 if they
-    differ. The signature and timestamp headers are left out; of a replay, also host and content-length.
+    differ. The comparison leaves out the signature and timestamp headers, and for a replay and its original also
+    host and content-length.
     """
     from port_hook_cli.captures.comparison import Ignoring, compare, diff_lines, diff_record, is_same, without_ignored
     from port_hook_cli.captures.store.finder import CaptureUse, Finder

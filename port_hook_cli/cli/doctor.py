@@ -29,7 +29,7 @@ def doctor(
         str | None,
         option(
             "--forward-to",
-            help="The handler to check: a URL, host:port or port. Default: the last `listen` target here.",
+            help="The handler to check: a URL, host:port or port. Default: the last `listen` target.",
             metavar="TARGET",
         ),
     ] = None,

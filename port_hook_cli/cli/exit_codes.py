@@ -40,12 +40,12 @@ _MEANINGS = {
         "a difference that `diff` found, a failed check of a handler, a verdict that `export --redact` cannot "
         "reproduce, or any other failure"
     ),
-    ExitCode.USAGE: "the command line is not valid",
+    ExitCode.USAGE: "the command line is invalid",
     ExitCode.NOT_VALID: "`verify`: the signature is not valid",
-    ExitCode.SETTINGS: "a secret, a client id or a settings file is missing, unreadable or not safe to use",
+    ExitCode.SETTINGS: "a secret, a client ID or a settings file is missing, unreadable or not safe to use",
     ExitCode.LISTEN: "the listener, a local server, the tunnel or the connection to Kafka could not start",
     ExitCode.TARGET: "the target of a forward, replay, trigger or check could not be reached",
-    ExitCode.PORT_API: "Port's API refused or could not be reached",
+    ExitCode.PORT_API: "Port's API rejected a call or could not be reached",
     ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
     ExitCode.RUN_ENDED: "the run has already ended and accepts no more reports",
     ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",

@@ -48,7 +48,7 @@ def export(
         list[str] | None,
         argument(
             metavar="[CAPTURE|FILE|-]...",
-            help="A capture (an id, `last` or a file), a run id, a file with a raw HTTP request, or - for stdin. "
+            help="A capture (an ID, `last` or a file), a run ID, a file with a raw HTTP request, or - for stdin. "
             "Default: last.",
             show_default=False,
             stdin="the request",
@@ -106,7 +106,7 @@ def export(
         _tell_unsigned(captures, found, format_, runtime)
     _write(row.write(found), output, runtime)
     if format_ == _PYTEST and find_spec("pytest") is None:  # so port-hook is not in the environment of the tests
-        needs = f"The environment of your tests needs port-hook, too. Install it there: {command_for_tests()}"
+        needs = f"Your tests need port-hook in their environment. Install it there: {command_for_tests()}"
         tell(f"note: {needs}", runtime)
     return code
 

@@ -48,12 +48,10 @@ HABITS: Sequence[Habit] = (
     ),
     Habit(("--headers",), "Pass each header with --header NAME:VALUE.", "--header"),
     Habit(("--request", "--verb"), "Pass the method with --method.", "--method"),
-    Habit(("--verbose", "-v", "-vv", "--debug", "--trace"), "`listen` shows everything already.", "--full"),
+    Habit(("--verbose", "-v", "-vv", "--debug", "--trace"), "Pass --full to show everything (the default).", "--full"),
     Habit(("--verbose", "-v", "-vv", "--debug", "--trace"), "Pass --json to print all details.", "--json"),
     Habit(("--quiet", "-q", "--silent", "-s"), "Pass --compact for one line per invocation.", "--compact"),
-    Habit(
-        ("--quiet", "-q", "--silent", "-s"), "Results are on stdout, the rest is on stderr: add 2>/dev/null.", "--json"
-    ),
+    Habit(("--quiet", "-q", "--silent", "-s"), "Add 2>/dev/null: results are on stdout, the rest on stderr.", "--json"),
     Habit(("--skip-verify", "--no-verification", "--no-signature"), "Pass --no-verify.", "--no-verify"),
     Habit(("--insecure", "-k"), "Pass --insecure-api for plain http to Port's API.", "--insecure-api"),
     Habit(("--subdomain", "--hostname"), "Pass --tunnel ngrok --domain NAME for a static domain.", "--domain"),
@@ -71,26 +69,26 @@ HABITS: Sequence[Habit] = (
     Habit(("-n", "--number", "--repeat", "--requests"), "Pass the number of requests with --times.", "--times"),
     Habit(("-c", "--parallel", "--workers", "--threads"), "Pass the number with --concurrency.", "--concurrency"),
     Habit(("--run-id", "-r"), "Pass the run with --run.", "--run"),
-    Habit(("--run-id", "--run"), "Name the run without an option: `port-hook report-run r_…`.", "--label"),
+    Habit(("--run-id", "--run"), "Pass the run as an argument: `port-hook report-run r_…`.", "--label"),
     Habit(("--message", "--text", "-m"), "Pass a log message with --log.", "--log"),
     Habit(("--dry", "--preview", "-n"), "Pass --dry-run.", "--dry-run"),
     Habit(("--force", "-f", "--no-confirm", "--assume-yes"), "Pass --yes.", "--yes"),
-    Habit(("-v",), "`port-hook --version` prints the version.", "--version"),
+    Habit(("-v",), "Run `port-hook --version` to print the version.", "--version"),
     Habit(("--print-json", "--output-format", "--format", "-j"), "Pass --json.", "--json"),
     Habit(("--out", "--outfile"), "Pass the file with --output.", commands=("export",)),
     Habit(
         ("--id", "--capture", "--last", "--latest"),
-        "Name the capture without an option: `port-hook {command} last`.",
+        "Pass the capture as an argument: `port-hook {command} last`.",
         commands=_CAPTURED,
     ),
-    Habit(_BODIES, "Name the file without an option: `port-hook {command} FILE`.", commands=("sign",)),
+    Habit(_BODIES, "Pass the file as an argument: `port-hook {command} FILE`.", commands=("sign",)),
     Habit(
         ("--find-fault", "--findfault"),
         "Run `port-hook replay --find-fault --to 8000`.",
         commands=("trigger", "verify", "check", "sign", "listen"),
     ),
-    Habit(("--all",), "`port-hook {command} --help --all` shows all options.", commands=("listen",)),
-    Habit(("--file", "-f"), "Name the file without an option: `port-hook {command} FILE`.", commands=_FILED),
+    Habit(("--all",), "Run `port-hook {command} --help --all` to show all options.", commands=("listen",)),
+    Habit(("--file", "-f"), "Pass the file as an argument: `port-hook {command} FILE`.", commands=_FILED),
 )
 
 _LISTEN = "Run `port-hook listen --forward-to 8000`."
@@ -197,7 +195,7 @@ def _capture_hint(typed: str) -> str:
     if is_run_id(typed):
         return f"Pass a run with --run: `--run {typed}`."
     if _ID.fullmatch(typed) or typed.startswith("last"):
-        return f"`port-hook show {typed}` shows one capture."
+        return f"Run `port-hook show {typed}` to show one capture."
     if typed in {"list", "ls", "show", "all"}:
         return "Run `port-hook captures` to list captures, and `port-hook show last` to show one."
     return f"Pass an action with --action: `--action {typed}`."

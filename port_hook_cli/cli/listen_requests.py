@@ -186,7 +186,7 @@ class ListenVerification:
         bool,
         option(
             "--allow-unverified",
-            help="Verify signatures, but even forward requests that fail verification.",
+            help="Verify signatures, but forward requests even if they fail verification.",
             excludes=("--no-verify", "--strict"),
         ),
     ] = False

@@ -28,7 +28,7 @@ def mcp(
     ctx: typer.Context,
     allow_send: Annotated[
         bool,
-        option("--allow-send", help="Also offer the tools that send: replay, trigger, check and report."),
+        option("--allow-send", help="Offer the tools that send requests: replay, trigger, check and report."),
     ] = False,
     to: Annotated[
         str | None,
@@ -52,8 +52,8 @@ def mcp(
 ) -> ExitCode:
     """Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.
 
-    They list, show, explain and compare captures, wait for the next one, and render templates. Needs the extra mcp.
-    Ends when stdin ends.
+    The tools list, show, explain and compare captures, wait for the next capture, and render templates. Needs the mcp
+    extra, except with --skill. Ends when stdin ends.
     """
     if skill:
         ctx.obj.stdout.write((Path(__file__).parents[1] / "assistant" / "SKILL.md").read_text("utf-8"))

@@ -56,7 +56,8 @@ def replay(
         argument(
             name="a SOURCE",
             metavar="SOURCE...",
-            help="A file (payload, capture, raw HTTP request; - for stdin), a capture's id, `last`, or a run id (r_…).",
+            help="A file (payload, capture, raw HTTP request; - for stdin), a capture's ID, `last`, `last-replay`, or "
+            "a run ID (r_…).",
             completes="sources",
             stdin="a source",
         ),
@@ -69,10 +70,10 @@ def replay(
     output: ReplayOutput,
     places: ReplaySources,
 ) -> ExitCode:
-    """Send a request that exists: a capture, or a payload from a file, newly signed.
+    """Send an existing request, newly signed: a capture, or a payload from a file.
 
     The method, path, headers and raw body of a capture stay the same. The timestamp and signature are new.
-    `replay` starts from a request that exists, `trigger` from an action or workflow.
+    `replay` starts from an existing request, `trigger` from an action or workflow.
     """
     runtime: Runtime = ctx.obj
     sources = sources or []

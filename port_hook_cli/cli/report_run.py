@@ -115,7 +115,7 @@ def report_run(
     run_id: Annotated[
         str | None,
         argument(
-            help="The run, or `last`: the run of the newest request that arrived.",
+            help="The run, or `last`: the run of the latest request that arrived.",
             metavar="RUN_ID|last",
             completes="runs_to_report",
         ),
@@ -197,7 +197,7 @@ def _naming_another_run(name: str, run_id: str) -> Iterator[None]:
             raise
         hint = (
             f"`{name}` is {printable(run_id)}, the run of a capture. Name another run: `port-hook captures` "
-            "lists them. For a new run, run the action again. Log messages alone are still sent."
+            "lists them. For a new run, run the action again. Or send only log messages, without other fields."
         )
         raise RunEndedError(problem.message, hint=hint) from problem
 

@@ -37,7 +37,7 @@ def sign(
     payload: Annotated[
         str,
         argument(
-            help="A JSON file, a capture (an id, `last` or a file), a run id, a raw HTTP request in a file, or - for "
+            help="A JSON file, a capture (an ID, `last` or a file), a run ID, a raw HTTP request in a file, or - for "
             "stdin.",
             metavar="PAYLOAD|CAPTURE|-",
             stdin="the payload",

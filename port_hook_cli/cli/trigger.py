@@ -46,13 +46,13 @@ def trigger(
     port: TriggerInPort,
     output: TriggerOutput,
 ) -> ExitCode:
-    """Start from an action, automation or workflow: check, render, sign and send as Port does.
+    """Build the request of an action, automation or workflow as Port does, and send it.
 
     Checks inputs, fills in defaults, renders templates with jq, and sends the request to your handler. Exits with code
     1 if the response is not 2xx, and with 11 if the automation's condition is not met.
 
-    `trigger` starts from the action or workflow, `replay` from a request that exists. `trigger --dry-run` prints the
-    request of a whole action; `render` takes one template and any data.
+    `trigger` starts from an action or workflow, `replay` from an existing request. `trigger --dry-run` prints the
+    request of a whole action. `render` takes one template and any data.
     """
     import asyncio
 

@@ -64,7 +64,7 @@ def _hint(name: str | None) -> str:
         return "Pass a file or a directory with actions, automations or workflows, as Port's API shows them."
     current, *others = DEFAULT_DIRECTORIES
     assert current == "."
-    return f"Pass a file or a directory. Without one, this directory, {'/ and '.join(others)}/ are read."
+    return f"Pass a file or a directory. The default is the current directory, {'/ and '.join(others)}/."
 
 
 def _line(found: Definition, topic: str) -> Styled:

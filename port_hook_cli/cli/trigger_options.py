@@ -152,8 +152,8 @@ class TriggerWorkflow:
         option(
             "--outputs",
             metavar="FILE|last",
-            help="The outputs of nodes that should not run: a map, or a run as Port shows it. last: the latest run in "
-            "Port or the sandbox.",
+            help="The outputs of nodes that should not run: a map, or a run exported from Port. last: the latest run "
+            "in Port or the sandbox.",
             no_effect=_IN_PORT,
             stdin="the outputs",
         ),
@@ -164,7 +164,7 @@ class TriggerWorkflow:
             "--from",
             metavar="NODE",
             help="Run the workflow from this node to its end, with the outputs of earlier nodes (--outputs; default: "
-            "last). First lists the nodes that have already acted. WORKFLOW#NODE runs one node only.",
+            "last). Lists the nodes that have already acted. WORKFLOW#NODE runs one node only.",
             no_effect=(NoEffect("Port documents no way to run a workflow from a node", beside=("--via-port",)),),
         ),
     ] = None
@@ -254,7 +254,7 @@ class TriggerInPort:
         options.seconds(
             "--wait",
             "Follow the run for at most S seconds: in the sandbox, or in Port with --via-port. "
-            "A workflow waits as long for each report.",
+            "In a workflow, S limits the wait for each report.",
         ),
         also(no_effect=(NoEffect("Nothing is sent", beside=("--dry-run", "--format")),)),
     ] = 0.0
@@ -268,7 +268,11 @@ class TriggerOutput:
 
     list_: Annotated[
         bool,
-        option("--list", help="List what can be triggered: in the file or directory ACTION, or here. Sends nothing."),
+        option(
+            "--list",
+            help="List what `trigger` can invoke in the file or directory ACTION, without sending it. Default: the "
+            "current directory, actions/ and workflows/.",
+        ),
     ] = False
     dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT)] = False
     output: Annotated[

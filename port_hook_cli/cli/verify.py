@@ -28,7 +28,7 @@ from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
 
 _FORMS = (
-    "Pass a capture (an id, `last`, or a file of `show --file`), a file with a raw HTTP request, "
+    "Pass a capture (an ID, `last`, or a file of `show --file`), a file with a raw HTTP request, "
     "or --body FILE --signature S --timestamp T. To compare what your code computed for a request, add --signature S."
 )
 _THROWAWAY = (
@@ -70,7 +70,7 @@ def verify(
         str | None,
         option(
             "--timestamp",
-            help="The x-port-timestamp header's value. With a request: what your own code signed.",
+            help="The x-port-timestamp header's value. With a request: the timestamp that your own code signed.",
             metavar="T",
             may_be_empty=True,
         ),
@@ -98,7 +98,7 @@ def verify(
     store: options.Store = None,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """Tell you why a signature is invalid and how to fix it.
+    """Explain why a signature is invalid and how to fix it.
 
     With a request and --signature, compare what your own code computed for the request, and explain what that code did.
     Exits with code 0 for a valid signature, and with 3 for any other.
@@ -137,7 +137,7 @@ def verify(
 def _require_one_form(request: str | None, body: str | None, signature: str | None, timestamp: str | None) -> None:
     """Raise UsageError unless there is either a request, or all three parts of one."""
     if request is not None and body is not None:
-        raise UsageError("Pass a request, or --body, --signature and --timestamp, not both.", hint=_FORMS)
+        raise UsageError("Use either a request or --body, not both.", hint=_FORMS)
     if request is not None and timestamp is not None and signature is None:
         raise UsageError("With a request, --timestamp needs --signature.", hint=_FORMS)
     if request is None and body is None:
@@ -148,9 +148,7 @@ def _require_one_form(request: str | None, body: str | None, signature: str | No
 
 def _throwaway_secret(saved: SavedRequest) -> Secret:
     if saved.throwaway_secret is None:
-        raise UsageError(
-            "--redacted needs a capture that `export --redact` wrote.", hint="Leave out --redacted to verify others."
-        )
+        raise UsageError("--redacted needs a capture that `export --redact` wrote.", hint="Leave out --redacted.")
     return saved.throwaway_secret
 
 

@@ -219,7 +219,7 @@ def _opened(value: Any, path: JsonPath, depth: int) -> Any:
     raise UsageError(
         f"{path}: {path.prefix(depth)} is {_noun(value)}, so it has no {path.step_text(path.steps[depth])}.",
         hint=(
-            "A number is an item of an array. Any other step is a key of an object."
+            "Write a number for an item of an array. Any other step is a key of an object."
             if path.is_pointer
             else "Write [n] for an item of an array; any other step is a key of an object."
         ),

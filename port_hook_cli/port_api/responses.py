@@ -144,7 +144,7 @@ def run_ended(run_id: str, status: str | None, *, is_log: bool = False) -> RunEn
     """
     how = f" with {status}" if status else ""
     refused = "log messages" if is_log else "fields or status"
-    more = "" if is_log else " Log messages alone are still sent."
+    more = "" if is_log else " Or send only log messages, without a status or other fields."
     return RunEndedError(
         f"The run {run_id} has already ended{how}; Port accepts no more {refused} for it.",
         hint=f"Check the run in Port. To report again, run the action again.{more}",

@@ -176,7 +176,7 @@ def _settings(
         else _login_objection(found, login)
         or _objection(api_url, secret, places.project_secret, insecure_api=insecure_api),
         placeholders=tuple(
-            f"the {what} ({found[name].source}) is the placeholder of an example"
+            f"the {what} ({found[name].source}) is a placeholder from an example"
             for name, what in (("client_secret", "client secret"), ("client_id", "client id"))
             if name in found and is_placeholder(found[name].value)
         ),

@@ -142,7 +142,7 @@ def _definition_notes(body: bytes) -> tuple[str, ...]:
     ):
         return ()
     return (
-        "it looks like a definition, not a payload; `port-hook trigger` makes the request of an action or workflow",
+        "it looks like a definition, not a payload. `port-hook trigger` makes the request of an action or workflow",
     )
 
 

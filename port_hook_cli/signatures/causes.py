@@ -26,11 +26,11 @@ CAUSES: Mapping[str, str] = MappingProxyType(
         "trailing-newline": "a line break at the end of the body was added or removed",
         "timestamp-not-signed": "the signature covers the body alone, without the timestamp",
         "without-dot": "the signature covers the timestamp and the body without the dot between them",
-        "wrong-separator": "the signature covers another separator than a dot between the timestamp and the body",
+        "wrong-separator": "the signature covers a separator other than a dot between the timestamp and the body",
         "timestamp-after-body": "the signature covers the timestamp after the body instead of before it",
         "v0": "the signature covers `v0:timestamp:body`, like Slack's",
         "timestamp-unit": "the timestamp is in milliseconds, or it was signed in another unit than it was sent",
-        "timestamp-differs": "your code signed another timestamp than the request has",
+        "timestamp-differs": "your code signed a timestamp that differs from the request's",
         "timestamp-malformed": "the timestamp is not a whole number",
         "timestamp-missing": "there is no timestamp",
         "clock-skew": "the timestamp is outside the tolerance",
@@ -160,7 +160,7 @@ V0 = Cause(
 )
 TIMESTAMP_DIFFERS = Cause(
     "timestamp-differs",
-    "Your code signed another timestamp than the request has in x-port-timestamp.",
+    "Your code signed a timestamp that differs from x-port-timestamp.",
     "Sign the text of x-port-timestamp, not the current time.",
 )
 TIMESTAMP_UNIT = Cause(

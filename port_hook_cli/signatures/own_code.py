@@ -135,8 +135,8 @@ _WORDS: Mapping[Cause, _Words] = MappingProxyType(
 _WORDS_BY_SLUG: Mapping[str, _Words] = MappingProxyType(
     {
         "reserialized-indented": _signed("indented JSON"),
-        "wrong-separator": _Words("Your code put another separator than a dot between the timestamp and the body."),
-        "wrong-hash": _Words("Your code's signature is as long as the digest of another hash than SHA-256.", _AS_PORT),
+        "wrong-separator": _Words("Your code put a separator other than a dot between the timestamp and the body."),
+        "wrong-hash": _Words("Your code's signature is as long as the digest of a hash other than SHA-256.", _AS_PORT),
         "clock-skew": _Words(
             "", "The age says nothing about your code's signature. To accept any age, use a larger tolerance."
         ),
@@ -162,7 +162,7 @@ def compare_signature(headers: Headers, computed: Computed, verify: Callable[[He
     own = headers.without(SIGNATURE_HEADER).plus((SIGNATURE_HEADER, computed.signature))
     sent, (signatures, timestamps) = verify(headers), read_fields(headers)
     if _is_same(computed.signature, signatures):
-        note = "your code's signature is the request's"
+        note = "your code's signature equals the request's signature"
         return Comparison(*_on_own_code(sent) if _is_right(sent) else (sent, Side.SENDER), note)
     verdict = verify(own)
     if verdict.reading is None and computed.timestamp is not None and computed.timestamp not in timestamps[:1]:

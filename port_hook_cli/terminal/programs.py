@@ -148,7 +148,7 @@ def _private_file(text: str) -> Path:
 def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
     named = environ.get("VISUAL") or environ.get("EDITOR")
     if coding_agent(environ):
-        raise UsageError("A coding agent runs port-hook, so no editor is opened.", hint="Change it with --set.")
+        raise UsageError("port-hook does not open an editor for a coding agent.", hint="Change the request with --set.")
     if not named and not (sys.stdin and sys.stdin.isatty()):
         raise UsageError("There is no terminal for the editor.", hint="Set EDITOR, or change it with --set.")
     command = named or _FALLBACK

@@ -74,7 +74,10 @@ def list_definitions(name: str | None, runtime: Runtime) -> Iterator[Definition 
     elif name == "-" or is_file(name, runtime.cwd):
         yield from _in_file(name, runtime)
     else:
-        raise StoreError(f"There is no file or directory {name}.", hint="Give the file or directory of definitions.")
+        raise StoreError(
+            f"File or directory not found: {name}.",
+            hint="Pass a file or a directory with actions, automations or workflows.",
+        )
 
 
 def _files_in(directory: str, runtime: Runtime) -> list[str]:

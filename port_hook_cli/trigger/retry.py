@@ -55,7 +55,7 @@ def require_start(workflow: Workflow, node: str) -> None:
         )
     if found.is_trigger:
         raise UsageError(
-            f"--from {node} names a trigger, and a run from a trigger needs no outputs of another run.",
+            f"--from {node} is a trigger, and a run from a trigger does not use the outputs of another run.",
             hint=f"Leave out --from. WORKFLOW#{node} selects one of several triggers.",
         )
 
@@ -87,5 +87,5 @@ def refuse_missing_outputs(
             names = ", ".join(missing)
             raise UsageError(
                 f"{origin} has no output of {names}, which the templates of {node} use.",
-                hint=f"Give it with --output {missing[0]}.PATH=JSON; --output {missing[0]}={{}} gives an empty one.",
+                hint=f"Pass it with --output {missing[0]}.PATH=JSON, or an empty one with --output {missing[0]}={{}}.",
             )

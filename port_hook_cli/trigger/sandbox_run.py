@@ -45,8 +45,8 @@ async def require_sandbox(access: PortAccess) -> None:
     """
     if not access.is_api_on_this_machine:
         raise UsageError(
-            "--wait needs the sandbox, to which the handler reports the run, and the address of the API is "
-            f"{access.settings.api_url}, which is not on this machine.",
+            "--wait follows the run in a sandbox on this machine, but the URL of Port's API is "
+            f"{access.settings.api_url}.",
             hint="Start `port-hook sandbox` and set the variables that it prints. Add --via-port to run it in Port.",
         )
     async with access.client(retries=False) as api:

@@ -53,7 +53,7 @@ def test_demo_fits_on_one_screen_and_ends_with_commands_for_the_users_handler(ru
 
 def test_demo_shows_how_to_put_port_hook_on_the_path_before_the_commands_that_need_it(run: Run) -> None:
     lines = run("demo", env={"PATH": ""}).out.splitlines()
-    after = lines[lines.index("Next, in the folder of the clone:") + 1 :]
+    after = lines[lines.index("Next, in the clone:") + 1 :]
     assert str(Path(sys.executable).parent) in after[0]
     assert after[1].startswith("  port-hook ")
 

@@ -191,7 +191,7 @@ def test_doctor_finds_the_placeholder_of_an_example(run: Run, port: Handler, val
     found = checks(run, env={**environ(port), "PORT_CLIENT_SECRET": value})["credentials"]
     assert found["state"] == "problem"
     place = "PORT_CLIENT_SECRET in the environment"
-    assert f" The client secret ({place}) is the placeholder of an example." in f" {found['message']}"
+    assert f" The client secret ({place}) is a placeholder from an example." in f" {found['message']}"
     assert found["next_step"].startswith("Replace it with the value of your organization")
 
 

@@ -183,5 +183,5 @@ def test_export_to_pytest_says_how_to_install_port_hook_where_pytest_is_not(
     assert result.code == 0
     command = command_for_tests()
     assert re.fullmatch(r"python -m pip install \S+\[pytest\]'?", command)
-    assert result.err == (f"note: The environment of your tests needs port-hook, too. Install it there: {command}\n")
+    assert result.err == (f"note: Your tests need port-hook in their environment. Install it there: {command}\n")
     assert run("export", "aa00", "--format", "curl").err == ""

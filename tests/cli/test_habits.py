@@ -28,9 +28,9 @@ INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
         ("listen --skip-verify", "Pass --no-verify."),
         ("listen --subdomain x", "Pass --tunnel ngrok --domain NAME for a static domain."),
         ("listen --print-json", "Pass --json."),
-        ("listen --verbose", "`listen` shows everything already."),
+        ("listen --verbose", "Pass --full to show everything (the default)."),
         ("listen -q", "Pass --compact for one line per invocation."),
-        ("listen --all", "`port-hook listen --help --all` shows all options."),
+        ("listen --all", "Run `port-hook listen --help --all` to show all options."),
         ("listen --secret x", SECRET),
         ("logs", "Run `port-hook captures` to list captures."),
         ("events", "Run `port-hook captures` to list captures."),
@@ -48,22 +48,22 @@ INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
         ("trigger x.json 8000", "Pass it with --to: `--to 8000`."),
         ("replay last cpu=4", None),  # `replay` takes several sources
         ("verify --secret x", SECRET),
-        ("sign --data x", "Name the file without an option: `port-hook sign FILE`."),
+        ("sign --data x", "Pass the file as an argument: `port-hook sign FILE`."),
         # gh
         ("captures -n 5", "Pass the number with --limit."),
         ("captures --filter x", "Search with --search TEXT or --jq EXPR."),
         ("captures --status 500", "Pass an HTTP status with --status-code: `--status-code 500`."),
         ("captures --run-id r_QOz6WoOB1Q2lmhZZ", "Pass the run with --run."),
-        ("captures 3f2a", "`port-hook show 3f2a` shows one capture."),
+        ("captures 3f2a", "Run `port-hook show 3f2a` to show one capture."),
         ("captures list", "Run `port-hook captures` to list captures, and `port-hook show last` to show one."),
         ("find-fault --to 8000", "Run `port-hook replay --find-fault --to 8000` to check your handler."),
         ("trigger x.json --find-fault", "Run `port-hook replay --find-fault --to 8000`."),
         ("verify r.http v1,abc", "Pass a signature with --signature: `--signature v1,abc`."),
         ("sandbox 8790", "Pass it with --port: `--port 8790`."),
-        ("-v", "`port-hook --version` prints the version."),
-        ("captures last", "`port-hook show last` shows one capture."),
+        ("-v", "Run `port-hook --version` to print the version."),
+        ("captures last", "Run `port-hook show last` to show one capture."),
         ("captures create_vm", "Pass an action with --action: `--action create_vm`."),
-        ("show --id 3f2a", "Name the capture without an option: `port-hook show last`."),
+        ("show --id 3f2a", "Pass the capture as an argument: `port-hook show last`."),
         ("prune --force", "Pass --yes."),
         # port-hook
         ("--json captures", "Put it after the command: `port-hook captures --json`."),
@@ -122,7 +122,7 @@ def test_former_name_of_an_option_works_with_a_note_and_is_in_no_help(run: Run, 
     command, *words = line.split()
     old = next(word.partition("=")[0] for word in words if word.startswith(("--status", "--timeout", "--inspect")))
     result = run(command, *words)
-    assert f"note: {old} is {new} now" in result.err
+    assert f"note: {old} is now {new}" in result.err
     assert "Unknown option" not in result.err
     shown = run(command, "--help", "--all").out
     assert f"{old} " not in shown.replace(f"{old} or", "")

@@ -59,7 +59,7 @@ def test_verify_says_that_a_replay_is_one(run: Run, target: Handler) -> None:
     for each in ("last-replay", name):
         result = run("verify", each, env=ENV)
         assert result.code == ExitCode.OK
-        assert f"note: this is a replay, which port-hook sent; the request that arrived is {BAD}" in result.err
+        assert f"note: this is a replay, which port-hook sent. It repeats the capture {BAD}" in result.err
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_captures_marks_replays(run: Run, target: Handler) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("last~2", "There is no last~2: "),
+        ("last~2", "Capture not found: last~2. "),
         ("last-replay", "has no replays."),
     ],
 )

@@ -754,7 +754,7 @@ def test_replay_sends_all_the_same_when_nothing_listens_where_the_sandbox_should
 def test_replay_of_a_definition_says_what_makes_its_request(run: Run, definition: str) -> None:
     file = str(Path(__file__).parents[2] / "examples" / definition)
     result = run("replay", file, "--to", "1", "--dry-run", env=ENV)
-    assert "it looks like a definition, not a payload; `port-hook trigger` makes the request" in result.err
+    assert "it looks like a definition, not a payload. `port-hook trigger` makes the request" in result.err
 
 
 def test_replay_of_a_payload_with_an_identifier_says_nothing_of_definitions(run: Run, folder: Path) -> None:

@@ -108,7 +108,7 @@ def test_given_output_of_a_later_node_stands_in_for_it(run: Run, backend: Failin
     ("args", "words"),
     [
         (("flow.json", "--from", "other"), "The workflow flow has no node other."),
-        (("flow.json", "--from", "start"), "--from start names a trigger"),
+        (("flow.json", "--from", "start"), "--from start is a trigger"),
         (("flow.json#ship", "--from", "ship"), "--from runs the workflow from a node on"),
         (("flow", "--via-port", "--from", "ship"), "Port documents no way to run a workflow from a node"),
         (

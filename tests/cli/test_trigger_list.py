@@ -85,7 +85,7 @@ def test_directory_without_definitions_lists_nothing(run: Run) -> None:
     ("args", "code", "words"),
     [
         (("--list", "--to", "8000"), ExitCode.USAGE, "--list sends nothing, so --to has no effect."),
-        (("--list", "missing.json"), ExitCode.STORE, "There is no file or directory missing.json."),
+        (("--list", "missing.json"), ExitCode.STORE, "File or directory not found: missing.json."),
         ((), ExitCode.USAGE, "`port-hook trigger --list` lists them."),
     ],
 )

@@ -137,7 +137,7 @@ def test_wait_does_not_follow_after_a_failed_response(run: Run, backend: Reporte
 @pytest.mark.parametrize(
     ("env", "code", "words"),
     [
-        ({}, ExitCode.USAGE, "the address of the API is https://api.port.io, which is not on this machine."),
+        ({}, ExitCode.USAGE, "but the URL of Port's API is https://api.port.io."),
         ({"PORT_API_URL": "http://127.0.0.1:1"}, ExitCode.SETTINGS, "PORT_CLIENT_ID"),
         ({"PORT_API_URL": "http://127.0.0.1:1", "PORT_CLIENT_ID": "a"}, ExitCode.PORT_API, "http://127.0.0.1:1"),
     ],

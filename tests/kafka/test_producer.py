@@ -130,5 +130,5 @@ def test_sandbox_says_how_to_install_confluent_kafka_when_it_is_missing() -> Non
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr == (
         "error: Kafka needs confluent-kafka, which is not installed.\n"
-        f"hint: Install it where port-hook is: {sys.executable} -m pip install 'confluent-kafka<3,>=2.16.1'\n"
+        f"hint: Install it in port-hook's environment: {sys.executable} -m pip install 'confluent-kafka<3,>=2.16.1'\n"
     )

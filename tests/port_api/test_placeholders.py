@@ -69,7 +69,7 @@ def test_verify_warns_of_a_placeholder(run: Run, folder: Path) -> None:
         "verify", "--body", "body", "--signature", "v1,x", "--timestamp", "1", env={"PORT_CLIENT_SECRET": "..."}
     )
     assert (
-        "warning: the client secret (PORT_CLIENT_SECRET in the environment) is the placeholder of an example\n"
+        "warning: the client secret (PORT_CLIENT_SECRET in the environment) is a placeholder from an example\n"
     ) in result.err
 
 
@@ -77,6 +77,6 @@ def test_file_with_a_placeholder_is_named(run: Run, folder: Path) -> None:
     (folder / "body").write_bytes(b"{}")
     options = ("--body", "body", "--signature", "v1,x", "--timestamp", "1", "--secret-file", "-")
     assert (
-        "warning: the client secret (--secret-file -) is the placeholder of an example\n"
+        "warning: the client secret (--secret-file -) is a placeholder from an example\n"
         in run("verify", *options, stdin=b"<your secret>\n").err
     )

@@ -83,7 +83,7 @@ def test_bash_offers_ids_and_runs_nothing_of_the_store(home: Path) -> None:
 
 def test_fish_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: Path) -> None:
     found = dict(row.split("\t") for row in in_fish(home, "port-hook show "))
-    assert found["last"] == "the newest request that arrived"
+    assert found["last"] == "the latest request that arrived"
     assert found[ID].endswith("create_vm valid")
     assert len(found) == 3 + len(CODE)
     assert not (home / "touched").exists()
@@ -102,7 +102,7 @@ def test_zsh_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: Pa
     child.expect("create_vm=X")  # without a space
     child.send("\x15port-hook show \t")
     child.expect("create_vm valid")
-    child.expect("-- the newest request that arrived")
+    child.expect("-- the latest request that arrived")
     child.send("abc\t\n")
     child.expect(ID)
     child.expect("verdict")  # `show` ran with the whole id

@@ -74,9 +74,9 @@ def test_init_uses_the_defaults_for_an_agent(runtime: Callable[..., Runtime], fo
 
 
 def test_editor_is_not_opened_for_an_agent() -> None:
-    with pytest.raises(UsageError, match="no editor is opened") as error:
+    with pytest.raises(UsageError, match="does not open an editor") as error:
         edit("{}", str, environ={"EDITOR": "false", "GEMINI_CLI": "1"})
-    assert error.value.hint == "Change it with --set."
+    assert error.value.hint == "Change the request with --set."
 
 
 def test_progress_is_not_shown_to_an_agent(runtime: Callable[..., Runtime]) -> None:

@@ -490,7 +490,7 @@ def test_open_ssh_says_how_to_install_asyncssh_when_it_is_missing() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
     assert done.stdout == (
         "An SSH tunnel needs asyncssh, which is not installed. "
-        f"Install it where port-hook is: {sys.executable} -m pip install 'asyncssh<3,>=2.23'\n"
+        f"Install it in port-hook's environment: {sys.executable} -m pip install 'asyncssh<3,>=2.23'\n"
     )
     assert done.stderr == ""
 

@@ -57,8 +57,8 @@ def from_exchange(exchange: Exchange) -> SavedRequest:
 
 def _replay_remark(original: str) -> str:
     return (
-        f"this is a replay, which port-hook sent; the request that arrived is {brief(original)}. "
-        "`last` means the newest request that arrived"
+        f"this is a replay, which port-hook sent. It repeats the capture {brief(original)}. "
+        "`last` means the latest request that arrived"
     )
 
 

@@ -312,7 +312,7 @@ class CaptureStore:
         if count:
             kind = "replay" if latest.replays else "captured request"
             return StoreError(
-                f"There is no {name}: {self.path} has {count} {kind}{'' if count == 1 else 's'}.",
+                f"Capture not found: {name}. {self.path} has {count} {kind}{'' if count == 1 else 's'}.",
                 hint="Run `port-hook captures` to list them.",
             )
         if not self.number_of_captures():
@@ -321,7 +321,7 @@ class CaptureStore:
             return StoreError(f"{self.path} has no replays.", hint="Run `port-hook replay last` to make one.")
         return StoreError(
             f"{self.path} has replays only, no request that arrived.",
-            hint=f"`{LAST_REPLAY}` means the newest replay, `{LAST}` the newest request that arrived.",
+            hint=f"Pass `{LAST_REPLAY}` for the latest replay. `{LAST}` is the latest request that arrived.",
         )
 
     def _unknown(self, name: str) -> StoreError:

@@ -51,7 +51,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--tolerance',), 'S', False, (), 'Accept timestamps that are at most S seconds off.'),
             (('--strict',), '', False, (), "Forward only requests whose signature matches the raw bytes ('valid')."),
             (('--refuse-replays',), '', False, (), 'Respond with 401 to signatures that were already used within the tolerance.'),
-            (('--allow-unverified',), '', False, (), 'Verify signatures, but even forward requests that fail verification.'),
+            (('--allow-unverified',), '', False, (), 'Verify signatures, but forward requests even if they fail verification.'),
             (('--no-verify',), '', False, (), 'Do not verify signatures; no client secret is needed.'),
             (('--respond',), 'STATUS[:BODY|:@FILE]', False, (), 'Respond with this instead of forwarding. Default: 200.'),
             (('--delay',), 'S|S..S', False, (), 'Wait S seconds before responding, or a random time such as 2s..5s.'),
@@ -86,14 +86,14 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'verify': (
-        'Tell you why a signature is invalid and how to fix it.',
+        'Explain why a signature is invalid and how to fix it.',
         (
             ('request', '[CAPTURE|FILE|-]', False, "A capture's ID, `last`, `last-replay`, a run ID, a capture file, or a file with a raw HTTP request; - for stdin.", 'captures_and_files'),
         ),
         (
             (('--body',), 'FILE|-', False, (), 'The raw body, in a file.'),
             (('--signature',), 'S', False, (), "The x-port-signature header's value. With a request: what your own code computed for it."),
-            (('--timestamp',), 'T', False, (), "The x-port-timestamp header's value. With a request: what your own code signed."),
+            (('--timestamp',), 'T', False, (), "The x-port-timestamp header's value. With a request: the timestamp that your own code signed."),
             (('--tolerance',), 'S', False, (), 'Accept timestamps that are at most S seconds off.'),
             (('--now',), 'N', False, (), 'Check the age at this time: seconds since 1970.'),
             (('--received-at',), '', False, (), "Check a capture's age at the time it was received (the default)."),
@@ -171,9 +171,9 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'replay': (
-        'Send a request that exists: a capture, or a payload from a file, newly signed.',
+        'Send an existing request, newly signed: a capture, or a payload from a file.',
         (
-            ('sources', 'SOURCE...', True, "A file (payload, capture, raw HTTP request; - for stdin), a capture's id, `last`, or a run id (r_…).", 'sources'),
+            ('sources', 'SOURCE...', True, "A file (payload, capture, raw HTTP request; - for stdin), a capture's ID, `last`, `last-replay`, or a run ID (r_…).", 'sources'),
         ),
         (
             (('--to',), 'URL|PORT', False, (), 'The target. Without a path, the captured path and query are used. Default: the handler on this machine that received the capture, or the last `listen` target.'),
@@ -207,7 +207,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'trigger': (
-        'Start from an action, automation or workflow: check, render, sign and send as Port does.',
+        'Build the request of an action, automation or workflow as Port does, and send it.',
         (
             ('action', 'ACTION', False, 'The file of an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID for one of several, - for stdin, or its identifier, to read it from Port. WORKFLOW#NODE runs one node.', 'definitions'),
         ),
@@ -227,8 +227,8 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--run-id',), 'ID', False, (), "The run's ID. Default: a new ID."),
             (('--origin',), 'UI|API', False, ('UI', 'API'), 'Where the action was run from.'),
             (('--strict',), '', False, (), 'Fail if a jq expression fails, instead of using null.'),
-            (('--outputs',), 'FILE|last', False, (), 'The outputs of nodes that should not run: a map, or a run as Port shows it. last: the latest run in Port or the sandbox.'),
-            (('--from',), 'NODE', False, (), 'Run the workflow from this node to its end, with the outputs of earlier nodes (--outputs; default: last). First lists the nodes that have already acted. WORKFLOW#NODE runs one node only.'),
+            (('--outputs',), 'FILE|last', False, (), 'The outputs of nodes that should not run: a map, or a run exported from Port. last: the latest run in Port or the sandbox.'),
+            (('--from',), 'NODE', False, (), 'Run the workflow from this node to its end, with the outputs of earlier nodes (--outputs; default: last). Lists the nodes that have already acted. WORKFLOW#NODE runs one node only.'),
             (('--output',), 'NODE.PATH=JSON', True, (), 'One value in the output of a node that should not run (repeatable).'),
             (('--respond',), 'NODE=OUTLET', True, (), 'The response to an INPUT node (repeatable).'),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
@@ -236,10 +236,10 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--timestamp-unit',), 's|ms', False, ('s', 'ms'), 'The unit of the timestamp: seconds, as documented, or milliseconds.'),
             (('--no-sign',), '', False, (), 'Send without a signature; needs no secret.'),
             (('--via-port',), '', False, (), 'Run the action or workflow in Port instead, for real.'),
-            (('--wait',), 'S', False, (), 'Follow the run for at most S seconds: in the sandbox, or in Port with --via-port. A workflow waits as long for each report.'),
+            (('--wait',), 'S', False, (), 'Follow the run for at most S seconds: in the sandbox, or in Port with --via-port. In a workflow, S limits the wait for each report.'),
             (('--api-timeout',), 'S', False, (), "Limit each request to Port's API to S seconds, from connecting to the last byte."),
             (('--insecure-api',), '', False, (), "Allow plain http to Port's API, which sends the client secret unencrypted."),
-            (('--list',), '', False, (), 'List what can be triggered: in the file or directory ACTION, or here. Sends nothing.'),
+            (('--list',), '', False, (), 'List what `trigger` can invoke in the file or directory ACTION, without sending it. Default: the current directory, actions/ and workflows/.'),
             (('--dry-run',), '', False, (), 'Print what would be sent, without sending it.'),
             (('--format',), 'FORMAT', False, ('curl', 'httpie', 'python', 'http', 'lambda', 'postman', 'headers'), 'Print the signed request without sending it: curl, httpie, python, http, lambda, postman or headers.'),
             (('--json',), '', False, (), 'Print only versioned JSON records on stdout, one per line.'),
@@ -249,7 +249,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'check': (
         'Send valid, forged, repeated and broken requests to a handler, and report its mistakes.',
         (
-            ('source', 'SOURCE', False, "The request to use: a capture's id, `last`, a payload, an action, or FILE#NODE of a workflow. Default: the latest capture with a valid signature, or a sample action.", 'check_sources'),
+            ('source', 'SOURCE', False, "The request to use: a capture's ID, `last`, a payload, an action, or FILE#NODE of a workflow. Default: the latest capture with a valid signature, or a sample action.", 'check_sources'),
             ('command_to_run', '-- COMMAND...', True, 'The command that starts the handler. It gets the credentials of a temporary sandbox.'),
         ),
         (
@@ -283,7 +283,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'sign': (
         'Sign a payload as Port does and print the request.',
         (
-            ('payload', 'PAYLOAD|CAPTURE|-', False, 'A JSON file, a capture (an id, `last` or a file), a run id, a raw HTTP request in a file, or - for stdin.', 'sources'),
+            ('payload', 'PAYLOAD|CAPTURE|-', False, 'A JSON file, a capture (an ID, `last` or a file), a run ID, a raw HTTP request in a file, or - for stdin.', 'sources'),
         ),
         (
             (('--timestamp',), 'N', False, (), 'The value of the timestamp header. Default: now.'),
@@ -313,7 +313,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'export': (
         'Write captures in the format of another tool.',
         (
-            ('captures', '[CAPTURE|FILE|-]...', True, 'A capture (an id, `last` or a file), a run id, a file with a raw HTTP request, or - for stdin. Default: last.', 'sources'),
+            ('captures', '[CAPTURE|FILE|-]...', True, 'A capture (an ID, `last` or a file), a run ID, a file with a raw HTTP request, or - for stdin. Default: last.', 'sources'),
         ),
         (
             (('--format',), 'FORMAT', False, ('curl', 'httpie', 'python', 'http', 'har', 'pytest', 'lambda', 'postman', 'capture', 'headers'), 'The format (default: curl): curl, httpie, python, http, har, pytest, lambda, postman, capture or headers.'),
@@ -361,7 +361,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
     'report-run': (
         'Report the progress and result of an action run or a workflow node run to Port.',
         (
-            ('run_id', 'RUN_ID|last', False, 'The run, or `last`: the run of the newest request that arrived.', 'runs_to_report'),
+            ('run_id', 'RUN_ID|last', False, 'The run, or `last`: the run of the latest request that arrived.', 'runs_to_report'),
             ('command_to_run', '-- COMMAND...', True, 'A command to run and to report: its output as the log, its exit code as the status.'),
         ),
         (
@@ -407,7 +407,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
         ),
         (
-            (('--forward-to',), 'TARGET', False, (), 'The handler to check: a URL, host:port or port. Default: the last `listen` target here.'),
+            (('--forward-to',), 'TARGET', False, (), 'The handler to check: a URL, host:port or port. Default: the last `listen` target.'),
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
             (('--secret-file',), 'PATH|-', False, (), "Read the client secret from a file, or from stdin with '-'."),
             (('--insecure-api',), '', False, (), "Allow plain http to Port's API, which sends the client secret unencrypted."),
@@ -461,7 +461,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         (
         ),
         (
-            (('--allow-send',), '', False, (), 'Also offer the tools that send: replay, trigger, check and report.'),
+            (('--allow-send',), '', False, (), 'Offer the tools that send requests: replay, trigger, check and report.'),
             (('--to',), 'URL|PORT', False, (), 'With --allow-send: the target of replays and triggers, which may be on another machine.'),
             (('--skill',), '', False, (), 'Print SKILL.md, which teaches a coding agent to use the commands, and exit.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),

@@ -36,7 +36,7 @@ KINDS: Mapping[str, tuple[CaptureUse, bool]] = {
 }
 UNKNOWN, SEVERAL, SHORT = "has an id that starts with", "is the start of several captures", "is too short"
 RUN, NO_FILE, NO_PATH = "has no capture of the run", "There is no file", "is a directory"
-TOO_FAR = r"There is no last~2: .* has 2 captured requests"
+TOO_FAR = r"Capture not found: last~2\. .* has 2 captured requests"
 OTHER_RUN = "r_aaaaaaaaaaaaaaaa"
 CAPTURES = frozenset({"aaaa1", "aaaa2", "bbbb3"})
 FOUND = CAPTURES | {"a file", "stdin", "cccc4", "PUT /x"}
