@@ -9,7 +9,11 @@ from xml.etree import ElementTree as ET
 from port_hook_cli.check.catalog import CheckGroup
 from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
 
-_JUNIT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<testsuites?\b", re.DOTALL)
+_JUNIT = re.compile(
+    # Possessive: otherwise, a file of comments would take exponential time.
+    rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*+>\s*+)?(?:<!--(?:(?!-->).)*+-->\s*+)*+<testsuites?\b",
+    re.DOTALL,
+)
 # XML 1.0 has no way to write other characters.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 

@@ -16,12 +16,14 @@ from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import Trust, argument, command, option
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_content
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from port_hook_cli.captures.store.capture_store import BodyFilter, CaptureStore
     from port_hook_cli.captures.store.statements import StoreFilter
     from port_hook_cli.text.styled import Styled
@@ -136,7 +138,7 @@ def _watch(
     """Print the latest captures and then new ones, a line each, until Ctrl-C."""
     from port_hook_cli.captures.store.watching import CaptureWatch
 
-    watch = CaptureWatch(kept, wanted, bodies)
+    watch, place = CaptureWatch(kept, wanted, bodies), _place_of(kept.path)
     known = replace(wanted, upto=watch.seen)
     latest = list(kept.select(known, limit=min(limit, sys.maxsize) or None, bodies=bodies))
     for exchange in reversed(latest):
@@ -144,8 +146,19 @@ def _watch(
     while True:
         runtime.stdout.flush()
         time.sleep(_LOOK_EVERY_S)
+        if _place_of(kept.path) != place:
+            raise StoreError(f"{kept.path} was deleted or replaced.", hint="Run the command again.")
         for exchange in watch.news(runtime.now()):
             _print_one(exchange, runtime, as_json=as_json)
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is replaced, None if the file does not exist."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _print_one(exchange: Exchange, runtime: Runtime, *, as_json: bool) -> None:

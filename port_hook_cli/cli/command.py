@@ -57,12 +57,21 @@ class Command(TyperCommand):
             self._refuse_second_targets(order)
             self._refuse_empty_values(words)
             if extra := words.get(_COMMAND):
-                raise UsageError(f"Unexpected argument: {' '.join(extra)}.", hint="To run a command, put -- before it.")
+                raise self._unexpected(extra)
         left = super().parse_args(ctx, own)
         if rest:
             ctx.params[_COMMAND] = rest
             ctx.set_parameter_source(_COMMAND, type(ctx.get_parameter_source(_COMMAND)).COMMANDLINE)
         return left
+
+    def _unexpected(self, words: Sequence[str]) -> UsageError:
+        from port_hook_cli.cli.habits import hint_for_argument
+
+        options = [name for parameter in self.params for name in parameter.opts if name.startswith("-")]
+        hint = hint_for_argument(str(self.name), words[0], options)
+        return UsageError(
+            f"Unexpected argument: {' '.join(words)}.", hint=hint or "To run a command, put -- before it."
+        )
 
     def _apart(self, args: list[str]) -> tuple[list[str], list[str]]:
         """Return the words before and after the first `--`, for a command that runs another command.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,9 @@ from port_hook_cli.captures.latest import LAST
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
+from port_hook_cli.errors import StoreError
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.safe import brief
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.finder import Finder, FoundRequest
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
 _SIGNATURES = ("x-port-signature", "x-port-timestamp")
 # A replay has those of its target and its body.
 _WRITTEN_ANEW = ("host", "content-length")
+_ID = re.compile(r"[0-9a-f]{12}")
+_LONGEST_NAME = 40
 _COMPLETES = "captures_and_files"
 _NAME = "a capture's ID, `last`, `last-replay`, or a file (capture, raw HTTP request, payload; - for stdin)."
 
@@ -85,7 +90,19 @@ def _pair(a: str | None, b: str | None, finder: Finder) -> tuple[FoundRequest, F
     if b is not None:
         return found, finder.find(b)
     original = None if found.is_body_only else found.exchange.invocation.replay_of
-    return (found, finder.find(LAST)) if original is None else (finder.find(original), found)
+    if original is not None:
+        return _original(original, finder), found
+    latest = finder.find(LAST)
+    return (found, latest) if found.shown != latest.shown else (finder.find(f"{LAST}~1"), latest)
+
+
+def _original(name: str, finder: Finder) -> FoundRequest:
+    """Return the capture that a replay names. Any program may have written the name, so it never means a file."""
+    from port_hook_cli.captures.store.finder import FoundRequest
+
+    if not _ID.fullmatch(name):
+        raise StoreError(f"The replay names no capture: {brief(name, _LONGEST_NAME)}.", hint="Name both sides.")
+    return FoundRequest(name, finder.store().get(name), is_stored=True)
 
 
 def _is_replay(one: FoundRequest, other: FoundRequest) -> bool:

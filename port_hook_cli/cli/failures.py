@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from port_hook_cli import __version__
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import UsageError
+from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Masker
 
 _NOT_A = re.compile(r" is not a valid (int|float)(?: range)?\.$")
@@ -30,6 +31,7 @@ _REWORDED = (
 _NO_COMMAND = re.compile(r"^No such command '(.*)'\.$", re.DOTALL)
 _EXTRA = _REWORDED[0][0]
 _VALUE = re.compile(r"^'([^']*)' is not")
+_LONGEST = 200
 _EXAMPLES = {"show": "port-hook show last", "replay": "port-hook replay last", "sign": "port-hook sign payload.json"}
 
 
@@ -59,7 +61,9 @@ def _hint(wrong: Any, command: str, words: Sequence[str]) -> str:
 
         return habits.hint_for_command(found[1], COMMANDS)
     if found := _EXTRA.match(message):
-        return habits.hint_for_argument(command, found[1].partition(" ")[0], options)
+        hint = habits.hint_for_argument(command, found[1].partition(" ")[0], options)
+        takes_none = command and all(each.param_type_name == "option" for each in parameters)
+        return hint or (f"`port-hook {command}` takes no arguments. Leave it out." if takes_none else "")
     if hasattr(wrong, "param_type"):
         return f"Example: `{_EXAMPLES[command]}`." if command in _EXAMPLES else ""
     if (parameter := getattr(wrong, "param", None)) and (found := _VALUE.match(message)):
@@ -91,9 +95,9 @@ def _is_unknown_option(wrong: Any) -> bool:
 
 def _message(wrong: Any) -> str:
     if _is_unknown_option(wrong):
-        return f"Unknown option: {wrong.option_name}."
+        return f"Unknown option: {brief(wrong.option_name, _LONGEST)}."
     if found := _NO_COMMAND.match(str(wrong.message)):
-        return f"Unknown command: {found[1]}."
+        return f"Unknown command: {brief(found[1], _LONGEST)}."
     if hasattr(wrong, "param_hint"):
         return _about_parameter(wrong)
     message = str(wrong.message)

@@ -6,6 +6,7 @@ Imported only after a command line was refused. A habit wins over the most simil
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
@@ -42,9 +43,20 @@ HABITS: Sequence[Habit] = (
     Habit((*_URLS, "--forward-to", "--host", "--port", "-p"), "Pass the target with --to, such as --to 8000.", "--to"),
     Habit(_BODIES, "Change the body of the source with --set PATH=JSON or --edit.", "--set"),
     Habit(
-        (*_BODIES, "--set", "--property", "--properties", "--param", "--params", "-F", "-f"),
+        (*_BODIES, "--set", "--property", "--properties", "--param", "--params"),
         "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE.",
         "--input",
+    ),
+    Habit(
+        ("-F", "-f"),
+        "Name the file without an option, and pass inputs with --input NAME=VALUE.",
+        "--input",
+    ),
+    Habit(("--raw",), "Pass --body to write the raw body.", "--file"),
+    Habit(
+        ("--curl", "--httpie", "--har", "--postman", "--as", "--type"),
+        "Pass the format with --format, such as --format curl.",
+        commands=("export", "sign", "trigger"),
     ),
     Habit(("--headers",), "Pass each header with --header NAME:VALUE.", "--header"),
     Habit(("--request", "--verb"), "Pass the method with --method.", "--method"),
@@ -53,7 +65,8 @@ HABITS: Sequence[Habit] = (
     Habit(("--quiet", "-q", "--silent", "-s"), "Pass --compact for one line per invocation.", "--compact"),
     Habit(("--quiet", "-q", "--silent", "-s"), "Add 2>/dev/null: results are on stdout, the rest on stderr.", "--json"),
     Habit(("--skip-verify", "--no-verification", "--no-signature"), "Pass --no-verify.", "--no-verify"),
-    Habit(("--insecure", "-k"), "Pass --insecure-api for plain http to Port's API.", "--insecure-api"),
+    Habit(("-k",), "Pass --no-verify to accept requests without a valid signature.", "--no-verify"),
+    Habit(("--insecure",), "Pass --insecure-api for plain http to Port's API.", "--insecure-api"),
     Habit(("--subdomain", "--hostname"), "Pass --tunnel ngrok --domain NAME for a static domain.", "--domain"),
     Habit(
         ("--public", "--ngrok", "--expose", "--share"),
@@ -74,7 +87,7 @@ HABITS: Sequence[Habit] = (
     Habit(("--dry", "--preview", "-n"), "Pass --dry-run.", "--dry-run"),
     Habit(("--force", "-f", "--no-confirm", "--assume-yes"), "Pass --yes.", "--yes"),
     Habit(("-v",), "Run `port-hook --version` to print the version.", "--version"),
-    Habit(("--print-json", "--output-format", "--format", "-j"), "Pass --json.", "--json"),
+    Habit(("--print-json", "--output-format", "--format", "-j", "-o"), "Pass --json.", "--json"),
     Habit(("--out", "--outfile"), "Pass the file with --output.", commands=("export",)),
     Habit(
         ("--id", "--capture", "--last", "--latest"),
@@ -123,8 +136,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
 
 _SIMILAR = 0.75
 _LEAST_START = 3
-_PLACE = re.compile(r"\d{2,5}|(?:https?://|localhost\b|127\.0\.0\.1\b|\[::1\]).*|[\w.-]+:\d{2,5}(?:/.*)?")
-_ID = re.compile(r"[0-9a-f]{4,12}")
+_PLACE = re.compile(r":?\d{2,5}|(?:https?://|localhost\b|127\.0\.0\.1\b|\[::1\]).*|[\w.-]+:\d{2,5}(?:/.*)?")
 _SIGNATURE = re.compile(r"v\d,.*|[0-9a-fA-F]{64}|[A-Za-z0-9+/_-]{43}=", re.DOTALL)
 _STATUS = re.compile(r"[1-5](?:\d\d|xx)")
 _INPUT = re.compile(r"[A-Za-z_][\w.-]*:?=.*", re.DOTALL)
@@ -132,13 +144,36 @@ _INPUT = re.compile(r"[A-Za-z_][\w.-]*:?=.*", re.DOTALL)
 _SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
     (_PLACE.fullmatch, "Run `port-hook listen --forward-to {}`."),
     (is_run_id, "Run `port-hook captures --run {}`."),
-    (_ID.fullmatch, "Run `port-hook show {}`."),
+    (re.compile("last.*|[0-9a-f]{4,12}").fullmatch, "Run `port-hook show {}`."),
     (
         re.compile(r"[^{}]+\.(?:json|http)").fullmatch,
         "Run `port-hook replay {0} --to 8000`, or `port-hook trigger {0} --to 8000` for an action or a workflow.",
     ),
 )
 """What a word that is no command looks like, and the hint."""
+
+_ARGUMENTS: Sequence[tuple[Callable[[str], object], str, str]] = (
+    (
+        re.compile("(?i:success|failure|failed|cancelled)").fullmatch,
+        "--label",
+        "Pass the status with --status: `--status {}`.",
+    ),
+    (_SIGNATURE.fullmatch, "--signature", "Pass a signature with --signature: `--signature {}`."),
+    (_PLACE.fullmatch, "--forward-to", "Pass it with --forward-to: `--forward-to {}`."),
+    (_PLACE.fullmatch, "--to", "Pass it with --to: `--to {}`."),
+    (re.compile(r"\d{2,5}").fullmatch, "--port", "Pass it with --port: `--port {}`."),
+    (_INPUT.fullmatch, "--input", "Pass inputs with --input: `--input {}`."),
+    (_INPUT.fullmatch, "--set", "Pass changes with --set: `--set {}`."),
+)
+"""What an argument that a command does not take looks like, the option that takes it, and the hint."""
+
+_CAPTURE_SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
+    (is_run_id, "Pass a run with --run: `--run {}`."),
+    (_STATUS.fullmatch, "Pass an HTTP status with --status-code: `--status-code {}`."),
+    (re.compile("last.*|[0-9a-f]{4,12}").fullmatch, "Run `port-hook show {}` to show one capture."),
+    (bool, "Pass an action with --action: `--action {}`."),
+)
+"""What an argument of `captures` looks like, and the hint. The last fits any word."""
 
 
 def hint_for_option(command: str, typed: str, options: Collection[str]) -> str:
@@ -165,23 +200,23 @@ def hint_for_command(typed: str, commands: Iterable[str]) -> str:
     if similar := closest(typed, commands):
         return f"Did you mean {similar}?"
     found = next((hint for looks_like, hint in _SHAPES if looks_like(typed)), "")
-    return found.format(typed)
+    return found.format(_pasted(typed))
 
 
 def hint_for_argument(command: str, typed: str, options: Collection[str]) -> str:
     """Return what to do with an argument that `command` does not take, "" if that is not known."""
+    word = _pasted(typed)
     if command == "captures":
         return _capture_hint(typed)
-    if command == "verify" and _SIGNATURE.fullmatch(typed):
-        return f"Pass a signature with --signature: `--signature {typed}`."
-    if _PLACE.fullmatch(typed):
-        name = next((name for name in ("--forward-to", "--to", "--port") if name in options), None)
-        return f"Pass it with {name}: `{name} {typed}`." if name else ""
-    if _INPUT.fullmatch(typed) and "--input" in options:
-        return f"Pass inputs with --input: `--input {typed}`."
-    if _INPUT.fullmatch(typed) and "--set" in options:
-        return f"Pass changes with --set: `--set {typed}`."
+    for looks_like, name, hint in _ARGUMENTS:
+        if name in options and looks_like(typed):
+            return hint.format(word)
     return ""
+
+
+def _pasted(typed: str) -> str:
+    """Return a word as a shell takes it: someone else may have named the file that a user typed by mistake."""
+    return shlex.quote(typed)
 
 
 def hint_for_value(command: str, option: str, typed: str) -> str:
@@ -192,13 +227,10 @@ def hint_for_value(command: str, option: str, typed: str) -> str:
 
 
 def _capture_hint(typed: str) -> str:
-    if is_run_id(typed):
-        return f"Pass a run with --run: `--run {typed}`."
-    if _ID.fullmatch(typed) or typed.startswith("last"):
-        return f"Run `port-hook show {typed}` to show one capture."
     if typed in {"list", "ls", "show", "all"}:
         return "Run `port-hook captures` to list captures, and `port-hook show last` to show one."
-    return f"Pass an action with --action: `--action {typed}`."
+    found = next(hint for looks_like, hint in _CAPTURE_SHAPES if looks_like(typed))
+    return found.format(_pasted(typed))
 
 
 def closest(typed: str, names: Iterable[str]) -> str | None:
@@ -214,5 +246,6 @@ def _scores(typed: str, names: Iterable[str]) -> Iterator[tuple[float, str]]:
         if name.startswith("--") != typed.startswith("--"):
             continue
         score = SequenceMatcher(None, wanted, bare).ratio()
-        if score >= _SIMILAR or (len(wanted) >= _LEAST_START and bare.startswith(wanted)):
+        is_close = score > _SIMILAR or (score == _SIMILAR and wanted[:1] == bare[:1])
+        if is_close or (len(wanted) >= _LEAST_START and bare.startswith(wanted)):
             yield score, name

@@ -54,7 +54,12 @@ class ReportOptions:
 
     status: Annotated[
         RunStatus | None,
-        option("--status", help="End the run with this status, which is sent last.", excludes=(_COMMAND,)),
+        option(
+            "--status",
+            help="End the run with this status, which is sent last.",
+            excludes=(_COMMAND,),
+            case_sensitive=False,
+        ),
     ] = None
     label: Annotated[
         str | None, option("--label", help="The status label shown next to the run.", metavar="T", may_be_empty=True)

@@ -56,7 +56,7 @@ _REDIRECTED = "Set {target} to the final URL: Port does not follow redirects."
 _HINTS: Mapping[str | int, tuple[str, ...]] = {
     "unreachable": ("Start your handler, or set {target} to its URL.",),
     "timeout": ("Respond first and do the work afterwards, or raise {timeout} (0 waits indefinitely).",),
-    "interrupted": (f"Send the request again with {_REPLAY_LAST}.",),
+    "interrupted": ("Send interrupted requests again with `port-hook replay --failed`.",),
     "too-large": ("Return a smaller response.",),
     "broken": ("Check the handler's log for the reason.",),
     307: (f"{_REDIRECTED} A trailing slash is the usual cause.",),

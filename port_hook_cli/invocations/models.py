@@ -272,8 +272,8 @@ class Exchange:
         """Whether the handler failed the request: it responded with a 4xx or 5xx, or not at all.
 
         The handler has not failed a request that the listener rejected or responded to itself. A capture without any
-        outcome has failed: its listener was killed, or is still waiting for the handler.
-        `captures.database.conditions.handler_failed` is the same in SQL.
+        outcome has failed, because its listener was killed. `captures.database.conditions.handler_failed` is the same
+        in SQL, but for captures of the last minute without an outcome: the handler may be working on them.
         """
         if self.delivery is not None:
             return self.delivery.failed

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 import sqlite3
 from collections.abc import Callable
@@ -241,3 +242,14 @@ def test_watch_prints_a_line_for_each_capture(folder: Path) -> None:
     with running(folder, "captures", "--watch", text=True) as process:
         assert process.stdout is not None
         assert "create_vm CREATE  POST /  signature valid  -> 200" in process.stdout.readline()
+
+
+def test_watch_ends_when_the_store_is_replaced(folder: Path) -> None:
+    keep(folder, an_exchange(an_invocation(id="aa0000000001"), response=Response(status=200)))
+    with running(folder, "captures", "--watch", text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        shutil.rmtree(folder / ".port-hook")
+        assert process.wait(timeout=10) == ExitCode.STORE
+        assert process.stderr is not None
+        assert "captures.db was deleted or replaced.\nhint: Run the command again." in process.stderr.read()

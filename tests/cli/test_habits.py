@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.habits import closest
 from tests.conftest import Run
+from tests.factories import an_exchange
+from tests.stores import keep
 
 TO_8000 = "Pass the target with --to, such as --to 8000."
 SECRET = "Set PORT_CLIENT_SECRET or pass --secret-file FILE. Other users of this machine can read a command line."
@@ -61,6 +64,23 @@ INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
         ("verify r.http v1,abc", "Pass a signature with --signature: `--signature v1,abc`."),
         ("sandbox 8790", "Pass it with --port: `--port 8790`."),
         ("-v", "Run `port-hook --version` to print the version."),
+        ("captures 503", "Pass an HTTP status with --status-code: `--status-code 503`."),
+        ("captures -o json", "Pass --json."),
+        ("listen --auth x", "Run `port-hook listen --help` for usage."),
+        ("listen -k", "Pass --no-verify to accept requests without a valid signature."),
+        ("trigger -f x.json", "Name the file without an option, and pass inputs with --input NAME=VALUE."),
+        ("export last --curl", "Pass the format with --format, such as --format curl."),
+        ("show last --raw", "Pass --body to write the raw body."),
+        ("sandbox start", "`port-hook sandbox` takes no arguments. Leave it out."),
+        ("report-run r_QOz6WoOB1Q2lmhZZ success", "Pass the status with --status: `--status success`."),
+        ("last", "Run `port-hook show last`."),
+        (
+            "'a b;c.http'",
+            (
+                "Run `port-hook replay 'a b;c.http' --to 8000`, or `port-hook trigger 'a b;c.http' --to 8000` for an "
+                "action or a workflow."
+            ),
+        ),
         ("captures last", "Run `port-hook show last` to show one capture."),
         ("captures create_vm", "Pass an action with --action: `--action create_vm`."),
         ("show --id 3f2a", "Pass the capture as an argument: `port-hook show last`."),
@@ -132,3 +152,18 @@ def test_former_name_of_an_option_works_with_a_note_and_is_in_no_help(run: Run, 
 def test_former_name_of_an_option_works_as_a_variable(run: Run) -> None:
     options = ("listen", "--no-verify", "--tunnel", "none", "--port", "0")
     assert run(*options, env={"PORT_HOOK_LISTEN_TIMEOUT": "0"}).code == ExitCode.OK
+
+
+def test_long_word_is_shortened(run: Run) -> None:
+    for words in (("captures", "--" + "x" * 100_000), ("x" * 100_000,)):
+        assert len(run(*words).err) < 1_000
+
+
+def test_target_in_place_of_a_source_is_recognized(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange())
+    for target in ("8000", "http://127.0.0.1:8000"):
+        result = run("replay", target, env={"PORT_CLIENT_SECRET": "a-secret-of-a-test"})
+        assert (result.code, result.err.splitlines()[-1]) == (
+            ExitCode.STORE,
+            f"hint: Pass a target with --to: `--to {target}`.",
+        )

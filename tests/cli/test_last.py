@@ -138,3 +138,38 @@ def test_diff_of_a_replay_compares_it_with_its_original_and_leaves_out_what_is_w
     for names in (("last-replay",), (FIRST, "last-replay"), ("last-replay", FIRST)):
         result = run("diff", *names)
         assert result.code == ExitCode.OK, result.out
+
+
+@pytest.mark.parametrize("name", ["secret.json", "-", "last-replay", "/dev/zero", "x" * 100_000])
+def test_diff_of_a_replay_never_reads_a_file_that_the_store_names(run: Run, folder: Path, name: str) -> None:
+    (folder / "secret.json").write_text('{"password": "TOPSECRET"}')
+    keep(folder, an_exchange(an_invocation(id="cc0000000003", replay_of=name)))
+    result = run("diff", "last-replay", stdin=b'{"password": "TOPSECRET"}')
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert "error: The replay names no capture: " in result.err
+    assert len(result.err) < 500
+
+
+def test_diff_of_last_compares_it_with_the_request_before(run: Run) -> None:
+    assert run("diff", "last").out.splitlines()[:2] == [f"- {FIRST}", f"+ {BAD}"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        ("x-note", f"{PROBE_AGENT} hi"),
+        ("x-note", f'say "{PROBE_AGENT}'),
+        ("user-agent", f"{PROBE_AGENT}NOT A SLUG"),
+        ("user-agent", PROBE_AGENT),
+    ],
+)
+def test_request_that_only_resembles_one_of_check_did_arrive(run: Run, folder: Path, field: tuple[str, str]) -> None:
+    keep(folder, an_exchange(an_invocation(id="cc0000000003", headers=signed(a_body()).plus(field))))
+    assert run("show", "last", "--json").records[0]["id"] == "cc0000000003"
+
+
+def test_captures_marks_requests_of_check(run: Run, folder: Path) -> None:
+    headers = signed(a_body()).plus(("User-Agent", f"{PROBE_AGENT}wrong-secret"))
+    keep(folder, an_exchange(an_invocation(id="cc0000000003", headers=headers)))
+    assert "valid (check)" in run("captures").out
+    assert run("show", "last", "--json").records[0]["id"] == BAD

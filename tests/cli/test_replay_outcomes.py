@@ -295,3 +295,15 @@ def test_compare_is_a_difference_when_there_are_more_changes_than_it_lists(run: 
     with handler(ok(after, "content-type: application/json")) as target:
         keep(folder, forwarded("aa0000000001", target, 200, before.encode()))
         assert run("replay", "aa00", "--compare", "--ignore", "a", env=ENV).code == ExitCode.FAILED
+
+
+def test_request_that_the_handler_may_be_working_on_has_not_failed(run: Run, folder: Path) -> None:
+    keep(
+        folder,
+        an_exchange(an_invocation(id="aa0000000001", received_at=time.time() - 5)),
+        an_exchange(an_invocation(id="bb0000000002", received_at=time.time() - 70)),
+    )
+    assert [record["id"] for record in run("captures", "--failed", "--json").records] == ["bb0000000002"]
+    with handler(ok("")) as target:
+        assert run("replay", "--failed", "--to", target.url, env=ENV).code == 0
+        assert len(target.requests) == 1

@@ -11,6 +11,9 @@ from port_hook_cli.invocations.probes import PROBE_AGENT
 LARGEST_VALUE = 64 * 1024 * 1024
 """Bytes of the largest value that port-hook saves: a body (`--max-body`), or a part of a sandbox's state."""
 
+OPEN_FOR_S = 60
+"""Seconds in which a request without an outcome counts as being in the handler."""
+
 _LARGEST_COLUMN = 2 * 1024 * 1024  # listeners write less into every column except bodies
 
 
@@ -45,11 +48,19 @@ RESPONSE, HANDLER = _status_in("response"), _status_in("delivery")
 FAULT = f"CASE WHEN typeof(delivery) <> 'null' AND ({HANDLER}) IS NULL THEN 1 END"
 """SQL for 1 if a request was forwarded and the handler did not respond, else NULL."""
 
-ARRIVED = f"""
-    replay_of IS NULL AND NOT coalesce(
-        CASE WHEN {has_at_most("headers")} THEN instr(CAST(headers AS TEXT), '"{PROBE_AGENT}') > 0 END, 0
-    )
-"""
+# The text is searched first, because few captures have it. The conditions are those of `probes.probed_check`.
+_IS_PROBE = f"""
+    CASE WHEN {has_at_most("headers")} THEN
+        CASE WHEN instr(CAST(headers AS TEXT), '"{PROBE_AGENT}') > 0 AND json_valid(headers) THEN EXISTS (
+            SELECT 1 FROM json_each(headers) AS field
+            WHERE json_type(field.value, '$[1]') = 'text'
+              AND lower(json_extract(field.value, '$[0]')) = 'user-agent'
+              AND json_extract(field.value, '$[1]') GLOB '{PROBE_AGENT}[a-z]*'
+              AND NOT substr(json_extract(field.value, '$[1]'), {len(PROBE_AGENT) + 1}) GLOB '*[^a-z-]*'
+        ) END
+    END
+"""  # noqa: S608 - names of our own
+ARRIVED = f"replay_of IS NULL AND coalesce(({_IS_PROBE}), 0) = 0"
 """SQL for whether a capture arrived: it is neither a replay nor a request of `check`."""
 DROPPED = f"""
     CASE WHEN {has_at_most("simulated")} THEN
@@ -60,13 +71,20 @@ DROPPED = f"""
 
 
 def handler_failed(
-    *, handler: str = HANDLER, fault: str = FAULT, response: str = RESPONSE, dropped: str = DROPPED
+    *,
+    handler: str = HANDLER,
+    fault: str = FAULT,
+    response: str = RESPONSE,
+    dropped: str = DROPPED,
+    received_at: str = "received_at",
 ) -> str:
     """Return SQL for whether the handler failed a capture, as `Exchange.handler_failed` defines it.
 
-    The parameters are SQL for the columns of the store, or for columns that already have their values.
+    A request without an outcome has not failed in its first minute: the handler may be working on it, and would do the
+    work twice. The parameters are SQL for the columns of the store, or for columns that already have their values.
     """
-    has_no_outcome = f"({response}) IS NULL AND ({handler}) IS NULL AND ({dropped}) IS NOT 1"
+    is_old = f"({received_at}) < CAST(strftime('%s', 'now') AS INTEGER) - {OPEN_FOR_S}"
+    has_no_outcome = f"({response}) IS NULL AND ({handler}) IS NULL AND ({dropped}) IS NOT 1 AND {is_old}"
     return f"(({fault}) IS 1 OR coalesce(({handler}), 0) >= {FAILED_FROM} OR ({has_no_outcome}))"
 
 

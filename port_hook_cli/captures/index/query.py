@@ -88,7 +88,11 @@ def match_expression(text: str) -> str | None:
 
 
 _HANDLER_FAILED = handler_failed(
-    handler="rows.handler", fault="rows.fault", response="rows.response", dropped="rows.dropped"
+    handler="rows.handler",
+    fault="rows.fault",
+    response="rows.response",
+    dropped="rows.dropped",
+    received_at="rows.received_at",
 )
 
 

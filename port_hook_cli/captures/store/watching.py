@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from port_hook_cli.captures.database.conditions import OPEN_FOR_S
 from port_hook_cli.captures.store.capture_store import BodyFilter, CaptureStore
 from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.invocations.models import Exchange
 
-_PATIENCE_S = 60.0  # then a capture is shown without an outcome: its listener may have been killed
 _MOST_OPEN = 500
 
 
@@ -31,7 +31,7 @@ class CaptureWatch:
 
         Raises StoreError.
         """
-        since_s, waiting, top = now - _PATIENCE_S, self._open, self._store.last_number()
+        since_s, waiting, top = now - OPEN_FOR_S, self._open, self._store.last_number()
         added = StoreFilter(after=self.seen, upto=top)
         still_open = self._store.without_outcome(StoreFilter(among=waiting, since_s=since_s), limit=_MOST_OPEN)
         opened = self._store.without_outcome(replace(added, since_s=since_s), limit=_MOST_OPEN - len(still_open))

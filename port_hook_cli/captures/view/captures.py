@@ -8,6 +8,7 @@ from datetime import datetime
 from port_hook_cli.captures.view.exchange import cause_lines, outcome_text, payload_lines, simulated_text, what_it_is
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Kind, Payload, Verdict
+from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.view import body_text, bytes_text, format_time
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.text.durations import format_duration
@@ -110,7 +111,7 @@ def _cells(exchange: Exchange, time: str) -> Sequence[str]:
     cells = (
         invocation.id,
         time,
-        f"{exchange.verdict.status}{' (replay)' if invocation.replay_of else ''}",
+        f"{exchange.verdict.status}{_mark(invocation)}",
         "kafka" if invocation.origin else invocation.method,
         what_it_is(payload) + (" (body truncated)" if invocation.truncated else ""),
         payload.run_id or "-",
@@ -118,6 +119,11 @@ def _cells(exchange: Exchange, time: str) -> Sequence[str]:
         "-" if exchange.delivery is None else brief(exchange.delivery.outcome),
     )
     return [brief(cell, _CELL_LIMIT) for cell in cells]
+
+
+def _mark(invocation: Invocation) -> str:
+    """Return what `last` passes over."""
+    return " (replay)" if invocation.replay_of else " (check)" if is_probe(invocation.headers) else ""
 
 
 def _response_cell(exchange: Exchange) -> str:
