@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple, TypeAlias
 
-from port_hook_cli.check.plain_body import BodyFeature, ladder
+from port_hook_cli.check.plain_body import MAY_BE_DECODED, BodyFeature, ladder
 from port_hook_cli.check.reactions import said, seems_refused
 from port_hook_cli.check.subject import document_of
+from port_hook_cli.check.way_rows import BYTES, MILLISECONDS
 from port_hook_cli.check.wrong_ways import (
-    MILLISECONDS,
     SigningKeys,
     WrongWay,
     distinct_ways,
@@ -28,10 +28,11 @@ from port_hook_cli.invocations.payload import find_run_id
 from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.signatures.own_code import RAW_BODY
 
-MOST_REQUESTS = 33
+MOST_REQUESTS = 60
 """How many requests one search sends at most."""
 
 _MOST_SILENCES = 2
+_MOST_AGE_S = 10
 _PLAIN = "plain"
 _REFUSALS = frozenset({401, 403})
 _NO_ROUTE = frozenset({404, 405})
@@ -61,7 +62,7 @@ class FaultKind(StrEnum):
     """The handler accepts the signature, and fails later."""
     WRONG_WAY = "wrong-way"
     REWRITES = "rewrites"
-    """The handler serializes the parsed body before it verifies the signature."""
+    """The handler changes the body before it verifies the signature: it serializes it again, or decodes it wrongly."""
     NOT_FOUND = "not-found"
 
 
@@ -91,8 +92,8 @@ class FoundFault:
     """The result of a search.
 
     `sentence` says what the handler does, and `fix` what to change, or "" if that is unknown. `way` is the way of
-    signing that the handler expects. `rewrites_too` is a second mistake: the handler also serializes the parsed body
-    before it verifies the signature. `sent` is the number of requests, and `tried` has the slugs of all tried ways.
+    signing that the handler expects. `rewrites_too` is a second mistake: the handler also changes the body before
+    it verifies the signature. `sent` is the number of requests, and `tried` has the slugs of all tried ways.
     `requests` are the requests that the result rests on, such as the accepted request and the same request with
     another secret.
     """
@@ -302,8 +303,7 @@ class _Run:
         feature = await self._feature()
         return self._found(
             FaultKind.REWRITES,
-            f"The handler serializes the body again before it verifies it, and writes {feature} differently than Port.",
-            RAW_BODY,
+            *_changes(feature),
         )
 
     async def _serializer(self, like: WrongWay) -> WrongWay | None:
@@ -334,7 +334,19 @@ class _Run:
         return feature
 
     def _distinct(self, ways: Iterable[WrongWay], view: _View) -> tuple[WrongWay, ...]:
-        return distinct_ways(ways, view(self._body), self._search.now(), self._search.keys.secret)
+        body = view(self._body)
+        return distinct_ways(ways, body, self._telling_time(body), self._search.keys.secret)
+
+    def _telling_time(self, body: bytes) -> float:
+        """Return a time of the last seconds at which the alphabets of base64 write Port's signature differently.
+
+        Otherwise a handler that expects the URL-safe alphabet would accept every fourth valid request.
+        """
+        now = self._search.now()
+        for age in range(_MOST_AGE_S):
+            if {"+", "/"} & set(self._port.make(body, now - age).fields[0][1]):
+                return now - age
+        return now
 
     async def _reaction(self, way: WrongWay, view: _View, what: str = "") -> _Reaction:
         """Return how the handler reacts to a way. If it accepts the way, add the two requests that show this."""
@@ -367,8 +379,9 @@ class _Run:
         """Send one request. Raises _Ended if further requests cannot show anything."""
         if self._sent == MOST_REQUESTS:
             raise _Ended(FaultKind.NOT_FOUND, f"port-hook did not find the mistake with {MOST_REQUESTS} requests.", "")
-        draft, now = self._search.fresh(), self._search.now()
+        draft = self._search.fresh()
         self._body, body = draft.body, view(draft.body)
+        now = self._telling_time(body)
         signed = (way.forge if forged else way.make)(body, now)
         headers = draft.headers.without(SIGNATURE_HEADER, TIMESTAMP_HEADER)
         if body != draft.body:
@@ -397,7 +410,7 @@ class _Run:
         kind = FaultKind.REWRITES if way.rewrites else FaultKind.WRONG_WAY
         sentence, fix = f"The handler {way.sentence}.", way.fix
         if rewrites_too:
-            sentence += " It also serializes the body again before it verifies it."
+            sentence += " It also changes the body before it verifies it, for example by serializing it again."
             fix += f" {RAW_BODY}"
         return self._found(kind, sentence, fix, way=way, rewrites_too=rewrites_too)
 
@@ -426,6 +439,18 @@ def _is_after_signature(forged: Delivery, valid: Delivery) -> bool:
     if forged.status == valid.status:
         return _answer(forged) != _answer(valid) and not seems_refused(valid)
     return valid.status not in _REFUSALS
+
+
+def _changes(feature: BodyFeature) -> tuple[str, str]:
+    """Return the sentence and the fix for a handler that changes this feature of a body before it verifies it."""
+    if feature in MAY_BE_DECODED:
+        sentence = f"The handler changes {feature} before it verifies the signature: it decodes the body in another"
+        return f"{sentence} character set, or serializes it again.", f"{BYTES} {RAW_BODY}"
+    if feature is BodyFeature.NOTATION:
+        sentence = f"The handler changes {feature} before it verifies the signature: it trims the body, or serializes"
+        return f"{sentence} it again.", RAW_BODY
+    sentence = f"The handler serializes the body again before it verifies it, and writes {feature} differently than"
+    return f"{sentence} Port.", RAW_BODY
 
 
 def _work_failed(forged: Delivery, valid: Delivery) -> tuple[FaultKind, str, str]:

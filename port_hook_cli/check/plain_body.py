@@ -40,6 +40,10 @@ class BodyFeature(StrEnum):
     NOTATION = "white space or escapes"
 
 
+MAY_BE_DECODED = frozenset({BodyFeature.TEXT, BodyFeature.INVISIBLE})
+"""What a wrong character set changes as well as a serializer."""
+
+
 class Rung(NamedTuple):
     """One step from the plain form to the body. `feature` was added last. It is None for the plain form itself."""
 

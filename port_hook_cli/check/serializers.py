@@ -1,6 +1,6 @@
-"""How handlers serialize a body again if they sort its keys, or use Go, Ruby or PHP. Pure.
+"""How handlers change a body before they verify it: they decode it wrongly, or parse and serialize it. Pure.
 
-Each function parses the body and returns what one serializer writes. A body that cannot be read is returned unchanged.
+Each function returns what one handler verifies. A body that cannot be read is returned unchanged.
 """
 
 from __future__ import annotations
@@ -27,6 +27,26 @@ def sorted_python(body: bytes) -> bytes:
 def compact_sorted_python(body: bytes) -> bytes:
     """Return the body as `json.dumps(…, sort_keys=True, separators=(',', ':'))` writes it."""
     return _written(body, lambda document: json.dumps(document, sort_keys=True, separators=_COMPACT))
+
+
+def indented_python(body: bytes) -> bytes:
+    """Return the body as `json.dumps(…, indent=2)` writes it."""
+    return _written(body, lambda document: json.dumps(document, indent=2))
+
+
+def python_text(body: bytes) -> bytes:
+    """Return the body as `str(json.loads(…))` writes it."""
+    return _written(body, str)
+
+
+def mojibake(body: bytes) -> bytes:
+    """Return the body decoded as Latin-1 and encoded as UTF-8."""
+    return body.decode("latin-1").encode()
+
+
+def ascii_only(body: bytes) -> bytes:
+    """Return the body as `decode("ascii", "ignore")` reads it."""
+    return body.decode("ascii", "ignore").encode()
 
 
 def go(body: bytes) -> bytes:

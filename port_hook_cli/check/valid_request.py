@@ -16,7 +16,8 @@ from port_hook_cli.check.plain_body import ladder
 from port_hook_cli.check.probing import LeftHandler
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import extended
-from port_hook_cli.check.wrong_ways import MILLISECONDS, SigningKeys
+from port_hook_cli.check.way_rows import MILLISECONDS
+from port_hook_cli.check.wrong_ways import SigningKeys
 from port_hook_cli.listener.responses import is_refusal
 from port_hook_cli.signatures.signing import TimestampUnit
 

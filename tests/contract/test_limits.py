@@ -8,6 +8,7 @@ from port_hook_cli.actions.templates import MAX_DEPTH as TEMPLATE_LEVELS
 from port_hook_cli.assistant.results import MAX_CHARACTERS
 from port_hook_cli.captures.comparison import MAX_CHANGES
 from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT
+from port_hook_cli.check.fault import MOST_REQUESTS
 from port_hook_cli.engines.jq_worker import MAX_RESULT_BYTES
 from port_hook_cli.files.documents import MOST_ADDED, MOST_LEVELS
 from port_hook_cli.files.user_files import MAX_INPUT_BYTES
@@ -46,6 +47,8 @@ KIB, MIB = 1024, 1024 * 1024
         ("explanation/trust-and-secrets.md", "at most 5 attempts", MAX_TRIES, 5),
         ("explanation/trust-and-secrets.md", "30 seconds of pauses and timeouts", MAX_WAIT_S, 30),
         ("explanation/trust-and-secrets.md", "watches 20 runs at the same time", MAX_FOLLOWED, 20),
+        ("how-to/debug-a-bad-signature.md", "A search sends at most 60 requests", MOST_REQUESTS, 60),
+        ("how-to/replay-and-edit.md", "sends up to 60 requests", MOST_REQUESTS, 60),
         ("how-to/inspect.md", "shows the first 500 changes", MAX_CHANGES, 500),
         ("how-to/report-a-run.md", "Port's limit of 1 MiB for a request", REQUEST_LIMIT, MIB),
         ("how-to/report-a-run.md", "It watches 20 runs at the same time", MAX_FOLLOWED, 20),
