@@ -12,7 +12,7 @@ from enum import Enum, StrEnum, auto
 from typing import NamedTuple, TypeAlias
 
 from port_hook_cli.check.plain_body import MAY_BE_DECODED, BodyFeature, ladder
-from port_hook_cli.check.reactions import said, seems_refused
+from port_hook_cli.check.reactions import blames_authentication, blames_content, said, seems_refused
 from port_hook_cli.check.subject import document_of
 from port_hook_cli.check.way_rows import BYTES, MILLISECONDS
 from port_hook_cli.check.wrong_ways import (
@@ -33,15 +33,21 @@ MOST_REQUESTS = 60
 
 _MOST_SILENCES = 2
 _MOST_AGE_S = 10
+_MOST_AFTER_DROPS = 6
+"""How many ways are tried if the handler closes the connection after both of the first requests. It may be broken."""
+
 _PLAIN = "plain"
 _REFUSALS = frozenset({401, 403})
 _NO_ROUTE = frozenset({404, 405})
-_RATE_LIMITED = 429
+_BAD_REQUEST, _UNPROCESSABLE, _RATE_LIMITED = 400, 422, 429
 _NOT_THE_SIGNATURE = {
     413: "Allow larger bodies, in the handler and in every proxy before it.",
     415: "Accept the content-type of the request.",
     _RATE_LIMITED: "Raise the limit of the handler, or of a proxy before it.",
 }
+_OWN_PAYLOAD = (
+    "Use a payload of your own action: `port-hook trigger FILE --dry-run | port-hook replay - --to 8000 --find-fault`."
+)
 _FAILURES = 500
 _REDIRECTS = range(300, 400)
 
@@ -183,7 +189,9 @@ class _Run:
             if await self._reaction(milliseconds, _whole) is _Reaction.ACCEPTED:
                 return self._named(milliseconds)
             raise _Ended(*_work_failed(forged, valid))
-        return await self._searched()
+        if _rejects_content(first, second):
+            await self._end_because_of_content(valid)
+        return await self._searched(most=_MOST_AFTER_DROPS if _drops(forged) and _drops(valid) else None)
 
     def _end_without_search(self, forged: Delivery, valid: Delivery) -> None:
         """Raise _Ended if the two responses show that the signature is not why the valid request failed."""
@@ -240,21 +248,39 @@ class _Run:
         again = await self._send("forged", self._port, _whole, forged=True)
         return _said(again) == _said(forged)
 
-    async def _searched(self) -> FoundFault:
+    async def _end_because_of_content(self, valid: Delivery) -> None:
+        """Raise _Ended for a handler that says that it rejects the content of the body."""
+        await self._plain_reaction()  # it may accept a forged request with other content
+        text = format_status(valid.status or 0)
+        raise _Ended(
+            FaultKind.REQUEST,
+            f"The handler rejects the content of the body ({text}), with or without a valid signature.",
+            f"{_OWN_PAYLOAD} If the handler rejects signatures with {text}, let it respond with 401, and try again.",
+        )
+
+    async def _plain_reaction(self) -> _Reaction | None:
+        """Return the reaction to the plain body, or None without one. Raises _Ended if it is accepted unverified."""
+        if len(ladder(self._body)) == 1:
+            return None
+        reaction = await self._reaction(self._port, _plain, what=_PLAIN)
+        if reaction is _Reaction.ANYTHING:
+            raise _Ended(
+                FaultKind.UNVERIFIED,
+                "The handler rejects the content of this body, but accepts other content with another secret.",
+                "Verify the signature before anything else, and respond with 401 if it is invalid.",
+            )
+        return reaction
+
+    async def _searched(self, most: int | None = None) -> FoundFault:
+        """Search with at most `most` ways."""
         view = _whole
-        if len(ladder(self._body)) > 1:
-            reaction = await self._reaction(self._port, _plain, what=_PLAIN)
-            if reaction is _Reaction.ACCEPTED:
-                return await self._rewriting()
-            if reaction is _Reaction.ANYTHING:
-                raise _Ended(
-                    FaultKind.UNVERIFIED,
-                    "The handler rejects the content of this body, but accepts other content with another secret.",
-                    "Verify the signature before anything else, and respond with 401 if it is invalid.",
-                )
+        reaction = await self._plain_reaction()
+        if reaction is _Reaction.ACCEPTED:
+            return await self._rewriting()
+        if reaction is not None:
             # If the plain body fails for another reason, it cannot show anything about signatures.
             view = _whole if reaction is _Reaction.FAILED else _plain
-        way = await self._first_accepted(view)
+        way = await self._first_accepted(view, most)
         if way is None:
             raise _Ended(*self._nothing_accepted())
         rewrites_too = view is _plain and await self._refuses(way, _whole)
@@ -279,13 +305,13 @@ class _Run:
         )
         return FaultKind.NOT_FOUND, sentence, f"{fix} If it rejects the signature, {compare[0].lower()}{compare[1:]}"
 
-    async def _first_accepted(self, view: _View) -> WrongWay | None:
+    async def _first_accepted(self, view: _View, most: int | None) -> WrongWay | None:
         """Return the first way that the handler accepts.
 
         If it responds to the way with an error, the timestamp may be the cause, so this also tries milliseconds.
         """
         ways = self._distinct(wrong_ways(self._search.keys), view)
-        for way in ways:
+        for way in ways[:most]:
             if await self._reaction(way, view) is not _Reaction.ACCEPTED:
                 continue
             both = f"{MILLISECONDS}-{way.slug}"
@@ -432,6 +458,19 @@ class _Run:
 def _said(exchange: FaultExchange) -> tuple[int | None, bytes]:
     run_id = find_run_id(document_of(exchange.request.body), exchange.request.headers)
     return exchange.delivery.status, said(exchange.delivery, run_id)
+
+
+def _rejects_content(forged: FaultExchange, valid: FaultExchange) -> bool:
+    """Return whether two equal responses say that the handler rejected the content, whatever the signature.
+
+    With 422 they do unless they are about the signature or a header. With 400 they must say so.
+    """
+    status = valid.delivery.status
+    if _said(forged) != _said(valid):
+        return False
+    if status == _UNPROCESSABLE:
+        return not blames_authentication(valid.delivery)
+    return status == _BAD_REQUEST and blames_content(valid.delivery)
 
 
 def _is_after_signature(forged: Delivery, valid: Delivery) -> bool:

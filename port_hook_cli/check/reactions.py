@@ -14,6 +14,13 @@ from port_hook_cli.text.safe import printable
 _REFUSING = re.compile(
     rb"invalid|unauthori[sz]|forbidden|denied|signature|not signed|mismatch|bad request|expired", re.IGNORECASE
 )
+_CONTENT = re.compile(
+    rb"\b(body|bodies|payload|json|fields?|propert(y|ies)|required|missing|schema|validation|validate|parse|parsing)\b",
+    re.IGNORECASE,
+)
+_AUTHENTICATION = re.compile(
+    rb"signature|signed|hmac|secret|timestamp|header|unauthori[sz]|forbidden|denied|expired|mismatch", re.IGNORECASE
+)
 _MAX_READ = 2_000
 _DIGITS = re.compile(rb"\d+")
 _TOO_MANY = 429
@@ -23,6 +30,17 @@ _CLASSES = 100
 def seems_refused(delivery: Delivery) -> bool:
     """Return whether the response's body says that the request was rejected, whatever the status."""
     return bool(_REFUSING.search(delivery.body[:_MAX_READ]))
+
+
+def blames_content(delivery: Delivery) -> bool:
+    """Return whether the response's body says that the content was rejected, and nothing about the signature."""
+    body = delivery.body[:_MAX_READ]
+    return bool(_CONTENT.search(body)) and not _AUTHENTICATION.search(body)
+
+
+def blames_authentication(delivery: Delivery) -> bool:
+    """Return whether the response's body is about the signature, the timestamp or another header."""
+    return bool(_AUTHENTICATION.search(delivery.body[:_MAX_READ]))
 
 
 def said(delivery: Delivery, run_id: str | None) -> bytes:

@@ -485,6 +485,49 @@ async def test_content_that_is_refused_without_verification_is_told_apart() -> N
     assert "content" in found.sentence
 
 
+def always(status: int, words: str) -> Answers:
+    async def handle(_: web.Request) -> web.Response:
+        return web.Response(status=status, text=words)
+
+    return handle
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (422, ""),
+        (422, '{"detail":[{"loc":["body","size"],"msg":"field required"}]}'),
+        (400, '{"error":"validation failed: size is missing"}'),
+        (400, "Cannot parse JSON"),
+    ],
+)
+async def test_content_that_a_handler_rejects_with_any_signature_ends_the_search(status: int, words: str) -> None:
+    found = await search_at(always(status, words), compact(PLAIN))
+    assert (found.kind, found.sent) == (FaultKind.REQUEST, 2)
+    assert f"rejects the content of the body ({status} " in found.sentence
+    assert "`port-hook trigger FILE --dry-run | port-hook replay - --to 8000 --find-fault`" in found.fix
+    assert f"If the handler rejects signatures with {status}" in found.fix
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (400, ""),
+        (400, "Bad Request"),
+        (400, "Invalid signature of the body"),
+        (422, '{"detail":[{"loc":["header","x-hub-signature"],"msg":"field required"}]}'),
+    ],
+)
+async def test_response_that_may_be_about_the_signature_is_searched(status: int, words: str) -> None:
+    async def handle(request: web.Request) -> web.Response:
+        done = PUBLIC["body-hex"](request.headers, await request.read()) == DONE
+        return web.Response() if done else web.Response(status=status, text=words)
+
+    found = await search_at(handle, compact(PLAIN))
+    assert found.way is not None
+    assert found.way.slug == "body-hex"
+
+
 async def test_handler_that_accepts_any_signature_of_a_kind_is_not_explained_by_that_kind() -> None:
     def verifies(headers: Mapping[str, str], body: bytes) -> int:
         return DONE if headers["x-port-signature"].startswith("sha256=") else REFUSED
@@ -569,6 +612,6 @@ async def test_handler_that_closes_every_connection_is_not_said_to_refuse_the_si
         return web.Response()
 
     found = await search_at(respond, compact(WHOLE))
-    assert found.kind is FaultKind.NOT_FOUND
+    assert (found.kind, found.sent) == (FaultKind.NOT_FOUND, 9)
     assert found.sentence.startswith("The handler closes the connection after the valid request, and ")
     assert found.fix.startswith("Find the error in the handler's log.")
