@@ -179,7 +179,7 @@ def _find_fault(
     if found is None:
         return ExitCode.INTERRUPTED
     with closing(ReplayKeeper(store_path(store, runtime.cwd), keys.secret)) as keeper:
-        return report_fault(ready, found, keeper, runtime, as_json=as_json)
+        return report_fault(ready, found, keeper, keys.secret, runtime, as_json=as_json)
 
 
 def _send(sending: Callable[[Recipient], Coroutine[Any, Any, None]], timeout_s: float, *, as_lambda: bool) -> bool:

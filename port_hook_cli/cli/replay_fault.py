@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import secrets
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -12,19 +14,27 @@ from port_hook_cli.check.fault import MOST_REQUESTS, FaultKind, FaultSearch, Fou
 from port_hook_cli.check.subject import with_run
 from port_hook_cli.check.wrong_ways import SigningKeys
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.invocations.headers import TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.view import MOST_OF_A_URL
+from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter
 from port_hook_cli.replay.sending import LambdaClient
 from port_hook_cli.replay.store import ReplayKeeper
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
+from port_hook_cli.signatures.signing import as_port_sends
+from port_hook_cli.terminal.coding_agent import coding_agent
 from port_hook_cli.terminal.console import Output, emit, tell
 from port_hook_cli.text.safe import brief, printable
+from port_hook_cli.text.secret import Secret
 from port_hook_cli.text.styled import Styled
 
 FAULT = "port-hook/fault/1"
+
+_SHOWN_DIGITS = 8
+_IN_PYTHON = "import hashlib; print(len(secret.encode()), hashlib.sha256(secret.encode()).hexdigest()[:8])"
 
 
 def signing_keys(settings: Settings) -> SigningKeys:
@@ -78,15 +88,20 @@ def search_fault(
 
 
 def report_fault(
-    ready: ReadyReplay, found: FoundFault, keeper: ReplayKeeper, runtime: Runtime, *, as_json: bool
+    ready: ReadyReplay, found: FoundFault, keeper: ReplayKeeper, secret: Secret, runtime: Runtime, *, as_json: bool
 ) -> ExitCode:
-    """Print the result, and return the exit code. If the source is a capture, save the deciding requests."""
+    """Print the result, and return the exit code. If the source is a capture, save the deciding requests.
+
+    If no mistake was found, print what tells another secret from other bytes.
+    """
     captures = [_saved(*each[1:], keeper, runtime) for each in found.requests] if ready.source.is_stored else []
     if as_json:
         emit(_record(ready, found, captures), runtime.stdout)
     else:
         output = Output(runtime.stdout, runtime.environ)
         output.print(*output.wrap(_lines(found, captures)))
+        if found.kind is FaultKind.NOT_FOUND:
+            output.print(*_comparison(ready, found.requests[1].request, captures[1:2], secret, runtime))
     if found.requests[-1].delivery.fault == "unreachable":
         return ExitCode.TARGET
     return ExitCode.OK if found.kind is FaultKind.NOTHING else ExitCode.FAILED
@@ -110,6 +125,56 @@ def _lines(found: FoundFault, captures: Sequence[str]) -> Iterator[Styled]:
         saved = f"  {capture}" if capture else ""
         yield Styled(f"  {exchange.what}: {exchange.delivery.outcome}{saved}")
     yield Styled(f"{found.sent} requests sent.")
+
+
+def _comparison(
+    ready: ReadyReplay, valid: Invocation, captures: Sequence[str], secret: Secret, runtime: Runtime
+) -> Iterator[Styled]:
+    """Yield how to tell whether the handler uses another secret or signs other bytes.
+
+    The digest of the secret is shown only to someone at a terminal. A capture with its signature reveals more.
+    """
+    key = secret.reveal().encode("utf-8", "surrogatepass")
+    timestamp = valid.headers.get(TIMESTAMP_HEADER) or ""
+    message = timestamp.encode() + b"." + valid.body
+    shows_digest = runtime.stdout.isatty() and not coding_agent(runtime.environ)
+    yield Styled("To compare with your handler:")
+    yield Styled(f"  client secret: {_size(key)}{_digest(key) if shows_digest else ''}")
+    if shows_digest:
+        yield Styled("    in Python, where `secret` is the handler's secret:")
+        yield Styled(f"    {_IN_PYTHON}")
+    yield Styled(f"  signed bytes of the valid request: {_size(message)}{_digest(message)}")
+    yield Styled(f"  timestamp of the valid request: {printable(timestamp)}")
+    yield Styled(f"  then: {_explaining(ready, captures, timestamp, valid.body, runtime)}", "cyan")
+    yield Styled("    S is the signature that your handler computed for this request")
+
+
+def _size(content: bytes) -> str:
+    return f"{len(content)} byte{'' if len(content) == 1 else 's'}"
+
+
+def _digest(content: bytes) -> str:
+    return f", SHA-256 begins with {hashlib.sha256(content).hexdigest()[:_SHOWN_DIGITS]}"
+
+
+def _explaining(ready: ReadyReplay, captures: Sequence[str], timestamp: str, body: bytes, runtime: Runtime) -> str:
+    """Return the command that explains a signature S for the valid request."""
+    if captures and captures[0]:
+        return f"port-hook verify {captures[0]} --signature S"
+    source = ready.source
+    is_signed_alike = body == source.invocation.body and _is_as_port_writes(body)
+    if is_signed_alike and (runtime.cwd / source.name).is_file():
+        name = printable(shlex.quote(source.name))
+        sign = f"port-hook sign {name} --timestamp {timestamp} --format http"
+        return f"{sign} | port-hook verify - --signature S"
+    return "capture the request with `port-hook listen`, and run `port-hook verify last --signature S`"
+
+
+def _is_as_port_writes(body: bytes) -> bool:
+    try:
+        return as_port_sends(body).body == body
+    except NotJson:
+        return False
 
 
 def _record(ready: ReadyReplay, found: FoundFault, captures: Sequence[str]) -> dict[str, Any]:

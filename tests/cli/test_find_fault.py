@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Status
+from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.documentation import ROOT
 from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
 from tests.servers import application, handler
 from tests.stores import keep, kept
+from tests.terminal_streams import Screen
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 REFUSED, DONE = 401, 200
@@ -77,6 +83,55 @@ def test_handler_with_another_secret_is_told_where_port_hooks_secret_comes_from(
     assert result.code == ExitCode.FAILED
     assert "  fix: Compare the handler's client secret with port-hook's." in result.out
     assert "note: client secret from the environment\n" in result.err
+
+
+def test_unknown_mistake_is_explained_by_the_signature_that_the_handler_computed(run: Run, folder: Path) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
+        result = run("replay", "payload.json", "--to", url, "--find-fault", env=ENV)
+    timestamp = re.search(r"  timestamp of the valid request: (\d+)\n", result.out)
+    assert timestamp is not None
+    signed = timestamp[1].encode() + b"." + a_body()
+    assert (
+        f"  signed bytes of the valid request: {len(signed)} bytes, SHA-256 begins with {digest(signed)}" in result.out
+    )
+    assert f"  client secret: {len(SECRET.reveal())} bytes\n" in result.out
+    assert digest(SECRET.reveal().encode()) not in result.out
+    sign, verify = f"sign payload.json --timestamp {timestamp[1]} --format http", "verify - --signature"
+    assert f"  then: port-hook {sign} | port-hook {verify} S\n" in result.out
+    request = run(*sign.split(), env=ENV).out
+    wrong = hmac.digest(SECRET.reveal().encode(), a_body(), "sha256").hex()
+    explained = run(*verify.split(), wrong, stdin=request.encode(), env=ENV)
+    assert "Your code signed the body alone." in explained.out
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:8]
+
+
+def test_unknown_mistake_names_the_capture_of_the_valid_request(run: Run, folder: Path) -> None:
+    keep(folder, an_exchange(an_invocation(a_body(), id="aa0000000001")))
+    with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
+        result = run("replay", "last", "--to", url, "--find-fault", env=ENV)
+    named = re.search(r"  then: port-hook verify (\w+) --signature S\n", result.out)
+    assert named is not None
+    valid = hmac.digest(b"x", b"", "sha256").hex()
+    assert "wrong-secret" in run("verify", named[1], "--signature", valid, env=ENV).out
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "is_shown"), [((), {}, True), (("--json",), {}, False), ((), {"CLAUDECODE": "1"}, False)]
+)
+def test_digest_of_the_secret_is_shown_only_to_someone_at_a_terminal(
+    runtime: Callable[..., Runtime], folder: Path, options: tuple[str, ...], environ: dict[str, str], is_shown: bool
+) -> None:
+    (folder / "payload.json").write_bytes(a_body())
+    screen = Screen()
+    with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
+        world = replace(runtime(env={**ENV, **environ, "COLUMNS": "100"}), stdout=screen)
+        main(["replay", str(folder / "payload.json"), "--to", url, "--find-fault", *options], world)
+    assert (digest(SECRET.reveal().encode()) in screen.getvalue()) is is_shown
+    assert SECRET.reveal() not in screen.getvalue()
 
 
 @pytest.mark.parametrize(("api", "is_new"), [("http://127.0.0.1:1", True), ("https://api.port.io", False)])
