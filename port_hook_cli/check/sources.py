@@ -100,6 +100,10 @@ class SubjectSource:
         self.say(
             note("the store has no HTTP request with a valid signature, so the check uses the sample action create_vm")
         )
+        return await self.of_sample(secret)
+
+    async def of_sample(self, secret: Callable[[], Secret]) -> FoundSubject:
+        """Return the request of the sample action."""
         return await self.of_action(create_vm_action(), secret)
 
     async def _named(self, name: str, secret: Callable[[], Secret]) -> FoundSubject:

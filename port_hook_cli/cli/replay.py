@@ -74,10 +74,12 @@ def replay(
 
     The method, path, headers and raw body of a capture stay the same. The timestamp and signature are new.
     `replay` starts from an existing request, `trigger` from an action or workflow.
+    Only --find-fault has a sample request, and needs no SOURCE.
     """
     runtime: Runtime = ctx.obj
     sources = sources or []
-    _refuse_sources(sources, is_needed=not places.failed, finds_fault=signature.find_fault)
+    uses_sample = signature.find_fault and not sources
+    _refuse_sources(sources, is_needed=not (places.failed or uses_sample), finds_fault=signature.find_fault)
     repeated.refuse_unused(ctx, has_several=places.failed or len(sources) > 1)
     to, series, expectation = target.url(), repeated.series(), responses.expectation()
     since_s, ignoring = places.since_s(runtime), responses.ignoring()
@@ -105,11 +107,14 @@ def replay(
         rewriter = replace(rewriter, signer=Signer(secret, signature.unit))
     # While the payload is being edited, it is in a temporary file that only this process deletes.
     with unwinding_on_sigterm() if changes.edit else nullcontext():
-        found = (
-            _failed(places.store, since_s, ignoring, runtime)
-            if places.failed
-            else _found(sources, places.store, access, runtime)
-        )
+        if uses_sample:
+            from port_hook_cli.cli.replay_fault import sample_source
+
+            found = [sample_source(to, access, places.store, runtime)]
+        elif places.failed:
+            found = _failed(places.store, since_s, ignoring, runtime)
+        else:
+            found = _found(sources, places.store, access, runtime)
         if not found:
             return ExitCode.OK
         repeated.refuse_too_many(len(found))
@@ -142,7 +147,7 @@ def _refuse_sources(sources: list[str], *, is_needed: bool, finds_fault: bool) -
     if "" in sources:
         raise UsageError("The name of a source is empty.", hint="Check whether a shell variable is unset.")
     if finds_fault and len(sources) > 1:
-        raise UsageError("--find-fault needs exactly one SOURCE.", hint="Leave out the others.")
+        raise UsageError("--find-fault accepts only one SOURCE.", hint="Leave out the others.")
 
 
 def _needs(sources: list[str], *, finds_fault: bool) -> tuple[str, ...]:

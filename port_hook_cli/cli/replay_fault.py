@@ -7,29 +7,36 @@ import hashlib
 import secrets
 import shlex
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.check.fault import MOST_REQUESTS, FaultKind, FaultSearch, FoundFault, find_fault
 from port_hook_cli.check.subject import with_run
 from port_hook_cli.check.wrong_ways import SigningKeys
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.view import MOST_OF_A_URL
 from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter
 from port_hook_cli.replay.sending import LambdaClient
+from port_hook_cli.replay.sources import KINDS, ReplaySource
 from port_hook_cli.replay.store import ReplayKeeper
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import as_port_sends
 from port_hook_cli.terminal.coding_agent import coding_agent
-from port_hook_cli.terminal.console import Output, emit, tell
+from port_hook_cli.terminal.console import Output, emit, sayer, tell
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Secret
 from port_hook_cli.text.styled import Styled
+from port_hook_cli.trigger.action import RunTarget
 
 FAULT = "port-hook/fault/1"
 
@@ -43,6 +50,20 @@ def signing_keys(settings: Settings) -> SigningKeys:
     if other is None:
         return SigningKeys(secret, settings.client_id)
     return SigningKeys(secret, settings.client_id, other.secret, other.place)
+
+
+def sample_source(to: str | None, access: PortAccess, store: Path | None, runtime: Runtime) -> ReplaySource:
+    """Return the request of the sample action that `check` uses too, and print a note. Raises UsageError."""
+    from port_hook_cli.check.sources import SubjectSource
+
+    if to is None:
+        raise UsageError("Missing option --to.", hint="Pass the port or URL of your handler, such as --to 8000.")
+    say = sayer(runtime)
+    with closing(Finder(store, runtime, CaptureUse.SEND, say, kinds=KINDS)) as finder:
+        source = SubjectSource(finder=finder, access=access, runtime=runtime, say=say, target=RunTarget(to=to))
+        subject = asyncio.run(source.of_sample(lambda: access.secret)).subject
+    tell(f"note: without a SOURCE, the request is that of the sample action {subject.name}", runtime)
+    return ReplaySource(name=subject.name, invocation=subject.request)
 
 
 def search_fault(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -107,6 +108,21 @@ def test_unknown_mistake_is_explained_by_the_signature_that_the_handler_computed
 
 def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:8]
+
+
+def test_sample_request_is_used_without_a_source(run: Run) -> None:
+    received: list[bytes] = []
+    with of_bodies_in_hex(received=received) as url:
+        result = run("replay", "--find-fault", "--to", url, env=ENV)
+    assert result.code == ExitCode.FAILED
+    assert "note: without a SOURCE, the request is that of the sample action create_vm\n" in result.err
+    assert result.out.startswith("The handler signs the body without the timestamp, in hex.")
+    assert json.loads(received[0])["action"] == "create_vm"
+
+
+def test_sample_request_needs_a_target(run: Run) -> None:
+    result = run("replay", "--find-fault", env=ENV)
+    assert (result.code, "error: Missing option --to.\n" in result.err) == (ExitCode.USAGE, True)
 
 
 def test_unknown_mistake_names_the_capture_of_the_valid_request(run: Run, folder: Path) -> None:
