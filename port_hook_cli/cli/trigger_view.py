@@ -72,7 +72,8 @@ def response_lines(
         outcome = (format_status(delivery.status), status_style(delivery.status))
         yield _line("responded", Text.assemble(outcome, f" in {format_latency(delivery.latency_ms)}"))
         yield from _excerpt(masker.content(delivery.body))
-    for number, hint in enumerate(delivery_hints(delivery, TRIGGER_OPTIONS, conflict=conflict)):
+    url = masker.text(ready.url)
+    for number, hint in enumerate(delivery_hints(delivery, TRIGGER_OPTIONS, conflict=conflict, url=url)):
         yield _line("" if number else "hint", Text(hint))
     if ended is not None:
         yield from _ended_lines(ended)
@@ -172,7 +173,8 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]
         yield node_line(node_run, step.node.type)
     if step.delivery is not None:
         yield _delivery_line(step.delivery, masker)
-        for number, hint in enumerate(delivery_hints(step.delivery, TRIGGER_OPTIONS, conflict=conflict)):
+        url = masker.text(step.delivery.url)
+        for number, hint in enumerate(delivery_hints(step.delivery, TRIGGER_OPTIONS, conflict=conflict, url=url)):
             yield _line("" if number else "hint", Text(hint))
     for error in step.errors:
         message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"

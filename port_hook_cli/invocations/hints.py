@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 
 from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.text.safe import printable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -13,7 +15,7 @@ class SenderOptions:
     """How a hint names the options of the command that sent the request.
 
     `search` finds out why a handler rejects a valid request. `advice` is what else this command can do, by
-    fault or status.
+    fault or status. In both, `{url}` is the URL of the request.
     """
 
     target: str
@@ -39,12 +41,15 @@ REPLAY_OPTIONS = SenderOptions(
     search="--find-fault",
     advice={405: "Set another method with --method.", 415: "Set it with --header content-type:…."},
 )
-_PAYLOAD = "FILE is a payload, or the output of --dry-run."
+_OWN_BODY = (
+    "It sends a sample request. To send this one, add --dry-run to this command, and pipe its output into "
+    "`port-hook replay - --find-fault --to {url}`."
+)
 TRIGGER_OPTIONS = SenderOptions(
     target="--to",
     timeout="--timeout",
-    search="`port-hook replay FILE --to URL --find-fault`",
-    advice={415: "Set it in `headers`.", **dict.fromkeys((400, 401, 403), _PAYLOAD)},
+    search="`port-hook replay --find-fault --to {url}`",
+    advice={415: "Set it in `headers`.", **dict.fromkeys((400, 401, 403), _OWN_BODY)},
 )
 
 _SIGNATURE = "If the handler verifies signatures, {search} finds its mistake."
@@ -78,22 +83,30 @@ _MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
 
 
 def delivery_hints(
-    delivery: Delivery, options: SenderOptions, *, is_message: bool = False, conflict: str = ""
+    delivery: Delivery, options: SenderOptions, *, is_message: bool = False, conflict: str = "", url: str = ""
 ) -> tuple[str, ...]:
     """Return what to do about a delivery that failed, each hint for a line of its own.
 
     The result is empty if the delivery did not fail, or if the cause is unknown. `is_message` says that the request
     was a Kafka message, whose signature does not cover its raw bytes. `conflict` says that two places have different
-    secrets. It is added if the handler may have rejected the signature.
+    secrets. It is added if the handler may have rejected the signature. `url` is the URL to show, by default the
+    delivery's.
     """
     status = delivery.status
     outcome = delivery.fault or "" if status is None else status
     found = _HINTS.get(outcome) or _HINTS.get(f"{status // 100}xx" if status else "", ())
     if is_message and status in _REFUSALS:
         found = (_MESSAGE,)
-    hints = [hint.format(target=options.target, timeout=options.timeout, search=options.search) for hint in found]
+    words = {"target": options.target, "timeout": options.timeout, "url": _quoted(url or delivery.url)}
+    search = options.search.format(**words)
+    hints = [hint.format(**words, search=search) for hint in found]
     if outcome in options.advice:
-        hints[-1] += f" {options.advice[outcome]}"
+        hints[-1] += f" {options.advice[outcome].format(**words)}"
     if conflict and status in _MAY_BE_A_WRONG_SECRET:
         hints.append(conflict)
     return tuple(hints)
+
+
+def _quoted(url: str) -> str:
+    """Return a URL as a word for a shell, in visible characters. Braces are escaped, as in any URL."""
+    return printable(quote(url.replace("{", "%7B").replace("}", "%7D")))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -100,17 +102,17 @@ def test_trigger_renders_encrypts_and_sends_an_action_with_templates(run: Run, f
         (
             b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n",
             ExitCode.FAILED,
-            "`port-hook replay FILE --to URL --find-fault`",
+            "`port-hook replay --find-fault --to http://127.0.0.1:",
         ),
         (
             b"HTTP/1.1 400 No\r\ncontent-length: 0\r\n\r\n",
             ExitCode.FAILED,
-            "`port-hook replay FILE --to URL --find-fault`",
+            "`port-hook replay --find-fault --to http://127.0.0.1:",
         ),
         (
             b"HTTP/1.1 403 No\r\ncontent-length: 0\r\n\r\n",
             ExitCode.FAILED,
-            "`port-hook replay FILE --to URL --find-fault`",
+            "`port-hook replay --find-fault --to http://127.0.0.1:",
         ),
         (b"", ExitCode.FAILED, "without a response it ends as FAILURE"),
     ],
@@ -123,6 +125,20 @@ def test_trigger_exits_1_when_the_response_is_not_2xx(
         result = run("trigger", action, "--to", str(backend.port), "--input", "title=a", env=ENV)
     assert result.code == code
     assert words in result.out
+
+
+def test_hint_after_a_rejected_request_can_be_pasted(run: Run, folder: Path) -> None:
+    action = write(folder, "a.json", an_action())
+    arguments = ("trigger", action, "--input", "title=a")
+    with handler(b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n") as backend:
+        hint = " ".join(run(*arguments, "--to", str(backend.port), env=ENV).out.split())
+        commands = re.findall(r"`port-hook (replay [^`]*--find-fault --to [^`]*)`", hint)
+        request = run(*arguments, "--to", str(backend.port), "--dry-run", env=ENV)
+        sample = run(*shlex.split(commands[0]), env=ENV)
+        own = run(*shlex.split(commands[1]), stdin=request.out.encode(), env=ENV)
+    assert [command.split(" --to")[0] for command in commands] == ["replay --find-fault", "replay - --find-fault"]
+    assert "rejected the valid request" in sample.out
+    assert "rejected the valid request" in own.out
 
 
 def test_trigger_exits_6_when_the_handler_is_unreachable(run: Run) -> None:
