@@ -84,13 +84,14 @@ class FaultSearch(NamedTuple):
     """What a search needs.
 
     `fresh` returns an unsigned request with its own id, and may use a new run for each. `now` returns seconds since the
-    epoch, and `send` sends a request at its own pace.
+    epoch, and `send` sends a request at its own pace. `on_send` gets the number of each request, and what it is.
     """
 
     fresh: Callable[[], Invocation]
     keys: SigningKeys
     now: Callable[[], float]
     send: Callable[[Invocation], Awaitable[Delivery]]
+    on_send: Callable[[int, str], None] = lambda _number, _what: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -413,6 +414,7 @@ class _Run:
         if body != draft.body:
             headers = headers.without("content-length")
         request = replace(draft, received_at=now, headers=headers.plus(*signed.fields), body=body)
+        self._search.on_send(self._sent + 1, what)
         delivery = await self._search.send(request)
         self._sent += 1
         if self._refusals:  # the two first requests are judged together

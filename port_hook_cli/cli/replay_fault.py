@@ -6,8 +6,8 @@ import asyncio
 import hashlib
 import secrets
 import shlex
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import as_port_sends
 from port_hook_cli.terminal.coding_agent import coding_agent
-from port_hook_cli.terminal.console import Output, emit, sayer, tell
+from port_hook_cli.terminal.console import Output, emit, rich_console, sayer, shows_progress, tell
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.text.secret import Secret
 from port_hook_cli.text.styled import Styled
@@ -40,6 +40,7 @@ from port_hook_cli.trigger.action import RunTarget
 
 FAULT = "port-hook/fault/1"
 
+_QUIET_S = 1.0
 _SHOWN_DIGITS = 8
 _IN_PYTHON = "import hashlib; print(len(secret.encode()), hashlib.sha256(secret.encode()).hexdigest()[:8])"
 
@@ -100,12 +101,34 @@ def search_fault(
             async def send(request: Invocation) -> Delivery:
                 return await recipient.send(request, ready.url)
 
-            return await find_fault(FaultSearch(fresh, keys, runtime.now, send))
+            with _progress(runtime) as on_send:
+                return await find_fault(FaultSearch(fresh, keys, runtime.now, send, on_send))
 
     try:
         return asyncio.run(search())
     except KeyboardInterrupt:
         return None
+
+
+@contextmanager
+def _progress(runtime: Runtime) -> Iterator[Callable[[int, str], None]]:
+    """Yield what gets each request, and after a second show it in one line, if someone watches."""
+    if not shows_progress(runtime):
+        yield lambda _number, _what: None
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn
+
+    console = rich_console(runtime.stderr, runtime.environ)
+    progress = Progress(
+        SpinnerColumn(), TextColumn("{task.description}", markup=False), console=console, transient=True
+    )
+    task = progress.add_task("")
+    starting = asyncio.get_running_loop().call_later(_QUIET_S, progress.start)
+    try:
+        yield lambda number, what: progress.update(task, description=f"{number} of at most {MOST_REQUESTS}: {what}")
+    finally:
+        starting.cancel()
+        progress.stop()
 
 
 def report_fault(

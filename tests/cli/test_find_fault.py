@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
+import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +24,7 @@ from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.documentation import ROOT
 from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.processes import environment, typed
 from tests.servers import application, handler
 from tests.stores import keep, kept
 from tests.terminal_streams import Screen
@@ -148,6 +152,29 @@ def test_digest_of_the_secret_is_shown_only_to_someone_at_a_terminal(
         main(["replay", str(folder / "payload.json"), "--to", url, "--find-fault", *options], world)
     assert (digest(SECRET.reveal().encode()) in screen.getvalue()) is is_shown
     assert SECRET.reveal() not in screen.getvalue()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals")
+def test_long_search_shows_its_progress_on_a_terminal(folder: Path) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    (folder / "payload.json").write_bytes(a_body())
+    released = threading.Event()
+
+    async def respond(_: web.Request) -> web.Response:
+        await asyncio.to_thread(released.wait, 30)
+        return web.Response(status=REFUSED)
+
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", respond)
+    env = {**environment(folder), **ENV, "TERM": "xterm", "COLUMNS": "80", "NO_COLOR": "1"}
+    with application(app) as url:
+        search = typed(folder, "replay", "payload.json", "--to", url, "--find-fault", env=env)
+        search.expect_exact("1 of at most 60: forged")  # shown although no response has arrived
+        released.set()
+        search.expect_exact("The handler rejected the valid request")
+        search.expect(pexpect.EOF)
+        search.close()
+    assert search.exitstatus == ExitCode.FAILED
 
 
 @pytest.mark.parametrize(("api", "is_new"), [("http://127.0.0.1:1", True), ("https://api.port.io", False)])
