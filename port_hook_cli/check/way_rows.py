@@ -152,25 +152,20 @@ OTHERS = (
         lambda signed: signed.timestamp + b"." + repr(signed.body).encode(),
         "Concatenate bytes: `timestamp.encode() + b'.' + body`, not `f'{timestamp}.{body}'`.",
     ),
+    WayRow(
+        "python-dict",
+        "verifies `str(body)` of the parsed body instead of the raw body",
+        RAW_BODY,
+        rewriting=serializers.python_text,
+    ),
     _instead("empty-body", "an empty body", b"", _READ_ONCE),
     _instead("object-object", "`[object Object]`, the text of a parsed body,", b"[object Object]", RAW_BODY),
+    _instead("empty-object", "`{}`", b"{}", RAW_BODY),
+    _instead("undefined", "`undefined`, a body that was not read,", b"undefined", RAW_BODY),
     _notation("hex", "in hex, without `v1,`", lambda signed: signed.with_dot.hex(), _BASE64),
     _notation("v1-hex", "in hex after `v1,`", lambda signed: f"v1,{signed.with_dot.hex()}", _BASE64),
     _notation("sha256-hex", "in hex after `sha256=`", lambda signed: f"sha256={signed.with_dot.hex()}", _BASE64),
     _notation("base64", "in base64, without `v1,`", lambda signed: _base64(signed.with_dot), _PREFIX),
-    _notation(
-        "t-v1",
-        "as `t=…,v1=…`, like Stripe",
-        lambda signed: f"t={signed.timestamp.decode()},v1={signed.with_dot.hex()}",
-        "Read the timestamp from x-port-timestamp, and the signature in base64 after `v1,` from x-port-signature.",
-    ),
-    WayRow(
-        "body-hex-json-dumps",
-        "signs `json.dumps(body)` without the timestamp, in hex",
-        f"{_AS_PORT} {RAW_BODY}",
-        lambda signed: signed.sha256(signed.body).hex(),
-        _dumps,
-    ),
     WayRow(
         f"{MILLISECONDS}-body-hex",
         "reads the timestamp as milliseconds, and signs the body without the timestamp, in hex",
@@ -220,6 +215,19 @@ def _separator(name: str, noun: str, separator: bytes) -> WayRow:
 
 
 RARE = (
+    _notation(
+        "t-v1",
+        "as `t=…,v1=…`, like Stripe",
+        lambda signed: f"t={signed.timestamp.decode()},v1={signed.with_dot.hex()}",
+        "Read the timestamp from x-port-timestamp, and the signature in base64 after `v1,` from x-port-signature.",
+    ),
+    WayRow(
+        "body-hex-json-dumps",
+        "signs `json.dumps(body)` without the timestamp, in hex",
+        f"{_AS_PORT} {RAW_BODY}",
+        lambda signed: signed.sha256(signed.body).hex(),
+        _dumps,
+    ),
     WayRow(
         "v0",
         "signs `v0:timestamp:body`, like Slack",
@@ -243,14 +251,6 @@ RARE = (
         "signs the body with SHA-1, in base64",
         f"Use SHA-256 instead of SHA-1. {_AS_PORT}",
         lambda signed: _base64(signed.sha1(signed.body)),
-    ),
-    _instead("undefined", "`undefined`, a body that was not read,", b"undefined", RAW_BODY),
-    _instead("empty-object", "`{}`", b"{}", RAW_BODY),
-    WayRow(
-        "python-dict",
-        "verifies `str(body)` of the parsed body instead of the raw body",
-        RAW_BODY,
-        rewriting=serializers.python_text,
     ),
     WayRow(
         "json-stringify-indented",
@@ -338,7 +338,7 @@ def _serializer(slug: str, call: str, rewriting: Rewriting, raw_body: str = "") 
 SERIALIZERS = (
     WayRow(
         "body-latin-1",
-        "decodes the body as Latin-1 and encodes it as UTF-8 before it verifies the signature",
+        "decodes the body in a single-byte character set, such as Latin-1, before it verifies the signature",
         f"{BYTES} {RAW_BODY}",
         rewriting=serializers.mojibake,
     ),

@@ -74,7 +74,6 @@ def replay(
 
     The method, path, headers and raw body of a capture stay the same. The timestamp and signature are new.
     `replay` starts from an existing request, `trigger` from an action or workflow.
-    Only --find-fault has a sample request, and needs no SOURCE.
     """
     runtime: Runtime = ctx.obj
     sources = sources or []

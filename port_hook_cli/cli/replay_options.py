@@ -188,7 +188,7 @@ class ReplaySignature:
         option(
             "--find-fault",
             help="Find out why the handler rejects a valid request: sign it in common wrong ways until the handler "
-            "accepts it.",
+            "accepts it. Without a SOURCE, send a sample request.",
             excludes=("--as-captured", "--failed", "--times", "--dry-run", "--compare"),
         ),
     ] = False

@@ -188,8 +188,8 @@ OTHERS: dict[str, Verifies] = {
 
 
 FREQUENT_WAYS = (
-    "body-base64", "body-v1", "body-v1-hex", "bytes-repr", "empty-body", "object-object", "empty-secret", "client-id",
-    "other-secret", "secret-quoted",
+    "body-base64", "body-v1", "body-v1-hex", "bytes-repr", "python-dict", "empty-body", "object-object",
+    "empty-object", "undefined", "empty-secret", "client-id", "other-secret", "secret-quoted",
 )  # fmt: skip
 REWRITING = {"json-dumps", "python-dict", "json-stringify-indented"}
 
@@ -387,6 +387,14 @@ async def test_white_space_of_the_body_is_named_when_the_handler_writes_it_again
 async def test_body_that_has_no_plain_form_is_searched_as_it_is(body: bytes) -> None:
     found = await search_at(as_handler(PUBLIC["body-hex"]), body)
     assert (found.way and found.way.slug, found.sent) == ("body-hex", 5)
+
+
+@pytest.mark.parametrize("number", range(10))
+async def test_valid_signature_differs_in_the_url_safe_alphabet(number: int) -> None:
+    found = await search(lambda *_: 404, {**PLAIN, "number": number})
+    signature = found.requests[1].request.headers.get("x-port-signature") or ""
+    assert {"+", "/"} & set(signature)
+    assert as_port(dict(found.requests[1].request.headers.items), compact({**PLAIN, "number": number})) == DONE
 
 
 async def test_nothing_is_searched_when_the_handler_is_right() -> None:
