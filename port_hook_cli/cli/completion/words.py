@@ -191,7 +191,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
             (('--timestamp-unit',), 's|ms', False, ('s', 'ms'), 'The unit of the timestamp: seconds, as documented, or milliseconds.'),
             (('--as-captured',), '', False, (), 'Send body, timestamp and signature as captured; needs no secret.'),
-            (('--find-fault',), '', False, (), 'Find out why the handler rejects a valid request: sign it in common wrong ways until the handler accepts it.'),
+            (('--find-fault',), '', False, (), 'Find out why the handler rejects a valid request: sign it in common wrong ways until the handler accepts it. Without a SOURCE, send a sample request.'),
             (('--times',), 'N', False, (), 'Send each source N times, at most 1,000,000 requests in total.'),
             (('--concurrency',), 'N', False, (), 'Send N requests at a time.'),
             (('--rate',), 'N/s', False, (), 'Send at most N requests a second (N/s) or a minute (N/m), evenly spaced.'),
