@@ -1,4 +1,4 @@
-"""A sample: the workflow "Deploy service", whose WEBHOOK node waits for a report."""
+"""A sample: the workflow "Deploy service", whose WEBHOOK node is asynchronous."""
 
 from __future__ import annotations
 
