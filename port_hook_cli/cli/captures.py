@@ -136,10 +136,11 @@ def _watch(
     kept: CaptureStore, wanted: StoreFilter, bodies: BodyFilter | None, runtime: Runtime, *, limit: int, as_json: bool
 ) -> NoReturn:
     """Print the latest captures and then new ones, a line each, until Ctrl-C."""
+    from port_hook_cli.captures.store.statements import Numbers
     from port_hook_cli.captures.store.watching import CaptureWatch
 
     watch, place = CaptureWatch(kept, wanted, bodies), _place_of(kept.path)
-    known = replace(wanted, upto=watch.seen)
+    known = replace(wanted, numbers=Numbers(upto=watch.seen))
     latest = list(kept.select(known, limit=min(limit, sys.maxsize) or None, bodies=bodies))
     for exchange in reversed(latest):
         _print_one(exchange, runtime, as_json=as_json)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
+from typing import NamedTuple
 
 from port_hook_cli.captures.database.conditions import (
     ARRIVED,
@@ -123,6 +124,18 @@ def updates(outcomes: Sequence[Row], *, small: bool) -> list[Statement]:
     return steps
 
 
+class Numbers(NamedTuple):
+    """The numbers that captures may have: from `after` (excluded) to `upto` (included), `among` some, not `without`."""
+
+    after: int | None = None
+    upto: int | None = None
+    among: tuple[int, ...] | None = None
+    without: tuple[int, ...] = ()
+
+
+ANY_NUMBER = Numbers()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreFilter:
     """Which captures of a store to find; None, False and empty values match everything.
@@ -131,8 +144,7 @@ class StoreFilter:
     (`Exchange.handler_failed`). `accepted` finds captures that were verified and not rejected. `since_s` is seconds
     since the epoch. `text` is in the target, the header fields or the body, ASCII letters in either case. `originals`
     finds requests that arrived, or if it is False, only replays and the requests of `check`. `replay_of` finds the
-    replays of one capture. The last fields are about the numbers of captures, from `after` (excluded) to `upto`
-    (included).
+    replays of one capture.
     """
 
     action: str | None = None
@@ -146,10 +158,7 @@ class StoreFilter:
     accepted: bool = False
     originals: bool | None = None
     replay_of: str | None = None
-    after: int | None = None
-    upto: int | None = None
-    among: tuple[int, ...] | None = None
-    excluded: tuple[int, ...] = ()
+    numbers: Numbers = ANY_NUMBER
     without_outcome: bool = False
 
 
@@ -182,13 +191,14 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
     ):
         if value is not None:
             yield Condition(sql, (value,))
-    yield from _number_conditions(wanted)
+    yield from _number_conditions(wanted.numbers)
     for is_wanted, sql in (
         (wanted.with_run, "run_id IS NOT NULL"),
         (wanted.originals is True, f"({ARRIVED})"),
         (wanted.originals is False, f"NOT ({ARRIVED})"),
         (wanted.accepted, "is_verified IS 1"),
         (wanted.failed, _FAILED),
+        (wanted.without_outcome, _OPEN),
     ):
         if is_wanted:
             yield Condition(sql)
@@ -198,17 +208,15 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
         yield text_condition(wanted.text)
 
 
-def _number_conditions(wanted: StoreFilter) -> Iterator[Condition]:
-    if wanted.after is not None:
-        yield Condition("seq > ?", (wanted.after,))
-    if wanted.upto is not None:
-        yield Condition("seq <= ?", (wanted.upto,))
-    if wanted.among is not None:
-        yield Condition(f"seq IN ({_marks(wanted.among)})", wanted.among)
-    if wanted.excluded:
-        yield Condition(f"seq NOT IN ({_marks(wanted.excluded)})", wanted.excluded)
-    if wanted.without_outcome:
-        yield Condition(_OPEN)
+def _number_conditions(numbers: Numbers) -> Iterator[Condition]:
+    if numbers.after is not None:
+        yield Condition("seq > ?", (numbers.after,))
+    if numbers.upto is not None:
+        yield Condition("seq <= ?", (numbers.upto,))
+    if numbers.among is not None:
+        yield Condition(f"seq IN ({_marks(numbers.among)})", numbers.among)
+    if numbers.without:
+        yield Condition(f"seq NOT IN ({_marks(numbers.without)})", numbers.without)
 
 
 def _marks(values: Sequence[object]) -> str:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from port_hook_cli.captures.database.conditions import OPEN_FOR_S
 from port_hook_cli.captures.store.capture_store import BodyFilter, CaptureStore
-from port_hook_cli.captures.store.statements import StoreFilter
+from port_hook_cli.captures.store.statements import Numbers, StoreFilter
 from port_hook_cli.invocations.models import Exchange
 
 _MOST_OPEN = 500
@@ -32,13 +32,16 @@ class CaptureWatch:
         Raises StoreError.
         """
         since_s, waiting, top = now - OPEN_FOR_S, self._open, self._store.last_number()
-        added = StoreFilter(after=self.seen, upto=top)
-        still_open = self._store.without_outcome(StoreFilter(among=waiting, since_s=since_s), limit=_MOST_OPEN)
-        opened = self._store.without_outcome(replace(added, since_s=since_s), limit=_MOST_OPEN - len(still_open))
+        added = Numbers(after=self.seen, upto=top)
+        still_open = self._without_outcome(Numbers(among=waiting), since_s, _MOST_OPEN)
+        opened = self._without_outcome(added, since_s, _MOST_OPEN - len(still_open))
         self.seen, self._open = top, (*still_open, *opened)
         done = tuple(number for number in waiting if number not in still_open)
-        yield from self._select(replace(self._wanted, among=done))
-        yield from self._select(replace(self._wanted, after=added.after, upto=top, excluded=opened))
+        yield from self._select(Numbers(among=done))
+        yield from self._select(added._replace(without=opened))
 
-    def _select(self, wanted: StoreFilter) -> Iterator[Exchange]:
-        return self._store.select(wanted, bodies=self._bodies, oldest=True)
+    def _without_outcome(self, numbers: Numbers, since_s: float, limit: int) -> tuple[int, ...]:
+        return self._store.without_outcome(StoreFilter(numbers=numbers, since_s=since_s), limit=limit)
+
+    def _select(self, numbers: Numbers) -> Iterator[Exchange]:
+        return self._store.select(replace(self._wanted, numbers=numbers), bodies=self._bodies, oldest=True)
