@@ -379,3 +379,8 @@ def test_report_run_refuses_options_that_do_not_fit_the_run_before_any_call(
         result = run("report-run", run_id, *options, env=environ_of(sandbox))
     assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
     assert calls == []
+
+
+def test_status_may_be_written_as_port_writes_it(run: Run) -> None:
+    (record,) = run("report-run", RUN_ID, "--status", "SUCCESS", "--dry-run", "--json").records
+    assert record["calls"][-1]["body"] == {"status": "SUCCESS"}
