@@ -250,12 +250,3 @@ def test_hostile_body_of_a_file_is_redacted(run: Run, folder: Path) -> None:
         (folder / "c.json").write_text(json.dumps(document))
         result = run("export", "c.json", "--redact", env=ENV)
         assert (result.code, "hunter2" in result.out) == (0, False)
-
-
-def test_export_without_a_format_still_needs_one_unless_it_redacts(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange())
-    result = run("export", "last")
-    assert (result.code, result.err) == (
-        ExitCode.USAGE,
-        "error: Missing option '--format'.\nhint: Choose a format, or add --redact to share a capture.\n",
-    )

@@ -497,7 +497,7 @@ def test_trigger_refuses_an_invalid_document_without_quoting_its_values(
         (("--input", "title"), "is not NAME=VALUE"),
         (("--run-id", "a/b"), "not a run id"),
         (("--json", "--format", "curl"), ", not both."),
-        (("--wait", "3"), "--wait needs the sandbox"),
+        (("--wait", "3"), "--wait follows the run in a sandbox on this machine"),
         (("--via-port", "--to", "1"), "--to has no effect"),
         (("--inputs", "-", "--secret-file", "-"), "cannot both use stdin"),
     ],

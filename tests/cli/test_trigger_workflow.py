@@ -180,7 +180,7 @@ def test_workflow_with_an_event_trigger_needs_an_event(run: Run, folder: Path, b
         ((DEPLOY, "--output", "check"), "is not NODE.path=JSON"),
         ((DEPLOY, "--output", "check.a=ready"), "--output check.a: "),
         ((DEPLOY, "--respond", "check"), "is not NODE=BUTTON"),
-        ((DEPLOY, *INPUTS, "--to", "1", "--wait", "1"), "--wait needs the sandbox"),
+        ((DEPLOY, *INPUTS, "--to", "1", "--wait", "1"), "--wait follows the run in a sandbox on this machine"),
         ((str(EXAMPLES / "actions" / "create_vm.json"), "--to", "1", "--respond", "a=b"), "--respond is for workflows"),
     ],
 )

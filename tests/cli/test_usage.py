@@ -27,7 +27,6 @@ CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.
         ("encrypt", "Missing argument VALUE|FILE|-.", "encrypt --help"),
         ("replay", "Missing argument SOURCE.", "replay --help"),
         ("show", "Missing argument ID|last.", "show --help"),
-        ("demo x", "Unexpected argument: x.", "demo --help"),
         ("listen --once=1", "--once takes no value.", "listen --help"),
         ("replay x --times 2 --plot", "--plot needs a value.", "replay --help"),
         ("--profile", "--profile needs a value.", "port-hook --help"),

@@ -53,7 +53,7 @@ def test_error_status_has_a_hint_that_says_where_to_look(status: int, words: str
         ("timeout", "0 waits indefinitely"),
         ("broken", "log"),
         ("too-large", "smaller response"),
-        ("interrupted", "port-hook replay last --to URL"),
+        ("interrupted", "port-hook replay --failed"),
     ],
 )
 def test_delivery_without_a_response_has_a_hint_for_its_fault(fault: str, words: str, options: SenderOptions) -> None:

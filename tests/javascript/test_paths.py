@@ -74,8 +74,8 @@ def test_pointer_with_an_unknown_escape_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     ("document", "where", "words", "hint"),
     [
-        ({"a": "x"}, "/a/b", "/a/b: /a is a string, so it has no /b.", "A number is an item of an array. "),
-        ({"a": [1]}, "/a/b", "/a/b: /a is an array, so it has no /b.", "A number is an item of an array. "),
+        ({"a": "x"}, "/a/b", "/a/b: /a is a string, so it has no /b.", "Write a number for an item of an array. "),
+        ({"a": [1]}, "/a/b", "/a/b: /a is an array, so it has no /b.", "Write a number for an item of an array. "),
         ({"a": [1]}, "/a/5", "/a/5: /a has 1 items, so there is no /5 to set.", "Write /a/- to append an item."),
         ([1], "/5", "/5: the document has 1 items, so there is no /5 to set.", "Write /- to append an item."),
     ],
