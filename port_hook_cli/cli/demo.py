@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from port_hook_cli.sandbox import Sandbox
 
 _NEXT = """\
-Next, in the clone:
-{path}  port-hook replay examples/payloads/create_vm.json --to 8000 --find-fault
+Next:
+{path}  port-hook replay --find-fault --to 8000
         finds the mistake in a handler that has the secret in PORT_CLIENT_SECRET
   port-hook listen --forward-to 8000
         opens a public URL for a workflow node or action of your organization

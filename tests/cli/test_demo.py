@@ -21,7 +21,7 @@ def test_demo_shows_a_workflow_run_an_action_run_and_a_refused_request_without_s
     assert "of-someone" not in result.out
     assert [character for character in result.out if not (character.isprintable() or character == "\n")] == []
     started, arrived, refused, end = (
-        result.out.index(text) for text in ("2. A user runs", "3. A user runs", "4. The same request", "Next, ")
+        result.out.index(text) for text in ("2. A user runs", "3. A user runs", "4. The same request", "Next:")
     )
     node, action, changed = result.out[started:arrived], result.out[arrived:refused], result.out[refused:end]
     assert "workflow node deploy_service/deploy" in node
@@ -42,18 +42,18 @@ def test_demo_shows_a_workflow_run_an_action_run_and_a_refused_request_without_s
 
 def test_demo_fits_on_one_screen_and_ends_with_commands_for_the_users_handler(run: Run) -> None:
     out = run("demo", env={"PATH": str(Path(sys.executable).parent)}).out
-    next_steps = out[out.index("Next, ") :].splitlines()
+    next_steps = out[out.index("Next:") :].splitlines()
     assert len(out.splitlines()) <= 50
     assert max(map(len, next_steps)) <= 80
     assert [line.strip() for line in next_steps if line.startswith("  port-hook")] == [
-        "port-hook replay examples/payloads/create_vm.json --to 8000 --find-fault",
+        "port-hook replay --find-fault --to 8000",
         "port-hook listen --forward-to 8000",
     ]
 
 
 def test_demo_shows_how_to_put_port_hook_on_the_path_before_the_commands_that_need_it(run: Run) -> None:
     lines = run("demo", env={"PATH": ""}).out.splitlines()
-    after = lines[lines.index("Next, in the clone:") + 1 :]
+    after = lines[lines.index("Next:") + 1 :]
     assert str(Path(sys.executable).parent) in after[0]
     assert after[1].startswith("  port-hook ")
 

@@ -68,6 +68,7 @@ INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
         ("captures -o json", "Pass --json."),
         ("listen --auth x", "Run `port-hook listen --help` for usage."),
         ("listen -k", "Pass --no-verify to accept requests without a valid signature."),
+        ("listen --insecure", "Pass --no-verify to accept requests without a valid signature."),
         ("trigger -f x.json", "Name the file without an option, and pass inputs with --input NAME=VALUE."),
         ("export last --curl", "Pass the format with --format, such as --format curl."),
         ("show last --raw", "Pass --body to write the raw body."),
