@@ -138,9 +138,8 @@ def test_the_commands_in_the_readme_work_without_port(terminals: Terminals, fold
     told = terminals.wait_for("sandbox", "status SUCCESS")
     assert "status COMPLETED, result SUCCESS" in told
     assert 'log "creating dev-env with 4 CPUs"' in told
-    found, replayed = [text for block in TYPED["README.md (your handler)"] for text in terminals.type(block)]
+    [found] = [text for block in TYPED["README.md (your handler)"] for text in terminals.type(block)]
     assert found.startswith("The handler accepts a valid request")
-    assert replayed.startswith("202 Accepted")
     assert (folder / ".env").stat().st_mode & 0o777 == 0o600
 
 
@@ -203,7 +202,7 @@ def test_the_next_command_of_the_demo_finds_out_that_the_handler_of_the_readme_i
     start, run, *_ = blocks("README.md", "Use it without Port")
     terminals.type(start)
     terminals.type(run)
-    after = (ROOT / "README.md").read_text("utf-8").split("\nNext, ", 1)[1].split("```", 1)[0]
+    after = (ROOT / "README.md").read_text("utf-8").split("\nNext:", 1)[1].split("```", 1)[0]
     [find, listen] = re.findall(r"(?m)^  (port-hook .*)$", after)
     assert terminals.type(find)[0].startswith("The handler accepts a valid request")
     assert listen == "port-hook listen --forward-to 8000"
