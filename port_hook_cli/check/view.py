@@ -27,6 +27,7 @@ _MARKS = {
 }
 _WORST_FIRST = (CheckStatus.FAILED, CheckStatus.WARNING, CheckStatus.INFORMATION, CheckStatus.PASSED)
 _STYLES = {CheckStatus.FAILED: "red", CheckStatus.WARNING: "yellow"}
+_BRIEF_S = 0.1  # as a duration, it would be 0 s
 _COUNTED = {
     CheckStatus.PASSED: ("passed", "passed"),
     CheckStatus.FAILED: ("failed", "failed"),
@@ -102,9 +103,8 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
         for status, count in counts
         if count or status is CheckStatus.PASSED
     ]
-    brief_s = 0.1  # as a duration, it would be 0 s
     duration_s = report.duration_s
-    took = format_latency(duration_s * 1000) if duration_s < brief_s else format_duration(duration_s)
+    took = format_latency(duration_s * 1000) if duration_s < _BRIEF_S else format_duration(duration_s)
     head = f"{total} check{'' if total == 1 else 's'} in {took}: "
     line = Styled(head if is_whole else f"Interrupted after {head}")
     for number, part in enumerate(parts):

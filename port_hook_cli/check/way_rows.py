@@ -161,7 +161,7 @@ OTHERS = (
     _instead("empty-body", "an empty body", b"", _READ_ONCE),
     _instead("object-object", "`[object Object]`, the text of a parsed body,", b"[object Object]", RAW_BODY),
     _instead("empty-object", "`{}`", b"{}", RAW_BODY),
-    _instead("undefined", "`undefined`, a body that was not read,", b"undefined", RAW_BODY),
+    _instead("undefined", "`undefined`, the text of an unread body,", b"undefined", RAW_BODY),
     _notation("hex", "in hex, without `v1,`", lambda signed: signed.with_dot.hex(), _BASE64),
     _notation("v1-hex", "in hex after `v1,`", lambda signed: f"v1,{signed.with_dot.hex()}", _BASE64),
     _notation("sha256-hex", "in hex after `sha256=`", lambda signed: f"sha256={signed.with_dot.hex()}", _BASE64),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any
@@ -134,9 +135,10 @@ def from_payload(name: str, content: bytes) -> ReplaySource:
 
 def _definition_notes(body: bytes) -> tuple[str, ...]:
     """Return what to say about a payload that looks like the definition of an action or a workflow."""
-    if _IDENTIFIER not in body:
-        return ()
-    document = json.loads(body)
+    document = None
+    if _IDENTIFIER in body:
+        with suppress(ValueError, RecursionError):  # a number too long, or nesting too deep, for Python
+            document = json.loads(body)
     if not isinstance(document, dict) or not (
         isinstance(document.get("invocationMethod"), dict) or isinstance(document.get("nodes"), list)
     ):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,3 +175,13 @@ def test_captures_marks_requests_of_check(run: Run, folder: Path) -> None:
     keep(folder, an_exchange(an_invocation(id="cc0000000003", headers=headers)))
     assert "valid (check)" in run("captures").out
     assert run("show", "last", "--json").records[0]["id"] == BAD
+
+
+@pytest.mark.parametrize(
+    "headers", ['["port-hook-check/x"]', '[["user-agent"]]', '"port-hook-check/x"', '[["a","port-hook-check/"],5,null]']
+)
+def test_headers_that_no_listener_writes_do_not_disturb_last(run: Run, folder: Path, headers: str) -> None:
+    with closing(sqlite3.connect(folder / ".port-hook" / "captures.db", isolation_level=None)) as store:
+        store.execute("UPDATE captures SET headers = ? WHERE id = ?", [headers, BAD])
+    # The damaged capture itself cannot be shown; the others can.
+    assert run("show", "last~1", "--json").records[0]["id"] == FIRST

@@ -760,3 +760,9 @@ def test_replay_of_a_definition_says_what_makes_its_request(run: Run, definition
 def test_replay_of_a_payload_with_an_identifier_says_nothing_of_definitions(run: Run, folder: Path) -> None:
     payload = payload_file(folder, b'{"identifier":"x","invocationMethod":"POST"}')
     assert "definition" not in run("replay", payload, "--to", "1", "--dry-run", env=ENV).err
+
+
+def test_deeply_nested_payload_with_an_identifier_is_replayed(run: Run, folder: Path) -> None:
+    payload = payload_file(folder, b'{"identifier":1,"x":' + b"[" * 3000 + b"]" * 3000 + b"}")
+    result = run("replay", payload, "--to", "1", "--dry-run", env=ENV)
+    assert result.code == 0, result.err

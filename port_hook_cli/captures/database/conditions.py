@@ -53,10 +53,11 @@ _IS_PROBE = f"""
     CASE WHEN {has_at_most("headers")} THEN
         CASE WHEN instr(CAST(headers AS TEXT), '"{PROBE_AGENT}') > 0 AND json_valid(headers) THEN EXISTS (
             SELECT 1 FROM json_each(headers) AS field
-            WHERE json_type(field.value, '$[1]') = 'text'
-              AND lower(json_extract(field.value, '$[0]')) = 'user-agent'
-              AND json_extract(field.value, '$[1]') GLOB '{PROBE_AGENT}[a-z]*'
-              AND NOT substr(json_extract(field.value, '$[1]'), {len(PROBE_AGENT) + 1}) GLOB '*[^a-z-]*'
+            WHERE CASE WHEN field.type = 'array' THEN CASE WHEN json_type(field.value, '$[1]') = 'text' THEN
+                lower(json_extract(field.value, '$[0]')) = 'user-agent'
+                AND json_extract(field.value, '$[1]') GLOB '{PROBE_AGENT}[a-z]*'
+                AND NOT substr(json_extract(field.value, '$[1]'), {len(PROBE_AGENT) + 1}) GLOB '*[^a-z-]*'
+            END END
         ) END
     END
 """  # noqa: S608 - names of our own
