@@ -81,6 +81,19 @@ type-win32 type-darwin: type-%: $(VENV)/.dev
 arch: $(VENV)/.dev ## Check that dependencies point inwards
 	$(BIN)/lint-imports
 
+# TypeScript and ESLint, for `make page` only. The page needs no package and no build.
+tests/page/node_modules/.done: tests/page/package-lock.json
+	npm ci --silent --ignore-scripts --no-audit --no-fund --prefix tests/page
+	@touch $@
+
+PAGE := port_hook_cli/inspector/page
+
+.PHONY: page
+page: tests/page/node_modules/.done ## Check types and style of the inspector's page, and run its unit tests; needs npm
+	tests/page/node_modules/.bin/tsc --project tests/page
+	tests/page/node_modules/.bin/eslint --config tests/page/eslint.config.js $(PAGE) tests/page
+	node --no-warnings --test tests/page/
+
 .PHONY: docs
 docs: $(VENV)/.dev ## Write the generated pages and the picture of README.md
 	$(BIN)/python docs/generate.py

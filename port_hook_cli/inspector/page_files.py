@@ -33,6 +33,10 @@ _TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 _ENTRY = "index.html"
+# The comment of the entry in whose place the modules are named.
+_MODULES = b"<!-- modules -->"
+# Nothing imports it: it has types for the checks of the page's code.
+_TYPES_ONLY = "net/types.js"
 _VERSION_LENGTH = 22
 _NONCE = re.compile(r"[0-9a-f]{32,128}")
 _KEPT_BY_BROWSERS = {"cache-control": "private, max-age=31536000, immutable"}
@@ -69,8 +73,16 @@ def load_page_files(token: str) -> PageFiles:
     """Read the page's files from the package."""
     found = dict(sorted(_files_in(files("port_hook_cli.inspector").joinpath("page"))))
     version = _version(found, token)
-    entry = found[_ENTRY].content.replace(b'"/page/', f'"/page/{version}/'.encode())
+    html = found[_ENTRY].content.replace(_MODULES, _preloads(found))
+    entry = html.replace(b'"/page/', f'"/page/{version}/'.encode())
     return PageFiles(version, PageFile(entry, found[_ENTRY].content_type), found)
+
+
+def _preloads(found: Mapping[str, PageFile]) -> bytes:
+    """Return the links that make a browser load the modules at the same time, before it finds them one by one."""
+    entry = found[_ENTRY].content.decode()
+    names = [name for name in found if name.endswith(".js") and name != _TYPES_ONLY and f"/page/{name}" not in entry]
+    return "\n".join(f'<link rel="modulepreload" href="/page/{name}">' for name in names).encode()
 
 
 def _files_in(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, PageFile]]:

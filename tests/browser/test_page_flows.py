@@ -553,24 +553,6 @@ async def test_response_that_arrives_while_the_list_loads_is_shown(tmp_path: Pat
             await asyncio.gather(page.close(), watcher.close())
 
 
-async def test_row_with_a_response_is_not_replaced_by_an_older_answer(shared_desk: Desk, open_page: OpenPage) -> None:
-    page = await open_page(shared_desk)
-    found = await page.evaluate(
-        """async () => {
-          const { RowCache } = await import(new URL("spans.js", document.querySelector("script").src));
-          const cache = new RowCache();
-          const row = (id, response) => ({ seq: 1, id, response, handler: null });
-          const shown = [];
-          for (const next of [row("a", null), row("a", 200), row("a", null), row("b", null)]) {
-            cache.put([next]);
-            shown.push(cache.get(1).response);
-          }
-          return shown;
-        }"""
-    )
-    assert found == [None, 200, 200, None]
-
-
 async def test_list_stays_where_it_is_when_very_many_captures_arrive(tmp_path: Path, open_page: OpenPage) -> None:
     fill(tmp_path, 300)
     with a_desk(tmp_path, command=("inspect",)) as desk:

@@ -1,17 +1,19 @@
 // The page: list and detail side by side, keys, and messages.
-import { html, render, Button, Icon, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./ui.js";
-import { captureUrl, get, post } from "./api.js";
-import { Boundary } from "./boundary.js";
-import { Check, useCheck } from "./check.js";
-import { copy, say } from "./copy.js";
-import { Detail } from "./detail.js";
-import { useCaptures } from "./feed.js";
-import { Filters, Search } from "./filters.js";
-import { Trigger } from "./form.js";
-import { List } from "./list.js";
-import { go, readLocation, useLocation } from "./location.js";
-import { Timeline } from "./timeline.js";
-import { oneLine } from "./format.js";
+import { html, render, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, Button, Icon } from "./ui/ui.js";
+import { Detail } from "./capture/detail.js";
+import { useCheck, Check } from "./check/check.js";
+import { useCaptures } from "./list/feed.js";
+import { Filters, Search } from "./list/filters.js";
+import { List } from "./list/list.js";
+import { Timeline } from "./list/timeline.js";
+import { captureUrl, get, post } from "./net/api.js";
+import { go, useLocation } from "./net/location.js";
+import { readLocation } from "./net/place.js";
+import { Trigger } from "./trigger/form.js";
+import { Boundary } from "./ui/boundary.js";
+import { copy, say } from "./ui/copy.js";
+import { isDialogOpen, Dialog, Toasts, Uncopied } from "./ui/dialogs.js";
+import { oneLine } from "./ui/format.js";
 
 const KEYS = [
   ["j / k", "next, previous capture"], ["Enter", "open the capture, then go into it"], ["Esc", "close it"], ["/", "search"],
@@ -177,57 +179,8 @@ function Empty({ filters, session }) {
       : html`<p>Start a listener in this folder:</p><pre class="raw">port-hook listen --forward-to 8000</pre>`}</div>`;
 }
 
-function isDialogOpen() {
-  return document.querySelector("dialog[open]") !== null;
-}
-
 function isInList(target) {
   return target === document.body || target.classList?.contains("scroll");
-}
-
-/** Text that the browser did not let this page copy, to be copied by hand. */
-function Uncopied() {
-  const [text, setText] = useState("");
-  useEffect(() => {
-    const onUncopied = (event) => setText(event.detail);
-    window.addEventListener("uncopied", onUncopied);
-    return () => window.removeEventListener("uncopied", onUncopied);
-  }, []);
-  if (!text) return null;
-  return html`<${Dialog} title="Copy this text" onClose=${() => setText("")}>
-    <p class="dim">The browser does not let this page use the clipboard.</p>
-    <label class="field"><span class="sr">Text</span><textarea readonly rows="10" value=${text} onFocus=${(event) => event.currentTarget.select()}></textarea></label><//>`;
-}
-
-function Toasts() {
-  const [texts, setTexts] = useState([]);
-  useEffect(() => {
-    const onSaid = (event) => {
-      const said = { text: event.detail, key: Math.random() };
-      setTexts((old) => [...old.slice(-2), said]);
-      setTimeout(() => setTexts((old) => old.filter((each) => each !== said)), 5000);
-    };
-    window.addEventListener("said", onSaid);
-    return () => window.removeEventListener("said", onSaid);
-  }, []);
-  return html`<div class="toasts" role="status" aria-live="polite">${texts.map((each) => html`<p key=${each.key}>${oneLine(each.text)}</p>`)}</div>`;
-}
-
-function Dialog({ title, onClose, children }) {
-  const ref = useRef(null);
-  useEffect(() => {
-    const dialog = ref.current;
-    const before = document.activeElement;
-    dialog.showModal();
-    (dialog.querySelector("textarea") ?? dialog).focus();
-    return () => {
-      if (!dialog.open) return; // the browser has closed it, and returned the focus
-      dialog.close();
-      if (before?.isConnected) before.focus();
-    };
-  }, []);
-  return html`<dialog ref=${ref} tabindex="-1" onClose=${onClose} onPointerDown=${(event) => event.target === ref.current && onClose()} aria-label=${title}>
-    <div class="dialog"><header><h2>${title}</h2><${Button} icon="x" label="Close" iconOnly onClick=${onClose} /></header>${children}</div></dialog>`;
 }
 
 render(html`<${Boundary} what="The inspector"><${App} /><//>`, document.getElementById("app"));

@@ -1,24 +1,41 @@
-// The three libraries in one place: Preact, its hooks, and htm.
-import { h, render, Component, Fragment } from "./vendor/preact.js";
-import htm from "./vendor/htm.js";
+// @ts-check
+// The three libraries in one place: Preact, its hooks, and htm. The types are those of Preact's npm package.
+import * as preact from "../vendor/preact.js";
+import * as hooks from "../vendor/hooks.js";
+import htm from "../vendor/htm.js";
 
-export { render, Component, Fragment };
-export { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./vendor/hooks.js";
-export const html = htm.bind(h);
+/** @import * as Preact from "preact" */
+/** @import * as Hooks from "preact/hooks" */
+/** @typedef {Preact.VNode<any>} Drawn What a component returns. */
 
-/** The component, drawn again only when one of its properties has changed. */
+const { h, render, Component } = /** @type {typeof Preact} */ (/** @type {unknown} */ (preact));
+export { render, Component };
+export const { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } =
+  /** @type {typeof Hooks} */ (/** @type {unknown} */ (hooks));
+/** @type {(strings: TemplateStringsArray, ...values: unknown[]) => Drawn} */
+export const html = /** @type {any} */ (htm).bind(h);
+
+/**
+ * The component, drawn again only when one of its properties has changed.
+ * @template P
+ * @param {(props: P) => Drawn} Inner
+ */
 export function memo(Inner) {
+  /** @extends {Component<any>} */
   return class extends Component {
+    /** @param {Record<string, unknown>} next */
     shouldComponentUpdate(next) {
       return Object.keys({ ...this.props, ...next }).some((name) => this.props[name] !== next[name]);
     }
 
+    /** @param {any} props */
     render(props) {
       return h(Inner, props);
     }
   };
 }
 
+/** @type {Record<string, string>} */
 const PATHS = {
   check: "M20 6 9 17l-5-5",
   x: "M18 6 6 18M6 6l12 12",
@@ -42,13 +59,22 @@ const PATHS = {
   flag: "M5 21V4M5 4h13l-3 4.5 3 4.500H5",
 };
 
-/** An icon that says nothing to a screen reader: the text beside it does. */
+/**
+ * An icon that says nothing to a screen reader: the text beside it does.
+ * @param {{ name: string, size?: number }} props
+ */
 export function Icon({ name, size = 16 }) {
   return html`<svg class="icon" width=${size} height=${size} viewBox="0 0 24 24" aria-hidden="true" focusable="false">
-    <path d=${PATHS[name]} fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round" stroke-linejoin="round" />
+    <path d=${PATHS[name]} fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"
+      stroke-linejoin="round" />
   </svg>`;
 }
 
+/**
+ * A button. One with `iconOnly` shows its label as a tooltip.
+ * @param {{ icon?: string, label: string, onClick?: (event: any) => void, primary?: boolean, disabled?: boolean,
+ *   title?: string, iconOnly?: boolean, pressed?: boolean }} props
+ */
 export function Button({ icon, label, onClick, primary, disabled, title, iconOnly, pressed }) {
   return html`<button
     type="button"

@@ -1,7 +1,7 @@
 // The run in Port beside its request: status, log, links, and the nodes of a workflow as a graph.
-import { html, Button, useEffect, useState } from "./ui.js";
-import { get, post } from "./api.js";
-import { isoTime, oneLine, visible } from "./format.js";
+import { html, Button, useEffect, useState } from "../ui/ui.js";
+import { get, post } from "../net/api.js";
+import { isoTime, oneLine, visible } from "../ui/format.js";
 
 const EVERY_MS = 1500;
 const ENDED = new Set(["SUCCESS", "FAILURE", "DECLINED", "COMPLETED"]);

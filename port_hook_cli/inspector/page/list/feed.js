@@ -1,8 +1,8 @@
 // What the list shows: the numbers of all matches, their rows on demand, and what arrives meanwhile.
-import { useCallback, useLayoutEffect, useRef, useState } from "./ui.js";
-import { follow, get, query } from "./api.js";
+import { useCallback, useLayoutEffect, useRef, useState } from "../ui/ui.js";
+import { follow, get, query } from "../net/api.js";
 import { RowCache, Spans } from "./spans.js";
-import { takeFirstPage } from "./start.js";
+import { takeFirstPage } from "../net/start.js";
 
 const PAGE = 60;
 const RETRY_MS = 1000;

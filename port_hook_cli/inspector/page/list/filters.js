@@ -1,7 +1,7 @@
 // The search field and the filters, each a part of the URL.
-import { html, Icon, memo, useEffect, useRef, useState } from "./ui.js";
-import { go, setFilter } from "./location.js";
-import { fullTime, number, oneLine, VERDICTS, verdictOf } from "./format.js";
+import { html, Icon, memo, useEffect, useRef, useState } from "../ui/ui.js";
+import { go, setFilter } from "../net/location.js";
+import { fullTime, number, oneLine, VERDICTS, verdictOf } from "../ui/format.js";
 
 const TYPING_MS = 150;
 const RESPONSES = [["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"], ["none", "no response yet"]];
@@ -57,7 +57,7 @@ export const Filters = memo(({ filters, spans, session }) => {
     ${chips.map(([name, label]) => html`<${Chip} key=${name} label=${`${label} ${oneLine(filters[name])}`} onRemove=${() => setFilter(name, null)} />`)}
     ${(filters.since || filters.until) && html`<${Chip}
       label=${`${filters.since ? fullTime(Number(filters.since)) : "…"} to ${filters.until ? fullTime(Number(filters.until)) : "now"}`}
-      onRemove=${() => { const { since, until, ...rest } = filters; go({ filters: rest }); }} />`}
+      onRemove=${() => { go({ filters: { ...filters, since: undefined, until: undefined } }); }} />`}
     ${isFiltered && html`<button type="button" class="link" onClick=${() => go({ filters: {} })}>Clear</button>`}
     <p class="count" role="status">${spans ? html`${number(spans.count)}${spans.isComplete === false ? " or more" : ""}<span> ${spans.count === 1 ? "capture" : "captures"}</span>${session && session.search.complete === false ? ", still being indexed" : ""}` : "Loading…"}</p>
   </div>`;

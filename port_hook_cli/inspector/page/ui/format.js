@@ -124,3 +124,9 @@ export function handlerText(handler) {
   if (!handler) return "";
   return handler.status === null ? oneLine(handler.fault ?? "failed") : String(handler.status);
 }
+
+/** Text as a sentence: with a capital and an end. */
+export function sentence(text) {
+  const shown = visible(text);
+  return shown.charAt(0).toUpperCase() + shown.slice(1) + (/[.!?]$/.test(shown) ? "" : ".");
+}

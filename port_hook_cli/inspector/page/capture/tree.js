@@ -1,8 +1,8 @@
 // A JSON body as a tree. Levels are fetched when they are unfolded, so that a body of any size opens at once.
-import { html, Button, Icon, useEffect, useRef, useState } from "./ui.js";
-import { captureUrl, get } from "./api.js";
-import { number, visible } from "./format.js";
-import { copy } from "./copy.js";
+import { html, Button, Icon, useEffect, useRef, useState } from "../ui/ui.js";
+import { captureUrl, get } from "../net/api.js";
+import { number, visible } from "../ui/format.js";
+import { copy } from "../ui/copy.js";
 
 const LEVEL = 200;
 const FOLDED_FROM = 40;
@@ -26,7 +26,6 @@ export function Tree({ id, part = "request" }) {
   };
   if (problem) return html`<p class="note">${problem.message} ${problem.hint}</p>`;
   if (!root) return html`<p class="note">Loading…</p>`;
-  const paths = found ? new Set(found.matches) : null;
   return html`<div class="tree">
     <div class="tree-tools"><label class="search small"><${Icon} name="search" size=${13} />
       <input type="search" placeholder="Find a key or value" aria-label="Find a key or value in the body" value=${text} onInput=${(event) => search(event.currentTarget.value)} /></label>

@@ -1,18 +1,13 @@
 // Two captures side by side: what changed in the body, the headers and the outcome.
-import { html, Button, Icon, useEffect, useState } from "./ui.js";
-import { get } from "./api.js";
-import { nameOf, oneLine, time, visible } from "./format.js";
+import { html, Button, Icon } from "../ui/ui.js";
+import { get } from "../net/api.js";
+import { nameOf, oneLine, time, visible } from "../ui/format.js";
+import { useResource } from "../ui/resource.js";
 
 const MARKS = { changed: "≠", added: "+", removed: "−", moved: "→" };
 
 export function Comparison({ a, b, actions }) {
-  const [found, setFound] = useState(null);
-  const [problem, setProblem] = useState(null);
-  useEffect(() => {
-    setFound(null);
-    setProblem(null);
-    get("/api/compare", { a, b }).then(setFound).catch(setProblem);
-  }, [a, b]);
+  const { value: found, problem } = useResource((signal) => get("/api/compare", { a, b }, signal), `${a} ${b}`);
   if (problem) return html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`;
   if (!found) return html`<p class="note">Comparing…</p>`;
   const isSame = !found.body.length && !found.headers.length && !found.facts.length;

@@ -1,6 +1,6 @@
 // The list: as many rows as fit, whatever the number of captures.
-import { html, memo, Icon, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
-import { fullTime, handlerText, isPending, latency, nameOf, number, oneLine, responseText, statusTone, time, verdictOf } from "./format.js";
+import { html, memo, Icon, useEffect, useLayoutEffect, useRef, useState } from "../ui/ui.js";
+import { fullTime, handlerText, isPending, latency, nameOf, number, oneLine, responseText, statusTone, time, verdictOf } from "../ui/format.js";
 
 const WIDE = 720;
 // As in style.css.

@@ -1,8 +1,8 @@
 // Arrivals over time, with failures; dragging over it filters by time.
-import { html, memo, useEffect, useRef, useState } from "./ui.js";
-import { get, query } from "./api.js";
-import { go, readLocation } from "./location.js";
-import { clockTime, fullTime, number } from "./format.js";
+import { html, memo, useEffect, useRef, useState } from "../ui/ui.js";
+import { get, query } from "../net/api.js";
+import { go, readLocation } from "../net/location.js";
+import { clockTime, fullTime, number } from "../ui/format.js";
 
 const BUCKETS = 80;
 const HEIGHT = 44;

@@ -1,7 +1,7 @@
 // Check the handler: choose a request and a target, run, and see what the handler does wrong.
-import { html, Button, Icon, useEffect, useRef, useState } from "./ui.js";
-import { get, postLines } from "./api.js";
-import { duration, number, oneLine, visible } from "./format.js";
+import { html, Button, Icon, useEffect, useRef, useState } from "../ui/ui.js";
+import { get, postLines } from "../net/api.js";
+import { duration, number, oneLine, visible } from "../ui/format.js";
 
 const TYPING_MS = 200;
 const MOST_TEXT = 2000;

@@ -1,5 +1,5 @@
 // The page's state is in its URL: a reload, a shared link, back and forward work.
-import { useEffect, useState } from "./ui.js";
+import { useEffect, useState } from "../ui/ui.js";
 import { FILTERS, readLocation } from "./place.js";
 
 export { readLocation };

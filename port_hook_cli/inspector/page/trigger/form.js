@@ -1,8 +1,8 @@
 // Trigger an action of the user's files by its form.
-import { html, Button, useEffect, useLayoutEffect, useRef, useState } from "./ui.js";
-import { get, post } from "./api.js";
-import { Input } from "./editor.js";
-import { handlerText, latency, oneLine, statusTone, visible } from "./format.js";
+import { html, Button, useEffect, useLayoutEffect, useRef, useState } from "../ui/ui.js";
+import { get, post } from "../net/api.js";
+import { Input } from "../capture/fields.js";
+import { handlerText, latency, oneLine, statusTone, visible } from "../ui/format.js";
 
 export function Trigger({ onClose, onOpen }) {
   const [actions, setActions] = useState(null);

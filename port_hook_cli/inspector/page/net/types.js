@@ -1,0 +1,132 @@
+// @ts-check
+// The types of the inspector's API (docs/reference/inspector-api.md). Nothing imports this module at run time.
+export {};
+
+/**
+ * A capture as a row of the list.
+ * @typedef {object} Row
+ * @property {number} seq its number in the store
+ * @property {string} id
+ * @property {number} received_at seconds since the epoch
+ * @property {string} method
+ * @property {string} target
+ * @property {string} kind
+ * @property {string | null} name
+ * @property {string | null} run_id
+ * @property {string | null} user
+ * @property {string | null} entity
+ * @property {string | null} operation
+ * @property {"http" | "kafka" | "replay"} source
+ * @property {string | null} message topic, partition and offset of a Kafka message
+ * @property {string | null} replay_of
+ * @property {string} verdict
+ * @property {string[]} causes
+ * @property {number | null} response the status that the sender got
+ * @property {Handled | null} handler
+ * @property {number} bytes
+ * @property {string | null} problem why the payload could not be read
+ */
+
+/**
+ * How the handler responded.
+ * @typedef {object} Handled
+ * @property {number | null} status
+ * @property {string | null} fault
+ * @property {number} latency_ms
+ */
+
+/** @typedef {[name: string, value: string]} HeaderField */
+
+/**
+ * The beginning of a body.
+ * @typedef {object} BodyText
+ * @property {number} bytes
+ * @property {number} kept
+ * @property {string | null} text null if the body is not text
+ * @property {boolean} is_whole
+ * @property {"json" | "text" | "binary"} type
+ * @property {string[] | null} hex
+ * @property {string | null} problem
+ */
+
+/**
+ * @typedef {object} Request
+ * @property {string} method
+ * @property {string} target
+ * @property {HeaderField[]} headers
+ * @property {BodyText} body
+ */
+
+/** @typedef {{ status: number, headers: HeaderField[], body: BodyText }} Response */
+/** @typedef {Handled & { url: string, error: string | null, headers: HeaderField[], body: BodyText }} Delivery */
+/** @typedef {{ slug: string, explanation: string, fix: string }} Cause */
+
+/**
+ * How the signature was computed.
+ * @typedef {object} SignatureParts
+ * @property {string | null} timestamp
+ * @property {number | null} timestamp_at
+ * @property {string} signed_text
+ * @property {number} signed_bytes
+ * @property {string | null} received
+ * @property {string | null} expected
+ * @property {string | null} note
+ */
+
+/**
+ * @typedef {object} Verdict
+ * @property {string} status
+ * @property {string | null} reading the form of the body that the signature matches
+ * @property {number | null} age_s
+ * @property {Cause[]} causes
+ * @property {SignatureParts} parts
+ */
+
+/**
+ * One capture in full.
+ * @typedef {object} Capture
+ * @property {Row} row
+ * @property {Request} request
+ * @property {Verdict} verdict
+ * @property {[label: string, value: string][]} summary
+ * @property {{ name: string, type: string, text: string }[]} inputs
+ * @property {{ path: string, before: string, after: string }[]} changes
+ * @property {string[]} encrypted
+ * @property {Delivery | null} delivery
+ * @property {Response | null} response
+ * @property {{ text: string } | null} simulated
+ * @property {string | null} fate
+ * @property {Row[]} replays
+ * @property {string | null} replay_to
+ * @property {string[]} exports
+ */
+
+/**
+ * What came back from a request that the inspector sent.
+ * @typedef {object} Sent
+ * @property {Delivery} delivery
+ * @property {Request} sent
+ * @property {string[]} notes
+ * @property {string | null} capture
+ */
+
+/** @typedef {"replay" | "sign" | "runs" | "trigger" | "check" | "decrypt"} Ability */
+
+/**
+ * @typedef {object} Session
+ * @property {string} version
+ * @property {"listen" | "store" | "sandbox"} mode
+ * @property {string} store
+ * @property {string | null} url
+ * @property {string | null} public_url
+ * @property {number | null} count
+ * @property {{ kind: string, indexed: number | null, of: number | null, complete: boolean }} search
+ * @property {string | null} problem
+ * @property {Record<Ability, boolean>} can
+ * @property {Record<Ability, string | null>} why_not
+ */
+
+/**
+ * The filters of the list. Each is a part of the page's URL.
+ * @typedef {Record<string, string | string[]>} Filters
+ */

@@ -1,0 +1,43 @@
+// The page's modules as a whole: no circles, nothing unused, no line too long.
+import assert from "node:assert/strict";
+import { readFileSync, readdirSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const page = fileURLToPath(new URL("../../port_hook_cli/inspector/page/", import.meta.url));
+const files = readdirSync(page, { recursive: true }).map(String).filter((name) => !name.startsWith("vendor"));
+const read = (name) => readFileSync(join(page, name), "utf8");
+const modules = files.filter((name) => name.endsWith(".js"));
+const IMPORT = /^import (?:\{([^}]*)\}|[^"]*?)(?: from )?"(\.[^"]+)";/gm;
+const EXPORT = /^export (?:async )?(?:function|const|let|class) (\w+)/gm;
+
+/** The modules that a module imports, each with the names. */
+function imports(name) {
+  return [...read(name).matchAll(IMPORT)].map(([, names, path]) => ({
+    from: normalize(join(dirname(name), path)),
+    names: (names ?? "").split(",").map((each) => each.trim()).filter(Boolean),
+  }));
+}
+
+test("no module imports itself by way of others", () => {
+  const visit = (name, way) => {
+    assert.ok(!way.includes(name), `a circle: ${[...way, name].join(" → ")}`);
+    for (const { from } of imports(name)) if (!from.startsWith("vendor")) visit(from, [...way, name]);
+  };
+  modules.forEach((name) => visit(name, []));
+});
+
+test("everything that is exported is used elsewhere", () => {
+  const used = new Set(modules.flatMap((name) => imports(name).flatMap(({ from, names }) => names.map((n) => `${from} ${n}`))));
+  const tests = readdirSync(dirname(fileURLToPath(import.meta.url))).filter((name) => name.endsWith(".test.js"));
+  const texts = tests.map((name) => readFileSync(new URL(name, import.meta.url), "utf8")).join("\n");
+  const exported = modules.flatMap((name) => [...read(name).matchAll(EXPORT)].map(([, each]) => [name, each]));
+  const unused = exported.filter(([name, each]) => !used.has(`${name} ${each}`) && !new RegExp(`\\b${each}\\b`).test(texts));
+  assert.deepEqual(unused, []);
+});
+
+test("the entry names every style sheet", () => {
+  const named = [...read("index.html").matchAll(/href="\/page\/([^"]+\.css)"/g)].map(([, name]) => name);
+  assert.deepEqual(named.sort(), files.filter((name) => name.endsWith(".css")).sort());
+});
