@@ -4,7 +4,8 @@ import { indent } from "../../port_hook_cli/inspector/page/capture/json_text.js"
 
 test("JSON is indented without a change of its values", () => {
   const text = '{"n":12345678901234567890,"s":"a,\\"b\\":{","e":{},"l":[1.0,[]]}';
-  const expected = '{\n  "n": 12345678901234567890,\n  "s": "a,\\"b\\":{",\n  "e": {},\n  "l": [\n    1.0,\n    []\n  ]\n}';
+  const lines = ["{", '  "n": 12345678901234567890,', '  "s": "a,\\"b\\":{",', '  "e": {},', '  "l": [', "    1.0,", "    []"];
+  const expected = [...lines, "  ]", "}"].join("\n");
   assert.equal(indent(text), expected);
 });
 

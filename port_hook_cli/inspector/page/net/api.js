@@ -1,60 +1,121 @@
+// @ts-check
 // Calls of the inspector's API (docs/reference/inspector-api.md).
 import { ApiError, OWN, doubtServer, trustedToken } from "./door.js";
 
 export { ApiError };
 
+/** @import { Filters } from "./types.js" */
+/** @typedef {Record<string, unknown>} Parameters One query parameter for each value; empty ones are left out. */
+
+/** @param {Response} response */
 async function read(response) {
   if (response.ok) return response.json();
   throw new ApiError(response.status, await response.json().catch(() => ({})));
 }
 
-/** Fetch with the token. `use` reads the response. */
+/**
+ * Fetch with the token. `use` reads the response. Throws ApiError, or an AbortError.
+ * @param {string} path
+ * @param {RequestInit} options
+ * @param {(response: Response) => any} use
+ * @returns {Promise<any>}
+ */
 async function call(path, options, use) {
   try {
     const headers = { ...options.headers, authorization: `Bearer ${await trustedToken()}` };
     return await use(await fetch(path, { ...OWN, ...options, headers }));
   } catch (error) {
-    if (error instanceof ApiError || error.name === "AbortError") throw error;
+    if (error instanceof ApiError || isAbort(error)) throw error;
     doubtServer();
     throw new ApiError(0, { error: "The inspector does not respond.", hint: "Is port-hook still running?" });
   }
 }
 
+/**
+ * Whether an error only says that nobody needs the response any more.
+ * @param {unknown} error
+ */
+function isAbort(error) {
+  return error instanceof DOMException && error.name === "AbortError";
+}
+
+/**
+ * Return the JSON of an address.
+ * @param {string} path
+ * @param {Parameters} [parameters]
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
 export function get(path, parameters = {}, signal) {
   return call(path + query(parameters), { signal }, read);
 }
 
-/** The raw bytes of a body, as a Blob. */
+/**
+ * The raw bytes of a body.
+ * @param {string} path
+ * @param {Parameters} parameters
+ * @returns {Promise<Blob>}
+ */
 export function getBytes(path, parameters) {
   return call(path + query(parameters), {}, (response) => (response.ok ? response.blob() : read(response)));
 }
 
-export function post(path, body) {
-  const headers = { "content-type": "application/json", "x-port-hook": "1" };
-  return call(path, { method: "POST", headers, body: JSON.stringify(body) }, read);
+const POSTED = { "content-type": "application/json", "x-port-hook": "1" };
+
+/**
+ * Post a document, and return the JSON of the response.
+ * @param {string} path
+ * @param {object} body
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+export function post(path, body, signal) {
+  return call(path, { method: "POST", headers: POSTED, body: JSON.stringify(body), signal }, read);
 }
 
-/** Post, and call `onRecord` with each JSON record of the response as soon as its line arrives. */
+/**
+ * Post, and call `onRecord` with each JSON record of the response as soon as its line arrives.
+ * @param {string} path
+ * @param {object} body
+ * @param {(record: any) => void} onRecord
+ * @param {AbortSignal} signal
+ * @returns {Promise<void>}
+ */
 export function postLines(path, body, onRecord, signal) {
-  const headers = { "content-type": "application/json", "x-port-hook": "1" };
-  return call(path, { method: "POST", headers, body: JSON.stringify(body), signal }, (response) =>
+  const options = { method: "POST", headers: POSTED, body: JSON.stringify(body), signal };
+  return call(path, options, (response) =>
     response.ok ? readParts(response.body, "\n", (line) => onRecord(JSON.parse(line))) : read(response));
 }
 
+/**
+ * Parameters as the query of an address, with "?" unless it is empty.
+ * @param {Parameters} parameters
+ */
 export function query(parameters) {
   const found = new URLSearchParams();
   for (const [name, value] of Object.entries(parameters)) {
     for (const each of Array.isArray(value) ? value : [value]) {
-      if (each !== null && each !== undefined && each !== "") found.append(name, each);
+      if (each !== null && each !== undefined && each !== "") found.append(name, String(each));
     }
   }
   const text = found.toString();
   return text ? `?${text}` : "";
 }
 
+/**
+ * The address of a capture, or of a part of it.
+ * @param {string} id
+ * @param {string} [rest]
+ */
 export const captureUrl = (id, rest = "") => `/api/captures/${encodeURIComponent(id)}${rest}`;
 
-/** Follow the events after a list's position until the returned function is called or they end ("waiting"); handlers by event name. */
+/**
+ * Follow the events after a list's position until the returned function is called, or until they end ("waiting").
+ * @param {Filters} filters
+ * @param {string} position
+ * @param {Record<string, (data: any, id: number) => void>} handlers by the name of the event
+ * @param {(state: "live" | "waiting") => void} onState
+ */
 export function follow(filters, position, handlers, onState) {
   const leaving = new AbortController();
   const ended = () => {
@@ -62,6 +123,7 @@ export function follow(filters, position, handlers, onState) {
     doubtServer();
     onState("waiting");
   };
+  /** @param {string} name @param {string} data @param {string} id */
   const handle = (name, data, id) => {
     if (!leaving.signal.aborted) handlers[name]?.(JSON.parse(data), Number(id));
   };
@@ -74,23 +136,34 @@ export function follow(filters, position, handlers, onState) {
   return () => leaving.abort();
 }
 
-/** Read server-sent events to their end. EventSource cannot send the header with the token. */
+/**
+ * Read server-sent events to their end. EventSource cannot send the header with the token.
+ * @param {Response["body"]} body
+ * @param {(name: string, data: string, id: string) => void} handle
+ */
 function readEvents(body, handle) {
   return readParts(body, "\n\n", (event) => {
-    const fields = Object.fromEntries(event.split("\n").map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 2)]));
+    const lines = event.split("\n").map((line) => [line.split(":", 1)[0], line.slice(line.indexOf(":") + 2)]);
+    const fields = Object.fromEntries(lines);
     if (fields.event) handle(fields.event, fields.data, fields.id);
   });
 }
 
-/** Call `use` with each part of a text that ends with `end`, as soon as the part arrives. */
+/**
+ * Call `use` with each part of a text that ends with `end`, as soon as the part arrives.
+ * @param {Response["body"]} body
+ * @param {string} end
+ * @param {(part: string) => void} use
+ */
 async function readParts(body, end, use) {
-  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  if (!body) return;
+  const reader = body.pipeThrough(/** @type {any} */ (new TextDecoderStream())).getReader();
   let text = "";
   for (;;) {
     const { done, value } = await reader.read();
     if (done) return;
     const parts = (text + value).split(end);
-    text = parts.pop();
+    text = parts.pop() ?? "";
     parts.forEach(use);
   }
 }

@@ -1,6 +1,12 @@
+// @ts-check
 // Moves the token from the address to this tab's storage, and sends it only to a server that already knows it.
 
+/** Why the inspector refused a call; status 0 if it does not respond. */
 export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {{ error?: string, hint?: string, line?: number, column?: number }} body
+   */
   constructor(status, body) {
     super(body.error ?? `The inspector responded with ${status}.`);
     this.status = status;
@@ -10,18 +16,25 @@ export class ApiError extends Error {
   }
 }
 
-/** Options of every request: without cookies of other programs on this host, and without redirects. */
+/**
+ * Options of every request: without cookies of other programs on this host, and without redirects.
+ * @type {RequestInit}
+ */
 export const OWN = { credentials: "omit", redirect: "error", cache: "no-store" };
 
 const KEY = "port-hook-token";
 const NONCE_BYTES = 16;
 const token = takeToken();
+/** @type {Promise<string> | null} */
 let greeting = null;
 
 // A user who opens the printed URL in this tab changes only the fragment, and the browser loads nothing.
 window.addEventListener("hashchange", () => tokenInAddress() && window.location.reload());
 
-/** The token, after the server has proved that it knows it: another program may have the port by now. */
+/**
+ * The token, after the server has proved that it knows it: another program may have the port by now.
+ * @returns {Promise<string>}
+ */
 export function trustedToken() {
   greeting ??= greet().catch((error) => {
     greeting = null;
@@ -36,17 +49,25 @@ export function doubtServer() {
 }
 
 async function greet() {
-  if (!token) throw new ApiError(403, { error: "This page has no token.", hint: "Open the URL that port-hook printed last." });
+  if (!token) {
+    const hint = "Open the URL that port-hook printed last.";
+    throw new ApiError(403, { error: "This page has no token.", hint });
+  }
   const nonce = hex(crypto.getRandomValues(new Uint8Array(NONCE_BYTES)));
   const response = await fetch(`/api/hello?nonce=${nonce}`, OWN);
   const { proof = "" } = await response.json().catch(() => ({}));
   const written = new TextEncoder();
-  const key = await crypto.subtle.importKey("raw", written.encode(token), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const hash = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", written.encode(token), hash, false, ["sign"]);
   const expected = await crypto.subtle.sign("HMAC", key, written.encode(`port-hook hello ${nonce}`));
   if (proof === hex(new Uint8Array(expected))) return token;
-  throw new ApiError(403, { error: "The server at this address does not know this page's token.", hint: "Open the URL that port-hook printed last." });
+  throw new ApiError(403, {
+    error: "The server at this address does not know this page's token.",
+    hint: "Open the URL that port-hook printed last.",
+  });
 }
 
+/** @param {Uint8Array} bytes */
 function hex(bytes) {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
