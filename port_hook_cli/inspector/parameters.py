@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_r
 MAX_TEXT = 1_000
 MAX_NAME = 80
 _LATEST_S = 2.5e11
+_LONGEST_MS = 1e12
+_A_TIME = ("a time", "Write it in seconds since the epoch.")
+_A_LATENCY = ("a number of milliseconds", "Write it like latency=500.")
 _MAX_VERDICTS = 20
 _RESPONSES = (*STATUS_CLASSES, NO_RESPONSE)
 _HANDLERS = (*_RESPONSES, HANDLER_FAILED, HANDLER_SILENT)
@@ -39,11 +43,16 @@ def read_query(parameters: Parameters) -> CaptureQuery:
         text=_text(parameters, "text") or "",
         action=_text(parameters, "action"),
         verdicts=tuple(_verdict(text) for text in parameters.getall("verdict", [])[:_MAX_VERDICTS] if text),
-        response=_choice(parameters, "response", _RESPONSES),
-        handler=_choice(parameters, "handler", _HANDLERS),
+        response=_status(parameters, "response", _RESPONSES),
+        handler=_status(parameters, "handler", _HANDLERS),
+        slower_ms=_number(parameters, "latency", _LONGEST_MS, _A_LATENCY),
         run_id=_text(parameters, "run"),
-        since_s=_seconds(parameters, "since"),
-        until_s=_seconds(parameters, "until"),
+        user=_text(parameters, "user"),
+        entity=_text(parameters, "entity"),
+        workflow=_text(parameters, "workflow"),
+        node=_text(parameters, "node"),
+        since_s=_number(parameters, "since", _LATEST_S, _A_TIME),
+        until_s=_number(parameters, "until", _LATEST_S, _A_TIME),
         id_prefix=_text(parameters, "id"),
     )
 
@@ -143,16 +152,17 @@ def _verdict(text: str) -> Status:
         raise UsageError(f"{text[:80]} is not a verdict.", hint=f"Use one of {', '.join(Status)}.") from error
 
 
-def _choice(parameters: Parameters, name: str, choices: Sequence[str]) -> str | None:
+def _status(parameters: Parameters, name: str, choices: Sequence[str]) -> str | None:
     text = parameters.get(name)
     if not text:
         return None
-    if text not in choices:
-        raise UsageError(f"{text[:80]} is not a value of {name}.", hint=f"Use one of {', '.join(choices)}.")
+    if text not in choices and not re.fullmatch("[1-9][0-9]{2}", text):
+        hint = f"Use one of {', '.join(choices)}, or a status such as 502."
+        raise UsageError(f"{text[:80]} is not a value of {name}.", hint=hint)
     return text
 
 
-def _seconds(parameters: Parameters, name: str) -> float | None:
+def _number(parameters: Parameters, name: str, most: float, kind: tuple[str, str]) -> float | None:
     text = parameters.get(name)
     if not text:
         return None
@@ -160,6 +170,6 @@ def _seconds(parameters: Parameters, name: str) -> float | None:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value <= _LATEST_S:  # not true of NaN either
-        raise UsageError(f"{name} is not a time.", hint="Write it in seconds since the epoch.")
+    if not 0 <= value <= most:  # not true of NaN either
+        raise UsageError(f"{name} is not {kind[0]}.", hint=kind[1])
     return value

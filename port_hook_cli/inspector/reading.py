@@ -104,7 +104,7 @@ class CaptureReader:
         def read(index: CaptureIndex, search: CaptureSearch) -> News:
             added = search.seqs[: limit + 1]
             matching = index.matching(query, changed) if changed else []
-            is_by_outcome = query.response is not None or query.handler is not None
+            is_by_outcome = any(each is not None for each in (query.response, query.handler, query.slower_ms))
             lets_go = NO_RESPONSE in {query.response, query.handler}
             return News(
                 added=[records.row_record(row) for row in index.listed(added[:limit])],

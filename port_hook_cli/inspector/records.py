@@ -13,6 +13,7 @@ from port_hook_cli.captures.index.capture_index import Listed
 from port_hook_cli.captures.index.counting import Histogram, Spans
 from port_hook_cli.captures.view.exchange import fate_of_stored, simulated_text, what_it_is
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
+from port_hook_cli.invocations.hints import LISTEN_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import (
     Delivery,
     Exchange,
@@ -112,6 +113,7 @@ def capture_record(
             "encrypted": [path[:_FIELD] for path in payload.censored[:_MAX_FIELDS]],
             "delivery": None if exchange.delivery is None else delivery_record(exchange.delivery),
             "response": None if exchange.response is None else response_record(exchange.response),
+            "hints": _hints(exchange),
             "simulated": None if exchange.simulated is None else _simulated(exchange.simulated),
             "fate": fate_of_stored(exchange),
             "replays": [row_record(replay) for replay in replays],
@@ -164,7 +166,12 @@ def spans_record(spans: Spans) -> dict[str, Any]:
 def histogram_record(histogram: Histogram) -> dict[str, Any]:
     """Return arrivals over time."""
     return message(
-        {"from": histogram.since_s, "to": histogram.until_s, "buckets": [list(bucket) for bucket in histogram.buckets]}
+        {
+            "from": histogram.since_s,
+            "to": histogram.until_s,
+            "buckets": [list(bucket) for bucket in histogram.buckets],
+            "rejected": list(histogram.rejected),
+        }
     )
 
 
@@ -206,6 +213,14 @@ def _parts(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
         "expected": sign(body, secret, timestamp) if secret and timestamp and is_whole else None,
         "note": note,
     }
+
+
+def _hints(exchange: Exchange) -> list[str]:
+    """Return what to do about a delivery that failed, as `show` prints it."""
+    delivery = exchange.delivery
+    if delivery is None or delivery.ok:
+        return []
+    return list(delivery_hints(delivery, LISTEN_OPTIONS, is_message=exchange.is_message))
 
 
 def _moment(timestamp: str | None) -> float | None:

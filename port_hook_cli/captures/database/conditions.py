@@ -47,6 +47,12 @@ RESPONSE, HANDLER = _status_in("response"), _status_in("delivery")
 # "delivery IS NOT NULL" would read the value.
 FAULT = f"CASE WHEN typeof(delivery) <> 'null' AND ({HANDLER}) IS NULL THEN 1 END"
 """SQL for 1 if a request was forwarded and the handler did not respond, else NULL."""
+_LATENCY = "json_extract(delivery, '$.latency_ms')"
+LATENCY = f"""
+    CASE WHEN {has_at_most("delivery")} THEN CASE WHEN json_valid(delivery) THEN
+        CASE WHEN json_type(delivery, '$.latency_ms') IN ('integer', 'real') THEN {_LATENCY} END END END
+"""
+"""SQL for the milliseconds that the handler took, or that the request waited for it; NULL if nothing was forwarded."""
 
 # The text is searched first, because few captures have it. The conditions are those of `probes.probed_check`.
 _IS_PROBE = f"""

@@ -16,6 +16,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
 
+from port_hook_cli.captures import missing
 from port_hook_cli.captures.database.conditions import (
     ARRIVED,
     TARGET_OF_THE_LAST_SESSION,
@@ -35,11 +36,14 @@ from port_hook_cli.captures.index.query import (
     CaptureQuery,
     index_conditions,
     match_expression,
+    payload_conditions,
 )
-from port_hook_cli.captures.latest import parse_latest
+from port_hook_cli.captures.latest import Latest, parse_latest
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
+from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.text.safe import brief
 
 MAX_SPANS = 100_000
 MAX_MATCHES = 20_000
@@ -137,8 +141,8 @@ class CaptureIndex(FilledIndex):
         missing = enough - len(search.seqs)
         if search.is_done or missing <= 0:
             return True
-        if search.query.text:
-            return self._advance_text(search, enough, monotonic() + for_s)
+        if search.query.text or search.query.has_payload_facts:
+            return self._advance_candidates(search, enough, monotonic() + for_s)
         found = self._seqs(search, missing)
         search.seqs += found
         search.is_done = len(found) < missing
@@ -148,14 +152,14 @@ class CaptureIndex(FilledIndex):
 
     def matching(self, query: CaptureQuery, seqs: Sequence[int]) -> list[int]:
         """Return which of at most 500 numbers match, in ascending order."""
-        conditions = [*index_conditions(query), *([text_condition(query.text)] if query.text else [])]
-        where, marks = joined(conditions), ",".join("?" * len(seqs))
+        where, marks = _whole_condition(query, is_filled=False), ",".join("?" * len(seqs))
         sql = f"{_SCAN} AND rows.seq IN ({marks}) AND {where.sql} ORDER BY rows.seq"
         return [seq for (seq,) in self._all(sql, (self._rows.high, 0, *seqs, *where.values))]
 
     def needs_search(self, query: CaptureQuery) -> bool:
         """Return whether all matches must be searched before they can be counted."""
-        return bool(query.text) or query.run_id is not None or query.id_prefix is not None
+        is_named = query.run_id is not None or query.id_prefix is not None
+        return bool(query.text) or query.has_payload_facts or is_named
 
     def spans(self, query: CaptureQuery, search: CaptureSearch | None = None, *, max_spans: int = MAX_SPANS) -> Spans:
         """Return the numbers of all matches as spans; `search` has looked for all of them, if that was needed."""
@@ -186,28 +190,48 @@ class CaptureIndex(FilledIndex):
         return [found[seq] for seq in seqs if seq in found]
 
     def get(self, name: str) -> tuple[int, Exchange]:
-        """Return number and exchange of the capture whose id is, or begins with, `name`, or that `latest` names."""
+        """Return number and exchange of the capture that `name` means, as for the commands.
+
+        It is a capture's id or a unique beginning of one, a name of `latest`, or a run: then its newest request that
+        arrived, else its newest replay.
+        """
         if latest := parse_latest(name):
-            kind = f"NOT ({ARRIVED})" if latest.replays else ARRIVED
-            rows = self._all(
-                f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures WHERE {kind} ORDER BY seq DESC LIMIT 1 OFFSET ?",  # noqa: S608
-                (latest.back,),
-            )
+            rows = self._newest(Condition(_kind_of(latest)), latest.back)
+            if not rows:
+                raise _no_such(self._none_so_late(name, latest))
         else:
-            rows = self._all(
-                f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures WHERE seq IN "  # noqa: S608
-                "(SELECT seq FROM seen.rows WHERE id >= ? AND id < ? ORDER BY id LIMIT 2) ORDER BY id",
-                (text_column(name), text_column(name + AFTER_ANY)),
-            )
-            rows = rows[:1] if rows and rows[0][1] == name else rows
-        if not rows:
-            raise NoSuchCapture(
-                f"There is no capture {name[:80]}.", hint="It may have been dropped: the store keeps the latest."
-            )
-        if len(rows) > 1:
-            raise AmbiguousCapture(f"'{name[:80]}' is the start of several captures.", hint="Type more of the id.")
+            rows = self._of_run(name) if is_run_id(name) else []
+            rows = rows or self._by_id(name)
         seq, *columns = rows[0]
         return int(seq), _read(columns)
+
+    def _newest(self, where: Condition, back: int = 0) -> list[Any]:
+        sql = f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures WHERE {where.sql} ORDER BY seq DESC LIMIT 1 OFFSET ?"  # noqa: S608
+        return self._all(sql, (*where.values, back))
+
+    def _of_run(self, run_id: str) -> list[Any]:
+        run = Condition("seq IN (SELECT seq FROM seen.rows WHERE run_id = ?)", (text_column(run_id),))
+        return self._newest(joined([run, Condition(f"({ARRIVED})")])) or self._newest(run)
+
+    def _by_id(self, name: str) -> list[Any]:
+        found = self._all(
+            "SELECT seq, id FROM seen.rows WHERE id >= ? AND id < ? ORDER BY id LIMIT ?",
+            (text_column(name), text_column(name + AFTER_ANY), missing.MOST_NAMED + 1),
+        )
+        if len(found) > 1 and found[0][1] != name:
+            words = missing.ambiguous(brief(name), [str(capture_id) for _, capture_id in found])
+            raise AmbiguousCapture(words.message, hint=words.hint)
+        rows = self._newest(Condition("seq = ?", (found[0][0],))) if found else []
+        if not rows:
+            now = self._count()
+            ever = self._value("SELECT max(seq) FROM main.captures") or 0
+            raise _no_such(missing.no_such(str(self.path), brief(name), ever=ever, now=now))
+        return rows
+
+    def _none_so_late(self, name: str, latest: Latest) -> missing.Missing:
+        kind = f"SELECT count(*) FROM (SELECT 1 FROM main.captures WHERE {_kind_of(latest)} LIMIT ?)"  # noqa: S608
+        count = self._value(kind, (latest.back + 1,))
+        return missing.no_latest(str(self.path), name, latest, count=count, captures=self._count())
 
     def replays_of(self, capture_id: str, *, limit: int = 50) -> list[int]:
         """Return the numbers of the replays of a capture, newest first."""
@@ -225,7 +249,7 @@ class CaptureIndex(FilledIndex):
             pass
         return search
 
-    def _advance_text(self, search: CaptureSearch, enough: int, end: float) -> bool:
+    def _advance_candidates(self, search: CaptureSearch, enough: int, end: float) -> bool:
         with closing(self._candidates(search)) as candidates:
             for seq, is_match in candidates:
                 search.pass_by(seq)
@@ -239,7 +263,7 @@ class CaptureIndex(FilledIndex):
         return True
 
     def _seqs(self, search: CaptureSearch, limit: int) -> list[int]:
-        """Return the numbers of matches of a query without a text."""
+        """Return the numbers of matches of a query without a text and without facts of the payload."""
         where = joined(index_conditions(search.query))
         rows = "seen.rows AS rows" if self.needs_search(search.query) else "seen.rows AS rows NOT INDEXED"
         sql = (
@@ -252,16 +276,23 @@ class CaptureIndex(FilledIndex):
         """Yield the numbers of captures that may match, and whether they do."""
         query, newest, after = search.query, search.newest, search.after
         order = _order(search.oldest_first)
-        wanted = joined([*index_conditions(query), text_condition(query.text)])
-        expression = match_expression(query.text) if self._has_texts else None
-        if expression is None:
-            yield from self._from_scan(wanted, newest, after, order)
+        read, filled = (_whole_condition(query, is_filled=is_filled) for is_filled in (False, True))
+        if not self._has_texts:
+            yield from self._from_scan(read, newest, after, order)
             return
         low, high = self._texts.low, self._texts.high
+        expression = match_expression(query.text)
+        first, last = min(newest, high), max(after, low - 1)
+        if expression is not None:
+            indexed = self._from_texts(filled, expression, first, last, order)
+        elif query.text:
+            indexed = self._from_scan(filled, first, last, order)
+        else:
+            indexed = self._from_facts(filled, first, last, order)
         parts = [
-            self._from_scan(wanted, newest, max(after, high), order),
-            self._from_texts(wanted, expression, min(newest, high), max(after, low - 1), order),
-            self._from_scan(wanted, min(newest, low - 1), after, order),
+            self._from_scan(read, newest, max(after, high), order),
+            indexed,
+            self._from_scan(read, min(newest, low - 1), after, order),
         ]
         for part in reversed(parts) if search.oldest_first else parts:
             yield from part
@@ -279,6 +310,15 @@ class CaptureIndex(FilledIndex):
                 return
             yield end, False
             newest, after = (low, after) if order == "DESC" else (newest, high)
+
+    def _from_facts(self, wanted: Condition, newest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
+        """Yield the matches of facts that the index has."""
+        sql = (
+            f"SELECT rows.seq FROM seen.rows AS rows WHERE rows.seq <= ? AND rows.seq > ? AND {wanted.sql} "  # noqa: S608
+            f"ORDER BY rows.seq {order}"
+        )
+        for (seq,) in self._rows_of(sql, (newest, after, *wanted.values)):
+            yield seq, True
 
     def _from_texts(
         self, wanted: Condition, expression: str, newest: int, after: int, order: str
@@ -300,6 +340,20 @@ class CaptureIndex(FilledIndex):
         )
         for seq, is_match in found:
             yield seq, bool(is_match)
+
+
+def _whole_condition(query: CaptureQuery, *, is_filled: bool) -> Condition:
+    """Return the condition of a query over rows and captures. `is_filled` says that the rows have their payload."""
+    text = [text_condition(query.text)] if query.text else []
+    return joined([*index_conditions(query), *payload_conditions(query, is_filled=is_filled), *text])
+
+
+def _kind_of(latest: Latest) -> str:
+    return f"NOT ({ARRIVED})" if latest.replays else f"({ARRIVED})"
+
+
+def _no_such(words: missing.Missing) -> NoSuchCapture:
+    return NoSuchCapture(words.message, hint=words.hint)
 
 
 def _order(oldest_first: bool) -> str:

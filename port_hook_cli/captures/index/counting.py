@@ -18,7 +18,10 @@ from port_hook_cli.captures.database.conditions import Condition, joined
 from port_hook_cli.captures.index.query import CaptureQuery, index_conditions
 
 _NUMBERS_PER_PART = 5_000
-_COUNTS = "count(*), count(CASE WHEN NOT rows.is_verified OR rows.response >= 400 OR rows.fault THEN 1 END)"
+_COUNTS = """
+    count(*), count(CASE WHEN NOT rows.is_verified OR rows.response >= 400 OR rows.fault THEN 1 END),
+    count(CASE WHEN NOT rows.is_verified THEN 1 END)
+"""
 _ABOVE_ANY = 2**63
 _BOUNDS = "SELECT (SELECT count(*) FROM seen.rows), (SELECT max(seq) FROM seen.rows), (SELECT min(seq) FROM seen.rows)"
 _PICKED = "rows.seq IN (SELECT value FROM json_each(?))"
@@ -34,11 +37,15 @@ class Spans(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """Captures over time: equal parts from `since_s` to `until_s` (epoch seconds), each (all, failed)."""
+    """Captures over time: equal parts from `since_s` to `until_s` (epoch seconds), each (all, failed).
+
+    `rejected` counts those of the failed whose signature was not accepted, for each part.
+    """
 
     since_s: float
     until_s: float
     buckets: tuple[tuple[int, int], ...]
+    rejected: tuple[int, ...] = ()
 
 
 def find_spans(connection: sqlite3.Connection, query: CaptureQuery, max_spans: int) -> Spans:
@@ -73,11 +80,12 @@ def count_over_time(
     until = now if query.until_s is None else query.until_s
     since = _oldest(connection, where) if query.since_s is None else query.since_s
     if since is None:
-        return Histogram(until, until, ((0, 0),) * buckets)
+        return Histogram(until, until, ((0, 0),) * buckets, (0,) * buckets)
     since = min(since, until)
     parts = _Parts(since, max((until - since) / buckets, 1e-9), buckets)
     counts = _count_by_index(connection, query, parts) if seqs is None else _count_grouped(connection, where, parts)
-    return Histogram(since, until, tuple(counts))
+    found = list(counts)
+    return Histogram(since, until, tuple((each[0], each[1]) for each in found), tuple(each[2] for each in found))
 
 
 def _runs(connection: sqlite3.Connection, where: Condition) -> Iterator[tuple[int, int]]:
@@ -134,7 +142,9 @@ class _Parts(NamedTuple):
     buckets: int
 
 
-def _count_by_index(connection: sqlite3.Connection, query: CaptureQuery, parts: _Parts) -> Iterator[tuple[int, int]]:
+def _count_by_index(
+    connection: sqlite3.Connection, query: CaptureQuery, parts: _Parts
+) -> Iterator[tuple[int, int, int]]:
     """Yield the counts of all matches: an index in the order of time needs no sorting."""
     first, last = query.since_s or 0.0, math.inf if query.until_s is None else query.until_s
     where = joined(index_conditions(replace(query, since_s=None, until_s=None)))
@@ -147,12 +157,12 @@ def _count_by_index(connection: sqlite3.Connection, query: CaptureQuery, parts: 
         yield connection.execute(sql, (max(start, first), min(end, last), *where.values)).fetchone()
 
 
-def _count_grouped(connection: sqlite3.Connection, where: Condition, parts: _Parts) -> list[tuple[int, int]]:
+def _count_grouped(connection: sqlite3.Connection, where: Condition, parts: _Parts) -> list[tuple[int, int, int]]:
     """Return the counts of some captures."""
     sql = (
         f"SELECT max(0, min(CAST((rows.received_at - ?) / ? AS INTEGER), ?)) AS part, {_COUNTS} "  # noqa: S608
         f"FROM seen.rows AS rows WHERE {where.sql} GROUP BY part"
     )
     found = connection.execute(sql, (parts.since_s, parts.width_s, parts.buckets - 1, *where.values)).fetchall()
-    counts = {part: (total, failed) for part, total, failed in found}
-    return [counts.get(part, (0, 0)) for part in range(parts.buckets)]
+    counts = {part: (total, failed, rejected) for part, total, failed, rejected in found}
+    return [counts.get(part, (0, 0, 0)) for part in range(parts.buckets)]

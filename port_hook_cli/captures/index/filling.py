@@ -15,16 +15,19 @@ from port_hook_cli.captures.database.schema import NEWEST
 from port_hook_cli.captures.index.query import (
     COUNT_BETWEEN,
     DROP_TEXTS,
+    FILL_FACTS,
     FILL_NEW,
     FILL_OLD,
     FILL_TEXTS,
     FORGET_DROPPED,
+    PAYLOAD_FACT,
     REFRESH,
     SEARCHABLE,
     SETTINGS,
     TABLES,
     TEXTS,
     decoded,
+    payload_fact,
     searchable,
 )
 from port_hook_cli.errors import StoreError
@@ -136,6 +139,7 @@ class FilledIndex:
         connection.text_factory = decoded
         try:
             connection.create_function(SEARCHABLE, 3, searchable, deterministic=True)
+            connection.create_function(PAYLOAD_FACT, 3, payload_fact, deterministic=True)
             connection.execute("ATTACH DATABASE '' AS seen")
             for statement in (*SETTINGS, *TABLES):
                 connection.execute(statement)
@@ -244,20 +248,24 @@ class FilledIndex:
         self._has_history = added < limit
 
     def _fill_texts(self, limit: int) -> None:
-        """Index the text of at most `limit` captures: new captures first, then older captures."""
+        """Index the text and the payload of at most `limit` captures: new captures first, then older captures."""
         texts, rows, end = self._texts, self._rows, monotonic() + _STEP_S
         for part in _parts(limit):
             high, low = min(texts.high + part, rows.high), max(texts.low - part, rows.low)
             if high > texts.high:
-                self._connection.execute(portable(FILL_TEXTS), (texts.high + 1, high))
+                self._fill_text(texts.high + 1, high)
                 texts.high = high
             elif low < texts.low:
-                self._connection.execute(portable(FILL_TEXTS), (low, texts.low - 1))
+                self._fill_text(low, texts.low - 1)
                 texts.low = low
             else:
                 break
             if monotonic() > end:
                 break
+
+    def _fill_text(self, low: int, high: int) -> None:
+        for sql in (FILL_TEXTS, FILL_FACTS):
+            self._connection.execute(portable(sql), (low, high))
 
     def _count(self) -> int:
         return int(self._value("SELECT count(*) FROM seen.rows"))

@@ -6,6 +6,7 @@ SQL to `opening.portable`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from port_hook_cli.captures.database.conditions import (
     DROPPED,
     FAULT,
     HANDLER,
+    LATENCY,
     RESPONSE,
     Condition,
     bounded,
@@ -20,7 +22,9 @@ from port_hook_cli.captures.database.conditions import (
     has_at_most,
 )
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, text_column
-from port_hook_cli.invocations.models import Status
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Payload, Status
+from port_hook_cli.invocations.payload import read_payload
 
 NO_RESPONSE = "none"
 HANDLER_FAILED = "failed"
@@ -39,9 +43,11 @@ class CaptureQuery:
     """A filter of captures; None and empty values match everything.
 
     `text` is searched in the target, the header fields and the body; ASCII letters match in either case.
-    `response` and `handler` are one of STATUS_CLASSES or NO_RESPONSE. `handler` can also be HANDLER_FAILED
-    (`Exchange.handler_failed`), or HANDLER_SILENT for a handler that did not respond. `since_s` (included) and
-    `until_s` (excluded) are seconds since the epoch. `id_prefix` also matches the replays of the capture with that id.
+    `response` and `handler` are a status such as "502", one of STATUS_CLASSES, or NO_RESPONSE. `handler` can also be
+    HANDLER_FAILED (`Exchange.handler_failed`), or HANDLER_SILENT for a handler that did not respond. `slower_ms` finds
+    handlers that took longer. `since_s` (included) and `until_s` (excluded) are seconds since the epoch. `id_prefix`
+    also matches the replays of the capture with that id. `user`, `entity`, `workflow` and `node` are what the payload
+    names (`PAYLOAD_FACTS`).
     """
 
     text: str = ""
@@ -49,14 +55,24 @@ class CaptureQuery:
     verdicts: tuple[Status, ...] = ()
     response: str | None = None
     handler: str | None = None
+    slower_ms: float | None = None
     run_id: str | None = None
+    user: str | None = None
+    entity: str | None = None
+    workflow: str | None = None
+    node: str | None = None
     since_s: float | None = None
     until_s: float | None = None
     id_prefix: str | None = None
 
+    @property
+    def has_payload_facts(self) -> bool:
+        """Whether it compares what only the body has."""
+        return any(getattr(self, name) is not None for name in PAYLOAD_FACTS)
+
 
 def index_conditions(query: CaptureQuery) -> Iterator[Condition]:
-    """Yield the conditions of `query` on the columns of the index: all except the condition on the text."""
+    """Yield the conditions of `query` on the columns of the index: all except those on the text and the payload."""
     if query.verdicts:
         marks = ", ".join("?" * len(query.verdicts))
         yield Condition(f"rows.verdict IN ({marks})", tuple(status.value for status in query.verdicts))
@@ -65,6 +81,7 @@ def index_conditions(query: CaptureQuery) -> Iterator[Condition]:
         ("rows.run_id = ?", text_column(query.run_id)),
         ("rows.received_at >= ?", query.since_s),
         ("rows.received_at < ?", query.until_s),
+        ("rows.latency > ?", query.slower_ms),
     ):
         if value is not None:
             yield Condition(sql, (value,))
@@ -75,6 +92,15 @@ def index_conditions(query: CaptureQuery) -> Iterator[Condition]:
     if query.id_prefix is not None:
         first, last = (text_column(text) for text in (query.id_prefix, query.id_prefix + AFTER_ANY))
         yield Condition("(rows.id >= ? AND rows.id < ? OR rows.replay_of = ?)", (first, last, first))
+
+
+def payload_conditions(query: CaptureQuery, *, is_filled: bool) -> Iterator[Condition]:
+    """Yield the conditions of `query` on the payload: on columns of the index if these are filled, else on bodies."""
+    for name in PAYLOAD_FACTS:
+        value = text_column(getattr(query, name))
+        if value is not None:
+            column = f"rows.{name}" if is_filled else f"{PAYLOAD_FACT}('{name}', {_READ_PAYLOAD})"
+            yield Condition(f"{column} = ?", (value,))
 
 
 def match_expression(text: str) -> str | None:
@@ -109,15 +135,23 @@ def _handler_condition(handler: str) -> Condition:
 def _status_condition(column: str, status: str) -> Condition:
     if status == NO_RESPONSE:
         return Condition(f"{column} IS NULL")
-    first = int(status[0]) * 100
-    return Condition(f"{column} BETWEEN ? AND ?", (first, first + 99))
+    first, last = (int(status.replace("x", digit)) for digit in "09")
+    return Condition(f"{column} BETWEEN ? AND ?", (first, last))
 
+
+PAYLOAD_FACTS = ("user", "entity", "workflow", "node")
+"""What a query can compare of a payload: fields of `Payload`."""
+
+PAYLOAD_FACT = "payload_fact"
+"""The name in SQL of the function `payload_fact`."""
 
 SEARCHABLE = "searchable"
 """The name in SQL of the function `searchable`."""
 
 # A row shows who invoked it, which is in the body. Larger bodies are not read for a row of a list.
 _LARGEST_BODY_OF_A_ROW = 256 * 1024
+# Payloads are read for filters up to here.
+_LARGEST_FILTERED_BODY = 1024 * 1024
 # Target, header fields and body are indexed up to here. The rest of a longer text is searched in the store itself.
 _INDEXED_BYTES = 1024 * 1024
 _MAX_ID = 200
@@ -129,7 +163,15 @@ def _start(column: str, length: int) -> str:
     return f"CASE WHEN {has_at_most(column)} THEN substr({column}, 1, {length}) END"
 
 
-_OUTCOME = f"{RESPONSE} AS response, {HANDLER} AS handler, {FAULT} AS fault"
+_OUTCOME = f"{RESPONSE} AS response, {HANDLER} AS handler, {FAULT} AS fault, {LATENCY} AS latency"
+# A truncated body is not read.
+_IS_READ = f"""
+    typeof(captures.body_size) = 'null' AND {has_at_most("captures.headers")}
+    AND {has_at_most("captures.body", _LARGEST_FILTERED_BODY)}
+"""
+_READ_PAYLOAD = ", ".join(
+    f"CASE WHEN {_IS_READ} THEN CAST({name} AS BLOB) END" for name in ("captures.headers", "captures.body")
+)
 _MOMENT = f"""
     CASE WHEN typeof(received_at) IN ('real', 'integer') AND received_at BETWEEN 0 AND {_LATEST_S} THEN received_at
          ELSE 0.0 END
@@ -151,23 +193,25 @@ TABLES = (
     """
     CREATE TABLE seen.rows (
         seq INTEGER PRIMARY KEY, verdict TEXT, action TEXT, response INTEGER, handler INTEGER, fault INTEGER,
-        received_at REAL, is_verified INTEGER, is_long INTEGER, dropped INTEGER, id TEXT, replay_of TEXT, run_id TEXT
+        latency REAL, received_at REAL, is_verified INTEGER, is_long INTEGER, dropped INTEGER, id TEXT, replay_of TEXT,
+        run_id TEXT, user TEXT, entity TEXT, workflow TEXT, node TEXT
     )
     """,
     "CREATE INDEX seen.open_rows ON rows (seq) WHERE response IS NULL AND fault IS NULL",
     "CREATE INDEX seen.long_rows ON rows (seq) WHERE is_long",
-    "CREATE INDEX seen.moments ON rows (received_at, is_verified, response, fault, verdict, action, handler)",
+    "CREATE INDEX seen.moments ON rows (received_at, is_verified, response, fault, verdict, action, handler, latency)",
     "CREATE INDEX seen.ids ON rows (id)",
     "CREATE INDEX seen.runs ON rows (run_id) WHERE run_id IS NOT NULL",
     "CREATE INDEX seen.replays ON rows (replay_of) WHERE replay_of IS NOT NULL",
+    *(f"CREATE INDEX seen.rows_{name} ON rows ({name}) WHERE {name} IS NOT NULL" for name in PAYLOAD_FACTS),
 )
 TEXTS = "CREATE VIRTUAL TABLE seen.texts USING fts5(text, content='', tokenize='trigram', detail='none', columnsize=0)"
 DROP_TEXTS = "DROP TABLE seen.texts"
 _FILL = f"""
     INSERT INTO seen.rows
-    SELECT seq, {_start("status", _MAX_ID)}, {_start("action", _MAX_NAME)}, {RESPONSE}, {HANDLER}, {FAULT}, {_MOMENT},
-        {bounded("is_verified")} IS NOT 0, {_IS_LONG}, {DROPPED},
-        {_start("id", _MAX_ID)}, {_start("replay_of", _MAX_ID)}, {_start("run_id", _MAX_NAME)}
+    SELECT seq, {_start("status", _MAX_ID)}, {_start("action", _MAX_NAME)}, {RESPONSE}, {HANDLER}, {FAULT},
+        {LATENCY}, {_MOMENT}, {bounded("is_verified")} IS NOT 0, {_IS_LONG}, {DROPPED},
+        {_start("id", _MAX_ID)}, {_start("replay_of", _MAX_ID)}, {_start("run_id", _MAX_NAME)}, NULL, NULL, NULL, NULL
     FROM main.captures
 """  # noqa: S608 - names of our own
 FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -183,8 +227,20 @@ FILL_TEXTS = f"""
     )
     FROM main.captures WHERE seq BETWEEN ? AND ?
 """  # noqa: S608
+# One reading of the payload for all of its facts.
+_ALL_FACTS = "all"
+_FOUND_FACTS = ", ".join(f"{name} = json_extract(found.facts, '$[{at}]')" for at, name in enumerate(PAYLOAD_FACTS))
+FILL_FACTS = f"""
+    UPDATE seen.rows SET {_FOUND_FACTS}
+    FROM (
+        SELECT seq, {PAYLOAD_FACT}('{_ALL_FACTS}', {_READ_PAYLOAD}) AS facts FROM main.captures AS captures
+        WHERE seq BETWEEN ? AND ?
+    ) AS found
+    WHERE rows.seq = found.seq AND found.facts IS NOT NULL
+"""  # noqa: S608
 REFRESH = f"""
-    UPDATE seen.rows SET response = found.response, handler = found.handler, fault = found.fault
+    UPDATE seen.rows
+    SET response = found.response, handler = found.handler, fault = found.fault, latency = found.latency
     FROM (
         SELECT seq, {_OUTCOME} FROM main.captures
         WHERE seq IN (SELECT seq FROM seen.rows INDEXED BY open_rows
@@ -213,6 +269,22 @@ WHOLE_COLUMNS = ", ".join(map(bounded, CAPTURE_COLUMNS))
 def searchable(*parts: bytes | None) -> str:
     """Return the text of a capture for the full-text part, which would end at a NUL."""
     return "\n".join((part or b"").decode("utf-8", "replace") for part in parts).replace("\0", " ")
+
+
+def payload_fact(name: str, headers: bytes | None, body: bytes | None) -> str | None:
+    """Return a fact of a payload, or all of them as JSON. A fact that SQLite cannot hold as text counts as none."""
+    if headers is None or body is None:
+        return None
+    try:
+        payload = read_payload(body, Headers(tuple((str(name), str(value)) for name, value in json.loads(headers))))
+    except (ValueError, TypeError, RecursionError):  # any program may have written the header fields
+        return None
+    return json.dumps([_fact(payload, each) for each in PAYLOAD_FACTS]) if name == _ALL_FACTS else _fact(payload, name)
+
+
+def _fact(payload: Payload, name: str) -> str | None:
+    value: str | None = getattr(payload, name)
+    return value if value is not None and "\0" not in value and isinstance(text_column(value), str) else None
 
 
 def decoded(value: bytes) -> str | bytes:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from port_hook_cli.captures import missing
 from port_hook_cli.captures.database.opening import Access, sqlite_problems, store_path
 from port_hook_cli.captures.database.resilient import ResilientDatabase, Statement
 from port_hook_cli.captures.database.rows import (
@@ -22,12 +23,11 @@ from port_hook_cli.captures.database.rows import (
     read_row,
     text_column,
 )
-from port_hook_cli.captures.latest import LAST, LAST_REPLAY, Latest, parse_latest
+from port_hook_cli.captures.latest import Latest, parse_latest
 from port_hook_cli.captures.store import statements
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Partition
-from port_hook_cli.invocations.payload import is_run_id
 
 if TYPE_CHECKING:
     import sqlite3
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 # That takes half a millisecond. Fewer than one request in a hundred should wait for it.
 _TRIM_EVERY, _TRIM_SHARE = 64, 20
 _TRIM_EVERY_BYTES = 16 * 1024 * 1024
-_NAMED = 5
 _RECEIVED_AT = CAPTURE_COLUMNS.index("received_at")
 
 GIB = 1024 * 1024 * 1024
@@ -123,7 +122,7 @@ class CaptureStore:
         query = (statements.BY_NUMBER, [self._number(name)]) if latest is None else _query_of(latest)
         found = next(self._read(query), None)
         if found is None:
-            raise self._empty() if latest is None else self._none_so_late(name, latest)
+            raise _error(missing.no_captures(str(self.path))) if latest is None else self._none_so_late(name, latest)
         return found
 
     def newest(
@@ -295,50 +294,27 @@ class CaptureStore:
     def _number(self, name: str) -> int:
         """Return the number of the only capture that `name` means; raises StoreError."""
         wanted = text_column(name)
-        found = self._rows(statements.BY_PREFIX, [len(name), wanted, wanted, _NAMED + 1])
+        found = self._rows(statements.BY_PREFIX, [len(name), wanted, wanted, missing.MOST_NAMED + 1])
         if not found:
             raise self._unknown(name)
         number, capture_id = found[0]
         if len(found) > 1 and capture_id != name:
-            raise _ambiguous(name, [str(capture_id) for _, capture_id in found])
+            raise _error(missing.ambiguous(name, [str(capture_id) for _, capture_id in found]))
         return int(number)
-
-    def _empty(self) -> StoreError:
-        return StoreError(f"{self.path} has no captures yet.", hint="Start `port-hook listen` and let Port invoke it.")
 
     def _none_so_late(self, name: str, latest: Latest) -> StoreError:
         """Return the error for a name of `latest` if the store has too few captures of its kind."""
         count = sum(1 for _ in self._rows(*_count_of(latest)))
-        if count:
-            kind = "replay" if latest.replays else "captured request"
-            return StoreError(
-                f"Capture not found: {name}. {self.path} has {count} {kind}{'' if count == 1 else 's'}.",
-                hint="Run `port-hook captures` to list them.",
-            )
-        if not self.number_of_captures():
-            return self._empty()
-        if latest.replays:
-            return StoreError(f"{self.path} has no replays.", hint="Run `port-hook replay last` to make one.")
-        return StoreError(
-            f"{self.path} has replays only, no request that arrived.",
-            hint=f"Pass `{LAST_REPLAY}` for the latest replay. `{LAST}` is the latest request that arrived.",
-        )
+        captures = count or self.number_of_captures()
+        return _error(missing.no_latest(str(self.path), name, latest, count=count, captures=captures))
 
     def _unknown(self, name: str) -> StoreError:
         ever, now = self._rows(statements.EVER_AND_NOW, [])[0]
-        if not now:
-            return self._empty()
-        if is_run_id(name):
-            return StoreError(
-                f"{self.path} has no capture of the run {name}.", hint="Run `port-hook captures` to list what it has."
-            )
-        dropped = (
-            f"; {ever - now} older captures were dropped (--max-captures, --max-store, prune)" if ever > now else ""
-        )
-        return StoreError(
-            f"No capture in {self.path} has an id that starts with '{name}'{dropped}.",
-            hint="Run `port-hook captures` to list them.",
-        )
+        return _error(missing.no_such(str(self.path), name, ever=ever, now=now))
+
+
+def _error(words: missing.Missing) -> StoreError:
+    return StoreError(words.message, hint=words.hint)
 
 
 def _query_of(latest: Latest) -> Statement:
@@ -349,13 +325,6 @@ def _count_of(latest: Latest) -> Statement:
     """Return the statement whose rows are the captures of this kind, at most one more than the name needs."""
     wanted = statements.StoreFilter(originals=not latest.replays)
     return statements.search(wanted, columns="1", limit=latest.back + 1)
-
-
-def _ambiguous(name: str, ids: Sequence[str]) -> StoreError:
-    more = ", …" if len(ids) > _NAMED else ""
-    return StoreError(
-        f"'{name}' is the start of several captures: {', '.join(ids[:_NAMED])}{more}.", hint="Type more of the id."
-    )
 
 
 def open_store(

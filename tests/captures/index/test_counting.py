@@ -55,8 +55,8 @@ class Row(NamedTuple):
         return (
             query.action in {None, self.action}
             and (not query.verdicts or self.status in {status.value for status in query.verdicts})
-            and query.response in {None, class_of(self.response)}
-            and (query.handler in {None, handler} or (query.handler == "failed" and self.failed))
+            and query.response in {None, class_of(self.response), str(self.response)}
+            and (query.handler in {None, handler, str(self.handler)} or (query.handler == "failed" and self.failed))
             and (query.since_s is None or self.received_at >= query.since_s)
             and (query.until_s is None or self.received_at < query.until_s)
         )
@@ -81,8 +81,8 @@ TIMES = (0.0, 1.5, 3.0, 50.0)
 FILTERS: dict[str, tuple[Any, ...]] = {
     "action": ("a", "unknown"),
     "verdicts": ((Status.VALID,), (Status.INVALID, Status.STALE)),
-    "response": ("2xx", "3xx", "4xx", "5xx", "none"),
-    "handler": ("2xx", "4xx", "none", "failed", "no-response"),
+    "response": ("2xx", "3xx", "4xx", "5xx", "none", "404"),
+    "handler": ("2xx", "4xx", "599", "none", "failed", "no-response"),
     "since_s": TIMES,
     "until_s": TIMES,
 }
@@ -160,6 +160,7 @@ def check(index: CaptureIndex, rows: dict[int, Row], query: CaptureQuery, bounds
     assert index.state.captures == len(rows)
     histogram = index.histogram(query, now=60.0, buckets=4)
     assert histogram.buckets == buckets_of(list(matches.values()), histogram.since_s, histogram.until_s, 4)
+    assert sum(histogram.rejected) == sum(not row.is_verified for row in matches.values())
 
 
 def buckets_of(matches: list[Row], since: float, until: float, buckets: int) -> tuple[tuple[int, int], ...]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.database.conditions import joined, text_condition
-from port_hook_cli.captures.index.query import CaptureQuery, index_conditions, match_expression
+from port_hook_cli.captures.index.query import CaptureQuery, index_conditions, match_expression, payload_conditions
 from port_hook_cli.invocations.models import Status
 
 
@@ -26,10 +26,17 @@ def test_values_are_parameters_and_never_part_of_the_sql() -> None:
         verdicts=(Status.VALID,),
         response="5xx",
         handler="failed",
+        user=hostile,
+        entity=hostile,
+        workflow=hostile,
+        node=hostile,
+        slower_ms=1.0,
         since_s=1.0,
         until_s=2.0,
     )
-    for condition in (*list(index_conditions(query)), text_condition(hostile)):
+    of_payload = [each for is_filled in (True, False) for each in payload_conditions(query, is_filled=is_filled)]
+    assert len(of_payload) == 8
+    for condition in (*index_conditions(query), *of_payload, text_condition(hostile)):
         assert hostile not in condition.sql
         assert condition.sql.count("?") == len(condition.values)
 
