@@ -51,6 +51,7 @@ def test_control_characters_are_shown_as_escapes(text: str, shown: str) -> None:
         (0x200B, 0x200F),
         (0x2028, 0x202E),
         (0x2060, 0x206F),
+        (0x2800, 0x2800),
         (0x3164, 0x3164),
         (0xFE00, 0xFE0D),
         (0xFEFF, 0xFEFF),
