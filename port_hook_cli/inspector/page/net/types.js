@@ -94,12 +94,21 @@ export {};
  * @property {string[]} encrypted
  * @property {Delivery | null} delivery
  * @property {Response | null} response
+ * @property {string[]} hints what to do about a handler that failed
+ * @property {Record<string, string>} filters the facts that it can be found by
  * @property {{ text: string } | null} simulated
  * @property {string | null} fate
  * @property {Row[]} replays
  * @property {string | null} replay_to
  * @property {string[]} exports
  */
+
+/**
+ * A value of a JSON body. A container has no text, and only a container and a text have a size.
+ * @typedef {{ key: string | null, path: string, type: string, size: number | null, text: string | null }} TreeNode
+ */
+/** @typedef {TreeNode & { children: TreeNode[], next: number | null }} TreeLevel A value with some of its members. */
+/** @typedef {{ matches: string[], complete: boolean }} TreeFound */
 
 /**
  * What came back from a request that the inspector sent.
@@ -124,6 +133,15 @@ export {};
  * @property {string | null} problem
  * @property {Record<Ability, boolean>} can
  * @property {Record<Ability, string | null>} why_not
+ */
+
+/**
+ * Arrivals over time: equal parts between two times in seconds since the epoch.
+ * @typedef {object} Histogram
+ * @property {number} from
+ * @property {number} to
+ * @property {[total: number, bad: number][]} buckets
+ * @property {number[]} rejected how many of the bad ones had no accepted signature
  */
 
 /**
