@@ -114,6 +114,7 @@ def capture_record(
             "delivery": None if exchange.delivery is None else delivery_record(exchange.delivery),
             "response": None if exchange.response is None else response_record(exchange.response),
             "hints": _hints(exchange),
+            "filters": _filters(payload),
             "simulated": None if exchange.simulated is None else _simulated(exchange.simulated),
             "fate": fate_of_stored(exchange),
             "replays": [row_record(replay) for replay in replays],
@@ -213,6 +214,13 @@ def _parts(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
         "expected": sign(body, secret, timestamp) if secret and timestamp and is_whole else None,
         "note": note,
     }
+
+
+def _filters(payload: Payload) -> dict[str, str]:
+    """Return the parameters of the list that find captures with the same facts, without values that are too long."""
+    facts = {name: getattr(payload, name) for name in ("action", "user", "entity", "workflow", "node")}
+    named = {**facts, "run": payload.run_id}
+    return {name: value for name, value in named.items() if value and len(value) <= _FIELD}
 
 
 def _hints(exchange: Exchange) -> list[str]:

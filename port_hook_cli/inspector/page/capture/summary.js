@@ -1,52 +1,157 @@
+// @ts-check
 // What a capture is: its path, its facts, its inputs and its replays.
 import { html, useEffect, useState, Button, Icon } from "../ui/ui.js";
+import { FilterBy } from "./filter_by.js";
 import { Causes } from "./signature.js";
 import { captureUrl, post } from "../net/api.js";
-import { bytes, clockTime, handlerText, isPending, oneLine, responseText, sentence, statusTone, time, took, verdictOf, visible } from "../ui/format.js";
+import {
+  bytes, clockTime, handlerText, isPending, oneLine, responseText, sentence, statusTone, time, took, verdictOf, visible,
+} from "../ui/format.js";
 
+/** @import { Capture, Delivery, Row, Session } from "../net/types.js" */
+/** @typedef {{ open: (id: string) => void, against: (id: string, other: string) => void }} Actions */
+
+/** @type {Record<string, string>} Which filter a fact is. */
+const FILTER_OF = {
+  what: "action", run: "run", by: "user", entity: "entity", workflow: "workflow", node: "node",
+};
+
+/** @param {{ capture: Capture, session: Session | null, actions: Actions }} props */
 export function Summary({ capture, session, actions }) {
-  const { row, verdict, delivery, response } = capture;
-  const look = verdictOf(verdict.status);
+  const { row, verdict, inputs, changes } = capture;
   return html`
-    <ol class="way" aria-label="The path of this request">
-      <li class="dim"><${Icon} name="download" /><div><b>Received</b><p>${bytes(capture.request.body.bytes)} at ${clockTime(row.received_at)}</p></div></li>
-      <li class=${look.tone}><${Icon} name=${look.icon} /><div><b>Signature ${look.word}</b><p>${look.about}</p></div></li>
-      ${delivery
-        ? html`<li class=${delivery.status === null ? "bad" : statusTone(delivery.status)}><${Icon} name="play" /><div><b>Handler ${handlerText(delivery)} ${took(delivery)}</b><p class="mono">${oneLine(delivery.url)}</p></div></li>`
-        : html`<li class="dim"><${Icon} name="minus" /><div><b>${isPending(row) ? "Waiting for the handler" : "Not forwarded"}</b><p>${response ? "The listener responded itself." : "No response was recorded."}</p></div></li>`}
-      <li class=${statusTone(response?.status)}><${Icon} name="flag" /><div><b>${response ? `Port got ${response.status}` : isPending(row) ? "Port got no response yet" : "No response"}</b>
-        ${capture.simulated && html`<p class="warn">Simulated: ${oneLine(capture.simulated.text)}</p>`}
-        ${capture.fate && html`<p>${sentence(capture.fate)}</p>`}</div></li>
-    </ol>
-    <${Causes} causes=${verdict.causes} tone=${look.tone} />
+    <${Way} capture=${capture} />
+    <${Causes} causes=${verdict.causes} tone=${verdictOf(verdict.status).tone} />
+    ${capture.hints.length > 0 && html`<div class="note hints">
+      ${capture.hints.map((hint) => html`<p key=${hint}><${WithCode} text=${hint} /></p>`)}
+    </div>`}
     <h3>Facts</h3>
-    <dl class="facts">${capture.summary.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${oneLine(value)}</dd></div>`)}
-</dl>
-    ${capture.inputs.length > 0 && html`<h3>Inputs</h3><table class="inputs"><tbody>${capture.inputs.map((input) => html`<tr key=${input.name}>
-      <th scope="row">${oneLine(input.name)}</th><td class=${`value ${input.type}`}>${visible(input.text)}</td></tr>`)}</tbody></table>`}
-    ${capture.changes.length > 0 && html`<h3>Changes of the entity</h3><table class="inputs"><tbody>${capture.changes.map((change) => html`<tr key=${change.path}>
-      <th scope="row">${oneLine(change.path)}</th><td><del>${visible(change.before)}</del> <ins>${visible(change.after)}</ins></td></tr>`)}</tbody></table>`}
-    ${capture.encrypted.length > 0 && html`<${Encrypted} capture=${capture} session=${session} />`}
-    ${capture.replays.length > 0 && html`<h3>Replays</h3><ul class="replays">${capture.replays.map((replay) => html`<li key=${replay.id}>
-      <button type="button" class="link" onClick=${() => actions.open(replay.id)}>${time(replay.received_at)} <span class="mono">${oneLine(replay.id)}</span></button>
-      <b class=${`pill ${replay.handler?.status === null ? "bad" : statusTone(replay.response)}`}>${responseText(replay)}</b>
-      <${Button} icon="compare" label="Compare with the original" iconOnly onClick=${() => actions.against(replay.id, row.id)} /></li>`)}</ul>`}
-    ${row.replay_of && html`<p class="note">This is a replay of <button type="button" class="link mono" onClick=${() => actions.open(row.replay_of)}>${oneLine(row.replay_of)}</button>.
-      <button type="button" class="link" onClick=${() => actions.against(row.id, row.replay_of)}>Compare the two</button></p>`}`;
+    <dl class="facts">
+      ${capture.summary.map(([label, value]) => html`<div key=${label}>
+        <dt>${label}</dt>
+        <dd><${FilterBy} name=${FILTER_OF[label]} value=${capture.filters[FILTER_OF[label]]}>${oneLine(value)}<//></dd>
+      </div>`)}
+    </dl>
+    ${inputs.length > 0 && html`<h3>Inputs</h3>
+      <table class="inputs"><tbody>
+        ${inputs.map((input) => html`<tr key=${input.name}>
+          <th scope="row">${oneLine(input.name)}</th>
+          <td class=${`value ${input.type}`}>${visible(input.text)}</td>
+        </tr>`)}
+      </tbody></table>`}
+    ${changes.length > 0 && html`<h3>Changes of the entity</h3>
+      <table class="inputs"><tbody>
+        ${changes.map((change) => html`<tr key=${change.path}>
+          <th scope="row">${oneLine(change.path)}</th>
+          <td><del>${visible(change.before)}</del> <ins>${visible(change.after)}</ins></td>
+        </tr>`)}
+      </tbody></table>`}
+    ${capture.encrypted.length > 0 && html`<${Encrypted} key=${row.id} capture=${capture} session=${session} />`}
+    <${Replays} capture=${capture} actions=${actions} />`;
 }
 
+/**
+ * The path of a request: received, verified, handled, answered.
+ * @param {{ capture: Capture }} props
+ */
+function Way({ capture }) {
+  const { row, verdict, delivery, response } = capture;
+  const look = verdictOf(verdict.status);
+  const isMessage = row.message !== null;
+  const about = isMessage && verdict.status === "valid" ? "The signature matches the message." : look.about;
+  const answer = response
+    ? `${isMessage ? "Outcome" : "Port got"} ${response.status}`
+    : isPending(row) ? "Port got no response yet" : "No response";
+  return html`<ol class="way" aria-label="The path of this request">
+    <${Step} tone="dim" icon="download" title="Received">
+      <p>${bytes(capture.request.body.bytes)} at ${clockTime(row.received_at)}</p>
+    <//>
+    <${Step} tone=${look.tone} icon=${look.icon}
+      title=${html`<${FilterBy} name="verdict" value=${verdict.status}>Signature ${look.word}<//>`}>
+      <p>${about}</p>
+    <//>
+    ${delivery ? html`<${Handled} delivery=${delivery} />` : html`<${Step} tone="dim" icon="minus"
+      title=${isPending(row) ? "Waiting for the handler" : "Not forwarded"}>
+      <p>${response ? "The listener responded itself." : "No response was recorded."}</p>
+    <//>`}
+    <${Step} tone=${statusTone(response?.status)} icon="flag"
+      title=${html`<${FilterBy} name="response" value=${response?.status}>${answer}<//>`}>
+      ${isMessage && html`<p>No one waits for a response to a message.</p>`}
+      ${capture.simulated && html`<p class="warn">Simulated: ${oneLine(capture.simulated.text)}</p>`}
+      ${capture.fate && html`<p>${sentence(capture.fate)}</p>`}
+    <//>
+  </ol>`;
+}
+
+/** @param {{ delivery: Delivery }} props */
+function Handled({ delivery }) {
+  const tone = delivery.status === null ? "bad" : statusTone(delivery.status);
+  const title = html`<${FilterBy} name="handler" value=${delivery.status ?? "no-response"}>
+    Handler ${handlerText(delivery)}
+  <//> ${took(delivery)}`;
+  return html`<${Step} tone=${tone} icon="play" title=${title}><p class="mono">${oneLine(delivery.url)}</p><//>`;
+}
+
+/** @param {{ tone: string, icon: string, title: unknown, children: unknown }} props */
+function Step({ tone, icon, title, children }) {
+  return html`<li class=${tone}><${Icon} name=${icon} /><div><b>${title}</b>${children}</div></li>`;
+}
+
+/**
+ * A text of port-hook with its commands between backticks.
+ * @param {{ text: string }} props
+ */
+function WithCode({ text }) {
+  return html`${visible(text).split("`").map((part, at) => (at % 2 ? html`<code>${part}</code>` : part))}`;
+}
+
+/** @param {{ capture: Capture, actions: Actions }} props */
+function Replays({ capture, actions }) {
+  const { row, replays } = capture;
+  /** @param {Row} replay */
+  const toneOf = (replay) => (replay.handler?.status === null ? "bad" : statusTone(replay.response));
+  /** @param {Row} replay */
+  const shown = (replay) => html`<li key=${replay.id}>
+    <button type="button" class="link" onClick=${() => actions.open(replay.id)}>
+      ${time(replay.received_at)} <span class="mono">${oneLine(replay.id)}</span>
+    </button>
+    <b class=${`pill ${toneOf(replay)}`}>${responseText(replay)}</b>
+    <${Button} icon="compare" label="Compare with the original" iconOnly
+      onClick=${() => actions.against(replay.id, row.id)} />
+  </li>`;
+  const original = row.replay_of;
+  return html`
+    ${replays.length > 0 && html`<h3>Replays</h3><ul class="replays">${replays.map(shown)}</ul>`}
+    ${original && html`<p class="note">
+      This is a replay of ${" "}
+      <button type="button" class="link mono" onClick=${() => actions.open(original)}>
+        ${oneLine(original)}
+      </button>. ${" "}
+      <button type="button" class="link" onClick=${() => actions.against(row.id, original)}>Compare the two</button>
+    </p>`}`;
+}
+
+/** @param {{ capture: Capture, session: Session | null }} props */
 function Encrypted({ capture, session }) {
-  const [values, setValues] = useState(null);
-  const [problem, setProblem] = useState(null);
+  const [values, setValues] = useState(/** @type {any[] | null} */ (null));
+  const [problem, setProblem] = useState(/** @type {{ message: string, hint: string } | null} */ (null));
   useEffect(() => setValues(null), [capture.row.id]);
-  const decrypt = () => post(captureUrl(capture.row.id, "/decrypt"), {}).then((found) => setValues(found.values)).catch(setProblem);
+  const decrypt = () =>
+    post(captureUrl(capture.row.id, "/decrypt"), {}).then((found) => setValues(found.values)).catch(setProblem);
   return html`<h3>Encrypted inputs</h3>
     ${values
-      ? html`<table class="inputs"><tbody>${values.map((each) => html`<tr key=${each.path}><th scope="row">${oneLine(each.path)}</th>
-          <td>${each.problem ? html`<span class="bad">${oneLine(each.problem)}</span>` : html`<span class="decrypted">${visible(each.text)}</span>`}</td></tr>`)}</tbody></table>
-          <${Button} label="Hide" icon="lock" onClick=${() => setValues(null)} />`
+      ? html`<table class="inputs"><tbody>
+          ${values.map((each) => html`<tr key=${each.path}>
+            <th scope="row">${oneLine(each.path)}</th>
+            <td>${each.problem
+              ? html`<span class="bad">${oneLine(each.problem)}</span>`
+              : html`<span class="decrypted">${visible(each.text)}</span>`}</td>
+          </tr>`)}
+        </tbody></table>
+        <${Button} label="Hide" icon="lock" onClick=${() => setValues(null)} />`
       : html`<p class="mono">${capture.encrypted.map(oneLine).join(", ")}</p>
-          <${Button} label="Decrypt here" icon="lock" onClick=${decrypt} disabled=${session?.can.decrypt === false} title=${session?.why_not.decrypt} />
-          <small class="dim"> in memory only; nothing is saved</small>`}
-    ${problem && html`<p class="note bad">${problem.message} ${problem.hint}</p>`}`;
+        <${Button} label="Decrypt here" icon="lock" onClick=${decrypt}
+          disabled=${session?.can.decrypt === false} title=${session?.why_not.decrypt} />
+        <small class="dim"> in memory only; nothing is saved</small>`}
+    ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}`;
 }

@@ -1,76 +1,166 @@
+// @ts-check
 // The search field and the filters, each a part of the URL.
 import { html, Icon, memo, useEffect, useRef, useState } from "../ui/ui.js";
-import { go, setFilter } from "../net/location.js";
-import { fullTime, number, oneLine, VERDICTS, verdictOf } from "../ui/format.js";
+import { get } from "../net/api.js";
+import { go, readLocation, setFilter } from "../net/location.js";
+import { say } from "../ui/copy.js";
+import { fullTime, latency, number, oneLine, VERDICTS, verdictOf } from "../ui/format.js";
+import { When } from "./when.js";
+
+/** @import { Filters as Wanted, Session } from "../net/types.js" */
+/** @typedef {[value: string, text: string][]} Options */
 
 const TYPING_MS = 150;
-const RESPONSES = [["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"], ["none", "no response yet"]];
-const HANDLERS = [["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"], ["failed", "failed"], ["no-response", "did not respond"], ["none", "not forwarded"]];
+/** @type {Options} */
+const CLASSES = [["2xx", "2xx"], ["3xx", "3xx"], ["4xx", "4xx"], ["5xx", "5xx"]];
+/** @type {Options} */
+const RESPONSES = [...CLASSES, ["none", "no response yet"]];
+/** @type {Options} */
+const HANDLERS = [...CLASSES, ["failed", "failed"], ["no-response", "did not respond"], ["none", "not forwarded"]];
+/** @type {Options} */
+const LATENCIES = ["100", "500", "1000", "5000", "10000", "30000"].map((ms) => [ms, slower(ms)]);
+const CHIPS = [["action", "action"], ["workflow", "workflow"], ["node", "node"], ["run", "run"], ["user", "user"],
+  ["entity", "entity"], ["id", "capture"]];
 
+/** @param {{ filters: Wanted, inputRef: object }} props */
 export function Search({ filters, inputRef }) {
-  const [text, setText] = useState(filters.text ?? "");
+  const wanted = String(filters.text ?? "");
+  const [text, setText] = useState(wanted);
   const timer = useRef(0);
-  useEffect(() => setText(filters.text ?? ""), [filters.text]);
+  useEffect(() => setText(wanted), [wanted]);
   const onInput = (event) => {
     const value = event.currentTarget.value;
     setText(value);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => setFilter("text", value, { replace: true }), TYPING_MS);
+    timer.current = window.setTimeout(() => setFilter("text", value, { replace: true }), TYPING_MS);
+  };
+  // Opens the first match, also of a text that is not searched for yet.
+  const onKeyDown = (event) => {
+    if (event.key !== "Enter" || !text) return;
+    event.preventDefault();
+    clearTimeout(timer.current);
+    setFilter("text", text, { replace: true });
+    const { filters: now } = readLocation();
+    get("/api/captures", { ...now, limit: 1 }).then(({ captures: [first] }) => {
+      if (readLocation().filters.text !== text) return;
+      if (first) go({ open: first.id, against: "" });
+      else say("No captures match.");
+    }).catch((error) => say(error.message));
   };
   return html`<label class="search">
     <${Icon} name="search" />
     <input
-      ref=${inputRef} type="search" placeholder="Search bodies and headers" value=${text} onInput=${onInput}
-      aria-label="Search bodies and headers" spellcheck="false" autocomplete="off"
+      ref=${inputRef} type="search" placeholder="Search bodies and headers" aria-label="Search bodies and headers"
+      value=${text} onInput=${onInput} onKeyDown=${onKeyDown}
+      spellcheck="false" autocomplete="off" enterkeyhint="search"
     />
     <kbd>/</kbd>
   </label>`;
 }
 
-export const Filters = memo(({ filters, spans, session }) => {
-  const menu = useRef(null);
+export const Filters = memo(
+  /** @param {{ filters: Wanted, spans: any, session: Session | null }} props */
+  ({ filters, spans, session }) => {
+    const chips = CHIPS.filter(([name]) => filters[name]);
+    const unbounded = { ...filters, since: "", until: "" };
+    return html`<div class="filters" role="group" aria-label="Filters">
+      <${When} filters=${filters} />
+      <${Verdicts} chosen=${[filters.verdict ?? []].flat()} />
+      <${Select} label="Response" name="response" value=${filters.response} options=${RESPONSES} />
+      <${Select} label="Handler" name="handler" value=${filters.handler} options=${HANDLERS} />
+      <${Select} label="Latency" name="latency" value=${filters.latency} options=${LATENCIES} textOf=${slower} />
+      ${chips.map(([name, label]) => html`<${Chip}
+        key=${name} label=${`${label} ${oneLine(filters[name])}`} onRemove=${() => setFilter(name, null)}
+      />`)}
+      ${(filters.since || filters.until) && html`<${Chip}
+        label=${`${at(filters.since, "…")} to ${at(filters.until, "now")}`} onRemove=${() => go({ filters: unbounded })}
+      />`}
+      ${Object.keys(filters).length > 0 && html`
+        <button type="button" class="link" onClick=${() => go({ filters: {} })}>Clear</button>`}
+      <p class="count" role="status"><${Count} spans=${spans} session=${session} /></p>
+    </div>`;
+  },
+);
+
+/** @param {{ spans: any, session: Session | null }} props */
+function Count({ spans, session }) {
+  if (!spans) return html`Loading…`;
+  return html`${number(spans.count)}${spans.isComplete === false ? " or more" : ""}
+    <span> ${spans.count === 1 ? "capture" : "captures"}</span>
+    ${session && session.search.complete === false ? ", still being indexed" : ""}`;
+}
+
+/**
+ * The verdicts: a menu where there is no room for a button each.
+ * @param {{ chosen: string[] }} props
+ */
+function Verdicts({ chosen }) {
+  const menu = useRef(/** @type {HTMLDetailsElement | null} */ (null));
   useEffect(() => {
-    const onPress = (event) => { if (menu.current && !menu.current.contains(event.target)) menu.current.open = false; };
+    const onPress = (event) => {
+      if (menu.current && !menu.current.contains(event.target)) menu.current.open = false;
+    };
     window.addEventListener("pointerdown", onPress);
     return () => window.removeEventListener("pointerdown", onPress);
   }, []);
-  const verdicts = filters.verdict ?? [];
+  const onKeyDown = (event) => {
+    if (event.key !== "Escape" || !menu.current?.open) return;
+    event.stopPropagation();
+    menu.current.open = false;
+    menu.current.querySelector("summary")?.focus();
+  };
   const toggle = (status) =>
-    setFilter("verdict", verdicts.includes(status) ? verdicts.filter((each) => each !== status) : [...verdicts, status]);
-  const chips = [
-    ["action", "action"], ["run", "run"], ["id", "capture"],
-  ].filter(([name]) => filters[name]);
-  const isFiltered = Object.keys(filters).length > 0;
-  return html`<div class="filters" role="group" aria-label="Filters">
-    <details class="menu" ref=${menu} onKeyDown=${(event) => { if (event.key === "Escape" && menu.current.open) { event.stopPropagation(); menu.current.open = false; menu.current.querySelector("summary").focus(); } }}>
-      <summary class=${verdicts.length ? "on" : ""}>Signature${verdicts.length ? `: ${verdicts.map((each) => verdictOf(each).word).join(", ")}` : ""}</summary>
-      <div role="group" aria-label="Signature">${Object.entries(VERDICTS).map(([status, verdict]) => html`<label key=${status} class=${verdict.tone}>
-        <input type="checkbox" checked=${verdicts.includes(status)} onChange=${() => toggle(status)} /><${Icon} name=${verdict.icon} size=${14} />${verdict.word}</label>`)}</div>
+    setFilter("verdict", chosen.includes(status) ? chosen.filter((each) => each !== status) : [...chosen, status]);
+  const names = chosen.map((each) => verdictOf(each).word).join(", ");
+  const all = Object.entries(VERDICTS);
+  return html`<details class="menu" ref=${menu} onKeyDown=${onKeyDown}>
+      <summary class=${names ? "on" : ""}>Signature${names && `: ${names}`}</summary>
+      <div role="group" aria-label="Signature">
+        ${all.map(([status, verdict]) => html`<label key=${status} class=${verdict.tone}>
+          <input type="checkbox" checked=${chosen.includes(status)} onChange=${() => toggle(status)} />
+          <${Icon} name=${verdict.icon} size=${14} />${verdict.word}
+        </label>`)}
+      </div>
     </details>
     <div class="verdicts" role="group" aria-label="Signature">
-      ${Object.entries(VERDICTS).map(([status, verdict]) => html`<button
-        type="button" key=${status} class=${`chip ${verdict.tone}`} aria-pressed=${verdicts.includes(status)} title=${verdict.about}
-        onClick=${() => toggle(status)}><${Icon} name=${verdict.icon} size=${13} />${verdict.word}</button>`)}
-    </div>
-    <${Select} label="Response" name="response" value=${filters.response} options=${RESPONSES} />
-    <${Select} label="Handler" name="handler" value=${filters.handler} options=${HANDLERS} />
-    ${chips.map(([name, label]) => html`<${Chip} key=${name} label=${`${label} ${oneLine(filters[name])}`} onRemove=${() => setFilter(name, null)} />`)}
-    ${(filters.since || filters.until) && html`<${Chip}
-      label=${`${filters.since ? fullTime(Number(filters.since)) : "…"} to ${filters.until ? fullTime(Number(filters.until)) : "now"}`}
-      onRemove=${() => { go({ filters: { ...filters, since: undefined, until: undefined } }); }} />`}
-    ${isFiltered && html`<button type="button" class="link" onClick=${() => go({ filters: {} })}>Clear</button>`}
-    <p class="count" role="status">${spans ? html`${number(spans.count)}${spans.isComplete === false ? " or more" : ""}<span> ${spans.count === 1 ? "capture" : "captures"}</span>${session && session.search.complete === false ? ", still being indexed" : ""}` : "Loading…"}</p>
-  </div>`;
-});
+      ${all.map(([status, verdict]) => html`<button
+        type="button" key=${status} class=${`chip ${verdict.tone}`}
+        aria-pressed=${chosen.includes(status)} title=${verdict.about} onClick=${() => toggle(status)}
+      ><${Icon} name=${verdict.icon} size=${13} />${verdict.word}</button>`)}
+    </div>`;
+}
 
-function Select({ label, name, value, options }) {
+/**
+ * A choice of values. A value of the URL that is none of them, such as a status, is one more.
+ * @param {{ label: string, name: string, value: any, options: Options, textOf?: (value: string) => string }} props
+ */
+function Select({ label, name, value, options, textOf = oneLine }) {
+  const isOwn = value && !options.some(([key]) => key === value);
+  const all = isOwn ? [...options, [value, textOf(value)]] : options;
   return html`<label class=${`select${value ? " on" : ""}`}>
     <select aria-label=${label} value=${value ?? ""} onChange=${(event) => setFilter(name, event.currentTarget.value)}>
       <option value="" selected=${!value}>${label}</option>
-      ${options.map(([key, text]) => html`<option key=${key} value=${key} selected=${key === value}>${label}: ${text}</option>`)}
-    </select></label>`;
+      ${all.map(([key, text]) => html`<option key=${key} value=${key} selected=${key === value}>
+        ${label}: ${text}
+      </option>`)}
+    </select>
+  </label>`;
 }
 
+/** @type {(seconds: any, none: string) => string} */
+const at = (seconds, none) => (seconds ? fullTime(Number(seconds)) : none);
+
+/** @param {string} ms */
+function slower(ms) {
+  return `over ${latency(Number(ms)).replace(".0 ", " ")}`;
+}
+
+/** @param {{ label: string, onRemove: () => void }} props */
 function Chip({ label, onRemove }) {
-  return html`<span class="chip on" title=${label}><span>${label}</span><button type="button" aria-label=${`Remove the filter ${label}`} onClick=${onRemove}><${Icon} name="x" size=${12} /></button></span>`;
+  return html`<span class="chip on" title=${label}>
+    <span>${label}</span>
+    <button type="button" aria-label=${`Remove the filter ${label}`} onClick=${onRemove}>
+      <${Icon} name="x" size=${12} />
+    </button>
+  </span>`;
 }

@@ -1,22 +1,25 @@
-// Arrivals over time, with failures; dragging over it filters by time.
+// @ts-check
+// Arrivals over time, with failures. Dragging over it filters by time, as the menu "Time" does.
 import { html, memo, useEffect, useRef, useState } from "../ui/ui.js";
 import { get, query } from "../net/api.js";
 import { go, readLocation } from "../net/location.js";
 import { clockTime, fullTime, number } from "../ui/format.js";
 
+/** @import { Filters, Histogram } from "../net/types.js" */
+/** @typedef {number[]} Counts total, rejected, failed */
+
 const BUCKETS = 80;
 const HEIGHT = 44;
 const EVERY_MS = 1000;
 
-/** `isListed` says that the first rows are there: the timeline takes longer, so it is asked for after them. */
-export const Timeline = memo(({ filters, arrivals, isListed }) => {
-  const [data, setData] = useState(null);
-  const [drag, setDrag] = useState(null);
-  const [hover, setHover] = useState(null);
-  const box = useRef(null);
+/**
+ * The counts over time, asked for at most once a second (which `useResource` does not do).
+ * @param {{ filters: Filters, arrivals: number, isListed: boolean }} wanted
+ */
+function useHistogram({ filters, arrivals, isListed }) {
+  const [data, setData] = useState(/** @type {Histogram | null} */ (null));
   const last = useRef(0);
   const key = query(filters);
-
   useEffect(() => {
     if (!isListed) return undefined;
     const leaving = new AbortController();
@@ -30,49 +33,89 @@ export const Timeline = memo(({ filters, arrivals, isListed }) => {
       leaving.abort();
     };
   }, [key, arrivals, isListed]);
+  return data;
+}
 
+/**
+ * `isListed` says that the first rows are there: the timeline takes longer, so it is asked for after them.
+ * @param {{ filters: Filters, arrivals: number, isListed: boolean }} props
+ */
+function TimelineOf(props) {
+  const data = useHistogram(props);
+  const [drag, setDrag] = useState(/** @type {[number, number] | null} */ (null));
+  const [hover, setHover] = useState(/** @type {number | null} */ (null));
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
   if (!data) return html`<div class="timeline" ref=${box}></div>`;
-  const most = Math.max(1, ...data.buckets.map(([total]) => total));
-  const width = 100 / data.buckets.length;
-  const bars = data.buckets.map(([total, failed], index) => {
-    if (!total) return null;
-    const whole = Math.max(3, (total / most) * HEIGHT);
-    const bad = failed ? Math.max(2, (failed / total) * whole) : 0;
-    const x = `${index * width}%`;
-    return html`<g key=${index}>
-      <rect class="bar" x=${x} y=${HEIGHT - whole} width=${`${width * 0.8}%`} height=${whole} rx="1.5" />
-      ${bad > 0 && html`<rect class="bar failed" x=${x} y=${HEIGHT - bad} width=${`${width * 0.8}%`} height=${bad} rx="1.5" />`}
-    </g>`;
-  });
+
+  const counts = data.buckets.map(([total, bad], at) => [total, data.rejected[at], bad - data.rejected[at]]);
   const share = (event) => {
-    const area = box.current.getBoundingClientRect();
+    const area = /** @type {HTMLElement} */ (box.current).getBoundingClientRect();
     return Math.min(1, Math.max(0, (event.clientX - area.left) / area.width));
   };
-  const at = (part) => data.from + part * (data.to - data.from);
+  const onDown = (event) => {
+    event.currentTarget.setPointerCapture(event.pointerId);
+    setDrag([share(event), share(event)]);
+  };
+  const onMove = (event) => {
+    const part = share(event);
+    setHover(part);
+    if (drag) setDrag([drag[0], part]);
+  };
   const onUp = () => {
     if (!drag) return;
     const [since, until] = [Math.min(...drag), Math.max(...drag)];
     setDrag(null);
     if (until - since < 0.005) return;
-    go({ filters: { ...readLocation().filters, since: at(since).toFixed(3), until: at(until).toFixed(3) } });
+    const at = (part) => (data.from + part * (data.to - data.from)).toFixed(3);
+    go({ filters: { ...readLocation().filters, since: at(since), until: at(until) } });
   };
-  const total = data.buckets.reduce((sum, [all]) => sum + all, 0);
-  const failures = data.buckets.reduce((sum, [, failed]) => sum + failed, 0);
-  const bucket = hover === null ? null : data.buckets[Math.min(data.buckets.length - 1, Math.floor(hover * data.buckets.length))];
-  return html`<div class="timeline" ref=${box}
-      onPointerDown=${(event) => { event.currentTarget.setPointerCapture(event.pointerId); setDrag([share(event), share(event)]); }}
-      onPointerMove=${(event) => { const part = share(event); setHover(part); if (drag) setDrag([drag[0], part]); }}
-      onPointerUp=${onUp} onPointerLeave=${() => setHover(null)}>
-    <svg height=${HEIGHT} width="100%" role="img" aria-label=${`${number(total)} invocations over time, ${number(failures)} rejected or failed`}>${bars}
-      ${drag && html`<rect class="selection" x=${`${Math.min(...drag) * 100}%`} y="0" width=${`${Math.abs(drag[1] - drag[0]) * 100}%`} height=${HEIGHT} />`}
+  const whole = words([0, 1, 2].map((kind) => counts.reduce((sum, each) => sum + each[kind], 0)));
+  const [from, to] = [data.from, data.to].map((at) => fullTime(at).slice(0, -4));
+  const at = hover === null ? null : Math.min(counts.length - 1, Math.floor(hover * counts.length));
+  return html`<div class="timeline" ref=${box} onPointerDown=${onDown} onPointerMove=${onMove} onPointerUp=${onUp}
+    onPointerLeave=${() => setHover(null)}>
+    <svg height=${HEIGHT} width="100%" role="img" aria-label=${`${whole}, from ${from} to ${to}`}>
+      <${Bars} counts=${counts} />
+      ${drag && html`<rect class="selection" y="0" height=${HEIGHT}
+        x=${`${Math.min(...drag) * 100}%`} width=${`${Math.abs(drag[1] - drag[0]) * 100}%`} />`}
     </svg>
-    <div class="axis"><span>${fullTime(data.from).slice(0, -4)}</span>
-      <span class="reading">${bucket ? `${number(bucket[0])} arrived, ${number(bucket[1])} rejected or failed` : "drag to filter by time"}</span>
-      <span>${endTime(data.from, data.to)}</span></div>
+    <div class="axis">
+      <span>${from}</span>
+      <span class="reading">${at === null ? `${whole} · drag to filter` : words(counts[at])}</span>
+      <span>${endTime(data.from, data.to)}</span>
+    </div>
   </div>`;
-});
+}
 
-/** The end of a span of time: without its date if that is the date of the start. */
+export const Timeline = memo(TimelineOf);
+
+/** @param {Counts} counts */
+function words([total, rejected, failed]) {
+  const parts = [rejected && `${number(rejected)} rejected`, failed && `${number(failed)} failed`].filter(Boolean);
+  return [`${number(total)} arrived`, ...parts].join(", ");
+}
+
+/** @param {{ counts: Counts[] }} props */
+function Bars({ counts }) {
+  const most = Math.max(1, ...counts.map(([total]) => total));
+  const width = 100 / counts.length;
+  return html`${counts.map(([total, rejected, failed], index) => {
+    if (!total) return null;
+    const whole = Math.max(3, (total / most) * HEIGHT);
+    const bad = rejected + failed ? Math.max(2, ((rejected + failed) / total) * whole) : 0;
+    const place = { x: `${index * width}%`, width: `${width * 0.8}%`, rx: "1.5" };
+    return html`<g key=${index}>
+      <rect class="bar" ...${place} y=${HEIGHT - whole} height=${whole} />
+      ${bad > 0 && html`<rect class="bar failed" ...${place} y=${HEIGHT - bad} height=${bad} />`}
+    </g>`;
+  })}`;
+}
+
+/**
+ * The end of a span of time: without its date if that is the date of the start.
+ * @param {number} from
+ * @param {number} to
+ */
 function endTime(from, to) {
   const isSameDay = new Date(from * 1000).toDateString() === new Date(to * 1000).toDateString();
   return isSameDay ? clockTime(to) : fullTime(to).slice(0, -4);

@@ -1,6 +1,7 @@
 // The page's state as its URL has it.
 
-export const FILTERS = ["text", "action", "verdict", "response", "handler", "run", "since", "until", "id"];
+export const FILTERS = ["text", "action", "verdict", "response", "handler", "run", "since", "until", "id",
+  "user", "entity", "workflow", "node", "latency"];
 
 export function readLocation() {
   const found = new URLSearchParams(window.location.search);

@@ -1,0 +1,26 @@
+// @ts-check
+// A fact of a capture as a filter of the list.
+import { html } from "../ui/ui.js";
+import { go } from "../net/location.js";
+import { readLocation } from "../net/place.js";
+import { oneLine } from "../ui/format.js";
+
+/**
+ * A button that sets the filter, or lets go of it. Without a value it is text.
+ * @param {{ name: string, value: string | number | null | undefined, children: unknown }} props
+ */
+export function FilterBy({ name, value, children }) {
+  if (value === null || value === undefined || value === "") return html`${children}`;
+  const text = String(value);
+  const { filters } = readLocation();
+  const isOn = [filters[name] ?? []].flat().includes(text);
+  const onClick = () => {
+    const wanted = isOn ? undefined : name === "verdict" ? [text] : text;
+    const isCovered = window.matchMedia("(max-width: 900px)").matches; // the capture covers the list there
+    go({ filters: { ...filters, [name]: wanted }, view: "", ...(isCovered && { open: "", tab: "", against: "" }) });
+  };
+  const title = isOn ? "Remove this filter" : `Show only captures with the ${name} ${oneLine(text)}`;
+  return html`<button type="button" class="by" aria-pressed=${isOn} title=${title} onClick=${onClick}>
+    ${children}
+  </button>`;
+}

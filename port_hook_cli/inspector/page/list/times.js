@@ -1,0 +1,30 @@
+// @ts-check
+// Times as a form: a time on this machine's clock as text, and back.
+
+/** The ranges on offer: seconds up to now. */
+export const RANGES = [
+  [300, "Last 5 minutes"], [900, "Last 15 minutes"], [3600, "Last hour"], [86400, "Last 24 hours"],
+];
+
+/**
+ * Seconds since the epoch as the value of a datetime-local field.
+ * @param {unknown} seconds
+ */
+export function fieldText(seconds) {
+  const ms = Number(seconds || NaN) * 1000;
+  const local = new Date(ms - new Date(ms).getTimezoneOffset() * 60_000);
+  return Number.isNaN(local.getTime()) ? "" : local.toISOString().slice(0, 19);
+}
+
+/**
+ * The filters for two fields, or why there are none. An empty field is no bound.
+ * @param {string} from
+ * @param {string} to
+ * @returns {{ since?: string, until?: string, problem?: string }}
+ */
+export function parseRange(from, to) {
+  const [since, until] = [from, to].map((text) => text && Date.parse(text) / 1000);
+  if ([since, until].some((at) => at !== "" && !(at >= 0))) return { problem: "Use times from 1970 on." };
+  if (since !== "" && until !== "" && since >= until) return { problem: "The end is not after the start." };
+  return { since: String(since), until: String(until) };
+}

@@ -1,0 +1,22 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { fieldText, parseRange } from "../../port_hook_cli/inspector/page/list/times.js";
+
+test("a field has the time of this machine's clock, and gives it back", () => {
+  for (const seconds of [1_700_000_000, 1_780_000_000, 86_400]) {
+    const text = fieldText(seconds);
+    assert.match(text, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);
+    assert.deepEqual(parseRange(text, ""), { since: String(seconds), until: "" });
+  }
+  assert.deepEqual(["", undefined, "x", 1e300].map(fieldText), ["", "", "", ""]);
+});
+
+test("a range that cannot be is refused with words", () => {
+  const [early, late] = [1_700_000_000, 1_700_000_060].map(fieldText);
+  assert.deepEqual(parseRange(early, late), { since: "1700000000", until: "1700000060" });
+  assert.deepEqual(parseRange("", ""), { since: "", until: "" });
+  assert.equal(parseRange(late, early).problem, "The end is not after the start.");
+  assert.equal(parseRange(early, early).problem, "The end is not after the start.");
+  assert.equal(parseRange("soon", "").problem, "Use times from 1970 on.");
+  assert.equal(parseRange("1900-01-01T00:00:00", "").problem, "Use times from 1970 on.");
+});
