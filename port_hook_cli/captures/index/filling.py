@@ -21,6 +21,7 @@ from port_hook_cli.captures.index.query import (
     FILL_TEXTS,
     FORGET_DROPPED,
     PAYLOAD_FACT,
+    READ_FACTS,
     REFRESH,
     SEARCHABLE,
     SETTINGS,
@@ -264,8 +265,9 @@ class FilledIndex:
                 break
 
     def _fill_text(self, low: int, high: int) -> None:
-        for sql in (FILL_TEXTS, FILL_FACTS):
-            self._connection.execute(portable(sql), (low, high))
+        self._connection.execute(portable(FILL_TEXTS), (low, high))
+        facts = self._connection.execute(portable(READ_FACTS), (low, high)).fetchall()
+        self._connection.executemany(FILL_FACTS, [each for each in facts if each[0] is not None])
 
     def _count(self) -> int:
         return int(self._value("SELECT count(*) FROM seen.rows"))

@@ -227,17 +227,14 @@ FILL_TEXTS = f"""
     )
     FROM main.captures WHERE seq BETWEEN ? AND ?
 """  # noqa: S608
-# One reading of the payload for all of its facts.
+# One reading of the payload for all of its facts, as JSON. An UPDATE with FROM would read all rows for each part.
 _ALL_FACTS = "all"
-_FOUND_FACTS = ", ".join(f"{name} = json_extract(found.facts, '$[{at}]')" for at, name in enumerate(PAYLOAD_FACTS))
-FILL_FACTS = f"""
-    UPDATE seen.rows SET {_FOUND_FACTS}
-    FROM (
-        SELECT seq, {PAYLOAD_FACT}('{_ALL_FACTS}', {_READ_PAYLOAD}) AS facts FROM main.captures AS captures
-        WHERE seq BETWEEN ? AND ?
-    ) AS found
-    WHERE rows.seq = found.seq AND found.facts IS NOT NULL
+READ_FACTS = f"""
+    SELECT {PAYLOAD_FACT}('{_ALL_FACTS}', {_READ_PAYLOAD}) AS facts, seq FROM main.captures AS captures
+    WHERE seq BETWEEN ? AND ?
 """  # noqa: S608
+_FROM_FACTS = ", ".join(f"{name} = json_extract(?1, '$[{at}]')" for at, name in enumerate(PAYLOAD_FACTS))
+FILL_FACTS = f"UPDATE seen.rows SET {_FROM_FACTS} WHERE seq = ?2"  # noqa: S608
 REFRESH = f"""
     UPDATE seen.rows
     SET response = found.response, handler = found.handler, fault = found.fault, latency = found.latency
