@@ -36,8 +36,8 @@ export function Search({ filters, inputRef }) {
   };
   // Opens the first match, also of a text that is not searched for yet.
   const onKeyDown = (event) => {
-    if (event.key !== "Enter" || !text) return;
-    event.preventDefault();
+    if (event.key !== "Enter" || event.isComposing || !text) return;
+    event.currentTarget.blur(); // so that j and k work
     clearTimeout(timer.current);
     setFilter("text", text, { replace: true });
     const { filters: now } = readLocation();
