@@ -4,7 +4,7 @@ import { html, Button, useEffect, useRef, useState } from "../ui/ui.js";
 import { Headers } from "./headers.js";
 import { Tree } from "./tree.js";
 import { captureUrl, getBytes } from "../net/api.js";
-import { readLocation } from "../net/place.js";
+import { useLocation } from "../net/location.js";
 import { download, say } from "../ui/copy.js";
 import { bytes, oneLine } from "../ui/format.js";
 import { Marked } from "../ui/marked.js";
@@ -15,7 +15,7 @@ import { Marked } from "../ui/marked.js";
 export function Body({ id, part, body, headers }) {
   const isTree = body.type === "json" && !body.problem;
   const [view, setView] = useState(isTree ? "tree" : "raw");
-  const find = searchedText();
+  const find = String(useLocation().filters.text ?? "");
   const save = () => getBytes(captureUrl(id, "/body"), { part })
     .then((found) => download(`${part}.bin`, found))
     .catch((error) => say(error.message));
@@ -34,12 +34,6 @@ export function Body({ id, part, body, headers }) {
     ${view === "raw" && html`<${Raw} body=${body} find=${find} />`}
     ${view === "headers" && headers && html`<${Headers} headers=${headers} find=${find} />`}
   </div>`;
-}
-
-/** What the list is searched for. */
-function searchedText() {
-  const { text = "" } = readLocation().filters;
-  return Array.isArray(text) ? text[0] : text;
 }
 
 /** @param {{ body: BodyText, find: string }} props */

@@ -1,8 +1,7 @@
 // @ts-check
 // A fact of a capture as a filter of the list.
 import { html } from "../ui/ui.js";
-import { go } from "../net/location.js";
-import { readLocation } from "../net/place.js";
+import { go, useLocation } from "../net/location.js";
 import { oneLine } from "../ui/format.js";
 
 /**
@@ -10,9 +9,9 @@ import { oneLine } from "../ui/format.js";
  * @param {{ name: string, value: string | number | null | undefined, children: unknown }} props
  */
 export function FilterBy({ name, value, children }) {
-  if (value === null || value === undefined || value === "") return html`${children}`;
-  const text = String(value);
-  const { filters } = readLocation();
+  const { filters } = useLocation();
+  const text = String(value ?? "");
+  if (!text) return html`${children}`;
   const isOn = [filters[name] ?? []].flat().includes(text);
   const onClick = () => {
     const wanted = isOn ? undefined : name === "verdict" ? [text] : text;

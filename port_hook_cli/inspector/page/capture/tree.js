@@ -20,17 +20,20 @@ const SHOWN_TEXT = 240;
  */
 export function Tree({ id, part = "request", wanted = "" }) {
   const [text, setText] = useState(wanted);
+  const isTyped = useRef(false);
   /** @type {(parameters: object) => (signal: AbortSignal) => Promise<any>} */
   const fetch = (parameters) => (signal) => get(captureUrl(id, "/tree"), { part, ...parameters }, signal);
   const key = `${id} ${part}`;
   const { value: root, problem } = useResource(fetch({ limit: LEVEL }), key);
   /** @type {{ value: TreeFound | null }} */
   const { value: found } = useResource(fetch({ find: text }), text && `${key} ${text}`);
-  // The text that the list found may be in a header.
-  const isElsewhere = text === wanted && found?.matches.length === 0;
   useEffect(() => {
-    if (isElsewhere) setText("");
-  }, [isElsewhere]);
+    if (!isTyped.current && found?.matches.length === 0) setText(""); // the list found the text in a header
+  }, [found]);
+  const onInput = (event) => {
+    isTyped.current = true;
+    setText(event.currentTarget.value);
+  };
   if (problem) return html`<p class="note">${problem.message} ${problem.hint}</p>`;
   if (!root) return html`<p class="note">Loading…</p>`;
   const place = { id, part, find: text };
@@ -38,7 +41,7 @@ export function Tree({ id, part = "request", wanted = "" }) {
     <div class="tree-tools">
       <label class="search small">
         <${Icon} name="search" size=${13} />
-        <input type="search" value=${text} onInput=${(event) => setText(event.currentTarget.value)}
+        <input type="search" value=${text} onInput=${onInput}
           placeholder="Find a key or value" aria-label="Find a key or value in the body" />
       </label>
       <span class="dim" role="status">
