@@ -14,49 +14,51 @@ MOST_NAMED = 5
 _LIST_THEM = "Run `port-hook captures` to list them."
 
 
-class Missing(NamedTuple):
+class MissingCapture(NamedTuple):
     """The message and the hint of an error."""
 
     message: str
     hint: str
 
 
-def no_captures(store: str) -> Missing:
+def no_captures(store: str) -> MissingCapture:
     """Return what to say about a store without captures."""
-    return Missing(f"{store} has no captures yet.", "Start `port-hook listen` and let Port invoke it.")
+    return MissingCapture(f"{store} has no captures yet.", "Start `port-hook listen` and let Port invoke it.")
 
 
-def no_latest(store: str, name: str, latest: Latest, *, count: int, captures: int) -> Missing:
+def no_latest(store: str, name: str, latest: Latest, *, count: int, captures: int) -> MissingCapture:
     """Return what to say if a store has only `count` captures of the kind of `latest`, and `captures` of any kind."""
     if count:
         kind = "replay" if latest.replays else "captured request"
-        return Missing(
+        return MissingCapture(
             f"Capture not found: {name}. {store} has {count} {kind}{'' if count == 1 else 's'}.",
             _LIST_THEM,
         )
     if not captures:
         return no_captures(store)
     if latest.replays:
-        return Missing(f"{store} has no replays.", "Run `port-hook replay last` to make one.")
-    return Missing(
+        return MissingCapture(f"{store} has no replays.", "Run `port-hook replay last` to make one.")
+    return MissingCapture(
         f"{store} has replays only, no request that arrived.",
         f"Pass `{LAST_REPLAY}` for the latest replay. `{LAST}` is the latest request that arrived.",
     )
 
 
-def no_such(store: str, name: str, *, ever: int, now: int) -> Missing:
+def no_such(store: str, name: str, *, ever: int, now: int) -> MissingCapture:
     """Return what to say if no capture has the run or the id `name`. The store has `now` captures, and had `ever`."""
     if not now:
         return no_captures(store)
     if is_run_id(name):
-        return Missing(f"{store} has no capture of the run {name}.", "Run `port-hook captures` to list what it has.")
+        return MissingCapture(
+            f"{store} has no capture of the run {name}.", "Run `port-hook captures` to list what it has."
+        )
     dropped = f"; {ever - now} older captures were dropped (--max-captures, --max-store, prune)" if ever > now else ""
-    return Missing(f"No capture in {store} has an id that starts with '{name}'{dropped}.", _LIST_THEM)
+    return MissingCapture(f"No capture in {store} has an id that starts with '{name}'{dropped}.", _LIST_THEM)
 
 
-def ambiguous(name: str, ids: Sequence[str]) -> Missing:
+def ambiguous(name: str, ids: Sequence[str]) -> MissingCapture:
     """Return what to say if several ids begin with `name`: `ids`, of which the first are named."""
     more = ", …" if len(ids) > MOST_NAMED else ""
-    return Missing(
+    return MissingCapture(
         f"'{name}' is the start of several captures: {', '.join(ids[:MOST_NAMED])}{more}.", "Type more of the id."
     )

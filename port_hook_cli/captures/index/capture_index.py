@@ -228,7 +228,7 @@ class CaptureIndex(FilledIndex):
             raise _no_such(missing.no_such(str(self.path), brief(name), ever=ever, now=now))
         return rows
 
-    def _none_so_late(self, name: str, latest: Latest) -> missing.Missing:
+    def _none_so_late(self, name: str, latest: Latest) -> missing.MissingCapture:
         kind = f"SELECT count(*) FROM (SELECT 1 FROM main.captures WHERE {_kind_of(latest)} LIMIT ?)"  # noqa: S608
         count = self._value(kind, (latest.back + 1,))
         return missing.no_latest(str(self.path), name, latest, count=count, captures=self._count())
@@ -352,7 +352,7 @@ def _kind_of(latest: Latest) -> str:
     return f"NOT ({ARRIVED})" if latest.replays else f"({ARRIVED})"
 
 
-def _no_such(words: missing.Missing) -> NoSuchCapture:
+def _no_such(words: missing.MissingCapture) -> NoSuchCapture:
     return NoSuchCapture(words.message, hint=words.hint)
 
 

@@ -313,7 +313,7 @@ class CaptureStore:
         return _error(missing.no_such(str(self.path), name, ever=ever, now=now))
 
 
-def _error(words: missing.Missing) -> StoreError:
+def _error(words: missing.MissingCapture) -> StoreError:
     return StoreError(words.message, hint=words.hint)
 
 
