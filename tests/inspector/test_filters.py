@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,17 @@ async def test_filter_that_is_not_valid_gets_a_hint(runtime: MakeRuntime, store:
         response = await client.http.get(f"/api/spans?{wrong}")
     assert response.status_code == 400
     assert set(response.json()) >= {"error", "hint"}
+
+
+async def test_outcome_that_makes_a_capture_match_a_latency_is_news(runtime: MakeRuntime, store: Path) -> None:
+    unfinished = replace(FOUND[2], delivery=None, response=None)
+    with open_store(store, store.parent, create=True) as writing:
+        writing.add([unfinished])
+        async with over_store(runtime(), store) as client, client.events(latency=200) as events:
+            await events.next("session")
+            writing.complete([FOUND[2]])
+            await events.next("reset")
+            assert [row["id"] for row in (await client.get("/api/captures", latency=200))["captures"]] == ["cc00"]
 
 
 NAMES = (
