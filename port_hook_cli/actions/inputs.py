@@ -43,7 +43,7 @@ class InvalidInputs(UsageError):
         lines = [f"  {each.input} {each.message}" for each in violations]
         super().__init__(
             "\n".join([f"Port would refuse these inputs of {action}:", *lines]),
-            hint="Give them with --input NAME=VALUE or --inputs FILE.",
+            hint="Correct the inputs.",
         )
         self.violations = tuple(violations)
 

@@ -111,7 +111,7 @@ class SubjectSource:
         if is_definition and (definition := await self._definition(name)) is not None:
             if isinstance(definition, PortAction):
                 return await self._of_action(definition, secret)
-            return await self._of_node(definition, secret)
+            return await self.of_node(definition, secret)
         return self.of_request(await self.finder.find_or_get(name, self.access))
 
     async def _definition(self, name: str) -> PortAction | FoundWorkflow | None:
@@ -211,7 +211,8 @@ class SubjectSource:
             url = replace(self.target, to_its_url=True).url_for(action.identifier, made.request.url)
         return FoundSubject(_rendered(action.identifier, made.request, url, document), masker=made.masker)
 
-    async def _of_node(self, found: FoundWorkflow, secret: Callable[[], Secret]) -> FoundSubject:
+    async def of_node(self, found: FoundWorkflow, secret: Callable[[], Secret]) -> FoundSubject:
+        """Return the request of a workflow's node. Raises UsageError for a node that sends none."""
         with self._invoking(secret) as invoker:
             step, masker = await _NodeRequest(self, found).step(invoker)
         assert step.request is not None

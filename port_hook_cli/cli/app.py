@@ -231,10 +231,18 @@ def print_problem(problem: PortHookError, runtime: Runtime) -> None:
     from port_hook_cli.terminal.console import tell
 
     tell(f"error: {problem.message}", runtime)
-    if problem.hint:
-        tell(f"hint: {problem.hint}", runtime)
+    if hint := _hint(problem):
+        tell(f"hint: {hint}", runtime)
     if problem.is_for_doctor:
         tell("hint: `port-hook doctor` checks credentials, Port's API and tunnels.", runtime)
+
+
+def _hint(problem: PortHookError) -> str:
+    """Return what to do next, with the options that commands have for it."""
+    from port_hook_cli.actions.inputs import InvalidInputs
+
+    is_inputs = isinstance(problem, InvalidInputs)
+    return "Give them with --input NAME=VALUE or --inputs FILE." if is_inputs else problem.hint
 
 
 app = typer.Typer(

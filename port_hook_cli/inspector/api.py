@@ -24,12 +24,13 @@ from port_hook_cli.inspector.parameters import (
     read_query,
     read_report,
     read_resend,
+    read_text,
 )
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import body_record, delivery_record, message
-from port_hook_cli.inspector.sending import kept_notes, page_rewriter, resend
+from port_hook_cli.inspector.sending import json_problem, kept_notes, page_rewriter, resend
 from port_hook_cli.inspector.setup import InspectorSetup
-from port_hook_cli.invocations.models import Exchange, Payload
+from port_hook_cli.invocations.models import Exchange, Invocation, Payload
 from port_hook_cli.invocations.probes import original_of_probe
 from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.javascript.paths import NoSuchValue
@@ -190,15 +191,17 @@ class Inspector:
         inputs = body.get("inputs") or {}
         if not isinstance(inputs, dict):
             raise UsageError('"inputs" is not an object.', hint='Write it as {"NAME": VALUE}.')
-        made, request = await self._setup.actions.request(name, inputs)
+        sent = await self._setup.actions.trigger(name, inputs, self._setup.access, self._send)
+        return await self._sent(sent, kept_notes(sent))
+
+    async def _send(self, request: Invocation) -> SentReplay:
+        """Send a new request to the default target."""
         url = self._setup.destination.default_url(_unsent(request)) or ""
         if not url:
             raise UsageError(
                 "There is no target for the request.", hint="Start `port-hook listen --inspect --forward-to PORT`."
             )
-        await self._setup.access.announce([made.announcement])
-        sent = await self._setup.destination.send(request, url)
-        return await self._sent(sent, kept_notes(sent))
+        return await self._setup.destination.send(request, url)
 
     async def planned_check(self, parameters: Parameters) -> dict[str, Any]:
         """Return what a check of the handler would send."""
@@ -246,6 +249,10 @@ class Inspector:
         """Return the actions that can be triggered."""
         return message({"actions": await self._setup.actions.forms()})
 
+    async def json_problem(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return why a text is not JSON, and where."""
+        return message({"problem": await asyncio.to_thread(json_problem, read_text(body))})
+
     async def _sent(self, sent: SentReplay, notes: list[str]) -> dict[str, Any]:
         await self.feed.refresh()  # so that the page can load the new capture immediately
         request = sent.request
@@ -276,7 +283,7 @@ def _file_name(capture_id: str) -> str:
     return "".join(character for character in capture_id if character.isalnum())[:40] or "capture"
 
 
-def _unsent(request: Any) -> Exchange:
+def _unsent(request: Invocation) -> Exchange:
     from port_hook_cli.signatures.verification import UNCHECKED
 
     return Exchange(invocation=request, verdict=UNCHECKED, payload=Payload())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.errors import PortHookError, SettingsError, UsageError
+from port_hook_cli.inspector.page_hints import page_hint
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import message
 from port_hook_cli.inspector.sending import named_target
@@ -83,7 +84,7 @@ class HandlerChecks:
             plan, secret = _plan(wanted), self._secret()
             found = await subject.find(None, lambda: secret)
         except PortHookError as error:
-            problem = {"error": error.message, "hint": error.hint}
+            problem = {"error": error.message, "hint": page_hint(error.hint)}
             return message({"groups": groups, "plan": None, "problem": problem})
         return message({"groups": groups, "plan": _planned(found, plan, subject.notes), "problem": None})
 
@@ -122,7 +123,7 @@ class HandlerChecks:
         def settle(finding: CheckFinding) -> None:
             if finding.check.slug not in told:
                 told.add(finding.check.slug)
-                tell(finding.record)
+                tell({**finding.record, "fix": page_hint(finding.record["fix"] or "") or None})
 
         session = CheckSession(
             name=None,
@@ -182,7 +183,10 @@ class _PageSubject:
     async def _find(self, secret: Callable[[], Secret]) -> FoundSubject:
         wanted = self._wanted
         if wanted.action is not None:
-            return await self._of_action(await self._setup.actions.find(wanted.action), secret)
+            found = await self._setup.actions.find(wanted.action)
+            if isinstance(found, Mapping):
+                return await self._of_action(found, secret)
+            return await self._source(await self._default_target()).of_node(found, secret)
         if (exchange := await self._exchange()) is not None:
             to = self._target(exchange, default_target(exchange, await self._captures.last_target()))
             return self._source(to).of_request(FoundRequest(exchange.invocation.id, exchange, is_stored=True))
@@ -205,8 +209,10 @@ class _PageSubject:
         return None
 
     async def _of_action(self, document: Mapping[str, Any], secret: Callable[[], Secret]) -> FoundSubject:
-        to = self._target(None, handler_here(await self._captures.last_target()))
-        return await self._source(to).of_action(document, secret)
+        return await self._source(await self._default_target()).of_action(document, secret)
+
+    async def _default_target(self) -> str | None:
+        return self._target(None, handler_here(await self._captures.last_target()))
 
     def _target(self, exchange: Exchange | None, default: str | None) -> str | None:
         if self._wanted.to is None:

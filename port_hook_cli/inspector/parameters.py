@@ -95,6 +95,14 @@ def read_planned_check(parameters: Parameters) -> CheckWanted:
     return read_check({**texts, "only": parameters.getall("only", []), "skip": parameters.getall("skip", [])})
 
 
+def read_text(body: Mapping[str, Any]) -> str:
+    """Return the text to look at, which may be empty. Raises UsageError."""
+    text = body.get("text")
+    if not isinstance(text, str):
+        raise UsageError('"text" is not text.', hint="See docs/reference/inspector-api.md.")
+    return text
+
+
 def _names(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
     """Return the names of checks and groups."""
     names = body.get(name) or []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -182,27 +183,46 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
     return write_body(document)
 
 
+def json_problem(text: str) -> dict[str, Any] | None:
+    """Return why a text is not JSON, and where, or None for JSON. `line` and `column` are as in BadJson."""
+    try:
+        stringify(text)
+    except NotJson as error:
+        line, column = _place_of_fault(text, error)
+        fault = _place.sub("", error.fault)
+        return {"error": f"{fault[:1].upper()}{fault[1:]}.", "line": line, "column": column}
+    return None
+
+
 def _stringified(text: str) -> bytes:
     try:
         # A lone surrogate is written as an escape, so the result is always UTF-8.
         return stringify(text).encode()
     except NotJson as error:
-        line, column = _place_of_fault(text)
+        line, column = _place_of_fault(text, error)
         at = f" (line {line}, column {column})" if line else ""
         raise BadJson(f"The body is not JSON{at}: {error.fault}.", line, column) from error
 
 
-def _place_of_fault(text: str) -> tuple[int, int]:
-    """Return line and column of the fault in a text that is not JSON, 0 where Python's parser finds none."""
+_place = re.compile(r" at character ([0-9]+)$|(?: at)?: line .*$")
+
+
+def _place_of_fault(text: str, error: NotJson) -> tuple[int, int]:
+    """Return line and column of the fault in a text that is not JSON, 0 where they are unknown."""
     import json
 
     try:
         json.loads(text)
-    except json.JSONDecodeError as error:
-        return error.lineno, error.colno
+    except json.JSONDecodeError as found:
+        return found.lineno, found.colno
     except (ValueError, RecursionError):
         pass
-    return 0, 0
+    place = _place.search(error.fault)
+    if place is None or place[1] is None:
+        return 0, 0
+    # Python reads NaN and Infinity. The fault is after the spaces.
+    at = len(text) - len(text[int(place[1]) :].lstrip(" \t\n\r"))
+    return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
 
 def _target(to: str | None, default: str | None, source: Invocation, refused_ports: frozenset[int]) -> str:

@@ -27,6 +27,7 @@ from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.checking import CheckInProgress
 from port_hook_cli.inspector.door import ONCE, Door, InspectorAddress
 from port_hook_cli.inspector.page_files import PageRoutes, json_response, refusal_page
+from port_hook_cli.inspector.page_hints import page_hint
 from port_hook_cli.inspector.parameters import read_query
 from port_hook_cli.inspector.sending import BadJson
 from port_hook_cli.javascript.paths import NoSuchValue
@@ -166,6 +167,7 @@ def _application(inspector: Inspector, door: Door) -> web.Application:
     app.router.add_post("/api/runs/{id}/report", routes.change(inspector.report))
     app.router.add_post("/api/actions/{id}/trigger", routes.change(inspector.trigger))
     app.router.add_post("/api/check", routes.check)
+    app.router.add_post("/api/json", routes.json_problem)
     return app
 
 
@@ -216,7 +218,7 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
     except NoSuchValue as error:
         return _error(404, f"The body has nothing at {str(error)[:200]}.", "Load the capture again.")
     except PortHookError as error:
-        return _error(_status(error), error.message, error.hint)
+        return _error(_status(error), error.message, page_hint(error.hint))
     except Exception as error:  # noqa: BLE001 - the page has to get a response, and the listener goes on
         return _error(500, f"The inspector failed ({type(error).__name__}).", "Load the page again.")
 
@@ -314,6 +316,10 @@ class _Routes:
             raise web.HTTPNotFound(reason="There is no such format")
         return await json_response(found)
 
+    async def json_problem(self, request: web.Request) -> web.StreamResponse:
+        """Return where a text is not JSON. Nothing changes, so a page that no longer waits ends the work."""
+        return await json_response(await self._inspector.json_problem(await _object(request)))
+
     async def check(self, request: web.Request) -> web.StreamResponse:
         """Stream the records of a check, one per line. If the page disconnects, the check ends.
 
@@ -378,7 +384,7 @@ async def _write_lines(response: web.StreamResponse, records: AsyncIterator[Mapp
         async for record in records:
             await _write_line(response, record)
     except PortHookError as error:
-        await _write_line(response, {"type": "error", "error": error.message, "hint": error.hint})
+        await _write_line(response, {"type": "error", "error": error.message, "hint": page_hint(error.hint)})
 
 
 async def _write_line(response: web.StreamResponse, record: Mapping[str, Any]) -> None:

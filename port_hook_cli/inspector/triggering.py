@@ -1,31 +1,43 @@
-"""The actions of the user's files: their forms, and the requests that they make."""
+"""The actions and workflows of the user's files: their forms, and the requests that they make."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from port_hook_cli.actions.action import read_action
+from port_hook_cli.actions.action import ActionKind, PortAction, read_action
 from port_hook_cli.errors import SettingsError, UsageError
-from port_hook_cli.invocations.models import Invocation
+from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.replay.rewriting import SentReplay
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.secret import Secret
+from port_hook_cli.workflows.workflow import Node, NodeType, Workflow, read_workflow
 
 if TYPE_CHECKING:
-    from port_hook_cli.trigger.action import Made
+    from port_hook_cli.trigger.action_files import FoundWorkflow
     from port_hook_cli.trigger.run_data import RunData
+
+Send = Callable[[Invocation], Awaitable[SentReplay]]
 
 _NO_ACTIONS = "No actions were given. Start the inspector with --actions PATH."
 _MAX_INPUTS = 200
 
 
+class _Found(NamedTuple):
+    """What the files have: actions, and workflows with their WEBHOOK nodes, by the identifier that the page uses."""
+
+    actions: Mapping[str, Mapping[str, Any]]
+    nodes: Mapping[str, tuple[Workflow, Node]]
+
+
 class Actions:
-    """Actions in files and folders. They are read again for each request, so that edits take effect immediately."""
+    """Actions and workflows in files and folders. They are read again for each request, so that edits take effect."""
 
     def __init__(self, paths: Sequence[Path], secret: Secret | None, runtime: Runtime) -> None:
         self._paths, self._secret, self._runtime = paths, secret, runtime
@@ -37,33 +49,52 @@ class Actions:
         return None if self._secret else "There is no client secret to sign with."
 
     async def forms(self) -> list[dict[str, Any]]:
-        """Return the actions with their inputs. Raises UsageError for a faulty file."""
-        return [_form(action) for action in await asyncio.to_thread(self._read)]
+        """Return the self-service actions and the workflows' WEBHOOK nodes with their inputs.
 
-    async def request(self, identifier: str, inputs: Mapping[str, Any]) -> tuple[Made, Invocation]:
-        """Return the request of a run of an action, unsigned and signed.
-
-        Raises UsageError for inputs that Port would refuse, and for an automation, which needs an event.
+        Raises UsageError for a faulty file.
         """
+        found = await asyncio.to_thread(self._read)
+        actions = [_action_form(each) for each in found.actions.values() if _is_self_service(each)]
+        return [*actions, *(_node_form(name, *each) for name, each in found.nodes.items())]
+
+    async def trigger(self, identifier: str, inputs: Mapping[str, Any], access: PortAccess, send: Send) -> SentReplay:
+        """Send the request of an action, or of a workflow's node (`WORKFLOW#NODE`).
+
+        A sandbox is told of the run first. Raises UsageError for inputs that Port would refuse, for an automation,
+        which needs an event, and for a node that sends no request.
+        """
+        if self._secret is None:
+            raise SettingsError("There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET.")
+        found = await self.find(identifier)
+        if isinstance(found, Mapping):
+            return await self._trigger_action(read_action(found), inputs, self._secret, access, send)
+        return await _NodeTrigger(send).trigger(found, self.run_data(inputs), self._secret, access, self._runtime)
+
+    async def _trigger_action(
+        self, action: PortAction, inputs: Mapping[str, Any], secret: Secret, access: PortAccess, send: Send
+    ) -> SentReplay:
         from port_hook_cli.trigger.action import Unmet, make, signed
         from port_hook_cli.trigger.open_invoker import invoking
 
-        if self._secret is None:
-            raise SettingsError("There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET.")
-        secret = self._secret
-        now, action = self._runtime.now(), read_action(await self.find(identifier))
-        data = self.run_data(inputs)
+        now = self._runtime.now()
         with invoking(lambda: secret) as invoker:
-            made = await make(action, data, invoker, run_id=make_run_id(secrets.choice), now=now)
+            made = await make(action, self.run_data(inputs), invoker, run_id=make_run_id(secrets.choice), now=now)
         assert not isinstance(made, Unmet)  # an automation without an event is refused
-        return made, signed(made.request, Signer(secret), id=self._runtime.new_id(), now=now)
+        request = signed(made.request, Signer(secret), id=self._runtime.new_id(), now=now)
+        await access.announce([made.announcement])
+        return await send(request)
 
-    async def find(self, identifier: str) -> Mapping[str, Any]:
-        """Return the definition of an action. Raises UsageError if no file has it."""
-        found = {action["identifier"]: action for action in await asyncio.to_thread(self._read)}
-        if identifier not in found:
-            raise UsageError(f"The action {identifier[:80]} is not in the files.", hint="Reload the page.")
-        return found[identifier]
+    async def find(self, identifier: str) -> Mapping[str, Any] | FoundWorkflow:
+        """Return the definition of an action, or the workflow and its node. Raises UsageError if no file has it."""
+        from port_hook_cli.trigger.action_files import FoundWorkflow
+
+        found = await asyncio.to_thread(self._read)
+        if identifier in found.actions:
+            return found.actions[identifier]
+        if identifier in found.nodes:
+            workflow, node = found.nodes[identifier]
+            return FoundWorkflow(workflow, node.identifier)
+        raise UsageError(f"The action {identifier[:80]} is not in the files.", hint="Reload the page.")
 
     def run_data(self, inputs: Mapping[str, Any]) -> RunData:
         """Return the data of a run that the page starts."""
@@ -71,40 +102,133 @@ class Actions:
 
         return RunData(properties=inputs, by=_BY)
 
-    def _read(self) -> list[dict[str, Any]]:
-        from port_hook_cli.sandbox.definition_files import read_actions
+    def _read(self) -> _Found:
+        from port_hook_cli.sandbox.definition_files import read_definitions
 
-        return read_actions(self._paths) if self._paths else []
+        actions, workflows = read_definitions(self._paths) if self._paths else ([], [])
+        return _Found({each["identifier"]: each for each in actions}, dict(_nodes(map(read_workflow, workflows))))
 
 
+def _nodes(workflows: Iterator[Workflow]) -> Iterator[tuple[str, tuple[Workflow, Node]]]:
+    for workflow in workflows:
+        for node in workflow.nodes.values():
+            if node.type == NodeType.WEBHOOK:
+                yield f"{workflow.identifier}#{node.identifier}", (workflow, node)
+
+
+class _NodeTrigger:
+    """Runs one node of a workflow, and keeps what came back from its request."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._sent: SentReplay | None = None
+        self._problem = ""
+
+    async def trigger(
+        self, found: FoundWorkflow, data: RunData, secret: Secret, access: PortAccess, runtime: Runtime
+    ) -> SentReplay:
+        from port_hook_cli.trigger.action import RunTarget
+        from port_hook_cli.trigger.open_invoker import invoking
+        from port_hook_cli.trigger.workflow import walk_workflow
+        from port_hook_cli.trigger.workflow_effects import Outside
+        from port_hook_cli.trigger.workflow_start import WorkflowStart
+
+        begin = WorkflowStart(workflow=found.workflow, node=found.node, data=data)
+        outside = Outside(
+            runtime=runtime,
+            access=access,
+            recipient=self,
+            signer=lambda: Signer(secret),
+            target=RunTarget(to=_ANY),
+            asks_sandbox=True,
+        )
+        with invoking(lambda: secret) as invoker:
+            await walk_workflow(begin, outside, invoker, self._keep)
+        if self._sent is None:
+            problem = begin.masker.message(self._problem) or f"The node {found.node} does not send requests."
+            raise UsageError(problem, hint="Correct the node's templates in its file.")
+        return self._sent
+
+    async def send(self, invocation: Invocation, url: str) -> Delivery:  # noqa: ARG002 - the page has one target
+        """Send the node's request to the page's target."""
+        self._sent = await self._send(invocation)
+        return self._sent.delivery
+
+    def _keep(self, event: object) -> None:
+        from port_hook_cli.workflows.walk import Step
+
+        if isinstance(event, Step) and isinstance(error := event.node_run.output.get("error"), Mapping):
+            self._problem = str(error.get("message", ""))
+
+
+_ANY = "http://127.0.0.1/"  # only so that a placeholder is accepted as the node's URL
 _BY = {"userId": "inspector", "orgId": "org_inspector", "user": {"email": "you@inspector.local", "firstName": "You"}}
 
 
-def _form(action: Mapping[str, Any]) -> dict[str, Any]:
-    trigger = action.get("trigger")
-    trigger = trigger if isinstance(trigger, dict) else {}
-    declared = trigger.get("userInputs")
-    declared = declared if isinstance(declared, dict) else {}
-    properties, required = declared.get("properties"), declared.get("required")
-    inputs = properties if isinstance(properties, dict) else {}
-    names = required if isinstance(required, list) else []
+def _is_self_service(action: Mapping[str, Any]) -> bool:
+    return _object(action.get("trigger")).get("type") == ActionKind.SELF_SERVICE
+
+
+def _action_form(action: Mapping[str, Any]) -> dict[str, Any]:
+    trigger = _object(action.get("trigger"))
+    declared = _object(trigger.get("userInputs"))
     return {
         "identifier": action["identifier"],
+        "kind": "action",
         "title": action.get("title"),
         "description": action.get("description"),
         "operation": trigger.get("operation"),
-        "inputs": [
-            {
-                "name": name,
-                "title": rules.get("title"),
-                "type": rules.get("type"),
-                "format": rules.get("format"),
-                "description": rules.get("description"),
-                "required": name in names,
-                "default": rules.get("default"),
-                "enum": rules.get("enum") if isinstance(rules.get("enum"), list) else None,
-            }
-            for name, rules in list(inputs.items())[:_MAX_INPUTS]
-            if isinstance(rules, dict)
-        ],
+        "inputs": _inputs(_object(declared.get("properties")), declared.get("required")),
     }
+
+
+def _node_form(identifier: str, workflow: Workflow, node: Node) -> dict[str, Any]:
+    from port_hook_cli.trigger.workflow_start import form_of_workflow
+
+    form = form_of_workflow(workflow, node.identifier)
+    return {
+        "identifier": identifier,
+        "kind": "workflow-node",
+        "title": f"{workflow.title or workflow.identifier}: {node.name}",
+        "description": "Runs this node alone. Earlier nodes don't run, so their outputs are null.",
+        "operation": None,
+        "inputs": _inputs(form.inputs or {}, form.required),
+    }
+
+
+def _inputs(declared: Mapping[str, Any], required: Any) -> list[dict[str, Any]]:
+    names = required if isinstance(required, list) else []
+    return [
+        _input(name, rules, names) for name, rules in list(declared.items())[:_MAX_INPUTS] if isinstance(rules, dict)
+    ]
+
+
+def _input(name: str, rules: Mapping[str, Any], required: Sequence[Any]) -> dict[str, Any]:
+    items = _object(rules.get("items"))
+    return {
+        "name": name,
+        "title": rules.get("title"),
+        "type": rules.get("type"),
+        "format": rules.get("format"),
+        "description": rules.get("description"),
+        "required": name in required,
+        "default": rules.get("default"),
+        "enum": _list(rules.get("enum")),
+        "items": _list(items.get("enum")),
+        "minimum": _bound(rules.get("minimum")),
+        "maximum": _bound(rules.get("maximum")),
+        "blueprint": blueprint if isinstance(blueprint := rules.get("blueprint"), str) else None,
+        "encrypted": rules.get("encryption") is not None,
+    }
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: Any) -> list[Any] | None:
+    return value if isinstance(value, list) else None
+
+
+def _bound(value: Any) -> float | None:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None

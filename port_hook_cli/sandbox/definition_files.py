@@ -16,7 +16,7 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.actions import find_method_fault
-from port_hook_cli.workflows.workflow import BadWorkflow, read_workflow
+from port_hook_cli.workflows.workflow import BadWorkflow, is_workflow, read_workflow
 
 _YAML = frozenset({".yaml", ".yml"})
 _NO_FILE = "Pass the path of a JSON or YAML file, or of a folder with such files."
@@ -37,6 +37,18 @@ def read_actions(paths: Iterable[Path], notice: Callable[[str], None] = lambda _
 def read_workflows(paths: Iterable[Path]) -> list[dict[str, Any]]:
     """Return the workflows in files and folders; raises UsageError with the file and its fault."""
     return _read_all(paths, "workflow", _workflows)
+
+
+def read_definitions(paths: Iterable[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return the actions and the workflows in files and folders. Raises UsageError with the file and its fault.
+
+    A file has actions or workflows, not both.
+    """
+    actions: list[Path] = []
+    workflows: list[Path] = []
+    for file in (file for path in paths for file in _files(path)):
+        (workflows if any(map(is_workflow, definitions_in(_read(file), "workflow"))) else actions).append(file)
+    return read_actions(actions), read_workflows(workflows)
 
 
 def read_blueprints(paths: Iterable[Path]) -> list[dict[str, Any]]:

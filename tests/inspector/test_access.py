@@ -45,6 +45,7 @@ ADDRESSES = [
     ("POST", "/api/actions/create_vm/trigger"),
     ("GET", "/api/check"),
     ("POST", "/api/check"),
+    ("POST", "/api/json"),
     ("POST", "/"),
 ]
 FOREIGN = {

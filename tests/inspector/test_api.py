@@ -533,6 +533,11 @@ async def test_action_is_listed_and_triggered_with_checked_inputs(
                     "required": True,
                     "default": None,
                     "enum": None,
+                    "items": None,
+                    "minimum": None,
+                    "maximum": None,
+                    "blueprint": None,
+                    "encrypted": False,
                 }
             ]
             found = await client.post("/api/actions/create_vm/trigger", {"inputs": {"cpu": 2}})

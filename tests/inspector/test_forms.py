@@ -1,0 +1,150 @@
+"""What the page's forms need: where a text is not JSON, which inputs there are, and hints without options."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.inspector.page_hints import page_hint
+from port_hook_cli.inspector.sending import json_problem
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.text.remark import say_nothing
+from tests.factories import an_exchange
+from tests.inspectors import beside_listener, keep, over_store
+from tests.sandboxes import a_sandbox, environ_of
+from tests.servers import handler
+
+MakeRuntime = Callable[..., Runtime]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+INPUTS: dict[str, Any] = {
+    "replicas": {"type": "number", "minimum": 1, "maximum": 5},
+    "key": {"type": "string", "encryption": "aes256-gcm"},
+    "zones": {"type": "array", "items": {"type": "string", "enum": ["a", "b"]}},
+    "service": {"type": "string", "format": "entity", "blueprint": "service"},
+}
+ACTION = {
+    "identifier": "scale",
+    "trigger": {"type": "self-service", "userInputs": {"properties": INPUTS, "required": ["replicas"]}},
+    "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com"},
+}
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return tmp_path / "captures.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('{\n  "a": 1,\n  oops\n}', (3, 3)),
+        ("\n" * 39 + '{"a": 1, oops}', (40, 10)),
+        ('{"a":', (1, 6)),
+        ('{\n"a": NaN}', (2, 6)),
+        ("", (1, 1)),
+        ('"\ud800"', None),
+        ("[1, 2]", None),
+    ],
+)
+def test_text_that_is_not_json_has_the_place_of_its_fault(text: str, place: tuple[int, int] | None) -> None:
+    found = json_problem(text)
+    assert place == (found and (found["line"], found["column"]))
+    assert found is None or "character" not in found["error"]
+
+
+async def test_page_asks_where_a_text_is_not_json(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [an_exchange()])
+    async with over_store(runtime(), store) as client:
+        assert await client.post("/api/json", {"text": "[1]"}) == {"schema": "port-hook/inspector/1", "problem": None}
+        assert (await client.post("/api/json", {"text": '{"a":'}))["problem"] == {
+            "error": "A value was expected.",
+            "line": 1,
+            "column": 6,
+        }
+        assert (await client.post("/api/json", {"text": "[" * 100_000}))["problem"]["error"]
+        for body in ({}, {"text": None}, {"text": ["1"]}):
+            assert (await client.post("/api/json", body, expect=400))["hint"]
+
+
+async def test_inputs_have_what_their_fields_need_and_automations_no_form(
+    runtime: MakeRuntime, store: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "action.json"
+    file.write_text(json.dumps([ACTION, {**ACTION, "identifier": "on_event", "trigger": AUTOMATION}]))
+    async with beside_listener(runtime(), store, actions=[file]) as client:
+        (form,) = (await client.get("/api/actions"))["actions"]
+        replicas, key, zones, service = form["inputs"]
+        assert (replicas["minimum"], replicas["maximum"], replicas["encrypted"]) == (1, 5, False)
+        assert (key["encrypted"], zones["items"], service["blueprint"]) == (True, ["a", "b"], "service")
+
+
+AUTOMATION = {"type": "automation", "event": {"type": "ENTITY_CREATED", "blueprintIdentifier": "service"}}
+
+
+async def test_error_of_a_form_has_no_option_of_the_command_line(
+    runtime: MakeRuntime, store: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "action.json"
+    file.write_text(json.dumps(ACTION))
+    with handler() as target:
+        async with beside_listener(runtime(), store, forward_to=target.url, actions=[file]) as client:
+            found = await client.post("/api/actions/scale/trigger", {"inputs": {}}, expect=400)
+            assert "replicas is required" in found["error"]
+            assert found["hint"] == "Correct the inputs."
+            body = {"action": "scale", "inputs": {"replicas": 9}, "only": ["signature"], "to": target.url}
+            assert "--" not in (await client.post("/api/check", body, expect=400))["hint"]
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        ("Correct --to.", 'Correct "To".'),
+        ("Use --status failure.", "Use the status failure."),
+        ("Use `port-hook replay --to` for others.", "Use `port-hook replay --to` for others."),
+        ("Start the inspector with --actions PATH.", "Start the inspector with --actions PATH."),
+    ],
+)
+def test_hint_names_fields_instead_of_options_that_only_commands_have(hint: str, shown: str) -> None:
+    assert page_hint(hint) == shown
+
+
+async def test_node_of_a_workflow_is_listed_triggered_and_announced(
+    runtime: MakeRuntime, store: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "workflow.json"
+    file.write_bytes((EXAMPLES / "workflows" / "deploy_service.json").read_bytes())
+    (tmp_path / "action.json").write_text(json.dumps(ACTION))
+    with handler() as target, a_sandbox() as sandbox:
+        access = PortAccess(runtime(env=environ_of(sandbox)), say_nothing)
+        options: dict[str, Any] = {"forward_to": target.url, "access": access}
+        async with beside_listener(runtime(), store, actions=[file, tmp_path / "action.json"], **options) as client:
+            forms = (await client.get("/api/actions"))["actions"]
+            assert [form["kind"] for form in forms][:2] == ["action", "workflow-node"]
+            node = forms[1]
+            assert (node["identifier"], node["title"]) == ("deploy_service#check", "Deploy service: Check build")
+            assert [(each["name"], each["required"]) for each in node["inputs"]] == [
+                ("service", True),
+                ("version", True),
+            ]
+            path = "/api/actions/deploy_service%23check/trigger"
+            found = await client.post(path, {"inputs": {"service": "cart"}})
+            assert found["delivery"]["status"] == 200
+            assert json.loads(target.requests[0].body) == {"service": "cart", "version": "1.0"}
+            assert (await client.get(f"/api/captures/{found['capture']}"))["row"]["verdict"] == "valid"
+            assert "service" in (await client.post(path, {"inputs": {}}, expect=400))["error"]
+            assert len(target.requests) == 1
+
+
+async def test_node_of_a_workflow_is_checked(runtime: MakeRuntime, store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "workflow.json"
+    file.write_bytes((EXAMPLES / "workflows" / "deploy_service.json").read_bytes())
+    with handler() as target:
+        async with beside_listener(runtime(), store, forward_to=target.url, actions=[file]) as client:
+            found = await client.get("/api/check", action="deploy_service#check", to=target.url)
+            assert found["problem"] is None
+            assert found["plan"]["name"] == "check"
