@@ -18,7 +18,7 @@ import { oneLine } from "./ui/format.js";
 const KEYS = [
   ["j / k", "next, previous capture"], ["Enter", "open the capture, then go into it"], ["Esc", "close it"], ["/", "search"],
   ["r", "replay it"], ["e", "edit and replay it"], ["m", "mark it"], ["d", "compare with the marked one"], ["c", "copy it as curl"],
-  ["t", "trigger an action"], ["h", "check the handler"], ["1 – 6", "parts of the capture"], ["?", "this help"],
+  ["t", "trigger an action"], ["h", "check the handler"], ["1 – 7", "parts of the capture"], ["?", "this help"],
 ];
 
 const ICON = new URL("./icon.svg", import.meta.url).pathname;
@@ -119,7 +119,7 @@ function App() {
         d: () => id && actions.compare(id), m: () => { if (id) { setMark(id); say("Marked. Open another capture and press d to compare the two."); } },
         Enter: isInList(event.target) ? () => (id ? document.getElementById("panel")?.focus() : feed.row(at.current) && open(feed.row(at.current).id, at.current)) : undefined,
       }[event.key];
-      const part = ["summary", "body", "signature", "response", "run", "edit"][Number(event.key) - 1];
+      const part = ["summary", "body", "signature", "response", "run", "edit", "check"][Number(event.key) - 1];
       if (event.key.startsWith("Arrow") && event.target.closest?.(".tree, .panel, .tabs, .checks, pre")) return;
       if (run) { run(); event.preventDefault(); }
       else if (part && id) { actions.tab(part); event.preventDefault(); }
@@ -150,7 +150,7 @@ function App() {
           : html`<${List} feed=${feed} open=${place.open} marked=${marked} cursor=${cursor} onOpen=${open} listRef=${listRef} />`}
       </div>`}
       ${place.open && html`<${Boundary} what="This capture" at=${`${place.open} ${place.tab} ${place.against}`}><${Detail} id=${place.open} tab=${place.tab} against=${place.against} session=${session}
-        version=${feed.changes} replayed=${result?.id === place.open ? result : null} actions=${actions} /><//>`}
+        version=${feed.changes} check=${check} replayed=${result?.id === place.open ? result : null} actions=${actions} /><//>`}
     </main>
     <${Toasts} />
     <${Uncopied} />

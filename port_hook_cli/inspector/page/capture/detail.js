@@ -7,6 +7,7 @@ import { Responses } from "./response.js";
 import { Result } from "./result.js";
 import { Signature } from "./signature.js";
 import { Summary } from "./summary.js";
+import { CheckTab } from "../check/check.js";
 import { captureUrl, get } from "../net/api.js";
 import { Run } from "../run/run.js";
 import { copy, download, say } from "../ui/copy.js";
@@ -15,9 +16,10 @@ import { useResource } from "../ui/resource.js";
 
 const TABS = [
   ["summary", "Summary"], ["body", "Body"], ["signature", "Signature"], ["response", "Response"], ["run", "Run"], ["edit", "Edit and replay"],
+  ["check", "Check"],
 ];
 
-export const Detail = memo(({ id, tab, against, session, version, replayed, actions }) => {
+export const Detail = memo(({ id, tab, against, session, version, replayed, check, actions }) => {
   const { value: capture, problem } = useResource((signal) => get(captureUrl(id), {}, signal), id, { version });
   useEffect(() => document.querySelector('.tabs [aria-selected="true"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [capture, tab, against]);
   if (problem) {
@@ -41,6 +43,7 @@ export const Detail = memo(({ id, tab, against, session, version, replayed, acti
       ${shown === "response" && html`<${Responses} capture=${capture} />`}
       ${shown === "run" && html`<${Run} capture=${capture} session=${session} />`}
       ${shown === "edit" && html`<${Editor} key=${capture.row.id} capture=${capture} session=${session} actions=${actions} />`}
+      ${shown === "check" && html`<${CheckTab} capture=${capture} check=${check} session=${session} />`}
       ${shown === "compare" && html`<${Comparison} a=${against} b=${capture.row.id} actions=${actions} />`}
     </div>
   </section>`;

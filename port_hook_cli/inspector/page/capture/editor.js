@@ -1,63 +1,144 @@
-// Edit a body and send it: as JSON with the position of errors, or by the fields of its inputs.
+// @ts-check
+// Edit a body and send it: as JSON, with the place of errors, or by the fields of its inputs.
 import { html, useEffect, useMemo, useRef, useState, Button } from "../ui/ui.js";
 import { Inputs } from "./fields.js";
-import { pretty, syntaxFault } from "./json_text.js";
+import { isJson, pretty } from "./json_text.js";
 import { Result } from "./result.js";
 import { captureUrl, post } from "../net/api.js";
-import { oneLine } from "../ui/format.js";
+import { Drafts, useDraft } from "../ui/drafts.js";
+import { visible } from "../ui/format.js";
+import { useResource } from "../ui/resource.js";
 
-export function Editor({ capture, session, actions }) {
-  const { body } = capture.request;
-  const original = useMemo(() => pretty(body), [capture.row.id]);
-  const [text, setText] = useState(original);
-  const [to, setTo] = useState("");
-  const [problem, setProblem] = useState(null);
-  const [result, setResult] = useState(null);
+/** @import { Capture, JsonProblem, Sent, Session } from "../net/types.js" */
+/** @import { ApiError } from "../net/door.js" */
+/** @typedef {{ capture: Capture, session: Session | null, actions: any }} Props */
+
+const TYPING_MS = 200;
+const MOST_LINES = 28;
+const NOT_JSON = "This body is not JSON text, so it cannot be edited here. Replay sends it unchanged.";
+const NOT_WHOLE = "This body is too large to be edited here, or was not kept whole.";
+
+/** @type {Drafts<{ text: string, to: string }>} */
+const drafts = new Drafts(20);
+
+/** @param {Props} props */
+export function Editor(props) {
+  const { body } = props.capture.request;
+  const original = useMemo(() => pretty(body), [props.capture.row.id]);
+  if (original === null) return html`<p class="note">${body.is_whole ? NOT_JSON : NOT_WHOLE}</p>`;
+  return html`<${Form} ...${props} original=${original} />`;
+}
+
+/** @param {Props & { original: string }} props */
+function Form({ capture, session, actions, original }) {
+  const [{ text, to }, change] = useDraft(drafts, capture.row.id, { text: original, to: "" });
+  const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
+  const [result, setResult] = useState(/** @type {Sent | null} */ (null));
   const [isSending, setSending] = useState(false);
-  const area = useRef(null);
-  const shown = useRef(null);
+  const area = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
+  const shown = useRef(/** @type {HTMLElement | null} */ (null));
+  const isFaulty = useMemo(() => !isJson(text), [text]);
+  const { value: fault } = useResource((signal) => faultIn(text, signal), isFaulty ? `text ${text}` : "");
   useEffect(() => shown.current?.scrollIntoView({ block: "nearest" }), [result]);
-  if (original === null) {
-    return html`<p class="note">${body.is_whole ? "This body is not JSON text, so it cannot be edited here. Replay sends it unchanged." : "This body is too large to be edited here, or was not kept whole."}</p>`;
-  }
-  const fault = syntaxFault(text);
   const isSame = text === original;
-  const send = async () => {
+  const send = async (event) => {
+    event.preventDefault();
+    if (isFaulty && fault?.line) select(area.current, fault);
+    if (isFaulty || isSending || session?.can.sign === false) return;
     setSending(true);
     setProblem(null);
     try {
       const wanted = { ...(isSame ? {} : { body: text }), ...(to ? { to } : {}) };
       setResult(await post(captureUrl(capture.row.id, "/replay"), wanted));
     } catch (error) {
-      setProblem(error);
-      if (error.line) select(area.current, error.line, error.column);
+      const found = /** @type {ApiError} */ (error);
+      setProblem(found);
+      if (found.line) select(area.current, found);
     } finally {
       setSending(false);
     }
   };
-  return html`<div class="editor">
-    <${Inputs} capture=${capture} text=${text} onChange=${setText} />
+  const reset = () => {
+    change({ text: original });
+    setProblem(null);
+  };
+  return html`<form class="editor" onSubmit=${send} onKeyDown=${onKey}>
+    <${Inputs} capture=${capture} text=${text} onChange=${(each) => change({ text: each })} />
     <label class="field"><span>Body</span>
-      <textarea ref=${area} spellcheck="false" rows=${Math.min(28, text.split("\n").length + 1)} value=${text} aria-invalid=${Boolean(fault)}
-        onInput=${(event) => setText(event.currentTarget.value)}
-        onKeyDown=${(event) => { if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) send(); if (event.key !== "Escape") event.stopPropagation(); }}></textarea></label>
-    ${fault && html`<p class="note bad" role="alert">Not JSON: line ${fault.line}, column ${fault.column}. ${oneLine(fault.message)}
-      <button type="button" class="link" onClick=${() => select(area.current, fault.line, fault.column)}>Go there</button></p>`}
+      <textarea
+        ref=${area}
+        value=${text}
+        rows=${Math.min(MOST_LINES, text.split("\n").length + 1)}
+        spellcheck=${false}
+        aria-invalid=${isFaulty}
+        aria-describedby=${isFaulty ? "fault" : undefined}
+        onInput=${(event) => change({ text: event.currentTarget.value })}
+      ></textarea>
+    </label>
     <div class="send sticky">
-      <label class="field inline"><span>To</span><input type="text" placeholder=${capture.replay_to ?? "a port or URL on this machine"} value=${to}
-        onInput=${(event) => setTo(event.currentTarget.value)} spellcheck="false" /></label>
-      <${Button} primary icon="play" label=${isSending ? "Sending…" : isSame ? "Send unchanged" : "Send"} onClick=${send} disabled=${isSending || Boolean(fault) || session?.can.sign === false} title=${session?.why_not?.sign ?? "Ctrl+Enter"} />
-      ${!isSame && html`<${Button} label="Reset" onClick=${() => { setText(original); setProblem(null); }} />`}
+      ${isFaulty && html`<${Fault} fault=${fault} onGo=${(each) => select(area.current, each)} />`}
+      ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+      <label class="field inline"><span>To</span>
+        <input type="text" value=${to} spellcheck=${false}
+          placeholder=${capture.replay_to ?? "a port or URL on this machine"}
+          onInput=${(event) => change({ to: event.currentTarget.value })} />
+      </label>
+      <${Button} primary submit icon="play"
+        label=${isSending ? "Sending…" : isSame ? "Send unchanged" : "Send"}
+        disabled=${isSending || isFaulty || session?.can.sign === false}
+        title=${session?.why_not?.sign ?? "Ctrl+Enter"} />
+      ${!isSame && html`<${Button} label="Reset" onClick=${reset} />`}
     </div>
     <p class="dim">The body is sent as JSON.stringify writes it, with a new timestamp and signature.</p>
-    ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}
-    ${result && html`<div class="replayed" ref=${shown}><header><h3>Replay</h3></header><${Result} capture=${capture} result=${result} actions=${actions} /></div>`}
-  </div>`;
+    ${result && html`<div class="replayed" ref=${shown}>
+      <header><h3>Replay</h3></header>
+      <${Result} capture=${capture} result=${result} actions=${actions} />
+    </div>`}
+  </form>`;
 }
 
-function select(area, line, column) {
+/** @param {{ fault: JsonProblem | null, onGo: (fault: JsonProblem) => void }} props */
+function Fault({ fault, onGo }) {
+  const isPlaced = fault !== null && fault.line > 0;
+  return html`<p class="note bad" id="fault" role="status">
+    Not JSON${isPlaced && `: line ${fault.line}, column ${fault.column}`}. ${fault && visible(fault.error)}
+    ${isPlaced && html` <button type="button" class="link" onClick=${() => onGo(fault)}>Go there</button>`}
+  </p>`;
+}
+
+/**
+ * Where a text is not JSON, as the server's parser says: not every browser names the place.
+ * @param {string} text
+ * @param {AbortSignal} signal
+ * @returns {Promise<JsonProblem | null>}
+ */
+async function faultIn(text, signal) {
+  await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
+  signal.throwIfAborted();
+  return (await post("/api/json", { text }, signal)).problem;
+}
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  const field = /** @type {HTMLElement} */ (event.target);
+  const isTyping = field.matches("textarea, input:not([type=checkbox])");
+  if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) {
+    event.preventDefault();
+    if (!event.repeat) /** @type {HTMLFormElement} */ (event.currentTarget).requestSubmit();
+  } else if (event.key === "Escape" && isTyping) {
+    event.stopPropagation(); // the next Escape closes the capture
+    document.getElementById("panel")?.focus();
+  }
+}
+
+/** @param {HTMLTextAreaElement | null} area @param {{ line: number, column: number }} place */
+function select(area, { line, column }) {
   if (!area) return;
-  const at = area.value.split("\n").slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0) + column - 1;
+  const lines = area.value.split("\n");
+  const before = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0);
+  const at = before + [...lines[line - 1]].slice(0, column - 1).join("").length; // the server counts characters
   area.focus();
   area.setSelectionRange(at, at + 1);
+  const height = parseFloat(getComputedStyle(area).lineHeight);
+  area.scrollTop = Math.max(0, (line - 5) * height);
 }

@@ -119,6 +119,65 @@ export {};
  * @property {string | null} capture
  */
 
+/**
+ * An input of an action or a workflow's trigger.
+ * @typedef {object} Input
+ * @property {string} name
+ * @property {string | null} title
+ * @property {string | string[] | null} type
+ * @property {string | null} format
+ * @property {string | null} description
+ * @property {boolean} required
+ * @property {any} default
+ * @property {any[] | null} enum
+ * @property {any[] | null} items the choices of an array
+ * @property {number | null} minimum
+ * @property {number | null} maximum
+ * @property {string | null} blueprint of an entity
+ * @property {boolean} encrypted
+ */
+
+/**
+ * What can be triggered: an action, or a node of a workflow.
+ * @typedef {object} ActionForm
+ * @property {string} identifier
+ * @property {"action" | "workflow-node"} kind
+ * @property {string | null} title
+ * @property {string | null} description
+ * @property {string | null} operation
+ * @property {Input[]} inputs
+ */
+
+/** @typedef {{ error: string, line: number, column: number }} JsonProblem Line and column are 0 if unknown. */
+
+/**
+ * What a check would send.
+ * @typedef {object} Plan
+ * @property {string} name
+ * @property {string | null} capture
+ * @property {string} target
+ * @property {number} checks
+ * @property {number} valid_requests
+ * @property {string[]} notes
+ */
+
+/** @typedef {{ name: string, about: string }} CheckGroup */
+/** @typedef {{ error: string, hint: string }} Problem */
+/** @typedef {{ groups: CheckGroup[], plan: Plan | null, problem: Problem | null }} Planned */
+
+/**
+ * The result of a check.
+ * @typedef {object} Finding
+ * @property {string} group
+ * @property {string} check
+ * @property {string} status
+ * @property {string | null} failure
+ * @property {string} seen
+ * @property {string | null} why
+ * @property {string | null} fix
+ * @property {string[]} captures
+ */
+
 /** @typedef {"replay" | "sign" | "runs" | "trigger" | "check" | "decrypt"} Ability */
 
 /**

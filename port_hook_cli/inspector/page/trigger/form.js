@@ -1,64 +1,109 @@
-// Trigger an action of the user's files by its form.
-import { html, Button, useEffect, useLayoutEffect, useRef, useState } from "../ui/ui.js";
+// @ts-check
+// Trigger an action or a workflow's node of the user's files by its form.
+import { html, Button, useLayoutEffect, useRef, useState } from "../ui/ui.js";
 import { get, post } from "../net/api.js";
-import { Input } from "../capture/fields.js";
+import { Fields } from "../capture/input.js";
+import { Drafts, useDraft } from "../ui/drafts.js";
 import { handlerText, latency, oneLine, statusTone, visible } from "../ui/format.js";
+import { useResource } from "../ui/resource.js";
 
+/** @import { ActionForm, Sent } from "../net/types.js" */
+/** @import { ApiError } from "../net/door.js" */
+
+/** The values of each action's form. @type {Drafts<Record<string, any>>} */
+const drafts = new Drafts(50);
+/** @type {Drafts<{ name: string }>} */
+const choice = new Drafts(1);
+
+/** @param {{ onClose: () => void, onOpen: (id: string) => void }} props */
 export function Trigger({ onClose, onOpen }) {
-  const [actions, setActions] = useState(null);
-  const [name, setName] = useState("");
-  const [values, setValues] = useState({});
-  const [problem, setProblem] = useState(null);
-  const [result, setResult] = useState(null);
-  const first = useRef(null);
+  const { value, problem } = useResource((signal) => get("/api/actions", {}, signal), "actions");
+  const [{ name }, choose] = useDraft(choice, "", { name: "" });
+  /** @type {ActionForm[] | undefined} */
+  const actions = value?.actions;
+  const action = actions?.find((each) => each.identifier === name) ?? actions?.[0];
+  const first = useRef(/** @type {HTMLSelectElement | null} */ (null));
   // useEffect would run a frame later, and take the focus from an input that the user is already filling in.
   useLayoutEffect(() => first.current?.focus(), [actions]);
-  useEffect(() => {
-    get("/api/actions").then((found) => {
-      setActions(found.actions);
-      choose(found.actions, found.actions[0]?.identifier ?? "");
-    }).catch(setProblem);
-  }, []);
-  const choose = (all, identifier) => {
-    const action = all.find((each) => each.identifier === identifier);
-    setName(identifier);
-    setValues(Object.fromEntries((action?.inputs ?? []).filter((input) => plain(input.default) !== undefined).map((input) => [input.name, input.default])));
-    setResult(null);
-    setProblem(null);
-  };
-  const action = actions?.find((each) => each.identifier === name);
-  const send = async () => {
-    setProblem(null);
-    try {
-      setResult(await post(`/api/actions/${encodeURIComponent(name)}/trigger`, { inputs: given(values) }));
-    } catch (error) {
-      setProblem(error);
-    }
-  };
   return html`<div class="trigger">
-    ${actions && !actions.length && html`<p class="note">To trigger actions here, start the inspector with --actions PATH (a file or a folder).</p>`}
-    ${action && html`
-      <label class="field inline"><span>Action</span><select ref=${first} value=${name} onChange=${(event) => choose(actions, event.currentTarget.value)}>
-        ${actions.map((each) => html`<option key=${each.identifier} value=${each.identifier}>${oneLine(each.title ?? each.identifier)}</option>`)}</select></label>
-      ${action.description && html`<p class="dim">${visible(action.description)}</p>`}
-      <fieldset class="form"><legend>Inputs</legend>${action.inputs.length ? action.inputs.map((input) => html`<${Input} key=${`${name}.${input.name}`} name=${input.name} label=${input.title ?? input.name}
-        required=${input.required} options=${input.enum} help=${input.description} kind=${input.type} value=${values[input.name] ?? empty(input)} onChange=${(value) => setValues({ ...values, [input.name]: value })} />`) : html`<p class="dim">This action takes no inputs.</p>`}</fieldset>
-      <div class="send"><${Button} primary icon="play" label="Trigger" onClick=${send} /><${Button} label="Close" onClick=${onClose} /></div>`}
-    ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}
-    ${result && html`<p class="note" aria-live="polite">Response <b class=${statusTone(result.delivery.status)}>${handlerText(result.delivery)}</b> in ${latency(result.delivery.latency_ms)}.
-      ${result.capture && html` <button type="button" class="link" onClick=${() => onOpen(result.capture)}>Show the capture</button>`}</p>`}
+    ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+    ${actions && !action && html`<p class="note">
+      To trigger actions here, start the inspector with --actions PATH (a file or a folder).
+    </p>`}
+    ${action && html`<div class="field inline">
+      <label for="trigger-action">Action</label>
+      <select id="trigger-action" ref=${first} value=${action.identifier}
+        onChange=${(event) => choose({ name: event.currentTarget.value })}>
+        <${ActionOptions} actions=${actions} />
+      </select>
+    </div>
+    <${Form} key=${action.identifier} action=${action} onClose=${onClose} onOpen=${onOpen} />`}
   </div>`;
 }
 
-function empty(input) {
-  if (input.type === "boolean") return false;
-  return input.type === "number" || input.type === "integer" ? null : input.type === "object" ? {} : input.type === "array" ? [] : "";
+/**
+ * The actions as options of a `<select>`, apart from the nodes of workflows.
+ * @param {{ actions: ActionForm[], prefix?: string, suffix?: string }} props
+ */
+export function ActionOptions({ actions, prefix = "", suffix = "" }) {
+  const option = (/** @type {ActionForm} */ { identifier, title }) => html`
+    <option key=${identifier} value=${prefix + identifier}>${oneLine(title ?? identifier)}${suffix}</option>`;
+  const [nodes, others] = [true, false].map((is) => actions.filter(({ kind }) => (kind === "workflow-node") === is));
+  return html`
+    ${others.map(option)}
+    ${nodes.length > 0 && html`<optgroup label="Nodes of workflows">${nodes.map(option)}</optgroup>`}`;
 }
 
-function plain(value) {
-  return value && typeof value === "object" && "jqQuery" in value ? undefined : value ?? undefined;
+/** @param {{ action: ActionForm, onClose: () => void, onOpen: (id: string) => void }} props */
+function Form({ action, onClose, onOpen }) {
+  const [values, change] = useDraft(drafts, action.identifier, defaults(action));
+  const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
+  const [result, setResult] = useState(/** @type {Sent | null} */ (null));
+  const [isSending, setSending] = useState(false);
+  const send = async (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (isSending) return;
+    setSending(true);
+    setProblem(null);
+    setResult(null);
+    try {
+      const path = `/api/actions/${encodeURIComponent(action.identifier)}/trigger`;
+      setResult(await post(path, { inputs: given(values) }));
+    } catch (error) {
+      setProblem(/** @type {ApiError} */ (error));
+    } finally {
+      setSending(false);
+    }
+  };
+  return html`<form onSubmit=${send}>
+    ${action.description && html`<p class="dim">${visible(action.description)}</p>`}
+    <${Fields} inputs=${action.inputs} values=${values} onChange=${(name, value) => change({ [name]: value })} />
+    <div class="send">
+      <${Button} primary submit icon="play" label=${isSending ? "Sending…" : "Trigger"} disabled=${isSending} />
+      <${Button} label="Close" onClick=${onClose} />
+    </div>
+    ${problem && html`<p class="note bad lines" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+    ${result && html`<p class="note" role="status">
+      Response <b class=${statusTone(result.delivery.status)}>${handlerText(result.delivery)}</b>${" "}
+      in ${latency(result.delivery.latency_ms)}.${" "}
+      ${result.capture && html`<button type="button" class="link" onClick=${() => onOpen(result.capture ?? "")}>
+        Show the capture
+      </button>`}
+    </p>`}
+  </form>`;
 }
 
-function given(values) {
+/** @param {ActionForm} action */
+function defaults(action) {
+  const isFixed = (value) => value !== null && !(value instanceof Object && "jqQuery" in value);
+  const fixed = action.inputs.filter((input) => isFixed(input.default));
+  return Object.fromEntries(fixed.map((input) => [input.name, input.default]));
+}
+
+/**
+ * The inputs that have values.
+ * @param {Record<string, any>} values
+ */
+export function given(values) {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== "" && value !== null));
 }

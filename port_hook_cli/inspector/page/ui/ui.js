@@ -73,11 +73,11 @@ export function Icon({ name, size = 16 }) {
 /**
  * A button. One with `iconOnly` shows its label as a tooltip.
  * @param {{ icon?: string, label: string, onClick?: (event: any) => void, primary?: boolean, disabled?: boolean,
- *   title?: string, iconOnly?: boolean, pressed?: boolean }} props
+ *   title?: string, iconOnly?: boolean, pressed?: boolean, submit?: boolean }} props
  */
-export function Button({ icon, label, onClick, primary, disabled, title, iconOnly, pressed }) {
+export function Button({ icon, label, onClick, primary, disabled, title, iconOnly, pressed, submit }) {
   return html`<button
-    type="button"
+    type=${submit ? "submit" : "button"}
     class=${`button${primary ? " primary" : ""}${iconOnly ? " icon-only" : ""}`}
     onClick=${onClick}
     disabled=${disabled}

@@ -1,0 +1,129 @@
+// @ts-check
+// What to check: the request, the target, the groups of checks, and the inputs of an action.
+import { html, Button, useRef } from "../ui/ui.js";
+import { get } from "../net/api.js";
+import { Fields } from "../capture/input.js";
+import { ActionOptions, given } from "../trigger/form.js";
+import { number, oneLine, visible } from "../ui/format.js";
+import { useResource } from "../ui/resource.js";
+
+/** @import { ActionForm, Plan, Planned, Session } from "../net/types.js" */
+/** @import { CheckState, Chosen } from "./check.js" */
+
+export const NEWEST = "";
+const TYPING_MS = 200;
+
+/**
+ * @param {{ check: CheckState, source: string, actions: ActionForm[], session: Session | null, version?: unknown,
+ *   children?: (plan: Plan | null) => any }} props `children` draws the choice of the request
+ */
+export function CheckForm({ check, source, actions, session, version, children }) {
+  const { form, change } = check;
+  const wanted = {
+    ...sourceOf(source),
+    ...(form.to ? { to: form.to } : {}),
+    ...(form.left.length ? { skip: form.left } : {}),
+  };
+  const { found, problem } = usePlan(wanted, version);
+  const { plan, groups } = found ?? { plan: null, groups: [] };
+  const action = actions.find(({ identifier }) => source === `action:${identifier}`);
+  const inputs = (action && form.inputs[action.identifier]) ?? {};
+  const isReady = plan && groups.some(({ name }) => !form.left.includes(name)) && session?.can.check !== false;
+  const run = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!isReady || check.isRunning) return;
+    // A later capture may have arrived. The check uses the capture that the page shows.
+    const shown = source === NEWEST && plan.capture ? { capture: plan.capture } : {};
+    check.run({ ...wanted, ...shown, ...(action ? { inputs: given(inputs) } : {}) });
+  };
+  const fault = problem ?? (found?.problem && { message: found.problem.error, hint: found.problem.hint });
+  return html`<form onSubmit=${run} onKeyDown=${keepFromRunning}>
+    ${children?.(plan)}
+    ${action && action.inputs.length > 0 && html`<${Fields}
+      inputs=${action.inputs.map((input) => ({ ...input, required: false }))}
+      values=${inputs}
+      note="Inputs without a value get sample values."
+      onChange=${(name, value) => change({
+        inputs: { ...form.inputs, [action.identifier]: { ...inputs, [name]: value } },
+      })}
+    />`}
+    <label class="field inline"><span>To</span>
+      <input type="text" value=${form.to} spellcheck=${false}
+        placeholder=${plan?.target ?? "a port or URL on this machine"}
+        onInput=${(event) => change({ to: event.currentTarget.value.trim() })} />
+    </label>
+    <fieldset class="form groups">
+      <legend>Checks</legend>
+      ${groups.map(({ name, about }) => html`<label class="field inline check" key=${name}>
+        <input type="checkbox" checked=${!form.left.includes(name)}
+          onChange=${(event) => change({ left: toggled(form.left, name, !event.currentTarget.checked) })} />
+        <span>${name} <small class="dim">${about}</small></span>
+      </label>`)}
+    </fieldset>
+    ${fault && html`<p class="note bad lines" role="alert">${visible(fault.message)} ${visible(fault.hint)}</p>`}
+    ${plan && html`<p class="note">
+      ${plan.notes.map((note) => `${visible(note)} `)}${number(plan.checks)} checks. <b>The check sends about${" "}
+      ${number(plan.valid_requests)} valid requests, and most of them start the handler's work.</b>
+    </p>`}
+    <div class="send">
+      <${Button} primary submit icon="play" label=${runLabel(check, plan)} disabled=${check.isRunning || !isReady}
+        title=${session?.why_not.check ?? undefined} />
+      ${check.isRunning && html`<${Button} icon="x" label="Cancel" onClick=${check.cancel} />`}
+    </div>
+  </form>`;
+}
+
+/**
+ * What the check would send. The last plan stays until the next one is there.
+ * @param {object} wanted
+ * @param {unknown} version
+ */
+function usePlan(wanted, version) {
+  const isLater = useRef(false);
+  const load = async (/** @type {AbortSignal} */ signal) => {
+    if (isLater.current) await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
+    signal.throwIfAborted();
+    isLater.current = true;
+    return get("/api/check", wanted, signal);
+  };
+  const { value, problem } = useResource(load, "check", { version: `${version} ${JSON.stringify(wanted)}` });
+  return { found: /** @type {Planned | null} */ (value), problem };
+}
+
+/** @param {CheckState} check @param {Plan | null} plan */
+function runLabel(check, plan) {
+  if (check.isRunning) return "Checking…";
+  return plan ? `Run, and send about ${number(plan.valid_requests)} valid requests` : "Run";
+}
+
+/** Enter in a checkbox runs nothing: a check starts real work. @param {KeyboardEvent} event */
+function keepFromRunning(event) {
+  const isBox = /** @type {HTMLElement} */ (event.target).matches("input[type=checkbox]");
+  if (event.key === "Enter" && isBox) event.preventDefault();
+}
+
+/** @param {string} source */
+function sourceOf(source) {
+  const [kind, ...rest] = source.split(":");
+  return source === NEWEST ? {} : { [kind]: rest.join(":") };
+}
+
+/** @param {string[]} names @param {string} name @param {boolean} isIn */
+function toggled(names, name, isIn) {
+  return isIn ? [...names, name] : names.filter((each) => each !== name);
+}
+
+/**
+ * @param {{ source: string, plan: Plan | null, actions: ActionForm[],
+ *   change: (fields: Partial<Chosen>) => void }} props
+ */
+export function Source({ source, plan, actions, change }) {
+  const capture = source.startsWith("capture:") ? source.slice("capture:".length) : "";
+  const name = plan && (plan.capture ? ` (${oneLine(plan.capture)})` : ` (none: ${oneLine(plan.name)})`);
+  return html`<label class="field inline"><span>Request</span>
+    <select value=${source} onChange=${(event) => change({ source: event.currentTarget.value })}>
+      <option value=${NEWEST}>The latest capture with a valid signature${source === NEWEST && name}</option>
+      ${capture && html`<option value=${source}>The capture ${oneLine(capture)}</option>`}
+      <${ActionOptions} actions=${actions} prefix="action:" suffix=", from its file" />
+    </select></label>`;
+}

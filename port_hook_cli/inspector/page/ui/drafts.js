@@ -1,0 +1,47 @@
+// @ts-check
+// What the user has typed, for as long as the page lives: a tab or dialog may be left and opened again.
+import { useState } from "./ui.js";
+
+/**
+ * Values by key. The oldest goes when there are too many.
+ * @template V
+ */
+export class Drafts {
+  /** @type {Map<string, V>} */
+  #values = new Map();
+
+  /** @param {number} most */
+  constructor(most) {
+    this.most = most;
+  }
+
+  /** @param {string} key */
+  get(key) {
+    return this.#values.get(key);
+  }
+
+  /** @param {string} key @param {V} value */
+  set(key, value) {
+    this.#values.delete(key);
+    this.#values.set(key, value);
+    if (this.#values.size > this.most) this.#values.delete([...this.#values.keys()][0]);
+  }
+}
+
+/**
+ * The draft of a key, and a function that changes some of its fields.
+ * @template {object} V
+ * @param {Drafts<V>} drafts
+ * @param {string} key
+ * @param {V} initial
+ * @returns {[V, (fields: Partial<V>) => void]}
+ */
+export function useDraft(drafts, key, initial) {
+  const [, draw] = useState(0);
+  const draft = () => drafts.get(key) ?? initial;
+  const change = (/** @type {Partial<V>} */ fields) => {
+    drafts.set(key, { ...draft(), ...fields });
+    draw((n) => n + 1);
+  };
+  return [draft(), change];
+}
