@@ -20,7 +20,7 @@ const TYPES = ["email", "url"];
  * @returns {Control}
  */
 export function controlOf(input, value) {
-  const control = (/** @type {Control["kind"]} */ kind, type = "text") => ({ kind, type, isSecret: !!input.encrypted });
+  const control = (kind, type = "text") => ({ kind, type, isSecret: !!input.encrypted });
   const type = input.type ?? typeOf(value);
   const format = input.format ?? "";
   if (input.enum) return control("choice");
@@ -34,12 +34,10 @@ export function controlOf(input, value) {
   return control("text", TYPES.includes(format) ? format : "text");
 }
 
-/** @param {unknown} value */
 function typeOf(value) {
   return Array.isArray(value) ? "array" : value === null ? "string" : typeof value;
 }
 
-/** @param {unknown} value */
 function isTime(value) {
   return !value || !Number.isNaN(Date.parse(String(value)));
 }

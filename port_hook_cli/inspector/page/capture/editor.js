@@ -9,8 +9,7 @@ import { Drafts, useDraft } from "../ui/drafts.js";
 import { visible } from "../ui/format.js";
 import { useResource } from "../ui/resource.js";
 
-/** @import { Capture, JsonProblem, Sent, Session } from "../net/types.js" */
-/** @import { ApiError } from "../net/door.js" */
+/** @import { Capture, JsonProblem, Session } from "../net/types.js" */
 /** @typedef {{ capture: Capture, session: Session | null, actions: any }} Props */
 
 const TYPING_MS = 200;
@@ -18,7 +17,6 @@ const MOST_LINES = 28;
 const NOT_JSON = "This body is not JSON text, so it cannot be edited here. Replay sends it unchanged.";
 const NOT_WHOLE = "This body is too large to be edited here, or was not kept whole.";
 
-/** @type {Drafts<{ text: string, to: string }>} */
 const drafts = new Drafts(20);
 
 /** @param {Props} props */
@@ -32,11 +30,11 @@ export function Editor(props) {
 /** @param {Props & { original: string }} props */
 function Form({ capture, session, actions, original }) {
   const [{ text, to }, change] = useDraft(drafts, capture.row.id, { text: original, to: "" });
-  const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
-  const [result, setResult] = useState(/** @type {Sent | null} */ (null));
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const [result, setResult] = useState(/** @type {any} */ (null));
   const [isSending, setSending] = useState(false);
-  const area = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
-  const shown = useRef(/** @type {HTMLElement | null} */ (null));
+  const area = useRef(/** @type {any} */ (null));
+  const shown = useRef(/** @type {any} */ (null));
   const isFaulty = useMemo(() => !isJson(text), [text]);
   const { value: fault } = useResource((signal) => faultIn(text, signal), isFaulty ? `text ${text}` : "");
   useEffect(() => shown.current?.scrollIntoView({ block: "nearest" }), [result]);
@@ -50,10 +48,9 @@ function Form({ capture, session, actions, original }) {
     try {
       const wanted = { ...(isSame ? {} : { body: text }), ...(to ? { to } : {}) };
       setResult(await post(captureUrl(capture.row.id, "/replay"), wanted));
-    } catch (error) {
-      const found = /** @type {ApiError} */ (error);
-      setProblem(found);
-      if (found.line) select(area.current, found);
+    } catch (/** @type {any} */ error) {
+      setProblem(error);
+      if (error.line) select(area.current, error);
     } finally {
       setSending(false);
     }
@@ -108,8 +105,6 @@ function Fault({ fault, onGo }) {
 
 /**
  * Where a text is not JSON, as the server's parser says: not every browser names the place.
- * @param {string} text
- * @param {AbortSignal} signal
  * @returns {Promise<JsonProblem | null>}
  */
 async function faultIn(text, signal) {
@@ -118,22 +113,18 @@ async function faultIn(text, signal) {
   return (await post("/api/json", { text }, signal)).problem;
 }
 
-/** @param {KeyboardEvent} event */
 function onKey(event) {
-  const field = /** @type {HTMLElement} */ (event.target);
-  const isTyping = field.matches("textarea, input:not([type=checkbox])");
+  const isTyping = event.target.matches("textarea, input:not([type=checkbox])");
   if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) {
     event.preventDefault();
-    if (!event.repeat) /** @type {HTMLFormElement} */ (event.currentTarget).requestSubmit();
+    if (!event.repeat) event.currentTarget.requestSubmit();
   } else if (event.key === "Escape" && isTyping) {
     event.stopPropagation(); // the next Escape closes the capture
     document.getElementById("panel")?.focus();
   }
 }
 
-/** @param {HTMLTextAreaElement | null} area @param {{ line: number, column: number }} place */
 function select(area, { line, column }) {
-  if (!area) return;
   const lines = area.value.split("\n");
   const before = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0);
   const at = before + [...lines[line - 1]].slice(0, column - 1).join("").length; // the server counts characters

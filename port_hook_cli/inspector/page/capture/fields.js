@@ -27,13 +27,11 @@ export function Inputs({ capture, text, onChange }) {
   </fieldset>`;
 }
 
-/** @param {any} document @param {string[]} place */
 function at(document, place) {
   const inner = (value, key) => (isObject(value) && Object.hasOwn(value, key) ? value[key] : undefined);
   return place.reduce(inner, document);
 }
 
-/** @param {unknown} value */
 function isObject(value) {
   return value !== null && typeof value === "object" && !Array.isArray(value);
 }

@@ -4,7 +4,6 @@ import { html, useRef, useState, Button } from "../ui/ui.js";
 import { controlOf, helpFor, textOf, valueIn } from "./control.js";
 import { oneLine } from "../ui/format.js";
 
-/** @import { Control } from "./control.js" */
 /** @import { Input as Declared } from "../net/types.js" */
 
 let count = 0;
@@ -34,10 +33,10 @@ export function Fields({ inputs, values, onChange, note }) {
  */
 export function Input({ input, value, onChange }) {
   // Until the user leaves the field, its text and its control stay: the value may be written in another way.
-  const [typed, setTyped] = useState(/** @type {string | null} */ (null));
+  const [typed, setTyped] = useState(/** @type {any} */ (null));
   const [isShown, setShown] = useState(false);
   const [id] = useState(() => `input-${(count += 1)}`);
-  const held = useRef(/** @type {Control | null} */ (null));
+  const held = useRef(/** @type {any} */ (null));
   if (typed === null || !held.current) held.current = controlOf(input, value);
   const control = held.current;
   const help = oneLine(helpFor(input));
@@ -62,7 +61,7 @@ export function Input({ input, value, onChange }) {
   }
   const text = {
     ...shared,
-    ref: (/** @type {HTMLInputElement | null} */ field) => field?.setCustomValidity(problem),
+    ref: (field) => field?.setCustomValidity(problem),
     value: typed ?? textOf(control, value),
     spellcheck: false,
     onInput: (event) => {
@@ -92,7 +91,6 @@ export function Input({ input, value, onChange }) {
   </div>`;
 }
 
-/** @param {{ shared: object, input: Partial<Declared>, value: any, onChange: (value: any) => void }} props */
 function Choice({ shared, input, value, onChange }) {
   const options = input.enum ?? [];
   return html`<select ...${shared} value=${JSON.stringify(value ?? null)}
@@ -104,13 +102,10 @@ function Choice({ shared, input, value, onChange }) {
   </select>`;
 }
 
-/**
- * Several of the choices of an array.
- * @param {{ input: Partial<Declared>, title: string, help: string, value: any, onChange: (value: any) => void }} props
- */
+/** Several of the choices of an array. */
 function Choices({ input, title, help, value, onChange }) {
   const chosen = new Set(Array.isArray(value) ? value : []);
-  const set = (/** @type {any} */ each, /** @type {boolean} */ isIn) => {
+  const set = (each, isIn) => {
     const others = (input.items ?? []).filter((other) => (other === each ? isIn : chosen.has(other)));
     onChange(others.length ? others : null);
   };

@@ -38,7 +38,6 @@ export function indent(text) {
   return out;
 }
 
-/** @param {number} depth */
 function pad(depth) {
   return "  ".repeat(Math.min(depth, 40));
 }
@@ -76,12 +75,10 @@ export function withValue(text, path, value) {
   return null;
 }
 
-/** @param {string} token */
 function nesting(token) {
   return token === "{" || token === "[" ? 1 : token === "}" || token === "]" ? -1 : 0;
 }
 
-/** @param {RegExpMatchArray[]} tokens @param {number} first the value's first token */
 function endOf(tokens, first) {
   let depth = 0;
   for (let i = first; ; i += 1) {

@@ -7,7 +7,7 @@ import { get, postLines } from "../net/api.js";
 import { go } from "../net/location.js";
 import { useResource } from "../ui/resource.js";
 
-/** @import { Capture, Finding, Plan, Problem, Session } from "../net/types.js" */
+/** @import { Capture, Finding, Plan, Session } from "../net/types.js" */
 
 /**
  * What the user has chosen. `left` are the groups that are left out, and `inputs` are the action's by its identifier.
@@ -16,18 +16,9 @@ import { useResource } from "../ui/resource.js";
 
 /**
  * The form and the check. `of` is the capture that was checked, or "".
- * @typedef {object} CheckState
- * @property {string} of
- * @property {boolean} isRunning
- * @property {boolean} isCanceled
- * @property {(Plan & { sees_reports: boolean }) | null} begin
- * @property {Finding[]} findings
- * @property {any} summary
- * @property {{ message: string, hint: string } | null} problem
- * @property {Chosen} form
- * @property {(wanted: any) => void} run
- * @property {(fields: Partial<Chosen>) => void} change
- * @property {() => void} cancel
+ * @typedef {{ of: string, isRunning: boolean, isCanceled: boolean, findings: Finding[], form: Chosen,
+ *   begin: (Plan & { sees_reports: boolean }) | null, summary: any, problem: { message: string, hint: string } | null,
+ *   run: (wanted: any) => void, change: (fields: Partial<Chosen>) => void, cancel: () => void }} CheckState
  */
 
 const IDLE = { of: "", isRunning: false, isCanceled: false, begin: null, findings: [], summary: null, problem: null };
@@ -38,26 +29,23 @@ const EARLY = { message: "The check ended early.", hint: "Is port-hook still run
  * @returns {CheckState}
  */
 export function useCheck() {
-  const [form, setForm] = useState(/** @type {Chosen} */ ({ source: NEWEST, to: "", left: [], inputs: {} }));
+  const [form, setForm] = useState(/** @type {any} */ ({ source: NEWEST, to: "", left: [], inputs: {} }));
   const [state, setState] = useState(/** @type {any} */ (IDLE));
-  const leaving = useRef(/** @type {AbortController | null} */ (null));
+  const leaving = useRef(/** @type {any} */ (null));
   const actions = useMemo(() => ({
     run: async (wanted) => {
       const mine = new AbortController();
       leaving.current = mine;
       setState({ ...IDLE, of: wanted.capture ?? "", isRunning: true });
-      /** @type {unknown} */
-      let problem = null;
+      let problem = /** @type {any} */ (null);
       try {
         await postLines("/api/check", wanted, (record) => setState((old) => added(old, record)), mine.signal);
       } catch (error) {
-        if (/** @type {Error} */ (error).name !== "AbortError") problem = error;
+        problem = error;
       }
       const isCanceled = mine.signal.aborted;
-      setState((old) => {
-        const early = old.summary || isCanceled ? null : EARLY;
-        return { ...old, isRunning: false, isCanceled, problem: problem ?? old.problem ?? early };
-      });
+      const after = (old) => (isCanceled ? null : problem ?? old.problem ?? (old.summary ? null : EARLY));
+      setState((old) => ({ ...old, isRunning: false, isCanceled, problem: after(old) }));
     },
     change: (fields) => setForm((old) => ({ ...old, ...fields })),
     cancel: () => leaving.current?.abort(),
@@ -79,7 +67,7 @@ function added(state, record) {
  */
 export function Check({ check, isEmpty, session, onOpen, onClose }) {
   const { value } = useResource((signal) => get("/api/actions", {}, signal), "actions");
-  const heading = useRef(/** @type {HTMLElement | null} */ (null));
+  const heading = useRef(/** @type {any} */ (null));
   useEffect(() => heading.current?.focus(), []);
   const actions = value?.actions ?? [];
   const { source } = check.form;

@@ -29,14 +29,14 @@ export function CheckForm({ check, source, actions, session, version, children }
   const action = actions.find(({ identifier }) => source === `action:${identifier}`);
   const inputs = (action && form.inputs[action.identifier]) ?? {};
   const isReady = plan && groups.some(({ name }) => !form.left.includes(name)) && session?.can.check !== false;
-  const run = (/** @type {Event} */ event) => {
+  const run = (event) => {
     event.preventDefault();
     if (!isReady || check.isRunning) return;
     // A later capture may have arrived. The check uses the capture that the page shows.
     const shown = source === NEWEST && plan.capture ? { capture: plan.capture } : {};
     check.run({ ...wanted, ...shown, ...(action ? { inputs: given(inputs) } : {}) });
   };
-  const fault = problem ?? (found?.problem && { message: found.problem.error, hint: found.problem.hint });
+  const fault = problem ?? (found?.problem && { ...found.problem, message: found.problem.error });
   return html`<form onSubmit=${run} onKeyDown=${keepFromRunning}>
     ${children?.(plan)}
     ${action && action.inputs.length > 0 && html`<${Fields}
@@ -75,40 +75,35 @@ export function CheckForm({ check, source, actions, session, version, children }
 
 /**
  * What the check would send. The last plan stays until the next one is there.
- * @param {object} wanted
- * @param {unknown} version
+ * @returns {{ found: Planned | null, problem: any }}
  */
 function usePlan(wanted, version) {
   const isLater = useRef(false);
-  const load = async (/** @type {AbortSignal} */ signal) => {
+  const load = async (signal) => {
     if (isLater.current) await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
     signal.throwIfAborted();
     isLater.current = true;
     return get("/api/check", wanted, signal);
   };
   const { value, problem } = useResource(load, "check", { version: `${version} ${JSON.stringify(wanted)}` });
-  return { found: /** @type {Planned | null} */ (value), problem };
+  return { found: value, problem };
 }
 
-/** @param {CheckState} check @param {Plan | null} plan */
 function runLabel(check, plan) {
   if (check.isRunning) return "Checking…";
   return plan ? `Run, and send about ${number(plan.valid_requests)} valid requests` : "Run";
 }
 
-/** Enter in a checkbox runs nothing: a check starts real work. @param {KeyboardEvent} event */
+/** Enter in a checkbox runs nothing: a check starts real work. */
 function keepFromRunning(event) {
-  const isBox = /** @type {HTMLElement} */ (event.target).matches("input[type=checkbox]");
-  if (event.key === "Enter" && isBox) event.preventDefault();
+  if (event.key === "Enter" && event.target.type === "checkbox") event.preventDefault();
 }
 
-/** @param {string} source */
 function sourceOf(source) {
   const [kind, ...rest] = source.split(":");
   return source === NEWEST ? {} : { [kind]: rest.join(":") };
 }
 
-/** @param {string[]} names @param {string} name @param {boolean} isIn */
 function toggled(names, name, isIn) {
   return isIn ? [...names, name] : names.filter((each) => each !== name);
 }

@@ -44,7 +44,6 @@ export function Results({ check, onOpen }) {
       findings=${findings.filter((each) => each.group === name)} />`)}`;
 }
 
-/** @param {{ name: string, findings: Finding[], onOpen: (id: string) => void }} props */
 function Group({ name, findings, onOpen }) {
   const sorted = [...findings].sort((a, b) => ORDER.indexOf(a.status) - ORDER.indexOf(b.status));
   return html`<h3>${oneLine(name)}</h3>
@@ -56,7 +55,6 @@ function Group({ name, findings, onOpen }) {
     </table>`;
 }
 
-/** @param {any} summary */
 function counted(summary) {
   const parts = COUNTED.filter((name) => summary[name])
     .map((name) => `${number(summary[name])} ${name.replace("_", " ")}`);
@@ -67,7 +65,7 @@ function counted(summary) {
 function Row({ finding, onOpen }) {
   const { captures, failure, fix, why } = finding;
   const look = STATUSES[finding.status] ?? { word: oneLine(finding.status), icon: "question", tone: "dim" };
-  const text = (/** @type {string} */ value) => visible(value).slice(0, MOST_TEXT);
+  const text = (value) => visible(value).slice(0, MOST_TEXT);
   return html`<tr>
     <td><span class=${`verdict ${look.tone}`}><${Icon} name=${look.icon} size=${14} />${look.word}</span></td>
     <td>

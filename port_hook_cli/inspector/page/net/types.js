@@ -120,21 +120,10 @@ export {};
  */
 
 /**
- * An input of an action or a workflow's trigger.
- * @typedef {object} Input
- * @property {string} name
- * @property {string | null} title
- * @property {string | string[] | null} type
- * @property {string | null} format
- * @property {string | null} description
- * @property {boolean} required
- * @property {any} default
- * @property {any[] | null} enum
- * @property {any[] | null} items the choices of an array
- * @property {number | null} minimum
- * @property {number | null} maximum
- * @property {string | null} blueprint of an entity
- * @property {boolean} encrypted
+ * An input of an action or a workflow's trigger. `items` are the choices of an array, `blueprint` is an entity's.
+ * @typedef {Record<"title" | "format" | "description" | "blueprint", string | null>
+ *   & Record<"minimum" | "maximum", number | null> & Record<"enum" | "items", any[] | null>
+ *   & { name: string, type: any, required: boolean, default: any, encrypted: boolean }} Input
  */
 
 /**
@@ -152,30 +141,18 @@ export {};
 
 /**
  * What a check would send.
- * @typedef {object} Plan
- * @property {string} name
- * @property {string | null} capture
- * @property {string} target
- * @property {number} checks
- * @property {number} valid_requests
- * @property {string[]} notes
+ * @typedef {{ name: string, capture: string | null, target: string, checks: number, valid_requests: number,
+ *   notes: string[] }} Plan
  */
-
-/** @typedef {{ name: string, about: string }} CheckGroup */
-/** @typedef {{ error: string, hint: string }} Problem */
-/** @typedef {{ groups: CheckGroup[], plan: Plan | null, problem: Problem | null }} Planned */
+/**
+ * @typedef {{ groups: { name: string, about: string }[], plan: Plan | null,
+ *   problem: { error: string, hint: string } | null }} Planned
+ */
 
 /**
  * The result of a check.
- * @typedef {object} Finding
- * @property {string} group
- * @property {string} check
- * @property {string} status
- * @property {string | null} failure
- * @property {string} seen
- * @property {string | null} why
- * @property {string | null} fix
- * @property {string[]} captures
+ * @typedef {Record<"failure" | "why" | "fix", string | null> & Record<"group" | "check" | "status" | "seen", string>
+ *   & { captures: string[] }} Finding
  */
 
 /** @typedef {"replay" | "sign" | "runs" | "trigger" | "check" | "decrypt"} Ability */

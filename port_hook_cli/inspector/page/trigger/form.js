@@ -7,12 +7,10 @@ import { Drafts, useDraft } from "../ui/drafts.js";
 import { handlerText, latency, oneLine, statusTone, visible } from "../ui/format.js";
 import { useResource } from "../ui/resource.js";
 
-/** @import { ActionForm, Sent } from "../net/types.js" */
-/** @import { ApiError } from "../net/door.js" */
+/** @import { ActionForm } from "../net/types.js" */
 
-/** The values of each action's form. @type {Drafts<Record<string, any>>} */
+/** The values of each action's form, and which action was chosen. */
 const drafts = new Drafts(50);
-/** @type {Drafts<{ name: string }>} */
 const choice = new Drafts(1);
 
 /** @param {{ onClose: () => void, onOpen: (id: string) => void }} props */
@@ -22,7 +20,7 @@ export function Trigger({ onClose, onOpen }) {
   /** @type {ActionForm[] | undefined} */
   const actions = value?.actions;
   const action = actions?.find((each) => each.identifier === name) ?? actions?.[0];
-  const first = useRef(/** @type {HTMLSelectElement | null} */ (null));
+  const first = useRef(/** @type {any} */ (null));
   // useEffect would run a frame later, and take the focus from an input that the user is already filling in.
   useLayoutEffect(() => first.current?.focus(), [actions]);
   return html`<div class="trigger">
@@ -46,7 +44,7 @@ export function Trigger({ onClose, onOpen }) {
  * @param {{ actions: ActionForm[], prefix?: string, suffix?: string }} props
  */
 export function ActionOptions({ actions, prefix = "", suffix = "" }) {
-  const option = (/** @type {ActionForm} */ { identifier, title }) => html`
+  const option = ({ identifier, title }) => html`
     <option key=${identifier} value=${prefix + identifier}>${oneLine(title ?? identifier)}${suffix}</option>`;
   const [nodes, others] = [true, false].map((is) => actions.filter(({ kind }) => (kind === "workflow-node") === is));
   return html`
@@ -54,13 +52,12 @@ export function ActionOptions({ actions, prefix = "", suffix = "" }) {
     ${nodes.length > 0 && html`<optgroup label="Nodes of workflows">${nodes.map(option)}</optgroup>`}`;
 }
 
-/** @param {{ action: ActionForm, onClose: () => void, onOpen: (id: string) => void }} props */
 function Form({ action, onClose, onOpen }) {
   const [values, change] = useDraft(drafts, action.identifier, defaults(action));
-  const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
-  const [result, setResult] = useState(/** @type {Sent | null} */ (null));
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const [result, setResult] = useState(/** @type {any} */ (null));
   const [isSending, setSending] = useState(false);
-  const send = async (/** @type {Event} */ event) => {
+  const send = async (event) => {
     event.preventDefault();
     if (isSending) return;
     setSending(true);
@@ -70,7 +67,7 @@ function Form({ action, onClose, onOpen }) {
       const path = `/api/actions/${encodeURIComponent(action.identifier)}/trigger`;
       setResult(await post(path, { inputs: given(values) }));
     } catch (error) {
-      setProblem(/** @type {ApiError} */ (error));
+      setProblem(error);
     } finally {
       setSending(false);
     }
@@ -79,21 +76,22 @@ function Form({ action, onClose, onOpen }) {
     ${action.description && html`<p class="dim">${visible(action.description)}</p>`}
     <${Fields} inputs=${action.inputs} values=${values} onChange=${(name, value) => change({ [name]: value })} />
     <div class="send">
+      ${problem && html`<p class="note bad lines" role="alert">
+        ${visible(problem.message)} ${visible(problem.hint)}
+      </p>`}
+      ${result && html`<p class="note" role="status">
+        Response <b class=${statusTone(result.delivery.status)}>${handlerText(result.delivery)}</b>${" "}
+        in ${latency(result.delivery.latency_ms)}.${" "}
+        ${result.capture && html`<button type="button" class="link" onClick=${() => onOpen(result.capture)}>
+          Show the capture
+        </button>`}
+      </p>`}
       <${Button} primary submit icon="play" label=${isSending ? "Sending…" : "Trigger"} disabled=${isSending} />
       <${Button} label="Close" onClick=${onClose} />
     </div>
-    ${problem && html`<p class="note bad lines" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
-    ${result && html`<p class="note" role="status">
-      Response <b class=${statusTone(result.delivery.status)}>${handlerText(result.delivery)}</b>${" "}
-      in ${latency(result.delivery.latency_ms)}.${" "}
-      ${result.capture && html`<button type="button" class="link" onClick=${() => onOpen(result.capture ?? "")}>
-        Show the capture
-      </button>`}
-    </p>`}
   </form>`;
 }
 
-/** @param {ActionForm} action */
 function defaults(action) {
   const isFixed = (value) => value !== null && !(value instanceof Object && "jqQuery" in value);
   const fixed = action.inputs.filter((input) => isFixed(input.default));

@@ -10,17 +10,14 @@ export class Drafts {
   /** @type {Map<string, V>} */
   #values = new Map();
 
-  /** @param {number} most */
   constructor(most) {
     this.most = most;
   }
 
-  /** @param {string} key */
   get(key) {
     return this.#values.get(key);
   }
 
-  /** @param {string} key @param {V} value */
   set(key, value) {
     this.#values.delete(key);
     this.#values.set(key, value);
@@ -39,7 +36,7 @@ export class Drafts {
 export function useDraft(drafts, key, initial) {
   const [, draw] = useState(0);
   const draft = () => drafts.get(key) ?? initial;
-  const change = (/** @type {Partial<V>} */ fields) => {
+  const change = (fields) => {
     drafts.set(key, { ...draft(), ...fields });
     draw((n) => n + 1);
   };
