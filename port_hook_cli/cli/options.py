@@ -108,7 +108,11 @@ InspectPort = Annotated[
 ]
 InspectActions = Annotated[
     list[Path] | None,
-    option("--actions", metavar="PATH", help="Offer the actions in this file or folder in the inspector (repeatable)."),
+    option(
+        "--actions",
+        metavar="PATH",
+        help="Offer the actions and workflows in this file or folder in the inspector (repeatable).",
+    ),
 ]
 OpenBrowser = Annotated[bool, option("--open", help="Open the inspector in the browser.")]
 PrivateKey = Annotated[

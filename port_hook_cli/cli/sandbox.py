@@ -211,7 +211,8 @@ def sandbox(
     if inspect:
         from port_hook_cli.cli.inspect import SandboxInspector
 
-        shown = SandboxInspector(runtime, port=inspect_port, actions=content.actions or [], opens=open_)
+        definitions = [*(content.actions or ()), *(content.workflows or ())]
+        shown = SandboxInspector(runtime, port=inspect_port, actions=definitions, opens=open_)
     asyncio.run(_serve(plan, _Teller(runtime, as_json), shown))
     return ExitCode.OK
 
