@@ -56,8 +56,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory, backend: Handler) -> Iterator
         yield found
 
 
-async def editing(desk: Desk, page: Page, mark: str) -> Locator:
-    """Open the editor of the only capture with a mark, and return its field for the body."""
+async def editing(page: Page) -> Locator:
+    """Open the editor of the first capture, and return its field for the body."""
     await opened(page)
     await page.keyboard.press("e")
     await expect(page.get_by_role("tab", name="Edit and replay")).to_have_attribute("aria-selected", "true")
@@ -90,7 +90,7 @@ async def test_fault_of_a_body_has_the_servers_position_in_a_browser_without_one
     page = await open_page(desk, f"?text={mark}", width=400)
     await page.add_init_script(NO_POSITION)
     await page.reload()
-    body = await editing(desk, page, mark)
+    body = await editing(page)
     lines = ["{", *(f'  "key{number}": {number},' for number in range(60)), '  "last": 1', "}"]
     faulty = [*lines[:39], "  oops", *lines[40:]]
     await body.fill("\n".join(faulty))
@@ -107,7 +107,7 @@ async def test_fault_of_a_body_has_the_servers_position_in_a_browser_without_one
 async def test_editor_sends_with_keys_from_anywhere_and_escape_leaves_a_field(desk: Desk, open_page: OpenPage) -> None:
     mark = sent(desk)
     page = await open_page(desk, f"?text={mark}")
-    body = await editing(desk, page, mark)
+    body = await editing(page)
     fields = (
         (body, "ControlOrMeta+Enter"),
         (page.get_by_label("region"), "ControlOrMeta+Enter"),
@@ -127,7 +127,7 @@ async def test_edits_survive_another_tab_and_another_capture(desk: Desk, open_pa
     mark = sent(desk)
     desk.post(a_vm(f"other-{mark}"))
     page = await open_page(desk, f"?text={mark}")
-    body = await editing(desk, page, mark)
+    body = await editing(page)
     await body.fill('{"edited": true}')
     await page.get_by_label("To", exact=True).fill("4711")
     await page.get_by_role("tab", name="Body").click()
@@ -143,10 +143,12 @@ async def test_edits_survive_another_tab_and_another_capture(desk: Desk, open_pa
     await expect(body).to_have_value(re.compile(f'"title": "other-{mark}"'))
 
 
-async def test_edited_input_changes_nothing_else_of_the_body(desk: Desk, backend: Handler, open_page: OpenPage) -> None:
-    mark = sent(desk, big=12345678901234567890, notes="a\nb", opts={"k": [1]})
+async def test_input_of_several_lines_or_with_json_has_a_large_field(
+    desk: Desk, backend: Handler, open_page: OpenPage
+) -> None:
+    mark = sent(desk, notes="a\nb", opts={"k": [1]})
     page = await open_page(desk, f"?text={mark}")
-    body = await editing(desk, page, mark)
+    await editing(page)
     notes = page.get_by_label("notes")
     await expect(notes).to_have_value("a\nb")
     await notes.fill("c\nd")
@@ -154,13 +156,10 @@ async def test_edited_input_changes_nothing_else_of_the_body(desk: Desk, backend
     await opts.fill('{"k": ')
     await expect(page.get_by_text("This is not JSON.")).to_be_visible()
     await opts.fill('{"k": [2]}')
-    await expect(body).to_have_value(re.compile("12345678901234567890"))
     await opts.press("ControlOrMeta+Enter")
     await rows(page, 2)
     properties = json.loads(backend.requests[-1].body)["payload"]["properties"]
     assert (properties["notes"], properties["opts"]) == ("c\nd", {"k": [2]})
-    # The body is sent as JSON.stringify writes it.
-    assert b'"big":12345678901234567000' in backend.requests[-1].body
 
 
 async def test_inputs_have_the_control_of_their_type_and_are_sent_with_enter(
@@ -286,7 +285,7 @@ async def test_nothing_of_any_severity_is_found_in_the_forms(
 ) -> None:
     mark = sent(desk, notes="a\nb", opts={"k": 1})
     page = await open_page(desk, f"?text={mark}", width=width, **how)
-    body = await editing(desk, page, mark)
+    body = await editing(page)
     await with_axe(page)
     await body.fill("oops")
     await expect(page.get_by_text("Not JSON: line 1, column 1.")).to_be_visible()

@@ -2,7 +2,7 @@
 // The inputs in a payload as fields of a form. Each writes into the text.
 import { html, useMemo } from "../ui/ui.js";
 import { Input } from "./input.js";
-import { parsed, withValue } from "./json_text.js";
+import { parsed } from "./json_text.js";
 
 /** @import { Capture } from "../net/types.js" */
 
@@ -16,13 +16,18 @@ export function Inputs({ capture, text, onChange }) {
   if (!place || !capture.inputs.length) return null;
   const values = at(document, place);
   const names = Object.keys(values).slice(0, MOST_FORM_FIELDS);
+  const set = (name, value) => {
+    const copy = structuredClone(document);
+    at(copy, place)[name] = value;
+    onChange(JSON.stringify(copy, null, 2));
+  };
   return html`<fieldset class="form">
     <legend>Inputs</legend>
     ${names.map((name) => html`<${Input}
       key=${name}
       input=${{ name }}
       value=${values[name]}
-      onChange=${(value) => onChange(withValue(text, [...place, name], value) ?? text)}
+      onChange=${(value) => set(name, value)}
     />`)}
   </fieldset>`;
 }

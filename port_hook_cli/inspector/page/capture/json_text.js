@@ -1,9 +1,7 @@
 // @ts-check
-// JSON text by its tokens. A number that JavaScript would change keeps its text: nothing is parsed and written again.
+// JSON text, indented by its tokens: a number that JavaScript would change keeps its text.
 
 /** @import { BodyText } from "../net/types.js" */
-
-const TOKEN = /"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g;
 
 /**
  * A whole JSON body, indented. Null for any other body.
@@ -21,7 +19,7 @@ export function pretty(body) {
 export function indent(text) {
   let depth = 0;
   let out = "";
-  const tokens = text.match(TOKEN) ?? [];
+  const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+/g) ?? [];
   tokens.forEach((token, index) => {
     const next = tokens[index + 1];
     if (token === "{" || token === "[") {
@@ -40,51 +38,6 @@ export function indent(text) {
 
 function pad(depth) {
   return "  ".repeat(Math.min(depth, 40));
-}
-
-/**
- * JSON text with another value at a path of keys. Null if the text has no such path.
- * @param {string} text
- * @param {string[]} path
- * @param {unknown} value
- */
-export function withValue(text, path, value) {
-  const tokens = [...text.matchAll(TOKEN)];
-  let found = 0; // so many keys of the path lead to the current object
-  let depth = 0;
-  for (let i = 0; i < tokens.length; i += 1) {
-    const [token] = tokens[i];
-    depth += nesting(token);
-    if (depth <= found) return null; // that object has ended
-    const isKey = depth === found + 1 && tokens[i + 1]?.[0] === ":";
-    if (!isKey || JSON.parse(token) !== path[found]) continue;
-    found += 1;
-    i += 2; // the value
-    if (found < path.length) {
-      if (tokens[i][0] !== "{") return null;
-      depth += 1;
-      continue;
-    }
-    const start = tokens[i].index;
-    const end = endOf(tokens, i);
-    const line = text.slice(text.lastIndexOf("\n", start) + 1);
-    const margin = /^[ \t]*/.exec(line)?.[0] ?? "";
-    const written = JSON.stringify(value, null, 2).replaceAll("\n", `\n${margin}`);
-    return text.slice(0, start) + written + text.slice(end);
-  }
-  return null;
-}
-
-function nesting(token) {
-  return token === "{" || token === "[" ? 1 : token === "}" || token === "]" ? -1 : 0;
-}
-
-function endOf(tokens, first) {
-  let depth = 0;
-  for (let i = first; ; i += 1) {
-    depth += nesting(tokens[i][0]);
-    if (depth === 0) return (tokens[i].index ?? 0) + tokens[i][0].length;
-  }
 }
 
 /** @param {string} text @returns {any} the value, or null if the text is not JSON */
