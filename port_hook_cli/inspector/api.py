@@ -191,8 +191,8 @@ class Inspector:
         inputs = body.get("inputs") or {}
         if not isinstance(inputs, dict):
             raise UsageError('"inputs" is not an object.', hint='Write it as {"NAME": VALUE}.')
-        sent = await self._setup.actions.trigger(name, inputs, self._setup.access, self._send)
-        return await self._sent(sent, kept_notes(sent))
+        sent, notes = await self._setup.actions.trigger(name, inputs, self._setup.access, self._send)
+        return await self._sent(sent, [*notes, *kept_notes(sent)])
 
     async def _send(self, request: Invocation) -> SentReplay:
         """Send a new request to the default target."""

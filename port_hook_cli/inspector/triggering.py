@@ -22,6 +22,7 @@ from port_hook_cli.workflows.workflow import Node, NodeType, Workflow, read_work
 if TYPE_CHECKING:
     from port_hook_cli.trigger.action_files import FoundWorkflow
     from port_hook_cli.trigger.run_data import RunData
+    from port_hook_cli.workflows.run import WorkflowRun
 
 Send = Callable[[Invocation], Awaitable[SentReplay]]
 
@@ -30,7 +31,7 @@ _MAX_INPUTS = 200
 
 
 class _Found(NamedTuple):
-    """What the files have: actions, and workflows with their WEBHOOK nodes, by the identifier that the page uses."""
+    """What the files have: actions, and the nodes where a workflow's run can start, by the page's identifier."""
 
     actions: Mapping[str, Mapping[str, Any]]
     nodes: Mapping[str, tuple[Workflow, Node]]
@@ -49,7 +50,7 @@ class Actions:
         return None if self._secret else "There is no client secret to sign with."
 
     async def forms(self) -> list[dict[str, Any]]:
-        """Return the self-service actions and the workflows' WEBHOOK nodes with their inputs.
+        """Return the self-service actions, the workflows, and their WEBHOOK nodes, each with its inputs.
 
         Raises UsageError for a faulty file.
         """
@@ -57,18 +58,21 @@ class Actions:
         actions = [_action_form(each) for each in found.actions.values() if _is_self_service(each)]
         return [*actions, *(_node_form(name, *each) for name, each in found.nodes.items())]
 
-    async def trigger(self, identifier: str, inputs: Mapping[str, Any], access: PortAccess, send: Send) -> SentReplay:
-        """Send the request of an action, or of a workflow's node (`WORKFLOW#NODE`).
+    async def trigger(
+        self, identifier: str, inputs: Mapping[str, Any], access: PortAccess, send: Send
+    ) -> tuple[SentReplay, list[str]]:
+        """Send the request of an action or of a workflow's node, or run a workflow from its trigger (`WORKFLOW#NODE`).
 
-        A sandbox is told of the run first. Raises UsageError for inputs that Port would refuse, for an automation,
-        which needs an event, and for a node that sends no request.
+        Returns what came back from the last request, and notes about the run. A sandbox is told of the run first.
+        Raises UsageError for inputs that Port would refuse, for an automation, which needs an event, and for a run
+        that sends no request.
         """
         if self._secret is None:
             raise SettingsError("There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET.")
         found = await self.find(identifier)
         if isinstance(found, Mapping):
-            return await self._trigger_action(read_action(found), inputs, self._secret, access, send)
-        return await _NodeTrigger(send).trigger(found, self.run_data(inputs), self._secret, access, self._runtime)
+            return await self._trigger_action(read_action(found), inputs, self._secret, access, send), []
+        return await _WorkflowTrigger(send).trigger(found, self.run_data(inputs), self._secret, access, self._runtime)
 
     async def _trigger_action(
         self, action: PortAction, inputs: Mapping[str, Any], secret: Secret, access: PortAccess, send: Send
@@ -112,21 +116,23 @@ class Actions:
 def _nodes(workflows: Iterator[Workflow]) -> Iterator[tuple[str, tuple[Workflow, Node]]]:
     for workflow in workflows:
         for node in workflow.nodes.values():
-            if node.type == NodeType.WEBHOOK:
+            if node.type in _STARTS:
                 yield f"{workflow.identifier}#{node.identifier}", (workflow, node)
 
 
-class _NodeTrigger:
-    """Runs one node of a workflow, and keeps what came back from its request."""
+class _WorkflowTrigger:
+    """Runs a workflow from its trigger, or one node of it, and keeps what came back from the last request."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._sent: SentReplay | None = None
         self._problem = ""
+        self._responses: list[str] = []
 
     async def trigger(
         self, found: FoundWorkflow, data: RunData, secret: Secret, access: PortAccess, runtime: Runtime
-    ) -> SentReplay:
+    ) -> tuple[SentReplay, list[str]]:
+        """Return what came back, and how the run went on if it began at a trigger."""
         from port_hook_cli.trigger.action import RunTarget
         from port_hook_cli.trigger.open_invoker import invoking
         from port_hook_cli.trigger.workflow import walk_workflow
@@ -143,11 +149,18 @@ class _NodeTrigger:
             asks_sandbox=True,
         )
         with invoking(lambda: secret) as invoker:
-            await walk_workflow(begin, outside, invoker, self._keep)
+            run = await walk_workflow(begin, outside, invoker, self._keep)
         if self._sent is None:
-            problem = begin.masker.message(self._problem) or f"The node {found.node} does not send requests."
-            raise UsageError(problem, hint="Correct the node's templates in its file.")
-        return self._sent
+            problem = begin.masker.message(self._problem) or f"A run from the node {found.node} sends no request."
+            raise UsageError(problem, hint="Correct the workflow in its file.")
+        return self._sent, self._notes(run) if found.workflow.nodes[found.node or ""].is_trigger else []
+
+    def _notes(self, run: WorkflowRun) -> list[str]:
+        if (current := run.current) is not None:
+            end = f"The run waits at {run.node(current).name}."
+        else:
+            end = f"The run ended with {run.result}."
+        return [f"Responses: {', '.join(self._responses)}.", end]
 
     async def send(self, invocation: Invocation, url: str) -> Delivery:  # noqa: ARG002 - the page has one target
         """Send the node's request to the page's target."""
@@ -157,10 +170,17 @@ class _NodeTrigger:
     def _keep(self, event: object) -> None:
         from port_hook_cli.workflows.walk import Step
 
-        if isinstance(event, Step) and isinstance(error := event.node_run.output.get("error"), Mapping):
+        if not isinstance(event, Step):
+            return
+        if (delivery := event.delivery) is not None:
+            self._responses.append(f"{event.node.name} {delivery.status or delivery.fault}")
+        if isinstance(error := event.node_run.output.get("error"), Mapping):
             self._problem = str(error.get("message", ""))
 
 
+_STARTS = frozenset({NodeType.SELF_SERVE_TRIGGER, NodeType.WEBHOOK})
+_RUNS_ALL = "Runs the workflow until it ends or waits, and sends the request of each node."
+_RUNS_ONE = "Runs this node alone. Earlier nodes don't run, so their outputs are null."
 _ANY = "http://127.0.0.1/"  # only so that a placeholder is accepted as the node's URL
 _BY = {"userId": "inspector", "orgId": "org_inspector", "user": {"email": "you@inspector.local", "firstName": "You"}}
 
@@ -186,11 +206,13 @@ def _node_form(identifier: str, workflow: Workflow, node: Node) -> dict[str, Any
     from port_hook_cli.trigger.workflow_start import form_of_workflow
 
     form = form_of_workflow(workflow, node.identifier)
+    title = workflow.title or workflow.identifier
+    is_only = node.is_trigger and len(workflow.triggers) == 1
     return {
         "identifier": identifier,
-        "kind": "workflow-node",
-        "title": f"{workflow.title or workflow.identifier}: {node.name}",
-        "description": "Runs this node alone. Earlier nodes don't run, so their outputs are null.",
+        "kind": "workflow" if node.is_trigger else "workflow-node",
+        "title": title if is_only else f"{title}: {node.name}",
+        "description": _RUNS_ALL if node.is_trigger else _RUNS_ONE,
         "operation": None,
         "inputs": _inputs(form.inputs or {}, form.required),
     }

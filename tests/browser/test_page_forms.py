@@ -210,6 +210,9 @@ async def test_trigger_values_survive_a_click_outside_and_an_error_has_no_option
     await page.mouse.click(5, 5)
     await expect(dialog).to_have_count(0)
     await page.keyboard.press("t")
+    await dialog.get_by_label("Region").press("Escape")
+    await expect(dialog).to_have_count(0)
+    await page.keyboard.press("t")
     await expect(dialog.get_by_role("combobox", name="Action")).to_have_value("create_vm")
     await expect(dialog.get_by_label("Region")).to_have_value("nowhere")
     await dialog.get_by_label("Region").press("Enter")
@@ -218,10 +221,15 @@ async def test_trigger_values_survive_a_click_outside_and_an_error_has_no_option
     await expect(dialog.get_by_role("alert")).not_to_contain_text("--")
 
 
-async def test_node_of_a_workflow_is_triggered(desk: Desk, backend: Handler, open_page: OpenPage) -> None:
+async def test_workflow_and_one_of_its_nodes_are_triggered(desk: Desk, backend: Handler, open_page: OpenPage) -> None:
     mark = unique()
     page = await open_page(desk, f"?text={mark}")
-    dialog = await triggering(page, "deploy_service#check")
+    dialog = await triggering(page, "deploy_service#trigger")
+    await dialog.get_by_label("service").fill(mark)
+    await dialog.get_by_label("service").press("Enter")
+    await expect(dialog.get_by_role("status")).to_contain_text("Responses: Check build 202.")
+    await rows(page, 1)
+    await dialog.get_by_role("combobox", name="Action").select_option("deploy_service#check")
     await dialog.get_by_label("service").fill(mark)
     await dialog.get_by_label("service").press("Enter")
     await expect(dialog.get_by_text("202")).to_be_visible()

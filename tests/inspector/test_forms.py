@@ -124,8 +124,8 @@ async def test_node_of_a_workflow_is_listed_triggered_and_announced(
         options: dict[str, Any] = {"forward_to": target.url, "access": access}
         async with beside_listener(runtime(), store, actions=[file, tmp_path / "action.json"], **options) as client:
             forms = (await client.get("/api/actions"))["actions"]
-            assert [form["kind"] for form in forms][:2] == ["action", "workflow-node"]
-            node = forms[1]
+            assert [form["kind"] for form in forms][:3] == ["action", "workflow", "workflow-node"]
+            node = forms[2]
             assert (node["identifier"], node["title"]) == ("deploy_service#check", "Deploy service: Check build")
             assert [(each["name"], each["required"]) for each in node["inputs"]] == [
                 ("service", True),
@@ -148,3 +148,18 @@ async def test_node_of_a_workflow_is_checked(runtime: MakeRuntime, store: Path, 
             found = await client.get("/api/check", action="deploy_service#check", to=target.url)
             assert found["problem"] is None
             assert found["plan"]["name"] == "check"
+
+
+async def test_workflow_runs_from_its_trigger_until_it_waits(runtime: MakeRuntime, store: Path, tmp_path: Path) -> None:
+    file = tmp_path / "workflow.json"
+    file.write_bytes((EXAMPLES / "workflows" / "deploy_service.json").read_bytes())
+    answer = b'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 14\r\n\r\n{"ready":true}'
+    with handler(answer) as target:
+        async with beside_listener(runtime(), store, forward_to=target.url, actions=[file]) as client:
+            form = (await client.get("/api/actions"))["actions"][0]
+            assert (form["identifier"], form["title"]) == ("deploy_service#trigger", "Deploy service")
+            found = await client.post("/api/actions/deploy_service%23trigger/trigger", {"inputs": {"service": "cart"}})
+            assert found["delivery"]["status"] == 200
+            assert found["notes"] == ["Responses: Check build 200, Deploy 200.", "The run waits at Deploy."]
+            assert len(target.requests) == 2
+            assert json.loads(target.requests[1].body)["service"] == "cart"

@@ -5,6 +5,7 @@ import { CheckForm, NEWEST, Source } from "./form.js";
 import { Results } from "./results.js";
 import { get, postLines } from "../net/api.js";
 import { go } from "../net/location.js";
+import { visible } from "../ui/format.js";
 import { useResource } from "../ui/resource.js";
 
 /** @import { Capture, Finding, Plan, Session } from "../net/types.js" */
@@ -66,10 +67,10 @@ function added(state, record) {
  *   onClose: () => void }} props
  */
 export function Check({ check, isEmpty, session, onOpen, onClose }) {
-  const { value } = useResource((signal) => get("/api/actions", {}, signal), "actions");
+  const { value, problem } = useResource((signal) => get("/api/actions", {}, signal), "actions");
   const heading = useRef(/** @type {any} */ (null));
   useEffect(() => heading.current?.focus(), []);
-  const actions = value?.actions ?? [];
+  const actions = (value?.actions ?? []).filter((each) => each.kind !== "workflow");
   const { source } = check.form;
   return html`<section class="checks" aria-label="Check the handler">
     <header>
@@ -77,6 +78,7 @@ export function Check({ check, isEmpty, session, onOpen, onClose }) {
       <${Button} icon="x" label="Back to the list" iconOnly onClick=${onClose} />
     </header>
     <${About} />
+    ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
     <${CheckForm} check=${check} source=${source} actions=${actions} version=${isEmpty} session=${session}>
       ${(plan) => html`<${Source} source=${source} plan=${plan} actions=${actions} change=${check.change} />`}
     <//>

@@ -127,10 +127,10 @@ export {};
  */
 
 /**
- * What can be triggered: an action, or a node of a workflow.
+ * What can be triggered: an action, a workflow, or a node of a workflow.
  * @typedef {object} ActionForm
  * @property {string} identifier
- * @property {"action" | "workflow-node"} kind
+ * @property {"action" | "workflow" | "workflow-node"} kind
  * @property {string | null} title
  * @property {string | null} description
  * @property {string | null} operation

@@ -9,6 +9,8 @@ import { useResource } from "../ui/resource.js";
 
 /** @import { ActionForm } from "../net/types.js" */
 
+const GROUPS = { action: "Actions", workflow: "Workflows", "workflow-node": "Nodes of workflows" };
+
 /** The values of each action's form, and which action was chosen. */
 const drafts = new Drafts(50);
 const choice = new Drafts(1);
@@ -40,16 +42,16 @@ export function Trigger({ onClose, onOpen }) {
 }
 
 /**
- * The actions as options of a `<select>`, apart from the nodes of workflows.
+ * The actions and workflows as options of a `<select>`.
  * @param {{ actions: ActionForm[], prefix?: string, suffix?: string }} props
  */
 export function ActionOptions({ actions, prefix = "", suffix = "" }) {
   const option = ({ identifier, title }) => html`
     <option key=${identifier} value=${prefix + identifier}>${oneLine(title ?? identifier)}${suffix}</option>`;
-  const [nodes, others] = [true, false].map((is) => actions.filter(({ kind }) => (kind === "workflow-node") === is));
-  return html`
-    ${others.map(option)}
-    ${nodes.length > 0 && html`<optgroup label="Nodes of workflows">${nodes.map(option)}</optgroup>`}`;
+  return Object.entries(GROUPS).map(([kind, label]) => {
+    const those = actions.filter((each) => each.kind === kind);
+    return those.length > 0 && html`<optgroup key=${kind} label=${label}>${those.map(option)}</optgroup>`;
+  });
 }
 
 function Form({ action, onClose, onOpen }) {
@@ -81,7 +83,7 @@ function Form({ action, onClose, onOpen }) {
       </p>`}
       ${result && html`<p class="note" role="status">
         Response <b class=${statusTone(result.delivery.status)}>${handlerText(result.delivery)}</b>${" "}
-        in ${latency(result.delivery.latency_ms)}.${" "}
+        in ${latency(result.delivery.latency_ms)}. ${result.notes.map((each) => `${visible(each)} `)}
         ${result.capture && html`<button type="button" class="link" onClick=${() => onOpen(result.capture)}>
           Show the capture
         </button>`}
