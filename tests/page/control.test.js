@@ -55,7 +55,7 @@ test("text without a value says why, and an empty field has none", () => {
 test("the help has the blueprint and the range", () => {
   const entity = { format: "entity", blueprint: "service", description: "Which?" };
   assert.equal(helpFor(entity), "Which? The identifier of an entity of service.");
-  assert.equal(helpFor({ minimum: 0, maximum: 5 }), "0 to 5.");
+  assert.equal(helpFor({ minimum: 0, maximum: 5 }), "From 0 to 5.");
   assert.equal(helpFor({ maximum: 0 }), "At most 0.");
   assert.equal(helpFor({}), "");
 });

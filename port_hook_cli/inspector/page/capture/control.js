@@ -83,7 +83,7 @@ export function helpFor({ description, format, blueprint, minimum, maximum }) {
   return [
     description,
     blueprint && format === "entity" && `The identifier of an entity of ${blueprint}.`,
-    from !== null && to !== null && `${from} to ${to}.`,
+    from !== null && to !== null && `From ${from} to ${to}.`,
     from !== null && to === null && `At least ${from}.`,
     from === null && to !== null && `At most ${to}.`,
   ].filter(Boolean).join(" ");

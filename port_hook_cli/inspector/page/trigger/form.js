@@ -79,7 +79,7 @@ function Form({ action, onClose, onOpen }) {
     <${Fields} inputs=${action.inputs} values=${values} onChange=${(name, value) => change({ [name]: value })} />
     <div class="send">
       ${problem && html`<p class="note bad lines" role="alert">
-        ${visible(problem.message)} ${visible(problem.hint)}
+        ${visible(problem.message)}${"\n"}${visible(problem.hint)}
       </p>`}
       ${result && html`<p class="note" role="status">
         Response <b class=${statusTone(result.delivery.status)}>${handlerText(result.delivery)}</b>${" "}
