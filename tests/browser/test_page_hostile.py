@@ -39,10 +39,10 @@ def mark() -> str:
 
 
 async def elements(page: Page) -> Any:
-    """Return the elements that only hostile text could add."""
+    """Return the elements that only hostile text could add. The page's own forms have no address."""
     return await page.evaluate(
         '() => document.querySelectorAll(\'img:not([src^="/page/"][src$="/icon.svg"]), iframe, object, embed, base,'
-        ' form, body style, body script, [onerror], [onload], [onfocus], a[href^="javascript:"]\').length'
+        ' form[action], body style, body script, [onerror], [onload], [onfocus], a[href^="javascript:"]\').length'
     )
 
 
