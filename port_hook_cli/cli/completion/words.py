@@ -75,7 +75,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--private-key',), 'FILE', False, (), 'The private key for inputs with client-side encryption.'),
             (('--inspect',), '', False, (), 'Serve the inspector: a page in your browser that shows requests as they arrive.'),
             (('--inspect-port',), 'N', False, (), "The inspector's port; 0 chooses a free port."),
-            (('--actions',), 'PATH', True, (), 'Offer the actions in this file or folder in the inspector (repeatable).'),
+            (('--actions',), 'PATH', True, (), 'Offer the actions and workflows in this file or folder in the inspector (repeatable).'),
             (('--open',), '', False, (), 'Open the inspector in the browser.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
             (('--max-captures',), 'N', False, (), 'Retain the latest N captures.'),
@@ -160,7 +160,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
         (
             (('--port', '-p'), 'N', False, (), "The inspector's port; 0 chooses a free port."),
-            (('--actions',), 'PATH', True, (), 'Offer the actions in this file or folder in the inspector (repeatable).'),
+            (('--actions',), 'PATH', True, (), 'Offer the actions and workflows in this file or folder in the inspector (repeatable).'),
             (('--open',), '', False, (), 'Open the inspector in the browser.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
             (('--org',), 'NAME', False, (), 'The organization to use, from `login` or ~/.port/config.yaml.'),
