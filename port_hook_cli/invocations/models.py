@@ -239,13 +239,15 @@ class Simulated:
 
     `failure` is the option that made the request fail, or None; `failures_left` is how many `--fail-first` still makes
     fail, which the store does not keep. `dropped` means that the connection is closed without a response. `delay_s` is
-    how many seconds the response is delayed.
+    how many seconds the response is delayed. With `by_hand`, the user answered the held request instead of the handler,
+    after `delay_s` seconds.
     """
 
     failure: str | None = None
     failures_left: int = 0
     dropped: bool = False
     delay_s: float = 0.0
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -180,4 +180,9 @@ def origin_fields(origin: MessageOrigin | None) -> dict[str, Any] | None:
 def _simulated_fields(simulated: Simulated | None) -> dict[str, Any] | None:
     if simulated is None:
         return None
-    return {"failure": simulated.failure, "dropped": simulated.dropped, "delay_s": round(simulated.delay_s, 3)}
+    return {
+        "failure": simulated.failure,
+        "dropped": simulated.dropped,
+        "delay_s": round(simulated.delay_s, 3),
+        **({"by_hand": True} if simulated.by_hand else {}),
+    }

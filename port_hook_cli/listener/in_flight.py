@@ -10,6 +10,9 @@ from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.text.safe import brief
 
+HELD, ANSWERED = "held", "response by hand delayed"
+"""The stages of a request that is held: until the user decides, and until the delay of the user's answer is over."""
+
 SHOWN_AFTER_S = 0.4
 """Most handlers respond sooner. Their requests would only flicker on a screen, and fill a log with two lines each."""
 
@@ -20,15 +23,17 @@ class InFlight:
     """A request on its way. `url` is where it was sent, None if it was not sent yet.
 
     `began_at` is when it began to wait, in the time of the event loop: for its turn, and then for the handler.
+    `stage` is HELD or ANSWERED. It is "" if the request was never held, and None if it waits for its turn again.
     """
 
-    __slots__ = ("began_at", "exchange", "is_delayed", "url")
+    __slots__ = ("began_at", "exchange", "is_delayed", "stage", "url")
 
     def __init__(self, exchange: Exchange, began_at: float, *, is_delayed: bool) -> None:
         self.exchange = exchange
         self.began_at = began_at
         self.is_delayed = is_delayed
         self.url: str | None = None
+        self.stage: str | None = ""
 
     def sent_to(self, url: str) -> None:
         """Record that the request is sent to `url` now."""
@@ -40,7 +45,7 @@ class InFlight:
         if self.is_delayed:
             return "response delayed (--delay)"
         if self.url is None:
-            return "waiting for its turn"
+            return self.stage or "waiting for its turn"
         parts = urlsplit(self.url)
         is_here = parts.port is not None and is_on_this_machine(self.url)
         return f"waiting for {parts.port if is_here else brief(parts.netloc, _MOST_OF_A_HOST)}"
@@ -78,6 +83,11 @@ class RequestsInFlight:
         if self._young.pop(request, None) is None and request in self._shown:
             self._shown.remove(request)
             self._observer.no_longer_waiting(request.exchange)
+
+    def tell_again(self, request: InFlight) -> None:
+        """Tell the observer that a request waits for something else now, if it knows the request."""
+        if request in self._shown:
+            self._observer.waiting(request.exchange, request.reason)
 
     def _show(self) -> None:
         """Tell the observer about the requests that have waited long enough."""

@@ -14,9 +14,9 @@ from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import PortHookError, StoreError
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.listener.holding import Holding
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.turns import Turns
-from port_hook_cli.listener.view import pause_line, replayed_line
+from port_hook_cli.listener.view import replayed_line
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.rewriting import Rewriter
 from port_hook_cli.replay.sending import ListenerRecipient, announce, send
@@ -79,14 +79,14 @@ class KeyCommands(Observer):
     def reading(
         self,
         context: SourceContext,
-        turns: Turns,
+        holding: Holding,
         notice: Callable[[str], None],
         url: Callable[[], str],
         stop: asyncio.Event,
     ) -> Iterator[None]:
         """Read keys until the context ends.
 
-        `turns` is what a key pauses, `url` returns the URL to copy, and `stop` is set by the key that quits.
+        `holding` is what a key begins and ends, `url` returns the URL to copy, and `stop` is set by the key that quits.
         """
         loop, descriptor = asyncio.get_running_loop(), self._runtime.stdin.fileno()
         does: Mapping[str, Callable[[], None]] = {
@@ -94,8 +94,8 @@ class KeyCommands(Observer):
             "c": lambda: self._start("c", lambda: self._copy(url(), notice), notice),
             "f": lambda: notice("Showing one line per invocation." if self._toggle() else "Showing everything."),
             "i": lambda: self._inspect(notice),
-            "p": lambda: notice(pause_line(_pause_or_resume(turns))),
-            "?": lambda: self._help(turns, notice),
+            "p": holding.toggle,
+            "?": lambda: self._help(holding, notice),
             "q": stop.set,
         }
 
@@ -176,13 +176,13 @@ class KeyCommands(Observer):
         environ, terminal = self._runtime.environ, self._runtime.stderr
         notice(await asyncio.to_thread(lambda: copy_text(url, environ=environ, terminal=terminal)))
 
-    def _help(self, turns: Turns, notice: Callable[[str], None]) -> None:
+    def _help(self, holding: Holding, notice: Callable[[str], None]) -> None:
         """Show the keys that do something now."""
         hidden = {"r"} if self._last is None or not self._has_handler else set[str]()
         if self._open_page is None:
             hidden.add("i")
         for key, meaning in KEYS.items():
-            held = f" ({turns.waiting} held)" if key == "p" and turns.is_paused else ""
+            held = f" ({holding.count} held)" if key == "p" and holding.is_paused else ""
             if key not in hidden:
                 notice(f"{key}  {meaning}{held}")
 
@@ -192,14 +192,6 @@ class KeyCommands(Observer):
             return
         self._open_page()
         notice("Opening the inspector in the browser.")
-
-
-def _pause_or_resume(turns: Turns) -> int | None:
-    """Pause and return None, or end the pause and return how many requests it held."""
-    if turns.is_paused:
-        return turns.resume()
-    turns.pause()
-    return None
 
 
 def latest_request(option: Path | None, cwd: Path) -> Exchange | None:

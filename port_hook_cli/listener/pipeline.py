@@ -27,13 +27,13 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.invocations.routes import RouteBy
 from port_hook_cli.invocations.targets import join_target
 from port_hook_cli.listener import responses
-from port_hook_cli.listener.in_flight import InFlight, RequestsInFlight
+from port_hook_cli.listener.holding import Holding
+from port_hook_cli.listener.in_flight import ANSWERED, InFlight, RequestsInFlight
 from port_hook_cli.listener.observers import VERIFIED, Observer
 from port_hook_cli.listener.policy import Policy, PublicAddress, Tally
 from port_hook_cli.listener.reader import Reader
 from port_hook_cli.listener.simulator import Simulator
-from port_hook_cli.listener.turns import SenderLeft, Turn, Turns
-from port_hook_cli.listener.view import held_line
+from port_hook_cli.listener.turns import Answer, SenderLeft, Turn, Turns
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 
 _FAILED = 500
@@ -88,6 +88,7 @@ class Pipeline:
         self._is_true = is_true
         self._requests = RequestsInFlight(observer)
         self.turns = Turns(policy.max_in_flight, in_order=policy.in_order)
+        self.holding = Holding(self.turns, self._requests, observer)
         self._queued: dict[str, Turn] = {}
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s, seen=seen)
         self._simulator = Simulator(policy) if policy.simulates else None
@@ -125,7 +126,7 @@ class Pipeline:
             raise
         if response is None or response.status >= _FAILED:
             self._reader.forget(invocation)
-        if simulated is not None and simulated.delay_s:
+        if simulated is not None and simulated.delay_s and exchange.simulated is simulated:
             await self._delay(exchange, simulated.delay_s)
         if not self._answered:
             # The loop sends the responses of this turn first. One callback for all of them costs less.
@@ -188,19 +189,21 @@ class Pipeline:
     ) -> tuple[Exchange, Response | None]:
         """Forward a request in its turn, while it is committed; raises StoreError if the commit failed.
 
-        A turn that does not forward ends with `response`.
+        A turn that does not forward ends with `response`. A turn that the user answers ends with the answer.
         """
         saved = asyncio.ensure_future(self._store.save(exchange))
         request = self._requests.begin(exchange)
         delivery: Delivery | None = None
+        answer: Answer | None = None
         try:
             if turn.called is not None:
-                await self._wait(turn, request, saved)
-            if turn.forwards:
+                answer = await self._wait(turn, request, saved)
+            if turn.forwards and answer is None:
                 delivery = await self._deliver(request, saved, client)
         except SenderLeft:
             await saved
-            return self._cut_off(request, "the sender disconnected before the request was forwarded"), None
+            event = "it got the response by hand" if request.stage == ANSWERED else "the request was forwarded"
+            return self._cut_off(request, f"the sender disconnected before {event}"), None
         finally:
             self.turns.end(turn)
             self._requests.end(request)
@@ -211,31 +214,36 @@ class Pipeline:
                 self._observer.notice(f"The handler at {delivery.url} got a request that could not be saved.")
             raise
         if delivery is None:
-            response = self.policy.respond if turn.forwards else response
-            exchange = _with(exchange, response)
+            if turn.forwards:
+                response = self.policy.respond
+            exchange = _with(exchange, response) if answer is None else _answered(exchange, answer)
             self._store.complete(exchange)
-            return exchange, response
+            return exchange, exchange.response
         response = _relay(delivery)
         return _with(exchange, response, delivery), response
 
-    async def _wait(self, turn: Turn, request: InFlight, saved: asyncio.Future[None]) -> None:
-        """Wait for the turn; raises SenderLeft, and StoreError for a request that could not be saved meanwhile."""
+    async def _wait(self, turn: Turn, request: InFlight, saved: asyncio.Future[None]) -> Answer | None:
+        """Wait for the turn, and return the user's answer if there is one.
+
+        Raises SenderLeft, and StoreError for a request that could not be saved meanwhile.
+        """
         name = request.exchange.invocation.id
         # A client may send its end right after its request, and wait for the response.
         queueing = asyncio.get_running_loop().call_later(_HALF_CLOSE_S, self._queued.__setitem__, name, turn)
-        if self.turns.is_paused:
-            self._observer.notice(held_line(request.exchange, self.turns.waiting))
+        self.holding.begin(request, turn)
         assert turn.called is not None
         try:
-            await turn.called
+            answer = await turn.called
         except asyncio.CancelledError:
             self._interrupted(request, saved)
             raise
         finally:
             queueing.cancel()
             self._queued.pop(name, None)
+            self.holding.end(request)
         if saved.done():
             saved.result()
+        return answer
 
     async def _deliver(self, request: InFlight, saved: asyncio.Future[None], client: str) -> Delivery | None:
         """Send a request to the target of its route, and return the outcome; None if it has no target after all."""
@@ -247,6 +255,8 @@ class Pipeline:
                 return None
             url = join_target(base, exchange.invocation.target, mount=routes.mount)
             request.sent_to(url)
+            if request.stage != "":
+                self._requests.tell_again(request)
             return await self._send(exchange.invocation, url, client)
         except asyncio.CancelledError:
             self._interrupted(request, saved)
@@ -282,6 +292,8 @@ class Pipeline:
         """Show a request that the end of the listener interrupted. Port gets no response to it."""
         saved.cancel()
         event = "the handler responded" if request.url else "the request was forwarded"
+        if request.stage == ANSWERED:
+            event = "the response by hand was due"
         cut_off = self._cut_off(request, f"the listener stopped before {event}, so Port got no response")
         self._requests.end(request)
         self.tally.verified += cut_off.verdict.status in VERIFIED
@@ -338,6 +350,11 @@ def _with(exchange: Exchange, response: Response | None, delivery: Delivery | No
         response=response,
         simulated=exchange.simulated,
     )
+
+
+def _answered(exchange: Exchange, answer: Answer) -> Exchange:
+    """Return the exchange with the user's answer."""
+    return replace(exchange, response=answer.response, simulated=Simulated(by_hand=True, delay_s=answer.delay_s))
 
 
 def _failure(simulated: Simulated) -> Response | None:

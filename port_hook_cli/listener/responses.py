@@ -13,7 +13,7 @@ from port_hook_cli.invocations.models import Delivery, Response, Status, Verdict
 _JSON = Headers((("content-type", "application/json"),))
 ReadFile = Callable[[str], bytes]
 _UNAUTHORIZED = 401
-_BODILESS = frozenset({204, 304})
+BODILESS = frozenset({204, 304})
 OK = Response(status=200, headers=_JSON, body=b'{"ok": true}')
 
 
@@ -111,7 +111,7 @@ def parse_response(text: str, read_file: ReadFile) -> Response:
     status, colon, body = text.partition(":")
     if not (len(status) == 3 and status.isdecimal() and 200 <= int(status) <= 599):  # noqa: PLR2004 - final statuses
         raise BadResponse(f"'{status}' is not an HTTP status from 200 to 599")
-    if int(status) in _BODILESS:
+    if int(status) in BODILESS:
         if body:
             raise BadResponse(f"a response with status {status} has no body")
         return Response(status=int(status))

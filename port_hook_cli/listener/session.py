@@ -18,7 +18,7 @@ from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.pipeline import Pipeline
 from port_hook_cli.listener.public_url import Follow, TunnelOptions, WatchedTunnel, open_public_url, with_mount
 from port_hook_cli.listener.serving import DRAIN_S, ListenPlan, Serving, served
-from port_hook_cli.listener.view import ready_event, ready_lines, summary_event, summary_lines
+from port_hook_cli.listener.view import IN_THE_PAGE, ready_event, ready_lines, summary_event, summary_lines
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.retarget.entry import Outcome, PlannedChange
 from port_hook_cli.retarget.session import retargeted
@@ -232,9 +232,11 @@ class Listening:
         keys, serving = self._interaction.keys, self._serving
         is_hidden = hiding.enter_context(typed_keys_hidden(self._runtime, at_once=keys is not None))
         if keys and is_hidden:
-            turns, notice = serving.flow.turns, self.observer.notice
-            reading = keys.reading(serving.context, turns, notice, lambda: self.public_url or self.url, self.stop)
+            holding, notice = serving.flow.holding, self.observer.notice
+            reading = keys.reading(serving.context, holding, notice, lambda: self.public_url or self.url, self.stop)
             self._stack.enter_context(reading)
+        else:
+            serving.flow.holding.release = IN_THE_PAGE
 
     async def wait(self) -> Ended:
         """Wait until the session is stopped or over, end it, and return how it ended."""
@@ -307,7 +309,6 @@ def _stopping_lines(flow: Pipeline) -> Iterator[str]:
     if in_flight := flow.in_flight:
         requests = "1 request" if in_flight == 1 else f"{in_flight} requests"
         yield f"Stopping. Waiting up to {DRAIN_S:g} s for {requests} in your handler."
-    turns = flow.turns
-    if turns.is_paused and (held := turns.waiting):
+    if held := flow.holding.unanswered:
         what = "1 held request gets" if held == 1 else f"{held} held requests get"
         yield f"Stopping. {what} no response. `port-hook replay --failed` sends held requests."

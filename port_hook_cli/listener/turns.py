@@ -1,23 +1,40 @@
-"""When requests are forwarded: one at a time per run, a limited number at the same time, none during a pause."""
+"""When requests are forwarded: one at a time per run, a limited number at the same time, none during a pause.
+
+During a pause, one request can be let pass, or get a response by hand. See `holding.py`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from port_hook_cli.invocations.models import Response
 
 
 class SenderLeft(Exception):
     """The sender of a request disconnected while it waited for its turn."""
 
 
+class Answer(NamedTuple):
+    """The response that the user gives to a held request instead of the handler, after `delay_s` seconds."""
+
+    response: Response
+    delay_s: float = 0.0
+
+
 class Turn:
-    """The place of one request. Await `called` before it is forwarded; it is None if the request need not wait."""
+    """The place of one request. Await `called` before it is forwarded; it is None if the request need not wait.
+
+    The result of `called` is None, or the user's answer: then the request is not forwarded.
+    """
 
     __slots__ = ("called", "forwards", "run_id")
 
     def __init__(self, run_id: str | None, *, forwards: bool) -> None:
         self.run_id = run_id
         self.forwards = forwards
-        self.called: asyncio.Future[None] | None = None
+        self.called: asyncio.Future[Answer | None] | None = None
 
     def give_up(self) -> None:
         """Stop waiting, because the sender has disconnected: `called` raises SenderLeft."""
@@ -40,6 +57,11 @@ class Turns:
         # Dictionaries, as a request that leaves is taken out of the middle.
         self._next: dict[Turn, None] = {}
         self._held: dict[Turn, None] = {}
+        # The requests that the user let pass and that still wait, and those of them that go next.
+        self._let_pass: set[Turn] = set()
+        self._passing: dict[Turn, None] = {}
+        # The requests with an answer, and whether the next request of their run waits for it.
+        self._answered: dict[Turn, bool] = {}
         self._forwarded = 0
         self._waiting = 0
         self._is_over = False
@@ -54,6 +76,45 @@ class Turns:
     def waiting(self) -> int:
         """How many requests wait for their turn."""
         return self._waiting
+
+    @property
+    def held(self) -> int:
+        """How many requests a pause holds: they wait, and the user has not decided about them."""
+        return self._waiting - len(self._answered) - len(self._let_pass) if self.is_paused else 0
+
+    def is_held(self, turn: Turn) -> bool:
+        """Whether a pause holds the request of this turn."""
+        return self.is_paused and turn not in self._let_pass and turn in self._undecided(turn)
+
+    def let_pass(self, turn: Turn) -> bool:
+        """Call a held turn in spite of the pause. Return False if it still waits for its run, or for a free place."""
+        self._let_pass.add(turn)
+        if turn in self._held:
+            del self._held[turn]
+            self._call(turn)
+        elif turn in self._next:
+            del self._next[turn]
+            self._passing[turn] = None
+            self._call_next()
+        return turn not in self._let_pass
+
+    def answer(self, turn: Turn, answer: Answer) -> None:
+        """End a held turn with an answer instead of the handler's response, after the answer's delay."""
+        line = self._undecided(turn)
+        del line[turn]
+        self._answered[turn] = line is self._next
+        called = turn.called
+        assert called is not None
+
+        def give() -> None:
+            if not called.done():
+                called.set_result(answer)
+
+        if not answer.delay_s:
+            give()
+            return
+        timer = asyncio.get_running_loop().call_later(answer.delay_s, give)
+        called.add_done_callback(lambda _: timer.cancel())
 
     def take(self, run_id: str | None) -> Turn:
         """Return the turn of a request that is to be forwarded. Pass it to `end` afterwards, in any case."""
@@ -90,7 +151,7 @@ class Turns:
 
     def resume(self) -> int:
         """End the pause, and return how many requests were held."""
-        held = self._waiting
+        held = self.held
         self.is_paused = False
         for turn in [*self._held]:
             del self._held[turn]
@@ -99,16 +160,24 @@ class Turns:
         return held
 
     def close(self) -> None:
-        """Cancel the requests that wait for the end of a pause, because the listener ends."""
+        """Cancel the requests that wait for the end of a pause or for a delayed answer, because the listener ends."""
         self._is_over = True
-        if self.is_paused:
-            for turn in [*self._held, *self._next, *(turn for others in self._runs.values() for turn in others or ())]:
-                if turn.called is not None:
-                    turn.called.cancel()
+        for turn in [*self._answered, *(self._all_undecided() if self.is_paused else ())]:
+            if turn.called is not None:
+                turn.called.cancel()
 
     @property
     def _is_full(self) -> bool:
         return self._limit is not None and self._forwarded >= self._limit
+
+    def _undecided(self, turn: Turn) -> dict[Turn, None]:
+        """Return the line in which a turn waits, unless the user has decided about it; else an empty line."""
+        others = None if turn.run_id is None else self._runs.get(turn.run_id)
+        return next((line for line in (others, self._next, self._held) if line and turn in line), {})
+
+    def _all_undecided(self) -> Iterator[Turn]:
+        for line in (self._held, self._next, *self._runs.values()):
+            yield from (turn for turn in line or () if turn not in self._let_pass)
 
     def _wait(self, turn: Turn, line: dict[Turn, None]) -> Turn:
         line[turn] = None
@@ -120,12 +189,19 @@ class Turns:
 
     def _has_left(self, turn: Turn) -> bool:
         """Remove a turn that was not called yet from where it waits; return whether it was there."""
+        if turn in self._answered:
+            self._waiting -= 1
+            if self._answered.pop(turn):
+                self._end_of_run(turn)
+                self._call_next()
+            return True
         others = None if turn.run_id is None else self._runs.get(turn.run_id)
-        for line in (others, self._next, self._held):
+        for line in (others, self._next, self._passing, self._held):
             if line and turn in line:
                 del line[turn]
                 self._waiting -= 1
-                if line is self._next:
+                self._let_pass.discard(turn)
+                if line is self._next or line is self._passing:
                     self._end_of_run(turn)
                 return True
         return False
@@ -140,16 +216,21 @@ class Turns:
             return
         following = next(iter(others))
         del others[following]
-        self._next[following] = None
+        line = self._passing if following in self._let_pass else self._next
+        line[following] = None
 
     def _call_next(self) -> None:
-        while self._next and not self.is_paused and not self._is_full:
-            turn = next(iter(self._next))
-            del self._next[turn]
+        while not self._is_full:
+            line = self._passing or (None if self.is_paused else self._next)
+            if not line:
+                return
+            turn = next(iter(line))
+            del line[turn]
             self._forwarded += 1
             self._call(turn)
 
     def _call(self, turn: Turn) -> None:
         self._waiting -= 1
+        self._let_pass.discard(turn)
         if turn.called is not None and not turn.called.done():
             turn.called.set_result(None)

@@ -26,7 +26,8 @@ WAITING_SIGNS = ("→", "…")
 _MOST_RUNS = 5
 _RUNS_WAIT = "stay IN_PROGRESS until the handler reports their results"
 _LABEL = len("Listening on  ")
-_RELEASE = "Press p to release them."
+PRESS_P = "Press p to release them."
+IN_THE_PAGE = "Release them in the inspector."
 
 
 def ready_lines(
@@ -85,23 +86,37 @@ def _request_line(invocation: Invocation) -> str:
     return f"{brief(invocation.method, 20)} {brief(invocation.target, 60)}"
 
 
-def held_line(exchange: Exchange, count: int) -> str:
+def held_line(exchange: Exchange, count: int, release: str = PRESS_P) -> str:
     """Return the message about a request that is held during a pause, as the last of `count`."""
-    what = f"{brief(what_it_is(exchange.payload), 80)} ({brief(exchange.invocation.id, 20)})"
-    return f"Holding {what}; {count} held. {_RELEASE}"
+    return f"Holding {_named(exchange)}; {count} held. {release}"
+
+
+def passed_line(exchange: Exchange, count: int, *, is_called: bool) -> str:
+    """Return the message about a held request that the user let pass; `count` others are still held."""
+    waits = "" if is_called else " It waits for an earlier request of its run, or for --max-in-flight."
+    return f"Letting {_named(exchange)} pass; {count} held.{waits}"
+
+
+def answered_line(exchange: Exchange, status: int, delay_s: float, count: int) -> str:
+    """Return the message about a held request that the user answers by hand; `count` others are still held."""
+    after = f" after {delay_s:g} s" if delay_s else ""
+    return f"Answering {_named(exchange)} by hand with {status}{after}; {count} held."
+
+
+def _named(exchange: Exchange) -> str:
+    return f"{brief(what_it_is(exchange.payload), 80)} ({brief(exchange.invocation.id, 20)})"
 
 
 def replayed_line(exchange: Exchange) -> str:
     """Return the message about a capture that is sent again: what it is, its id, and when it arrived."""
     received = datetime.fromtimestamp(exchange.invocation.received_at).astimezone()
-    what = f"{brief(what_it_is(exchange.payload), 80)} ({brief(exchange.invocation.id, 20)})"
-    return f"Replaying {what}, captured at {received:%Y-%m-%d %H:%M:%S}."
+    return f"Replaying {_named(exchange)}, captured at {received:%Y-%m-%d %H:%M:%S}."
 
 
-def pause_line(released: int | None) -> str:
+def pause_line(released: int | None, release: str = PRESS_P) -> str:
     """Return the message about the start of a pause, or about its end, which `released` a number of requests."""
     if released is None:
-        return f"Paused: requests are saved and held, not forwarded. {_RELEASE}"
+        return f"Paused: requests are saved and held, not forwarded. {release}"
     return f"Resumed: {released} held request{'' if released == 1 else 's'} released."
 
 

@@ -47,7 +47,10 @@ def exchanges(
         verdict=draw(verdict),
         payload=read_payload(invocation.body, invocation.headers),
         simulated=draw(
-            st.none() | st.builds(Simulated, failure=st.none() | TEXT, dropped=st.booleans(), delay_s=numbers)
+            st.none()
+            | st.builds(
+                Simulated, failure=st.none() | TEXT, dropped=st.booleans(), delay_s=numbers, by_hand=st.booleans()
+            )
         ),
         **draw(outcomes()),
     )

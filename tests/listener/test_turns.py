@@ -16,12 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Exchange, Response
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, served
-from port_hook_cli.listener.turns import Turn, Turns
+from port_hook_cli.listener.turns import Answer, Turn, Turns
 from port_hook_cli.runtime import Runtime
 from tests.factories import SECRET, a_body, a_document, now_signed
 from tests.servers import NO_TLS
@@ -319,7 +319,7 @@ async def until_saved(runtime: Runtime, count: int) -> None:
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("take"), st.sampled_from(["a", "b", None])),
-        st.tuples(st.sampled_from(["end", "leave"]), st.integers(0, 9)),
+        st.tuples(st.sampled_from(["end", "leave", "pass", "answer", "answer later"]), st.integers(0, 9)),
         st.tuples(st.sampled_from(["pause", "resume", "hold"]), st.none()),
     ),
     max_size=40,
@@ -329,12 +329,15 @@ STEPS = st.lists(
 @given(STEPS, st.sampled_from([None, 1, 2]))
 def test_turns_keep_the_order_of_runs_and_the_limit_and_lose_no_request(steps: list[Any], limit: int | None) -> None:
     async def play() -> None:
-        turns, taken = Turns(limit, in_order=True), list[Turn]()
+        turns, taken, answered = Turns(limit, in_order=True), list[Turn](), set[Turn]()
         for step, value in [*steps, ("resume", None)]:
-            take_step(turns, taken, step, value)
+            if step in {"pass", "answer", "answer later"}:
+                decide(turns, taken, step, value, answered)
+            else:
+                take_step(turns, taken, step, value)
             check(turns, taken, limit)
         while taken:
-            take_step(turns, taken, "end", next(number for number, turn in enumerate(taken) if is_on(turn)))
+            take_step(turns, taken, "end", first_to_end(taken, answered))
             check(turns, taken, limit)
         assert (turns.waiting, turns.runs) == (0, 0)
 
@@ -353,6 +356,25 @@ def take_step(turns: Turns, taken: list[Turn], step: str, value: Any) -> None:
         turns.end(turn)
         if turn.called and turn.called.done():
             turn.called.exception()  # asyncio complains about one that no one has seen
+
+
+def decide(turns: Turns, taken: list[Turn], step: str, number: int, answered: set[Turn]) -> None:
+    """Let a held turn pass, or answer it."""
+    if number >= len(taken) or taken[number] in answered or not turns.is_held(taken[number]):
+        return
+    held, turn = turns.held, taken[number]
+    if step == "pass":
+        turns.let_pass(turn)
+    else:
+        turns.answer(turn, Answer(Response(status=200), 600 if step == "answer later" else 0))
+        answered.add(turn)
+        if step == "answer":
+            turns.end(taken.pop(number))
+    assert (turns.held, turns.is_held(turn)) == (held - 1, False)
+
+
+def first_to_end(taken: list[Turn], answered: set[Turn]) -> int:
+    return next(number for number, turn in enumerate(taken) if is_on(turn) or turn in answered)
 
 
 def check(turns: Turns, taken: list[Turn], limit: int | None) -> None:

@@ -78,7 +78,7 @@ async def main():
     stop = asyncio.Event()
     with typed_keys_hidden(runtime, at_once=True):
         keys = KeyCommands(runtime, None, None, toggle=lambda: True)
-        with keys.reading(None, SimpleNamespace(is_paused=False), show, lambda: "", stop):
+        with keys.reading(None, SimpleNamespace(is_paused=False, toggle=None), show, lambda: "", stop):
             select.select([0], [], [])
             # The event loop's next turn finds the terminal readable, then runs this, and then reads.
             asyncio.get_running_loop().call_soon(termios.tcflush, 0, termios.TCIFLUSH)

@@ -58,7 +58,8 @@ CAPTURE_COLUMNS = (
     "response_body",
     "body",
 )
-OUTCOME_COLUMNS = ("received_at", "id", "delivery", "response", "delivery_body", "response_body")
+# `simulated` is in both: a request is saved before the user answers it by hand.
+OUTCOME_COLUMNS = ("received_at", "id", "simulated", "delivery", "response", "delivery_body", "response_body")
 _JSON_COLUMNS = ("kafka", "simulated", "causes", "headers", "delivery", "response")
 
 # The statuses that count as verified when a store is full. --no-verify forwards requests as `unchecked`.
@@ -123,7 +124,7 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
         None if truncated is None else truncated.size,
         None if truncated is None else truncated.sha256,
         None if invocation.origin is None else _encode(ORIGIN.dump(invocation.origin)),
-        None if exchange.simulated is None else _encode(SIMULATED.dump(exchange.simulated)),
+        _simulated(exchange),
         _encode(list(map(CAUSE.dump, verdict.causes))) if verdict.causes else None,
         _encode(_kept_headers(invocation.headers, keep_secrets=keep_secrets)),
         *_outcome(exchange, keep_secrets=keep_secrets),
@@ -134,7 +135,11 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
 def outcome_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
     """Return the outcome of an exchange, in the order of OUTCOME_COLUMNS."""
     invocation = exchange.invocation
-    return (invocation.received_at, invocation.id, *_outcome(exchange, keep_secrets=keep_secrets))
+    return (invocation.received_at, invocation.id, _simulated(exchange), *_outcome(exchange, keep_secrets=keep_secrets))
+
+
+def _simulated(exchange: Exchange) -> str | None:
+    return None if exchange.simulated is None else _encode(SIMULATED.dump(exchange.simulated))
 
 
 def read_row(row: Sequence[Any]) -> Exchange:

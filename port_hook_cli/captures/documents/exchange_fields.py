@@ -45,13 +45,17 @@ class NotACapture(ValueError):
 
 
 class Field(NamedTuple):
-    """An attribute of a value. `key` is its name in JSON if that differs. `default` stands for null."""
+    """An attribute of a value. `key` is its name in JSON if that differs. `default` stands for null.
+
+    An `is_extra` field was added later. Its default is left out, so that everything else stays the same.
+    """
 
     name: str
     load: Loader
     default: Any = _REQUIRED
     key: str = ""
     dump: Callable[[Any], Any] | None = None
+    is_extra: bool = False
 
 
 class Shape(Generic[T]):
@@ -65,7 +69,11 @@ class Shape(Generic[T]):
     def dump(self, value: T) -> dict[str, Any]:
         """Return the JSON object for a value."""
         found = ((field, getattr(value, field.name)) for field in self.fields)
-        return {field.key or field.name: field.dump(part) if field.dump else part for field, part in found}
+        return {
+            field.key or field.name: field.dump(part) if field.dump else part
+            for field, part in found
+            if not (field.is_extra and part == field.default)
+        }
 
     def load(self, written: Fields, **others: Any) -> T:
         """Return the value with these fields and the attributes `others`; raises NotACapture."""
@@ -205,7 +213,11 @@ DELIVERY = Shape(
 )
 RESPONSE = Shape(Response, Field("status", _http_status), _HEADERS)
 SIMULATED = Shape(
-    Simulated, Field("failure", read_text, None), Field("dropped", _boolean, False), Field("delay_s", _finite, 0.0)
+    Simulated,
+    Field("failure", read_text, None),
+    Field("dropped", _boolean, False),
+    Field("delay_s", _finite, 0.0),
+    Field("by_hand", _boolean, False, is_extra=True),
 )
 ORIGIN = Shape(
     MessageOrigin,

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 
-from port_hook_cli.captures.view.exchange import cause_lines, outcome_text, payload_lines, simulated_text, what_it_is
+from port_hook_cli.captures.view.exchange import (
+    cause_lines,
+    outcome_text,
+    payload_lines,
+    simulated_label,
+    simulated_text,
+    what_it_is,
+)
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Kind, Payload, Verdict
 from port_hook_cli.invocations.probes import is_probe
@@ -98,7 +105,7 @@ def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Itera
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery)
     if exchange.simulated is not None:
-        yield labeled("simulated", simulated_text(exchange.simulated), "yellow")
+        yield labeled(simulated_label(exchange.simulated), simulated_text(exchange.simulated), "yellow")
     yield from _response(exchange)
     for replay in replays:
         sent = _local_time(replay.invocation.received_at)
@@ -127,13 +134,15 @@ def _mark(invocation: Invocation) -> str:
 
 
 def _response_cell(exchange: Exchange) -> str:
-    """Return the status of the response, and whether it was simulated or delayed; `dropped` if there was none."""
+    """Return the status of the response, and whether it was simulated, delayed or by hand; `dropped` without one."""
     simulated = exchange.simulated
     status = "-" if exchange.response is None else str(exchange.response.status)
     if simulated is None:
         return status
     if simulated.dropped:
         return "dropped"
+    if simulated.by_hand:
+        return f"{status} by hand"
     return f"{status} {'simulated' if simulated.failure else 'delayed'}"
 
 

@@ -70,7 +70,7 @@ def compact_line(exchange: Exchange) -> Styled:
     if exchange.response is not None and invocation.origin is None:
         parts.append((f"-> {exchange.response.status}", _response_style(exchange.response)))
     if exchange.simulated is not None:
-        parts.append((f"simulated {simulated_text(exchange.simulated)}", "yellow"))
+        parts.append((f"{simulated_label(exchange.simulated)} {simulated_text(exchange.simulated)}", "yellow"))
     parts += [brief(exchange.payload.run_id or "(no run)", 40), (brief(invocation.id, 20), "dim")]
     return Styled.assemble(*[piece for part in parts for piece in ("  ", part)][1:])
 
@@ -95,7 +95,7 @@ def exchange_lines(
     if exchange.delivery is not None:
         yield from _delivery(exchange.delivery, conflict, is_message=exchange.is_message)
     if exchange.simulated is not None:
-        yield labeled("simulated", simulated_text(exchange.simulated), "yellow")
+        yield labeled(simulated_label(exchange.simulated), simulated_text(exchange.simulated), "yellow")
     yield from _response(exchange)
 
 
@@ -209,8 +209,15 @@ def _delivery(delivery: Delivery, conflict: str, *, is_message: bool) -> Iterato
         yield labeled("" if number else "hint", hint)
 
 
+def simulated_label(simulated: Simulated) -> str:
+    """Return the word before `simulated_text`."""
+    return "answered" if simulated.by_hand else "simulated"
+
+
 def simulated_text(simulated: Simulated) -> str:
-    """Return what was simulated for a request, with the options that did it."""
+    """Return what was simulated for a request, with the options that did it, or that the user answered by hand."""
+    if simulated.by_hand:
+        return f"by hand, after {simulated.delay_s:g} s" if simulated.delay_s else "by hand"
     parts = []
     if simulated.failure:
         what = "closed connection" if simulated.dropped else "failure"
