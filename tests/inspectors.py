@@ -126,7 +126,9 @@ async def beside_listener(
         serving.accept()
         urls = lambda: (serving.url, None)  # noqa: E731
         async with (
-            inspecting_listener(wanted, runtime, store, serving.context, observer, urls) as opened,
+            inspecting_listener(
+                wanted, runtime, store, serving.context, observer, urls, serving.flow.holding
+            ) as opened,
             a_client(opened, serving) as client,
         ):
             yield client

@@ -132,7 +132,8 @@ def beside_listener(
     async def companion(serving: Serving, public_url: Callable[[], str | None]) -> AsyncIterator[tuple[str, str]]:
         store = store_path(plan.store, runtime.cwd)
         urls = lambda: (serving.url, public_url())  # noqa: E731 - asked again for each page
-        async with inspecting_listener(inspector, runtime, store, serving.context, observer, urls) as opened:
+        holding = serving.flow.holding
+        async with inspecting_listener(inspector, runtime, store, serving.context, observer, urls, holding) as opened:
             _refuse_to_inspect_itself(plan, opened.port)
             pages.append(opened)
             if opens:

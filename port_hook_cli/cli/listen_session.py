@@ -293,7 +293,8 @@ class ListenInspector:
         bool,
         option(
             "--inspect",
-            help="Serve the inspector: a page in your browser that shows requests as they arrive.",
+            help="Serve the inspector: a page in your browser that shows requests as they arrive, "
+            "and holds and answers them.",
             is_common=True,
         ),
     ] = False

@@ -16,6 +16,7 @@ from port_hook_cli.captures.index.filling import IndexState
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.inspector.checking import HandlerChecks, PortOwner
 from port_hook_cli.inspector.feed import Feed
+from port_hook_cli.inspector.holding import HoldDesk
 from port_hook_cli.inspector.parameters import (
     Parameters,
     read_check,
@@ -51,7 +52,9 @@ class Inspector:
         self._setup = setup
         self._captures = captures
         self._state = IndexState(has_texts=False, indexed=0, captures=0, is_complete=False)
-        self.feed = Feed(captures, self._refreshed_session)
+        self.desk = HoldDesk(setup.holding)
+        self.feed = Feed(captures, self._refreshed_session, self.desk.state_of_listener)
+        self.desk.follow(self.feed.tell)
         self._checks = HandlerChecks(setup, captures)
         self.own_ports: frozenset[int] = frozenset()
 
@@ -71,6 +74,7 @@ class Inspector:
             "trigger": setup.actions.why_not(),
             "check": None if setup.secret else f"The inspector has no client secret. {_SET_IT}",
             "decrypt": None if setup.decrypt else f"There is no key to decrypt with. {_SET_IT}",
+            "hold": self.desk.why_not(),
         }
         state = self._state
         return message(
@@ -97,6 +101,22 @@ class Inspector:
         """Return the session without what changes with every capture, so that it is sent only after other changes."""
         session = self.session()
         return {**session, "count": None, "search": {**session["search"], "indexed": None, "of": None}}
+
+    async def held(self, _: Parameters) -> dict[str, Any]:
+        """Return the requests that the listener holds."""
+        return message(self.desk.state())
+
+    async def hold(self, _: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin to hold requests, or release them."""
+        return message(self.desk.hold(body))
+
+    async def let_pass(self, name: str, _: Mapping[str, Any]) -> dict[str, Any]:
+        """Let one held request pass to the handler."""
+        return message(self.desk.let_pass(name))
+
+    async def respond(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer one held request instead of the handler."""
+        return message(self.desk.respond(name, body))
 
     async def captures_page(self, parameters: Parameters) -> dict[str, Any]:
         """Return one page of rows."""

@@ -71,9 +71,15 @@ class _Place:
 class Feed:
     """Follows the store and wakes the pages. The listener calls `touch`; without one, the store is polled."""
 
-    def __init__(self, captures: CaptureReader, session: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        captures: CaptureReader,
+        session: Callable[[], Mapping[str, Any]],
+        held: Callable[[], Mapping[str, Any] | None] = lambda: None,
+    ) -> None:
         self._captures = captures
         self._session = session
+        self._held = held
         self._touched = asyncio.Event()
         self._woken = asyncio.Condition()
         self._version = 0
@@ -122,6 +128,12 @@ class Feed:
         """Say that the store has changed."""
         self._touched.set()
 
+    def tell(self) -> None:
+        """Tell the pages what is held, if that has changed."""
+        task = asyncio.create_task(self._wake())
+        self._refreshes.add(task)
+        task.add_done_callback(self._refreshes.discard)
+
     async def refresh(self) -> None:
         """Bring the index up to date now, without the texts of new captures, and wake the pages.
 
@@ -163,11 +175,9 @@ class Feed:
         return _Place(newest if after is None else after, version)
 
     async def _stream(self, query: CaptureQuery, place: _Place, send: Callable[[bytes], Any]) -> None:
-        session: Mapping[str, Any] | None = None
+        told: dict[str, Mapping[str, Any]] = {}
         while True:
-            if self._session() != session:
-                session = self._session()
-                await send(event("session", session, place.at))
+            await self._tell_state(told, place, send)
             version = self._version
             try:
                 content = await self._news(query, place)
@@ -184,6 +194,15 @@ class Feed:
                 await asyncio.sleep(_BETWEEN_RESETS_S)
             if not await self._news_since(version):
                 await send(b": still here\n\n")
+
+    async def _tell_state(
+        self, told: dict[str, Mapping[str, Any]], place: _Place, send: Callable[[bytes], Any]
+    ) -> None:
+        """Send the session and what a listener holds if they differ from what the page was told."""
+        for name, state in (("session", self._session()), ("held", self._held())):
+            if state is not None and state != told.get(name):
+                told[name] = state
+                await send(event(name, state, place.at))
 
     async def _news(self, query: CaptureQuery, place: _Place) -> bytes:
         """Return the event for a page at `place`, and advance the place; empty if there is none."""

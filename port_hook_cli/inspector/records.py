@@ -271,7 +271,7 @@ def _input(name: str, value: Any) -> dict[str, Any]:
 
 
 def _simulated(simulated: Simulated) -> dict[str, Any]:
-    fields = {**SIMULATED.dump(simulated), "failure": _cut(simulated.failure)}
+    fields = {**SIMULATED.dump(simulated), "failure": _cut(simulated.failure), "by_hand": simulated.by_hand}
     return {**fields, "text": simulated_text(simulated)}
 
 

@@ -32,6 +32,7 @@ from port_hook_cli.inspector.parameters import read_query
 from port_hook_cli.inspector.sending import BadJson
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.javascript.values import read_json
+from port_hook_cli.listener.holding import NotHeld
 
 HOST = "127.0.0.1"
 MAX_BODY = 16 * 1024 * 1024
@@ -44,6 +45,7 @@ MAX_URL = 8_190
 # The first kind of an error decides its status; any other is a 400.
 _STATUSES = (
     (NoSuchCapture, 404),
+    (NotHeld, 404),
     (AmbiguousCapture, 409),
     (CheckInProgress, 409),
     (StoreError, 503),
@@ -155,6 +157,7 @@ def _application(inspector: Inspector, door: Door) -> web.Application:
         ("GET", "/api/compare", inspector.compare),
         ("GET", "/api/actions", inspector.actions),
         ("GET", "/api/check", inspector.planned_check),
+        ("GET", "/api/held", inspector.held),
     ):
         app.router.add_route(method, path, routes.with_query(handler))
     app.router.add_get("/api/captures/{id}", routes.of_one(inspector.capture))
@@ -168,6 +171,9 @@ def _application(inspector: Inspector, door: Door) -> web.Application:
     app.router.add_post("/api/actions/{id}/trigger", routes.change(inspector.trigger))
     app.router.add_post("/api/check", routes.check)
     app.router.add_post("/api/json", routes.json_problem)
+    app.router.add_post("/api/hold", routes.change(inspector.hold))
+    app.router.add_post("/api/held/{id}/pass", routes.change(inspector.let_pass))
+    app.router.add_post("/api/held/{id}/respond", routes.change(inspector.respond))
     return app
 
 
@@ -290,7 +296,7 @@ class _Routes:
 
         async def handle(request: web.Request) -> web.StreamResponse:
             body = await _object(request)
-            return await json_response(await self._to_its_end(method(request.match_info["id"], body)))
+            return await json_response(await self._to_its_end(method(request.match_info.get("id", ""), body)))
 
         return handle
 

@@ -20,6 +20,7 @@ from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Exchange, Payload
 from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.listener.holding import Holding
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
@@ -69,10 +70,11 @@ async def inspecting_listener(
     context: SourceContext,
     observer: InspectorObserver,
     urls: Callable[[], tuple[str, str | None]],
+    holding: Holding,
 ) -> AsyncIterator[OpenInspector]:
     """Serve the inspector of a listener: its replays go through the listener's pipeline. Raises PortHookError."""
     destination = ThroughTheListener(context, urls()[0], takes_unsigned=options.secret is None)
-    async with _opened(options, runtime, store, "listen", destination, urls) as inspector:
+    async with _opened(options, runtime, store, "listen", destination, urls, holding) as inspector:
         observer.attach(inspector.feed.touch)
         async with _served(inspector, options, runtime, store) as running:
             yield running
@@ -140,6 +142,7 @@ async def _opened(
     mode: str,
     destination: ReplayDestination,
     urls: Callable[[], tuple[str | None, str | None]],
+    holding: Holding | None = None,
 ) -> AsyncIterator[Inspector]:
     captures = CaptureReader(store)
     await captures.open()
@@ -155,6 +158,7 @@ async def _opened(
             secret=options.secret,
             decrypt=options.decrypt,
             urls=urls,
+            holding=holding,
         )
         inspector = Inspector(setup, captures)
         await captures.catch_up()
@@ -162,6 +166,7 @@ async def _opened(
         try:
             yield inspector
         finally:
+            inspector.desk.close()
             await inspector.feed.close()
     finally:
         await asyncio.shield(captures.close())

@@ -11,6 +11,7 @@ from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.sending import ReplayDestination
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Payload
+from port_hook_cli.listener.holding import Holding
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
@@ -21,7 +22,7 @@ class InspectorSetup:
     """What an inspector needs.
 
     `mode` is `listen`, `store` or `sandbox`. `decrypt` decrypts the inputs of a payload. It is None without a key.
-    `urls` returns the URL of the listener or the sandbox, and the public URL.
+    `urls` returns the URL of the listener or the sandbox, and the public URL. `holding` holds a listener's requests.
     """
 
     mode: str
@@ -34,3 +35,4 @@ class InspectorSetup:
     secret: Secret | None = None
     decrypt: Callable[[Payload], list[Decryption]] | None = None
     urls: Callable[[], tuple[str | None, str | None]] = lambda: (None, None)
+    holding: Holding | None = None

@@ -134,6 +134,7 @@ async def test_session_has_the_documented_fields_in_both_modes(runtime: MakeRunt
             "trigger": False,
             "check": True,
             "decrypt": False,
+            "hold": False,
         }
     async with beside_listener(runtime(), store) as client:
         found = await client.get("/api/session")

@@ -229,6 +229,48 @@ def test_p_holds_requests_until_it_is_pressed_again(folder: Path) -> None:
     assert len(target.requests) == 2
 
 
+def test_p_and_the_page_hold_and_release_the_same_requests(folder: Path) -> None:
+    with (
+        handler() as target,
+        a_listener(folder, "--inspect", "--forward-to", target.url) as (terminal, url),
+        ThreadPoolExecutor(2) as senders,
+    ):
+        page = urlsplit(terminal.wait_for(r"Inspector +(http://\S+)"))
+        headers = {"authorization": f"Bearer {page.fragment.removeprefix('token=')}", "x-port-hook": "1"}
+        with httpx.Client(base_url=f"http://{page.netloc}", headers=headers, timeout=30) as client:
+            terminal.type("p")
+            terminal.wait_for(r"Paused: .* Press p to release them\.")
+            assert client.get("/api/held").json()["holding"] is True
+            sent = [senders.submit(send, url, number=number) for number in range(2)]
+            terminal.wait_for(r"; 2 held\.")
+            terminal.wait_for(r"\.\.\. held|… held")  # the last line
+            first, _ = client.get("/api/held").json()["held"]
+            answer = {"status": 503, "body": "{}"}
+            assert client.post(f"/api/held/{first['id']}/respond", json=answer).json()["count"] == 1
+            terminal.wait_for(rf"Answering create_vm CREATE \({first['id']}\) by hand with 503; 1 held\.")
+            terminal.wait_for(r"answered by hand")
+            client.post("/api/hold", json={"holding": False})
+            terminal.wait_for(r"Resumed: 1 held request released\.")
+            assert sorted(future.result(20) for future in sent) == [200, 503]
+            client.post("/api/hold", json={"holding": True})
+            terminal.wait_for(r"(?s)Resumed.*Paused: ")
+            terminal.type("p")
+            terminal.wait_for(r"Resumed: 0 held requests released\.")
+            assert client.get("/api/held").json() | {"schema": ""} == {
+                "schema": "",
+                "holding": False,
+                "count": 0,
+                "held": [],
+            }
+        terminal.type("q")
+        assert end_of(terminal).startswith("0")
+    assert len(target.requests) == 1
+    with open_store(None, folder) as store:
+        kept = store.get(first["id"])
+    assert kept.simulated
+    assert kept.simulated.by_hand
+
+
 def test_q_ends_a_pause_without_a_response_to_the_held_request(folder: Path) -> None:
     with (
         handler() as target,

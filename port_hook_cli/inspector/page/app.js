@@ -2,6 +2,7 @@
 import { html, render, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, Button, Icon } from "./ui/ui.js";
 import { Detail } from "./capture/detail.js";
 import { useCheck, Check } from "./check/check.js";
+import { HoldButton, HoldPanel, toggleHold } from "./hold/hold.js";
 import { useCaptures } from "./list/feed.js";
 import { Filters, Search } from "./list/filters.js";
 import { List } from "./list/list.js";
@@ -18,7 +19,8 @@ import { oneLine } from "./ui/format.js";
 const KEYS = [
   ["j / k", "next, previous capture"], ["Enter", "open the capture, then go into it"], ["Esc", "close it"], ["/", "search"],
   ["r", "replay it"], ["e", "edit and replay it"], ["m", "mark it"], ["d", "compare with the marked one"], ["c", "copy it as curl"],
-  ["t", "trigger an action"], ["h", "check the handler"], ["1 – 7", "parts of the capture"], ["?", "this help"],
+  ["t", "trigger an action"], ["h", "check the handler"],
+  ["p", "hold requests, or release them"], ["1 – 7", "parts of the capture"], ["?", "this help"],
 ];
 
 const ICON = new URL("./icon.svg", import.meta.url).pathname;
@@ -114,7 +116,7 @@ function App() {
       const id = readLocation().open;
       const run = {
         j: () => move(1), k: () => move(-1), ArrowDown: () => move(1), ArrowUp: () => move(-1),
-        "/": () => searchRef.current?.focus(), "?": () => setDialog("help"), t: () => setDialog("trigger"), h: showCheck,
+        "/": () => searchRef.current?.focus(), "?": () => setDialog("help"), t: () => setDialog("trigger"), h: showCheck, p: () => !event.repeat && toggleHold(feed.held),
         r: () => id && actions.replay(id), e: () => id && actions.tab("edit"), c: () => id && actions.curl(id),
         d: () => id && actions.compare(id), m: () => { if (id) { setMark(id); say("Marked. Open another capture and press d to compare the two."); } },
         Enter: isInList(event.target) ? () => (id ? document.getElementById("panel")?.focus() : feed.row(at.current) && open(feed.row(at.current).id, at.current)) : undefined,
@@ -137,8 +139,10 @@ function App() {
       <${Search} filters=${place.filters} inputRef=${searchRef} />
       <${Button} icon="play" label="Trigger" onClick=${() => setDialog("trigger")} title="Trigger an action (t)" />
       <${Button} icon="shield" label=${check.isRunning ? "Checking…" : "Check"} onClick=${showCheck} title="Check the handler (h)" pressed=${place.view === "check"} />
+      <${HoldButton} state=${feed.held} session=${session} />
       <${Button} icon="question" label="Keys" iconOnly onClick=${() => setDialog("help")} />
     </header>
+    <${HoldPanel} state=${feed.held} onOpen=${open} />
     <main class="main">
       ${place.view === "check" ? html`<div class="left"><${Boundary} what="The check"><${Check} check=${check} isEmpty=${isEmpty} session=${session} onOpen=${open} onClose=${() => go({ view: "" })} /><//></div>` : html`<div class="left">
         ${!isEmpty && html`<${Boundary} what="The timeline"><${Timeline} filters=${place.filters} arrivals=${feed.arrivals} isListed=${feed.isListed} /><//>`}

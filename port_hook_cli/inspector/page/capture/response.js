@@ -13,7 +13,7 @@ export function Responses({ capture }) {
           <${Body} id=${row.id} part="delivery" body=${delivery.body} headers=${delivery.headers} />`
       : html`<p class="note">${isPending(row) ? "The handler has not responded yet." : "The request was not forwarded."}</p>`}
     <h3>To Port</h3>
-    ${capture.simulated && html`<p class="note warn">Simulated: ${oneLine(capture.simulated.text)}</p>`}
+    ${capture.simulated && html`<p class="note warn">${capture.simulated.by_hand ? "Answered" : "Simulated:"} ${oneLine(capture.simulated.text)}</p>`}
     ${response
       ? html`<p class="lead"><b class=${statusTone(response.status)}>${response.status}</b></p>${capture.fate && html`<p class="note">${sentence(capture.fate)}</p>`}
           <${Body} id=${row.id} part="response" body=${response.body} headers=${response.headers} />`

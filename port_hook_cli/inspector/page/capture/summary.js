@@ -77,7 +77,9 @@ function Way({ capture }) {
     <${Step} tone=${statusTone(response?.status)} icon="flag"
       title=${html`<${FilterBy} name="response" value=${response?.status}>${answer}<//>`}>
       ${isMessage && html`<p>No one waits for a response to a message.</p>`}
-      ${capture.simulated && html`<p class="warn">Simulated: ${oneLine(capture.simulated.text)}</p>`}
+      ${capture.simulated && html`<p class="warn">
+        ${capture.simulated.by_hand ? "Answered" : "Simulated:"} ${oneLine(capture.simulated.text)}
+      </p>`}
       ${capture.fate && html`<p>${sentence(capture.fate)}</p>`}
     <//>
   </ol>`;

@@ -1,5 +1,6 @@
 // What the list shows: the numbers of all matches, their rows on demand, and what arrives meanwhile.
 import { useCallback, useLayoutEffect, useRef, useState } from "../ui/ui.js";
+import { NOTHING_HELD } from "../hold/hold.js";
 import { follow, get, query } from "../net/api.js";
 import { RowCache, Spans } from "./spans.js";
 import { takeFirstPage } from "../net/start.js";
@@ -21,6 +22,7 @@ export function useCaptures(filters, open) {
   const [version, setVersion] = useState(0);
   const [arrivals, setArrivals] = useState(0);
   const [changes, setChanges] = useState(0);
+  const [held, setHeld] = useState(NOTHING_HELD);
   // The filters of which the first rows are there. Everything that takes longer is asked for after them.
   const [listed, setListed] = useState(null);
   const cache = useRef(new RowCache());
@@ -90,7 +92,10 @@ export function useCaptures(filters, open) {
     };
     const onState = (now) => {
       setState(now);
-      if (now === "waiting") again();
+      if (now === "waiting") {
+        setHeld(NOTHING_HELD);
+        again();
+      }
     };
     // After the events have ended, the list is loaded again: the listener may have been started again meanwhile.
     const start = async () => {
@@ -121,6 +126,7 @@ export function useCaptures(filters, open) {
           const isShown = (row) => row.id === shown.current || row.replay_of === shown.current;
           if (added.some(isShown) || changed.some(isShown)) setChanges((n) => n + 1);
         },
+        held: setHeld,
         reset: () => load(leaving.signal),
         session: (info) => {
           isIndexed.current = info.search.complete ?? isIndexed.current;
@@ -158,7 +164,7 @@ export function useCaptures(filters, open) {
   }, []);
 
   return {
-    spans, waiting, session, state, problem, version, changes, arrivals, want, showWaiting,
+    spans, waiting, session, state, problem, version, changes, arrivals, held, want, showWaiting,
     isListed: listed === key,
     row: (index) => cache.current.get(spans?.at(index)),
     setAtTop: (value) => { isAtTop.current = value; },

@@ -68,11 +68,12 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
   // Elements are used again for other rows: making them is what takes time. An arrival changes no key.
   const slots = Math.ceil(view.height / height) + 2 * OVERSCAN + 2;
   const rows = [];
+  const held = new Set(feed.held.held.map((each) => each.id));
   for (let index = first; index < last; index++) {
     const row = feed.row(index);
     rows.push(html`<${Row}
       key=${(count - index) % slots} row=${row} isNarrow=${isNarrow}
-      isOpen=${row?.id === open} isCurrent=${index === cursor && !open} isMarked=${row?.id === marked}
+      isOpen=${row?.id === open} isCurrent=${index === cursor && !open} isMarked=${row?.id === marked} isHeld=${held.has(row?.id)}
     />`);
   }
   const onClick = (event) => {
@@ -103,7 +104,7 @@ function activeRow(feed, open, cursor) {
   return id ? `row-${id}` : undefined;
 }
 
-const Row = memo(({ row, isOpen, isCurrent, isMarked, isNarrow }) => {
+const Row = memo(({ row, isOpen, isCurrent, isMarked, isHeld, isNarrow }) => {
   if (row === undefined) return html`<div class="row empty" role="presentation"><span class="ghost"></span></div>`;
   const verdict = verdictOf(row.verdict);
   const handler = handlerText(row.handler);
@@ -127,7 +128,7 @@ const Row = memo(({ row, isOpen, isCurrent, isMarked, isNarrow }) => {
     <span class="who">${oneLine(row.user ?? (isNarrow ? row.run_id : null) ?? "–")}</span>
     <span class="handler">${row.handler
       ? html`${(!isNarrow || row.handler.status !== row.response) && html`<b class=${row.handler.status === null ? "bad" : statusTone(row.handler.status)}>${handler}</b>`} <small>${latency(row.handler.latency_ms)}</small>`
-      : html`<small class="dim">${isPending(row) ? "waiting" : row.response === null ? "no response" : "not forwarded"}</small>`}</span>
+      : isHeld ? html`<b class="warn">held</b>` : html`<small class="dim">${isPending(row) ? "waiting" : row.response === null ? "no response" : "not forwarded"}</small>`}</span>
     <span class="response">${row.response === null
       ? html`<small class=${row.handler?.status === null ? "bad" : "dim"}>${responseText(row)}</small>`
       : html`<b class=${`pill ${statusTone(row.response)}`}>${row.response}</b>`}</span>

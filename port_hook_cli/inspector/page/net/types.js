@@ -96,7 +96,7 @@ export {};
  * @property {Response | null} response
  * @property {string[]} hints what to do about a handler that failed
  * @property {Record<string, string>} filters the facts that it can be found by
- * @property {{ text: string } | null} simulated
+ * @property {{ text: string, by_hand: boolean } | null} simulated
  * @property {string | null} fate
  * @property {Row[]} replays
  * @property {string | null} replay_to
@@ -155,7 +155,20 @@ export {};
  *   & { captures: string[] }} Finding
  */
 
-/** @typedef {"replay" | "sign" | "runs" | "trigger" | "check" | "decrypt"} Ability */
+/**
+ * A request that the listener holds, or that has an answer whose delay is not over.
+ * @typedef {object} Held
+ * @property {string} id
+ * @property {string} name
+ * @property {string | null} run_id
+ * @property {number} received_at
+ * @property {boolean} can_respond false for a Kafka message
+ * @property {{ status: number, delay_s: number } | null} answer
+ */
+
+/** @typedef {{ holding: boolean, count: number, held: Held[] }} HeldState */
+
+/** @typedef {"replay" | "sign" | "runs" | "trigger" | "check" | "decrypt" | "hold"} Ability */
 
 /**
  * @typedef {object} Session

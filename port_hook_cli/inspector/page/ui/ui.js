@@ -51,6 +51,7 @@ const PATHS = {
   compare: "M12 3v18M5 8h3M5 12h3M16 8h3M16 12h3M5 16h3M16 16h3",
   download: "M12 3v12m0 0 5-5m-5 5-5-5M4 21h16",
   back: "M15 18l-6-6 6-6",
+  pause: "M8 5v14M16 5v14",
   play: "M6 4l14 8-14 8Z",
   chevron: "M9 6l6 6-6 6",
   lock: "M6 11h12v10H6zM8 11V7a4 4 0 0 1 8 0v4",

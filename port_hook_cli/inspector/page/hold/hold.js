@@ -1,0 +1,117 @@
+// @ts-check
+// Hold requests: the button, and the panel with what is held, to be let pass or answered by hand.
+import { html, Button, useEffect, useRef, useState } from "../ui/ui.js";
+import { post } from "../net/api.js";
+import { say } from "../ui/copy.js";
+import { ago, number, oneLine } from "../ui/format.js";
+
+/** @import { Held, HeldState, Session } from "../net/types.js" */
+
+/** @type {HeldState} */
+export const NOTHING_HELD = { holding: false, count: 0, held: [] };
+const STATUSES = [200, 202, 400, 401, 429, 500, 503];
+
+const complain = (/** @type {any} */ error) => say(`${error.message} ${error.hint}`);
+
+/**
+ * Begin to hold requests, or release them.
+ * @param {HeldState} state
+ */
+export const toggleHold = ({ holding }) => post("/api/hold", { holding: !holding }).catch(complain);
+
+/** @param {{ state: HeldState, session: Session | null }} props */
+export function HoldButton({ state, session }) {
+  return session?.can.hold && html`<${Button}
+    icon="pause"
+    label=${state.holding ? `Holding ${number(state.count)}` : "Hold"}
+    title="Hold incoming requests, or release them (p)"
+    pressed=${state.holding}
+    onClick=${() => toggleHold(state)}
+  />`;
+}
+
+/** @param {{ state: HeldState, onOpen: (id: string) => void }} props */
+export function HoldPanel({ state, onOpen }) {
+  const { holding, count, held } = state;
+  const [, setNow] = useState(0);
+  const heading = useRef(/** @type {any} */ (null));
+  useEffect(() => {
+    const timer = held.length ? setInterval(() => setNow(Date.now()), 1000) : 0;
+    return () => clearInterval(timer);
+  }, [held]);
+  const more = count - held.filter((each) => !each.answer).length;
+  return (holding || held.length > 0) && html`<section class="held" aria-label="Held requests">
+    <header>
+      <h2 tabindex="-1" ref=${heading}><span role="status">${number(count)} held</span></h2>
+      <p class="dim">
+        ${held.length
+          ? "Port doesn't document how long it waits. Beyond 64 MiB or 1,024 connections, new requests get a 503."
+          : "The next request is saved, and waits here."}
+      </p>
+      ${holding && html`<${Button} icon="play" label="Release all" onClick=${() => toggleHold(state)} />`}
+    </header>
+    <ul>
+      ${held.map((each) => html`<${Item}
+        key=${each.id} held=${each} onOpen=${onOpen} onDone=${() => heading.current?.focus()}
+      />`)}
+    </ul>
+    ${more > 0 && html`<p class="dim">${number(more)} more</p>`}
+    <datalist id="statuses">${STATUSES.map((each) => html`<option value=${each} />`)}</datalist>
+  </section>`;
+}
+
+/** @param {{ held: Held, onOpen: (id: string) => void, onDone: () => void }} props */
+function Item({ held, onOpen, onDone }) {
+  const { id, answer } = held;
+  const [isAnswering, setAnswering] = useState(false);
+  const send = (/** @type {string} */ what, /** @type {object} */ body) =>
+    post(`/api/held/${id}/${what}`, body).then(({ waits }) => {
+      onDone();
+      if (waits) say("It waits for an earlier request of its run, or for --max-in-flight.");
+    }, complain);
+  return html`<li>
+    <div class="held-row">
+      <button type="button" class="link" onClick=${() => onOpen(id)}>${oneLine(held.name)}</button>
+      <span class="mono dim">${oneLine(held.run_id ?? id)}</span>
+      <span>arrived ${ago(held.received_at)}</span>
+      ${answer
+        ? html`<span class="warn">answered: ${answer.status} after ${answer.delay_s} s</span>`
+        : html`<span class="do">
+            <${Button} icon="play" label="Let it pass" onClick=${() => send("pass", {})} />
+            ${held.can_respond && html`<${Button}
+              icon="edit" label="Answer…" pressed=${isAnswering} onClick=${() => setAnswering(!isAnswering)}
+            />`}
+          </span>`}
+    </div>
+    ${isAnswering && !answer && html`<${Answer}
+      name=${`${held.name} ${id}`} onSend=${(body) => send("respond", body)}
+    />`}
+  </li>`;
+}
+
+/** @param {{ name: string, onSend: (body: object) => void }} props */
+function Answer({ name, onSend }) {
+  const first = useRef(/** @type {any} */ (null));
+  useEffect(() => first.current.focus(), []);
+  const submit = (event) => {
+    event.preventDefault();
+    const { status, delay, body } = Object.fromEntries(new FormData(event.currentTarget));
+    onSend({ status: Number(status), delay_s: Number(delay), body });
+  };
+  const onKey = (event) => event.key === "Enter" && event.ctrlKey && event.currentTarget.requestSubmit();
+  return html`<form aria-label=${`Answer ${oneLine(name)}`} onSubmit=${submit} onKeyDown=${onKey}>
+    <label class="field">
+      <span>Status</span>
+      <input name="status" type="number" min="200" max="599" required defaultValue="200" list="statuses" ref=${first} />
+    </label>
+    <label class="field">
+      <span>Delay in seconds</span>
+      <input name="delay" type="number" min="0" max="600" step="any" defaultValue="0" />
+    </label>
+    <label class="field">
+      <span>Body</span>
+      <textarea name="body" rows="2" spellcheck=${false}>{}</textarea>
+    </label>
+    <button class="button primary">Respond</button>
+  </form>`;
+}
