@@ -12,6 +12,7 @@ from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.index.capture_index import Listed
 from port_hook_cli.captures.index.counting import Histogram, Spans
 from port_hook_cli.captures.view.exchange import fate_of_stored, simulated_text, what_it_is
+from port_hook_cli.invocations.forwarding import relayed_headers
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.hints import LISTEN_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import (
@@ -27,6 +28,8 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.paths import short_text
 from port_hook_cli.runs.fate import RunFate
+from port_hook_cli.runs.view import message_fate
+from port_hook_cli.signatures.difference import Excerpt, signed_difference
 from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.safe import field_text
@@ -112,11 +115,11 @@ def capture_record(
             ],
             "encrypted": [path[:_FIELD] for path in payload.censored[:_MAX_FIELDS]],
             "delivery": None if exchange.delivery is None else delivery_record(exchange.delivery),
-            "response": None if exchange.response is None else response_record(exchange.response),
+            "response": None if exchange.response is None else response_record(exchange.response, exchange.delivery),
             "hints": _hints(exchange),
             "filters": _filters(payload),
             "simulated": None if exchange.simulated is None else _simulated(exchange.simulated),
-            "fate": fate_of_stored(exchange),
+            "fate": _fate(exchange),
             "replays": [row_record(replay) for replay in replays],
             "replay_to": replay_to,
             "exports": [row.name for row in EXPORT_FORMATS],
@@ -135,13 +138,20 @@ def delivery_record(delivery: Delivery) -> dict[str, Any]:
     }
 
 
-def response_record(response: Response) -> dict[str, Any]:
-    """Return the response that the sender got."""
+def response_record(response: Response, delivery: Delivery | None) -> dict[str, Any]:
+    """Return the response that the sender got, and whether it is the handler's own."""
     return {
         "status": response.status,
+        "unchanged": delivery is not None and _is_relayed(delivery, response),
         "headers": _header_list(response.headers),
         "body": body_record(response.body),
     }
+
+
+def _is_relayed(delivery: Delivery, response: Response) -> bool:
+    """Return whether a response is the handler's, as the listener relays it."""
+    is_same = (delivery.status, delivery.body) == (response.status, response.body)
+    return is_same and relayed_headers(delivery.headers).items == response.headers.items
 
 
 def body_record(body: bytes, *, size: int | None = None, problem: str | None = None) -> dict[str, Any]:
@@ -191,7 +201,49 @@ def _verdict(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
             for cause in verdict.causes[:_MAX_CAUSES]
         ],
         "parts": _parts(exchange, secret),
+        "difference": _difference(exchange, secret),
     }
+
+
+def _difference(exchange: Exchange, secret: Secret | None) -> dict[str, Any] | None:
+    """Return the first difference between the raw body and the form that the signature matches."""
+    invocation, reading = exchange.invocation, exchange.verdict.reading
+    if invocation.truncated is not None:
+        return None
+    timestamp, received = (invocation.headers.get(name) for name in (TIMESTAMP_HEADER, SIGNATURE_HEADER))
+
+    def is_signed(form: bytes) -> bool:
+        return secret is not None and timestamp is not None and sign(form, secret, timestamp) == received
+
+    found = signed_difference(invocation.body, invocation.headers, reading, is_signed=is_signed)
+    if found is None:
+        return None
+    return {"offset": found.offset, "raw": _excerpt(found.raw), "signed": _excerpt(found.signed)}
+
+
+def _excerpt(excerpt: Excerpt) -> dict[str, Any]:
+    before, differs, after = excerpt
+    start = next((at for at, byte in enumerate(before) if byte & 0xC0 != 0x80), 0)  # noqa: PLR2004 - inside a character
+    return {
+        "before": _shown(before[start:]),
+        "differs": _shown(differs),
+        "after": _shown(after),
+        "hex": differs[:_HEX_WIDTH].hex(" "),
+        "bytes": len(differs),
+    }
+
+
+def _shown(part: bytes) -> str:
+    """Return bytes as text, those that are not UTF-8 as escapes."""
+    text = _text(part, is_whole=False)
+    return part.decode("utf-8", "backslashreplace") if text is None else text
+
+
+def _fate(exchange: Exchange) -> str | None:
+    """Return what ends the run. A response never ends the run of a Kafka message, and a refused one has no handler."""
+    if exchange.invocation.origin is None:
+        return fate_of_stored(exchange)
+    return message_fate(exchange.payload) or None if exchange.delivery is not None else None
 
 
 def _parts(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:

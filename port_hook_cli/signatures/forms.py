@@ -12,6 +12,7 @@ import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
@@ -128,6 +129,15 @@ def json_forms(steps: Sequence[Form], budget: Budget) -> Iterator[Form]:
             yield form
         if len(rendered) <= MAX_COMBINED_BYTES:
             yield form.then("with-trailing-newline", rendered + b"\n", causes.NEWLINE_REMOVED)
+
+
+def forms_of_reading(body: bytes, headers: Headers, reading: str) -> Iterator[bytes]:
+    """Yield the forms of a body that have the name `reading`, most likely first. Never raises."""
+    budget = Budget()
+    steps = unwrap(body, headers, budget)
+    for form in chain(byte_forms(steps), json_forms(steps, budget)):
+        if form.reading == reading:
+            yield form.body
 
 
 def _document_text(body: bytes, budget: Budget) -> str | None:

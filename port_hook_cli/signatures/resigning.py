@@ -8,15 +8,14 @@ for causes finds is reproduced by its own rules.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain, islice
+from itertools import islice
 from typing import NamedTuple
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import KAFKA_READING, Cause, Verdict
-from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.signatures.diagnosis import Key
-from port_hook_cli.signatures.forms import byte_forms, json_forms, unwrap
+from port_hook_cli.signatures.forms import forms_of_reading
 from port_hook_cli.signatures.headers import (
     OWS,
     SignatureHeaders,
@@ -148,14 +147,10 @@ def _timestamps(headers: Headers) -> list[Variant]:
 
 
 def _forms(headers: Headers, body: bytes, reading: str | None) -> Iterator[bytes]:
-    if reading in {None, RAW, KAFKA_READING}:
+    if reading is None or reading in {RAW, KAFKA_READING}:
         yield body
         return
-    budget = Budget()
-    steps = unwrap(body, headers, budget)
-    for form in chain(byte_forms(steps), json_forms(steps, budget)):
-        if form.reading == reading:
-            yield form.body
+    yield from forms_of_reading(body, headers, reading)
 
 
 def _signatures(headers: Headers) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -18,12 +19,15 @@ from port_hook_cli.invocations.models import (
     Kind,
     MessageOrigin,
     Payload,
+    Response,
     Status,
     Truncation,
     Verdict,
 )
+from port_hook_cli.kafka.messages import message_headers
+from port_hook_cli.signatures.signing import signed_headers, signed_message
 from port_hook_cli.text.secret import Secret
-from tests.factories import NOW, RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
 
 
 def record_of(exchange: Exchange, *, secret: Secret | None = None) -> dict[str, Any]:
@@ -155,3 +159,60 @@ def test_failed_delivery_has_a_fault_and_no_status() -> None:
 def test_spans_record_shows_whether_it_is_complete() -> None:
     record = spans_record(Spans(((9, 7), (3, 3)), 4, is_complete=False))
     assert (record["spans"], record["count"], record["complete"]) == (((9, 7), (3, 3)), 4, False)
+
+
+def test_difference_is_between_the_raw_body_and_the_form_that_the_signature_matches() -> None:
+    body = '{"action": "é", "n": 1}'.encode()
+    for reading, raw, signed, offset in (
+        ("js", " ", "", 10),
+        ("python", "é", "\\u00e9", 12),
+        ("with-trailing-newline", "", "\r\n", 24),
+        ("kafka", None, None, None),  # nothing to remove
+        ("raw", None, None, None),
+        ("nonsense", None, None, None),
+        (None, None, None, None),
+    ):
+        form = body + b"\r\n" if reading == "with-trailing-newline" else body
+        headers = signed_headers(form, SECRET, str(int(NOW)))
+        exchange = an_exchange(
+            an_invocation(body, headers=Headers(headers)), verdict=Verdict(status=Status.REENCODED, reading=reading)
+        )
+        found = record_of(exchange, secret=SECRET)["verdict"]["difference"]
+        shown = found and (found["raw"]["differs"], found["signed"]["differs"], found["offset"])
+        assert shown == (None if offset is None else (raw, signed, offset)), reading
+
+
+def test_difference_of_bytes_that_are_not_text_has_escapes_and_hex() -> None:
+    packed = gzip.compress(b'{"a":"' + bytes(1000) + b'"}')
+    headers = Headers((("content-encoding", "gzip"), *signed_headers(b"", SECRET, str(int(NOW)))))
+    verdict = Verdict(status=Status.REENCODED, reading="decoded-gzip")
+    found = record_of(an_exchange(an_invocation(packed, headers=headers), verdict=verdict))["verdict"]["difference"]
+    assert found["offset"] == 0
+    assert found["raw"]["differs"].startswith("\x1f\\x8b")
+    assert found["raw"]["hex"].startswith("1f 8b")
+    cut = an_exchange(an_invocation(packed, headers=headers, truncated=Truncation(10**6, "0" * 64)), verdict=verdict)
+    assert record_of(cut)["verdict"]["difference"] is None
+
+
+def test_message_of_kafka_has_a_difference_in_its_two_headers_and_the_fate_of_a_message() -> None:
+    value = signed_message(a_document(), SECRET, str(int(NOW)))
+    message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 3, None))
+    verdict = Verdict(status=Status.VALID, reading="kafka")
+    answered = {"delivery": Delivery(url="http://127.0.0.1:1/", status=202), "response": Response(status=202)}
+    record = record_of(an_exchange(message, verdict=verdict, **answered))
+    found = record["verdict"]["difference"]
+    assert "X-Port-Signature" in found["raw"]["differs"]
+    assert found["signed"]["differs"] == ""
+    assert record["fate"].endswith("until the consumer of the topic reports its result")
+    assert record_of(an_exchange(message, response=Response(status=401)))["fate"] is None
+
+
+def test_response_is_unchanged_if_it_is_the_handlers_as_the_listener_relays_it() -> None:
+    fields = {"status": 202, "headers": Headers((("x-a", "1"), ("connection", "close"))), "body": b"ok"}
+    relayed = {**fields, "headers": Headers((("x-a", "1"),))}
+    delivery = Delivery(url="http://127.0.0.1:1/", **fields)  # type: ignore[arg-type]
+    for changed, is_unchanged in (({}, True), ({"body": b"no"}, False), ({"status": 500}, False)):
+        response = Response(**{**relayed, **changed})  # type: ignore[arg-type]
+        record = record_of(an_exchange(delivery=delivery, response=response))
+        assert record["response"]["unchanged"] is is_unchanged
+    assert record_of(an_exchange(response=Response(status=202)))["response"]["unchanged"] is False

@@ -1,0 +1,96 @@
+"""The first difference between the raw body and the form of it that a signature matches. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from difflib import SequenceMatcher
+from typing import NamedTuple
+
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import KAFKA_READING
+from port_hook_cli.signatures.forms import forms_of_reading
+from port_hook_cli.signatures.messages import signed_value
+from port_hook_cli.signatures.signing import RAW
+
+_BEFORE = _AFTER = 32
+_MOST = 120
+"""How many bytes around the difference, and of the difference, are in an excerpt at most."""
+_CHARACTER = 4
+"""How many bytes a character has at most."""
+_WINDOW = 160
+"""How many bytes after the difference are compared to find its end."""
+
+
+class Excerpt(NamedTuple):
+    """The bytes around a difference, and the differing bytes between them, which may be none."""
+
+    before: bytes
+    differs: bytes
+    after: bytes
+
+
+class Difference(NamedTuple):
+    """Where two bodies begin to differ, in bytes from their start, and an excerpt of each."""
+
+    offset: int
+    raw: Excerpt
+    signed: Excerpt
+
+
+def signed_difference(
+    body: bytes, headers: Headers, reading: str | None, *, is_signed: Callable[[bytes], bool]
+) -> Difference | None:
+    """Return how the form of a body that a signature matches differs from the body. None if it is the body itself.
+
+    Several forms can have the name `reading`. The form for which `is_signed` returns True counts, or else the first.
+    Never raises.
+    """
+    if reading is None or reading == RAW:
+        return None
+    forms = [signed_value(body)] if reading == KAFKA_READING else list(forms_of_reading(body, headers, reading))
+    form = next(filter(is_signed, forms), forms[0] if forms else None)
+    return None if form is None else first_difference(body, form)
+
+
+def first_difference(raw: bytes, signed: bytes) -> Difference | None:
+    """Return the first difference of two bodies, or None if they are equal."""
+    if raw == signed:
+        return None
+    common = _common_length(raw, signed)
+    start = next((at for at in range(common, max(0, common - _CHARACTER), -1) if not _inside(at, raw, signed)), common)
+    ends = [common + size for size in _sizes(raw[common : common + _WINDOW], signed[common : common + _WINDOW])]
+    for _ in range(_CHARACTER - 1):  # to the end of the character
+        if all(_inside(end, body) for body, end in zip((raw, signed), ends, strict=True)):
+            ends = [end + 1 for end in ends]
+    return Difference(start, *(_excerpt(body, start, end) for body, end in zip((raw, signed), ends, strict=True)))
+
+
+def _common_length(one: bytes, other: bytes) -> int:
+    """Return the length of the longest common beginning. Compares slices, because bodies have many bytes."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[low:middle] == other[low:middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _inside(at: int, *bodies: bytes) -> bool:
+    """Return whether a position is inside a character of UTF-8 in one of the bodies."""
+    return any(b"\x80" <= body[at : at + 1] < b"\xc0" for body in bodies)
+
+
+def _sizes(one: bytes, other: bytes) -> tuple[int, int]:
+    """Return the size of the difference at the start of both: they go on alike after it."""
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    i, j = len(one), len(other)
+    while (found := matcher.find_longest_match(0, i, 0, j)).size:
+        i, j = found.a, found.b
+    return i, j
+
+
+def _excerpt(body: bytes, start: int, end: int) -> Excerpt:
+    after = body[end : end + _AFTER] if end - start <= _MOST else b""
+    return Excerpt(body[max(0, start - _BEFORE) : start], body[start : min(end, start + _MOST)], after)
