@@ -20,6 +20,7 @@ from port_hook_cli.inspector.holding import HoldDesk
 from port_hook_cli.inspector.parameters import (
     Parameters,
     read_check,
+    read_flag,
     read_number,
     read_planned_check,
     read_query,
@@ -29,10 +30,11 @@ from port_hook_cli.inspector.parameters import (
 )
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import body_record, delivery_record, message
-from port_hook_cli.inspector.sending import json_problem, kept_notes, page_rewriter, resend
+from port_hook_cli.inspector.sending import json_problem, kept_notes, newly_signed, page_rewriter, resend
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload
 from port_hook_cli.invocations.probes import original_of_probe
+from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.replay.rewriting import SentReplay
@@ -42,6 +44,8 @@ _MAX_PAGE = 200
 _BUCKETS = 60
 _MAX_BUCKETS = 200
 _LEVEL = 200
+_NEWLY_SIGNED = frozenset(REQUEST_FORMATS) - {"headers", "postman"}
+"""The formats of requests to send. `headers` shows what arrived, and a Postman request signs itself."""
 _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
 
 
@@ -167,8 +171,8 @@ class Inspector:
         """Return the exact bytes of a part of a capture."""
         return await self._captures.body(name, _part(part))
 
-    async def export(self, name: str, format_name: str) -> dict[str, Any] | None:
-        """Return a capture in another tool's format, None for an unknown one."""
+    async def export(self, name: str, format_name: str, parameters: Parameters) -> dict[str, Any] | None:
+        """Return a capture in another tool's format, None for an unknown one. With `sign`, requests are signed now."""
         row = find_export(format_name)
         if row is None:
             return None
@@ -176,9 +180,16 @@ class Inspector:
         url = self._setup.destination.default_url(exchange) or target_url(
             "http://127.0.0.1:8000", exchange.invocation.target
         )
-        one = Exported(exchange, url, await self._original(exchange))
-        text = await asyncio.to_thread(row.write, [one])
-        return message({"text": text, "filename": f"{_file_name(exchange.invocation.id)}.{row.ending}"})
+        original = await self._original(exchange)
+        is_wanted = read_flag(parameters, "sign") and format_name in _NEWLY_SIGNED
+
+        def write() -> tuple[str, bool]:
+            signed = newly_signed(exchange, url, self._setup.secret, self._setup.runtime) if is_wanted else None
+            return row.write([Exported(signed or exchange, url, original)]), signed is not None
+
+        text, is_signed = await asyncio.to_thread(write)
+        file_name = f"{_file_name(exchange.invocation.id)}.{row.ending}"
+        return message({"text": text, "filename": file_name, "signed": is_signed})
 
     async def _original(self, exchange: Exchange) -> Exchange | None:
         """Return the capture that a request of `check` is a replay of, or None if it was deleted."""

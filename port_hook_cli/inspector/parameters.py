@@ -67,6 +67,11 @@ def read_number(parameters: Parameters, name: str, default: int | None, *, most:
     return int(text) if most is None else min(int(text), most)
 
 
+def read_flag(parameters: Parameters, name: str) -> bool:
+    """Return a parameter that is true or false (default: false); raises UsageError."""
+    return _choice(parameters, name, ("true", "false")) == "true"
+
+
 def read_resend(body: Mapping[str, Any]) -> Resend:
     """Return how to send a capture again; raises UsageError."""
     text, values, to = body.get("body"), body.get("set"), body.get("to")

@@ -147,6 +147,15 @@ async def resend(
     return sent, [*_notes(ready), *kept_notes(sent)]
 
 
+def newly_signed(exchange: Exchange, url: str, secret: Secret | None, runtime: Runtime) -> Exchange | None:
+    """Return a capture as it is sent to `url` now, with a new signature. None without a secret or a whole body."""
+    if secret is None or exchange.invocation.truncated is not None:
+        return None
+    rewriter = Rewriter(signer=Signer(secret), now=runtime.now, new_id=lambda: exchange.invocation.id)
+    ready = rewriter.prepare(from_exchange(exchange.invocation.id, exchange, is_stored=True), url)
+    return replace(exchange, invocation=rewriter.finish(ready.draft))
+
+
 def kept_notes(sent: SentReplay) -> list[str]:
     """Return a note if a request was not saved."""
     return [f"The replay was sent but not saved: {sent.kept.problem}"] if sent.kept.problem else []

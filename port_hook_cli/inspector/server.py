@@ -317,7 +317,7 @@ class _Routes:
 
     async def export(self, request: web.Request) -> web.StreamResponse:
         """Return a capture in another tool's format."""
-        found = await self._inspector.export(request.match_info["id"], request.match_info["format"])
+        found = await self._inspector.export(request.match_info["id"], request.match_info["format"], request.query)
         if found is None:
             raise web.HTTPNotFound(reason="There is no such format")
         return await json_response(found)

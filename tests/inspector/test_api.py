@@ -20,14 +20,23 @@ from port_hook_cli.cli.encryption import build_decrypter
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.inspector.port_side import graph
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Response, Simulated, Status, Verdict
+from port_hook_cli.invocations.models import (
+    Delivery,
+    Exchange,
+    MessageOrigin,
+    Response,
+    Simulated,
+    Status,
+    Truncation,
+    Verdict,
+)
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.editing import Assignment, Edits
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.signatures.messages import verify_received
-from port_hook_cli.signatures.signing import signed_message
+from port_hook_cli.signatures.signing import sign, signed_message
 from port_hook_cli.text.remark import say_nothing
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
@@ -39,6 +48,7 @@ from tests.servers import handler
 DOCUMENT = Path("docs/reference/inspector-api.md")
 ID = "0123456789ab"
 EXPORTS = [row.name for row in EXPORT_FORMATS]
+AS_CAPTURED = {"har", "capture", "headers", "postman"}
 MakeRuntime = Callable[..., Runtime]
 
 
@@ -98,7 +108,7 @@ async def test_rows_have_the_documented_fields_and_pages_follow_each_other(runti
 async def test_capture_has_the_documented_fields(runtime: MakeRuntime, store: Path) -> None:
     document = a_document()
     document["payload"]["censoredProperties"] = ["cpu"]
-    invalid = Verdict(status=Status.INVALID, causes=())
+    invalid = Verdict(status=Status.INVALID, reading="python", causes=())
     simulated = Simulated(failure="fail-rate", delay_s=2.5)
     keep(store, [answered(invocation=an_invocation(a_body(document)), verdict=invalid, simulated=simulated)])
     async with over_store(runtime(), store) as client:
@@ -600,6 +610,35 @@ def test_graph_of_a_workflow_shows_what_became_of_its_nodes() -> None:
 def test_graph_is_made_of_any_answer(value: Any) -> None:
     for fields in ({"nodes": value}, {"connections": value}):
         graph(fields, {"nodeRuns": value})
+
+
+async def test_exported_requests_are_newly_signed_when_that_is_asked_for(runtime: MakeRuntime, store: Path) -> None:
+    cut = an_invocation(id="cc", truncated=Truncation(size=10**6, sha256="0" * 64))
+    keep(store, [answered(), an_exchange(cut)])
+    now = NOW + 86_400
+    fresh, captured = sign(a_body(), SECRET, str(int(now))), sign(a_body(), SECRET, str(int(NOW)))
+    signed_here = {"curl", "httpie", "python", "http", "lambda"}
+    async with over_store(replace(runtime(), now=lambda: now), store) as client:
+        for name in EXPORTS:
+            found = await client.get(f"/api/captures/{ID}/export/{name}", sign="true")
+            assert found["signed"] is (name in signed_here)
+            assert (fresh in found["text"], captured in found["text"]) == (found["signed"], name in AS_CAPTURED)
+        found = await client.get(f"/api/captures/{ID}/export/curl")
+        assert (found["signed"], captured in found["text"]) == (False, True)
+        assert (await client.get("/api/captures/cc/export/curl", sign="true"))["signed"] is False
+        assert (await client.http.get(f"/api/captures/{ID}/export/curl?sign=x")).status_code == 400
+    async with over_store(runtime(), store, secret=None) as client:
+        found = await client.get(f"/api/captures/{ID}/export/curl", sign="true")
+        assert (found["signed"], captured in found["text"]) == (False, True)
+
+
+async def test_exported_message_of_kafka_has_a_new_signature_in_its_headers(runtime: MakeRuntime, store: Path) -> None:
+    value = signed_message(a_document(), SECRET, str(int(NOW)))
+    message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
+    keep(store, [an_exchange(message)])
+    async with over_store(replace(runtime(), now=lambda: NOW + 60), store) as client:
+        found = await client.get(f"/api/captures/{message.id}/export/curl", sign="true")
+    assert sign(value, SECRET, str(int(NOW + 60))) in found["text"]
 
 
 async def test_two_captures_are_compared(runtime: MakeRuntime, store: Path) -> None:
