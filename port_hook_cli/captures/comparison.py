@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
@@ -301,6 +301,49 @@ def without_ignored(found: Mapping[str, Any], ignoring: Ignoring, *, bodies_only
         # The changes of the responses' bodies are listed one by one.
         "facts": [change for change in found["facts"] if change["path"] != "response body"],
         "response": response,
+    }
+
+
+_GOOD = 3
+_STATUSES = {"1": _GOOD, "2": _GOOD, "3": 2, "4": 1, "5": 0}
+
+
+def _rank_status(outcome: str) -> int:
+    """Return how good a status is. Any other outcome is the fault of a handler that did not respond."""
+    return _STATUSES.get(outcome[:1], 0)
+
+
+_RANKS: Mapping[str, Callable[[str], int | None]] = {
+    "verdict": {"valid": 3, "reencoded": 2, "stale": 1, "missing": 0, "malformed": 0, "invalid": 0}.get,
+    "handler": _rank_status,
+    "response": _rank_status,
+}
+
+
+def outcome_trend(change: Change) -> str | None:
+    """Return whether a changed fact is `better` or `worse`, or None. A new outcome is good or bad by itself."""
+    rank = _RANKS.get(change["path"])
+    if rank is None or change["after"] is None:
+        return None
+    after, before = rank(change["after"]), _GOOD if change["before"] is None else rank(change["before"])
+    if after is None or before is None:
+        return None
+    if change["before"] is None and after == _GOOD:
+        return "better"
+    return "better" if after > before else "worse" if after < before else None
+
+
+def by_member(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a comparison in which each change of a response is listed once, and facts have a `trend`.
+
+    JSON is in `response`, member by member. Other bodies are a fact.
+    """
+    is_json = any(change["path"] for change in found["response"])
+    facts = [change for change in found["facts"] if not (is_json and change["path"] == "response body")]
+    return {
+        **found,
+        "facts": [{**change, "trend": outcome_trend(change)} for change in facts],
+        "response": found["response"] if is_json else [],
     }
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from port_hook_cli import __version__
 from port_hook_cli.actions.encrypted_inputs import Decryption, plain_value
-from port_hook_cli.captures.comparison import compare
+from port_hook_cli.captures.comparison import by_member, compare
 from port_hook_cli.captures.exports.formats import Exported, find_export
 from port_hook_cli.captures.index.filling import IndexState
 from port_hook_cli.errors import StoreError, UsageError
@@ -207,7 +207,7 @@ class Inspector:
         (row_a, a), (row_b, b) = [await self._captures.with_row(name) for name in names]
         rows = {"a": row_a, "b": row_b}
         found = await asyncio.to_thread(compare, a, b)
-        return message({**rows, **found})
+        return message({**rows, **by_member(found)})
 
     async def replay(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send a capture again."""

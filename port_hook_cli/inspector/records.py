@@ -23,15 +23,18 @@ from port_hook_cli.invocations.models import (
     Payload,
     Response,
     Simulated,
+    Status,
     Verdict,
 )
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.paths import short_text
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import message_fate
+from port_hook_cli.signatures.causes import TIMESTAMP_MALFORMED
 from port_hook_cli.signatures.difference import Excerpt, signed_difference
 from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import sign
+from port_hook_cli.signatures.view import meaning
 from port_hook_cli.text.safe import field_text
 from port_hook_cli.text.secret import MASK, Secret
 
@@ -188,8 +191,10 @@ def histogram_record(histogram: Histogram) -> dict[str, Any]:
 
 def _verdict(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
     verdict: Verdict = exchange.verdict
+    parts = _parts(exchange, secret)
     return {
         "status": str(verdict.status),
+        "about": _about(verdict, is_same=parts["expected"] is not None and parts["expected"] == parts["received"]),
         "reading": _cut(verdict.reading),
         "age_s": verdict.age_s if verdict.age_s is not None and isfinite(verdict.age_s) else None,
         "causes": [
@@ -200,9 +205,20 @@ def _verdict(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
             }
             for cause in verdict.causes[:_MAX_CAUSES]
         ],
-        "parts": _parts(exchange, secret),
+        "parts": parts,
         "difference": _difference(exchange, secret),
     }
+
+
+def _about(verdict: Verdict, *, is_same: bool) -> str:
+    """Return what the verdict says about the signature. `is_same` says that it is the expected one all the same."""
+    if TIMESTAMP_MALFORMED.slug in verdict.slugs:
+        covered = " The signature covers it as it is." if is_same else ""
+        return f"The timestamp is not a whole number.{covered}"
+    if verdict.status is Status.INVALID and is_same:
+        return "The signature did not match the listener's client secret, but it matches the inspector's."
+    text = meaning(verdict)
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def _difference(exchange: Exchange, secret: Secret | None) -> dict[str, Any] | None:
@@ -296,7 +312,6 @@ def _moment(timestamp: str | None) -> float | None:
 def _summary(payload: Payload, origin: MessageOrigin | None) -> Iterator[tuple[str, str]]:
     moment = None if origin is None else origin.timestamp_ms
     by = " from ".join(part for part in (payload.user, payload.origin) if part)
-    sync = {True: "ends with the response", False: str(RunFate.WAITS), None: None}[payload.synchronized]
     for label, value in (
         ("what", what_it_is(payload)),
         ("message", None if origin is None else origin.name),
@@ -310,11 +325,18 @@ def _summary(payload: Payload, origin: MessageOrigin | None) -> Iterator[tuple[s
         ("node", payload.node),
         ("workflow run", payload.workflow_run),
         ("sent by", "Port's execution agent" if payload.via_agent else None),
-        ("in Port", sync),
+        ("in Port", _run_end(payload, is_message=origin is not None)),
         ("body", payload.problem),
     ):
         if value:
             yield label, value
+
+
+def _run_end(payload: Payload, *, is_message: bool) -> str | None:
+    """Return what ends the run, as far as the payload says so."""
+    if is_message:
+        return message_fate(payload).removeprefix("the run ")
+    return {True: "ends with the response", False: str(RunFate.WAITS), None: None}[payload.synchronized]
 
 
 def _input(name: str, value: Any) -> dict[str, Any]:

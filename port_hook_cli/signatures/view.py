@@ -50,7 +50,7 @@ _FIX = "  fix: "
 
 def verdict_lines(verdict: Verdict, side: Side = Side.SENDER) -> list[str]:
     """Return the verdict as lines of text: the status, the form that matched, the age, then each cause with its fix."""
-    lines = [f"{verdict.status}: {_meaning(verdict, side)}"]
+    lines = [f"{verdict.status}: {meaning(verdict, side)}"]
     if verdict.reading is not None:
         lines.append(f"reading: {brief(verdict.reading)}")
     if verdict.age_s is not None:
@@ -62,7 +62,8 @@ def verdict_lines(verdict: Verdict, side: Side = Side.SENDER) -> list[str]:
     return lines
 
 
-def _meaning(verdict: Verdict, side: Side) -> str:
+def meaning(verdict: Verdict, side: Side = Side.SENDER) -> str:
+    """Return what the status says about the signature, in a clause."""
     if side is Side.VERIFIER:
         return _OWN_MEANINGS[verdict.status]
     is_message = verdict.status is Status.VALID and verdict.reading == KAFKA_READING

@@ -25,6 +25,7 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from port_hook_cli.kafka.messages import message_headers
+from port_hook_cli.signatures.causes import TIMESTAMP_MALFORMED
 from port_hook_cli.signatures.signing import signed_headers, signed_message
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
@@ -216,3 +217,24 @@ def test_response_is_unchanged_if_it_is_the_handlers_as_the_listener_relays_it()
         record = record_of(an_exchange(delivery=delivery, response=response))
         assert record["response"]["unchanged"] is is_unchanged
     assert record_of(an_exchange(response=Response(status=202)))["response"]["unchanged"] is False
+
+
+def test_verdict_says_what_is_wrong_even_with_the_expected_signature() -> None:
+    def about(verdict: Verdict, timestamp: str = str(int(NOW)), secret: Secret = SECRET, **fields: Any) -> str:
+        headers = Headers(signed_headers(a_body(), secret, timestamp))
+        text: str = record_of(an_exchange(an_invocation(headers=headers, **fields), verdict=verdict), secret=SECRET)[
+            "verdict"
+        ]["about"]
+        return text
+
+    malformed = Verdict(status=Status.MALFORMED, causes=(TIMESTAMP_MALFORMED,))
+    as_before = Verdict(status=Status.INVALID, reading="raw", causes=(TIMESTAMP_MALFORMED,))
+    for verdict in (malformed, as_before):
+        assert about(verdict, "yesterday") == "The timestamp is not a whole number. The signature covers it as it is."
+    assert about(malformed, "yesterday", Secret("x" * 40)) == "The timestamp is not a whole number."
+    invalid = Verdict(status=Status.INVALID)
+    assert about(invalid).startswith("The signature did not match the listener's client secret, but")
+    assert about(invalid, secret=Secret("x" * 40)) == "The signature does not match."
+    assert about(Verdict(status=Status.VALID, reading="raw")) == "The signature is Port's, for exactly these bytes."
+    message = Verdict(status=Status.VALID, reading="kafka")
+    assert about(message).endswith("for this message without its two signature headers.")
