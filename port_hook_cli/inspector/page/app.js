@@ -1,13 +1,14 @@
 // The page: list and detail side by side, keys, and messages.
 import { html, render, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, Button, Icon } from "./ui/ui.js";
 import { Detail } from "./capture/detail.js";
+import { exportAs } from "./capture/export.js";
 import { useCheck, Check } from "./check/check.js";
 import { HoldButton, HoldPanel, toggleHold } from "./hold/hold.js";
 import { useCaptures } from "./list/feed.js";
 import { Filters, Search } from "./list/filters.js";
 import { List } from "./list/list.js";
 import { Timeline } from "./list/timeline.js";
-import { captureUrl, get, post } from "./net/api.js";
+import { captureUrl, post } from "./net/api.js";
 import { go, useLocation } from "./net/location.js";
 import { readLocation } from "./net/place.js";
 import { Trigger } from "./trigger/form.js";
@@ -71,7 +72,7 @@ function App() {
       } else if (marked === id) say("This is the marked capture. Choose another one.");
       else go({ open: id, against: marked });
     },
-    curl: (id) => get(captureUrl(id, "/export/curl")).then((found) => copy(found.text, "Copied the curl command to the clipboard.")).catch((error) => say(error.message)),
+    curl: (id) => exportAs(id, "curl", true),
     replay: async (id) => {
       setResult({ id, sent: null, problem: null });
       try {

@@ -1,106 +1,185 @@
+// @ts-check
 // One capture: its head, its parts as tabs, and what comes back when it is replayed.
-import { html, memo, useEffect, useRef, Button, Icon } from "../ui/ui.js";
+import { html, memo, useEffect, useRef, Button } from "../ui/ui.js";
 import { Body } from "./body.js";
 import { Comparison } from "./diff.js";
 import { Editor } from "./editor.js";
+import { exportAs } from "./export.js";
 import { Responses } from "./response.js";
 import { Result } from "./result.js";
 import { Signature } from "./signature.js";
 import { Summary } from "./summary.js";
+import { VerdictMark } from "./verdict.js";
 import { CheckTab } from "../check/check.js";
 import { captureUrl, get } from "../net/api.js";
 import { Run } from "../run/run.js";
-import { copy, download, say } from "../ui/copy.js";
-import { ago, fullTime, nameOf, oneLine, statusTone, time, verdictOf } from "../ui/format.js";
+import { copy } from "../ui/copy.js";
+import { ago, fullTime, nameOf, oneLine, statusTone, time } from "../ui/format.js";
 import { useResource } from "../ui/resource.js";
 
+/** @import { Session } from "../net/types.js" */
+
 const TABS = [
-  ["summary", "Summary"], ["body", "Body"], ["signature", "Signature"], ["response", "Response"], ["run", "Run"], ["edit", "Edit and replay"],
+  ["summary", "Summary"],
+  ["body", "Body"],
+  ["signature", "Signature"],
+  ["response", "Response"],
+  ["run", "Run"],
+  ["edit", "Edit and replay"],
   ["check", "Check"],
 ];
+const COMPARE = ["compare", "Comparison"];
 
-export const Detail = memo(({ id, tab, against, session, version, replayed, check, actions }) => {
+/**
+ * @typedef {{ id: string, tab: string, against: string, session: Session | null, version: number, replayed: any,
+ *   check: any, actions: any }} Props
+ */
+export const Detail = memo((/** @type {Props} */ { id, tab, against, session, version, replayed, check, actions }) => {
   const { value: capture, problem } = useResource((signal) => get(captureUrl(id), {}, signal), id, { version });
-  useEffect(() => document.querySelector('.tabs [aria-selected="true"]')?.scrollIntoView({ block: "nearest", inline: "nearest" }), [capture, tab, against]);
+  useEffect(() => {
+    const selected = document.querySelector('.tabs [aria-selected="true"]');
+    selected?.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }, [capture, tab, against]);
   if (problem) {
-    return html`<section class="detail" aria-label="Capture"><div class="panel"><p class="note bad" role="alert">${problem.message} ${problem.hint}</p>
-      <${Button} icon="back" label="Back to the list" onClick=${actions.close} /></div></section>`;
+    return html`<section class="detail" aria-label="Capture">
+      <div class="panel">
+        <p class="note bad" role="alert">${problem.message} ${problem.hint}</p>
+        <${Button} icon="back" label="Back to the list" onClick=${actions.close} />
+      </div>
+    </section>`;
   }
   if (!capture) return html`<section class="detail" aria-busy="true" aria-label="Capture"></section>`;
+  const tabs = against ? [...TABS, COMPARE] : TABS;
   const shown = against ? "compare" : TABS.some(([name]) => name === tab) ? tab : "summary";
   return html`<section class="detail" aria-label="Capture">
-    <${Head} capture=${capture} session=${session} actions=${actions} />
-    <div class="tabs" role="tablist" aria-label="Parts of the capture">
-      ${TABS.map(([name, label]) => html`<button type="button" role="tab" key=${name} id=${`tab-${name}`} aria-selected=${shown === name}
-        aria-controls="panel" tabindex=${shown === name ? 0 : -1} onClick=${() => actions.tab(name)} onKeyDown=${(event) => onTabKey(event, name, actions)}>${label}</button>`)}
-      ${against && html`<button type="button" role="tab" id="tab-compare" aria-selected="true" aria-controls="panel">Comparison</button>`}
-    </div>
+    <${Head} capture=${capture} actions=${actions} />
+    <${Tabs} tabs=${tabs} shown=${shown} actions=${actions} />
     <div class="panel" id="panel" role="tabpanel" aria-labelledby=${`tab-${shown}`} tabindex="0">
-      ${replayed && shown !== "edit" && html`<${Replayed} capture=${capture} replayed=${replayed} actions=${actions} />`}
-      ${shown === "summary" && html`<${Summary} capture=${capture} session=${session} actions=${actions} />`}
-      ${shown === "body" && html`<${Body} id=${capture.row.id} part="request" body=${capture.request.body} headers=${capture.request.headers} />`}
-      ${shown === "signature" && html`<${Signature} verdict=${capture.verdict} />`}
-      ${shown === "response" && html`<${Responses} capture=${capture} />`}
-      ${shown === "run" && html`<${Run} capture=${capture} session=${session} />`}
-      ${shown === "edit" && html`<${Editor} key=${capture.row.id} capture=${capture} session=${session} actions=${actions} />`}
-      ${shown === "check" && html`<${CheckTab} capture=${capture} check=${check} session=${session} />`}
-      ${shown === "compare" && html`<${Comparison} a=${against} b=${capture.row.id} actions=${actions} />`}
+      ${replayed && shown !== "edit" && html`
+        <${ReplayBox} capture=${capture} replayed=${replayed} actions=${actions} />`}
+      <${Part} shown=${shown} capture=${capture} session=${session} against=${against} check=${check}
+        actions=${actions} />
     </div>
   </section>`;
 });
 
-/** What came back when this capture was replayed, beside what came back before. */
-function Replayed({ capture, replayed, actions }) {
-  const box = useRef(null);
-  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [replayed]);
-  return html`<div class="replayed" ref=${box}><header><h3>Replay</h3><${Button} icon="x" label="Dismiss the replay" iconOnly onClick=${actions.dismiss} /></header>
-    ${replayed.problem && html`<p class="note bad" role="alert">${replayed.problem.message} ${replayed.problem.hint}</p>`}
-    ${replayed.sent ? html`<${Result} capture=${capture} result=${replayed.sent} actions=${actions} />` : !replayed.problem && html`<p class="dim" role="status">Sending…</p>`}</div>`;
+function Part({ shown, capture, session, against, check, actions }) {
+  const { row, request } = capture;
+  switch (shown) {
+    case "body":
+      return html`<${Body} id=${row.id} part="request" body=${request.body} headers=${request.headers} />`;
+    case "signature":
+      return html`<${Signature} capture=${capture} />`;
+    case "response":
+      return html`<${Responses} capture=${capture} />`;
+    case "run":
+      return html`<${Run} capture=${capture} session=${session} />`;
+    case "edit":
+      return html`<${Editor} key=${row.id} capture=${capture} session=${session} actions=${actions} />`;
+    case "check":
+      return html`<${CheckTab} capture=${capture} check=${check} session=${session} />`;
+    case "compare":
+      return html`<${Comparison} a=${against} b=${row.id} actions=${actions} />`;
+    default:
+      return html`<${Summary} capture=${capture} session=${session} actions=${actions} />`;
+  }
 }
 
-function onTabKey(event, name, actions) {
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
-  if (!step) return;
-  const names = TABS.map(([each]) => each);
-  const next = names[(names.indexOf(name) + step + names.length) % names.length];
-  actions.tab(next);
-  event.preventDefault();
-  event.stopPropagation();
-  requestAnimationFrame(() => document.getElementById(`tab-${next}`)?.focus());
+function Tabs({ tabs, shown, actions }) {
+  const names = tabs.map(([name]) => name);
+  const onKeyDown = (event) => {
+    const at = names.indexOf(shown);
+    const targets = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: names.length - 1 };
+    const target = targets[event.key];
+    if (target === undefined) return;
+    const next = names[(target + names.length) % names.length];
+    if (next !== "compare") actions.tab(next);
+    event.preventDefault();
+    event.stopPropagation();
+    requestAnimationFrame(() => document.getElementById(`tab-${next}`)?.focus());
+  };
+  return html`<div class="tabs" role="tablist" aria-label="Parts of the capture" onKeyDown=${onKeyDown}>
+    ${tabs.map(([name, label]) => html`<button
+      type="button"
+      role="tab"
+      key=${name}
+      id=${`tab-${name}`}
+      aria-selected=${shown === name}
+      aria-controls=${shown === name ? "panel" : undefined}
+      tabindex=${shown === name ? 0 : -1}
+      onClick=${() => name !== "compare" && actions.tab(name)}
+    >${label}</button>`)}
+  </div>`;
+}
+
+/** What came back when this capture was replayed, beside what came back before. */
+function ReplayBox({ capture, replayed, actions }) {
+  const box = useRef(/** @type {any} */ (null));
+  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [replayed]);
+  const { sent, problem } = replayed;
+  return html`<div class="replayed" ref=${box}>
+    <header>
+      <h3>Replay</h3>
+      <${Button} icon="x" label="Dismiss the replay" iconOnly onClick=${actions.dismiss} />
+    </header>
+    ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}
+    ${sent && html`<${Result} capture=${capture} result=${sent} actions=${actions} />`}
+    ${!sent && !problem && html`<p class="dim" role="status">Sending…</p>`}
+  </div>`;
 }
 
 function Head({ capture, actions }) {
   const { row } = capture;
-  const verdict = verdictOf(row.verdict);
+  const name = nameOf(row).slice(0, 300);
+  // No one gets a response to a message of Kafka.
+  const status = row.message === null ? row.response : null;
   return html`<header class="head">
     <div class="title">
       <${Button} icon="back" label="Back to the list" iconOnly onClick=${actions.close} />
-      <h2 title=${nameOf(row).slice(0, 300)}>${nameOf(row).slice(0, 300)}</h2>
+      <h2 title=${name}>${name}</h2>
       ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
-      <span class=${`verdict ${verdict.tone}`} title=${verdict.about}><${Icon} name=${verdict.icon} size=${14} />${verdict.word}</span>
-      ${row.response !== null && html`<b class=${`pill ${statusTone(row.response)}`}>${row.response}</b>`}
+      <${VerdictMark} row=${row} about=${capture.verdict.about} />
+      ${status !== null && html`<b class=${`pill ${statusTone(status)}`} title="What Port got">${status}</b>`}
     </div>
-    <p class="under"><span title=${fullTime(row.received_at)}>${time(row.received_at)}, ${ago(row.received_at)}</span>
-      <span class="mono">${row.message ? `kafka ${oneLine(row.message)}`.slice(0, 120) : `${oneLine(row.method)} ${oneLine(row.target).slice(0, 120)}`}</span>
-      <button type="button" class="id mono" title="Copy the capture's id" onClick=${() => copy(row.id, "Copied the id.")}>${oneLine(row.id)}</button></p>
+    <${Under} row=${row} />
     <div class="actions" role="toolbar" aria-label="Actions">
-      <${Button} icon="replay" label="Replay" primary onClick=${() => actions.replay(row.id)} title="Sign it again and send it (r)" />
-      <${Button} icon="edit" label="Edit" onClick=${() => actions.tab("edit")} title="Edit and send it (e)" />
-      <${Button} icon="compare" label="Compare" onClick=${() => actions.compare(row.id)} title="Compare with the marked capture (d)" />
-      <${Button} icon="copy" label="curl" onClick=${() => actions.curl(row.id)} title="Copy as a curl command (c)" />
+      <${Button}
+        icon="replay" label="Replay" primary
+        title="Sign it again and send it (r)" onClick=${() => actions.replay(row.id)}
+      />
+      <${Button} icon="edit" label="Edit" title="Edit and send it (e)" onClick=${() => actions.tab("edit")} />
+      <${Button}
+        icon="compare" label="Compare"
+        title="Compare with the marked capture (d)" onClick=${() => actions.compare(row.id)}
+      />
+      <${Button} icon="copy" label="curl" title="Copy as a curl command (c)" onClick=${() => actions.curl(row.id)} />
       <${Export} capture=${capture} />
     </div>
   </header>`;
 }
 
+function Under({ row }) {
+  const place = row.message === null ? `${row.method} ${row.target}` : `kafka ${row.message}`;
+  return html`<p class="under">
+    <span title=${fullTime(row.received_at)}>${time(row.received_at)}, ${ago(row.received_at)}</span>
+    <span class="mono">${oneLine(place).slice(0, 130)}</span>
+    <button
+      type="button" class="id mono" title="Copy the capture's id"
+      onClick=${() => copy(row.id, "Copied the id.")}
+    >${oneLine(row.id)}</button>
+  </p>`;
+}
+
 function Export({ capture }) {
-  const run = (event) => {
-    const name = event.currentTarget.value;
-    event.currentTarget.value = "";
-    if (!name) return;
-    get(captureUrl(capture.row.id, `/export/${name}`)).then((found) => download(found.filename, found.text)).catch((error) => say(error.message));
+  const onChange = ({ currentTarget }) => {
+    const name = currentTarget.value;
+    currentTarget.value = "";
+    if (name) exportAs(capture.row.id, name);
   };
   return html`<label class="select">
-    <select aria-label="Export as" value="" onChange=${run}><option value="">Export…</option>
-      ${capture.exports.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}</select></label>`;
+    <select aria-label="Export as" value="" onChange=${onChange}>
+      <option value="">Export…</option>
+      ${capture.exports.map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
+    </select>
+  </label>`;
 }

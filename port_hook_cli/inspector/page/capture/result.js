@@ -1,19 +1,59 @@
+// @ts-check
 // What came back from a request that was sent again, beside what came back before.
 import { html, Button } from "../ui/ui.js";
+import { ApiError, captureUrl, get } from "../net/api.js";
 import { handlerText, latency, oneLine, statusTone, visible } from "../ui/format.js";
+import { useResource } from "../ui/resource.js";
 
-/** The old and the new response side by side. */
+/** @import { Capture, Sent } from "../net/types.js" */
+
+/**
+ * The old and the new response side by side, each with the time that the handler took: a replay through the listener
+ * takes longer than its handler.
+ * @param {{ capture: Capture, result: Sent, actions: any }} props
+ */
 export function Result({ capture, result, actions }) {
   const now = result.delivery;
+  const saved = result.capture ?? "";
+  // The listener saves the outcome shortly after it has responded.
+  const { value: made } = useResource(
+    async (signal) => {
+      const found = await get(captureUrl(saved), {}, signal);
+      if (found.row.response === null && !found.delivery) throw new ApiError(0, {});
+      return found;
+    },
+    now.status === null ? "" : saved,
+    { retry_ms: 200 },
+  );
+  // What was not saved went straight to the handler.
+  const before = saved ? (capture.response ?? capture.delivery) : (capture.delivery ?? capture.response);
+  const handler = saved && now.status !== null ? made?.delivery : now;
   return html`<section class="result" aria-label="Result" aria-live="polite">
-    <div><h4>Before</h4>${capture.delivery || capture.response
-      ? html`<p class="lead"><b class=${statusTone(capture.response?.status)}>${capture.response?.status ?? handlerText(capture.delivery)}</b>${capture.delivery && html` in ${latency(capture.delivery.latency_ms)}`}</p>
-        <pre class="raw" tabindex="0">${visible((capture.response ?? capture.delivery).body.text ?? "(not text)") || "(empty)"}</pre>`
-      : html`<p class="note">No response was recorded.</p>`}</div>
-    <div><h4>Now</h4><p class="lead"><b class=${now.status === null ? "bad" : statusTone(now.status)}>${handlerText(now)}</b> in ${latency(now.latency_ms)}</p>
-      ${now.error && html`<p class="note bad">${oneLine(now.error)}</p>`}
-      <pre class="raw" tabindex="0">${visible(now.body.text ?? "(not text)") || "(empty)"}</pre>
-      ${result.capture && html`<${Button} icon="compare" label="Compare the requests" onClick=${() => actions.against(result.capture, capture.row.id)} />`}</div>
+    <div>
+      <h4>Before</h4>
+      ${before
+        ? html`<${Outcome} response=${before} handler=${capture.delivery} />`
+        : html`<p class="note">No response was recorded.</p>`}
+    </div>
+    <div>
+      <h4>Now</h4>
+      <${Outcome} response=${now} handler=${handler} />
+      ${saved && html`<${Button}
+        icon="compare"
+        label="Compare the requests"
+        onClick=${() => actions.against(saved, capture.row.id)}
+      />`}
+    </div>
     ${result.notes.map((note) => html`<p class="note" key=${note}>${oneLine(note)}</p>`)}
   </section>`;
+}
+
+function Outcome({ response, handler }) {
+  const tone = response.status === null ? "bad" : statusTone(response.status);
+  return html`<p class="lead">
+      <b class=${`pill ${tone}`}>${handlerText(response)}</b>${" "}
+      ${handler && html`<span title="The handler's time">in ${latency(handler.latency_ms)}</span>`}
+    </p>
+    ${response.error && html`<p class="note bad">${oneLine(response.error)}</p>`}
+    <pre class="raw" tabindex="0">${visible(response.body.text ?? "(not text)") || "(empty)"}</pre>`;
 }

@@ -2,7 +2,7 @@
 // What a capture is: its path, its facts, its inputs and its replays.
 import { html, useEffect, useState, Button, Icon } from "../ui/ui.js";
 import { FilterBy } from "./filter_by.js";
-import { Causes } from "./signature.js";
+import { Causes } from "./verdict.js";
 import { captureUrl, post } from "../net/api.js";
 import {
   bytes, clockTime, handlerText, isPending, oneLine, responseText, sentence, statusTone, time, took, verdictOf, visible,
@@ -21,7 +21,7 @@ export function Summary({ capture, session, actions }) {
   const { row, verdict, inputs, changes } = capture;
   return html`
     <${Way} capture=${capture} />
-    <${Causes} causes=${verdict.causes} tone=${verdictOf(verdict.status).tone} />
+    <${Causes} verdict=${verdict} />
     ${capture.hints.length > 0 && html`<div class="note hints">
       ${capture.hints.map((hint) => html`<p key=${hint}><${WithCode} text=${hint} /></p>`)}
     </div>`}
@@ -58,25 +58,23 @@ function Way({ capture }) {
   const { row, verdict, delivery, response } = capture;
   const look = verdictOf(verdict.status);
   const isMessage = row.message !== null;
-  const about = isMessage && verdict.status === "valid" ? "The signature matches the message." : look.about;
-  const answer = response
-    ? `${isMessage ? "Outcome" : "Port got"} ${response.status}`
-    : isPending(row) ? "Port got no response yet" : "No response";
+  const answer = isMessage
+    ? "Port gets no response"
+    : response ? `Port got ${response.status}` : isPending(row) ? "Port got no response yet" : "No response";
   return html`<ol class="way" aria-label="The path of this request">
     <${Step} tone="dim" icon="download" title="Received">
       <p>${bytes(capture.request.body.bytes)} at ${clockTime(row.received_at)}</p>
     <//>
     <${Step} tone=${look.tone} icon=${look.icon}
       title=${html`<${FilterBy} name="verdict" value=${verdict.status}>Signature ${look.word}<//>`}>
-      <p>${about}</p>
+      <p>${verdict.about}</p>
     <//>
     ${delivery ? html`<${Handled} delivery=${delivery} />` : html`<${Step} tone="dim" icon="minus"
       title=${isPending(row) ? "Waiting for the handler" : "Not forwarded"}>
-      <p>${response ? "The listener responded itself." : "No response was recorded."}</p>
+      <p>${response && !isMessage ? "The listener responded itself." : "No response was recorded."}</p>
     <//>`}
-    <${Step} tone=${statusTone(response?.status)} icon="flag"
-      title=${html`<${FilterBy} name="response" value=${response?.status}>${answer}<//>`}>
-      ${isMessage && html`<p>No one waits for a response to a message.</p>`}
+    <${Step} tone=${isMessage ? "dim" : statusTone(response?.status)} icon="flag"
+      title=${html`<${FilterBy} name="response" value=${isMessage ? null : response?.status}>${answer}<//>`}>
       ${capture.simulated && html`<p class="warn">
         ${capture.simulated.by_hand ? "Answered" : "Simulated:"} ${oneLine(capture.simulated.text)}
       </p>`}

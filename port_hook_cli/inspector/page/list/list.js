@@ -1,5 +1,6 @@
 // The list: as many rows as fit, whatever the number of captures.
 import { html, memo, Icon, useEffect, useLayoutEffect, useRef, useState } from "../ui/ui.js";
+import { VerdictMark, hasWarning } from "../capture/verdict.js";
 import { fullTime, handlerText, isPending, latency, nameOf, number, oneLine, responseText, statusTone, time, verdictOf } from "../ui/format.js";
 
 const WIDE = 720;
@@ -113,10 +114,10 @@ const Row = memo(({ row, isOpen, isCurrent, isMarked, isHeld, isNarrow }) => {
   return html`<div
     id=${`row-${row.id}`} class=${`row${isOpen ? " open" : ""}${isCurrent ? " current" : ""}${isMarked ? " marked" : ""}`}
     role="option" aria-selected=${isOpen}
-    aria-label=${`${name}, signature ${verdict.word}, response ${row.response ?? "none"}, ${when}`}
+    aria-label=${`${name}, signature ${verdict.word}${hasWarning(row) ? " with a warning" : ""}, response ${row.response ?? "none"}, ${when}`}
   >
     <span class="when" title=${fullTime(row.received_at)}>${when}</span>
-    <span class=${`verdict ${verdict.tone}`} title=${verdict.about}><${Icon} name=${verdict.icon} size=${14} />${verdict.word}</span>
+    <${VerdictMark} row=${row} />
     <span class="what">
       <strong title=${name}>${name}</strong>
       ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}

@@ -57,7 +57,7 @@ export {};
  * @property {BodyText} body
  */
 
-/** @typedef {{ status: number, headers: HeaderField[], body: BodyText }} Response */
+/** @typedef {{ status: number, unchanged: boolean, headers: HeaderField[], body: BodyText }} Response */
 /** @typedef {Handled & { url: string, error: string | null, headers: HeaderField[], body: BodyText }} Delivery */
 /** @typedef {{ slug: string, explanation: string, fix: string }} Cause */
 
@@ -73,13 +73,18 @@ export {};
  * @property {string | null} note
  */
 
+/** @typedef {{ before: string, differs: string, after: string, hex: string, bytes: number }} Excerpt */
+/** @typedef {{ offset: number, raw: Excerpt, signed: Excerpt }} Difference the first one, in bytes */
+
 /**
  * @typedef {object} Verdict
  * @property {string} status
+ * @property {string} about what the status means for this signature
  * @property {string | null} reading the form of the body that the signature matches
  * @property {number | null} age_s
  * @property {Cause[]} causes
  * @property {SignatureParts} parts
+ * @property {Difference | null} difference
  */
 
 /**
