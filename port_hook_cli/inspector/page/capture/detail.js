@@ -133,41 +133,31 @@ function Head({ capture, actions }) {
   const name = nameOf(row).slice(0, 300);
   // No one gets a response to a message of Kafka.
   const status = row.message === null ? row.response : null;
+  const place = row.message === null ? `${row.method} ${row.target}` : `kafka ${row.message}`;
   return html`<header class="head">
     <div class="title">
       <${Button} icon="back" label="Back to the list" iconOnly onClick=${actions.close} />
       <h2 title=${name}>${name}</h2>
       ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
       <${VerdictMark} row=${row} about=${capture.verdict.about} />
-      ${status !== null && html`<b class=${`pill ${statusTone(status)}`} title="What Port got">${status}</b>`}
+      ${status !== null && html`<b class=${`pill ${statusTone(status)}`}>${status}</b>`}
     </div>
-    <${Under} row=${row} />
+    <p class="under">
+      <span title=${fullTime(row.received_at)}>${time(row.received_at)}, ${ago(row.received_at)}</span>
+      <span class="mono">${oneLine(place).slice(0, 130)}</span>
+      <button type="button" class="id mono" title="Copy the capture's id"
+        onClick=${() => copy(row.id, "Copied the id.")}>${oneLine(row.id)}</button>
+    </p>
     <div class="actions" role="toolbar" aria-label="Actions">
-      <${Button}
-        icon="replay" label="Replay" primary
-        title="Sign it again and send it (r)" onClick=${() => actions.replay(row.id)}
-      />
-      <${Button} icon="edit" label="Edit" title="Edit and send it (e)" onClick=${() => actions.tab("edit")} />
-      <${Button}
-        icon="compare" label="Compare"
-        title="Compare with the marked capture (d)" onClick=${() => actions.compare(row.id)}
-      />
-      <${Button} icon="copy" label="curl" title="Copy as a curl command (c)" onClick=${() => actions.curl(row.id)} />
+      <${Button} icon="replay" label="Replay" primary onClick=${() => actions.replay(row.id)}
+        title="Sign it again and send it (r)" />
+      <${Button} icon="edit" label="Edit" onClick=${() => actions.tab("edit")} title="Edit and send it (e)" />
+      <${Button} icon="compare" label="Compare" onClick=${() => actions.compare(row.id)}
+        title="Compare with the marked capture (d)" />
+      <${Button} icon="copy" label="curl" onClick=${() => actions.curl(row.id)} title="Copy as a curl command (c)" />
       <${Export} capture=${capture} />
     </div>
   </header>`;
-}
-
-function Under({ row }) {
-  const place = row.message === null ? `${row.method} ${row.target}` : `kafka ${row.message}`;
-  return html`<p class="under">
-    <span title=${fullTime(row.received_at)}>${time(row.received_at)}, ${ago(row.received_at)}</span>
-    <span class="mono">${oneLine(place).slice(0, 130)}</span>
-    <button
-      type="button" class="id mono" title="Copy the capture's id"
-      onClick=${() => copy(row.id, "Copied the id.")}
-    >${oneLine(row.id)}</button>
-  </p>`;
 }
 
 function Export({ capture }) {

@@ -8,8 +8,7 @@ import { useResource } from "../ui/resource.js";
 /** @import { Capture, Sent } from "../net/types.js" */
 
 /**
- * The old and the new response side by side, each with the time that the handler took: a replay through the listener
- * takes longer than its handler.
+ * The old and the new response side by side, each with the handler's time. Through the listener, a replay takes longer.
  * @param {{ capture: Capture, result: Sent, actions: any }} props
  */
 export function Result({ capture, result, actions }) {
@@ -19,7 +18,7 @@ export function Result({ capture, result, actions }) {
   const { value: made } = useResource(
     async (signal) => {
       const found = await get(captureUrl(saved), {}, signal);
-      if (found.row.response === null && !found.delivery) throw new ApiError(0, {});
+      if (found.row.response === null) throw new ApiError(0, {});
       return found;
     },
     now.status === null ? "" : saved,
@@ -30,13 +29,13 @@ export function Result({ capture, result, actions }) {
   const handler = saved && now.status !== null ? made?.delivery : now;
   return html`<section class="result" aria-label="Result" aria-live="polite">
     <div>
-      <h4>Before</h4>
+      <h3>Before</h3>
       ${before
         ? html`<${Outcome} response=${before} handler=${capture.delivery} />`
         : html`<p class="note">No response was recorded.</p>`}
     </div>
     <div>
-      <h4>Now</h4>
+      <h3>Now</h3>
       <${Outcome} response=${now} handler=${handler} />
       ${saved && html`<${Button}
         icon="compare"
@@ -52,7 +51,7 @@ function Outcome({ response, handler }) {
   const tone = response.status === null ? "bad" : statusTone(response.status);
   return html`<p class="lead">
       <b class=${`pill ${tone}`}>${handlerText(response)}</b>${" "}
-      ${handler && html`<span title="The handler's time">in ${latency(handler.latency_ms)}</span>`}
+      ${handler && html`<span>in ${latency(handler.latency_ms)}</span>`}
     </p>
     ${response.error && html`<p class="note bad">${oneLine(response.error)}</p>`}
     <pre class="raw" tabindex="0">${visible(response.body.text ?? "(not text)") || "(empty)"}</pre>`;

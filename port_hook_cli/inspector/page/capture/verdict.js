@@ -24,7 +24,7 @@ export function Causes({ verdict }) {
   const tone = verdict.status === "valid" ? "warn" : verdictOf(verdict.status).tone;
   return verdict.causes.length > 0 && html`<div class="causes">
     ${verdict.causes.map((cause) => html`<article key=${cause.slug} class=${`cause ${tone}`}>
-      <h4>${visible(cause.explanation)}</h4>
+      <h3>${visible(cause.explanation)}</h3>
       <p><b>Fix:</b> ${visible(cause.fix)}</p>
       <code>${oneLine(cause.slug)}</code>
     </article>`)}
