@@ -112,6 +112,7 @@ async def test_message_of_kafka_gets_no_response_and_is_signed_without_its_heade
     await expect(panel.locator(".way")).to_contain_text("for this message without its two signature headers")
     await expect(panel.locator(".way")).to_contain_text("until the consumer of the topic reports its result")
     await expect(page.locator(".detail")).not_to_contain_text(re.compile("Port got|raw bytes|exactly these bytes"))
+    await expect(page.locator(".verdict[title*='raw bytes']")).to_have_count(0)
     await expect(page.locator(".head .pill")).to_have_count(0)
     await page.keyboard.press("4")
     await expect(panel).to_contain_text("Port gets no response to a Kafka message.")

@@ -11,7 +11,7 @@ export const hasWarning = (row) => row.verdict === "valid" && row.causes.length 
 /** @param {{ row: Row, about?: string }} props */
 export function VerdictMark({ row, about }) {
   const look = verdictOf(row.verdict);
-  return html`<span class=${`verdict ${look.tone}`} title=${about ?? look.about}>
+  return html`<span class=${`verdict ${look.tone}`} title=${about}>
     <${Icon} name=${look.icon} size=${14} />${look.word}
     ${hasWarning(row) && html`<span class="warn" title=${row.causes.join(", ")}>
       <${Icon} name="alert" size=${14} /><span class="sr">, with a warning</span>
