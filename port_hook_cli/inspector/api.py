@@ -26,10 +26,12 @@ from port_hook_cli.inspector.parameters import (
     read_query,
     read_report,
     read_resend,
+    read_retry,
     read_text,
 )
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import body_record, delivery_record, message
+from port_hook_cli.inspector.retrying import WorkflowRetries
 from port_hook_cli.inspector.sending import json_problem, kept_notes, newly_signed, page_rewriter, resend
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload
@@ -60,6 +62,7 @@ class Inspector:
         self.feed = Feed(captures, self._refreshed_session, self.desk.state_of_listener)
         self.desk.follow(self.feed.tell)
         self._checks = HandlerChecks(setup, captures)
+        self._retries = WorkflowRetries(setup, captures)
         self.own_ports: frozenset[int] = frozenset()
 
     async def show_session(self, _: Parameters) -> dict[str, Any]:
@@ -275,6 +278,19 @@ class Inspector:
         workflow_run = body.get("workflow_run")
         await self._setup.port.report(run_id, read_report(run_id, body))
         return await self._setup.port.show(run_id, workflow_run if isinstance(workflow_run, str) else None)
+
+    async def planned_retry(self, run_id: str, parameters: Parameters) -> dict[str, Any]:
+        """Return what a run of the workflow from a node would do again."""
+        names = ("node", "to", "capture")
+        return await self._retries.plan(
+            read_retry(run_id, {name: parameters.get(name) for name in names}), self.own_ports
+        )
+
+    async def retry(self, run_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the workflow of a run from a node, with the outputs of the nodes before it."""
+        found = await self._retries.run(read_retry(run_id, body), self.own_ports)
+        await self.feed.refresh()  # so that the page can load the new captures immediately
+        return found
 
     async def actions(self, _: Parameters) -> dict[str, Any]:
         """Return the actions that can be triggered."""

@@ -10,8 +10,11 @@ from typing import Any, Protocol
 from port_hook_cli.captures.index.query import HANDLER_FAILED, HANDLER_SILENT, NO_RESPONSE, STATUS_CLASSES, CaptureQuery
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.checking import CheckWanted
+from port_hook_cli.inspector.retrying import RetryWanted
 from port_hook_cli.inspector.sending import Resend
 from port_hook_cli.invocations.models import Status
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import read_json
 from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run
 
 MAX_TEXT = 1_000
@@ -117,20 +120,30 @@ def _names(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def read_report(run_id: str, body: Mapping[str, Any]) -> RunReport:
-    """Return what to report about a run; raises UsageError."""
-    texts = {name: _body_text(body, name) for name in ("status", "message", "summary", "label")}
+    """Return what to report about a run; raises UsageError. Only a node's run has a level and an output."""
+    texts = {name: _body_text(body, name) for name in ("status", "message", "summary", "label", "level")}
     links = body.get("link") or []
     if not isinstance(links, list) or not all(isinstance(link, str) for link in links):
         raise UsageError('"link" is not a list of URLs.', hint='Write it as "link": ["https://…"].')
     message = texts["message"]
+    level = _log_level(texts["level"])
     return RunReport(
         status=_report_status(texts["status"]),
         label=texts["label"],
         summary=texts["summary"],
         links=tuple(links),
         logs=(message,) if message else (),
-        log_level=LogLevel.INFO if message and is_node_run(run_id) else None,
+        log_level=level or (LogLevel.INFO if message and is_node_run(run_id) else None),
+        output=_report_output(body.get("output")),
     )
+
+
+def read_retry(run_id: str, body: Mapping[str, Any]) -> RetryWanted:
+    """Return from which node to run a workflow again. Raises UsageError."""
+    texts = {name: _body_text(body, name) for name in ("node", "to", "capture")}
+    if texts["node"] is None:
+        raise UsageError("No node is named.", hint="Send node=NODE.")
+    return RetryWanted(run_id=run_id, node=texts["node"], to=texts["to"], like=texts["capture"])
 
 
 def _body_text(body: Mapping[str, Any], name: str) -> str | None:
@@ -146,7 +159,33 @@ def _report_status(text: str | None) -> RunStatus | None:
     try:
         return RunStatus(text.lower())
     except ValueError as error:
-        raise UsageError(f"{text[:80]} is not a status of a run.", hint="Use SUCCESS or FAILURE.") from error
+        raise UsageError(
+            f"{text[:80]} is not a status of a run.", hint="Use SUCCESS or FAILURE, or CANCELLED for a node."
+        ) from error
+
+
+def _log_level(text: str | None) -> LogLevel | None:
+    if text is None:
+        return None
+    try:
+        return LogLevel(text.lower())
+    except ValueError as error:
+        levels = ", ".join(level.name for level in LogLevel)
+        raise UsageError(f"{text[:80]} is not a level of a log.", hint=f"Use one of {levels}.") from error
+
+
+def _report_output(value: Any) -> Mapping[str, Any] | None:
+    """Return a node's output: an object, or JSON text of one, whose numbers a browser would change."""
+    if isinstance(value, str) and value.strip():
+        try:
+            value = read_json(value)
+        except NotJson as error:
+            raise UsageError(f"The output is not JSON: {error.fault}.", hint="Correct the output.") from error
+    if not value:
+        return None
+    if not isinstance(value, dict):
+        raise UsageError("The output is not a JSON object.", hint='Write it like {"runId": "42"}.')
+    return value
 
 
 def _text(parameters: Parameters, name: str) -> str | None:

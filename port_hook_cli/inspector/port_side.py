@@ -1,26 +1,38 @@
-"""What Port says about a run: its status, log and links, and the node runs of a workflow as a graph."""
+"""Reads what Port says about a run, and reports runs, with the credentials of the session."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import OrderedDict
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
-from port_hook_cli.errors import PortHookError, SettingsError
-from port_hook_cli.inspector.records import message
+from port_hook_cli.errors import PortApiError, PortHookError, SettingsError
+from port_hook_cli.inspector.run_records import (
+    MAX_LOGS,
+    action_run_record,
+    objects,
+    unavailable,
+    workflow_of,
+    workflow_run_record,
+)
 from port_hook_cli.invocations.payload import WORKFLOW_RUN_ID, is_run_id
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.reporting.report import send_report
 from port_hook_cli.runs.updates import RunReport, is_node_run, plan_report
-from port_hook_cli.runs.urls import run_page
+from port_hook_cli.runtime import Runtime
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
 
-_MAX_LOGS = 500
+_T = TypeVar("_T")
 _LOGS_OF_A_PAGE = 50
-_MAX_NODES = 200
 _LATEST_RUNS = 50
+_MOST_REMEMBERED = 50
+# The header `date` counts whole seconds, and the response takes a moment.
+_SMALLEST_SKEW_S = 2.0
 _NOT_AMONG_THE_LATEST = (
     f"The payload does not name the workflow's run, and none of the {_LATEST_RUNS} latest runs has this node run."
 )
@@ -33,10 +45,14 @@ _NO_CREDENTIALS = (
 class PortSide:
     """Reads and reports runs with the credentials of the session, if there are any."""
 
-    def __init__(self, access: PortAccess) -> None:
+    def __init__(self, access: PortAccess, runtime: Runtime) -> None:
         self._access = access
+        self._runtime = runtime
         self._why_not: str | None = None
         self._is_known = False
+        # A page asks every few seconds. These do not change.
+        self._workflow_runs: OrderedDict[str, str] = OrderedDict()
+        self._definitions: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def why_not(self) -> str | None:
         """Return why runs cannot be shown, or None; files are read only once."""
@@ -53,18 +69,23 @@ class PortSide:
         if unnamed := _unnamed(run_id, workflow_run):
             return unnamed
         try:
-            async with self._access.client(retries=False) as port:
-                if is_node_run(run_id):
-                    workflow_run = workflow_run or await _find_workflow_run(port, run_id)
-                    if workflow_run is None:
-                        return _unavailable(_NOT_AMONG_THE_LATEST, _NAME_IT)
-                if workflow_run or WORKFLOW_RUN_ID.match(run_id):
-                    return await _workflow_run(port, workflow_run or run_id)
-                return await _action_run(port, run_id, self._access.settings.app_url)
+            return await self._read(run_id, workflow_run)
         except SettingsError as error:
-            return _unavailable(error.message, error.hint or _NO_CREDENTIALS)
+            return unavailable(error.message, error.hint or _NO_CREDENTIALS)
         except PortHookError as error:
-            return _unavailable(error.message, error.hint)
+            return unavailable(error.message, error.hint, is_temporary=_is_temporary(error))
+
+    async def _read(self, run_id: str, workflow_run: str | None) -> dict[str, Any]:
+        clock = _PortClock(self._runtime)
+        async with self._access.client(retries=False, on_headers=clock.note) as port:
+            if is_node_run(run_id):
+                workflow_run = workflow_run or await self._find_workflow_run(port, run_id)
+                if workflow_run is None:
+                    return unavailable(_NOT_AMONG_THE_LATEST, _NAME_IT, can_report=True)
+            if workflow_run or WORKFLOW_RUN_ID.match(run_id):
+                return await self._workflow_run(port, workflow_run or run_id, clock)
+            run, logs = await port.get_run(run_id), await _all_logs(port, run_id)
+            return action_run_record(run, logs, app_url=self._access.settings.app_url, skew_s=clock.skew_s)
 
     async def report(self, run_id: str, report: RunReport) -> None:
         """Report a run as `report-run` does; raises PortHookError."""
@@ -72,54 +93,91 @@ class PortSide:
         async with self._access.client() as port:
             await send_report(port, plan)
 
+    async def _find_workflow_run(self, port: PortApi, node_run: str) -> str | None:
+        """Return the latest workflow run that has a node run. Port has no route that shows a node run alone."""
+        if node_run in self._workflow_runs:
+            return self._workflow_runs[node_run]
+        found = await port.call("GET", f"/v1/workflows/runs?limit={_LATEST_RUNS}")
+        for run in objects(found.get("workflowRuns")):
+            if any(each.get("identifier") == node_run for each in objects(run.get("nodeRuns"))):
+                return _remember(self._workflow_runs, node_run, str(run.get("identifier")))
+        return None
+
+    async def _workflow_run(self, port: PortApi, run_id: str, clock: _PortClock) -> dict[str, Any]:
+        path = f"/v1/workflows/runs/{quote(run_id, safe='')}"
+        run = _part(await port.call("GET", path), "workflowRun")
+        logs = objects((await _found(port, f"{path}/logs")).get("logs"))[-MAX_LOGS:]
+        definition = await self._definition(port, run)
+        return workflow_run_record(run_id, run, logs, definition, skew_s=clock.skew_s)
+
+    async def _definition(self, port: PortApi, run: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the definition of a run's workflow, {} if Port no longer has it."""
+        identifier = workflow_of(run)
+        if identifier is None:
+            return {}
+        version = run.get("workflowVersionId") or _part(run, "workflow").get("version")
+        key = f"{identifier} {version}"
+        if key in self._definitions:
+            return self._definitions[key]
+        found = _part(await _found(port, f"/v1/workflows/{quote(identifier, safe='')}"), "workflow")
+        return _remember(self._definitions, key, found) if found and version else found
+
+
+class _PortClock:
+    """The difference between this machine's clock and Port's, from the headers of Port's responses."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._now = runtime.now
+        self.skew_s: float | None = None
+
+    def note(self, headers: Mapping[str, str]) -> None:
+        """Compare the clocks."""
+        try:
+            there = parsedate_to_datetime(headers.get("date", "")).timestamp()
+        except (ValueError, OverflowError):
+            return
+        ahead = self._now() - there
+        self.skew_s = round(ahead, 1) if abs(ahead) > _SMALLEST_SKEW_S else 0.0
+
+
+def _remember(known: OrderedDict[str, _T], key: str, value: _T) -> _T:
+    known[key] = value
+    while len(known) > _MOST_REMEMBERED:
+        known.popitem(last=False)
+    return value
+
+
+async def _found(port: PortApi, path: str) -> dict[str, Any]:
+    """Return the response to a GET, {} for a 404."""
+    try:
+        return await port.call("GET", path)
+    except PortApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+        return {}
+
+
+def _is_temporary(error: PortHookError) -> bool:
+    """Return whether the same call may succeed a moment later."""
+    if not isinstance(error, PortApiError):
+        return False
+    status = error.status
+    return status is None or status == HTTPStatus.TOO_MANY_REQUESTS or status >= HTTPStatus.INTERNAL_SERVER_ERROR
+
 
 def _unnamed(run_id: str, workflow_run: str | None) -> dict[str, Any] | None:
     """Return the response for ids of runs that Port cannot show, or None."""
     if not (is_run_id(run_id) or WORKFLOW_RUN_ID.match(run_id)):
-        return _unavailable(f"{run_id[:80]} is not the id of a run in Port.", "Look at the payload.")
+        return unavailable(f"{run_id[:80]} is not the id of a run in Port.", "Look at the payload.")
     if workflow_run is not None and not WORKFLOW_RUN_ID.match(workflow_run):
-        return _unavailable(f"{workflow_run[:80]} is not the id of a workflow's run.", "Look at the payload.")
+        return unavailable(f"{workflow_run[:80]} is not the id of a workflow's run.", "Look at the payload.")
     return None
-
-
-async def _find_workflow_run(port: PortApi, node_run: str) -> str | None:
-    """Return the latest workflow run that has a node run. Port has no route that shows a node run alone."""
-    found = await port.call("GET", f"/v1/workflows/runs?limit={_LATEST_RUNS}")
-    for run in _objects(found.get("workflowRuns")):
-        if any(each.get("identifier") == node_run for each in _objects(run.get("nodeRuns"))):
-            return str(run.get("identifier"))
-    return None
-
-
-async def _action_run(port: PortApi, run_id: str, app_url: str) -> dict[str, Any]:
-    run = await port.get_run(run_id)
-    logs = await _all_logs(port, run_id)
-    action = run.get("action")
-    return _available(
-        {
-            "id": run_id,
-            "kind": "action",
-            "name": action.get("identifier") if isinstance(action, dict) else action,
-            "status": run.get("status"),
-            "label": run.get("statusLabel"),
-            "summary": run.get("summary"),
-            "link": _links(run.get("link")),
-            "created_at": run.get("createdAt"),
-            "ended_at": run.get("endedAt"),
-            "url": run_page(app_url, run_id) if app_url else None,
-        },
-        [
-            {"at": entry.get("createdAt"), "level": None, "text": str(entry.get("message", ""))}
-            for entry in logs[:_MAX_LOGS]
-        ],
-        [],
-    )
 
 
 async def _all_logs(port: PortApi, run_id: str) -> list[dict[str, Any]]:
     """Return the log of a run, of which Port returns 50 entries at a time: the first 500."""
     logs: list[dict[str, Any]] = []
-    while len(logs) < _MAX_LOGS:
+    while len(logs) < MAX_LOGS:
         page = await port.run_logs(run_id, offset=len(logs))
         logs += page
         if len(page) < _LOGS_OF_A_PAGE:
@@ -127,85 +185,6 @@ async def _all_logs(port: PortApi, run_id: str) -> list[dict[str, Any]]:
     return logs
 
 
-async def _workflow_run(port: PortApi, run_id: str) -> dict[str, Any]:
-    path = f"/v1/workflows/runs/{quote(run_id, safe='')}"
-    run = _part(await port.call("GET", path), "workflowRun")
-    logs = (await port.call("GET", f"{path}/logs")).get("logs")
-    identifier = _part(run, "workflow").get("identifier")
-    definition = {}
-    if identifier:
-        found = await port.call("GET", f"/v1/workflows/{quote(str(identifier), safe='')}")
-        definition = _part(found, "workflow")
-    return _available(
-        {
-            "id": run_id,
-            "kind": "workflow",
-            "name": identifier,
-            "status": run.get("status"),
-            "label": run.get("result"),
-            "summary": None,
-            "link": [],
-            "created_at": run.get("createdAt"),
-            "ended_at": run.get("completedAt"),
-            "url": None,
-        },
-        [_log(entry) for entry in (logs if isinstance(logs, list) else [])[-_MAX_LOGS:]],
-        graph(definition, run),
-    )
-
-
-def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the nodes of a workflow, each with its state in a run and the nodes that it leads to."""
-    reached = {str(_part(each, "node").get("identifier")): each for each in _objects(run.get("nodeRuns"))}
-    targets: dict[str, list[str]] = {}
-    for connection in _objects(definition.get("connections")):
-        targets.setdefault(str(connection.get("sourceIdentifier")), []).append(str(connection.get("targetIdentifier")))
-    nodes = _objects(definition.get("nodes"))
-    known = {str(node.get("identifier")): node for node in nodes} or {str(name): {} for name in reached}
-    return [
-        _node(name, node, reached.get(name), targets.get(name, [])) for name, node in list(known.items())[:_MAX_NODES]
-    ]
-
-
-def _node(name: str, node: Mapping[str, Any], run: Mapping[str, Any] | None, following: list[str]) -> dict[str, Any]:
-    run = run or {}
-    return {
-        "id": name,
-        "type": _part(node, "config").get("type") or run.get("nodeConfigType"),
-        "title": node.get("title") or run.get("nodeTitle") or name,
-        "status": run.get("status"),
-        "result": run.get("result"),
-        "started_at": run.get("createdAt"),
-        "ended_at": run.get("completedAt"),
-        "run_id": run.get("identifier"),
-        "next": following,
-    }
-
-
-def _log(entry: Any) -> dict[str, Any]:
-    fields = entry if isinstance(entry, dict) else {}
-    text = fields.get("message", fields.get("log", ""))
-    return {"at": fields.get("createdAt"), "level": fields.get("level", fields.get("logLevel")), "text": str(text)}
-
-
-def _available(run: dict[str, Any], logs: Sequence[dict[str, Any]], nodes: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return message({"available": True, "run": run, "logs": list(logs), "nodes": list(nodes)})
-
-
-def _unavailable(reason: str, hint: str) -> dict[str, Any]:
-    return message({"available": False, "reason": reason, "hint": hint})
-
-
 def _part(document: Mapping[str, Any], name: str) -> dict[str, Any]:
     value = document.get(name)
     return value if isinstance(value, dict) else {}
-
-
-def _objects(value: Any) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-
-
-def _links(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [value]
-    return [str(each) for each in value] if isinstance(value, list) else []

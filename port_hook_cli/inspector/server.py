@@ -168,6 +168,8 @@ def _application(inspector: Inspector, door: Door) -> web.Application:
     app.router.add_post("/api/captures/{id}/decrypt", routes.change(inspector.decrypt))
     app.router.add_get("/api/runs/{id}", routes.of_one(inspector.run))
     app.router.add_post("/api/runs/{id}/report", routes.change(inspector.report))
+    app.router.add_get("/api/runs/{id}/retry", routes.of_one(inspector.planned_retry))
+    app.router.add_post("/api/runs/{id}/retry", routes.change(inspector.retry))
     app.router.add_post("/api/actions/{id}/trigger", routes.change(inspector.trigger))
     app.router.add_post("/api/check", routes.check)
     app.router.add_post("/api/json", routes.json_problem)

@@ -153,7 +153,7 @@ async def _opened(
             runtime=runtime,
             destination=destination,
             access=options.access,
-            port=PortSide(options.access),
+            port=PortSide(options.access, runtime),
             actions=Actions(options.actions, options.secret, runtime),
             secret=options.secret,
             decrypt=options.decrypt,

@@ -43,6 +43,11 @@ class Actions:
     def __init__(self, paths: Sequence[Path], secret: Secret | None, runtime: Runtime) -> None:
         self._paths, self._secret, self._runtime = paths, secret, runtime
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """The files and folders."""
+        return tuple(self._paths)
+
     def why_not(self) -> str | None:
         """Return why no action can be triggered, or None."""
         if not self._paths:

@@ -87,7 +87,7 @@ async def an_inspector(runtime: Runtime, folder: Path, work: Endless) -> AsyncIt
             runtime=runtime,
             destination=EndlessDestination(work),
             access=access,
-            port=PortSide(access),
+            port=PortSide(access, runtime),
             actions=Actions((), None, runtime),
         )
         async with serving(Inspector(setup, captures)) as opened:

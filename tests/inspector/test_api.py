@@ -18,7 +18,7 @@ from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.encryption import build_decrypter
 from port_hook_cli.engines.encryption import encrypt_aes_gcm
-from port_hook_cli.inspector.port_side import graph
+from port_hook_cli.inspector.run_records import graph
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     Delivery,

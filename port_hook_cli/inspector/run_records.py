@@ -1,0 +1,213 @@
+"""What the inspector's API returns about runs, described in docs/reference/inspector-api.md. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from port_hook_cli.inspector.records import message
+from port_hook_cli.javascript.stringify import NotJson
+from port_hook_cli.javascript.values import write_json
+from port_hook_cli.runs.urls import run_page
+from port_hook_cli.workflows.shown_run import chosen_outlet
+
+MAX_LOGS = 500
+_MAX_NODES = 200
+_MAX_LINKS = 20
+_MAX_TEXT = 16_000
+_MAX_OUTPUT = 8_000
+_MAX_NAME = 1_000
+_OTHERWISE = "otherwise"
+
+
+def action_run_record(
+    run: Mapping[str, Any], logs: Sequence[Mapping[str, Any]], *, app_url: str, skew_s: float | None
+) -> dict[str, Any]:
+    """Return the run of an action and its log. `skew_s` is how far this machine's clock is ahead of Port's."""
+    run_id, action = str(run.get("id")), run.get("action")
+    return _available(
+        {
+            "id": run_id,
+            "kind": "action",
+            "name": action.get("identifier") if isinstance(action, dict) else action,
+            "status": run.get("status"),
+            "label": run.get("statusLabel"),
+            "summary": run.get("summary"),
+            "link": _links(run.get("link")),
+            "created_at": run.get("createdAt"),
+            "ended_at": run.get("endedAt"),
+            "url": run_page(app_url, run_id) if app_url else None,
+            "skew_s": skew_s,
+        },
+        [_log(entry, None) for entry in logs[:MAX_LOGS]],
+        [],
+    )
+
+
+def workflow_run_record(
+    run_id: str,
+    run: Mapping[str, Any],
+    logs: Sequence[Mapping[str, Any]],
+    definition: Mapping[str, Any],
+    *,
+    skew_s: float | None,
+) -> dict[str, Any]:
+    """Return the run of a workflow, its log, and all nodes of its definition."""
+    return _available(
+        {
+            "id": run_id,
+            "kind": "workflow",
+            "name": workflow_of(run),
+            "status": run.get("status"),
+            "label": run.get("result"),
+            "summary": None,
+            "link": [],
+            "created_at": run.get("createdAt"),
+            "ended_at": run.get("completedAt"),
+            # No document of Port says what the address of a workflow run's page is.
+            "url": None,
+            "skew_s": skew_s,
+        },
+        list(_workflow_logs(run, logs))[-MAX_LOGS:],
+        graph(definition, run),
+    )
+
+
+def unavailable(reason: str, hint: str, *, is_temporary: bool = False, can_report: bool = False) -> dict[str, Any]:
+    """Return why a run cannot be shown. A temporary problem may be gone at the next try."""
+    return message(
+        {
+            "available": False,
+            "reason": reason,
+            "hint": hint,
+            "temporary": is_temporary,
+            "can_report": can_report,
+        }
+    )
+
+
+def workflow_of(run: Mapping[str, Any]) -> str | None:
+    """Return the identifier of a run's workflow, or None."""
+    workflow = _part(run, "workflow") or _part(_part(run, "workflowVersion"), "workflow")
+    identifier = workflow.get("identifier")
+    return identifier if isinstance(identifier, str) and identifier else None
+
+
+def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the nodes of a workflow, each with its state in a run and the nodes that it leads to.
+
+    `branch` is the outlet through which a node is reached, None if it follows another node directly.
+    """
+    reached = {_node_of(each): each for each in objects(run.get("nodeRuns"))}
+    nodes = objects(definition.get("nodes"))
+    known = {str(node.get("identifier")): node for node in nodes} or {name: {} for name in reached}
+    targets: dict[str, list[str]] = {}
+    branches: dict[str, str] = {}
+    for connection in objects(definition.get("connections")):
+        source, target = str(connection.get("sourceIdentifier")), str(connection.get("targetIdentifier"))
+        targets.setdefault(source, []).append(target)
+        if branch := _branch(connection, known.get(source, {})):
+            branches.setdefault(target, branch)
+    return [
+        _node(name, node, reached.get(name, {}), targets.get(name, []), branches.get(name))
+        for name, node in list(known.items())[:_MAX_NODES]
+    ]
+
+
+def objects(value: Any) -> list[dict[str, Any]]:
+    """Return the objects in an array of a response; anything else has none."""
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _node_of(node_run: Mapping[str, Any]) -> str:
+    """Return the identifier of a node run's node, or its title where Port shows no identifier."""
+    return str(_part(node_run, "node").get("identifier") or node_run.get("nodeTitle"))
+
+
+def _branch(connection: Mapping[str, Any], source: Mapping[str, Any]) -> str | None:
+    """Return the title of the outlet that a connection starts at, or None."""
+    outlet = connection.get("sourceOutletIdentifier")
+    if connection.get("fallback") is True:
+        return _OTHERWISE
+    if not isinstance(outlet, str):
+        return None
+    outlets = objects(_part(source, "config").get("outlets"))
+    titles = [each.get("title") for each in outlets if each.get("identifier") == outlet]
+    return next((title[:_MAX_NAME] for title in titles if isinstance(title, str) and title), outlet[:_MAX_NAME])
+
+
+def _node(
+    name: str, node: Mapping[str, Any], run: Mapping[str, Any], following: list[str], branch: str | None
+) -> dict[str, Any]:
+    output = _part(run, "output")
+    return {
+        "id": name,
+        "type": _part(node, "config").get("type") or run.get("nodeConfigType"),
+        "title": node.get("title") or run.get("nodeTitle") or name,
+        "status": run.get("status"),
+        "result": run.get("result"),
+        "started_at": run.get("createdAt"),
+        "ended_at": run.get("completedAt"),
+        "run_id": run.get("identifier"),
+        "next": following,
+        "branch": branch,
+        "outlet": chosen_outlet(output),
+        "output": _json(output),
+        "error": _error(output),
+        "links": _links(run.get("links")),
+    }
+
+
+def _json(output: Mapping[str, Any]) -> str | None:
+    """Return the beginning of an output as JSON text, None if it has only an error, or nothing."""
+    if not output.keys() - {"error"}:
+        return None
+    try:
+        return write_json(output)[:_MAX_OUTPUT]
+    except NotJson:
+        return None
+
+
+def _error(output: Mapping[str, Any]) -> str | None:
+    """Return why a node failed: `error.message` of its output, as Port writes it, or a text."""
+    error = output.get("error")
+    text = error.get("message") if isinstance(error, Mapping) else error
+    return text[:_MAX_NAME] if isinstance(text, str) and text else None
+
+
+def _workflow_logs(run: Mapping[str, Any], logs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield the log of a workflow's run, each entry with its node.
+
+    Port does not document what an entry of the run's log names its node run. The node runs themselves have logs too.
+    """
+    node_runs = objects(run.get("nodeRuns"))
+    nodes = {str(each.get("identifier")): _node_of(each) for each in node_runs}
+    found = [_log(entry, nodes.get(str(entry.get("nodeRunIdentifier", entry.get("nodeRunId"))))) for entry in logs]
+    own = [_log(entry, _node_of(each)) for each in node_runs for entry in objects(each.get("nodeRunLogs"))]
+    if own and not any(entry["node"] for entry in found):
+        found = sorted(own, key=lambda entry: str(entry["at"]))
+    yield from found
+
+
+def _log(entry: Mapping[str, Any], node: str | None) -> dict[str, Any]:
+    text = entry.get("message", entry.get("log", ""))
+    return {
+        "at": entry.get("createdAt"),
+        "level": entry.get("level", entry.get("logLevel")),
+        "text": str(text)[:_MAX_TEXT],
+        "node": node,
+    }
+
+
+def _available(run: dict[str, Any], logs: Sequence[dict[str, Any]], nodes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return message({"available": True, "run": run, "logs": list(logs), "nodes": list(nodes)})
+
+
+def _part(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    value = document.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _links(value: Any) -> list[str]:
+    listed = value if isinstance(value, list) else [value] if isinstance(value, str) else []
+    return [str(each)[:_MAX_NAME] for each in listed[:_MAX_LINKS]]

@@ -1,0 +1,215 @@
+"""What the inspector's API returns about runs, node reports, and runs of a workflow from one of its nodes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from port_hook_cli.engines.renderer import Renderer
+from port_hook_cli.inspector.run_records import workflow_run_record
+from port_hook_cli.port_api.access import PortAccess
+from port_hook_cli.runtime import Runtime
+from port_hook_cli.sandbox import Sandbox
+from port_hook_cli.text.remark import say_nothing
+from tests.inspectors import InspectorClient, beside_listener, keep, over_store
+from tests.sandbox_clients import token_of
+from tests.sandboxes import a_sequence, a_webhook, environ_of, sandbox_with
+from tests.servers import Handler, handler
+
+MakeRuntime = Callable[..., Runtime]
+INPUTS = {"required": ["version"], "properties": {"version": {"type": "string"}}}
+
+
+def flow(url: str, *, after: str = "tell") -> dict[str, Any]:
+    """Return a workflow with a check, a condition, and a node that waits for its report."""
+    context = {"nodeRunId": "{{ .workflowNodeRun.identifier }}", "workflowRunId": "{{ .workflowRun.identifier }}"}
+    condition = {"type": "CONDITION", "outlets": [{"identifier": "yes", "title": "Ready", "expression": "true"}]}
+    found = a_sequence(
+        a_webhook("check", f"{url}/check", body={"version": "{{ .outputs.trigger.version }}", "context": context}),
+        {"identifier": "is_ready", "config": condition},
+        a_webhook("ship", f"{url}/ship", body={"status": "{{ .outputs.check.response.status }}"}, synchronized=False),
+        a_webhook(after, f"{url}/{after}", body={"shipped": "{{ .outputs.ship.id }}"}),
+        identifier="flow",
+        trigger={"type": "SELF_SERVE_TRIGGER", "userInputs": INPUTS},
+    )
+    found["connections"][2]["sourceOutletIdentifier"] = "yes"
+    return found
+
+
+@pytest.fixture
+def target() -> Iterator[Handler]:
+    with handler() as found:
+        yield found
+
+
+@asynccontextmanager
+async def flowing(target: Handler) -> AsyncIterator[tuple[Sandbox, str]]:
+    """Yield a sandbox, and the id of a run that waits for a report of the node ship."""
+    with Renderer() as renderer:
+        async with (
+            sandbox_with(renders=renderer, workflows=[flow(target.url)]) as sandbox,
+            httpx.AsyncClient(base_url=sandbox.url) as client,
+        ):
+            client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
+            started = await client.post("/v1/workflows/flow/runs", json={"inputs": {"version": "2"}})
+            run_id = str(started.json()["workflowRun"]["identifier"])
+            waits = lambda run: run.current is not None and run.current.progress == "waiting"  # noqa: E731
+            await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id, waits), 25)
+            yield sandbox, run_id
+
+
+def options(sandbox: Sandbox, runtime: MakeRuntime) -> dict[str, Any]:
+    access = PortAccess(runtime(env=environ_of(sandbox)), say_nothing)
+    return {"access": access, "secret": sandbox.client_secret}
+
+
+def node_in(found: dict[str, Any], name: str) -> dict[str, Any]:
+    return next(node for node in found["nodes"] if node["id"] == name)
+
+
+async def test_node_is_reported_with_its_log_links_and_output(
+    runtime: MakeRuntime, tmp_path: Path, target: Handler
+) -> None:
+    store = tmp_path / "captures.db"
+    keep(store, [])
+    async with (
+        flowing(target) as (sandbox, run_id),
+        over_store(runtime(), store, **options(sandbox, runtime)) as client,
+    ):
+        node = node_in(await client.get(f"/api/runs/{run_id}"), "ship")
+        assert (node["status"], node["branch"], node["output"]) == ("IN_PROGRESS", "Ready", None)
+        address, rest = f"/api/runs/{node['run_id']}/report", {"workflow_run": run_id}
+        found = await client.post(address, {"message": "half done", "level": "WARN", **rest})
+        assert [(each["node"], each["level"], each["text"]) for each in found["logs"]] == [
+            ("ship", "WARN", "half done")
+        ]
+        wrong = ({"output": "{"}, {"output": [1]}, {"level": "LOUD", "message": "x"}, {"link": ["https://x"] * 4})
+        for body in wrong:
+            await client.post(address, {**body, **rest}, expect=400)
+        report = {"status": "SUCCESS", "output": '{"id": 42}', "link": ["https://ci.example/1"]}
+        await client.post(address, {**report, **rest})
+        await asyncio.wait_for(sandbox.wait_for_workflow_run(run_id), 25)
+        found = await client.get(f"/api/runs/{node['run_id']}")  # the sandbox finds the workflow's run
+        node = node_in(found, "ship")
+        assert (found["run"]["id"], found["run"]["label"], node["result"]) == (run_id, "SUCCESS", "SUCCESS")
+        assert (node["output"], node["links"]) == ('{"id":42}', ["https://ci.example/1"])
+
+
+async def test_retry_lists_what_has_acted_and_sends_nothing_until_it_is_confirmed(
+    runtime: MakeRuntime, tmp_path: Path, target: Handler
+) -> None:
+    async with flowing(target) as (sandbox, run_id):
+        opened = beside_listener(
+            runtime(), tmp_path / "captures.db", forward_to=target.url, **options(sandbox, runtime)
+        )
+        async with opened as client:
+            target.requests.clear()
+            plan = await client.get(f"/api/runs/{run_id}/retry", node="check")
+            assert (plan["workflow"], plan["from"], plan["last_run_id"]) == ("flow", "check", run_id)
+            assert [each["node"] for each in plan["not_run_again"]] == []
+            assert [each["node"] for each in plan["run_again"]] == ["check", "ship"]
+            plan = await client.get(f"/api/runs/{run_id}/retry", node="ship")
+            assert [each["node"] for each in plan["not_run_again"]] == ["check"]
+            assert (plan["source"], target.requests) == ("Port", [])
+            assert client.serving is not None
+            assert plan["to"] == client.serving.url.rstrip("/")
+            done = await client.post(f"/api/runs/{run_id}/retry", {"node": "ship"})
+            assert (done["run"]["result"], done["waits_for"]) == (None, "ship")
+            (step,) = done["steps"]
+            assert (step["node"], step["delivery"]["status"]) == ("ship", 200)
+            capture = await client.get(f"/api/captures/{step['capture']}")
+            assert (capture["row"]["verdict"], capture["row"]["target"]) == ("valid", "/ship")
+            # The output of the earlier run's check is in the body.
+            assert json.loads(target.requests[0].body) == {"status": 200}
+
+
+async def test_retry_uses_the_definition_in_the_files_that_the_user_gave(
+    runtime: MakeRuntime, tmp_path: Path, target: Handler
+) -> None:
+    file = tmp_path / "flow.json"
+    file.write_text(json.dumps(flow(target.url, after="announce")))
+    keep(store := tmp_path / "captures.db", [])
+    async with flowing(target) as (sandbox, run_id):
+        inspector = over_store(runtime(), store, actions=[tmp_path, file], **options(sandbox, runtime))
+        async with inspector as client:
+            plan = await client.get(f"/api/runs/{run_id}/retry", node="ship", to=target.url)
+            assert (plan["source"], plan["to"]) == ("your files", target.url)
+
+
+async def refused(client: InspectorClient, run_id: str, **body: Any) -> str:
+    return str((await client.post(f"/api/runs/{run_id}/retry", body, expect=400))["error"])
+
+
+async def test_retry_says_why_a_workflow_cannot_run_from_a_node(
+    runtime: MakeRuntime, tmp_path: Path, target: Handler
+) -> None:
+    keep(store := tmp_path / "captures.db", [])
+    async with flowing(target) as (sandbox, run_id):
+        known = options(sandbox, runtime)
+        async with over_store(runtime(), store, **known) as client:
+            assert "has no node other" in await refused(client, run_id, node="other")
+            assert "is a trigger" in await refused(client, run_id, node="start")
+            assert "No node is named" in await refused(client, run_id)
+            assert "has no output of ship" in await refused(client, run_id, node="tell", to=target.url)
+            assert "is not the id" in await refused(client, "r_QOz6WoOB1Q2lmhZZ", node="ship")
+            assert "no target" in await refused(client, run_id, node="ship")
+            assert (await client.get(f"/api/runs/{run_id}/retry", node="ship"))["to"] is None
+            assert "only to this machine" in await refused(client, run_id, node="ship", to="https://example.com")
+            own = f"http://127.0.0.1:{client.opened.port}"
+            assert "inspector itself" in await refused(client, run_id, node="ship", to=own)
+        async with over_store(runtime(), store, **{**known, "secret": None}) as client:
+            assert "no client secret" in await refused(client, run_id, node="ship", to=target.url)
+
+
+async def test_run_that_port_cannot_show_at_the_moment_is_told_from_one_that_it_does_not_have(
+    runtime: MakeRuntime, tmp_path: Path, target: Handler
+) -> None:
+    keep(store := tmp_path / "captures.db", [])
+    async with flowing(target) as (sandbox, run_id):
+        known = options(sandbox, runtime)
+        async with over_store(runtime(), store, **known) as client:
+            missing = await client.get("/api/runs/wfr_0000000000000000")
+            assert (missing["available"], missing["temporary"]) == (False, False)
+            await client.get(f"/api/runs/{run_id}")
+            unnamed = await client.get("/api/runs/wfnr_0000000000000000")
+            assert (unnamed["available"], unnamed["can_report"]) == (False, True)
+    async with over_store(runtime(), store, **known) as client:  # the sandbox has ended
+        gone = await client.get(f"/api/runs/{run_id}")
+        assert (gone["available"], gone["temporary"]) == (False, True)
+
+
+async def test_clock_of_port_is_compared_with_the_clock_of_this_machine(
+    runtime: MakeRuntime, tmp_path: Path, target: Handler
+) -> None:
+    keep(store := tmp_path / "captures.db", [])
+    ahead = replace(runtime(), now=lambda: time.time() + 600)
+    async with flowing(target) as (sandbox, run_id):
+        for clock, least, most in ((runtime(), 0, 0), (ahead, 598, 602)):
+            async with over_store(clock, store, **options(sandbox, runtime)) as client:
+                assert least <= (await client.get(f"/api/runs/{run_id}"))["run"]["skew_s"] <= most
+
+
+@pytest.mark.parametrize("names", [("nodeRunIdentifier",), ("nodeRunId",), ()])
+def test_entries_of_a_log_have_their_node_however_port_names_it(names: tuple[str, ...]) -> None:
+    own = {"logLevel": "INFO", "log": "hello", "createdAt": "2026-11-24T14:30:00Z"}
+    run = {"nodeRuns": [{"identifier": "wfnr_1", "node": {"identifier": "ship"}, "nodeRunLogs": [own]}]}
+    entry = {"message": "hello", "level": "INFO", **dict.fromkeys(names, "wfnr_1")}
+    found = workflow_run_record("wfr_1", run, [entry], {}, skew_s=None)
+    assert [(each["node"], each["level"], each["text"]) for each in found["logs"]] == [("ship", "INFO", "hello")]
+
+
+@pytest.mark.parametrize("value", [None, 1, "x", [1], {"a": float("nan")}, {"error": {"message": 1}}, {"error": "no"}])
+def test_output_of_a_node_can_be_anything(value: Any) -> None:
+    run = {"nodeRuns": [{"identifier": "wfnr_1", "node": {"identifier": "ship"}, "output": value, "links": value}]}
+    (node,) = workflow_run_record("wfr_1", run, [], {}, skew_s=None)["nodes"]
+    assert node["error"] == ("no" if value == {"error": "no"} else None)
+    assert len(node["output"] or "") < 100
