@@ -73,7 +73,7 @@ function Part({ shown, capture, session, against, check, actions }) {
     case "response":
       return html`<${Responses} capture=${capture} />`;
     case "run":
-      return html`<${Run} capture=${capture} session=${session} />`;
+      return html`<${Run} capture=${capture} session=${session} actions=${actions} />`;
     case "edit":
       return html`<${Editor} key=${row.id} capture=${capture} session=${session} actions=${actions} />`;
     case "check":

@@ -202,3 +202,73 @@ export {};
  * The filters of the list. Each is a part of the page's URL.
  * @typedef {Record<string, string | string[]>} Filters
  */
+
+/**
+ * An entry of a run's log.
+ * @typedef {object} LogEntry
+ * @property {string | null} at
+ * @property {string | null} level
+ * @property {string} text
+ * @property {string | null} [node] the workflow's node that wrote it
+ */
+
+/**
+ * A run of an action or a workflow, as Port shows it.
+ * @typedef {object} PortRun
+ * @property {string} id
+ * @property {"action" | "workflow"} kind
+ * @property {string | null} name
+ * @property {string} status
+ * @property {string | null} label
+ * @property {string | null} [summary]
+ * @property {string[]} link
+ * @property {string | null} [created_at]
+ * @property {string | null} [ended_at]
+ * @property {string | null} [url] its page in Port
+ * @property {number | null} [skew_s] how far this machine's clock is ahead of Port's
+ */
+
+/**
+ * A node of a workflow, and what became of it in a run.
+ * @typedef {object} RunNode
+ * @property {string} id
+ * @property {string | null} type
+ * @property {string} title
+ * @property {string | null} status
+ * @property {string | null} [result]
+ * @property {string | null} [started_at]
+ * @property {string | null} [ended_at]
+ * @property {string | null} [run_id]
+ * @property {string[]} next
+ * @property {string | null} [branch] the outlet through which it is reached
+ * @property {string | null} [outlet] the outlet that it chose
+ * @property {string | null} [output] the beginning of its JSON
+ * @property {string | null} [error]
+ * @property {string[]} [links]
+ */
+
+/** @typedef {{ available: true, run: PortRun, logs: LogEntry[], nodes: RunNode[] }} FoundRun */
+/**
+ * @typedef {{ available: false, reason: string, hint: string, temporary?: boolean, can_report?: boolean }} NoRun
+ */
+
+/** @typedef {{ node: string, node_type: string, status: string, result: string | null }} Acted */
+
+/**
+ * What a run of a workflow from one of its nodes does.
+ * @typedef {object} RetryPlan
+ * @property {string} workflow
+ * @property {string} from
+ * @property {string} last_run_id
+ * @property {Acted[]} not_run_again
+ * @property {Acted[]} run_again
+ * @property {string} source
+ * @property {string | null} to
+ */
+
+/** @typedef {Acted & { delivery: Handled | null, capture: string | null, remarks: string[] }} RetryStep */
+
+/**
+ * @typedef {RetryPlan & { run: { id: string, status: string, result: string | null }, waits_for: string | null,
+ *   steps: RetryStep[], notes: string[] }} Retried
+ */

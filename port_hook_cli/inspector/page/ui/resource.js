@@ -11,45 +11,63 @@ import { useCallback, useEffect, useRef, useState } from "./ui.js";
  * @property {T | null} value
  * @property {ApiError | null} problem why the last try failed
  * @property {boolean} isLoading
+ * @property {number} at when the value came, in milliseconds since the epoch
  * @property {() => void} reload
  */
+
+/**
+ * @template T
+ * @typedef {{ key: string, value: T | null, problem: ApiError | null, isLoading: boolean, at: number }} State
+ */
+
+const NOTHING = { value: null, problem: null, isLoading: true, at: 0 };
+const LONGEST_PAUSE_MS = 30_000;
 
 /**
  * Load what `load` returns: at once, when `key` or `version` changes, and on `reload`.
  *
  * The value of another `key` is another resource, so the old value goes. A new `version` is a newer state of the
- * same one, so the old value stays until the new one is there. A failed try is repeated after `retry_ms` if that
- * is given.
+ * same one, so the old value stays until the new one is there. `every_ms` says after how long a value is loaded again
+ * (0: never). If `retry_ms` is given, a failed try is repeated: after that time, and later if it fails again.
  * @template T
  * @param {(signal: AbortSignal) => Promise<T>} load
  * @param {string} key "" loads nothing
- * @param {{ version?: unknown, retry_ms?: number }} [options]
+ * @param {{ version?: unknown, retry_ms?: number, every_ms?: (value: T) => number }} [options]
  * @returns {Resource<T>}
  */
-export function useResource(load, key, { version = 0, retry_ms = 0 } = {}) {
-  const [state, setState] = useState({ key: "", value: /** @type {T | null} */ (null), problem: null, isLoading: true });
+export function useResource(load, key, { version = 0, retry_ms = 0, every_ms = () => 0 } = {}) {
+  const [state, setState] = useState(/** @type {State<T>} */ ({ ...NOTHING, key: "" }));
   const [tries, setTries] = useState(0);
-  const latest = useRef(load);
-  latest.current = load;
+  const failures = useRef(0);
+  const latest = useRef({ load, every_ms });
+  latest.current = { load, every_ms };
+  const reload = useCallback(() => setTries((n) => n + 1), []);
   useEffect(() => {
     if (!key) return undefined;
     const leaving = new AbortController();
     let timer = 0;
-    setState((old) => (old.key === key ? { ...old, isLoading: true } : { key, value: null, problem: null, isLoading: true }));
-    latest.current(leaving.signal).then(
-      (value) => !leaving.signal.aborted && setState({ key, value, problem: null, isLoading: false }),
+    const again = (/** @type {number} */ pause_ms) => {
+      if (pause_ms) timer = window.setTimeout(reload, pause_ms);
+    };
+    setState((old) => (old.key === key ? { ...old, isLoading: true } : { ...NOTHING, key }));
+    latest.current.load(leaving.signal).then(
+      (value) => {
+        if (leaving.signal.aborted) return;
+        failures.current = 0;
+        setState({ key, value, problem: null, isLoading: false, at: Date.now() });
+        again(latest.current.every_ms(value));
+      },
       (problem) => {
         if (leaving.signal.aborted) return;
         setState((old) => ({ ...old, problem, isLoading: false }));
-        if (retry_ms) timer = window.setTimeout(() => setTries((n) => n + 1), retry_ms);
+        again(Math.min(retry_ms * 2 ** failures.current++, Math.max(retry_ms, LONGEST_PAUSE_MS)));
       },
     );
     return () => {
       leaving.abort();
       clearTimeout(timer);
     };
-  }, [key, version, tries, retry_ms]);
-  const reload = useCallback(() => setTries((n) => n + 1), []);
-  const isOther = state.key !== key; // until the effect has run
-  return { value: isOther ? null : state.value, problem: isOther ? null : state.problem, isLoading: isOther || state.isLoading, reload };
+  }, [key, version, tries, retry_ms, reload]);
+  const { value, problem, isLoading, at } = state.key === key ? state : NOTHING; // until the effect has run
+  return { value, problem, isLoading, at, reload };
 }

@@ -1,0 +1,224 @@
+// @ts-check
+// The steps of a run, and their places on its time axis. Pure.
+//
+// Times of Port are taken as they are. Times of this machine (captures, the present) are moved by the difference of
+// the two clocks, and a capture is never placed before its run began or after it ended.
+
+/** @import { Capture, FoundRun, LogEntry, PortRun, Row, RunNode, Session } from "../net/types.js" */
+
+/** @typedef {"good" | "bad" | "warn" | "live" | "skipped" | "pending"} State */
+
+/**
+ * A step. Times are in milliseconds by Port's clock. A step without an end goes on.
+ * @typedef {object} Step
+ * @property {string} id
+ * @property {string} title
+ * @property {string} kind
+ * @property {State} state
+ * @property {string} word its state in words
+ * @property {number} depth how many branches it is in
+ * @property {string} branch the outlet that leads to it
+ * @property {number | null} start
+ * @property {number | null} end
+ * @property {RunNode | null} node
+ * @property {LogEntry[]} logs
+ */
+
+/** @typedef {{ start: number, end: number }} Axis */
+/**
+ * What the steps of a run are shown with. `onDone` is called after a report.
+ * @typedef {{ run: PortRun, capture: Capture, session: Session | null, onDone: () => void,
+ *   actions: { open: (id: string) => void } }} Around
+ */
+
+const ENDED = new Set(["SUCCESS", "FAILURE", "DECLINED", "COMPLETED"]);
+/** @type {Record<string, State>} */
+const STATES = {
+  SUCCESS: "good", COMPLETED: "good", FAILURE: "bad", FAILED: "bad", DECLINED: "bad", CANCELLED: "warn",
+  IN_PROGRESS: "live", WAITING_FOR_APPROVAL: "pending",
+};
+const BRANCHING = new Set(["CONDITION", "INPUT"]);
+const NARROWEST = 0.8; // per cent
+
+/** @param {PortRun} run */
+export const hasEnded = (run) => ENDED.has(run.status) || Boolean(run.ended_at);
+
+/** @param {string | null | undefined} word @returns {State} */
+export const stateOf = (word) => STATES[word ?? ""] ?? "pending";
+
+/** @param {string | null | undefined} text @returns {number | null} milliseconds since the epoch */
+export function milliseconds(text) {
+  const at = Date.parse(text ?? "");
+  return Number.isNaN(at) ? null : at;
+}
+
+/** The present by Port's clock. @param {PortRun} run @param {number} now */
+const portTime = (run, now) => now - (run.skew_s ?? 0) * 1000;
+
+/**
+ * The steps of a run in order.
+ * @param {FoundRun} found
+ * @param {Capture} capture the request of the run, or of one of its nodes
+ * @returns {Step[]}
+ */
+export function stepsOf({ run, nodes, logs }, capture) {
+  return run.kind === "workflow" ? nodeSteps(run, nodes, logs) : actionSteps(run, logs, capture);
+}
+
+/** @param {PortRun} run @param {RunNode[]} nodes @param {LogEntry[]} logs @returns {Step[]} */
+function nodeSteps(run, nodes, logs) {
+  const ordered = inOrder(nodes);
+  const depths = depthsOf(ordered);
+  return ordered.map((node) => {
+    const { state, word } = stateOfNode(run, node);
+    const start = milliseconds(node.started_at);
+    const isOver = state !== "live" && start !== null;
+    return {
+      id: node.id, title: node.title, kind: node.type ?? "", state, word, depth: depths.get(node.id) ?? 0,
+      branch: node.branch ?? "", start, end: isOver ? milliseconds(node.ended_at ?? run.ended_at) ?? start : null,
+      node, logs: logs.filter((entry) => entry.node === node.id),
+    };
+  });
+}
+
+/** @param {PortRun} run @param {RunNode} node @returns {{ state: State, word: string }} */
+function stateOfNode(run, node) {
+  const isOver = hasEnded(run);
+  if (!node.status) return isOver ? { state: "skipped", word: "not reached" } : { state: "pending", word: "not yet" };
+  const word = (node.result ?? node.status).toLowerCase().replaceAll("_", " ");
+  const state = stateOf(node.result ?? node.status);
+  return { state: isOver && state === "live" ? "warn" : state, word };
+}
+
+/**
+ * The nodes so that each follows the nodes that lead to it, and branches stay together.
+ * @param {RunNode[]} nodes
+ */
+function inOrder(nodes) {
+  const byId = new Map(nodes.map((node) => [node.id, node]));
+  /** @type {RunNode[]} */
+  const ordered = [];
+  const seen = new Set();
+  /** @param {RunNode | undefined} node */
+  const visit = (node) => {
+    if (!node || seen.has(node.id)) return;
+    seen.add(node.id);
+    for (const name of [...node.next].reverse()) visit(byId.get(name));
+    ordered.unshift(node);
+  };
+  const targets = new Set(nodes.flatMap((node) => node.next));
+  const first = nodes.filter((node) => !targets.has(node.id));
+  // The trigger that fired is the first of several.
+  first.sort((a, b) => Number(Boolean(b.status)) - Number(Boolean(a.status))).reverse().forEach(visit);
+  nodes.forEach(visit);
+  return ordered;
+}
+
+/** In how many branches each node is. After a join, the branches are over. @param {RunNode[]} ordered */
+function depthsOf(ordered) {
+  const depths = new Map();
+  for (const node of ordered) {
+    const sources = ordered.filter((each) => depths.has(each.id) && each.next.includes(node.id));
+    const least = Math.min(...sources.map((each) => depths.get(each.id)));
+    const fromBranching = sources.some((each) => BRANCHING.has(each.type ?? "") && depths.get(each.id) === least);
+    if (!sources.length) depths.set(node.id, 0);
+    else if (sources.length === 1) depths.set(node.id, least + (fromBranching ? 1 : 0));
+    else depths.set(node.id, Math.max(0, least - (fromBranching ? 0 : 1)));
+  }
+  return depths;
+}
+
+/** @param {PortRun} run @param {LogEntry[]} logs @param {Capture} capture @returns {Step[]} */
+function actionSteps(run, logs, { row }) {
+  const created = milliseconds(run.created_at);
+  const ended = milliseconds(run.ended_at);
+  const clamp = (/** @type {number} */ at) => Math.min(Math.max(at, created ?? at), ended ?? Infinity);
+  const received = clamp(portTime(run, row.received_at * 1000));
+  const responded = clamp(received + (row.handler?.latency_ms ?? 0));
+  const times = logs.map((entry) => milliseconds(entry.at)).filter((at) => at !== null);
+  const isOver = hasEnded(run);
+  const step = { kind: "", depth: 0, branch: "", node: null, logs: [] };
+  /** @type {Step[]} */
+  const steps = [
+    { ...step, id: "sent", title: "Sent by Port", kind: "WEBHOOK", state: "good", word: "sent",
+      start: created ?? received, end: received },
+    { ...step, id: "accepted", ...accepted(row), start: received, end: responded },
+  ];
+  if (times.length || !isOver) {
+    const word = `${logs.length} ${logs.length === 1 ? "entry" : "entries"}`;
+    const [start, end] = times.length ? [Math.min(...times), Math.max(...times)] : [null, null];
+    const state = start === null ? "pending" : "good";
+    steps.push({ ...step, id: "log", title: "Log", kind: "LOG", logs, state, word, start, end });
+  }
+  const state = stateOf(run.status);
+  const isWaiting = state === "pending";
+  steps.push({ ...step, id: "report", kind: "REPORT", state,
+    title: isOver ? "Reported" : isWaiting ? "Waiting for approval" : "Waiting for the report",
+    word: run.status.toLowerCase().replaceAll("_", " "),
+    start: isWaiting ? null : responded, end: isOver ? ended ?? responded : null });
+  return steps;
+}
+
+/** @param {Row} row @returns {{ title: string, kind: string, state: State, word: string }} */
+function accepted({ handler, response }) {
+  const status = handler?.status ?? (handler ? null : response);
+  const kind = "HANDLER";
+  if (status === null) {
+    return { title: "Not answered", kind, state: handler ? "bad" : "pending", word: handler?.fault ?? "no response" };
+  }
+  if (status < 300) return { title: "Accepted", kind, state: "good", word: String(status) };
+  return { title: "Refused", kind, state: "bad", word: String(status) };
+}
+
+/**
+ * From the first time of a run to its last, or to the present.
+ * @param {PortRun} run
+ * @param {Step[]} steps
+ * @param {number} now milliseconds by this machine's clock
+ * @returns {Axis}
+ */
+export function axisOf(run, steps, now) {
+  const known = [run.created_at, run.ended_at].map(milliseconds);
+  const times = [...known, ...steps.flatMap((step) => [step.start, step.end])].filter((at) => at !== null);
+  if (!times.length) return { start: 0, end: 1 };
+  const latest = Math.max(...times);
+  const start = Math.min(...times);
+  return { start, end: Math.max(start + 1, hasEnded(run) ? latest : Math.max(latest, portTime(run, now))) };
+}
+
+/**
+ * The bar of a step in per cent of the axis, or null for a step that did not begin.
+ * @param {Step} step
+ * @param {Axis} axis
+ */
+export function barOf(step, { start, end }) {
+  if (step.start === null) return null;
+  const percent = (/** @type {number} */ at) => Math.min(100, Math.max(0, ((at - start) / (end - start)) * 100));
+  const width = Math.max(NARROWEST, percent(step.end ?? end) - percent(step.start));
+  return { left: Math.min(percent(step.start), 100 - NARROWEST), width: Math.min(width, 100) };
+}
+
+/** How long a step took so far, in seconds. @param {Step} step @param {Axis} axis */
+export function secondsOf(step, axis) {
+  return step.start === null ? null : Math.max(0, (step.end ?? axis.end) - step.start) / 1000;
+}
+
+/** Three to six round times, each with its place in per cent. @param {Axis} axis */
+export function ticksOf({ start, end }) {
+  const total = end - start;
+  const power = 10 ** Math.floor(Math.log10(total / 4));
+  const size = [1, 2, 5, 10].map((each) => each * power).find((each) => total / each <= 5) ?? total;
+  return [...Array(Math.floor(total / size) + 1).keys()]
+    .map((index) => ({ seconds: (index * size) / 1000, left: (index * size * 100) / total }));
+}
+
+/**
+ * The steps that are open before the user chooses: what failed, or else what goes on, or else the capture's own.
+ * @param {Step[]} steps
+ * @param {string | null} current the id of the capture's run
+ */
+export function firstOpen(steps, current) {
+  const own = steps.find((step) => step.node?.run_id && step.node.run_id === current);
+  const found = steps.findLast((step) => step.state === "bad") ?? steps.find((step) => step.state === "live") ?? own;
+  return [...new Set([found?.id, steps.find((step) => step.kind === "LOG")?.id])].filter((id) => id !== undefined);
+}

@@ -1,0 +1,29 @@
+// @ts-check
+// What the handler, or Port, wrote about a run: links and log entries.
+import { html } from "../ui/ui.js";
+import { isoTime, oneLine, visible } from "../ui/format.js";
+
+/** @import { LogEntry } from "../net/types.js" */
+
+/** @param {string | null | undefined} url */
+export const isWeb = (url) => /^https?:\/\//i.test(url ?? "");
+
+/** Only web addresses become links: any other scheme stays text. @param {{ links: string[] }} props */
+export function Links({ links }) {
+  return html`<ul class="links">${links.map((url) => html`<li key=${url}>
+    ${isWeb(url)
+      ? html`<a href=${url} rel="noreferrer noopener" target="_blank">${oneLine(url)}</a>`
+      : html`<span class="mono">${oneLine(url)}</span>`}
+  </li>`)}</ul>`;
+}
+
+/** @param {{ entries: LogEntry[] }} props */
+export function Log({ entries }) {
+  if (!entries.length) return html`<p class="note">There are no log messages yet.</p>`;
+  return html`<ol class="log" tabindex="0" aria-label="Log">${entries.map((entry, index) => html`
+    <li key=${index} class=${oneLine(entry.level ?? "").toLowerCase()}>
+      <time>${isoTime(entry.at)}</time>
+      ${entry.level && html`<small>${oneLine(entry.level)}</small>`}
+      <span>${visible(entry.text)}</span>
+    </li>`)}</ol>`;
+}

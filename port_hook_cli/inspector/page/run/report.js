@@ -1,0 +1,67 @@
+// @ts-check
+// A report of a run, as `port-hook report-run` sends it. A node's run also takes a level and an output.
+import { html, Button, useState } from "../ui/ui.js";
+import { post } from "../net/api.js";
+import { visible } from "../ui/format.js";
+
+/** @import { ApiError } from "../net/door.js" */
+
+const LEVELS = ["INFO", "WARN", "ERROR", "DEBUG"];
+const EMPTY = { message: "", level: "INFO", output: "", summary: "", link: "" };
+
+/** @param {{ id: string, workflowRun?: string, onDone: () => void }} props */
+export function Report({ id, workflowRun, onDone }) {
+  const isNode = id.startsWith("wfnr_");
+  const failure = isNode ? "Failed" : "Failure";
+  const [values, setValues] = useState(EMPTY);
+  const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
+  const [isSending, setSending] = useState(false);
+  const set = (/** @type {Event} */ event) => {
+    const { name, value } = /** @type {HTMLInputElement} */ (event.currentTarget);
+    setValues({ ...values, [name]: value });
+  };
+  const send = async (/** @type {string | null} */ status) => {
+    const { message, level, output, summary, link } = values;
+    const only = isNode ? { level: message && level, output } : { summary };
+    setSending(true);
+    try {
+      const body = { status, message, link: link.split(/\s+/).filter(Boolean), workflow_run: workflowRun, ...only };
+      await post(`/api/runs/${encodeURIComponent(id)}/report`, body);
+      setValues(EMPTY);
+      setProblem(null);
+      onDone();
+    } catch (error) {
+      setProblem(/** @type {ApiError} */ (error));
+    } finally {
+      setSending(false);
+    }
+  };
+  return html`<form class="form report" onSubmit=${(/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (values.message && !isSending) send(null);
+  }}>
+    <h3>Report this ${isNode ? "node" : "run"}</h3>
+    <div class="report-fields">
+      <label class="field"><span>Log message</span>
+        <input type="text" name="message" value=${values.message} onInput=${set} /></label>
+      ${isNode && html`<label class="field level"><span>Level</span>
+        <select name="level" value=${values.level} onChange=${set}>
+          ${LEVELS.map((level) => html`<option key=${level}>${level}</option>`)}</select></label>`}
+      ${isNode
+        ? html`<label class="field wide"><span>Output (a JSON object, which later nodes can use)</span>
+            <textarea name="output" rows="2" spellcheck=${false} value=${values.output} onInput=${set} /></label>`
+        : html`<label class="field"><span>Summary</span>
+            <input type="text" name="summary" value=${values.summary} onInput=${set} /></label>`}
+      <label class="field wide"><span>Links (URLs)</span>
+        <input type="text" name="link" value=${values.link} onInput=${set} />
+      </label>
+    </div>
+    <div class="send">
+      <button type="submit" class="button" disabled=${isSending || !values.message}>Log only</button>
+      <${Button} label="Success" primary icon="check" disabled=${isSending} onClick=${() => send("SUCCESS")} />
+      <${Button} label=${failure} icon="x" disabled=${isSending} onClick=${() => send("FAILURE")} />
+      ${isNode && html`<${Button} label="Cancelled" disabled=${isSending} onClick=${() => send("CANCELLED")} />`}
+    </div>
+    ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+  </form>`;
+}

@@ -1,0 +1,104 @@
+// @ts-check
+// Runs a workflow again from a node, as `port-hook trigger --from` does, after showing what has acted before.
+import { html, Button, useState } from "../ui/ui.js";
+import { get, post } from "../net/api.js";
+import { handlerText, latency, oneLine, statusTone, visible } from "../ui/format.js";
+
+/** @import { Acted, RetryPlan, Retried, RetryStep, RunNode } from "../net/types.js" */
+/** @import { ApiError } from "../net/door.js" */
+/** @import { Around } from "./layout.js" */
+
+/** @param {{ node: RunNode, around: Around }} props */
+export function Retry({ node, around: { run, capture, session, actions } }) {
+  const [plan, setPlan] = useState(/** @type {RetryPlan | null} */ (null));
+  const [to, setTo] = useState("");
+  const [done, setDone] = useState(/** @type {Retried | null} */ (null));
+  const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
+  const [isBusy, setBusy] = useState(false);
+  const address = `/api/runs/${encodeURIComponent(run.id)}/retry`;
+  const asked = { node: node.id, capture: capture.row.id };
+  const attempt = async (/** @type {() => Promise<void>} */ work) => {
+    setBusy(true);
+    setProblem(null);
+    try {
+      await work();
+    } catch (error) {
+      setProblem(/** @type {ApiError} */ (error));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const prepare = () => attempt(async () => {
+    const found = await get(address, asked);
+    setDone(null);
+    setTo(found.to ?? "");
+    setPlan(found);
+  });
+  const send = () => attempt(async () => {
+    setDone(await post(address, { ...asked, to: to === plan?.to ? undefined : to }));
+    setPlan(null);
+  });
+  const submit = (/** @type {Event} */ event) => {
+    event.preventDefault();
+    if (!isBusy) send();
+  };
+  return html`<div class="retry">
+    ${!plan && html`<p>
+      <${Button} icon="replay" label="Retry from here" disabled=${isBusy || !session?.can.sign} onClick=${prepare} />
+      ${session?.why_not.sign && html` <span class="dim">${session.why_not.sign}</span>`}
+    </p>`}
+    ${plan && html`<form class="form" aria-label="Retry from here" onSubmit=${submit}>
+      <h3>Run ${oneLine(plan.workflow)} from ${oneLine(node.title)}</h3>
+      <p>port-hook runs this node and the nodes after it on this machine, with the outputs of the run
+        ${" "}<span class="mono">${oneLine(plan.last_run_id)}</span> and the definition from ${oneLine(plan.source)}.
+      </p>
+      <${Nodes} title="These nodes acted in that run, and do not run again" nodes=${plan.not_run_again} />
+      <${Nodes} title="These nodes acted in that run, and can act again" nodes=${plan.run_again} />
+      <label class="field"><span>To</span>
+        <input type="text" required placeholder="8000" value=${to}
+          onInput=${(/** @type {any} */ event) => setTo(event.currentTarget.value)} />
+      </label>
+      <div class="send">
+        <button type="submit" class="button primary" disabled=${isBusy || !to}>
+          ${isBusy ? "Running…" : "Run from here"}</button>
+        <${Button} label="Cancel" disabled=${isBusy} onClick=${() => setPlan(null)} />
+      </div>
+    </form>`}
+    ${done && html`<${Outcome} done=${done} actions=${actions} />`}
+    ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+  </div>`;
+}
+
+/** @param {{ title: string, nodes: Acted[] }} props */
+function Nodes({ title, nodes }) {
+  if (!nodes.length) return null;
+  return html`<p>${title}:</p><ul class="acted">${nodes.map((each) => html`<li key=${each.node}>
+    <b>${oneLine(each.node)}</b> <span class="dim">${oneLine(each.node_type).toLowerCase()}, ${wordOf(each)}</span>
+  </li>`)}</ul>`;
+}
+
+/** @param {Acted} node */
+const wordOf = (node) => oneLine(node.result ?? node.status).toLowerCase().replaceAll("_", " ");
+
+/** @param {{ done: Retried, actions: { open: (id: string) => void } }} props */
+function Outcome({ done, actions }) {
+  const { result } = done.run;
+  const tone = result === "SUCCESS" ? "good" : result ? "bad" : "";
+  const title = result ? `The run ended: ${result}.` : `The run waits at ${done.waits_for ?? "a node"}.`;
+  return html`<div class=${`note ${tone}`} role="status">
+    <p>${oneLine(title)}</p>
+    <ul class="acted">
+      ${done.steps.map((step) => html`<${Ran} key=${step.node} step=${step} actions=${actions} />`)}</ul>
+    ${done.notes.map((note) => html`<p key=${note}>${visible(note)}</p>`)}
+  </div>`;
+}
+
+/** @param {{ step: RetryStep, actions: { open: (id: string) => void } }} props */
+function Ran({ step, actions }) {
+  const { delivery, capture } = step;
+  return html`<li><b>${oneLine(step.node)}</b> ${wordOf(step)}
+    ${delivery && html`, <b class=${statusTone(delivery.status)}>${delivery.status ?? handlerText(delivery)}</b>
+      ${" "}in ${latency(delivery.latency_ms)}`}
+    ${capture && html` <button type="button" class="link" onClick=${() => actions.open(capture)}>Open capture</button>`}
+    ${step.remarks.map((remark) => html`<br /><span class="dim">${visible(remark)}</span>`)}</li>`;
+}

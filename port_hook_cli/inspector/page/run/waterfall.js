@@ -1,0 +1,105 @@
+// @ts-check
+// The steps of a run: their names at the left, and their bars on one time axis. A step opens to its details.
+import { html, useEffect, useRef, useState, Icon } from "../ui/ui.js";
+import { duration, oneLine } from "../ui/format.js";
+import { axisOf, barOf, firstOpen, hasEnded, secondsOf, stepsOf, ticksOf } from "./layout.js";
+import { StepDetail } from "./step.js";
+
+/** @import { FoundRun } from "../net/types.js" */
+/** @import { Around, Axis, Step } from "./layout.js" */
+
+const TICK_MS = 400;
+/** @type {Record<string, string>} */
+const ICONS = { good: "check", bad: "x", warn: "alert", live: "clock", skipped: "minus", pending: "minus" };
+
+/** @param {{ found: FoundRun, around: Around }} props */
+export function Waterfall({ found, around }) {
+  const { run, capture } = around;
+  const now = useNow(!hasEnded(run));
+  const steps = stepsOf(found, capture);
+  const axis = axisOf(run, steps, now);
+  const [chosen, setChosen] = useState(/** @type {string[] | null} */ (null));
+  const first = firstOpen(steps, capture.row.run_id);
+  const opened = chosen ?? first;
+  const list = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    list.current?.querySelector('[aria-expanded="true"]')?.scrollIntoView({ block: "nearest" });
+  }, [first[0]]);
+  const toggle = (/** @type {string} */ id) =>
+    setChosen(opened.includes(id) ? opened.filter((each) => each !== id) : [...opened, id]);
+  if (!steps.length) return html`<p class="note">Port shows no steps of this run.</p>`;
+  return html`<section class="waterfall" aria-label="Steps">
+    <${TimeAxis} axis=${axis} />
+    <ol ref=${list} onKeyDown=${onArrow}>${steps.map((step, index) => html`
+    <li key=${step.id} class=${`is-${step.state}`}>
+      <${Row} step=${step} axis=${axis} index=${index} isOpen=${opened.includes(step.id)} onToggle=${toggle} />
+      ${opened.includes(step.id) && html`<div class="step-detail" id=${`step-${index}`}>
+        <${StepDetail} step=${step} around=${around} />
+      </div>`}
+    </li>`)}</ol>
+  </section>`;
+}
+
+/** The present, which goes on while the run does. @param {boolean} isLive */
+function useNow(isLive) {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    if (!isLive) return undefined;
+    const timer = setInterval(() => setNow(Date.now()), TICK_MS);
+    return () => clearInterval(timer);
+  }, [isLive]);
+  return now;
+}
+
+/** Up and Down, Home and End move between the steps. @param {KeyboardEvent} event */
+function onArrow(event) {
+  const steps = [.../** @type {HTMLElement} */ (event.currentTarget).querySelectorAll(".step")];
+  const at = steps.indexOf(/** @type {Element} */ (event.target));
+  if (at < 0) return;
+  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: steps.length - 1 }[event.key];
+  if (to === undefined) return;
+  /** @type {HTMLElement | undefined} */ (steps[to])?.focus();
+  event.preventDefault();
+}
+
+/** @param {{ axis: Axis }} props */
+function TimeAxis({ axis }) {
+  return html`<div class="time-axis" aria-hidden="true"><div>${ticksOf(axis).map(({ seconds, left }) => html`
+    <span key=${seconds} style=${{ left: `${left}%` }}>${seconds ? duration(seconds) : "0"}</span>`)}</div></div>`;
+}
+
+/**
+ * @param {{ step: Step, axis: Axis, index: number, isOpen: boolean, onToggle: (id: string) => void }} props
+ */
+function Row({ step, axis, index, isOpen, onToggle }) {
+  const bar = barOf(step, axis);
+  const seconds = secondsOf(step, axis);
+  const kind = kindOf(step.kind);
+  return html`<button
+    type="button"
+    class="step"
+    aria-expanded=${isOpen}
+    aria-controls=${isOpen ? `step-${index}` : undefined}
+    style=${{ "--depth": Math.min(step.depth, 6) }}
+    onClick=${() => onToggle(step.id)}
+  >
+    <span class="step-name">
+      <${Icon} name="chevron" size=${12} /><${Icon} name=${ICONS[step.state]} size=${14} />
+      <span class="step-title">${oneLine(step.title)}</span>
+      <small class="step-kind">
+        ${step.branch && html`<span class="tag">${oneLine(step.branch)}</span> `}${kind && `${kind} · `}
+        <span class="step-word">${oneLine(step.word)}</span>
+      </small>
+    </span>
+    <span class="step-track">
+      ${bar && html`<i class=${`step-bar ${step.state}`} style=${{ left: `${bar.left}%`, width: `${bar.width}%` }} />`}
+    </span>
+    <span class="step-time">${seconds === null ? "–" : duration(seconds)}</span>
+  </button>`;
+}
+
+/** A kind in words: "self-serve trigger". @param {string} kind */
+function kindOf(kind) {
+  if (kind === "LOG" || kind === "REPORT") return "";
+  return oneLine(kind).toLowerCase().replace("self_serve", "self-serve").replaceAll("_", " ");
+}
