@@ -1,8 +1,11 @@
-"""Write the pictures of the inspector, docs/images/inspector-light.png and inspector-dark.png: `make screenshots`.
+"""Write the pictures of the inspector, inspector-light.png, inspector-dark.png and run.png in docs/images.
+
+`make screenshots` runs this. `python docs/screenshots.py run` writes only run.png.
 
 A real listener with a real inspector receives the requests of an afternoon: valid requests, and requests that are
 signed with a wrong secret, stale, re-encoded, failed by the handler, made by a workflow's node, and replayed. Chromium
-shows them. The clock and the ids are fixed; ports and latencies are replaced in the page before each picture.
+shows them. The clock and the ids are fixed; ports and latencies are replaced in the page before each picture. What Port
+says about the run of a workflow is part of the story too.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from playwright.sync_api import Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from port_hook_cli import sign
 from port_hook_cli.cli.app import main
@@ -38,6 +41,7 @@ SECRET = "an-example-of-a-client-secret-and-not-one"  # noqa: S105 - an example
 NOW = datetime(2026, 11, 24, 14, 30, tzinfo=UTC).timestamp()
 _SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 _WAIT_S = 20
+_ONLY = sys.argv[1] if len(sys.argv) > 1 else ""
 _URLS = re.compile(r"Inspector +(http://\S+)")
 _LISTENER = re.compile(r"http://127\.0\.0\.1:\d+(?!\S*token)")
 # Latencies differ between two runs, and so do the ports.
@@ -45,7 +49,8 @@ _STEADY = """ports => {
   const latencies = ["12.4 ms", "9.8 ms", "31.0 ms", "14.2 ms", "11.7 ms", "22.5 ms", "10.3 ms"];
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let at = 0, node = walker.nextNode(); node; node = walker.nextNode()) {
-    if (/^\\d+(\\.\\d+)? ms$/.test(node.data)) node.data = latencies[at++ % latencies.length];
+    const isAStep = node.parentElement.closest(".step");
+    if (!isAStep && /^\\d+(\\.\\d+)? ms$/.test(node.data)) node.data = latencies[at++ % latencies.length];
     for (const [from, to] of Object.entries(ports)) node.data = node.data.replaceAll(`:${from}`, `:${to}`);
   }
 }"""
@@ -121,9 +126,55 @@ def _node(service: str, version: str, node: str) -> dict[str, Any]:
 _numbers = count(1)
 
 
+def _letters(text: str) -> str:
+    return "".join(chr(ord("A") + (ord(letter) * 7 + at * 11) % 26) for at, letter in enumerate(text * 16))[:12]
+
+
 def _run_id(text: str) -> str:
-    letters = "".join(chr(ord("A") + (ord(letter) * 7 + at * 11) % 26) for at, letter in enumerate(text * 16))
-    return f"r_{letters[:12]}{next(_numbers):04d}"
+    return f"r_{_letters(text)}{next(_numbers):04d}"
+
+
+def run_in_port(check: str, deploy: str) -> dict[str, Any]:
+    """Return what the inspector's API says about the run of a workflow, from the ids of two node runs in the story."""
+
+    def at(seconds: float) -> str:
+        return datetime.fromtimestamp(NOW - 1010.4 + seconds, UTC).isoformat()
+
+    def node(name: str, kind: str, title: str, following: list[str], *times: float, **fields: Any) -> dict[str, Any]:
+        known = {"id": name, "type": kind, "title": title, "next": following, "status": None, "run_id": None}
+        if times:
+            start, end = map(at, times)
+            known |= {"status": "COMPLETED", "result": "SUCCESS", "started_at": start, "ended_at": end}
+        return {**known, **fields}
+
+    error = "The image cart:2.1.0 was not found in eu-west-1."
+    logs = [(6.9, "INFO", "Deploying cart 2.1.0"), (9.2, "INFO", "Started 3 of 3 tasks"), (14.4, "ERROR", error)]
+    outlet = {"branch": "Ready"}
+    return {
+        "available": True,
+        "run": {
+            "id": "wfr_0H4XQ7N2R9KD6TBC",
+            "kind": "workflow",
+            "name": "deploy_service",
+            "status": "COMPLETED",
+            "label": "FAILED",
+            "summary": None,
+            "link": [],
+            "created_at": at(0),
+            "ended_at": at(14.6),
+            "url": None,
+        },
+        "logs": [{"at": at(when), "level": level, "text": text, "node": "deploy"} for when, level, text in logs],
+        "nodes": [
+            node("trigger", "SELF_SERVE_TRIGGER", "Deploy a service", ["check"], 0, 0.1),
+            node("check", "WEBHOOK", "Check the build", ["is_ready"], 0.2, 4.8, run_id=check),
+            node("is_ready", "CONDITION", "Is the build ready?", ["backup", "ask"], 4.8, 4.9, outlet="ready"),
+            node("backup", "UPSERT_ENTITY", "Record the version", ["deploy"], 4.9, 6.3, **outlet),
+            node("deploy", "WEBHOOK", "Deploy", ["tell"], 6.4, 14.6, result="FAILED", error=error, run_id=deploy),
+            node("tell", "WEBHOOK", "Tell the team", []),
+            node("ask", "INPUT", "Ask for a new build", [], branch="otherwise"),
+        ],
+    }
 
 
 @dataclass
@@ -241,30 +292,63 @@ def _handler() -> Iterator[int]:
 
 def chromium() -> str | None:
     """Return the path of the machine's Chromium, None for the Chromium that Playwright installs."""
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def _take(demo: Demo) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
-        for scheme in _SCHEMES:
-            context = browser.new_context(
-                viewport=ViewportSize(width=1600, height=1000),
-                color_scheme=scheme,
-                reduced_motion="reduce",
-                timezone_id="UTC",
-                locale="en-US",
-            )
-            page = context.new_page()
-            page.clock.set_fixed_time(datetime.fromtimestamp(NOW, UTC))
+        for scheme in _SCHEMES if _ONLY != "run" else ():
+            page = _new_page(browser, scheme)
             _replay_and_open(page, demo, is_first=scheme == "light")
-            page.evaluate(_STEADY, {demo.url.rpartition(":")[2]: "8787", str(demo.handler_port): "8000"})
-            page.evaluate("() => new Promise(requestAnimationFrame)")
-            path = IMAGES / f"inspector-{scheme}.png"
-            page.screenshot(path=path)
-            print(f"Wrote {path.relative_to(ROOT)}, {path.stat().st_size:,} bytes.")
-            context.close()
+            _write(page, demo, f"inspector-{scheme}.png")
+        page = _new_page(browser, "light")
+        _open_run(page, demo)
+        _write(page, demo, "run.png")
         browser.close()
+
+
+def _new_page(browser: Browser, scheme: Literal["light", "dark"]) -> Page:
+    context = browser.new_context(
+        viewport=ViewportSize(width=1600, height=1000),
+        color_scheme=scheme,
+        reduced_motion="reduce",
+        timezone_id="UTC",
+        locale="en-US",
+    )
+    page = context.new_page()
+    page.clock.set_fixed_time(datetime.fromtimestamp(NOW, UTC))
+    return page
+
+
+def _write(page: Page, demo: Demo, name: str) -> None:
+    page.evaluate(_STEADY, {demo.url.rpartition(":")[2]: "8787", str(demo.handler_port): "8000"})
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    path = IMAGES / name
+    page.screenshot(path=path)
+    print(f"Wrote {path.relative_to(ROOT)}, {path.stat().st_size:,} bytes.")
+    page.context.close()
+
+
+def _open_run(page: Page, demo: Demo) -> None:
+    """Open the run of a workflow at the request of a node that failed later."""
+    page.goto(demo.inspector)
+    ids = [_node_run(page, name) for name in ("cartcheck", "cartdeploy")]
+    page.route("**/api/runs/*", lambda route: route.fulfill(json=run_in_port(*ids)))
+    page.locator(".row", has_text=ids[1]).click()
+    page.get_by_role("tab", name="Run").click()
+    page.locator(".exchange summary").first.wait_for()
+    page.mouse.move(0, 0)
+    page.get_by_text("live", exact=True).wait_for()
+
+
+def _node_run(page: Page, name: str) -> str:
+    """Return the id of a node run in the list."""
+    text = page.locator(".row", has_text=f"wfnr_{_letters(name)}").inner_text()
+    found = re.search(r"wfnr_\w{16}", text)
+    assert found is not None
+    return found[0]
 
 
 def _replay_and_open(page: Page, demo: Demo, *, is_first: bool) -> None:
