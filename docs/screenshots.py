@@ -149,7 +149,6 @@ def run_in_port(check: str, deploy: str) -> dict[str, Any]:
 
     error = "The image cart:2.1.0 was not found in eu-west-1."
     logs = [(6.9, "INFO", "Deploying cart 2.1.0"), (9.2, "INFO", "Started 3 of 3 tasks"), (14.4, "ERROR", error)]
-    outlet = {"branch": "Ready"}
     return {
         "available": True,
         "run": {
@@ -168,11 +167,13 @@ def run_in_port(check: str, deploy: str) -> dict[str, Any]:
         "nodes": [
             node("trigger", "SELF_SERVE_TRIGGER", "Deploy a service", ["check"], 0, 0.1),
             node("check", "WEBHOOK", "Check the build", ["is_ready"], 0.2, 4.8, run_id=check),
-            node("is_ready", "CONDITION", "Is the build ready?", ["backup", "ask"], 4.8, 4.9, outlet="ready"),
-            node("backup", "UPSERT_ENTITY", "Record the version", ["deploy"], 4.9, 6.3, **outlet),
-            node("deploy", "WEBHOOK", "Deploy", ["tell"], 6.4, 14.6, result="FAILED", error=error, run_id=deploy),
-            node("tell", "WEBHOOK", "Tell the team", []),
-            node("ask", "INPUT", "Ask for a new build", [], branch="otherwise"),
+            node("is_ready", "CONDITION", "Is the build ready?", ["record", "ask"], 4.8, 4.9, outlet="ready"),
+            node("record", "UPSERT_ENTITY", "Record the version", ["deploy"], 4.9, 6.3, branch="Ready", depth=1),
+            node(
+                "deploy", "WEBHOOK", "Deploy", ["tell"], 6.4, 14.6, depth=1, run_id=deploy, result="FAILED", error=error
+            ),
+            node("tell", "WEBHOOK", "Tell the team", [], depth=1),
+            node("ask", "INPUT", "Ask for a new build", [], branch="otherwise", depth=1),
         ],
     }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from port_hook_cli.inspector.records import message
@@ -10,6 +10,7 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.runs.urls import run_page
 from port_hook_cli.workflows.shown_run import chosen_outlet
+from port_hook_cli.workflows.workflow import NodeType
 
 MAX_LOGS = 500
 _MAX_NODES = 200
@@ -18,6 +19,7 @@ _MAX_TEXT = 16_000
 _MAX_OUTPUT = 8_000
 _MAX_NAME = 1_000
 _OTHERWISE = "otherwise"
+_BRANCHING = frozenset({NodeType.CONDITION, NodeType.INPUT})
 
 
 def action_run_record(
@@ -96,7 +98,8 @@ def workflow_of(run: Mapping[str, Any]) -> str | None:
 def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the nodes of a workflow, each with its state in a run and the nodes that it leads to.
 
-    `branch` is the outlet through which a node is reached, None if it follows another node directly.
+    Each node follows the nodes that lead to it, and branches stay together. `branch` is the outlet through which a node
+    is reached, None if it follows another node directly. `depth` is the number of branches that it is in.
     """
     reached = {_node_of(each): each for each in objects(run.get("nodeRuns"))}
     nodes = objects(definition.get("nodes"))
@@ -108,10 +111,53 @@ def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[st
         targets.setdefault(source, []).append(target)
         if branch := _branch(connection, known.get(source, {})):
             branches.setdefault(target, branch)
+    kept = dict(list(known.items())[:_MAX_NODES])
+    order = _in_order({name: targets.get(name, []) for name in kept}, reached)
+    depths = _depths(order, targets, {name for name in kept if _part(kept[name], "config").get("type") in _BRANCHING})
     return [
-        _node(name, node, reached.get(name, {}), targets.get(name, []), branches.get(name))
-        for name, node in list(known.items())[:_MAX_NODES]
+        {
+            **_node(name, kept[name], reached.get(name, {}), targets.get(name, []), branches.get(name)),
+            "depth": depths[name],
+        }
+        for name in order
     ]
+
+
+def _in_order(targets: Mapping[str, Sequence[str]], reached: Collection[str]) -> list[str]:
+    """Return the nodes in topological order, with the branches of a node one after the other.
+
+    The trigger that fired comes first. Circles, which Port does not accept, are cut.
+    """
+    ordered: list[str] = []
+    seen: set[str] = set()
+
+    def visit(name: str) -> None:
+        if name in seen or name not in targets:
+            return
+        seen.add(name)
+        for following in reversed(targets[name]):
+            visit(following)
+        ordered.insert(0, name)
+
+    led_to = {name for following in targets.values() for name in following}
+    first = sorted((name for name in targets if name not in led_to), key=lambda name: name not in reached)
+    for name in (*reversed(first), *targets):
+        visit(name)
+    return ordered
+
+
+def _depths(order: Sequence[str], targets: Mapping[str, Sequence[str]], branching: Collection[str]) -> dict[str, int]:
+    """Return in how many branches each node is. A node to which several nodes lead is after their branches."""
+    depths: dict[str, int] = {}
+    for name in order:
+        sources = [each for each in depths if name in targets.get(each, ())]
+        least = min((depths[each] for each in sources), default=0)
+        begins_branch = any(depths[each] == least for each in sources if each in branching)
+        if len(sources) == 1:
+            depths[name] = least + begins_branch
+        else:
+            depths[name] = max(0, least - (not begins_branch))
+    return depths
 
 
 def objects(value: Any) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.inspector.run_records import workflow_run_record
+from port_hook_cli.inspector.run_records import graph, workflow_run_record
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
@@ -196,6 +196,34 @@ async def test_clock_of_port_is_compared_with_the_clock_of_this_machine(
         for clock, least, most in ((runtime(), 0, 0), (ahead, 598, 602)):
             async with over_store(clock, store, **options(sandbox, runtime)) as client:
                 assert least <= (await client.get(f"/api/runs/{run_id}"))["run"]["skew_s"] <= most
+
+
+def a_graph(**leads_to: str) -> list[tuple[str, int]]:
+    """Return the nodes in order, with their depths. A node whose name begins with `is_` is a condition."""
+    nodes = [
+        {"identifier": name, "config": {"type": "CONDITION" if name.startswith("is_") else "WEBHOOK"}}
+        for name in leads_to
+    ]
+    connections = [
+        {"sourceIdentifier": name, "targetIdentifier": target}
+        for name, targets in leads_to.items()
+        for target in targets.split()
+    ]
+    run = {"nodeRuns": [{"node": {"identifier": "fired"}}]}
+    return [(node["id"], node["depth"]) for node in graph({"nodes": nodes, "connections": connections}, run)]
+
+
+def test_nodes_follow_the_nodes_that_lead_to_them_and_branches_stay_together() -> None:
+    found = a_graph(other="is_ready", end="", fired="is_ready", is_ready="no yes", yes="more", no="end", more="end")
+    depths = [("fired", 0), ("other", 0), ("is_ready", 0), ("no", 1), ("yes", 1), ("more", 1), ("end", 0)]
+    assert found == depths
+    assert a_graph(a="is_b", is_b="c d", c="d", d="e", e="") == [("a", 0), ("is_b", 0), ("c", 1), ("d", 0), ("e", 0)]
+
+
+def test_graph_with_circles_and_unknown_nodes_is_shown() -> None:
+    assert sorted(a_graph(a="b missing", b="a", c="c")) == [("a", 0), ("b", 0), ("c", 0)]
+    long = a_graph(**{f"n{number}": f"n{number + 1}" for number in range(1000)})
+    assert (long[0], len(long)) == (("n0", 0), 200)
 
 
 @pytest.mark.parametrize("names", [("nodeRunIdentifier",), ("nodeRunId",), ()])

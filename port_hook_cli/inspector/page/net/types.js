@@ -203,48 +203,21 @@ export {};
  * @typedef {Record<string, string | string[]>} Filters
  */
 
-/**
- * An entry of a run's log.
- * @typedef {object} LogEntry
- * @property {string | null} at
- * @property {string | null} level
- * @property {string} text
- * @property {string | null} [node] the workflow's node that wrote it
- */
+/** @typedef {{ at: string | null, level: string | null, text: string, node?: string | null }} LogEntry */
 
 /**
- * A run of an action or a workflow, as Port shows it.
- * @typedef {object} PortRun
- * @property {string} id
- * @property {"action" | "workflow"} kind
- * @property {string | null} name
- * @property {string} status
- * @property {string | null} label
- * @property {string | null} [summary]
- * @property {string[]} link
- * @property {string | null} [created_at]
- * @property {string | null} [ended_at]
- * @property {string | null} [url] its page in Port
- * @property {number | null} [skew_s] how far this machine's clock is ahead of Port's
+ * A run of an action or a workflow, as Port shows it. `skew_s` is how far this machine's clock is ahead of Port's.
+ * @typedef {{ id: string, kind: "action" | "workflow", name: string | null, status: string, label: string | null,
+ *   link: string[], summary?: string | null, created_at?: string | null, ended_at?: string | null,
+ *   url?: string | null, skew_s?: number | null }} PortRun
  */
 
 /**
  * A node of a workflow, and what became of it in a run.
- * @typedef {object} RunNode
- * @property {string} id
- * @property {string | null} type
- * @property {string} title
- * @property {string | null} status
- * @property {string | null} [result]
- * @property {string | null} [started_at]
- * @property {string | null} [ended_at]
- * @property {string | null} [run_id]
- * @property {string[]} next
- * @property {string | null} [branch] the outlet through which it is reached
- * @property {string | null} [outlet] the outlet that it chose
- * @property {string | null} [output] the beginning of its JSON
- * @property {string | null} [error]
- * @property {string[]} [links]
+ * @typedef {{ id: string, type: string | null, title: string, status: string | null, result?: string | null,
+ *   started_at?: string | null, ended_at?: string | null, run_id?: string | null, depth?: number,
+ *   branch?: string | null, outlet?: string | null, output?: string | null, error?: string | null,
+ *   links?: string[] }} RunNode
  */
 
 /** @typedef {{ available: true, run: PortRun, logs: LogEntry[], nodes: RunNode[] }} FoundRun */
@@ -253,22 +226,12 @@ export {};
  */
 
 /** @typedef {{ node: string, node_type: string, status: string, result: string | null }} Acted */
-
 /**
  * What a run of a workflow from one of its nodes does.
- * @typedef {object} RetryPlan
- * @property {string} workflow
- * @property {string} from
- * @property {string} last_run_id
- * @property {Acted[]} not_run_again
- * @property {Acted[]} run_again
- * @property {string} source
- * @property {string | null} to
+ * @typedef {{ workflow: string, last_run_id: string, not_run_again: Acted[], run_again: Acted[], source: string,
+ *   to: string | null }} RetryPlan
  */
-
 /** @typedef {Acted & { delivery: Handled | null, capture: string | null, remarks: string[] }} RetryStep */
-
 /**
- * @typedef {RetryPlan & { run: { id: string, status: string, result: string | null }, waits_for: string | null,
- *   steps: RetryStep[], notes: string[] }} Retried
+ * @typedef {{ run: { result: string | null }, waits_for: string | null, steps: RetryStep[], notes: string[] }} Retried
  */

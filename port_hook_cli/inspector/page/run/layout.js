@@ -37,7 +37,6 @@ const STATES = {
   SUCCESS: "good", COMPLETED: "good", FAILURE: "bad", FAILED: "bad", DECLINED: "bad", CANCELLED: "warn",
   IN_PROGRESS: "live", WAITING_FOR_APPROVAL: "pending",
 };
-const BRANCHING = new Set(["CONDITION", "INPUT"]);
 const NARROWEST = 0.8; // per cent
 
 /** @param {PortRun} run */
@@ -67,14 +66,12 @@ export function stepsOf({ run, nodes, logs }, capture) {
 
 /** @param {PortRun} run @param {RunNode[]} nodes @param {LogEntry[]} logs @returns {Step[]} */
 function nodeSteps(run, nodes, logs) {
-  const ordered = inOrder(nodes);
-  const depths = depthsOf(ordered);
-  return ordered.map((node) => {
+  return nodes.map((node) => {
     const { state, word } = stateOfNode(run, node);
     const start = milliseconds(node.started_at);
     const isOver = state !== "live" && start !== null;
     return {
-      id: node.id, title: node.title, kind: node.type ?? "", state, word, depth: depths.get(node.id) ?? 0,
+      id: node.id, title: node.title, kind: node.type ?? "", state, word, depth: node.depth ?? 0,
       branch: node.branch ?? "", start, end: isOver ? milliseconds(node.ended_at ?? run.ended_at) ?? start : null,
       node, logs: logs.filter((entry) => entry.node === node.id),
     };
@@ -88,44 +85,6 @@ function stateOfNode(run, node) {
   const word = (node.result ?? node.status).toLowerCase().replaceAll("_", " ");
   const state = stateOf(node.result ?? node.status);
   return { state: isOver && state === "live" ? "warn" : state, word };
-}
-
-/**
- * The nodes so that each follows the nodes that lead to it, and branches stay together.
- * @param {RunNode[]} nodes
- */
-function inOrder(nodes) {
-  const byId = new Map(nodes.map((node) => [node.id, node]));
-  /** @type {RunNode[]} */
-  const ordered = [];
-  const seen = new Set();
-  /** @param {RunNode | undefined} node */
-  const visit = (node) => {
-    if (!node || seen.has(node.id)) return;
-    seen.add(node.id);
-    for (const name of [...node.next].reverse()) visit(byId.get(name));
-    ordered.unshift(node);
-  };
-  const targets = new Set(nodes.flatMap((node) => node.next));
-  const first = nodes.filter((node) => !targets.has(node.id));
-  // The trigger that fired is the first of several.
-  first.sort((a, b) => Number(Boolean(b.status)) - Number(Boolean(a.status))).reverse().forEach(visit);
-  nodes.forEach(visit);
-  return ordered;
-}
-
-/** In how many branches each node is. After a join, the branches are over. @param {RunNode[]} ordered */
-function depthsOf(ordered) {
-  const depths = new Map();
-  for (const node of ordered) {
-    const sources = ordered.filter((each) => depths.has(each.id) && each.next.includes(node.id));
-    const least = Math.min(...sources.map((each) => depths.get(each.id)));
-    const fromBranching = sources.some((each) => BRANCHING.has(each.type ?? "") && depths.get(each.id) === least);
-    if (!sources.length) depths.set(node.id, 0);
-    else if (sources.length === 1) depths.set(node.id, least + (fromBranching ? 1 : 0));
-    else depths.set(node.id, Math.max(0, least - (fromBranching ? 0 : 1)));
-  }
-  return depths;
 }
 
 /** @param {PortRun} run @param {LogEntry[]} logs @param {Capture} capture @returns {Step[]} */
