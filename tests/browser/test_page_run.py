@@ -49,8 +49,17 @@ def a_node(name: str, start: float | None = None, end: float | None = None, **fi
 
 
 def a_run(*nodes: dict[str, Any], logs: list[dict[str, Any]] | None = None, **fields: Any) -> dict[str, Any]:
-    run: dict[str, Any] = {"id": "wfr_0000000000000001", "kind": "workflow", "name": "deploy", "status": "COMPLETED", "label": "FAILED",
-           "link": [], "created_at": at(0), "ended_at": at(10), "url": None}  # fmt: skip
+    run: dict[str, Any] = {
+        "id": "wfr_0000000000000001",
+        "kind": "workflow",
+        "name": "deploy",
+        "status": "COMPLETED",
+        "label": "FAILED",
+        "link": [],
+        "created_at": at(0),
+        "ended_at": at(10),
+        "url": None,
+    }
     return {"available": True, "run": {**run, **fields}, "logs": logs or [], "nodes": list(nodes)}
 
 
@@ -58,9 +67,9 @@ FAILED = a_run(
     a_node("start", 0, 0, type="SELF_SERVE_TRIGGER", next=["ready"]),
     a_node("ready", 0, 4, type="CONDITION", next=["ship", "ask"], outlet="yes"),
     *(a_node(f"more{number}", 4, 5, next=[]) for number in range(20)),
-    a_node("ship", 5, 10, branch="Ready", result="FAILED", error="The webhook responded with status 500.",
+    a_node("ship", 5, 10, branch="Ready", depth=1, result="FAILED", error="The webhook responded with status 500.",
            output='{"error":{"message":"no"},"tries":3}'),
-    a_node("ask", branch="otherwise"),
+    a_node("ask", branch="otherwise", depth=1),
     logs=[{"at": at(6), "level": "ERROR", "text": "quota exceeded", "node": "ship"},
           {"at": at(1), "level": "INFO", "text": "hello", "node": None}],
 )  # fmt: skip
