@@ -37,6 +37,10 @@ _ENTRY = "index.html"
 _MODULES = b"<!-- modules -->"
 # Nothing imports it: it has types for the checks of the page's code.
 _TYPES_ONLY = "net/types.js"
+_VENDOR = "vendor/"
+# Comments that fill lines, in the page's own modules: a third of their size. tests/page/modules.test.js checks that
+# what this finds is a comment.
+_COMMENTS = re.compile(rb"^[ \t]*(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/[ \t]*)$", re.MULTILINE)
 _VERSION_LENGTH = 22
 _NONCE = re.compile(r"[0-9a-f]{32,128}")
 _KEPT_BY_BROWSERS = {"cache-control": "private, max-age=31536000, immutable"}
@@ -90,7 +94,14 @@ def _files_in(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Page
         if item.is_dir():
             yield from _files_in(item, f"{prefix}{item.name}/")
         elif content_type := _TYPES.get(f".{item.name.rpartition('.')[2]}"):
-            yield f"{prefix}{item.name}", PageFile(item.read_bytes(), content_type)
+            yield (name := f"{prefix}{item.name}"), PageFile(_served(name, item.read_bytes()), content_type)
+
+
+def _served(name: str, content: bytes) -> bytes:
+    """Return a file without the comments that fill lines. The other lines keep their numbers."""
+    if not name.endswith(".js") or name.startswith(_VENDOR):
+        return content
+    return _COMMENTS.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)
 
 
 def _version(found: Mapping[str, PageFile], token: str) -> str:
