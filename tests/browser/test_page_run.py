@@ -149,18 +149,22 @@ async def test_steps_and_their_forms_are_accessible(shared_desk: Desk, open_page
 
 
 async def test_run_is_followed_after_a_failed_poll(shared_desk: Desk, open_page: OpenPage) -> None:
-    answers: list[Any] = []
     live = a_run(a_node("ship", 0, status="IN_PROGRESS", result=None), status="IN_PROGRESS", label=None, ended_at=None)
+    live["run"]["skew_s"] = -600.4
     down = {"available": False, "reason": "Port cannot be reached.", "hint": "", "temporary": True}
 
+    port = live
+
     async def answer(route: Any) -> None:
-        answers.append(route)
-        await route.fulfill(json={1: live, 2: down}.get(len(answers), FAILED))
+        await route.fulfill(json=port)
 
     page = await shown(open_page, shared_desk, answer)
     await expect(page.locator(".status")).to_have_text("IN_PROGRESS")
+    await expect(page.get_by_text("This machine's clock is 10 min behind Port's.")).to_be_visible()
+    port = down
     await expect(page.get_by_text(re.compile("Not up to date since .*Port cannot be reached"))).to_be_visible()
     await expect(page.locator(".step")).to_have_count(1)  # what was known stays
+    port = FAILED
     await expect(page.locator(".status")).to_have_text("FAILED")
     await expect(page.get_by_text("Not up to date")).to_have_count(0)
 

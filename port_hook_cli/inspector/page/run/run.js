@@ -85,6 +85,8 @@ function Head({ run }) {
       ${isWeb(run.url) && html`<a class="button" href=${run.url} rel="noreferrer noopener" target="_blank">
         <${Icon} name="link" />Open in Port</a>`}
     </div>
+    ${run.skew_s ? html`<p class="note warn">This machine's clock is ${duration(run.skew_s)}
+      ${run.skew_s > 0 ? " ahead of" : " behind"} Port's.</p>` : null}
     ${run.summary && html`<p>${visible(run.summary)}</p>`}
     ${run.link.length > 0 && html`<${Links} links=${run.link} />`}`;
 }

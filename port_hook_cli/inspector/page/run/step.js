@@ -1,6 +1,6 @@
 // @ts-check
 // The details of a step: the request and the response, the output, the log, a report, and another run from here.
-import { html, Button } from "../ui/ui.js";
+import { html, memo, Button } from "../ui/ui.js";
 import { Body } from "../capture/body.js";
 import { indent } from "../capture/json_text.js";
 import { captureUrl, get } from "../net/api.js";
@@ -16,10 +16,10 @@ import { Retry } from "./retry.js";
 
 const MOST_OF_AN_OUTPUT = 8000;
 const MOST_CAPTURES = 5;
+const EVERY_MS = 3000;
 const NOT_REPORTED = new Set(["CONDITION", "INPUT"]);
 
-/** @param {{ step: Step, around: Around }} props */
-export function StepDetail({ step, around }) {
+export const StepDetail = memo(/** @param {{ step: Step, around: Around }} props */ ({ step, around }) => {
   const { run, capture } = around;
   if (step.node) return html`<${NodeDetail} node=${step.node} step=${step} around=${around} />`;
   if (step.id === "sent") return html`<${Exchange} row=${capture.row} part="request" />`;
@@ -28,7 +28,7 @@ export function StepDetail({ step, around }) {
   return html`<p>${hasEnded(run)
     ? `Port has recorded ${oneLine(run.status)}${run.ended_at ? ` at ${isoTime(run.ended_at)}` : ""}.`
     : "The run stays in progress until the handler reports its result."}</p>`;
-}
+});
 
 /** @param {{ node: RunNode, step: Step, around: Around }} props */
 function NodeDetail({ node, step, around }) {
@@ -54,7 +54,10 @@ function NodeDetail({ node, step, around }) {
 /** The captures of a node's run, the newest first. @param {{ run: string, version: string, around: Around }} props */
 function Captures({ run, version, around }) {
   const parameters = { run, limit: MOST_CAPTURES };
-  const { value, problem } = useResource((signal) => get("/api/captures", parameters, signal), run, { version });
+  const { value, problem } = useResource((signal) => get("/api/captures", parameters, signal), run, {
+    version,
+    every_ms: () => (version === "live" ? EVERY_MS : 0),
+  });
   if (problem) return html`<p class="note bad">${problem.message}</p>`;
   return html`${value?.captures.map((/** @type {Row} */ row) => html`
     <${Exchange} key=${row.id} row=${row} open=${row.id === around.capture.row.id ? null : around.actions.open} />`)}`;

@@ -1,6 +1,6 @@
 // @ts-check
 // The steps of a run: their names at the left, and their bars on one time axis. A step opens to its details.
-import { html, useEffect, useRef, useState, Icon } from "../ui/ui.js";
+import { html, useEffect, useMemo, useRef, useState, Icon } from "../ui/ui.js";
 import { duration, oneLine } from "../ui/format.js";
 import { axisOf, barOf, firstOpen, hasEnded, secondsOf, stepsOf, ticksOf } from "./layout.js";
 import { StepDetail } from "./step.js";
@@ -16,14 +16,15 @@ const ICONS = { good: "check", bad: "x", warn: "alert", live: "clock", skipped: 
 export function Waterfall({ found, around }) {
   const { run, capture } = around;
   const now = useNow(!hasEnded(run));
-  const steps = stepsOf(found, capture);
+  // The same objects until Port is asked again, so that only the bars are drawn again as time goes on.
+  const steps = useMemo(() => stepsOf(found, capture), [found, capture]);
   const axis = axisOf(run, steps, now);
   const [chosen, setChosen] = useState(/** @type {string[] | null} */ (null));
   const first = firstOpen(steps, capture.row.run_id);
   const opened = chosen ?? first;
   const list = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => {
-    list.current?.querySelector('[aria-expanded="true"]')?.scrollIntoView({ block: "nearest" });
+    if (!chosen) list.current?.querySelector('[aria-expanded="true"]')?.scrollIntoView({ block: "nearest" });
   }, [first[0]]);
   const toggle = (/** @type {string} */ id) =>
     setChosen(opened.includes(id) ? opened.filter((each) => each !== id) : [...opened, id]);
