@@ -166,7 +166,7 @@ export function secondsOf(step, axis) {
 export function ticksOf({ start, end }) {
   const total = end - start;
   const power = 10 ** Math.floor(Math.log10(total / 4));
-  const size = [1, 2, 5, 10].map((each) => each * power).find((each) => total / each <= 5) ?? total;
+  const size = [1, 2, 5, 10].map((each) => each * power).find((each) => total / each <= 6) ?? total;
   return [...Array(Math.floor(total / size) + 1).keys()]
     .map((index) => ({ seconds: (index * size) / 1000, left: (index * size * 100) / total }));
 }
