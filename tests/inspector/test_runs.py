@@ -16,10 +16,13 @@ import pytest
 
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.inspector.run_records import graph, workflow_run_record
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.text.remark import say_nothing
+from tests.factories import an_exchange
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
 from tests.sandbox_clients import token_of
 from tests.sandboxes import a_sequence, a_webhook, environ_of, sandbox_with
@@ -137,12 +140,15 @@ async def test_retry_uses_the_definition_in_the_files_that_the_user_gave(
 ) -> None:
     file = tmp_path / "flow.json"
     file.write_text(json.dumps(flow(target.url, after="announce")))
-    keep(store := tmp_path / "captures.db", [])
+    delivery = Delivery(url=f"{target.url}/x", status=200, latency_ms=1, body=b"", headers=Headers())
+    keep(store := tmp_path / "captures.db", [an_exchange(delivery=delivery)])
     async with flowing(target) as (sandbox, run_id):
         inspector = over_store(runtime(), store, actions=[tmp_path, file], **options(sandbox, runtime))
         async with inspector as client:
-            plan = await client.get(f"/api/runs/{run_id}/retry", node="ship", to=target.url)
-            assert (plan["source"], plan["to"]) == ("your files", target.url)
+            # By default, requests go to the handler that the capture was forwarded to.
+            for chosen in ({"to": target.url}, {"capture": "0123456789ab"}):
+                plan = await client.get(f"/api/runs/{run_id}/retry", node="ship", **chosen)
+                assert (plan["source"], plan["to"]) == ("your files", target.url)
 
 
 async def refused(client: InspectorClient, run_id: str, **body: Any) -> str:
