@@ -34,7 +34,8 @@ test("bars have their place and width in per cent of the run, and the shortest c
 });
 
 test("a running step grows to the present by Port's clock", () => {
-  const nodes = [node("start", did(0, 2)), node("work", { status: "IN_PROGRESS", started_at: at(2), run_id: "wfnr_2" })];
+  const nodes = [node("start", did(0, 2)),
+    node("work", { status: "IN_PROGRESS", started_at: at(2), run_id: "wfnr_2" })];
   const live = run({ status: "IN_PROGRESS", label: null, ended_at: null });
   const now = Date.parse(at(8));
   assert.deepEqual(placed({ run: live, nodes, logs: [] }, now)[1], ["work", "live", { left: 25, width: 75 }, 6]);
