@@ -72,7 +72,10 @@ def read_number(parameters: Parameters, name: str, default: int | None, *, most:
 
 def read_flag(parameters: Parameters, name: str) -> bool:
     """Return a parameter that is true or false (default: false); raises UsageError."""
-    return _choice(parameters, name, ("true", "false")) == "true"
+    text = parameters.get(name)
+    if text not in {None, "", "true", "false"}:
+        raise UsageError(f"{name} is not true or false.", hint=f"Write it like {name}=true.")
+    return text == "true"
 
 
 def read_resend(body: Mapping[str, Any]) -> Resend:

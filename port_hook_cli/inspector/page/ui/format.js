@@ -88,7 +88,7 @@ export function clockTime(seconds) {
   return TIME.format(new Date(seconds * 1000));
 }
 
-/** @param {string | null} text */
+/** @param {string | null | undefined} text */
 export function isoTime(text) {
   const at = Date.parse(text ?? "");
   return Number.isNaN(at) ? "" : TIME.format(new Date(at));
