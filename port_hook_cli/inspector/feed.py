@@ -85,6 +85,7 @@ class Feed:
         self._version = 0
         self._run = secrets.token_hex(8)
         self._changed: list[tuple[int, int]] = []  # (version, number of a capture)
+        self._renumbered = 0  # the version since which numbers may belong to other captures
         self._forgotten = 0  # the version of the latest change that is not in the list any more
         self._task: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
@@ -212,7 +213,7 @@ class Feed:
         has_lost = has_lost or found.is_more or found.is_moved or found.newest < place.at
         place.at = found.newest
         if has_lost:
-            return event("reset", {}, place.at)
+            return event("reset", {"renumbered": place.version < self._renumbered}, place.at)
         if found.added or found.changed:
             return event("captures", {"added": found.added, "changed": found.changed}, place.at)
         return b""
@@ -265,7 +266,7 @@ class Feed:
 
     def _note(self, step: IndexStep) -> None:
         if step.is_reset:
-            self._forgotten = self._version + 1
+            self._forgotten = self._renumbered = self._version + 1
         self._changed += [(self._version + 1, seq) for seq in step.changed]
         if len(self._changed) > _MAX_CHANGED:
             self._forgotten = max(self._forgotten, self._changed[-_MAX_CHANGED - 1][0])

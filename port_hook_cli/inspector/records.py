@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from math import isfinite
 from typing import Any
 
@@ -47,6 +48,10 @@ _HEX_WIDTH = 16
 _VALUE = 2_000
 _MAX_FIELDS = 200
 _MAX_CAUSES = 20
+# A row shows the first inputs that have a value.
+_DIGEST_INPUTS = 4
+_DIGEST_SEARCHED = 30
+_DIGEST_TEXT = 60
 _FIELD = 1_000
 _EXPLANATION = 4_000
 _LONG_FIELD = 16_000
@@ -77,6 +82,7 @@ def row_record(listed: Listed) -> dict[str, Any]:
         "run_id": _cut(payload.run_id),
         "user": _cut(payload.user),
         "entity": _cut(payload.entity),
+        "inputs": _digest(payload),
         "operation": _cut(payload.operation or payload.event),
         "source": "replay" if invocation.replay_of else "http" if invocation.origin is None else "kafka",
         "message": None if invocation.origin is None else _cut(invocation.origin.name),
@@ -342,6 +348,28 @@ def _run_end(payload: Payload, *, is_message: bool) -> str | None:
 def _input(name: str, value: Any) -> dict[str, Any]:
     kinds = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
     return {"name": name, "type": kinds.get(type(value), "number"), "text": short_text(value, _VALUE)}
+
+
+def _digest(payload: Payload) -> list[tuple[str, str]]:
+    """Return names and values that tell invocations apart: inputs, or what an event changed; no encrypted inputs."""
+    encrypted = {path.rpartition(".")[2] for path in payload.censored}
+    pairs = payload.inputs.items() if payload.inputs else ((each.path, each.after) for each in payload.changes)
+    found = []
+    for name, value in islice(pairs, _DIGEST_SEARCHED):
+        if name in encrypted or value is None or value in ("", [], {}):
+            continue
+        if isinstance(value, str):
+            text = value
+        else:  # `short_text` writes any value, and takes ten times as long
+            text = str(value) if type(value) is int else short_text(value, _DIGEST_TEXT)
+        found.append((_beginning(name), _beginning(text)))
+        if len(found) == _DIGEST_INPUTS:
+            break
+    return found
+
+
+def _beginning(text: str) -> str:
+    return text if len(text) <= _DIGEST_TEXT else f"{text[:_DIGEST_TEXT]}…"
 
 
 def _simulated(simulated: Simulated) -> dict[str, Any]:

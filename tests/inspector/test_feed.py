@@ -102,7 +102,7 @@ async def test_page_that_is_too_far_behind_or_ahead_loads_its_list_again(
 ) -> None:
     keep(store, some(300, 1))
     async with over_store(runtime(), store) as client, client.events(after=after) as events:
-        assert await events.next("reset") == {}
+        assert await events.next("reset") == {"renumbered": False}
         assert events.last_id == "301"
         keep(store, some(1, 400))
         assert await added(events, 1) == [302]
@@ -136,7 +136,7 @@ async def test_position_of_another_inspector_makes_the_page_load_its_list_again(
     async with over_store(runtime(), store) as client:
         for unknown in (position, "nonsense", "0" * 16 + "-99-99"):
             async with client.events(position=unknown) as events:
-                assert await events.next("reset") == {}
+                assert await events.next("reset") == {"renumbered": True}
         known = (await client.get("/api/captures"))["position"]
         async with client.events(position=known) as events:
             keep(store, some(1, 1))
@@ -178,7 +178,7 @@ async def test_cleared_and_replaced_stores_make_the_page_load_its_list(runtime: 
     async with over_store(runtime(), store) as client, client.events() as events:
         await events.next("session")
         edit(store, "DELETE FROM captures")
-        await events.next("reset")
+        assert await events.next("reset") == {"renumbered": True}
         assert (await client.get("/api/captures"))["captures"] == []
         other = store.with_name("other.db")
         keep(other, some(2))

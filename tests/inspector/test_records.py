@@ -238,3 +238,24 @@ def test_verdict_says_what_is_wrong_even_with_the_expected_signature() -> None:
     assert about(Verdict(status=Status.VALID, reading="raw")) == "The signature is Port's, for exactly these bytes."
     message = Verdict(status=Status.VALID, reading="kafka")
     assert about(message).endswith("for this message without its two signature headers.")
+
+
+def test_row_has_a_bounded_digest_of_the_inputs_without_encrypted_ones() -> None:
+    inputs = {
+        "key": "c2VjcmV0",
+        "empty": "",
+        "none": None,
+        "title": "x" * 99,
+        "cpu": 64,
+        "on": False,
+        "of": [1],
+        "z": 1,
+    }
+    payload = Payload(kind=Kind.ACTION_RUN, inputs=inputs, censored=("key",))
+    digest = [("title", "x" * 60 + "…"), ("cpu", "64"), ("on", "false"), ("of", "[1]")]
+    assert row_record(Listed(1, an_exchange(payload=payload), 2))["inputs"] == digest
+
+
+def test_row_of_an_event_has_what_it_changed() -> None:
+    payload = Payload(kind=Kind.AUTOMATION, changes=(EventChange("properties.replicas", 3, 5),))
+    assert row_record(Listed(1, an_exchange(payload=payload), 2))["inputs"] == [("properties.replicas", "5")]

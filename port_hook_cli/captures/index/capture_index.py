@@ -8,9 +8,10 @@ the store's own rows decide. Where FTS5 is missing, or has not indexed a row yet
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from heapq import merge
 from pathlib import Path
 from time import monotonic
@@ -25,11 +26,12 @@ from port_hook_cli.captures.database.conditions import (
     text_condition,
 )
 from port_hook_cli.captures.database.opening import sqlite_problems
-from port_hook_cli.captures.database.rows import read_row, text_column
+from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, read_row, text_column
 from port_hook_cli.captures.index.counting import Histogram, Spans, count_over_time, find_spans, spans_of
 from port_hook_cli.captures.index.filling import FilledIndex, IndexPoint
 from port_hook_cli.captures.index.query import (
     AFTER_ANY,
+    LARGEST_BODY_OF_A_ROW,
     ROW_COLUMNS,
     SIZE,
     WHOLE_COLUMNS,
@@ -40,6 +42,7 @@ from port_hook_cli.captures.index.query import (
 )
 from port_hook_cli.captures.latest import Latest, parse_latest
 from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.beginning import BEGINNING_BYTES, read_beginning
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
 from port_hook_cli.invocations.payload import is_run_id
@@ -52,6 +55,7 @@ MAX_MATCHES = 20_000
 ENOUGH = MAX_MATCHES + 1
 """How many matches a search finds to know whether there are more than are counted."""
 
+_RUN_ID, _ACTION = CAPTURE_COLUMNS.index("run_id"), CAPTURE_COLUMNS.index("action")
 _ROW_PARAMETERS = 500
 _SCANNED_AT_ONCE = 100
 _SCAN = """
@@ -69,7 +73,10 @@ class AmbiguousCapture(StoreError):
 
 
 class Listed(NamedTuple):
-    """A capture in a list. Bodies over 256 KiB and the bodies of responses are left out."""
+    """A capture in a list. Bodies over 256 KiB and the bodies of responses are left out.
+
+    The payload of such a body is read from its beginning.
+    """
 
     seq: int
     exchange: Exchange
@@ -186,8 +193,24 @@ class CaptureIndex(FilledIndex):
             marks = ",".join("?" * len(part))
             sql = f"SELECT seq, {SIZE}, {ROW_COLUMNS} FROM main.captures WHERE seq IN ({marks})"  # noqa: S608
             for seq, size, *columns in self._all(sql, part):
-                found[seq] = Listed(seq, _read(columns), size)
+                found[seq] = Listed(seq, self._read_listed(seq, size, columns), size)
         return [found[seq] for seq in seqs if seq in found]
+
+    def _read_listed(self, seq: int, size: int, columns: Sequence[Any]) -> Exchange:
+        exchange = _read(columns)
+        invocation, payload = exchange.invocation, exchange.payload
+        if size <= LARGEST_BODY_OF_A_ROW or not invocation.method:  # a damaged row has no method
+            return exchange
+        beginning = invocation.body or self._beginning(seq)
+        run_id, action = (text if isinstance(text, str) else None for text in (columns[_RUN_ID], columns[_ACTION]))
+        read = read_beginning(beginning, invocation.headers, run_id=run_id, action=action)
+        return replace(exchange, payload=replace(read, problem=payload.problem if invocation.truncated else None))
+
+    def _beginning(self, seq: int) -> bytes:
+        """Return the beginning of a large body. SQL would read all of it."""
+        with suppress(sqlite3.Error), self._connection.blobopen("captures", "body", seq, readonly=True) as body:
+            return body.read(BEGINNING_BYTES)
+        return b""
 
     def get(self, name: str) -> tuple[int, Exchange]:
         """Return number and exchange of the capture that `name` means, as for the commands.

@@ -20,6 +20,7 @@ from port_hook_cli.captures.index.query import (
     FILL_OLD,
     FILL_TEXTS,
     FORGET_DROPPED,
+    IS_REUSED,
     PAYLOAD_FACT,
     READ_FACTS,
     REFRESH,
@@ -215,9 +216,12 @@ class FilledIndex:
             regrow(self.path)
 
     def _is_cleared(self) -> bool:
-        """Return whether the store's newest capture is older than the index knows: someone deleted captures."""
+        """Return whether the store's newest capture is older than the index knows: someone deleted captures.
+
+        Captures that arrived since then have the same numbers, so the ids are compared too.
+        """
         newest = self._value("SELECT max(seq) FROM main.captures") or 0
-        return bool(newest < self._rows.high)
+        return bool(newest < self._rows.high or self._value(IS_REUSED, (self._rows.high,)))
 
     def _has_all_texts(self) -> bool:
         return self._texts.low <= self._rows.low and self._texts.high >= self._rows.high

@@ -148,8 +148,9 @@ PAYLOAD_FACT = "payload_fact"
 SEARCHABLE = "searchable"
 """The name in SQL of the function `searchable`."""
 
-# A row shows who invoked it, which is in the body. Larger bodies are not read for a row of a list.
-_LARGEST_BODY_OF_A_ROW = 256 * 1024
+LARGEST_BODY_OF_A_ROW = 256 * 1024
+"""A row shows who invoked it, which is in the body. Of a larger body, only the beginning is read for a row."""
+
 # Payloads are read for filters up to here.
 _LARGEST_FILTERED_BODY = 1024 * 1024
 # Target, header fields and body are indexed up to here. The rest of a longer text is searched in the store itself.
@@ -246,13 +247,18 @@ REFRESH = f"""
     ) AS found
     WHERE rows.seq = found.seq RETURNING rows.seq
 """  # noqa: S608
+# Numbers are used again after the newest captures were deleted, so the newest row then belongs to another capture.
+IS_REUSED = f"""
+    SELECT {_start("captures.id", _MAX_ID)} IS NOT rows.id FROM seen.rows AS rows
+    CROSS JOIN main.captures AS captures ON captures.seq = rows.seq WHERE rows.seq = ?
+"""  # noqa: S608
 FORGET_DROPPED = "DELETE FROM seen.rows WHERE seq NOT IN (SELECT seq FROM main.captures)"
 COUNT_BETWEEN = "SELECT count(*) FROM seen.rows WHERE seq BETWEEN ? AND ?"
 
 
 def _column_of_a_row(name: str) -> str:
     if name == "body":
-        return f"CASE WHEN octet_length(body) <= {_LARGEST_BODY_OF_A_ROW} THEN body ELSE x'' END"
+        return f"CASE WHEN octet_length(body) <= {LARGEST_BODY_OF_A_ROW} THEN body ELSE x'' END"
     if name in {"delivery_body", "response_body"}:
         return f"CASE WHEN typeof({name}) = 'null' THEN NULL ELSE x'' END"
     return bounded(name)

@@ -467,3 +467,30 @@ def test_texts_are_indexed_in_bounded_steps_that_a_search_need_not_wait_for(path
                 assert index.page(CaptureQuery(text="needle"), limit=50) == list(range(40, 0, -1))
         assert number >= 9
         assert index.state.is_complete
+
+
+def test_deleted_captures_whose_numbers_are_used_again_are_not_listed(path: Path) -> None:
+    fill(path, exchanges([b"old"] * 5))
+    with indexed(path) as index:
+        edit(path, "DELETE FROM captures WHERE seq > 3")
+        fill(path, exchanges([b"new"] * 2, start=10))
+        assert index.catch_up().is_reset
+        complete(index)
+        assert [listed.exchange.invocation.id for listed in index.listed([5, 4, 3])] == [
+            f"{number:012x}" for number in (11, 10, 2)
+        ]
+        assert not index.catch_up().is_reset
+
+
+def test_large_body_is_listed_with_what_its_beginning_says(path: Path) -> None:
+    document = a_document()
+    payload = document["payload"]
+    properties = {"title": "large", "log": "x" * 300_000, "after": 1}
+    large = a_body({**document, "payload": {**payload, "properties": properties}})
+    fill(path, exchanges([large, b"{" + b" " * 300_000, b"[" * 300_000]))
+    with indexed(path) as index:
+        broken, empty, found = (listed.exchange for listed in index.listed([3, 2, 1]))
+    read = found.payload
+    assert (read.kind, read.run_id, read.action, read.user) == ("action-run", RUN_ID, "create_vm", "zoë@example.com")
+    assert (read.inputs, read.problem, found.invocation.body) == ({"title": "large"}, None, b"")
+    assert broken.payload.action is empty.payload.action is None

@@ -1,0 +1,58 @@
+"""Read the beginning of a large body: who invoked what, as far as the complete values of the beginning say."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Kind, Payload
+from port_hook_cli.invocations.payload import read_payload
+
+BEGINNING_BYTES = 16 * 1024
+"""How much of a large body is read. Port sends the trigger and the context before the inputs."""
+
+# An object that does not end in the beginning is entered this deep: `payload.properties`.
+_MAX_DEPTH = 3
+_SPACE = re.compile(r"[ \t\r\n]*")
+_scan = json.JSONDecoder().raw_decode
+
+
+def read_beginning(beginning: bytes, headers: Headers, *, run_id: str | None, action: str | None) -> Payload:
+    """Return what the first bytes of a JSON object say. `run_id` and `action` are what the whole body said."""
+    text = beginning[:BEGINNING_BYTES].decode("utf-8", "ignore").lstrip()
+    payload = read_payload(json.dumps(_members(text, 0, _MAX_DEPTH)).encode(), headers)
+    run_id, kind = run_id or payload.run_id, payload.kind
+    if kind is Kind.UNKNOWN and run_id is not None:
+        kind = Kind.WORKFLOW_NODE if run_id.startswith("wfnr_") else Kind.ACTION_RUN
+    return replace(payload, kind=kind, run_id=run_id, action=action or payload.action, document=None, problem=None)
+
+
+def _members(text: str, at: int, depth: int) -> dict[str, Any]:
+    """Return the complete members of the object that begins at `at`, and of the object that the text ends in."""
+    found: dict[str, Any] = {}
+    if text[at : at + 1] != "{":
+        return found
+    try:
+        while text[at] in "{,":
+            key, at = _scan(text, _past_space(text, at + 1))
+            start = _past_space(text, _past_space(text, at) + 1)
+            try:
+                value, at = _scan(text, start)
+            except (ValueError, RecursionError):
+                if depth and text[start : start + 1] == "{":
+                    found[key] = _members(text, start, depth - 1)
+                return found
+            at = _past_space(text, at)
+            if text[at : at + 1] or not isinstance(value, int | float):  # otherwise the text ends in a number
+                found[key] = value
+    except (ValueError, IndexError, TypeError):
+        pass
+    return found
+
+
+def _past_space(text: str, at: int) -> int:
+    found = _SPACE.match(text, at)
+    return found.end() if found else at

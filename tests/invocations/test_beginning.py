@@ -1,0 +1,48 @@
+"""The beginning of a large body says what its complete values say."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from port_hook_cli.invocations.beginning import BEGINNING_BYTES, read_beginning
+from port_hook_cli.invocations.headers import Headers
+from port_hook_cli.invocations.models import Payload
+from tests.factories import RUN_ID, a_body, a_document
+
+
+def read(body: bytes, **known: Any) -> Payload:
+    return read_beginning(body, Headers(), **{"run_id": None, "action": None, **known})
+
+
+def test_every_beginning_of_a_body_can_be_read() -> None:
+    body = a_body()
+    found = [read(body[:size]) for size in range(len(body) + 1)]
+    assert found[0].user is None
+    assert [each.user for each in found] == sorted((each.user for each in found), key=bool)
+    assert found[-1].inputs == a_document()["payload"]["properties"]
+    assert all(each.inputs.items() <= found[-1].inputs.items() for each in found)
+
+
+def test_number_that_the_beginning_ends_in_is_not_shown() -> None:
+    assert read(b'{"inputs": {"cpu": 2, "memory": 40').inputs == {"cpu": 2}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[1]", b"{", b'{"a"', b'{"a":', b"{1:", b"\xff{", b'{"a":' * 5_000, b"[" * 99_999]
+)
+def test_any_bytes_are_read(body: bytes) -> None:
+    assert read(body).action is None
+
+
+def test_what_the_whole_body_said_is_used() -> None:
+    found = read(b'{"x": "', run_id="wfnr_abc", action="deploy")
+    assert (found.kind, found.run_id, found.action, found.problem) == ("workflow-node", "wfnr_abc", "deploy", None)
+    assert read(b"{", run_id=RUN_ID).kind == "action-run"
+
+
+def test_only_the_beginning_is_read() -> None:
+    body = json.dumps({"x": "y" * BEGINNING_BYTES, "action": "late"}).encode()
+    assert read(body).action is None
