@@ -561,6 +561,7 @@ async def test_list_stays_where_it_is_when_very_many_captures_arrive(tmp_path: P
         await box.evaluate("box => { box.scrollTop = 5000; }")
         await expect(page.locator(".row:not(.empty)").first).to_contain_text(f"{300 - 5000 // 38 + 7:016d}")
         lowest = asyncio.ensure_future(box.evaluate(_LOWEST_UNTIL, 100))
+        await page.evaluate("1")  # the watch has begun: it expects the rows that come after it
         await asyncio.to_thread(fill, tmp_path, 100, first=300)
         assert await lowest == 5000
         await page.close()

@@ -14,7 +14,8 @@ import { CheckTab } from "../check/check.js";
 import { captureUrl, get } from "../net/api.js";
 import { Run } from "../run/run.js";
 import { copy } from "../ui/copy.js";
-import { ago, fullTime, nameOf, oneLine, statusTone, time } from "../ui/format.js";
+import { fullTime, nameOf, oneLine, statusTone, time } from "../ui/format.js";
+import { Ago } from "../ui/now.js";
 import { useResource } from "../ui/resource.js";
 
 /** @import { Session } from "../net/types.js" */
@@ -143,7 +144,7 @@ function Head({ capture, actions }) {
       ${status !== null && html`<b class=${`pill ${statusTone(status)}`}>${status}</b>`}
     </div>
     <p class="under">
-      <span title=${fullTime(row.received_at)}>${time(row.received_at)}, ${ago(row.received_at)}</span>
+      <span title=${fullTime(row.received_at)}>${time(row.received_at)}, <${Ago} at=${row.received_at} /></span>
       <span class="mono">${oneLine(place).slice(0, 130)}</span>
       <button type="button" class="id mono" title="Copy the capture's id"
         onClick=${() => copy(row.id, "Copied the id.")}>${oneLine(row.id)}</button>

@@ -1,9 +1,13 @@
+// @ts-check
 // What the list shows: the numbers of all matches, their rows on demand, and what arrives meanwhile.
 import { useCallback, useLayoutEffect, useRef, useState } from "../ui/ui.js";
-import { NOTHING_HELD } from "../hold/hold.js";
 import { follow, get, query } from "../net/api.js";
 import { RowCache, Spans } from "./spans.js";
 import { takeFirstPage } from "../net/start.js";
+
+/** @import { Filters, Row, Session } from "../net/types.js" */
+/** @import { ApiError } from "../net/door.js" */
+/** @typedef {ReturnType<typeof useCaptures>} Feed */
 
 const PAGE = 60;
 const RETRY_MS = 1000;
@@ -12,35 +16,42 @@ const MAX_LOADING = 2;
 // The server counts no more matches of a text, a run or an id.
 const MOST_MATCHES = 20_000;
 
-/** Load and follow the captures that match `filters`. `changes` counts what has happened to the open capture. */
+/**
+ * Load and follow the captures that match `filters`. `changes` counts what has happened to the open capture.
+ * @param {Filters} filters
+ * @param {string} open the id of the open capture
+ */
 export function useCaptures(filters, open) {
-  const [spans, setSpans] = useState(null);
-  const [waiting, setWaiting] = useState([]);
-  const [session, setSession] = useState(null);
+  const [spans, setSpans] = useState(/** @type {Spans | null} */ (null));
+  const [waiting, setWaiting] = useState(/** @type {number[]} */ ([]));
+  const [session, setSession] = useState(/** @type {Session | null} */ (null));
   const [state, setState] = useState("connecting");
-  const [problem, setProblem] = useState(null);
+  const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
   const [version, setVersion] = useState(0);
   const [arrivals, setArrivals] = useState(0);
   const [changes, setChanges] = useState(0);
-  const [held, setHeld] = useState(NOTHING_HELD);
   // The filters of which the first rows are there. Everything that takes longer is asked for after them.
-  const [listed, setListed] = useState(null);
+  const [listed, setListed] = useState("");
   const cache = useRef(new RowCache());
   const shown = useRef(open);
   shown.current = open;
-  const shownKey = useRef(null);
-  const loading = useRef(new Set());
+  const shownKey = useRef(/** @type {string | null} */ (null));
+  const loading = useRef(/** @type {Set<number>} */ (new Set()));
   const isAtTop = useRef(true);
-  const current = useRef(null);
+  const current = useRef(new Spans());
   // How many lists are being loaded, and what has arrived since the rows of the last one.
   const counting = useRef(0);
-  const arrived = useRef([]);
+  const arrived = useRef(/** @type {number[]} */ ([]));
   // Whether the index is known to be complete.
   const isIndexed = useRef(false);
   const key = query(filters);
 
-  /** Load the list. `onRows` gets its position as soon as the first rows are there; the numbers of all matches follow. */
-  const load = useCallback(async (signal, onRows = () => {}, isSecond = false) => {
+  /**
+   * Load the list. `onRows` gets its position as soon as the first rows are there; the numbers of all matches follow.
+   * @param {AbortSignal} signal
+   * @param {((position: string) => void) | null} [onRows]
+   */
+  const load = useCallback(async (signal, onRows = /** @type {any} */ (null), isSecond = false) => {
     counting.current++;
     try {
       const page = await takeFirstPage(filters, signal);
@@ -51,26 +62,26 @@ export function useCaptures(filters, open) {
       if (isFirst) {
         // Among very many captures, finding the numbers of all matches takes longer than the first page.
         shownKey.current = key;
-        current.current = Object.assign(spansOf(page.captures), { isComplete: page.next === null });
+        current.current = spansOf(page.captures, page.next === null);
         setSpans(current.current);
         setListed(key);
       }
       setVersion((n) => n + 1);
-      onRows(page.position);
+      onRows?.(page.position);
       const [found, info] = await Promise.all([get("/api/spans", filters, signal), get("/api/session", {}, signal)]);
       const isTop = isAtTop.current;
-      const whole = new Spans(found.spans);
+      const whole = new Spans(found.spans, found.complete);
       const later = arrived.current.filter((seq) => seq > whole.newest);
-      current.current = Object.assign(isTop ? whole.plus(later) : whole, { isComplete: found.complete });
+      current.current = isTop ? whole.plus(later) : whole;
       setSpans(current.current);
       setWaiting(isTop ? [] : later);
       setSession(info);
       setProblem(null);
       if (!isFirst) setArrivals((n) => n + 1);
       // The index was completed while the matches were counted: this event does not come again.
-      if (isIndexed.current && !found.complete && found.count < MOST_MATCHES && !isSecond) return load(signal, undefined, true);
-      return true;
-    } catch (error) {
+      const isOutdated = isIndexed.current && !found.complete && found.count < MOST_MATCHES;
+      return isOutdated && !isSecond ? load(signal, null, true) : true;
+    } catch (/** @type {any} */ error) {
       if (error.name !== "AbortError") setProblem(error);
       return false;
     } finally {
@@ -84,22 +95,25 @@ export function useCaptures(filters, open) {
     let stop = () => {};
     let timer = 0;
     let isAgain = false;
+    // Where the events continue: after the list at this position, and after this capture.
+    let position = "";
+    let newest = /** @type {number | undefined} */ (undefined);
     loading.current = new Set();
     const again = () => {
       isAgain = true;
       clearTimeout(timer);
-      timer = setTimeout(start, RETRY_MS);
+      timer = window.setTimeout(start, RETRY_MS);
     };
     const onState = (now) => {
       setState(now);
-      if (now === "waiting") {
-        setHeld(NOTHING_HELD);
-        again();
-      }
+      if (now === "waiting") again();
     };
     // After the events have ended, the list is loaded again: the listener may have been started again meanwhile.
     const start = async () => {
-      const loaded = await load(leaving.signal, begin);
+      const loaded = await load(leaving.signal, (found) => {
+        [position, newest] = [found, undefined];
+        begin();
+      });
       if (leaving.signal.aborted) return;
       if (loaded) {
         if (isAgain) setChanges((n) => n + 1);
@@ -108,44 +122,69 @@ export function useCaptures(filters, open) {
       setState("closed");
       again();
     };
-    const begin = (position) => {
-      stop();
-      stop = follow(filters, position, {
-        captures: ({ added, changed }) => {
-          cache.current.put([...added, ...changed]);
-          if (counting.current) arrived.current.push(...added.map((row) => row.seq));
-          const seqs = added.map((row) => row.seq).filter((seq) => seq > current.current.newest);
-          if (seqs.length) {
-            if (isAtTop.current) {
-              current.current = Object.assign(current.current.plus(seqs), { isComplete: current.current.isComplete });
-              setSpans(current.current);
-            } else setWaiting((old) => [...old, ...seqs]);
-            setArrivals((n) => n + 1);
-          }
-          setVersion((n) => n + 1);
-          const isShown = (row) => row.id === shown.current || row.replay_of === shown.current;
-          if (added.some(isShown) || changed.some(isShown)) setChanges((n) => n + 1);
-        },
-        held: setHeld,
-        reset: () => load(leaving.signal),
-        session: (info) => {
-          isIndexed.current = info.search.complete ?? isIndexed.current;
-          setSession((old) => ({ ...info, count: old?.count ?? null, search: { ...old?.search, ...defined(info.search) } }));
-          if (info.search.complete && current.current?.isComplete === false && !counting.current) load(leaving.signal);
-        },
-      }, onState);
+    const onCaptures = ({ added, changed }, at) => {
+      newest = at;
+      cache.current.put([...added, ...changed]);
+      const seqs = added.map((row) => row.seq);
+      if (counting.current) arrived.current.push(...seqs);
+      const newer = seqs.filter((seq) => seq > current.current.newest);
+      if (newer.length) {
+        if (isAtTop.current) {
+          current.current = current.current.plus(newer);
+          setSpans(current.current);
+        } else setWaiting((old) => [...old, ...newer]);
+        setArrivals((n) => n + 1);
+      }
+      setVersion((n) => n + 1);
+      const isShown = (row) => row.id === shown.current || row.replay_of === shown.current;
+      if (added.some(isShown) || changed.some(isShown)) setChanges((n) => n + 1);
     };
+    const onReset = ({ renumbered }, at) => {
+      newest = at;
+      if (renumbered) cache.current = new RowCache();
+      load(leaving.signal);
+    };
+    const onSession = (info) => {
+      isIndexed.current = info.search.complete ?? isIndexed.current;
+      setSession((old) => {
+        const search = { ...old?.search, ...defined(info.search) };
+        return { ...info, count: old?.count ?? null, search };
+      });
+      if (info.search.complete && current.current.isComplete === false && !counting.current) load(leaving.signal);
+    };
+    const begin = () => {
+      stop();
+      // A browser has six connections to a server for all of its tabs. A hidden page does not keep one.
+      if (isHidden()) return;
+      const handlers = { captures: onCaptures, reset: onReset, session: onSession };
+      stop = follow({ ...filters, after: newest }, position, handlers, onState);
+    };
+    const onVisibility = () => {
+      if (isHidden()) {
+        stop();
+        setState("connecting");
+      } else if (position) {
+        setChanges((n) => n + 1);
+        begin();
+      }
+    };
+    document.addEventListener("visibilitychange", onVisibility);
     start();
     return () => {
+      document.removeEventListener("visibilitychange", onVisibility);
       leaving.abort();
       clearTimeout(timer);
       stop();
     };
   }, [key, load]);
 
-  /** Fetch the page with the row at an index, unless it or enough others are on their way: `version` tells when to ask again. */
+  /**
+   * Fetch the page with the row at an index, unless it or enough others are on their way: `version` tells when to ask
+   * again.
+   * @param {number} index
+   */
   const want = useCallback((index) => {
-    const from = current.current?.at(index);
+    const from = current.current.at(index);
     const mine = loading.current;
     if (from === undefined || mine.has(from) || mine.size >= MAX_LOADING) return;
     mine.add(from);
@@ -157,24 +196,34 @@ export function useCaptures(filters, open) {
 
   const showWaiting = useCallback(() => {
     setWaiting((seqs) => {
-      current.current = Object.assign(current.current.plus(seqs), { isComplete: current.current.isComplete });
+      current.current = current.current.plus(seqs);
       setSpans(current.current);
       return [];
     });
   }, []);
 
   return {
-    spans, waiting, session, state, problem, version, changes, arrivals, held, want, showWaiting,
+    spans, waiting, session, state, problem, version, changes, arrivals, want, showWaiting,
     isListed: listed === key,
+    /** @param {number} index @returns {Row | undefined} */
     row: (index) => cache.current.get(spans?.at(index)),
+    /** @param {string} id @returns {Row | undefined} a row that is loaded */
+    find: (id) => cache.current.find(id),
+    /** @param {boolean} value */
     setAtTop: (value) => { isAtTop.current = value; },
     retry: () => load(new AbortController().signal),
   };
 }
 
-/** The spans of rows, given newest first. */
-function spansOf(rows) {
-  return new Spans().plus(rows.map((row) => row.seq).reverse());
+const isHidden = () => document.visibilityState === "hidden";
+
+/**
+ * The spans of rows, given newest first.
+ * @param {Row[]} rows
+ * @param {boolean} isComplete
+ */
+function spansOf(rows, isComplete) {
+  return new Spans([], isComplete).plus(rows.map((row) => row.seq).reverse());
 }
 
 function defined(fields) {

@@ -1,9 +1,17 @@
+// @ts-check
 // The numbers of all matches as spans [newest, oldest] of consecutive ones: a page holds numbers, not captures.
 
+/** @import { Row } from "../net/types.js" */
+
 export class Spans {
-  constructor(spans = []) {
+  /**
+   * @param {[newest: number, oldest: number][]} spans
+   * @param {boolean} [isComplete] false if there are more matches than these
+   */
+  constructor(spans = [], isComplete = undefined) {
     this.spans = spans;
-    this.starts = [];
+    this.isComplete = isComplete;
+    this.starts = /** @type {number[]} */ ([]);
     let count = 0;
     for (const [newest, oldest] of spans) {
       this.starts.push(count);
@@ -12,7 +20,10 @@ export class Spans {
     this.count = count;
   }
 
-  /** The number at an index, counted from the newest; undefined beyond the end. */
+  /**
+   * The number at an index, counted from the newest; undefined beyond the end.
+   * @param {number} index
+   */
   at(index) {
     if (index < 0 || index >= this.count) return undefined;
     let low = 0;
@@ -25,7 +36,10 @@ export class Spans {
     return this.spans[low][0] - (index - this.starts[low]);
   }
 
-  /** The index of a number, or -1. */
+  /**
+   * The index of a number, or -1.
+   * @param {number} seq
+   */
   indexOf(seq) {
     for (let i = 0; i < this.spans.length; i++) {
       const [newest, oldest] = this.spans[i];
@@ -38,7 +52,10 @@ export class Spans {
     return this.spans.length ? this.spans[0][0] : 0;
   }
 
-  /** These spans with newer numbers, given oldest first, in front. */
+  /**
+   * These spans with newer numbers, given oldest first, in front.
+   * @param {number[]} seqs
+   */
   plus(seqs) {
     const spans = this.spans.slice();
     for (const seq of seqs) {
@@ -47,7 +64,7 @@ export class Spans {
       if (first && seq === first[0] + 1) spans[0] = [seq, first[1]];
       else spans.unshift([seq, seq]);
     }
-    return new Spans(spans);
+    return new Spans(spans, this.isComplete);
   }
 }
 
@@ -55,14 +72,24 @@ export class Spans {
 export class RowCache {
   constructor(limit = 1000) {
     this.limit = limit;
-    this.rows = new Map();
+    this.rows = /** @type {Map<number | undefined, Row>} */ (new Map());
   }
 
+  /** @param {number | undefined} seq */
   get(seq) {
     return this.rows.get(seq);
   }
 
-  /** Keep rows. One whose outcome is known is not replaced by a response that was sent before it was. */
+  /** @param {string} id */
+  find(id) {
+    for (const row of this.rows.values()) if (row.id === id) return row;
+    return undefined;
+  }
+
+  /**
+   * Keep rows. One whose outcome is known is not replaced by a response that was sent before it was.
+   * @param {Row[]} rows
+   */
   put(rows) {
     for (const row of rows) {
       const known = this.rows.get(row.seq);
@@ -78,5 +105,5 @@ export class RowCache {
 
 /** How much of a row's outcome is known. */
 function outcomes(row) {
-  return (row.response !== null) + (row.handler !== null);
+  return Number(row.response !== null) + Number(row.handler !== null);
 }

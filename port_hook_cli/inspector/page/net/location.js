@@ -1,10 +1,15 @@
+// @ts-check
 // The page's state is in its URL: a reload, a shared link, back and forward work.
 import { useEffect, useState } from "../ui/ui.js";
 import { FILTERS, readLocation } from "./place.js";
 
 export { readLocation };
 
-/** Go to another state. A new capture or tab can be left by going back; typing in a filter cannot. */
+/**
+ * Go to another state. A new capture or tab can be left by going back; typing in a filter cannot.
+ * @param {Partial<ReturnType<typeof readLocation>>} change
+ * @param {{ replace?: boolean }} [options]
+ */
 export function go(change, { replace = false } = {}) {
   const state = { ...readLocation(), ...change };
   const found = new URLSearchParams();
@@ -33,6 +38,11 @@ export function useLocation() {
   return state;
 }
 
+/**
+ * @param {string} name
+ * @param {string | string[] | null} value
+ * @param {{ replace?: boolean }} [options]
+ */
 export function setFilter(name, value, options) {
   const filters = { ...readLocation().filters };
   if (value === null || value === "" || (Array.isArray(value) && !value.length)) delete filters[name];

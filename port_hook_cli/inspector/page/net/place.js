@@ -1,14 +1,18 @@
+// @ts-check
 // The page's state as its URL has it.
 
 export const FILTERS = ["text", "action", "verdict", "response", "handler", "run", "since", "until", "id",
   "user", "entity", "workflow", "node", "latency"];
 
+/** @import { Filters } from "./types.js" */
+
 export function readLocation() {
   const found = new URLSearchParams(window.location.search);
-  const filters = {};
+  const filters = /** @type {Filters} */ ({});
   for (const name of FILTERS) {
     const values = found.getAll(name).filter(Boolean);
     if (values.length) filters[name] = name === "verdict" ? values : values[0];
   }
-  return { filters, open: found.get("open") ?? "", tab: found.get("tab") ?? "", against: found.get("against") ?? "", view: found.get("view") ?? "" };
+  const of = (name) => found.get(name) ?? "";
+  return { filters, open: of("open"), tab: of("tab"), against: of("against"), view: of("view") };
 }

@@ -1,20 +1,35 @@
+// @ts-check
 // Asks for the first rows of the list while the browser still loads the page's other modules.
 import { get, query } from "./api.js";
 import { readLocation } from "./place.js";
+import "../ui/theme.js"; // before the page is painted
+
+/** @import { Filters, Row } from "./types.js" */
+/** @typedef {{ captures: Row[], next: number | null, position: string }} FirstPage */
 
 const FIRST_ROWS = 40;
 
 const { filters } = readLocation();
-let started = { key: query(filters), page: firstPage(filters) };
-started.page.catch(() => {}); // whoever takes it handles the error
+const page = firstPage(filters);
+page.catch(() => {}); // whoever takes it handles the error
+let started = /** @type {{ key: string, page: Promise<FirstPage> } | null} */ ({ key: query(filters), page });
 
+/**
+ * @param {Filters} filters
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<FirstPage>}
+ */
 function firstPage(filters, signal) {
   return get("/api/captures", { ...filters, limit: FIRST_ROWS }, signal);
 }
 
-/** The first rows that match: those that were asked for when the page was opened, if nobody has taken them yet. */
+/**
+ * The first rows that match: those that were asked for when the page was opened, if nobody has taken them yet.
+ * @param {Filters} filters
+ * @param {AbortSignal} signal
+ */
 export function takeFirstPage(filters, signal) {
-  const { key, page } = started;
-  started = { key: null, page: null };
-  return key === query(filters) ? page : firstPage(filters, signal);
+  const first = started;
+  started = null;
+  return first?.key === query(filters) ? first.page : firstPage(filters, signal);
 }

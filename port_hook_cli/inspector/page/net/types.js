@@ -15,6 +15,7 @@ export {};
  * @property {string | null} run_id
  * @property {string | null} user
  * @property {string | null} entity
+ * @property {[name: string, text: string][]} inputs the first ones, cut
  * @property {string | null} operation
  * @property {"http" | "kafka" | "replay"} source
  * @property {string | null} message topic, partition and offset of a Kafka message

@@ -1,12 +1,16 @@
+// @ts-check
 // What is shown in place of a part of the page that cannot be drawn.
 import { html, Button, Component } from "./ui.js";
 import { oneLine } from "./format.js";
 
-/** Draws its children; after an error in one of them, a message and a way out, until `at` is another place. */
+/**
+ * Draws its children; after an error in one of them, a message and a way out, until `at` is another place.
+ * @extends {Component<any, { error: any }>}
+ */
 export class Boundary extends Component {
   constructor() {
     super();
-    this.state = { error: null };
+    this.state = { error: /** @type {any} */ (null) };
   }
 
   static getDerivedStateFromError(error) {

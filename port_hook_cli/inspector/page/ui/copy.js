@@ -1,10 +1,15 @@
+// @ts-check
 // The clipboard, and short messages about what was done.
 
-/** Show a message for some seconds; the app listens. */
+/**
+ * Show a message for some seconds; the app listens.
+ * @param {string} text
+ */
 export function say(text) {
   window.dispatchEvent(new CustomEvent("said", { detail: text }));
 }
 
+/** @param {string} text */
 export async function copy(text, what = "Copied to the clipboard.") {
   try {
     await navigator.clipboard.writeText(text);
@@ -14,7 +19,11 @@ export async function copy(text, what = "Copied to the clipboard.") {
   }
 }
 
-/** Save text or bytes as a file. */
+/**
+ * Save text or bytes as a file.
+ * @param {string} name
+ * @param {BlobPart} content
+ */
 export function download(name, content) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([content]));

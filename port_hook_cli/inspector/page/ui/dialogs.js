@@ -1,12 +1,18 @@
+// @ts-check
 // What lies over the page: dialogs, messages, and text to copy by hand.
 import { html, useEffect, useRef, useState, Button } from "./ui.js";
 import { oneLine } from "./format.js";
 
+/**
+ * A dialog. A click outside closes it, unless something was typed in it.
+ * @param {{ title: string, onClose: () => void, children?: unknown }} props
+ */
 export function Dialog({ title, onClose, children }) {
-  const ref = useRef(null);
+  const ref = useRef(/** @type {any} */ (null));
+  const isTyped = useRef(false);
   useEffect(() => {
     const dialog = ref.current;
-    const before = document.activeElement;
+    const before = /** @type {HTMLElement | null} */ (document.activeElement);
     dialog.showModal();
     (dialog.querySelector("textarea") ?? dialog).focus();
     return () => {
@@ -15,8 +21,19 @@ export function Dialog({ title, onClose, children }) {
       if (before?.isConnected) before.focus();
     };
   }, []);
-  return html`<dialog ref=${ref} tabindex="-1" onClose=${onClose} onPointerDown=${(event) => event.target === ref.current && onClose()} aria-label=${title}>
-    <div class="dialog"><header><h2>${title}</h2><${Button} icon="x" label="Close" iconOnly onClick=${onClose} /></header>${children}</div></dialog>`;
+  return html`<dialog
+    ref=${ref}
+    tabindex="-1"
+    aria-label=${title}
+    onClose=${onClose}
+    onInput=${(event) => { isTyped.current ||= event.target.role !== "switch"; }}
+    onPointerDown=${(event) => event.target === ref.current && !isTyped.current && onClose()}
+  >
+    <div class="dialog">
+      <header><h2>${title}</h2><${Button} icon="x" label="Close" iconOnly onClick=${onClose} /></header>
+      ${children}
+    </div>
+  </dialog>`;
 }
 
 export function isDialogOpen() {
@@ -24,9 +41,9 @@ export function isDialogOpen() {
 }
 
 export function Toasts() {
-  const [texts, setTexts] = useState([]);
+  const [texts, setTexts] = useState(/** @type {{ text: string, key: number }[]} */ ([]));
   useEffect(() => {
-    const onSaid = (event) => {
+    const onSaid = (/** @type {any} */ event) => {
       const said = { text: event.detail, key: Math.random() };
       setTexts((old) => [...old.slice(-2), said]);
       setTimeout(() => setTexts((old) => old.filter((each) => each !== said)), 5000);
@@ -34,19 +51,23 @@ export function Toasts() {
     window.addEventListener("said", onSaid);
     return () => window.removeEventListener("said", onSaid);
   }, []);
-  return html`<div class="toasts" role="status" aria-live="polite">${texts.map((each) => html`<p key=${each.key}>${oneLine(each.text)}</p>`)}</div>`;
+  return html`<div class="toasts" role="status" aria-live="polite">
+    ${texts.map((each) => html`<p key=${each.key}>${oneLine(each.text)}</p>`)}
+  </div>`;
 }
 
 /** Text that the browser did not let this page copy, to be copied by hand. */
 export function Uncopied() {
   const [text, setText] = useState("");
   useEffect(() => {
-    const onUncopied = (event) => setText(event.detail);
+    const onUncopied = (/** @type {any} */ event) => setText(event.detail);
     window.addEventListener("uncopied", onUncopied);
     return () => window.removeEventListener("uncopied", onUncopied);
   }, []);
   if (!text) return null;
   return html`<${Dialog} title="Copy this text" onClose=${() => setText("")}>
     <p class="dim">The browser does not let this page use the clipboard.</p>
-    <label class="field"><span class="sr">Text</span><textarea readonly rows="10" value=${text} onFocus=${(event) => event.currentTarget.select()}></textarea></label><//>`;
+    <label class="field"><span class="sr">Text</span>
+      <textarea readonly rows="10" value=${text} onFocus=${(event) => event.currentTarget.select()}></textarea>
+    </label><//>`;
 }

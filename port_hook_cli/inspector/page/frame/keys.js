@@ -1,0 +1,76 @@
+// @ts-check
+// The keys: which there are, what they run, and the switch that turns the single ones off (WCAG 2.1.4).
+import { html, useLayoutEffect, useState } from "../ui/ui.js";
+import { Dialog, isDialogOpen } from "../ui/dialogs.js";
+import { keep, kept } from "../ui/kept.js";
+
+const KEYS = [
+  ["j / k", "next, previous capture"],
+  ["Enter", "open the capture, then go into it"],
+  ["Esc", "close it"],
+  ["/", "search"],
+  ["r", "replay it"],
+  ["e", "edit and replay it"],
+  ["m", "mark it"],
+  ["d", "compare with the marked one"],
+  ["c", "copy it as curl"],
+  ["t", "trigger an action"],
+  ["h", "check the handler"],
+  ["1 – 6", "parts of the capture"],
+  ["?", "this help"],
+];
+// All other keys act once, however long they are held down.
+const REPEATED = new Set(["j", "k", "ArrowDown", "ArrowUp"]);
+const FIELDS = "input:not([type=checkbox]), textarea, select";
+const WITH_OWN_ARROWS = ".tree, .panel, .tabs, .checks, pre";
+
+const areOn = () => kept("keys") !== "off";
+
+/**
+ * Run the command of each key. It reads the page's state when a key is pressed: the next key may come before the page
+ * is drawn again.
+ * @param {Record<string, (() => void) | undefined>} commands by key
+ * @param {(target: any) => void} onEscape
+ */
+export function useKeys(commands, onEscape) {
+  useLayoutEffect(() => {
+    /** @param {any} event */
+    const onKey = (event) => {
+      const { key, target } = event;
+      if (event.ctrlKey || event.metaKey || event.altKey || isDialogOpen()) return;
+      const isTyping = target.matches?.(FIELDS);
+      if (key === "Escape") {
+        if (isTyping) target.blur();
+        else onEscape(target);
+        return;
+      }
+      if (isTyping || (key.length === 1 && !areOn())) return;
+      if (key.startsWith("Arrow") && target.closest?.(WITH_OWN_ARROWS)) return;
+      if (key === "Enter" && target !== document.body && !target.classList?.contains("scroll")) return;
+      const run = commands[key];
+      if (!run) return;
+      if (!event.repeat || REPEATED.has(key)) run();
+      event.preventDefault();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  });
+}
+
+/** @param {{ onClose: () => void }} props */
+export function KeysDialog({ onClose }) {
+  const [isOn, setOn] = useState(areOn);
+  const change = () => {
+    keep("keys", isOn ? "off" : "");
+    setOn(!isOn);
+  };
+  return html`<${Dialog} title="Keys" onClose=${onClose}>
+    <dl class=${`keys${isOn ? "" : " off"}`}>
+      ${KEYS.map(([key, text]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${text}</dd></div>`)}
+    </dl>
+    <label class="switch">
+      <input type="checkbox" role="switch" checked=${isOn} onChange=${change} />
+      <span>Single-key shortcuts <small class="dim">Enter, Esc and the arrow keys always work.</small></span>
+    </label>
+  <//>`;
+}

@@ -1,0 +1,18 @@
+// @ts-check
+// The document's title, which tells browser tabs apart. Pure.
+import { nameOf, responseText } from "../ui/format.js";
+
+/** @import { Row, Session } from "../net/types.js" */
+
+const LONGEST = 60;
+
+/**
+ * @param {{ row: Row | null, view: string, waiting: number, session: Session | null }} shown
+ * @returns {string}
+ */
+export function titleOf({ row, view, waiting, session }) {
+  if (row) return `${nameOf(row).slice(0, LONGEST)} · ${responseText(row)} · port-hook`;
+  if (view === "check") return "Check · port-hook";
+  const place = session?.url?.match(/:(\d+)/)?.[1] ?? session?.store.split("/").at(-2) ?? "";
+  return `${waiting ? `(${waiting}) ` : ""}port-hook ${place}`.trim();
+}

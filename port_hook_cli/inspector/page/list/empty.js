@@ -1,0 +1,56 @@
+// @ts-check
+// What the list shows while it has no captures: how to get the first one.
+import { html, Button, Icon } from "../ui/ui.js";
+import { go } from "../net/location.js";
+import { copy } from "../ui/copy.js";
+import { clockTime, oneLine } from "../ui/format.js";
+
+/** @import { Filters, Session } from "../net/types.js" */
+
+/** @param {{ filters: Filters, session: Session | null, onTrigger: () => void }} props */
+export function Empty({ filters, session, onTrigger }) {
+  const names = Object.keys(filters);
+  if (names.length === 1 && filters.since) return html`<${Cleared} since=${Number(filters.since)} />`;
+  if (names.length) {
+    return html`<div class="empty-state">
+      <${Icon} name="search" size=${32} />
+      <h2>No captures match</h2>
+      <p>Widen the filters, or clear them.</p>
+      <${Button} label="Clear the filters" onClick=${() => go({ filters: {} })} />
+    </div>`;
+  }
+  return html`<div class="empty-state">
+    <${Icon} name="clock" size=${32} />
+    <h2>Waiting for the first invocation</h2>
+    ${!session ? null : session.public_url
+      ? html`<p>In Port, set this URL as the webhook URL of your workflow node or action, then run it:</p>
+          <${Url} url=${session.public_url} />`
+      : html`${session.url && html`<${Url} url=${session.url} />
+          <p>Port cannot reach this URL, because it is on your machine. For a URL that Port can reach, start the
+            listener with a tunnel:</p>`}
+          ${!session.url && html`<p>Start a listener in this folder:</p>`}
+          <${Command} text="port-hook listen --forward-to 8000 --tunnel auto --inspect" />`}
+    ${session?.url && html`<p>Or send an invocation from this machine, without Port:</p>
+      <${Command} text=${`port-hook trigger ACTION.json --to ${session.url}`} />
+      <${Command} text=${`port-hook trigger WORKFLOW.json#NODE --to ${session.url}`} />
+      ${session.can.trigger && html`<${Button} icon="play" label="Trigger an action" onClick=${onTrigger} />`}`}
+  </div>`;
+}
+
+function Cleared({ since }) {
+  return html`<div class="empty-state">
+    <${Icon} name="clock" size=${32} />
+    <h2>Nothing has arrived since ${clockTime(since)}</h2>
+    <p>New captures appear here. The earlier ones are still in the store.</p>
+    <${Button} label="Show all captures" onClick=${() => go({ filters: {} })} />
+  </div>`;
+}
+
+function Url({ url }) {
+  return html`<button type="button" class="link mono big" title="Copy the URL"
+    onClick=${() => copy(url, "Copied the URL.")}>${oneLine(url)}<${Icon} name="copy" size=${14} /></button>`;
+}
+
+function Command({ text }) {
+  return html`<pre class="raw">${oneLine(text)}</pre>`;
+}

@@ -1,0 +1,18 @@
+// @ts-check
+// The row of the open capture, which may be far from the rows that the list has loaded.
+import { captureUrl, get } from "../net/api.js";
+import { useResource } from "../ui/resource.js";
+
+/** @import { Row } from "../net/types.js" */
+
+/**
+ * @param {string} id of the open capture, "" for none
+ * @param {{ spans: unknown, find: (id: string) => Row | undefined }} feed
+ * @returns {Row | null}
+ */
+export function useOpened(id, feed) {
+  const known = id ? feed.find(id) : undefined;
+  const key = known || !feed.spans ? "" : id;
+  const { value } = useResource((signal) => get(captureUrl(id), {}, signal), key);
+  return known ?? value?.row ?? null;
+}

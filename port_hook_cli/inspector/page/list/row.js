@@ -1,0 +1,78 @@
+// @ts-check
+// The cells of one row. list.css places them: one line where there is room, two or three elsewhere.
+import { html, memo, Icon } from "../ui/ui.js";
+import {
+  fullTime, handlerText, isPending, latency, nameOf, oneLine, responseText, statusTone, time, verdictOf,
+} from "../ui/format.js";
+
+/** @import { Row } from "../net/types.js" */
+
+const LONGEST_NAME = 200;
+
+/** Drawn again only when the row itself has changed. */
+export const Cells = memo(/** @param {{ row: Row }} props */ ({ row }) => {
+  const verdict = verdictOf(row.verdict);
+  const name = nameOf(row).slice(0, LONGEST_NAME);
+  return html`
+    <span class="when" title=${fullTime(row.received_at)}>${time(row.received_at)}</span>
+    <span class=${`verdict ${verdict.tone}`} title=${verdict.about}>
+      <${Icon} name=${verdict.icon} size=${14} />${verdict.word}
+    </span>
+    <span class="what">
+      <strong title=${name}>${name}</strong>
+      ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
+      ${row.kind === "workflow-node" && html`<small class="tag">node</small>`}
+      ${row.source === "kafka" && html`<small class="tag" title=${row.message}>kafka</small>`}
+      ${row.source === "replay" && html`<small class="tag replay"><${Icon} name="replay" size=${11} />replay</small>`}
+    </span>
+    <${Digest} row=${row} />
+    <span class="run mono">${oneLine(row.run_id ?? "–")}</span>
+    <span class="who">${oneLine(row.user ?? "–")}</span>
+    <${Outcome} row=${row} />`;
+});
+
+/** @param {{ row: Row }} props */
+function Digest({ row }) {
+  const inputs = row.inputs.map(([name, text]) => [oneLine(name), oneLine(text)]);
+  const entity = row.entity && oneLine(row.entity);
+  const whole = [...(entity ? [entity] : []), ...inputs.map((pair) => pair.join("="))].join("  ");
+  return html`<span class="digest" title=${whole}>
+    ${entity && html`<b>${entity}</b> `}
+    ${inputs.map(([name, text]) => html`<i>${name}=</i>${text} `)}
+    ${!whole && html`<small class="mono">${oneLine(row.run_id ?? "")}</small>`}
+  </span>`;
+}
+
+/** What the sender got, and what the handler responded if that is something else. */
+function Outcome({ row }) {
+  const { handler, response } = row;
+  const isSame = handler?.status === response;
+  const tone = handler?.status === null ? "bad" : statusTone(handler?.status);
+  return html`<span class="response">
+    ${response === null
+      ? html`<small class=${handler?.status === null ? "bad" : "dim"}>${responseText(row)}</small>`
+      : html`<b class=${`pill ${statusTone(response)}`}>${response}</b>`}
+  </span>${" "}<span class="handler">
+    ${handler && !isSame && html`<small>handler <b class=${tone}>${handlerText(handler)}</b></small> `}
+    ${handler && html`<small>${latency(handler.latency_ms)}</small>`}
+    ${!handler && response !== null && !isPending(row) && html`<small class="dim">not forwarded</small>`}
+  </span>`;
+}
+
+/** @type {WeakMap<Row, string>} */
+const labels = new WeakMap();
+
+/**
+ * What a screen reader says for a row. It is the same for as long as the row is.
+ * @param {Row} row
+ */
+export function labelOf(row) {
+  const known = labels.get(row);
+  if (known) return known;
+  const inputs = row.inputs.map(([name, text]) => `, ${oneLine(name)} ${oneLine(text)}`).join("");
+  const name = nameOf(row).slice(0, LONGEST_NAME);
+  const label = `${name}, signature ${verdictOf(row.verdict).word}, response ${row.response ?? "none"}, `
+    + `${time(row.received_at)}${inputs}`;
+  labels.set(row, label);
+  return label;
+}

@@ -1,0 +1,15 @@
+// @ts-check
+// The colors: the system's, light, or dark. Set before the page is first painted.
+import { keep, kept } from "./kept.js";
+
+export const THEMES = ["system", "light", "dark"];
+
+export const theme = () => (THEMES.includes(kept("theme")) ? kept("theme") : "system");
+
+/** @param {string} name one of THEMES */
+export function setTheme(name) {
+  keep("theme", name === "system" ? "" : name);
+  document.documentElement.style.colorScheme = name === "system" ? "" : name;
+}
+
+setTheme(theme());
