@@ -164,11 +164,7 @@ function Captures({ feed, place, marked, cursor, isEmpty, actions, listRef, onTr
           listRef=${listRef} />`}`;
 }
 
-/**
- * What can be done with a capture, by key or by button. `onOpen` gets the number of a capture that is opened, if it is
- * known.
- * @param {{ onOpen: (seq?: number) => void, onClose: () => void }} hooks
- */
+/** What can be done with a capture. `onOpen` gets its number, if that is known. */
 function useActions({ onOpen, onClose }) {
   const [marked, setMarked] = useState("");
   const [result, setResult] = useState(/** @type {{ id: string, sent: any, problem: any } | null} */ (null));

@@ -12,10 +12,7 @@ import { setTheme, theme, THEMES } from "../ui/theme.js";
 const ICON = new URL("../icon.svg", import.meta.url).pathname;
 const STATES = { live: "live", connecting: "connecting", waiting: "reconnecting", closed: "disconnected" };
 
-/**
- * @param {{ session: Session | null, state: string, filters: Filters, isEmpty: boolean, view: string, searchRef: any,
- *   isChecking: boolean, onTrigger: () => void, onCheck: () => void, onKeys: () => void }} props
- */
+/** @param {{ session: Session | null, filters: Filters, [name: string]: any }} props */
 export function Header({ session, state, filters, isEmpty, view, searchRef, isChecking, onTrigger, onCheck, onKeys }) {
   return html`<header class="top">
     <h1><img src=${ICON} width="22" height="22" alt="" /><span>port-hook</span></h1>

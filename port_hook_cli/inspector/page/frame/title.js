@@ -13,6 +13,7 @@ const LONGEST = 60;
 export function titleOf({ row, view, waiting, session }) {
   if (row) return `${nameOf(row).slice(0, LONGEST)} · ${responseText(row)} · port-hook`;
   if (view === "check") return "Check · port-hook";
-  const place = session?.url?.match(/:(\d+)/)?.[1] ?? session?.store.split("/").at(-2) ?? "";
+  const folders = session?.store.split("/").filter((part) => part !== ".port-hook");
+  const place = session?.url?.match(/:(\d+)/)?.[1] ?? folders?.at(-2) ?? "";
   return `${waiting ? `(${waiting}) ` : ""}port-hook ${place}`.trim();
 }

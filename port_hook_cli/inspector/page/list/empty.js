@@ -32,7 +32,6 @@ export function Empty({ filters, session, onTrigger }) {
           <${Command} text="port-hook listen --forward-to 8000 --tunnel auto --inspect" />`}
     ${session?.url && html`<p>Or send an invocation from this machine, without Port:</p>
       <${Command} text=${`port-hook trigger ACTION.json --to ${session.url}`} />
-      <${Command} text=${`port-hook trigger WORKFLOW.json#NODE --to ${session.url}`} />
       ${session.can.trigger && html`<${Button} icon="play" label="Trigger an action" onClick=${onTrigger} />`}`}
   </div>`;
 }

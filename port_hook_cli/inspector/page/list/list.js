@@ -15,10 +15,7 @@ const MOST_PIXELS = 12_000_000;
 const OVERSCAN = 8;
 const AT_TOP_PX = 4;
 
-/**
- * @param {{ feed: Feed, open: string, marked: string, cursor: number, onOpen: (id: string, seq: number) => void,
- *   listRef: { current: any } }} props `cursor` is the number of a capture
- */
+/** @param {{ feed: Feed, cursor: number, [name: string]: any }} props `cursor` is the number of a capture */
 export function List({ feed, open, marked, cursor, onOpen, listRef }) {
   const { spans, waiting } = feed;
   const box = useRef(/** @type {any} */ (null));
@@ -92,6 +89,7 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
       rows.push(html`<div key=${key} class="row empty" role="presentation"><span class="ghost"></span></div>`);
       continue;
     }
+    const label = labelOf(row);
     const isOpen = row.id === open;
     const isCurrent = !open && row.seq === cursor;
     if (isOpen || isCurrent) active = `row-${row.id}`;
@@ -103,7 +101,8 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
       aria-selected=${isOpen}
       aria-setsize=${count}
       aria-posinset=${index + 1}
-      aria-label=${labelOf(row)}
+      aria-label=${label.name}
+      aria-description=${label.more || undefined}
     ><${Cells} row=${row} /></div>`);
   }
   const onClick = (event) => {

@@ -3,11 +3,12 @@
 import { captureUrl, get } from "../net/api.js";
 import { useResource } from "../ui/resource.js";
 
+/** @import { Feed } from "./feed.js" */
 /** @import { Row } from "../net/types.js" */
 
 /**
- * @param {string} id of the open capture, "" for none
- * @param {{ spans: unknown, find: (id: string) => Row | undefined }} feed
+ * @param {string} id
+ * @param {Feed} feed
  * @returns {Row | null}
  */
 export function useOpened(id, feed) {

@@ -59,20 +59,16 @@ function Outcome({ row }) {
   </span>`;
 }
 
-/** @type {WeakMap<Row, string>} */
+/** @type {WeakMap<Row, { name: string, more: string }>} What a screen reader says for a row: it takes time to write. */
 const labels = new WeakMap();
 
-/**
- * What a screen reader says for a row. It is the same for as long as the row is.
- * @param {Row} row
- */
+/** @param {Row} row */
 export function labelOf(row) {
   const known = labels.get(row);
   if (known) return known;
-  const inputs = row.inputs.map(([name, text]) => `, ${oneLine(name)} ${oneLine(text)}`).join("");
-  const name = nameOf(row).slice(0, LONGEST_NAME);
-  const label = `${name}, signature ${verdictOf(row.verdict).word}, response ${row.response ?? "none"}, `
-    + `${time(row.received_at)}${inputs}`;
+  const name = `${nameOf(row).slice(0, LONGEST_NAME)}, signature ${verdictOf(row.verdict).word}, `
+    + `response ${row.response ?? "none"}, ${time(row.received_at)}`;
+  const label = { name, more: row.inputs.map((pair) => oneLine(pair.join(" "))).join(", ") };
   labels.set(row, label);
   return label;
 }
