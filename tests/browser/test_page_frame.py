@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,10 +13,13 @@ from uuid import uuid4
 import pytest
 from playwright.async_api import Page, expect
 
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.invocations.models import Delivery, Response
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
 from tests.browser.test_page_accessibility import RULES, with_axe
 from tests.databases import edit
+from tests.factories import a_body, an_exchange, an_invocation
 from tests.servers import Handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
@@ -30,9 +35,11 @@ _STICKS_OUT = """() => {
   };
   const list = document.querySelector(".list");
   if (list?.checkVisibility()) {
-    for (const row of [...document.querySelectorAll(".row:not(.empty)")].slice(0, 3)) {
+    for (const row of [...document.querySelectorAll(".row:not(.empty)")].slice(0, 5)) {
       if (row.scrollWidth > row.clientWidth) found.push("row is wider than its box");
       for (const cell of row.children) inside(cell, row, "row:");
+      for (const cell of row.querySelectorAll(".when, .verdict, .response, .handler"))
+        if (cell.scrollWidth > cell.clientWidth) found.push(`cut: ${cell.textContent}`);
       const pill = row.querySelector(".response");
       if (!pill.checkVisibility() || pill.getBoundingClientRect().width < 30) found.push("no response");
     }
@@ -64,8 +71,15 @@ async def rows(page: Page, count: int) -> None:
 
 async def test_nothing_is_cut_off_at_any_width(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = sent(shared_desk, "a-machine-with-quite-a-long-name", "b", "c")
+    delivery = Delivery(url="http://127.0.0.1:9/", status=500, latency_ms=12.5)
+    unreachable = replace(delivery, status=None, fault="unreachable", latency_ms=1200.0)
+    bodies = [an_invocation(a_body(a_vm(mark)), id=uuid4().hex[:12], received_at=time.time() - 1e7) for _ in range(2)]
+    with open_store(None, shared_desk.folder) as store:
+        store.add([an_exchange(bodies[0], delivery=delivery, response=Response(status=502))])
+        store.add([an_exchange(bodies[1], delivery=unreachable)])
     page = await open_page(shared_desk, f"?text={mark}")
-    await rows(page, 3)
+    await rows(page, 5)
+    await expect(page.locator(".row .handler").nth(1)).to_have_text("handler 500 12.5 ms")
     for width in WIDTHS:
         await page.set_viewport_size({"width": width, "height": 900})
         assert await page.evaluate(_STICKS_OUT) == [], width
@@ -182,10 +196,36 @@ async def test_list_names_no_row_that_is_not_drawn(tmp_path: Path, open_page: Op
         await box.evaluate("box => { box.scrollTop = 6000; }")
         await expect(page.locator(f"#row-{299:012x}")).to_have_count(0)
         await expect(box).not_to_have_attribute("aria-activedescendant", re.compile("."))
-        await with_axe(page)
-        found = await page.evaluate("(rules) => axe.run('main', rules)", RULES)
-        assert [each["id"] for each in found["violations"]] == []
         await page.close()
+
+
+async def test_axe_finds_nothing_at_all_in_the_frame(own_desk: Desk, open_page: OpenPage) -> None:
+    page = await open_page(own_desk, width=400)
+    await expect(page.locator(".empty-state pre").first).to_be_visible()
+    await with_axe(page)
+
+    async def check(where: str) -> None:
+        found = await page.evaluate("(rules) => axe.run(document, rules)", RULES)
+        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found["violations"]] == [], where
+
+    await check("empty")
+    sent(own_desk, *["vm"] * 30)
+    await expect(page.locator(".row:not(.empty)").nth(10)).to_be_attached()
+    for width, height in ((320, 256), (400, 900), (1440, 900)):
+        await page.set_viewport_size({"width": width, "height": height})
+        await check(f"list at {width}")
+    await page.keyboard.press("j")
+    await page.locator(".scroll").evaluate("box => { box.scrollTop = 900; }")
+    await page.emulate_media(color_scheme="dark")
+    await check("dark")
+    await page.emulate_media(forced_colors="active")
+    await check("forced colors")
+    await page.keyboard.press("?")
+    await check("keys")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="New only").click()
+    await expect(page.get_by_text("Nothing has arrived since")).to_be_visible()
+    await check("cleared")
 
 
 async def test_link_to_a_capture_scrolls_to_its_row(tmp_path: Path, open_page: OpenPage) -> None:
