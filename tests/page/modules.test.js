@@ -53,6 +53,17 @@ test("what looks like a comment that fills a line is one, because the server lea
   }
 });
 
+test("no line is longer than 120 characters", () => {
+  const long = files.filter((name) => /\.(js|css|html)$/.test(name)).flatMap((name) =>
+    read(name).split("\n").flatMap((line, index) => (line.length > 120 ? [[`${name}:${index + 1}`, line]] : [])));
+  // A character class cannot be broken.
+  assert.deepEqual(long.filter(([, line]) => !line.startsWith("  /[")), []);
+});
+
+test("the types of every module are checked", () => {
+  assert.deepEqual(modules.filter((name) => !read(name).startsWith("// @ts-check\n")), []);
+});
+
 test("the entry names every style sheet", () => {
   const named = [...read("index.html").matchAll(/href="\/page\/([^"]+\.css)"/g)].map(([, name]) => name);
   assert.deepEqual(named.sort(), files.filter((name) => name.endsWith(".css")).sort());

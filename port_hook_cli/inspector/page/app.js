@@ -2,26 +2,28 @@
 // The page: list and detail side by side, and what its keys and buttons do.
 import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./ui/ui.js";
 import { Detail } from "./capture/detail.js";
+import { exportAs } from "./capture/export.js";
 import { useCheck, Check } from "./check/check.js";
 import { Header } from "./frame/header.js";
 import { KeysDialog, useKeys } from "./frame/keys.js";
 import { Split } from "./frame/split.js";
 import { titleOf } from "./frame/title.js";
+import { HoldPanel, toggleHold } from "./hold/hold.js";
 import { Empty } from "./list/empty.js";
 import { useCaptures } from "./list/feed.js";
 import { Filters } from "./list/filters.js";
 import { List } from "./list/list.js";
 import { useOpened } from "./list/opened.js";
 import { Timeline } from "./list/timeline.js";
-import { captureUrl, get, post } from "./net/api.js";
+import { captureUrl, post } from "./net/api.js";
 import { go, readLocation, useLocation } from "./net/location.js";
 import { Trigger } from "./trigger/form.js";
 import { Boundary } from "./ui/boundary.js";
-import { copy, say } from "./ui/copy.js";
+import { say } from "./ui/copy.js";
 import { Dialog, Toasts, Uncopied } from "./ui/dialogs.js";
 import { oneLine } from "./ui/format.js";
 
-const PARTS = ["summary", "body", "signature", "response", "run", "edit"];
+const PARTS = ["summary", "body", "signature", "response", "run", "edit", "check"];
 const MARKED = "Marked. Open another capture and press d to compare the two.";
 
 function App() {
@@ -92,6 +94,7 @@ function App() {
     {
       j: next, ArrowDown: next, k: previous, ArrowUp: previous, Enter: enter,
       "/": () => searchRef.current?.focus(), "?": () => setDialog("help"), t: () => setDialog("trigger"), h: showCheck,
+      p: () => toggleHold(feed.held),
       r: withOpen(actions.replay), e: withOpen(() => actions.tab("edit")), c: withOpen(actions.curl),
       d: withOpen(actions.compare), m: withOpen(actions.mark), ...Object.fromEntries(parts),
     },
@@ -113,7 +116,9 @@ function App() {
       onTrigger=${() => setDialog("trigger")}
       onCheck=${showCheck}
       onKeys=${() => setDialog("help")}
+      held=${feed.held}
     />
+    <${HoldPanel} state=${feed.held} onOpen=${actions.open} />
     <main class="main">
       <div class="left">
         ${place.view === "check"
@@ -127,7 +132,8 @@ function App() {
       ${place.open && html`<${Split} />
         <${Boundary} what="This capture" at=${`${place.open} ${place.tab} ${place.against}`}>
           <${Detail} id=${place.open} tab=${place.tab} against=${place.against} session=${session}
-            version=${feed.changes} replayed=${result?.id === place.open ? result : null} actions=${actions} />
+            version=${feed.changes} check=${check} replayed=${result?.id === place.open ? result : null}
+            actions=${actions} />
         <//>`}
     </main>
     <${Toasts} />
@@ -194,9 +200,7 @@ function useActions({ onOpen, onClose }) {
       else if (other === id) say("This is the marked capture. Choose another one.");
       else go({ open: id, against: other });
     },
-    curl: (id) => get(captureUrl(id, "/export/curl"))
-      .then((found) => copy(found.text, "Copied the curl command to the clipboard."))
-      .catch((error) => say(error.message)),
+    curl: (id) => exportAs(id, "curl", true),
     replay: async (id) => {
       setResult({ id, sent: null, problem: null });
       try {

@@ -14,7 +14,7 @@ export function FilterBy({ name, value, children }) {
   if (!text) return html`${children}`;
   const isOn = [filters[name] ?? []].flat().includes(text);
   const onClick = () => {
-    const wanted = isOn ? undefined : name === "verdict" ? [text] : text;
+    const wanted = isOn ? "" : name === "verdict" ? [text] : text;
     const isCovered = window.matchMedia("(max-width: 900px)").matches; // the capture covers the list there
     go({ filters: { ...filters, [name]: wanted }, view: "", ...(isCovered && { open: "", tab: "", against: "" }) });
   };

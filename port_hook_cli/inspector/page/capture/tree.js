@@ -144,7 +144,8 @@ function Node({ place, node, level, depth, at, of }) {
 function NodeTools({ node, isContainer }) {
   return html`<span class="node-tools">
     ${node.path && html`<${Button} icon="link" label="Copy the path" iconOnly onClick=${() => copy(node.path)} />`}
-    ${!isContainer && html`<${Button} icon="copy" label="Copy the value" iconOnly onClick=${() => copy(node.text)} />`}
+    ${!isContainer && html`<${Button} icon="copy" label="Copy the value" iconOnly
+      onClick=${() => copy(node.text ?? "")} />`}
   </span>`;
 }
 

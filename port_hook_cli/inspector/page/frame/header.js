@@ -1,6 +1,7 @@
 // @ts-check
 // The top of the page: where the listener is, the search, and what can be done without a capture.
 import { html, useState, Button, Icon } from "../ui/ui.js";
+import { HoldButton } from "../hold/hold.js";
 import { Search } from "../list/filters.js";
 import { setFilter } from "../net/location.js";
 import { copy } from "../ui/copy.js";
@@ -13,7 +14,8 @@ const ICON = new URL("../icon.svg", import.meta.url).pathname;
 const STATES = { live: "live", connecting: "connecting", waiting: "reconnecting", closed: "disconnected" };
 
 /** @param {{ session: Session | null, filters: Filters, [name: string]: any }} props */
-export function Header({ session, state, filters, isEmpty, view, searchRef, isChecking, onTrigger, onCheck, onKeys }) {
+export function Header({ session, state, filters, isEmpty, view, searchRef, isChecking, held, ...on }) {
+  const { onTrigger, onCheck, onKeys } = on;
   return html`<header class="top">
     <h1><img src=${ICON} width="22" height="22" alt="" /><span>port-hook</span></h1>
     <${Where} session=${session} state=${state} />
@@ -33,6 +35,7 @@ export function Header({ session, state, filters, isEmpty, view, searchRef, isCh
         title="Check the handler (h)"
         pressed=${view === "check"}
       />
+      <${HoldButton} state=${held} session=${session} />
       <${Theme} />
       <${Button} icon="question" label="Keys" iconOnly onClick=${onKeys} />
     </div>

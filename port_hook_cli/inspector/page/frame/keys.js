@@ -16,7 +16,8 @@ const KEYS = [
   ["c", "copy it as curl"],
   ["t", "trigger an action"],
   ["h", "check the handler"],
-  ["1 – 6", "parts of the capture"],
+  ["p", "hold requests, or release them"],
+  ["1 – 7", "parts of the capture"],
   ["?", "this help"],
 ];
 // All other keys act once, however long they are held down.

@@ -1,6 +1,7 @@
 // @ts-check
 // What the list shows: the numbers of all matches, their rows on demand, and what arrives meanwhile.
 import { useCallback, useLayoutEffect, useRef, useState } from "../ui/ui.js";
+import { NOTHING_HELD } from "../hold/hold.js";
 import { follow, get, query } from "../net/api.js";
 import { RowCache, Spans } from "./spans.js";
 import { takeFirstPage } from "../net/start.js";
@@ -30,6 +31,7 @@ export function useCaptures(filters, open) {
   const [version, setVersion] = useState(0);
   const [arrivals, setArrivals] = useState(0);
   const [changes, setChanges] = useState(0);
+  const [held, setHeld] = useState(NOTHING_HELD);
   // The filters of which the first rows are there. Everything that takes longer is asked for after them.
   const [listed, setListed] = useState("");
   const cache = useRef(new RowCache());
@@ -106,7 +108,9 @@ export function useCaptures(filters, open) {
     };
     const onState = (now) => {
       setState(now);
-      if (now === "waiting") again();
+      if (now !== "waiting") return;
+      setHeld(NOTHING_HELD);
+      again();
     };
     // After the events have ended, the list is loaded again: the listener may have been started again meanwhile.
     const start = async () => {
@@ -156,7 +160,7 @@ export function useCaptures(filters, open) {
       stop();
       // A browser has six connections to a server for all of its tabs. A hidden page does not keep one.
       if (isHidden()) return;
-      const handlers = { captures: onCaptures, reset: onReset, session: onSession };
+      const handlers = { captures: onCaptures, held: setHeld, reset: onReset, session: onSession };
       stop = follow({ ...filters, after: newest }, position, handlers, onState);
     };
     const onVisibility = () => {
@@ -203,7 +207,7 @@ export function useCaptures(filters, open) {
   }, []);
 
   return {
-    spans, waiting, session, state, problem, version, changes, arrivals, want, showWaiting,
+    spans, waiting, session, state, problem, version, changes, arrivals, held, want, showWaiting,
     isListed: listed === key,
     /** @param {number} index @returns {Row | undefined} */
     row: (index) => cache.current.get(spans?.at(index)),

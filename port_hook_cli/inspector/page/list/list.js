@@ -81,6 +81,7 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
   // Elements are used again for other rows: making them is what takes time. An arrival changes no key.
   const slots = Math.ceil(view.height / height) + 2 * OVERSCAN + 2;
   const rows = [];
+  const held = new Set(feed.held.held.map((each) => each.id));
   let active;
   for (let index = first; index < last; index++) {
     const row = feed.row(index);
@@ -103,7 +104,7 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
       aria-posinset=${index + 1}
       aria-label=${label.name}
       aria-description=${label.more || undefined}
-    ><${Cells} row=${row} /></div>`);
+    ><${Cells} row=${row} isHeld=${held.has(row.id)} /></div>`);
   }
   const onClick = (event) => {
     const element = event.target.closest(".row");

@@ -1,6 +1,7 @@
 // @ts-check
 // The cells of one row. list.css places them: one line where there is room, two or three elsewhere.
 import { html, memo, Icon } from "../ui/ui.js";
+import { VerdictMark, hasWarning } from "../capture/verdict.js";
 import {
   fullTime, handlerText, isPending, latency, nameOf, oneLine, responseText, statusTone, time, verdictOf,
 } from "../ui/format.js";
@@ -10,14 +11,11 @@ import {
 const LONGEST_NAME = 200;
 
 /** Drawn again only when the row itself has changed. */
-export const Cells = memo(/** @param {{ row: Row }} props */ ({ row }) => {
-  const verdict = verdictOf(row.verdict);
+export const Cells = memo(/** @param {{ row: Row, isHeld: boolean }} props */ ({ row, isHeld }) => {
   const name = nameOf(row).slice(0, LONGEST_NAME);
   return html`
     <span class="when" title=${fullTime(row.received_at)}>${time(row.received_at)}</span>
-    <span class=${`verdict ${verdict.tone}`} title=${verdict.about}>
-      <${Icon} name=${verdict.icon} size=${14} />${verdict.word}
-    </span>
+    <${VerdictMark} row=${row} />
     <span class="what">
       <strong title=${name}>${name}</strong>
       ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
@@ -28,7 +26,7 @@ export const Cells = memo(/** @param {{ row: Row }} props */ ({ row }) => {
     <${Digest} row=${row} />
     <span class="run mono">${oneLine(row.run_id ?? "–")}</span>
     <span class="who">${oneLine(row.user ?? "–")}</span>
-    <${Outcome} row=${row} />`;
+    <${Outcome} row=${row} isHeld=${isHeld} />`;
 });
 
 /** @param {{ row: Row }} props */
@@ -43,16 +41,20 @@ function Digest({ row }) {
   </span>`;
 }
 
-/** What the sender got, and what the handler responded if that is something else. */
-function Outcome({ row }) {
+/**
+ * What the sender got, and what the handler responded if that is something else.
+ * @param {{ row: Row, isHeld: boolean }} props
+ */
+function Outcome({ row, isHeld }) {
+  if (isHeld) return html`<span class="response"><b class="warn">held</b></span><span class="handler"></span>`;
   const { handler, response } = row;
   const isSame = handler?.status === response;
   const tone = handler?.status === null ? "bad" : statusTone(handler?.status);
-  return html`<span class="response">
-    ${response === null
-      ? html`<small class=${handler?.status === null ? "bad" : "dim"}>${responseText(row)}</small>`
-      : html`<b class=${`pill ${statusTone(response)}`}>${response}</b>`}
-  </span>${" "}<span class="handler">
+  const pill = html`<b class=${`pill ${statusTone(response)}`}>${response}</b>`;
+  const none = html`<small class=${handler?.status === null ? "bad" : "dim"}>${responseText(row)}</small>`;
+  // No one gets a response to a message.
+  const got = row.message !== null ? "–" : response === null ? none : pill;
+  return html`<span class="response">${got}</span>${" "}<span class="handler">
     ${handler && !isSame && html`<small>handler <b class=${tone}>${handlerText(handler)}</b></small> `}
     ${handler && html`<small>${latency(handler.latency_ms)}</small>`}
     ${!handler && response !== null && !isPending(row) && html`<small class="dim">not forwarded</small>`}
@@ -66,7 +68,8 @@ const labels = new WeakMap();
 export function labelOf(row) {
   const known = labels.get(row);
   if (known) return known;
-  const name = `${nameOf(row).slice(0, LONGEST_NAME)}, signature ${verdictOf(row.verdict).word}, `
+  const warning = hasWarning(row) ? " with a warning" : "";
+  const name = `${nameOf(row).slice(0, LONGEST_NAME)}, signature ${verdictOf(row.verdict).word}${warning}, `
     + `response ${row.response ?? "none"}, ${time(row.received_at)}`;
   const label = { name, more: row.inputs.map((pair) => oneLine(pair.join(" "))).join(", ") };
   labels.set(row, label);

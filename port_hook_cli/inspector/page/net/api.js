@@ -4,7 +4,6 @@ import { ApiError, OWN, doubtServer, trustedToken } from "./door.js";
 
 export { ApiError };
 
-/** @import { Filters } from "./types.js" */
 /** @typedef {Record<string, unknown>} Parameters One query parameter for each value; empty ones are left out. */
 
 /** @param {Response} response */
@@ -111,7 +110,7 @@ export const captureUrl = (id, rest = "") => `/api/captures/${encodeURIComponent
 
 /**
  * Follow the events after a list's position until the returned function is called, or until they end ("waiting").
- * @param {Filters} filters
+ * @param {Parameters} filters
  * @param {string} position
  * @param {Record<string, (data: any, id: number) => void>} handlers by the name of the event
  * @param {(state: "live" | "waiting") => void} onState
