@@ -53,11 +53,11 @@ function App() {
   useEffect(() => {
     const index = opened && spans ? spans.indexOf(opened.seq) : -1;
     if (!place.open) revealed.current = "";
-    if (index < 0 || !opened || revealed.current === place.open) return;
+    if (index < 0 || !opened || !listRef.current || revealed.current === place.open) return;
     revealed.current = place.open;
     at.current = opened.seq;
-    listRef.current?.reveal(index);
-  }, [place.open, opened?.seq, spans]);
+    listRef.current.reveal(index);
+  }, [place.open, place.view, opened?.seq, spans]);
 
   const title = titleOf({ row: opened, view: place.view, waiting: feed.waiting.length, session });
   useEffect(() => { document.title = title; }, [title]);

@@ -29,7 +29,10 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
     const observer = new ResizeObserver(measure);
     observer.observe(box.current);
     measure();
-    return () => observer.disconnect();
+    return () => {
+      observer.disconnect();
+      listRef.current = null;
+    };
   }, []);
 
   const height = view.row;
