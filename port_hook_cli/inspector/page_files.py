@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import posixpath
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -35,8 +36,8 @@ _TYPES = {
 _ENTRY = "index.html"
 # The comment of the entry in whose place the modules are named.
 _MODULES = b"<!-- modules -->"
-# Nothing imports it: it has types for the checks of the page's code.
-_TYPES_ONLY = "net/types.js"
+_FIRST = ("app.js", "net/start.js")
+_IMPORT = re.compile(rb"""from ?"(\.[^"]+)";""")
 _VENDOR = "vendor/"
 # Comments that fill lines, in the page's own modules: a third of their size. tests/page/modules.test.js checks that
 # what this finds is a comment.
@@ -85,8 +86,23 @@ def load_page_files(token: str) -> PageFiles:
 def _preloads(found: Mapping[str, PageFile]) -> bytes:
     """Return the links that make a browser load the modules at the same time, before it finds them one by one."""
     entry = found[_ENTRY].content.decode()
-    names = [name for name in found if name.endswith(".js") and name != _TYPES_ONLY and f"/page/{name}" not in entry]
+    names = [name for name in sorted(_imported(found)) if f"/page/{name}" not in entry]
     return "\n".join(f'<link rel="modulepreload" href="/page/{name}">' for name in names).encode()
+
+
+def _imported(found: Mapping[str, PageFile]) -> set[str]:
+    """Return the modules without which the page doesn't start. It loads the others when it shows them."""
+    known: set[str] = set()
+    new = set(_FIRST)
+    while new:
+        known |= new
+        paths = {posixpath.join(posixpath.dirname(name), path.decode()) for name in new for path in _paths(found[name])}
+        new = {posixpath.normpath(path) for path in paths} - known
+    return known
+
+
+def _paths(module: PageFile) -> list[bytes]:
+    return _IMPORT.findall(module.content)
 
 
 def _files_in(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, PageFile]]:

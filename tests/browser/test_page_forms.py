@@ -207,9 +207,8 @@ async def test_trigger_values_survive_a_click_outside_and_an_error_has_no_option
     page = await open_page(desk, allowed=("400 (Bad Request)",))
     dialog = await triggering(page, "create_vm")
     await dialog.get_by_label("Region").fill("nowhere")
-    await page.mouse.click(5, 5)
-    await expect(dialog).to_have_count(0)
-    await page.keyboard.press("t")
+    await page.mouse.click(5, 5)  # closes only a dialog in which nothing was typed
+    await expect(dialog.get_by_label("Region")).to_have_value("nowhere")
     await dialog.get_by_label("Region").press("Escape")
     await expect(dialog).to_have_count(0)
     await page.keyboard.press("t")

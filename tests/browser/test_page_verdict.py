@@ -218,7 +218,7 @@ async def test_tabs_are_reached_by_arrows_home_and_end_and_control_the_panel(
     page = await open_page(shared_desk, f"?open={a}")
     tabs = page.get_by_role("tab")
     await tabs.first.focus()
-    for key, name in (("End", "Edit and replay"), ("ArrowRight", "Summary"), ("ArrowLeft", "Edit and replay")):
+    for key, name in (("End", "Check"), ("ArrowRight", "Summary"), ("ArrowLeft", "Check")):
         await page.keyboard.press(key)
         await expect(page.locator("[role=tab]:focus")).to_have_text(name)
         await expect(page.locator("[role=tab][aria-selected=true]")).to_have_text(name)
@@ -235,5 +235,5 @@ async def test_tabs_are_reached_by_arrows_home_and_end_and_control_the_panel(
     await expect(page.locator("[role=tab][tabindex='0']")).to_have_text("Comparison")
     await tabs.last.focus()
     await page.keyboard.press("ArrowLeft")
-    await expect(page.locator("[role=tab]:focus")).to_have_text("Edit and replay")
-    await expect(tabs).to_have_count(6)
+    await expect(page.locator("[role=tab]:focus")).to_have_text("Check")
+    await expect(tabs).to_have_count(7)

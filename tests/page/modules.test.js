@@ -12,11 +12,15 @@ const modules = files.filter((name) => name.endsWith(".js"));
 const IMPORT = /^import (?:\{([^}]*)\}|[^"]*?)(?: from )?"(\.[^"]+)";/gm;
 const EXPORT = /^export (?:async )?(?:function|const|let|class) (\w+)/gm;
 
+const LATER = /later\(\(\) => import\("(\.[^"]+)"\), "(\w+)"\)/g;
+
 /** The modules that a module imports, each with the names. */
 function imports(name) {
-  return [...read(name).matchAll(IMPORT)].map(([, names, path]) => ({
+  const now = [...read(name).matchAll(IMPORT)].map(([, names, path]) => [path, (names ?? "").split(",")]);
+  const later = [...read(name).matchAll(LATER)].map(([, path, each]) => [path, [each]]);
+  return [...now, ...later].map(([path, names]) => ({
     from: normalize(join(dirname(name), path)),
-    names: (names ?? "").split(",").map((each) => each.trim()).filter(Boolean),
+    names: names.map((each) => each.trim()).filter(Boolean),
   }));
 }
 

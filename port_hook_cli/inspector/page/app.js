@@ -3,7 +3,7 @@
 import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./ui/ui.js";
 import { Detail } from "./capture/detail.js";
 import { exportAs } from "./capture/export.js";
-import { useCheck, Check } from "./check/check.js";
+import { useCheck } from "./check/state.js";
 import { Header } from "./frame/header.js";
 import { KeysDialog, useKeys } from "./frame/keys.js";
 import { Split } from "./frame/split.js";
@@ -17,12 +17,14 @@ import { useOpened } from "./list/opened.js";
 import { Timeline } from "./list/timeline.js";
 import { captureUrl, post } from "./net/api.js";
 import { go, readLocation, useLocation } from "./net/location.js";
-import { Trigger } from "./trigger/form.js";
 import { Boundary } from "./ui/boundary.js";
 import { say } from "./ui/copy.js";
 import { Dialog, Toasts, Uncopied } from "./ui/dialogs.js";
 import { oneLine } from "./ui/format.js";
+import { later } from "./ui/later.js";
 
+const Check = later(() => import("./check/check.js"), "Check");
+const Trigger = later(() => import("./trigger/form.js"), "Trigger");
 const PARTS = ["summary", "body", "signature", "response", "run", "edit", "check"];
 const MARKED = "Marked. Open another capture and press d to compare the two.";
 

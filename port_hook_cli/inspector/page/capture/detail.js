@@ -2,24 +2,25 @@
 // One capture: its head, its parts as tabs, and what comes back when it is replayed.
 import { html, memo, useEffect, useRef, Button } from "../ui/ui.js";
 import { Body } from "./body.js";
-import { Comparison } from "./diff.js";
-import { Editor } from "./editor.js";
 import { exportAs } from "./export.js";
 import { Responses } from "./response.js";
 import { Result } from "./result.js";
 import { Signature } from "./signature.js";
 import { Summary } from "./summary.js";
 import { VerdictMark } from "./verdict.js";
-import { CheckTab } from "../check/check.js";
 import { captureUrl, get } from "../net/api.js";
-import { Run } from "../run/run.js";
 import { copy } from "../ui/copy.js";
 import { fullTime, nameOf, oneLine, statusTone, time } from "../ui/format.js";
 import { Ago } from "../ui/now.js";
+import { later } from "../ui/later.js";
 import { useResource } from "../ui/resource.js";
 
 /** @import { Session } from "../net/types.js" */
 
+const CheckTab = later(() => import("../check/check.js"), "CheckTab");
+const Comparison = later(() => import("./diff.js"), "Comparison");
+const Editor = later(() => import("./editor.js"), "Editor");
+const Run = later(() => import("../run/run.js"), "Run");
 const TABS = [
   ["summary", "Summary"],
   ["body", "Body"],

@@ -1,6 +1,7 @@
 // @ts-check
 // What to check: the request, the target, the groups of checks, and the inputs of an action.
 import { html, Button, useRef } from "../ui/ui.js";
+import { NEWEST } from "./state.js";
 import { get } from "../net/api.js";
 import { Fields } from "../capture/input.js";
 import { ActionOptions, given } from "../trigger/form.js";
@@ -8,9 +9,8 @@ import { number, oneLine, visible } from "../ui/format.js";
 import { useResource } from "../ui/resource.js";
 
 /** @import { ActionForm, Plan, Planned, Session } from "../net/types.js" */
-/** @import { CheckState, Chosen } from "./check.js" */
+/** @import { CheckState, Chosen } from "./state.js" */
 
-export const NEWEST = "";
 const TYPING_MS = 200;
 
 /**

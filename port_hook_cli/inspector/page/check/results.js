@@ -4,7 +4,7 @@ import { html, Icon } from "../ui/ui.js";
 import { duration, number, oneLine, visible } from "../ui/format.js";
 
 /** @import { Finding } from "../net/types.js" */
-/** @import { CheckState } from "./check.js" */
+/** @import { CheckState } from "./state.js" */
 
 const MOST_TEXT = 2000;
 // The order of the findings.
