@@ -50,6 +50,27 @@ async def with_axe(page: Page) -> Page:
     return page
 
 
+async def check_overlays(page: Page, desk: Desk) -> list[str]:
+    """Look at what takes the place of the list or lies over it."""
+    found: list[str] = []
+    await page.keyboard.press("p")
+    await expect(page.get_by_role("region", name="Held requests")).to_be_visible()
+    held = asyncio.create_task(asyncio.to_thread(desk.post, a_vm("held")))
+    await page.get_by_role("button", name="Answer…").click()
+    found += await check(page, "hold")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Release all").click()
+    assert await held == 202
+    await page.keyboard.press("h")
+    await expect(page.get_by_role("heading", name="Check the handler")).to_be_focused()
+    found += await check(page, "check")
+    await page.keyboard.press("Escape")
+    await page.get_by_role("button", name="Time").click()
+    found += await check(page, "time")
+    await page.keyboard.press("Escape")
+    return found
+
+
 @pytest.mark.parametrize(("width", "look"), looks())
 async def test_nothing_is_found(own_desk: Desk, open_page: OpenPage, width: int, look: Any) -> None:
     colors = {"forced_colors": "active"} if look == "forced" else {"color_scheme": look}
@@ -91,21 +112,7 @@ async def test_nothing_is_found(own_desk: Desk, open_page: OpenPage, width: int,
             await expect(page.get_by_role("combobox", name="Action")).to_be_visible()
         found += await check(page, name)
         await page.keyboard.press("Escape")
-    await page.keyboard.press("p")
-    await expect(page.get_by_role("region", name="Held requests")).to_be_visible()
-    held = asyncio.create_task(asyncio.to_thread(own_desk.post, a_vm("held")))
-    await page.get_by_role("button", name="Answer…").click()
-    found += await check(page, "hold")
-    await page.keyboard.press("Escape")
-    await page.get_by_role("button", name="Release all").click()
-    assert await held == 202  # noqa: PLR2004 - the handler's status
-    await page.keyboard.press("h")
-    await expect(page.get_by_role("heading", name="Check the handler")).to_be_focused()
-    found += await check(page, "check")
-    await page.keyboard.press("Escape")
-    await page.get_by_role("button", name="Time").click()
-    found += await check(page, "time")
-    await page.keyboard.press("Escape")
+    found += await check_overlays(page, own_desk)
     await page.keyboard.press("/")
     await page.keyboard.type("nothing-like-this")
     await expect(page.get_by_text("No captures match")).to_be_visible()
