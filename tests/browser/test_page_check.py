@@ -35,7 +35,7 @@ async def test_finding_of_a_check_opens_its_request(own_desk: Desk, open_page: O
     await expect(page.locator(".head h2")).to_be_visible()
     await page.keyboard.press("h")
     await expect(page.get_by_role("heading", name="Check the handler")).to_be_focused()
-    await expect(page.get_by_label("Request")).to_have_value(re.compile("^capture:"))
+    await expect(page.get_by_role("combobox", name="Request")).to_have_value(re.compile("^capture:"))
     await only(page, "signature")
     before = await page.get_by_role("button", name=RUN).text_content()
     await page.get_by_role("button", name=RUN).press("Enter")

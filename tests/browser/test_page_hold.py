@@ -35,7 +35,7 @@ async def test_held_requests_are_let_pass_answered_by_hand_and_released(
     await expect(panel.get_by_role("status")).to_have_text("3 held")
     await expect(other.get_by_role("status").get_by_text("3 held")).to_be_visible()
     await expect(page.locator(".row", has_text="answered").locator(".response")).to_have_text("held")
-    await expect(items["passes"]).to_contain_text(re.compile(r"arrived [12] s ago"))  # it ticks
+    await expect(items["passes"]).to_contain_text(re.compile(r"arrived [1-9]\d* s ago"))  # it ticks
 
     await items["passes"].get_by_role("button", name="Let it pass").click()
     assert await sent[0] == 202
