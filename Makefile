@@ -81,7 +81,7 @@ type-win32 type-darwin: type-%: $(VENV)/.dev
 arch: $(VENV)/.dev ## Check that dependencies point inwards
 	$(BIN)/lint-imports
 
-# TypeScript and ESLint, for `make page` only. The page needs no package and no build.
+# TypeScript and ESLint, for `make page` only. The page doesn't need packages or a build.
 tests/page/node_modules/.done: tests/page/package-lock.json
 	npm ci --silent --ignore-scripts --no-audit --no-fund --prefix tests/page
 	@touch $@
