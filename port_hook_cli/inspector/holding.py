@@ -1,4 +1,4 @@
-"""What the page does with the requests that a listener holds: it shows them, and decides about them."""
+"""Shows the requests that a listener holds, and carries out the page's decisions about them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOTHING: dict[str, Any] = {"holding": False, "count": 0, "held": []}
 
 
 class HoldDesk:
-    """Shows what is held, and does what the page asks. Without a listener, nothing is held."""
+    """Lists held requests, releases them, and answers them by hand. Without a listener, nothing is held."""
 
     def __init__(self, holding: Holding | None) -> None:
         self._holding = holding
@@ -44,11 +44,11 @@ class HoldDesk:
             self._timer.cancel()
 
     def why_not(self) -> str | None:
-        """Return why nothing can be held, or None."""
+        """Return why requests cannot be held, or None."""
         return NO_LISTENER if self._holding is None else None
 
     def state(self) -> dict[str, Any]:
-        """Return whether requests are held, how many, and the oldest of them."""
+        """Return whether requests are held, how many, and the oldest requests."""
         return self.state_of_listener() or _NOTHING
 
     def state_of_listener(self) -> dict[str, Any] | None:
@@ -59,7 +59,7 @@ class HoldDesk:
         return {"holding": holding.is_paused, "count": holding.count, "held": [*map(_record, holding.held())]}
 
     def hold(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Begin to hold requests, or release them. Raises UsageError."""
+        """Start holding requests, or release them. Raises UsageError."""
         wanted = body.get("holding")
         if not isinstance(wanted, bool):
             raise UsageError('"holding" is not true or false.', hint='Send {"holding": true}.')
@@ -72,13 +72,13 @@ class HoldDesk:
         return {**self.state(), "waits": not is_called}
 
     def respond(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer one request instead of the handler. Raises PortHookError."""
+        """Answer one request by hand. Raises PortHookError."""
         self._listener().answer(name, read_answer(body))
         return self.state()
 
     def _listener(self) -> Holding:
         if self._holding is None:
-            raise UsageError("Nothing can be held.", hint=NO_LISTENER)
+            raise UsageError("Requests cannot be held.", hint=NO_LISTENER)
         return self._holding
 
     def _changed(self) -> None:
@@ -91,16 +91,16 @@ class HoldDesk:
 
 
 def read_answer(body: Mapping[str, Any]) -> Answer:
-    """Return the response that the page sends as JSON; raises UsageError."""
+    """Return the answer in the page's JSON. Raises UsageError."""
     status, delay_s = body.get("status"), body.get("delay_s", 0)
     if not isinstance(status, int) or not 200 <= status <= 599:  # noqa: PLR2004 - final statuses
-        raise UsageError("The status is not a whole number from 200 to 599.", hint='Send it like "status": 503.')
+        raise UsageError("The status is not a whole number from 200 to 599.", hint='Write it like "status": 503.')
     if isinstance(delay_s, bool) or not isinstance(delay_s, (int, float)) or not 0 <= delay_s <= MAX_DELAY_S:
-        raise UsageError(f"The delay is not a number from 0 to {MAX_DELAY_S}.", hint="Write it in seconds.")
+        raise UsageError(f"The delay is not a number from 0 to {MAX_DELAY_S}.", hint="Enter seconds.")
     content = _content(body)
     if status in BODILESS:
         if content:
-            raise UsageError(f"A response with status {status} has no body.", hint="Leave the body empty.")
+            raise UsageError(f"A response with status {status} cannot have a body.", hint="Leave the body empty.")
         return Answer(Response(status=status), float(delay_s))
     headers = Headers((("content-type", _content_type(body) or content_type_of(content)),))
     return Answer(Response(status=status, headers=headers, body=content), float(delay_s))
@@ -109,11 +109,11 @@ def read_answer(body: Mapping[str, Any]) -> Answer:
 def _content(body: Mapping[str, Any]) -> bytes:
     text = body.get("body", "")
     if not isinstance(text, str):
-        raise UsageError('"body" is not text.', hint="Write JSON as text.")
+        raise UsageError('"body" is not text.', hint="Send JSON as a string.")
     try:
         content = text.encode()
     except UnicodeEncodeError as error:
-        raise UsageError("The body is not Unicode text.", hint="Write a lone surrogate as an escape.") from error
+        raise UsageError("The body is not Unicode text.", hint="Escape lone surrogates.") from error
     if len(content) > MAX_ANSWER:
         raise UsageError("The body is larger than 1 MiB.", hint="Shorten it.")
     return content

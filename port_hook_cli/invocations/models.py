@@ -239,8 +239,8 @@ class Simulated:
 
     `failure` is the option that made the request fail, or None; `failures_left` is how many `--fail-first` still makes
     fail, which the store does not keep. `dropped` means that the connection is closed without a response. `delay_s` is
-    how many seconds the response is delayed. With `by_hand`, the user answered the held request instead of the handler,
-    after `delay_s` seconds.
+    how many seconds the response is delayed. With `by_hand`, the user answered the held request by hand, after
+    `delay_s` seconds.
     """
 
     failure: str | None = None

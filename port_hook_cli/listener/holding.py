@@ -1,7 +1,7 @@
 """The requests that a pause holds. The terminal's key `p` and the inspector's page both use one `Holding`.
 
-Only requests that would get the handler's response, or the response without a handler, are held. A rejected request
-gets its 401 at once.
+Only requests that would get a response from the handler, or the response without a handler, are held. A rejected
+request gets its 401 immediately.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class NotHeld(PortHookError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A request that is held, or that has an answer whose delay is not over."""
+    """A held request, or a request that was answered by hand and whose delay is not over."""
 
     id: str
     name: str
@@ -41,9 +41,9 @@ class Held:
 
 
 class Holding:
-    """Holds requests, and releases them: all of them, or one at a time, to the handler or with an answer.
+    """Holds requests, releases all of them, lets one pass to the handler, or answers one by hand.
 
-    `release` says how a user without the page releases them. `changed` is called after each change of what is held.
+    `release` is the instruction in the terminal's messages. `changed` is called after each change of the held requests.
     """
 
     def __init__(self, turns: Turns, requests: RequestsInFlight, observer: Observer) -> None:
@@ -65,11 +65,11 @@ class Holding:
 
     @property
     def unanswered(self) -> int:
-        """How many requests are held, or have an answer whose delay is not over."""
+        """How many requests are held, or wait for the delay of their answer."""
         return self._turns.held + len(self._answers)
 
     def hold(self, wanted: bool) -> None:
-        """Begin or end to hold requests. The end releases all held requests to the handler."""
+        """Start holding requests, or stop and release all held requests to the handler."""
         if wanted == self._turns.is_paused:
             return
         released = None
@@ -83,11 +83,11 @@ class Holding:
         self.changed()
 
     def toggle(self) -> None:
-        """Begin to hold requests, or release them."""
+        """Start holding requests, or release them."""
         self.hold(not self.is_paused)
 
     def held(self) -> list[Held]:
-        """Return what is held, the oldest first, and the requests with a delayed answer."""
+        """Return the held requests and the requests with a delayed answer, oldest first."""
         found: list[Held] = []
         if not self.is_paused and not self._answers:
             return found
@@ -108,10 +108,10 @@ class Holding:
         return is_called
 
     def answer(self, name: str, answer: Answer) -> None:
-        """Answer one held request instead of the handler. Raises NotHeld, and UsageError for a Kafka message."""
+        """Answer one held request by hand. Raises NotHeld, and UsageError for a Kafka message."""
         request, turn = self._find(name)
         if request.exchange.is_message:
-            raise UsageError("Nobody gets a response to a Kafka message.", hint="Let it pass.")
+            raise UsageError("Port gets no response to a Kafka message.", hint="Let it pass.")
         self._turns.answer(turn, answer)
         self._answers[name] = answer
         self._observer.notice(answered_line(request.exchange, answer.response.status, answer.delay_s, self.count))
@@ -119,7 +119,7 @@ class Holding:
         self.changed()
 
     def begin(self, request: InFlight, turn: Turn) -> None:
-        """Add a request that begins to wait. Call `end` in any case."""
+        """Add a request that starts to wait. Always call `end` afterward."""
         name = request.exchange.invocation.id
         self._waiting[name] = (request, turn)
         if self._turns.is_paused:
@@ -141,7 +141,7 @@ class Holding:
         return found
 
     def _tell(self, name: str) -> None:
-        """Bring what the screens show about a request up to date."""
+        """Update what the terminal shows about a request."""
         request, turn = self._waiting[name]
         if turn.called is None or turn.called.done():  # it leaves now
             return

@@ -10,8 +10,8 @@ from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.text.safe import brief
 
-HELD, ANSWERED = "held", "response by hand delayed"
-"""The stages of a request that is held: until the user decides, and until the delay of the user's answer is over."""
+HELD, ANSWERED = "held", "answered by hand, delayed"
+"""The stages of a held request: until the user decides, and until the delay of the answer is over."""
 
 SHOWN_AFTER_S = 0.4
 """Most handlers respond sooner. Their requests would only flicker on a screen, and fill a log with two lines each."""
@@ -85,7 +85,7 @@ class RequestsInFlight:
             self._observer.no_longer_waiting(request.exchange)
 
     def tell_again(self, request: InFlight) -> None:
-        """Tell the observer that a request waits for something else now, if it knows the request."""
+        """Tell the observer that a request now waits for something else, if the observer knows the request."""
         if request in self._shown:
             self._observer.waiting(request.exchange, request.reason)
 

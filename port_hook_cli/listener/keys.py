@@ -86,7 +86,7 @@ class KeyCommands(Observer):
     ) -> Iterator[None]:
         """Read keys until the context ends.
 
-        `holding` is what a key begins and ends, `url` returns the URL to copy, and `stop` is set by the key that quits.
+        `holding` holds and releases requests, `url` returns the URL to copy, and `stop` is set by the key that quits.
         """
         loop, descriptor = asyncio.get_running_loop(), self._runtime.stdin.fileno()
         does: Mapping[str, Callable[[], None]] = {

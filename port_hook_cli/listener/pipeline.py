@@ -189,7 +189,7 @@ class Pipeline:
     ) -> tuple[Exchange, Response | None]:
         """Forward a request in its turn, while it is committed; raises StoreError if the commit failed.
 
-        A turn that does not forward ends with `response`. A turn that the user answers ends with the answer.
+        A turn that does not forward ends with `response`. If the user answers by hand, the turn ends with the answer.
         """
         saved = asyncio.ensure_future(self._store.save(exchange))
         request = self._requests.begin(exchange)
@@ -202,7 +202,7 @@ class Pipeline:
                 delivery = await self._deliver(request, saved, client)
         except SenderLeft:
             await saved
-            event = "it got the response by hand" if request.stage == ANSWERED else "the request was forwarded"
+            event = "it got the answer by hand" if request.stage == ANSWERED else "the request was forwarded"
             return self._cut_off(request, f"the sender disconnected before {event}"), None
         finally:
             self.turns.end(turn)
@@ -225,7 +225,7 @@ class Pipeline:
     async def _wait(self, turn: Turn, request: InFlight, saved: asyncio.Future[None]) -> Answer | None:
         """Wait for the turn, and return the user's answer if there is one.
 
-        Raises SenderLeft, and StoreError for a request that could not be saved meanwhile.
+        Raises SenderLeft, and StoreError if the request could not be saved meanwhile.
         """
         name = request.exchange.invocation.id
         # A client may send its end right after its request, and wait for the response.
@@ -293,7 +293,7 @@ class Pipeline:
         saved.cancel()
         event = "the handler responded" if request.url else "the request was forwarded"
         if request.stage == ANSWERED:
-            event = "the response by hand was due"
+            event = "the answer by hand was due"
         cut_off = self._cut_off(request, f"the listener stopped before {event}, so Port got no response")
         self._requests.end(request)
         self.tally.verified += cut_off.verdict.status in VERIFIED
@@ -353,7 +353,7 @@ def _with(exchange: Exchange, response: Response | None, delivery: Delivery | No
 
 
 def _answered(exchange: Exchange, answer: Answer) -> Exchange:
-    """Return the exchange with the user's answer."""
+    """Return the exchange with the user's answer by hand."""
     return replace(exchange, response=answer.response, simulated=Simulated(by_hand=True, delay_s=answer.delay_s))
 
 

@@ -1,6 +1,6 @@
 """When requests are forwarded: one at a time per run, a limited number at the same time, none during a pause.
 
-During a pause, one request can be let pass, or get a response by hand. See `holding.py`.
+During a pause, the user can let one request pass, or answer it by hand. See `holding.py`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ class SenderLeft(Exception):
 
 
 class Answer(NamedTuple):
-    """The response that the user gives to a held request instead of the handler, after `delay_s` seconds."""
+    """The response that the user sends by hand to a held request, after `delay_s` seconds."""
 
     response: Response
     delay_s: float = 0.0
 
 
 class Turn:
-    """The place of one request. Await `called` before it is forwarded; it is None if the request need not wait.
+    """The place of one request. Await `called` before forwarding the request. None if the request doesn't wait.
 
-    The result of `called` is None, or the user's answer: then the request is not forwarded.
+    The result of `called` is None, or the user's answer. Don't forward an answered request.
     """
 
     __slots__ = ("called", "forwards", "run_id")
@@ -57,7 +57,7 @@ class Turns:
         # Dictionaries, as a request that leaves is taken out of the middle.
         self._next: dict[Turn, None] = {}
         self._held: dict[Turn, None] = {}
-        # The requests that the user let pass and that still wait, and those of them that go next.
+        # The requests that the user let pass and that still wait, and which of these go next.
         self._let_pass: set[Turn] = set()
         self._passing: dict[Turn, None] = {}
         # The requests with an answer, and whether the next request of their run waits for it.
@@ -79,7 +79,7 @@ class Turns:
 
     @property
     def held(self) -> int:
-        """How many requests a pause holds: they wait, and the user has not decided about them."""
+        """How many requests a pause holds: waiting requests about which the user has not decided."""
         return self._waiting - len(self._answered) - len(self._let_pass) if self.is_paused else 0
 
     def is_held(self, turn: Turn) -> bool:
@@ -87,7 +87,7 @@ class Turns:
         return self.is_paused and turn not in self._let_pass and turn in self._undecided(turn)
 
     def let_pass(self, turn: Turn) -> bool:
-        """Call a held turn in spite of the pause. Return False if it still waits for its run, or for a free place."""
+        """Call a held turn despite the pause. Return False if it still waits for its run or for a free place."""
         self._let_pass.add(turn)
         if turn in self._held:
             del self._held[turn]
@@ -99,7 +99,7 @@ class Turns:
         return turn not in self._let_pass
 
     def answer(self, turn: Turn, answer: Answer) -> None:
-        """End a held turn with an answer instead of the handler's response, after the answer's delay."""
+        """End a held turn with an answer by hand, after the answer's delay."""
         line = self._undecided(turn)
         del line[turn]
         self._answered[turn] = line is self._next
@@ -171,7 +171,7 @@ class Turns:
         return self._limit is not None and self._forwarded >= self._limit
 
     def _undecided(self, turn: Turn) -> dict[Turn, None]:
-        """Return the line in which a turn waits, unless the user has decided about it; else an empty line."""
+        """Return the line in which a turn waits, or an empty line if the user has decided about the turn."""
         others = None if turn.run_id is None else self._runs.get(turn.run_id)
         return next((line for line in (others, self._next, self._held) if line and turn in line), {})
 

@@ -92,13 +92,13 @@ def held_line(exchange: Exchange, count: int, release: str = PRESS_P) -> str:
 
 
 def passed_line(exchange: Exchange, count: int, *, is_called: bool) -> str:
-    """Return the message about a held request that the user let pass; `count` others are still held."""
-    waits = "" if is_called else " It waits for an earlier request of its run, or for --max-in-flight."
+    """Return the message about a held request that the user let pass. `count` others are still held."""
+    waits = "" if is_called else " It waits for an earlier request of the same run, or for --max-in-flight."
     return f"Letting {_named(exchange)} pass; {count} held.{waits}"
 
 
 def answered_line(exchange: Exchange, status: int, delay_s: float, count: int) -> str:
-    """Return the message about a held request that the user answers by hand; `count` others are still held."""
+    """Return the message about a held request that the user answers by hand. `count` others are still held."""
     after = f" after {delay_s:g} s" if delay_s else ""
     return f"Answering {_named(exchange)} by hand with {status}{after}; {count} held."
 
@@ -114,10 +114,10 @@ def replayed_line(exchange: Exchange) -> str:
 
 
 def pause_line(released: int | None, release: str = PRESS_P) -> str:
-    """Return the message about the start of a pause, or about its end, which `released` a number of requests."""
+    """Return the message about the start of a pause, or about its end, which released `released` requests."""
     if released is None:
-        return f"Paused: requests are saved and held, not forwarded. {release}"
-    return f"Resumed: {released} held request{'' if released == 1 else 's'} released."
+        return f"Holding incoming requests: they are saved, not forwarded. {release}"
+    return f"Released {released} held request{'' if released == 1 else 's'}."
 
 
 def summary_lines(tally: Tally) -> Iterator[str]:

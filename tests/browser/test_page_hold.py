@@ -61,7 +61,7 @@ async def test_held_requests_are_let_pass_answered_by_hand_and_released(
     assert bodies == ["passes", "released"]
     await page.keyboard.press("Escape")
     await page.keyboard.press("?")
-    await expect(page.get_by_text("hold requests, or release them")).to_be_visible()
+    await expect(page.get_by_text("hold incoming requests, or release them")).to_be_visible()
 
 
 async def test_panel_of_held_requests_is_accessible_and_fits_narrow_pages(own_desk: Desk, open_page: OpenPage) -> None:
@@ -83,11 +83,11 @@ async def test_panel_of_held_requests_is_accessible_and_fits_narrow_pages(own_de
         assert [(each["id"], each["help"]) for each in found["violations"]] == [], width
         assert await panel.evaluate("(box) => box.scrollWidth <= box.clientWidth"), width
     await forms.first.get_by_label("Status").fill("201")
-    await forms.first.get_by_role("button", name="Respond").click()
+    await forms.first.get_by_role("button", name="Send answer").click()
     await expect(panel.get_by_role("status")).to_have_text("1 held")
     await forms.first.get_by_label("Delay in seconds").fill("0.4")
     await forms.first.get_by_label("Delay in seconds").press("Enter")
-    await expect(panel).to_contain_text("answered: 200 after 0.4 s")
+    await expect(panel).to_contain_text("answered by hand: 200 after 0.4 s")
     await panel.get_by_role("button", name="Release all").click()
     assert sorted([await each for each in sent]) == [200, 201]
     await expect(panel).to_have_count(0)

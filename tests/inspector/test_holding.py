@@ -92,13 +92,15 @@ async def test_pages_and_the_terminal_hold_release_and_answer_the_same_requests(
             assert capture["simulated"]["text"] == "by hand, after 0.1 s"
             assert capture["delivery"] is None
     assert [json.loads(request.body)["action"] for request in target.requests] == ["passes"]
-    assert [text.split(" (")[0].split(":")[0] for text in notices.texts if "held" in text] == [
-        "Paused",
+    assert [
+        text.split(" (")[0].split(":")[0] for text in notices.texts if "hold" in text.lower() or "held" in text
+    ] == [
+        "Holding incoming requests",
         "Holding answered CREATE",
         "Holding passes CREATE",
         "Answering answered CREATE",
         "Letting passes CREATE",
-        "Resumed",
+        "Released 0 held requests.",
     ]
 
 

@@ -62,7 +62,7 @@ async def test_request_that_is_let_pass_reaches_the_handler_while_the_others_sta
     assert gate.arrived == ["b1", "a1", "a2", "late"]
     assert changes[:4] == [0, 1, 2, 3]
     assert [text for text in gate.told if text.startswith("Letting")][1].endswith(
-        "; 1 held. It waits for an earlier request of its run, or for --max-in-flight."
+        "; 1 held. It waits for an earlier request of the same run, or for --max-in-flight."
     )
 
 
@@ -110,7 +110,7 @@ async def test_delayed_answer_is_sent_after_its_delay_even_if_the_pause_ends(pla
         assert time.monotonic() - started >= 0.3
         assert holding.held() == []
         await gate.has_shown(2)
-    assert "Resumed: 1 held request released." in gate.told
+    assert "Released 1 held request." in gate.told
     assert gate.shown[0].simulated == Simulated(by_hand=True, delay_s=0.3)
 
 
@@ -139,7 +139,7 @@ async def test_sender_that_disconnects_is_no_longer_held(plain_runtime: Runtime,
         assert holding.held() == []
     delivery = gate.shown[0].delivery
     assert delivery
-    event = "it got the response by hand" if delay_s else "the request was forwarded"
+    event = "it got the answer by hand" if delay_s else "the request was forwarded"
     assert (delivery.fault, delivery.error) == ("interrupted", f"the sender disconnected before {event}")
     assert gate.shown[0].simulated is None
 
@@ -157,7 +157,7 @@ async def test_end_of_the_listener_interrupts_a_delayed_answer_even_after_the_pa
     assert isinstance(failed, httpx.RemoteProtocolError)
     delivery = gate.shown[0].delivery
     assert delivery
-    assert delivery.error == "the listener stopped before the response by hand was due, so Port got no response"
+    assert delivery.error == "the listener stopped before the answer by hand was due, so Port got no response"
 
 
 async def test_rejected_request_is_not_held_and_a_response_without_a_handler_is(plain_runtime: Runtime) -> None:
@@ -192,7 +192,7 @@ async def test_screen_says_held_and_then_what_the_user_decided() -> None:
     holding.begin(request, turn)
     await told.shown.wait()
     holding.answer(request.exchange.invocation.id, Answer(BUSY, 600))
-    assert told.reasons == ["held", "response by hand delayed"]
+    assert told.reasons == ["held", "answered by hand, delayed"]
     holding.end(request)
     turns.end(turn)
     requests.end(request)

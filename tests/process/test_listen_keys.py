@@ -215,14 +215,14 @@ def test_p_holds_requests_until_it_is_pressed_again(folder: Path) -> None:
         ThreadPoolExecutor(2) as senders,
     ):
         terminal.type("p")
-        terminal.wait_for(r"Paused: requests are saved and held, not forwarded\. Press p to release them\.")
+        terminal.wait_for(r"Holding incoming requests: they are saved, not forwarded\. Press p to release them\.")
         sent = [senders.submit(send, url, number=number) for number in range(2)]
         terminal.wait_for(r"Holding create_vm CREATE \([0-9a-f]{12}\); 2 held\.")
         terminal.type("?")
         terminal.wait_for(r"p  hold incoming requests, or release them \(2 held\)")
         assert (target.requests, any(future.done() for future in sent)) == ([], False)
         terminal.type("p")
-        terminal.wait_for(r"Resumed: 2 held requests released\.")
+        terminal.wait_for(r"Released 2 held requests\.")
         assert [future.result(20) for future in sent] == [200, 200]
         terminal.type("q")
         assert end_of(terminal).startswith("0")
@@ -239,7 +239,7 @@ def test_p_and_the_page_hold_and_release_the_same_requests(folder: Path) -> None
         headers = {"authorization": f"Bearer {page.fragment.removeprefix('token=')}", "x-port-hook": "1"}
         with httpx.Client(base_url=f"http://{page.netloc}", headers=headers, timeout=30) as client:
             terminal.type("p")
-            terminal.wait_for(r"Paused: .* Press p to release them\.")
+            terminal.wait_for(r"Holding incoming requests: .* Press p to release them\.")
             assert client.get("/api/held").json()["holding"] is True
             sent = [senders.submit(send, url, number=number) for number in range(2)]
             terminal.wait_for(r"; 2 held\.")
@@ -250,12 +250,12 @@ def test_p_and_the_page_hold_and_release_the_same_requests(folder: Path) -> None
             terminal.wait_for(rf"Answering create_vm CREATE \({first['id']}\) by hand with 503; 1 held\.")
             terminal.wait_for(r"answered by hand")
             client.post("/api/hold", json={"holding": False})
-            terminal.wait_for(r"Resumed: 1 held request released\.")
+            terminal.wait_for(r"Released 1 held request\.")
             assert sorted(future.result(20) for future in sent) == [200, 503]
             client.post("/api/hold", json={"holding": True})
-            terminal.wait_for(r"(?s)Resumed.*Paused: ")
+            terminal.wait_for(r"(?s)Released.*Holding incoming requests: ")
             terminal.type("p")
-            terminal.wait_for(r"Resumed: 0 held requests released\.")
+            terminal.wait_for(r"Released 0 held requests\.")
             assert client.get("/api/held").json() | {"schema": ""} == {
                 "schema": "",
                 "holding": False,
@@ -278,7 +278,7 @@ def test_q_ends_a_pause_without_a_response_to_the_held_request(folder: Path) -> 
         ThreadPoolExecutor(1) as sender,
     ):
         terminal.type("p")
-        terminal.wait_for("Paused")
+        terminal.wait_for("Holding incoming requests")
         sent = sender.submit(send, url)
         terminal.wait_for("1 held")
         terminal.type("q")

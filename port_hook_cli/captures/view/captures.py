@@ -134,7 +134,7 @@ def _mark(invocation: Invocation) -> str:
 
 
 def _response_cell(exchange: Exchange) -> str:
-    """Return the status of the response, and whether it was simulated, delayed or by hand; `dropped` without one."""
+    """Return the status of the response, marked if simulated, delayed or by hand. `dropped` without a response."""
     simulated = exchange.simulated
     status = "-" if exchange.response is None else str(exchange.response.status)
     if simulated is None:

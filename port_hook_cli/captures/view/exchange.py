@@ -215,7 +215,7 @@ def simulated_label(simulated: Simulated) -> str:
 
 
 def simulated_text(simulated: Simulated) -> str:
-    """Return what was simulated for a request, with the options that did it, or that the user answered by hand."""
+    """Return what was simulated and by which options, or that the user answered by hand."""
     if simulated.by_hand:
         return f"by hand, after {simulated.delay_s:g} s" if simulated.delay_s else "by hand"
     parts = []

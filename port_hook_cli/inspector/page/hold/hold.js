@@ -1,5 +1,5 @@
 // @ts-check
-// Hold requests: the button, and the panel with what is held, to be let pass or answered by hand.
+// The button that holds requests, and the panel in which the user lets them pass or answers them by hand.
 import { html, Button, useEffect, useRef, useState } from "../ui/ui.js";
 import { post } from "../net/api.js";
 import { say } from "../ui/copy.js";
@@ -14,7 +14,7 @@ const STATUSES = [200, 202, 400, 401, 429, 500, 503];
 const complain = (/** @type {any} */ error) => say(`${error.message} ${error.hint}`);
 
 /**
- * Begin to hold requests, or release them.
+ * Start holding requests, or release them.
  * @param {HeldState} state
  */
 export const toggleHold = ({ holding }) => post("/api/hold", { holding: !holding }).catch(complain);
@@ -46,7 +46,7 @@ export function HoldPanel({ state, onOpen }) {
       <p class="dim">
         ${held.length
           ? "Port doesn't document how long it waits. Beyond 64 MiB or 1,024 connections, new requests get a 503."
-          : "The next request is saved, and waits here."}
+          : "New requests are saved and wait here."}
       </p>
       ${holding && html`<${Button} icon="play" label="Release all" onClick=${() => toggleHold(state)} />`}
     </header>
@@ -67,7 +67,7 @@ function Item({ held, onOpen, onDone }) {
   const send = (/** @type {string} */ what, /** @type {object} */ body) =>
     post(`/api/held/${id}/${what}`, body).then(({ waits }) => {
       onDone();
-      if (waits) say("It waits for an earlier request of its run, or for --max-in-flight.");
+      if (waits) say("It waits for an earlier request of the same run, or for --max-in-flight.");
     }, complain);
   return html`<li>
     <div class="held-row">
@@ -75,7 +75,7 @@ function Item({ held, onOpen, onDone }) {
       <span class="mono dim">${oneLine(held.run_id ?? id)}</span>
       <span>arrived ${ago(held.received_at)}</span>
       ${answer
-        ? html`<span class="warn">answered: ${answer.status} after ${answer.delay_s} s</span>`
+        ? html`<span class="warn">answered by hand: ${answer.status} after ${answer.delay_s} s</span>`
         : html`<span class="do">
             <${Button} icon="play" label="Let it pass" onClick=${() => send("pass", {})} />
             ${held.can_respond && html`<${Button}
@@ -112,6 +112,6 @@ function Answer({ name, onSend }) {
       <span>Body</span>
       <textarea name="body" rows="2" spellcheck=${false}>{}</textarea>
     </label>
-    <button class="button primary">Respond</button>
+    <button class="button primary">Send answer</button>
   </form>`;
 }
