@@ -167,7 +167,7 @@ async def test_time_is_a_filter_without_a_drag(shared_desk: Desk, open_page: Ope
     await page.get_by_role("button", name="Time", exact=True).press("Enter")
     await page.get_by_label("To", exact=True).fill("2020-01-01T00:00:00")
     await page.keyboard.press("Enter")
-    await expect(page.get_by_role("alert")).to_have_text("The end is not after the start.")
+    await expect(page.get_by_role("alert")).to_have_text("The end must be after the start.")
     await page.get_by_label("From", exact=True).fill("2019-12-31T12:00:00")
     await page.keyboard.press("Enter")
     await expect(page.get_by_text("No captures match")).to_be_visible()

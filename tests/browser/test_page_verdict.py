@@ -86,7 +86,7 @@ async def test_timestamp_that_is_not_a_number_is_named_above_two_equal_signature
     await page.keyboard.press("3")
     panel = page.get_by_role("tabpanel")
     await expect(panel.get_by_text("the same")).to_be_visible()
-    said = "The timestamp is not a whole number. The signature covers it as it is."
+    said = "The timestamp is not a whole number. The signature matches anyway."
     await expect(panel.locator(".lead")).to_have_text(said)
     await expect(panel).not_to_contain_text("does not match")
     await page.keyboard.press("1")
@@ -133,7 +133,7 @@ async def test_first_difference_of_the_signed_form_is_marked(shared_desk: Desk, 
     await expect(panel.locator(".difference dt")).to_have_text(["Raw body", "Signed: js"])
     await expect(panel.locator(".difference code").first).to_have_text(re.compile(f'^{{"a":␣"{text}", "'))
     await expect(panel.locator(".difference mark")).to_have_text(["␣", ""])
-    await expect(panel.locator(".difference small")).to_have_text(["1 byte, in hex: 20", "nothing here"])
+    await expect(panel.locator(".difference small")).to_have_text(["1 byte, in hex: 20", "no bytes"])
 
 
 async def test_response_that_is_the_handlers_is_shown_once(shared_desk: Desk, open_page: OpenPage) -> None:

@@ -15,8 +15,8 @@ test("a range that cannot be is refused with words", () => {
   const [early, late] = [1_700_000_000, 1_700_000_060].map(fieldText);
   assert.deepEqual(parseRange(early, late), { since: "1700000000", until: "1700000060" });
   assert.deepEqual(parseRange("", ""), { since: "", until: "" });
-  assert.equal(parseRange(late, early).problem, "The end is not after the start.");
-  assert.equal(parseRange(early, early).problem, "The end is not after the start.");
-  assert.equal(parseRange("soon", "").problem, "Use times from 1970 on.");
-  assert.equal(parseRange("1900-01-01T00:00:00", "").problem, "Use times from 1970 on.");
+  assert.equal(parseRange(late, early).problem, "The end must be after the start.");
+  assert.equal(parseRange(early, early).problem, "The end must be after the start.");
+  assert.equal(parseRange("soon", "").problem, "Enter times after 1970.");
+  assert.equal(parseRange("1900-01-01T00:00:00", "").problem, "Enter times after 1970.");
 });

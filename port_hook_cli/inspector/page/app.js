@@ -199,7 +199,7 @@ function useActions({ onOpen, onClose }) {
     compare: (id) => {
       const other = mark.current;
       if (!other) actions.mark(id);
-      else if (other === id) say("This is the marked capture. Choose another one.");
+      else if (other === id) say("This is the marked capture. Open another capture.");
       else go({ open: id, against: other });
     },
     curl: (id) => exportAs(id, "curl", true),

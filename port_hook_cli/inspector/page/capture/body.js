@@ -43,7 +43,7 @@ function Raw({ body, find }) {
   if (body.bytes === 0) return html`<p class="note">The body is empty.</p>`;
   const text = body.text ?? (body.hex ?? []).join("\n");
   const kept = body.kept < body.bytes
-    ? ` The store kept ${bytes(body.kept)}, because the request was refused.`
+    ? ` The store has only ${bytes(body.kept)}, because the request was rejected.`
     : "";
   return html`<pre class="raw" tabindex="0" ref=${box}><${Marked} text=${text} find=${find} /></pre>
     ${!body.is_whole && html`<p class="note">Only the beginning of ${bytes(body.bytes)} is shown.${kept}</p>`}`;

@@ -100,7 +100,7 @@ function Tabs({ tabs, shown, actions }) {
     event.stopPropagation();
     requestAnimationFrame(() => document.getElementById(`tab-${next}`)?.focus());
   };
-  return html`<div class="tabs" role="tablist" aria-label="Parts of the capture" onKeyDown=${onKeyDown}>
+  return html`<div class="tabs" role="tablist" aria-label="Tabs of the capture" onKeyDown=${onKeyDown}>
     ${tabs.map(([name, label]) => html`<button
       type="button"
       role="tab"
@@ -147,8 +147,8 @@ function Head({ capture, actions }) {
     <p class="under">
       <span title=${fullTime(row.received_at)}>${time(row.received_at)}, <${Ago} at=${row.received_at} /></span>
       <span class="mono">${oneLine(place).slice(0, 130)}</span>
-      <button type="button" class="id mono" title="Copy the capture's id"
-        onClick=${() => copy(row.id, "Copied the id.")}>${oneLine(row.id)}</button>
+      <button type="button" class="id mono" title="Copy the capture's ID"
+        onClick=${() => copy(row.id, "Copied the ID.")}>${oneLine(row.id)}</button>
     </p>
     <div class="actions" role="toolbar" aria-label="Actions">
       <${Button} icon="replay" label="Replay" primary onClick=${() => actions.replay(row.id)}

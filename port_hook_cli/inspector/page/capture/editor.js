@@ -14,8 +14,8 @@ import { useResource } from "../ui/resource.js";
 
 const TYPING_MS = 200;
 const MOST_LINES = 28;
-const NOT_JSON = "This body is not JSON text, so it cannot be edited here. Replay sends it unchanged.";
-const NOT_WHOLE = "This body is too large to be edited here, or was not kept whole.";
+const NOT_JSON = "This body isn't JSON, so you can't edit it here. Replay sends it unchanged.";
+const NOT_WHOLE = "This body is too large to edit here, or the store doesn't have all of it.";
 
 const drafts = new Drafts(20);
 
@@ -86,7 +86,7 @@ function Form({ capture, session, actions, original }) {
         title=${session?.why_not?.sign ?? "Ctrl+Enter"} />
       ${!isSame && html`<${Button} label="Reset" onClick=${reset} />`}
     </div>
-    <p class="dim">The body is sent as JSON.stringify writes it, with a new timestamp and signature.</p>
+    <p class="dim">port-hook sends the body in the form of JSON.stringify, with a new timestamp and signature.</p>
     ${result && html`<div class="replayed" ref=${shown}>
       <header><h3>Replay</h3></header>
       <${Result} capture=${capture} result=${result} actions=${actions} />

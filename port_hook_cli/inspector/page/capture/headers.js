@@ -12,7 +12,7 @@ const SHOWN = 200;
 export function Headers({ headers, find }) {
   const [most, setMost] = useState(SHOWN);
   const [text, setText] = useState("");
-  if (!headers.length) return html`<p class="note">There are no header fields.</p>`;
+  if (!headers.length) return html`<p class="note">No headers.</p>`;
   const wanted = text.toLowerCase();
   const found = wanted ? headers.filter((field) => field.join(": ").toLowerCase().includes(wanted)) : headers;
   const onInput = (event) => {

@@ -17,7 +17,7 @@ export function Fields({ inputs, values, onChange, note }) {
   return html`<fieldset class="form">
     <legend>Inputs</legend>
     ${note && html`<p class="dim">${note}</p>`}
-    ${!inputs.length && html`<p class="dim">This action takes no inputs.</p>`}
+    ${!inputs.length && html`<p class="dim">This action has no inputs.</p>`}
     ${inputs.map((input) => html`<${Input}
       key=${input.name}
       input=${input}

@@ -18,7 +18,7 @@ export function Responses({ capture: { delivery, response, row, simulated, fate 
           </p>
           ${delivery.error && html`<p class="note bad">${sentence(delivery.error)}</p>`}
           <${Body} id=${row.id} part="delivery" body=${delivery.body} headers=${delivery.headers} />`
-      : html`<p class="note">${isPending(row) ? "The handler has not responded yet." : "It was not forwarded."}</p>`}
+      : html`<p class="note">${isPending(row) ? "The handler has not responded yet." : "Not forwarded."}</p>`}
     <h3>To Port</h3>
     ${simulated && html`<p class="note warn">
       ${simulated.by_hand ? "Answered" : "Simulated:"} ${oneLine(simulated.text)}

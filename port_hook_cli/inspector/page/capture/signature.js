@@ -23,7 +23,7 @@ export function Signature({ capture: { verdict, row } }) {
         <${Side} name=${isMessage ? "Signed" : `Signed: ${oneLine(reading)}`} tone="good" at=${difference.offset}
           part=${difference.signed} />
       </dl>`}
-    <h3>How it was computed</h3>
+    <h3>How the signature is computed</h3>
     <ol class="steps">
       <li>
         <b>Timestamp</b><code>${oneLine(parts.timestamp ?? "missing")}</code>
@@ -56,6 +56,6 @@ function Side({ name, tone, at, part }) {
     <dd>
       <code>${at > 32 && "…"}${oneLine(part.before)}<mark class=${tone}
         >${oneLine(part.differs).replaceAll(" ", "␣")}</mark>${oneLine(part.after)}</code>
-      <small class="dim">${part.bytes ? size : "nothing here"}</small>
+      <small class="dim">${part.bytes ? size : "no bytes"}</small>
     </dd>`;
 }

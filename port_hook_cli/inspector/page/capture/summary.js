@@ -39,7 +39,7 @@ export function Summary({ capture, session, actions }) {
           <td class=${`value ${input.type}`}>${visible(input.text)}</td>
         </tr>`)}
       </tbody></table>`}
-    ${changes.length > 0 && html`<h3>Changes of the entity</h3>
+    ${changes.length > 0 && html`<h3>Entity changes</h3>
       <table class="inputs"><tbody>
         ${changes.map((change) => html`<tr key=${change.path}>
           <th scope="row">${oneLine(change.path)}</th>
@@ -152,6 +152,6 @@ function Encrypted({ capture, session }) {
       : html`<p class="mono">${capture.encrypted.map(oneLine).join(", ")}</p>
         <${Button} label="Decrypt here" icon="lock" onClick=${decrypt}
           disabled=${session?.can.decrypt === false} title=${session?.why_not.decrypt} />
-        <small class="dim"> in memory only; nothing is saved</small>`}
+        <small class="dim"> In memory only. Nothing is saved.</small>`}
     ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}`;
 }

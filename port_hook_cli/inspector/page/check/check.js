@@ -56,7 +56,7 @@ export function CheckTab({ capture, check, session }) {
 
 function About() {
   return html`<p class="dim">
-    Find the mistakes in your handler. A check sends it valid, forged, repeated and broken requests, and shows what is
-    wrong and how to fix it.
+    Find the mistakes in your handler. A check sends it valid, forged, repeated and broken requests, and shows each
+    mistake and its fix.
   </p>`;
 }

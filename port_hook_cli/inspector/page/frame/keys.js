@@ -5,20 +5,20 @@ import { Dialog, isDialogOpen } from "../ui/dialogs.js";
 import { keep, kept } from "../ui/kept.js";
 
 const KEYS = [
-  ["j / k", "next, previous capture"],
-  ["Enter", "open the capture, then go into it"],
-  ["Esc", "close it"],
+  ["j / k", "go to the next or previous capture"],
+  ["Enter", "open the capture. In an open capture, move the focus into it"],
+  ["Esc", "leave the field, or close the capture"],
   ["/", "search"],
   ["r", "replay it"],
   ["e", "edit and replay it"],
   ["m", "mark it"],
-  ["d", "compare with the marked one"],
-  ["c", "copy it as curl"],
+  ["d", "compare it with the marked capture"],
+  ["c", "copy it as a curl command, newly signed"],
   ["t", "trigger an action"],
   ["h", "check the handler"],
-  ["p", "hold requests, or release them"],
-  ["1 – 7", "parts of the capture"],
-  ["?", "this help"],
+  ["p", "hold incoming requests, or release them"],
+  ["1 – 7", "show a tab of the capture"],
+  ["?", "show the keys"],
 ];
 // All other keys act once, however long they are held down.
 const REPEATED = new Set(["j", "k", "ArrowDown", "ArrowUp"]);

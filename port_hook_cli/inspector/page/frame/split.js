@@ -39,7 +39,7 @@ export function Split() {
     aria-valuemin=${LEAST}
     aria-valuemax=${MOST}
     tabindex="0"
-    title="Drag, or press the arrow keys. Double-click for the usual width."
+    title="Drag, or press the arrow keys. Double-click to reset the width."
     onPointerDown=${(event) => event.currentTarget.setPointerCapture(event.pointerId)}
     onPointerMove=${onPointerMove}
     onDblClick=${() => setShare(USUAL)}

@@ -40,7 +40,7 @@ function Cleared({ since }) {
   return html`<div class="empty-state">
     <${Icon} name="clock" size=${32} />
     <h2>Nothing has arrived since ${clockTime(since)}</h2>
-    <p>New captures appear here. The earlier ones are still in the store.</p>
+    <p>New captures appear here. Earlier captures are still in the store.</p>
     <${Button} label="Show all captures" onClick=${() => go({ filters: {} })} />
   </div>`;
 }

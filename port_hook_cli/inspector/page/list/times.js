@@ -24,7 +24,7 @@ export function fieldText(seconds) {
  */
 export function parseRange(from, to) {
   const [since, until] = [from, to].map((text) => text && Date.parse(text) / 1000);
-  if ([since, until].some((at) => at !== "" && !(at >= 0))) return { problem: "Use times from 1970 on." };
-  if (since !== "" && until !== "" && since >= until) return { problem: "The end is not after the start." };
+  if ([since, until].some((at) => at !== "" && !(at >= 0))) return { problem: "Enter times after 1970." };
+  if (since !== "" && until !== "" && since >= until) return { problem: "The end must be after the start." };
   return { since: String(since), until: String(until) };
 }

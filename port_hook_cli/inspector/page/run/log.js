@@ -19,7 +19,7 @@ export function Links({ links }) {
 
 /** @param {{ entries: LogEntry[] }} props */
 export function Log({ entries }) {
-  if (!entries.length) return html`<p class="note">There are no log messages yet.</p>`;
+  if (!entries.length) return html`<p class="note">No log messages yet.</p>`;
   return html`<ol class="log" tabindex="0" aria-label="Log">${entries.map((entry, index) => html`
     <li key=${index} class=${oneLine(entry.level ?? "").toLowerCase()}>
       <time>${isoTime(entry.at)}</time>

@@ -48,7 +48,7 @@ export function Report({ id, workflowRun, onDone }) {
         <select name="level" value=${values.level} onChange=${set}>
           ${LEVELS.map((level) => html`<option key=${level}>${level}</option>`)}</select></label>`}
       ${isNode
-        ? html`<label class="field wide"><span>Output (a JSON object, which later nodes can use)</span>
+        ? html`<label class="field wide"><span>Output (a JSON object for later nodes)</span>
             <textarea name="output" rows="2" spellcheck=${false} value=${values.output} onInput=${set} /></label>`
         : html`<label class="field"><span>Summary</span>
             <input type="text" name="summary" value=${values.summary} onInput=${set} /></label>`}

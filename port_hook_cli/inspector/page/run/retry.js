@@ -52,8 +52,8 @@ export function Retry({ node, around: { run, capture, session, actions } }) {
       <p>port-hook runs this node and the nodes after it on this machine, with the outputs of the run
         ${" "}<span class="mono">${oneLine(plan.last_run_id)}</span> and the definition from ${oneLine(plan.source)}.
       </p>
-      <${Nodes} title="These nodes acted in that run, and do not run again" nodes=${plan.not_run_again} />
-      <${Nodes} title="These nodes acted in that run, and can act again" nodes=${plan.run_again} />
+      <${Nodes} title="These nodes acted in that run and won't run again" nodes=${plan.not_run_again} />
+      <${Nodes} title="These nodes acted in that run and may act again" nodes=${plan.run_again} />
       <label class="field"><span>To</span>
         <input type="text" required placeholder="8000" value=${to}
           onInput=${(/** @type {any} */ event) => setTo(event.currentTarget.value)} />

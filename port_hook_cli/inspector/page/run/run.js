@@ -40,7 +40,7 @@ export function Run({ capture, session, actions }) {
     retry_ms: EVERY_MS,
     every_ms: pause,
   });
-  if (!id) return html`<p class="note">This request does not name a run.</p>`;
+  if (!id) return html`<p class="note">This request has no run ID.</p>`;
   if (!found && problem) return html`<${Failed} problem=${problem} />`;
   if (!found) return html`<p class="note">Loading the run from Port…</p>`;
   if (!found.available) {
@@ -79,7 +79,7 @@ function Head({ run }) {
       ${run.label && word !== run.label && html`<span>${oneLine(run.label)}</span>`}
       ${run.name && html`<span class="run-name">${oneLine(run.name)}</span>`}
       <span class="dim">${[isoTime(run.created_at), took].filter(Boolean).join(" · ")}</span>
-      <button type="button" class="link mono" title="Copy the run's id" onClick=${() => copy(run.id, "Copied the id.")}>
+      <button type="button" class="link mono" title="Copy the run's ID" onClick=${() => copy(run.id, "Copied the ID.")}>
         ${oneLine(run.id)}
       </button>
       ${isWeb(run.url) && html`<a class="button" href=${run.url} rel="noreferrer noopener" target="_blank">

@@ -26,8 +26,8 @@ export const StepDetail = memo(/** @param {{ step: Step, around: Around }} props
   if (step.id === "accepted") return html`<${Exchange} row=${capture.row} part="response" />`;
   if (step.id === "log") return html`<${Log} entries=${step.logs} />`;
   return html`<p>${hasEnded(run)
-    ? `Port has recorded ${oneLine(run.status)}${run.ended_at ? ` at ${isoTime(run.ended_at)}` : ""}.`
-    : "The run stays in progress until the handler reports its result."}</p>`;
+    ? `Port recorded ${oneLine(run.status)}${run.ended_at ? ` at ${isoTime(run.ended_at)}` : ""}.`
+    : "The run stays IN_PROGRESS until the handler reports its result."}</p>`;
 });
 
 /** @param {{ node: RunNode, step: Step, around: Around }} props */

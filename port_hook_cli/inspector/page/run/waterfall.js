@@ -28,7 +28,7 @@ export function Waterfall({ found, around }) {
   }, [first[0]]);
   const toggle = (/** @type {string} */ id) =>
     setChosen(opened.includes(id) ? opened.filter((each) => each !== id) : [...opened, id]);
-  if (!steps.length) return html`<p class="note">Port shows no steps of this run.</p>`;
+  if (!steps.length) return html`<p class="note">Port has no steps for this run.</p>`;
   return html`<section class="waterfall" aria-label="Steps">
     <${TimeAxis} axis=${axis} />
     <ol ref=${list} onKeyDown=${onArrow}>${steps.map((step, index) => html`

@@ -9,7 +9,7 @@ import { useResource } from "../ui/resource.js";
 
 /** @import { ActionForm } from "../net/types.js" */
 
-const GROUPS = { action: "Actions", workflow: "Workflows", "workflow-node": "Nodes of workflows" };
+const GROUPS = { action: "Actions", workflow: "Workflows", "workflow-node": "Workflow nodes" };
 
 /** The values of each action's form, and which action was chosen. */
 const drafts = new Drafts(50);

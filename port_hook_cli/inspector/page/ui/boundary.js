@@ -25,7 +25,7 @@ export class Boundary extends Component {
     const { error } = this.state;
     if (!error) return children;
     return html`<div class="failure" role="alert"><h2>${what} cannot be shown</h2>
-      <p>This is a defect of the inspector. The captures are safe in the store.</p>
+      <p>This is a bug in the inspector. Your captures are safe in the store.</p>
       <pre class="raw">${oneLine(error?.message ?? error).slice(0, 500)}</pre>
       <${Button} primary label="Reload" onClick=${() => window.location.reload()} /></div>`;
   }

@@ -33,7 +33,7 @@ export function oneLine(text) {
 
 /** @type {Record<string, Look>} */
 export const VERDICTS = {
-  valid: { word: "valid", icon: "check", tone: "good", about: "The signature matches the raw bytes." },
+  valid: { word: "valid", icon: "check", tone: "good", about: "The signature matches the raw body." },
   reencoded: {
     word: "re-encoded", icon: "swap", tone: "warn", about: "The signature matches another form of the same JSON.",
   },
@@ -42,8 +42,8 @@ export const VERDICTS = {
     about: "The signature matches, but its timestamp is outside the tolerance.",
   },
   invalid: { word: "invalid", icon: "x", tone: "bad", about: "The signature does not match." },
-  missing: { word: "missing", icon: "question", tone: "bad", about: "There is no signature." },
-  malformed: { word: "malformed", icon: "alert", tone: "bad", about: "The signature cannot be read." },
+  missing: { word: "missing", icon: "question", tone: "bad", about: "The signature or the timestamp is missing." },
+  malformed: { word: "malformed", icon: "alert", tone: "bad", about: "The signature or the timestamp is malformed." },
   unchecked: { word: "unchecked", icon: "minus", tone: "dim", about: "The signature was not checked." },
 };
 
