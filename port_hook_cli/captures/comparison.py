@@ -309,7 +309,7 @@ _STATUSES = {"1": _GOOD, "2": _GOOD, "3": 2, "4": 1, "5": 0}
 
 
 def _rank_status(outcome: str) -> int:
-    """Return how good a status is. Any other outcome is the fault of a handler that did not respond."""
+    """Return how good a status is. Any other outcome is a fault: the handler did not respond."""
     return _STATUSES.get(outcome[:1], 0)
 
 
@@ -321,7 +321,7 @@ _RANKS: Mapping[str, Callable[[str], int | None]] = {
 
 
 def outcome_trend(change: Change) -> str | None:
-    """Return whether a changed fact is `better` or `worse`, or None. A new outcome is good or bad by itself."""
+    """Return `better` or `worse` for a changed outcome, or None. A new outcome is compared with a good one."""
     rank = _RANKS.get(change["path"])
     if rank is None or change["after"] is None:
         return None
@@ -334,9 +334,9 @@ def outcome_trend(change: Change) -> str | None:
 
 
 def by_member(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a comparison in which each change of a response is listed once, and facts have a `trend`.
+    """Return a comparison that lists each change of a response once, and in which facts have a `trend`.
 
-    JSON is in `response`, member by member. Other bodies are a fact.
+    `response` has the changes of JSON bodies by member. `facts` has the change of any other body.
     """
     is_json = any(change["path"] for change in found["response"])
     facts = [change for change in found["facts"] if not (is_json and change["path"] == "response body")]

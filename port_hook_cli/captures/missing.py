@@ -1,4 +1,4 @@
-"""What the commands and the inspector say about a capture that a name does not find. Pure."""
+"""The errors of the commands and the inspector about a capture that was not found. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from port_hook_cli.captures.latest import LAST, LAST_REPLAY, Latest
 from port_hook_cli.invocations.payload import is_run_id
 
 MOST_NAMED = 5
-"""How many ids the message about an ambiguous name has at most."""
+"""The largest number of ids in the message about an ambiguous name."""
 
 _LIST_THEM = "Run `port-hook captures` to list them."
 
@@ -22,12 +22,12 @@ class MissingCapture(NamedTuple):
 
 
 def no_captures(store: str) -> MissingCapture:
-    """Return what to say about a store without captures."""
+    """Return the error about a store without captures."""
     return MissingCapture(f"{store} has no captures yet.", "Start `port-hook listen` and let Port invoke it.")
 
 
 def no_latest(store: str, name: str, latest: Latest, *, count: int, captures: int) -> MissingCapture:
-    """Return what to say if a store has only `count` captures of the kind of `latest`, and `captures` of any kind."""
+    """Return the error if a store has only `count` captures of the kind of `latest`, and `captures` of any kind."""
     if count:
         kind = "replay" if latest.replays else "captured request"
         return MissingCapture(
@@ -45,7 +45,7 @@ def no_latest(store: str, name: str, latest: Latest, *, count: int, captures: in
 
 
 def no_such(store: str, name: str, *, ever: int, now: int) -> MissingCapture:
-    """Return what to say if no capture has the run or the id `name`. The store has `now` captures, and had `ever`."""
+    """Return the error if no capture has the run or the id `name`. The store has `now` captures, and had `ever`."""
     if not now:
         return no_captures(store)
     if is_run_id(name):
@@ -57,7 +57,7 @@ def no_such(store: str, name: str, *, ever: int, now: int) -> MissingCapture:
 
 
 def ambiguous(name: str, ids: Sequence[str]) -> MissingCapture:
-    """Return what to say if several ids begin with `name`: `ids`, of which the first are named."""
+    """Return the error if several `ids` begin with `name`. The message lists the first ids."""
     more = ", …" if len(ids) > MOST_NAMED else ""
     return MissingCapture(
         f"'{name}' is the start of several captures: {', '.join(ids[:MOST_NAMED])}{more}.", "Type more of the id."

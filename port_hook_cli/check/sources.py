@@ -212,7 +212,7 @@ class SubjectSource:
         return FoundSubject(_rendered(action.identifier, made.request, url, document), masker=made.masker)
 
     async def of_node(self, found: FoundWorkflow, secret: Callable[[], Secret]) -> FoundSubject:
-        """Return the request of a workflow's node. Raises UsageError for a node that sends none."""
+        """Return the request of a workflow node. Raises UsageError for a node that does not send a request."""
         with self._invoking(secret) as invoker:
             step, masker = await _NodeRequest(self, found).step(invoker)
         assert step.request is not None

@@ -238,11 +238,11 @@ def print_problem(problem: PortHookError, runtime: Runtime) -> None:
 
 
 def _hint(problem: PortHookError) -> str:
-    """Return what to do next, with the options that commands have for it."""
+    """Return the hint of a problem, with the command's options for invalid inputs."""
     from port_hook_cli.actions.inputs import InvalidInputs
 
     is_inputs = isinstance(problem, InvalidInputs)
-    return "Give them with --input NAME=VALUE or --inputs FILE." if is_inputs else problem.hint
+    return "Pass inputs with --input NAME=VALUE or --inputs FILE." if is_inputs else problem.hint
 
 
 app = typer.Typer(

@@ -294,7 +294,7 @@ class ListenInspector:
         option(
             "--inspect",
             help="Serve the inspector: a page in your browser that shows requests as they arrive, "
-            "and holds and answers them.",
+            "and can hold and answer them.",
             is_common=True,
         ),
     ] = False

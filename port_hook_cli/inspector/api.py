@@ -47,7 +47,7 @@ _BUCKETS = 60
 _MAX_BUCKETS = 200
 _LEVEL = 200
 _NEWLY_SIGNED = frozenset(REQUEST_FORMATS) - {"headers", "postman"}
-"""The formats of requests to send. `headers` shows what arrived, and a Postman request signs itself."""
+"""The formats of requests to send. `headers` shows the captured headers, and a Postman request signs itself."""
 _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
 
 
@@ -114,7 +114,7 @@ class Inspector:
         return message(self.desk.state())
 
     async def hold(self, _: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Begin to hold requests, or release them."""
+        """Start holding requests, or release them."""
         return message(self.desk.hold(body))
 
     async def let_pass(self, name: str, _: Mapping[str, Any]) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class Inspector:
         return message(self.desk.let_pass(name))
 
     async def respond(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer one held request instead of the handler."""
+        """Answer one held request by hand."""
         return message(self.desk.respond(name, body))
 
     async def captures_page(self, parameters: Parameters) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class Inspector:
         return await self._captures.body(name, _part(part))
 
     async def export(self, name: str, format_name: str, parameters: Parameters) -> dict[str, Any] | None:
-        """Return a capture in another tool's format, None for an unknown one. With `sign`, requests are signed now."""
+        """Return a capture in another tool's format, or None for an unknown format. `sign` signs requests again."""
         row = find_export(format_name)
         if row is None:
             return None
@@ -280,14 +280,14 @@ class Inspector:
         return await self._setup.port.show(run_id, workflow_run if isinstance(workflow_run, str) else None)
 
     async def planned_retry(self, run_id: str, parameters: Parameters) -> dict[str, Any]:
-        """Return what a run of the workflow from a node would do again."""
+        """Return what running the workflow again from a node would do."""
         names = ("node", "to", "capture")
         return await self._retries.plan(
             read_retry(run_id, {name: parameters.get(name) for name in names}), self.own_ports
         )
 
     async def retry(self, run_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the workflow of a run from a node, with the outputs of the nodes before it."""
+        """Run the workflow of a run again from a node, with the outputs of earlier nodes."""
         found = await self._retries.run(read_retry(run_id, body), self.own_ports)
         await self.feed.refresh()  # so that the page can load the new captures immediately
         return found
@@ -297,7 +297,7 @@ class Inspector:
         return message({"actions": await self._setup.actions.forms()})
 
     async def json_problem(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return why a text is not JSON, and where."""
+        """Return why a text is not JSON, and the position of the error."""
         return message({"problem": await asyncio.to_thread(json_problem, read_text(body))})
 
     async def _sent(self, sent: SentReplay, notes: list[str]) -> dict[str, Any]:

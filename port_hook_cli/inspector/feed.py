@@ -85,7 +85,7 @@ class Feed:
         self._version = 0
         self._run = secrets.token_hex(8)
         self._changed: list[tuple[int, int]] = []  # (version, number of a capture)
-        self._renumbered = 0  # the version since which numbers may belong to other captures
+        self._renumbered = 0  # since this version, numbers may belong to other captures
         self._forgotten = 0  # the version of the latest change that is not in the list any more
         self._task: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
@@ -130,7 +130,7 @@ class Feed:
         self._touched.set()
 
     def tell(self) -> None:
-        """Tell the pages what is held, if that has changed."""
+        """Send the held requests to the pages, if they have changed."""
         task = asyncio.create_task(self._wake())
         self._refreshes.add(task)
         task.add_done_callback(self._refreshes.discard)
@@ -199,7 +199,7 @@ class Feed:
     async def _tell_state(
         self, told: dict[str, Mapping[str, Any]], place: _Place, send: Callable[[bytes], Any]
     ) -> None:
-        """Send the session and what a listener holds if they differ from what the page was told."""
+        """Send the session and the held requests if they have changed since the last event."""
         for name, state in (("session", self._session()), ("held", self._held())):
             if state is not None and state != told.get(name):
                 told[name] = state

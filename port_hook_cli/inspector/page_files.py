@@ -34,13 +34,13 @@ _TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 _ENTRY = "index.html"
-# The comment of the entry in whose place the modules are named.
+# The comment in the HTML that the list of modules replaces.
 _MODULES = b"<!-- modules -->"
 _FIRST = ("app.js", "net/start.js")
 _IMPORT = re.compile(rb"""from ?"(\.[^"]+)";""")
 _VENDOR = "vendor/"
-# Comments that fill lines, in the page's own modules: a third of their size. tests/page/modules.test.js checks that
-# what this finds is a comment.
+# Whole-line comments in the page's own modules: a third of their size. tests/page/modules.test.js checks that each
+# match is a comment.
 _COMMENTS = re.compile(rb"^[ \t]*(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/[ \t]*)$", re.MULTILINE)
 _VERSION_LENGTH = 22
 _NONCE = re.compile(r"[0-9a-f]{32,128}")
@@ -84,7 +84,7 @@ def load_page_files(token: str) -> PageFiles:
 
 
 def _preloads(found: Mapping[str, PageFile]) -> bytes:
-    """Return the links that make a browser load the modules at the same time, before it finds them one by one."""
+    """Return the links that make a browser load the modules concurrently instead of one by one."""
     entry = found[_ENTRY].content.decode()
     names = [name for name in sorted(_imported(found)) if f"/page/{name}" not in entry]
     return "\n".join(f'<link rel="modulepreload" href="/page/{name}">' for name in names).encode()
@@ -114,7 +114,7 @@ def _files_in(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Page
 
 
 def _served(name: str, content: bytes) -> bytes:
-    """Return a file without the comments that fill lines. The other lines keep their numbers."""
+    """Return a file without whole-line comments. The other lines keep their numbers."""
     if not name.endswith(".js") or name.startswith(_VENDOR):
         return content
     return _COMMENTS.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)

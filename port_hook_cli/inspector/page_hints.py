@@ -1,4 +1,4 @@
-"""Hints in the words of the page, which has fields where commands have options. Pure."""
+"""Adapts hints to the page, which has fields where commands have options. Pure."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _FIELDS = {
     "--link": "the link",
     "raise --timeout": "use `port-hook check --timeout`",
 }
-# Commands stay as they are.
+# Commands in backticks don't change.
 _command_or_option = re.compile(r"`[^`]*`|(?:raise )?--[a-z][a-z-]*")
 
 
 def page_hint(hint: str) -> str:
-    """Return a hint with the names of the page's fields instead of options that only commands have."""
+    """Return a hint with the page's field names instead of command-line options."""
     return _command_or_option.sub(lambda found: _FIELDS.get(found[0], found[0]), hint)

@@ -21,7 +21,7 @@ MAX_TEXT = 1_000
 MAX_NAME = 80
 _LATEST_S = 2.5e11
 _LONGEST_MS = 1e12
-_A_TIME = ("a time", "Write it in seconds since the epoch.")
+_A_TIME = ("a time", "Use seconds since the epoch.")
 _A_LATENCY = ("a number of milliseconds", "Write it like latency=500.")
 _MAX_VERDICTS = 20
 _RESPONSES = (*STATUS_CLASSES, NO_RESPONSE)
@@ -71,10 +71,10 @@ def read_number(parameters: Parameters, name: str, default: int | None, *, most:
 
 
 def read_flag(parameters: Parameters, name: str) -> bool:
-    """Return a parameter that is true or false (default: false); raises UsageError."""
+    """Return a parameter that is true or false (default: false). Raises UsageError."""
     text = parameters.get(name)
     if text not in {None, "", "true", "false"}:
-        raise UsageError(f"{name} is not true or false.", hint=f"Write it like {name}=true.")
+        raise UsageError(f"{name} is not true or false.", hint=f"Use {name}=true or {name}=false.")
     return text == "true"
 
 
@@ -107,7 +107,7 @@ def read_planned_check(parameters: Parameters) -> CheckWanted:
 
 
 def read_text(body: Mapping[str, Any]) -> str:
-    """Return the text to look at, which may be empty. Raises UsageError."""
+    """Return the text to check, which may be empty. Raises UsageError."""
     text = body.get("text")
     if not isinstance(text, str):
         raise UsageError('"text" is not text.', hint="See docs/reference/inspector-api.md.")
@@ -123,7 +123,7 @@ def _names(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def read_report(run_id: str, body: Mapping[str, Any]) -> RunReport:
-    """Return what to report about a run; raises UsageError. Only a node's run has a level and an output."""
+    """Return the report of a run. Only a node run has a level and an output. Raises UsageError."""
     texts = {name: _body_text(body, name) for name in ("status", "message", "summary", "label", "level")}
     links = body.get("link") or []
     if not isinstance(links, list) or not all(isinstance(link, str) for link in links):
@@ -142,10 +142,10 @@ def read_report(run_id: str, body: Mapping[str, Any]) -> RunReport:
 
 
 def read_retry(run_id: str, body: Mapping[str, Any]) -> RetryWanted:
-    """Return from which node to run a workflow again. Raises UsageError."""
+    """Return the run and the node from which to run a workflow again. Raises UsageError."""
     texts = {name: _body_text(body, name) for name in ("node", "to", "capture")}
     if texts["node"] is None:
-        raise UsageError("No node is named.", hint="Send node=NODE.")
+        raise UsageError("The node is missing.", hint="Pass node=NODE.")
     return RetryWanted(run_id=run_id, node=texts["node"], to=texts["to"], like=texts["capture"])
 
 
@@ -163,7 +163,7 @@ def _report_status(text: str | None) -> RunStatus | None:
         return RunStatus(text.lower())
     except ValueError as error:
         raise UsageError(
-            f"{text[:80]} is not a status of a run.", hint="Use SUCCESS or FAILURE, or CANCELLED for a node."
+            f"{text[:80]} is not a run status.", hint="Use SUCCESS or FAILURE, or CANCELLED for a node."
         ) from error
 
 
@@ -174,11 +174,11 @@ def _log_level(text: str | None) -> LogLevel | None:
         return LogLevel(text.lower())
     except ValueError as error:
         levels = ", ".join(level.name for level in LogLevel)
-        raise UsageError(f"{text[:80]} is not a level of a log.", hint=f"Use one of {levels}.") from error
+        raise UsageError(f"{text[:80]} is not a log level.", hint=f"Use one of {levels}.") from error
 
 
 def _report_output(value: Any) -> Mapping[str, Any] | None:
-    """Return a node's output: an object, or JSON text of one, whose numbers a browser would change."""
+    """Return a node's output: an object, or its JSON text, because a browser would change large numbers."""
     if isinstance(value, str) and value.strip():
         try:
             value = read_json(value)
@@ -213,7 +213,7 @@ def _status(parameters: Parameters, name: str, choices: Sequence[str]) -> str | 
         return None
     if text not in choices and not re.fullmatch("[1-9][0-9]{2}", text):
         hint = f"Use one of {', '.join(choices)}, or a status such as 502."
-        raise UsageError(f"{text[:80]} is not a value of {name}.", hint=hint)
+        raise UsageError(f"{text[:80]} is not a valid {name}.", hint=hint)
     return text
 
 
@@ -225,6 +225,6 @@ def _number(parameters: Parameters, name: str, most: float, kind: tuple[str, str
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 <= value <= most:  # not true of NaN either
+    if not 0 <= value <= most:  # NaN fails too
         raise UsageError(f"{name} is not {kind[0]}.", hint=kind[1])
     return value

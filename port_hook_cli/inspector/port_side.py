@@ -50,7 +50,7 @@ class PortSide:
         self._runtime = runtime
         self._why_not: str | None = None
         self._is_known = False
-        # A page asks every few seconds. These do not change.
+        # A page asks every few seconds. These responses don't change.
         self._workflow_runs: OrderedDict[str, str] = OrderedDict()
         self._definitions: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
@@ -94,7 +94,7 @@ class PortSide:
             await send_report(port, plan)
 
     async def _find_workflow_run(self, port: PortApi, node_run: str) -> str | None:
-        """Return the latest workflow run that has a node run. Port has no route that shows a node run alone."""
+        """Return the latest workflow run that has a node run. Port has no route for a single node run."""
         if node_run in self._workflow_runs:
             return self._workflow_runs[node_run]
         found = await port.call("GET", f"/v1/workflows/runs?limit={_LATEST_RUNS}")
@@ -111,7 +111,7 @@ class PortSide:
         return workflow_run_record(run_id, run, logs, definition, skew_s=clock.skew_s)
 
     async def _definition(self, port: PortApi, run: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the definition of a run's workflow, {} if Port no longer has it."""
+        """Return the definition of a run's workflow, or {} if Port no longer has it."""
         identifier = workflow_of(run)
         if identifier is None:
             return {}
@@ -148,7 +148,7 @@ def _remember(known: OrderedDict[str, _T], key: str, value: _T) -> _T:
 
 
 async def _found(port: PortApi, path: str) -> dict[str, Any]:
-    """Return the response to a GET, {} for a 404."""
+    """Return the response to a GET, or {} for a 404."""
     try:
         return await port.call("GET", path)
     except PortApiError as error:
@@ -166,11 +166,11 @@ def _is_temporary(error: PortHookError) -> bool:
 
 
 def _unnamed(run_id: str, workflow_run: str | None) -> dict[str, Any] | None:
-    """Return the response for ids of runs that Port cannot show, or None."""
+    """Return the response for invalid run IDs, or None."""
     if not (is_run_id(run_id) or WORKFLOW_RUN_ID.match(run_id)):
-        return unavailable(f"{run_id[:80]} is not the id of a run in Port.", "Look at the payload.")
+        return unavailable(f"{run_id[:80]} is not a run ID of Port.", "Check the payload.")
     if workflow_run is not None and not WORKFLOW_RUN_ID.match(workflow_run):
-        return unavailable(f"{workflow_run[:80]} is not the id of a workflow's run.", "Look at the payload.")
+        return unavailable(f"{workflow_run[:80]} is not a workflow run ID.", "Check the payload.")
     return None
 
 

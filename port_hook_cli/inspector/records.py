@@ -158,7 +158,7 @@ def response_record(response: Response, delivery: Delivery | None) -> dict[str, 
 
 
 def _is_relayed(delivery: Delivery, response: Response) -> bool:
-    """Return whether a response is the handler's, as the listener relays it."""
+    """Return whether the listener relayed the handler's response unchanged."""
     is_same = (delivery.status, delivery.body) == (response.status, response.body)
     return is_same and relayed_headers(delivery.headers).items == response.headers.items
 
@@ -217,9 +217,9 @@ def _verdict(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
 
 
 def _about(verdict: Verdict, *, is_same: bool) -> str:
-    """Return what the verdict says about the signature. `is_same` says that it is the expected one all the same."""
+    """Return what the verdict means. `is_same`: the signature equals the expected signature."""
     if TIMESTAMP_MALFORMED.slug in verdict.slugs:
-        covered = " The signature covers it as it is." if is_same else ""
+        covered = " The signature matches anyway." if is_same else ""
         return f"The timestamp is not a whole number.{covered}"
     if verdict.status is Status.INVALID and is_same:
         return "The signature did not match the listener's client secret, but it matches the inspector's."
@@ -256,13 +256,13 @@ def _excerpt(excerpt: Excerpt) -> dict[str, Any]:
 
 
 def _shown(part: bytes) -> str:
-    """Return bytes as text, those that are not UTF-8 as escapes."""
+    """Return bytes as text, with escapes for bytes that are not UTF-8."""
     text = _text(part, is_whole=False)
     return part.decode("utf-8", "backslashreplace") if text is None else text
 
 
 def _fate(exchange: Exchange) -> str | None:
-    """Return what ends the run. A response never ends the run of a Kafka message, and a refused one has no handler."""
+    """Return what ends the run. For a Kafka message, no response does, and a rejected message has no handler."""
     if exchange.invocation.origin is None:
         return fate_of_stored(exchange)
     return message_fate(exchange.payload) or None if exchange.delivery is not None else None
@@ -291,14 +291,14 @@ def _parts(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
 
 
 def _filters(payload: Payload) -> dict[str, str]:
-    """Return the parameters of the list that find captures with the same facts, without values that are too long."""
+    """Return the filters that match captures with the same facts, without values that are too long."""
     facts = {name: getattr(payload, name) for name in ("action", "user", "entity", "workflow", "node")}
     named = {**facts, "run": payload.run_id}
     return {name: value for name, value in named.items() if value and len(value) <= _FIELD}
 
 
 def _hints(exchange: Exchange) -> list[str]:
-    """Return what to do about a delivery that failed, as `show` prints it."""
+    """Return the hints about a failed delivery that `show` prints."""
     delivery = exchange.delivery
     if delivery is None or delivery.ok:
         return []
@@ -339,7 +339,7 @@ def _summary(payload: Payload, origin: MessageOrigin | None) -> Iterator[tuple[s
 
 
 def _run_end(payload: Payload, *, is_message: bool) -> str | None:
-    """Return what ends the run, as far as the payload says so."""
+    """Return what ends the run, or None if the payload doesn't show it."""
     if is_message:
         return message_fate(payload).removeprefix("the run ")
     return {True: "ends with the response", False: str(RunFate.WAITS), None: None}[payload.synchronized]
@@ -351,7 +351,7 @@ def _input(name: str, value: Any) -> dict[str, Any]:
 
 
 def _digest(payload: Payload) -> list[tuple[str, str]]:
-    """Return names and values that tell invocations apart: inputs, or what an event changed; no encrypted inputs."""
+    """Return the names and values of inputs, or of an event's changes. Encrypted inputs are left out."""
     encrypted = {path.rpartition(".")[2] for path in payload.censored}
     pairs = payload.inputs.items() if payload.inputs else ((each.path, each.after) for each in payload.changes)
     found = []
@@ -360,7 +360,7 @@ def _digest(payload: Payload) -> list[tuple[str, str]]:
             continue
         if isinstance(value, str):
             text = value
-        else:  # `short_text` writes any value, and takes ten times as long
+        else:  # `short_text` accepts any value, but takes ten times as long
             text = str(value) if type(value) is int else short_text(value, _DIGEST_TEXT)
         found.append((_beginning(name), _beginning(text)))
         if len(found) == _DIGEST_INPUTS:

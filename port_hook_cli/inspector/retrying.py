@@ -1,4 +1,4 @@
-"""Runs a workflow again from a node of a run that Port shows, as `trigger --from` does."""
+"""Runs a workflow again from a node of a run in Port, like `trigger --from`."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryWanted:
-    """A workflow run, and the node to run it from.
+    """A workflow run, and the node from which to run it again.
 
-    Requests go to `to`, a port or URL on this machine, or else where the capture `like` would be replayed to.
+    Requests go to `to`, a port or URL on this machine, or to the replay target of the capture `like`.
     """
 
     run_id: str
@@ -57,7 +57,7 @@ class _Ready:
 
 
 class WorkflowRetries:
-    """Runs workflows again from a node. Requests go where replays go, so they become captures."""
+    """Runs workflows again from a node. Requests go to the replay target, so they become captures."""
 
     def __init__(self, setup: InspectorSetup, captures: CaptureReader) -> None:
         self._setup = setup
@@ -83,7 +83,7 @@ class WorkflowRetries:
         if secret is None:
             raise SettingsError(_NOTHING_SIGNS, hint=_SET_IT)
         if ready.to is None:
-            raise UsageError("There is no target for the requests.", hint="Enter your handler's port or URL in To.")
+            raise UsageError("The requests have no target.", hint="Enter your handler's port or URL in To.")
         recipient = _Recorder(setup.destination)
         events = _Events(ready.start, recipient)
         outside = Outside(
@@ -114,7 +114,7 @@ class WorkflowRetries:
         if self._setup.secret is None:
             raise SettingsError(_NOTHING_SIGNS, hint=_SET_IT)
         if not WORKFLOW_RUN_ID.match(wanted.run_id):
-            raise UsageError(f"{wanted.run_id[:80]} is not the id of a workflow's run.", hint="Use an id like wfr_….")
+            raise UsageError(f"{wanted.run_id[:80]} is not a workflow run ID.", hint="Use an ID such as wfr_….")
         run = await self._run(wanted.run_id)
         found, node = await self._workflow(run), wanted.node
         workflow = found.workflow
@@ -135,12 +135,12 @@ class WorkflowRetries:
             return await PortWorkflows(api).run(run_id)
 
     async def _workflow(self, run: ShownRun) -> FoundWorkflow:
-        """Return the definition of a run's workflow: from the files of --actions, or else from Port."""
+        """Return the definition of a run's workflow, from the files in --actions or from Port."""
         from port_hook_cli.trigger.action_files import ActionLocation, FoundWorkflow, find_action
 
         if not run.workflow:
             raise UsageError(
-                f"Port does not show the workflow of the run {run.id}.",
+                f"Port does not return the workflow of the run {run.id}.",
                 hint="Use `port-hook trigger WORKFLOW --from NODE` with the workflow's file.",
             )
         setup = self._setup
@@ -169,7 +169,7 @@ class WorkflowRetries:
             raise UsageError(f"The workflow {identifier} in Port {error}.", hint="Correct it in Port.") from error
 
     async def _target(self, wanted: RetryWanted, own_ports: frozenset[int]) -> str | None:
-        """Return the URL that requests are sent to, None if there is none. Raises UsageError."""
+        """Return the URL that requests are sent to, or None. Raises UsageError."""
         url = named_target(wanted.to) if wanted.to else await self._default_target(wanted.like)
         if url is None:
             return None
@@ -177,7 +177,7 @@ class WorkflowRetries:
             raise UsageError("The inspector sends only to this machine.", hint="Use `port-hook trigger --from --to`.")
         parts = urlsplit(url)
         if parts.port in own_ports:
-            raise UsageError(f"{url[:200]} is the inspector itself.", hint="Use the port that your handler listens on.")
+            raise UsageError(f"{url[:200]} is the inspector itself.", hint="Use your handler's port.")
         return url if wanted.to else f"{parts.scheme}://{parts.netloc}"
 
     async def _default_target(self, like: str | None) -> str | None:
@@ -185,14 +185,14 @@ class WorkflowRetries:
 
 
 class _Recorder:
-    """Sends requests to a destination, and notes the capture that the latest one became."""
+    """Sends requests to a target, and records the id of the latest request's capture."""
 
     def __init__(self, destination: ReplayDestination) -> None:
         self._destination = destination
         self.capture: str | None = None
 
     async def send(self, invocation: Invocation, url: str, /) -> Delivery:
-        """Send a request, and save it if that is possible."""
+        """Send a request, and save it if possible."""
         # A listener reads the path of the request, not the URL.
         request = replace(invocation, target=request_target(url).decode("latin-1"))
         sent = await self._destination.send(request, url)
@@ -215,7 +215,7 @@ class _Events:
         return list(self._steps.values())
 
     def add(self, event: WorkflowEvent) -> None:
-        """Record what has happened. An asynchronous node has two steps, and the later one does not have a response."""
+        """Record a step. An asynchronous node has two steps, and the later step has no response."""
         from port_hook_cli.trigger.workflow import Begun
 
         if isinstance(event, Remark):

@@ -25,7 +25,7 @@ _BRANCHING = frozenset({NodeType.CONDITION, NodeType.INPUT})
 def action_run_record(
     run: Mapping[str, Any], logs: Sequence[Mapping[str, Any]], *, app_url: str, skew_s: float | None
 ) -> dict[str, Any]:
-    """Return the run of an action and its log. `skew_s` is how far this machine's clock is ahead of Port's."""
+    """Return an action run and its log. `skew_s` is how far this machine's clock is ahead of Port's."""
     run_id, action = str(run.get("id")), run.get("action")
     return _available(
         {
@@ -54,7 +54,7 @@ def workflow_run_record(
     *,
     skew_s: float | None,
 ) -> dict[str, Any]:
-    """Return the run of a workflow, its log, and all nodes of its definition."""
+    """Return a workflow run, its log, and all nodes of its definition."""
     return _available(
         {
             "id": run_id,
@@ -66,7 +66,7 @@ def workflow_run_record(
             "link": [],
             "created_at": run.get("createdAt"),
             "ended_at": run.get("completedAt"),
-            # No document of Port says what the address of a workflow run's page is.
+            # Port does not document the URL of a workflow run's page.
             "url": None,
             "skew_s": skew_s,
         },
@@ -76,7 +76,7 @@ def workflow_run_record(
 
 
 def unavailable(reason: str, hint: str, *, is_temporary: bool = False, can_report: bool = False) -> dict[str, Any]:
-    """Return why a run cannot be shown. A temporary problem may be gone at the next try."""
+    """Return why a run cannot be shown. After a temporary problem, the next try may succeed."""
     return message(
         {
             "available": False,
@@ -98,8 +98,8 @@ def workflow_of(run: Mapping[str, Any]) -> str | None:
 def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the nodes of a workflow, each with its state in a run and the nodes that it leads to.
 
-    Each node follows the nodes that lead to it, and branches stay together. `branch` is the outlet through which a node
-    is reached, None if it follows another node directly. `depth` is the number of branches that it is in.
+    Each node follows the nodes that lead to it, and branches stay together. `branch` is the outlet that leads to a
+    node, or None if it follows another node directly. `depth` is the number of branches that it is in.
     """
     reached = {_node_of(each): each for each in objects(run.get("nodeRuns"))}
     nodes = objects(definition.get("nodes"))
@@ -126,7 +126,7 @@ def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[st
 def _in_order(targets: Mapping[str, Sequence[str]], reached: Collection[str]) -> list[str]:
     """Return the nodes in topological order, with the branches of a node one after the other.
 
-    The trigger that fired comes first. Circles, which Port does not accept, are cut.
+    The trigger that fired comes first. Cycles, which Port rejects, are cut.
     """
     ordered: list[str] = []
     seen: set[str] = set()
@@ -147,7 +147,7 @@ def _in_order(targets: Mapping[str, Sequence[str]], reached: Collection[str]) ->
 
 
 def _depths(order: Sequence[str], targets: Mapping[str, Sequence[str]], branching: Collection[str]) -> dict[str, int]:
-    """Return in how many branches each node is. A node to which several nodes lead is after their branches."""
+    """Return the number of branches that each node is in. A node that joins several nodes is after their branches."""
     depths: dict[str, int] = {}
     for name in order:
         sources = [each for each in depths if name in targets.get(each, ())]
@@ -161,12 +161,12 @@ def _depths(order: Sequence[str], targets: Mapping[str, Sequence[str]], branchin
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """Return the objects in an array of a response; anything else has none."""
+    """Return the objects in an array of a response. Any other value contains none."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _node_of(node_run: Mapping[str, Any]) -> str:
-    """Return the identifier of a node run's node, or its title where Port shows no identifier."""
+    """Return the identifier of a node run's node, or its title if Port returns no identifier."""
     return str(_part(node_run, "node").get("identifier") or node_run.get("nodeTitle"))
 
 
@@ -205,7 +205,7 @@ def _node(
 
 
 def _json(output: Mapping[str, Any]) -> str | None:
-    """Return the beginning of an output as JSON text, None if it has only an error, or nothing."""
+    """Return the beginning of an output as JSON text, or None if the output is empty or only an error."""
     if not output.keys() - {"error"}:
         return None
     try:
@@ -215,16 +215,16 @@ def _json(output: Mapping[str, Any]) -> str | None:
 
 
 def _error(output: Mapping[str, Any]) -> str | None:
-    """Return why a node failed: `error.message` of its output, as Port writes it, or a text."""
+    """Return why a node failed: Port's `error.message` in the output, or a text."""
     error = output.get("error")
     text = error.get("message") if isinstance(error, Mapping) else error
     return text[:_MAX_NAME] if isinstance(text, str) and text else None
 
 
 def _workflow_logs(run: Mapping[str, Any], logs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the log of a workflow's run, each entry with its node.
+    """Yield the log of a workflow run, each entry with its node.
 
-    Port does not document what an entry of the run's log names its node run. The node runs themselves have logs too.
+    Port does not document the field that links a log entry to its node run. Node runs have their own logs too.
     """
     node_runs = objects(run.get("nodeRuns"))
     nodes = {str(each.get("identifier")): _node_of(each) for each in node_runs}

@@ -148,7 +148,7 @@ async def resend(
 
 
 def newly_signed(exchange: Exchange, url: str, secret: Secret | None, runtime: Runtime) -> Exchange | None:
-    """Return a capture as it is sent to `url` now, with a new signature. None without a secret or a whole body."""
+    """Return a capture's request to `url` with a new signature, or None without a secret or the whole body."""
     if secret is None or exchange.invocation.truncated is not None:
         return None
     rewriter = Rewriter(signer=Signer(secret), now=runtime.now, new_id=lambda: exchange.invocation.id)
@@ -193,7 +193,7 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
 
 
 def json_problem(text: str) -> dict[str, Any] | None:
-    """Return why a text is not JSON, and where, or None for JSON. `line` and `column` are as in BadJson."""
+    """Return why a text is not JSON, with `line` and `column` as in BadJson, or None for JSON."""
     try:
         stringify(text)
     except NotJson as error:
@@ -217,7 +217,7 @@ _place = re.compile(r" at character ([0-9]+)$|(?: at)?: line .*$")
 
 
 def _place_of_fault(text: str, error: NotJson) -> tuple[int, int]:
-    """Return line and column of the fault in a text that is not JSON, 0 where they are unknown."""
+    """Return the line and the column of the error in a text that is not JSON, or 0 if unknown."""
     import json
 
     try:
@@ -229,7 +229,7 @@ def _place_of_fault(text: str, error: NotJson) -> tuple[int, int]:
     place = _place.search(error.fault)
     if place is None or place[1] is None:
         return 0, 0
-    # Python reads NaN and Infinity. The fault is after the spaces.
+    # Python accepts NaN and Infinity. The error is after the spaces.
     at = len(text) - len(text[int(place[1]) :].lstrip(" \t\n\r"))
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 

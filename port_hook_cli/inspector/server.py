@@ -325,7 +325,7 @@ class _Routes:
         return await json_response(found)
 
     async def json_problem(self, request: web.Request) -> web.StreamResponse:
-        """Return where a text is not JSON. Nothing changes, so a page that no longer waits ends the work."""
+        """Return the position of a JSON error. Nothing changes, so the work ends when the page disconnects."""
         return await json_response(await self._inspector.json_problem(await _object(request)))
 
     async def check(self, request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""The actions and workflows of the user's files: their forms, and the requests that they make."""
+"""The actions and workflows in the user's files: their forms and requests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _MAX_INPUTS = 200
 
 
 class _Found(NamedTuple):
-    """What the files have: actions, and the nodes where a workflow's run can start, by the page's identifier."""
+    """The actions in the files, and the nodes where a workflow run can start, by the page's identifier."""
 
     actions: Mapping[str, Mapping[str, Any]]
     nodes: Mapping[str, tuple[Workflow, Node]]
@@ -52,7 +52,7 @@ class Actions:
         """Return why no action can be triggered, or None."""
         if not self._paths:
             return _NO_ACTIONS
-        return None if self._secret else "There is no client secret to sign with."
+        return None if self._secret else "The inspector has no client secret to sign with."
 
     async def forms(self) -> list[dict[str, Any]]:
         """Return the self-service actions, the workflows, and their WEBHOOK nodes, each with its inputs.
@@ -68,12 +68,12 @@ class Actions:
     ) -> tuple[SentReplay, list[str]]:
         """Send the request of an action or of a workflow's node, or run a workflow from its trigger (`WORKFLOW#NODE`).
 
-        Returns what came back from the last request, and notes about the run. A sandbox is told of the run first.
-        Raises UsageError for inputs that Port would refuse, for an automation, which needs an event, and for a run
-        that sends no request.
+        Returns the last request and its response, and notes about the run. A sandbox learns about the run first.
+        Raises UsageError for invalid inputs, for an automation, which needs an event, and for a run that doesn't send
+        a request.
         """
         if self._secret is None:
-            raise SettingsError("There is no client secret to sign with.", hint="Set PORT_CLIENT_SECRET.")
+            raise SettingsError("The inspector has no client secret to sign with.", hint="Set PORT_CLIENT_SECRET.")
         found = await self.find(identifier)
         if isinstance(found, Mapping):
             return await self._trigger_action(read_action(found), inputs, self._secret, access, send), []
@@ -126,7 +126,7 @@ def _nodes(workflows: Iterator[Workflow]) -> Iterator[tuple[str, tuple[Workflow,
 
 
 class _WorkflowTrigger:
-    """Runs a workflow from its trigger, or one node of it, and keeps what came back from the last request."""
+    """Runs a workflow from its trigger, or a single node, and records the response to the last request."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -137,7 +137,7 @@ class _WorkflowTrigger:
     async def trigger(
         self, found: FoundWorkflow, data: RunData, secret: Secret, access: PortAccess, runtime: Runtime
     ) -> tuple[SentReplay, list[str]]:
-        """Return what came back, and how the run went on if it began at a trigger."""
+        """Return the last response, and the state of the run if it started at a trigger."""
         from port_hook_cli.trigger.action import RunTarget
         from port_hook_cli.trigger.open_invoker import invoking
         from port_hook_cli.trigger.workflow import walk_workflow
@@ -156,7 +156,9 @@ class _WorkflowTrigger:
         with invoking(lambda: secret) as invoker:
             run = await walk_workflow(begin, outside, invoker, self._keep)
         if self._sent is None:
-            problem = begin.masker.message(self._problem) or f"A run from the node {found.node} sends no request."
+            problem = (
+                begin.masker.message(self._problem) or f"A run from the node {found.node} does not send a request."
+            )
             raise UsageError(problem, hint="Correct the workflow in its file.")
         return self._sent, self._notes(run) if found.workflow.nodes[found.node or ""].is_trigger else []
 

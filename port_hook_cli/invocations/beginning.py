@@ -1,4 +1,4 @@
-"""Read the beginning of a large body: who invoked what, as far as the complete values of the beginning say."""
+"""Reads the beginning of a large body: the user and the action, from the values that are complete."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from port_hook_cli.invocations.models import Kind, Payload
 from port_hook_cli.invocations.payload import read_payload
 
 BEGINNING_BYTES = 16 * 1024
-"""How much of a large body is read. Port sends the trigger and the context before the inputs."""
+"""How many bytes of a large body are read. Port sends the trigger and the context before the inputs."""
 
-# An object that does not end in the beginning is entered this deep: `payload.properties`.
+# How deep to read an incomplete object: `payload.properties`.
 _MAX_DEPTH = 3
 _SPACE = re.compile(r"[ \t\r\n]*")
 _scan = json.JSONDecoder().raw_decode
 
 
 def read_beginning(beginning: bytes, headers: Headers, *, run_id: str | None, action: str | None) -> Payload:
-    """Return what the first bytes of a JSON object say. `run_id` and `action` are what the whole body said."""
+    """Return the payload in the first bytes of a JSON object. `run_id` and `action` come from the whole body."""
     text = beginning[:BEGINNING_BYTES].decode("utf-8", "ignore").lstrip()
     payload = read_payload(json.dumps(_members(text, 0, _MAX_DEPTH)).encode(), headers)
     run_id, kind = run_id or payload.run_id, payload.kind

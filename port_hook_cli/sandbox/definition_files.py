@@ -40,7 +40,7 @@ def read_workflows(paths: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def read_definitions(paths: Iterable[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the actions and the workflows in files and folders. Raises UsageError with the file and its fault.
+    """Return the actions and the workflows in files and folders. Raises UsageError with the file and its error.
 
     A file has actions or workflows, not both.
     """

@@ -1,4 +1,4 @@
-"""The first difference between the raw body and the form of it that a signature matches. Pure."""
+"""The first difference between the raw body and the signed form. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from port_hook_cli.signatures.signing import RAW
 
 _BEFORE = _AFTER = 32
 _MOST = 120
-"""How many bytes around the difference, and of the difference, are in an excerpt at most."""
+"""The largest numbers of bytes in an excerpt: before and after the difference, and of the difference."""
 _CHARACTER = 4
-"""How many bytes a character has at most."""
+"""The largest number of bytes in a character."""
 _WINDOW = 160
 """How many bytes after the difference are compared to find its end."""
 
@@ -40,9 +40,9 @@ class Difference(NamedTuple):
 def signed_difference(
     body: bytes, headers: Headers, reading: str | None, *, is_signed: Callable[[bytes], bool]
 ) -> Difference | None:
-    """Return how the form of a body that a signature matches differs from the body. None if it is the body itself.
+    """Return how the signed form of a body differs from the raw body, or None if they are equal.
 
-    Several forms can have the name `reading`. The form for which `is_signed` returns True counts, or else the first.
+    Several forms can have the name `reading`. Uses the form for which `is_signed` returns True, or the first form.
     Never raises.
     """
     if reading is None or reading == RAW:
@@ -83,7 +83,7 @@ def _inside(at: int, *bodies: bytes) -> bool:
 
 
 def _sizes(one: bytes, other: bytes) -> tuple[int, int]:
-    """Return the size of the difference at the start of both: they go on alike after it."""
+    """Return the sizes of the difference at the start of both, after which they are equal again."""
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     i, j = len(one), len(other)
     while (found := matcher.find_longest_match(0, i, 0, j)).size:

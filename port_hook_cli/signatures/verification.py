@@ -219,7 +219,7 @@ def _matched(signature_headers: SignatureHeaders, clock: _Clock, matches: tuple[
     is_form = all(match.is_exact and match.is_same_document for match in matches)
     if is_form and clock.age_s is not None and not signature_headers.is_joined:
         return _good(Status.REENCODED, reading, deviations, clock, repeats)
-    is_malformed = clock.age_s is None  # even if the signature covers the timestamp as it is
+    is_malformed = clock.age_s is None  # even if the signature covers the raw timestamp
     malformed = (causes.TIMESTAMP_MALFORMED,) if is_malformed else ()
     joined = signature_headers.doubling if signature_headers.is_joined else ()
     return Verdict(

@@ -63,7 +63,7 @@ def verdict_lines(verdict: Verdict, side: Side = Side.SENDER) -> list[str]:
 
 
 def meaning(verdict: Verdict, side: Side = Side.SENDER) -> str:
-    """Return what the status says about the signature, in a clause."""
+    """Return what the status means for the signature, as a clause."""
     if side is Side.VERIFIER:
         return _OWN_MEANINGS[verdict.status]
     is_message = verdict.status is Status.VALID and verdict.reading == KAFKA_READING

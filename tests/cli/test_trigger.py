@@ -408,7 +408,7 @@ def test_trigger_error_lists_every_violation_with_its_input(run: Run, backend: H
         "  cpu must be equal to one of the allowed values: 1, 2, 4, 8",
         "  memory must be number",
         '  region must match pattern "^[a-z]{2}-[a-z]+-\\d$"',
-        "hint: Give them with --input NAME=VALUE or --inputs FILE.",
+        "hint: Pass inputs with --input NAME=VALUE or --inputs FILE.",
     ]
 
 

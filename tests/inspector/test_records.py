@@ -230,7 +230,7 @@ def test_verdict_says_what_is_wrong_even_with_the_expected_signature() -> None:
     malformed = Verdict(status=Status.MALFORMED, causes=(TIMESTAMP_MALFORMED,))
     as_before = Verdict(status=Status.INVALID, reading="raw", causes=(TIMESTAMP_MALFORMED,))
     for verdict in (malformed, as_before):
-        assert about(verdict, "yesterday") == "The timestamp is not a whole number. The signature covers it as it is."
+        assert about(verdict, "yesterday") == "The timestamp is not a whole number. The signature matches anyway."
     assert about(malformed, "yesterday", Secret("x" * 40)) == "The timestamp is not a whole number."
     invalid = Verdict(status=Status.INVALID)
     assert about(invalid).startswith("The signature did not match the listener's client secret, but")

@@ -164,7 +164,7 @@ async def test_retry_says_why_a_workflow_cannot_run_from_a_node(
         async with over_store(runtime(), store, **known) as client:
             assert "has no node other" in await refused(client, run_id, node="other")
             assert "is a trigger" in await refused(client, run_id, node="start")
-            assert "No node is named" in await refused(client, run_id)
+            assert "The node is missing" in await refused(client, run_id)
             assert "has no output of ship" in await refused(client, run_id, node="tell", to=target.url)
             assert "is not the id" in await refused(client, "r_QOz6WoOB1Q2lmhZZ", node="ship")
             assert "no target" in await refused(client, run_id, node="ship")

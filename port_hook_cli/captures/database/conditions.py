@@ -52,7 +52,7 @@ LATENCY = f"""
     CASE WHEN {has_at_most("delivery")} THEN CASE WHEN json_valid(delivery) THEN
         CASE WHEN json_type(delivery, '$.latency_ms') IN ('integer', 'real') THEN {_LATENCY} END END END
 """
-"""SQL for the milliseconds that the handler took, or that the request waited for it; NULL if nothing was forwarded."""
+"""SQL for the milliseconds until the handler responded or failed. NULL if nothing was forwarded."""
 
 # The text is searched first, because few captures have it. The conditions are those of `probes.probed_check`.
 _IS_PROBE = f"""

@@ -47,7 +47,7 @@ class NotACapture(ValueError):
 class Field(NamedTuple):
     """An attribute of a value. `key` is its name in JSON if that differs. `default` stands for null.
 
-    An `is_extra` field was added later. Its default is left out, so that everything else stays the same.
+    An `is_extra` field was added later. JSON leaves it out if it has its default, so older records don't change.
     """
 
     name: str

@@ -75,7 +75,7 @@ class AmbiguousCapture(StoreError):
 class Listed(NamedTuple):
     """A capture in a list. Bodies over 256 KiB and the bodies of responses are left out.
 
-    The payload of such a body is read from its beginning.
+    For a large body, the payload is read from the body's beginning.
     """
 
     seq: int
@@ -207,16 +207,16 @@ class CaptureIndex(FilledIndex):
         return replace(exchange, payload=replace(read, problem=payload.problem if invocation.truncated else None))
 
     def _beginning(self, seq: int) -> bytes:
-        """Return the beginning of a large body. SQL would read all of it."""
+        """Return the beginning of a large body, without reading the rest as SQL would."""
         with suppress(sqlite3.Error), self._connection.blobopen("captures", "body", seq, readonly=True) as body:
             return body.read(BEGINNING_BYTES)
         return b""
 
     def get(self, name: str) -> tuple[int, Exchange]:
-        """Return number and exchange of the capture that `name` means, as for the commands.
+        """Return the number and the exchange of the capture with this name, as in the commands.
 
-        It is a capture's id or a unique beginning of one, a name of `latest`, or a run: then its newest request that
-        arrived, else its newest replay.
+        The name is a capture's id or the unique beginning of an id, a name of `latest`, or a run ID. A run ID selects
+        the run's latest request, or its latest replay if no request arrived.
         """
         if latest := parse_latest(name):
             rows = self._newest(Condition(_kind_of(latest)), latest.back)
@@ -286,7 +286,7 @@ class CaptureIndex(FilledIndex):
         return True
 
     def _seqs(self, search: CaptureSearch, limit: int) -> list[int]:
-        """Return the numbers of matches of a query without a text and without facts of the payload."""
+        """Return the numbers of matches of a query without a text or payload facts."""
         where = joined(index_conditions(search.query))
         rows = "seen.rows AS rows" if self.needs_search(search.query) else "seen.rows AS rows NOT INDEXED"
         sql = (
@@ -335,7 +335,7 @@ class CaptureIndex(FilledIndex):
             newest, after = (low, after) if order == "DESC" else (newest, high)
 
     def _from_facts(self, wanted: Condition, newest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
-        """Yield the matches of facts that the index has."""
+        """Yield the matches of payload facts that are in the index."""
         sql = (
             f"SELECT rows.seq FROM seen.rows AS rows WHERE rows.seq <= ? AND rows.seq > ? AND {wanted.sql} "  # noqa: S608
             f"ORDER BY rows.seq {order}"
@@ -366,7 +366,7 @@ class CaptureIndex(FilledIndex):
 
 
 def _whole_condition(query: CaptureQuery, *, is_filled: bool) -> Condition:
-    """Return the condition of a query over rows and captures. `is_filled` says that the rows have their payload."""
+    """Return the condition of a query on rows and captures. `is_filled`: the rows have their payload facts."""
     text = [text_condition(query.text)] if query.text else []
     return joined([*index_conditions(query), *payload_conditions(query, is_filled=is_filled), *text])
 

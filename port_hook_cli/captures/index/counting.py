@@ -39,7 +39,7 @@ class Spans(NamedTuple):
 class Histogram:
     """Captures over time: equal parts from `since_s` to `until_s` (epoch seconds), each (all, failed).
 
-    `rejected` counts those of the failed whose signature was not accepted, for each part.
+    `rejected` has the number of rejected captures in each part.
     """
 
     since_s: float

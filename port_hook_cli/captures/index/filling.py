@@ -216,9 +216,9 @@ class FilledIndex:
             regrow(self.path)
 
     def _is_cleared(self) -> bool:
-        """Return whether the store's newest capture is older than the index knows: someone deleted captures.
+        """Return whether captures were deleted: the store's newest capture is older than the index's.
 
-        Captures that arrived since then have the same numbers, so the ids are compared too.
+        Later captures reuse the numbers, so the ids are compared too.
         """
         newest = self._value("SELECT max(seq) FROM main.captures") or 0
         return bool(newest < self._rows.high or self._value(IS_REUSED, (self._rows.high,)))

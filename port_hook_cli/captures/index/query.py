@@ -44,10 +44,10 @@ class CaptureQuery:
 
     `text` is searched in the target, the header fields and the body; ASCII letters match in either case.
     `response` and `handler` are a status such as "502", one of STATUS_CLASSES, or NO_RESPONSE. `handler` can also be
-    HANDLER_FAILED (`Exchange.handler_failed`), or HANDLER_SILENT for a handler that did not respond. `slower_ms` finds
-    handlers that took longer. `since_s` (included) and `until_s` (excluded) are seconds since the epoch. `id_prefix`
-    also matches the replays of the capture with that id. `user`, `entity`, `workflow` and `node` are what the payload
-    names (`PAYLOAD_FACTS`).
+    HANDLER_FAILED (`Exchange.handler_failed`), or HANDLER_SILENT for a handler that did not respond. `slower_ms`
+    matches handlers that took longer. `since_s` (included) and `until_s` (excluded) are seconds since the epoch. `id_prefix`
+    also matches the replays of the capture with that id. `user`, `entity`, `workflow` and `node` are in the payload
+    (`PAYLOAD_FACTS`).
     """
 
     text: str = ""
@@ -67,12 +67,12 @@ class CaptureQuery:
 
     @property
     def has_payload_facts(self) -> bool:
-        """Whether it compares what only the body has."""
+        """Whether the query compares facts that only the body has."""
         return any(getattr(self, name) is not None for name in PAYLOAD_FACTS)
 
 
 def index_conditions(query: CaptureQuery) -> Iterator[Condition]:
-    """Yield the conditions of `query` on the columns of the index: all except those on the text and the payload."""
+    """Yield the conditions of `query` on the index's columns: all except text and payload conditions."""
     if query.verdicts:
         marks = ", ".join("?" * len(query.verdicts))
         yield Condition(f"rows.verdict IN ({marks})", tuple(status.value for status in query.verdicts))
@@ -95,7 +95,7 @@ def index_conditions(query: CaptureQuery) -> Iterator[Condition]:
 
 
 def payload_conditions(query: CaptureQuery, *, is_filled: bool) -> Iterator[Condition]:
-    """Yield the conditions of `query` on the payload: on columns of the index if these are filled, else on bodies."""
+    """Yield the conditions of `query` on the payload: on the index's columns if filled, otherwise on bodies."""
     for name in PAYLOAD_FACTS:
         value = text_column(getattr(query, name))
         if value is not None:
@@ -140,7 +140,7 @@ def _status_condition(column: str, status: str) -> Condition:
 
 
 PAYLOAD_FACTS = ("user", "entity", "workflow", "node")
-"""What a query can compare of a payload: fields of `Payload`."""
+"""The fields of `Payload` that a query can compare."""
 
 PAYLOAD_FACT = "payload_fact"
 """The name in SQL of the function `payload_fact`."""
@@ -149,9 +149,9 @@ SEARCHABLE = "searchable"
 """The name in SQL of the function `searchable`."""
 
 LARGEST_BODY_OF_A_ROW = 256 * 1024
-"""A row shows who invoked it, which is in the body. Of a larger body, only the beginning is read for a row."""
+"""A row shows who invoked it, from the body. Only the beginning of a larger body is read for a row."""
 
-# Payloads are read for filters up to here.
+# Filters read payloads up to this size.
 _LARGEST_FILTERED_BODY = 1024 * 1024
 # Target, header fields and body are indexed up to here. The rest of a longer text is searched in the store itself.
 _INDEXED_BYTES = 1024 * 1024
@@ -228,7 +228,7 @@ FILL_TEXTS = f"""
     )
     FROM main.captures WHERE seq BETWEEN ? AND ?
 """  # noqa: S608
-# One reading of the payload for all of its facts, as JSON. An UPDATE with FROM would read all rows for each part.
+# Reads a payload once for all of its facts, as JSON. An UPDATE with FROM would read all rows for each part.
 _ALL_FACTS = "all"
 READ_FACTS = f"""
     SELECT {PAYLOAD_FACT}('{_ALL_FACTS}', {_READ_PAYLOAD}) AS facts, seq FROM main.captures AS captures
@@ -247,7 +247,7 @@ REFRESH = f"""
     ) AS found
     WHERE rows.seq = found.seq RETURNING rows.seq
 """  # noqa: S608
-# Numbers are used again after the newest captures were deleted, so the newest row then belongs to another capture.
+# Numbers are reused after the newest captures are deleted. The newest row then belongs to another capture.
 IS_REUSED = f"""
     SELECT {_start("captures.id", _MAX_ID)} IS NOT rows.id FROM seen.rows AS rows
     CROSS JOIN main.captures AS captures ON captures.seq = rows.seq WHERE rows.seq = ?
@@ -275,12 +275,12 @@ def searchable(*parts: bytes | None) -> str:
 
 
 def payload_fact(name: str, headers: bytes | None, body: bytes | None) -> str | None:
-    """Return a fact of a payload, or all of them as JSON. A fact that SQLite cannot hold as text counts as none."""
+    """Return a fact of a payload, or all facts as JSON. A fact that SQLite cannot store as text counts as missing."""
     if headers is None or body is None:
         return None
     try:
         payload = read_payload(body, Headers(tuple((str(name), str(value)) for name, value in json.loads(headers))))
-    except (ValueError, TypeError, RecursionError):  # any program may have written the header fields
+    except (ValueError, TypeError, RecursionError):  # any program may have written the headers
         return None
     return json.dumps([_fact(payload, each) for each in PAYLOAD_FACTS]) if name == _ALL_FACTS else _fact(payload, name)
 
