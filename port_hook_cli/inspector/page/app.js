@@ -33,11 +33,11 @@ function App() {
   const feed = useCaptures(place.filters, place.open);
   const check = useCheck();
   const [dialog, setDialog] = useState("");
-  // A dialog says that it is closed only after the next key, which may have opened another one.
+  // A dialog reports that it is closed after the next key, which may have opened another dialog.
   const leave = (name) => setDialog((now) => (now === name ? "" : now));
   const searchRef = useRef(/** @type {HTMLElement | null} */ (null));
   const listRef = useRef(/** @type {any} */ (null));
-  // The number of the capture where the keys are: an arrival moves captures to other places, not to other numbers.
+  // The number of the capture at the cursor: an arrival changes a capture's place, but not its number.
   const at = useRef(0);
   const [cursor, setCursor] = useState(0);
   const { marked, result, actions } = useActions({
@@ -172,7 +172,7 @@ function Captures({ feed, place, marked, cursor, isEmpty, actions, listRef, onTr
           listRef=${listRef} />`}`;
 }
 
-/** What can be done with a capture. `onOpen` gets its number, if that is known. */
+/** The actions on a capture. `onOpen` gets its number, if known. */
 function useActions({ onOpen, onClose }) {
   const [marked, setMarked] = useState("");
   const [result, setResult] = useState(/** @type {{ id: string, sent: any, problem: any } | null} */ (null));

@@ -58,7 +58,7 @@ export function textOf({ kind }, value) {
 }
 
 /**
- * The value in a control's text, or why there is none.
+ * The value in a control's text, or why it is invalid.
  * @param {Control} control
  * @param {string} text
  * @returns {{ value?: unknown, problem: string }}
@@ -75,7 +75,7 @@ export function valueIn({ kind }, text) {
 }
 
 /**
- * What an input is, in a sentence or two.
+ * The help of an input, in one or two sentences.
  * @param {Partial<Input>} input
  */
 export function helpFor({ description, format, blueprint, minimum, maximum }) {

@@ -1,5 +1,5 @@
 // @ts-check
-// One capture: its head, its parts as tabs, and what comes back when it is replayed.
+// One capture: its head, its tabs, and the response to a replay.
 import { html, memo, useEffect, useRef, Button } from "../ui/ui.js";
 import { Body } from "./body.js";
 import { exportAs } from "./export.js";
@@ -114,7 +114,7 @@ function Tabs({ tabs, shown, actions }) {
   </div>`;
 }
 
-/** What came back when this capture was replayed, beside what came back before. */
+/** The response to a replay of this capture, beside the response before it. */
 function ReplayBox({ capture, replayed, actions }) {
   const box = useRef(/** @type {any} */ (null));
   useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [replayed]);
@@ -133,7 +133,7 @@ function ReplayBox({ capture, replayed, actions }) {
 function Head({ capture, actions }) {
   const { row } = capture;
   const name = nameOf(row).slice(0, 300);
-  // No one gets a response to a message of Kafka.
+  // Port gets no response to a Kafka message.
   const status = row.message === null ? row.response : null;
   const place = row.message === null ? `${row.method} ${row.target}` : `kafka ${row.message}`;
   return html`<header class="head">

@@ -48,7 +48,7 @@ function Changes({ title, changes }) {
     </table>`;
 }
 
-/** One change. That of an outcome has a `trend`, which is its color: a new 500 is not green. */
+/** One change. The color of a changed outcome is its `trend`, so that a new 500 is not green. */
 function Line({ path, kind, before, after, from, trend }) {
   const tone = trend === undefined ? "" : (trend ?? "plain");
   return html`<tr class=${kind}>

@@ -1,5 +1,5 @@
 // @ts-check
-// Edit a body and send it: as JSON, with the place of errors, or by the fields of its inputs.
+// Edit a body and send it: as JSON, with the position of errors, or by its inputs.
 import { html, useEffect, useMemo, useRef, useState, Button } from "../ui/ui.js";
 import { Inputs } from "./fields.js";
 import { isJson, pretty } from "./json_text.js";
@@ -104,7 +104,7 @@ function Fault({ fault, onGo }) {
 }
 
 /**
- * Where a text is not JSON, as the server's parser says: not every browser names the place.
+ * The position of a JSON error from the server's parser, because not every browser returns it.
  * @returns {Promise<JsonProblem | null>}
  */
 async function faultIn(text, signal) {

@@ -1,12 +1,12 @@
 // @ts-check
-// A capture as another tool's request or file. Requests are signed now.
+// A capture as another tool's request or file. Requests are newly signed.
 import { captureUrl, get } from "../net/api.js";
 import { copy, download, say } from "../ui/copy.js";
 
 /**
  * @param {string} id
  * @param {string} format
- * @param {boolean} [isCopied] to the clipboard; saved as a file otherwise
+ * @param {boolean} [isCopied] true copies to the clipboard, otherwise a file is saved
  */
 export async function exportAs(id, format, isCopied) {
   try {

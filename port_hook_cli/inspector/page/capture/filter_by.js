@@ -5,7 +5,7 @@ import { go, useLocation } from "../net/location.js";
 import { oneLine } from "../ui/format.js";
 
 /**
- * A button that sets the filter, or lets go of it. Without a value it is text.
+ * A button that sets or removes the filter. Without a value, it is plain text.
  * @param {{ name: string, value: string | number | null | undefined, children: unknown }} props
  */
 export function FilterBy({ name, value, children }) {
@@ -15,7 +15,7 @@ export function FilterBy({ name, value, children }) {
   const isOn = [filters[name] ?? []].flat().includes(text);
   const onClick = () => {
     const wanted = isOn ? "" : name === "verdict" ? [text] : text;
-    const isCovered = window.matchMedia("(max-width: 900px)").matches; // the capture covers the list there
+    const isCovered = window.matchMedia("(max-width: 900px)").matches; // the open capture covers the list
     go({ filters: { ...filters, [name]: wanted }, view: "", ...(isCovered && { open: "", tab: "", against: "" }) });
   };
   const title = isOn ? "Remove this filter" : `Show only captures with the ${name} ${oneLine(text)}`;

@@ -1,5 +1,5 @@
 // @ts-check
-// The header fields of a message. A head of 256 KiB has thousands, so not all of them are drawn at once.
+// The headers of a message. 256 KiB can have thousands of headers, so they are drawn in parts.
 import { html, useState } from "../ui/ui.js";
 import { number, oneLine } from "../ui/format.js";
 import { Marked } from "../ui/marked.js";

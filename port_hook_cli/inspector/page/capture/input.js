@@ -32,7 +32,7 @@ export function Fields({ inputs, values, onChange, note }) {
  * @param {{ input: Partial<Declared> & { name: string }, value: any, onChange: (value: any) => void }} props
  */
 export function Input({ input, value, onChange }) {
-  // Until the user leaves the field, its text and its control stay: the value may be written in another way.
+  // The text and the control stay until the user leaves the field, because the value may have another notation.
   const [typed, setTyped] = useState(/** @type {any} */ (null));
   const [isShown, setShown] = useState(false);
   const [id] = useState(() => `input-${(count += 1)}`);
@@ -102,7 +102,7 @@ function Choice({ shared, input, value, onChange }) {
   </select>`;
 }
 
-/** Several of the choices of an array. */
+/** The choices of an array, of which several can be chosen. */
 function Choices({ input, title, help, value, onChange }) {
   const chosen = new Set(Array.isArray(value) ? value : []);
   const set = (each, isIn) => {

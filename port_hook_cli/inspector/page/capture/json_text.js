@@ -1,10 +1,10 @@
 // @ts-check
-// JSON text, indented by its tokens: a number that JavaScript would change keeps its text.
+// JSON text, indented by its tokens, so that JavaScript doesn't change large numbers.
 
 /** @import { BodyText } from "../net/types.js" */
 
 /**
- * A whole JSON body, indented. Null for any other body.
+ * A whole JSON body, indented, or null for any other body.
  * @param {BodyText} body
  */
 export function pretty(body) {

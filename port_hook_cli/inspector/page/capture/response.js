@@ -1,5 +1,5 @@
 // @ts-check
-// What the handler responded, and what Port got.
+// The handler's response, and the response that Port got.
 import { html } from "../ui/ui.js";
 import { Body } from "./body.js";
 import { handlerText, isPending, oneLine, sentence, statusTone, took } from "../ui/format.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// What came back from a request that was sent again, beside what came back before.
+// The response to a replay, beside the response before it.
 import { html, Button } from "../ui/ui.js";
 import { ApiError, captureUrl, get } from "../net/api.js";
 import { handlerText, latency, oneLine, statusTone, visible } from "../ui/format.js";
@@ -8,7 +8,7 @@ import { useResource } from "../ui/resource.js";
 /** @import { Capture, Sent } from "../net/types.js" */
 
 /**
- * The old and the new response side by side, each with the handler's time. Through the listener, a replay takes longer.
+ * The old and new responses side by side, each with the handler's latency, without the listener's own time.
  * @param {{ capture: Capture, result: Sent, actions: any }} props
  */
 export function Result({ capture, result, actions }) {
@@ -24,7 +24,7 @@ export function Result({ capture, result, actions }) {
     now.status === null ? "" : saved,
     { retry_ms: 200 },
   );
-  // What was not saved went straight to the handler.
+  // A request that was not saved went directly to the handler.
   const before = saved ? (capture.response ?? capture.delivery) : (capture.delivery ?? capture.response);
   const handler = saved && now.status !== null ? made?.delivery : now;
   return html`<section class="result" aria-label="Result" aria-live="polite">

@@ -49,7 +49,7 @@ export function Signature({ capture: { verdict, row } }) {
     </ol>`;
 }
 
-/** A body around its first difference. Spaces in it can be seen. */
+/** A body around its first difference, with visible spaces. */
 function Side({ name, tone, at, part }) {
   const size = `${number(part.bytes)} ${part.bytes === 1 ? "byte" : "bytes"}, in hex: ${part.hex}`;
   return html`<dt>${name}</dt>

@@ -1,5 +1,5 @@
 // @ts-check
-// What a capture is: its path, its facts, its inputs and its replays.
+// The path, the facts, the inputs and the replays of a capture.
 import { html, useEffect, useState, Button, Icon } from "../ui/ui.js";
 import { FilterBy } from "./filter_by.js";
 import { Causes } from "./verdict.js";
@@ -51,7 +51,7 @@ export function Summary({ capture, session, actions }) {
 }
 
 /**
- * The path of a request: received, verified, handled, answered.
+ * The path of a request from its arrival to the response.
  * @param {{ capture: Capture }} props
  */
 function Way({ capture }) {
@@ -98,7 +98,7 @@ function Step({ tone, icon, title, children }) {
 }
 
 /**
- * A text of port-hook with its commands between backticks.
+ * A text from port-hook that has commands between backticks.
  * @param {{ text: string }} props
  */
 function WithCode({ text }) {

@@ -1,5 +1,5 @@
 // @ts-check
-// A JSON body as a tree. Levels are fetched when they are unfolded, so that a body of any size opens at once.
+// A JSON body as a tree. Levels are fetched when they are unfolded, so that a body of any size opens quickly.
 import { html, Button, Icon, useEffect, useRef, useState } from "../ui/ui.js";
 import { captureUrl, get } from "../net/api.js";
 import { number, visible } from "../ui/format.js";
@@ -8,14 +8,14 @@ import { Marked } from "../ui/marked.js";
 import { useResource } from "../ui/resource.js";
 
 /** @import { TreeFound, TreeLevel, TreeNode } from "../net/types.js" */
-/** @typedef {{ id: string, part: string, find: string }} Place Which body it is, and what is searched for in it. */
+/** @typedef {{ id: string, part: string, find: string }} Place Which body it is, and the search text. */
 
 const LEVEL = 200;
 const FOLDED_FROM = 40;
 const SHOWN_TEXT = 240;
 
 /**
- * The tree with its own search. `wanted` is what the list is searched for: the search begins with it if it is there.
+ * The tree with its own search. It starts with `wanted`, the list's search text, if the body contains it.
  * @param {{ id: string, part?: string, wanted?: string }} props
  */
 export function Tree({ id, part = "request", wanted = "" }) {
@@ -57,7 +57,7 @@ export function Tree({ id, part = "request", wanted = "" }) {
   </div>`;
 }
 
-/** The arrow keys, Home and End move between the values that are unfolded: the tree is one stop of the Tab key. */
+/** The arrow keys, Home and End move between the visible values. The tree is one stop of the Tab key. */
 function onTreeKey(event) {
   const item = event.target;
   if (item.getAttribute("role") !== "treeitem" || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -92,7 +92,7 @@ function Match({ place, path }) {
 }
 
 /**
- * A value and what is in it. `at` is its place among the `of` values of its container.
+ * A value and its children. `at` is its position among the `of` values of its container.
  * @param {{ place: Place, node: TreeNode, level?: TreeLevel, depth: number, at: number, of: number }} props
  */
 function Node({ place, node, level, depth, at, of }) {

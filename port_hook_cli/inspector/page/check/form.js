@@ -74,7 +74,7 @@ export function CheckForm({ check, source, actions, session, version, children }
 }
 
 /**
- * What the check would send. The last plan stays until the next one is there.
+ * What the check would send. The last plan stays until the next plan arrives.
  * @returns {{ found: Planned | null, problem: any }}
  */
 function usePlan(wanted, version) {
@@ -94,7 +94,7 @@ function runLabel(check, plan) {
   return plan ? `Run, and send about ${number(plan.valid_requests)} valid requests` : "Run";
 }
 
-/** Enter in a checkbox runs nothing: a check starts real work. */
+/** Enter in a checkbox doesn't run the check, because a check starts real work. */
 function keepFromRunning(event) {
   if (event.key === "Enter" && event.target.type === "checkbox") event.preventDefault();
 }

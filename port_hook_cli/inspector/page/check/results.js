@@ -1,5 +1,5 @@
 // @ts-check
-// What a check found: the findings by group, the most important first.
+// The findings of a check by group, the most important first.
 import { html, Icon } from "../ui/ui.js";
 import { duration, number, oneLine, visible } from "../ui/format.js";
 

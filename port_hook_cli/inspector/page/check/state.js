@@ -1,5 +1,5 @@
 // @ts-check
-// The state of the check: what the user has chosen, and what is known so far.
+// The state of the check: the user's choices, and the findings so far.
 import { useMemo, useRef, useState } from "../ui/ui.js";
 import { postLines } from "../net/api.js";
 
@@ -8,12 +8,12 @@ import { postLines } from "../net/api.js";
 export const NEWEST = "";
 
 /**
- * What the user has chosen. `left` are the groups that are left out, and `inputs` are the action's by its identifier.
+ * The user's choices. `left` has the groups to skip, and `inputs` has the inputs of each action by its identifier.
  * @typedef {{ source: string, to: string, left: string[], inputs: Record<string, Record<string, any>> }} Chosen
  */
 
 /**
- * The form and the check. `of` is the capture that was checked, or "".
+ * The form and the check. `of` is the id of the capture that the check uses, or "".
  * @typedef {{ of: string, isRunning: boolean, isCanceled: boolean, findings: Finding[], form: Chosen,
  *   begin: (Plan & { sees_reports: boolean }) | null, summary: any, problem: { message: string, hint: string } | null,
  *   run: (wanted: any) => void, change: (fields: Partial<Chosen>) => void, cancel: () => void }} CheckState

@@ -1,5 +1,5 @@
 // @ts-check
-// The top of the page: where the listener is, the search, and what can be done without a capture.
+// The top of the page: the listener's URL, the search, and the actions that don't need a capture.
 import { html, useState, Button, Icon } from "../ui/ui.js";
 import { HoldButton } from "../hold/hold.js";
 import { Search } from "../list/filters.js";

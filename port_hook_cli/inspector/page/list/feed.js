@@ -12,13 +12,13 @@ import { takeFirstPage } from "../net/start.js";
 
 const PAGE = 60;
 const RETRY_MS = 1000;
-// While the list is scrolled fast, pages that are out of sight again are not loaded.
+// During fast scrolling, pages that are already out of sight are not loaded.
 const MAX_LOADING = 2;
-// The server counts no more matches of a text, a run or an id.
+// The server stops counting here for a text, a run or an id.
 const MOST_MATCHES = 20_000;
 
 /**
- * Load and follow the captures that match `filters`. `changes` counts what has happened to the open capture.
+ * Load and follow the captures that match `filters`. `changes` counts the changes of the open capture.
  * @param {Filters} filters
  * @param {string} open the id of the open capture
  */
@@ -32,7 +32,7 @@ export function useCaptures(filters, open) {
   const [arrivals, setArrivals] = useState(0);
   const [changes, setChanges] = useState(0);
   const [held, setHeld] = useState(NOTHING_HELD);
-  // The filters of which the first rows are there. Everything that takes longer is asked for after them.
+  // The filters whose first rows have arrived. Slower requests start after them.
   const [listed, setListed] = useState("");
   const cache = useRef(new RowCache());
   const shown = useRef(open);
@@ -41,7 +41,7 @@ export function useCaptures(filters, open) {
   const loading = useRef(/** @type {Set<number>} */ (new Set()));
   const isAtTop = useRef(true);
   const current = useRef(new Spans());
-  // How many lists are being loaded, and what has arrived since the rows of the last one.
+  // How many lists are being loaded, and what has arrived since the last list's rows.
   const counting = useRef(0);
   const arrived = useRef(/** @type {number[]} */ ([]));
   // Whether the index is known to be complete.
@@ -49,7 +49,7 @@ export function useCaptures(filters, open) {
   const key = query(filters);
 
   /**
-   * Load the list. `onRows` gets its position as soon as the first rows are there; the numbers of all matches follow.
+   * Load the list. `onRows` gets its position when the first rows arrive. The numbers of all matches follow.
    * @param {AbortSignal} signal
    * @param {((position: string) => void) | null} [onRows]
    */
@@ -91,7 +91,7 @@ export function useCaptures(filters, open) {
     }
   }, [key]);
 
-  // Before the page is painted, so that the first rows are in its first picture if they are there already.
+  // Before the first paint, so that it has the first rows if they have already arrived.
   useLayoutEffect(() => {
     const leaving = new AbortController();
     let stop = () => {};
@@ -112,7 +112,7 @@ export function useCaptures(filters, open) {
       setHeld(NOTHING_HELD);
       again();
     };
-    // After the events have ended, the list is loaded again: the listener may have been started again meanwhile.
+    // After the events end, the list is loaded again, because the listener may have been restarted.
     const start = async () => {
       const loaded = await load(leaving.signal, (found) => {
         [position, newest] = [found, undefined];
@@ -158,7 +158,7 @@ export function useCaptures(filters, open) {
     };
     const begin = () => {
       stop();
-      // A browser has six connections to a server for all of its tabs. A hidden page does not keep one.
+      // A browser opens at most six connections to a server for all of its tabs, so a hidden page closes its own.
       if (isHidden()) return;
       const handlers = { captures: onCaptures, held: setHeld, reset: onReset, session: onSession };
       stop = follow({ ...filters, after: newest }, position, handlers, onState);
@@ -183,8 +183,8 @@ export function useCaptures(filters, open) {
   }, [key, load]);
 
   /**
-   * Fetch the page with the row at an index, unless it or enough others are on their way: `version` tells when to ask
-   * again.
+   * Fetch the page with the row at an index, unless it or enough other pages are being loaded. `version` changes when
+   * it is time to ask again.
    * @param {number} index
    */
   const want = useCallback((index) => {
@@ -211,7 +211,7 @@ export function useCaptures(filters, open) {
     isListed: listed === key,
     /** @param {number} index @returns {Row | undefined} */
     row: (index) => cache.current.get(spans?.at(index)),
-    /** @param {string} id @returns {Row | undefined} a row that is loaded */
+    /** @param {string} id @returns {Row | undefined} the row, if it is loaded */
     find: (id) => cache.current.find(id),
     /** @param {boolean} value */
     setAtTop: (value) => { isAtTop.current = value; },

@@ -34,7 +34,7 @@ export function Search({ filters, inputRef }) {
     clearTimeout(timer.current);
     timer.current = window.setTimeout(() => setFilter("text", value, { replace: true }), TYPING_MS);
   };
-  // Opens the first match, also of a text that is not searched for yet.
+  // Opens the first match, even if the search for this text has not started.
   const onKeyDown = (event) => {
     if (event.key !== "Enter" || event.isComposing || !text) return;
     event.currentTarget.blur(); // so that j and k work
@@ -91,7 +91,7 @@ function Count({ spans, session }) {
 }
 
 /**
- * The verdicts: a menu where there is no room for a button each.
+ * The verdicts: buttons, or a menu in narrow windows.
  * @param {{ chosen: string[] }} props
  */
 function Verdicts({ chosen }) {
@@ -131,7 +131,7 @@ function Verdicts({ chosen }) {
 }
 
 /**
- * A choice of values. A value of the URL that is none of them, such as a status, is one more.
+ * A choice of values. Another value in the URL, such as a status, is an extra option.
  * @param {{ label: string, name: string, value: any, options: Options, textOf?: (value: string) => string }} props
  */
 function Select({ label, name, value, options, textOf = oneLine }) {

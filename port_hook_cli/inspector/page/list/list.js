@@ -10,7 +10,7 @@ const COLUMNS = [
   ["when", "Time"], ["verdict", "Signature"], ["what", "Action"], ["digest", "Inputs"], ["run", "Run"], ["who", "Who"],
   ["response", "Response"], ["handler", ""],
 ];
-// A browser cannot lay out more pixels than this; longer lists scroll in larger steps.
+// A browser cannot lay out more pixels than this. Longer lists scroll in larger steps.
 const MOST_PIXELS = 12_000_000;
 const OVERSCAN = 8;
 const AT_TOP_PX = 4;
@@ -39,7 +39,7 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
   const count = spans?.count ?? 0;
   const whole = count * height;
   const laidOut = Math.max(1, Math.min(whole, MOST_PIXELS));
-  // How many pixels of the list pass for one that is scrolled.
+  // How many pixels of the list one scrolled pixel stands for.
   const ratio = whole > laidOut ? (whole - view.height) / (laidOut - view.height) : 1;
   const onScroll = () => {
     const top = box.current.scrollTop;
@@ -71,7 +71,7 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
       const shown = box.current.scrollTop * ratio;
       if (top < shown) box.current.scrollTop = top / ratio;
       else if (top + height > shown + view.height) box.current.scrollTop = (top + height - view.height) / ratio;
-      box.current.scrollIntoView({ block: "nearest" }); // the page scrolls too where it is low
+      box.current.scrollIntoView({ block: "nearest" }); // in low windows, the page scrolls too
     },
     focus() {
       box.current?.focus();
@@ -81,7 +81,7 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
     },
   };
 
-  // Elements are used again for other rows: making them is what takes time. An arrival changes no key.
+  // Elements are reused for other rows, because creating elements is slow. An arrival doesn't change keys.
   const slots = Math.ceil(view.height / height) + 2 * OVERSCAN + 2;
   const rows = [];
   const held = new Set(feed.held.held.map((each) => each.id));

@@ -1,5 +1,5 @@
 // @ts-check
-// The row of the open capture, which may be far from the rows that the list has loaded.
+// The row of the open capture, which the list may not have loaded.
 import { captureUrl, get } from "../net/api.js";
 import { useResource } from "../ui/resource.js";
 

@@ -1,5 +1,5 @@
 // @ts-check
-// The cells of one row. list.css places them: one line where there is room, two or three elsewhere.
+// The cells of one row. list.css places them on one line, or on two or three lines in narrow lists.
 import { html, memo, Icon } from "../ui/ui.js";
 import { VerdictMark, hasWarning } from "../capture/verdict.js";
 import {
@@ -10,7 +10,7 @@ import {
 
 const LONGEST_NAME = 200;
 
-/** Drawn again only when the row itself has changed. */
+/** Redrawn only when the row changes. */
 export const Cells = memo(/** @param {{ row: Row, isHeld: boolean }} props */ ({ row, isHeld }) => {
   const name = nameOf(row).slice(0, LONGEST_NAME);
   return html`
@@ -42,7 +42,7 @@ function Digest({ row }) {
 }
 
 /**
- * What the sender got, and what the handler responded if that is something else.
+ * The response that the sender got, and the handler's response if it is different.
  * @param {{ row: Row, isHeld: boolean }} props
  */
 function Outcome({ row, isHeld }) {
@@ -52,7 +52,7 @@ function Outcome({ row, isHeld }) {
   const tone = handler?.status === null ? "bad" : statusTone(handler?.status);
   const pill = html`<b class=${`pill ${statusTone(response)}`}>${response}</b>`;
   const none = html`<small class=${handler?.status === null ? "bad" : "dim"}>${responseText(row)}</small>`;
-  // No one gets a response to a message.
+  // Port gets no response to a message.
   const got = row.message !== null ? "–" : response === null ? none : pill;
   return html`<span class="response">${got}</span>${" "}<span class="handler">
     ${handler && !isSame && html`<small>handler <b class=${tone}>${handlerText(handler)}</b></small> `}
@@ -61,7 +61,7 @@ function Outcome({ row, isHeld }) {
   </span>`;
 }
 
-/** @type {WeakMap<Row, { name: string, more: string }>} What a screen reader says for a row: it takes time to write. */
+/** @type {WeakMap<Row, { name: string, more: string }>} The label of each row, which is slow to build. */
 const labels = new WeakMap();
 
 /** @param {Row} row */

@@ -1,12 +1,12 @@
 // @ts-check
-// The numbers of all matches as spans [newest, oldest] of consecutive ones: a page holds numbers, not captures.
+// The numbers of all matches as spans [newest, oldest] of consecutive numbers: the page doesn't hold all captures.
 
 /** @import { Row } from "../net/types.js" */
 
 export class Spans {
   /**
    * @param {[newest: number, oldest: number][]} spans
-   * @param {boolean} [isComplete] false if there are more matches than these
+   * @param {boolean} [isComplete] false if there are more matches
    */
   constructor(spans = [], isComplete = undefined) {
     this.spans = spans;
@@ -21,7 +21,7 @@ export class Spans {
   }
 
   /**
-   * The number at an index, counted from the newest; undefined beyond the end.
+   * The number at an index, counted from the newest. Undefined beyond the end.
    * @param {number} index
    */
   at(index) {
@@ -68,7 +68,7 @@ export class Spans {
   }
 }
 
-/** Rows by their number; the least recently shown are dropped beyond `limit`. */
+/** Rows by their number. Beyond `limit`, the rows that were put in first are dropped. */
 export class RowCache {
   constructor(limit = 1000) {
     this.limit = limit;
@@ -87,7 +87,7 @@ export class RowCache {
   }
 
   /**
-   * Keep rows. One whose outcome is known is not replaced by a response that was sent before it was.
+   * Store rows. An older state of a row doesn't replace a row whose outcome is known.
    * @param {Row[]} rows
    */
   put(rows) {

@@ -1,5 +1,5 @@
 // @ts-check
-// Arrivals over time, with failures. Dragging over it filters by time, as the menu "Time" does.
+// Arrivals over time, with failures. Dragging over it filters by time, like the button "Time".
 import { html, memo, useEffect, useRef, useState } from "../ui/ui.js";
 import { get, query } from "../net/api.js";
 import { go, readLocation } from "../net/location.js";
@@ -13,7 +13,7 @@ const HEIGHT = 44;
 const EVERY_MS = 1000;
 
 /**
- * The counts over time, asked for at most once a second (which `useResource` does not do).
+ * The counts over time, requested at most once a second, which `useResource` doesn't support.
  * @param {{ filters: Filters, arrivals: number, isListed: boolean }} wanted
  */
 function useHistogram({ filters, arrivals, isListed }) {
@@ -37,7 +37,7 @@ function useHistogram({ filters, arrivals, isListed }) {
 }
 
 /**
- * `isListed` says that the first rows are there: the timeline takes longer, so it is asked for after them.
+ * `isListed`: the first rows have arrived. The timeline is slower, so it is requested after them.
  * @param {{ filters: Filters, arrivals: number, isListed: boolean }} props
  */
 function TimelineOf(props) {
@@ -112,7 +112,7 @@ function Bars({ counts }) {
 }
 
 /**
- * The end of a span of time: without its date if that is the date of the start.
+ * The end of a period, without its date if the period starts on the same day.
  * @param {number} from
  * @param {number} to
  */

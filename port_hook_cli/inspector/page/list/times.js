@@ -1,7 +1,7 @@
 // @ts-check
-// Times as a form: a time on this machine's clock as text, and back.
+// Times in a form: a time by this machine's clock as text, and back.
 
-/** The ranges on offer: seconds up to now. */
+/** The preset ranges: seconds before now. */
 export const RANGES = [
   [300, "Last 5 minutes"], [900, "Last 15 minutes"], [3600, "Last hour"], [86400, "Last 24 hours"],
 ];
@@ -17,7 +17,7 @@ export function fieldText(seconds) {
 }
 
 /**
- * The filters for two fields, or why there are none. An empty field is no bound.
+ * The filters for two fields, or why they are invalid. An empty field is no limit.
  * @param {string} from
  * @param {string} to
  * @returns {{ since?: string, until?: string, problem?: string }}

@@ -4,7 +4,7 @@ import { ApiError, OWN, doubtServer, trustedToken } from "./door.js";
 
 export { ApiError };
 
-/** @typedef {Record<string, unknown>} Parameters One query parameter for each value; empty ones are left out. */
+/** @typedef {Record<string, unknown>} Parameters One query parameter for each value. Empty values are left out. */
 
 /** @param {Response} response */
 async function read(response) {
@@ -31,7 +31,7 @@ async function call(path, options, use) {
 }
 
 /**
- * Whether an error only says that nobody needs the response any more.
+ * Whether an error only means that the response is no longer needed.
  * @param {unknown} error
  */
 function isAbort(error) {

@@ -1,7 +1,7 @@
 // @ts-check
 // Moves the token from the address to this tab's storage, and sends it only to a server that already knows it.
 
-/** Why the inspector refused a call; status 0 if it does not respond. */
+/** Why the inspector rejected a call. The status is 0 if it does not respond. */
 export class ApiError extends Error {
   /**
    * @param {number} status

@@ -6,7 +6,7 @@ import { FILTERS, readLocation } from "./place.js";
 export { readLocation };
 
 /**
- * Go to another state. A new capture or tab can be left by going back; typing in a filter cannot.
+ * Go to another state. The back button returns to the state before it, unless `replace` is true, as while typing.
  * @param {Partial<ReturnType<typeof readLocation>>} change
  * @param {{ replace?: boolean }} [options]
  */

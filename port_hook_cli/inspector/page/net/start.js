@@ -1,5 +1,5 @@
 // @ts-check
-// Asks for the first rows of the list while the browser still loads the page's other modules.
+// Requests the first rows of the list while the browser loads the page's other modules.
 import { get, query } from "./api.js";
 import { readLocation } from "./place.js";
 import "../ui/theme.js"; // before the page is painted
@@ -11,7 +11,7 @@ const FIRST_ROWS = 40;
 
 const { filters } = readLocation();
 const page = firstPage(filters);
-page.catch(() => {}); // whoever takes it handles the error
+page.catch(() => {}); // the caller of takeFirstPage handles the error
 let started = /** @type {{ key: string, page: Promise<FirstPage> } | null} */ ({ key: query(filters), page });
 
 /**
@@ -24,7 +24,7 @@ function firstPage(filters, signal) {
 }
 
 /**
- * The first rows that match: those that were asked for when the page was opened, if nobody has taken them yet.
+ * The first matching rows. The first call returns the rows that were requested when the page opened.
  * @param {Filters} filters
  * @param {AbortSignal} signal
  */

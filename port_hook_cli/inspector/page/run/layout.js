@@ -1,15 +1,15 @@
 // @ts-check
 // The steps of a run, and their places on its time axis. Pure.
 //
-// Times of Port are taken as they are. Times of this machine (captures, the present) are moved by the difference of
-// the two clocks, and a capture is never placed before its run began or after it ended.
+// Port's times are used unchanged. This machine's times (captures, now) are corrected by the difference of the two
+// clocks, and a capture is never placed before its run began or after it ended.
 
 /** @import { Capture, FoundRun, LogEntry, PortRun, Row, RunNode, Session } from "../net/types.js" */
 
 /** @typedef {"good" | "bad" | "warn" | "live" | "skipped" | "pending"} State */
 
 /**
- * A step. Times are in milliseconds by Port's clock. A step without an end goes on.
+ * A step. Times are in milliseconds by Port's clock. A step without an end is in progress.
  * @typedef {object} Step
  * @property {string} id
  * @property {string} title
@@ -26,7 +26,7 @@
 
 /** @typedef {{ start: number, end: number }} Axis */
 /**
- * What the steps of a run are shown with. `onDone` is called after a report.
+ * The context of a run's steps. `onDone` is called after a report.
  * @typedef {{ run: PortRun, capture: Capture, session: Session | null, onDone: () => void,
  *   actions: { open: (id: string) => void } }} Around
  */
@@ -37,7 +37,7 @@ const STATES = {
   SUCCESS: "good", COMPLETED: "good", FAILURE: "bad", FAILED: "bad", DECLINED: "bad", CANCELLED: "warn",
   IN_PROGRESS: "live", WAITING_FOR_APPROVAL: "pending",
 };
-const NARROWEST = 0.8; // per cent
+const NARROWEST = 0.8; // percent
 
 /** @param {PortRun} run */
 export const hasEnded = (run) => ENDED.has(run.status) || Boolean(run.ended_at);
@@ -51,7 +51,7 @@ export function milliseconds(text) {
   return Number.isNaN(at) ? null : at;
 }
 
-/** The present by Port's clock. @param {PortRun} run @param {number} now */
+/** The current time by Port's clock. @param {PortRun} run @param {number} now */
 const portTime = (run, now) => now - (run.skew_s ?? 0) * 1000;
 
 /**
@@ -130,7 +130,7 @@ function accepted({ handler, response }) {
 }
 
 /**
- * From the first time of a run to its last, or to the present.
+ * From the first time of a run to its last, or to now.
  * @param {PortRun} run
  * @param {Step[]} steps
  * @param {number} now milliseconds by this machine's clock
@@ -146,7 +146,7 @@ export function axisOf(run, steps, now) {
 }
 
 /**
- * The bar of a step in per cent of the axis, or null for a step that did not begin.
+ * The bar of a step in percent of the axis, or null for a step that did not start.
  * @param {Step} step
  * @param {Axis} axis
  */
@@ -157,12 +157,12 @@ export function barOf(step, { start, end }) {
   return { left: Math.min(percent(step.start), 100 - NARROWEST), width: Math.min(width, 100) };
 }
 
-/** How long a step took so far, in seconds. @param {Step} step @param {Axis} axis */
+/** The duration of a step so far, in seconds. @param {Step} step @param {Axis} axis */
 export function secondsOf(step, axis) {
   return step.start === null ? null : Math.max(0, (step.end ?? axis.end) - step.start) / 1000;
 }
 
-/** Three to six round times, each with its place in per cent. @param {Axis} axis */
+/** Three to six round times, each with its position in percent. @param {Axis} axis */
 export function ticksOf({ start, end }) {
   const total = end - start;
   const power = 10 ** Math.floor(Math.log10(total / 4));
@@ -172,7 +172,7 @@ export function ticksOf({ start, end }) {
 }
 
 /**
- * The steps that are open before the user chooses: what failed, or else what goes on, or else the capture's own.
+ * The steps that are open at first: failed steps, otherwise steps in progress, otherwise the capture's own step.
  * @param {Step[]} steps
  * @param {string | null} current the id of the capture's run
  */

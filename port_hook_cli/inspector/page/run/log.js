@@ -1,5 +1,5 @@
 // @ts-check
-// What the handler, or Port, wrote about a run: links and log entries.
+// The links and log entries of a run, from the handler or Port.
 import { html } from "../ui/ui.js";
 import { isoTime, oneLine, visible } from "../ui/format.js";
 
@@ -8,7 +8,7 @@ import { isoTime, oneLine, visible } from "../ui/format.js";
 /** @param {string | null | undefined} url */
 export const isWeb = (url) => /^https?:\/\//i.test(url ?? "");
 
-/** Only web addresses become links: any other scheme stays text. @param {{ links: string[] }} props */
+/** Only web addresses become links. Any other scheme stays text. @param {{ links: string[] }} props */
 export function Links({ links }) {
   return html`<ul class="links">${links.map((url) => html`<li key=${url}>
     ${isWeb(url)

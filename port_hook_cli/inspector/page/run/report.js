@@ -1,5 +1,5 @@
 // @ts-check
-// A report of a run, as `port-hook report-run` sends it. A node's run also takes a level and an output.
+// A report of a run, like `port-hook report-run`. A node run also has a level and an output.
 import { html, Button, useState } from "../ui/ui.js";
 import { post } from "../net/api.js";
 import { visible } from "../ui/format.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// Runs a workflow again from a node, as `port-hook trigger --from` does, after showing what has acted before.
+// Runs a workflow again from a node, like `port-hook trigger --from`, after showing which nodes have already acted.
 import { html, Button, useState } from "../ui/ui.js";
 import { get, post } from "../net/api.js";
 import { handlerText, latency, oneLine, statusTone, visible } from "../ui/format.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// The details of a step: the request and the response, the output, the log, a report, and another run from here.
+// The details of a step: its request, response, output and log, a report, and "Retry from here".
 import { html, memo, Button } from "../ui/ui.js";
 import { Body } from "../capture/body.js";
 import { indent } from "../capture/json_text.js";
@@ -51,7 +51,7 @@ function NodeDetail({ node, step, around }) {
     ${canReport && html`<${Report} key=${node.run_id} id=${node.run_id} workflowRun=${run.id} onDone=${onDone} />`}`;
 }
 
-/** The captures of a node's run, the newest first. @param {{ run: string, version: string, around: Around }} props */
+/** The captures of a node run, latest first. @param {{ run: string, version: string, around: Around }} props */
 function Captures({ run, version, around }) {
   const parameters = { run, limit: MOST_CAPTURES };
   const { value, problem } = useResource((signal) => get("/api/captures", parameters, signal), run, {

@@ -1,5 +1,5 @@
 // @ts-check
-// The steps of a run: their names at the left, and their bars on one time axis. A step opens to its details.
+// The steps of a run: names on the left, and bars on one time axis. A click on a step shows its details.
 import { html, useEffect, useMemo, useRef, useState, Icon } from "../ui/ui.js";
 import { duration, oneLine } from "../ui/format.js";
 import { axisOf, barOf, firstOpen, hasEnded, secondsOf, stepsOf, ticksOf } from "./layout.js";
@@ -16,7 +16,7 @@ const ICONS = { good: "check", bad: "x", warn: "alert", live: "clock", skipped: 
 export function Waterfall({ found, around }) {
   const { run, capture } = around;
   const now = useNow(!hasEnded(run));
-  // The same objects until Port is asked again, so that only the bars are drawn again as time goes on.
+  // The same objects until Port responds again, so that only the bars are redrawn as time passes.
   const steps = useMemo(() => stepsOf(found, capture), [found, capture]);
   const axis = axisOf(run, steps, now);
   const [chosen, setChosen] = useState(/** @type {string[] | null} */ (null));
@@ -41,7 +41,7 @@ export function Waterfall({ found, around }) {
   </section>`;
 }
 
-/** The present, which goes on while the run does. @param {boolean} isLive */
+/** The current time, which advances while the run is in progress. @param {boolean} isLive */
 function useNow(isLive) {
   const [now, setNow] = useState(Date.now);
   useEffect(() => {

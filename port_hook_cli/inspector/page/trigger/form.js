@@ -1,5 +1,5 @@
 // @ts-check
-// Trigger an action or a workflow's node of the user's files by its form.
+// The form that triggers an action, a workflow or a workflow node from the user's files.
 import { html, Button, useLayoutEffect, useRef, useState } from "../ui/ui.js";
 import { get, post } from "../net/api.js";
 import { Fields } from "../capture/input.js";
@@ -11,7 +11,7 @@ import { useResource } from "../ui/resource.js";
 
 const GROUPS = { action: "Actions", workflow: "Workflows", "workflow-node": "Workflow nodes" };
 
-/** The values of each action's form, and which action was chosen. */
+/** The values of each action's form, and the chosen action. */
 const drafts = new Drafts(50);
 const choice = new Drafts(1);
 

@@ -1,10 +1,10 @@
 // @ts-check
-// What is shown in place of a part of the page that cannot be drawn.
+// The message in place of a part of the page that cannot be drawn.
 import { html, Button, Component } from "./ui.js";
 import { oneLine } from "./format.js";
 
 /**
- * Draws its children; after an error in one of them, a message and a way out, until `at` is another place.
+ * Draws its children. After an error in a child, shows a message and a button until `at` changes.
  * @extends {Component<any, { error: any }>}
  */
 export class Boundary extends Component {

@@ -1,8 +1,8 @@
 // @ts-check
-// The clipboard, and short messages about what was done.
+// The clipboard, and short messages.
 
 /**
- * Show a message for some seconds; the app listens.
+ * Show a message for a few seconds. The app listens for the event.
  * @param {string} text
  */
 export function say(text) {

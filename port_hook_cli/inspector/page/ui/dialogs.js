@@ -1,5 +1,5 @@
 // @ts-check
-// What lies over the page: dialogs, messages, and text to copy by hand.
+// Overlays: dialogs, messages, and text to copy by hand.
 import { html, useEffect, useRef, useState, Button } from "./ui.js";
 import { oneLine } from "./format.js";
 
@@ -56,7 +56,7 @@ export function Toasts() {
   </div>`;
 }
 
-/** Text that the browser did not let this page copy, to be copied by hand. */
+/** Text for the user to copy by hand, because the browser blocked the clipboard. */
 export function Uncopied() {
   const [text, setText] = useState("");
   useEffect(() => {

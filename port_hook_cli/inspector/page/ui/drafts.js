@@ -1,9 +1,9 @@
 // @ts-check
-// What the user has typed, for as long as the page lives: a tab or dialog may be left and opened again.
+// What the user has typed, until the page is reloaded. The user may leave a tab or dialog and return.
 import { useState } from "./ui.js";
 
 /**
- * Values by key. The oldest goes when there are too many.
+ * Values by key. If there are too many, the oldest value is dropped.
  * @template V
  */
 export class Drafts {

@@ -1,5 +1,5 @@
 // @ts-check
-// Values as text. Everything that a sender wrote goes through `visible` before it is shown.
+// Values as text. All text from a sender goes through `visible` before it is shown.
 
 /** @import { Delivery, Handled, Row } from "../net/types.js" */
 
@@ -113,7 +113,7 @@ export function duration(seconds) {
 }
 
 /**
- * Milliseconds: with a unit of their own below a second, as a duration from there on.
+ * Milliseconds below a second, otherwise a duration.
  * @param {number} ms
  */
 export function latency(ms) {
@@ -135,7 +135,7 @@ export function number(count) {
 }
 
 /**
- * What an invocation asks for, as a short name.
+ * The short name of an invocation.
  * @param {Row} row
  */
 export function nameOf(row) {
@@ -158,7 +158,7 @@ export function isPending(row) {
 }
 
 /**
- * The status, or why there is none: a replay that goes straight to a handler gets no response if the handler fails.
+ * The status, or why it is missing: a replay directly to a handler gets no response if the handler fails.
  * @param {Row} row
  */
 export function responseText(row) {
@@ -181,7 +181,7 @@ export function handlerText(handler) {
 }
 
 /**
- * Text as a sentence: with a capital and an end.
+ * Text as a sentence, with a capital letter and a period.
  * @param {string} text
  */
 export function sentence(text) {

@@ -1,5 +1,5 @@
 // @ts-check
-// Settings of the user, in the browser's storage if it has one.
+// The user's settings, in the browser's storage if available.
 
 const PREFIX = "port-hook-";
 
@@ -13,7 +13,7 @@ export function kept(name) {
 }
 
 /**
- * Keep a setting; an empty one is forgotten.
+ * Save a setting. An empty value deletes it.
  * @param {string} name
  * @param {string} value
  */
@@ -22,6 +22,6 @@ export function keep(name, value) {
     if (value) window.localStorage.setItem(PREFIX + name, value);
     else window.localStorage.removeItem(PREFIX + name);
   } catch {
-    // it lasts until the page is closed
+    // the setting lasts until the page is closed
   }
 }

@@ -1,11 +1,11 @@
 // @ts-check
-// Parts of the page that the browser loads when they are first shown: to look at captures, none of them is needed.
+// Parts of the page that load when they are first shown. Looking at captures doesn't need them.
 import { html, useEffect, useState, Button } from "./ui.js";
 
 /** @import { Drawn } from "./ui.js" */
 
 /**
- * A component that loads its module when it is drawn for the first time.
+ * A component that loads its module when it is first drawn.
  * @param {() => Promise<any>} load
  * @param {string} name what the module exports
  * @returns {(props: any) => Drawn}

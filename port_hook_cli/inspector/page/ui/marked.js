@@ -1,9 +1,9 @@
 // @ts-check
-// Text of a sender in which what was searched for is marked.
+// A sender's text with the search text marked.
 import { html } from "./ui.js";
 import { visible } from "./format.js";
 
-// More marks help nobody, and each is an element.
+// Each mark is an element, so their number is limited.
 const MOST = 500;
 
 /** @param {{ text: unknown, find?: string }} props */
@@ -13,7 +13,7 @@ export function Marked({ text, find = "" }) {
 }
 
 /**
- * Split a text at its hits: the odd parts are hits, in either case.
+ * Split a text at its matches, ignoring case. The parts with odd indexes are matches.
  * @param {string} text
  * @param {string} wanted
  */

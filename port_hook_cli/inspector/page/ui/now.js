@@ -1,5 +1,5 @@
 // @ts-check
-// Times that pass while they are shown.
+// Relative times that update while they are shown.
 import { html, useEffect, useState } from "./ui.js";
 import { ago } from "./format.js";
 

@@ -1,5 +1,5 @@
 // @ts-check
-// What comes from the API, for a component: fetched, replaced when it changes, abandoned when nobody needs it.
+// Data from the API for a component: loaded, reloaded when it changes, canceled when the component is gone.
 import { useCallback, useEffect, useRef, useState } from "./ui.js";
 
 /** @import { ApiError } from "../net/door.js" */
@@ -24,11 +24,11 @@ const NOTHING = { value: null, problem: null, isLoading: true, at: 0 };
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * Load what `load` returns: at once, when `key` or `version` changes, and on `reload`.
+ * Load what `load` returns: first immediately, then when `key` or `version` changes, and on `reload`.
  *
- * The value of another `key` is another resource, so the old value goes. A new `version` is a newer state of the
- * same one, so the old value stays until the new one is there. `every_ms` says after how long a value is loaded again
- * (0: never). If `retry_ms` is given, a failed try is repeated: after that time, and later if it fails again.
+ * Another `key` is another resource, so the old value is dropped. A new `version` is a newer state of the same
+ * resource, so the old value stays until the new value arrives. `every_ms` returns after how long a value is loaded
+ * again (0: never). With `retry_ms`, a failed try is repeated after that time, and later after more failures.
  * @template T
  * @param {(signal: AbortSignal) => Promise<T>} load
  * @param {string} key "" loads nothing

@@ -1,5 +1,5 @@
 // @ts-check
-// The colors: the system's, light, or dark. Set before the page is first painted.
+// The colors: system, light or dark. Set before the first paint.
 import { keep, kept } from "./kept.js";
 
 export const THEMES = ["system", "light", "dark"];

@@ -1,5 +1,5 @@
 // @ts-check
-// The three libraries in one place: Preact, its hooks, and htm. The types are those of Preact's npm package.
+// The three libraries in one place: Preact, its hooks, and htm. The types come from Preact's npm package.
 import * as preact from "../vendor/preact.js";
 import * as hooks from "../vendor/hooks.js";
 import htm from "../vendor/htm.js";
@@ -16,7 +16,7 @@ export const { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useStat
 export const html = /** @type {any} */ (htm).bind(h);
 
 /**
- * The component, drawn again only when one of its properties has changed.
+ * The component, redrawn only when one of its properties changes.
  * @template P
  * @param {(props: P) => Drawn} Inner
  */
