@@ -113,7 +113,7 @@ async def test_enter_opens_the_first_match_and_marks_it_in_the_body(shared_desk:
     await expect(page.locator("pre.raw mark")).to_have_count(2)
 
 
-async def test_text_that_is_in_a_header_leaves_the_tree_as_it_is(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_text_in_a_header_does_not_search_the_tree(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = unique()
     shared_desk.post(a_vm("vm"), x_trace=mark)
     page = await open_page(shared_desk, f"?text={mark}")

@@ -83,9 +83,7 @@ async def check(page: Page, where: str) -> None:
     assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found["violations"]] == [], where
 
 
-async def test_fault_of_a_body_has_the_servers_position_in_a_browser_without_one(
-    desk: Desk, open_page: OpenPage
-) -> None:
+async def test_json_error_has_the_servers_position_in_every_browser(desk: Desk, open_page: OpenPage) -> None:
     mark = sent(desk)
     page = await open_page(desk, f"?text={mark}", width=400)
     await page.add_init_script(NO_POSITION)
@@ -287,9 +285,7 @@ async def test_check_takes_the_inputs_of_an_action(desk: Desk, backend: Handler,
         pytest.param(400, {"forced_colors": "active"}, marks=pytest.mark.nightly),
     ],
 )
-async def test_nothing_of_any_severity_is_found_in_the_forms(
-    desk: Desk, open_page: OpenPage, width: int, how: dict[str, Any]
-) -> None:
+async def test_axe_finds_nothing_in_the_forms(desk: Desk, open_page: OpenPage, width: int, how: dict[str, Any]) -> None:
     mark = sent(desk, notes="a\nb", opts={"k": 1})
     page = await open_page(desk, f"?text={mark}", width=width, **how)
     body = await editing(page)

@@ -185,7 +185,7 @@ async def test_single_key_shortcuts_can_be_turned_off(shared_desk: Desk, open_pa
     await expect(page.get_by_role("tab", name="Body")).to_have_attribute("aria-selected", "true")
 
 
-async def test_list_names_no_row_that_is_not_drawn(tmp_path: Path, open_page: OpenPage) -> None:
+async def test_list_does_not_reference_rows_that_are_not_drawn(tmp_path: Path, open_page: OpenPage) -> None:
     fill(tmp_path, 300)
     with a_desk(tmp_path, command=("inspect",)) as desk:
         page = await open_page(desk)
@@ -199,7 +199,7 @@ async def test_list_names_no_row_that_is_not_drawn(tmp_path: Path, open_page: Op
         await page.close()
 
 
-async def test_axe_finds_nothing_at_all_in_the_frame(own_desk: Desk, open_page: OpenPage) -> None:
+async def test_axe_finds_nothing_in_the_frame(own_desk: Desk, open_page: OpenPage) -> None:
     page = await open_page(own_desk, width=400)
     await expect(page.locator(".empty-state pre").first).to_be_visible()
     await with_axe(page)
@@ -241,7 +241,7 @@ async def test_link_to_a_capture_scrolls_to_its_row(tmp_path: Path, open_page: O
         await page.close()
 
 
-async def test_title_tells_what_a_tab_shows(own_desk: Desk, open_page: OpenPage) -> None:
+async def test_title_names_the_content_of_a_browser_tab(own_desk: Desk, open_page: OpenPage) -> None:
     port = re.findall(r":(\d+)", own_desk.url)[0]
     page = await open_page(own_desk)
     await expect(page).to_have_title(f"port-hook {port}")
@@ -257,7 +257,7 @@ async def test_title_tells_what_a_tab_shows(own_desk: Desk, open_page: OpenPage)
     await expect(page).to_have_title("Check · port-hook")
 
 
-async def test_theme_is_chosen_and_kept(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_theme_is_chosen_and_saved(shared_desk: Desk, open_page: OpenPage) -> None:
     page = await open_page(shared_desk, color_scheme="dark")
     background = "getComputedStyle(document.body).backgroundColor"
     dark = await page.evaluate(background)
@@ -274,7 +274,7 @@ async def test_theme_is_chosen_and_kept(shared_desk: Desk, open_page: OpenPage) 
     assert await page.evaluate(background) == light
 
 
-async def test_split_moves_by_pointer_and_by_keyboard_and_is_kept(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_split_moves_by_pointer_and_by_keyboard_and_is_saved(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = sent(shared_desk, "a")
     page = await open_page(shared_desk, f"?text={mark}", forced_colors="active")
     await page.locator(".row:not(.empty)").first.click()
@@ -377,7 +377,7 @@ async def test_age_of_a_capture_passes_while_it_is_shown(shared_desk: Desk, open
     await expect(under).not_to_have_text(shown)
 
 
-async def test_numbers_that_are_used_again_show_no_old_rows(tmp_path: Path, open_page: OpenPage) -> None:
+async def test_reused_numbers_show_no_old_rows(tmp_path: Path, open_page: OpenPage) -> None:
     with a_desk(tmp_path, "--respond", "202", "--store", str(tmp_path / "c.db")) as desk:
         desk.post(a_vm("kept"))
         desk.post(a_vm("old"))

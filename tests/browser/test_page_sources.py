@@ -78,7 +78,7 @@ def test_every_file_that_the_page_names_exists() -> None:
         assert (PAGE / name).is_file(), name
 
 
-def test_page_loads_the_modules_that_it_starts_with_at_once() -> None:
+def test_page_loads_the_modules_that_it_starts_with_concurrently() -> None:
     """A module that is not named in the HTML is asked for only when the one that imports it is there."""
     named = first_modules(load_page_files("token"))
     later = {path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*.js")} - named - {"net/types.js"}

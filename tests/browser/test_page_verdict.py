@@ -75,7 +75,7 @@ async def test_warning_of_a_valid_signature_is_in_a_warning_box_and_in_the_list(
     await expect(page.locator(".cause.warn")).to_have_count(1)
 
 
-async def test_timestamp_that_is_not_a_number_is_named_above_two_equal_signatures(
+async def test_timestamp_that_is_not_a_number_is_explained_above_two_equal_signatures(
     shared_desk: Desk, open_page: OpenPage
 ) -> None:
     text = mark()
@@ -93,7 +93,7 @@ async def test_timestamp_that_is_not_a_number_is_named_above_two_equal_signature
     await expect(panel.locator(".way")).to_contain_text(said)
 
 
-async def test_message_of_kafka_gets_no_response_and_is_signed_without_its_headers(
+async def test_kafka_message_gets_no_response_and_is_signed_without_its_headers(
     shared_desk: Desk, open_page: OpenPage
 ) -> None:
     text = mark()
@@ -136,7 +136,7 @@ async def test_first_difference_of_the_signed_form_is_marked(shared_desk: Desk, 
     await expect(panel.locator(".difference small")).to_have_text(["1 byte, in hex: 20", "no bytes"])
 
 
-async def test_response_that_is_the_handlers_is_shown_once(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_unchanged_response_is_shown_once(shared_desk: Desk, open_page: OpenPage) -> None:
     body = b'{"unchanged":1}'
     same = answered(mark(), 202, body)
     other = an_exchange(answered(mark(), 202, body).invocation, delivery=same.delivery, response=Response(status=500))

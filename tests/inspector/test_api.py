@@ -612,7 +612,7 @@ def test_graph_is_made_of_any_answer(value: Any) -> None:
         graph(fields, {"nodeRuns": value})
 
 
-async def test_exported_requests_are_newly_signed_when_that_is_asked_for(runtime: MakeRuntime, store: Path) -> None:
+async def test_exported_requests_are_newly_signed_on_request(runtime: MakeRuntime, store: Path) -> None:
     cut = an_invocation(id="cc", truncated=Truncation(size=10**6, sha256="0" * 64))
     keep(store, [answered(), an_exchange(cut)])
     now = NOW + 86_400
@@ -632,7 +632,7 @@ async def test_exported_requests_are_newly_signed_when_that_is_asked_for(runtime
         assert (found["signed"], captured in found["text"]) == (False, True)
 
 
-async def test_exported_message_of_kafka_has_a_new_signature_in_its_headers(runtime: MakeRuntime, store: Path) -> None:
+async def test_exported_kafka_message_has_a_new_signature_in_its_headers(runtime: MakeRuntime, store: Path) -> None:
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
     keep(store, [an_exchange(message)])

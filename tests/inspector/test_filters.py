@@ -83,7 +83,7 @@ async def test_rows_numbers_counts_and_events_agree_on_a_filter(
 @pytest.mark.parametrize(
     "wrong", ["response=9", "response=1000", "handler=x", "latency=-1", "latency=nan", "latency=x"]
 )
-async def test_filter_that_is_not_valid_gets_a_hint(runtime: MakeRuntime, store: Path, wrong: str) -> None:
+async def test_invalid_filter_gets_a_hint(runtime: MakeRuntime, store: Path, wrong: str) -> None:
     keep(store, FOUND)
     async with over_store(runtime(), store) as client:
         response = await client.http.get(f"/api/spans?{wrong}")
@@ -124,7 +124,7 @@ def meant(finder: Finder, name: str) -> str | tuple[str, str]:
         return error.message, error.hint
 
 
-async def test_names_mean_the_same_as_for_the_commands(runtime: MakeRuntime, store: Path) -> None:
+async def test_names_mean_the_same_as_in_the_commands(runtime: MakeRuntime, store: Path) -> None:
     keep(store, FOUND)
     finder = Finder(store, runtime(), CaptureUse.SHOW, say_nothing, reads_files=False)
     try:
@@ -138,7 +138,7 @@ async def test_names_mean_the_same_as_for_the_commands(runtime: MakeRuntime, sto
         finder.close()
 
 
-async def test_words_about_an_empty_store_are_those_of_the_commands(runtime: MakeRuntime, store: Path) -> None:
+async def test_error_about_an_empty_store_is_the_same_as_in_the_commands(runtime: MakeRuntime, store: Path) -> None:
     open_store(store, store.parent, create=True).close()
     async with over_store(runtime(), store) as client:
         for name in ("last", "zzzz", RUN_ID):

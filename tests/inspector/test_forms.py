@@ -51,7 +51,7 @@ def store(tmp_path: Path) -> Path:
         ("[1, 2]", None),
     ],
 )
-def test_text_that_is_not_json_has_the_place_of_its_fault(text: str, place: tuple[int, int] | None) -> None:
+def test_text_that_is_not_json_has_the_position_of_its_error(text: str, place: tuple[int, int] | None) -> None:
     found = json_problem(text)
     assert place == (found and (found["line"], found["column"]))
     assert found is None or "character" not in found["error"]
@@ -86,9 +86,7 @@ async def test_inputs_have_what_their_fields_need_and_automations_no_form(
 AUTOMATION = {"type": "automation", "event": {"type": "ENTITY_CREATED", "blueprintIdentifier": "service"}}
 
 
-async def test_error_of_a_form_has_no_option_of_the_command_line(
-    runtime: MakeRuntime, store: Path, tmp_path: Path
-) -> None:
+async def test_form_error_has_no_command_line_option(runtime: MakeRuntime, store: Path, tmp_path: Path) -> None:
     file = tmp_path / "action.json"
     file.write_text(json.dumps(ACTION))
     with handler() as target:
@@ -113,7 +111,7 @@ def test_hint_names_fields_instead_of_options_that_only_commands_have(hint: str,
     assert page_hint(hint) == shown
 
 
-async def test_node_of_a_workflow_is_listed_triggered_and_announced(
+async def test_workflow_node_is_listed_triggered_and_announced(
     runtime: MakeRuntime, store: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "workflow.json"
@@ -140,7 +138,7 @@ async def test_node_of_a_workflow_is_listed_triggered_and_announced(
             assert len(target.requests) == 1
 
 
-async def test_node_of_a_workflow_is_checked(runtime: MakeRuntime, store: Path, tmp_path: Path) -> None:
+async def test_workflow_node_is_checked(runtime: MakeRuntime, store: Path, tmp_path: Path) -> None:
     file = tmp_path / "workflow.json"
     file.write_bytes((EXAMPLES / "workflows" / "deploy_service.json").read_bytes())
     with handler() as target:

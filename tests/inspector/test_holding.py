@@ -113,7 +113,9 @@ async def test_rejected_request_is_not_held(runtime: MakeRuntime, store: Path) -
         assert (await client.get("/api/held"))["count"] == 0
 
 
-async def test_inspector_without_a_listener_says_why_it_holds_nothing(runtime: MakeRuntime, store: Path) -> None:
+async def test_inspector_without_a_listener_explains_why_it_cannot_hold_requests(
+    runtime: MakeRuntime, store: Path
+) -> None:
     keep(store, [an_exchange(an_invocation())])
     async with over_store(runtime(), store) as client:
         session = await client.get("/api/session")
@@ -159,7 +161,7 @@ INVALID: tuple[dict[str, Any], ...] = (
 
 
 @pytest.mark.parametrize("body", INVALID, ids=lambda body: str(body)[:40])
-def test_answer_that_is_not_valid_is_refused(body: dict[str, Any]) -> None:
+def test_invalid_answer_is_rejected(body: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         read_answer(body)
 

@@ -195,7 +195,7 @@ def test_difference_of_bytes_that_are_not_text_has_escapes_and_hex() -> None:
     assert record_of(cut)["verdict"]["difference"] is None
 
 
-def test_message_of_kafka_has_a_difference_in_its_two_headers_and_the_fate_of_a_message() -> None:
+def test_kafka_message_has_a_difference_in_its_two_headers_and_the_fate_of_a_message() -> None:
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 3, None))
     verdict = Verdict(status=Status.VALID, reading="kafka")

@@ -166,7 +166,7 @@ async def test_retry_says_why_a_workflow_cannot_run_from_a_node(
             assert "is a trigger" in await refused(client, run_id, node="start")
             assert "The node is missing" in await refused(client, run_id)
             assert "has no output of ship" in await refused(client, run_id, node="tell", to=target.url)
-            assert "is not the id" in await refused(client, "r_QOz6WoOB1Q2lmhZZ", node="ship")
+            assert "is not a workflow run ID" in await refused(client, "r_QOz6WoOB1Q2lmhZZ", node="ship")
             assert "no target" in await refused(client, run_id, node="ship")
             assert (await client.get(f"/api/runs/{run_id}/retry", node="ship"))["to"] is None
             assert "only to this machine" in await refused(client, run_id, node="ship", to="https://example.com")
@@ -176,7 +176,7 @@ async def test_retry_says_why_a_workflow_cannot_run_from_a_node(
             assert "no client secret" in await refused(client, run_id, node="ship", to=target.url)
 
 
-async def test_run_that_port_cannot_show_at_the_moment_is_told_from_one_that_it_does_not_have(
+async def test_temporary_problem_of_port_differs_from_an_unknown_run(
     runtime: MakeRuntime, tmp_path: Path, target: Handler
 ) -> None:
     keep(store := tmp_path / "captures.db", [])
@@ -226,14 +226,14 @@ def test_nodes_follow_the_nodes_that_lead_to_them_and_branches_stay_together() -
     assert a_graph(a="is_b", is_b="c d", c="d", d="e", e="") == [("a", 0), ("is_b", 0), ("c", 1), ("d", 0), ("e", 0)]
 
 
-def test_graph_with_circles_and_unknown_nodes_is_shown() -> None:
+def test_graph_with_cycles_and_unknown_nodes_is_shown() -> None:
     assert sorted(a_graph(a="b missing", b="a", c="c")) == [("a", 0), ("b", 0), ("c", 0)]
     long = a_graph(**{f"n{number}": f"n{number + 1}" for number in range(1000)})
     assert (long[0], len(long)) == (("n0", 0), 200)
 
 
 @pytest.mark.parametrize("names", [("nodeRunIdentifier",), ("nodeRunId",), ()])
-def test_entries_of_a_log_have_their_node_however_port_names_it(names: tuple[str, ...]) -> None:
+def test_log_entries_have_their_node_for_every_field_name(names: tuple[str, ...]) -> None:
     own = {"logLevel": "INFO", "log": "hello", "createdAt": "2026-11-24T14:30:00Z"}
     run = {"nodeRuns": [{"identifier": "wfnr_1", "node": {"identifier": "ship"}, "nodeRunLogs": [own]}]}
     entry = {"message": "hello", "level": "INFO", **dict.fromkeys(names, "wfnr_1")}
@@ -242,7 +242,7 @@ def test_entries_of_a_log_have_their_node_however_port_names_it(names: tuple[str
 
 
 @pytest.mark.parametrize("value", [None, 1, "x", [1], {"a": float("nan")}, {"error": {"message": 1}}, {"error": "no"}])
-def test_output_of_a_node_can_be_anything(value: Any) -> None:
+def test_node_output_can_be_any_value(value: Any) -> None:
     run = {"nodeRuns": [{"identifier": "wfnr_1", "node": {"identifier": "ship"}, "output": value, "links": value}]}
     (node,) = workflow_run_record("wfr_1", run, [], {}, skew_s=None)["nodes"]
     assert node["error"] == ("no" if value == {"error": "no"} else None)

@@ -37,7 +37,7 @@ def test_any_bytes_are_read(body: bytes) -> None:
     assert read(body).action is None
 
 
-def test_what_the_whole_body_said_is_used() -> None:
+def test_values_from_the_whole_body_are_used() -> None:
     found = read(b'{"x": "', run_id="wfnr_abc", action="deploy")
     assert (found.kind, found.run_id, found.action, found.problem) == ("workflow-node", "wfnr_abc", "deploy", None)
     assert read(b"{", run_id=RUN_ID).kind == "action-run"

@@ -66,7 +66,7 @@ async def test_request_that_is_let_pass_reaches_the_handler_while_the_others_sta
     )
 
 
-async def test_sender_gets_exactly_the_answer_by_hand_and_the_store_says_so(plain_runtime: Runtime) -> None:
+async def test_sender_gets_exactly_the_answer_by_hand_and_the_store_shows_it(plain_runtime: Runtime) -> None:
     gate = Gate()
     gate.release("2")
     async with gated(plain_runtime, gate, fail_first=0) as sender:
@@ -183,7 +183,7 @@ class Told(Observer):
         self.shown.set()
 
 
-async def test_screen_says_held_and_then_what_the_user_decided() -> None:
+async def test_terminal_shows_held_and_then_the_users_decision() -> None:
     told = Told()
     turns, requests = Turns(None, in_order=True), RequestsInFlight(told)
     holding = Holding(turns, requests, told)
@@ -217,7 +217,7 @@ async def test_list_of_held_requests_is_limited_and_a_message_gets_no_answer() -
     ("simulated", "said"),
     [(Simulated(by_hand=True), "by hand"), (Simulated(by_hand=True, delay_s=2.5), "by hand, after 2.5 s")],
 )
-def test_output_and_records_say_that_a_request_was_answered_by_hand(simulated: Simulated, said: str) -> None:
+def test_output_and_records_show_that_a_request_was_answered_by_hand(simulated: Simulated, said: str) -> None:
     exchange = an_exchange(simulated=simulated)
     assert f"answered {said}" in compact_line(exchange).plain
     (line,) = [line.plain for line in exchange_lines(exchange, app_url=None) if "answered" in line.plain]

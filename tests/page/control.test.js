@@ -29,7 +29,7 @@ const KINDS = [
   [{}, null, "text", "text"],
 ];
 
-test("the declaration decides on the control, or else the value", () => {
+test("an input's type decides its control, otherwise its value", () => {
   for (const [input, value, kind, type] of KINDS) {
     const found = controlOf(input, value);
     assert.deepEqual([found.kind, found.type], [kind, type], JSON.stringify(input));
@@ -37,7 +37,7 @@ test("the declaration decides on the control, or else the value", () => {
   }
 });
 
-test("a value survives its control", () => {
+test("a control doesn't change a value", () => {
   const kinds = { json: { a: [1] }, number: 2.5, lines: "a\nb", text: "x", time: "2026-11-29T04:05:06.000Z" };
   for (const [kind, value] of Object.entries(kinds)) {
     assert.deepEqual(valueIn({ kind }, textOf({ kind }, value)), { value, problem: "" }, kind);
@@ -45,7 +45,7 @@ test("a value survives its control", () => {
   }
 });
 
-test("text without a value says why, and an empty field has none", () => {
+test("invalid text has a problem, and an empty field has no value", () => {
   assert.equal(valueIn({ kind: "json" }, "{").problem, "This is not JSON.");
   assert.equal(valueIn({ kind: "time" }, "soon").problem, "This is not a time.");
   assert.deepEqual(valueIn({ kind: "json" }, ""), { value: null, problem: "" });
@@ -60,7 +60,7 @@ test("the help has the blueprint and the range", () => {
   assert.equal(helpFor({}), "");
 });
 
-test("the oldest draft goes when there are too many", () => {
+test("the oldest draft is dropped when there are too many", () => {
   const drafts = new Drafts(2);
   for (const key of ["a", "b", "a", "c"]) drafts.set(key, key);
   assert.deepEqual(["a", "b", "c"].map((key) => drafts.get(key)), ["a", undefined, "c"]);

@@ -29,7 +29,7 @@ test("a selector that chooses the form of an emoji stays, and letters of other s
   assert.equal(format.visible("1\ufe0f"), "1\\ufe0f");
 });
 
-test("numbers have a unit that suits them", () => {
+test("numbers have a suitable unit", () => {
   assert.deepEqual([0.1234, 12.34, 250].map(format.latency), ["0.12 ms", "12.3 ms", "250 ms"]);
   assert.deepEqual([99.96, 999.4, 999.6, 2502, 12_345, 240_000].map(format.latency),
     ["100 ms", "999 ms", "1.0 s", "2.5 s", "12 s", "4 min"]);

@@ -14,7 +14,7 @@ test("indenting twice is the same as indenting once", () => {
   assert.equal(indent(indent(text)), indent(text));
 });
 
-test("JSON is known without its position, and null is JSON", () => {
+test("text is recognized as JSON, including null", () => {
   for (const text of ["null", " null\n", "0", '""', "{}"]) assert.ok(isJson(text), text);
   for (const text of ["", "nul", '{"a":', "{} x"]) assert.ok(!isJson(text), text);
 });

@@ -24,7 +24,7 @@ function imports(name) {
   }));
 }
 
-test("no module imports itself by way of others", () => {
+test("modules have no import cycles", () => {
   const visit = (name, way) => {
     assert.ok(!way.includes(name), `a circle: ${[...way, name].join(" → ")}`);
     for (const { from } of imports(name)) if (!from.startsWith("vendor")) visit(from, [...way, name]);
@@ -32,7 +32,7 @@ test("no module imports itself by way of others", () => {
   modules.forEach((name) => visit(name, []));
 });
 
-test("everything that is exported is used elsewhere", () => {
+test("every export is used in another module", () => {
   const pairs = modules.flatMap((name) => imports(name));
   const used = new Set(pairs.flatMap(({ from, names }) => names.map((each) => `${from} ${each}`)));
   const tests = readdirSync(dirname(fileURLToPath(import.meta.url))).filter((name) => name.endsWith(".test.js"));
@@ -45,7 +45,7 @@ test("everything that is exported is used elsewhere", () => {
 
 const { Linter } = await import("eslint").catch(() => ({}));
 
-test("what looks like a comment that fills a line is one, because the server leaves it out", { skip: !Linter }, () => {
+test("lines that look like comments are comments, because the server removes them", { skip: !Linter }, () => {
   for (const name of modules) {
     const linter = new Linter();
     linter.verify(read(name), { languageOptions: { ecmaVersion: 2024, sourceType: "module" } });
@@ -68,7 +68,7 @@ test("the types of every module are checked", () => {
   assert.deepEqual(modules.filter((name) => !read(name).startsWith("// @ts-check\n")), []);
 });
 
-test("the entry names every style sheet", () => {
+test("index.html links every style sheet", () => {
   const named = [...read("index.html").matchAll(/href="\/page\/([^"]+\.css)"/g)].map(([, name]) => name);
   assert.deepEqual(named.sort(), files.filter((name) => name.endsWith(".css")).sort());
 });

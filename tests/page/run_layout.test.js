@@ -24,7 +24,7 @@ const NODES = [
   node("end"),
 ];
 
-test("bars have their place and width in per cent of the run, and the shortest can be seen", () => {
+test("bars have a position and width in percent of the run, and the shortest bar is visible", () => {
   const found = placed({ run: run(), nodes: NODES, logs: [] });
   assert.deepEqual(found.map(([id, state]) => [id, state]), [
     ["start", "good"], ["ready", "good"], ["no", "skipped"], ["yes", "good"], ["more", "bad"], ["end", "skipped"]]);
@@ -33,7 +33,7 @@ test("bars have their place and width in per cent of the run, and the shortest c
   assert.deepEqual(found.map(([, , , seconds]) => seconds), [0, 4, null, 1, 5, null]);
 });
 
-test("a running step grows to the present by Port's clock", () => {
+test("a running step extends to now by Port's clock", () => {
   const nodes = [node("start", did(0, 2)),
     node("work", { status: "IN_PROGRESS", started_at: at(2), run_id: "wfnr_2" })];
   const live = run({ status: "IN_PROGRESS", label: null, ended_at: null });
@@ -45,7 +45,7 @@ test("a running step grows to the present by Port's clock", () => {
   assert.equal(placed({ run: live, nodes, logs: [] }, now - 3_600_000)[1][3], 0);
 });
 
-test("a node that a run left in progress is over", () => {
+test("a node in progress ends with its run", () => {
   const nodes = [node("work", { status: "IN_PROGRESS", started_at: at(2), run_id: "wfnr_2" })];
   assert.deepEqual(placed({ run: run({ label: "CANCELLED" }), nodes, logs: [] })[0].slice(1, 2), ["warn"]);
 });
@@ -62,7 +62,7 @@ test("an action's request is never before its run or after its end, whatever the
   }
 });
 
-test("what failed is open, or else what goes on, or else the capture's own node", () => {
+test("failed steps are open, otherwise steps in progress, otherwise the capture's own node", () => {
   const steps = layout.stepsOf({ run: run(), nodes: NODES, logs: [] }, NOTHING);
   assert.deepEqual(layout.firstOpen(steps, "wfnr_0"), ["more"]);
   assert.deepEqual(layout.firstOpen(steps.filter((step) => step.id !== "more"), "wfnr_4"), ["yes"]);

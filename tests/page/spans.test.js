@@ -21,7 +21,7 @@ test("the cache drops the rows that were put in first", () => {
   assert.deepEqual([1, 2, 3].map((seq) => cache.get(seq)?.id), [undefined, "c2", "c3"]);
 });
 
-test("a row with a response is not replaced by an older state of it", () => {
+test("an older state of a row doesn't replace a row with a response", () => {
   const cache = new RowCache();
   const row = (id, response) => ({ seq: 1, id, response, handler: null });
   const shown = [row("a", null), row("a", 200), row("a", null), row("b", null)].map((next) => {

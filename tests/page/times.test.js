@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { fieldText, parseRange } from "../../port_hook_cli/inspector/page/list/times.js";
 
-test("a field has the time of this machine's clock, and gives it back", () => {
+test("a field shows a time by this machine's clock, and returns it", () => {
   for (const seconds of [1_700_000_000, 1_780_000_000, 86_400]) {
     const text = fieldText(seconds);
     assert.match(text, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$/);
@@ -11,7 +11,7 @@ test("a field has the time of this machine's clock, and gives it back", () => {
   assert.deepEqual(["", undefined, "x", 1e300].map(fieldText), ["", "", "", ""]);
 });
 
-test("a range that cannot be is refused with words", () => {
+test("an invalid range has a problem", () => {
   const [early, late] = [1_700_000_000, 1_700_000_060].map(fieldText);
   assert.deepEqual(parseRange(early, late), { since: "1700000000", until: "1700000060" });
   assert.deepEqual(parseRange("", ""), { since: "", until: "" });

@@ -16,7 +16,7 @@ def differing(raw: bytes, signed: bytes) -> tuple[int, bytes, bytes] | None:
     return found and (found.offset, found.raw.differs, found.signed.differs)
 
 
-def test_difference_ends_where_both_go_on_alike() -> None:
+def test_difference_ends_where_both_bodies_are_equal_again() -> None:
     document = {"a": 1, "b": [1.5, "é"], "c": {}}
     spaced, compact = json.dumps(document).encode(), json.dumps(document, separators=(",", ":")).encode()
     assert differing(spaced, compact) == (5, b" ", b"")

@@ -73,7 +73,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--decrypt',), '', False, (), 'Decrypt encrypted inputs, in the terminal only.'),
             (('--decrypt-path',), 'PATH', True, (), 'Decrypt this property instead of the properties that the payload names (repeatable).'),
             (('--private-key',), 'FILE', False, (), 'The private key for inputs with client-side encryption.'),
-            (('--inspect',), '', False, (), 'Serve the inspector: a page in your browser that shows requests as they arrive, and holds and answers them.'),
+            (('--inspect',), '', False, (), 'Serve the inspector: a page in your browser that shows requests as they arrive, and can hold and answer them.'),
             (('--inspect-port',), 'N', False, (), "The inspector's port; 0 chooses a free port."),
             (('--actions',), 'PATH', True, (), 'Offer the actions and workflows in this file or folder in the inspector (repeatable).'),
             (('--open',), '', False, (), 'Open the inspector in the browser.'),

@@ -32,7 +32,7 @@ from tests.factories import an_exchange
         ("causes", None, "replayed", None),
     ],
 )
-def test_trend_of_an_outcome_is_its_meaning(
+def test_trend_of_an_outcome_is_better_or_worse(
     path: str, before: str | None, after: str | None, trend: str | None
 ) -> None:
     assert outcome_trend({"path": path, "kind": "changed", "before": before, "after": after}) == trend

@@ -469,7 +469,7 @@ def test_texts_are_indexed_in_bounded_steps_that_a_search_need_not_wait_for(path
         assert index.state.is_complete
 
 
-def test_deleted_captures_whose_numbers_are_used_again_are_not_listed(path: Path) -> None:
+def test_deleted_captures_with_reused_numbers_are_not_listed(path: Path) -> None:
     fill(path, exchanges([b"old"] * 5))
     with indexed(path) as index:
         edit(path, "DELETE FROM captures WHERE seq > 3")
