@@ -1,4 +1,4 @@
-"""The errors of the commands and the inspector about a capture that was not found. Pure."""
+"""The errors of the commands and the inspector about a missing capture. Pure."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def no_latest(store: str, name: str, latest: Latest, *, count: int, captures: in
     if latest.replays:
         return MissingCapture(f"{store} has no replays.", "Run `port-hook replay last` to make one.")
     return MissingCapture(
-        f"{store} has replays only, no request that arrived.",
+        f"{store} has only replays.",
         f"Pass `{LAST_REPLAY}` for the latest replay. `{LAST}` is the latest request that arrived.",
     )
 
@@ -52,8 +52,8 @@ def no_such(store: str, name: str, *, ever: int, now: int) -> MissingCapture:
         return MissingCapture(
             f"{store} has no capture of the run {name}.", "Run `port-hook captures` to list what it has."
         )
-    dropped = f"; {ever - now} older captures were dropped (--max-captures, --max-store, prune)" if ever > now else ""
-    return MissingCapture(f"No capture in {store} has an id that starts with '{name}'{dropped}.", _LIST_THEM)
+    deleted = f" {ever - now} older captures were deleted (--max-captures, --max-store, prune)." if ever > now else ""
+    return MissingCapture(f"No capture in {store} has an id that starts with '{name}'.{deleted}", _LIST_THEM)
 
 
 def ambiguous(name: str, ids: Sequence[str]) -> MissingCapture:

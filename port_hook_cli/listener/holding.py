@@ -30,7 +30,7 @@ class NotHeld(PortHookError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A held request, or a request that was answered by hand and whose delay is not over."""
+    """A held request, or an answered request whose delay is not over."""
 
     id: str
     name: str

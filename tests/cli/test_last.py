@@ -112,7 +112,7 @@ def test_store_with_replays_only_has_no_last(run: Run, folder: Path) -> None:
     keep(folder, only, store="replays.db")
     result = run("show", "last", "--store", "replays.db")
     assert result.code == ExitCode.STORE
-    assert "has replays only, no request that arrived." in result.err
+    assert "has only replays." in result.err
     assert "`last-replay`" in result.err
 
 

@@ -147,7 +147,7 @@ def test_unknown_id_error_mentions_no_dropped_captures_when_numbers_have_gaps(op
     with opens(max_captures=10) as store:
         store.add([verified(1)])
         refuse(store, *(unverified(number) for number in range(100)))
-    with opens() as store, pytest.raises(StoreError, match="91 older captures were dropped"):
+    with opens() as store, pytest.raises(StoreError, match="91 older captures were deleted"):
         store.get("00000005")
 
 
