@@ -29,7 +29,7 @@ class Excerpt(NamedTuple):
     after: bytes
 
 
-class Difference(NamedTuple):
+class FirstDifference(NamedTuple):
     """Where two bodies begin to differ, in bytes from their start, and an excerpt of each."""
 
     offset: int
@@ -39,7 +39,7 @@ class Difference(NamedTuple):
 
 def signed_difference(
     body: bytes, headers: Headers, reading: str | None, *, is_signed: Callable[[bytes], bool]
-) -> Difference | None:
+) -> FirstDifference | None:
     """Return how the signed form of a body differs from the raw body, or None if they are equal.
 
     Several forms can have the name `reading`. Uses the form for which `is_signed` returns True, or the first form.
@@ -52,7 +52,7 @@ def signed_difference(
     return None if form is None else first_difference(body, form)
 
 
-def first_difference(raw: bytes, signed: bytes) -> Difference | None:
+def first_difference(raw: bytes, signed: bytes) -> FirstDifference | None:
     """Return the first difference of two bodies, or None if they are equal."""
     if raw == signed:
         return None
@@ -62,7 +62,7 @@ def first_difference(raw: bytes, signed: bytes) -> Difference | None:
     for _ in range(_CHARACTER - 1):  # to the end of the character
         if all(_inside(end, body) for body, end in zip((raw, signed), ends, strict=True)):
             ends = [end + 1 for end in ends]
-    return Difference(start, *(_excerpt(body, start, end) for body, end in zip((raw, signed), ends, strict=True)))
+    return FirstDifference(start, *(_excerpt(body, start, end) for body, end in zip((raw, signed), ends, strict=True)))
 
 
 def _common_length(one: bytes, other: bytes) -> int:

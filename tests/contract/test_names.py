@@ -17,7 +17,7 @@ TESTS = Path(__file__).parents[1]
 CLASS = re.compile(r"(?m)^ *class ([A-Za-z]\w*)\s*[:(\[]")
 # The causes `reserialized-...` are published names, which scripts compare.
 BRITISH = re.compile(
-    r"(?:organi[s]|synchroni[s]|seriali[s](?!ed-)|normali[s]|recogni[s]|summari[s]e|behavio[u]r|colo[u]r|labell[e]d)\w*"
+    r"(?:organi[s]|synchroni[s]|seriali[s](?!ed-)|normali[s]|recogni[s]|summari[s]e|behavio[u]r|colo[u]r|labell[e]d(?!by))\w*"
 )
 
 
