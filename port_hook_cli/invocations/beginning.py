@@ -23,11 +23,19 @@ _scan = json.JSONDecoder().raw_decode
 def read_beginning(beginning: bytes, headers: Headers, *, run_id: str | None, action: str | None) -> Payload:
     """Return the payload in the first bytes of a JSON object. `run_id` and `action` come from the whole body."""
     text = beginning[:BEGINNING_BYTES].decode("utf-8", "ignore").lstrip()
-    payload = read_payload(json.dumps(_members(text, 0, _MAX_DEPTH)).encode(), headers)
+    payload = read_payload(_complete(text), headers)
     run_id, kind = run_id or payload.run_id, payload.kind
     if kind is Kind.UNKNOWN and run_id is not None:
         kind = Kind.WORKFLOW_NODE if run_id.startswith("wfnr_") else Kind.ACTION_RUN
     return replace(payload, kind=kind, run_id=run_id, action=action or payload.action, document=None, problem=None)
+
+
+def _complete(text: str) -> bytes:
+    """Return the complete members as JSON. Values that are nested too deeply to be read or written count as none."""
+    try:
+        return json.dumps(_members(text, 0, _MAX_DEPTH)).encode()
+    except RecursionError:
+        return b"{}"
 
 
 def _members(text: str, at: int, depth: int) -> dict[str, Any]:

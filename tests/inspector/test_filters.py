@@ -153,3 +153,10 @@ async def test_capture_has_the_hints_that_show_prints(runtime: MakeRuntime, stor
     assert hints["aa00"] == []
     assert hints["bb00"] == ["The handler failed. Check its log."]
     assert "--find-fault" in hints["dd00"][0]
+
+
+async def test_large_body_that_is_nested_deeply_is_listed(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [an_exchange(an_invocation(b"{" + b"[" * 300_000, id="ee00")), *FOUND])
+    async with over_store(runtime(), store) as client:
+        found = await client.get("/api/captures")
+        assert "ee00" in [row["id"] for row in found["captures"]]

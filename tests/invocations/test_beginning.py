@@ -31,10 +31,17 @@ def test_number_that_the_beginning_ends_in_is_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"[1]", b"{", b'{"a"', b'{"a":', b"{1:", b"\xff{", b'{"a":' * 5_000, b"[" * 99_999]
+    "body",
+    [b"", b"[1]", b"{", b'{"a"', b'{"a":', b"{1:", b"\xff{", b'{"a":' * 5_000, b"[" * 99_999, b"{" + b"[" * 9_999],
 )
 def test_any_bytes_are_read(body: bytes) -> None:
     assert read(body).action is None
+
+
+def test_values_of_any_depth_are_read() -> None:
+    """The depth that can be read is greater than the depth that can be written, by a number that depends on Python."""
+    for depth in range(900, 1_010):
+        read(b'{"a":' + b"[" * depth + b"]" * depth + b',"b":1')
 
 
 def test_values_from_the_whole_body_are_used() -> None:
