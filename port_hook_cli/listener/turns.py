@@ -84,7 +84,8 @@ class Turns:
 
     def is_held(self, turn: Turn) -> bool:
         """Whether a pause holds the request of this turn."""
-        return self.is_paused and turn not in self._let_pass and turn in self._undecided(turn)
+        is_leaving = turn.called is not None and turn.called.done()
+        return self.is_paused and not is_leaving and turn not in self._let_pass and turn in self._undecided(turn)
 
     def let_pass(self, turn: Turn) -> bool:
         """Call a held turn despite the pause. Return False if it still waits for its run or for a free place."""
@@ -203,6 +204,7 @@ class Turns:
                 self._let_pass.discard(turn)
                 if line is self._next or line is self._passing:
                     self._end_of_run(turn)
+                    self._call_next()  # during a pause, the next request of the run may have been let pass
                 return True
         return False
 

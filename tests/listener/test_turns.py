@@ -344,6 +344,22 @@ def test_turns_keep_the_order_of_runs_and_the_limit_and_lose_no_request(steps: l
     asyncio.run(play())
 
 
+async def test_request_that_was_let_pass_is_called_when_the_sender_of_an_earlier_one_of_its_run_leaves() -> None:
+    turns = Turns(None, in_order=True)
+    turns.pause()
+    first, second = turns.take(ONE), turns.take(ONE)
+    assert turns.let_pass(second) is False
+    first.give_up()
+    assert turns.is_held(first) is False  # an answer would not reach the sender
+    turns.end(first)
+    assert second.called is not None
+    assert second.called.done()
+    assert first.called is not None
+    assert first.called.exception() is not None
+    turns.end(second)
+    assert (turns.waiting, turns.runs) == (0, 0)
+
+
 def take_step(turns: Turns, taken: list[Turn], step: str, value: Any) -> None:
     if step in {"pause", "resume"}:
         getattr(turns, step)()
