@@ -150,10 +150,11 @@ class Holding:
 
 
 def _held(exchange: Exchange, answer: Answer | None) -> Held:
+    run_id = exchange.payload.run_id
     return Held(
         id=exchange.invocation.id,
         name=brief(what_it_is(exchange.payload), _NAME),
-        run_id=exchange.payload.run_id,
+        run_id=run_id and brief(run_id, _NAME),
         received_at=exchange.invocation.received_at,
         is_message=exchange.is_message,
         answer=answer,

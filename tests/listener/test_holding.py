@@ -13,7 +13,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, MessageOrigin, Response, Simulated
+from port_hook_cli.invocations.models import Exchange, MessageOrigin, Payload, Response, Simulated
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.invocations.view import invocation_event
 from port_hook_cli.listener.holding import MOST_SHOWN, Holding, NotHeld
@@ -211,6 +211,16 @@ async def test_list_of_held_requests_is_limited_and_a_message_gets_no_answer() -
         holding.answer(f"{0:012x}", Answer(BUSY))
     with pytest.raises(NotHeld):
         holding.let_pass("unknown")
+
+
+async def test_what_is_listed_of_a_held_request_is_short_however_long_the_id_of_its_run_is() -> None:
+    turns = Turns(None, in_order=True)
+    holding = Holding(turns, RequestsInFlight(Told()), Told())
+    holding.toggle()
+    exchange = an_exchange(payload=Payload(run_id="r" * 1_000_000))
+    holding.begin(InFlight(exchange, 0, is_delayed=False), turns.take(None))
+    (held,) = holding.held()
+    assert len(held.run_id or "") <= 200
 
 
 @pytest.mark.parametrize(
