@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -85,7 +86,8 @@ class PortSide:
             if workflow_run or WORKFLOW_RUN_ID.match(run_id):
                 return await self._workflow_run(port, workflow_run or run_id, clock)
             run, logs = await port.get_run(run_id), await _all_logs(port, run_id)
-            return action_run_record(run, logs, app_url=self._access.settings.app_url, skew_s=clock.skew_s)
+            url = self._access.settings.app_url
+            return await asyncio.to_thread(action_run_record, run, logs, app_url=url, skew_s=clock.skew_s)
 
     async def report(self, run_id: str, report: RunReport) -> None:
         """Report a run as `report-run` does; raises PortHookError."""
@@ -108,7 +110,8 @@ class PortSide:
         run = _part(await port.call("GET", path), "workflowRun")
         logs = objects((await _found(port, f"{path}/logs")).get("logs"))[-MAX_LOGS:]
         definition = await self._definition(port, run)
-        return workflow_run_record(run_id, run, logs, definition, skew_s=clock.skew_s)
+        # Outputs may have megabytes, and the listener of this process goes on meanwhile.
+        return await asyncio.to_thread(workflow_run_record, run_id, run, logs, definition, skew_s=clock.skew_s)
 
     async def _definition(self, port: PortApi, run: Mapping[str, Any]) -> dict[str, Any]:
         """Return the definition of a run's workflow, or {} if Port no longer has it."""

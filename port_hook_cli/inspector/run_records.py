@@ -26,18 +26,18 @@ def action_run_record(
     run: Mapping[str, Any], logs: Sequence[Mapping[str, Any]], *, app_url: str, skew_s: float | None
 ) -> dict[str, Any]:
     """Return an action run and its log. `skew_s` is how far this machine's clock is ahead of Port's."""
-    run_id, action = str(run.get("id")), run.get("action")
+    run_id, action = _text(run.get("id")) or "", run.get("action")
     return _available(
         {
             "id": run_id,
             "kind": "action",
-            "name": action.get("identifier") if isinstance(action, dict) else action,
-            "status": run.get("status"),
-            "label": run.get("statusLabel"),
-            "summary": run.get("summary"),
+            "name": _text(action.get("identifier") if isinstance(action, dict) else action),
+            "status": _text(run.get("status")) or "",
+            "label": _text(run.get("statusLabel")),
+            "summary": _text(run.get("summary"), _MAX_TEXT),
             "link": _links(run.get("link")),
-            "created_at": run.get("createdAt"),
-            "ended_at": run.get("endedAt"),
+            "created_at": _text(run.get("createdAt")),
+            "ended_at": _text(run.get("endedAt")),
             "url": run_page(app_url, run_id) if app_url else None,
             "skew_s": skew_s,
         },
@@ -59,13 +59,13 @@ def workflow_run_record(
         {
             "id": run_id,
             "kind": "workflow",
-            "name": workflow_of(run),
-            "status": run.get("status"),
-            "label": run.get("result"),
+            "name": _text(workflow_of(run)),
+            "status": _text(run.get("status")) or "",
+            "label": _text(run.get("result")),
             "summary": None,
             "link": [],
-            "created_at": run.get("createdAt"),
-            "ended_at": run.get("completedAt"),
+            "created_at": _text(run.get("createdAt")),
+            "ended_at": _text(run.get("completedAt")),
             # Port does not document the URL of a workflow run's page.
             "url": None,
             "skew_s": skew_s,
@@ -103,20 +103,24 @@ def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[st
     """
     reached = {_node_of(each): each for each in objects(run.get("nodeRuns"))}
     nodes = objects(definition.get("nodes"))
-    known = {str(node.get("identifier")): node for node in nodes} or {name: {} for name in reached}
-    targets: dict[str, list[str]] = {}
-    branches: dict[str, str] = {}
-    for connection in objects(definition.get("connections")):
-        source, target = str(connection.get("sourceIdentifier")), str(connection.get("targetIdentifier"))
-        targets.setdefault(source, []).append(target)
-        if branch := _branch(connection, known.get(source, {})):
-            branches.setdefault(target, branch)
+    known = {_text(node.get("identifier")) or "": node for node in nodes} or {name: {} for name in reached}
     kept = dict(list(known.items())[:_MAX_NODES])
-    order = _in_order({name: targets.get(name, []) for name in kept}, reached)
-    depths = _depths(order, targets, {name for name in kept if _part(kept[name], "config").get("type") in _BRANCHING})
+    # Connections of other nodes are left out, and those of the same two nodes are one: there may be very many.
+    targets: dict[str, dict[str, None]] = {name: {} for name in kept}
+    branches: dict[str, str] = {}
+    titles = {name: _outlet_titles(node) for name, node in kept.items()}
+    for connection in objects(definition.get("connections")):
+        source, target = _text(connection.get("sourceIdentifier")), _text(connection.get("targetIdentifier"))
+        if source in kept and target in kept:
+            targets[source][target] = None
+            if branch := _branch(connection, titles[source]):
+                branches.setdefault(target, branch)
+    order = _in_order({name: list(found) for name, found in targets.items()}, reached)
+    branching = {name for name, node in kept.items() if _text(_part(node, "config").get("type")) in _BRANCHING}
+    depths = _depths(order, targets, branching)
     return [
         {
-            **_node(name, kept[name], reached.get(name, {}), targets.get(name, []), branches.get(name)),
+            **_node(name, kept[name], reached.get(name, {}), list(targets[name]), branches.get(name)),
             "depth": depths[name],
         }
         for name in order
@@ -146,7 +150,7 @@ def _in_order(targets: Mapping[str, Sequence[str]], reached: Collection[str]) ->
     return ordered
 
 
-def _depths(order: Sequence[str], targets: Mapping[str, Sequence[str]], branching: Collection[str]) -> dict[str, int]:
+def _depths(order: Sequence[str], targets: Mapping[str, Collection[str]], branching: Collection[str]) -> dict[str, int]:
     """Return the number of branches that each node is in. A node that joins several nodes is after their branches."""
     depths: dict[str, int] = {}
     for name in order:
@@ -167,19 +171,27 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 def _node_of(node_run: Mapping[str, Any]) -> str:
     """Return the identifier of a node run's node, or its title if Port returns no identifier."""
-    return str(_part(node_run, "node").get("identifier") or node_run.get("nodeTitle"))
+    return _text(_part(node_run, "node").get("identifier")) or _text(node_run.get("nodeTitle")) or ""
 
 
-def _branch(connection: Mapping[str, Any], source: Mapping[str, Any]) -> str | None:
-    """Return the title of the outlet that a connection starts at, or None."""
+def _outlet_titles(node: Mapping[str, Any]) -> dict[str, str]:
+    """Return the titles of a node's outlets, by their identifiers."""
+    outlets = [(_text(each.get("identifier")), _text(each.get("title"))) for each in _outlets(node)]
+    return {identifier: title for identifier, title in reversed(outlets) if identifier and title}
+
+
+def _outlets(node: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return objects(_part(node, "config").get("outlets"))
+
+
+def _branch(connection: Mapping[str, Any], titles: Mapping[str, str]) -> str | None:
+    """Return the title of the outlet that a connection starts at, or None. `titles` are those of its source."""
     outlet = connection.get("sourceOutletIdentifier")
     if connection.get("fallback") is True:
         return _OTHERWISE
     if not isinstance(outlet, str):
         return None
-    outlets = objects(_part(source, "config").get("outlets"))
-    titles = [each.get("title") for each in outlets if each.get("identifier") == outlet]
-    return next((title[:_MAX_NAME] for title in titles if isinstance(title, str) and title), outlet[:_MAX_NAME])
+    return titles.get(outlet[:_MAX_NAME], outlet[:_MAX_NAME])
 
 
 def _node(
@@ -188,16 +200,16 @@ def _node(
     output = _part(run, "output")
     return {
         "id": name,
-        "type": _part(node, "config").get("type") or run.get("nodeConfigType"),
-        "title": node.get("title") or run.get("nodeTitle") or name,
-        "status": run.get("status"),
-        "result": run.get("result"),
-        "started_at": run.get("createdAt"),
-        "ended_at": run.get("completedAt"),
-        "run_id": run.get("identifier"),
+        "type": _text(_part(node, "config").get("type")) or _text(run.get("nodeConfigType")),
+        "title": _text(node.get("title")) or _text(run.get("nodeTitle")) or name,
+        "status": _text(run.get("status")),
+        "result": _text(run.get("result")),
+        "started_at": _text(run.get("createdAt")),
+        "ended_at": _text(run.get("completedAt")),
+        "run_id": _text(run.get("identifier")),
         "next": following,
         "branch": branch,
-        "outlet": chosen_outlet(output),
+        "outlet": _text(chosen_outlet(output)),
         "output": _json(output),
         "error": _error(output),
         "links": _links(run.get("links")),
@@ -227,8 +239,12 @@ def _workflow_logs(run: Mapping[str, Any], logs: Sequence[Mapping[str, Any]]) ->
     Port does not document the field that links a log entry to its node run. Node runs have their own logs too.
     """
     node_runs = objects(run.get("nodeRuns"))
-    nodes = {str(each.get("identifier")): _node_of(each) for each in node_runs}
-    found = [_log(entry, nodes.get(str(entry.get("nodeRunIdentifier", entry.get("nodeRunId"))))) for entry in logs]
+    nodes = {_text(each.get("identifier")): _node_of(each) for each in node_runs}
+    found = [
+        _log(entry, None if name is None else nodes.get(name))
+        for entry in logs
+        for name in [_text(entry.get("nodeRunIdentifier", entry.get("nodeRunId")))]
+    ]
     own = [_log(entry, _node_of(each)) for each in node_runs for entry in objects(each.get("nodeRunLogs"))]
     if own and not any(entry["node"] for entry in found):
         found = sorted(own, key=lambda entry: str(entry["at"]))
@@ -236,11 +252,10 @@ def _workflow_logs(run: Mapping[str, Any], logs: Sequence[Mapping[str, Any]]) ->
 
 
 def _log(entry: Mapping[str, Any], node: str | None) -> dict[str, Any]:
-    text = entry.get("message", entry.get("log", ""))
     return {
-        "at": entry.get("createdAt"),
-        "level": entry.get("level", entry.get("logLevel")),
-        "text": str(text)[:_MAX_TEXT],
+        "at": _text(entry.get("createdAt")),
+        "level": _text(entry.get("level", entry.get("logLevel"))),
+        "text": _text(entry.get("message", entry.get("log", "")), _MAX_TEXT) or "",
         "node": node,
     }
 
@@ -255,5 +270,12 @@ def _part(document: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _links(value: Any) -> list[str]:
-    listed = value if isinstance(value, list) else [value] if isinstance(value, str) else []
-    return [str(each)[:_MAX_NAME] for each in listed[:_MAX_LINKS]]
+    listed = value if isinstance(value, list) else [value]
+    return [text for text in map(_text, listed[:_MAX_LINKS]) if text]
+
+
+def _text(value: Any, most: int = _MAX_NAME) -> str | None:
+    """Return the beginning of a text or a number of a response. Anything else is no text, whatever Port sent."""
+    if isinstance(value, str):
+        return value[:most]
+    return str(value)[:most] if isinstance(value, float) or type(value) is int else None

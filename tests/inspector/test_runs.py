@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from port_hook_cli.engines.renderer import Renderer
-from port_hook_cli.inspector.run_records import graph, workflow_run_record
+from port_hook_cli.inspector.run_records import action_run_record, graph, workflow_run_record
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.port_api.access import PortAccess
@@ -247,3 +247,40 @@ def test_node_output_can_be_any_value(value: Any) -> None:
     (node,) = workflow_run_record("wfr_1", run, [], {}, skew_s=None)["nodes"]
     assert node["error"] == ("no" if value == {"error": "no"} else None)
     assert len(node["output"] or "") < 100
+
+
+def test_graph_with_very_many_connections_and_outlets_is_read_quickly() -> None:
+    outlets = [{"identifier": f"o{number}", "title": f"Outlet {number}"} for number in range(20_000)]
+    nodes = [{"identifier": "a", "config": {"type": "CONDITION", "outlets": outlets}}]
+    nodes += [{"identifier": f"n{number}"} for number in range(199)]
+    connections = [
+        {"sourceIdentifier": "a", "targetIdentifier": f"n{number % 400}", "sourceOutletIdentifier": f"o{number}"}
+        for number in range(20_000)
+    ]
+    began = time.process_time()
+    found = graph({"nodes": nodes, "connections": connections}, {})
+    assert time.process_time() - began < 2  # a search of all outlets for each connection takes minutes
+    assert found[0]["next"] == [f"n{number}" for number in range(199)]
+    assert next(node["branch"] for node in found if node["id"] == "n7") == "Outlet 7"
+
+
+STRANGE = [float("nan"), {"toString": None}, [[]], True, "x" * 1_000_000, 12]
+
+
+@pytest.mark.parametrize("value", STRANGE)
+def test_every_field_of_a_run_is_a_short_text_or_null(value: Any) -> None:
+    names = ("status", "result", "createdAt", "completedAt", "identifier", "nodeTitle", "nodeConfigType", "message")
+    strange = dict.fromkeys(names, value)
+    logs = [{**strange, "level": value}]
+    node = {"identifier": value, "title": value, "config": {"type": value, "outlets": [{"title": value}]}}
+    run = {**strange, "nodeRuns": [{**strange, "node": {"identifier": value}, "links": [value], "nodeRunLogs": logs}]}
+    for definition in ({}, {"nodes": [node], "connections": [{"sourceIdentifier": value, "targetIdentifier": value}]}):
+        found = workflow_run_record("wfr_1", run, logs, definition, skew_s=None)
+        assert len(json.dumps(found, allow_nan=False)) < 100_000
+        (shown,) = found["nodes"]
+        texts = [
+            shown[name] for name in ("id", "type", "title", "status", "result", "started_at", "ended_at", "run_id")
+        ]
+        assert all(text is None or isinstance(text, str) for text in (*texts, found["run"]["status"]))
+    action = {"id": value, "summary": value, "statusLabel": value, "link": value, "action": value, **strange}
+    json.dumps(action_run_record(action, logs, app_url="https://app.example", skew_s=None), allow_nan=False)
