@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -9,7 +10,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import SettingsError, StoreError, UsageError
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import message
-from port_hook_cli.inspector.sending import named_target
+from port_hook_cli.inspector.sending import named_target, sender
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Payload
@@ -22,7 +23,7 @@ from port_hook_cli.text.remark import Remark, say_nothing
 from port_hook_cli.text.secret import Masker
 
 if TYPE_CHECKING:
-    from port_hook_cli.inspector.sending import ReplayDestination
+    from port_hook_cli.replay.rewriting import SentReplay
     from port_hook_cli.trigger.action_files import FoundWorkflow
     from port_hook_cli.trigger.retry import Retry
     from port_hook_cli.trigger.workflow import WorkflowEvent
@@ -57,7 +58,7 @@ class _Ready:
 
 
 class WorkflowRetries:
-    """Runs workflows again from a node. Requests go to the replay target, so they become captures."""
+    """Runs workflows again from a node. Requests to the replay target become captures."""
 
     def __init__(self, setup: InspectorSetup, captures: CaptureReader) -> None:
         self._setup = setup
@@ -84,7 +85,7 @@ class WorkflowRetries:
             raise SettingsError(_NOTHING_SIGNS, hint=_SET_IT)
         if ready.to is None:
             raise UsageError("The requests have no target.", hint="Enter your handler's port or URL in To.")
-        recipient = _Recorder(setup.destination)
+        recipient = _Recorder(sender(setup.destination, wanted.to))
         events = _Events(ready.start, recipient)
         outside = Outside(
             runtime=setup.runtime,
@@ -187,15 +188,15 @@ class WorkflowRetries:
 class _Recorder:
     """Sends requests to a target, and records the id of the latest request's capture."""
 
-    def __init__(self, destination: ReplayDestination) -> None:
-        self._destination = destination
+    def __init__(self, send: Callable[[Invocation, str], Awaitable[SentReplay]]) -> None:
+        self._send = send
         self.capture: str | None = None
 
     async def send(self, invocation: Invocation, url: str, /) -> Delivery:
         """Send a request, and save it if possible."""
         # A listener reads the path of the request, not the URL.
         request = replace(invocation, target=request_target(url).decode("latin-1"))
-        sent = await self._destination.send(request, url)
+        sent = await self._send(request, url)
         self.capture = sent.kept.capture or None
         return sent.delivery
 

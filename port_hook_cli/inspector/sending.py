@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -142,9 +142,14 @@ async def resend(
     ready = await asyncio.to_thread(rewriter.prepare, source, url)
     await announce([ready], access)
     request = await asyncio.to_thread(rewriter.finish, ready.draft)
-    is_direct = to is not None and not isinstance(destination, ToTheHandler)
-    sent = await (_directly(request, url) if is_direct else destination.send(request, url))
+    sent = await sender(destination, to)(request, url)
     return sent, [*_notes(ready), *kept_notes(sent)]
+
+
+def sender(destination: ReplayDestination, to: str | None) -> Callable[[Invocation, str], Awaitable[SentReplay]]:
+    """Return what sends requests: the destination, or what sends straight to the target `to` of the user."""
+    is_direct = to is not None and not isinstance(destination, ToTheHandler)
+    return _directly if is_direct else destination.send
 
 
 def newly_signed(exchange: Exchange, url: str, secret: Secret | None, runtime: Runtime) -> Exchange | None:

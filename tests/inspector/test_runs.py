@@ -135,6 +135,21 @@ async def test_retry_lists_what_has_acted_and_sends_nothing_until_it_is_confirme
             assert json.loads(target.requests[0].body) == {"status": 200}
 
 
+async def test_retry_beside_a_listener_sends_to_the_target_that_the_user_named(
+    runtime: MakeRuntime, tmp_path: Path, target: Handler
+) -> None:
+    with handler() as other:
+        async with flowing(target) as (sandbox, run_id):
+            opened = beside_listener(
+                runtime(), tmp_path / "captures.db", forward_to=target.url, **options(sandbox, runtime)
+            )
+            async with opened as client:
+                target.requests.clear()
+                done = await client.post(f"/api/runs/{run_id}/retry", {"node": "ship", "to": other.url})
+                assert done["steps"][0]["delivery"]["status"] == 200
+                assert ([each.line for each in other.requests], target.requests) == (["POST /ship HTTP/1.1"], [])
+
+
 async def test_retry_uses_the_definition_in_the_files_that_the_user_gave(
     runtime: MakeRuntime, tmp_path: Path, target: Handler
 ) -> None:
