@@ -7,7 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from port_hook_cli.captures.index.query import HANDLER_FAILED, HANDLER_SILENT, NO_RESPONSE, STATUS_CLASSES, CaptureQuery
+from port_hook_cli.captures.index.query import (
+    HANDLER_FAILED,
+    HANDLER_SILENT,
+    LONGEST_FACT,
+    NO_RESPONSE,
+    STATUS_CLASSES,
+    CaptureQuery,
+)
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.checking import CheckWanted
 from port_hook_cli.inspector.retrying import RetryWanted
@@ -17,7 +24,7 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.runs.updates import LogLevel, RunReport, RunStatus, is_node_run
 
-MAX_TEXT = 1_000
+MAX_TEXT = LONGEST_FACT
 MAX_NAME = 80
 _LATEST_S = 2.5e11
 _LONGEST_MS = 1e12

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from port_hook_cli.captures.index.query import LONGEST_FACT, payload_fact
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import PortHookError
@@ -160,3 +161,8 @@ async def test_large_body_that_is_nested_deeply_is_listed(runtime: MakeRuntime, 
     async with over_store(runtime(), store) as client:
         found = await client.get("/api/captures")
         assert "ee00" in [row["id"] for row in found["captures"]]
+
+
+def test_index_has_no_fact_that_is_too_long_to_be_searched_for() -> None:
+    facts = {name: json.dumps({"trigger": {"by": name}}).encode() for name in ("u" * LONGEST_FACT, "u" * 1_000_000)}
+    assert [payload_fact("user", b"[]", body) for body in facts.values()] == ["u" * LONGEST_FACT, None]

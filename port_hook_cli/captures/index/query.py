@@ -142,6 +142,9 @@ def _status_condition(column: str, status: str) -> Condition:
 PAYLOAD_FACTS = ("user", "entity", "workflow", "node")
 """The fields of `Payload` that a query can compare."""
 
+LONGEST_FACT = 1_000
+"""How many characters a fact has at most. No query compares longer texts, and the index would have them twice."""
+
 PAYLOAD_FACT = "payload_fact"
 """The name in SQL of the function `payload_fact`."""
 
@@ -275,7 +278,10 @@ def searchable(*parts: bytes | None) -> str:
 
 
 def payload_fact(name: str, headers: bytes | None, body: bytes | None) -> str | None:
-    """Return a fact of a payload, or all facts as JSON. A fact that SQLite cannot store as text counts as missing."""
+    """Return a fact of a payload, or all facts as JSON.
+
+    A fact that is too long, or that SQLite cannot store as text, counts as missing.
+    """
     if headers is None or body is None:
         return None
     try:
@@ -287,7 +293,9 @@ def payload_fact(name: str, headers: bytes | None, body: bytes | None) -> str | 
 
 def _fact(payload: Payload, name: str) -> str | None:
     value: str | None = getattr(payload, name)
-    return value if value is not None and "\0" not in value and isinstance(text_column(value), str) else None
+    if value is None or len(value) > LONGEST_FACT or "\0" in value:
+        return None
+    return value if isinstance(text_column(value), str) else None
 
 
 def decoded(value: bytes) -> str | bytes:
