@@ -198,13 +198,36 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
 
 
 def json_problem(text: str) -> dict[str, Any] | None:
-    """Return why a text is not JSON, with `line` and `column` as in BadJson, or None for JSON."""
+    """Return why a text is not JSON, with `line` and `column` as in BadJson, or None for JSON.
+
+    Our own parser takes seconds for a megabyte, and the listener of this process is slower meanwhile. So a long text is
+    read by Python's parser, which is as strict except for its depth.
+    """
+    if len(text) > _LONG_TEXT:
+        return _problem_of_long_text(text)
     try:
         stringify(text)
     except NotJson as error:
         line, column = _place_of_fault(text, error)
         fault = _place.sub("", error.fault)
         return {"error": f"{fault[:1].upper()}{fault[1:]}.", "line": line, "column": column}
+    return None
+
+
+def _problem_of_long_text(text: str) -> dict[str, Any] | None:
+    import json
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
+
+    try:
+        json.loads(text, parse_constant=refuse, parse_int=len, parse_float=len)
+    except json.JSONDecodeError as error:
+        return {"error": f"{error.msg}.", "line": error.lineno, "column": error.colno}
+    except ValueError as error:
+        return {"error": f"{error}.", "line": 0, "column": 0}
+    except RecursionError:
+        return {"error": "Nested too deeply.", "line": 0, "column": 0}
     return None
 
 
@@ -217,6 +240,8 @@ def _stringified(text: str) -> bytes:
         at = f" (line {line}, column {column})" if line else ""
         raise BadJson(f"The body is not JSON{at}: {error.fault}.", line, column) from error
 
+
+_LONG_TEXT = 64 * 1024
 
 _place = re.compile(r" at character ([0-9]+)$|(?: at)?: line .*$")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,23 @@ def test_text_that_is_not_json_has_the_position_of_its_error(text: str, place: t
     found = json_problem(text)
     assert place == (found and (found["line"], found["column"]))
     assert found is None or "character" not in found["error"]
+
+
+@pytest.mark.parametrize(
+    ("end", "fault"),
+    [
+        ("1]", None),
+        ("oops]", ("Expecting value.", 2, 1)),
+        ("NaN]", ("NaN is not JSON.", 0, 0)),
+        ("9" * 9_999 + "]", None),
+        ("[" * 99_999, ("Nested too deeply.", 0, 0)),
+    ],
+)
+def test_long_text_is_read_quickly(end: str, fault: tuple[str, int, int] | None) -> None:
+    began = time.process_time()
+    found = json_problem("[" + "1," * 1_000_000 + "\n" + end)
+    assert time.process_time() - began < 2
+    assert fault == (found and (found["error"], found["line"], found["column"]))
 
 
 async def test_page_asks_where_a_text_is_not_json(runtime: MakeRuntime, store: Path) -> None:
