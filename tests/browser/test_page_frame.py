@@ -388,3 +388,35 @@ async def test_reused_numbers_show_no_old_rows(tmp_path: Path, open_page: OpenPa
         await expect(page.locator(".row:not(.empty)").first).to_contain_text("title=new")
         await rows(page, 2)
         await page.close()
+
+
+# `drop` ends the events, as a listener that ends does. Lists are loaded again when `wait` is over.
+_DROPPABLE = """
+    const real = window.fetch;
+    window.fetch = async (url, options) => {
+      if (url.startsWith("/api/captures?")) await window.wait;
+      if (!url.startsWith("/api/events")) return real(url, options);
+      const ends = new AbortController();
+      options.signal.addEventListener("abort", () => ends.abort());
+      window.drop = () => ends.abort();
+      return real(url, { ...options, signal: ends.signal });
+    };
+"""
+
+
+async def test_store_that_was_filled_again_without_a_connection_shows_no_old_rows(
+    own_desk: Desk, open_page: OpenPage
+) -> None:
+    folder = own_desk.folder
+    await asyncio.to_thread(fill, folder, 100)
+    page = await open_page(own_desk)
+    await page.context.add_init_script(_DROPPABLE)
+    await page.reload()
+    await expect(page.get_by_text("100 captures")).to_be_visible()
+    await page.locator(".scroll").evaluate("box => { box.scrollTop = box.scrollHeight; }")
+    await expect(page.locator(".row", has_text=f"r_{0:016}")).to_be_visible()
+    await page.evaluate("() => { window.wait = new Promise((go) => { window.go = go; }); window.drop(); }")
+    await asyncio.to_thread(edit, folder / ".port-hook" / "captures.db", "DELETE FROM captures")
+    await asyncio.to_thread(fill, folder, 100, first=1000)
+    await page.evaluate("() => window.go()")
+    await expect(page.locator(".row", has_text=f"r_{1000:016}")).to_be_visible()

@@ -13,7 +13,7 @@ export function VerdictMark({ row, about }) {
   const look = verdictOf(row.verdict);
   return html`<span class=${`verdict ${look.tone}`} title=${about}>
     <${Icon} name=${look.icon} size=${14} />${look.word}
-    ${hasWarning(row) && html`<span class="warn" title=${row.causes.join(", ")}>
+    ${hasWarning(row) && html`<span class="warn" title=${oneLine(row.causes.join(", "))}>
       <${Icon} name="alert" size=${14} /><span class="sr">, with a warning</span>
     </span>`}
   </span>`;

@@ -9,6 +9,7 @@ import { takeFirstPage } from "../net/start.js";
 /** @import { Filters, Row, Session } from "../net/types.js" */
 /** @import { ApiError } from "../net/door.js" */
 /** @typedef {ReturnType<typeof useCaptures>} Feed */
+/** @typedef {{ onRows?: (position: string) => void, isSecond?: boolean, isFresh?: boolean }} Options */
 
 const PAGE = 60;
 const RETRY_MS = 1000;
@@ -43,6 +44,7 @@ export function useCaptures(filters, open) {
   const current = useRef(new Spans());
   // How many lists are being loaded, and what has arrived since the last list's rows.
   const counting = useRef(0);
+  const newestLoad = useRef(0);
   const arrived = useRef(/** @type {number[]} */ ([]));
   // Whether the index is known to be complete.
   const isIndexed = useRef(false);
@@ -50,14 +52,18 @@ export function useCaptures(filters, open) {
 
   /**
    * Load the list. `onRows` gets its position when the first rows arrive. The numbers of all matches follow.
+   * With `isFresh`, the rows that are known may belong to other captures by now.
    * @param {AbortSignal} signal
-   * @param {((position: string) => void) | null} [onRows]
+   * @param {Options} [options]
    */
-  const load = useCallback(async (signal, onRows = /** @type {any} */ (null), isSecond = false) => {
+  const load = useCallback(async (signal, options = {}) => {
+    const { onRows, isSecond = false, isFresh = false } = /** @type {Options} */ (options);
     counting.current++;
+    const mine = ++newestLoad.current;
     try {
       const page = await takeFirstPage(filters, signal);
       if (signal.aborted) return false;
+      if (isFresh) cache.current = new RowCache();
       cache.current.put(page.captures);
       arrived.current = [];
       const isFirst = shownKey.current !== key;
@@ -71,6 +77,7 @@ export function useCaptures(filters, open) {
       setVersion((n) => n + 1);
       onRows?.(page.position);
       const [found, info] = await Promise.all([get("/api/spans", filters, signal), get("/api/session", {}, signal)]);
+      if (mine !== newestLoad.current) return true; // what a later load has found is newer
       const isTop = isAtTop.current;
       const whole = new Spans(found.spans, found.complete);
       const later = arrived.current.filter((seq) => seq > whole.newest);
@@ -82,7 +89,7 @@ export function useCaptures(filters, open) {
       if (!isFirst) setArrivals((n) => n + 1);
       // The index was completed while the matches were counted: this event does not come again.
       const isOutdated = isIndexed.current && !found.complete && found.count < MOST_MATCHES;
-      return isOutdated && !isSecond ? load(signal, null, true) : true;
+      return isOutdated && !isSecond ? load(signal, { isSecond: true }) : true;
     } catch (/** @type {any} */ error) {
       if (error.name !== "AbortError") setProblem(error);
       return false;
@@ -114,10 +121,11 @@ export function useCaptures(filters, open) {
     };
     // After the events end, the list is loaded again, because the listener may have been restarted.
     const start = async () => {
-      const loaded = await load(leaving.signal, (found) => {
+      const onRows = (found) => {
         [position, newest] = [found, undefined];
         begin();
-      });
+      };
+      const loaded = await load(leaving.signal, { onRows, isFresh: isAgain });
       if (leaving.signal.aborted) return;
       if (loaded) {
         if (isAgain) setChanges((n) => n + 1);
@@ -192,8 +200,9 @@ export function useCaptures(filters, open) {
     const mine = loading.current;
     if (from === undefined || mine.has(from) || mine.size >= MAX_LOADING) return;
     mine.add(from);
+    const rows = cache.current; // others replace them if the numbers are used again meanwhile
     get("/api/captures", { ...filters, from, limit: PAGE })
-      .then((page) => cache.current.put(page.captures))
+      .then((page) => rows.put(page.captures))
       .finally(() => mine.delete(from))
       .then(() => setVersion((n) => n + 1), setProblem);
   }, [key]);

@@ -20,7 +20,7 @@ export const Cells = memo(/** @param {{ row: Row, isHeld: boolean }} props */ ({
       <strong title=${name}>${name}</strong>
       ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
       ${row.kind === "workflow-node" && html`<small class="tag">node</small>`}
-      ${row.source === "kafka" && html`<small class="tag" title=${row.message}>kafka</small>`}
+      ${row.source === "kafka" && html`<small class="tag" title=${oneLine(row.message)}>kafka</small>`}
       ${row.source === "replay" && html`<small class="tag replay"><${Icon} name="replay" size=${11} />replay</small>`}
     </span>
     <${Digest} row=${row} />
