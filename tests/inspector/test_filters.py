@@ -166,3 +166,10 @@ async def test_large_body_that_is_nested_deeply_is_listed(runtime: MakeRuntime, 
 def test_index_has_no_fact_that_is_too_long_to_be_searched_for() -> None:
     facts = {name: json.dumps({"trigger": {"by": name}}).encode() for name in ("u" * LONGEST_FACT, "u" * 1_000_000)}
     assert [payload_fact("user", b"[]", body) for body in facts.values()] == ["u" * LONGEST_FACT, None]
+
+
+async def test_ids_of_a_strangers_store_are_shown_without_hidden_characters(runtime: MakeRuntime, store: Path) -> None:
+    keep(store, [an_exchange(an_invocation(id=f"ff\u202e{number}")) for number in range(2)])
+    async with over_store(runtime(), store) as client:
+        response = await client.http.get("/api/captures/ff")
+        assert (response.status_code, "\u202e" in response.json()["error"]) == (409, False)

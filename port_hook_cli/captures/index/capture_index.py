@@ -57,6 +57,7 @@ ENOUGH = MAX_MATCHES + 1
 
 _RUN_ID, _ACTION = CAPTURE_COLUMNS.index("run_id"), CAPTURE_COLUMNS.index("action")
 _ROW_PARAMETERS = 500
+_SHOWN_ID = 40
 _SCANNED_AT_ONCE = 100
 _SCAN = """
     SELECT rows.seq FROM seen.rows AS rows CROSS JOIN main.captures AS captures ON captures.seq = rows.seq
@@ -242,7 +243,7 @@ class CaptureIndex(FilledIndex):
             (text_column(name), text_column(name + AFTER_ANY), missing.MOST_NAMED + 1),
         )
         if len(found) > 1 and found[0][1] != name:
-            words = missing.ambiguous(brief(name), [str(capture_id) for _, capture_id in found])
+            words = missing.ambiguous(brief(name), [brief(str(capture_id), _SHOWN_ID) for _, capture_id in found])
             raise AmbiguousCapture(words.message, hint=words.hint)
         rows = self._newest(Condition("seq = ?", (found[0][0],))) if found else []
         if not rows:
