@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from math import isfinite
@@ -32,7 +33,7 @@ from port_hook_cli.javascript.paths import short_text
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import message_fate
 from port_hook_cli.signatures.causes import TIMESTAMP_MALFORMED
-from port_hook_cli.signatures.difference import Excerpt, signed_difference
+from port_hook_cli.signatures.difference import MOST_OF_A_DIFFERENCE, Excerpt, signed_difference
 from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.signatures.view import meaning
@@ -248,17 +249,16 @@ def _excerpt(excerpt: Excerpt) -> dict[str, Any]:
     start = next((at for at, byte in enumerate(before) if byte & 0xC0 != 0x80), 0)  # noqa: PLR2004 - inside a character
     return {
         "before": _shown(before[start:]),
-        "differs": _shown(differs),
-        "after": _shown(after),
+        "differs": _shown(differs, is_whole=bool(after) or len(differs) < MOST_OF_A_DIFFERENCE),
+        "after": _shown(after, is_whole=False),
         "hex": differs[:_HEX_WIDTH].hex(" "),
         "bytes": len(differs),
     }
 
 
-def _shown(part: bytes) -> str:
-    """Return bytes as text, with escapes for bytes that are not UTF-8."""
-    text = _text(part, is_whole=False)
-    return part.decode("utf-8", "backslashreplace") if text is None else text
+def _shown(part: bytes, *, is_whole: bool = True) -> str:
+    """Return bytes as text, with escapes for bytes that are not UTF-8. A part may end inside a character."""
+    return getincrementaldecoder("utf-8")("backslashreplace").decode(part, final=is_whole)
 
 
 def _fate(exchange: Exchange) -> str | None:

@@ -13,8 +13,9 @@ from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import RAW
 
 _BEFORE = _AFTER = 32
-_MOST = 120
-"""The largest numbers of bytes in an excerpt: before and after the difference, and of the difference."""
+"""The largest number of bytes before and after the difference in an excerpt."""
+MOST_OF_A_DIFFERENCE = 120
+"""The largest number of bytes of the difference in an excerpt."""
 _CHARACTER = 4
 """The largest number of bytes in a character."""
 _WINDOW = 160
@@ -92,5 +93,5 @@ def _sizes(one: bytes, other: bytes) -> tuple[int, int]:
 
 
 def _excerpt(body: bytes, start: int, end: int) -> Excerpt:
-    after = body[end : end + _AFTER] if end - start <= _MOST else b""
-    return Excerpt(body[max(0, start - _BEFORE) : start], body[start : min(end, start + _MOST)], after)
+    after = body[end : end + _AFTER] if end - start <= MOST_OF_A_DIFFERENCE else b""
+    return Excerpt(body[max(0, start - _BEFORE) : start], body[start : min(end, start + MOST_OF_A_DIFFERENCE)], after)
