@@ -325,7 +325,7 @@ class _Routes:
         return await json_response(found)
 
     async def json_problem(self, request: web.Request) -> web.StreamResponse:
-        """Return the position of a JSON error. Nothing changes, so the request can be abandoned when the page disconnects."""
+        """Return the position of a JSON error. The request can be abandoned when the page disconnects."""
         return await json_response(await self._inspector.json_problem(await _object(request)))
 
     async def check(self, request: web.Request) -> web.StreamResponse:
