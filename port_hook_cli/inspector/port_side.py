@@ -15,6 +15,7 @@ from port_hook_cli.inspector.run_records import (
     MAX_LOGS,
     action_run_record,
     objects,
+    part_of,
     unavailable,
     workflow_of,
     workflow_run_record,
@@ -107,7 +108,7 @@ class PortSide:
 
     async def _workflow_run(self, port: PortApi, run_id: str, clock: _PortClock) -> dict[str, Any]:
         path = f"/v1/workflows/runs/{quote(run_id, safe='')}"
-        run = _part(await port.call("GET", path), "workflowRun")
+        run = part_of(await port.call("GET", path), "workflowRun")
         logs = objects((await _found(port, f"{path}/logs")).get("logs"))[-MAX_LOGS:]
         definition = await self._definition(port, run)
         # Outputs may have megabytes, and the listener of this process goes on meanwhile.
@@ -118,11 +119,11 @@ class PortSide:
         identifier = workflow_of(run)
         if identifier is None:
             return {}
-        version = run.get("workflowVersionId") or _part(run, "workflow").get("version")
+        version = run.get("workflowVersionId") or part_of(run, "workflow").get("version")
         key = f"{identifier} {version}"
         if key in self._definitions:
             return self._definitions[key]
-        found = _part(await _found(port, f"/v1/workflows/{quote(identifier, safe='')}"), "workflow")
+        found = part_of(await _found(port, f"/v1/workflows/{quote(identifier, safe='')}"), "workflow")
         return _remember(self._definitions, key, found) if found and version else found
 
 
@@ -186,8 +187,3 @@ async def _all_logs(port: PortApi, run_id: str) -> list[dict[str, Any]]:
         if len(page) < _LOGS_OF_A_PAGE:
             break
     return logs
-
-
-def _part(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    value = document.get(name)
-    return value if isinstance(value, dict) else {}

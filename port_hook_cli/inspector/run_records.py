@@ -90,7 +90,7 @@ def unavailable(reason: str, hint: str, *, is_temporary: bool = False, can_repor
 
 def workflow_of(run: Mapping[str, Any]) -> str | None:
     """Return the identifier of a run's workflow, or None."""
-    workflow = _part(run, "workflow") or _part(_part(run, "workflowVersion"), "workflow")
+    workflow = part_of(run, "workflow") or part_of(part_of(run, "workflowVersion"), "workflow")
     identifier = workflow.get("identifier")
     return identifier if isinstance(identifier, str) and identifier else None
 
@@ -116,7 +116,7 @@ def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[st
             if branch := _branch(connection, titles[source]):
                 branches.setdefault(target, branch)
     order = _in_order({name: list(found) for name, found in targets.items()}, reached)
-    branching = {name for name, node in kept.items() if _text(_part(node, "config").get("type")) in _BRANCHING}
+    branching = {name for name, node in kept.items() if _text(part_of(node, "config").get("type")) in _BRANCHING}
     depths = _depths(order, targets, branching)
     return [
         {
@@ -171,7 +171,7 @@ def objects(value: Any) -> list[dict[str, Any]]:
 
 def _node_of(node_run: Mapping[str, Any]) -> str:
     """Return the identifier of a node run's node, or its title if Port returns no identifier."""
-    return _text(_part(node_run, "node").get("identifier")) or _text(node_run.get("nodeTitle")) or ""
+    return _text(part_of(node_run, "node").get("identifier")) or _text(node_run.get("nodeTitle")) or ""
 
 
 def _outlet_titles(node: Mapping[str, Any]) -> dict[str, str]:
@@ -181,7 +181,7 @@ def _outlet_titles(node: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _outlets(node: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return objects(_part(node, "config").get("outlets"))
+    return objects(part_of(node, "config").get("outlets"))
 
 
 def _branch(connection: Mapping[str, Any], titles: Mapping[str, str]) -> str | None:
@@ -197,10 +197,10 @@ def _branch(connection: Mapping[str, Any], titles: Mapping[str, str]) -> str | N
 def _node(
     name: str, node: Mapping[str, Any], run: Mapping[str, Any], following: list[str], branch: str | None
 ) -> dict[str, Any]:
-    output = _part(run, "output")
+    output = part_of(run, "output")
     return {
         "id": name,
-        "type": _text(_part(node, "config").get("type")) or _text(run.get("nodeConfigType")),
+        "type": _text(part_of(node, "config").get("type")) or _text(run.get("nodeConfigType")),
         "title": _text(node.get("title")) or _text(run.get("nodeTitle")) or name,
         "status": _text(run.get("status")),
         "result": _text(run.get("result")),
@@ -264,7 +264,8 @@ def _available(run: dict[str, Any], logs: Sequence[dict[str, Any]], nodes: Seque
     return message({"available": True, "run": run, "logs": list(logs), "nodes": list(nodes)})
 
 
-def _part(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+def part_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return an object of a document from Port, {} if there is none."""
     value = document.get(name)
     return value if isinstance(value, dict) else {}
 
