@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 from port_hook_cli import __version__
 from port_hook_cli.actions.encrypted_inputs import Decryption, plain_value
 from port_hook_cli.captures.comparison import by_member, compare
-from port_hook_cli.captures.exports.formats import Exported, find_export
 from port_hook_cli.captures.index.filling import IndexState
-from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.errors import UsageError
+from port_hook_cli.inspector.body_records import body_record
 from port_hook_cli.inspector.checking import HandlerChecks, PortOwner
+from port_hook_cli.inspector.exporting import CaptureExports
 from port_hook_cli.inspector.feed import Feed
 from port_hook_cli.inspector.holding import HoldDesk
 from port_hook_cli.inspector.parameters import (
@@ -30,14 +31,11 @@ from port_hook_cli.inspector.parameters import (
     read_text,
 )
 from port_hook_cli.inspector.reading import CaptureReader
-from port_hook_cli.inspector.records import body_record, delivery_record, message
+from port_hook_cli.inspector.records import delivery_record, message
 from port_hook_cli.inspector.retrying import WorkflowRetries
-from port_hook_cli.inspector.sending import json_problem, kept_notes, newly_signed, page_rewriter, resend
+from port_hook_cli.inspector.sending import json_problem, kept_notes, page_rewriter, resend
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload
-from port_hook_cli.invocations.probes import original_of_probe
-from port_hook_cli.invocations.snippets import REQUEST_FORMATS
-from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.replay.rewriting import SentReplay
 
@@ -46,8 +44,6 @@ _MAX_PAGE = 200
 _BUCKETS = 60
 _MAX_BUCKETS = 200
 _LEVEL = 200
-_NEWLY_SIGNED = frozenset(REQUEST_FORMATS) - {"headers", "postman"}
-"""The formats of requests to send. `headers` shows the captured headers, and a Postman request signs itself."""
 _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
 
 
@@ -63,6 +59,7 @@ class Inspector:
         self.desk.follow(self.feed.tell)
         self._checks = HandlerChecks(setup, captures)
         self._retries = WorkflowRetries(setup, captures)
+        self._exports = CaptureExports(setup, captures)
         self.own_ports: frozenset[int] = frozenset()
 
     async def show_session(self, _: Parameters) -> dict[str, Any]:
@@ -74,12 +71,13 @@ class Inspector:
         """Return what the page has to know about this inspector."""
         setup = self._setup
         url, public_url = setup.urls()
+        no_secret = None if setup.secret else f"The inspector has no client secret. {_SET_IT}"
         why_not = {
             "replay": None,
-            "sign": None if setup.secret else f"The inspector has no client secret. {_SET_IT}",
+            "sign": no_secret,
             "runs": setup.port.why_not(),
             "trigger": setup.actions.why_not(),
-            "check": None if setup.secret else f"The inspector has no client secret. {_SET_IT}",
+            "check": no_secret,
             "decrypt": None if setup.decrypt else f"There is no key to decrypt with. {_SET_IT}",
             "hold": self.desk.why_not(),
         }
@@ -176,31 +174,7 @@ class Inspector:
 
     async def export(self, name: str, format_name: str, parameters: Parameters) -> dict[str, Any] | None:
         """Return a capture in another tool's format, or None for an unknown format. `sign` signs requests again."""
-        row = find_export(format_name)
-        if row is None:
-            return None
-        exchange = await self._captures.get(name)
-        url = self._setup.destination.default_url(exchange) or target_url(
-            "http://127.0.0.1:8000", exchange.invocation.target
-        )
-        original = await self._original(exchange)
-        is_wanted = read_flag(parameters, "sign") and format_name in _NEWLY_SIGNED
-
-        def write() -> tuple[str, bool]:
-            signed = newly_signed(exchange, url, self._setup.secret, self._setup.runtime) if is_wanted else None
-            return row.write([Exported(signed or exchange, url, original)]), signed is not None
-
-        text, is_signed = await asyncio.to_thread(write)
-        file_name = f"{_file_name(exchange.invocation.id)}.{row.ending}"
-        return message({"text": text, "filename": file_name, "signed": is_signed})
-
-    async def _original(self, exchange: Exchange) -> Exchange | None:
-        """Return the capture that a request of `check` is a replay of, or None if it was deleted."""
-        name = original_of_probe(exchange.invocation)
-        try:
-            return None if name is None else await self._captures.get(name)
-        except StoreError:
-            return None
+        return await self._exports.write(name, format_name, is_signed_now=read_flag(parameters, "sign"))
 
     async def compare(self, parameters: Parameters) -> dict[str, Any]:
         """Return the differences of two captures."""
@@ -323,11 +297,6 @@ def _part(text: str | None) -> str:
     if part not in {"request", "delivery", "response"}:
         raise UsageError(f"{part[:80]} is not a part of a capture.", hint="Use request, delivery or response.")
     return part
-
-
-def _file_name(capture_id: str) -> str:
-    """Return an id as the name of a file; a store may have any text in its place."""
-    return "".join(character for character in capture_id if character.isalnum())[:40] or "capture"
 
 
 def _unsent(request: Invocation) -> Exchange:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,19 +23,17 @@ from port_hook_cli.inspector.access import (
     refusal,
 )
 from port_hook_cli.inspector.api import Inspector
+from port_hook_cli.inspector.api_routes import ApiRoutes, Handler, error_response
 from port_hook_cli.inspector.checking import CheckInProgress
 from port_hook_cli.inspector.door import ONCE, Door, InspectorAddress
-from port_hook_cli.inspector.page_files import PageRoutes, json_response, refusal_page
+from port_hook_cli.inspector.page_files import PageRoutes, refusal_page
 from port_hook_cli.inspector.page_hints import page_hint
-from port_hook_cli.inspector.parameters import read_query
 from port_hook_cli.inspector.sending import BadJson
 from port_hook_cli.javascript.paths import NoSuchValue
-from port_hook_cli.javascript.values import read_json
 from port_hook_cli.listener.holding import NotHeld
 
 HOST = "127.0.0.1"
 MAX_BODY = 16 * 1024 * 1024
-MAX_STREAMS = 16
 MAX_CONNECTIONS = 100
 """The most concurrent connections. A browser opens six. More would use file descriptors that the listener needs."""
 
@@ -51,11 +48,8 @@ _STATUSES = (
     (StoreError, 503),
     (PortApiError, 502),
 )
-_MAX_DIGITS = 15
-_WRITE_TIMEOUT_S = 10.0
 _DRAIN_S = 0.2
 _READING = frozenset({"GET", "HEAD"})
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +134,7 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
 
 
 def _application(inspector: Inspector, door: Door) -> web.Application:
-    page, routes = PageRoutes(door), _Routes(inspector)
+    page, routes = PageRoutes(door), ApiRoutes(inspector)
     app = web.Application(middlewares=[_guard(door, page)], client_max_size=MAX_BODY)
     app.on_cleanup.append(routes.close)
     door.on_replaced(routes.end_streams)
@@ -186,7 +180,7 @@ def _guard(door: Door, page: PageRoutes) -> Any:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         refused = _refusal(request, door, page)
         if refused and (request.method not in _READING or request.path.startswith("/api/")):
-            return _error(refused.status, refused.message, refused.hint)
+            return error_response(refused.status, refused.message, refused.hint)
         if refused:
             return refusal_page(refused)
         response = await _told(request, handler)
@@ -220,15 +214,15 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except web.HTTPException as error:
-        return _error(error.status, f"{error.reason}.", "See docs/reference/inspector-api.md.")
+        return error_response(error.status, f"{error.reason}.", "See docs/reference/inspector-api.md.")
     except BadJson as error:
-        return _error(400, error.message, error.hint, line=error.line, column=error.column)
+        return error_response(400, error.message, error.hint, line=error.line, column=error.column)
     except NoSuchValue as error:
-        return _error(404, f"The body has nothing at {str(error)[:200]}.", "Load the capture again.")
+        return error_response(404, f"The body has nothing at {str(error)[:200]}.", "Load the capture again.")
     except PortHookError as error:
-        return _error(_status(error), error.message, page_hint(error.hint))
+        return error_response(_status(error), error.message, page_hint(error.hint))
     except Exception as error:  # noqa: BLE001 - the page has to get a response, and the listener goes on
-        return _error(500, f"The inspector failed ({type(error).__name__}).", "Load the page again.")
+        return error_response(500, f"The inspector failed ({type(error).__name__}).", "Load the page again.")
 
 
 def _status(error: PortHookError) -> int:
@@ -250,156 +244,3 @@ def _asker(request: web.Request) -> Asker:
         change=headers.get(CHANGE_HEADER),
         content_type=headers.get("content-type"),
     )
-
-
-def _error(status: int, text: str, hint: str, **fields: Any) -> web.Response:
-    content = json.dumps({"error": text, "hint": hint, **fields})
-    return web.Response(status=status, text=content, content_type="application/json", headers=dict(SECURITY_HEADERS))
-
-
-class _Routes:
-    """Handlers of aiohttp around the inspector's methods, which know nothing of HTTP."""
-
-    def __init__(self, inspector: Inspector) -> None:
-        self._inspector = inspector
-        self._streams: set[asyncio.Task[Any]] = set()
-        self._checks: set[asyncio.Task[Any]] = set()
-        self._changes: set[asyncio.Task[Mapping[str, Any]]] = set()
-
-    async def close(self, _: web.Application) -> None:
-        """Cancel the changes that are in progress."""
-        for task in self._changes:
-            task.cancel()
-        await asyncio.gather(*self._changes, return_exceptions=True)
-
-    def end_streams(self) -> None:
-        """End the event streams and the check, because their token is no longer valid."""
-        for stream in self._streams | self._checks:
-            stream.cancel()
-
-    def with_query(self, method: Callable[[Any], Awaitable[Mapping[str, Any]]]) -> Handler:
-        """Return the handler for a method that takes query parameters."""
-
-        async def handle(request: web.Request) -> web.StreamResponse:
-            return await json_response(await method(request.query))
-
-        return handle
-
-    def of_one(self, method: Callable[[str, Any], Awaitable[Mapping[str, Any]]]) -> Handler:
-        """Return the handler for a method that takes an id and query parameters."""
-
-        async def handle(request: web.Request) -> web.StreamResponse:
-            return await json_response(await method(request.match_info["id"], request.query))
-
-        return handle
-
-    def change(self, method: Callable[[str, Mapping[str, Any]], Coroutine[Any, Any, Mapping[str, Any]]]) -> Handler:
-        """Return the handler for a method that takes an id and a JSON object."""
-
-        async def handle(request: web.Request) -> web.StreamResponse:
-            body = await _object(request)
-            return await json_response(await self._to_its_end(method(request.match_info.get("id", ""), body)))
-
-        return handle
-
-    async def _to_its_end(self, change: Coroutine[Any, Any, Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Await a change, which continues even if the page no longer waits for it."""
-        task = asyncio.create_task(change)
-        self._changes.add(task)
-        task.add_done_callback(self._changes.discard)
-        return await asyncio.shield(task)
-
-    async def body(self, request: web.Request) -> web.StreamResponse:
-        """Return the exact bytes of a part of a capture, never as something that a browser shows."""
-        part = request.query.get("part", "request")
-        content = await self._inspector.body(request.match_info["id"], part)
-        disposition = f'attachment; filename="{part if part.isalpha() else "body"}.bin"'
-        headers = {"content-type": "application/octet-stream", "content-disposition": disposition}
-        return web.Response(body=content, headers=headers)
-
-    async def export(self, request: web.Request) -> web.StreamResponse:
-        """Return a capture in another tool's format."""
-        found = await self._inspector.export(request.match_info["id"], request.match_info["format"], request.query)
-        if found is None:
-            raise web.HTTPNotFound(reason="There is no such format")
-        return await json_response(found)
-
-    async def json_problem(self, request: web.Request) -> web.StreamResponse:
-        """Return the position of a JSON error. The request can be abandoned when the page disconnects."""
-        return await json_response(await self._inspector.json_problem(await _object(request)))
-
-    async def check(self, request: web.Request) -> web.StreamResponse:
-        """Stream the records of a check, one per line. If the page disconnects, the check ends.
-
-        An error before the first record sets the status. A later error is the last record.
-        """
-        body = await _object(request)
-        response = web.StreamResponse(headers={"content-type": "application/x-ndjson", **SECURITY_HEADERS})
-        stream = asyncio.current_task()
-        assert stream is not None
-        self._checks.add(stream)
-        try:
-            async with aclosing(self._inspector.check(body)) as records:
-                first = await anext(records)
-                await response.prepare(request)
-                with suppress(ConnectionError, TimeoutError):
-                    await _write_line(response, first)
-                    await _write_lines(response, records)
-        finally:
-            self._checks.discard(stream)
-        return response
-
-    async def events(self, request: web.Request) -> web.StreamResponse:
-        """Stream server-sent events until the page goes away or reads nothing for 10 seconds."""
-        if len(self._streams) >= MAX_STREAMS:
-            raise web.HTTPTooManyRequests(reason="Too many pages are open")
-        query = read_query(request.query)
-        after = _number(request.headers.get("last-event-id") or request.query.get("after"))
-        headers = {"content-type": "text/event-stream; charset=utf-8", **SECURITY_HEADERS}
-        response = web.StreamResponse(headers=headers)
-        stream = asyncio.current_task()
-        assert stream is not None
-        self._streams.add(stream)
-        try:
-            await response.prepare(request)
-
-            async def send(content: bytes) -> None:
-                async with asyncio.timeout(_WRITE_TIMEOUT_S):
-                    await response.write(content)
-
-            position = request.query.get("position")
-            with suppress(ConnectionError, TimeoutError):
-                await self._inspector.feed.stream(query, after, send, position=position)
-        finally:
-            self._streams.discard(stream)
-        return response
-
-
-async def _object(request: web.Request) -> dict[str, Any]:
-    """Return the JSON object in the body of a request, or {} without a body."""
-    content = await request.read()
-    try:
-        body = await asyncio.to_thread(lambda: read_json(content.decode("utf-8-sig"))) if content else {}
-    except ValueError as error:
-        raise web.HTTPBadRequest(reason="The body is not JSON") from error
-    if not isinstance(body, dict):
-        raise web.HTTPBadRequest(reason="The body is not a JSON object")
-    return body
-
-
-async def _write_lines(response: web.StreamResponse, records: AsyncIterator[Mapping[str, Any]]) -> None:
-    try:
-        async for record in records:
-            await _write_line(response, record)
-    except PortHookError as error:
-        await _write_line(response, {"type": "error", "error": error.message, "hint": page_hint(error.hint)})
-
-
-async def _write_line(response: web.StreamResponse, record: Mapping[str, Any]) -> None:
-    async with asyncio.timeout(_WRITE_TIMEOUT_S):
-        await response.write(json.dumps(record, allow_nan=False).encode() + b"\n")
-
-
-def _number(text: str | None) -> int | None:
-    """Return the number of a capture, None for anything else."""
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None

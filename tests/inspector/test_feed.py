@@ -16,9 +16,9 @@ import pytest
 from port_hook_cli.captures.index.filling import IndexStep
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.inspector.api_routes import MAX_STREAMS
 from port_hook_cli.inspector.feed import Feed
 from port_hook_cli.inspector.reading import CaptureReader
-from port_hook_cli.inspector.server import MAX_STREAMS
 from port_hook_cli.invocations.models import Exchange, Response
 from port_hook_cli.runtime import Runtime
 from tests.databases import edit, replace_database

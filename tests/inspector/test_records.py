@@ -9,7 +9,8 @@ import pytest
 
 from port_hook_cli.captures.index.capture_index import Listed
 from port_hook_cli.captures.index.counting import Spans
-from port_hook_cli.inspector.records import body_record, capture_record, row_record, spans_record
+from port_hook_cli.inspector.body_records import body_record
+from port_hook_cli.inspector.records import capture_record, row_record, spans_record
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     Cause,
