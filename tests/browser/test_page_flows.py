@@ -343,10 +343,10 @@ async def test_run_is_reported_from_the_page(tmp_path: Path, backend: Handler, o
             page = await open_page(desk)
             await opened(page)
             await page.keyboard.press("5")
-            await expect(page.locator(".status")).to_have_text("IN_PROGRESS")
+            await expect(page.locator(".run-head .pill")).to_have_text("IN_PROGRESS")
             await page.get_by_label("Log message").fill("Created the machine")
             await page.get_by_role("button", name="Success").click()
-            await expect(page.locator(".status")).to_have_text("SUCCESS")
+            await expect(page.locator(".run-head .pill")).to_have_text("SUCCESS")
             await expect(page.get_by_text("Created the machine")).to_be_visible()
             await page.close()
 
@@ -361,7 +361,7 @@ async def test_workflow_run_shows_its_result_and_nodes_with_text_that_fits(
     await page.route("**/api/runs/*", lambda route: route.fulfill(json=shown))
     await opened(page)
     await page.keyboard.press("5")
-    await expect(page.locator(".status")).to_have_text("FAILED")
+    await expect(page.locator(".run-head .pill")).to_have_text("FAILED")
     await expect(page.locator(".step-kind")).to_have_text("self-serve trigger · in progress")
     fits = "(each) => each.scrollWidth <= each.clientWidth"
     assert await page.locator(".step-kind").evaluate(fits)

@@ -159,13 +159,13 @@ async def test_run_is_followed_after_a_failed_poll(shared_desk: Desk, open_page:
         await route.fulfill(json=port)
 
     page = await shown(open_page, shared_desk, answer)
-    await expect(page.locator(".status")).to_have_text("IN_PROGRESS")
+    await expect(page.locator(".run-head .pill")).to_have_text("IN_PROGRESS")
     await expect(page.get_by_text("This machine's clock is 10 min behind Port's.")).to_be_visible()
     port = down
     await expect(page.get_by_text(re.compile("Not up to date since .*Port cannot be reached"))).to_be_visible()
     await expect(page.locator(".step")).to_have_count(1)  # what was known stays
     port = FAILED
-    await expect(page.locator(".status")).to_have_text("FAILED")
+    await expect(page.locator(".run-head .pill")).to_have_text("FAILED")
     await expect(page.get_by_text("Not up to date")).to_have_count(0)
 
 
@@ -255,7 +255,7 @@ async def test_node_is_reported_and_a_failed_node_is_retried_after_what_acted_is
         await page.get_by_label("Log message").fill("Approved by hand")
         await page.get_by_label("Output").fill('{"by": "blair"}')
         await page.get_by_role("button", name="Success", exact=True).click()
-        await expect(page.locator(".status")).to_have_text("FAILED")
+        await expect(page.locator(".run-head .pill")).to_have_text("FAILED")
         await expect(step(page, "ship")).to_have_attribute("aria-expanded", "true")
         await expect(page.locator(".step-detail").get_by_text("quota exceeded")).to_be_visible()
         await step(page, "approve").click()

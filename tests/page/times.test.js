@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fieldText, parseRange } from "../../port_hook_cli/inspector/page/list/times.js";
+import { fieldText, parseRange } from "../../port_hook_cli/inspector/page/ui/times.js";
 
 test("a field shows a time by this machine's clock, and returns it", () => {
   for (const seconds of [1_700_000_000, 1_780_000_000, 86_400]) {

@@ -1,6 +1,8 @@
 // @ts-check
 // Which control an input gets, and its value as text and back.
 
+import { fieldText } from "../ui/times.js";
+
 /** @import { Input } from "../net/types.js" */
 
 /**
@@ -50,10 +52,7 @@ function isTime(value) {
 export function textOf({ kind }, value) {
   if (value === null || value === undefined || value === "") return "";
   if (kind === "json") return JSON.stringify(value, null, 2);
-  if (kind === "time") {
-    const at = new Date(value);
-    return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 19);
-  }
+  if (kind === "time") return fieldText(Date.parse(value) / 1000);
   return String(value);
 }
 

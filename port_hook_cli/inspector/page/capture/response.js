@@ -2,19 +2,18 @@
 // The handler's response, and the response that Port got.
 import { html } from "../ui/ui.js";
 import { Body } from "./body.js";
-import { handlerText, isPending, oneLine, sentence, statusTone, took } from "../ui/format.js";
+import { isPending, oneLine, sentence, took } from "../ui/format.js";
+import { Status } from "../ui/parts.js";
 
 /** @import { Capture } from "../net/types.js" */
 
 /** @param {{ capture: Capture }} props */
 export function Responses({ capture: { delivery, response, row, simulated, fate } }) {
-  const tone = delivery?.status === null ? "bad" : statusTone(delivery?.status);
   return html`
     <h3>From your handler</h3>
     ${delivery
       ? html`<p class="lead">
-            <b class=${`pill ${tone}`}>${handlerText(delivery)}</b>
-            ${took(delivery)} from <span class="mono">${oneLine(delivery.url)}</span>
+            <${Status} of=${delivery} /> ${took(delivery)} from <span class="mono">${oneLine(delivery.url)}</span>
           </p>
           ${delivery.error && html`<p class="note bad">${sentence(delivery.error)}</p>`}
           <${Body} id=${row.id} part="delivery" body=${delivery.body} headers=${delivery.headers} />`
@@ -27,8 +26,7 @@ export function Responses({ capture: { delivery, response, row, simulated, fate 
       ? html`<p class="note">Port gets no response to a Kafka message.</p>`
       : response
         ? html`<p class="lead">
-              <b class=${`pill ${statusTone(response.status)}`}>${response.status}</b>
-              ${response.unchanged && "unchanged from your handler"}
+              <${Status} of=${response} /> ${response.unchanged && "unchanged from your handler"}
             </p>
             ${!response.unchanged && html`
               <${Body} id=${row.id} part="response" body=${response.body} headers=${response.headers} />`}`

@@ -5,7 +5,7 @@ import { CheckForm, Source } from "./form.js";
 import { Results } from "./results.js";
 import { get } from "../net/api.js";
 import { go } from "../net/location.js";
-import { visible } from "../ui/format.js";
+import { Problem } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
 
 /** @import { Capture, Session } from "../net/types.js" */
@@ -28,7 +28,7 @@ export function Check({ check, isEmpty, session, onOpen, onClose }) {
       <${Button} icon="x" label="Back to the list" iconOnly onClick=${onClose} />
     </header>
     <${About} />
-    ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+    ${problem && html`<${Problem} problem=${problem} />`}
     <${CheckForm} check=${check} source=${source} actions=${actions} version=${isEmpty} session=${session}>
       ${(plan) => html`<${Source} source=${source} plan=${plan} actions=${actions} change=${check.change} />`}
     <//>

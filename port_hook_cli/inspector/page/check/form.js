@@ -1,12 +1,14 @@
 // @ts-check
 // What to check: the request, the target, the groups of checks, and the inputs of an action.
-import { html, Button, useRef } from "../ui/ui.js";
+import { html, Button } from "../ui/ui.js";
 import { NEWEST } from "./state.js";
 import { get } from "../net/api.js";
 import { Fields } from "../capture/input.js";
 import { ActionOptions, given } from "../trigger/form.js";
 import { number, oneLine, visible } from "../ui/format.js";
+import { Problem } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
+import { submitting } from "../ui/task.js";
 
 /** @import { ActionForm, Plan, Planned, Session } from "../net/types.js" */
 /** @import { CheckState, Chosen } from "./state.js" */
@@ -24,18 +26,22 @@ export function CheckForm({ check, source, actions, session, version, children }
     ...(form.to ? { to: form.to } : {}),
     ...(form.left.length ? { skip: form.left } : {}),
   };
-  const { found, problem } = usePlan(wanted, version);
+  // The last plan stays until the next one is there.
+  /** @type {{ value: Planned | null, problem: any }} */
+  const { value: found, problem } = useResource((signal) => get("/api/check", wanted, signal), "check", {
+    version: `${version} ${JSON.stringify(wanted)}`,
+    pace_ms: TYPING_MS,
+  });
   const { plan, groups } = found ?? { plan: null, groups: [] };
   const action = actions.find(({ identifier }) => source === `action:${identifier}`);
   const inputs = (action && form.inputs[action.identifier]) ?? {};
   const isReady = plan && groups.some(({ name }) => !form.left.includes(name)) && session?.can.check !== false;
-  const run = (event) => {
-    event.preventDefault();
+  const run = submitting(() => {
     if (!isReady || check.isRunning) return;
     // A later capture may have arrived. The check uses the capture that the page shows.
     const shown = source === NEWEST && plan.capture ? { capture: plan.capture } : {};
     check.run({ ...wanted, ...shown, ...(action ? { inputs: given(inputs) } : {}) });
-  };
+  });
   const fault = problem ?? (found?.problem && { ...found.problem, message: found.problem.error });
   return html`<form onSubmit=${run} onKeyDown=${keepFromRunning}>
     ${children?.(plan)}
@@ -60,7 +66,7 @@ export function CheckForm({ check, source, actions, session, version, children }
         <span>${name} <small class="dim">${about}</small></span>
       </label>`)}
     </fieldset>
-    ${fault && html`<p class="note bad lines" role="alert">${visible(fault.message)} ${visible(fault.hint)}</p>`}
+    ${fault && html`<${Problem} problem=${fault} />`}
     ${plan && html`<p class="note">
       ${plan.notes.map((note) => `${visible(note)} `)}${number(plan.checks)} checks. <b>The check sends about${" "}
       ${number(plan.valid_requests)} valid requests, and most of them start the handler's work.</b>
@@ -71,22 +77,6 @@ export function CheckForm({ check, source, actions, session, version, children }
       ${check.isRunning && html`<${Button} icon="x" label="Cancel" onClick=${check.cancel} />`}
     </div>
   </form>`;
-}
-
-/**
- * What the check would send. The last plan stays until the next plan arrives.
- * @returns {{ found: Planned | null, problem: any }}
- */
-function usePlan(wanted, version) {
-  const isLater = useRef(false);
-  const load = async (signal) => {
-    if (isLater.current) await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
-    signal.throwIfAborted();
-    isLater.current = true;
-    return get("/api/check", wanted, signal);
-  };
-  const { value, problem } = useResource(load, "check", { version: `${version} ${JSON.stringify(wanted)}` });
-  return { found: value, problem };
 }
 
 function runLabel(check, plan) {

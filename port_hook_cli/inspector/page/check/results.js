@@ -2,6 +2,7 @@
 // The findings of a check by group, the most important first.
 import { html, Icon } from "../ui/ui.js";
 import { duration, number, oneLine, visible } from "../ui/format.js";
+import { Problem } from "../ui/parts.js";
 
 /** @import { Finding } from "../net/types.js" */
 /** @import { CheckState } from "./state.js" */
@@ -25,7 +26,7 @@ export function Results({ check, onOpen }) {
   const names = [...new Set(findings.map((each) => each.group))];
   const isBlind = begin && !begin.sees_reports && names.some((name) => NEED_SANDBOX.includes(name));
   return html`
-    ${problem && html`<p class="note bad lines" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+    ${problem && html`<${Problem} problem=${problem} />`}
     ${isCanceled && html`<p class="note" role="status">
       You canceled the check. The remaining requests were not sent.
     </p>`}

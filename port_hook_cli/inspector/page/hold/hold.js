@@ -3,7 +3,9 @@
 import { html, Button, useEffect, useRef, useState } from "../ui/ui.js";
 import { post } from "../net/api.js";
 import { say } from "../ui/copy.js";
-import { ago, number, oneLine } from "../ui/format.js";
+import { number, oneLine } from "../ui/format.js";
+import { Ago } from "../ui/now.js";
+import { submitting } from "../ui/task.js";
 
 /** @import { Held, HeldState, Session } from "../net/types.js" */
 
@@ -33,12 +35,7 @@ export function HoldButton({ state, session }) {
 /** @param {{ state: HeldState, onOpen: (id: string) => void }} props */
 export function HoldPanel({ state, onOpen }) {
   const { holding, count, held } = state;
-  const [, setNow] = useState(0);
-  const heading = useRef(/** @type {any} */ (null));
-  useEffect(() => {
-    const timer = held.length ? setInterval(() => setNow(Date.now()), 1000) : 0;
-    return () => clearInterval(timer);
-  }, [held]);
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
   const more = count - held.filter((each) => !each.answer).length;
   return (holding || held.length > 0) && html`<section class="held" aria-label="Held requests">
     <header>
@@ -73,7 +70,7 @@ function Item({ held, onOpen, onDone }) {
     <div class="held-row">
       <button type="button" class="link" onClick=${() => onOpen(id)}>${oneLine(held.name)}</button>
       <span class="mono dim">${oneLine(held.run_id ?? id)}</span>
-      <span>arrived ${ago(held.received_at)}</span>
+      <span>arrived <${Ago} at=${held.received_at} /></span>
       ${answer
         ? html`<span class="warn">answered by hand: ${answer.status} after ${answer.delay_s} s</span>`
         : html`<span class="do">
@@ -91,13 +88,12 @@ function Item({ held, onOpen, onDone }) {
 
 /** @param {{ name: string, onSend: (body: object) => void }} props */
 function Answer({ name, onSend }) {
-  const first = useRef(/** @type {any} */ (null));
-  useEffect(() => first.current.focus(), []);
-  const submit = (event) => {
-    event.preventDefault();
+  const first = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => first.current?.focus(), []);
+  const submit = submitting((event) => {
     const { status, delay, body } = Object.fromEntries(new FormData(event.currentTarget));
     onSend({ status: Number(status), delay_s: Number(delay), body });
-  };
+  });
   const onKey = (event) => event.key === "Enter" && event.ctrlKey && event.currentTarget.requestSubmit();
   return html`<form aria-label=${`Answer ${oneLine(name)}`} onSubmit=${submit} onKeyDown=${onKey}>
     <label class="field">

@@ -3,8 +3,9 @@
 import { html, memo, Icon } from "../ui/ui.js";
 import { VerdictMark, hasWarning } from "../capture/verdict.js";
 import {
-  fullTime, handlerText, isPending, latency, nameOf, oneLine, responseText, statusTone, time, verdictOf,
+  fullTime, isPending, latency, nameOf, oneLine, responseText, time, verdictOf,
 } from "../ui/format.js";
+import { Status } from "../ui/parts.js";
 
 /** @import { Row } from "../net/types.js" */
 
@@ -49,13 +50,12 @@ function Outcome({ row, isHeld }) {
   if (isHeld) return html`<span class="response"><b class="warn">held</b></span><span class="handler"></span>`;
   const { handler, response } = row;
   const isSame = handler?.status === response;
-  const tone = handler?.status === null ? "bad" : statusTone(handler?.status);
-  const pill = html`<b class=${`pill ${statusTone(response)}`}>${response}</b>`;
+  const pill = html`<${Status} of=${{ status: response }} />`;
   const none = html`<small class=${handler?.status === null ? "bad" : "dim"}>${responseText(row)}</small>`;
   // Port gets no response to a message.
   const got = row.message !== null ? "–" : response === null ? none : pill;
   return html`<span class="response">${got}</span>${" "}<span class="handler">
-    ${handler && !isSame && html`<small>handler <b class=${tone}>${handlerText(handler)}</b></small> `}
+    ${handler && !isSame && html`<small>handler <${Status} of=${handler} isPlain /></small> `}
     ${handler && html`<small>${latency(handler.latency_ms)}</small>`}
     ${!handler && response !== null && !isPending(row) && html`<small class="dim">not forwarded</small>`}
   </span>`;

@@ -1,9 +1,10 @@
 // @ts-check
 // Arrivals over time, with failures. Dragging over it filters by time, like the button "Time".
-import { html, memo, useEffect, useRef, useState } from "../ui/ui.js";
+import { html, memo, useRef, useState } from "../ui/ui.js";
 import { get, query } from "../net/api.js";
 import { go, readLocation } from "../net/location.js";
 import { clockTime, fullTime, number } from "../ui/format.js";
+import { useResource } from "../ui/resource.js";
 
 /** @import { Filters, Histogram } from "../net/types.js" */
 /** @typedef {number[]} Counts total, rejected, failed */
@@ -13,27 +14,16 @@ const HEIGHT = 44;
 const EVERY_MS = 1000;
 
 /**
- * The counts over time, requested at most once a second, which `useResource` doesn't support.
+ * The counts over time, requested at most once a second. Old counts stay until new counts arrive.
  * @param {{ filters: Filters, arrivals: number, isListed: boolean }} wanted
+ * @returns {Histogram | null}
  */
 function useHistogram({ filters, arrivals, isListed }) {
-  const [data, setData] = useState(/** @type {Histogram | null} */ (null));
-  const last = useRef(0);
-  const key = query(filters);
-  useEffect(() => {
-    if (!isListed) return undefined;
-    const leaving = new AbortController();
-    const wait = Math.max(0, last.current + EVERY_MS - Date.now());
-    const timer = setTimeout(() => {
-      last.current = Date.now();
-      get("/api/histogram", { ...filters, buckets: BUCKETS }, leaving.signal).then(setData).catch(() => {});
-    }, last.current ? wait : 0);
-    return () => {
-      clearTimeout(timer);
-      leaving.abort();
-    };
-  }, [key, arrivals, isListed]);
-  return data;
+  const version = useRef("");
+  if (isListed) version.current = `${arrivals} ${query(filters)}`;
+  const load = (signal) => get("/api/histogram", { ...filters, buckets: BUCKETS }, signal);
+  const key = version.current && "histogram";
+  return useResource(load, key, { version: version.current, pace_ms: EVERY_MS }).value;
 }
 
 /**

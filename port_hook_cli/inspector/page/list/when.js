@@ -3,7 +3,8 @@
 import { html, Button, useState } from "../ui/ui.js";
 import { go } from "../net/location.js";
 import { Dialog } from "../ui/dialogs.js";
-import { fieldText, parseRange, RANGES } from "./times.js";
+import { submitting } from "../ui/task.js";
+import { fieldText, parseRange, RANGES } from "../ui/times.js";
 
 /** @import { Filters } from "../net/types.js" */
 
@@ -16,13 +17,12 @@ export function When({ filters }) {
     close();
     go({ filters: { ...filters, since: "", until: "", ...range } });
   };
-  const onSubmit = (event) => {
-    event.preventDefault();
+  const onSubmit = submitting((event) => {
     const [from, to] = event.currentTarget.querySelectorAll("input");
     const { problem: wrong = "", ...range } = parseRange(from.value, to.value);
     setProblem(wrong);
     if (!wrong) show(range);
-  };
+  });
   const field = (label, value) => html`<label class="field inline">
     <span>${label}</span><input type="datetime-local" step="1" defaultValue=${fieldText(value)} />
   </label>`;

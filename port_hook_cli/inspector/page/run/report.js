@@ -2,9 +2,8 @@
 // A report of a run, like `port-hook report-run`. A node run also has a level and an output.
 import { html, Button, useState } from "../ui/ui.js";
 import { post } from "../net/api.js";
-import { visible } from "../ui/format.js";
-
-/** @import { ApiError } from "../net/door.js" */
+import { Problem } from "../ui/parts.js";
+import { submitting, useTask } from "../ui/task.js";
 
 const LEVELS = ["INFO", "WARN", "ERROR", "DEBUG"];
 const EMPTY = { message: "", level: "INFO", output: "", summary: "", link: "" };
@@ -14,32 +13,21 @@ export function Report({ id, workflowRun, onDone }) {
   const isNode = id.startsWith("wfnr_");
   const failure = isNode ? "Failed" : "Failure";
   const [values, setValues] = useState(EMPTY);
-  const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
-  const [isSending, setSending] = useState(false);
+  const { isBusy, problem, run } = useTask();
   const set = (/** @type {Event} */ event) => {
     const { name, value } = /** @type {HTMLInputElement} */ (event.currentTarget);
     setValues({ ...values, [name]: value });
   };
-  const send = async (/** @type {string | null} */ status) => {
+  const send = (/** @type {string | null} */ status) => run(async () => {
     const { message, level, output, summary, link } = values;
     const only = isNode ? { level: message && level, output } : { summary };
-    setSending(true);
-    try {
-      const body = { status, message, link: link.split(/\s+/).filter(Boolean), workflow_run: workflowRun, ...only };
-      await post(`/api/runs/${encodeURIComponent(id)}/report`, body);
-      setValues(EMPTY);
-      setProblem(null);
-      onDone();
-    } catch (error) {
-      setProblem(/** @type {ApiError} */ (error));
-    } finally {
-      setSending(false);
-    }
-  };
-  return html`<form class="form report" onSubmit=${(/** @type {Event} */ event) => {
-    event.preventDefault();
-    if (values.message && !isSending) send(null);
-  }}>
+    const body = { status, message, link: link.split(/\s+/).filter(Boolean), workflow_run: workflowRun, ...only };
+    await post(`/api/runs/${encodeURIComponent(id)}/report`, body);
+    setValues(EMPTY);
+    onDone();
+  });
+  const sendLog = submitting(() => { if (values.message) send(null); });
+  return html`<form class="form report" onSubmit=${sendLog}>
     <h3>Report this ${isNode ? "node" : "run"}</h3>
     <div class="report-fields">
       <label class="field"><span>Log message</span>
@@ -57,11 +45,11 @@ export function Report({ id, workflowRun, onDone }) {
       </label>
     </div>
     <div class="send">
-      <button type="submit" class="button" disabled=${isSending || !values.message}>Log only</button>
-      <${Button} label="Success" primary icon="check" disabled=${isSending} onClick=${() => send("SUCCESS")} />
-      <${Button} label=${failure} icon="x" disabled=${isSending} onClick=${() => send("FAILURE")} />
-      ${isNode && html`<${Button} label="Cancelled" disabled=${isSending} onClick=${() => send("CANCELLED")} />`}
+      <button type="submit" class="button" disabled=${isBusy || !values.message}>Log only</button>
+      <${Button} label="Success" primary icon="check" disabled=${isBusy} onClick=${() => send("SUCCESS")} />
+      <${Button} label=${failure} icon="x" disabled=${isBusy} onClick=${() => send("FAILURE")} />
+      ${isNode && html`<${Button} label="Cancelled" disabled=${isBusy} onClick=${() => send("CANCELLED")} />`}
     </div>
-    ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+    ${problem && html`<${Problem} problem=${problem} />`}
   </form>`;
 }

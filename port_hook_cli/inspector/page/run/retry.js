@@ -2,10 +2,11 @@
 // Runs a workflow again from a node, like `port-hook trigger --from`, after showing which nodes have already acted.
 import { html, Button, useState } from "../ui/ui.js";
 import { get, post } from "../net/api.js";
-import { handlerText, latency, oneLine, statusTone, visible } from "../ui/format.js";
+import { latency, oneLine, visible } from "../ui/format.js";
+import { Problem, Status } from "../ui/parts.js";
+import { submitting, useTask } from "../ui/task.js";
 
 /** @import { Acted, RetryPlan, Retried, RetryStep, RunNode } from "../net/types.js" */
-/** @import { ApiError } from "../net/door.js" */
 /** @import { Around } from "./layout.js" */
 
 /** @param {{ node: RunNode, around: Around }} props */
@@ -13,21 +14,9 @@ export function Retry({ node, around: { run, capture, session, actions } }) {
   const [plan, setPlan] = useState(/** @type {RetryPlan | null} */ (null));
   const [to, setTo] = useState("");
   const [done, setDone] = useState(/** @type {Retried | null} */ (null));
-  const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
-  const [isBusy, setBusy] = useState(false);
+  const { isBusy, problem, run: attempt } = useTask();
   const address = `/api/runs/${encodeURIComponent(run.id)}/retry`;
   const asked = { node: node.id, capture: capture.row.id };
-  const attempt = async (/** @type {() => Promise<void>} */ work) => {
-    setBusy(true);
-    setProblem(null);
-    try {
-      await work();
-    } catch (error) {
-      setProblem(/** @type {ApiError} */ (error));
-    } finally {
-      setBusy(false);
-    }
-  };
   const prepare = () => attempt(async () => {
     const found = await get(address, asked);
     setDone(null);
@@ -38,16 +27,12 @@ export function Retry({ node, around: { run, capture, session, actions } }) {
     setDone(await post(address, { ...asked, to: to === plan?.to ? undefined : to }));
     setPlan(null);
   });
-  const submit = (/** @type {Event} */ event) => {
-    event.preventDefault();
-    if (!isBusy) send();
-  };
   return html`<div class="retry">
     ${!plan && html`<p>
       <${Button} icon="replay" label="Retry from here" disabled=${isBusy || !session?.can.sign} onClick=${prepare} />
       ${session?.why_not.sign && html` <span class="dim">${session.why_not.sign}</span>`}
     </p>`}
-    ${plan && html`<form class="form" aria-label="Retry from here" onSubmit=${submit}>
+    ${plan && html`<form class="form" aria-label="Retry from here" onSubmit=${submitting(send)}>
       <h3>Run ${oneLine(plan.workflow)} from ${oneLine(node.title)}</h3>
       <p>port-hook runs this node and the nodes after it on this machine, with the outputs of the run
         ${" "}<span class="mono">${oneLine(plan.last_run_id)}</span> and the definition from ${oneLine(plan.source)}.
@@ -65,7 +50,7 @@ export function Retry({ node, around: { run, capture, session, actions } }) {
       </div>
     </form>`}
     ${done && html`<${Outcome} done=${done} actions=${actions} />`}
-    ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+    ${problem && html`<${Problem} problem=${problem} />`}
   </div>`;
 }
 
@@ -97,7 +82,7 @@ function Outcome({ done, actions }) {
 function Ran({ step, actions }) {
   const { delivery, capture } = step;
   return html`<li><b>${oneLine(step.node)}</b> ${wordOf(step)}
-    ${delivery && html`, <b class=${statusTone(delivery.status)}>${delivery.status ?? handlerText(delivery)}</b>
+    ${delivery && html`, <${Status} of=${delivery} isPlain />
       ${" "}in ${latency(delivery.latency_ms)}`}
     ${capture && html` <button type="button" class="link" onClick=${() => actions.open(capture)}>Open capture</button>`}
     ${step.remarks.map((remark) => html`<br /><span class="dim">${visible(remark)}</span>`)}</li>`;

@@ -50,7 +50,7 @@ export function Run({ capture, session, actions }) {
   }
   const { run } = found;
   const others = run.kind === "workflow" ? found.logs.filter((entry) => !entry.node) : [];
-  return html`<div class="run-panel">
+  return html`<div>
     ${problem && html`<${Failed} problem=${problem} at=${at} />`}
     <${Head} run=${run} />
     <${Waterfall} key=${run.id} found=${found} around=${{ run, capture, session, actions, onDone: reload }} />
@@ -75,7 +75,7 @@ function Head({ run }) {
   const took = start !== null && end !== null ? duration((end - start) / 1000) : "";
   return html`
     <div class="run-head">
-      <b class=${`status ${stateOf(word)}`} role="status">${oneLine(word)}</b>
+      <b class=${`pill ${stateOf(word)}`} role="status">${oneLine(word)}</b>
       ${run.label && word !== run.label && html`<span>${oneLine(run.label)}</span>`}
       ${run.name && html`<span class="run-name">${oneLine(run.name)}</span>`}
       <span class="dim">${[isoTime(run.created_at), took].filter(Boolean).join(" · ")}</span>

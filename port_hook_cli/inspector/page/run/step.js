@@ -4,7 +4,8 @@ import { html, memo, Button } from "../ui/ui.js";
 import { Body } from "../capture/body.js";
 import { indent } from "../capture/json_text.js";
 import { captureUrl, get } from "../net/api.js";
-import { handlerText, isoTime, latency, oneLine, statusTone, time, visible } from "../ui/format.js";
+import { isoTime, latency, oneLine, time, visible } from "../ui/format.js";
+import { Problem, Status } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
 import { hasEnded } from "./layout.js";
 import { Links, Log } from "./log.js";
@@ -58,7 +59,7 @@ function Captures({ run, version, around }) {
     version,
     every_ms: () => (version === "live" ? EVERY_MS : 0),
   });
-  if (problem) return html`<p class="note bad">${problem.message}</p>`;
+  if (problem) return html`<${Problem} problem=${problem} />`;
   return html`${value?.captures.map((/** @type {Row} */ row) => html`
     <${Exchange} key=${row.id} row=${row} open=${row.id === around.capture.row.id ? null : around.actions.open} />`)}`;
 }
@@ -81,8 +82,7 @@ function Exchange({ row, part, open }) {
     </details>`}
     ${part !== "request" && (answered
       ? html`<details open=${part === "response" || (answered.status ?? 500) >= 400}>
-          <summary><b>Response</b> <b class=${statusTone(answered.status)}>
-            ${answered.status ?? handlerText(row.handler)}</b>
+          <summary><b>Response</b> <${Status} of=${answered} isPlain />
             ${row.handler && html` <span class="dim">${latency(row.handler.latency_ms)}</span>`}</summary>
           ${value?.delivery?.error && html`<p class="note bad">${visible(value.delivery.error)}</p>`}
           <${Body} id=${row.id} part=${where} body=${answered.body} headers=${answered.headers} />

@@ -2,6 +2,7 @@
 // The steps of a run: names on the left, and bars on one time axis. A click on a step shows its details.
 import { html, useEffect, useMemo, useRef, useState, Icon } from "../ui/ui.js";
 import { duration, oneLine } from "../ui/format.js";
+import { useNow } from "../ui/now.js";
 import { axisOf, barOf, firstOpen, hasEnded, secondsOf, stepsOf, ticksOf } from "./layout.js";
 import { StepDetail } from "./step.js";
 
@@ -15,7 +16,7 @@ const ICONS = { good: "check", bad: "x", warn: "alert", live: "clock", skipped: 
 /** @param {{ found: FoundRun, around: Around }} props */
 export function Waterfall({ found, around }) {
   const { run, capture } = around;
-  const now = useNow(!hasEnded(run));
+  const now = useNow(hasEnded(run) ? 0 : TICK_MS);
   // The same objects until Port responds again, so that only the bars are redrawn as time passes.
   const steps = useMemo(() => stepsOf(found, capture), [found, capture]);
   const axis = axisOf(run, steps, now);
@@ -39,17 +40,6 @@ export function Waterfall({ found, around }) {
       </div>`}
     </li>`)}</ol>
   </section>`;
-}
-
-/** The current time, which advances while the run is in progress. @param {boolean} isLive */
-function useNow(isLive) {
-  const [now, setNow] = useState(Date.now);
-  useEffect(() => {
-    if (!isLive) return undefined;
-    const timer = setInterval(() => setNow(Date.now()), TICK_MS);
-    return () => clearInterval(timer);
-  }, [isLive]);
-  return now;
 }
 
 /** Up and Down, Home and End move between the steps. @param {KeyboardEvent} event */

@@ -4,10 +4,12 @@ import { html, Button, useLayoutEffect, useRef, useState } from "../ui/ui.js";
 import { get, post } from "../net/api.js";
 import { Fields } from "../capture/input.js";
 import { Drafts, useDraft } from "../ui/drafts.js";
-import { handlerText, latency, oneLine, statusTone, visible } from "../ui/format.js";
+import { latency, oneLine, visible } from "../ui/format.js";
+import { Problem, Status } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
+import { submitting, useTask } from "../ui/task.js";
 
-/** @import { ActionForm } from "../net/types.js" */
+/** @import { ActionForm, Sent } from "../net/types.js" */
 
 const GROUPS = { action: "Actions", workflow: "Workflows", "workflow-node": "Workflow nodes" };
 
@@ -26,7 +28,7 @@ export function Trigger({ onClose, onOpen }) {
   // useEffect would run a frame later, and take the focus from an input that the user is already filling in.
   useLayoutEffect(() => first.current?.focus(), [actions]);
   return html`<div class="trigger">
-    ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+    ${problem && html`<${Problem} problem=${problem} />`}
     ${actions && !action && html`<p class="note">
       To trigger actions here, start the inspector with --actions PATH (a file or a folder).
     </p>`}
@@ -56,39 +58,26 @@ export function ActionOptions({ actions, prefix = "", suffix = "" }) {
 
 function Form({ action, onClose, onOpen }) {
   const [values, change] = useDraft(drafts, action.identifier, defaults(action));
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const [result, setResult] = useState(/** @type {any} */ (null));
-  const [isSending, setSending] = useState(false);
-  const send = async (event) => {
-    event.preventDefault();
-    if (isSending) return;
-    setSending(true);
-    setProblem(null);
+  const { isBusy, problem, run } = useTask();
+  const [result, setResult] = useState(/** @type {Sent | null} */ (null));
+  const send = submitting(() => run(async () => {
     setResult(null);
-    try {
-      const path = `/api/actions/${encodeURIComponent(action.identifier)}/trigger`;
-      setResult(await post(path, { inputs: given(values) }));
-    } catch (error) {
-      setProblem(error);
-    } finally {
-      setSending(false);
-    }
-  };
+    const path = `/api/actions/${encodeURIComponent(action.identifier)}/trigger`;
+    setResult(await post(path, { inputs: given(values) }));
+  }));
   return html`<form onSubmit=${send}>
     ${action.description && html`<p class="dim">${visible(action.description)}</p>`}
     <${Fields} inputs=${action.inputs} values=${values} onChange=${(name, value) => change({ [name]: value })} />
     <div class="send">
-      ${problem && html`<p class="note bad lines" role="alert">
-        ${visible(problem.message)}${"\n"}${visible(problem.hint)}
-      </p>`}
+      ${problem && html`<${Problem} problem=${problem} isTall />`}
       ${result && html`<p class="note" role="status">
-        Response <b class=${statusTone(result.delivery.status)}>${handlerText(result.delivery)}</b>${" "}
+        Response <${Status} of=${result.delivery} isPlain />${" "}
         in ${latency(result.delivery.latency_ms)}. ${result.notes.map((each) => `${visible(each)} `)}
         ${result.capture && html`<button type="button" class="link" onClick=${() => onOpen(result.capture)}>
           Show the capture
         </button>`}
       </p>`}
-      <${Button} primary submit icon="play" label=${isSending ? "Sending…" : "Trigger"} disabled=${isSending} />
+      <${Button} primary submit icon="play" label=${isBusy ? "Sending…" : "Trigger"} disabled=${isBusy} />
       <${Button} label="Close" onClick=${onClose} />
     </div>
   </form>`;

@@ -58,6 +58,16 @@ export function statusTone(status) {
   return status < 300 ? "good" : status < 400 ? "warn" : "bad";
 }
 
+/** @typedef {{ status: number | null, fault?: string | null } | null | undefined} Answered Null: not yet. */
+
+/**
+ * The tone of how a request was answered: no response is bad.
+ * @param {Answered} answered
+ */
+export function toneOf(answered) {
+  return answered?.status === null ? "bad" : statusTone(answered?.status);
+}
+
 /** @type {Intl.DateTimeFormatOptions} */
 const MINUTES = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 const TIME = new Intl.DateTimeFormat(undefined, { ...MINUTES, second: "2-digit" });
@@ -174,7 +184,7 @@ export function took(delivery) {
   return `${delivery.fault === "interrupted" ? "after" : "in"} ${latency(delivery.latency_ms)}`;
 }
 
-/** @param {Handled | Delivery | null} handler */
+/** @param {Answered} handler */
 export function handlerText(handler) {
   if (!handler) return "";
   return handler.status === null ? oneLine(handler.fault ?? "failed") : String(handler.status);

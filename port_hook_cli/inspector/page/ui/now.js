@@ -4,14 +4,23 @@ import { html, useEffect, useState } from "./ui.js";
 import { ago } from "./format.js";
 
 /**
+ * The present in milliseconds, which goes on in steps while it matters.
+ * @param {number} every_ms 0 stands still
+ */
+export function useNow(every_ms) {
+  const [now, setNow] = useState(Date.now);
+  useEffect(() => {
+    const timer = every_ms ? setInterval(() => setNow(Date.now()), every_ms) : 0;
+    return () => clearInterval(timer);
+  }, [every_ms]);
+  return now;
+}
+
+/**
  * How long ago a time was, in seconds since the epoch.
  * @param {{ at: number }} props
  */
 export function Ago({ at }) {
-  const [, setNow] = useState(0);
-  useEffect(() => {
-    const timer = setInterval(() => setNow(Date.now()), 1000);
-    return () => clearInterval(timer);
-  }, []);
+  useNow(1000);
   return html`${ago(at)}`;
 }

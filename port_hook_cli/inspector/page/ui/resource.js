@@ -28,17 +28,18 @@ const LONGEST_PAUSE_MS = 30_000;
  *
  * Another `key` is another resource, so the old value is dropped. A new `version` is a newer state of the same
  * resource, so the old value stays until the new value arrives. `every_ms` returns after how long a value is loaded
- * again (0: never). With `retry_ms`, a failed try is repeated after that time, and later after more failures.
+ * again (0: never). `pace_ms` is the least time from one load to the next. With `retry_ms`, a failed try is repeated after that time, and later after more failures.
  * @template T
  * @param {(signal: AbortSignal) => Promise<T>} load
  * @param {string} key "" loads nothing
- * @param {{ version?: unknown, retry_ms?: number, every_ms?: (value: T) => number }} [options]
+ * @param {{ version?: unknown, retry_ms?: number, pace_ms?: number, every_ms?: (value: T) => number }} [options]
  * @returns {Resource<T>}
  */
-export function useResource(load, key, { version = 0, retry_ms = 0, every_ms = () => 0 } = {}) {
+export function useResource(load, key, { version = 0, retry_ms = 0, pace_ms = 0, every_ms = () => 0 } = {}) {
   const [state, setState] = useState(/** @type {State<T>} */ ({ ...NOTHING, key: "" }));
   const [tries, setTries] = useState(0);
   const failures = useRef(0);
+  const begun = useRef(0);
   const latest = useRef({ load, every_ms });
   latest.current = { load, every_ms };
   const reload = useCallback(() => setTries((n) => n + 1), []);
@@ -50,24 +51,28 @@ export function useResource(load, key, { version = 0, retry_ms = 0, every_ms = (
       if (pause_ms) timer = window.setTimeout(reload, pause_ms);
     };
     setState((old) => (old.key === key ? { ...old, isLoading: true } : { ...NOTHING, key }));
-    latest.current.load(leaving.signal).then(
-      (value) => {
+    const start = async () => {
+      begun.current = Date.now();
+      try {
+        const value = await latest.current.load(leaving.signal);
         if (leaving.signal.aborted) return;
         failures.current = 0;
         setState({ key, value, problem: null, isLoading: false, at: Date.now() });
         again(latest.current.every_ms(value));
-      },
-      (problem) => {
+      } catch (/** @type {any} */ problem) {
         if (leaving.signal.aborted) return;
         setState((old) => ({ ...old, problem, isLoading: false }));
         again(Math.min(retry_ms * 2 ** failures.current++, Math.max(retry_ms, LONGEST_PAUSE_MS)));
-      },
-    );
+      }
+    };
+    const wait_ms = begun.current + pace_ms - Date.now();
+    if (wait_ms > 0) timer = window.setTimeout(start, wait_ms);
+    else start();
     return () => {
       leaving.abort();
       clearTimeout(timer);
     };
-  }, [key, version, tries, retry_ms, reload]);
+  }, [key, version, tries, retry_ms, pace_ms, reload]);
   const { value, problem, isLoading, at } = state.key === key ? state : NOTHING; // until the effect has run
   return { value, problem, isLoading, at, reload };
 }

@@ -1,0 +1,24 @@
+// @ts-check
+// What many parts of the page show: why something failed, and how a request was answered.
+import { html } from "./ui.js";
+import { handlerText, toneOf, visible } from "./format.js";
+
+/** @import { Answered } from "./format.js" */
+
+/**
+ * Why something failed, and what to do next. With `isTall`, the hint has a line of its own.
+ * @param {{ problem: { message: string, hint?: string }, isTall?: boolean, children?: unknown }} props
+ */
+export function Problem({ problem, isTall, children }) {
+  return html`<p class="note bad lines" role="alert">
+    ${visible(problem.message)}${isTall ? "\n" : " "}${visible(problem.hint)}${children}
+  </p>`;
+}
+
+/**
+ * The status of a response in its tone, or what happened instead of one.
+ * @param {{ of: Answered, isPlain?: boolean }} props
+ */
+export function Status({ of, isPlain }) {
+  return html`<b class=${`${isPlain ? "" : "pill "}${toneOf(of)}`}>${handlerText(of)}</b>`;
+}

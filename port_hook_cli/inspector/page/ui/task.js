@@ -1,0 +1,38 @@
+// @ts-check
+// Something that the user starts: a request that is sent, a plan that is asked for.
+import { useRef, useState } from "./ui.js";
+
+/** @import { ApiError } from "../net/door.js" */
+
+/**
+ * One task at a time, and why the last one failed. `run` resolves when it is over, and never rejects.
+ */
+export function useTask() {
+  const [isBusy, setBusy] = useState(false);
+  const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
+  const isRunning = useRef(false);
+  const run = async (/** @type {() => Promise<void>} */ work) => {
+    if (isRunning.current) return;
+    isRunning.current = true;
+    setBusy(true);
+    setProblem(null);
+    try {
+      await work();
+    } catch (error) {
+      setProblem(/** @type {ApiError} */ (error));
+    } finally {
+      isRunning.current = false;
+      setBusy(false);
+    }
+  };
+  return { isBusy, problem, run, forgive: () => setProblem(null) };
+}
+
+/**
+ * A handler of a form's `submit` that stays on the page.
+ * @param {(event: any) => void} work
+ */
+export const submitting = (work) => (/** @type {any} */ event) => {
+  event.preventDefault();
+  work(event);
+};
