@@ -1,32 +1,30 @@
 // @ts-check
 // The page: list and detail side by side, and what its keys and buttons do.
-import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./ui/ui.js";
+import { html, render, useEffect, useRef, useState } from "./ui/ui.js";
+import { useActions } from "./capture/actions.js";
 import { Detail } from "./capture/detail.js";
-import { exportAs } from "./capture/export.js";
 import { useCheck } from "./check/state.js";
 import { Header } from "./frame/header.js";
 import { KeysDialog, useKeys } from "./frame/keys.js";
 import { Split } from "./frame/split.js";
 import { titleOf } from "./frame/title.js";
 import { HoldPanel, toggleHold } from "./hold/hold.js";
+import { useCursor } from "./list/cursor.js";
 import { Empty } from "./list/empty.js";
-import { useCaptures } from "./list/feed.js";
+import { useCaptures, useOpened } from "./list/feed.js";
 import { Filters } from "./list/filters.js";
 import { List } from "./list/list.js";
-import { useOpened } from "./list/opened.js";
 import { Timeline } from "./list/timeline.js";
-import { captureUrl, post } from "./net/api.js";
 import { go, readLocation, useLocation } from "./net/location.js";
 import { Boundary } from "./ui/boundary.js";
-import { say } from "./ui/copy.js";
 import { Dialog, Toasts, Uncopied } from "./ui/dialogs.js";
 import { oneLine } from "./ui/format.js";
 import { later } from "./ui/later.js";
+import { Problem } from "./ui/parts.js";
 
 const Check = later(() => import("./check/check.js"), "Check");
 const Trigger = later(() => import("./trigger/form.js"), "Trigger");
 const PARTS = ["summary", "body", "signature", "response", "run", "edit", "check"];
-const MARKED = "Marked. Open another capture and press d to compare the two.";
 
 function App() {
   const place = useLocation();
@@ -36,30 +34,11 @@ function App() {
   // A dialog reports that it is closed after the next key, which may have opened another dialog.
   const leave = (name) => setDialog((now) => (now === name ? "" : now));
   const searchRef = useRef(/** @type {HTMLElement | null} */ (null));
-  const listRef = useRef(/** @type {any} */ (null));
-  // The number of the capture at the cursor: an arrival changes a capture's place, but not its number.
-  const at = useRef(0);
-  const [cursor, setCursor] = useState(0);
-  const { marked, result, actions } = useActions({
-    onOpen: (seq) => { at.current = seq ?? at.current; },
-    onClose: () => {
-      setCursor(at.current);
-      requestAnimationFrame(() => listRef.current?.focus());
-    },
-  });
   const opened = useOpened(place.open, feed);
+  const cursor = useCursor(feed, place, opened);
+  const { marked, result, actions } = useActions({ onOpen: cursor.put, onClose: cursor.show });
   const { session, spans } = feed;
   const isEmpty = spans?.count === 0 && Object.keys(place.filters).length === 0;
-
-  const revealed = useRef("");
-  useEffect(() => {
-    const index = opened && spans ? spans.indexOf(opened.seq) : -1;
-    if (!place.open) revealed.current = "";
-    if (index < 0 || !opened || !listRef.current || revealed.current === place.open) return;
-    revealed.current = place.open;
-    at.current = opened.seq;
-    listRef.current.reveal(index);
-  }, [place.open, place.view, opened?.seq, spans]);
 
   const title = titleOf({ row: opened, view: place.view, waiting: feed.waiting.length, session });
   useEffect(() => { document.title = title; }, [title]);
@@ -69,18 +48,8 @@ function App() {
     if (id) check.change({ source: `capture:${id}` });
     go({ view: view && !id ? "" : "check", open: "", tab: "", against: "" });
   };
-  const move = (step) => {
-    const { open: id, view } = readLocation();
-    if (view || !spans?.count) return;
-    const index = Math.min(spans.count - 1, Math.max(0, spans.indexOf(at.current) + step));
-    const row = feed.row(index);
-    at.current = spans.at(index) ?? 0;
-    setCursor(at.current);
-    listRef.current?.reveal(index);
-    if (row && id) go({ open: row.id, against: "" }, { replace: true });
-  };
   const enter = () => {
-    const row = feed.row(spans?.indexOf(at.current) ?? -1);
+    const row = cursor.row();
     if (readLocation().open) document.getElementById("panel")?.focus();
     else if (row) actions.open(row.id, row.seq);
   };
@@ -90,8 +59,8 @@ function App() {
     if (id) run(id);
   };
   const parts = PARTS.map((name, index) => [index + 1, withOpen(() => actions.tab(name))]);
-  const next = () => move(1);
-  const previous = () => move(-1);
+  const next = () => cursor.move(1);
+  const previous = () => cursor.move(-1);
   useKeys(
     {
       j: next, ArrowDown: next, k: previous, ArrowUp: previous, Enter: enter,
@@ -129,7 +98,7 @@ function App() {
                 onClose=${() => go({ view: "" })} />
             <//>`
           : html`<${Captures} feed=${feed} place=${place} marked=${marked} cursor=${cursor} isEmpty=${isEmpty}
-              actions=${actions} listRef=${listRef} onTrigger=${() => setDialog("trigger")} />`}
+              actions=${actions} onTrigger=${() => setDialog("trigger")} />`}
       </div>
       ${place.open && html`<${Split} />
         <${Boundary} what="This capture" at=${`${place.open} ${place.tab} ${place.against}`}>
@@ -154,7 +123,7 @@ function App() {
 }
 
 /** The timeline, the filters, and the list or why it is empty. */
-function Captures({ feed, place, marked, cursor, isEmpty, actions, listRef, onTrigger }) {
+function Captures({ feed, place, marked, cursor, isEmpty, actions, onTrigger }) {
   const { filters, open } = place;
   const { session, spans, problem } = feed;
   return html`
@@ -163,57 +132,13 @@ function Captures({ feed, place, marked, cursor, isEmpty, actions, listRef, onTr
       <//>
       <${Filters} filters=${filters} spans=${spans} session=${session} />`}
     ${session?.problem && html`<p class="note bad" role="alert">${oneLine(session.problem)}</p>`}
-    ${problem && html`<p class="note bad" role="alert">
-      ${problem.message} ${problem.hint} <button type="button" class="link" onClick=${feed.retry}>Try again</button>
-    </p>`}
+    ${problem && html`<${Problem} problem=${problem}>
+      ${" "}<button type="button" class="link" onClick=${feed.retry}>Try again</button>
+    <//>`}
     ${spans && spans.count === 0
       ? html`<${Empty} filters=${filters} session=${session} onTrigger=${onTrigger} />`
-      : html`<${List} feed=${feed} open=${open} marked=${marked} cursor=${cursor} onOpen=${actions.open}
-          listRef=${listRef} />`}`;
-}
-
-/** The actions on a capture. `onOpen` gets its number, if known. */
-function useActions({ onOpen, onClose }) {
-  const [marked, setMarked] = useState("");
-  const [result, setResult] = useState(/** @type {{ id: string, sent: any, problem: any } | null} */ (null));
-  const mark = useRef("");
-  const hooks = useRef({ onOpen, onClose });
-  hooks.current = { onOpen, onClose };
-  const open = useCallback((/** @type {string} */ id, /** @type {number | undefined} */ seq = undefined) => {
-    hooks.current.onOpen(seq);
-    go({ open: id, against: "" });
-  }, []);
-  const actions = useMemo(() => ({
-    open,
-    close: () => {
-      go({ open: "", tab: "", against: "" });
-      hooks.current.onClose();
-    },
-    tab: (name) => go({ tab: name === "summary" ? "" : name, against: "" }, { replace: true }),
-    against: (id, other) => go({ open: id, against: other }),
-    mark: (id) => {
-      mark.current = id;
-      setMarked(id);
-      say(MARKED);
-    },
-    compare: (id) => {
-      const other = mark.current;
-      if (!other) actions.mark(id);
-      else if (other === id) say("This is the marked capture. Open another capture.");
-      else go({ open: id, against: other });
-    },
-    curl: (id) => exportAs(id, "curl", true),
-    replay: async (id) => {
-      setResult({ id, sent: null, problem: null });
-      try {
-        setResult({ id, sent: await post(captureUrl(id, "/replay"), {}), problem: null });
-      } catch (error) {
-        setResult({ id, sent: null, problem: error });
-      }
-    },
-    dismiss: () => setResult(null),
-  }), []);
-  return { marked, result, actions };
+      : html`<${List} feed=${feed} open=${open} marked=${marked} cursor=${cursor.number} onOpen=${actions.open}
+          listRef=${cursor.listRef} />`}`;
 }
 
 const root = /** @type {HTMLElement} */ (document.getElementById("app"));

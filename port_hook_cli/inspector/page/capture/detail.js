@@ -2,7 +2,7 @@
 // One capture: its head, its tabs, and the response to a replay.
 import { html, memo, useEffect, useRef, Button } from "../ui/ui.js";
 import { Body } from "./body.js";
-import { exportAs } from "./export.js";
+import { exportAs } from "./actions.js";
 import { Responses } from "./response.js";
 import { Result } from "./result.js";
 import { Signature } from "./signature.js";
@@ -10,12 +10,15 @@ import { Summary } from "./summary.js";
 import { VerdictMark } from "./verdict.js";
 import { captureUrl, get } from "../net/api.js";
 import { copy } from "../ui/copy.js";
-import { fullTime, nameOf, oneLine, statusTone, time } from "../ui/format.js";
+import { fullTime, nameOf, oneLine, time } from "../ui/format.js";
 import { Ago } from "../ui/now.js";
 import { later } from "../ui/later.js";
+import { Problem, Status } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
 
-/** @import { Session } from "../net/types.js" */
+/** @import { Capture, Session } from "../net/types.js" */
+/** @import { CheckState } from "../check/state.js" */
+/** @import { Actions, Replayed } from "./actions.js" */
 
 const CheckTab = later(() => import("../check/check.js"), "CheckTab");
 const Comparison = later(() => import("./diff.js"), "Comparison");
@@ -33,8 +36,8 @@ const TABS = [
 const COMPARE = ["compare", "Comparison"];
 
 /**
- * @typedef {{ id: string, tab: string, against: string, session: Session | null, version: number, replayed: any,
- *   check: any, actions: any }} Props
+ * @typedef {{ id: string, tab: string, against: string, session: Session | null, version: number,
+ *   replayed: Replayed | null, check: CheckState, actions: Actions }} Props
  */
 export const Detail = memo((/** @type {Props} */ { id, tab, against, session, version, replayed, check, actions }) => {
   const { value: capture, problem } = useResource((signal) => get(captureUrl(id), {}, signal), id, { version });
@@ -45,7 +48,7 @@ export const Detail = memo((/** @type {Props} */ { id, tab, against, session, ve
   if (problem) {
     return html`<section class="detail" aria-label="Capture">
       <div class="panel">
-        <p class="note bad" role="alert">${problem.message} ${problem.hint}</p>
+        <${Problem} problem=${problem} />
         <${Button} icon="back" label="Back to the list" onClick=${actions.close} />
       </div>
     </section>`;
@@ -65,6 +68,10 @@ export const Detail = memo((/** @type {Props} */ { id, tab, against, session, ve
   </section>`;
 });
 
+/**
+ * @param {{ shown: string, capture: Capture, session: Session | null, against: string, check: CheckState,
+ *   actions: Actions }} props
+ */
 function Part({ shown, capture, session, against, check, actions }) {
   const { row, request } = capture;
   switch (shown) {
@@ -87,6 +94,7 @@ function Part({ shown, capture, session, against, check, actions }) {
   }
 }
 
+/** @param {{ tabs: string[][], shown: string, actions: Actions }} props */
 function Tabs({ tabs, shown, actions }) {
   const names = tabs.map(([name]) => name);
   const onKeyDown = (event) => {
@@ -114,9 +122,12 @@ function Tabs({ tabs, shown, actions }) {
   </div>`;
 }
 
-/** The response to a replay of this capture, beside the response before it. */
+/**
+ * The response to a replay of this capture, beside the response before it.
+ * @param {{ capture: Capture, replayed: Replayed, actions: Actions }} props
+ */
 function ReplayBox({ capture, replayed, actions }) {
-  const box = useRef(/** @type {any} */ (null));
+  const box = useRef(/** @type {HTMLElement | null} */ (null));
   useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [replayed]);
   const { sent, problem } = replayed;
   return html`<div class="replayed" ref=${box}>
@@ -124,12 +135,13 @@ function ReplayBox({ capture, replayed, actions }) {
       <h3>Replay</h3>
       <${Button} icon="x" label="Dismiss the replay" iconOnly onClick=${actions.dismiss} />
     </header>
-    ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}
+    ${problem && html`<${Problem} problem=${problem} />`}
     ${sent && html`<${Result} capture=${capture} result=${sent} actions=${actions} />`}
     ${!sent && !problem && html`<p class="dim" role="status">Sending…</p>`}
   </div>`;
 }
 
+/** @param {{ capture: Capture, actions: Actions }} props */
 function Head({ capture, actions }) {
   const { row } = capture;
   const name = nameOf(row).slice(0, 300);
@@ -142,7 +154,7 @@ function Head({ capture, actions }) {
       <h2 title=${name}>${name}</h2>
       ${row.operation && html`<small class="tag">${oneLine(row.operation)}</small>`}
       <${VerdictMark} row=${row} about=${capture.verdict.about} />
-      ${status !== null && html`<b class=${`pill ${statusTone(status)}`}>${status}</b>`}
+      ${status !== null && html`<${Status} of=${{ status }} />`}
     </div>
     <p class="under">
       <span title=${fullTime(row.received_at)}>${time(row.received_at)}, <${Ago} at=${row.received_at} /></span>
@@ -162,6 +174,7 @@ function Head({ capture, actions }) {
   </header>`;
 }
 
+/** @param {{ capture: Capture }} props */
 function Export({ capture }) {
   const onChange = ({ currentTarget }) => {
     const name = currentTarget.value;

@@ -3,14 +3,17 @@
 import { html, Button, Icon } from "../ui/ui.js";
 import { get } from "../net/api.js";
 import { nameOf, oneLine, time, visible } from "../ui/format.js";
+import { Problem } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
+
+/** @import { Actions } from "./actions.js" */
 
 const MARKS = { changed: "≠", added: "+", removed: "−", moved: "→" };
 
-/** @param {{ a: string, b: string, actions: any }} props */
+/** @param {{ a: string, b: string, actions: Actions }} props */
 export function Comparison({ a, b, actions }) {
   const { value: found, problem } = useResource((signal) => get("/api/compare", { a, b }, signal), `${a} ${b}`);
-  if (problem) return html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`;
+  if (problem) return html`<${Problem} problem=${problem} />`;
   if (!found) return html`<p class="note">Comparing…</p>`;
   const { facts, response, body, headers } = found;
   return html`<div class="comparison">

@@ -7,10 +7,13 @@ import { Result } from "./result.js";
 import { captureUrl, post } from "../net/api.js";
 import { Drafts, useDraft } from "../ui/drafts.js";
 import { visible } from "../ui/format.js";
+import { Problem } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
+import { submitting, useTask } from "../ui/task.js";
 
-/** @import { Capture, JsonProblem, Session } from "../net/types.js" */
-/** @typedef {{ capture: Capture, session: Session | null, actions: any }} Props */
+/** @import { Capture, JsonProblem, Sent, Session } from "../net/types.js" */
+/** @import { Actions } from "./actions.js" */
+/** @typedef {{ capture: Capture, session: Session | null, actions: Actions }} Props */
 
 const TYPING_MS = 200;
 const MOST_LINES = 28;
@@ -30,34 +33,32 @@ export function Editor(props) {
 /** @param {Props & { original: string }} props */
 function Form({ capture, session, actions, original }) {
   const [{ text, to }, change] = useDraft(drafts, capture.row.id, { text: original, to: "" });
-  const [problem, setProblem] = useState(/** @type {any} */ (null));
-  const [result, setResult] = useState(/** @type {any} */ (null));
-  const [isSending, setSending] = useState(false);
-  const area = useRef(/** @type {any} */ (null));
-  const shown = useRef(/** @type {any} */ (null));
+  const { isBusy, problem, run, forgive } = useTask();
+  const [result, setResult] = useState(/** @type {Sent | null} */ (null));
+  const area = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
+  const shown = useRef(/** @type {HTMLElement | null} */ (null));
   const isFaulty = useMemo(() => !isJson(text), [text]);
-  const { value: fault } = useResource((signal) => faultIn(text, signal), isFaulty ? `text ${text}` : "");
+  const load = (signal) => post("/api/json", { text }, signal);
+  /** @type {{ value: { problem: JsonProblem | null } | null }} The place, as the server's parser says. */
+  const { value: found } = useResource(load, isFaulty ? `text ${text}` : "", { pace_ms: TYPING_MS });
+  const fault = found?.problem ?? null;
   useEffect(() => shown.current?.scrollIntoView({ block: "nearest" }), [result]);
   const isSame = text === original;
-  const send = async (event) => {
-    event.preventDefault();
+  const canSend = !isFaulty && session?.can.sign !== false;
+  const send = submitting(() => {
     if (isFaulty && fault?.line) select(area.current, fault);
-    if (isFaulty || isSending || session?.can.sign === false) return;
-    setSending(true);
-    setProblem(null);
-    try {
+    if (!canSend) return;
+    run(async () => {
       const wanted = { ...(isSame ? {} : { body: text }), ...(to ? { to } : {}) };
       setResult(await post(captureUrl(capture.row.id, "/replay"), wanted));
-    } catch (/** @type {any} */ error) {
-      setProblem(error);
-      if (error.line) select(area.current, error);
-    } finally {
-      setSending(false);
-    }
-  };
+    });
+  });
+  useEffect(() => {
+    if (problem?.line) select(area.current, problem);
+  }, [problem]);
   const reset = () => {
     change({ text: original });
-    setProblem(null);
+    forgive();
   };
   return html`<form class="editor" onSubmit=${send} onKeyDown=${onKey}>
     <${Inputs} capture=${capture} text=${text} onChange=${(each) => change({ text: each })} />
@@ -74,15 +75,15 @@ function Form({ capture, session, actions, original }) {
     </label>
     <div class="send sticky">
       ${isFaulty && html`<${Fault} fault=${fault} onGo=${(each) => select(area.current, each)} />`}
-      ${problem && html`<p class="note bad" role="alert">${visible(problem.message)} ${visible(problem.hint)}</p>`}
+      ${problem && html`<${Problem} problem=${problem} />`}
       <label class="field inline"><span>To</span>
         <input type="text" value=${to} spellcheck=${false}
           placeholder=${capture.replay_to ?? "a port or URL on this machine"}
           onInput=${(event) => change({ to: event.currentTarget.value })} />
       </label>
       <${Button} primary submit icon="play"
-        label=${isSending ? "Sending…" : isSame ? "Send unchanged" : "Send"}
-        disabled=${isSending || isFaulty || session?.can.sign === false}
+        label=${isBusy ? "Sending…" : isSame ? "Send unchanged" : "Send"}
+        disabled=${isBusy || !canSend}
         title=${session?.why_not?.sign ?? "Ctrl+Enter"} />
       ${!isSame && html`<${Button} label="Reset" onClick=${reset} />`}
     </div>
@@ -103,16 +104,6 @@ function Fault({ fault, onGo }) {
   </p>`;
 }
 
-/**
- * The position of a JSON error from the server's parser, because not every browser returns it.
- * @returns {Promise<JsonProblem | null>}
- */
-async function faultIn(text, signal) {
-  await new Promise((resolve) => setTimeout(resolve, TYPING_MS));
-  signal.throwIfAborted();
-  return (await post("/api/json", { text }, signal)).problem;
-}
-
 function onKey(event) {
   const isTyping = event.target.matches("textarea, input:not([type=checkbox])");
   if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) {
@@ -124,7 +115,9 @@ function onKey(event) {
   }
 }
 
+/** @param {HTMLTextAreaElement | null} area @param {{ line: number, column: number }} place */
 function select(area, { line, column }) {
+  if (!area) return;
   const lines = area.value.split("\n");
   const before = lines.slice(0, line - 1).reduce((sum, each) => sum + each.length + 1, 0);
   const at = before + [...lines[line - 1]].slice(0, column - 1).join("").length; // the server counts characters

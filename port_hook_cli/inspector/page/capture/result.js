@@ -2,14 +2,16 @@
 // The response to a replay, beside the response before it.
 import { html, Button } from "../ui/ui.js";
 import { ApiError, captureUrl, get } from "../net/api.js";
-import { handlerText, latency, oneLine, statusTone, visible } from "../ui/format.js";
+import { latency, oneLine, visible } from "../ui/format.js";
+import { Status } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
 
 /** @import { Capture, Sent } from "../net/types.js" */
+/** @import { Actions } from "./actions.js" */
 
 /**
  * The old and new responses side by side, each with the handler's latency, without the listener's own time.
- * @param {{ capture: Capture, result: Sent, actions: any }} props
+ * @param {{ capture: Capture, result: Sent, actions: Actions }} props
  */
 export function Result({ capture, result, actions }) {
   const now = result.delivery;
@@ -48,9 +50,8 @@ export function Result({ capture, result, actions }) {
 }
 
 function Outcome({ response, handler }) {
-  const tone = response.status === null ? "bad" : statusTone(response.status);
   return html`<p class="lead">
-      <b class=${`pill ${tone}`}>${handlerText(response)}</b>${" "}
+      <${Status} of=${response} />${" "}
       ${handler && html`<span>in ${latency(handler.latency_ms)}</span>`}
     </p>
     ${response.error && html`<p class="note bad">${oneLine(response.error)}</p>`}

@@ -1,15 +1,18 @@
 // @ts-check
 // The path, the facts, the inputs and the replays of a capture.
-import { html, useEffect, useState, Button, Icon } from "../ui/ui.js";
+import { html, useState, Button, Icon } from "../ui/ui.js";
 import { FilterBy } from "./filter_by.js";
 import { Causes } from "./verdict.js";
 import { captureUrl, post } from "../net/api.js";
 import {
-  bytes, clockTime, handlerText, isPending, oneLine, responseText, sentence, statusTone, time, took, verdictOf, visible,
+  bytes, clockTime, handlerText, isPending, oneLine, responseText, sentence, statusTone, time, toneOf, took, verdictOf,
+  visible,
 } from "../ui/format.js";
+import { Problem } from "../ui/parts.js";
+import { useTask } from "../ui/task.js";
 
 /** @import { Capture, Delivery, Row, Session } from "../net/types.js" */
-/** @typedef {{ open: (id: string) => void, against: (id: string, other: string) => void }} Actions */
+/** @import { Actions } from "./actions.js" */
 
 /** @type {Record<string, string>} Which filter a fact is. */
 const FILTER_OF = {
@@ -85,11 +88,12 @@ function Way({ capture }) {
 
 /** @param {{ delivery: Delivery }} props */
 function Handled({ delivery }) {
-  const tone = delivery.status === null ? "bad" : statusTone(delivery.status);
   const title = html`<${FilterBy} name="handler" value=${delivery.status ?? "no-response"}>
     Handler ${handlerText(delivery)}
   <//> ${took(delivery)}`;
-  return html`<${Step} tone=${tone} icon="play" title=${title}><p class="mono">${oneLine(delivery.url)}</p><//>`;
+  return html`<${Step} tone=${toneOf(delivery)} icon="play" title=${title}>
+    <p class="mono">${oneLine(delivery.url)}</p>
+  <//>`;
 }
 
 /** @param {{ tone: string, icon: string, title: unknown, children: unknown }} props */
@@ -109,13 +113,13 @@ function WithCode({ text }) {
 function Replays({ capture, actions }) {
   const { row, replays } = capture;
   /** @param {Row} replay */
-  const toneOf = (replay) => (replay.handler?.status === null ? "bad" : statusTone(replay.response));
+  const look = (replay) => (replay.handler?.status === null ? "bad" : statusTone(replay.response));
   /** @param {Row} replay */
   const shown = (replay) => html`<li key=${replay.id}>
     <button type="button" class="link" onClick=${() => actions.open(replay.id)}>
       ${time(replay.received_at)} <span class="mono">${oneLine(replay.id)}</span>
     </button>
-    <b class=${`pill ${toneOf(replay)}`}>${responseText(replay)}</b>
+    <b class=${`pill ${look(replay)}`}>${responseText(replay)}</b>
     <${Button} icon="compare" label="Compare with the original" iconOnly
       onClick=${() => actions.against(replay.id, row.id)} />
   </li>`;
@@ -134,10 +138,8 @@ function Replays({ capture, actions }) {
 /** @param {{ capture: Capture, session: Session | null }} props */
 function Encrypted({ capture, session }) {
   const [values, setValues] = useState(/** @type {any[] | null} */ (null));
-  const [problem, setProblem] = useState(/** @type {{ message: string, hint: string } | null} */ (null));
-  useEffect(() => setValues(null), [capture.row.id]);
-  const decrypt = () =>
-    post(captureUrl(capture.row.id, "/decrypt"), {}).then((found) => setValues(found.values)).catch(setProblem);
+  const { problem, run } = useTask();
+  const decrypt = () => run(async () => setValues((await post(captureUrl(capture.row.id, "/decrypt"), {})).values));
   return html`<h3>Encrypted inputs</h3>
     ${values
       ? html`<table class="inputs"><tbody>
@@ -153,5 +155,5 @@ function Encrypted({ capture, session }) {
         <${Button} label="Decrypt here" icon="lock" onClick=${decrypt}
           disabled=${session?.can.decrypt === false} title=${session?.why_not.decrypt} />
         <small class="dim"> In memory only. Nothing is saved.</small>`}
-    ${problem && html`<p class="note bad" role="alert">${problem.message} ${problem.hint}</p>`}`;
+    ${problem && html`<${Problem} problem=${problem} />`}`;
 }

@@ -1,244 +1,182 @@
 // @ts-check
-// What the list shows: the numbers of all matches, their rows on demand, and what arrives meanwhile.
+// What the page shows of the captures: the list, the session, and what is held. It follows the listener.
 import { useCallback, useLayoutEffect, useRef, useState } from "../ui/ui.js";
 import { NOTHING_HELD } from "../hold/hold.js";
-import { follow, get, query } from "../net/api.js";
-import { RowCache, Spans } from "./spans.js";
+import { captureUrl, get, query } from "../net/api.js";
 import { takeFirstPage } from "../net/start.js";
+import { useResource } from "../ui/resource.js";
+import { keepUpToDate } from "./follow.js";
+import { Matches } from "./matches.js";
+import { RowCache } from "./spans.js";
 
-/** @import { Filters, Row, Session } from "../net/types.js" */
+/** @import { Capture, Filters, Row, Session } from "../net/types.js" */
 /** @import { ApiError } from "../net/door.js" */
 /** @typedef {ReturnType<typeof useCaptures>} Feed */
-/** @typedef {{ onRows?: (position: string) => void, isSecond?: boolean, isFresh?: boolean }} Options */
 
 const PAGE = 60;
-const RETRY_MS = 1000;
 // During fast scrolling, pages that are already out of sight are not loaded.
 const MAX_LOADING = 2;
-// The server stops counting here for a text, a run or an id.
-const MOST_MATCHES = 20_000;
+
+/** @type {(position: string) => void} */
+const ignored = () => {};
+
+/** A number that counts, and the function that counts it. @returns {[number, () => void]} */
+function useCount() {
+  const [count, set] = useState(0);
+  return [count, useCallback(() => set((n) => n + 1), [])];
+}
 
 /**
- * Load and follow the captures that match `filters`. `changes` counts the changes of the open capture.
+ * Load and follow the captures that match `filters`. `changes` counts the changes of the open capture,
+ * `arrivals` the changes of the number of matches, and `version` all changes.
  * @param {Filters} filters
  * @param {string} open the id of the open capture
  */
 export function useCaptures(filters, open) {
-  const [spans, setSpans] = useState(/** @type {Spans | null} */ (null));
-  const [waiting, setWaiting] = useState(/** @type {number[]} */ ([]));
+  const [list] = useState(() => new Matches());
   const [session, setSession] = useState(/** @type {Session | null} */ (null));
   const [state, setState] = useState("connecting");
   const [problem, setProblem] = useState(/** @type {ApiError | null} */ (null));
-  const [version, setVersion] = useState(0);
-  const [arrivals, setArrivals] = useState(0);
-  const [changes, setChanges] = useState(0);
   const [held, setHeld] = useState(NOTHING_HELD);
-  // The filters whose first rows have arrived. Slower requests start after them.
-  const [listed, setListed] = useState("");
-  const cache = useRef(new RowCache());
+  const [version, draw] = useCount();
+  const [arrivals, countArrivals] = useCount();
+  const [changes, countChanges] = useCount();
   const shown = useRef(open);
   shown.current = open;
-  const shownKey = useRef(/** @type {string | null} */ (null));
-  const loading = useRef(/** @type {Set<number>} */ (new Set()));
-  const isAtTop = useRef(true);
-  const current = useRef(new Spans());
-  // How many lists are being loaded, and what has arrived since the last list's rows.
-  const counting = useRef(0);
   const newestLoad = useRef(0);
-  const arrived = useRef(/** @type {number[]} */ ([]));
-  // Whether the index is known to be complete.
-  const isIndexed = useRef(false);
   const key = query(filters);
 
   /**
    * Load the list. `onRows` gets its position when the first rows arrive. The numbers of all matches follow.
    * With `isFresh`, the rows that are known may belong to other captures by now.
    * @param {AbortSignal} signal
-   * @param {Options} [options]
+   * @param {(position: string) => void} [onRows]
+   * @param {{ isSecond?: boolean, isFresh?: boolean }} [options]
+   * @returns {Promise<boolean>} whether it is loaded
    */
-  const load = useCallback(async (signal, options = {}) => {
-    const { onRows, isSecond = false, isFresh = false } = /** @type {Options} */ (options);
-    counting.current++;
+  const load = useCallback(async (signal, onRows = ignored, { isSecond = false, isFresh = false } = {}) => {
+    list.loading++;
     const mine = ++newestLoad.current;
     try {
       const page = await takeFirstPage(filters, signal);
       if (signal.aborted) return false;
-      if (isFresh) cache.current = new RowCache();
-      cache.current.put(page.captures);
-      arrived.current = [];
-      const isFirst = shownKey.current !== key;
-      if (isFirst) {
-        // Among very many captures, finding the numbers of all matches takes longer than the first page.
-        shownKey.current = key;
-        current.current = spansOf(page.captures, page.next === null);
-        setSpans(current.current);
-        setListed(key);
-      }
-      setVersion((n) => n + 1);
-      onRows?.(page.position);
+      if (isFresh) list.cache = new RowCache();
+      const isOther = list.begin(key, page);
+      draw();
+      onRows(page.position);
       const [found, info] = await Promise.all([get("/api/spans", filters, signal), get("/api/session", {}, signal)]);
       if (mine !== newestLoad.current) return true; // what a later load has found is newer
-      const isTop = isAtTop.current;
-      const whole = new Spans(found.spans, found.complete);
-      const later = arrived.current.filter((seq) => seq > whole.newest);
-      current.current = isTop ? whole.plus(later) : whole;
-      setSpans(current.current);
-      setWaiting(isTop ? [] : later);
+      const isOutdated = list.complete(found);
+      draw();
       setSession(info);
       setProblem(null);
-      if (!isFirst) setArrivals((n) => n + 1);
-      // The index was completed while the matches were counted: this event does not come again.
-      const isOutdated = isIndexed.current && !found.complete && found.count < MOST_MATCHES;
-      return isOutdated && !isSecond ? load(signal, { isSecond: true }) : true;
+      if (!isOther) countArrivals();
+      return isOutdated && !isSecond ? load(signal, ignored, { isSecond: true }) : true;
     } catch (/** @type {any} */ error) {
       if (error.name !== "AbortError") setProblem(error);
       return false;
     } finally {
-      counting.current--;
+      list.loading--;
     }
   }, [key]);
 
   // Before the first paint, so that it has the first rows if they have already arrived.
   useLayoutEffect(() => {
     const leaving = new AbortController();
-    let stop = () => {};
-    let timer = 0;
-    let isAgain = false;
-    // Where the events continue: after the list at this position, and after this capture.
-    let position = "";
-    let newest = /** @type {number | undefined} */ (undefined);
-    loading.current = new Set();
-    const again = () => {
-      isAgain = true;
-      clearTimeout(timer);
-      timer = window.setTimeout(start, RETRY_MS);
+    const isShown = (/** @type {Row} */ row) => row.id === shown.current || row.replay_of === shown.current;
+    const handlers = {
+      captures: (/** @type {{ added: Row[], changed: Row[] }} */ { added, changed }) => {
+        if (list.add({ added, changed })) countArrivals();
+        draw();
+        if (added.some(isShown) || changed.some(isShown)) countChanges();
+      },
+      held: setHeld,
+      reset: (/** @type {{ renumbered: boolean }} */ { renumbered }) => {
+        if (renumbered) list.cache = new RowCache();
+        load(leaving.signal);
+      },
+      session: (/** @type {Session} */ info) => {
+        list.isIndexed = info.search.complete ?? list.isIndexed;
+        setSession((old) => joined(old, info));
+        if (info.search.complete && list.spans?.isComplete === false && !list.loading) load(leaving.signal);
+      },
     };
-    const onState = (now) => {
-      setState(now);
-      if (now !== "waiting") return;
-      setHeld(NOTHING_HELD);
-      again();
-    };
-    // After the events end, the list is loaded again, because the listener may have been restarted.
-    const start = async () => {
-      const onRows = (found) => {
-        [position, newest] = [found, undefined];
-        begin();
-      };
-      const loaded = await load(leaving.signal, { onRows, isFresh: isAgain });
-      if (leaving.signal.aborted) return;
-      if (loaded) {
-        if (isAgain) setChanges((n) => n + 1);
-        return;
-      }
-      setState("closed");
-      again();
-    };
-    const onCaptures = ({ added, changed }, at) => {
-      newest = at;
-      cache.current.put([...added, ...changed]);
-      const seqs = added.map((row) => row.seq);
-      if (counting.current) arrived.current.push(...seqs);
-      const newer = seqs.filter((seq) => seq > current.current.newest);
-      if (newer.length) {
-        if (isAtTop.current) {
-          current.current = current.current.plus(newer);
-          setSpans(current.current);
-        } else setWaiting((old) => [...old, ...newer]);
-        setArrivals((n) => n + 1);
-      }
-      setVersion((n) => n + 1);
-      const isShown = (row) => row.id === shown.current || row.replay_of === shown.current;
-      if (added.some(isShown) || changed.some(isShown)) setChanges((n) => n + 1);
-    };
-    const onReset = ({ renumbered }, at) => {
-      newest = at;
-      if (renumbered) cache.current = new RowCache();
-      load(leaving.signal);
-    };
-    const onSession = (info) => {
-      isIndexed.current = info.search.complete ?? isIndexed.current;
-      setSession((old) => {
-        const search = { ...old?.search, ...defined(info.search) };
-        return { ...info, count: old?.count ?? null, search };
-      });
-      if (info.search.complete && current.current.isComplete === false && !counting.current) load(leaving.signal);
-    };
-    const begin = () => {
-      stop();
-      // A browser opens at most six connections to a server for all of its tabs, so a hidden page closes its own.
-      if (isHidden()) return;
-      const handlers = { captures: onCaptures, held: setHeld, reset: onReset, session: onSession };
-      stop = follow({ ...filters, after: newest }, position, handlers, onState);
-    };
-    const onVisibility = () => {
-      if (isHidden()) {
-        stop();
-        setState("connecting");
-      } else if (position) {
-        setChanges((n) => n + 1);
-        begin();
-      }
-    };
-    document.addEventListener("visibilitychange", onVisibility);
-    start();
+    const stop = keepUpToDate(filters, load, handlers, {
+      onState: (now) => {
+        setState(now);
+        if (now === "waiting") setHeld(NOTHING_HELD);
+      },
+      onMissed: countChanges,
+    });
     return () => {
-      document.removeEventListener("visibilitychange", onVisibility);
       leaving.abort();
-      clearTimeout(timer);
       stop();
     };
   }, [key, load]);
 
-  /**
-   * Fetch the page with the row at an index, unless it or enough other pages are being loaded. `version` changes when
-   * it is time to ask again.
-   * @param {number} index
-   */
-  const want = useCallback((index) => {
-    const from = current.current.at(index);
-    const mine = loading.current;
-    if (from === undefined || mine.has(from) || mine.size >= MAX_LOADING) return;
-    mine.add(from);
-    const rows = cache.current; // others replace them if the numbers are used again meanwhile
-    get("/api/captures", { ...filters, from, limit: PAGE })
-      .then((page) => rows.put(page.captures))
-      .finally(() => mine.delete(from))
-      .then(() => setVersion((n) => n + 1), setProblem);
-  }, [key]);
-
-  const showWaiting = useCallback(() => {
-    setWaiting((seqs) => {
-      current.current = current.current.plus(seqs);
-      setSpans(current.current);
-      return [];
-    });
-  }, []);
-
   return {
-    spans, waiting, session, state, problem, version, changes, arrivals, held, want, showWaiting,
-    isListed: listed === key,
+    spans: list.spans, waiting: list.waiting, isListed: list.shown === key,
+    session, state, problem, version, changes, arrivals, held,
+    want: useWant(list, filters, draw, setProblem),
+    showWaiting: () => {
+      list.showWaiting();
+      draw();
+    },
     /** @param {number} index @returns {Row | undefined} */
-    row: (index) => cache.current.get(spans?.at(index)),
-    /** @param {string} id @returns {Row | undefined} the row, if it is loaded */
-    find: (id) => cache.current.find(id),
+    row: (index) => list.cache.get(list.at(index)),
+    /** @param {string} id @returns {Row | undefined} a row that is loaded */
+    find: (id) => list.cache.find(id),
     /** @param {boolean} value */
-    setAtTop: (value) => { isAtTop.current = value; },
+    setAtTop: (value) => { list.isAtTop = value; },
     retry: () => load(new AbortController().signal),
   };
 }
 
-const isHidden = () => document.visibilityState === "hidden";
-
 /**
- * The spans of rows, given newest first.
- * @param {Row[]} rows
- * @param {boolean} isComplete
+ * A function that fetches the page with the row at an index, unless it or enough other pages are being loaded. After
+ * each page, the list asks again.
+ * @param {Matches} list
+ * @param {Filters} filters
+ * @param {() => void} onPage
+ * @param {(error: ApiError) => void} onProblem
  */
-function spansOf(rows, isComplete) {
-  return new Spans([], isComplete).plus(rows.map((row) => row.seq).reverse());
+function useWant(list, filters, onPage, onProblem) {
+  const key = query(filters);
+  const loading = useRef({ key, numbers: /** @type {Set<number>} */ (new Set()) });
+  if (loading.current.key !== key) loading.current = { key, numbers: new Set() };
+  return (/** @type {number} */ index) => {
+    const from = list.at(index);
+    const { numbers } = loading.current;
+    if (from === undefined || numbers.has(from) || numbers.size >= MAX_LOADING) return;
+    numbers.add(from);
+    const rows = list.cache; // others replace them if the numbers are used again meanwhile
+    get("/api/captures", { ...filters, from, limit: PAGE })
+      .then((page) => rows.put(page.captures))
+      .finally(() => numbers.delete(from))
+      .then(onPage, onProblem);
+  };
 }
 
-function defined(fields) {
-  return Object.fromEntries(Object.entries(fields ?? {}).filter(([, value]) => value !== null));
+/**
+ * The row of the open capture, which the list may not have loaded.
+ * @param {string} id
+ * @param {Feed} feed
+ * @returns {Row | null}
+ */
+export function useOpened(id, feed) {
+  const known = id ? feed.find(id) : undefined;
+  const key = known || !feed.spans ? "" : id;
+  const { value } = useResource((signal) => get(captureUrl(id), {}, signal), key);
+  return known ?? /** @type {Capture | null} */ (value)?.row ?? null;
+}
+
+/**
+ * The session of an event. It lacks the counts, which change with every capture.
+ * @param {Session | null} old
+ * @param {Session} info
+ * @returns {Session}
+ */
+function joined(old, info) {
+  const known = Object.entries(info.search).filter(([, value]) => value !== null);
+  return { ...info, count: old?.count ?? null, search: { ...(old ?? info).search, ...Object.fromEntries(known) } };
 }

@@ -4,6 +4,8 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../ui/ui.js"
 import { number } from "../ui/format.js";
 import { Cells, labelOf } from "./row.js";
 
+/** @import { Row } from "../net/types.js" */
+/** @import { ListHandle } from "./cursor.js" */
 /** @import { Feed } from "./feed.js" */
 
 const COLUMNS = [
@@ -15,12 +17,18 @@ const MOST_PIXELS = 12_000_000;
 const OVERSCAN = 8;
 const AT_TOP_PX = 4;
 
-/** @param {{ feed: Feed, cursor: number, [name: string]: any }} props `cursor` is the number of a capture */
-export function List({ feed, open, marked, cursor, onOpen, listRef }) {
-  const { spans, waiting } = feed;
-  const box = useRef(/** @type {any} */ (null));
-  const [view, setView] = useState({ top: 0, height: 600, row: 38 });
+/**
+ * The list's box: how far it is scrolled, how high it is, and how high a row is, in pixels.
+ * @typedef {{ top: number, height: number, row: number }} View
+ */
 
+/**
+ * The size of a box, measured again when it changes.
+ * @param {{ current: any }} box
+ * @returns {[View, (change: (old: View) => View) => void]}
+ */
+function useView(box) {
+  const [view, setView] = useState({ top: 0, height: 600, row: 38 });
   useLayoutEffect(() => {
     const measure = () => {
       const row = parseFloat(getComputedStyle(box.current).getPropertyValue("--row")); // list.css decides
@@ -29,86 +37,54 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
     const observer = new ResizeObserver(measure);
     observer.observe(box.current);
     measure();
-    return () => {
-      observer.disconnect();
-      listRef.current = null;
-    };
+    return () => observer.disconnect();
   }, []);
+  return [view, setView];
+}
 
-  const height = view.row;
-  const count = spans?.count ?? 0;
-  const whole = count * height;
+/** How the rows of a list are laid out in its box. @param {View} view @param {number} count */
+function layoutOf({ top, height, row }, count) {
+  const whole = count * row;
   const laidOut = Math.max(1, Math.min(whole, MOST_PIXELS));
   // How many pixels of the list one scrolled pixel stands for.
-  const ratio = whole > laidOut ? (whole - view.height) / (laidOut - view.height) : 1;
+  const ratio = whole > laidOut ? (whole - height) / (laidOut - height) : 1;
+  const offset = top * ratio;
+  const first = Math.max(0, Math.floor(offset / row) - OVERSCAN);
+  const last = Math.min(count, Math.ceil((offset + height) / row) + OVERSCAN);
+  return { laidOut, ratio, first, last, shift: first * row - offset + top };
+}
+
+/**
+ * @param {{ feed: Feed, open: string, marked: string, cursor: number, onOpen: (id: string, seq: number) => void,
+ *   listRef: { current: ListHandle | null } }} props `cursor` is the number of a capture
+ */
+export function List({ feed, open, marked, cursor, onOpen, listRef }) {
+  const { spans, waiting } = feed;
+  const box = useRef(/** @type {any} */ (null));
+  const [view, setView] = useView(box);
+  const { height, row: rowHeight } = view;
+  const count = spans?.count ?? 0;
+  const { laidOut, ratio, first, last, shift } = layoutOf(view, count);
+  useEffect(() => {
+    for (let index = first; index < last; index++) if (feed.row(index) === undefined) return feed.want(index);
+  }, [first, last, spans, feed.version]);
+  useEffect(() => () => { listRef.current = null; }, []);
+  listRef.current = {
+    reveal(index) {
+      const top = index * rowHeight;
+      const shown = box.current.scrollTop * ratio;
+      if (top < shown) box.current.scrollTop = top / ratio;
+      else if (top + rowHeight > shown + height) box.current.scrollTop = (top + rowHeight - height) / ratio;
+      box.current.scrollIntoView({ block: "nearest" }); // in low windows, the page scrolls too
+    },
+    focus: () => box.current?.focus(),
+  };
   const onScroll = () => {
     const top = box.current.scrollTop;
     feed.setAtTop(top < AT_TOP_PX);
     setView((old) => ({ ...old, top }));
     if (top < AT_TOP_PX && waiting.length) feed.showWaiting();
   };
-
-  const offset = view.top * ratio;
-  const first = Math.max(0, Math.floor(offset / height) - OVERSCAN);
-  const last = Math.min(count, Math.ceil((offset + view.height) / height) + OVERSCAN);
-
-  useEffect(() => {
-    for (let index = first; index < last; index++) {
-      if (feed.row(index) === undefined) {
-        feed.want(index);
-        break;
-      }
-    }
-  }, [first, last, spans, feed.version]);
-
-  listRef.current = {
-    /**
-     * Scroll so that an index is visible.
-     * @param {number} index
-     */
-    reveal(index) {
-      const top = index * height;
-      const shown = box.current.scrollTop * ratio;
-      if (top < shown) box.current.scrollTop = top / ratio;
-      else if (top + height > shown + view.height) box.current.scrollTop = (top + height - view.height) / ratio;
-      box.current.scrollIntoView({ block: "nearest" }); // in low windows, the page scrolls too
-    },
-    focus() {
-      box.current?.focus();
-    },
-    toTop() {
-      box.current.scrollTop = 0;
-    },
-  };
-
-  // Elements are reused for other rows, because creating elements is slow. An arrival doesn't change keys.
-  const slots = Math.ceil(view.height / height) + 2 * OVERSCAN + 2;
-  const rows = [];
-  const held = new Set(feed.held.held.map((each) => each.id));
-  let active;
-  for (let index = first; index < last; index++) {
-    const row = feed.row(index);
-    const key = (count - index) % slots;
-    if (row === undefined) {
-      rows.push(html`<div key=${key} class="row empty" role="presentation"><span class="ghost"></span></div>`);
-      continue;
-    }
-    const label = labelOf(row);
-    const isOpen = row.id === open;
-    const isCurrent = !open && row.seq === cursor;
-    if (isOpen || isCurrent) active = `row-${row.id}`;
-    rows.push(html`<div
-      key=${key}
-      id=${`row-${row.id}`}
-      class=${`row${isOpen ? " open" : ""}${isCurrent ? " current" : ""}${row.id === marked ? " marked" : ""}`}
-      role="option"
-      aria-selected=${isOpen}
-      aria-setsize=${count}
-      aria-posinset=${index + 1}
-      aria-label=${label.name}
-      aria-description=${label.more || undefined}
-    ><${Cells} row=${row} isHeld=${held.has(row.id)} /></div>`);
-  }
   const onClick = (event) => {
     const element = event.target.closest(".row");
     if (!element) return;
@@ -116,10 +92,22 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
     if (row) onOpen(row.id, row.seq);
   };
   const showWaiting = () => {
-    listRef.current.toTop();
+    box.current.scrollTop = 0;
     feed.showWaiting();
   };
-  const shift = `translateY(${first * height - offset + view.top}px)`;
+  // Elements are reused for other rows, because creating elements is slow. An arrival doesn't change keys.
+  const slots = Math.ceil(height / rowHeight) + 2 * OVERSCAN + 2;
+  const held = new Set(feed.held.held.map((each) => each.id));
+  const rows = [];
+  let active;
+  for (let index = first; index < last; index++) {
+    const row = feed.row(index);
+    const isOpen = row?.id === open;
+    const isCurrent = !open && row?.seq === cursor;
+    if (row && (isOpen || isCurrent)) active = `row-${row.id}`;
+    const state = `${isOpen ? " open" : ""}${isCurrent ? " current" : ""}${row && row.id === marked ? " marked" : ""}`;
+    rows.push(rowAt({ row, key: (count - index) % slots, index, count, isOpen, state, held }));
+  }
   return html`<div class="list">
     <div class="list-head" aria-hidden="true">
       ${COLUMNS.map(([name, label]) => html`<span key=${name} class=${name}>${label}</span>`)}
@@ -137,8 +125,31 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
       aria-activedescendant=${active}
     >
       <div class="rows" style=${{ height: `${laidOut}px` }} role="presentation">
-        <div class="shown" style=${{ transform: shift }} role="presentation" onClick=${onClick}>${rows}</div>
+        <div class="shown" style=${{ transform: `translateY(${shift}px)` }} role="presentation" onClick=${onClick}>
+          ${rows}
+        </div>
       </div>
     </div>
   </div>`;
+}
+
+/**
+ * A row, or its place while it is loaded.
+ * @param {{ row: Row | undefined, key: number, index: number, count: number, isOpen: boolean, state: string,
+ *   held: Set<string> }} place
+ */
+function rowAt({ row, key, index, count, isOpen, state, held }) {
+  if (!row) return html`<div key=${key} class="row" role="presentation"><span class="ghost"></span></div>`;
+  const label = labelOf(row);
+  return html`<div
+    key=${key}
+    id=${`row-${row.id}`}
+    class=${`row${state}`}
+    role="option"
+    aria-selected=${isOpen}
+    aria-setsize=${count}
+    aria-posinset=${index + 1}
+    aria-label=${label.name}
+    aria-description=${label.more || undefined}
+  ><${Cells} row=${row} isHeld=${held.has(row.id)} /></div>`;
 }

@@ -112,10 +112,10 @@ export const captureUrl = (id, rest = "") => `/api/captures/${encodeURIComponent
  * Follow the events after a list's position until the returned function is called, or until they end ("waiting").
  * @param {Parameters} filters
  * @param {string} position
- * @param {Record<string, (data: any, id: number) => void>} handlers by the name of the event
+ * @param {(name: string, data: any, id: number) => void} onEvent
  * @param {(state: "live" | "waiting") => void} onState
  */
-export function follow(filters, position, handlers, onState) {
+export function follow(filters, position, onEvent, onState) {
   const leaving = new AbortController();
   const ended = () => {
     if (leaving.signal.aborted) return;
@@ -124,7 +124,7 @@ export function follow(filters, position, handlers, onState) {
   };
   /** @param {string} name @param {string} data @param {string} id */
   const handle = (name, data, id) => {
-    if (!leaving.signal.aborted) handlers[name]?.(JSON.parse(data), Number(id));
+    if (!leaving.signal.aborted) onEvent(name, JSON.parse(data), Number(id));
   };
   const options = { signal: leaving.signal, headers: { accept: "text/event-stream" } };
   call("/api/events" + query({ ...filters, position }), options, (response) => {

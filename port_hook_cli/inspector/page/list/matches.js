@@ -1,0 +1,86 @@
+// @ts-check
+// What the list holds: the numbers of all matches, the rows that are loaded, and what has arrived meanwhile. Pure.
+import { RowCache, Spans } from "./spans.js";
+
+/** @import { Row } from "../net/types.js" */
+
+// The server counts no more matches of a text, a run or an id.
+const MOST_MATCHES = 20_000;
+
+/** The captures that match the filters. `shown` is what the filters were when their first rows came, or null. */
+export class Matches {
+  constructor() {
+    this.spans = /** @type {Spans | null} */ (null);
+    this.shown = /** @type {string | null} */ (null);
+    /** The numbers of what has arrived while the list was scrolled. */
+    this.waiting = /** @type {number[]} */ ([]);
+    this.isAtTop = true;
+    /** Whether the index is known to be complete. */
+    this.isIndexed = false;
+    this.cache = new RowCache();
+    /** How many lists are being loaded, and what has arrived since the first rows of the last one. */
+    this.loading = 0;
+    this.arrived = /** @type {number[]} */ ([]);
+  }
+
+  /** The newest number that is shown. */
+  get newest() {
+    return this.spans?.newest ?? 0;
+  }
+
+  /**
+   * The number at an index of the list.
+   * @param {number} index
+   */
+  at(index) {
+    return this.spans?.at(index);
+  }
+
+  /**
+   * The first rows of a list. Those of other filters are shown at once: among very many captures, finding the numbers
+   * of all matches takes longer. Returns whether they are.
+   * @param {string} filters
+   * @param {{ captures: Row[], next: number | null }} page
+   */
+  begin(filters, { captures, next }) {
+    this.cache.put(captures);
+    this.arrived = [];
+    if (this.shown === filters) return false;
+    this.shown = filters;
+    this.spans = new Spans([], next === null).plus(captures.map((row) => row.seq).reverse());
+    return true;
+  }
+
+  /**
+   * The numbers of all matches. Returns whether they are outdated: the index was completed while they were counted.
+   * @param {{ spans: [newest: number, oldest: number][], complete: boolean, count: number }} found
+   */
+  complete({ spans, complete, count }) {
+    const whole = new Spans(spans, complete);
+    const later = this.arrived.filter((seq) => seq > whole.newest);
+    this.spans = this.isAtTop ? whole.plus(later) : whole;
+    this.waiting = this.isAtTop ? [] : later;
+    return this.isIndexed && !complete && count < MOST_MATCHES;
+  }
+
+  /**
+   * What has arrived, and what has changed. Returns whether there are more matches.
+   * @param {{ added: Row[], changed: Row[] }} rows
+   */
+  add({ added, changed }) {
+    this.cache.put([...added, ...changed]);
+    const seqs = added.map((row) => row.seq);
+    if (this.loading) this.arrived.push(...seqs);
+    const newer = seqs.filter((seq) => seq > this.newest);
+    if (!newer.length) return false;
+    if (this.isAtTop) this.spans = (this.spans ?? new Spans()).plus(newer);
+    else this.waiting = [...this.waiting, ...newer];
+    return true;
+  }
+
+  /** Show what has arrived meanwhile. */
+  showWaiting() {
+    this.spans = (this.spans ?? new Spans()).plus(this.waiting);
+    this.waiting = [];
+  }
+}
