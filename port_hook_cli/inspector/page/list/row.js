@@ -47,7 +47,7 @@ function Digest({ row }) {
  * @param {{ row: Row, isHeld: boolean }} props
  */
 function Outcome({ row, isHeld }) {
-  if (isHeld) return html`<span class="response"><b class="warn">held</b></span><span class="handler"></span>`;
+  if (isHeld) return html`<span class="response"><b class="pill warn">held</b></span><span class="handler"></span>`;
   const { handler, response } = row;
   const isSame = handler?.status === response;
   const pill = html`<${Status} of=${{ status: response }} />`;
