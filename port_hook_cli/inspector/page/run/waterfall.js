@@ -56,7 +56,9 @@ function onArrow(event) {
 /** @param {{ axis: Axis }} props */
 function TimeAxis({ axis }) {
   return html`<div class="time-axis" aria-hidden="true"><div>${ticksOf(axis).map(({ seconds, left }) => html`
-    <span key=${seconds} style=${{ left: `${left}%` }}>${seconds ? duration(seconds) : "0"}</span>`)}</div></div>`;
+    <span key=${seconds} style=${{ left: `${left}%` }}>
+      ${seconds ? duration(seconds).replace(".0 ", " ") : "0"}
+    </span>`)}</div></div>`;
 }
 
 /**
