@@ -70,6 +70,7 @@ def row_record(listed: Listed) -> dict[str, Any]:
         "causes": [slug[:MAX_FIELD] for slug in exchange.verdict.slugs[:MAX_CAUSES]],
         "response": None if exchange.response is None else exchange.response.status,
         "handler": None if delivery is None else _handler(delivery),
+        "by_hand": exchange.simulated is not None and exchange.simulated.by_hand,
         "bytes": listed.size,
         "problem": payload.problem,
     }
@@ -178,7 +179,10 @@ def _hints(exchange: Exchange) -> list[str]:
     delivery = exchange.delivery
     if delivery is None or delivery.ok:
         return []
-    return list(delivery_hints(delivery, LISTEN_OPTIONS, is_message=exchange.is_message))
+    name = exchange.invocation.id
+    hints = delivery_hints(delivery, LISTEN_OPTIONS, is_message=exchange.is_message)
+    # The user looks at this capture, which need not be the latest. Someone else's store may have any text as an id.
+    return [hint.replace("replay last", f"replay {name}") if name.isalnum() else hint for hint in hints]
 
 
 def _summary(payload: Payload, origin: MessageOrigin | None) -> Iterator[tuple[str, str]]:

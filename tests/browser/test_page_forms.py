@@ -61,7 +61,9 @@ async def editing(page: Page) -> Locator:
     await opened(page)
     await page.keyboard.press("e")
     await expect(page.get_by_role("tab", name="Edit and replay")).to_have_attribute("aria-selected", "true")
-    return page.get_by_label("Body", exact=True)
+    body = page.get_by_label("Body", exact=True)
+    await expect(body).to_be_focused()
+    return body
 
 
 def sent(desk: Desk, **fields: Any) -> str:

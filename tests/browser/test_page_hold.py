@@ -41,7 +41,13 @@ async def test_held_requests_are_let_pass_answered_by_hand_and_released(
     assert await sent[0] == 202
     await expect(items["passes"]).to_have_count(0)
 
+    await expect(page).to_have_title(re.compile(r"^\(2 held\) "))
+    await expect(items["answered"]).to_contain_text("title=vm")
     await items["answered"].get_by_role("button", name="Answer…").click()
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("form", name=re.compile("^Answer answered"))).to_have_count(0)
+    await expect(items["answered"].get_by_role("button", name="Answer…")).to_be_focused()
+    await page.keyboard.press("Enter")
     form = page.get_by_role("form", name=re.compile("^Answer answered"))
     await expect(form.get_by_label("Body")).to_have_value("{}")
     await form.get_by_label("Status").fill("503")
@@ -57,6 +63,8 @@ async def test_held_requests_are_let_pass_answered_by_hand_and_released(
     await expect(other.get_by_role("region", name="Held requests")).to_have_count(0)
     await page.locator(".row", has_text="answered").click()
     await expect(page.get_by_text("Answered by hand, after 0.2 s")).to_be_visible()
+    await expect(page.get_by_text("You answered by hand.")).to_be_visible()
+    await expect(page.locator(".row", has_text="answered").locator(".handler")).to_have_text("by hand")
     bodies = [json.loads(request.body)["action"] for request in backend.requests[before:]]
     assert bodies == ["passes", "released"]
     await page.keyboard.press("Escape")

@@ -153,7 +153,7 @@ async def test_capture_has_the_hints_that_show_prints(runtime: MakeRuntime, stor
         hints = {row.invocation.id: (await client.get(f"/api/captures/{row.invocation.id}"))["hints"] for row in FOUND}
     assert hints["aa00"] == []
     assert hints["bb00"] == ["The handler failed. Check its log."]
-    assert "--find-fault" in hints["dd00"][0]
+    assert "`port-hook replay dd00 --find-fault`" in hints["dd00"][0]
 
 
 async def test_large_body_that_is_nested_deeply_is_listed(runtime: MakeRuntime, store: Path) -> None:

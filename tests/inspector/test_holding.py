@@ -88,7 +88,7 @@ async def test_pages_and_the_terminal_hold_release_and_answer_the_same_requests(
             while (await events.next("held"))["holding"]:
                 pass
             capture = await client.get(f"/api/captures/{ids['answered']}")
-            assert capture["simulated"]["by_hand"] is True
+            assert capture["simulated"]["by_hand"] is capture["row"]["by_hand"] is True
             assert capture["simulated"]["text"] == "by hand, after 0.1 s"
             assert capture["delivery"] is None
     assert [json.loads(request.body)["action"] for request in target.requests] == ["passes"]

@@ -69,6 +69,12 @@ test("failed steps are open, otherwise steps in progress, otherwise the capture'
 });
 
 test("ticks are round times", () => {
-  assert.deepEqual(layout.ticksOf({ start: 0, end: 2400 }).map((tick) => tick.seconds), [0, 0.5, 1, 1.5, 2]);
+  const texts = (seconds) => layout.ticksOf({ start: 0, end: seconds * 1000 }).map((tick) => tick.text);
+  assert.deepEqual(texts(2.4), ["0", "500 ms", "1 s", "1.5 s", "2 s"]);
+  assert.deepEqual(texts(0.001), ["0", "0.2 ms", "0.4 ms", "0.6 ms", "0.8 ms", "1 ms"]);
+  assert.deepEqual(texts(59), ["0", "10 s", "20 s", "30 s", "40 s", "50 s"]);
+  assert.deepEqual(texts(170), ["0", "30 s", "1 min", "1 min 30 s", "2 min", "2 min 30 s"]);
+  assert.deepEqual(texts(7000), ["0", "30 min", "1 h", "1 h 30 min"]);
+  assert.deepEqual(texts(400_000), ["0", "1 d", "2 d", "3 d", "4 d"]);
   assert.deepEqual(layout.ticksOf({ start: 0, end: 1 }).map((tick) => Math.round(tick.left)), [0, 20, 40, 60, 80, 100]);
 });

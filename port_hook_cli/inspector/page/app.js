@@ -40,7 +40,8 @@ function App() {
   const { session, spans } = feed;
   const isEmpty = spans?.count === 0 && Object.keys(place.filters).length === 0;
 
-  const title = titleOf({ row: opened, view: place.view, waiting: feed.waiting.length, session });
+  const counts = { waiting: feed.waiting.length, held: feed.held.count };
+  const title = titleOf({ row: opened, view: place.view, session, ...counts });
   useEffect(() => { document.title = title; }, [title]);
 
   const showCheck = () => {
@@ -66,7 +67,7 @@ function App() {
       j: next, ArrowDown: next, k: previous, ArrowUp: previous, Enter: enter,
       "/": () => searchRef.current?.focus(), "?": () => setDialog("help"), t: () => setDialog("trigger"), h: showCheck,
       p: () => toggleHold(feed.held),
-      r: withOpen(actions.replay), e: withOpen(() => actions.tab("edit")), c: withOpen(actions.curl),
+      r: withOpen(actions.replay), e: withOpen(actions.edit), c: withOpen(actions.curl),
       d: withOpen(actions.compare), m: withOpen(actions.mark), ...Object.fromEntries(parts),
     },
     () => {
@@ -89,7 +90,7 @@ function App() {
       onKeys=${() => setDialog("help")}
       held=${feed.held}
     />
-    <${HoldPanel} state=${feed.held} onOpen=${actions.open} />
+    <${HoldPanel} state=${feed.held} find=${feed.find} onOpen=${actions.open} />
     <main class="main">
       <div class="left">
         ${place.view === "check"

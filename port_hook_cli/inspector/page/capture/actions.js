@@ -2,14 +2,17 @@
 // The actions on a capture, by key or by button.
 import { useCallback, useMemo, useRef, useState } from "../ui/ui.js";
 import { captureUrl, get, post } from "../net/api.js";
-import { go } from "../net/location.js";
+import { go, readLocation } from "../net/location.js";
 import { copy, download, say } from "../ui/copy.js";
+import { focusWhenDrawn } from "../ui/focus.js";
 
 /** @import { Sent } from "../net/types.js" */
 /** @import { ApiError } from "../net/door.js" */
 /** @typedef {{ id: string, sent: Sent | null, problem: ApiError | null }} Replayed The response to a replay. */
 /** @typedef {ReturnType<typeof useActions>["actions"]} Actions */
 
+/** The field that `e` focuses. */
+export const EDITED = ".editor > .field textarea";
 const MARKED = "Marked. Open another capture and press d to compare the two.";
 
 /**
@@ -33,6 +36,10 @@ export function useActions({ onOpen, onClose }) {
       hooks.current.onClose();
     },
     tab: (/** @type {string} */ name) => go({ tab: name === "summary" ? "" : name, against: "" }, { replace: true }),
+    edit: (/** @type {string} */ id) => {
+      if (readLocation().tab !== "edit") go({ open: id, tab: "edit", against: "" }, { replace: true });
+      focusWhenDrawn(EDITED);
+    },
     against: (/** @type {string} */ id, /** @type {string} */ other) => go({ open: id, against: other }),
     mark: (/** @type {string} */ id) => {
       mark.current = id;

@@ -165,7 +165,7 @@ function Head({ capture, actions }) {
     <div class="actions" role="toolbar" aria-label="Actions">
       <${Button} icon="replay" label="Replay" primary onClick=${() => actions.replay(row.id)}
         title="Sign it again and send it (r)" />
-      <${Button} icon="edit" label="Edit" onClick=${() => actions.tab("edit")} title="Edit and send it (e)" />
+      <${Button} icon="edit" label="Edit" onClick=${() => actions.edit(row.id)} title="Edit and send it (e)" />
       <${Button} icon="compare" label="Compare" onClick=${() => actions.compare(row.id)}
         title="Compare with the marked capture (d)" />
       <${Button} icon="copy" label="curl" onClick=${() => actions.curl(row.id)} title="Copy as a curl command (c)" />

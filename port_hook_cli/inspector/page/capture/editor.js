@@ -1,11 +1,13 @@
 // @ts-check
 // Edit a body and send it: as JSON, with the position of errors, or by its inputs.
 import { html, useEffect, useMemo, useRef, useState, Button } from "../ui/ui.js";
+import { EDITED } from "./actions.js";
 import { Inputs } from "./fields.js";
 import { isJson, pretty } from "./json_text.js";
 import { Result } from "./result.js";
 import { captureUrl, post } from "../net/api.js";
 import { Drafts, useDraft } from "../ui/drafts.js";
+import { useWantedFocus } from "../ui/focus.js";
 import { visible } from "../ui/format.js";
 import { Problem } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
@@ -37,6 +39,7 @@ function Form({ capture, session, actions, original }) {
   const [result, setResult] = useState(/** @type {Sent | null} */ (null));
   const area = useRef(/** @type {HTMLTextAreaElement | null} */ (null));
   const shown = useRef(/** @type {HTMLElement | null} */ (null));
+  useWantedFocus(EDITED);
   const isFaulty = useMemo(() => !isJson(text), [text]);
   const load = (signal) => post("/api/json", { text }, signal);
   /** @type {{ value: { problem: JsonProblem | null } | null }} The place, as the server's parser says. */

@@ -8,7 +8,7 @@ import {
   bytes, clockTime, handlerText, isPending, oneLine, responseText, sentence, statusTone, time, toneOf, took, verdictOf,
   visible,
 } from "../ui/format.js";
-import { Problem } from "../ui/parts.js";
+import { Problem, WithCode } from "../ui/parts.js";
 import { useTask } from "../ui/task.js";
 
 /** @import { Capture, Delivery, Row, Session } from "../net/types.js" */
@@ -74,7 +74,8 @@ function Way({ capture }) {
     <//>
     ${delivery ? html`<${Handled} delivery=${delivery} />` : html`<${Step} tone="dim" icon="minus"
       title=${isPending(row) ? "Waiting for the handler" : "Not forwarded"}>
-      <p>${response && !isMessage ? "The listener responded itself." : "No response was recorded."}</p>
+      <p>${row.by_hand ? "You answered by hand." : response && !isMessage ? "The listener responded itself."
+        : "No response was recorded."}</p>
     <//>`}
     <${Step} tone=${isMessage ? "dim" : statusTone(response?.status)} icon="flag"
       title=${html`<${FilterBy} name="response" value=${isMessage ? null : response?.status}>${answer}<//>`}>
@@ -88,25 +89,20 @@ function Way({ capture }) {
 
 /** @param {{ delivery: Delivery }} props */
 function Handled({ delivery }) {
+  // A request that was held, and that its sender gave up, never reached the handler.
+  const isInterrupted = delivery.fault === "interrupted";
   const title = html`<${FilterBy} name="handler" value=${delivery.status ?? "no-response"}>
-    Handler ${handlerText(delivery)}
+    ${isInterrupted ? "Interrupted" : `Handler ${handlerText(delivery)}`}
   <//> ${took(delivery)}`;
   return html`<${Step} tone=${toneOf(delivery)} icon="play" title=${title}>
     <p class="mono">${oneLine(delivery.url)}</p>
+    ${isInterrupted && delivery.error && html`<p>${sentence(delivery.error)}</p>`}
   <//>`;
 }
 
 /** @param {{ tone: string, icon: string, title: unknown, children: unknown }} props */
 function Step({ tone, icon, title, children }) {
   return html`<li class=${tone}><${Icon} name=${icon} /><div><b>${title}</b>${children}</div></li>`;
-}
-
-/**
- * A text from port-hook that has commands between backticks.
- * @param {{ text: string }} props
- */
-function WithCode({ text }) {
-  return html`${visible(text).split("`").map((part, at) => (at % 2 ? html`<code>${part}</code>` : part))}`;
 }
 
 /** @param {{ capture: Capture, actions: Actions }} props */

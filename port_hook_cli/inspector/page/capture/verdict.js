@@ -1,7 +1,8 @@
 // @ts-check
 // A verdict in a word, and its causes. Causes of a valid signature are warnings.
 import { html, Icon } from "../ui/ui.js";
-import { oneLine, verdictOf, visible } from "../ui/format.js";
+import { oneLine, verdictOf } from "../ui/format.js";
+import { WithCode } from "../ui/parts.js";
 
 /** @import { Row, Verdict } from "../net/types.js" */
 
@@ -24,8 +25,8 @@ export function Causes({ verdict }) {
   const tone = verdict.status === "valid" ? "warn" : verdictOf(verdict.status).tone;
   return verdict.causes.length > 0 && html`<div class="causes">
     ${verdict.causes.map((cause) => html`<article key=${cause.slug} class=${`cause ${tone}`}>
-      <h3>${visible(cause.explanation)}</h3>
-      <p><b>Fix:</b> ${visible(cause.fix)}</p>
+      <h3><${WithCode} text=${cause.explanation} /></h3>
+      <p><b>Fix:</b> <${WithCode} text=${cause.fix} /></p>
       <code>${oneLine(cause.slug)}</code>
     </article>`)}
   </div>`;

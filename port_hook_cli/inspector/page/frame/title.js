@@ -7,10 +7,14 @@ import { nameOf, responseText } from "../ui/format.js";
 const LONGEST = 60;
 
 /**
- * @param {{ row: Row | null, view: string, waiting: number, session: Session | null }} shown
+ * @param {{ row: Row | null, view: string, waiting: number, held: number, session: Session | null }} shown
  * @returns {string}
  */
-export function titleOf({ row, view, waiting, session }) {
+export function titleOf({ held, ...shown }) {
+  return held ? `(${held} held) ${titleOfPlace(shown)}` : titleOfPlace(shown);
+}
+
+function titleOfPlace({ row, view, waiting, session }) {
   if (row) return `${nameOf(row).slice(0, LONGEST)} · ${responseText(row)} · port-hook`;
   if (view === "check") return "Check · port-hook";
   const folders = session?.store.split("/").filter((part) => part !== ".port-hook");

@@ -7,7 +7,7 @@ import { number, oneLine } from "../ui/format.js";
 import { Ago } from "../ui/now.js";
 import { submitting } from "../ui/task.js";
 
-/** @import { Held, HeldState, Session } from "../net/types.js" */
+/** @import { Held, HeldState, Row, Session } from "../net/types.js" */
 
 /** @type {HeldState} */
 export const NOTHING_HELD = { holding: false, count: 0, held: [] };
@@ -32,8 +32,8 @@ export function HoldButton({ state, session }) {
   />`;
 }
 
-/** @param {{ state: HeldState, onOpen: (id: string) => void }} props */
-export function HoldPanel({ state, onOpen }) {
+/** @param {{ state: HeldState, find: (id: string) => Row | undefined, onOpen: (id: string) => void }} props */
+export function HoldPanel({ state, find, onOpen }) {
   const { holding, count, held } = state;
   const heading = useRef(/** @type {HTMLElement | null} */ (null));
   const more = count - held.filter((each) => !each.answer).length;
@@ -49,7 +49,8 @@ export function HoldPanel({ state, onOpen }) {
     </header>
     <ul>
       ${held.map((each) => html`<${Item}
-        key=${each.id} held=${each} onOpen=${onOpen} onDone=${() => heading.current?.focus()}
+        key=${each.id} held=${each} inputs=${find(each.id)?.inputs ?? []}
+        onOpen=${onOpen} onDone=${() => heading.current?.focus()}
       />`)}
     </ul>
     ${more > 0 && html`<p class="dim">${number(more)} more</p>`}
@@ -57,8 +58,8 @@ export function HoldPanel({ state, onOpen }) {
   </section>`;
 }
 
-/** @param {{ held: Held, onOpen: (id: string) => void, onDone: () => void }} props */
-function Item({ held, onOpen, onDone }) {
+/** @param {{ held: Held, inputs: Row["inputs"], onOpen: (id: string) => void, onDone: () => void }} props */
+function Item({ held, inputs, onOpen, onDone }) {
   const { id, answer } = held;
   const [isAnswering, setAnswering] = useState(false);
   const send = (/** @type {string} */ what, /** @type {object} */ body) =>
@@ -69,7 +70,9 @@ function Item({ held, onOpen, onDone }) {
   return html`<li>
     <div class="held-row">
       <button type="button" class="link" onClick=${() => onOpen(id)}>${oneLine(held.name)}</button>
-      <span class="mono dim">${oneLine(held.run_id ?? id)}</span>
+      <span class="mono dim">
+        ${inputs.map((pair) => oneLine(pair.join("="))).join(" ") || oneLine(held.run_id ?? id)}
+      </span>
       <span>arrived <${Ago} at=${held.received_at} /></span>
       ${answer
         ? html`<span class="warn">answered by hand: ${answer.status} after ${answer.delay_s} s</span>`
@@ -81,20 +84,26 @@ function Item({ held, onOpen, onDone }) {
           </span>`}
     </div>
     ${isAnswering && !answer && html`<${Answer}
-      name=${`${held.name} ${id}`} onSend=${(body) => send("respond", body)}
+      name=${`${held.name} ${id}`} onSend=${(body) => send("respond", body)} onClose=${() => setAnswering(false)}
     />`}
   </li>`;
 }
 
-/** @param {{ name: string, onSend: (body: object) => void }} props */
-function Answer({ name, onSend }) {
+/** @param {{ name: string, onSend: (body: object) => void, onClose: () => void }} props */
+function Answer({ name, onSend, onClose }) {
   const first = useRef(/** @type {HTMLInputElement | null} */ (null));
   useEffect(() => first.current?.focus(), []);
   const submit = submitting((event) => {
     const { status, delay, body } = Object.fromEntries(new FormData(event.currentTarget));
     onSend({ status: Number(status), delay_s: Number(delay), body });
   });
-  const onKey = (event) => event.key === "Enter" && event.ctrlKey && event.currentTarget.requestSubmit();
+  const onKey = (event) => {
+    if (event.key === "Enter" && event.ctrlKey) event.currentTarget.requestSubmit();
+    if (event.key !== "Escape") return;
+    event.currentTarget.closest("li").querySelector("[aria-pressed]").focus();
+    event.stopPropagation();
+    onClose();
+  };
   return html`<form aria-label=${`Answer ${oneLine(name)}`} onSubmit=${submit} onKeyDown=${onKey}>
     <label class="field">
       <span>Status</span>

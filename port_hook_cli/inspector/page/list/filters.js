@@ -37,7 +37,7 @@ export function Search({ filters, inputRef }) {
   // Opens the first match, even if the search for this text has not started.
   const onKeyDown = (event) => {
     if (event.key !== "Enter" || event.isComposing || !text) return;
-    event.currentTarget.blur(); // so that j and k work
+    /** @type {HTMLElement | null} */ (document.querySelector(".scroll"))?.focus(); // so that j and k work
     clearTimeout(timer.current);
     setFilter("text", text, { replace: true });
     const { filters: now } = readLocation();
@@ -73,7 +73,8 @@ export const Filters = memo(
         key=${name} label=${`${label} ${oneLine(filters[name])}`} onRemove=${() => setFilter(name, null)}
       />`)}
       ${(filters.since || filters.until) && html`<${Chip}
-        label=${`${at(filters.since, "…")} to ${at(filters.until, "now")}`} onRemove=${() => go({ filters: unbounded })}
+        label=${filters.until ? `${at(filters.since)} to ${at(filters.until)}` : `since ${at(filters.since)}`}
+        onRemove=${() => go({ filters: unbounded })}
       />`}
       ${Object.keys(filters).length > 0 && html`
         <button type="button" class="link" onClick=${() => go({ filters: {} })}>Clear</button>`}
@@ -147,8 +148,8 @@ function Select({ label, name, value, options, textOf = oneLine }) {
   </label>`;
 }
 
-/** @type {(seconds: any, none: string) => string} */
-const at = (seconds, none) => (seconds ? fullTime(Number(seconds)) : none);
+/** @type {(seconds: any) => string} */
+const at = (seconds) => (seconds ? fullTime(Number(seconds)).slice(0, -".000".length) : "…");
 
 /** @param {string} ms */
 function slower(ms) {

@@ -3,7 +3,7 @@
 import { html, memo, Icon } from "../ui/ui.js";
 import { VerdictMark, hasWarning } from "../capture/verdict.js";
 import {
-  fullTime, isPending, latency, nameOf, oneLine, responseText, time, verdictOf,
+  fullTime, latency, nameOf, oneLine, responseText, time, verdictOf,
 } from "../ui/format.js";
 import { Status } from "../ui/parts.js";
 
@@ -57,7 +57,8 @@ function Outcome({ row, isHeld }) {
   return html`<span class="response">${got}</span>${" "}<span class="handler">
     ${handler && !isSame && html`<small>handler <${Status} of=${handler} isPlain /></small> `}
     ${handler && html`<small>${latency(handler.latency_ms)}</small>`}
-    ${!handler && response !== null && !isPending(row) && html`<small class="dim">not forwarded</small>`}
+    ${!handler && response !== null && html`
+      <small class="dim">${row.by_hand ? "by hand" : "not forwarded"}</small>`}
   </span>`;
 }
 

@@ -24,6 +24,7 @@ export {};
  * @property {string[]} causes
  * @property {number | null} response the status that the sender got
  * @property {Handled | null} handler
+ * @property {boolean} by_hand whether the user answered instead of the handler
  * @property {number} bytes
  * @property {string | null} problem why the payload could not be read
  */

@@ -37,6 +37,10 @@ const STATES = {
   SUCCESS: "good", COMPLETED: "good", FAILURE: "bad", FAILED: "bad", DECLINED: "bad", CANCELLED: "warn",
   IN_PROGRESS: "live", WAITING_FOR_APPROVAL: "pending",
 };
+const SECOND = 1000;
+// 15 s, 30 s, minutes, hours and days.
+const CLOCK_STEPS = [15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400, 172_800, 604_800]
+  .map((seconds) => seconds * SECOND);
 const NARROWEST = 0.8; // percent
 
 /** @param {PortRun} run */
@@ -119,7 +123,8 @@ function actionSteps(run, logs, { row }) {
 }
 
 /** @param {Row} row @returns {{ title: string, kind: string, state: State, word: string }} */
-function accepted({ handler, response }) {
+function accepted({ handler, response, by_hand: isByHand }) {
+  if (isByHand) return { title: "Answered by hand", kind: "", state: "warn", word: String(response) };
   const status = handler?.status ?? (handler ? null : response);
   const kind = "HANDLER";
   if (status === null) {
@@ -162,13 +167,31 @@ export function secondsOf(step, axis) {
   return step.start === null ? null : Math.max(0, (step.end ?? axis.end) - step.start) / 1000;
 }
 
-/** Three to six round times, each with its position in percent. @param {Axis} axis */
+/** Steps of time that are read easily, in milliseconds: 1, 2 or 5 times a power of ten, then by clock. */
+function roundTimes(/** @type {number} */ total) {
+  const power = 10 ** Math.floor(Math.log10(total / 6));
+  const byTens = [1, 2, 5, 10].map((each) => each * power);
+  return [...byTens.filter((each) => each <= 10 * SECOND), ...CLOCK_STEPS];
+}
+
+/** At most seven round times, each with its position in percent. @param {Axis} axis */
 export function ticksOf({ start, end }) {
   const total = end - start;
-  const power = 10 ** Math.floor(Math.log10(total / 4));
-  const size = [1, 2, 5, 10].map((each) => each * power).find((each) => total / each <= 6) ?? total;
+  const size = roundTimes(total).find((each) => total / each <= 6) ?? total;
   return [...Array(Math.floor(total / size) + 1).keys()]
-    .map((index) => ({ seconds: (index * size) / 1000, left: (index * size * 100) / total }));
+    .map((index) => ({ text: tickText((index * size) / SECOND), left: (index * size * 100) / total }));
+}
+
+/** A time on the axis: "500 ms", "1.5 s", "2 min 30 s", "1 h 30 min". @param {number} seconds */
+function tickText(seconds) {
+  if (seconds === 0) return "0";
+  if (seconds < 1) return `${Number((seconds * 1000).toPrecision(3))} ms`;
+  if (seconds < 60) return `${Number(seconds.toPrecision(3))} s`;
+  const units = [[86_400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+  const first = units.findIndex(([size]) => seconds >= Number(size));
+  const [[big, name], next] = [units[first], units[first + 1]];
+  const rest = next ? Math.round((seconds % Number(big)) / Number(next[0])) : 0;
+  return `${Math.floor(seconds / Number(big))} ${name}${rest ? ` ${rest} ${next[1]}` : ""}`;
 }
 
 /**

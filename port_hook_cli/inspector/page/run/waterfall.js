@@ -55,10 +55,8 @@ function onArrow(event) {
 
 /** @param {{ axis: Axis }} props */
 function TimeAxis({ axis }) {
-  return html`<div class="time-axis" aria-hidden="true"><div>${ticksOf(axis).map(({ seconds, left }) => html`
-    <span key=${seconds} style=${{ left: `${left}%` }}>
-      ${seconds ? duration(seconds).replace(".0 ", " ") : "0"}
-    </span>`)}</div></div>`;
+  return html`<div class="time-axis" aria-hidden="true"><div>${ticksOf(axis).map(({ text, left }) => html`
+    <span key=${text} style=${{ left: `${left}%` }}>${text}</span>`)}</div></div>`;
 }
 
 /**

@@ -6,12 +6,20 @@ import { handlerText, toneOf, visible } from "./format.js";
 /** @import { Answered } from "./format.js" */
 
 /**
+ * A text from port-hook that has commands between backticks.
+ * @param {{ text: string }} props
+ */
+export function WithCode({ text }) {
+  return html`${visible(text).split("`").map((part, at) => (at % 2 ? html`<code>${part}</code>` : part))}`;
+}
+
+/**
  * Why something failed, and what to do next. With `isTall`, the hint has a line of its own.
  * @param {{ problem: { message: string, hint?: string }, isTall?: boolean, children?: unknown }} props
  */
 export function Problem({ problem, isTall, children }) {
   return html`<p class="note bad lines" role="alert">
-    ${visible(problem.message)}${isTall ? "\n" : " "}${visible(problem.hint)}${children}
+    <${WithCode} text=${`${problem.message}${isTall ? "\n" : " "}${problem.hint ?? ""}`} />${children}
   </p>`;
 }
 
