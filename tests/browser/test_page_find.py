@@ -100,6 +100,7 @@ async def test_enter_opens_the_first_match_and_marks_it_in_the_body(shared_desk:
     await page.keyboard.type(f"needle-{mark}")
     await page.keyboard.press("Enter")
     await expect(page.locator(".way")).to_be_visible()
+    await expect(page.get_by_role("listbox", name="Captures")).to_be_focused()
     await rows(page, 1)
     await page.get_by_role("tab", name="Body").click()
     await expect(page.get_by_label("Find a key or value in the body")).to_have_value(f"needle-{mark}")
