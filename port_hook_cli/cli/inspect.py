@@ -31,6 +31,7 @@ from port_hook_cli.text.secret import Secret
 if TYPE_CHECKING:
     from port_hook_cli.actions.encrypted_inputs import Decryption
     from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.inspector.sandbox_runs import SentRequests
     from port_hook_cli.inspector.server import OpenInspector
     from port_hook_cli.inspector.session import InspectorOptions
     from port_hook_cli.invocations.models import Payload
@@ -159,8 +160,10 @@ class SandboxInspector:
     async def opened(self, api_url: str, client_id: str, secret: Secret) -> AsyncIterator[str]:
         """Serve the inspector with the sandbox's credentials; yield its URL."""
         from port_hook_cli.captures.store.capture_store import open_store
+        from port_hook_cli.inspector.sandbox_runs import SentRequests
         from port_hook_cli.inspector.session import InspectorOptions, inspecting_store
 
+        sent = SentRequests()
         settings = Settings(client_id=client_id, client_secret=secret, api_url=api_url, app_url="")
         inspector = InspectorOptions(
             port=self._port,
@@ -170,11 +173,12 @@ class SandboxInspector:
             access=PortAccess.known(settings, self._runtime),
             say=sayer(self._runtime),
             decrypt=_decrypt(secret, None, self._runtime),
+            sent=sent,
         )
         with tempfile.TemporaryDirectory(prefix="port-hook-") as folder:
             path = Path(folder, "sent.db")
             with open_store(path, path.parent, create=True) as store:
-                saving = asyncio.create_task(self._save(store, secret))
+                saving = asyncio.create_task(self._save(store, secret, sent))
                 try:
                     async with inspecting_store(inspector, self._runtime, path, mode="sandbox", url=api_url) as serving:
                         if self._opens:
@@ -185,10 +189,12 @@ class SandboxInspector:
                     with suppress(asyncio.CancelledError):
                         await saving
 
-    async def _save(self, store: CaptureStore, secret: Secret) -> None:
+    async def _save(self, store: CaptureStore, secret: Secret, sent: SentRequests) -> None:
         while True:
             invocation, delivery = await self._sent.get()
-            await asyncio.to_thread(store.add, [self._exchange(invocation, delivery, secret)])
+            exchange = self._exchange(invocation, delivery, secret)
+            await asyncio.to_thread(store.add, [exchange])
+            sent.note(invocation.id, exchange.invocation.id)
 
     def _exchange(self, invocation: Invocation, delivery: Delivery, secret: Secret) -> Exchange:
         from port_hook_cli.invocations.payload import read_payload

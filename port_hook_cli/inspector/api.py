@@ -13,7 +13,6 @@ from port_hook_cli.actions.encrypted_inputs import Decryption, plain_value
 from port_hook_cli.captures.comparison import by_member, compare
 from port_hook_cli.captures.index.filling import IndexState
 from port_hook_cli.errors import UsageError
-from port_hook_cli.inspector.body_records import body_record
 from port_hook_cli.inspector.checking import HandlerChecks, PortOwner
 from port_hook_cli.inspector.exporting import CaptureExports
 from port_hook_cli.inspector.feed import Feed
@@ -31,8 +30,9 @@ from port_hook_cli.inspector.parameters import (
     read_text,
 )
 from port_hook_cli.inspector.reading import CaptureReader
-from port_hook_cli.inspector.records import delivery_record, message
+from port_hook_cli.inspector.records import delivery_record, message, sent_record
 from port_hook_cli.inspector.retrying import WorkflowRetries
+from port_hook_cli.inspector.sandbox_runs import SandboxRuns, started_record
 from port_hook_cli.inspector.sending import json_problem, kept_notes, page_rewriter, resend
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.models import Exchange, Invocation, Payload
@@ -145,10 +145,14 @@ class Inspector:
         return await self._captures.histogram(read_query(parameters), now=self._setup.runtime.now(), buckets=buckets)
 
     async def capture(self, name: str, _: Parameters) -> dict[str, Any]:
-        """Return one capture in full."""
-        return await self._captures.record(
+        """Return one capture in full. The sandbox's inspector knows its run even if the payload does not name it."""
+        found = await self._captures.record(
             name, secret=self._setup.secret, replay_to=self._setup.destination.default_url
         )
+        row, actions = found["row"], self._setup.actions
+        if row["run_id"] is None and isinstance(actions, SandboxRuns):
+            row["run_id"] = actions.sent.run_of(row["id"])
+        return found
 
     async def tree(self, name: str, parameters: Parameters) -> dict[str, Any]:
         """Return one level of a JSON body, or the members that contain a text."""
@@ -199,7 +203,12 @@ class Inspector:
         inputs = body.get("inputs") or {}
         if not isinstance(inputs, dict):
             raise UsageError('"inputs" is not an object.', hint='Write it as {"NAME": VALUE}.')
-        sent, notes = await self._setup.actions.trigger(name, inputs, self._setup.access, self._send)
+        actions = self._setup.actions
+        if isinstance(actions, SandboxRuns):
+            run_id, capture = await actions.start(name, inputs)
+            await self.feed.refresh()  # so that the capture is known
+            return started_record(run_id, None if capture is None else await self._captures.get(capture))
+        sent, notes = await actions.trigger(name, inputs, self._setup.access, self._send)
         return await self._sent(sent, [*notes, *kept_notes(sent)])
 
     async def _send(self, request: Invocation) -> SentReplay:
@@ -276,16 +285,10 @@ class Inspector:
 
     async def _sent(self, sent: SentReplay, notes: list[str]) -> dict[str, Any]:
         await self.feed.refresh()  # so that the page can load the new capture immediately
-        request = sent.request
         return message(
             {
                 "delivery": delivery_record(sent.delivery),
-                "sent": {
-                    "method": request.method,
-                    "target": request.target,
-                    "headers": [list(item) for item in request.headers],
-                    "body": body_record(request.body),
-                },
+                "sent": sent_record(sent.request),
                 "notes": notes,
                 "capture": sent.kept.capture or None,
             }

@@ -18,6 +18,7 @@ from port_hook_cli.invocations.hints import LISTEN_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import (
     Delivery,
     Exchange,
+    Invocation,
     Kind,
     MessageOrigin,
     Payload,
@@ -124,6 +125,16 @@ def delivery_record(delivery: Delivery) -> dict[str, Any]:
         "error": None if delivery.error is None else delivery.error[:_VALUE],
         "headers": header_list(delivery.headers),
         "body": body_record(delivery.body),
+    }
+
+
+def sent_record(request: Invocation) -> dict[str, Any]:
+    """Return a request that was sent."""
+    return {
+        "method": request.method,
+        "target": request.target,
+        "headers": [list(item) for item in request.headers],
+        "body": body_record(request.body),
     }
 
 

@@ -14,6 +14,7 @@ from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.door import recall, remember
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
+from port_hook_cli.inspector.sandbox_runs import SandboxRuns, SentRequests
 from port_hook_cli.inspector.sending import ReplayDestination, ThroughTheListener, ToTheHandler
 from port_hook_cli.inspector.server import OpenInspector, serving
 from port_hook_cli.inspector.setup import InspectorSetup
@@ -34,7 +35,7 @@ class InspectorOptions:
 
     `avoided_ports` are the ports of handlers: a remembered port is not used if it is among them. `remembers` says that
     the port and the token are saved in the home folder for the next inspector of the same store. `say` gets what
-    happens while it runs.
+    happens while it runs. `sent` is the sandbox's: then runs start in the sandbox of `access`.
     """
 
     access: PortAccess = field(repr=False)
@@ -45,6 +46,7 @@ class InspectorOptions:
     secret: Secret | None = None
     decrypt: Callable[[Payload], list[Decryption]] | None = field(default=None, repr=False)
     say: Say = say_nothing
+    sent: SentRequests | None = None
 
 
 class InspectorObserver(Observer):
@@ -154,7 +156,7 @@ async def _opened(
             destination=destination,
             access=options.access,
             port=PortSide(options.access, runtime),
-            actions=Actions(options.actions, options.secret, runtime),
+            actions=_actions(options, runtime),
             secret=options.secret,
             decrypt=options.decrypt,
             urls=urls,
@@ -170,3 +172,9 @@ async def _opened(
             await inspector.feed.close()
     finally:
         await asyncio.shield(captures.close())
+
+
+def _actions(options: InspectorOptions, runtime: Runtime) -> Actions:
+    if options.sent is None:
+        return Actions(options.actions, options.secret, runtime)
+    return SandboxRuns(options.actions, options.secret, runtime, options.access, options.sent)

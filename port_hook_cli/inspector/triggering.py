@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -30,7 +30,7 @@ _NO_ACTIONS = "No actions were given. Start the inspector with --actions PATH."
 _MAX_INPUTS = 200
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     """The actions in the files, and the nodes where a workflow run can start, by the page's identifier."""
 
     actions: Mapping[str, Mapping[str, Any]]
@@ -59,7 +59,7 @@ class Actions:
 
         Raises UsageError for a faulty file.
         """
-        found = await asyncio.to_thread(self._read)
+        found = await self.read()
         actions = [_action_form(each) for each in found.actions.values() if _is_self_service(each)]
         return [*actions, *(_node_form(name, *each) for name, each in found.nodes.items())]
 
@@ -97,7 +97,7 @@ class Actions:
         """Return the definition of an action, or the workflow and its node. Raises UsageError if no file has it."""
         from port_hook_cli.trigger.action_files import FoundWorkflow
 
-        found = await asyncio.to_thread(self._read)
+        found = await self.read()
         if identifier in found.actions:
             return found.actions[identifier]
         if identifier in found.nodes:
@@ -111,11 +111,19 @@ class Actions:
 
         return RunData(properties=inputs, by=_BY)
 
-    def _read(self) -> _Found:
+    async def read(self) -> Found:
+        """Return what the files have now. Raises UsageError for a faulty file."""
+        return await asyncio.to_thread(self._read_files)
+
+    def _read_files(self) -> Found:
         from port_hook_cli.sandbox.definition_files import read_definitions
 
-        actions, workflows = read_definitions(self._paths) if self._paths else ([], [])
-        return _Found({each["identifier"]: each for each in actions}, dict(_nodes(map(read_workflow, workflows))))
+        return found_in(*(read_definitions(self._paths) if self._paths else ([], [])))
+
+
+def found_in(actions: Iterable[Mapping[str, Any]], workflows: Iterable[Mapping[str, Any]]) -> Found:
+    """Return actions and workflows by the page's identifier."""
+    return Found({each["identifier"]: each for each in actions}, dict(_nodes(map(read_workflow, workflows))))
 
 
 def _nodes(workflows: Iterator[Workflow]) -> Iterator[tuple[str, tuple[Workflow, Node]]]:

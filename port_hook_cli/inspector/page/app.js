@@ -113,6 +113,7 @@ function App() {
     ${dialog === "help" && html`<${KeysDialog} onClose=${() => leave("help")} />`}
     ${dialog === "trigger" && html`<${Dialog} title="Trigger an action" onClose=${() => leave("trigger")}>
       <${Trigger}
+        mode=${session?.mode}
         onClose=${() => leave("trigger")}
         onOpen=${(id) => {
           leave("trigger");

@@ -17,20 +17,23 @@ const GROUPS = { action: "Actions", workflow: "Workflows", "workflow-node": "Wor
 const drafts = new Drafts(50);
 const choice = new Drafts(1);
 
-/** @param {{ onClose: () => void, onOpen: (id: string) => void }} props */
-export function Trigger({ onClose, onOpen }) {
+/** @param {{ mode?: string, onClose: () => void, onOpen: (id: string) => void }} props */
+export function Trigger({ mode, onClose, onOpen }) {
   const { value, problem } = useResource((signal) => get("/api/actions", {}, signal), "actions");
   const [{ name }, choose] = useDraft(choice, "", { name: "" });
   /** @type {ActionForm[] | undefined} */
-  const actions = value?.actions;
+  const listed = value?.actions;
+  // The sandbox runs a workflow from its trigger only.
+  const actions = mode === "sandbox" ? listed?.filter(({ kind }) => kind !== "workflow-node") : listed;
   const action = actions?.find((each) => each.identifier === name) ?? actions?.[0];
   const first = useRef(/** @type {any} */ (null));
   // useEffect would run a frame later, and take the focus from an input that the user is already filling in.
-  useLayoutEffect(() => first.current?.focus(), [actions]);
+  useLayoutEffect(() => first.current?.focus(), [value]);
   return html`<div class="trigger">
     ${problem && html`<${Problem} problem=${problem} />`}
     ${actions && !action && html`<p class="note">
-      To trigger actions here, start the inspector with --actions PATH (a file or a folder).
+      ${mode === "sandbox" ? "The sandbox has no actions and no workflows."
+        : "To trigger actions here, start the inspector with --actions PATH (a file or a folder)."}
     </p>`}
     ${action && html`<div class="field inline">
       <label for="trigger-action">Action</label>
@@ -71,8 +74,9 @@ function Form({ action, onClose, onOpen }) {
     <div class="send">
       ${problem && html`<${Problem} problem=${problem} isTall />`}
       ${result && html`<p class="note" role="status">
-        Response <${Status} of=${result.delivery} isPlain />${" "}
-        in ${latency(result.delivery.latency_ms)}. ${result.notes.map((each) => `${visible(each)} `)}
+        ${result.delivery && html`Response <${Status} of=${result.delivery} isPlain />${" "}
+          in ${latency(result.delivery.latency_ms)}. ${" "}`}
+        ${result.notes.map((each) => `${visible(each)} `)}
         ${result.capture && html`<button type="button" class="link" onClick=${() => onOpen(result.capture)}>
           Show the capture
         </button>`}
