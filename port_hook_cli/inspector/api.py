@@ -253,8 +253,12 @@ class Inspector:
         return message({"values": [_decrypted(decryption) for decryption in found]})
 
     async def run(self, run_id: str, parameters: Parameters) -> dict[str, Any]:
-        """Return what Port says about a run."""
-        return await self._setup.port.show(run_id, parameters.get("workflow_run"))
+        """Return what Port says about a run, or the captures of a run that Port does not know."""
+        workflow_run = parameters.get("workflow_run")
+        found = await self._setup.port.show(run_id, workflow_run)
+        if found.get("unknown"):
+            found["captures"] = await self._captures.of_run(workflow_run or run_id)
+        return found
 
     async def report(self, run_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Report a run, and return what Port says about it afterwards."""

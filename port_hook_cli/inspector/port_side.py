@@ -39,6 +39,11 @@ _NOT_AMONG_THE_LATEST = (
     f"The payload does not name the workflow's run, and none of the {_LATEST_RUNS} latest runs has this node run."
 )
 _NAME_IT = "Add {{ .workflowRun.identifier }} to the body of the node."
+_UNKNOWN = "Port doesn't know this run."
+_RUN_HERE = (
+    "`trigger` may have run it on this machine. If it ran in Port, check that the credentials belong to the same"
+    " organization."
+)
 _NO_CREDENTIALS = (
     "Set PORT_CLIENT_ID and PORT_CLIENT_SECRET, or start `port-hook sandbox`, and start the inspector again."
 )
@@ -75,6 +80,8 @@ class PortSide:
         except SettingsError as error:
             return unavailable(error.message, error.hint or _NO_CREDENTIALS)
         except PortHookError as error:
+            if isinstance(error, PortApiError) and error.status == HTTPStatus.NOT_FOUND:
+                return unavailable(_UNKNOWN, _RUN_HERE, is_unknown=True)
             return unavailable(error.message, error.hint, is_temporary=_is_temporary(error))
 
     async def _read(self, run_id: str, workflow_run: str | None) -> dict[str, Any]:

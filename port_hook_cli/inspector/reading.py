@@ -15,6 +15,7 @@ from port_hook_cli.captures.index.query import NO_RESPONSE, CaptureQuery
 from port_hook_cli.inspector import records
 from port_hook_cli.inspector.json_levels import find, level
 from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.payload import WORKFLOW_RUN_ID
 from port_hook_cli.text.secret import Secret
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ T = TypeVar("T")
 _KEPT_DOCUMENTS = 4
 _IDLE_TEXTS = 100
 _MAX_REPLAYS = 50
+_MAX_OF_RUN = 50
 
 
 class Page(NamedTuple):
@@ -115,6 +117,22 @@ class CaptureReader:
             )
 
         return await self._search(lambda index: index.search(query, after=after, oldest_first=True), limit + 1, read)
+
+    async def of_run(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the rows of the latest captures of an action, node or workflow run, the oldest first."""
+        is_workflow = WORKFLOW_RUN_ID.match(run_id) is not None
+        # Only the body names the run of a workflow.
+        query = CaptureQuery(text=run_id) if is_workflow else CaptureQuery(run_id=run_id)
+
+        def read(index: CaptureIndex, search: CaptureSearch) -> list[dict[str, Any]]:
+            found = reversed(index.listed(search.seqs[:_MAX_OF_RUN]))
+            return [
+                records.row_record(each)
+                for each in found
+                if not is_workflow or each.exchange.payload.workflow_run == run_id
+            ]
+
+        return await self._search(lambda index: index.search(query), _MAX_OF_RUN, read)
 
     async def spans(self, query: CaptureQuery) -> dict[str, Any]:
         """Return the numbers of all matches."""

@@ -75,15 +75,19 @@ def workflow_run_record(
     )
 
 
-def unavailable(reason: str, hint: str, *, is_temporary: bool = False, can_report: bool = False) -> dict[str, Any]:
-    """Return why a run cannot be shown. After a temporary problem, the next try may succeed."""
+def unavailable(
+    reason: str, hint: str, *, is_temporary: bool = False, is_unknown: bool = False, can_report: bool = False
+) -> dict[str, Any]:
+    """Return why a run cannot be shown. After a temporary problem, the next try may succeed. Port has no unknown run."""
     return message(
         {
             "available": False,
             "reason": reason,
             "hint": hint,
             "temporary": is_temporary,
+            "unknown": is_unknown,
             "can_report": can_report,
+            "captures": [],
         }
     )
 

@@ -284,7 +284,27 @@ async def test_node_whose_run_is_unknown_can_be_reported(shared_desk: Desk, open
         "hint": "Name it.",
         "temporary": False,
         "can_report": True,
+        "captures": [],
     }
     page = await shown(open_page, shared_desk, unknown)
     await expect(page.get_by_text("No run has it. Name it.")).to_be_visible()
     await expect(page.get_by_role("button", name="Success", exact=True)).to_be_visible()
+
+
+async def test_run_that_port_does_not_know_lists_its_captures(tmp_path: Path, open_page: OpenPage) -> None:
+    def of_run(run: str, name: str) -> dict[str, Any]:
+        return {"workflow": "flow", "node": name, "context": {"nodeRunId": f"wfnr_{name}", "workflowRunId": run}}
+
+    with a_sandbox() as sandbox, a_desk(tmp_path, "--insecure-api", env=environ_of(sandbox)) as desk:
+        for run, name in (("wfr_mine", "check"), ("wfr_other", "check"), ("wfr_mine", "ship")):
+            desk.post(of_run(run, name), secret=sandbox.client_secret)
+        page = await open_page(desk)
+        await page.locator(".row", has_text="flow/ship").click()
+        await page.keyboard.press("5")
+        await expect(page.get_by_text("Port doesn't know this run. `trigger` may have run it")).to_be_visible()
+        captures = page.locator(".run-captures li")
+        await expect(captures).to_have_text([re.compile("flow/check"), re.compile("flow/ship")])
+        await expect(captures.get_by_role("button", name="flow/ship")).to_have_attribute("aria-current", "true")
+        await captures.get_by_role("button", name="flow/check").click()
+        await expect(captures.get_by_role("button", name="flow/check")).to_have_attribute("aria-current", "true")
+        await page.close()

@@ -17,15 +17,15 @@ import pytest
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.inspector.run_records import action_run_record, graph, workflow_run_record
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery
+from port_hook_cli.invocations.models import Delivery, Exchange
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.text.remark import say_nothing
-from tests.factories import an_exchange
+from tests.factories import an_exchange, an_invocation
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
 from tests.sandbox_clients import token_of
-from tests.sandboxes import a_sequence, a_webhook, environ_of, sandbox_with
+from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of, sandbox_with
 from tests.servers import Handler, handler
 
 MakeRuntime = Callable[..., Runtime]
@@ -299,3 +299,21 @@ def test_every_field_of_a_run_is_a_short_text_or_null(value: Any) -> None:
         assert all(text is None or isinstance(text, str) for text in (*texts, found["run"]["status"]))
     action = {"id": value, "summary": value, "statusLabel": value, "link": value, "action": value, **strange}
     json.dumps(action_run_record(action, logs, app_url="https://app.example", skew_s=None), allow_nan=False)
+
+
+async def test_run_that_port_does_not_know_has_its_captures_in_the_store(runtime: MakeRuntime, tmp_path: Path) -> None:
+    def kept(name: str, workflow_run: str) -> Exchange:
+        context = {"nodeRunId": f"wfnr_{name}", "workflowRunId": workflow_run}
+        body = json.dumps({"context": context, "about": "wfr_mine"}).encode()
+        return an_exchange(an_invocation(body, id=f"inv_{name}"))
+
+    names = [("other", "wfr_other"), *((f"n{number}", "wfr_mine") for number in range(52))]
+    keep(store := tmp_path / "captures.db", [kept(*each) for each in names])
+    with a_sandbox(strict_runs=True) as sandbox:
+        async with over_store(runtime(), store, **options(sandbox, runtime)) as client:
+            for address in ("/api/runs/wfr_mine", "/api/runs/wfnr_n3?workflow_run=wfr_mine"):
+                found = await client.get(address)
+                assert (found["available"], found["reason"]) == (False, "Port doesn't know this run.")
+                assert "`trigger`" in found["hint"]
+                assert [row["id"] for row in found["captures"]] == [f"inv_n{number}" for number in range(2, 52)]
+            assert (await client.get("/api/runs/r_QOz6WoOB1Q2lmhZZ"))["captures"] == []

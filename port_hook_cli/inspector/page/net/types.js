@@ -224,7 +224,8 @@ export {};
 
 /** @typedef {{ available: true, run: PortRun, logs: LogEntry[], nodes: RunNode[] }} FoundRun */
 /**
- * @typedef {{ available: false, reason: string, hint: string, temporary?: boolean, can_report?: boolean }} NoRun
+ * @typedef {{ available: false, reason: string, hint: string, temporary?: boolean, can_report?: boolean,
+ *   captures: Row[] }} NoRun
  */
 
 /** @typedef {{ node: string, node_type: string, status: string, result: string | null }} Acted */

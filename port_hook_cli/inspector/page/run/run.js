@@ -3,14 +3,16 @@
 import { html, Icon } from "../ui/ui.js";
 import { ApiError, get } from "../net/api.js";
 import { copy } from "../ui/copy.js";
-import { clockTime, duration, isoTime, oneLine, visible } from "../ui/format.js";
+import {
+  clockTime, duration, fullTime, isoTime, nameOf, oneLine, responseText, statusTone, time, visible,
+} from "../ui/format.js";
 import { useResource } from "../ui/resource.js";
 import { hasEnded, milliseconds, stateOf } from "./layout.js";
 import { isWeb, Links, Log } from "./log.js";
 import { Report } from "./report.js";
 import { Waterfall } from "./waterfall.js";
 
-/** @import { Capture, FoundRun, NoRun, PortRun, Session } from "../net/types.js" */
+/** @import { Capture, FoundRun, NoRun, PortRun, Row, Session } from "../net/types.js" */
 /** @import { ApiError as Problem } from "../net/door.js" */
 
 const EVERY_MS = 1500;
@@ -46,6 +48,8 @@ export function Run({ capture, session, actions }) {
   if (!found.available) {
     return html`
       <p class="note">${oneLine(found.reason).replace(/[^.!?]$/, "$&.")} ${oneLine(found.hint)}</p>
+      ${found.captures.length > 0 && html`<${Captures} rows=${found.captures} shown=${capture.row.id}
+        open=${actions.open} />`}
       ${found.can_report && html`<${Report} key=${id} id=${id} onDone=${reload} />`}`;
   }
   const { run } = found;
@@ -57,6 +61,19 @@ export function Run({ capture, session, actions }) {
     ${others.length > 0 && html`<h3>Log of the run</h3><${Log} entries=${others} />`}
     ${run.kind === "action" && !hasEnded(run) && html`<${Report} key=${id} id=${id} onDone=${reload} />`}
   </div>`;
+}
+
+/**
+ * The captures of a run that Port does not know, the oldest first.
+ * @param {{ rows: Row[], shown: string, open: (id: string) => void }} props
+ */
+function Captures({ rows, shown, open }) {
+  return html`<h3>Captures of this run</h3><ol class="run-captures">${rows.map((row) => html`<li key=${row.id}>
+    <button type="button" class="link" aria-current=${row.id === shown ? "true" : null} onClick=${() => open(row.id)}>
+      <span title=${fullTime(row.received_at)}>${time(row.received_at)}</span> <b>${nameOf(row).slice(0, 200)}</b>
+    </button>
+    <b class=${`pill ${row.handler?.status === null ? "bad" : statusTone(row.response)}`}>${responseText(row)}</b>
+  </li>`)}</ol>`;
 }
 
 /** @param {{ problem: Problem, at?: number }} props */
