@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
+from port_hook_cli.actions.encryption import LEAST_BYTES, looks_encrypted
 from port_hook_cli.captures.documents.exchange_fields import SIMULATED
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.index.capture_index import Listed
@@ -25,6 +26,7 @@ from port_hook_cli.invocations.models import (
     Response,
     Simulated,
 )
+from port_hook_cli.invocations.payload import WORKFLOW_RUN_ID, is_run_id
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.paths import short_text
 from port_hook_cli.runs.fate import RunFate
@@ -39,6 +41,12 @@ _MAX_FIELDS = 200
 _DIGEST_INPUTS = 4
 _DIGEST_SEARCHED = 30
 _DIGEST_TEXT = 60
+# The author of a workflow node's body chooses its members. Those in _IDS are shown elsewhere.
+_OWN_BODIES = frozenset({Kind.WORKFLOW_NODE, Kind.UNKNOWN})
+_IDS = frozenset({"action", "node", "nodeIdentifier", "nodeRunId", "runId", "run_id"}) | {
+    *("workflow", "workflowIdentifier", "workflowRun", "workflowRunId"),
+}
+_SEALED = 64
 _LONG_FIELD = 16_000
 
 
@@ -232,11 +240,13 @@ def _input(name: str, value: Any) -> dict[str, Any]:
 
 
 def _digest(payload: Payload) -> list[tuple[str, str]]:
-    """Return the names and values of inputs, or of an event's changes. Encrypted inputs are left out."""
+    """Return names and values that tell invocations apart: inputs, what an event changed, or members of the body.
+
+    Encrypted values are left out.
+    """
     encrypted = {path.rpartition(".")[2] for path in payload.censored}
-    pairs = payload.inputs.items() if payload.inputs else ((each.path, each.after) for each in payload.changes)
     found = []
-    for name, value in islice(pairs, _DIGEST_SEARCHED):
+    for name, value in islice(_told_apart_by(payload), _DIGEST_SEARCHED):
         if name in encrypted or value is None or value in ("", [], {}):
             continue
         if isinstance(value, str):
@@ -247,6 +257,26 @@ def _digest(payload: Payload) -> list[tuple[str, str]]:
         if len(found) == _DIGEST_INPUTS:
             break
     return found
+
+
+def _told_apart_by(payload: Payload) -> Iterator[tuple[str, Any]]:
+    if payload.inputs:
+        yield from payload.inputs.items()
+    elif payload.changes:
+        yield from ((each.path, each.after) for each in payload.changes)
+    elif payload.kind in _OWN_BODIES and isinstance(payload.document, dict):
+        for name, value in payload.document.items():  # None keeps the place of a member, so that few are searched
+            yield name, value if name not in _IDS and _is_shown(value) else None
+
+
+def _is_shown(value: Any) -> bool:
+    """Return whether a member of a body is a plain value: no id of a run, not encrypted, not masked."""
+    if not isinstance(value, str):
+        return isinstance(value, int | float)
+    if MASK in value[:_SEALED] or is_run_id(value) or WORKFLOW_RUN_ID.match(value):
+        return False
+    # The beginning of an encrypted value looks encrypted too.
+    return len(value) <= LEAST_BYTES or not looks_encrypted(value[:_SEALED])
 
 
 def _beginning(text: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import json
 from typing import Any
 
 import pytest
 
 from port_hook_cli.captures.index.capture_index import Listed
 from port_hook_cli.captures.index.counting import Spans
+from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.inspector.body_records import body_record
 from port_hook_cli.inspector.records import capture_record, row_record, spans_record
 from port_hook_cli.invocations.headers import Headers
@@ -261,3 +263,31 @@ def test_row_has_a_bounded_digest_of_the_inputs_without_encrypted_ones() -> None
 def test_row_of_an_event_has_what_it_changed() -> None:
     payload = Payload(kind=Kind.AUTOMATION, changes=(EventChange("properties.replicas", 3, 5),))
     assert row_record(Listed(1, an_exchange(payload=payload), 2))["inputs"] == [("properties.replicas", "5")]
+
+
+def digest_of(document: Any) -> Any:
+    exchange = an_exchange(an_invocation(json.dumps(document).encode()))
+    return row_record(Listed(1, exchange, 2))["inputs"]
+
+
+def test_row_of_a_workflow_node_has_plain_members_of_its_body() -> None:
+    body = {
+        "nodeRunId": "wfnr_1",
+        "run": "wfr_1",
+        "node": "check",
+        "key": encrypt_aes_gcm(SECRET, b"hidden" * 20),
+        "short": encrypt_aes_gcm(SECRET, b""),
+        "token": "***",
+        "list": [1],
+        "service": "broken-db",
+        "replicas": 2,
+        "text": "a b" * 30,
+    }
+    shown = [("service", "broken-db"), ("replicas", "2"), ("text", ("a b" * 30)[:60] + "…")]
+    assert digest_of(body) == shown
+    assert digest_of({"service": "broken-db"}) == [("service", "broken-db")]
+    assert digest_of(["service"]) == digest_of({f"key{number}": [] for number in range(40)} | {"late": 1}) == []
+
+
+def test_row_of_an_action_without_inputs_has_no_members_of_the_frame_that_port_sends() -> None:
+    assert digest_of({**a_document(), "payload": {"properties": {}}, "status": "TRIGGERED"}) == []
