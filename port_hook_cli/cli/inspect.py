@@ -194,7 +194,7 @@ class SandboxInspector:
             invocation, delivery = await self._sent.get()
             exchange = self._exchange(invocation, delivery, secret)
             await asyncio.to_thread(store.add, [exchange])
-            sent.note(invocation.id, exchange.invocation.id)
+            sent.note(invocation.id, exchange.invocation.id, is_named=exchange.payload.run_id is not None)
 
     def _exchange(self, invocation: Invocation, delivery: Delivery, secret: Secret) -> Exchange:
         from port_hook_cli.invocations.payload import read_payload

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from port_hook_cli import __version__
 from port_hook_cli.actions.encrypted_inputs import Decryption, plain_value
 from port_hook_cli.captures.comparison import by_member, compare
 from port_hook_cli.captures.index.filling import IndexState
+from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.checking import HandlerChecks, PortOwner
 from port_hook_cli.inspector.exporting import CaptureExports
@@ -123,6 +125,17 @@ class Inspector:
         """Answer one held request by hand."""
         return message(self.desk.respond(name, body))
 
+    def query(self, parameters: Parameters) -> CaptureQuery:
+        """Return the filter in query parameters. Raises UsageError.
+
+        The sandbox's inspector also finds the capture of a run that the payload does not name.
+        """
+        query, actions = read_query(parameters), self._setup.actions
+        if query.run_id is None or not isinstance(actions, SandboxRuns):
+            return query
+        capture = actions.sent.unnamed_of(query.run_id)
+        return query if capture is None else replace(query, run_id=None, id_prefix=capture)
+
     async def captures_page(self, parameters: Parameters) -> dict[str, Any]:
         """Return one page of rows."""
         limit = read_number(parameters, "limit", _PAGE, most=_MAX_PAGE) or _PAGE
@@ -130,19 +143,19 @@ class Inspector:
         if newest is None:  # else a request that already has its response could appear later, and move rows
             await self.feed.refresh()
         version = self.feed.version  # read first, so that the events include what changes while the rows are read
-        page = await self._captures.page(read_query(parameters), newest=newest, limit=limit)
+        page = await self._captures.page(self.query(parameters), newest=newest, limit=limit)
         position = str(version._replace(newest=page.top))
         return message({"captures": page.rows, "next": page.following, "position": position})
 
     async def spans(self, parameters: Parameters) -> dict[str, Any]:
         """Return the numbers of all matches."""
         self._state = await self._captures.state()
-        return await self._captures.spans(read_query(parameters))
+        return await self._captures.spans(self.query(parameters))
 
     async def histogram(self, parameters: Parameters) -> dict[str, Any]:
         """Return arrivals over time."""
         buckets = read_number(parameters, "buckets", _BUCKETS, most=_MAX_BUCKETS) or _BUCKETS
-        return await self._captures.histogram(read_query(parameters), now=self._setup.runtime.now(), buckets=buckets)
+        return await self._captures.histogram(self.query(parameters), now=self._setup.runtime.now(), buckets=buckets)
 
     async def capture(self, name: str, _: Parameters) -> dict[str, Any]:
         """Return one capture in full. The sandbox's inspector knows its run even if the payload does not name it."""

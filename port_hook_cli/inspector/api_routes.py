@@ -15,7 +15,6 @@ from port_hook_cli.inspector.access import SECURITY_HEADERS
 from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.page_files import json_response
 from port_hook_cli.inspector.page_hints import page_hint
-from port_hook_cli.inspector.parameters import read_query
 from port_hook_cli.javascript.values import read_json
 
 MAX_STREAMS = 16
@@ -126,7 +125,7 @@ class ApiRoutes:
         """Stream server-sent events until the page goes away or reads nothing for 10 seconds."""
         if len(self._streams) >= MAX_STREAMS:
             raise web.HTTPTooManyRequests(reason="Too many pages are open")
-        query = read_query(request.query)
+        query = self._inspector.query(request.query)
         after = _number(request.headers.get("last-event-id") or request.query.get("after"))
         headers = {"content-type": "text/event-stream; charset=utf-8", **SECURITY_HEADERS}
         response = web.StreamResponse(headers=headers)

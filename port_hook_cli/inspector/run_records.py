@@ -78,7 +78,7 @@ def workflow_run_record(
 def unavailable(
     reason: str, hint: str, *, is_temporary: bool = False, is_unknown: bool = False, can_report: bool = False
 ) -> dict[str, Any]:
-    """Return why a run cannot be shown. After a temporary problem, the next try may succeed. Port has no unknown run."""
+    """Return why a run cannot be shown. After a temporary problem, the next try may succeed."""
     return message(
         {
             "available": False,

@@ -34,21 +34,32 @@ class SentRequests:
     def __init__(self) -> None:
         self._captures: OrderedDict[str, str] = OrderedDict()
         self._runs: OrderedDict[str, str] = OrderedDict()
+        self._unnamed: OrderedDict[str, str] = OrderedDict()
 
-    def note(self, run_id: str, capture: str) -> None:
-        """Remember the capture of an action run or a node run."""
-        for known, key, value in ((self._captures, run_id, capture), (self._runs, capture, run_id)):
-            known[key] = value
-            if len(known) > _MOST_REMEMBERED:
-                known.popitem(last=False)
+    def note(self, run_id: str, capture: str, *, is_named: bool) -> None:
+        """Remember the capture of an action run or a node run. `is_named` says that its payload names the run."""
+        _keep(self._captures, run_id, capture)
+        if not is_named:
+            _keep(self._runs, capture, run_id)
+            _keep(self._unnamed, run_id, capture)
 
     def capture_of(self, run_id: str) -> str | None:
         """Return the id of the capture of a run, or None."""
         return self._captures.get(run_id)
 
+    def unnamed_of(self, run_id: str) -> str | None:
+        """Return the id of the capture of a run that its payload does not name, or None."""
+        return self._unnamed.get(run_id)
+
     def run_of(self, capture: str) -> str | None:
-        """Return the id of the run whose request a capture is, or None."""
+        """Return the id of the run whose request a capture is without naming it, or None."""
         return self._runs.get(capture)
+
+
+def _keep(known: OrderedDict[str, str], key: str, value: str) -> None:
+    known[key] = value
+    if len(known) > _MOST_REMEMBERED:
+        known.popitem(last=False)
 
 
 class SandboxRuns(Actions):

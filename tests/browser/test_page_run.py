@@ -23,6 +23,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm
 from tests.browser.test_page_accessibility import RULES, with_axe
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
+from tests.servers import handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
@@ -308,3 +309,25 @@ async def test_run_that_port_does_not_know_lists_its_captures(tmp_path: Path, op
         await captures.get_by_role("button", name="flow/check").click()
         await expect(captures.get_by_role("button", name="flow/check")).to_have_attribute("aria-current", "true")
         await page.close()
+
+
+async def test_page_of_the_sandbox_starts_a_run_and_its_capture_shows_the_run(
+    tmp_path: Path, open_page: OpenPage
+) -> None:
+    with handler() as target:
+        node = a_webhook("ship", target.url, body={"service": "cart"})  # the body does not name the run
+        (tmp_path / "flow.json").write_text(json.dumps(a_sequence(node, identifier="flow")))
+        with a_desk(tmp_path, "--inspect", "--workflows", "flow.json", command=("sandbox",)) as desk:
+            page = await open_page(desk)
+            await page.locator(".empty-state").get_by_role("button", name="Trigger an action").click()
+            await page.get_by_label("Action", exact=True).select_option("flow#start")
+            # The sandbox does not run a node alone.
+            await expect(page.locator("#trigger-action option[value='flow#ship']")).to_have_count(0)
+            await page.get_by_role("dialog").get_by_role("button", name="Trigger", exact=True).click()
+            await expect(page.get_by_text("The sandbox started the run wfr_")).to_be_visible()
+            await page.get_by_role("button", name="Show the capture").click()
+            await page.keyboard.press("5")
+            await expect(page.locator(".run-head .status")).to_have_text("SUCCESS")
+            await expect(page.locator(".step-detail .exchange").get_by_text("Request")).to_be_visible()
+            await expect(page.locator(".row .digest")).to_have_text("service=cart")
+            await page.close()

@@ -86,3 +86,6 @@ async def test_capture_of_a_node_that_does_not_name_its_run_leads_to_the_run(
         capture = (await client.get(f"/api/captures/{found['capture']}")).json()
         shown = (await client.get(f"/api/runs/{capture['row']['run_id']}")).json()
         assert shown["run"]["id"] == found["run"]
+        (node,) = [each for each in shown["nodes"] if each["id"] == "ship"]
+        rows = (await client.get("/api/captures", params={"run": node["run_id"]})).json()["captures"]
+        assert [row["id"] for row in rows] == [found["capture"]]

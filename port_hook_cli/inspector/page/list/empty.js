@@ -19,6 +19,14 @@ export function Empty({ filters, session, onTrigger }) {
       <${Button} label="Clear the filters" onClick=${() => go({ filters: {} })} />
     </div>`;
   }
+  if (session?.mode === "sandbox") {
+    return html`<div class="empty-state">
+      <${Icon} name="clock" size=${32} />
+      <h2>Waiting for the first invocation</h2>
+      <p>The requests that the sandbox sends appear here. Start a run:</p>
+      <${Button} icon="play" label="Trigger an action" onClick=${onTrigger} />
+    </div>`;
+  }
   return html`<div class="empty-state">
     <${Icon} name="clock" size=${32} />
     <h2>Waiting for the first invocation</h2>
