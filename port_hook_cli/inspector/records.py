@@ -41,11 +41,10 @@ _MAX_FIELDS = 200
 _DIGEST_INPUTS = 4
 _DIGEST_SEARCHED = 30
 _DIGEST_TEXT = 60
-# The author of a workflow node's body chooses its members. Those in _IDS are shown elsewhere.
+# The author of a workflow node's body chooses its members. The row shows ids and names elsewhere.
 _OWN_BODIES = frozenset({Kind.WORKFLOW_NODE, Kind.UNKNOWN})
-_IDS = frozenset({"action", "node", "nodeIdentifier", "nodeRunId", "runId", "run_id"}) | {
-    *("workflow", "workflowIdentifier", "workflowRun", "workflowRunId"),
-}
+_IDS = frozenset({"nodeRunId", "runId", "run_id", "workflowRun", "workflowRunId"})
+_SHOWN_ELSEWHERE = _IDS | {"action", "node", "nodeIdentifier", "workflow", "workflowIdentifier"}
 _SEALED = 64
 _LONG_FIELD = 16_000
 
@@ -266,7 +265,7 @@ def _told_apart_by(payload: Payload) -> Iterator[tuple[str, Any]]:
         yield from ((each.path, each.after) for each in payload.changes)
     elif payload.kind in _OWN_BODIES and isinstance(payload.document, dict):
         for name, value in payload.document.items():  # None keeps the place of a member, so that few are searched
-            yield name, value if name not in _IDS and _is_shown(value) else None
+            yield name, value if name not in _SHOWN_ELSEWHERE and _is_shown(value) else None
 
 
 def _is_shown(value: Any) -> bool:
