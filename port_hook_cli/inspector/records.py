@@ -31,7 +31,7 @@ from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.paths import short_text
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.view import message_fate
-from port_hook_cli.text.secret import Secret
+from port_hook_cli.text.secret import MASK, Secret
 
 SCHEMA = "port-hook/inspector/1"
 
