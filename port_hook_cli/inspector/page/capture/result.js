@@ -3,7 +3,7 @@
 import { html, Button } from "../ui/ui.js";
 import { ApiError, captureUrl, get } from "../net/api.js";
 import { latency, oneLine, visible } from "../ui/format.js";
-import { Status } from "../ui/parts.js";
+import { Status, WithCode } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
 
 /** @import { Capture, Sent } from "../net/types.js" */
@@ -45,7 +45,7 @@ export function Result({ capture, result, actions }) {
         onClick=${() => actions.against(saved, capture.row.id)}
       />`}
     </div>
-    ${result.notes.map((note) => html`<p class="note" key=${note}>${oneLine(note)}</p>`)}
+    ${result.notes.map((note) => html`<p class="note" key=${note}><${WithCode} text=${note} /></p>`)}
   </section>`;
 }
 

@@ -5,8 +5,8 @@ import { NEWEST } from "./state.js";
 import { get } from "../net/api.js";
 import { Fields } from "../capture/input.js";
 import { ActionOptions, given } from "../trigger/form.js";
-import { number, oneLine, visible } from "../ui/format.js";
-import { Problem } from "../ui/parts.js";
+import { number, oneLine } from "../ui/format.js";
+import { Problem, WithCode } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
 import { submitting } from "../ui/task.js";
 
@@ -68,7 +68,8 @@ export function CheckForm({ check, source, actions, session, version, children }
     </fieldset>
     ${fault && html`<${Problem} problem=${fault} />`}
     ${plan && html`<p class="note">
-      ${plan.notes.map((note) => `${visible(note)} `)}${number(plan.checks)} checks. <b>The check sends about${" "}
+      ${plan.notes.map((note) => html`<${WithCode} text=${`${note} `} />`)}
+      ${number(plan.checks)} checks. <b>The check sends about${" "}
       ${number(plan.valid_requests)} valid requests, and most of them start the handler's work.</b>
     </p>`}
     <div class="send">

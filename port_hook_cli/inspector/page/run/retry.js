@@ -3,7 +3,7 @@
 import { html, Button, useState } from "../ui/ui.js";
 import { get, post } from "../net/api.js";
 import { latency, oneLine, visible } from "../ui/format.js";
-import { Problem, Status } from "../ui/parts.js";
+import { Problem, Status, WithCode } from "../ui/parts.js";
 import { submitting, useTask } from "../ui/task.js";
 
 /** @import { Acted, RetryPlan, Retried, RetryStep, RunNode } from "../net/types.js" */
@@ -74,7 +74,7 @@ function Outcome({ done, actions }) {
     <p>${oneLine(title)}</p>
     <ul class="acted">
       ${done.steps.map((step) => html`<${Ran} key=${step.node} step=${step} actions=${actions} />`)}</ul>
-    ${done.notes.map((note) => html`<p key=${note}>${visible(note)}</p>`)}
+    ${done.notes.map((note) => html`<p key=${note}><${WithCode} text=${note} /></p>`)}
   </div>`;
 }
 

@@ -6,6 +6,7 @@ import { copy } from "../ui/copy.js";
 import {
   clockTime, duration, fullTime, isoTime, nameOf, oneLine, responseText, statusTone, time, visible,
 } from "../ui/format.js";
+import { WithCode } from "../ui/parts.js";
 import { useResource } from "../ui/resource.js";
 import { hasEnded, milliseconds, stateOf } from "./layout.js";
 import { isWeb, Links, Log } from "./log.js";
@@ -47,7 +48,7 @@ export function Run({ capture, session, actions }) {
   if (!found) return html`<p class="note">Loading the run from Port…</p>`;
   if (!found.available) {
     return html`
-      <p class="note">${oneLine(found.reason).replace(/[^.!?]$/, "$&.")} ${oneLine(found.hint)}</p>
+      <p class="note"><${WithCode} text=${`${found.reason.replace(/[^.!?]$/, "$&.")} ${found.hint}`} /></p>
       ${found.captures.length > 0 && html`<${Captures} rows=${found.captures} shown=${capture.row.id}
         open=${actions.open} />`}
       ${found.can_report && html`<${Report} key=${id} id=${id} onDone=${reload} />`}`;
@@ -80,7 +81,7 @@ function Captures({ rows, shown, open }) {
 function Failed({ problem, at }) {
   return html`<p class=${`note ${at ? "warn" : "bad"}`} role="status">
     ${at ? `Not up to date since ${clockTime(at / 1000)}. ` : ""}${visible(problem.message)} Trying again.${" "}
-    ${visible(problem.hint)}
+    <${WithCode} text=${problem.hint} />
   </p>`;
 }
 
