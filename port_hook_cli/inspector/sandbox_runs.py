@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.actions.action import read_action
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.records import delivery_record, message, sent_record
-from port_hook_cli.inspector.triggering import Actions, Found, found_in
+from port_hook_cli.inspector.triggering import Actions, Triggerable, found_in
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
@@ -75,7 +75,7 @@ class SandboxRuns(Actions):
         """Return None: the sandbox always starts runs."""
         return None
 
-    async def read(self) -> Found:
+    async def read(self) -> Triggerable:
         """Return what the sandbox has now. Raises PortApiError."""
         async with self._access.client() as port:
             actions = (await port.call("GET", "/v1/actions"))["actions"]

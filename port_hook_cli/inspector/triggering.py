@@ -30,7 +30,7 @@ _NO_ACTIONS = "No actions were given. Start the inspector with --actions PATH."
 _MAX_INPUTS = 200
 
 
-class Found(NamedTuple):
+class Triggerable(NamedTuple):
     """The actions in the files, and the nodes where a workflow run can start, by the page's identifier."""
 
     actions: Mapping[str, Mapping[str, Any]]
@@ -111,19 +111,19 @@ class Actions:
 
         return RunData(properties=inputs, by=_BY)
 
-    async def read(self) -> Found:
+    async def read(self) -> Triggerable:
         """Return what the files have now. Raises UsageError for a faulty file."""
         return await asyncio.to_thread(self._read_files)
 
-    def _read_files(self) -> Found:
+    def _read_files(self) -> Triggerable:
         from port_hook_cli.sandbox.definition_files import read_definitions
 
         return found_in(*(read_definitions(self._paths) if self._paths else ([], [])))
 
 
-def found_in(actions: Iterable[Mapping[str, Any]], workflows: Iterable[Mapping[str, Any]]) -> Found:
+def found_in(actions: Iterable[Mapping[str, Any]], workflows: Iterable[Mapping[str, Any]]) -> Triggerable:
     """Return actions and workflows by the page's identifier."""
-    return Found({each["identifier"]: each for each in actions}, dict(_nodes(map(read_workflow, workflows))))
+    return Triggerable({each["identifier"]: each for each in actions}, dict(_nodes(map(read_workflow, workflows))))
 
 
 def _nodes(workflows: Iterator[Workflow]) -> Iterator[tuple[str, tuple[Workflow, Node]]]:
