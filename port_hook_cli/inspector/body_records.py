@@ -19,7 +19,7 @@ _HEADER_CHARACTERS = 300_000
 
 
 def body_record(body: bytes, *, size: int | None = None, problem: str | None = None) -> dict[str, Any]:
-    """Return the beginning of a body as text, or in hexadecimal if it is not UTF-8; `size` is the whole body's."""
+    """Return the beginning of a body as text, or in hexadecimal if it is not UTF-8. `size` is the whole body's."""
     shown = body[:_TEXT_BYTES]
     text = text_of(shown, is_whole=len(shown) == len(body))
     return {
@@ -45,7 +45,7 @@ def header_list(headers: Headers) -> list[list[str]]:
 
 
 def cut(text: str | None) -> str | None:
-    """Return the beginning of a field; no field that a page shows in a line is longer."""
+    """Return the beginning of a field. The page shows no longer fields in a line."""
     return text if text is None or len(text) <= MAX_FIELD else f"{text[:MAX_FIELD]}…"
 
 

@@ -57,5 +57,5 @@ class CaptureExports:
 
 
 def _file_name(capture_id: str) -> str:
-    """Return an id as the name of a file; a store may have any text in its place."""
+    """Return an id as a file name. A store may have any text as an id."""
     return "".join(character for character in capture_id if character.isalnum())[:40] or "capture"

@@ -136,7 +136,7 @@ def delivery_record(delivery: Delivery) -> dict[str, Any]:
 
 
 def sent_record(request: Invocation) -> dict[str, Any]:
-    """Return a request that was sent."""
+    """Return a sent request."""
     return {
         "method": request.method,
         "target": request.target,
@@ -264,7 +264,7 @@ def _told_apart_by(payload: Payload) -> Iterator[tuple[str, Any]]:
     elif payload.changes:
         yield from ((each.path, each.after) for each in payload.changes)
     elif payload.kind in _OWN_BODIES and isinstance(payload.document, dict):
-        for name, value in payload.document.items():  # None keeps the place of a member, so that few are searched
+        for name, value in payload.document.items():  # None counts as a searched member
             yield name, value if name not in _SHOWN_ELSEWHERE and _is_shown(value) else None
 
 

@@ -109,7 +109,7 @@ def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[st
     nodes = objects(definition.get("nodes"))
     known = {_text(node.get("identifier")) or "": node for node in nodes} or {name: {} for name in reached}
     kept = dict(list(known.items())[:_MAX_NODES])
-    # Connections of other nodes are left out, and those of the same two nodes are one: there may be very many.
+    # There may be very many connections. Connections of other nodes are left out, and repeated connections count once.
     targets: dict[str, dict[str, None]] = {name: {} for name in kept}
     branches: dict[str, str] = {}
     titles = {name: _outlet_titles(node) for name, node in kept.items()}
@@ -189,7 +189,7 @@ def _outlets(node: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _branch(connection: Mapping[str, Any], titles: Mapping[str, str]) -> str | None:
-    """Return the title of the outlet that a connection starts at, or None. `titles` are those of its source."""
+    """Return the title of the outlet that a connection starts at, or None. `titles` are the outlets' titles."""
     outlet = connection.get("sourceOutletIdentifier")
     if connection.get("fallback") is True:
         return _OTHERWISE

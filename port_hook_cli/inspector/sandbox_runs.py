@@ -37,7 +37,7 @@ class SentRequests:
         self._unnamed: OrderedDict[str, str] = OrderedDict()
 
     def note(self, run_id: str, capture: str, *, is_named: bool) -> None:
-        """Remember the capture of an action run or a node run. `is_named` says that its payload names the run."""
+        """Remember the capture of an action run or a node run. `is_named` is true if its payload names the run."""
         _keep(self._captures, run_id, capture)
         if not is_named:
             _keep(self._runs, capture, run_id)
@@ -91,7 +91,7 @@ class SandboxRuns(Actions):
         return run_id, await self._first_capture(run_id, run)
 
     async def _start(self, identifier: str, data: RunData) -> tuple[str, ShownRun | None]:
-        """Return the id of the new run, and the run of a workflow as it is now."""
+        """Return the id of the new run, and a workflow run in its current state."""
         from port_hook_cli.trigger.in_port import start_action_in_port, start_workflow_in_port
 
         found = await self.find(identifier)
@@ -122,7 +122,7 @@ class SandboxRuns(Actions):
 
 
 def started_record(run_id: str, first: Exchange | None) -> dict[str, Any]:
-    """Return the response about a run that was started, and its first request."""
+    """Return the response about a started run and its first request."""
     notes = [f"The sandbox started the run {run_id}."]
     if first is None:
         notes.append("Its requests are listed when they have a response.")

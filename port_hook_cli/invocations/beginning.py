@@ -31,7 +31,7 @@ def read_beginning(beginning: bytes, headers: Headers, *, run_id: str | None, ac
 
 
 def _complete(text: str) -> bytes:
-    """Return the complete members as JSON. Values that are nested too deeply to be read or written count as none."""
+    """Return the complete members as JSON. Values nested too deeply count as missing."""
     try:
         return json.dumps(_members(text, 0, _MAX_DEPTH)).encode()
     except RecursionError:
