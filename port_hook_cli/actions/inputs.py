@@ -41,10 +41,8 @@ class InvalidInputs(UsageError):
 
     def __init__(self, action: str, violations: Sequence[Violation]) -> None:
         lines = [f"  {each.input} {each.message}" for each in violations]
-        super().__init__(
-            "\n".join([f"Port would refuse these inputs of {action}:", *lines]),
-            hint="Correct the inputs.",
-        )
+        # Each face adds its own hint: how inputs are passed differs.
+        super().__init__("\n".join([f"Port would refuse these inputs of {action}:", *lines]))
         self.violations = tuple(violations)
 
 

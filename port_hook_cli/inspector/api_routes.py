@@ -14,7 +14,7 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.inspector.access import SECURITY_HEADERS
 from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.page_files import json_response
-from port_hook_cli.inspector.page_hints import page_hint
+from port_hook_cli.inspector.page_hints import hint_of
 from port_hook_cli.javascript.values import read_json
 
 MAX_STREAMS = 16
@@ -164,7 +164,7 @@ async def _write_lines(response: web.StreamResponse, records: AsyncIterator[Mapp
         async for record in records:
             await _write_line(response, record)
     except PortHookError as error:
-        await _write_line(response, {"type": "error", "error": error.message, "hint": page_hint(error.hint)})
+        await _write_line(response, {"type": "error", "error": error.message, "hint": hint_of(error)})
 
 
 async def _write_line(response: web.StreamResponse, record: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.errors import PortHookError, SettingsError, UsageError
-from port_hook_cli.inspector.page_hints import page_hint
+from port_hook_cli.inspector.page_hints import hint_of, page_hint
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import message
 from port_hook_cli.inspector.sending import named_target
@@ -84,7 +84,7 @@ class HandlerChecks:
             plan, secret = _plan(wanted), self._secret()
             found = await subject.find(None, lambda: secret)
         except PortHookError as error:
-            problem = {"error": error.message, "hint": page_hint(error.hint)}
+            problem = {"error": error.message, "hint": hint_of(error)}
             return message({"groups": groups, "plan": None, "problem": problem})
         return message({"groups": groups, "plan": _planned(found, plan, subject.notes), "problem": None})
 

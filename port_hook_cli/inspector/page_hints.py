@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+from port_hook_cli.actions.inputs import InvalidInputs
+from port_hook_cli.errors import PortHookError
+
 _FIELDS = {
     "--to": '"To"',
     "--status": "the status",
@@ -14,6 +17,11 @@ _FIELDS = {
 }
 # Commands in backticks don't change.
 _command_or_option = re.compile(r"`[^`]*`|(?:raise )?--[a-z][a-z-]*")
+
+
+def hint_of(error: PortHookError) -> str:
+    """Return the page's hint about an error."""
+    return "Correct the inputs." if isinstance(error, InvalidInputs) else page_hint(error.hint)
 
 
 def page_hint(hint: str) -> str:

@@ -27,7 +27,7 @@ from port_hook_cli.inspector.api_routes import ApiRoutes, Handler, error_respons
 from port_hook_cli.inspector.checking import CheckInProgress
 from port_hook_cli.inspector.door import ONCE, Door, InspectorAddress
 from port_hook_cli.inspector.page_files import PageRoutes, refusal_page
-from port_hook_cli.inspector.page_hints import page_hint
+from port_hook_cli.inspector.page_hints import hint_of
 from port_hook_cli.inspector.sending import BadJson
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.listener.holding import NotHeld
@@ -220,7 +220,7 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
     except NoSuchValue as error:
         return error_response(404, f"The body has nothing at {str(error)[:200]}.", "Load the capture again.")
     except PortHookError as error:
-        return error_response(_status(error), error.message, page_hint(error.hint))
+        return error_response(_status(error), error.message, hint_of(error))
     except Exception as error:  # noqa: BLE001 - the page has to get a response, and the listener goes on
         return error_response(500, f"The inspector failed ({type(error).__name__}).", "Load the page again.")
 
