@@ -7,12 +7,12 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from port_hook_cli.text.secret import Secret
+from tests.browser.acting import opened, rows, unique
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm
 from tests.browser.test_page_accessibility import check, with_axe
@@ -21,24 +21,10 @@ from tests.servers import handler
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
 
-def unique() -> str:
-    return f"f{uuid4().hex[:10]}"
-
-
 def an_action(mark: str, *, user: str, **parts: Any) -> dict[str, Any]:
     document = a_vm(mark)
     document["trigger"]["by"]["user"]["email"] = user
     return {**document, **parts}
-
-
-async def rows(page: Page, count: int) -> None:
-    await expect(page.locator(".row:not(.empty)")).to_have_count(count)
-
-
-async def opened(page: Page, index: int = 0) -> None:
-    await expect(page.locator(".timeline svg")).to_be_visible()  # the last to come: nothing moves any more
-    await page.locator(".row").nth(index).click()
-    await expect(page.locator(".way")).to_be_visible()
 
 
 async def test_facts_of_the_open_capture_filter_the_list(shared_desk: Desk, open_page: OpenPage) -> None:

@@ -17,11 +17,12 @@ from uuid import uuid4
 
 import pytest
 from aiohttp import web
-from playwright.async_api import Page, Route, expect
+from playwright.async_api import Route, expect
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Delivery, Response, Simulated
 from port_hook_cli.text.secret import Secret
+from tests.browser.acting import opened, rows, unique
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
 from tests.factories import a_body, a_document, an_exchange, an_invocation
@@ -43,26 +44,12 @@ _LOWEST_UNTIL = """(box, more) => new Promise((done) => {
 WRONG = Secret("another-client-secret-of-thirty-two-characters")
 
 
-def unique() -> str:
-    return f"t{uuid4().hex[:10]}"
-
-
 def sent(desk: Desk, *titles: str, **fields: Any) -> str:
     """Send an invocation for each title, and return the text that all of them and no others contain."""
     mark = unique()
     for title in titles or ("vm",):
         desk.post(a_vm(f"{title}-{mark}", **fields))
     return mark
-
-
-async def rows(page: Page, count: int) -> None:
-    await expect(page.locator(".row:not(.empty)")).to_have_count(count)
-
-
-async def opened(page: Page, index: int = 0) -> None:
-    await expect(page.locator(".timeline svg")).to_be_visible()  # the last to come: nothing moves any more
-    await page.locator(".row").nth(index).click()
-    await expect(page.locator(".head h2")).to_be_visible()
 
 
 async def test_request_becomes_a_row_soon_after_its_response(own_desk: Desk, open_page: OpenPage) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from playwright.async_api import Locator, Page, expect
 
+from tests.browser.acting import opened, rows, unique
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm
 from tests.browser.test_page_accessibility import RULES, with_axe
-from tests.browser.test_page_flows import opened, rows, unique
 from tests.servers import Handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]

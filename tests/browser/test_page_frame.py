@@ -11,10 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Delivery, Response
+from tests.browser.acting import rows
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
 from tests.browser.test_page_accessibility import RULES, with_axe
@@ -63,10 +64,6 @@ def sent(desk: Desk, *titles: str, **properties: Any) -> str:
     for title in titles:
         desk.post(a_vm(f"{title}-{mark}", **properties))
     return mark
-
-
-async def rows(page: Page, count: int) -> None:
-    await expect(page.locator(".row:not(.empty)")).to_have_count(count)
 
 
 async def test_nothing_is_cut_off_at_any_width(shared_desk: Desk, open_page: OpenPage) -> None:
