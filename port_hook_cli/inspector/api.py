@@ -158,7 +158,7 @@ class Inspector:
         return await self._captures.histogram(self.query(parameters), now=self._setup.runtime.now(), buckets=buckets)
 
     async def capture(self, name: str, _: Parameters) -> dict[str, Any]:
-        """Return one capture in full. The sandbox's inspector knows its run even if the payload does not name it."""
+        """Return one capture in full. The sandbox's inspector also has the run of a payload without a run ID."""
         found = await self._captures.record(
             name, secret=self._setup.secret, replay_to=self._setup.destination.default_url
         )

@@ -37,7 +37,7 @@ class SentRequests:
         self._unnamed: OrderedDict[str, str] = OrderedDict()
 
     def note(self, run_id: str, capture: str, *, is_named: bool) -> None:
-        """Remember the capture of an action run or a node run. `is_named` is true if its payload names the run."""
+        """Remember the capture of an action run or a node run. `is_named` is true if its payload has the run ID."""
         _keep(self._captures, run_id, capture)
         if not is_named:
             _keep(self._runs, capture, run_id)
