@@ -11,12 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypedDict, Unpack, runtime_checkable
 
 from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.errors import PortHookError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
@@ -163,7 +164,7 @@ class CheckSelection(TypedDict, total=False):
     within_s: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Sent:
     """A request that was sent to a handler, and its `delivery`.
 

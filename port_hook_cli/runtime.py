@@ -7,11 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
 from port_hook_cli.errors import SettingsError, UsageError
+from port_hook_cli.frozen import frozen
 
 
 def _capture_ids() -> Iterator[str]:
@@ -45,7 +46,7 @@ class Memory:
         return not known
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False, eq=False)  # every command waits for this class
+@frozen(kw_only=True)
 class Runtime:
     """The streams, environment, folders, clock, ids and memory of this process.
 

@@ -6,11 +6,12 @@ The fields are in Port's API reference, "Change an action/automation".
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 
 WEBHOOK = "WEBHOOK"
 KAFKA = "KAFKA"
@@ -44,7 +45,7 @@ class ActionKind(StrEnum):
     AUTOMATION = "automation"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PortAction:
     """An action or automation that is invoked by a webhook, or by a message on Port's Kafka topic.
 

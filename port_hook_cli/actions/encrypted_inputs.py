@@ -11,10 +11,11 @@ import json
 import math
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.encryption import CannotDecrypt, Problem, Scheme, looks_encrypted
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Exchange, Payload
 from port_hook_cli.javascript.nesting import nests_too_deep, strict_json
 from port_hook_cli.javascript.paths import MISSING, JsonPath, Step, get_at, set_at
@@ -38,7 +39,7 @@ _MAX_SHOWN = 40
 _BY_INFORMATION = (Problem.WRONG_KEY, Problem.TRUNCATED, Problem.NOT_ENCRYPTED)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Place:
     """The path where an encrypted property is expected, and the JSON value there, or MISSING."""
 
@@ -46,7 +47,7 @@ class Place:
     value: Any = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Decryption:
     """The result for one property: its `plaintext` and `scheme`, or a `problem` and a `message` that explains it."""
 
@@ -103,7 +104,7 @@ def likely_paths(document: Any, *, most: int) -> list[JsonPath]:
     return [place.path for place, _ in zip(_looking_encrypted(document), range(most), strict=False)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Decrypter:
     """Decrypts properties with the available keys. `deciphers` return the plaintext of a value or raise CannotDecrypt.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, ClassVar
 
 from port_hook_cli.errors import SettingsError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.text.secret import Secret
 
 KEY_BYTES = 32
@@ -75,7 +76,7 @@ class KeyUnreadable(SettingsError):
     """A key cannot be read, or is not suitable for this purpose."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sealed:
     """The bytes of a value's base64. `is_whole` is False if its last group of characters is incomplete."""
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json, write_json
 
@@ -25,7 +25,7 @@ _LEFT_TO_PORT = frozenset({"dataset", "default"})
 _ENTITY = "entity"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Violation:
     """What is wrong with one input.
 
@@ -46,7 +46,7 @@ class InvalidInputs(UsageError):
         self.violations = tuple(violations)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Rules:
     """The declarations of one run, with each `jqQuery` replaced by its result, and the names of required inputs."""
 
@@ -54,7 +54,7 @@ class Rules:
     required: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Encryption:
     """How an input is encrypted. `key` is the public key (PEM) if the scheme has one."""
 
@@ -262,7 +262,7 @@ _ASCII_CLASSES = {r"\d": "0-9", r"\w": "A-Za-z0-9_"}
 _NOT_ASCII_CLASSES = {r"\D": "[^0-9]", r"\W": "[^A-Za-z0-9_]"}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fault:
     """A keyword that a value violates, the keyword's value, and the path in the value (indices of arrays)."""
 

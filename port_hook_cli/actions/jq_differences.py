@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import pairwise
 from typing import Any
 
 from port_hook_cli.actions.template_braces import BadTemplate, requote
 from port_hook_cli.actions.templates import prepare
+from port_hook_cli.frozen import frozen
 
 _NAME = "[A-Za-z_][A-Za-z_0-9]*"
 _CODE = re.compile(
@@ -58,7 +58,7 @@ class TokenKind(Enum):
     STRING_END = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JqToken:
     """A token and its text. `depth` counts the brackets and strings around it."""
 
@@ -148,7 +148,7 @@ _ZONE_NAME = re.compile(r"(?<!%)(?:%%)*%Z")
 _NOTHING = JqToken(TokenKind.OPERATOR, "")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JqDifference:
     """A function or operator of an `expression` whose result may differ in Port. `effect` says what Port does."""
 

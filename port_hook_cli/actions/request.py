@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.actions.action import WEBHOOK, ActionKind, PortAction
 from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.errors import RenderError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import write_json
 
 METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
@@ -31,7 +32,7 @@ _MAX_SHOWN_OF_A_VALUE = 200
 _CORRECT = "Fix it, or the data that it is rendered with."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunContext:
     """The data of one run that templates can use.
 
@@ -52,7 +53,7 @@ class RunContext:
     secrets: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RenderedRequest:
     """The request that Port would send, without the signature.
 
@@ -77,7 +78,7 @@ class RenderedRequest:
         return b"" if self.body is UNDEFINED else write_json(self.body).encode()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RenderedMessage:
     """The message that Port would publish for a KAFKA action, without the signature.
 

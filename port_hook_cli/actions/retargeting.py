@@ -7,11 +7,11 @@ refuses unknown fields. The fields that Port itself sets are only in the respons
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Any
 from urllib.parse import quote
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import same
 
 WEBHOOK = "WEBHOOK"
@@ -23,7 +23,7 @@ _TEMPLATE = "{{"
 _ABSENT = object()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Difference:
     """One field that changes. `keys` lead to it from the outside in. A value of None means that it does not exist."""
 
@@ -32,7 +32,7 @@ class Difference:
     after: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class UrlChange:
     """A change of the URL of an action, or of a node of a workflow.
 
@@ -44,7 +44,7 @@ class UrlChange:
     differences: tuple[Difference, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Refusal:
     """An action or node whose URL cannot be changed. `reason` continues a sentence that begins with its name."""
 

@@ -7,8 +7,9 @@ JavaScript, it counts in UTF-16 units; so do the indices in its errors.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+
+from port_hook_cli.frozen import frozen
 
 JS_SPACE = "\t\n\x0b\x0c\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 """White space as JavaScript's `\\s` and `trim` define it, for a character class."""
@@ -27,7 +28,7 @@ class BadTemplate(ValueError):
     """Port's engine refuses the template. The message is the engine's own."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Text:
     """A string of a template: its jq `expressions`, and the `pieces` of text around them (one more than expressions).
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import Any, Final, Literal, TypeAlias
 
 from port_hook_cli.actions.template_braces import BadTemplate, Text, is_spread, requote, split_template
+from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import js_entries, write_json
 
 MAX_DEPTH = 150
@@ -32,7 +33,7 @@ class Undefined(Enum):
 UNDEFINED: Final = Undefined.UNDEFINED
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JqError:
     """An expression that failed. `kind` says whether it failed to compile or to run. `message` is jq's."""
 
@@ -53,7 +54,7 @@ Outcome: TypeAlias = "Any | Undefined | JqError"
 Evaluate: TypeAlias = Callable[[Sequence[str]], Sequence[Any]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Rendering:
     """A rendered template: a JSON value, or UNDEFINED. `errors` are the expressions that failed and became null."""
 
@@ -106,7 +107,7 @@ def _split_or_error(text: str) -> Text | BadTemplate:
         return error
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Prepared:
     """A template that was read. `expressions` are the expressions in its text, each once."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from port_hook_cli.agent.predictor import read_document
 from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.files.user_files import read_input
+from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.expressions import correction
 from port_hook_cli.prediction.jq15 import agent_program
 from port_hook_cli.prediction.mapping import (
@@ -31,7 +31,7 @@ _MOST_PROBLEMS = 20
 FileVersion: TypeAlias = tuple[int | None, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MappingChoice:
     """The mappings that a user chooses: the file `named`, or the agent's choice if it is None.
 
@@ -139,7 +139,7 @@ class WatchedMappings:
         return (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamMappings:
     """The mappings of a stream of messages, and their file if it is watched."""
 
@@ -155,7 +155,7 @@ def stream_mappings(choice: MappingChoice, *, watch: bool) -> StreamMappings:
     return StreamMappings(choice.read(), watched)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CheckedMappings:
     """The mappings of a file, and all that is wrong with it."""
 

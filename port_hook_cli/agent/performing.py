@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import PortApiError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
@@ -27,14 +27,14 @@ Send: TypeAlias = Callable[[Invocation, str], Awaitable[Delivery]]
 """Sends a request to a URL. A failure is a Delivery, not an exception."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AboutToSend:
     """The request of a prediction is sent next."""
 
     shown: ShownPrediction
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Performed:
     """The request was sent: its response, and what the agent reports then.
 
@@ -49,7 +49,7 @@ class Performed:
 PerformingEvent: TypeAlias = AboutToSend | Performed | Remark
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AgentTarget:
     """Where requests go: to `to`, or to their own URL on this machine. `to_its_url` allows other machines."""
 
@@ -90,7 +90,7 @@ def over_new_connections(timeout_s: float) -> Send:
     return send
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentSender:
     """How requests are sent: to which target, by which client, and with `port`, reported to Port."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from port_hook_cli.engines.agent_jq import AgentJq
 from port_hook_cli.engines.encryption import open_aes_gcm
 from port_hook_cli.errors import UsageError
 from port_hook_cli.files.user_files import read_input
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.invocations.payload import content_type_of
@@ -41,7 +42,7 @@ _KINDS = (
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentInput:
     """A message that may be for the agent. `name` is shown to the user.
 
@@ -125,7 +126,7 @@ def agent_settings(settings: Settings, environ: Mapping[str, str], version: Agen
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Predictor:
     """Predicts messages, one at a time. `variables` are the variables of the environment that expressions can read."""
 

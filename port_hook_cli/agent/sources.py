@@ -17,6 +17,7 @@ from port_hook_cli.agent.predictor import AgentInput, read_document
 from port_hook_cli.agent.stream import DRAIN_S, ClaimLeft, ClaimState, MessageStream, Watching
 from port_hook_cli.captures.view.exchange import clock_time
 from port_hook_cli.errors import PortApiError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.limits import MIB, format_size
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Response
 from port_hook_cli.invocations.source import OpenSource, SourceContext
@@ -49,7 +50,7 @@ MAX_MESSAGE = 10 * MIB
 _ANY_SIZE = 2**31
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TopicMessages:
     """The messages of the topics that `opening` opens, a `KafkaOpening`."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Protocol, TypeAlias
 
@@ -12,6 +11,7 @@ from port_hook_cli.agent.mappings import StreamMappings, WatchedMappings
 from port_hook_cli.agent.performing import AgentSender, Performed, PerformingEvent, perform
 from port_hook_cli.agent.predictor import AgentInput, Predictor
 from port_hook_cli.errors import PortHookError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.prediction import ShownPrediction
 
 DRAIN_S = 2.0
@@ -20,19 +20,19 @@ DRAIN_S = 2.0
 _WATCH_INTERVAL_S = 0.3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Watching:
     """The source is ready: messages can arrive."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Arrived:
     """A message arrived, or is handled again because the mapping file has changed. `title` is for the user."""
 
     title: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unread:
     """A message could not be predicted, for this reason."""
 
@@ -40,14 +40,14 @@ class Unread:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Predicted:
     """A message was predicted, and nothing is sent."""
 
     shown: ShownPrediction
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unsent:
     """A message was predicted, and its request must not be sent."""
 
@@ -55,7 +55,7 @@ class Unsent:
     problem: UsageError
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unfinished:
     """Port did not respond to a call that belongs to a request."""
 
@@ -74,7 +74,7 @@ class ClaimState(Enum):
     ACKNOWLEDGED = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ClaimLeft:
     """A run was claimed and is not reported. `reports` says whether runs are reported."""
 

@@ -6,12 +6,13 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from port_hook_cli.captures.database.conditions import lower_ascii
 from port_hook_cli.captures.documents.capture_file import capture_summary
 from port_hook_cli.captures.view.exchange import fate_of_stored, what_it_is
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers, mask_headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
 from port_hook_cli.javascript.nesting import nests_too_deep
@@ -47,7 +48,7 @@ _MAX_ENCRYPTED = 50
 _BASE64 = 4, 3
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ToolOutput:
     """The result of a tool, as JSON. `cut` says what was left out and how to get it, or is empty."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from port_hook_cli.assistant.results import ToolOutput
 from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.finder import open_captures
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Status
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from port_hook_cli.captures.store.capture_store import CaptureStore
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Workspace:
     """The options of `mcp`, and the runtime of one call of a tool.
 
@@ -83,7 +84,7 @@ Arguments = Mapping[str, Any]
 Work = Callable[[Arguments, Workspace], ToolOutput | Awaitable[ToolOutput]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AssistantTool:
     """A tool. `parameters` are JSON Schemas by name; `sends` says that it sends requests, which the user must allow.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.payload import read_payload
@@ -237,7 +237,7 @@ def _change(path: str, kind: str, before: str | None, after: str | None) -> Chan
     return {"path": path, "kind": kind, "before": before, "after": after}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ignoring:
     """JSON Pointers of values, which stand for everything in them, and names of header fields in lower case."""
 

@@ -7,7 +7,7 @@ that no handler has. So the search never guesses: it finds what the handler does
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, StrEnum, auto
 from typing import NamedTuple, TypeAlias
 
@@ -22,6 +22,7 @@ from port_hook_cli.check.wrong_ways import (
     ports_way,
     wrong_ways,
 )
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.payload import find_run_id
@@ -94,7 +95,7 @@ class FaultSearch(NamedTuple):
     on_send: Callable[[int, str], None] = lambda _number, _what: None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FoundFault:
     """The result of a search.
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.nesting import nests_too_deep, strict_json
 from port_hook_cli.javascript.stringify import format_double, quote
 from port_hook_cli.signatures.same_document import is_dense
@@ -51,7 +51,7 @@ class Rung(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Number:
     """A number with its digits in the body."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from port_hook_cli.check.checking import OnFinding, check
@@ -20,6 +19,7 @@ from port_hook_cli.check.sources import FoundSubject, SubjectName, refuse_other_
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import TargetError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.targets import is_on_this_machine, masked_url
 from port_hook_cli.listener.handler_check import connection_problem, handler_address
 from port_hook_cli.port_api.access import PortAccess
@@ -58,7 +58,7 @@ class SubjectFinder(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CheckSession:
     """What a check needs.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from port_hook_cli.actions.action import PortAction, read_action, unwrapped
@@ -14,6 +14,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.check.subject import CheckSubject, subject_of, written
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Status
 from port_hook_cli.invocations.payload import is_run_id
@@ -60,7 +61,7 @@ class FoundSubject(NamedTuple):
     masker: Masker = NO_SECRETS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SubjectSource:
     """Finds the request under check.
 

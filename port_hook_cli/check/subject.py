@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Invocation, Kind
 from port_hook_cli.invocations.payload import is_run_id, read_payload
@@ -21,7 +22,7 @@ _MAX_LEAVES = 1_000
 _UNKNOWN = "port-hook-unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CheckSubject:
     """An unsigned request in the form that Port sends, and its URL.
 

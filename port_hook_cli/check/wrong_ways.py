@@ -9,7 +9,7 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import NamedTuple
 
 from port_hook_cli.check.way_rows import (
@@ -24,6 +24,7 @@ from port_hook_cli.check.way_rows import (
     as_it_is,
     as_port_signs,
 )
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.text.secret import Secret
@@ -51,7 +52,7 @@ class WrongRequest(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WrongWay:
     """One way to sign wrongly.
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from port_hook_cli.cli import options
 from port_hook_cli.cli.option_groups import NoEffect, also, argument, option, option_group
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 
@@ -291,7 +291,7 @@ class AgentOutput:
         return AgentForm.BYTES if self.raw else AgentForm.RECORD if self.json else AgentForm.TEXT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentOptions:
     """The options of one call, and the values that several groups determine."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from port_hook_cli.check.catalog import BY_SLUG, CheckGroup
@@ -12,6 +11,7 @@ from port_hook_cli.cli import options, run_options
 from port_hook_cli.cli.option_groups import ANY_VALUE, HANDLER_HERE, NoEffect, Trust, option, option_group
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.terminal.prompts import can_ask
 
@@ -204,7 +204,7 @@ class CheckOutput:
     store: options.Store = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CheckCommand:
     """What the command line asks for. `words` are the command that starts the handler."""
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from itertools import takewhile
 from pathlib import Path
@@ -21,6 +21,7 @@ import typer
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.invocations.view import format_time
@@ -53,7 +54,7 @@ def demo(ctx: typer.Context) -> ExitCode:
     return asyncio.run(_demo(ctx.obj))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Stage:
     """What runs during the demo. `url` is the listener's, and `received` has what the listener receives."""
 

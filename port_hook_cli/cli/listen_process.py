@@ -6,11 +6,12 @@ import asyncio
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.cli.exit_codes import ExitCode
+from port_hook_cli.frozen import frozen
 from port_hook_cli.heap import tune_heap
 from port_hook_cli.listener.ending import EndReason
 from port_hook_cli.listener.keys import KeyCommands, latest_request
@@ -32,7 +33,7 @@ _EXIT_CODES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunWatching:
     """What to do with runs in Port after the handler has responded: `report` their end, follow them for `follow_s`."""
 

@@ -7,13 +7,14 @@ handlers on this machine. This module is imported only if one of the two files e
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from port_hook_cli.cli.option_groups import Trust
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.files.project_file import ProjectFile, read_project_file
 from port_hook_cli.files.settings_file import PROJECT_CONFIG
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.targets import BadTarget, is_on_this_machine, parse_target
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import tell
@@ -24,7 +25,7 @@ PROFILES = "profiles"
 _MAX_NAME = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ProjectDefaults:
     """The defaults of a command's parameters in a project's file `name`.
 

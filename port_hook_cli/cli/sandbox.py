@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +15,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import ANY_VALUE, Trust, command, option, option_group
 from port_hook_cli.files.user_files import file_path
+from port_hook_cli.frozen import frozen
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import TimestampUnit
 from port_hook_cli.terminal.console import emit, tell
@@ -217,7 +218,7 @@ def sandbox(
     return ExitCode.OK
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class _Plan:
     """The sandbox to start. `brokers` is None without Kafka, and empty for the embedded broker."""
 
@@ -280,7 +281,7 @@ async def _serve(plan: _Plan, teller: _Teller, shown: SandboxInspector | None) -
                 await stop.wait()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Teller:
     """Prints what happens: the lines to paste or the records on stdout, the rest on stderr."""
 

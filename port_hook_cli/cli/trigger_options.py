@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +11,7 @@ from port_hook_cli.cli import options, run_options
 from port_hook_cli.cli.option_groups import ANY_VALUE, NoEffect, also, option, option_group
 from port_hook_cli.cli.run_options import RunContents
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.signatures.signing import Signer, TimestampUnit
@@ -287,7 +288,7 @@ class TriggerOutput:
         return not self.dry_run and self.output is None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TriggerCommand:
     """A call of `trigger`: the action's name, the options, and what carries them out."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import StrEnum, unique
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.layout import wrap
 from port_hook_cli.text.safe import printable
@@ -31,7 +32,7 @@ class CheckState(StrEnum):
     PROBLEM = "problem"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CheckResult:
     """What a check found: a sentence, what to do next (or ""), and values for programs. None of it is a secret.
 

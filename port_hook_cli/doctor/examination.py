@@ -7,7 +7,6 @@ import os
 import platform
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -21,6 +20,7 @@ from port_hook_cli.doctor.check import CheckResult, CheckState
 from port_hook_cli.doctor.credentials import check_api, check_credentials
 from port_hook_cli.doctor.handler import check_handler
 from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.installed import install_hint, optional_packages
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.sources import handler_here
@@ -39,7 +39,7 @@ _MIB = 1024 * 1024
 _PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", "rich", "typer")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Examination:
     """What to check. `handler` is the URL of the handler that the user named, or None.
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from port_hook_cli.errors import SettingsError
 from port_hook_cli.files.settings_file import PROJECT_FILE, SECRET_VARIABLE, SettingsFile, read_settings_file
+from port_hook_cli.frozen import frozen
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DotenvFile:
     """The variables of one `.env` file, and the numbers of the lines that could not be read.
 

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from port_hook_cli.errors import SettingsError, StoreError
 from port_hook_cli.files.settings_file import PROJECT_CONFIG, PYPROJECT, SettingsFile, read_settings_file
+from port_hook_cli.frozen import frozen
 
 _TOOL = "port-hook"
 # The time that tomllib takes for a key grows faster than the square of its parts: 64 KiB of them take half a minute.
 _MAX_DOTS = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ProjectFile:
     """The tables of a project's configuration; messages call it `name`. `warning` says why it is not used."""
 

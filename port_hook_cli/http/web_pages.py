@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Container
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.targets import is_loopback
 
 # `none`: the user typed the address or opened a bookmark.
@@ -22,7 +22,7 @@ _MAX_NAMES = 8
 _FORBIDDEN, _MISDIRECTED = 403, 421
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Foreign:
     """Why a request is refused: the response's status, and the origin, site or host that caused it."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hmac import compare_digest
 from hmac import new as keyed_hash
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.web_pages import find_foreign
 
 CHANGE_HEADER = "x-port-hook"
@@ -29,7 +29,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 """The header fields of every response. The page never treats a payload as HTML; these protect it even if it did."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Asker:
     """The parts of a request that decide whether it is allowed; absent ones are None."""
 
@@ -42,7 +42,7 @@ class Asker:
     content_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AccessRefusal:
     """Why a request is refused: the response's status, and the message, which reveals nothing about the store."""
 

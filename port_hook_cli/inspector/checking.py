@@ -8,13 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.errors import PortHookError, SettingsError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.inspector.page_hints import hint_of, page_hint
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import message
@@ -41,7 +42,7 @@ _LOOKED_AT = 60
 _NO_TARGET_HINT = "Enter the port or URL of your handler."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CheckWanted:
     """What to check: a capture, or an action in the user's files. Without both, use the latest capture that Port sent.
 

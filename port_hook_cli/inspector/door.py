@@ -11,12 +11,13 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from hashlib import sha256
 from pathlib import Path
 
 from port_hook_cli.files.own_files import check_own_folder, make_own_folder, replace_own_file
+from port_hook_cli.frozen import frozen
 from port_hook_cli.inspector.access import entry_path
 
 ONCE = "/once/"
@@ -103,7 +104,7 @@ _PORTS = range(1024, 65536)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InspectorAddress:
     """The token and the port of an inspector."""
 

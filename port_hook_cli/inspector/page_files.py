@@ -13,7 +13,7 @@ import json
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from hashlib import sha256
 from hmac import new as keyed_hash
 from importlib.resources import files
@@ -22,6 +22,7 @@ from typing import Any
 
 from aiohttp import web
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.inspector.access import SECURITY_HEADERS, AccessRefusal, proof
 from port_hook_cli.inspector.door import CodeUse, Door
 from port_hook_cli.inspector.records import SCHEMA
@@ -57,7 +58,7 @@ _USED_UP = AccessRefusal(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PageFile:
     """A file of the page and its content type."""
 
@@ -65,7 +66,7 @@ class PageFile:
     content_type: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PageFiles:
     """The page's files, by their paths below `/page/VERSION/`. `entry` is the HTML, with addresses of this version."""
 

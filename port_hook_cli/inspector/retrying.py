@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import SettingsError, StoreError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import message
 from port_hook_cli.inspector.sending import named_target, sender
@@ -36,7 +37,7 @@ _NOTHING_SIGNS = "The inspector has no client secret to sign with."
 _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RetryWanted:
     """A workflow run, and the node from which to run it again.
 
@@ -49,7 +50,7 @@ class RetryWanted:
     like: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Ready:
     retry: Retry
     start: WorkflowStart

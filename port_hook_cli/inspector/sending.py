@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import SettingsError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.invocations.source import SourceContext
@@ -35,7 +36,7 @@ from port_hook_cli.text.secret import Secret
 TIMEOUT_S = 40.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Resend:
     """How to send a capture again. `body` replaces the body, `values` single values by JSON Pointer, `to` the target.
 

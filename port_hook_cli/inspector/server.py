@@ -6,13 +6,14 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from aiohttp import web
 
 from port_hook_cli.captures.index.capture_index import AmbiguousCapture, NoSuchCapture
 from port_hook_cli.errors import ListenError, PortApiError, PortHookError, StoreError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.servers import disabled_logger, limited, stop_accepting
 from port_hook_cli.inspector.access import (
     CHANGE_HEADER,
@@ -52,7 +53,7 @@ _DRAIN_S = 0.2
 _READING = frozenset({"GET", "HEAD"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenInspector:
     """A running inspector. Its address changes when its token is replaced."""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.database.files import check_files
+from port_hook_cli.frozen import frozen
 from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.door import recall, remember
 from port_hook_cli.inspector.port_side import PortSide
@@ -29,7 +30,7 @@ from port_hook_cli.text.remark import Say, plain, say_nothing, warning
 from port_hook_cli.text.secret import Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class InspectorOptions:
     """What an inspector needs besides its store: its port (0: any), files of actions, keys, and access to Port.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
+from port_hook_cli.frozen import frozen
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.sending import ReplayDestination
 from port_hook_cli.inspector.triggering import Actions
@@ -17,7 +18,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.secret import Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class InspectorSetup:
     """What an inspector needs.
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
+
+from port_hook_cli.frozen import frozen
 
 SIGNATURE_HEADER = "x-port-signature"
 TIMESTAMP_HEADER = "x-port-timestamp"
 SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Headers:
     """HTTP header fields in wire order, with their case and duplicates.
 
@@ -22,8 +24,9 @@ class Headers:
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)
     """The names of the fields in lower case, in the same order. Every lookup needs them."""
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "names", tuple([name.lower() for name, _ in self.items]))
+    def __init__(self, items: tuple[tuple[str, str], ...] = ()) -> None:
+        object.__setattr__(self, "items", items)
+        object.__setattr__(self, "names", tuple([name.lower() for name, _ in items]))
 
     @classmethod
     def from_raw(cls, raw: Iterable[tuple[bytes, bytes]]) -> Headers:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from shlex import quote
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.text.safe import printable
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SenderOptions:
     """How a hint names the options of the command that sent the request.
 

@@ -5,10 +5,11 @@ request bytes -> Invocation -> Verdict -> Response -> Exchange (which the observ
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.text.secret import Secret
 
@@ -46,7 +47,7 @@ class MessageOrigin(NamedTuple):
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Invocation:
     """An HTTP request as it arrived, or a Kafka message in the same form.
 
@@ -101,7 +102,7 @@ KAFKA_READING = "kafka"
 """The reading of a message of Kafka: its value without its two signature headers."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Verdict:
     """The result of `verify_signature`. `reading` names the form of the body that the signature matches, if any.
 
@@ -143,7 +144,7 @@ class EventChange(NamedTuple):
     after: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Payload:
     """The fields that were read from a body. A field that the body does not contain is None or empty.
 
@@ -184,7 +185,7 @@ FAILED_FROM = 400
 """A handler that responds with this status or a higher one has failed the request."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Delivery:
     """One attempt to send a request to a target.
 
@@ -219,7 +220,7 @@ class Delivery:
         return self.fault or "failed" if self.status is None else str(self.status)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Response:
     """The HTTP response that the listener returns to the sender."""
 
@@ -233,7 +234,7 @@ class Response:
         return is_2xx(self.status)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Simulated:
     """What a listener simulates for one request.
 
@@ -250,7 +251,7 @@ class Simulated:
     by_hand: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Exchange:
     """An invocation with its verdict, its payload and its outcome so far.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum, unique
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Payload
 
 _NODE_MARK = "#"
@@ -31,7 +31,7 @@ class BadRoute(ValueError):
     """A text that is not a rule with a target."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RouteRule:
     """One rule: the invocations that `name` selects go to `target`.
 
@@ -56,7 +56,7 @@ class RouteRule:
                 return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Routes:
     """Where invocations are forwarded: by the first of `rules` that matches, else to `default`; nowhere if it is None.
 

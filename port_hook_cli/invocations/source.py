@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, TypeAlias
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery, Invocation, MessageOrigin, Partition, Response
 
 Receive: TypeAlias = Callable[[Invocation, str], Awaitable[Response | None]]
@@ -21,7 +22,7 @@ def _ignore(_: str) -> None:
     return
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MessageLog:
     """What the store knows about Kafka messages.
 
@@ -34,7 +35,7 @@ class MessageLog:
     keep: Callable[[Partition, int], None] = lambda _partition, _next_offset: None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SourceContext:
     """What a source gets from the listener.
 

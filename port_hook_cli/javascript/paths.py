@@ -13,11 +13,12 @@ from __future__ import annotations
 import json
 import re
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 from typing import Any, Final
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.nesting import json_beginning
 
 
@@ -50,7 +51,7 @@ _AFTER_LAST = "-"
 _BAD_ESCAPE = re.compile(r"~(?![01])")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JsonPath:
     """A path's steps: keys, array indices and `END`.
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from asyncio import AbstractEventLoop
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Event, Lock
 from typing import Protocol
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Partition
 from port_hook_cli.kafka.client import Consumer, KafkaException, Message, TopicPartition, error_text
 from port_hook_cli.kafka.connection import KafkaPlan, TopicPart
@@ -22,7 +22,7 @@ CALL_TIMEOUT_S = 10.0
 _ASK_AGAIN_S = 1.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class GivenPartitions:
     """The partitions of this reader, each with the offset of its next message. `lag` is how many messages wait.
 
@@ -39,7 +39,7 @@ class GivenPartitions:
     finds_none: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StartFinder:
     """Finds where to start reading partitions.
 

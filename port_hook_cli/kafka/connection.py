@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from port_hook_cli.errors import BrokerError, SettingsError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
@@ -36,7 +37,7 @@ class SecurityProtocol(StrEnum):
     SASL_SSL = "SASL_SSL"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KafkaConnection:
     """A Kafka cluster, and the credentials for it.
 
@@ -143,7 +144,7 @@ def _credentials(connection: KafkaConnection) -> Mapping[str, Any]:
     return settings | ({"ssl.ca.location": str(connection.ca_file)} if connection.ca_file else {})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KafkaPlan:
     """The topics to read, and how.
 

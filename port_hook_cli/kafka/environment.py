@@ -7,12 +7,13 @@ Port's messages go.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from port_hook_cli.errors import PortApiError, SettingsError
 from port_hook_cli.files.dotenv import home_dotenv
+from port_hook_cli.frozen import frozen
 from port_hook_cli.kafka.connection import (
     CHANGE_LOG_SUFFIX,
     RUNS_SUFFIX,
@@ -39,7 +40,7 @@ _MOST_BROKERS = 100
 _MAX_BROKER = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KafkaSettings:
     """The settings in the user's own places; None for a setting that is missing."""
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from threading import Event
 from time import monotonic
 from typing import Any
 
 from port_hook_cli.errors import BrokerError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.kafka.client import (
     ConnectionTrouble,
     Consumer,
@@ -38,7 +38,7 @@ _FIRST_TRY_S = 0.5
 _MAX_CLUSTER_ID = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ReaderTimes:
     """Waits of a topic reader, in seconds.
 

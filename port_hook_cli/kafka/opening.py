@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from port_hook_cli.errors import CredentialsError, PortApiError, SettingsError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.kafka.connection import KafkaPlan, check_group, is_agents_group, is_usable_text
 from port_hook_cli.kafka.environment import KafkaSettings, read_credentials, read_kafka_settings
 from port_hook_cli.runtime import Runtime
@@ -23,7 +23,7 @@ _NO_KAFKA = "Ask Port to enable Kafka for your organization. If your agent polls
 _NO_ORG_ID = "Set PORT_ORG_ID to the id of your organization; Port shows it at `...` > Organization."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KafkaOptions:
     """How to read the topics. `forwards` says that a handler gets the messages, or the requests made from them.
 
@@ -38,7 +38,7 @@ class KafkaOptions:
     forwards: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class KafkaOpening:
     """Opens the topics: call it with a `SourceContext`.
 

@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from port_hook_cli.errors import BrokerError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.kafka.connection import (
     KafkaConnection,
     SecurityProtocol,
@@ -37,7 +37,7 @@ EMBEDDED = "embedded"
 """The value of `--kafka` that starts a broker instead of naming one."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Published:
     """Where a published message is."""
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from threading import Event
 from typing import TypeAlias
 
 from port_hook_cli.errors import PortHookError, StoreError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.assignment import GivenPartitions
@@ -54,7 +54,7 @@ async def open_kafka(
     return source
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Waiting:
     """A message with the progress of its partition."""
 

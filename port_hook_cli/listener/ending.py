@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum, unique
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Tally
@@ -24,7 +24,7 @@ class EndReason(StrEnum):
     TUNNEL_LOST = "tunnel-lost"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ended:
     """How a session ended, and its counters."""
 

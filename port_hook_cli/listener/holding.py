@@ -7,10 +7,10 @@ request gets its 401 immediately.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from port_hook_cli.captures.view.exchange import what_it_is
 from port_hook_cli.errors import PortHookError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.listener.in_flight import ANSWERED, HELD, InFlight, RequestsInFlight
 from port_hook_cli.listener.observers import Observer
@@ -28,7 +28,7 @@ class NotHeld(PortHookError):
     """A request is not held: it was released, has a response, or its sender disconnected."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Held:
     """A held request, or an answered request whose delay is not over."""
 

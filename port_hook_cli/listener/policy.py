@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.web_pages import PublicNames
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.routes import Routes
@@ -28,7 +29,7 @@ class DelayRange(NamedTuple):
 NO_DELAY = DelayRange()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Policy:
     """How a listener handles requests. Durations are in seconds. With `secret` None, nothing is verified.
 

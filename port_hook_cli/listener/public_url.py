@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.listener.policy import PublicAddress
 from port_hook_cli.listener.serving import Serving
 from port_hook_cli.tunnels.keeper import Keeper, UserTunnel, open_first_usable, open_tunnel
@@ -20,7 +21,7 @@ Follow = Callable[[str], Awaitable[None]]
 _MIN_KEEPALIVE_S, _MAX_KEEPALIVE_S = 1.0, 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TunnelOptions:
     """The tunnel that a session opens, or the URL of a tunnel that the user runs (`public_url`).
 
@@ -43,7 +44,7 @@ class TunnelOptions:
         return min(max(self.probe_interval_s, _MIN_KEEPALIVE_S), _MAX_KEEPALIVE_S)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OpenedTunnel:
     """A tunnel that is open, and the choice that opened it."""
 

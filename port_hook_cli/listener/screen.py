@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TextIO, TypeAlias
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.view.exchange import compact_line, compact_lines, exchange_lines
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.view import EVENT, invocation_event
 from port_hook_cli.listener.observers import Observer
@@ -25,7 +25,7 @@ Reveal: TypeAlias = Callable[[Exchange], Sequence[Decryption]]
 """Decrypts the inputs of an exchange."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Display:
     """How invocations are shown as text: one line each with `compact`, and links to runs with `app_url`.
 

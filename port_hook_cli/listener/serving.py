@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import RenderError, StoreError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
@@ -36,7 +37,7 @@ DRAIN_S = 2.0
 _NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the user chose
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ListenPlan:
     """What a listener was asked for. Durations are in seconds, sizes in bytes; None and 0 mean no limit."""
 
@@ -55,7 +56,7 @@ class ListenPlan:
     expect: Expectation | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Serving:
     """A listener that is running. `url` is its URL on this machine, `origin` the local URL for tunnels.
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, TypeAlias
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.source import OpenSource
 from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.listener.ending import Ended, Watcher
@@ -34,7 +35,7 @@ Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsy
 """Opens something beside a listener, which gets the listener and its public URL; returns a label and its own URL."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Retarget:
     """Actions and workflow nodes (`WORKFLOW#NODE`) to point at the listener while it runs.
 
@@ -46,7 +47,7 @@ class Retarget:
     ask: Ask | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Session:
     """What a listener is to do: receive and forward, open its tunnel, and use its public URL.
 
@@ -62,7 +63,7 @@ class Session:
     settled: Collection[str] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Interaction:
     """What a session does for the user at its terminal; by default, there is no user.
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 
 from port_hook_cli.errors import PortApiError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.limits import MAX_API_BYTES, format_size
 from port_hook_cli.http.proxies import BadProxy, open_client
 from port_hook_cli.invocations.targets import is_on_this_machine
@@ -38,7 +38,7 @@ _CHECK_ADDRESS = "Check PORT_API_URL and any proxy in between."
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Token:
     value: Secret
     expires_at: float

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum, unique
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from port_hook_cli.files.own_files import (
 )
 from port_hook_cli.files.settings_file import LOGINS, read_settings_file
 from port_hook_cli.files.user_files import is_directory
+from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.keyring_entries import KeyringUnusable, delete_entry, load_entry, save_entry
 from port_hook_cli.runs.urls import REGIONS, parse_api_url
 from port_hook_cli.text.secret import Secret
@@ -49,7 +50,7 @@ class KeptIn(StrEnum):
     FILE = "file"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Login:
     """The credentials of one organization, and the address of the API that accepted them.
 
@@ -69,7 +70,7 @@ class Login:
         return f"the login {self.name!r} {where}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Logins:
     """All logins by name. `default` is used if none is named. `warning` is about the file, or ""."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,13 @@ from port_hook_cli.errors import CredentialsError
 from port_hook_cli.files.documents import YamlLimit, load_yaml
 from port_hook_cli.files.dotenv import exposure_warning
 from port_hook_cli.files.settings_file import read_settings_file
+from port_hook_cli.frozen import frozen
 
 _FIELDS = ("client_id", "client_secret", "api_url")
 _NOTHING = {"", "~", "null", "Null", "NULL"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OrgFile:
     """The organizations of one configuration file, by name, and the name of the default one.
 

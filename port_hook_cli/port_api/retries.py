@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 from port_hook_cli.errors import PortApiError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.responses import backoff_s
 from port_hook_cli.text.durations import format_duration
 
@@ -15,7 +15,7 @@ MAX_TRIES = 5
 MAX_WAIT_S = 30.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class FailedAttempt:
     """A failed try.
 
@@ -31,7 +31,7 @@ class FailedAttempt:
     spent_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RetryPolicy:
     """How calls are retried: at most `max_tries` tries each. `on_retry` gets a message before each pause."""
 

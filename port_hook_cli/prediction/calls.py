@@ -8,11 +8,12 @@ Facts from the agent's source (4732c34): `port_client.py` (routes, bodies, a tok
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.expressions import AgentStopped, Evaluate
 from port_hook_cli.prediction.mapping import AgentMapping
 from port_hook_cli.prediction.message import AgentMessage, AgentTransport, Subject
@@ -52,7 +53,7 @@ _DOCUMENTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentCall:
     """One call to Port's API. Before each, the agent gets a new token."""
 
@@ -84,7 +85,7 @@ class AgentCall:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentOutcome:
     """What the agent reports when its request gets a response, or none.
 
@@ -97,7 +98,7 @@ class AgentOutcome:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Reporter:
     """What the reports of one message depend on.
 

@@ -7,11 +7,11 @@ result null. And the results are Python values (`Script.first` and `jv_to_pyobj`
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from port_hook_cli.actions.jq_differences import JqToken, TokenKind, jq_tokens
+from port_hook_cli.frozen import frozen
 
 # jq 1.5 (`jv_is_integer`) treats a number as whole only if it fits in a C int.
 _LEAST, _MOST = -(2**31), 2**31 - 1
@@ -31,7 +31,7 @@ class AgentStopped(Exception):
     """The agent's process crashes or hangs. The message says which of the two, and the expression that causes it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Evaluated:
     """An expression's result. If it failed, the value is None, and `error` says why. `is_empty` means no result.
 
@@ -91,7 +91,7 @@ def fits_in_a_double(document: Any) -> bool:
     return not isinstance(document, float) or "e" not in repr(document)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class EnvironmentUse:
     """The variables of the environment that an expression names, and whether it computes or lists others."""
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, ClassVar
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.jq15_functions import CRASHING, FORMATS, NAMES, NUMERIC, definitions_of
 from port_hook_cli.prediction.jq15_grammar import JqNode, bare, is_constant, parse_jq15
 from port_hook_cli.prediction.jq15_tokens import NotJq15, TooDeep
@@ -24,7 +25,7 @@ _PLAIN = 2.0**53
 _UPDATES = frozenset({"+=", "-=", "*=", "/=", "%=", "//="})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentProgram:
     """An expression, written for port-hook's jq.
 
@@ -67,7 +68,7 @@ class _Function:
     is_called: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Scope:
     """The functions (`name/arity`), variables and labels of the expression that are known at a place in it."""
 

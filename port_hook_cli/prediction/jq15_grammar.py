@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.jq15_tokens import Jq15Token, NotJq15, TooDeep, jq15_tokens
 
 _FOLDED: dict[str, Callable[[float, float], float | bool]] = {
@@ -27,7 +28,7 @@ _FOLDED: dict[str, Callable[[float, float], float | bool]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class JqNode:
     """A part of an expression. `kind` determines the meaning of `text`, `value` and `parts`, which module `jq15` reads.
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
+
+from port_hook_cli.frozen import frozen
 
 _NAME = "[A-Za-z_][A-Za-z_0-9]*"
 KEYWORDS = frozenset(
@@ -45,7 +47,7 @@ class NotJq15(Exception):
     """jq 1.5 cannot compile the expression. The message is a phrase about jq 1.5, such as "has no `walk`"."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Jq15Token:
     """A token on a line of the expression. `value` is set for a number and for a piece of text."""
 

@@ -7,9 +7,11 @@ keys that it does not know are ignored. For anything else, it does not start.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
+
+from port_hook_cli.frozen import frozen
 
 _TRUE, _FALSE = ("1", "on", "t", "true", "y", "yes"), ("0", "off", "f", "false", "n", "no")
 _KEYS = frozenset({"enabled", "method", "url", "body", "headers", "query", "report", "fieldsToDecryptPaths"})
@@ -17,7 +19,7 @@ REPORT_KEYS = ("status", "link", "summary", "externalRunId")
 """The keys of a mapping's `report`, in the order in which the agent evaluates them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentMapping:
     """One mapping. `place` is its position in the file, such as `[0]`; a field that it does not set is not in `fields`.
 
@@ -80,7 +82,7 @@ class Severity(StrEnum):
     NOTE = "note"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MappingProblem:
     """What is wrong at a place in a mapping file."""
 

@@ -13,10 +13,11 @@ import hmac
 import json
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.signatures.signing import MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP, sign
 from port_hook_cli.text.secret import Secret
 
@@ -153,7 +154,7 @@ class Acceptance(StrEnum):
     FAULT = "the agent fails on it"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentMessage:
     """A message as the agent's mappings see it.
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import partial
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.prediction.calls import AgentCall, AgentOutcome, Reporter, taking_calls
 from port_hook_cli.prediction.expressions import AgentStopped, EnvironmentUse, Evaluate, Evaluated
@@ -27,7 +28,7 @@ from port_hook_cli.prediction.wire import AgentFault, WireRequest, wire_request
 from port_hook_cli.text.secret import Secret
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentSettings:
     """The settings of the predicted agent: its credentials, version, STREAMER_NAME and DETAILED_LOGGING.
 
@@ -42,7 +43,7 @@ class AgentSettings:
     is_detailed: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentWorld:
     """What a prediction depends on besides the message. `timestamp` is the time in the signature."""
 
@@ -53,7 +54,7 @@ class AgentWorld:
     decipher: Decipher = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MappingTry:
     """A mapping that the agent looks at, and whether it is enabled. `result` is set if `enabled` is an expression."""
 
@@ -62,7 +63,7 @@ class MappingTry:
     result: Evaluated | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Prediction:
     """What the agent does with `message`, whose document is decrypted.
 
@@ -102,7 +103,7 @@ class Prediction:
         return self.reporter.outcome(self.request, response)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ShownPrediction:
     """A prediction, and what is needed to show it.
 

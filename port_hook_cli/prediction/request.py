@@ -11,9 +11,10 @@ import math
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.expressions import Evaluate, Evaluated
 from port_hook_cli.prediction.mapping import AgentMapping, texts_in
 from port_hook_cli.prediction.message import AgentMessage
@@ -24,7 +25,7 @@ from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Masker, Secret
 _FIELDS = ("method", "url", "body", "headers", "query")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MappedRequest:
     """The request that the mapping makes. Any field can have any value that an expression returns."""
 
@@ -39,7 +40,7 @@ class MappedRequest:
         return {name: getattr(self, name) for name in _FIELDS}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MappedField:
     """An expression of a mapping's request or report, and its result."""
 
@@ -117,7 +118,7 @@ Decipher = Callable[[bytes], bytes | None]
 _LEAST_BYTES = 32
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DecryptedPath:
     """What happens to the value at a path. `problem` is the reason why it was not decrypted, or ""."""
 

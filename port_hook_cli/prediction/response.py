@@ -10,10 +10,11 @@ import json
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.statuses import reason_phrase
 from port_hook_cli.prediction.wire import AgentFault
@@ -23,7 +24,7 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?([^\"';\s]+)", re.IGNORECASE)
 _FIRST_ERROR, _FIRST_SERVER_ERROR, _AFTER_ERRORS = 400, 500, 600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentResponse:
     """A status, header fields and a body; or `failure`, the exception without a response. `name` is shown to users."""
 

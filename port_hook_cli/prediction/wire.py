@@ -11,9 +11,11 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
+
+from port_hook_cli.frozen import frozen
 
 
 class AgentFault(Exception):
@@ -36,7 +38,7 @@ _PERCENT = re.compile(r"%[a-fA-F0-9]{2}")
 _TARGET = re.compile(r"^(/[^?#]*)(?:\?([^#]*))?(?:#.*)?$", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentAddress:
     """Where the agent connects, and what it asks for. `credentials` are the URL's user and password, or None."""
 
@@ -226,7 +228,7 @@ _LAST_CHUNK = b"0\r\n\r\n"
 _WITHOUT_LENGTH = frozenset({"GET", "HEAD"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WireRequest:
     """The request on the wire. `headers` are in the order in which they are sent, `Host` first."""
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from port_hook_cli.actions.templates import JqError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.sandbox import ApiEvent
@@ -22,7 +23,7 @@ _REFUSED = frozenset({400, 401, 403})
 _MAX_LINES = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class PortRequest:
     """A signed request as Port sends it. `dataclasses.replace` simulates a request that was changed in transit.
 
@@ -45,7 +46,7 @@ class PortRequest:
         return json.loads(self.body)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class BackendResponse:
     """A backend's HTTP response. The names of `headers` are in lower case; `latency_ms` is milliseconds."""
 
@@ -81,7 +82,7 @@ class BackendResponse:
         return json.loads(self.body)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(kw_only=True)
 class Run:
     """A snapshot of a run. `logs` are the messages of its log, `entities` the changes to entities that belong to it.
 
@@ -121,7 +122,7 @@ class Run:
         return [("label", self.status_label), ("summary", self.summary), ("last log", last)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+@frozen(kw_only=True)
 class WorkflowOutcome:
     """A snapshot of a workflow's run. `nodes` are the runs of its nodes so far, by the node's identifier.
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, TypedDict
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.targets import parse_target
 from port_hook_cli.invocations.view import format_time
@@ -174,7 +175,7 @@ def _why(run: WorkflowRun, node_run: NodeRun, settings: WorkflowSettings) -> str
     return f"{node.identifier} ({node_run.id}) was not reported within {settings.timeout_s:g} s."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WorkflowSettings:
     """Where the requests of a run go, and what stands in for nodes. `timeout_s` is for each request and report."""
 

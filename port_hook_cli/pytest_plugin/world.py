@@ -12,12 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
 from typing import Any, TypeVar, Unpack
 
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import BadTarget, sendable_url
@@ -54,7 +54,7 @@ class Environ(dict[str, str]):
         return repr({name: MASK if name.endswith("_SECRET") else value for name, value in self.items()})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Catalog:
     """What the sandbox of every test has: actions and blueprints, as Port's API accepts them.
 

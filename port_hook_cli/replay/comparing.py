@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from port_hook_cli.captures.comparison import Change, Ignoring, JsonBody, change_lines, compare_bodies, compare_headers
 from port_hook_cli.captures.database.rows import RESPONSE_LIMIT
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.text.safe import brief
@@ -19,7 +20,7 @@ NEVER_COMPARED = ("age", "connection", "content-length", "date", "keep-alive", "
 _NO_RESPONSE = "no response"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ResponseComparison:
     """How a response differs from the recorded one. A status is None if there was no response.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.paths import MISSING, JsonPath, Step, get_at, set_at, split_assignment, unset_at
 from port_hook_cli.javascript.stringify import NotJson, stringify
 from port_hook_cli.text.safe import brief
@@ -19,7 +20,7 @@ _LONGEST_NAME = 64
 _TOO_DEEP = "Edit a copy by hand (`port-hook show ID --body`) and replay that file."
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Assignment:
     """A path and its new value."""
 
@@ -46,7 +47,7 @@ class Assignment:
         return cls(path, value_text)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Edits:
     """The changes to a body: removals, then assignments, each in order. Notes call them `set` and `unset`.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.forwarding import HOP_BY_HOP
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Delivery, Invocation, Kind
@@ -74,7 +75,7 @@ class SentReplay(NamedTuple):
     kept: KeptReplay = NOT_KEPT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Rewriter:
     """Prepares requests to be sent again.
 

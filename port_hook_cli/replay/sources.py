@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from typing import Any
 
 from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Status, Verdict
@@ -30,7 +31,7 @@ _HEADERS = Headers((_CONTENT_TYPE,))
 KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote, or a raw HTTP request."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ReplaySource:
     """A request to replay. `name` is the name that the user gave, and `notes` are shown to the user.
 

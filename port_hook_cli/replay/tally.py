@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.statuses import Expectation, format_status
 from port_hook_cli.invocations.view import delivery_record, status_style
@@ -26,7 +27,7 @@ _MOST_ERRORS = 50
 _OTHER_ERRORS = "other errors"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class DeliveryTally:
     """The summary of a series of deliveries.
 
@@ -115,7 +116,7 @@ _COARSER = ((1.0, 2.0, 5.0), (1.0,))
 _DECADES = range(-2, 8)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bucket:
     """How many latencies are at least `from_ms` and less than `to_ms` milliseconds; None means no upper bound."""
 

@@ -6,10 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from port_hook_cli.errors import PortApiError, PortHookError, RunEndedError, StoreError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.reporting.delivery import ReportDelivery, may_succeed_later
 from port_hook_cli.reporting.kept_report import KeptReport, KeptReports, ReportState, call_record
 from port_hook_cli.reporting.report import DeliveryApi
@@ -30,7 +31,7 @@ NOT_EXECUTABLE_CODE = 126
 """The exit codes of a shell for a command that it cannot start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CommandResult:
     """How a reported command ended.
 
@@ -45,7 +46,7 @@ class CommandResult:
     dropped: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ReportedCommand:
     """A command to run and to report: `given` is what the user wants to report besides its lines and its end."""
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum, unique
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from port_hook_cli.errors import PortApiError, RunEndedError, StoreError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.responses import run_ended
 from port_hook_cli.reporting.kept_report import KeptReport, KeptReports, kept_call
 from port_hook_cli.reporting.report import DeliveryApi, reported_by
@@ -160,7 +161,7 @@ class PendingOutcome(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SentPending:
     """A saved report, and what happened to it now. `message` says why it is not sent, and `hint` what to do."""
 

@@ -11,12 +11,13 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from port_hook_cli.errors import StoreError
 from port_hook_cli.files.own_files import check_own_folder, lock_file, make_own_folder, read_own_file, replace_own_file
+from port_hook_cli.frozen import frozen
 from port_hook_cli.reporting.spool import Spool
 from port_hook_cli.runs.updates import Call, LogLevel, Purpose, log_calls, patch_call
 
@@ -27,7 +28,7 @@ _MAX_STATE_BYTES = 8 * 1024 * 1024
 _HINT = "Check the permissions of the folder and the disk."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ReportState:
     """How far a report is. Its calls are made in this order: `first`, the log lines, `last`.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum, unique
 from typing import Any, NamedTuple, Self
 
 from port_hook_cli.actions.retargeting import Refusal, Standing, UrlChange, plan_change, settable, standing, value_at
 from port_hook_cli.errors import PortHookError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.workflows.retargeting import (
     changed_fields,
     node_settings,
@@ -52,7 +53,7 @@ def split_name(name: str) -> tuple[str, str]:
     return identifier, node
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Entry:
     """An action or workflow node that was, or is about to be, retargeted. It contains no credentials of port-hook.
 
@@ -229,7 +230,7 @@ class End(StrEnum):
     IN_USE = "in-use"  # another process has claimed it in the meantime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Outcome:
     """The outcome for one action or workflow node.
 

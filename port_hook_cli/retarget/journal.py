@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -25,6 +24,7 @@ from port_hook_cli.files.own_files import (
     replace_own_file,
     sync_folder,
 )
+from port_hook_cli.frozen import frozen
 from port_hook_cli.retarget.entry import BadEntry, Entry, read_entry, write_entry
 
 FOLDER = Path(".port-hook", "retargets")
@@ -37,7 +37,7 @@ _TRIES = 20
 _PAUSE_S = 0.01
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Kept:
     """One file of the journal. If it cannot be read, `entry` is None and `fault` says why."""
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from port_hook_cli.errors import RetargetError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.retarget.entry import End, Entry, Outcome, PlannedChange
 from port_hook_cli.retarget.flow import Retargeting, restore_entry
@@ -55,7 +55,7 @@ async def retargeted(
             await retargeting.restore()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Leftovers:
     """The files in the journal. If names were given, only the files of these names.
 

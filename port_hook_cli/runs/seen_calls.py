@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any, Self
+
+from port_hook_cli.frozen import frozen
 
 CALLS = "/v1/sandbox/calls"
 """The route that returns them."""
@@ -13,7 +15,7 @@ MAX_CALLS = 5_000
 """How many calls a sandbox retains."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SeenCall:
     """One call and the status of its response.
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 
 # "Request body is too large (limit is 1MiB)", Port's API reference, every route that takes a body.
 REQUEST_LIMIT = 1024 * 1024
@@ -64,7 +64,7 @@ class Purpose(StrEnum):
     STATUS = "status"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Call:
     """One call to Port's API. `wanted` is the status that the call ends the run with, None if it does not end it."""
 
@@ -76,7 +76,7 @@ class Call:
     wanted: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunReport:
     """What to report about a run. Empty fields are not sent."""
 
@@ -109,7 +109,7 @@ class RunReport:
         return self == RunReport(log_level=self.log_level)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ReportPlan:
     """The calls of a report, and remarks for the user. Streamed logs are sent before `closing_logs`."""
 
@@ -127,7 +127,7 @@ class ReportPlan:
         return (*self.closing_logs, *(call for call in (self.fields, self.status) if call is not None))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Reported:
     """What Port accepted: the number of log entries, the fields by Port's names, and the status."""
 

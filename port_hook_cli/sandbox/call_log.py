@@ -8,11 +8,11 @@ from __future__ import annotations
 import string
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.runs.seen_calls import MAX_CALLS, SeenCall
 from port_hook_cli.runs.updates import ENDED
 from port_hook_cli.sandbox.messages import ApiRequest, Refused, read_body
@@ -22,7 +22,7 @@ _MAX_WORD_CHARACTERS = 40
 _OWN = ("v1", "sandbox")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallIntent:
     """What a call asks for: the run in its path or query, and how the run is to end. `run` may be an external id."""
 

@@ -10,11 +10,11 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import is_on_this_machine, masked_url, sendable_url
@@ -43,7 +43,7 @@ _UNIT_HINT = (
 _LOST = "The sandbox stopped while it sent the request; it is not known whether the request arrived."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Sending:
     """How the invocations of runs are made and sent.
 

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.text.safe import brief, printable
 
@@ -21,7 +22,7 @@ EMBEDDED_LIMITS = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ApiEvent:
     """One call and its response. `at` is seconds since the epoch; `note` describes what the call did."""
 
@@ -44,7 +45,7 @@ class ApiEvent:
         return {"schema": SANDBOX, "type": "call", **asdict(self), "at": format_time(self.at)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunEvent:
     """One step of a run that the sandbox started. `at` is seconds since the epoch."""
 

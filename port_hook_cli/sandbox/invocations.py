@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypedDict, Unpack
 from port_hook_cli.actions.action import KAFKA, WEBHOOK
 from port_hook_cli.actions.kafka_messages import agent_message
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
@@ -23,7 +24,7 @@ from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.signatures.signing import TimestampUnit, signed_message
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SandboxRequest:
     """An action's request without its signature, or its message. `headers` are the action's headers.
 

@@ -9,9 +9,9 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.nesting import count_marks
 
 _MINUTE_S = 60
@@ -55,7 +55,7 @@ def _encoded(content: bytes) -> str:
 _HEADER = _encoded(b'{"alg":"HS256","typ":"JWT"}')
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallRate:
     """`calls` in any `period_s` seconds; 0 calls stands for no limit."""
 
@@ -77,7 +77,7 @@ def parse_rate(text: str) -> CallRate:
 TOKEN_LIFETIME_S = 3 * 60 * 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ApiRules:
     """What the sandbox's API accepts.
 

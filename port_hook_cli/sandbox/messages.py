@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.http.limits import format_size
 from port_hook_cli.http.web_pages import Foreign
 from port_hook_cli.javascript.nesting import MOST_LEVELS, nests_too_deep
@@ -17,7 +18,7 @@ from port_hook_cli.sandbox.checks import Fields, find_fault, find_query_fault
 _MAX_USER_AGENT = 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ApiRequest:
     """A parsed request: decoded path segments, query (repeated fields joined by commas), token, body.
 
@@ -53,7 +54,7 @@ def read_request(method: str, target: str, fields: Mapping[str, str], body: byte
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ApiResponse:
     """A response: a status and a JSON document; for observers, the run's id and a note on what happened.
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.runs.seen_calls import CALLS
 from port_hook_cli.sandbox import (
     actions,
@@ -78,7 +78,7 @@ def list_calls(state: SandboxState, request: ApiRequest) -> ApiResponse:
     return ok({"calls": [call.document for call in calls], "last": state.call_log.last})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Route:
     """One route: `handle` takes the state, the request and the path's value for each `{name}`."""
 

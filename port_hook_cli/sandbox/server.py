@@ -7,13 +7,14 @@ import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
 from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.targets import http_url, is_loopback
@@ -54,7 +55,7 @@ def _ignore(*_: object) -> None:
     return
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class EventHandlers:
     """Callbacks for each call, each step of a run that was started here, and each request that was sent."""
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.errors import StoreError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.ids import make_run_id
@@ -30,7 +31,7 @@ Row = tuple[str, str, Any]
 """A part of the state as a file stores it: kind, key, and a JSON value, or None if the part was deleted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class InitialData:
     """What a sandbox starts with, and what `reset` returns to.
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from typing import NamedTuple, TypeAlias
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
@@ -52,7 +52,7 @@ class Key(NamedTuple):
         return encoded(self.secret.text), encoded(before), encoded(after)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Match:
     """One combination that the signature matches. `causes` are its deviations, the most important first."""
 
@@ -72,7 +72,7 @@ _CHANGES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Findings:
     """All matches, and sentences that say what was not tried."""
 
@@ -180,7 +180,7 @@ def _within(forms: list[Form], room: int) -> Iterator[Form]:
         yield form
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Search:
     signatures: Sequence[SignatureReading]
     budget: Budget

@@ -11,11 +11,12 @@ import re
 import zlib
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
 from json.encoder import encode_basestring_ascii
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.javascript.nesting import count_marks
@@ -79,7 +80,7 @@ _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _up_to_mark = re.compile(rf"((?:{_STRING}|\[\]|\{{\}}|[^\"\[\]{{}},:])*+)([\[\]{{}},:]|\Z)").findall
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Form:
     """A form of a body: its name, how it deviates from the body that arrived, and its bytes."""
 
@@ -256,7 +257,7 @@ def _bytes(text: str) -> bytes | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Serialization:
     """A document as one serializer writes it, and the cause to report if that is what was signed."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.headers import MAX_TIMESTAMP_CHARACTERS
@@ -27,7 +27,7 @@ _SEPARATORS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Variant:
     """A secret or a timestamp that may have been used to sign, and how it deviates from the given one."""
 

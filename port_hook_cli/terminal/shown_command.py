@@ -11,10 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TextIO
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import write_bytes
 
@@ -170,7 +170,7 @@ def _settle(done: asyncio.Future[int], result: int) -> None:
         done.set_result(result)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class OutputPipe:
     """One output of a command: port-hook reads at `reader` what the command writes at `writer`.
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from port_hook_cli.errors import PortHookError
+from port_hook_cli.frozen import frozen
 
 MASK = "***"
 # Shorter secrets are not masked in text: they may be part of any word, so the text would become unreadable.
 SHORTEST_SECRET = 8
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@frozen
 class Secret:
     """A string that prints as `***`; only `reveal` returns its value."""
 

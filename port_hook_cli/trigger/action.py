@@ -6,13 +6,14 @@ Where Port publishes a message instead, `publishing` makes and publishes it; its
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.request import RenderedRequest, is_url
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.masking import masked_request
 from port_hook_cli.invocations.models import Delivery, Invocation, Payload, Response
@@ -35,7 +36,7 @@ Announce = Callable[[Sequence[Mapping[str, Any]]], Awaitable[None]]
 """Tells a sandbox on this machine of the runs that a handler is about to get."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunTarget:
     """Where requests are sent. `to` and the values of `routes` are URLs.
 
@@ -76,7 +77,7 @@ class RunTarget:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unmet:
     """An automation that does not run for its event: the expressions of its condition that are not met."""
 
@@ -84,7 +85,7 @@ class Unmet:
     expressions: tuple[UnmetExpression, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Made:
     """The request of a run, as Port makes it, without a target and a signature. `masker` masks secrets in it."""
 
@@ -113,7 +114,7 @@ class Made:
         return announcement(self.action, self.data, self.request.run_id, self.request.properties)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunRequest:
     """The request of a run, ready to be sent to `url`."""
 
@@ -225,7 +226,7 @@ def payload_of(request: RenderedRequest, content: bytes) -> Payload:
     return replace(payload, run_id=request.run_id, synchronized=request.synchronized)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class MadeMessage:
     """The message of a run without its signature, and how its run ends.
 
@@ -247,7 +248,7 @@ class MadeMessage:
         return SignedMessage(self, signed_content(self.document, signer, now=now))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SignedMessage:
     """A message that is ready to be published."""
 

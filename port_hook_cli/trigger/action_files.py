@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import PurePath
 from typing import Any, TypeVar
@@ -36,6 +36,7 @@ from port_hook_cli.files.user_files import (
     read_input,
     require_name,
 )
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.http_text import is_request
 from port_hook_cli.invocations.snippets import shell_quoted
 from port_hook_cli.port_api.access import PortAccess
@@ -59,7 +60,7 @@ _OTHER_METHOD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ActionLocation:
     """Where an action or a workflow is: in a file or a directory of files, or in Port if `file` is None.
 
@@ -93,7 +94,7 @@ def locate(name: str, runtime: Runtime) -> ActionLocation:
     return ActionLocation(named, identifier=identifier if mark else None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class FoundWorkflow:
     """A workflow that was read, and the selected node, or None for the whole workflow.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
@@ -20,6 +19,7 @@ from port_hook_cli.actions.action import (
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.documents import read_document
 from port_hook_cli.files.user_files import documents_in, is_directory, is_file, read_input
+from port_hook_cli.frozen import frozen
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.trigger.action_files import definitions_of
 from port_hook_cli.trigger.records import TRIGGER
@@ -29,7 +29,7 @@ DEFAULT_DIRECTORIES = (".", "actions", "workflows")
 _NODES = frozenset({NodeType.WEBHOOK, NodeType.KAFKA})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Definition:
     """Something that `trigger` can invoke.
 
@@ -48,7 +48,7 @@ class Definition:
     url: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Unlisted:
     """A definition that `trigger` cannot invoke, and why: a clause after its name."""
 

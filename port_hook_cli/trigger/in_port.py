@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
 from port_hook_cli.actions.encryption import Scheme
 from port_hook_cli.actions.inputs import as_sent, encryption_of, plaintext_of
 from port_hook_cli.errors import PortApiError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.runs.updates import ended_status
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import printable
@@ -31,21 +31,21 @@ _LOG_S = 5.0
 """Seconds after the deadline in which the log is still read: a log may grow as fast as it is read."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RunChanged:
     """The status or label of a run has changed. `run` is the document of Port's API."""
 
     run: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LogLine:
     """The log of a run has a new entry, a document of Port's API."""
 
     entry: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkflowSeen:
     """The state of a workflow's run. The new entries of its log come before it."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import ActionKind, BadAction, PortAction
@@ -36,6 +36,7 @@ from port_hook_cli.actions.request import (
 )
 from port_hook_cli.actions.templates import JqError, Rendering, Undefined
 from port_hook_cli.errors import RenderError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import same
 from port_hook_cli.trigger.run_data import RunData
 
@@ -58,7 +59,7 @@ Encrypt = Callable[[Encryption, bytes], str]
 AUTOMATION_ORIGIN = "AUTOMATION"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnmetExpression:
     """An expression of a condition that an event does not meet. `reason` says what its result was."""
 
@@ -211,7 +212,7 @@ def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Filled:
     """A form with its defaults and its rules. `errors` are the jq programs that failed.
 

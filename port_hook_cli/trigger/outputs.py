@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
 from port_hook_cli.port_api.access import PortAccess
@@ -63,7 +63,7 @@ def add_output(outputs: Mapping[str, Mapping[str, Any]], text: str) -> dict[str,
     return {**outputs, node: set_path(outputs.get(node, {}), keys, found)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class GivenOutputs:
     """The outputs of nodes that do not run, by node, and the run that they come from, or None."""
 

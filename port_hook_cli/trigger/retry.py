@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.workflows.nodes import used_outputs
 from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
 from port_hook_cli.workflows.workflow import TRIGGERS, NodeType, Workflow
@@ -14,7 +15,7 @@ from port_hook_cli.workflows.workflow import TRIGGERS, NodeType, Workflow
 _WITHOUT_EFFECT = TRIGGERS | {NodeType.CONDITION, NodeType.INPUT}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Retry:
     """What a run from a node does with the nodes of the last run.
 

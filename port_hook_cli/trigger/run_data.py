@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.inputs import secret_texts
 from port_hook_cli.actions.samples import create_vm
+from port_hook_cli.frozen import frozen
 
 SAMPLE_STARTER: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
 """Who starts a run unless a user is given: `trigger.by`."""
@@ -20,7 +21,7 @@ class BadDocument(ValueError):
     """A document in another format. The message continues a sentence that begins with the document's name."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class RunData:
     """What a run of an action or a workflow is made of.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from port_hook_cli.actions.inputs import form_queries
 from port_hook_cli.actions.jq_differences import jq_differences
 from port_hook_cli.actions.request import is_url
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Begun:
     """A run has begun. Nodes that do not run have their outputs already."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from port_hook_cli.actions.kafka_messages import WRAPPER_REMARK, agent_config, agent_node_message, node_message
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.errors import PortApiError, PortHookError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.source import Recipient
 from port_hook_cli.invocations.targets import sendable_url
@@ -42,7 +43,7 @@ _NOT_SAVED = "no sandbox is used (PORT_API_URL), so the entity was not saved"
 _UNKNOWN_OUTPUT = "Port does not document the output of an UPSERT_ENTITY node"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Outside:
     """What a workflow's run on this machine needs from outside.
 

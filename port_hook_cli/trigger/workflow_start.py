@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.text.secret import Masker
 from port_hook_cli.trigger.invoker import Invoker
@@ -27,7 +28,7 @@ def new_node_run_id() -> str:
     return make_run_id(secrets.choice, "wfnr_")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WorkflowStart:
     """Where a run begins, and with what.
 

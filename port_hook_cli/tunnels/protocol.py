@@ -7,11 +7,11 @@ import re
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.tunnels.report import Connectivity, ProbeResult, read_probe
 
@@ -48,7 +48,7 @@ async def decline(_: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Opening:
     """What a provider needs to open a tunnel.
 
@@ -81,7 +81,7 @@ class Opening:
         return self.ask is not decline
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Usable:
     """Why `--tunnel auto` can use a provider on this machine.
 
@@ -92,7 +92,7 @@ class Usable:
     question: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class NotUsable:
     """Why `--tunnel auto` cannot use a provider on this machine, as a clause.
 

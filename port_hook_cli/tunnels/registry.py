@@ -7,10 +7,10 @@ To add a provider, write a module and add its row here. The help of `--tunnel`, 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 
 _SERVICES = ("localhost.run", "serveo.net", "a.pinggy.io")
 _OTHER_NAMES = {"serveo": "serveo.net", "pinggy": "a.pinggy.io", "pinggy.io": "a.pinggy.io"}
@@ -69,7 +69,7 @@ def read_channel(text: str) -> str | None:
     return text.rstrip("/")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TunnelChoice:
     """The value of `--tunnel`: the name of a provider, `auto` or `none`, and the provider's server or channel."""
 
@@ -86,7 +86,7 @@ AUTO = TunnelChoice("auto")
 NO_TUNNEL = TunnelChoice("none")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Automatic:
     """How `--tunnel auto` uses a provider.
 
@@ -100,7 +100,7 @@ class Automatic:
     address: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Provider:
     """One provider of tunnels.
 

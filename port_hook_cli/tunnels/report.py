@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.view import EVENT
 from port_hook_cli.text.safe import brief
 
@@ -27,7 +27,7 @@ class Connectivity(StrEnum):
     """Another server responds: the URL has expired, or was never this listener's."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ProbeResult:
     """The result of one probe. `latency_ms` is None if the listener did not respond; then `message` is the reason."""
 
@@ -53,7 +53,7 @@ def _unreachable(message: str) -> ProbeResult:
     return ProbeResult(Connectivity.UNREACHABLE, None, message)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ProbeEndpoint:
     """The path at which a listener responds to its own probes, and its response. Both are random and secret."""
 
@@ -79,7 +79,7 @@ class TunnelState(StrEnum):
         return self in {TunnelState.OPEN, TunnelState.REACHABLE}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TunnelReport:
     """A new state of a tunnel. `latency_ms` is the latency of the probe, `reason` a clause that explains the state.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from port_hook_cli.actions.request import TEMPLATED, RenderedRequest, assemble_p
 from port_hook_cli.actions.template_braces import BadTemplate, requote
 from port_hook_cli.actions.templates import JqError, Rendering, Undefined, prepare
 from port_hook_cli.errors import RenderError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
@@ -31,7 +32,7 @@ class NodeResult(StrEnum):
     CANCELLED = "CANCELLED"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NodeOutcome:
     """The outcome of a node's run. `result` None means that it stays IN_PROGRESS until the handler reports its result.
 

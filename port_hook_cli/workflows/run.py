@@ -7,10 +7,11 @@ and times come from the caller, so that the same run can be kept in a file and t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
 from port_hook_cli.workflows.workflow import Node, Workflow
 
@@ -27,7 +28,7 @@ class Progress(StrEnum):
     """Its request was sent, or its question asked: it waits for the handler's report, a user or Port's agent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NodeRun:
     """One node's part in a run. Times are in RFC 3339; `result` is None while it is in progress."""
 
@@ -47,7 +48,7 @@ class NodeRun:
         return IN_PROGRESS if self.result is None else COMPLETED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class WorkflowRun:
     """A run. `by` is who started it (`email`, `firstName`, `lastName`)."""
 

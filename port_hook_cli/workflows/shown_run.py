@@ -6,15 +6,16 @@ Port's API shows it with all the names that Port's documentation and its clients
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.workflows.run import COMPLETED, IN_PROGRESS, NodeRun, WorkflowRun
 
 _MOST_OF_AN_ID = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ShownNodeRun:
     """A node's part in a run. `node` is the node's identifier, or its title where Port shows no identifier.
 
@@ -36,7 +37,7 @@ class ShownNodeRun:
         return self.status == COMPLETED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ShownRun:
     """A run that is IN_PROGRESS, CANCELLING or COMPLETED. `workflow` is its identifier, or "" where it is not shown."""
 

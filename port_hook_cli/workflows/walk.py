@@ -7,12 +7,13 @@ and the pytest plugin walk the same way. The caller observes every step before t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import RenderError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.text.secret import Masker
 from port_hook_cli.workflows.nodes import (
@@ -35,7 +36,7 @@ _PUBLISHED = frozenset({Progress.SENDING, Progress.WAITING})
 _GIVEN = "its output was given, so it did not run"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Resolution:
     """How a node without a request ended: its outcome, and the outlet that an INPUT node's responders chose."""
 
@@ -50,7 +51,7 @@ class Resolution:
         return cls(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=outlet)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Step:
     """One step of a run: the run after it, the node run as it is now, and what happened.
 

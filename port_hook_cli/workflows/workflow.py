@@ -7,12 +7,13 @@ A node or outlet has at most one connection, so a run is a path through the grap
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from port_hook_cli.actions.action import unwrapped
+from port_hook_cli.frozen import frozen
 
 MAX_NODES = 100
 """Nodes that Port accepts in one workflow."""
@@ -40,7 +41,7 @@ class BadWorkflow(ValueError):
     """A document that is not a workflow which Port would accept; the message continues a sentence about it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Outlet:
     """A way out of a CONDITION or INPUT node.
 
@@ -53,7 +54,7 @@ class Outlet:
     responders: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Node:
     """One node. `type` is a `NodeType`, or the name of a type that port-hook does not run.
 
@@ -92,7 +93,7 @@ class Node:
         return self.config.get("onFailure") == "continue"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NodeConnection:
     """An arrow from one node to another: from one of its outlets, from its `fallback`, or from the node itself."""
 
@@ -102,7 +103,7 @@ class NodeConnection:
     is_fallback: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Workflow:
     """A workflow that Port would accept. `nodes` are in topological order, as Port returns them."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,6 +18,7 @@ from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.exports.lambda_event import lambda_event
 from port_hook_cli.captures.exports.postman import NOT_SENT, postman_collection
 from port_hook_cli.captures.exports.pytest_module import CapturedTest, FindingTest, pytest_module
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers, mask_headers
 from port_hook_cli.invocations.models import Exchange, Invocation, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
@@ -44,7 +45,7 @@ class Exported(NamedTuple):
     original: Exchange | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ExportFormat:
     """A format: its name, the ending of its files, and what writes captures.
 

@@ -10,12 +10,13 @@ import json
 import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from port_hook_cli.captures.database.conditions import Condition, joined
 from port_hook_cli.captures.index.query import CaptureQuery, index_conditions
+from port_hook_cli.frozen import frozen
 
 _NUMBERS_PER_PART = 5_000
 _COUNTS = """
@@ -35,7 +36,7 @@ class Spans(NamedTuple):
     is_complete: bool
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Histogram:
     """Captures over time: equal parts from `since_s` to `until_s` (epoch seconds), each (all, failed).
 

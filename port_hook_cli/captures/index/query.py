@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from port_hook_cli.captures.database.conditions import (
     DROPPED,
@@ -22,6 +21,7 @@ from port_hook_cli.captures.database.conditions import (
     has_at_most,
 )
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, text_column
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Payload, Status
 from port_hook_cli.invocations.payload import read_payload
@@ -38,7 +38,7 @@ TRIGRAM = 3
 """How many characters a text needs so that the full-text index helps."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class CaptureQuery:
     """A filter of captures; None and empty values match everything.
 

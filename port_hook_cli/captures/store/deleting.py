@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from port_hook_cli.captures.database.opening import portable
+from port_hook_cli.frozen import frozen
 
 _SHARE_OF_THE_NEWEST = 100
 
@@ -57,7 +57,7 @@ _DELETE_OLDER = "DELETE FROM captures WHERE seq IN (SELECT seq FROM captures WHE
 _DELETE_UP_TO = "DELETE FROM captures WHERE seq IN (SELECT seq FROM captures WHERE seq <= ? ORDER BY seq LIMIT ?)"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """The most captures, and the most bytes, that a store keeps."""
 

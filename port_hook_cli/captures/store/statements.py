@@ -7,7 +7,6 @@ event loop. One INSERT of 32 rows is one step; 32 INSERTs are 32 steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import chain
 from typing import NamedTuple
@@ -32,6 +31,7 @@ from port_hook_cli.captures.database.rows import (
     outcome_weight,
     text_column,
 )
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import FAILED_FROM, Status
 from port_hook_cli.invocations.statuses import Expectation
 
@@ -136,7 +136,7 @@ class Numbers(NamedTuple):
 ANY_NUMBER = Numbers()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StoreFilter:
     """Which captures of a store to find; None, False and empty values match everything.
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.run import MAX_RUNS
@@ -32,7 +33,7 @@ MAX_LOG_CHARACTERS = 4 * 1024 * 1024
 _KEPT = ("id", "version", "orgId", "createdBy", "createdAt", "updatedBy", "updatedAt")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class NodeReport:
     """What is known about a node run besides its outcome.
 

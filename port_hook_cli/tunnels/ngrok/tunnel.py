@@ -7,10 +7,11 @@ import contextlib
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 
 from port_hook_cli.errors import TunnelError, UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.installed import find_programs
 from port_hook_cli.text.safe import printable, shorten
 from port_hook_cli.tunnels.protocol import NotUsable, Opening, Usable
@@ -23,7 +24,7 @@ _SUPERVISOR = Path(__file__).with_name("supervisor.py")
 _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9-]{1,63})+", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class StartRequest:
     """What the supervisor needs, as one line of JSON on its stdin. It may contain the token, so it is never shown.
 
@@ -294,7 +295,7 @@ _SESSION_BACK = ("client session established", "tunnel session started")
 _LAST_LINES = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class AgentFailure:
     """The error that the supervisor reported: the exception's name and message, and the status of the agent's API.
 

@@ -12,10 +12,10 @@ import base64
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TypeAlias
 from urllib.parse import urlencode
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.forwarding import relayed_headers
 from port_hook_cli.invocations.headers import Headers
 
@@ -38,7 +38,7 @@ _is_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 _NOT_FIELDS = ("body", "bodyb", "query", "timestamp", "host", "content-length", "expect")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RelayedRequest:
     """A POST that a relay received: the query without the `?`, the header fields, and the bytes of the body."""
 
@@ -47,14 +47,14 @@ class RelayedRequest:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RelayMessage:
     """A message about the relay itself: gosmee sends `connected` and then `ready`."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InvalidEvent:
     """An event that is not a request; `why` is a clause."""
 

@@ -8,7 +8,7 @@ import errno
 import logging
 import os
 import socket
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import asyncssh
 
 from port_hook_cli.errors import TunnelError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.text.safe import brief, printable
 from port_hook_cli.tunnels.protocol import Opening
 from port_hook_cli.tunnels.ssh.destination import (
@@ -44,7 +45,7 @@ _ALL_INTERFACES = ""
 _DEFAULT_ADDRESS = "localhost"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Server:
     """How to connect: asyncssh's arguments, the options that result from ~/.ssh/config, and the known host keys."""
 
@@ -220,7 +221,7 @@ def _local(opening: Opening) -> tuple[str, int]:
     return parts.hostname or "127.0.0.1", parts.port or 80
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ErrorContext:
     """Explains the errors of connecting to `host`. `identities` are the key files that ~/.ssh/config names."""
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
 
+from port_hook_cli.frozen import frozen
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@frozen(kw_only=True)
 class Service:
     """A public SSH service, and the domains of its tunnels.
 
@@ -54,7 +55,7 @@ _SERVICES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class SshDestination:
     """An SSH server that forwards a port.
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
 
 from port_hook_cli.errors import TunnelError
 from port_hook_cli.files.own_files import check_own_folder, make_own_folder, open_own_file, read_own_file
+from port_hook_cli.frozen import frozen
 from port_hook_cli.text.safe import printable
 from port_hook_cli.tunnels.protocol import Opening
 
@@ -34,7 +34,7 @@ _KEY_ALGORITHMS = (
 _SYSTEM = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class UnknownKey:
     """A server's key that is not in known_hosts. `host` is the server's name in known_hosts."""
 
