@@ -26,7 +26,7 @@ $(VENV)/.run: requirements.lock pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
-	$(BIN)/python -m pip install $(LOCKED) -r requirements.lock -r requirements-dev.lock
+	$(BIN)/python -m pip install $(LOCKED) -r requirements-dev.lock
 	@touch $@
 
 .PHONY: demo
@@ -152,25 +152,40 @@ try-install:
 	@$(VENV)-install/$(PROGRAMS)/python -m pip install $(LOCKED) -r requirements.lock
 	@$(VENV)-install/$(PROGRAMS)/python -m pip install --quiet --no-deps $(PACKAGE)
 	@$(VENV)-install/$(PROGRAMS)/python -m pip check
+	@diff -r -x __pycache__ port_hook_cli "$$($(VENV)-install/$(PROGRAMS)/$(PACKAGES))/port_hook_cli"
 	@cd $(VENV)-install && $(PROGRAMS)/port-hook --version && $(PROGRAMS)/port-hook demo >/dev/null
 	@test -s $(VENV)-install/share/man/man1/port-hook.1
 
-# Folders of tests to skip: their code depends little on the version of Python, and reads no files of the package.
-# `make test-wheel NOT_IN_WHEEL=` skips none.
-NOT_IN_WHEEL ?= actions agent backends browser check conformance doctor hostile inspector invocations javascript kafka mutants prediction replay reporting retarget runs sandbox signatures text trigger tunnels workflows
+# The tests of what depends on the packaging or on the version of Python: every command, the Python API, the pytest plugin,
+# jq's process, the store, HTTP and the listener. On GitHub, `make test` runs with each version.
+# `make test-wheel IN_WHEEL=tests` runs all tests.
+IN_WHEEL ?= $(addprefix tests/,test_python_api.py captures contract engines http listener pytest_plugin terminal \
+	cli/test_first_use.py::test_first_use_without_options_is_helpful)
+
+# The Python of the tests of the wheel. CI names another one than PYTHON, if there is one.
+WHEEL_PYTHON ?= $(PYTHON)
+WHEEL_VENV = $(VENV)-wheel-$(subst /,_,$(WHEEL_PYTHON))
+
+$(WHEEL_VENV)/.done: requirements.lock requirements-dev.lock
+	rm -rf $(WHEEL_VENV)
+	$(WHEEL_PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/$(PROGRAMS)/python -m pip install $(LOCKED) -r requirements.lock -r requirements-dev.lock
+	@touch $@
 
 .PHONY: test-wheel
-test-wheel: build ## Run tests that depend on Python or packaging against the built wheel, without the source folder
-	rm -rf $(VENV)-wheel build/wheel
-	$(PYTHON) -m venv $(VENV)-wheel
-	$(VENV)-wheel/$(PROGRAMS)/python -m pip install $(LOCKED) -r requirements.lock -r requirements-dev.lock
-	$(VENV)-wheel/$(PROGRAMS)/python -m pip install --quiet --no-deps dist/*.whl
+test-wheel: build $(WHEEL_VENV)/.done ## Run tests that depend on Python or packaging against the built wheel, without the source folder
+	$(WHEEL_VENV)/$(PROGRAMS)/python -m pip install --quiet --no-deps --force-reinstall dist/*.whl
+	rm -rf build/wheel
 	mkdir -p build/wheel
 	cp -R tests examples docs README.md CHANGELOG.md Makefile mkdocs.yml pyproject.toml build/wheel/
-	cd build/wheel && $(abspath $(VENV)-wheel)/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(addprefix --ignore=tests/,$(NOT_IN_WHEEL))
+	cd build/wheel && $(abspath $(WHEEL_VENV))/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(IN_WHEEL)
+
+# pip uses one core, so both environments together take as long as one.
+.PHONY: environments
+environments: $(VENV)/.dev $(WHEEL_VENV)/.done ## Make the environments for development and for the tests of the wheel
 
 # Folders of tests to skip: their code calls few dependencies. `make test-lowest NOT_IN_LOWEST=` skips none.
-NOT_IN_LOWEST ?= $(filter-out tunnels,$(NOT_IN_WHEEL)) captures contract examples process terminal
+NOT_IN_LOWEST ?= actions agent backends browser captures check conformance contract doctor examples hostile inspector invocations javascript kafka mutants prediction process replay reporting retarget runs sandbox signatures terminal text trigger workflows
 
 # Prints the folder in which an environment has its packages.
 PACKAGES = python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'

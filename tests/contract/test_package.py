@@ -78,6 +78,17 @@ def test_source_archive_has_every_file_of_the_clone() -> None:
     assert {name for name in listed if (ROOT / name).is_file()} - archived == set()
 
 
+@pytest.mark.once
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="only a clone knows which files belong to the project")
+def test_wheel_has_every_file_of_the_package() -> None:
+    from hatchling.builders.wheel import WheelBuilder
+
+    git = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "port_hook_cli"]
+    listed = subprocess.run(git, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+    packed = {str(Path(file.relative_path)) for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    assert {name for name in listed if (ROOT / name).is_file()} == packed
+
+
 def instructions() -> list[tuple[str, str]]:
     """The instructions of the Dockerfile: name and value, continued lines joined, without comments."""
     lines = [line for line in (ROOT / "Dockerfile").read_text("utf-8").splitlines() if not line.startswith("#")]
@@ -178,7 +189,7 @@ def made(workflow: dict[str, Any]) -> list[str]:
 def test_workflows_and_ci_run_targets_of_the_makefile() -> None:
     targets = {file.name: made(yaml.safe_load(file.read_text("utf-8"))) for file in workflow_files()}
     for file in (".ci/run", "CONTRIBUTING.md"):
-        lines = re.findall(r"(?m)^\s*make ((?:[a-z-]+ ?)+)$", (ROOT / file).read_text("utf-8"))
+        lines = re.findall(r"(?m)^\s*(?:make|two_at_once) ((?:[a-z-]+ ?)+)$", (ROOT / file).read_text("utf-8"))
         targets[file] = [name for line in lines for name in line.split()]
     makefile = (ROOT / "Makefile").read_text("utf-8")
     for file, names in targets.items():
