@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import selectors
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.signatures.causes import CAUSES
+from tests.conftest import Run
 from tests.installed import needs
 from tests.processes import environment, listener
 
@@ -29,7 +32,59 @@ INTRODUCTION, *SECTIONS = re.split(r"(?m)^## ", PAGE.read_text("utf-8"))
 COMMANDS = {section.split("\n")[0]: command for section in SECTIONS for command in blocks(section)}
 
 
-def in_shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+# Stands for port-hook in a shell, and asks the test, which runs the command in its own process. Starting port-hook for
+# each command of the page would take 20 s. Two other tests start it.
+PROGRAM = f"""#!{sys.executable} -IS
+import os, socket, sys
+content = sys.stdin.buffer.read()
+with socket.create_connection(("127.0.0.1", int(os.environ["TEST_PORT"]))) as asked:
+    words = "\\0".join((os.environ["PORT_CLIENT_SECRET"], *sys.argv[1:])).encode()
+    asked.sendall(b"%d\\n%b%b" % (len(words), words, content))
+    asked.shutdown(socket.SHUT_WR)
+    with asked.makefile("rb") as given:
+        code, length = map(int, given.readline().split())
+        sys.stdout.buffer.write(given.read(length))
+        sys.stderr.buffer.write(given.read())
+sys.exit(code)
+"""
+
+
+def answer(asked: socket.socket, run: Run) -> None:
+    """Run what the program above asks for."""
+    with asked, asked.makefile("rb") as given:
+        secret, *words = given.read(int(given.readline())).decode().split("\0")
+        done = run(*words, stdin=given.read(), env={"PORT_CLIENT_SECRET": secret})
+        asked.sendall(b"%d %d\n%b%b" % (done.code, len(done.raw), done.raw, done.err.encode()))
+
+
+def in_shell(command: str, folder: Path, run: Run) -> tuple[int, str]:
+    """Run a command after the functions of the page; return its exit code and its output."""
+    program = folder / "port-hook"
+    program.write_text(PROGRAM, "utf-8")
+    program.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as server, selectors.DefaultSelector() as ready:
+        names = {"PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "TEST_PORT": str(server.getsockname()[1])}
+        with subprocess.Popen(
+            ["sh", "-c", f"{blocks(INTRODUCTION)[0]}{command}"],
+            cwd=folder,
+            env=environment(folder, **names),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+        ) as shell:
+            assert shell.stdout is not None
+            ready.register(server, selectors.EVENT_READ)
+            ready.register(shell.stdout, selectors.EVENT_READ)
+            written = [b"start"]
+            while written[-1]:  # until the end of its output
+                for key, _ in ready.select():
+                    if key.fileobj is server:
+                        answer(server.accept()[0], run)
+                    else:
+                        written.append(os.read(key.fd, 65536))
+        return shell.returncode, b"".join(written[1:]).decode()
+
+
+def in_shell_with_port_hook(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command after the functions of the page, with this Python's `port-hook`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
@@ -57,23 +112,23 @@ def test_section_quotes_only_what_is_said_of_its_own_cause() -> None:
 
 
 def test_request_without_a_fault_is_valid(tmp_path: Path) -> None:
-    done = in_shell(blocks(INTRODUCTION)[1], tmp_path)
+    done = in_shell_with_port_hook(blocks(INTRODUCTION)[1], tmp_path)
     assert done.stdout.startswith("valid: "), done.stderr
     assert done.returncode == 0
 
 
 @pytest.mark.parametrize("slug", sorted(COMMANDS.keys() - {"replayed"}))
-def test_command_of_a_cause_shows_that_cause(slug: str, tmp_path: Path) -> None:
-    done = in_shell(COMMANDS[slug], tmp_path)
-    shown = [name for name in re.findall(r"(?m)^([a-z0-9-]+): ", done.stdout) if name in CAUSES]
+def test_command_of_a_cause_shows_that_cause(slug: str, folder: Path, run: Run) -> None:
+    code, out = in_shell(COMMANDS[slug], folder, run)
+    shown = [name for name in re.findall(r"(?m)^([a-z0-9-]+): ", out) if name in CAUSES]
     # A document that changed has the cause of its form too.
-    assert (shown[-1:] if slug == "meaning-changed" else shown[:1]) == [slug], done.stdout + done.stderr
-    assert done.returncode == (0 if slug == "header-doubled" else 3)
+    assert (shown[-1:] if slug == "meaning-changed" else shown[:1]) == [slug], out
+    assert code == (0 if slug == "header-doubled" else 3)
 
 
 @needs("curl")
 def test_request_that_is_sent_twice_is_shown_as_a_replay(tmp_path: Path) -> None:
     with listener(tmp_path, env={"PORT_CLIENT_SECRET": "an-example-and-no-secret"}) as running:
-        done = in_shell(COMMANDS["replayed"].replace("8787", str(running.port)), tmp_path)
+        done = in_shell_with_port_hook(COMMANDS["replayed"].replace("8787", str(running.port)), tmp_path)
         causes = [running.record()["verdict"]["causes"] for _ in range(2)]
     assert (done.returncode, causes) == (0, [[], ["replayed"]]), done.stderr
