@@ -6,10 +6,9 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.assistant.catalog import offered_tools
-from port_hook_cli.assistant.server import ToolAnswer, call_tool
 from port_hook_cli.assistant.tool import Workspace
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.headers import Headers
@@ -19,6 +18,9 @@ from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import SECRET
 from tests.record_schemas import checked
 from tests.servers import Handler
+
+if TYPE_CHECKING:
+    from port_hook_cli.assistant.server import ToolAnswer
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 
@@ -40,6 +42,8 @@ class Assistant:
                 store.add([exchange])
 
     async def answer(self, name: str, **arguments: Any) -> ToolAnswer:
+        from port_hook_cli.assistant.server import call_tool  # test_server.py says why here
+
         return await call_tool(offered_tools(allow_send=True), name, arguments, self.workspace)
 
     def document(self, name: str, **arguments: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.assistant.catalog import TOOLS, offered_tools
-from port_hook_cli.assistant.server import call_tool
 from port_hook_cli.assistant.tool import AssistantTool, Workspace
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.runtime import Runtime
@@ -69,6 +68,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @settings(max_examples=4)
 @given(data=st.data())
 def test_any_arguments_get_an_answer(workspace: Workspace, name: str, data: st.DataObject) -> None:
+    from port_hook_cli.assistant.server import call_tool  # test_server.py says why here
+
     arguments = data.draw(arguments_of(OFFERED[name]))
     answer = asyncio.run(call_tool(OFFERED, name, arguments, workspace))
     assert "has a bug" not in answer.text

@@ -7,11 +7,11 @@ import json
 import os
 import socket
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
 from port_hook_cli.assistant.sending import allowed_target
-from port_hook_cli.assistant.server import ToolAnswer
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import MessageOrigin, Status, Verdict
@@ -22,6 +22,9 @@ from tests.assistant.assistants import Assistant, is_signed
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
+
+if TYPE_CHECKING:
+    from port_hook_cli.assistant.server import ToolAnswer
 
 ACTION = {
     "identifier": "scale",
