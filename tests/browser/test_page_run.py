@@ -134,7 +134,14 @@ async def test_bars_show_start_and_duration_on_one_axis_at_every_width(shared_de
     assert sorted(set(indents)) == ["0", "1"]
 
 
-@pytest.mark.parametrize("how", [{"width": 320}, {"width": 1440, "color_scheme": "dark"}, {"forced_colors": "active"}])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param({"width": 320}, marks=pytest.mark.nightly),
+        pytest.param({"width": 1440, "color_scheme": "dark"}, marks=pytest.mark.nightly),
+        {"width": 400, "forced_colors": "active"},
+    ],
+)
 async def test_steps_and_their_forms_are_accessible(shared_desk: Desk, open_page: OpenPage, how: Any) -> None:
     live = a_run(a_node("ship", 0, status="IN_PROGRESS", result=None), status="IN_PROGRESS", label=None, ended_at=None)
     page = await with_axe(await shown(open_page, shared_desk, live, **how))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.starting import NO_CHROMIUM, NO_DRIVER, NO_START, driver_problem
+from tests.browser.starting import NO_CHROMIUM, NO_DRIVER, NO_START, CannotStart, a_browser, driver_problem
 
 if sys.platform == "win32":
     pytest.skip("the programs that fail to start are shell scripts", allow_module_level=True)
@@ -58,11 +58,14 @@ def test_browser_tests_are_skipped_when_the_driver_does_not_start(tmp_path: Path
     assert re.search(r"1 skipped in ", output), output
 
 
-def test_browser_tests_are_skipped_when_chromium_does_not_start(tmp_path: Path) -> None:
+async def test_browser_that_does_not_start_is_reported_with_its_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     a_program(tmp_path / "chromium-headless-shell", _BROKEN)
-    output = pytest_output(_ANY, PATH=f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert f"{NO_START}: " in output or NO_DRIVER in output
-    assert re.search(r"1 skipped in ", output), output
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    with pytest.raises(CannotStart, match=f"^({NO_START}: |{NO_DRIVER})"):
+        async with a_browser():
+            pass
 
 
 def test_driver_that_never_responds_is_killed_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
