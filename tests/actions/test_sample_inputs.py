@@ -226,7 +226,6 @@ extras = st.fixed_dictionaries(
 fields = st.builds(lambda rules, more: {**rules, **more}, declarations, extras)
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.dictionaries(st.sampled_from("abcd"), fields, max_size=4), st.lists(st.sampled_from("abcd")))
 def test_samples_of_any_declarations_are_valid(declared: dict[str, Any], required: list[str]) -> None:
     samples = sample_inputs(declared, required, {}, check=find_faults)
@@ -237,7 +236,6 @@ def test_samples_of_any_declarations_are_valid(declared: dict[str, Any], require
         assert find_faults(declared[name], value) == []
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.sampled_from("abcd"), declarations, max_size=3))
 def test_an_action_accepts_its_samples(declared: dict[str, Any]) -> None:
     async def evaluate(queries: Sequence[str], data: Any) -> Sequence[Any]:
@@ -250,20 +248,18 @@ def test_an_action_accepts_its_samples(declared: dict[str, Any]) -> None:
     assert filled.violations(find_faults) == []
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(-10_000, 10_000), st.integers(0, 10_000), st.sampled_from(["number", "integer"]))
 def test_number_with_satisfiable_bounds_has_a_sample(low: int, width: int, kind: str) -> None:
     assert low <= sample({"type": kind, "minimum": low, "maximum": low + width}) <= low + width
     assert low - 1 < sample({"type": kind, "exclusiveMinimum": low - 1, "exclusiveMaximum": low + 1}) < low + 1
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 200), st.integers(0, 200))
 def test_text_with_satisfiable_length_has_a_sample(least: int, more: int) -> None:
     assert least <= len(sample({"type": "string", "minLength": least, "maxLength": least + more})) <= least + more
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(1, 20), st.sampled_from(["url", "email", "entity", "ipv4", "date", "x"]))
 def test_array_of_different_texts_has_a_sample(count: int, kind: str) -> None:
     items = {"type": "string", "format": kind}
@@ -307,7 +303,6 @@ def test_bad_inputs_that_are_equal_to_the_valid_ones_are_left_out(values: dict[s
     assert [bad.name for bad in bad_inputs(values)] == names
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.text(max_size=3), json_values(st.integers() | st.text(max_size=3), max_leaves=3), max_size=4))
 def test_bad_inputs_differ_from_valid_inputs_and_have_no_other_names(values: dict[str, Any]) -> None:
     before = repr(values)

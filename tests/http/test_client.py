@@ -486,7 +486,6 @@ async def test_a_request_after_a_failure_succeeds() -> None:
 
 
 @given(st.binary(max_size=80), st.booleans())
-@settings(max_examples=60, deadline=None)
 def test_any_response_is_a_delivery_and_never_an_exception(answer: bytes, is_headed: bool) -> None:
     async def exchange() -> Delivery:
         head = b"HTTP/1.1 200 OK\r\n" if is_headed else b""

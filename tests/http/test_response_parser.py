@@ -259,12 +259,12 @@ def test_connection_is_not_reused_after_a_body_that_a_response_must_not_have(hea
 def test_small_chunks_are_parsed_in_linear_time(end: bytes) -> None:
     stream = (
         b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
-        + (b"1" + end + b"x" + end) * 400_000
+        + (b"1" + end + b"x" + end) * 200_000
         + b"0"
         + end
         + end
     )
     started = time.process_time()
     parser, body = parse(*(stream[at : at + 2**18] for at in range(0, len(stream), 2**18)))
-    assert (parser.is_complete, len(body)) == (True, 400_000)
-    assert time.process_time() - started < 10  # guards against a hang: a copy for each chunk took a second an arrival
+    assert (parser.is_complete, len(body)) == (True, 200_000)
+    assert time.process_time() - started < 5  # guards against a hang: a copy for each chunk took a second an arrival

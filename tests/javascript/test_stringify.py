@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 
 from port_hook_cli.javascript.stringify import MAX_DEPTH, NotJson, stringify
 from tests.javascript.json_texts import JSON_TEXTS, NUMBERS, nearly_json
@@ -24,7 +24,6 @@ def ours(text: str, indent: str = "") -> str | None:
         return None
 
 
-@settings(max_examples=120, deadline=None)
 @given(JSON_TEXTS)
 @example(r'{"a":{"1":1,"0":{"b":2,"b":3}},"a":[{"2":1,"1":[]}]}')
 @example('["\ud83d\\ude00","\\ud83d\ude00",{"\ud83d\\ude00":1,"😀":2}]')
@@ -34,26 +33,22 @@ def test_stringify_serializes_every_json_text_as_node_does(node: Node, text: str
     assert stringify(text) == written
 
 
-@settings(max_examples=50, deadline=None)
 @given(JSON_TEXTS)
 def test_stringify_indents_as_node_does(node: Node, text: str) -> None:
     for indent in ("  ", "\t", "more than ten characters"):
         assert stringify(text, indent) == node.stringify(text, indent)
 
 
-@settings(max_examples=80, deadline=None)
 @given(nearly_json())
 def test_stringify_refuses_the_text_that_node_refuses(node: Node, text: str) -> None:
     assert ours(text) == node.stringify(text)
 
 
-@settings(max_examples=80, deadline=None)
 @given(NUMBERS)
 def test_stringify_writes_every_number_as_node_does(node: Node, text: str) -> None:
     assert stringify(text) == node.stringify(text)
 
 
-@settings(max_examples=40, deadline=None)
 @given(JSON_TEXTS)
 def test_stringify_does_not_change_its_own_result(text: str) -> None:
     once = stringify(text)

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.errors import PortApiError, RunEndedError
@@ -358,7 +358,6 @@ async def test_response_of_another_server_is_rejected(body: bytes) -> None:
             await api.get_run(RUN_ID)
 
 
-@settings(max_examples=60, deadline=None)
 @given(status=st.sampled_from([200, 201, 204, 301, 400, 404, 409, 422]), body=st.binary(max_size=80) | DOCUMENTS)
 def test_any_response_is_read_or_is_a_port_api_error(status: int, body: bytes) -> None:
     def respond(request: httpx.Request) -> httpx.Response:

@@ -17,7 +17,7 @@ from tests.processes import KILLS, environment
 
 pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reason="it forks, and kills with SIGKILL")]
 
-POINTS = KILLS or 25
+POINTS = KILLS or 12
 # For each line on stdin, forks a child that takes the state file up and makes calls as fast as it can, each saved
 # before it is acknowledged, as the server does. After as many acknowledgements as the line says, the child is killed,
 # wherever it is then. A round of calls logs how many logs there are, changes an entity for the run, and starts a run.

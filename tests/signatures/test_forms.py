@@ -4,7 +4,7 @@ import gzip
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.headers import Headers
@@ -40,7 +40,6 @@ def written(text: str) -> list[Serialization]:
     return list(serializations(text, Budget()))
 
 
-@settings(max_examples=60, deadline=None)
 @given(JSON_TEXTS)
 def test_indented_python_forms_are_those_of_json_dumps(text: str) -> None:
     found = [serialization.text for serialization in written(text)]
@@ -103,7 +102,6 @@ def test_reading_names_the_steps_in_order() -> None:
     assert readings(body)["decoded-gzip+decoded-utf-16+without-bom+js"] == '{"a":"ë"}'.encode()
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.one_of(st.binary(), st.binary().map(gzip.compress), st.text().map(lambda text: text.encode("utf-16"))),
     st.sampled_from(["", "gzip", "deflate", "br"]),

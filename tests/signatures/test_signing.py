@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
@@ -37,7 +37,6 @@ def node() -> Iterator[Node]:
         yield process
 
 
-@settings(max_examples=100, deadline=None)
 @given(JSON_TEXTS, st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
 def test_both_documented_verifiers_accept_a_body_serialized_as_node_does(node: Node, text: str, secret: str) -> None:
     body = stringify(text)

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
@@ -98,7 +98,6 @@ class TestTime:
         assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
         assert "Sign the exact text" in verdict.hint
 
-    @settings(max_examples=60, deadline=None)
     @given(st.binary(max_size=MILLISECONDS_BODY_BYTES), st.integers(0, 10**11 - 1), st.integers(0, 999))
     def test_signed_timestamp_in_milliseconds_is_found_for_a_sent_one_in_seconds(
         self, body: bytes, s: int, ms: int
@@ -271,14 +270,12 @@ class TestLayout:
             "wrong-secret",
         )
 
-    @settings(max_examples=60, deadline=None)
     @given(st.binary(max_size=4_096), st.sampled_from(sorted(LAYOUTS)), st.sampled_from(sorted(NOTATIONS)))
     def test_missing_timestamp_or_dot_is_found_for_any_bytes(self, body: bytes, slug: str, notation: str) -> None:
         write, others = NOTATIONS[notation]
         verdict = verdict_on(sent(write(framed(LAYOUTS[slug][0], body))), body)
         assert (verdict.status, verdict.slugs) == (Status.INVALID, (slug, *others))
 
-    @settings(max_examples=60, deadline=None)
     @given(JSON_TEXTS, st.sampled_from(sorted(LAYOUTS)), st.sampled_from(sorted(NOTATIONS)), st.data())
     def test_missing_timestamp_or_dot_is_found_in_every_form_of_a_document(
         self, text: str, slug: str, notation: str, data: st.DataObject
@@ -315,7 +312,6 @@ class TestLayout:
         assert (verdict.status, verdict.age_s) == (Status.INVALID, 900)
         assert {"timestamp-not-signed", "clock-skew"} <= set(verdict.slugs)
 
-    @settings(max_examples=100, deadline=None)
     @given(st.text(max_size=80), st.text(max_size=80), st.one_of(st.binary(), st.just(BODY)))
     def test_signature_over_other_text_than_ports_is_never_valid(self, before: str, after: str, body: bytes) -> None:
         assume(encoded(before) + body + encoded(after) != encoded(f"{STAMP}.") + body)
@@ -840,13 +836,11 @@ def means_the_same(one: str, other: str) -> bool:
 
 
 class TestAlways:
-    @settings(max_examples=100, deadline=None)
     @given(st.binary(), st.text(min_size=1), st.integers(-300, 300))
     def test_every_signed_request_is_valid(self, body: bytes, secret: str, age_s: int) -> None:
         headers = signed(body, secret=Secret(secret))
         assert verdict_on(headers, body, Secret(secret), now=NOW + age_s).status is Status.VALID
 
-    @settings(max_examples=100, deadline=None)
     @given(st.binary(), st.binary(), st.text(min_size=1), st.text(min_size=1), st.integers(0, 10**10))
     def test_request_with_another_body_secret_or_timestamp_is_never_valid(
         self, body: bytes, other: bytes, secret: str, wrong: str, stamp: int
@@ -861,7 +855,6 @@ class TestAlways:
             moved = headers.without(TIMESTAMP_HEADER).plus((TIMESTAMP_HEADER, str(stamp)))
             assert verdict_on(moved, body, Secret(secret), now=float(stamp)).status is not Status.VALID
 
-    @settings(max_examples=60, deadline=None)
     @given(JSON_TEXTS, st.sampled_from(["", "\n"]))
     def test_body_signed_in_the_form_of_node_is_recognized_in_any_other_form(self, text: str, end: str) -> None:
         body = (text + end).encode("utf-8", "replace")
@@ -873,7 +866,6 @@ class TestAlways:
         assert verdict.status is (Status.INVALID if is_changed else Status.REENCODED)
         assert is_changed or means_the_same(body.decode(), signed_body.decode())
 
-    @settings(max_examples=60, deadline=None)
     @given(JSON_TEXTS, JSON_TEXTS, st.data())
     def test_different_document_is_never_reencoded(self, text: str, other: str, data: st.DataObject) -> None:
         body, foreign = text.encode("utf-8", "replace"), other.encode("utf-8", "replace")
@@ -883,7 +875,6 @@ class TestAlways:
         verdict = verdict_on(signed(signed_body), body)
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("wrong-secret",))
 
-    @settings(max_examples=200, deadline=None)
     @given(
         st.lists(
             st.tuples(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.actions.action import PortAction, read_action
@@ -131,7 +131,6 @@ _VALUES = json_values(
 
 
 @given(inputs=st.dictionaries(st.text(), _VALUES, max_size=5), is_default=st.booleans())
-@settings(max_examples=60, deadline=None)
 def test_request_verifies_for_any_inputs(invoker: Invoker, inputs: Any, is_default: bool) -> None:
     action = an_action(**({} if is_default else {"body": {"inputs": "{{ .inputs }}", "text": "a {{ .inputs }} b"}}))
     made = asyncio.run(request(invoker, action, properties=inputs))

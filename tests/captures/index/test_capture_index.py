@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.database.schema import NEWEST
@@ -84,7 +84,6 @@ def folded(body: bytes) -> bytes:
 
 
 @given(contents=bodies, needle=st.text(ALPHABET.replace("\0", ""), min_size=1, max_size=5), data=st.data())
-@settings(max_examples=40)
 def test_text_search_finds_what_in_finds_with_and_without_the_full_text_index(
     contents: list[bytes], needle: str, data: st.DataObject
 ) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.store.body_filter import JqBodyFilter
@@ -55,7 +55,6 @@ def objects() -> Iterator[JqBodyFilter]:
         yield bodies_filter
 
 
-@settings(max_examples=30)
 @given(values=st.lists(documents, max_size=8))
 def test_every_body_gets_its_own_result(objects: JqBodyFilter, values: list[Any]) -> None:
     expected = [number for number, value in enumerate(values) if isinstance(value, dict)]
