@@ -20,7 +20,7 @@ import pytest
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup
 from port_hook_cli.cli.exit_codes import ExitCode
-from tests.conftest import Run
+from tests.conftest import Result, Run
 from tests.factories import SECRET, an_exchange
 from tests.processes import environment, port_hook, running, typed
 from tests.record_schemas import checked
@@ -60,6 +60,9 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Once).serve_for
 """
 
 
+Checking = Callable[..., Result]
+
+
 def backend(folder: Path, *changes: tuple[str, str]) -> list[str]:
     """Write the example backend, with mistakes, and return the words that start it on a free port, after its port."""
     text = BACKEND
@@ -72,9 +75,22 @@ def backend(folder: Path, *changes: tuple[str, str]) -> list[str]:
 
 
 def check(folder: Path, *words: str, code: int, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a check as a process."""
     done = port_hook(folder, "check", *words, text=True, **options)
     assert done.returncode == code, f"{done.stdout}{done.stderr}"
     return done
+
+
+@pytest.fixture
+def checking(run: Run, folder: Path) -> Checking:
+    """Run a check that starts a command, in this process: `checking(*words, code=0)`."""
+
+    def check_here(*words: str, code: int) -> Result:
+        done = run("check", *words, env=environment(folder))
+        assert done.code == code, f"{done.out}{done.err}"
+        return done
+
+    return check_here
 
 
 def accepts_connections(port: str) -> bool:
@@ -105,9 +121,9 @@ def test_correct_backend_passes_every_check_and_is_ended(folder: Path) -> None:
     assert not accepts_connections(command[1])
 
 
-def test_mistake_is_named_with_its_fix_and_the_saved_requests(folder: Path, run: Run) -> None:
-    done = check(folder, "--only", "old", "--only", "no-signature", *backend(folder, ACCEPTS_OLD, SHOWS_SECRET), code=1)
-    first, finding, fix, saved, last = done.stdout.splitlines()
+def test_mistake_is_named_with_its_fix_and_the_saved_requests(checking: Checking, folder: Path, run: Run) -> None:
+    done = checking("--only", "old", "--only", "no-signature", *backend(folder, ACCEPTS_OLD, SHOWS_SECRET), code=1)
+    first, finding, fix, saved, last = done.out.splitlines()
     assert first == "  signature  ✓ 1 of 2"
     assert finding.startswith("             ✗ accepts an old timestamp: a request signed 10 minutes ago got 202")
     assert fix.strip().startswith("fix: Respond with 401 if x-port-timestamp ")
@@ -117,36 +133,38 @@ def test_mistake_is_named_with_its_fix_and_the_saved_requests(folder: Path, run:
     shown = run("show", saved.split()[4])
     assert "port-hook-check/old" in shown.out
     # The backend wrote its secret, and a color.
-    assert "Sends about 2 valid requests to " in done.stderr
-    assert "The last lines of the command's output:\n  ***\n  listening on" in done.stderr
+    assert "Sends about 2 valid requests to " in done.err
+    assert "The last lines of the command's output:\n  ***\n  listening on" in done.err
 
 
-def test_handler_that_closes_connections_without_announcing_it_passes(folder: Path) -> None:
+def test_handler_that_closes_connections_without_announcing_it_passes(checking: Checking, folder: Path) -> None:
     (folder / "once.py").write_text(ANSWERS_ONCE, "utf-8")
     port = str(free_port())
     command = ["--to", port, "--", sys.executable, "once.py", port]
-    done = check(folder, "--json", "--only", "not-object", "--only", "fields", *command, code=0)
-    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    done = checking("--json", "--only", "not-object", "--only", "fields", *command, code=0)
+    findings = [json.loads(line) for line in done.out.splitlines()]
     assert {each["check"]: each["status"] for each in findings[:-1]} == {"not-object": "passed", "fields": "passed"}
 
 
 @pytest.mark.parametrize(("options", "code"), [((), 0), (("--strict",), 1)])
-def test_warning_fails_only_a_strict_check(folder: Path, options: tuple[str, ...], code: int) -> None:
-    done = check(folder, "--only", "same-run", *options, *backend(folder, WORKS_TWICE), code=code)
-    assert "! does its work twice if a run is delivered twice: " in done.stdout
-    assert "0 passed, 1 warning." in done.stdout
+def test_warning_fails_only_a_strict_check(
+    checking: Checking, folder: Path, options: tuple[str, ...], code: int
+) -> None:
+    done = checking("--only", "same-run", *options, *backend(folder, WORKS_TWICE), code=code)
+    assert "! does its work twice if a run is delivered twice: " in done.out
+    assert "0 passed, 1 warning." in done.out
 
 
-def test_junit_report_has_a_test_for_each_check(folder: Path) -> None:
-    done = check(
-        folder, "--only", "old", "--only", "sync-status", "--junit", "out.xml", *backend(folder, ACCEPTS_OLD), code=1
+def test_junit_report_has_a_test_for_each_check(checking: Checking, folder: Path) -> None:
+    done = checking(
+        "--only", "old", "--only", "sync-status", "--junit", "out.xml", *backend(folder, ACCEPTS_OLD), code=1
     )
-    assert "note: wrote the JUnit report to out.xml" in done.stderr
+    assert "note: wrote the JUnit report to out.xml" in done.err
     root = ET.fromstring((folder / "out.xml").read_bytes())  # noqa: S314 - the test's own
     tests = {each.get("name"): [part.tag for part in each] for each in root.iter("testcase")}
     assert tests == {"old": ["failure"], "sync-status": ["skipped"]}
-    assert "? sync-status: not observed because it applies only to synchronous actions" in done.stdout
-    check(folder, "--only", "old", "--junit", "out.xml", *backend(folder, ACCEPTS_OLD), code=1)
+    assert "? sync-status: not observed because it applies only to synchronous actions" in done.out
+    checking("--only", "old", "--junit", "out.xml", *backend(folder, ACCEPTS_OLD), code=1)
     again = ET.fromstring((folder / "out.xml").read_bytes())  # noqa: S314 - the test's own
     assert [each.get("name") for each in again.iter("testcase")] == ["old"]
     assert [file.name for file in folder.iterdir() if "out.xml" in file.name] == ["out.xml"]
@@ -171,25 +189,25 @@ def test_junit_report_replaces_nothing_but_a_report(run: Run, folder: Path, kind
     assert not (folder / "absent").exists()
 
 
-def test_command_that_ends_early_is_reported_with_its_output(folder: Path) -> None:
+def test_command_that_ends_early_is_reported_with_its_output(checking: Checking, folder: Path) -> None:
     port = str(free_port())
-    done = check(folder, "--to", port, "--", "sh", "-c", "echo no such database; exit 3", code=ExitCode.TARGET)
-    output, error = done.stderr.split("error: ")
+    done = checking("--to", port, "--", "sh", "-c", "echo no such database; exit 3", code=ExitCode.TARGET)
+    output, error = done.err.split("error: ")
     assert "The last lines of the command's output:\n  no such database\n" in output
     assert error.startswith("sh -c 'echo no such database; exit 3' ended with exit code 3")
 
 
-def test_second_start_that_fails_for_another_reason_proves_nothing(folder: Path) -> None:
+def test_second_start_that_fails_for_another_reason_proves_nothing(checking: Checking, folder: Path) -> None:
     command = backend(folder)
     other_reason = 'import os, sys\nif "PORT_CLIENT_SECRET" not in os.environ: sys.exit("Address already in use")\n'
     docstring, future, rest = BACKEND.partition("from __future__ import annotations\n")
     (folder / "backend.py").write_text(docstring + future + other_reason + rest, "utf-8")
-    done = check(folder, "--only", "secret-unset", *command, code=ExitCode.NOT_OBSERVED)
-    assert "? secret-unset: not observed because the restarted command failed for another reason: " in done.stdout
+    done = checking("--only", "secret-unset", *command, code=ExitCode.NOT_OBSERVED)
+    assert "? secret-unset: not observed because the restarted command failed for another reason: " in done.out
 
 
 @POSIX
-def test_response_of_another_process_is_not_blamed_on_the_command(folder: Path) -> None:
+def test_response_of_another_process_is_not_blamed_on_the_command(checking: Checking, folder: Path) -> None:
     """Another process takes the port while the command starts, as the command of another check can."""
     port = str(free_port())
     (folder / "other.py").write_text(
@@ -199,20 +217,20 @@ def test_response_of_another_process_is_not_blamed_on_the_command(folder: Path) 
         "utf-8",
     )
     starting = f"'{sys.executable}' other.py {port} & sleep 1; exit 3"
-    done = check(folder, "--only", "valid", "--to", port, "--", "sh", "-c", starting, code=1)
-    assert "✗ does not get the requests, because another process listens on its port: " in done.stdout
+    done = checking("--only", "valid", "--to", port, "--", "sh", "-c", starting, code=1)
+    assert "✗ does not get the requests, because another process listens on its port: " in done.out
 
 
-def test_command_that_does_not_exist_is_refused(folder: Path) -> None:
-    done = check(folder, "--to", str(free_port()), "--", "no-such-program", "--to", code=ExitCode.USAGE)
-    assert "error: no-such-program --to cannot be started: " in done.stderr
+def test_command_that_does_not_exist_is_refused(checking: Checking, folder: Path) -> None:
+    done = checking("--to", str(free_port()), "--", "no-such-program", "--to", code=ExitCode.USAGE)
+    assert "error: no-such-program --to cannot be started: " in done.err
 
 
-def test_command_is_not_started_beside_another_handler(folder: Path) -> None:
+def test_command_is_not_started_beside_another_handler(checking: Checking, folder: Path) -> None:
     with handler() as other:
         words = ("--to", str(other.port), "--", "touch", "started")
-        done = check(folder, *words, code=ExitCode.USAGE)
-    assert "Something already listens on 127.0.0.1:" in done.stderr
+        done = checking(*words, code=ExitCode.USAGE)
+    assert "Something already listens on 127.0.0.1:" in done.err
     assert (other.requests, (folder / "started").exists()) == ([], False)
 
 
