@@ -14,10 +14,10 @@ from itertools import pairwise
 from typing import Self
 from urllib.parse import urlsplit
 
-from port_hook_cli.http.connection import Connection, connect
+from port_hook_cli.http.connection import Connection, Deadlines, connect
 from port_hook_cli.http.failures import EXPECTED, describe_failure
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
-from port_hook_cli.http.request_writer import Destination, Origin, read_destination, write_request
+from port_hook_cli.http.request_writer import Destination, Origin, RepeatedRequests, read_destination, write_request
 from port_hook_cli.http.response_body import BodyBeginning, WholeBody
 from port_hook_cli.http.response_parser import ResponseParser
 from port_hook_cli.invocations.models import Delivery, Invocation
@@ -35,7 +35,8 @@ class HttpClient:
     `timeout_s` bounds one request, from connecting to the last byte of the response, in seconds; 0 waits indefinitely.
     A response's body may have `max_response` bytes. `whole_body` says that the body is needed as it was sent;
     otherwise its beginning is kept, decompressed, to be shown. Without `keep_alive`, each request has a connection of
-    its own, so that it cannot fail because the target closes the connection after the response before.
+    its own, so that it cannot fail because the target closes the connection after the response before. `repeats` says
+    that a few requests are sent again and again, so that what was written is remembered.
     """
 
     def __init__(
@@ -45,13 +46,16 @@ class HttpClient:
         max_response: int = MAX_RESPONSE_BYTES,
         whole_body: bool = False,
         keep_alive: bool = True,
+        repeats: bool = False,
     ) -> None:
         self._timeout_s = timeout_s
         self._max_response = max_response
         self._body_type = WholeBody if whole_body else BodyBeginning
         self._keep_alive = keep_alive
+        self._write = RepeatedRequests().write if repeats else write_request
         self._idle: dict[Origin, list[Connection]] = {}
         self._destinations: dict[str, Destination] = {}
+        self._deadlines = Deadlines()
         self._trust: ssl.SSLContext | None = None
 
     async def __aenter__(self) -> Self:
@@ -66,6 +70,7 @@ class HttpClient:
             for connection in connections:
                 connection.abort()
         self._idle.clear()
+        self._deadlines.close()
 
     async def send(self, request: Invocation, url: str) -> Delivery:
         """Send `request` to `url`, whose path and query are sent; `request.target` is not.
@@ -76,16 +81,20 @@ class HttpClient:
         connection: Connection | None = None
         try:
             destination = self._destination(url)
-            content = write_request(request, destination)
+            content = self._write(request, destination)
             deadline = self._deadline()
             connection = await self._take_idle(destination.origin) or await self._connect(destination.origin, deadline)
             body = self._body_type(self._max_response)
             parser = ResponseParser(body.take, is_head=request.method == "HEAD")
-            await connection.exchange(content, parser, deadline)
+            self._deadlines.add(connection, deadline)
+            await connection.exchange(content, parser)
             self._put_back(destination.origin, connection, can_reuse=parser.can_reuse and not _has_failed(parser))
             return _delivery(url, connection, parser, body)
         except EXPECTED as error:
             return self._failed(url, error, began if connection is None else connection.sent_at)
+        finally:
+            if connection is not None:
+                self._deadlines.remove(connection)
 
     async def send_slowly(self, request: Invocation, url: str, *, pieces: int, pause_s: float) -> Delivery:
         """Send `request` to `url` on a new connection, in `pieces` parts with pauses of `pause_s` seconds between them.
@@ -104,12 +113,14 @@ class HttpClient:
             connection = await self._connect(destination.origin, deadline)
             body = self._body_type(self._max_response)
             parser = ResponseParser(body.take, is_head=request.method == "HEAD")
-            await connection.exchange_slowly(parts, pause_s, parser, deadline)
+            self._deadlines.add(connection, deadline)
+            await connection.exchange_slowly(parts, pause_s, parser)
             return _delivery(url, connection, parser, body)
         except EXPECTED as error:
             return self._failed(url, error, began if connection is None else connection.sent_at)
         finally:
             if connection is not None:
+                self._deadlines.remove(connection)
                 connection.abort()
 
     async def send_partly(self, request: Invocation, url: str) -> Delivery | None:

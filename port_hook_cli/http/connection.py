@@ -35,15 +35,14 @@ class Connection(asyncio.Protocol):
         self._is_lost = False
         self._poll: Any = None  # a select.poll
 
-    async def exchange(self, request: bytes, parser: ResponseParser, deadline: float | None) -> None:
+    async def exchange(self, request: bytes, parser: ResponseParser) -> None:
         """Send `request` and let `parser` read the response.
 
-        `deadline` is a time of the event loop, None for no limit. Raises TimeoutError, ClosedEarly, OSError and what
-        `parser` raises; the connection is closed then.
+        Raises ClosedEarly, OSError, TimeoutError after `expire`, and what `parser` raises; the connection is closed
+        then.
         """
         self._parser = parser
         response = self._response = self._loop.create_future()
-        timer = None if deadline is None else self._loop.call_at(deadline, self._fail, TimeoutError())
         self.sent_at = time.perf_counter()
         self._transport.write(request)
         try:
@@ -53,19 +52,15 @@ class Connection(asyncio.Protocol):
             raise
         finally:
             self._parser = self._response = None
-            if timer is not None:
-                timer.cancel()
 
-    async def exchange_slowly(
-        self, parts: Sequence[bytes], pause_s: float, parser: ResponseParser, deadline: float | None
-    ) -> None:
+    async def exchange_slowly(self, parts: Sequence[bytes], pause_s: float, parser: ResponseParser) -> None:
         """Do the same as `exchange`, with a request in parts and pauses of `pause_s` seconds between them.
 
         The rest of the request is not sent after the response.
         """
         writing = self._loop.create_task(self._write_slowly(parts[1:], pause_s))
         try:
-            await self.exchange(parts[0], parser, deadline)
+            await self.exchange(parts[0], parser)
         finally:
             writing.cancel()
 
@@ -113,6 +108,10 @@ class Connection(asyncio.Protocol):
     def abort(self) -> None:
         """Close the connection immediately, without waiting for unsent data."""
         self._transport.abort()
+
+    def expire(self) -> None:
+        """End the exchange with a TimeoutError."""
+        self._fail(TimeoutError())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -168,6 +167,53 @@ class Connection(asyncio.Protocol):
         self.abort()
         if self._response is not None and not self._response.done():
             self._response.set_exception(error)
+
+
+class Deadlines:
+    """Expires exchanges at their deadlines, which are times of the event loop.
+
+    One timer serves all, for the earliest deadline. A timer for each exchange would cost a tenth of a request, mostly
+    to sort timers that are nearly always canceled.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Connection, float] = {}
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, connection: Connection, deadline: float | None) -> None:
+        """Expire the exchange of `connection` at `deadline`, unless it is removed before. None means never."""
+        if deadline is None:
+            return
+        self._waiting[connection] = deadline
+        if self._timer is None or deadline < self._timer.when():
+            self._set_timer(deadline)
+
+    def remove(self, connection: Connection) -> None:
+        """Forget the exchange of `connection`, if there is one."""
+        self._waiting.pop(connection, None)
+
+    def close(self) -> None:
+        """Stop the timer if nothing needs it."""
+        if self._timer is not None and not self._waiting:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_at(deadline, self._expire, deadline)
+
+    def _expire(self, now: float) -> None:
+        """Expire what was due at `now`, and wait for the next deadline.
+
+        The event loop may call this a moment before `now`, so its clock is not read.
+        """
+        self._timer = None
+        for connection in [connection for connection, deadline in self._waiting.items() if deadline <= now]:
+            del self._waiting[connection]
+            connection.expire()
+        if self._waiting:
+            self._set_timer(min(self._waiting.values()))
 
 
 async def connect(origin: Origin, deadline: float | None, trust: ssl.SSLContext | None) -> Connection:

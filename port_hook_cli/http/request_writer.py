@@ -16,6 +16,8 @@ _PORTS = {"http": 80, "https": 443}
 _METHODS_WITH_BODIES = frozenset({"PATCH", "POST", "PUT"})
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00\r\n]*\r\n)*").fullmatch
+# Larger requests are written each time: that takes a small part of sending them.
+_MAX_REMEMBERED_BYTES = 64 * 1024
 
 
 class Origin(NamedTuple):
@@ -74,6 +76,38 @@ def write_request(request: Invocation, destination: Destination) -> bytes:
     if not _FIELDS(fields) or fields.count(b"\n") != len(lines):
         raise UnsendableRequest(f"{_bad_field(lines)!a} is not a header field")
     return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method.encode("ascii"), destination.target, fields, body)
+
+
+class _Written(NamedTuple):
+    request: Invocation
+    destination: Destination
+    content: bytes
+
+
+class RepeatedRequests:
+    """Writes requests as `write_request` does, and remembers what it wrote for the last request with each body.
+
+    It is for a few bodies that are sent again and again: their number is not limited.
+    """
+
+    def __init__(self) -> None:
+        # By the body's `id()`: the entry keeps the body, so that no other body can get the same.
+        self._written: dict[int, _Written] = {}
+
+    def write(self, request: Invocation, destination: Destination) -> bytes:
+        """Return the bytes of `request`; raises what `write_request` raises."""
+        last = self._written.get(id(request.body))
+        if (
+            last is not None
+            and last.request.headers is request.headers
+            and last.request.method == request.method
+            and last.destination is destination
+        ):
+            return last.content
+        content = write_request(request, destination)
+        if len(content) <= _MAX_REMEMBERED_BYTES:
+            self._written[id(request.body)] = _Written(request, destination, content)
+        return content
 
 
 def _bad_field(lines: list[str]) -> str:

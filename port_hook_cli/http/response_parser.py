@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse, head_too_large, too_many_interim
 from port_hook_cli.invocations.headers import Headers
@@ -85,31 +86,13 @@ class ResponseParser:
         head = self._buffer[:start].decode("latin-1")
         self._buffer = self._buffer[end:]
         self._searched = 0
-        status, minor = self._parse_head(head)
+        status, minor, self.headers = _parse_head(head)
         if status < 200:  # noqa: PLR2004 - interim responses
             self._skip_interim(status)
             return True
         self.status = status
         self._begin_body(minor)
         return True
-
-    def _parse_head(self, head: str) -> tuple[int, str]:
-        line, *fields = head.lstrip("\r\n").split("\n")
-        status_line = _STATUS_LINE(line.removesuffix("\r"))
-        if status_line is None:
-            raise UnreadableResponse(f"it begins with {_shown(line.encode('latin-1'))}")
-        items: list[tuple[str, str]] = []
-        for text in fields:
-            match = _FIELD(text.rstrip("\r \t"))
-            if match is not None:
-                items.append((match[1], match[2]))
-            elif text[:1] in {" ", "\t"} and items and not {"\x00", "\r"} & set(text.strip()):
-                name, value = items[-1]
-                items[-1] = (name, f"{value} {text.strip()}".strip())
-            else:
-                raise UnreadableResponse(f"{_shown(text.encode('latin-1'))} is not a header field")
-        self.headers = Headers(tuple(items))
-        return int(status_line[2]), status_line[1]
 
     def _skip_interim(self, status: int) -> None:
         if status == _SWITCHING_PROTOCOLS:
@@ -257,6 +240,26 @@ class ResponseParser:
         self._head_bytes += size
         if self._head_bytes + pending > MAX_HEAD_BYTES:
             raise ResponseTooLarge(head_too_large(MAX_HEAD_BYTES))
+
+
+@lru_cache(maxsize=4)  # the responses of a series have the same head for a second; the largest head has 256 KiB
+def _parse_head(head: str) -> tuple[int, str, Headers]:
+    """Return the status, the minor version and the header fields of a response; raises UnreadableResponse."""
+    line, *fields = head.lstrip("\r\n").split("\n")
+    status_line = _STATUS_LINE(line.removesuffix("\r"))
+    if status_line is None:
+        raise UnreadableResponse(f"it begins with {_shown(line.encode('latin-1'))}")
+    items: list[tuple[str, str]] = []
+    for text in fields:
+        match = _FIELD(text.rstrip("\r \t"))
+        if match is not None:
+            items.append((match[1], match[2]))
+        elif text[:1] in {" ", "\t"} and items and not {"\x00", "\r"} & set(text.strip()):
+            name, value = items[-1]
+            items[-1] = (name, f"{value} {text.strip()}".strip())
+        else:
+            raise UnreadableResponse(f"{_shown(text.encode('latin-1'))} is not a header field")
+    return int(status_line[2]), status_line[1], Headers(tuple(items))
 
 
 def _find_empty_line(data: bytes, start: int) -> tuple[int, int]:

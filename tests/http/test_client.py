@@ -20,8 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.http.client import HttpClient
+from port_hook_cli.http.connection import Deadlines, connect
 from port_hook_cli.http.proxies import open_client, system_trust
+from port_hook_cli.http.request_writer import read_destination
 from port_hook_cli.http.response_body import SHOWN_BYTES
+from port_hook_cli.http.response_parser import ResponseParser
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
 from tests.factories import an_invocation
@@ -444,6 +447,49 @@ async def test_a_response_that_is_not_complete_in_time_is_a_timeout(began: bytes
     assert delivery.fault == "timeout"
     assert delivery.error == "no response within 0.15 s"
     assert 50 <= delivery.latency_ms < 5000  # the timeout includes connecting, the latency does not
+
+
+async def test_each_request_of_a_client_ends_at_its_own_deadline() -> None:
+    asked = asyncio.Queue[None]()
+
+    async def never(connection: Connection) -> None:
+        await connection.request()
+        asked.put_nowait(None)
+        await connection.reader.readexactly(1)
+
+    async with serving(never) as server, HttpClient(timeout_s=0.3) as client:
+        clock = asyncio.get_running_loop().time
+        began, ended = [], []
+
+        async def send() -> Delivery:
+            began.append(clock())
+            delivery = await client.send(request(), server.url)
+            ended.append(clock())
+            return delivery
+
+        first = asyncio.create_task(send())
+        await asked.get()
+        await asyncio.sleep(0.05)
+        second = asyncio.create_task(send())
+        assert [(await task).fault for task in (first, second)] == ["timeout"] * 2
+    waited = [end - begin for begin, end in zip(began, ended, strict=True)]
+    assert all(0.299 <= seconds < 5 for seconds in waited), waited
+
+
+async def test_earlier_deadline_that_is_added_later_counts() -> None:
+    async def never(connection: Connection) -> None:
+        await connection.reader.read()
+
+    async with serving(never) as server:
+        deadlines, now = Deadlines(), asyncio.get_running_loop().time()
+        one, other = [await connect(read_destination(server.url).origin, None, None) for _ in range(2)]
+        waiting = asyncio.create_task(one.exchange(b"a", ResponseParser(list[bytes]().append)))
+        deadlines.add(one, now + 30)
+        deadlines.add(other, now + 0.05)
+        with pytest.raises(TimeoutError):
+            await other.exchange(b"b", ResponseParser(list[bytes]().append))
+        assert not waiting.done()
+        waiting.cancel()
 
 
 @pytest.mark.parametrize(

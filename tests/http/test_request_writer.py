@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.http.failures import UnsendableRequest
-from port_hook_cli.http.request_writer import Origin, read_destination, write_request
+from port_hook_cli.http.request_writer import Origin, RepeatedRequests, read_destination, write_request
 from port_hook_cli.invocations.headers import Headers
 from tests.any_texts import any_texts
 from tests.factories import an_invocation
@@ -112,3 +112,34 @@ def test_header_field_method_or_path_never_adds_a_line(
     expected = [f"{name}: {value}".encode("latin-1") for name, value in (HOST, *fields)]
     assert head.split(b"\r\n")[1:] == expected + added
     assert rest == body
+
+
+def test_repeated_requests_are_written_once_and_changed_requests_again() -> None:
+    repeated = RepeatedRequests()
+    body, other = b"1" * 20, b"2" * 20
+    signed, renewed = Headers((("a", "1"),)), Headers((("a", "2"),))
+    here, there = read_destination("http://h/1"), read_destination("http://h/2")
+    request = an_invocation(body, headers=signed)
+    content = repeated.write(request, here)
+    assert repeated.write(an_invocation(body, headers=signed, id="other"), here) is content
+    for changed, destination in (
+        (an_invocation(body, headers=renewed), here),
+        (an_invocation(other, headers=renewed), here),
+        (an_invocation(body, headers=renewed), there),
+        (an_invocation(body, headers=renewed, method="PUT"), there),
+        (request, here),
+    ):
+        assert repeated.write(changed, destination) == write_request(changed, destination)
+
+
+def test_repeated_request_that_cannot_be_written_is_refused_each_time() -> None:
+    repeated, request = RepeatedRequests(), an_invocation(b"", headers=Headers((("a b", "1"),)))
+    for _ in range(2):
+        with pytest.raises(UnsendableRequest):
+            repeated.write(request, read_destination("http://h/"))
+
+
+def test_large_requests_are_not_remembered() -> None:
+    repeated, request = RepeatedRequests(), an_invocation(b"1" * 70_000)
+    destination = read_destination("http://h/")
+    assert repeated.write(request, destination) is not repeated.write(request, destination)
