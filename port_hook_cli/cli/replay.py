@@ -32,7 +32,7 @@ from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
-from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, UnsignedReplay
+from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, SeriesRewriter, UnsignedReplay
 from port_hook_cli.replay.sending import LambdaClient, announce, send_series
 from port_hook_cli.replay.sources import KINDS, ReplaySource
 from port_hook_cli.replay.store import ReplayKeeper, find_failed, find_source
@@ -132,7 +132,8 @@ def replay(
         with closing(ReplayKeeper(store_path(places.store, runtime.cwd), secret)) as keeper:
             # A series is not saved: it would push out what Port sent.
             keep = None if is_series else keeper.keep
-            sending = partial(send_series, readies, series, finish=rewriter.finish, on_sent=report.add, keep=keep)
+            finish = SeriesRewriter(rewriter).finish
+            sending = partial(send_series, readies, series, finish=finish, on_sent=report.add, keep=keep)
             with report.receiving():
                 is_interrupted = _send(sending, target.timeout_s, as_lambda=target.is_lambda)
         code = report.finish(expectation, repeated.plot, access.settings.conflict if secret else "")
@@ -191,7 +192,7 @@ def _send(sending: Callable[[Recipient], Coroutine[Any, Any, None]], timeout_s: 
     from port_hook_cli.http.client import HttpClient  # imported here, so that `--help` starts faster
 
     async def send() -> None:
-        async with HttpClient(timeout_s=timeout_s) as http:
+        async with HttpClient(timeout_s=timeout_s, repeats=True) as http:
             await sending(LambdaClient(http) if as_lambda else http)
 
     try:

@@ -14,6 +14,7 @@ from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.replay.rewriting import (
     MASKED,
     Rewriter,
+    SeriesRewriter,
     UnsignedReplay,
     announced_runs,
     masked_fields,
@@ -253,3 +254,33 @@ def test_only_edited_kafka_message_is_signed_inside_again_if_it_may_be(body: byt
     edited = value.replace(b"create_vm", body)
     ready = a_rewriter(signer=Signer(SECRET, inside=inside), edit=lambda _: (edited, ())).prepare(source, URL)
     assert (ready.draft.body == edited) is (edited == value or not inside)
+
+
+MOMENTS = st.sampled_from([NOW, NOW + 0.001, NOW + 0.9, NOW + 1, NOW + 5])
+OPTIONS: list[dict[str, Any]] = [
+    {},
+    {"signer": Signer(SECRET, TimestampUnit.MILLISECONDS)},
+    {"headers": (("x-tenant", "blue"), ("x-port-timestamp", "1"))},
+    EXACT,
+]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), MOMENTS)), st.sampled_from(OPTIONS))
+def test_series_rewriter_returns_the_requests_of_its_rewriter(
+    steps: list[tuple[int, float]], options: dict[str, Any]
+) -> None:
+    moments, ids = iter([moment for _, moment in steps]), iter(map(str, range(len(steps))))
+    series = SeriesRewriter(a_rewriter(now=lambda: next(moments), new_id=lambda: next(ids), **options))
+    drafts = [an_invocation(body) for body in (b"a", b"a", b"b")]
+    for number, (chosen, moment) in enumerate(steps):
+        single = a_rewriter(now=lambda moment=moment: moment, new_id=lambda number=number: str(number), **options)
+        assert series.finish(drafts[chosen]) == single.finish(drafts[chosen])
+
+
+def test_series_rewriter_signs_a_draft_once_in_a_second() -> None:
+    moments = iter([NOW, NOW + 0.5, NOW + 1])
+    series = SeriesRewriter(a_rewriter(now=lambda: next(moments)))
+    draft = an_invocation(b"a")
+    first, second, third = (series.finish(draft) for _ in range(3))
+    assert first.headers is second.headers
+    assert third.headers != first.headers
