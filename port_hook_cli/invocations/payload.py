@@ -15,7 +15,8 @@ from typing import Any
 
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import EventChange, Kind, Payload
-from port_hook_cli.javascript.nesting import has_too_many_values
+from port_hook_cli.invocations.small_documents import SMALL_BYTES, small_document
+from port_hook_cli.javascript.nesting import MOST_MARKS, has_too_many_values
 
 # Port does not document the length of a workflow node run's id. Longer texts are not treated as ids.
 RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z")
@@ -105,8 +106,8 @@ def _parse(body: bytes) -> tuple[Any, str | None]:
     if not body:
         return None, "empty"
     try:
-        text = body.decode("utf-8")
-        return (None, "JSON with too many values to read") if has_too_many_values(text) else (_loads(text), None)
+        is_too_much = len(body) > MOST_MARKS and has_too_many_values(body.decode("utf-8"))
+        return (None, "JSON with too many values to read") if is_too_much else (_loads(body), None)
     except UnicodeDecodeError as error:
         return None, f"not UTF-8 text (at byte {error.start})"
     except RecursionError:
@@ -117,13 +118,13 @@ def _parse(body: bytes) -> tuple[Any, str | None]:
         return None, "not JSON"
 
 
-def _loads(text: str) -> Any:
+def _loads(body: bytes) -> Any:
     try:
-        return _decode(text)
-    except json.JSONDecodeError:
+        return small_document(body) if len(body) <= SMALL_BYTES else _decode(body.decode("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
         raise
     except ValueError:
-        return json.loads(text, parse_int=_any_length_int)
+        return json.loads(body.decode("utf-8"), parse_int=_any_length_int)
 
 
 def _any_length_int(digits: str) -> int | float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from threading import Condition
 
 from port_hook_cli.invocations.headers import Headers
@@ -42,26 +42,21 @@ def message_headers(value: bytes) -> Headers:
 
     A field that no HTTP request could have, because of its name or a line break, is left out.
     """
-    fields = list(_bounded(_fields(value)))
-    if all(name.lower() != "content-type" for name, _ in fields):
-        fields.append(("content-type", "application/json"))
-    return Headers((*fields, ("content-length", str(len(value)))))
-
-
-def _bounded(fields: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    fields: list[tuple[str, str]] = []
     size = 0
-    for number, (name, value) in enumerate(fields):
-        size += len(name) + len(value)
-        if number == _MAX_FIELDS or size > _MAX_HEAD_BYTES:
-            return
-        yield name, value
-
-
-def _fields(value: bytes) -> Iterator[tuple[str, str]]:
     for name, field in (headers_in(value) or {}).items():
         text = field if isinstance(field, str) else json.dumps(field, ensure_ascii=False)
-        if _is_token(name) and name.lower() != "content-length" and not _has_control(text):
-            yield name, text.encode("utf-8", "surrogatepass").decode("latin-1")
+        if not _is_token(name) or name.lower() == "content-length" or _has_control(text):
+            continue
+        if not text.isascii():
+            text = text.encode("utf-8", "surrogatepass").decode("latin-1")
+        size += len(name) + len(text)
+        if len(fields) == _MAX_FIELDS or size > _MAX_HEAD_BYTES:
+            break
+        fields.append((name, text))
+    if "content-type" not in [name.lower() for name, _ in fields]:
+        fields.append(("content-type", "application/json"))
+    return Headers((*fields, ("content-length", str(len(value)))))
 
 
 class PartitionProgress:

@@ -11,10 +11,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from threading import Event
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from port_hook_cli.errors import PortHookError, StoreError
-from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.kafka.assignment import GivenPartitions
@@ -25,7 +24,6 @@ from port_hook_cli.kafka.messages import (
     PartitionProgress,
     message_headers,
     origin_of,
-    part_of,
     size_of,
 )
 from port_hook_cli.kafka.reader import MessageReader, ReaderFactory, TopicReader
@@ -54,12 +52,16 @@ async def open_kafka(
     return source
 
 
-@frozen
-class _Waiting:
-    """A message with the progress of its partition."""
+class _Waiting(NamedTuple):
+    """A message with its place and the progress of its partition."""
 
     message: Message
+    origin: MessageOrigin
     progress: PartitionProgress
+
+    @property
+    def part(self) -> TopicPart:
+        return self.origin.topic, self.origin.partition
 
 
 class KafkaSource:
@@ -143,7 +145,7 @@ class KafkaSource:
         kept = [item for item in self._waiting if item.progress not in taken]
         for item in reversed(self._waiting):
             if item.progress in taken:
-                item.progress.drop(item.message.offset() or 0)
+                item.progress.drop(item.origin.offset)
                 self._capacity.release(size_of(item.message))
         self._waiting = deque(kept)
         self._context.notice(f"Kafka: handed over {_names(parts)}.")
@@ -154,12 +156,13 @@ class KafkaSource:
         """Handle messages, in order."""
         self._last_problem = ""
         for message in messages:
-            progress = self._progress.get(part_of(message))
+            origin = origin_of(message)
+            progress = self._progress.get((origin.topic, origin.partition))
             if progress is None or self._is_closing:
                 self._capacity.release(size_of(message))
                 continue
-            progress.start(message.offset() or 0)
-            self._waiting.append(_Waiting(message, progress))
+            progress.start(origin.offset)
+            self._waiting.append(_Waiting(message, origin, progress))
         self._wake.set()
 
     def lost(self, reason: str) -> None:
@@ -214,31 +217,27 @@ class KafkaSource:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            await self._process_next()
+            await self._process(self._waiting.popleft())
             if self._context.is_counted:
                 await asyncio.sleep(0)  # the observers count it
                 await asyncio.sleep(0)
 
-    async def _process_next(self) -> None:
+    async def _process(self, item: _Waiting) -> None:
         """Process a message. A worker that waits for the next message must not keep it, because it can be large."""
-        item = self._waiting.popleft()
+        value = item.message.value() or b""
         self.in_progress += 1
         try:
-            await self._process(item)
+            if len(value) > self._context.max_body:
+                self._context.notice(
+                    f"Kafka: {brief(item.origin.name)} has {len(value):,} bytes; it was not captured"
+                    " (limit --max-body)."
+                )
+            else:
+                await self._save(self._invocation(item.origin, value))
+            self._finish(item)
         finally:
             self.in_progress -= 1
-            self._capacity.release(size_of(item.message))
-
-    async def _process(self, item: _Waiting) -> None:
-        value = item.message.value() or b""
-        if len(value) > self._context.max_body:
-            self._context.notice(
-                f"Kafka: {brief(origin_of(item.message).name)} has {len(value):,} bytes; it was not captured"
-                " (limit --max-body)."
-            )
-        else:
-            await self._save(self._invocation(item.message, value))
-        self._finish(item)
+            self._capacity.release(len(value))
 
     async def _save(self, invocation: Invocation) -> None:
         """Give an invocation to the pipeline until it is saved."""
@@ -253,7 +252,9 @@ class KafkaSource:
                 self._context.notice(f"Kafka: {name} failed: {type(error).__name__}: {brief(str(error))}")
                 return
             else:
-                self._tell_saved()
+                if self._is_unsaved:
+                    self._is_unsaved = False
+                    self._context.notice("Kafka: messages are saved again.")
                 return
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _MAX_PAUSE_S)
@@ -264,19 +265,14 @@ class KafkaSource:
             again = "Messages wait until they can be saved, and may then be forwarded again."
             self._context.notice(f"Kafka: a message was not saved: {error.message} {error.hint} {again}")
 
-    def _tell_saved(self) -> None:
-        if self._is_unsaved:
-            self._is_unsaved = False
-            self._context.notice("Kafka: messages are saved again.")
-
     def _finish(self, item: _Waiting) -> None:
-        offset = item.progress.finish(item.message.offset() or 0)
-        part = part_of(item.message)
-        if offset is not None and self._progress.get(part) is item.progress:
-            self._acknowledge(part, offset)
+        offset = item.progress.finish(item.origin.offset)
+        if offset is not None and self._progress.get(item.part) is item.progress:
+            self._acknowledge(item.part, offset)
         elif offset is not None and self._plan.group is not None:
-            self._reader.acknowledge(part, offset)  # it is being handed over
-        self._end_hand_over()
+            self._reader.acknowledge(item.part, offset)  # it is being handed over
+        if self._handing_over:
+            self._end_hand_over()
 
     def _acknowledge(self, part: TopicPart, offset: int) -> None:
         if self._plan.group is None:
@@ -293,7 +289,7 @@ class KafkaSource:
                 done.set()
         self._handing_over = still
 
-    def _invocation(self, message: Message, value: bytes) -> Invocation:
+    def _invocation(self, origin: MessageOrigin, value: bytes) -> Invocation:
         return Invocation(
             id=self._context.new_id(),
             received_at=self._context.now(),
@@ -301,7 +297,7 @@ class KafkaSource:
             target=self._context.mount.rstrip("/") or "/",
             headers=message_headers(value),
             body=value,
-            origin=origin_of(message),
+            origin=origin,
         )
 
     def _assignment_lines(self, assignment: GivenPartitions) -> Iterator[str]:

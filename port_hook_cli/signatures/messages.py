@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from json.encoder import encode_basestring
 from typing import Any
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
@@ -40,13 +40,20 @@ def signed_value(value: bytes) -> bytes:
         return value
     try:
         text = value.decode()
-        rest = {name: field for name, field in headers.items() if name.lower() not in _SIGNATURE_HEADERS}
-        whole, part = (f'"headers":{_encode(fields)}' for fields in (headers, rest))
+        # Each member is written once for both: two calls of `_encode` take as long as the HMAC.
+        members = {name: f"{encode_basestring(name)}:{_written(field)}" for name, field in headers.items()}
+        rest = [member for name, member in members.items() if name.lower() not in _SIGNATURE_HEADERS]
+        whole, part = f'"headers":{{{",".join(members.values())}}}', f'"headers":{{{",".join(rest)}}}'
         if text.count(whole) == 1:
             return text.replace(whole, part).encode()
         return _encode(_without_signature(text)).encode()
     except (ValueError, RecursionError):
         return value
+
+
+def _written(value: Any) -> str:
+    """Return what `_encode` returns, sooner for text."""
+    return encode_basestring(value) if type(value) is str else _encode(value)
 
 
 def _without_signature(text: str) -> Mapping[str, Any]:
@@ -91,4 +98,6 @@ def verify_received_without_diagnosis(
 
 
 def _named(verdict: Verdict) -> Verdict:
-    return replace(verdict, reading=KAFKA_READING) if verdict.reading == RAW else verdict
+    if verdict.reading != RAW:
+        return verdict
+    return Verdict(status=verdict.status, reading=KAFKA_READING, causes=verdict.causes, age_s=verdict.age_s)

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
+from port_hook_cli.invocations.small_documents import SMALL_BYTES, small_document
 from port_hook_cli.text.secret import Secret
 
 VERSION = "v1"
@@ -90,11 +91,20 @@ def headers_in(value: bytes) -> Mapping[str, Any] | None:
     if b'"headers"' not in value:
         return None
     try:
-        document = json.loads(value)
+        document = _document(value)
     except (ValueError, RecursionError):
         return None
     headers = document.get("headers") if isinstance(document, dict) else None
     return headers if isinstance(headers, dict) else None
+
+
+def _document(value: bytes) -> Any:
+    if len(value) > SMALL_BYTES:
+        return json.loads(value)
+    try:
+        return small_document(value)
+    except (ValueError, RecursionError):
+        return json.loads(value)  # accepts a byte order mark, and halves of surrogate pairs in UTF-8
 
 
 def signed_message(document: Any, secret: Secret | None, timestamp: str) -> bytes:
