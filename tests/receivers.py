@@ -11,8 +11,8 @@ from typing import Any
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Exchange, Invocation, Response
 from port_hook_cli.invocations.source import Receive, SourceContext
+from port_hook_cli.listener.http_source import HttpSource
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.server import HttpSource
 
 FINE = Response(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
 

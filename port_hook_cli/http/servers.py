@@ -18,13 +18,15 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-
-from aiohttp import web
+from typing import TYPE_CHECKING, TypeAlias
 
 from port_hook_cli.installed import find_program
 from port_hook_cli.text.safe import printable
 
-Link = web.RequestHandler
+if TYPE_CHECKING:
+    from aiohttp import web
+
+Link: TypeAlias = "web.RequestHandler"
 
 _LEAST = 32
 _OTHER_FILES = 256

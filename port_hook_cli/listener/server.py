@@ -1,4 +1,4 @@
-"""The HTTP source: the listener's server.
+"""The listener's HTTP server.
 
 It works below aiohttp's application layer: request bytes become an `Invocation`, a `Response` becomes bytes. A request
 retains its headers, in order and with their case, and its raw body. Only chunks are joined. To a response, the server
@@ -8,21 +8,20 @@ adds only `content-length` and, before the connection is closed, `connection`.
 from __future__ import annotations
 
 import asyncio
-import errno
 from collections.abc import Callable, Container
 from functools import partial
 
 from aiohttp import hdrs, web
 from multidict import istr
 
-from port_hook_cli.errors import ListenError, StoreError
+from port_hook_cli.errors import StoreError
 from port_hook_cli.heap import return_freed_memory
-from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, stop_accepting
+from port_hook_cli.http.servers import disabled_logger
 from port_hook_cli.http.web_pages import Foreign, find_foreign
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
-from port_hook_cli.invocations.targets import is_below, is_loopback
+from port_hook_cli.invocations.targets import is_below
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.connections import NoResponse, Server, ServerConnection, WireResponse
 from port_hook_cli.tunnels.report import ProbeEndpoint
@@ -30,7 +29,6 @@ from port_hook_cli.tunnels.report import ProbeEndpoint
 # All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
 MIN_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
-MAX_CONNECTIONS = 1_024
 FIRST_HEAD_S = 10.0
 """How long a new connection may take for the head of its first request."""
 _LEAVE_S = 0.2
@@ -98,73 +96,57 @@ class Share:
         self._size = 0
 
 
-class HttpSource:
+class HttpServer:
     """An HTTP server that turns requests into invocations; see `port_hook_cli.invocations.source.Source`.
 
     Durations are in seconds: `first_head_timeout_s` for the head of a connection's first request, `head_timeout_s` for
     the head of each later request, and `body_timeout_s` for a body. `probe_endpoint` is the path at which the server
     responds to the listener's own probes, which go nowhere else. `names` are the host names of its public URLs. They
-    are looked up for each request, so they may change. On loopback, a request for another name is refused if a public
-    DNS server could point it here.
+    are looked up for each request, so they may change. If `checks_host` returns true, as on loopback, a request for
+    another name is refused if a public DNS server could point it here.
     """
 
     def __init__(
         self,
         context: SourceContext,
         *,
+        max_connections: int,
+        checks_host: Callable[[], bool],
         probe_endpoint: ProbeEndpoint | None = None,
         first_head_timeout_s: float = FIRST_HEAD_S,
         head_timeout_s: float = 75.0,
         body_timeout_s: float = 30.0,
         names: Container[str] = frozenset(),
-        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         self._context = context
         self._notice = context.notice
+        self._checks_host = checks_host
         self._probe_endpoint = probe_endpoint
-        self._first_head_timeout_s = first_head_timeout_s
-        self._head_timeout_s = head_timeout_s
         self._body_timeout_s = body_timeout_s
         self._names = names
         self._reported: set[str] = set()
-        self.is_on_loopback = True
         self._max_connections = max_connections
         capacity = max(MIN_CAPACITY, _BODIES_AT_ONCE * context.max_body)
         self._capacity = Capacity(capacity, self._report_exhausted, _tidy_up)
-        self._http: web.Server | None = None
-        self._sockets: asyncio.Server | None = None
-
-    async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen on `host`:`port` (0: any free port) and return where; raises ListenError."""
-        loop = asyncio.get_running_loop()
-        self._max_connections = affordable_connections(self._max_connections)
         self._http = Server(
             self._serve,
             self._notice,
-            limit=self._max_connections,
+            limit=max_connections,
             crowded=self._report_crowded,
-            first_head_timeout_s=min(self._first_head_timeout_s, self._head_timeout_s),
+            first_head_timeout_s=min(first_head_timeout_s, head_timeout_s),
             access_log=None,
             logger=disabled_logger(),
-            keepalive_timeout=self._head_timeout_s,
+            keepalive_timeout=head_timeout_s,
             lingering_time=1.0,
         )
-        try:
-            self._sockets = await loop.create_server(self._http, host, port, backlog=128)
-        except OSError as error:
-            raise cannot_listen(host, port, error) from None
-        except UnicodeError:
-            raise ListenError(f"{host!r} is not the name of a host.", hint="Check --host.") from None
-        addresses = [socket.getsockname() for socket in self._sockets.sockets]
-        self.is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
-        address = addresses[0]
-        return str(address[0]), int(address[1])
+
+    def connect(self) -> asyncio.BaseProtocol:
+        """Return the protocol of a new connection."""
+        protocol: asyncio.BaseProtocol = self._http()
+        return protocol
 
     async def close(self, drain_s: float) -> None:
-        """Stop accepting, give requests in progress `drain_s` seconds, and close every connection."""
-        if self._sockets is None or self._http is None:
-            return
-        await stop_accepting(self._sockets)
+        """Give requests in progress `drain_s` seconds, and close every connection."""
         self._http.pre_shutdown()
         connections = (link for link in self._http.connections if isinstance(link, ServerConnection))
         if under_way := {link.task for link in connections if link.task and not link.task.done()}:
@@ -278,7 +260,7 @@ class HttpSource:
             headers.get(hdrs.ORIGIN),
             headers.get(_SITE),
             names=self._names,
-            checks_host=self.is_on_loopback,
+            checks_host=self._checks_host(),
         )
         if found is not None and found.source not in self._reported and len(self._reported) < _MAX_REPORTED:
             self._reported.add(found.source)
@@ -322,18 +304,3 @@ class _RefusedError(Exception):
     def __init__(self, response: Response) -> None:
         super().__init__()
         self.response = response
-
-
-def cannot_listen(host: str, port: int, error: OSError) -> ListenError:
-    """Return the error for a server that could not bind `host`:`port`."""
-    if error.errno == errno.EADDRINUSE:
-        owner = describe_owner(host, port)
-        by = f" by {owner}" if owner else ""
-        return ListenError(
-            f"Port {port} on {host} is taken{by}.", hint="Choose another with --port, or --port 0 for any free one."
-        )
-    if error.errno == errno.EACCES:
-        return ListenError(
-            f"You have no permission to listen on port {port}.", hint="Choose a port above 1023, such as --port 8787."
-        )
-    return ListenError(f"Cannot listen on {host}:{port}: {error.strerror or error}.", hint="Check --host and --port.")

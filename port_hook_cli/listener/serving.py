@@ -23,10 +23,10 @@ from port_hook_cli.invocations.source import MessageLog, OpenSource, Source, Sou
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.invocations.targets import http_url, may_be_on_this_machine
 from port_hook_cli.listener.handler_check import handler_address
+from port_hook_cli.listener.http_source import HttpSource
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import IsTrue, Pipeline
 from port_hook_cli.listener.policy import Policy, PublicAddress
-from port_hook_cli.listener.server import HttpSource
 from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import signature_key
@@ -122,12 +122,17 @@ async def served(
         source_context = replace(context, receive=waiting.receive)
         for open_source in sources:
             running.append(await open_source(source_context))  # noqa: PERF401 - if one fails, the open sources are closed
+
+        def accept() -> None:
+            waiting.accept()
+            asyncio.get_running_loop().call_soon(server.prepare)
+
         yield Serving(
             url=url,
             origin=origin,
             flow=flow,
             context=source_context,
-            accept=waiting.accept,
+            accept=accept,
             probe_endpoint=probe_endpoint,
             public=public,
             after_drain=after_drain,

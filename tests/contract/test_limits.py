@@ -15,9 +15,10 @@ from port_hook_cli.files.user_files import MAX_INPUT_BYTES
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.javascript.stringify import MAX_DEPTH
 from port_hook_cli.kafka.messages import MAX_BYTES, MAX_MESSAGES
+from port_hook_cli.listener.http_source import MAX_CONNECTIONS
 from port_hook_cli.listener.observers import MAX_UNREAD, MAX_UNREAD_BYTES
 from port_hook_cli.listener.port_runs import MAX_FOLLOWED
-from port_hook_cli.listener.server import FIRST_HEAD_S, MAX_CONNECTIONS, MIN_CAPACITY
+from port_hook_cli.listener.server import FIRST_HEAD_S, MIN_CAPACITY
 from port_hook_cli.port_api.retries import MAX_TRIES, MAX_WAIT_S
 from port_hook_cli.reporting.spool import MAX_KEPT_BYTES
 from port_hook_cli.runs.updates import REQUEST_LIMIT

@@ -11,7 +11,7 @@ import pytest
 from port_hook_cli.errors import ListenError, StoreError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Invocation, Response
-from port_hook_cli.listener.server import HttpSource
+from port_hook_cli.listener.http_source import HttpSource
 from tests.receivers import FINE, World, a_context, receiving, request
 
 

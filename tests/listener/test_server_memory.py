@@ -17,7 +17,7 @@ SERVER = """
 import asyncio, os
 from pathlib import Path
 from port_hook_cli.invocations.source import SourceContext
-from port_hook_cli.listener.server import HttpSource
+from port_hook_cli.listener.http_source import HttpSource
 from port_hook_cli.invocations.models import Response
 
 async def receive(invocation, client):

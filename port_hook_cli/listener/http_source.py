@@ -1,0 +1,89 @@
+"""The HTTP source: the listener's socket, and the server behind it, which is imported when the socket is open.
+
+Importing aiohttp takes longer than everything else that `listen` does before it is ready. Until that is done, the
+system accepts connections, and the server answers them as soon as it is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from typing import TYPE_CHECKING, Any
+
+from port_hook_cli.errors import ListenError
+from port_hook_cli.http.servers import affordable_connections, describe_owner, stop_accepting
+from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.invocations.targets import is_loopback
+
+if TYPE_CHECKING:
+    from port_hook_cli.listener.server import HttpServer
+
+MAX_CONNECTIONS = 1_024
+
+
+class HttpSource:
+    """A socket whose requests become invocations; see `port_hook_cli.invocations.source.Source`.
+
+    `options` are those of `HttpServer`.
+    """
+
+    def __init__(self, context: SourceContext, *, max_connections: int = MAX_CONNECTIONS, **options: Any) -> None:
+        self._context = context
+        self._options = options
+        self.is_on_loopback = True
+        self._max_connections = max_connections
+        self._server: HttpServer | None = None
+        self._sockets: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen on `host`:`port` (0: any free port) and return where; raises ListenError."""
+        loop = asyncio.get_running_loop()
+        self._max_connections = affordable_connections(self._max_connections)
+        try:
+            self._sockets = await loop.create_server(self._connect, host, port, backlog=128)
+        except OSError as error:
+            raise cannot_listen(host, port, error) from None
+        except UnicodeError:
+            raise ListenError(f"{host!r} is not the name of a host.", hint="Check --host.") from None
+        addresses = [socket.getsockname() for socket in self._sockets.sockets]
+        self.is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
+        address = addresses[0]
+        return str(address[0]), int(address[1])
+
+    def prepare(self) -> HttpServer:
+        """Import and return the server. Otherwise the first connection does, and waits for it."""
+        if self._server is None:
+            from port_hook_cli.listener.server import HttpServer
+
+            self._server = HttpServer(
+                self._context,
+                max_connections=self._max_connections,
+                checks_host=lambda: self.is_on_loopback,
+                **self._options,
+            )
+        return self._server
+
+    def _connect(self) -> asyncio.BaseProtocol:
+        return self.prepare().connect()
+
+    async def close(self, drain_s: float) -> None:
+        """Stop accepting, give requests in progress `drain_s` seconds, and close every connection."""
+        if self._sockets is not None:
+            await stop_accepting(self._sockets)
+        if self._server is not None:
+            await self._server.close(drain_s)
+
+
+def cannot_listen(host: str, port: int, error: OSError) -> ListenError:
+    """Return the error for a server that could not bind `host`:`port`."""
+    if error.errno == errno.EADDRINUSE:
+        owner = describe_owner(host, port)
+        by = f" by {owner}" if owner else ""
+        return ListenError(
+            f"Port {port} on {host} is taken{by}.", hint="Choose another with --port, or --port 0 for any free one."
+        )
+    if error.errno == errno.EACCES:
+        return ListenError(
+            f"You have no permission to listen on port {port}.", hint="Choose a port above 1023, such as --port 8787."
+        )
+    return ListenError(f"Cannot listen on {host}:{port}: {error.strerror or error}.", hint="Check --host and --port.")
