@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.inspector.server import OpenInspector
+from port_hook_cli.inspector.opening import OpenInspector
 from port_hook_cli.inspector.session import InspectorObserver, InspectorOptions, inspecting_listener, inspecting_store
 from port_hook_cli.invocations.models import Exchange
 from port_hook_cli.invocations.routes import Routes

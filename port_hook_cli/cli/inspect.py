@@ -31,8 +31,8 @@ from port_hook_cli.text.secret import Secret
 if TYPE_CHECKING:
     from port_hook_cli.actions.encrypted_inputs import Decryption
     from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.inspector.opening import OpenInspector
     from port_hook_cli.inspector.sandbox_runs import SentRequests
-    from port_hook_cli.inspector.server import OpenInspector
     from port_hook_cli.inspector.session import InspectorOptions
     from port_hook_cli.invocations.models import Payload
     from port_hook_cli.listener.observers import Observer

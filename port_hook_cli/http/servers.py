@@ -13,10 +13,11 @@ import ipaddress
 import logging
 import os
 import select
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Link: TypeAlias = "web.RequestHandler"
 
+_BACKLOG = 128
 _LEAST = 32
 _OTHER_FILES = 256
 _PROC = Path("/proc")
@@ -188,6 +190,47 @@ else:
         poll = select.poll()
         poll.register(link.transport.get_extra_info("socket").fileno(), select.POLLIN)
         return bool(poll.poll(0))
+
+
+def listening_sockets(host: str, port: int) -> list[socket.socket]:
+    """Return a listening socket for each address of `host`; port 0 means any free port. Raises OSError."""
+    addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    with ExitStack() as opened:
+        sockets = [
+            opened.enter_context(socket.create_server(address, family=family, backlog=_BACKLOG))
+            for family, *_, address in dict.fromkeys(addresses)
+        ]
+        opened.pop_all()
+    return sockets
+
+
+@asynccontextmanager
+async def serving(
+    sockets: Sequence[socket.socket], make: Callable[[], web.AppRunner], *, most: int
+) -> AsyncIterator[None]:
+    """Serve the connections of listening sockets with the runner that `make` returns, until the context ends.
+
+    `make` is called when the caller first waits for something, so that it can import aiohttp after the caller has
+    printed its URL. Until then, the system accepts the connections. There are at most `most` connections.
+    """
+
+    async def start() -> tuple[web.AppRunner, list[asyncio.Server]]:
+        runner, loop = make(), asyncio.get_running_loop()
+        await runner.setup()
+        assert runner.server is not None
+        protocols = limited(runner.server, most)
+        return runner, [await loop.create_server(protocols, sock=each, backlog=_BACKLOG) for each in sockets]
+
+    starting = asyncio.create_task(start())
+    try:
+        yield
+    finally:
+        runner, servers = await starting
+        try:
+            for server in servers:
+                await stop_accepting(server)
+        finally:
+            await runner.cleanup()
 
 
 class _Closing(asyncio.Protocol):

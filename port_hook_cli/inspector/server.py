@@ -1,20 +1,14 @@
-"""The inspector's own HTTP server: the page, its files, and the API behind it. It listens on loopback only."""
+"""The inspector's own HTTP server: the page, its files, and the API behind it."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import field
 from typing import Any
 
 from aiohttp import web
 
 from port_hook_cli.captures.index.capture_index import AmbiguousCapture, NoSuchCapture
-from port_hook_cli.errors import ListenError, PortApiError, PortHookError, StoreError
-from port_hook_cli.frozen import frozen
-from port_hook_cli.http.servers import disabled_logger, limited, stop_accepting
+from port_hook_cli.errors import PortApiError, PortHookError, StoreError
+from port_hook_cli.http.servers import disabled_logger
 from port_hook_cli.inspector.access import (
     CHANGE_HEADER,
     SECURITY_HEADERS,
@@ -26,18 +20,14 @@ from port_hook_cli.inspector.access import (
 from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.api_routes import ApiRoutes, Handler, error_response
 from port_hook_cli.inspector.checking import CheckInProgress
-from port_hook_cli.inspector.door import ONCE, Door, InspectorAddress
+from port_hook_cli.inspector.door import ONCE, Door
 from port_hook_cli.inspector.page_files import PageRoutes, refusal_page
 from port_hook_cli.inspector.page_hints import hint_of
 from port_hook_cli.inspector.sending import BadJson
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.listener.holding import NotHeld
 
-HOST = "127.0.0.1"
 MAX_BODY = 16 * 1024 * 1024
-MAX_CONNECTIONS = 100
-"""The most concurrent connections. A browser opens six. More would use file descriptors that the listener needs."""
-
 MAX_URL = 8_190
 
 # The first kind of an error decides its status; any other is a 400.
@@ -53,59 +43,9 @@ _DRAIN_S = 0.2
 _READING = frozenset({"GET", "HEAD"})
 
 
-@frozen
-class OpenInspector:
-    """A running inspector. Its address changes when its token is replaced."""
-
-    port: int
-    door: Door = field(repr=False)
-
-    @property
-    def address(self) -> InspectorAddress:
-        """The token and the port."""
-        return InspectorAddress(self.door.token, self.port)
-
-    @property
-    def url(self) -> str:
-        """The URL of the page, with the token."""
-        return f"http://{HOST}:{self.port}{self.door.page}"
-
-    def url_for_once(self) -> str:
-        """Return a URL without the token that opens the page once, within 60 seconds."""
-        return f"http://{HOST}:{self.port}{self.door.once()}"
-
-
-@asynccontextmanager
-async def serving(
-    inspector: Inspector, *, port: int = 0, remembered: InspectorAddress | None = None
-) -> AsyncIterator[OpenInspector]:
-    """Serve the page on loopback until the context ends; raises ListenError.
-
-    Port 0 means the remembered port, or any other port if that is taken. The remembered token is used on that port
-    only: a page that is still open may have sent the token to the program that has taken the port.
-    """
-    wanted = remembered if remembered is not None and port in {0, remembered.port} else None
-    if wanted is not None:
-        try:
-            async with _serving(inspector, wanted.token, wanted.port) as running:
-                yield running
-        except _PortTaken:
-            if port:
-                raise
-        else:
-            return
-    async with _serving(inspector, secrets.token_urlsafe(32), port) as running:
-        yield running
-
-
-class _PortTaken(ListenError):
-    """The port cannot be listened on."""
-
-
-@asynccontextmanager
-async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator[OpenInspector]:
-    door = Door(token)
-    runner = web.AppRunner(
+def runner(inspector: Inspector, door: Door) -> web.AppRunner:
+    """Return what serves the page and its API to those whom `door` lets in."""
+    return web.AppRunner(
         _application(inspector, door),
         access_log=None,
         logger=disabled_logger(),
@@ -113,25 +53,6 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
         handler_cancellation=True,  # of a request that the page has abandoned
         max_line_size=MAX_URL,
     )
-    await runner.setup()
-    assert runner.server is not None
-    sockets: asyncio.Server | None = None
-    try:
-        try:
-            protocols = limited(runner.server, MAX_CONNECTIONS)
-            sockets = await asyncio.get_running_loop().create_server(protocols, HOST, port)
-        except OSError as error:
-            raise _PortTaken(
-                f"The inspector cannot listen on port {port}: {error.strerror or error}.",
-                hint="Choose another port, or leave the option out for any free port.",
-            ) from error
-        bound = int(sockets.sockets[0].getsockname()[1])
-        inspector.own_ports = frozenset({bound})
-        yield OpenInspector(bound, door)
-    finally:
-        if sockets is not None:
-            await stop_accepting(sockets)
-        await runner.cleanup()
 
 
 def _application(inspector: Inspector, door: Door) -> web.Application:

@@ -13,11 +13,11 @@ from port_hook_cli.captures.database.files import check_files
 from port_hook_cli.frozen import frozen
 from port_hook_cli.inspector.api import Inspector
 from port_hook_cli.inspector.door import recall, remember
+from port_hook_cli.inspector.opening import OpenInspector, serving
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.sandbox_runs import SandboxRuns, SentRequests
 from port_hook_cli.inspector.sending import ReplayDestination, ThroughTheListener, ToTheHandler
-from port_hook_cli.inspector.server import OpenInspector, serving
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Exchange, Payload

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
-
-from aiohttp import web
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.errors import ListenError
-from port_hook_cli.http.servers import affordable_connections, describe_owner, disabled_logger, limited, stop_accepting
+from port_hook_cli.http.servers import (
+    affordable_connections,
+    describe_owner,
+    disabled_logger,
+    listening_sockets,
+    serving,
+)
 from port_hook_cli.http.web_pages import find_foreign
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, foreign, read_request, too_large
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 _DRAIN_S = 1.0
 _MAX_CONNECTIONS = 1_024
@@ -30,25 +38,23 @@ async def listening(
 
     Raises ListenError if the address is taken or cannot be used.
     """
-    app = web.Application(client_max_size=REQUEST_LIMIT)
-    app.router.add_route("*", r"/{path:[\s\S]*}", respond)  # `.` would let a line feed through to aiohttp
-    runner = web.AppRunner(app, access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S)
-    await runner.setup()
-    assert runner.server is not None
-    try:
-        server = await _server(runner.server, *address)
-        try:
-            yield [each.getsockname() for each in server.sockets]
-        finally:
-            await stop_accepting(server)
-    finally:
-        await runner.cleanup()
 
+    def runner() -> web.AppRunner:
+        from aiohttp import web
 
-async def _server(protocols: web.Server, host: str, port: int) -> asyncio.Server:
+        app = web.Application(client_max_size=REQUEST_LIMIT)
+        app.router.add_route("*", r"/{path:[\s\S]*}", respond)  # `.` would let a line feed through to aiohttp
+        return web.AppRunner(app, access_log=None, logger=disabled_logger(), shutdown_timeout=_DRAIN_S)
+
     most = affordable_connections(_MAX_CONNECTIONS)
+    sockets = _sockets(*address)
+    async with serving(sockets, runner, most=most):
+        yield [each.getsockname() for each in sockets]
+
+
+def _sockets(host: str, port: int) -> Sequence[socket.socket]:
     try:
-        return await asyncio.get_running_loop().create_server(limited(protocols, most), host, port)
+        return listening_sockets(host, port)
     except OSError as error:
         raise ListenError(
             f"The sandbox cannot listen on {host}:{port}: {_reason(error, host, port)}.",
@@ -65,6 +71,8 @@ def _reason(error: OSError, host: str, port: int) -> str:
 
 async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | ApiResponse:
     """Return the call in a request, or the response to a request that is refused."""
+    from aiohttp import web
+
     names = ("host", "origin", "sec-fetch-site")
     found = find_foreign(*(request.headers.get(name) for name in names), names=(), checks_host=checks_host)
     if found is not None:
@@ -85,6 +93,8 @@ async def sample_handler(work: Callable[[str], Awaitable[None]]) -> AsyncIterato
 
     It accepts an invocation immediately. `work` then gets the run's id, logs to the run and reports it as SUCCESS.
     """
+    from aiohttp import web
+
     tasks: set[asyncio.Task[None]] = set()
 
     async def accept(request: web.BaseRequest) -> web.StreamResponse:

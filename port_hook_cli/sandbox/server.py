@@ -11,8 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import web
-
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Delivery
@@ -47,6 +45,8 @@ from port_hook_cli.workflows.nodes import NodeOutcome
 from port_hook_cli.workflows.run import WorkflowRun
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from port_hook_cli.actions.request import RenderedRequest
     from port_hook_cli.sandbox.state_file import StateFile
 
@@ -261,6 +261,8 @@ class Sandbox:
 
     async def _respond(self, request: web.Request) -> web.Response:
         """Answer a call over HTTP."""
+        from aiohttp import web
+
         call = await read_call(request, checks_host=self._is_on_loopback)
         given = self._answer(call) if isinstance(call, ApiRequest) else call
         if not (isinstance(call, ApiRequest) and is_poll(call)):

@@ -11,7 +11,7 @@ import httpx
 from aiohttp import web
 
 from port_hook_cli.http.servers import limited
-from port_hook_cli.inspector.server import MAX_CONNECTIONS
+from port_hook_cli.inspector.opening import MAX_CONNECTIONS
 from port_hook_cli.runtime import Runtime
 from tests.factories import an_exchange
 from tests.inspectors import keep, over_store

@@ -13,9 +13,9 @@ import pytest
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.api import Inspector
+from port_hook_cli.inspector.opening import OpenInspector, serving
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
-from port_hook_cli.inspector.server import OpenInspector, serving
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Exchange, Invocation
