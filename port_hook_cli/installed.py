@@ -14,9 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 DISTRIBUTION = "port-hook"
-_OPTIONAL = re.compile(
-    r"(?P<requirement>(?P<package>[A-Za-z0-9._-]+)[^;]*);.*\bextra *== *['\"](?P<extra>[A-Za-z0-9._-]+)['\"]"
-)
+_OPTIONAL = r"(?P<requirement>(?P<package>[A-Za-z0-9._-]+)[^;]*);.*\bextra *== *['\"](?P<extra>[A-Za-z0-9._-]+)['\"]"
 
 
 def find_program(name: str, environ: Mapping[str, str], platform: str = sys.platform) -> str | None:
@@ -47,7 +45,7 @@ def optional_packages() -> dict[str, tuple[str, str]]:
         lines = requires(DISTRIBUTION) or []
     except PackageNotFoundError:  # port-hook runs from a folder of its source
         return {}
-    found = filter(None, map(_OPTIONAL.match, lines))
+    found = filter(None, (re.match(_OPTIONAL, line) for line in lines))
     return {match["extra"]: (match["package"], match["requirement"].rstrip()) for match in found}
 
 

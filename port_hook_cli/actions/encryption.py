@@ -24,7 +24,7 @@ CLIENT_SIDE_IV_BYTES = 12
 LEAST_BYTES = AES_GCM_IV_BYTES + TAG_BYTES
 """A shorter value is not an encrypted one, because it cannot contain IV and tag."""
 
-_BASE64 = re.compile(r"([A-Za-z0-9+/_-]*+)(={0,2})")
+_BASE64 = r"([A-Za-z0-9+/_-]*+)(={0,2})"
 _GROUP = 4
 _URL_SAFE = str.maketrans("-_", "+/")
 
@@ -113,7 +113,7 @@ def read_sealed(value: Any) -> Sealed:
     """
     if not isinstance(value, str):
         raise NotEncrypted(f"it is {_noun(value)}; an encrypted value is a string")
-    match = _BASE64.fullmatch(value.strip())
+    match = re.fullmatch(_BASE64, value.strip())
     if match is None:
         raise NotEncrypted("it is not base64")
     characters, padding = match.groups()

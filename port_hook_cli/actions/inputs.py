@@ -257,7 +257,7 @@ _MESSAGES = {
     "uniqueItems": "must NOT have duplicate items",
 }
 _MAX_CHOICES = 20
-_MARK = re.compile(r"\\.|\[|\]|\$|\(\?<(?![=!])|.", re.DOTALL)
+_MARK = r"(?s)\\.|\[|\]|\$|\(\?<(?![=!])|."
 _ASCII_CLASSES = {r"\d": "0-9", r"\w": "A-Za-z0-9_"}
 _NOT_ASCII_CLASSES = {r"\D": "[^0-9]", r"\W": "[^A-Za-z0-9_]"}
 
@@ -297,7 +297,7 @@ def python_pattern(pattern: str) -> str:
     r"""Return a JavaScript pattern for Python, where `$` means the very end, and `\d` and `\w` are ASCII."""
     in_class = False
     parts = []
-    for mark in _MARK.findall(pattern):
+    for mark in re.findall(_MARK, pattern):
         if mark in _ASCII_CLASSES:
             parts.append(_ASCII_CLASSES[mark] if in_class else f"[{_ASCII_CLASSES[mark]}]")
         elif mark in _NOT_ASCII_CLASSES and not in_class:

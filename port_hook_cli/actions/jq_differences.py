@@ -16,8 +16,7 @@ from port_hook_cli.actions.templates import prepare
 from port_hook_cli.frozen import frozen
 
 _NAME = "[A-Za-z_][A-Za-z_0-9]*"
-_CODE = re.compile(
-    rf"""
+_CODE = rf"""
     (?P<SPACE> [ \t\r\n]+ )
   | (?P<COMMENT> \# (?: [^\\\r\n] | \\(?:\r\n|[\\\r\n])? | \r(?!\n) )* )
   | (?P<FIELD> \.{_NAME} )
@@ -29,10 +28,8 @@ _CODE = re.compile(
   | (?P<CLOSE> [)\]}}] )
   | (?P<QUOTE> " )
   | (?P<OPERATOR> \?//=? | //=? | [!=<>|+\-*/%]= | \.\. | . )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_TEXT = re.compile(r'(?P<PIECE> (?:[^"\\]|\\[^(])+ ) | (?P<INTO> \\\( ) | (?P<QUOTE> " )', re.VERBOSE | re.DOTALL)
+    """
+_TEXT = r'(?P<PIECE> (?:[^"\\]|\\[^(])+ ) | (?P<INTO> \\\( ) | (?P<QUOTE> " )'
 _STRING = '"'
 _INTERPOLATION = "\\("
 _CLOSING = {"(": ")", "[": "]", "{": "}", _INTERPOLATION: ")"}
@@ -97,7 +94,7 @@ class _Lexer:
     @property
     def pattern(self) -> re.Pattern[str]:
         """What can come next: code, or the text of a string."""
-        return _TEXT if self._is_in(_STRING) else _CODE
+        return re.compile(_TEXT if self._is_in(_STRING) else _CODE, re.VERBOSE | re.DOTALL)
 
     def token(self, group: str, text: str) -> JqToken | None:
         """Return the token that a match of a group is, or None if it is not a token; raises _Unbalanced."""
@@ -143,8 +140,8 @@ _TRIMSTR = ("trimstr", _MISSING)
 _TOBOOLEAN = ("toboolean", _MISSING)
 _TIMES = ("*", "text times 0 is null in Port, and an empty string here")
 _ZONE = ('strftime("%Z")', "Port's jq may write another name of the time zone")
-_ANY_OF_THEM = re.compile(r"trimstr|toboolean|strftime|\*")
-_ZONE_NAME = re.compile(r"(?<!%)(?:%%)*%Z")
+_ANY_OF_THEM = r"trimstr|toboolean|strftime|\*"
+_ZONE_NAME = r"(?<!%)(?:%%)*%Z"
 _NOTHING = JqToken(TokenKind.OPERATOR, "")
 
 
@@ -180,7 +177,7 @@ def jq_differences(expressions: Iterable[str]) -> tuple[JqDifference, ...]:
     return tuple(
         JqDifference(expression, function, effect)
         for expression in dict.fromkeys(expressions)
-        if _ANY_OF_THEM.search(expression)
+        if re.search(_ANY_OF_THEM, expression)
         for function, effect in dict.fromkeys(_found(tuple(jq_tokens(requote(expression)))))
     )
 
@@ -217,6 +214,6 @@ def _has_zone(tokens: Iterable[JqToken], depth: int) -> bool:
     for token in tokens:
         if token.kind is TokenKind.CLOSE and token.depth == depth:
             return False
-        if token.kind is TokenKind.PIECE and _ZONE_NAME.search(token.text):
+        if token.kind is TokenKind.PIECE and re.search(_ZONE_NAME, token.text):
             return True
     return False

@@ -22,9 +22,9 @@ METHODS = frozenset({"POST", "PUT", "PATCH", "DELETE", "GET"})
 """The HTTP methods that an invocation method may have."""
 
 TEMPLATED = ("url", "method", "headers", "body", "synchronized", "agent")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
-_LINE_ENDS = re.compile("[\t\r\n]")
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, section 5.6.2
+_CONTROL = "[\x00-\x08\x0a-\x1f\x7f]"
+_LINE_ENDS = "[\t\r\n]"
 _OUTER = "".join(map(chr, range(0x21)))
 _SET_BY_PORT = frozenset({"x-port-signature", "x-port-timestamp", "content-length", "host", "transfer-encoding"})
 _FLAGS = {None: False, False: False, True: True, "true": True, "false": False, "": False}
@@ -215,7 +215,7 @@ def unusual_headers(request: RenderedRequest) -> tuple[str, ...]:
 
 def _cleaned(url: Any) -> Any:
     """Return a URL without the characters that Node's `URL` removes, such as line ends."""
-    return _LINE_ENDS.sub("", url).strip(_OUTER) if isinstance(url, str) else url
+    return re.sub(_LINE_ENDS, "", url).strip(_OUTER) if isinstance(url, str) else url
 
 
 def is_url(text: str) -> bool:
@@ -237,7 +237,7 @@ def _headers(owner: str, rendered: Any, errors: tuple[JqError, ...]) -> tuple[tu
         if value is None or name.lower() in _SET_BY_PORT:
             continue
         text = value if isinstance(value, str) else write_json(value)
-        if not _NAME.fullmatch(name) or _CONTROL.search(text):
+        if not re.fullmatch(_NAME, name) or re.search(_CONTROL, text):
             raise _unusable(owner, f"headers.{name}", None, "not a header field that can be sent", errors)
         given.append((name, text.strip(" \t").encode("utf-8", "replace").decode("latin-1")))
     has_type = any(name.lower() == "content-type" for name, _ in given)

@@ -14,11 +14,11 @@ from port_hook_cli.frozen import frozen
 JS_SPACE = "\t\n\x0b\x0c\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
 """White space as JavaScript's `\\s` and `trim` define it, for a character class."""
 
-_TRIMMED = re.compile(rf"\A[{JS_SPACE}]+|[{JS_SPACE}]+\Z")
-_SPREAD = re.compile(rf"\{{\{{[{JS_SPACE}]*spreadValue\([{JS_SPACE}]*\)[{JS_SPACE}]*\}}\}}").fullmatch
+_TRIMMED = rf"\A[{JS_SPACE}]+|[{JS_SPACE}]+\Z"
+_SPREAD = rf"\{{\{{[{JS_SPACE}]*spreadValue\([{JS_SPACE}]*\)[{JS_SPACE}]*\}}\}}"
 # A quote opens a string at the start or after white space, and closes it at the end or before white space.
-_QUOTE_AT_AN_EDGE = re.compile(rf"(\A|[{JS_SPACE}])'(?![{JS_SPACE}\"])|(?<![{JS_SPACE}\"])'([{JS_SPACE}]|\Z)")
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_QUOTE_AT_AN_EDGE = rf"(\A|[{JS_SPACE}])'(?![{JS_SPACE}\"])|(?<![{JS_SPACE}\"])'([{JS_SPACE}]|\Z)"
+_LONE_SURROGATE = "[\ud800-\udfff]"
 _BRACES = 2
 # How many texts are cached: an organization has few templates, and renders them often.
 _REMEMBERED = 1000
@@ -42,19 +42,19 @@ class Text:
 
 def trim(text: str) -> str:
     """Return `text` without the white space at its ends that JavaScript's `trim` removes."""
-    return _TRIMMED.sub("", text)
+    return re.sub(_TRIMMED, "", text)
 
 
 def is_spread(key: str) -> bool:
     """Return whether a key means that its value, an object, is spread into the surrounding object."""
-    return bool(_SPREAD(trim(key)))
+    return bool(re.fullmatch(_SPREAD, trim(key)))
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def requote(expression: str) -> str:
     """Return `expression` with double quotes instead of single ones around strings, and without lone surrogates."""
-    quoted = _QUOTE_AT_AN_EDGE.sub(lambda match: f'{match[1] or ""}"{match[2] or ""}', expression)
-    return _LONE_SURROGATE.sub("\ufffd", quoted)
+    quoted = re.sub(_QUOTE_AT_AN_EDGE, lambda match: f'{match[1] or ""}"{match[2] or ""}', expression)
+    return re.sub(_LONE_SURROGATE, "\ufffd", quoted)
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -31,7 +31,7 @@ MAX_RESULT_BYTES = 8 * 2**20
 MAX_MEMORY_BYTES = 2**30
 """The address space of the process, if the system can limit it."""
 
-_first_line = re.compile(r"(, line 1, column )(\d+)$")
+_first_line = r"(, line 1, column )(\d+)$"
 _MARGIN = len(jq_process.CLOSED_ENVIRONMENT)
 
 
@@ -230,5 +230,5 @@ def _message(kind: Literal["compile", "run-time"], message: str) -> str:
         return f"jq: error: {message}"
     errors = [line for line in message.splitlines() if line.startswith("jq: error")]
     last = errors[-1].removeprefix("jq: error").removesuffix(":") if errors else f": {message}"
-    shown = _first_line.sub(lambda match: f"{match[1]}{max(int(match[2]) - _MARGIN, 1)}", last)
+    shown = re.sub(_first_line, lambda match: f"{match[1]}{max(int(match[2]) - _MARGIN, 1)}", last)
     return f"jq: compile error{shown}"

@@ -25,7 +25,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 # Shorter than the keep-alive of any common server, so that no request is sent on a connection that is being closed.
 _MAX_IDLE_S = 1.0
 _SERVER_ERROR = 500
-_LEAD_BYTE = re.compile(rb"[\xc2-\xf4]")  # the first byte of a character that has several bytes in UTF-8
+_LEAD_BYTE = rb"[\xc2-\xf4]"  # the first byte of a character that has several bytes in UTF-8
 _MAX_DESTINATIONS = 1_000
 
 
@@ -205,7 +205,7 @@ def _parts(content: bytes, count: int) -> list[bytes]:
     """Cut `content` into at most `count` parts of almost equal length, and once inside a character, if possible."""
     size = -(-len(content) // max(1, count))
     cuts = set(range(0, len(content), size))
-    if lead := _LEAD_BYTE.search(content):
+    if lead := re.search(_LEAD_BYTE, content):
         cuts.add(lead.end())
     return [content[begin:end] for begin, end in pairwise([*sorted(cuts), len(content)])]
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from port_hook_cli.http.limits import format_size
 
-_ERRNO = re.compile(r"^\[(?:Errno|WinError) -?[0-9]+\] ")
+_ERRNO = r"^\[(?:Errno|WinError) -?[0-9]+\] "
 
 
 class UnreadableResponse(Exception):
@@ -104,7 +104,7 @@ def _system_message(error: OSError) -> str:
     # asyncio puts the address into `strerror`: "Connect call failed ('::1', 8000, 0, 0)".
     is_of_asyncio = error.errno is not None and (error.strerror or "").startswith("Connect call failed")
     text = os.strerror(error.errno or 0) if is_of_asyncio else error.strerror
-    return _ERRNO.sub("", text or str(error)) or type(error).__name__
+    return re.sub(_ERRNO, "", text or str(error)) or type(error).__name__
 
 
 def body_too_large(limit: int) -> str:

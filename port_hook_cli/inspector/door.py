@@ -99,7 +99,7 @@ class Door:
 
 FOLDER = Path(".port-hook", "inspector")
 _MAX_BYTES = 1_000
-_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
+_WRITTEN = r"[A-Za-z0-9_-]{43}"
 _PORTS = range(1024, 65536)
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -157,6 +157,6 @@ def _read(content: bytes) -> InspectorAddress | None:
     if not isinstance(document, dict):
         return None
     token, port = document.get("token"), document.get("port")
-    if not (isinstance(token, str) and _TOKEN.fullmatch(token)):
+    if not (isinstance(token, str) and re.fullmatch(_WRITTEN, token)):
         return None
     return InspectorAddress(token, port) if type(port) is int and port in _PORTS else None

@@ -39,7 +39,7 @@ _TEXTS = 100
 _LOST = -1
 
 
-_POSITION = re.compile(r"([0-9a-f]{16})-([0-9]{1,15})-([0-9]{1,16})")
+_POSITION = r"([0-9a-f]{16})-([0-9]{1,15})-([0-9]{1,16})"
 _RESET = b"\nevent: reset\n"
 
 
@@ -56,7 +56,7 @@ class Position(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Position | None:
         """Return the position with this text, None if there is none."""
-        found = _POSITION.fullmatch(text)
+        found = re.fullmatch(_POSITION, text)
         return cls(found[1], int(found[2]), int(found[3])) if found else None
 
 

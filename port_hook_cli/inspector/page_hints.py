@@ -16,7 +16,7 @@ _FIELDS = {
     "raise --timeout": "use `port-hook check --timeout`",
 }
 # Commands in backticks don't change.
-_command_or_option = re.compile(r"`[^`]*`|(?:raise )?--[a-z][a-z-]*")
+_command_or_option = r"`[^`]*`|(?:raise )?--[a-z][a-z-]*"
 
 
 def hint_of(error: PortHookError) -> str:
@@ -26,4 +26,4 @@ def hint_of(error: PortHookError) -> str:
 
 def page_hint(hint: str) -> str:
     """Return a hint with the page's field names instead of command-line options."""
-    return _command_or_option.sub(lambda found: _FIELDS.get(found[0], found[0]), hint)
+    return re.sub(_command_or_option, lambda found: _FIELDS.get(found[0], found[0]), hint)

@@ -210,7 +210,7 @@ def json_problem(text: str) -> dict[str, Any] | None:
         stringify(text)
     except NotJson as error:
         line, column = _place_of_fault(text, error)
-        fault = _place.sub("", error.fault)
+        fault = re.sub(_place, "", error.fault)
         return {"error": f"{fault[:1].upper()}{fault[1:]}.", "line": line, "column": column}
     return None
 
@@ -244,7 +244,7 @@ def _stringified(text: str) -> bytes:
 
 _LONG_TEXT = 64 * 1024
 
-_place = re.compile(r" at character ([0-9]+)$|(?: at)?: line .*$")
+_place = r" at character ([0-9]+)$|(?: at)?: line .*$"
 
 
 def _place_of_fault(text: str, error: NotJson) -> tuple[int, int]:
@@ -257,7 +257,7 @@ def _place_of_fault(text: str, error: NotJson) -> tuple[int, int]:
         return found.lineno, found.colno
     except (ValueError, RecursionError):
         pass
-    place = _place.search(error.fault)
+    place = re.search(_place, error.fault)
     if place is None or place[1] is None:
         return 0, 0
     # Python accepts NaN and Infinity. The error is after the spaces.

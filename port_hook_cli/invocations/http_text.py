@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from port_hook_cli.invocations.headers import Headers
 
-_REQUEST_LINE = re.compile(rb"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) +(?P<target>\S+) +HTTP/\d(\.\d)?[ \t]*")
+_REQUEST_LINE = rb"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) +(?P<target>\S+) +HTTP/\d(\.\d)?[ \t]*"
 # Compiled when they are first used: most files are payloads.
 _FIELD = rb"(?s)(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):(?P<value>.*)"
 _CHUNK_SIZE = rb"(?P<size>[0-9A-Fa-f]{1,16})[ \t]*(;[^\n]*)?\r?\n"
@@ -35,7 +35,7 @@ class RawRequest(NamedTuple):
 def is_request(content: bytes) -> bool:
     """Return whether the first line that is not empty is an HTTP request line."""
     line = content.lstrip(b"\r\n").partition(b"\n")[0]
-    return _REQUEST_LINE.fullmatch(line.rstrip(b"\r")) is not None
+    return re.fullmatch(_REQUEST_LINE, line.rstrip(b"\r")) is not None
 
 
 def parse_request(content: bytes) -> RawRequest:
@@ -43,7 +43,7 @@ def parse_request(content: bytes) -> RawRequest:
     start = len(content) - len(content.lstrip(b"\r\n"))
     head, body, complete = _split(content[start:])
     lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
-    first = _REQUEST_LINE.fullmatch(lines[0])
+    first = re.fullmatch(_REQUEST_LINE, lines[0])
     if first is None:
         raise NotHttp(f"the first line is not a request line like 'POST / HTTP/1.1': {_beginning(lines[0])}")
     headers = _headers(lines[1:], first_line=content[:start].count(b"\n") + 2)

@@ -19,7 +19,7 @@ UNUSUAL_VALUES = (
 )
 """The value of this member: characters and numbers that serializers write differently."""
 
-_SLUG = re.compile(r"[a-z]+(?:-[a-z]+)*")
+_SLUG = r"[a-z]+(?:-[a-z]+)*"
 _MOST_CHARACTERS = 40
 _ADDED = re.compile(
     rb'(?:,|(?<=^\{))"%s(?:-\d{1,9})?":(?:%s|"x*")\}$' % (ADDED_NAME.encode(), re.escape(UNUSUAL_VALUES.encode()))
@@ -33,7 +33,7 @@ def probed_check(headers: Headers) -> str | None:
     """
     agent = headers.get("user-agent") or ""
     slug = agent.removeprefix(PROBE_AGENT)
-    is_slug = agent != slug and len(slug) <= _MOST_CHARACTERS and _SLUG.fullmatch(slug)
+    is_slug = agent != slug and len(slug) <= _MOST_CHARACTERS and re.fullmatch(_SLUG, slug)
     return slug if is_slug else None
 
 

@@ -11,7 +11,7 @@ from port_hook_cli.invocations.models import Payload
 
 _NODE_MARK = "#"
 # An expression may contain `=`, and so may the query of a URL.
-_BEFORE_URL = re.compile(r"(?s)(.*)=(https?://.*)")
+_BEFORE_URL = r"(?s)(.*)=(https?://.*)"
 
 
 @unique
@@ -108,7 +108,7 @@ def _split(text: str) -> tuple[str, str]:
     """
     if not text.startswith(f"{RouteBy.JQ}:"):
         label, _, target = text.partition("=")
-    elif before_url := _BEFORE_URL.fullmatch(text):
+    elif before_url := re.fullmatch(_BEFORE_URL, text):
         label, target = before_url[1], before_url[2]
     else:
         label, _, target = text.rpartition("=")

@@ -16,7 +16,7 @@ _AUTHORITY = re.compile(r"[^/]*//[^/?#]*")
 # HTTP cannot carry these in a request line.
 _UNSENDABLE = re.compile("[\x00-\x20\x7f]")
 # Surrogates that `surrogateescape` does not use for a byte.
-_LONE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
+_LONE = "[\ud800-\udc7f\udd00-\udfff]"
 
 
 def percent_encoded(url: str) -> str:
@@ -89,10 +89,10 @@ def masked_url(url: str, mask: Callable[[str], str]) -> str:
 
 
 def _encoded(text: str) -> str:
-    return quote(_LONE.sub("\ufffd", text), safe=_ASCII, errors="surrogateescape")
+    return quote(re.sub(_LONE, "\ufffd", text), safe=_ASCII, errors="surrogateescape")
 
 
-_PORT_HERE = re.compile(r":?(?P<port>[0-9]+)(?P<rest>(?:[/?].*)?)")
+_PORT_HERE = r":?(?P<port>[0-9]+)(?P<rest>(?:[/?].*)?)"
 
 
 class BadTarget(ValueError):
@@ -105,7 +105,7 @@ def parse_target(text: str) -> str:
     Raises BadTarget for anything else.
     """
     text = text.strip()
-    if port_here := _PORT_HERE.fullmatch(text):
+    if port_here := re.fullmatch(_PORT_HERE, text):
         text = f"http://127.0.0.1:{port_here['port']}{port_here['rest']}"
     elif "://" not in text:
         text = f"http://{text}"
@@ -217,7 +217,7 @@ def may_be_on_this_machine(url: str) -> bool:
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
-        address = _classic_ipv4(host) if _CLASSIC_IPV4(host) else ip_address(host)
+        address = _classic_ipv4(host) if re.fullmatch(_CLASSIC_IPV4, host) else ip_address(host)
     except (ValueError, OverflowError):
         return False
     if isinstance(address, IPv6Address) and address.ipv4_mapped:
@@ -225,7 +225,7 @@ def may_be_on_this_machine(url: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-_CLASSIC_IPV4 = re.compile(r"[0-9][0-9a-fx]*(?:\.[0-9][0-9a-fx]*){0,3}", re.ASCII).fullmatch
+_CLASSIC_IPV4 = r"(?a)[0-9][0-9a-fx]*(?:\.[0-9][0-9a-fx]*){0,3}"
 
 
 def _classic_ipv4(host: str) -> IPv4Address:

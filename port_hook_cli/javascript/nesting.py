@@ -18,7 +18,7 @@ MOST_LEVELS = 900
 """How many levels a value may have. Python 3.11 supports about 990 in each of the places that recurse."""
 
 # Large numbers keep the exponent: without it, 1e16 would look like a whole number.
-_SMALL = re.compile(r"-?[0-9.]+e-[0-9]+")
+_SMALL = r"-?[0-9.]+e-[0-9]+"
 _token = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{\]}]', re.DOTALL).finditer
 
 
@@ -80,7 +80,7 @@ def json_beginning(value: Any, limit: int, *, indent: int | None = None, compact
     for part in encoder.iterencode(value):
         # A part is one value with its separator, and only text has quotes.
         if '"' not in part and "e-" in part:
-            part = _SMALL.sub(_as_javascript, part)  # noqa: PLW2901
+            part = re.sub(_SMALL, _as_javascript, part)  # noqa: PLW2901
         parts.append(part[: limit + 1])
         length += len(part)
         if length > limit:

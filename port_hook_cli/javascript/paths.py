@@ -39,16 +39,14 @@ MISSING: Final = Missing.MISSING
 Step = str | int | Append
 
 _STRING = r'"(?:[^"\\]|\\.)*"'
-_STEP = re.compile(
-    rf"""  \.?(?:(?P<bare>[^.\[\]"=]+)|(?P<quoted>{_STRING}))
-         | \[(?:(?P<index>[0-9]{{1,9}})|(?P<inner>{_STRING}))?\]""",
-    re.VERBOSE | re.DOTALL,
-)
-_BEFORE_EQUALS = re.compile(rf'(?:[^="]|{_STRING})*', re.DOTALL)
+_STEP = rf"""(?xs)
+           \.?(?:(?P<bare>[^.\[\]"=]+)|(?P<quoted>{_STRING}))
+         | \[(?:(?P<index>[0-9]{{1,9}})|(?P<inner>{_STRING}))?\]"""
+_BEFORE_EQUALS = rf'(?s)(?:[^="]|{_STRING})*'
 _SYNTAX = 'Paths look like payload.properties.cpu, tags[0], tags[] (append), inputs["a.b"] or /payload/properties/cpu.'
-_INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+_INDEX = r"(?a)0|[1-9][0-9]{0,8}"
 _AFTER_LAST = "-"
-_BAD_ESCAPE = re.compile(r"~(?![01])")
+_BAD_ESCAPE = r"~(?![01])"
 
 
 @frozen
@@ -69,7 +67,7 @@ class JsonPath:
         steps: list[Step] = []
         position = 0
         while position < len(text):
-            match = _STEP.match(text, position)
+            match = re.compile(_STEP).match(text, position)
             if match is None or (steps and text[position] not in ".["):
                 raise UsageError(f"The path {text!r} is not valid from {text[position:]!r} on.", hint=_SYNTAX)
             steps.append(_step(match, text))
@@ -108,7 +106,7 @@ class JsonPath:
 
 def pointer_tokens(pointer: str) -> list[str]:
     """Return the keys in a JSON Pointer; raises UsageError."""
-    if _BAD_ESCAPE.search(pointer):
+    if re.search(_BAD_ESCAPE, pointer):
         raise UsageError(
             f"The path {pointer!r} is not a JSON Pointer: after ~ comes 0 or 1.", hint="Write ~0 for ~ and ~1 for /."
         )
@@ -119,7 +117,7 @@ def _item_step(token: Step) -> Step:
     """Return what a step of a JSON Pointer means in an array."""
     if token == _AFTER_LAST:
         return END
-    return int(token) if isinstance(token, str) and _INDEX.fullmatch(token) else token
+    return int(token) if isinstance(token, str) and re.fullmatch(_INDEX, token) else token
 
 
 def _step(match: re.Match[str], text: str) -> Step:
@@ -146,7 +144,7 @@ def _format_step(step: Step) -> str:
 
 def split_assignment(text: str) -> tuple[str, str]:
     """Return the text before and after the first `=` outside quotes; raises UsageError if there is none."""
-    match = _BEFORE_EQUALS.match(text)
+    match = re.match(_BEFORE_EQUALS, text)
     end = match.end() if match else 0
     if text[end : end + 1] != "=":
         raise UsageError(f"{text!r} is not PATH=JSON.", hint="Write it like --set payload.properties.cpu=4.")

@@ -24,7 +24,7 @@ _WATCH = "port-hook.watch"
 _MAX_RECONNECT_PAUSE_MS = 2_000
 _MAX_PORT = 65_535
 _MAX_TEXT = 1_000
-_address = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?")
+_address = r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::([0-9]{1,5}))?"
 
 TopicPart: TypeAlias = tuple[str, int]
 """A topic and the number of a partition."""
@@ -94,7 +94,7 @@ def is_broker_address(broker: str, *, needs_port: bool = False) -> bool:
 
     librdkafka and URL parsers would read other texts in different ways, and librdkafka truncates large ports.
     """
-    match = _address.fullmatch(broker)
+    match = re.fullmatch(_address, broker)
     return bool(match and (int(match[2]) <= _MAX_PORT if match[2] else not needs_port))
 
 

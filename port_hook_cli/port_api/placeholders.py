@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 
 # The whole value has to match. A real client secret of Port is a long random text, so none of these can be one.
-_PLACEHOLDER = re.compile(
-    r"""
+_PLACEHOLDER = r"""(?xia)
     \.{2,} | …+ | [xX]{3,} | \*+ | [#_-]+                                  # ... xxx ***
     | <[^<>]*> | \[[^\[\]]*\] | \{\{.*\}\} | %\w+% | \$\w+ | \$\{.*\}     # <your secret> [secret] {{ x }} %X% $X ${X}
     | (?:change|replace|fill|edit)[-_ ]?(?:me|this|it|in)
@@ -14,13 +13,11 @@ _PLACEHOLDER = re.compile(
     | (?:(?:put|insert|enter|paste|add)[-_ ])?(?:your|the)[-_ ](?:own[-_ ])?(?:port[-_ ])?
       (?:client[-_ ]?)?(?:secret|id|credentials?)(?:[-_ ](?:key|value|here))?
     | (?:port[-_ ])?client[-_ ]?(?:secret|id)(?:[-_ ](?:value|here))?       # the variable's own name
-    """,
-    re.VERBOSE | re.IGNORECASE | re.ASCII,
-)
+    """
 _MAX = 64
 
 
 def is_placeholder(value: str) -> bool:
     """Return whether a credential is the placeholder of an example that nobody replaced."""
     text = value.strip().strip("'\"`").strip()
-    return len(text) <= _MAX and _PLACEHOLDER.fullmatch(text) is not None
+    return len(text) <= _MAX and re.fullmatch(_PLACEHOLDER, text) is not None

@@ -19,8 +19,8 @@ from port_hook_cli.replay.sources import ReplaySource, contradiction
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.text.secret import MASK
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-_CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, section 5.6.2
+_CONTROL = "[\x00-\x08\x0a-\x1f\x7f]"
 # It asks for a "100 Continue", which the first receiver has already sent.
 _FULFILLED = frozenset({"expect"})
 _OF_THE_FIRST_CONNECTION = frozenset({"host", "content-length", "forwarded", SIGNATURE_HEADER, TIMESTAMP_HEADER})
@@ -213,7 +213,7 @@ def announced_runs(readies: Iterable[ReadyReplay]) -> list[dict[str, Any]]:
 
 def parse_method(text: str) -> str:
     """Return an HTTP method in capitals. Raises UsageError for an invalid method."""
-    if not _TOKEN.fullmatch(text):
+    if not re.fullmatch(_NAME, text):
         raise UsageError(f"{text!r} is not an HTTP method.", hint="Use a method such as POST or PUT.")
     return text.upper()
 
@@ -222,7 +222,7 @@ def parse_header(text: str) -> tuple[str, str]:
     """Return the name and value in `NAME:VALUE`, the value as its UTF-8 bytes read as Latin-1. Raises UsageError."""
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
-    if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+    if not colon or not re.fullmatch(_NAME, name) or re.search(_CONTROL, value):
         raise UsageError(
             f"--header {name!r} is not a valid header field.", hint="Write it like --header 'x-tenant: blue'."
         )

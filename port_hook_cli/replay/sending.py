@@ -29,7 +29,7 @@ MOST_SENDS = 1_000_000
 """The most requests of one series. Exact percentiles need all latencies, which take up to 50 MB for this many."""
 
 _LOOPBACK = "127.0.0.1"
-_RATE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:/(?P<unit>s|m))?")
+_RATE = r"(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:/(?P<unit>s|m))?"
 _SECONDS = {"s": 1, "m": 60}
 
 
@@ -107,7 +107,7 @@ async def _together(works: Iterable[Awaitable[None]]) -> None:
 
 def parse_rate(text: str) -> float:
     """Return the rate in `50/s`, `50` or `600/m`, per second. Raises UsageError."""
-    match = _RATE.fullmatch(text.strip())
+    match = re.fullmatch(_RATE, text.strip())
     rate_per_s = float(match["number"]) / _SECONDS[match["unit"] or "s"] if match else 0.0
     if not 0 < rate_per_s < math.inf:
         raise UsageError(f"{text!r} is not a rate.", hint="Write it like 50/s, or 600/m.")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.payload import is_run_id
 
-_ANYWHERE = re.compile(r"(?<![A-Za-z0-9])(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]+)(?![A-Za-z0-9])")
+_ANYWHERE = r"(?<![A-Za-z0-9])(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]+)(?![A-Za-z0-9])"
 _CHARACTERS = string.ascii_letters + string.digits
 _FORM = "The id of an action run is r_ and 16 letters and digits; the id of a workflow node's run begins with wfnr_."
 
@@ -32,7 +32,7 @@ def check_run_id(text: str) -> str:
     if not text:
         raise UsageError("The run id is empty.", hint="Check whether a shell variable is unset.")
     if text in {".", ".."} or not text.isprintable() or any(mark in text for mark in " /?#"):
-        found = _ANYWHERE.search(text)
+        found = re.search(_ANYWHERE, text)
         raise UsageError(f"{text!r} is not a run id.", hint=f"Did you mean {found.group()}?" if found else _FORM)
     return text
 

@@ -12,7 +12,7 @@ from port_hook_cli.runs.updates import Call, Reported, encode_body
 from port_hook_cli.text.safe import printable
 
 # Short, not an option, and without characters that a shell interprets: all of Port's ids and most external ids.
-_TYPEABLE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}\Z")
+_TYPEABLE = r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}\Z"
 
 
 def report_command(run_id: str, *, failed: bool) -> str:
@@ -22,7 +22,7 @@ def report_command(run_id: str, *, failed: bool) -> str:
     to say so: a comment on the same line would be pasted too, and make it wider than 80 columns.
     """
     status = "failure" if failed else "success"
-    return f"port-hook report-run {run_id} --status {status}" if _TYPEABLE.match(run_id) else ""
+    return f"port-hook report-run {run_id} --status {status}" if re.match(_TYPEABLE, run_id) else ""
 
 
 def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:

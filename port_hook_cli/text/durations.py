@@ -9,7 +9,7 @@ from datetime import datetime
 from port_hook_cli.errors import UsageError
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw])", re.ASCII)
+_DURATION = r"(?a)(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw])"
 _EXAMPLES = "Write how long ago, as 90s, 10m, 2h or 3d, or a time, as 2026-05-01 or 2026-05-01T13:30."
 
 _MINUTE_S, _HOUR_S, _DAY_S = _UNITS_S["m"], _UNITS_S["h"], _UNITS_S["d"]
@@ -56,7 +56,7 @@ def parse_since(text: str, *, now: float) -> float:
     captures are listed.
     """
     wanted = text.strip()
-    duration = _DURATION.fullmatch(wanted)
+    duration = re.fullmatch(_DURATION, wanted)
     if duration is not None:
         return now - float(duration[1]) * _UNITS_S[duration[2]]
     try:

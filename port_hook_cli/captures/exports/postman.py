@@ -21,7 +21,7 @@ SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 NOT_SENT = ("host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect")
 """The header fields that another client sets itself."""
 
-_BRACES = re.compile(r"\{(?=\{)")
+_BRACES = r"\{(?=\{)"
 _SIGNING = f"""\
 // Without PORT_CLIENT_SECRET in the environment, the captured signature is sent.
 const secret = pm.environment.get("PORT_CLIENT_SECRET");
@@ -111,8 +111,8 @@ def _escaped(invocation: Invocation, text: str) -> str:
             f"The body of {invocation.id} is not JSON and has {{{{, which Postman would replace.",
             hint="Use another format, such as curl.",
         ) from error
-    return _BRACES.sub(r"\\u007b", text)
+    return re.sub(_BRACES, r"\\u007b", text)
 
 
 def _without_variables(text: str) -> str:
-    return _BRACES.sub("{ ", text)
+    return re.sub(_BRACES, "{ ", text)

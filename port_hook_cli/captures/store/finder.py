@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 LEAST_PREFIX = 4
 """The minimum length of a prefix that names a capture to send: a typing error could send another request."""
 
-_TARGET = re.compile(r":?\d{2,5}|https?://[\w.:/-]+")
+_TARGET = r":?\d{2,5}|https?://[\w.:/-]+"
 _KINDS = "Give a capture's id, `last`, or a file with a capture, a raw HTTP request or a payload."
 
 
@@ -112,7 +112,7 @@ class Finder:
 
         if not name:
             raise UsageError("A capture's name is empty.", hint="Check whether a shell variable is unset.")
-        can_be_id = name.isalnum() or is_run_id(name) or _TARGET.fullmatch(name) is not None
+        can_be_id = name.isalnum() or is_run_id(name) or re.fullmatch(_TARGET, name) is not None
         return self._file(name, can_be_missing=can_be_id) or FoundRequest(name, self._in_store(name), is_stored=True)
 
     async def find_or_get(self, name: str, access: PortAccess) -> FoundRequest:
@@ -181,7 +181,7 @@ class Finder:
         except PortHookError as error:
             if parse_latest(name) or not self._reads_files:
                 raise
-            if _TARGET.fullmatch(name):
+            if re.fullmatch(_TARGET, name):
                 raise type(error)(error.message, hint=f"Pass a target with --to: `--to {name}`.") from error
             if self._is(name, is_directory):
                 raise StoreError(
