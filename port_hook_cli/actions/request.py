@@ -13,7 +13,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.actions.action import WEBHOOK, ActionKind, PortAction
-from port_hook_cli.actions.templates import UNDEFINED, JqError
+from port_hook_cli.actions.inputs import form_queries
+from port_hook_cli.actions.template_braces import BadTemplate
+from port_hook_cli.actions.templates import UNDEFINED, JqError, prepare
 from port_hook_cli.errors import RenderError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import write_json
@@ -100,6 +102,16 @@ def request_template(action: PortAction) -> dict[str, Any]:
         return {name: value for name, value in action.method.items() if value is not None}
     names = ("payload",) if action.is_message else TEMPLATED
     return {name: action.method[name] for name in names if action.method.get(name) is not None}
+
+
+def needs_jq(action: PortAction) -> bool:
+    """Return whether jq runs for a request of `action`: for its condition, its form or its templates."""
+    if action.condition or form_queries(action.inputs or {}, action.required):
+        return True
+    try:
+        return bool(prepare(request_template(action)).programs)
+    except BadTemplate:
+        return False
 
 
 def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:

@@ -105,7 +105,6 @@ def trigger(
 
 
 async def _trigger(source: ActionLocation, asked: TriggerCommand) -> ExitCode:
-    from port_hook_cli.cli.trigger_action import trigger_action
     from port_hook_cli.trigger.action_files import FoundWorkflow, find_action
 
     if asked.target.brokers is not None:
@@ -119,4 +118,12 @@ async def _trigger(source: ActionLocation, asked: TriggerCommand) -> ExitCode:
         from port_hook_cli.cli.trigger_workflow import trigger_workflow
 
         return await trigger_workflow(found, asked)
-    return await trigger_action(found, asked)
+    from port_hook_cli.actions.request import needs_jq
+    from port_hook_cli.engines.renderer import Renderer
+
+    with Renderer() as renderer:
+        if not asked.port.via_port and needs_jq(found):
+            renderer.start()  # while the rest is imported
+        from port_hook_cli.cli.trigger_action import trigger_action
+
+        return await trigger_action(found, asked, renderer)

@@ -38,11 +38,15 @@ from port_hook_cli.trigger.remarks import action_differences, action_remarks, fa
 from port_hook_cli.trigger.run_data import RunData
 
 if TYPE_CHECKING:
+    from port_hook_cli.engines.renderer import Renderer
     from port_hook_cli.kafka.producer import Published
 
 
-async def trigger_action(action: PortAction, asked: TriggerCommand) -> ExitCode:
-    """Carry out `trigger` for an action. Raises the PortHookErrors of files, settings, inputs, templates and Port."""
+async def trigger_action(action: PortAction, asked: TriggerCommand, renderer: Renderer) -> ExitCode:
+    """Carry out `trigger` for an action, and close `renderer`.
+
+    Raises the PortHookErrors of files, settings, inputs, templates and Port.
+    """
     _refuse_options_of_workflows(asked)
     data = asked.run.read(action, asked.runtime)
     with masked_errors(Masker(data.secret_values(action))):
@@ -57,7 +61,7 @@ async def trigger_action(action: PortAction, asked: TriggerCommand) -> ExitCode:
             await require_sandbox(asked.access)
         for remark in (*action_remarks(action, data), *_visible_secrets(action, asked), *action_differences(action)):
             asked.say(remark)
-        with invoking(lambda: asked.access.secret, strict=asked.run.strict) as invoker:
+        with invoking(lambda: asked.access.secret, strict=asked.run.strict, renderer=renderer) as invoker:
             made = await _make(action, data, invoker, asked)
         if isinstance(made, Unmet):
             return _tell_unmet(made, asked)

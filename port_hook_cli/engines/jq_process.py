@@ -18,8 +18,11 @@ import os
 import signal
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator
-from typing import Any
+
+TYPE_CHECKING = False  # as in `typing`, whose import takes a tenth of the start
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 CLOSED_ENVIRONMENT = "def env: {}; {} as $ENV | "
 """Port's engine puts this before every expression. `import` and `include` are not valid after it."""

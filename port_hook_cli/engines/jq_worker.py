@@ -51,9 +51,16 @@ class JqWorker:
         }
         self._timeout_s = timeout_s
         self._process: subprocess.Popen[bytes] | None = None
+        self._has_started = False
         self._lock = threading.Lock()
         self._turn = threading.Lock()
         self._call: threading.Event | None = None  # the current call; guarded by `_turn`
+
+    def start(self) -> None:
+        """Start the process without waiting for it. The first program then waits for less."""
+        with self._lock:
+            if self._process is None:
+                self._process = self._start()
 
     def evaluate(self, programs: Sequence[str], data: str, *, stopped: threading.Event | None = None) -> list[Any]:
         """Return the first result over `data` of each program, UNDEFINED or a JqError.
@@ -103,7 +110,7 @@ class JqWorker:
 
     def abandon(self) -> None:
         """Release the process in a forked process, without ending it and without writing to it."""
-        process, self._process = self._process, None
+        process, self._process, self._has_started = self._process, None, False
         if process is None:
             return
         with Path(os.devnull).open("r+b", buffering=0) as null:
@@ -117,10 +124,12 @@ class JqWorker:
             self._end()  # it died while it was idle, so not because of an expression
         if self._process is None:
             self._process = self._start()
+        if not self._has_started:
             assert self._process.stdout is not None
             if not self._process.stdout.readline():
                 self._end()
                 raise RenderError("jq could not be started.", hint=f"Install jq again: {reinstall_command('jq')}")
+            self._has_started = True
         return self._process
 
     def _start(self) -> subprocess.Popen[bytes]:
@@ -159,7 +168,7 @@ class JqWorker:
     def _end(self) -> None:
         if self._process is None:
             return
-        process, self._process = self._process, None
+        process, self._process, self._has_started = self._process, None, False
         process.kill()
         process.wait()
         for stream in (process.stdin, process.stdout):

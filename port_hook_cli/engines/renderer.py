@@ -30,6 +30,10 @@ class Renderer(JqOwner):
         """Release jq in a forked process, without ending it: the parent process still uses it."""
         self._worker.abandon()
 
+    def start(self) -> None:
+        """Start jq without waiting for it, so that the first expression waits for less."""
+        self._worker.start()
+
     def render(self, template: Any, data: Any, *, strict: bool = False) -> Any:
         """Return Port's result of `template` over `data`, both JSON values: a JSON value, or UNDEFINED.
 

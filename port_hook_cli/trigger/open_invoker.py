@@ -16,14 +16,18 @@ from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.run_data import RunData
 
 if TYPE_CHECKING:
+    from port_hook_cli.engines.renderer import Renderer
     from port_hook_cli.sandbox import Asked, SandboxRequest
 
 
 @contextmanager
-def invoking(secret: Callable[[], Secret], *, strict: bool = False, timeout_s: float = 5.0) -> Iterator[Invoker]:
+def invoking(
+    secret: Callable[[], Secret], *, strict: bool = False, timeout_s: float = 5.0, renderer: Renderer | None = None
+) -> Iterator[Invoker]:
     """Yield an Invoker that keeps jq running. `secret` is called when an input is encrypted with the client secret.
 
-    `timeout_s` is the limit in seconds for all expressions of one template.
+    `timeout_s` is the limit in seconds for all expressions of one template. `renderer` replaces a new renderer with
+    this limit, and is closed.
     """
     from port_hook_cli.engines.json_schema import find_faults
     from port_hook_cli.engines.renderer import Renderer
@@ -36,8 +40,8 @@ def invoking(secret: Callable[[], Secret], *, strict: bool = False, timeout_s: f
             return encryption.encrypt_client_side(key, plaintext)
         return encryption.encrypt_aes_gcm(secret(), plaintext)
 
-    with Renderer(timeout_s=timeout_s) as renderer:
-        yield Invoker(renderer, check=find_faults, encrypt=encrypt, strict=strict)
+    with renderer or Renderer(timeout_s=timeout_s) as opened:
+        yield Invoker(opened, check=find_faults, encrypt=encrypt, strict=strict)
 
 
 class SandboxInvoker:
