@@ -17,6 +17,12 @@ from port_hook_cli.text.safe import brief
 
 _EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)+")
 _DATE_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(?:\.\d+)?(?:[Zz]|[+-]\d\d:?\d\d)", re.ASCII)
+_PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "string": (str,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "object": (dict,),
+}
 _SEARCH_TIMEOUT_S = 0.5
 _MAX_FAULTS = 5
 
@@ -26,13 +32,27 @@ def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
 
     Raises BadAction for a declaration that is not a valid schema.
     """
-    validator_class, checker = _library()
     schema = schema_of(rules)
+    if _is_of_its_type(schema, value):
+        return []
+    validator_class, checker = _library()
     for error in validator_class(validator_class.META_SCHEMA).iter_errors(schema):
         where = ".".join(map(str, error.absolute_path))
         raise BadAction(f"at `{where or 'its top level'}`: {error.message}")
     errors = validator_class(schema, format_checker=checker).iter_errors(value)
     return [Fault(error.validator, error.validator_value, tuple(error.absolute_path)) for error in errors]
+
+
+def _is_of_its_type(schema: Mapping[str, Any], value: Any) -> bool:
+    """Return whether the schema has only a type, and perhaps choices, and the value is clearly of that type.
+
+    Most declarations are that simple. Then the library is not needed, and importing it takes as long as everything else
+    that `trigger` does.
+    """
+    kind, choices = schema.get("type"), schema.get("enum")
+    if schema.keys() - {"type", "enum"} or not isinstance(kind, str) or type(value) not in _PYTHON_TYPES.get(kind, ()):
+        return False
+    return "enum" not in schema or (kind == "string" and isinstance(choices, list) and value in choices)
 
 
 def argument_faults(schema: Mapping[str, Any], arguments: Any) -> list[str]:

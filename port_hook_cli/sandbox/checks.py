@@ -8,7 +8,7 @@ from typing import Any
 
 from port_hook_cli.invocations.payload import is_run_id
 
-_written_number = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
+_WRITTEN_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,15})?"
 Rule = tuple[Callable[[Any], bool], str]
 Fields = Mapping[str, Rule]
 
@@ -324,4 +324,4 @@ def find_query_fault(query: Mapping[str, str], *, max_limit: int) -> str | None:
 
 
 def _is_number(text: str, minimum: int, maximum: int) -> bool:
-    return re.fullmatch(_written_number, text) is not None and minimum <= float(text) <= maximum
+    return re.fullmatch(_WRITTEN_NUMBER, text) is not None and minimum <= float(text) <= maximum

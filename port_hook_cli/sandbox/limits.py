@@ -17,7 +17,7 @@ from port_hook_cli.javascript.nesting import count_marks
 _MINUTE_S = 60
 _PERIODS_S = {"": _MINUTE_S, "m": _MINUTE_S, "s": 1}
 _UNLIMITED = 1_000_000
-_written = r"([0-9]{1,6})(?:/(s|m))?"
+_WRITTEN = r"([0-9]{1,6})(?:/(s|m))?"
 MAX_STATE_BYTES = 128 * 1024 * 1024
 """Half the maximum size of a state file, so that the next start can load everything that was accepted. A part may
 have a quarter of this size, which is half the maximum of a part in a state file."""
@@ -68,7 +68,7 @@ NO_LIMIT = CallRate()
 
 def parse_rate(text: str) -> CallRate:
     """Return the rate in `N`, `N/m` (a minute) or `N/s` (a second); raises ValueError for anything else."""
-    found = re.fullmatch(_written, text)
+    found = re.fullmatch(_WRITTEN, text)
     if found is None:
         raise ValueError(f"{text!r} is not N, N/m or N/s")
     return CallRate(int(found[1]), _PERIODS_S[found[2] or ""])

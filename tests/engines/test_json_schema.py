@@ -4,6 +4,9 @@ import time
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.inputs import fault_message
@@ -87,3 +90,29 @@ def test_pattern_is_searched_as_javascript_does(pattern: str, match: str, other:
 def test_find_faults_names_the_place_when_the_declaration_is_not_a_schema(rules: Any, place: str) -> None:
     with pytest.raises(BadAction, match=f"at `{place}`"):
         find_faults(rules, "x")
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.sampled_from([0, 1, 1.0, 0.5, "", "a", "ab", "1"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("ab"), inner, max_size=1),
+    max_leaves=3,
+)
+_TYPES = st.sampled_from(["string", "number", "integer", "boolean", "object", "array", "null", "text"])
+
+
+@given(
+    st.fixed_dictionaries(
+        {},
+        optional={"type": _TYPES | _VALUES, "enum": st.lists(_VALUES, max_size=3) | _VALUES, "minLength": st.just(1)},
+    ),
+    _VALUES,
+)
+def test_find_faults_finds_what_the_library_finds(rules: Any, value: Any) -> None:
+    if not Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(rules):
+        with pytest.raises(BadAction):
+            find_faults(rules, value)
+        return
+    expected = [
+        (error.validator, tuple(error.absolute_path)) for error in Draft202012Validator(rules).iter_errors(value)
+    ]
+    assert [(fault.keyword, fault.path) for fault in find_faults(rules, value)] == expected
