@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Exchange
 
@@ -18,3 +21,23 @@ def kept(folder: Path) -> list[Exchange]:
     """Return the captures in the folder's own store, the latest first."""
     with open_store(None, folder) as opened:
         return list(opened.select())
+
+
+def add_copies(path: Path, count: int) -> None:
+    """Add copies of the oldest capture, a second after each other. Their ID and their run are their number."""
+    copied = {
+        "id": "printf('%012x', number)",
+        "received_at": "received_at + number",
+        "run_id": "printf('r_%016d', number)",
+    }
+    values = ", ".join(copied.get(column, column) for column in CAPTURE_COLUMNS)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        newest = connection.execute("SELECT max(seq) FROM captures").fetchone()[0]
+        connection.execute(
+            f"""
+            WITH RECURSIVE numbers (number) AS (SELECT ? UNION ALL SELECT number + 1 FROM numbers LIMIT ?)
+            INSERT INTO captures ({", ".join(CAPTURE_COLUMNS)})
+            SELECT {values} FROM captures, numbers WHERE seq = (SELECT min(seq) FROM captures)
+            """,  # noqa: S608 - names of our own
+            (newest + 1, count),
+        )

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 PRUNE = "port-hook/prune/1"
 _MOST = 2**62
+_SAME_SIZE = (
+    "note: The file keeps its size, because another program uses it or the disk is full. New captures reuse the space. "
+    "To return it, stop the listener and run the command again."
+)
 
 
 @command
@@ -42,7 +46,8 @@ def prune(
 ) -> ExitCode:
     """Delete old captures.
 
-    A listener may use the store at the same time. The file keeps its size; new captures reuse the space.
+    A listener may use the store at the same time. The file shrinks if no other program uses it, or if few captures are
+    left.
     """
     from port_hook_cli.captures.store.finder import open_captures
 
@@ -50,12 +55,15 @@ def prune(
     rule = _rule(older_than, keep, runtime)
     with open_captures(store, runtime, sayer(runtime)) as kept:
         expected = kept.prunable(rule)
-        if dry_run or not expected.deleted:
-            return _report(expected, runtime, as_json=as_json, dry_run=dry_run)
-        if not (yes or _confirmed(expected, runtime)):
+        if dry_run:
+            return _report(expected, runtime, as_json=as_json, dry_run=True)
+        if expected.deleted and not (yes or _confirmed(expected, runtime)):
             tell("Nothing was deleted.", runtime)
             return ExitCode.FAILED
-        return _report(kept.prune(rule), runtime, as_json=as_json, dry_run=False)
+        code = _report(kept.prune(rule) if expected.deleted else expected, runtime, as_json=as_json, dry_run=False)
+        if not kept.shrink():
+            tell(_SAME_SIZE, runtime)
+        return code
 
 
 def _rule(older_than: str | None, keep: int | None, runtime: Runtime) -> PruneRule:

@@ -127,17 +127,27 @@ class ResilientDatabase:
         losses, self._losses = self._losses, []
         return losses
 
-    def close(self, last: LastStep | None = None) -> None:
-        """Execute a last transaction, which a cut log leaves out, and close the file."""
+    def close(self, last: Callable[[sqlite3.Connection], bool] | None = None) -> None:
+        """Execute last transactions, which a cut log leaves out, until `last` returns False, and close the file."""
         # Best effort: the next listener drops the rest, and a full disk must not prevent the exit.
         with suppress(sqlite3.Error, StoreError):
             if self._is_cut(Files.at(self.path)):
                 self._wait_for_locks(patient=True)
                 self._mend()
             elif last is not None:
-                self.transact([], last=last)
+                self._transact_until_done(last)
         self.connection.close()
         self._close_log()
+
+    def _transact_until_done(self, last: Callable[[sqlite3.Connection], bool]) -> None:
+        has_more = True
+
+        def step(connection: sqlite3.Connection) -> None:
+            nonlocal has_more
+            has_more = last(connection)
+
+        while has_more:
+            self.transact([], last=step)
 
     def _follow_the_path(self, *, patient: bool) -> None:
         """Reopen the file when it, or one of SQLite's files beside it, was removed, replaced, emptied or cut.

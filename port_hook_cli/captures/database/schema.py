@@ -69,6 +69,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    # Which names a thousand captures have (see `store.name_blocks`). It is filled later, so this takes no time.
+    ("CREATE TABLE name_blocks (upto INTEGER PRIMARY KEY, since INTEGER NOT NULL, ends TEXT NOT NULL)",),
 )
 NEWEST = UNRELEASED + len(MIGRATIONS)
 """The schema version that this port-hook writes."""

@@ -25,6 +25,8 @@ from port_hook_cli.captures.database.rows import (
 )
 from port_hook_cli.captures.latest import Latest, parse_latest
 from port_hook_cli.captures.store import statements
+from port_hook_cli.captures.store.name_blocks import ADD_NAME, add_block
+from port_hook_cli.captures.store.trimming import Limits, Trimmer
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Partition
@@ -34,10 +36,10 @@ if TYPE_CHECKING:
 
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
 
-# The limits are enforced after this many captures or a twentieth of the limit, whichever is more, or this many bytes.
-# That takes half a millisecond. Fewer than one request in a hundred should wait for it.
-_TRIM_EVERY, _TRIM_SHARE = 64, 20
-_TRIM_EVERY_BYTES = 16 * 1024 * 1024
+# The limits are enforced after a twentieth of the limit, but at least and at most after this many captures, or after
+# this many bytes. That takes a millisecond or two. Fewer than one request in a hundred should wait for it.
+_TIDY_SHARE, _TIDY_AT_LEAST, _TIDY_AT_MOST = 20, 64, 500
+_TIDY_BYTES = 16 * 1024 * 1024
 _RECEIVED_AT = CAPTURE_COLUMNS.index("received_at")
 
 GIB = 1024 * 1024 * 1024
@@ -64,12 +66,13 @@ class CaptureStore:
         self.path = path
         self._database = ResilientDatabase(path, access)
         self.warnings = self._database.warnings
-        self._max_captures = max_captures
-        self._trim_every = max(_TRIM_EVERY, max_captures // _TRIM_SHARE)
-        self._max_size = max_size
+        self.tidies = True
+        """Whether `write` enforces the limits. Otherwise, the caller calls `tidy` when the store `is_untidy`."""
+        self._trimmer = Trimmer(Limits(max_captures, max_size))
+        self._tidy_every = min(max(_TIDY_AT_LEAST, max_captures // _TIDY_SHARE), _TIDY_AT_MOST)
         self._keep_secrets = keep_secrets
-        self._rows_until_trim = 0
-        self._bytes_until_trim = 0
+        self._rows_until_tidy = 0
+        self._bytes_until_tidy = 0
         self._has_added = False
 
     def add(self, exchanges: Sequence[Exchange]) -> None:
@@ -95,6 +98,11 @@ class CaptureStore:
         """Return what `write` adds to an exchange that was saved."""
         return outcome_row(exchange, keep_secrets=self._keep_secrets)
 
+    @property
+    def is_untidy(self) -> bool:
+        """Whether so much was written that it is time to call `tidy`."""
+        return self._rows_until_tidy < 0 or self._bytes_until_tidy < 0
+
     def write(
         self, rows: Sequence[Row], outcomes: Sequence[Row], *, size: int | None = None, patient: bool = True
     ) -> None:
@@ -109,12 +117,32 @@ class CaptureStore:
             size = sum(map(capture_weight, rows)) + sum(map(outcome_weight, outcomes))
         is_small = size <= statements.MOST_BYTES
         steps = [*statements.inserts(rows, small=is_small), *statements.updates(outcomes, small=is_small)]
-        is_full = self._is_trim_due(len(rows), size)
-        newest_at = rows[-1][_RECEIVED_AT] if rows else None
-        self._database.commit(steps, patient=patient, newest_at=newest_at, last=self._trim if is_full else None)
-        if is_full:
-            self._rows_until_trim, self._bytes_until_trim = self._trim_every, _TRIM_EVERY_BYTES
+        self._database.commit(steps, patient=patient, newest_at=rows[-1][_RECEIVED_AT] if rows else None)
+        self._rows_until_tidy -= len(rows)
+        self._bytes_until_tidy -= size
         self._has_added = self._has_added or bool(rows)
+        while self.tidies and self.is_untidy and self.tidy():
+            pass
+
+    def tidy(self, *, patient: bool = True) -> bool:
+        """Enforce the limits in one small step; return whether there is more to do. `patient` is as for `write`.
+
+        If the store cannot be written, the step is tried again after further captures.
+        """
+        has_more = False
+
+        def step(connection: sqlite3.Connection) -> None:
+            nonlocal has_more
+            has_more = self._tidy(connection)
+
+        try:
+            self._database.commit([], patient=patient, last=step)
+        except StoreError:
+            self._trimmer.forget()
+            has_more = False
+        if not has_more:
+            self._rows_until_tidy, self._bytes_until_tidy = self._tidy_every, _TIDY_BYTES
+        return has_more
 
     def get(self, name: str) -> Exchange:
         """Return one capture by id, by a prefix that only one id has, or by a name of `latest`; raises StoreError."""
@@ -173,8 +201,19 @@ class CaptureStore:
         """Delete captures, and return how many were deleted and are left; raises StoreError."""
         from port_hook_cli.captures.store.deleting import delete_captures
 
+        self._trimmer.forget()
         with sqlite_problems(self.path):
             return delete_captures(self._database.connection, rule)
+
+    def shrink(self) -> bool:
+        """Return the space of deleted captures to the file system; raises StoreError.
+
+        Return False if the file keeps its size, because another program uses it or the disk is full.
+        """
+        from port_hook_cli.captures.store.deleting import shrink
+
+        with sqlite_problems(self.path):
+            return shrink(self._database.connection)
 
     def has_received(self, headers: Headers, since_s: float) -> bool:
         """Return whether a request with the same signature arrived at `since_s` (epoch seconds) or later."""
@@ -190,8 +229,9 @@ class CaptureStore:
             return False
         if request.replay_of is not None:
             signature = text_column(request.headers.get(SIGNATURE_HEADER))
-            values = [text_column(request.replay_of), request.received_at, signature]
-            self._database.commit([(statements.MARK_REPLAY, values)])
+            name, received = text_column(request.replay_of), [request.received_at, signature]
+            oldest = self._rows(statements.OLDEST_RECEIVED, received)[0][0]
+            self._database.commit([(statements.MARK_REPLAY, [name, *received]), (ADD_NAME, [name, oldest])])
         return True
 
     def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
@@ -235,7 +275,7 @@ class CaptureStore:
 
     def last_number(self) -> int:
         """Return the number of the newest capture, 0 if there is none; raises StoreError."""
-        return int(self._rows(statements.EVER_AND_NOW, [])[0][0] or 0)
+        return int(self._rows(statements.NEWEST, [])[0][0] or 0)
 
     def without_outcome(self, wanted: statements.StoreFilter, *, limit: int) -> tuple[int, ...]:
         """Return the numbers of the captures that match and have no outcome yet, oldest first; raises StoreError."""
@@ -259,8 +299,8 @@ class CaptureStore:
         return self._database.take_losses()
 
     def close(self) -> None:
-        """Drop what this store added over the limit, and close the file."""
-        self._database.close(self._trim if self._has_added else None)
+        """Drop what is over the limits if this store has added captures, and close the file."""
+        self._database.close(self._tidy if self._has_added else None)
 
     def __enter__(self) -> Self:
         return self
@@ -268,16 +308,9 @@ class CaptureStore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _trim(self, connection: sqlite3.Connection) -> None:
-        from port_hook_cli.captures.store.deleting import Limits, trim  # readers do not need it
-
-        trim(connection, Limits(self._max_captures, self._max_size))
-
-    def _is_trim_due(self, count: int, size: int) -> bool:
-        """Count what is about to be written; return whether it is time to enforce the limits."""
-        self._rows_until_trim -= count
-        self._bytes_until_trim -= size
-        return self._rows_until_trim < 0 or self._bytes_until_trim < 0
+    def _tidy(self, connection: sqlite3.Connection) -> bool:
+        """Drop captures over the limits, or else describe the next ones; return whether there is more to do."""
+        return self._trimmer.step(connection) or add_block(connection)
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with sqlite_problems(self.path):

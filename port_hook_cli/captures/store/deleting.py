@@ -1,109 +1,41 @@
-"""Delete captures: over a store's limits, or because a user prunes them.
+"""Delete captures because a user prunes them, and return the space to the file system.
 
-Over the limits, unverified captures are dropped before verified ones, and the oldest first. A verified capture is
-dropped only if verified captures alone exceed a limit, so a sender without the secret cannot push it out. The newest
-unverified captures, up to a hundredth of each limit, stay even if verified captures fill the store, so that a user can
-look at a recent failure.
-
-Pruning works in small steps, because a listener may write to the store at the same time.
+A listener may write to the store at the same time, so pruning works in small steps with pauses between them.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
-from port_hook_cli.captures.database.opening import portable
-from port_hook_cli.frozen import frozen
+from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, portable
+from port_hook_cli.captures.store.name_blocks import FORGET
+from port_hook_cli.captures.store.trimming import SIZE
 
-_SHARE_OF_THE_NEWEST = 100
+# A step has the first number of captures, or up to the second while a step takes less than half of the time.
+_FIRST_STEP, _LARGEST_STEP = 200, 5_000
+_STEP_S = 0.02
+_STEP_BYTES = 8 * 1024 * 1024
+# A listener that finds the store locked tries again after 1, 3, 8, 18 and 33 ms. One of these attempts falls into the
+# pause after a step.
+_PAUSE_S = 0.016
+# Free space below this share of the file, or below this many pages, will soon be used again.
+_SHARE, _PAGES = 4, 256
+# Copying this many bytes takes less than 50 ms, so it is done even if another program uses the store.
+_QUICK_BYTES = 2 * 1024 * 1024
 
-# A capture's approximate size: SQLite reads the bodies' lengths from the record header, not the pages that hold them.
-_SIZE = """
-    octet_length(body) + coalesce(octet_length(delivery_body), 0) + coalesce(octet_length(response_body), 0)
-    + octet_length(target) + octet_length(headers) + 2 * coalesce(octet_length(signature), 0) + 1024
-"""
-
-# Cheap, and exact until captures are dropped out of order. The bytes in use exclude free pages.
-_UPPER_BOUNDS = """
-    SELECT
-        coalesce((SELECT max(seq) FROM captures) - (SELECT min(seq) FROM captures) + 1, 0),
-        (page_count - freelist_count) * page_size
-    FROM pragma_page_count, pragma_freelist_count, pragma_page_size
-"""
 _COUNT = "SELECT count(*) FROM captures"
-_COUNT_UNVERIFIED = "SELECT count(*) FROM captures INDEXED BY unverified WHERE is_verified = 0"
-_NEWEST_UNVERIFIED = portable(f"""
-    SELECT seq, {_SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 ORDER BY seq DESC LIMIT ?
-""")  # noqa: S608 - an expression of our own
-_OLDEST_UNVERIFIED = portable(f"""
-    SELECT seq, {_SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq < ? ORDER BY seq
-""")  # noqa: S608 - as above
-_OLDEST_VERIFIED = portable(f"""
-    SELECT seq, {_SIZE} FROM captures WHERE is_verified = 1 AND seq < ? ORDER BY seq
-""")  # noqa: S608 - as above
-_NEWEST_VERIFIED = "SELECT seq FROM captures WHERE is_verified = 1 ORDER BY seq DESC LIMIT 1"
-_DROP_UNVERIFIED = "DELETE FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq <= ?"
-_DROP_VERIFIED = "DELETE FROM captures WHERE is_verified = 1 AND seq <= ?"
-
-# A few milliseconds of work; between two steps, a listener can commit.
-_STEP = 100
-
 _COUNT_OLDER = "SELECT count(*) FROM captures WHERE received_at < ?"
 _COUNT_UP_TO = "SELECT count(*) FROM captures WHERE seq <= ?"
 _LAST_TO_DELETE = "SELECT seq FROM captures ORDER BY seq DESC LIMIT 1 OFFSET ?"
-_DELETE_OLDER = "DELETE FROM captures WHERE seq IN (SELECT seq FROM captures WHERE received_at < ? LIMIT ?)"
-_DELETE_UP_TO = "DELETE FROM captures WHERE seq IN (SELECT seq FROM captures WHERE seq <= ? ORDER BY seq LIMIT ?)"
-
-
-@frozen
-class Limits:
-    """The most captures, and the most bytes, that a store keeps."""
-
-    captures: int
-    size: int
-
-
-def trim(connection: sqlite3.Connection, limits: Limits) -> None:
-    """Drop what exceeds the limits. Run it inside a transaction."""
-    most, used = connection.execute(_UPPER_BOUNDS).fetchone()
-    if most <= limits.captures and used <= limits.size:
-        return
-    ((count,), (unverified,)) = (connection.execute(sql).fetchone() for sql in (_COUNT, _COUNT_UNVERIFIED))
-    floor, spared = _newest(connection, limits)
-    gone = _drop(connection, (_OLDEST_UNVERIFIED, _DROP_UNVERIFIED), floor, count - limits.captures, used - limits.size)
-    too_many, too_large = count - unverified - limits.captures, used - gone - spared - limits.size
-    if too_many > 0 or too_large > 0:
-        newest = connection.execute(_NEWEST_VERIFIED).fetchone()
-        _drop(connection, (_OLDEST_VERIFIED, _DROP_VERIFIED), newest[0] if newest else 0, too_many, too_large)
-
-
-def _newest(connection: sqlite3.Connection, limits: Limits) -> tuple[int, int]:
-    """Return the number of the oldest unverified capture that is always kept, and the size of these captures."""
-    floor, size = 0, 0
-    most = max(1, limits.captures // _SHARE_OF_THE_NEWEST)
-    with closing(connection.execute(_NEWEST_UNVERIFIED, [most])) as rows:
-        for number, row_size in rows:
-            if floor and size + row_size > limits.size // _SHARE_OF_THE_NEWEST:
-                break
-            floor, size = number, size + row_size
-    return floor, size
-
-
-def _drop(connection: sqlite3.Connection, sql: tuple[str, str], floor: int, count: int, size: int) -> int:
-    """Drop captures below `floor` until `count` of them and `size` bytes are dropped; return the bytes dropped."""
-    oldest, drop = sql
-    last, gone_count, gone_size = None, 0, 0
-    with closing(connection.execute(oldest, [floor])) as rows:
-        while gone_count < count or gone_size < size:
-            row = next(rows, None)
-            if row is None:
-                break
-            last, gone_count, gone_size = row[0], gone_count + 1, gone_size + row[1]
-    if last is not None:
-        connection.execute(drop, [last])
-    return gone_size
+_OLDER = "FROM captures WHERE received_at < ? ORDER BY received_at LIMIT ?"
+_UP_TO = "FROM captures WHERE seq <= ? ORDER BY seq LIMIT ?"
+_SPACE = """
+    SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
 
 
 class PruneRule(NamedTuple):
@@ -128,13 +60,49 @@ def count_prunable(connection: sqlite3.Connection, rule: PruneRule) -> PruneCoun
     return PruneCount(deleted, total - deleted)
 
 
-def delete_captures(connection: sqlite3.Connection, rule: PruneRule) -> PruneCount:
-    """Delete captures, each step in its own transaction. Captures that arrive meanwhile stay."""
-    sql = _DELETE_UP_TO if rule.before_s is None else _DELETE_OLDER
-    limit, deleted = _limit(connection, rule), 0
-    while count := connection.execute(sql, [limit, _STEP]).rowcount:
-        deleted += count
-    return PruneCount(deleted, connection.execute(_COUNT).fetchone()[0])
+def delete_captures(
+    connection: sqlite3.Connection, rule: PruneRule, *, pause: Callable[[float], object] = time.sleep
+) -> PruneCount:
+    """Delete captures, each step in its own transaction. Captures that arrive meanwhile stay.
+
+    Between two steps, `pause` gets the seconds in which other programs can write.
+    """
+    chosen = _UP_TO if rule.before_s is None else _OLDER
+    limit, most, deleted = _limit(connection, rule), _FIRST_STEP, 0
+    while True:
+        began = time.perf_counter()
+        count = _delete_some(connection, chosen, limit, most)
+        if not count:
+            return PruneCount(deleted, connection.execute(_COUNT).fetchone()[0])
+        took, deleted = time.perf_counter() - began, deleted + count
+        most = min(2 * most, _LARGEST_STEP) if took < _STEP_S / 2 else max(most // 2, 1) if took > _STEP_S else most
+        pause(_PAUSE_S)
+
+
+def _delete_some(connection: sqlite3.Connection, chosen: str, limit: float, most: int) -> int:
+    """Delete up to `most` of the oldest captures that are chosen, and return how many."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        sizes = connection.execute(portable(f"SELECT {SIZE} {chosen}"), [limit, most])
+        count = _number_within(_STEP_BYTES, [size for (size,) in sizes])
+        connection.execute(f"DELETE FROM captures WHERE seq IN (SELECT seq {chosen})", [limit, count])  # noqa: S608 - our own
+        for forget in FORGET:
+            connection.execute(forget)
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.rollback()
+        raise
+    return count
+
+
+def _number_within(most: int, sizes: list[int]) -> int:
+    """Return how many of the first sizes have a sum of `most` together, at least one if there is any."""
+    total = 0
+    for number, size in enumerate(sizes):
+        total += size
+        if total > most:
+            return max(1, number)
+    return len(sizes)
 
 
 def _limit(connection: sqlite3.Connection, rule: PruneRule) -> float:
@@ -143,3 +111,39 @@ def _limit(connection: sqlite3.Connection, rule: PruneRule) -> float:
         return rule.before_s
     found = connection.execute(_LAST_TO_DELETE, [rule.keep]).fetchone()
     return found[0] if found else 0
+
+
+def shrink(connection: sqlite3.Connection) -> bool:
+    """Return free space to the file system. Return False if it cannot be, because another program uses the store.
+
+    SQLite copies all that is left, and nobody can write meanwhile. So the copy is only made if it is small, or if
+    nobody else has the store open. A file that could shrink in steps (`auto_vacuum`) would cost a listener a tenth more
+    bytes of log for each request.
+    """
+    pages, free, page_size = connection.execute(_SPACE).fetchone()
+    if free < _PAGES or free * _SHARE < pages:
+        return True
+    if (pages - free) * page_size > _QUICK_BYTES and not _is_alone(connection):
+        return False
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.OperationalError as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}:
+            raise
+        return False
+    connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+    return True
+
+
+def _is_alone(connection: sqlite3.Connection) -> bool:
+    """Return whether no other connection has the store open: only then can SQLite leave the WAL mode."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
+        with suppress(sqlite3.OperationalError):
+            connection.execute("PRAGMA journal_mode = WAL")
+    return True

@@ -31,6 +31,7 @@ from port_hook_cli.captures.database.rows import (
     outcome_weight,
     text_column,
 )
+from port_hook_cli.captures.store.name_blocks import named
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import FAILED_FROM, Status
 from port_hook_cli.invocations.statuses import Expectation
@@ -64,6 +65,11 @@ RECEIVED = """
     WHERE received_at >= ? AND signature = ? AND replay_of IS NULL LIMIT 1
 """
 
+OLDEST_RECEIVED = """
+    SELECT min(seq) FROM captures INDEXED BY arrivals
+    WHERE received_at >= ? AND signature = ? AND replay_of IS NULL
+"""
+
 MARK_REPLAY = """
     UPDATE captures SET replay_of = ? WHERE received_at >= ? AND signature = ? AND replay_of IS NULL
 """
@@ -87,6 +93,7 @@ SAVED_MESSAGES = portable(
     "WHERE kafka IS NOT NULL ORDER BY seq DESC LIMIT ?"
 )
 
+NEWEST = "SELECT max(seq) FROM captures"
 # The newest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
 
@@ -185,12 +192,11 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
     for sql, value in (
         ("action = ?", text_column(wanted.action)),
         ("status = ?", wanted.status),
-        ("run_id = ?", text_column(wanted.run_id)),
-        ("replay_of = ?", text_column(wanted.replay_of)),
         ("received_at >= ?", wanted.since_s),
     ):
         if value is not None:
             yield Condition(sql, (value,))
+    yield from _name_conditions(wanted)
     yield from _number_conditions(wanted.numbers)
     for is_wanted, sql in (
         (wanted.with_run, "run_id IS NOT NULL"),
@@ -206,6 +212,13 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
         yield Condition(f"({RESPONSE}) BETWEEN ? AND ?", (wanted.response.lowest, wanted.response.highest))
     if wanted.text:  # the slowest one
         yield text_condition(wanted.text)
+
+
+def _name_conditions(wanted: StoreFilter) -> Iterator[Condition]:
+    is_of_few = wanted.numbers.after is not None or wanted.numbers.among is not None
+    for column, name in (("run_id", text_column(wanted.run_id)), ("replay_of", text_column(wanted.replay_of))):
+        if name is not None:
+            yield Condition(f"{column} = ?", (name,)) if is_of_few else named(column, name)
 
 
 def _number_conditions(numbers: Numbers) -> Iterator[Condition]:

@@ -42,6 +42,8 @@ _QUICK_BYTES = 256 * 1024
 _TIDY_AFTER_S = 1.0
 # Waiting rows are committed in parts, because each part goes to SQLite's log before it goes to its file.
 _MOST_BYTES = 16 * 1024 * 1024
+# A step that enforces the limits takes a few milliseconds. Large stores need several.
+_TIDY_PAUSE_S = 0.05
 # Long before SQLite would do it in the middle of a commit (see `opening`).
 _CHECKPOINT_ROWS = 600
 
@@ -80,6 +82,7 @@ class StoreWriter:
         self.problem: StoreError | None = None
         self.failures = 0
         self._store = store
+        store.tidies = False
         self._loop = loop
         self._warn = warn
         self._batch = _Batch()
@@ -88,6 +91,7 @@ class StoreWriter:
         self._keeping: asyncio.TimerHandle | None = None
         self._soon: asyncio.Handle | None = None
         self._later: asyncio.TimerHandle | None = None
+        self._tidying: asyncio.Handle | None = None
         self._closed = False
         self._ended: asyncio.Future[None] = loop.create_future()
         self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
@@ -243,8 +247,7 @@ class StoreWriter:
             if size > _QUICK_BYTES and not patient:  # long header fields
                 return False
             self._store.write(rows, outcomes, size=size, patient=patient)
-            if positions := dict(chain.from_iterable(batch.positions.items() for batch in batches)):
-                self._store.keep_positions(positions, patient=patient)
+            self._write_the_rest(batches, patient=patient)
         except StoreLocked as error:
             if not patient:
                 return False
@@ -259,7 +262,24 @@ class StoreWriter:
         else:
             self._settle(batches, problem)
             self._ask_for_checkpoint(len(exchanges))
+            self._ask_for_tidying()
         return True
+
+    def _write_the_rest(self, batches: Sequence[_Batch], *, patient: bool) -> None:
+        if patient and self._store.is_untidy:
+            self._store.tidy()
+        if positions := dict(chain.from_iterable(batch.positions.items() for batch in batches)):
+            self._store.keep_positions(positions, patient=patient)
+
+    def _ask_for_tidying(self) -> None:
+        if self._store.is_untidy and self._tidying is None:
+            self._tidying = self._loop.call_soon(self._tidy)  # the requests that wait for the commit come first
+
+    def _tidy(self) -> None:
+        """Enforce the limits between requests, in small steps. The thread does it itself."""
+        self._tidying = None
+        if not self._in_thread and not self._closed and self._store.tidy(patient=False):
+            self._tidying = self._loop.call_later(_TIDY_PAUSE_S, self._tidy)
 
     def _tell_losses(self) -> None:
         for loss in self._store.take_losses():

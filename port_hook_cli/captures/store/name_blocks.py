@@ -1,0 +1,60 @@
+"""Find the captures of a run, and the replays of a capture, without an index on them.
+
+Run IDs are random, so an index would touch another page for nearly every capture (see
+`docs/decisions/0005-captures-survive-a-crash-not-a-power-cut.md`). Instead, one row describes each thousand captures:
+it has the last six characters of their run IDs and of the IDs of the captures that they replay. A block without the end
+of a name has no capture with the name. A listener adds the blocks later, between requests, and captures without a block
+are read one by one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from port_hook_cli.captures.database.conditions import Condition
+
+BLOCK = 1_000
+"""Captures in a block. Reading that many takes a millisecond."""
+
+_ENDS = "coalesce(substr(run_id, -6), '') || coalesce(substr(replay_of, -6), '')"
+_STATE = "SELECT (SELECT max(upto) FROM name_blocks), (SELECT max(seq) FROM captures)"
+_ADD = f"""
+    INSERT INTO name_blocks (upto, since, ends)
+    SELECT max(seq), ?, group_concat({_ENDS}, '')
+    FROM (SELECT seq, run_id, replay_of FROM captures WHERE seq > ? ORDER BY seq LIMIT {BLOCK})
+"""  # noqa: S608 - names of our own
+
+FORGET = (
+    "DELETE FROM name_blocks WHERE upto < (SELECT min(seq) FROM captures)",
+    "DELETE FROM name_blocks WHERE upto > (SELECT coalesce(max(seq), 0) FROM captures)",
+)
+"""Deletes the blocks of deleted captures. New captures reuse numbers, so run it with each deletion of the newest."""
+
+ADD_NAME = "UPDATE name_blocks SET ends = ends || substr(?, -6) WHERE upto >= ?"
+"""Adds a name to the block of a capture, and to later blocks."""
+
+# The plus signs prevent SQLite from building an index of all captures for this one statement.
+_FIND = """
+    seq IN (
+        SELECT captures.seq
+        FROM (
+            SELECT since, upto FROM name_blocks WHERE instr(ends, substr(?, -6))
+            UNION ALL SELECT coalesce(max(upto), 0) + 1, 9223372036854775807 FROM name_blocks
+        ) AS block CROSS JOIN captures ON captures.seq BETWEEN block.since AND block.upto
+        WHERE +captures.{column} = ?
+    )
+"""
+
+
+def named(column: str, name: str | bytes) -> Condition:
+    """Return the condition that `run_id` or `replay_of` is `name`, for a search through all captures."""
+    return Condition(_FIND.format(column=column), (name, name))
+
+
+def add_block(connection: sqlite3.Connection) -> bool:
+    """Describe the next thousand captures, if there are that many; return whether there are more."""
+    described, newest = connection.execute(_STATE).fetchone()
+    described, newest = described or 0, newest or 0
+    if newest - described >= BLOCK:
+        connection.execute(_ADD, (described + 1, described))
+    return bool(newest - described >= 2 * BLOCK)

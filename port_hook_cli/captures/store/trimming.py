@@ -1,0 +1,160 @@
+"""Drop captures over a store's limits, in small steps.
+
+Unverified captures are dropped before verified ones, and the oldest first. A verified capture is dropped only if
+verified captures alone exceed a limit, so a sender without the secret cannot push it out. The newest unverified
+captures, up to a hundredth of each limit, stay even if verified captures fill the store, so that a user can look at a
+recent failure.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+from port_hook_cli.captures.database.opening import portable
+from port_hook_cli.frozen import frozen
+
+_SHARE_OF_THE_NEWEST = 100
+
+# What one step drops at most: a few milliseconds of work.
+STEP = 640
+_STEP_BYTES = 16 * 1024 * 1024
+
+# A capture's approximate size: SQLite reads the bodies' lengths from the record header, not the pages that hold them.
+SIZE = """
+    octet_length(body) + coalesce(octet_length(delivery_body), 0) + coalesce(octet_length(response_body), 0)
+    + octet_length(target) + octet_length(headers) + 2 * coalesce(octet_length(signature), 0) + 1024
+"""
+
+# The bytes in use exclude free pages.
+_STATE = """
+    SELECT
+        coalesce((SELECT min(seq) FROM captures), 0), coalesce((SELECT max(seq) FROM captures), 0),
+        (page_count - freelist_count) * page_size
+    FROM pragma_page_count, pragma_freelist_count, pragma_page_size
+"""
+_COUNT = "SELECT count(*) FROM captures"
+_CHANGES_OF_OTHERS = "PRAGMA data_version"
+_NEWEST_UNVERIFIED = portable(f"""
+    SELECT seq, {SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 ORDER BY seq DESC LIMIT ?
+""")  # noqa: S608 - an expression of our own
+_OLDEST_UNVERIFIED = portable(f"""
+    SELECT seq, {SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq < ? ORDER BY seq
+""")  # noqa: S608 - as above
+_OLDEST_VERIFIED = portable(f"""
+    SELECT seq, {SIZE} FROM captures WHERE is_verified = 1 AND seq < ? ORDER BY seq
+""")  # noqa: S608 - as above
+_NEWEST_VERIFIED = "SELECT seq FROM captures WHERE is_verified = 1 ORDER BY seq DESC LIMIT 1"
+_DROP_UNVERIFIED = "DELETE FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq <= ?"
+_DROP_VERIFIED = "DELETE FROM captures WHERE is_verified = 1 AND seq <= ?"
+
+
+@frozen
+class Limits:
+    """The most captures, and the most bytes, that a store keeps."""
+
+    captures: int
+    size: int
+
+
+@frozen
+class _Counted:
+    """How many captures a store had, and what tells whether another program has changed it since."""
+
+    connection: sqlite3.Connection
+    version: int
+    newest: int
+    count: int
+
+
+@frozen
+class _Spared:
+    """The newest unverified captures, which are always kept: the number of the oldest, how many, and their size."""
+
+    floor: int = 0
+    count: int = 0
+    size: int = 0
+
+
+@frozen
+class _Dropped:
+    """What a step has dropped, and whether it has ended because it was long enough."""
+
+    count: int
+    size: int
+    is_full: bool
+
+
+class Trimmer:
+    """Drops what exceeds the limits of a store.
+
+    It counts the captures only when another program has changed the store: that reads an index, 30 ms for a million.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._counted: _Counted | None = None
+
+    def step(self, connection: sqlite3.Connection) -> bool:
+        """Drop at most `STEP` captures; return whether there are more to drop. Run it inside a transaction."""
+        limits = self._limits
+        oldest, newest, used = connection.execute(_STATE).fetchone()
+        if newest - oldest < limits.captures and used <= limits.size:
+            return False
+        version = connection.execute(_CHANGES_OF_OTHERS).fetchone()[0]
+        count = self._count(connection, version, newest)
+        gone = self._drop(connection, count, used)
+        self._counted = _Counted(connection, version, newest, count - gone.count)
+        return gone.is_full
+
+    def forget(self) -> None:
+        """Count again before the next step, because captures were deleted or a step was undone."""
+        self._counted = None
+
+    def _count(self, connection: sqlite3.Connection, version: int, newest: int) -> int:
+        known = self._counted
+        if known is not None and known.connection is connection and known.version == version:
+            return known.count + newest - known.newest
+        return int(connection.execute(_COUNT).fetchone()[0])
+
+    def _drop(self, connection: sqlite3.Connection, count: int, used: int) -> _Dropped:
+        limits, spared = self._limits, _newest_unverified(connection, self._limits)
+        too_many, too_large = count - limits.captures, used - limits.size
+        unverified = _drop(connection, (_OLDEST_UNVERIFIED, _DROP_UNVERIFIED), spared.floor, too_many, too_large)
+        if unverified.is_full or (unverified.count >= too_many and unverified.size >= too_large):
+            return unverified
+        # All unverified captures that are left are spared.
+        too_many -= unverified.count + spared.count
+        too_large -= unverified.size + spared.size
+        newest = connection.execute(_NEWEST_VERIFIED).fetchone()
+        if newest is None or (too_many <= 0 and too_large <= 0):
+            return unverified
+        verified = _drop(connection, (_OLDEST_VERIFIED, _DROP_VERIFIED), newest[0], too_many, too_large)
+        return replace(verified, count=unverified.count + verified.count)
+
+
+def _newest_unverified(connection: sqlite3.Connection, limits: Limits) -> _Spared:
+    spared = _Spared()
+    most = max(1, limits.captures // _SHARE_OF_THE_NEWEST)
+    with closing(connection.execute(_NEWEST_UNVERIFIED, [most])) as rows:
+        for number, row_size in rows:
+            if spared.count and spared.size + row_size > limits.size // _SHARE_OF_THE_NEWEST:
+                break
+            spared = _Spared(number, spared.count + 1, spared.size + row_size)
+    return spared
+
+
+def _drop(connection: sqlite3.Connection, sql: tuple[str, str], floor: int, count: int, size: int) -> _Dropped:
+    """Drop captures below `floor` until `count` of them and `size` bytes are dropped, or the step is long enough."""
+    oldest, drop = sql
+    last, gone_count, gone_size, is_full = None, 0, 0, False
+    with closing(connection.execute(oldest, [floor])) as rows:
+        while gone_count < count or gone_size < size:
+            row = None if (is_full := gone_count >= STEP or gone_size >= _STEP_BYTES) else next(rows, None)
+            if row is None:
+                break
+            last, gone_count, gone_size = row[0], gone_count + 1, gone_size + row[1]
+    if last is not None:
+        connection.execute(drop, [last])
+    return _Dropped(gone_count, gone_size, is_full)

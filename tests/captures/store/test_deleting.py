@@ -1,0 +1,148 @@
+"""Pruning works in steps between which another program can write, and then the file shrinks."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.deleting import PruneRule, delete_captures
+from tests.conftest import Run
+from tests.factories import NOW, an_exchange
+from tests.stores import add_copies
+
+MIB = 1024 * 1024
+RULES = [PruneRule(keep=10), PruneRule(before_s=NOW + 10**6)]
+
+# Another process, as a listener would be: it saves every few milliseconds, and prints how many captures.
+SAVES = """
+import sys, time
+from pathlib import Path
+from port_hook_cli.captures.store.capture_store import open_store
+from tests.factories import an_exchange, an_invocation
+with open_store(Path(sys.argv[1]), Path(), create=True, max_captures=10**9) as store:
+    count = 0
+    sys.stdin.read(1)
+    print("ready", flush=True)
+    while not Path(sys.argv[2]).exists():
+        store.add([an_exchange(an_invocation(id=f"new{count:09}", received_at=4e9))])
+        count += 1
+        time.sleep(0.002)
+print(count)
+"""
+
+
+def store_of(folder: Path, count: int) -> Path:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange()])
+    add_copies(store.path, count - 1)
+    return store.path
+
+
+def size_of(path: Path) -> int:
+    return sum(file.stat().st_size for file in path.parent.glob("captures.db*") if file.suffix != ".db-shm")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_another_program_can_write_between_two_steps(folder: Path, rule: PruneRule) -> None:
+    path, left = store_of(folder, 3_000), []
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+
+        def write(_: float) -> None:
+            other.execute("INSERT INTO last_session VALUES ('here')")
+            left.append(other.execute("SELECT count(*) FROM captures").fetchone()[0])
+
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            count = delete_captures(connection, rule, pause=write)
+    assert len(left) >= 3
+    assert left[0] == 2_800
+    assert count.deleted + count.kept == 3_000
+    assert count.kept == left[-1] == (10 if rule.before_s is None else 0)
+
+
+def test_step_deletes_fewer_large_captures(folder: Path) -> None:
+    path, left = store_of(folder, 1), []
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE captures SET body = zeroblob(?)", [3 * MIB])
+        add_copies(path, 9)
+
+        def count(_: float) -> None:
+            left.append(connection.execute("SELECT count(*) FROM captures").fetchone()[0])
+
+        delete_captures(connection, PruneRule(keep=0), pause=count)
+    assert left == [8, 6, 4, 2, 0]
+
+
+def test_a_process_that_saves_meanwhile_loses_nothing(folder: Path) -> None:
+    path, stop = store_of(folder, 20_000), folder / "stop"
+    command = [sys.executable, "-c", SAVES, str(path), str(stop)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()) as saver:
+        assert saver.stdin is not None
+        assert saver.stdout is not None
+        saver.stdin.write("1")
+        saver.stdin.close()
+        assert saver.stdout.readline() == "ready\n"
+        with open_store(None, folder) as store:
+            count = store.prune(PruneRule(before_s=NOW + 10**6))
+        stop.touch()
+        saved = int(saver.stdout.readline())
+    assert count.deleted == 20_000
+    with open_store(None, folder) as store:
+        assert store.number_of_captures() == saved
+
+
+@pytest.mark.parametrize("keep", [5, 5_000])
+def test_pruned_store_is_smaller_and_still_private(run: Run, folder: Path, keep: int) -> None:
+    path = store_of(folder, 20_000)
+    before = size_of(path)
+    assert run("prune", "--keep", str(keep), "--yes").err == ""
+    assert size_of(path) < before * (keep / 20_000) + MIB
+    if os.name == "posix":
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    with open_store(None, folder) as store:
+        assert store.number_of_captures() == keep
+        assert store.get("last").invocation.id == f"{20_000:012x}"
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+
+
+def test_file_with_many_captures_keeps_its_size_while_another_program_uses_it(run: Run, folder: Path) -> None:
+    path = store_of(folder, 20_000)
+    before = size_of(path)
+    with open_store(None, folder) as other:
+        result = run("prune", "--keep", "5000", "--yes")
+        assert result.out == "Deleted 15,000 captures, 5,000 left.\n"
+        assert result.err.startswith("note: The file keeps its size, because another program uses it")
+        assert other.number_of_captures() == 5_000
+        other.add([an_exchange()])
+    assert size_of(path) > before * 0.9
+    again = run("prune", "--keep", "99999")
+    assert (again.out, again.err) == ("Deleted 0 captures, 5,001 left.\n", "")
+    assert size_of(path) < before / 3
+
+
+def test_file_with_few_captures_shrinks_while_another_program_uses_it(run: Run, folder: Path) -> None:
+    path = store_of(folder, 20_000)
+    before = size_of(path)
+    with open_store(None, folder) as other:
+        assert run("prune", "--keep", "100", "--yes").err == ""
+        assert path.stat().st_size < before / 10
+        other.add([an_exchange()])
+        assert other.number_of_captures() == 101
+        assert other.take_losses() == []
+
+
+def test_dry_run_does_not_shrink_the_file(run: Run, folder: Path) -> None:
+    path = store_of(folder, 5_000)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("DELETE FROM captures WHERE seq < 4900")
+    before = path.stat().st_size
+    run("prune", "--keep", "1000", "--dry-run")
+    assert path.stat().st_size == before

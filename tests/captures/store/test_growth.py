@@ -1,0 +1,192 @@
+"""A store stays quick as it grows: counted in steps of SQLite, which do not depend on the machine."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, text_column
+from port_hook_cli.captures.database.schema import MIGRATIONS, migrate
+from port_hook_cli.captures.store import statements
+from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.captures.store.deleting import PruneRule
+from port_hook_cli.captures.store.name_blocks import BLOCK
+from port_hook_cli.captures.store.statements import StoreFilter
+from tests.databases import edit
+from tests.factories import NOW, an_exchange, an_invocation
+from tests.stores import add_copies
+
+ABSENT = "r_0000000000absent"
+
+
+def store_of(folder: Path, count: int) -> Path:
+    """A store of `count` captures, described in blocks as a listener leaves it. Each has its own run."""
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange()])
+    add_copies(store.path, count - 1)
+    tidy(folder)
+    return store.path
+
+
+def tidy(folder: Path) -> None:
+    with open_store(None, folder, create=True, max_captures=10**9) as store:
+        while store.tidy():
+            pass
+
+
+def steps_of(path: Path, sql: str, values: Sequence[Any]) -> int:
+    """The thousands of steps that SQLite takes for a statement."""
+    counted = []
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("SELECT * FROM captures LIMIT 1").fetchall()
+        connection.set_progress_handler(lambda: counted.append(1), 1_000)
+        connection.execute(sql, values).fetchall()
+    return len(counted)
+
+
+def plan_of(path: Path, sql: str, values: Sequence[Any]) -> str:
+    with closing(sqlite3.connect(path)) as connection:
+        return "; ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", values))
+
+
+@pytest.mark.parametrize("wanted", [StoreFilter(run_id=ABSENT), StoreFilter(replay_of="000000absent")])
+def test_search_for_an_absent_name_looks_at_one_row_per_thousand_captures(folder: Path, wanted: StoreFilter) -> None:
+    path = store_of(folder, 20_500)
+    query = statements.search(wanted, limit=20)
+    # Only the captures without a block are read: there are 500 of them.
+    assert steps_of(path, *query) <= 5
+    assert "TEMP B-TREE" not in plan_of(path, *query)
+
+
+def test_listing_the_newest_captures_takes_the_same_steps_in_a_larger_store(folder: Path) -> None:
+    query = statements.search(StoreFilter(), limit=20)
+    path = store_of(folder, 100)
+    few = steps_of(path, *query)
+    add_copies(path, 20_000)
+    assert steps_of(path, *query) == few
+    assert "TEMP B-TREE" not in plan_of(path, *query)
+
+
+def test_newest_number_is_found_without_reading_an_index(folder: Path) -> None:
+    path = store_of(folder, 20_000)
+    assert steps_of(path, statements.NEWEST, []) == 0
+
+
+def test_run_is_found_in_every_block_and_behind_the_last_one(folder: Path) -> None:
+    store_of(folder, 3 * BLOCK + 10)
+    with open_store(None, folder) as store:
+        for number in (2, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 1, 3 * BLOCK + 10):
+            found = list(store.select(StoreFilter(run_id=f"r_{number:016}")))
+            assert [exchange.invocation.id for exchange in found] == [f"{number:012x}"]
+
+
+def test_captures_of_one_run_in_several_blocks_are_listed_newest_first(folder: Path) -> None:
+    path = store_of(folder, 3 * BLOCK)
+    edit(path, "UPDATE captures SET run_id = 'r_again' WHERE seq % ? = 5", values=[BLOCK])
+    edit(path, "DELETE FROM name_blocks")
+    tidy(folder)
+    with open_store(None, folder) as store:
+        newest = [exchange.invocation.id for exchange in store.select(StoreFilter(run_id="r_again"), limit=2)]
+        oldest = [exchange.invocation.id for exchange in store.select(StoreFilter(run_id="r_again"), oldest=True)]
+    assert newest == [f"{2 * BLOCK + 5:012x}", f"{BLOCK + 5:012x}"]
+    assert oldest == [f"{5:012x}", *reversed(newest)]
+
+
+@pytest.mark.parametrize("run_id", ["r", "", "r_\ud800\ud801", "r_\0zero", "r_ünïcödé"])
+def test_run_with_an_unusual_id_is_found_in_a_block(folder: Path, run_id: str) -> None:
+    path = store_of(folder, BLOCK - 1)
+    with open_store(None, folder) as store:
+        invocation = an_invocation(id="unusual", received_at=NOW + BLOCK)
+        exchange = an_exchange(invocation)
+        row = list(store.row(exchange))
+        row[CAPTURE_COLUMNS.index("run_id")] = text_column(run_id)
+        store.write([tuple(row)], [])
+    add_copies(path, BLOCK)
+    tidy(folder)
+    with open_store(None, folder) as store:
+        found = list(store.select(StoreFilter(run_id=run_id)))
+        assert [exchange.invocation.id for exchange in found] == ["unusual"]
+
+
+def test_request_that_is_marked_as_a_replay_later_is_found_in_its_block(folder: Path) -> None:
+    path = store_of(folder, BLOCK - 1)
+    received = an_invocation(id="received", received_at=NOW + 10**6)
+    with open_store(None, folder) as store:
+        store.add([an_exchange(received)])
+    add_copies(path, BLOCK)
+    tidy(folder)
+    with open_store(None, folder) as store:
+        assert store.mark_replay(an_invocation(id="sent", received_at=NOW + 10**6, replay_of="0123456789ab"))
+        found = list(store.select(StoreFilter(replay_of="0123456789ab")))
+    assert "received" in {exchange.invocation.id for exchange in found}
+
+
+def test_captures_that_reuse_the_numbers_of_deleted_ones_are_found(folder: Path) -> None:
+    store_of(folder, 2 * BLOCK)
+    with open_store(None, folder) as store:
+        store.prune(PruneRule(keep=0))
+        store.add([an_exchange(an_invocation(id="later"))])
+        found = list(store.select(StoreFilter(run_id=an_exchange().payload.run_id)))
+    assert [exchange.invocation.id for exchange in found] == ["later"]
+
+
+def test_blocks_of_dropped_captures_are_deleted(folder: Path) -> None:
+    path = store_of(folder, 5 * BLOCK)
+    with open_store(None, folder) as store:
+        store.prune(PruneRule(keep=BLOCK))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT since, upto FROM name_blocks").fetchall() == [(4 * BLOCK + 1, 5 * BLOCK)]
+
+
+def older_store(folder: Path, count: int) -> Path:
+    """A store of the schema before the blocks."""
+    path = folder / ".port-hook" / "captures.db"
+    path.parent.mkdir(mode=0o700)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrate(connection, MIGRATIONS[:1])
+        for statement in statements.inserts([capture_row(an_exchange(), keep_secrets=False)], small=True):
+            connection.execute(*statement)
+    path.chmod(0o600)
+    add_copies(path, count - 1)
+    return path
+
+
+def test_older_store_is_upgraded_without_reading_its_captures(folder: Path) -> None:
+    path = older_store(folder, 20_000)
+    counted = []
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("SELECT * FROM captures LIMIT 1").fetchall()
+        connection.set_progress_handler(lambda: counted.append(1), 1_000)
+        migrate(connection)
+    assert not counted
+
+
+def test_listener_describes_the_captures_of_an_older_store_a_thousand_at_a_time(folder: Path) -> None:
+    path = older_store(folder, 3 * BLOCK)
+    with open_store(None, folder, create=True) as store:
+        assert [exchange.invocation.id for exchange in store.select(StoreFilter(run_id=f"r_{7:016}"))] == [f"{7:012x}"]
+        assert [store.tidy(), store.tidy(), store.tidy(), store.tidy()] == [True, True, False, False]
+        assert [exchange.invocation.id for exchange in store.select(StoreFilter(run_id=f"r_{7:016}"))] == [f"{7:012x}"]
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM name_blocks").fetchone() == (3,)
+
+
+def test_older_store_that_cannot_be_written_is_searched(folder: Path) -> None:
+    path = older_store(folder, BLOCK)
+    path.chmod(0o400)
+    path.parent.chmod(0o500)
+    try:
+        with open_store(None, folder, show_only=True) as store:
+            assert first_of(store, f"r_{BLOCK:016}") == f"{BLOCK:012x}"
+    finally:
+        path.parent.chmod(0o700)
+
+
+def first_of(store: CaptureStore, run_id: str) -> str:
+    return next(store.select(StoreFilter(run_id=run_id))).invocation.id
