@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -19,7 +20,7 @@ from port_hook_cli.cli.option_groups import Trust, argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_content
+from port_hook_cli.terminal.console import Output, emit, print_streamed, sayer, tell, write_content
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,7 @@ def captures(
         if watch:
             _watch(kept, wanted, bodies, runtime, limit=limit, as_json=as_json)
         found = kept.select(wanted, limit=min(limit, sys.maxsize) or None, bodies=bodies)
-        count = _emit_all(found, runtime) if as_json else _list_all(list(found), runtime, pager=not no_pager)
+        count = _emit_all(found, runtime) if as_json else _list_all(found, runtime, pager=not no_pager)
     if not count:
         for line in _NONE if wanted == StoreFilter() and jq is None else _NO_MATCH:
             tell(line, runtime)
@@ -188,15 +189,19 @@ def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
     return count
 
 
-def _list_all(found: Sequence[Exchange], runtime: Runtime, *, pager: bool) -> int:
+def _list_all(found: Iterator[Exchange], runtime: Runtime, *, pager: bool) -> int:
+    """Print captures while they are read, and return 0 if there are none."""
     from port_hook_cli.captures.view.captures import captures_lines, captures_table
 
-    output = Output(runtime.stdout, runtime.environ)
-    if found and output.is_terminal:
-        _print_paged(captures_table(found, now=runtime.now(), width=output.width), runtime, wanted=pager)
-    elif found:
-        print(*captures_lines(found), sep="\n", file=runtime.stdout)
-    return len(found)
+    first = next(found, None)
+    if first is None:
+        return 0
+    output, exchanges = Output(runtime.stdout, runtime.environ), chain([first], found)
+    if output.is_terminal:
+        _print_paged(captures_table(exchanges, now=runtime.now(), width=output.width), runtime, wanted=pager)
+    else:
+        print_streamed(captures_lines(exchanges), runtime.stdout)
+    return 1
 
 
 @command

@@ -63,16 +63,25 @@ class Output:
 
         A line that begins like a message is indented, unless it is one of `message_lines`.
         """
-        return self.paint_content([_not_a_message(line) for line in lines])
+        return "".join(self.painted(lines))
+
+    def painted(self, lines: Iterable[Styled]) -> Iterator[str]:
+        """Yield lines as `paint` returns them, each with its line end, while they are made."""
+        return self._painted(map(_not_a_message, lines))
 
     def paint_content(self, lines: Iterable[Styled]) -> str:
         """Return lines as `paint` does, but with all of their characters unchanged."""
+        return "".join(self._painted(lines))
+
+    def _painted(self, lines: Iterable[Styled]) -> Iterator[str]:
         if not self.has_styles:
-            return "".join([f"{line.plain}\n" for line in lines])
+            for line in lines:
+                yield f"{line.plain}\n"
+            return
         from port_hook_cli.text.styled import escape_sequences
 
-        shown = self._highlight(lines)
-        return "".join([f"{escape_sequences(line, color=self.has_color)}\n" for line in shown])
+        for line in self._highlight(lines):
+            yield f"{escape_sequences(line, color=self.has_color)}\n"
 
     def _highlight(self, lines: Iterable[Styled]) -> Iterable[Styled]:
         """Return lines with the JSON in them in color, if color is shown."""
@@ -182,6 +191,16 @@ def emit(record: Mapping[str, Any], stream: TextIO) -> None:
 
     stream.write(json.dumps(record, separators=(",", ":")) + "\n")
     stream.flush()
+
+
+def print_streamed(lines: Iterable[str], stream: TextIO) -> None:
+    """Write lines while they are made. A reader sees the first line immediately."""
+    is_first = True
+    for line in lines:
+        stream.write(line + "\n")
+        if is_first:
+            stream.flush()
+            is_first = False
 
 
 def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:

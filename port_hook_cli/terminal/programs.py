@@ -14,7 +14,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from pathlib import Path
 from typing import TextIO, TypeVar
 
@@ -28,15 +29,21 @@ from port_hook_cli.text.styled import Styled, cell_width
 
 # Quit if it fits on the screen, show colors, leave the text on the screen.
 _LESS = "FRX"
+_NO_SIZE = os.terminal_size((0, 0))
 
 
 def print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool = True) -> None:
-    """Write lines to stdout, through the pager if they do not fit on the terminal and the pager is `wanted`."""
-    output = Output(runtime.stdout, runtime.environ)
-    shown = list(lines)
-    pager = _pager(runtime) if wanted and not _fits(shown, output, runtime) and _is_awaited(runtime) else ()
-    if not (pager and _page(pager, output.paint(shown), runtime)):
-        output.print(*shown)
+    """Write lines to stdout while they are made, through the pager if they do not fit on the terminal.
+
+    Without `wanted`, no pager is used.
+    """
+    output, size = Output(runtime.stdout, runtime.environ), _terminal_size(runtime)
+    source = iter(lines)
+    first = list(islice(source, size.lines))
+    pager = _pager(runtime) if wanted and not _fits(first, size) and _is_awaited(runtime) else ()
+    shown = output.painted(chain(first, source))
+    if not (pager and _page(pager, shown, runtime)):
+        runtime.stdout.writelines(shown)
 
 
 def _pager(runtime: Runtime) -> Sequence[str]:
@@ -54,18 +61,22 @@ def _pager(runtime: Runtime) -> Sequence[str]:
     return () if words == ["cat"] else words
 
 
-def _fits(lines: Sequence[Styled], output: Output, runtime: Runtime) -> bool:
-    """Return whether lines fit on the terminal; true where no pager can be used."""
-    if not output.is_terminal or runtime.environ.get("TERM") == "dumb":
-        return True
+def _terminal_size(runtime: Runtime) -> os.terminal_size:
+    """Return columns and lines of the terminal; zeros where no pager can be used."""
+    if not Output(runtime.stdout, runtime.environ).is_terminal or runtime.environ.get("TERM") == "dumb":
+        return _NO_SIZE
     try:
-        size = os.get_terminal_size(runtime.stdout.fileno())
+        return os.get_terminal_size(runtime.stdout.fileno())
     except (OSError, ValueError):
-        return True
-    if not size.lines or not size.columns:  # unknown
+        return _NO_SIZE
+
+
+def _fits(first: Sequence[Styled], size: os.terminal_size) -> bool:
+    """Return whether lines fit on the terminal; true if its size is unknown."""
+    if not size.lines or not size.columns:
         return True
     # One row is left for the prompt of the shell.
-    return sum(max(1, -(-cell_width(line.plain) // size.columns)) for line in lines) < size.lines
+    return sum(max(1, -(-cell_width(line.plain) // size.columns)) for line in first) < size.lines
 
 
 def _is_awaited(runtime: Runtime) -> bool:
@@ -81,8 +92,8 @@ def _is_awaited(runtime: Runtime) -> bool:
         return True
 
 
-def _page(pager: Sequence[str], text: str, runtime: Runtime) -> bool:
-    """Show a text in the pager; return False, with a note, if the pager cannot be started."""
+def _page(pager: Sequence[str], lines: Iterable[str], runtime: Runtime) -> bool:
+    """Show lines in the pager; return False, with a note, if the pager cannot be started."""
     runtime.stdout.flush()
     environ = {"LESS": _LESS, "LV": "-c", **runtime.environ}
     try:
@@ -94,8 +105,11 @@ def _page(pager: Sequence[str], text: str, runtime: Runtime) -> bool:
             f"note: the pager {printable(pager[0])} cannot be started ({problem.strerror}), so it was not used", runtime
         )
         return False
-    with _ignoring_ctrl_c():
-        process.communicate(text.encode("utf-8", "backslashreplace"))  # it may end before it has read everything
+    assert process.stdin is not None
+    # It may end before it has read everything. Windows has another error for that than BrokenPipeError.
+    with _ignoring_ctrl_c(), process, suppress(OSError), process.stdin as stream:
+        for line in lines:
+            stream.write(line.encode("utf-8", "backslashreplace"))
     return True
 
 

@@ -18,6 +18,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
+from tests.databases import edit
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
 from tests.processes import running
 from tests.stores import keep
@@ -253,3 +254,12 @@ def test_watch_ends_when_the_store_is_replaced(folder: Path) -> None:
         assert process.wait(timeout=10) == ExitCode.STORE
         assert process.stderr is not None
         assert "captures.db was deleted or replaced.\nhint: Run the command again." in process.stderr.read()
+
+
+def test_captures_are_listed_up_to_a_damaged_one(run: Run, folder: Path) -> None:
+    keep(folder, *(an_exchange(an_invocation(id=f"{number:012x}")) for number in range(300)))
+    edit(folder / ".port-hook" / "captures.db", "UPDATE captures SET headers = 'damaged' WHERE seq = 50")
+    result = run("captures", "--limit", "0")
+    assert result.code == ExitCode.STORE
+    assert len(result.out.splitlines()) == 1 + 250
+    assert "is damaged" in result.err

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import chain, islice
 
 from port_hook_cli.captures.view.exchange import (
     cause_lines,
@@ -32,6 +33,9 @@ _LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "respons
 _MOST_OF_AN_ACTION = 24
 _LEAST_OF_AN_ACTION = 10
 
+# A list is printed while it is read. A later cell that is longer moves the rest of its line.
+_MEASURED = 100
+
 _BODY_LIMIT = 64 * 1024
 _HEADER_LIMIT = 200
 _TARGET_LIMIT = 1000
@@ -45,16 +49,22 @@ def captures_table(exchanges: Iterable[Exchange], *, now: float, width: int) -> 
     """Yield captures as a table for a terminal of `width` columns, a header first.
 
     `now` is seconds since the epoch: captures of today show only their time. On a narrow terminal columns are left
-    out, and then the actions shortened; ids are always whole.
+    out, and then the actions shortened; ids are always whole. The first captures decide about columns and widths.
     """
-    rows = [COLUMNS, *(_cells(exchange, _short_time(exchange, now)) for exchange in exchanges)]
-    widths = [max(cell_width(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    widths, rows = _measured(_cells(exchange, _short_time(exchange, now)) for exchange in exchanges)
     kept = _kept_columns(widths, width)
     others = sum(widths[column] + 1 for column in kept if column != _ACTION)
     widths[_ACTION] = min(widths[_ACTION], max(_LEAST_OF_AN_ACTION, width - others))
     for number, row in enumerate(rows):
-        line = " ".join([_padded(row[column], widths[column]) for column in kept]).rstrip()
+        cells = [_shortened(row[column], widths[column]) if column == _ACTION else row[column] for column in kept]
+        line = " ".join(map(_padded, cells, [widths[column] for column in kept])).rstrip()
         yield Styled(line, "" if number else "bold", no_wrap=True)
+
+
+def _measured(rows: Iterator[Sequence[str]]) -> tuple[list[int], Iterator[Sequence[str]]]:
+    """Return the widths of the columns in the first rows, and all rows with a header."""
+    first = [COLUMNS, *islice(rows, _MEASURED)]
+    return [max(map(cell_width, column)) for column in zip(*first, strict=True)], chain(first, rows)
 
 
 def _kept_columns(widths: Sequence[int], width: int) -> list[int]:
@@ -69,20 +79,22 @@ def _kept_columns(widths: Sequence[int], width: int) -> list[int]:
     return kept
 
 
-def _padded(cell: str, width: int) -> str:
-    """Return a cell with spaces up to `width` columns, or cut to it with an ellipsis."""
-    used = cell_width(cell)
-    while used > width:
+def _shortened(cell: str, width: int) -> str:
+    """Return a cell cut to `width` columns with an ellipsis."""
+    while cell_width(cell) > width:
         cell = cell[:-2] + "…"
-        used = cell_width(cell)
-    return cell + " " * (width - used)
+    return cell
 
 
-def captures_lines(exchanges: Iterable[Exchange]) -> list[str]:
-    """Return captures as aligned lines of plain text, a header first."""
-    rows = [COLUMNS, *(_cells(exchange, _local_time(exchange.invocation.received_at)) for exchange in exchanges)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+def _padded(cell: str, width: int) -> str:
+    return cell + " " * (width - cell_width(cell))
+
+
+def captures_lines(exchanges: Iterable[Exchange]) -> Iterator[str]:
+    """Yield captures as aligned lines of plain text, a header first. The first captures decide about the widths."""
+    widths, rows = _measured(_cells(exchange, _local_time(exchange.invocation.received_at)) for exchange in exchanges)
+    for row in rows:
+        yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
 def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Iterator[Styled]:
@@ -152,11 +164,11 @@ def _short_time(exchange: Exchange, now: float) -> str:
 
 
 def _local_time(epoch_s: float) -> str:
-    return _local(epoch_s).strftime("%Y-%m-%d %H:%M:%S")
+    return _local(epoch_s).isoformat(sep=" ", timespec="seconds")
 
 
 def _local(epoch_s: float) -> datetime:
-    return datetime.fromtimestamp(epoch_s).astimezone()
+    return datetime.fromtimestamp(epoch_s)  # noqa: DTZ006 - the user's own time
 
 
 def _verdict(verdict: Verdict, event: str) -> Iterator[Styled]:

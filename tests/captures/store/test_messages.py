@@ -104,7 +104,7 @@ def test_hostile_topic_is_shown_as_escapes() -> None:
 
 
 def test_list_of_captures_shows_kafka_instead_of_a_method() -> None:
-    assert "kafka" in captures_lines([a_capture()])[1]
+    assert "kafka" in list(captures_lines([a_capture()]))[1]
 
 
 def test_replay_of_a_message_is_a_request() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_captures_lines_are_aligned_under_their_headers() -> None:
 
 def test_captures_line_shows_the_fault_when_the_handler_gave_no_status() -> None:
     failed = an_exchange(delivery=Delivery(url="http://127.0.0.1:1", fault="unreachable", error="refused"))
-    assert captures_lines([failed])[1].endswith("-         unreachable")
+    assert list(captures_lines([failed]))[1].endswith("-         unreachable")
 
 
 def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
@@ -100,6 +101,33 @@ def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
         assert "valid" in line
 
 
+def counted(count: int, read: list[int]) -> Iterator[Exchange]:
+    for number in range(count):
+        read.append(number)
+        yield an_exchange()
+
+
+@pytest.mark.parametrize("is_table", [True, False])
+def test_list_begins_before_all_captures_are_read(is_table: bool) -> None:
+    read: list[int] = []
+    captures = counted(10_000, read)
+    lines = captures_table(captures, now=NOW, width=100) if is_table else captures_lines(captures)
+    next(iter(lines))
+    assert len(read) <= 100
+    assert sum(1 for _ in lines) == 10_000
+
+
+def test_longer_cells_of_later_captures_stay_whole_except_for_the_action() -> None:
+    later = replace(an_exchange(), payload=replace(an_exchange().payload, run_id="r_" + "x" * 30, action="y" * 39))
+    exchanges = [*[an_exchange()] * 200, later]
+    last = list(captures_lines(exchanges))[-1]
+    assert "r_" + "x" * 30 in last
+    assert "y" * 39 in last
+    shown = table(*exchanges, width=100).splitlines()[-1]
+    assert "r_" + "x" * 30 in shown
+    assert "y" * 39 not in shown
+
+
 def test_table_drops_no_column_when_all_fit_exactly() -> None:
     widest = table(a_full_one(), width=200)
     width = max(map(len, widest.splitlines()))
@@ -108,8 +136,8 @@ def test_table_drops_no_column_when_all_fit_exactly() -> None:
 
 
 def test_table_shows_the_time_of_todays_captures_and_the_day_of_older_ones() -> None:
-    today = captures_lines([an_exchange()])[1].split()[2]
-    day = captures_lines([an_exchange()])[1].split()[1]
+    today = list(captures_lines([an_exchange()]))[1].split()[2]
+    day = list(captures_lines([an_exchange()]))[1].split()[1]
     assert f" {today} " in table(an_exchange())
     later = table(an_exchange(), now=NOW + 3 * 86_400)
     assert f" {day[5:]} {today[:5]} " in later
@@ -254,7 +282,7 @@ def test_any_body_and_target_are_shown_without_terminal_escapes(body: bytes, tar
 )
 def test_views_show_what_was_simulated(simulated: Simulated, status: int | None, cell: str, line: str) -> None:
     exchange = an_exchange(response=status and Response(status=status), simulated=simulated)
-    assert cell in captures_lines([exchange])[1]
+    assert cell in list(captures_lines([exchange]))[1]
     assert cell in table(exchange, width=140)
     assert f"simulated  {line}" in full(exchange)
 
