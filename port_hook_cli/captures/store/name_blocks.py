@@ -24,10 +24,10 @@ _ADD = f"""
     FROM (SELECT seq, run_id, replay_of FROM captures WHERE seq > ? ORDER BY seq LIMIT {BLOCK})
 """  # noqa: S608 - names of our own
 
-FORGET = (
-    "DELETE FROM name_blocks WHERE upto < (SELECT min(seq) FROM captures)",
-    "DELETE FROM name_blocks WHERE upto > (SELECT coalesce(max(seq), 0) FROM captures)",
-)
+_FORGET_EMPTY = """
+    DELETE FROM name_blocks WHERE NOT EXISTS (SELECT 1 FROM captures WHERE seq BETWEEN name_blocks.since AND upto)
+"""
+FORGET = (_FORGET_EMPTY, "DELETE FROM name_blocks WHERE upto > (SELECT coalesce(max(seq), 0) FROM captures)")
 """Deletes the blocks of deleted captures. New captures reuse numbers, so run it with each deletion of the newest."""
 
 ADD_NAME = "UPDATE name_blocks SET ends = ends || substr(?, -6) WHERE upto >= ?"
@@ -52,9 +52,13 @@ def named(column: str, name: str | bytes) -> Condition:
 
 
 def add_block(connection: sqlite3.Connection) -> bool:
-    """Describe the next thousand captures, if there are that many; return whether there are more."""
+    """Describe the next thousand captures, if there are that many; return whether there are more.
+
+    Blocks of captures that were dropped are deleted, so that they do not fill the store.
+    """
     described, newest = connection.execute(_STATE).fetchone()
     described, newest = described or 0, newest or 0
     if newest - described >= BLOCK:
         connection.execute(_ADD, (described + 1, described))
+        connection.execute(_FORGET_EMPTY)
     return bool(newest - described >= 2 * BLOCK)

@@ -17,6 +17,7 @@ from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.deleting import PruneRule
 from port_hook_cli.captures.store.name_blocks import BLOCK
 from port_hook_cli.captures.store.statements import StoreFilter
+from port_hook_cli.invocations.models import Exchange, Status, Verdict
 from tests.databases import edit
 from tests.factories import NOW, an_exchange, an_invocation
 from tests.stores import add_copies
@@ -141,6 +142,22 @@ def test_blocks_of_dropped_captures_are_deleted(folder: Path) -> None:
         store.prune(PruneRule(keep=BLOCK))
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT since, upto FROM name_blocks").fetchall() == [(4 * BLOCK + 1, 5 * BLOCK)]
+
+
+def test_blocks_of_dropped_unsigned_requests_do_not_fill_the_store_of_an_old_verified_capture(folder: Path) -> None:
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(id="verified0000"))])
+    with open_store(None, folder, create=True, max_captures=100) as store:
+        for number in range(5 * BLOCK // 50):
+            store.add([unsigned(50 * number + each) for each in range(50)])
+        assert store.get("verified0000")
+    with closing(sqlite3.connect(store.path)) as connection:
+        blocks = connection.execute("SELECT upto FROM name_blocks ORDER BY upto").fetchall()
+    assert len(blocks) <= 2
+
+
+def unsigned(number: int) -> Exchange:
+    return an_exchange(an_invocation(id=f"{number:012x}"), verdict=Verdict(status=Status.MISSING))
 
 
 def older_store(folder: Path, count: int) -> Path:
