@@ -11,7 +11,7 @@ LAST = "last"
 LAST_REPLAY = "last-replay"
 """The newest replay, or request of `check`."""
 
-_NAME = re.compile(r"(last|last-replay)(?:~(\d{0,7}))?", re.ASCII)
+_NAME = r"(?a)(last|last-replay)(?:~(\d{0,7}))?"
 
 
 class Latest(NamedTuple):
@@ -26,7 +26,7 @@ def parse_latest(name: str) -> Latest | None:
 
     As in git, `last~1` (or `last~`) is the capture before `last`.
     """
-    found = _NAME.fullmatch(name)
+    found = re.fullmatch(_NAME, name)
     if found is None:
         return None
     back = 0 if found[2] is None else int(found[2] or 1)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_REPLAYS = 10
 _LOOK_EVERY_S = 0.3
-_START_OF_ID = re.compile(r"[0-9a-f]{1,12}")
+_START_OF_ID = r"[0-9a-f]{1,12}"
 _NONE = (
     "There are no captures yet.",
     "hint: Start `port-hook listen` in this folder, and run a workflow or an action in Port.",
@@ -175,7 +175,7 @@ def _print_one(exchange: Exchange, runtime: Runtime, *, as_json: bool) -> None:
 
 
 def _print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool) -> None:
-    from port_hook_cli.terminal.programs import print_paged  # slow to import, and not needed for records
+    from port_hook_cli.terminal.pager import print_paged  # slow to import, and not needed for records
 
     print_paged(lines, runtime, wanted=wanted)
 
@@ -248,12 +248,12 @@ def show(
 
 def _refuse_file(name: str, runtime: Runtime) -> None:
     """Raise UsageError if `name` is a file's path. A name that may be the start of an id is not."""
-    import shlex
-
     from port_hook_cli.files.user_files import is_file
 
-    if parse_latest(name) or _START_OF_ID.fullmatch(name) or not is_file(name, runtime.cwd):
+    if parse_latest(name) or re.fullmatch(_START_OF_ID, name) or not is_file(name, runtime.cwd):
         return
+    import shlex
+
     path = shlex.quote(name)
     raise UsageError(
         f"{name} is a file; `show` reads the capture store only.",

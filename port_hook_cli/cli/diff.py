@@ -64,7 +64,7 @@ def diff(
     from port_hook_cli.captures.comparison import Ignoring, compare, diff_lines, diff_record, is_same, without_ignored
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
     from port_hook_cli.terminal.console import Output, emit, sayer
-    from port_hook_cli.terminal.programs import print_paged
+    from port_hook_cli.terminal.pager import print_paged
 
     runtime: Runtime = ctx.obj
     with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime))) as finder:

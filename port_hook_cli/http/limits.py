@@ -24,12 +24,12 @@ _UNITS: dict[str, int] = {
     "mb": 10**6,
     "gb": 10**9,
 }
-_size = r"(?i)([0-9]{1,15})\s*([a-z]*)"
+_SIZE = r"(?i)([0-9]{1,15})\s*([a-z]*)"
 
 
 def parse_size(text: str) -> int:
     """Return the number of bytes in `text`, such as `500`, `64K`, `32MiB` or `1GB`; raises ValueError."""
-    match = re.fullmatch(_size, text.strip())
+    match = re.fullmatch(_SIZE, text.strip())
     factor = _UNITS.get(match[2].lower()) if match else None
     if match is None or factor is None or int(match[1]) == 0:
         raise ValueError(f"{text!r} is not a size like 500, 64KiB, 32MiB or 1GiB.")

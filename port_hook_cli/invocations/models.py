@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from dataclasses import field
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.text.secret import Secret
 
 
 class Truncation(NamedTuple):
@@ -124,6 +126,13 @@ class Verdict:
     def hint(self) -> str:
         """What to do next: the first cause's fix, or an empty string."""
         return self.causes[0].fix if self.causes else ""
+
+
+class Side(StrEnum):
+    """Whose code a verdict explains: the code that signed the request, or the user's code that verifies it."""
+
+    SENDER = "sender"
+    VERIFIER = "verifier"
 
 
 class Kind(StrEnum):

@@ -15,7 +15,6 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, MessageOrigin, Payload, Simulated, Verdict
-from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.javascript.nesting import json_beginning
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable_lines
@@ -56,6 +55,8 @@ def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
     The body is indented, because a line of it could look like a message of port-hook. Print the lines with
     `Output.fit(…, indent=BODY_INDENT)`, because a terminal continues a long line in its first column.
     """
+    from port_hook_cli.invocations.statuses import format_status  # showing a capture doesn't need phrases
+
     status = delivery.status or 0
     rest = f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}"
     yield Styled.assemble((format_status(status), status_style(status)), rest)

@@ -9,8 +9,6 @@ import json
 import re
 from typing import Any
 
-from port_hook_cli.javascript.stringify import format_double
-
 MOST_MARKS = 2_000_000
 """How many marks a body may have. An empty list takes three bytes of a body, and about 70 of memory."""
 
@@ -19,7 +17,7 @@ MOST_LEVELS = 900
 
 # Large numbers keep the exponent: without it, 1e16 would look like a whole number.
 _SMALL = r"-?[0-9.]+e-[0-9]+"
-_token = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[{\]}]', re.DOTALL).finditer
+_MARKS = r'(?s)"(?:[^"\\]|\\.)*+"|[\[{\]}]'
 
 
 def nests_too_deep(text: str) -> bool:
@@ -27,7 +25,7 @@ def nests_too_deep(text: str) -> bool:
     if text.count("[") + text.count("{") <= MOST_LEVELS:
         return False
     depth = 0
-    for match in _token(text):
+    for match in re.finditer(_MARKS, text):
         character = match[0]
         if character in "[{":
             depth += 1
@@ -66,6 +64,8 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _as_javascript(number: re.Match[str]) -> str:
+    from port_hook_cli.javascript.stringify import format_double  # few bodies have such numbers
+
     return format_double(float(number[0]))
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from port_hook_cli.invocations.models import Kind, Payload, Response
-from port_hook_cli.runs.updates import RunReport, RunStatus, is_node_run
 from port_hook_cli.text.safe import plain_output, shorten
+
+if TYPE_CHECKING:
+    from port_hook_cli.runs.updates import RunReport
 
 INTERRUPTED_LABEL = "Interrupted"
 _SUMMARY_LINES = 20
@@ -63,6 +66,8 @@ def command_end(
     command could not be started. An interrupted command has failed, whatever its exit code is. A workflow node's run
     has no summary, and its log has the last lines already.
     """
+    from port_hook_cli.runs.updates import RunReport, RunStatus, is_node_run  # only commands that report need them
+
     has_failed = is_interrupted or exit_code != 0
     summary = given.summary
     if has_failed and summary is None and not is_node_run(run_id):

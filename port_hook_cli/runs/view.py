@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.models import Kind, Payload
 from port_hook_cli.runs.fate import RunFate
-from port_hook_cli.runs.updates import Call, Reported, encode_body
 from port_hook_cli.text.safe import printable
+
+if TYPE_CHECKING:
+    from port_hook_cli.runs.updates import Call, Reported
 
 # Short, not an option, and without characters that a shell interprets: all of Port's ids and most external ids.
 _TYPEABLE = r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}\Z"
@@ -68,6 +70,8 @@ def format_reported(reported: Reported, page: str) -> str:
 
 def format_call(call: Call, api_url: str) -> str:
     """Return a call as its method and URL, with its body on the next line."""
+    from port_hook_cli.runs.updates import encode_body  # only commands that report need it
+
     body = printable(encode_body(call.body or {}).decode())
     return f"{call.method} {printable(api_url + call.path)}\n{body}"
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from enum import StrEnum
 from hmac import compare_digest
 from types import MappingProxyType
 from typing import NamedTuple
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import KAFKA_READING, Cause, Status, Verdict
+from port_hook_cli.invocations.models import KAFKA_READING, Cause, Side, Status, Verdict
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.headers import read_fields
 from port_hook_cli.signatures.signing import RAW
@@ -24,13 +23,6 @@ RAW_BODY = (
 
 _AS_PORT = f"{causes.SIGNED_TEXT}."
 _EXACT_BODY = "Sign the raw body, without changing it."
-
-
-class Side(StrEnum):
-    """Whose code a verdict explains: the code that signed the request, or the user's code that verifies it."""
-
-    SENDER = "sender"
-    VERIFIER = "verifier"
 
 
 class Computed(NamedTuple):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_hook_cli.invocations.models import KAFKA_READING, Status, Verdict
+from port_hook_cli.invocations.models import KAFKA_READING, Side, Status, Verdict
 from port_hook_cli.invocations.view import verdict_fields
-from port_hook_cli.signatures.own_code import Side
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
@@ -109,6 +107,8 @@ def signature_record(request: SignedRequest, *, form: str) -> dict[str, Any]:
 
     `body` is None where the bytes are not UTF-8; `body_base64` is None where they are.
     """
+    from base64 import b64encode  # `show` and `captures` need only the words
+
     headers = dict(request.headers)
     try:
         body, encoded = request.body.decode("utf-8"), None

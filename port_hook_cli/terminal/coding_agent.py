@@ -24,7 +24,7 @@ VARIABLES: Mapping[str, str] = {
 }
 # `AGENT` is a common word: other programs use it for other things.
 _NAMED_BY_AGENT = frozenset({"amp", "goose"})
-_NAME = re.compile(r"[\w./@-]{1,64}", re.ASCII)
+_NAME = r"(?a)[\w./@-]{1,64}"
 _OFF = frozenset({"", "0", "false"})
 
 
@@ -35,7 +35,7 @@ def coding_agent(environ: Mapping[str, str]) -> str | None:
     """
     named = environ.get("AI_AGENT", "").strip()
     if named.lower() not in _OFF:
-        return named if _NAME.fullmatch(named) else "unknown"
+        return named if re.fullmatch(_NAME, named) else "unknown"
     if environ.get("AGENT") in _NAMED_BY_AGENT:
         return environ["AGENT"]
     found = (name for variable, name in VARIABLES.items() if environ.get(variable, "").lower() not in _OFF)

@@ -22,7 +22,7 @@ _PIPE_COLUMNS = 100
 _CONTINUED = 2
 _MOST_DIGITS = 6
 # A label with its value in a column: `Public URL    https://…`. A long URL stays on the line of its label.
-_COLUMN = re.compile(r"(?=\S)[^\n]{1,12}?  +(?=\S)")
+_COLUMN = r"(?=\S)[^\n]{1,12}?  +(?=\S)"
 _LABEL_STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "note": "cyan"}
 _BEGINNINGS = tuple(f"{label}:" for label in _LABEL_STYLES)
 _INITIALS = frozenset(label[0] for label in _LABEL_STYLES)
@@ -148,7 +148,7 @@ def _label_length(line: Styled) -> int:
     label, colon, _ = line.plain.partition(": ")
     if label in _LABEL_STYLES:
         return len(label + colon)
-    column = _COLUMN.match(line.plain)
+    column = re.match(_COLUMN, line.plain)
     return column.end() if column else _CONTINUED
 
 

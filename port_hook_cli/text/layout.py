@@ -11,11 +11,11 @@ INDENT = 13
 """The columns before a value: two spaces and a label."""
 
 _NARROWEST = 24
-_WORD = re.compile(r"\S+")
+_WORD = r"\S+"
 # The parts of a heading are two spaces apart: `signature valid  -> 202`.
-_PART = re.compile(r"\S+(?: \S+)*")
+_PART = r"\S+(?: \S+)*"
 # A command in backticks also stays whole, so that it can be copied.
-_WORD_OR_COMMAND = re.compile(r"\S*`[^`]+`\S*|\S+")
+_WORD_OR_COMMAND = r"\S*`[^`]+`\S*|\S+"
 
 
 def fit(lines: Iterable[Styled], width: int, *, indent: int = INDENT) -> Iterator[Styled]:
@@ -65,15 +65,15 @@ def _whole_words(plain: str, start: int, width: int) -> Iterator[tuple[int, int]
 
     A part of a heading, or a command in backticks, counts as one word if it fits into `width`.
     """
-    for part in _PART.finditer(plain, start):
+    for part in re.compile(_PART).finditer(plain, start):
         if cell_width(part.group()) <= width:
             yield part.span()
             continue
-        for found in _WORD_OR_COMMAND.finditer(plain, *part.span()):
+        for found in re.compile(_WORD_OR_COMMAND).finditer(plain, *part.span()):
             if cell_width(found.group()) <= width:
                 yield found.span()
             else:
-                yield from (word.span() for word in _WORD.finditer(plain, *found.span()))
+                yield from (word.span() for word in re.compile(_WORD).finditer(plain, *found.span()))
 
 
 def _words(plain: str, start: int, width: int, *, breaks_words: bool) -> Iterator[tuple[int, int]]:

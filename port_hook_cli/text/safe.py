@@ -19,7 +19,10 @@ zero-width characters, blank letters, tags, and lone surrogates, which no stream
 U+FE0E and U+FE0F are not in it: they choose between two visible forms, and are part of ordinary emoji.
 """
 
-# Compiled by `re` when they are first used: most output is plain ASCII and doesn't need them.
+# Compiled by `re` when they are first used. Most output is ASCII, which only the first two are for: they take 0.1 ms,
+# and the others 1 ms.
+_UNSAFE_ASCII = "[\x00-\x1f\x7f]"
+_UNSAFE_ASCII_IN_LINES = "[\x00-\x08\x0b-\x1f\x7f]"
 _UNSAFE = f"[\x00-\x1f{UNSEEN}]"
 _UNSAFE_IN_LINES = f"[\x00-\x08\x0b-\x1f{UNSEEN}]"
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -45,9 +48,10 @@ def _visible(match: re.Match[str]) -> str:
 
 def printable(text: str) -> str:
     r"""Return `text` on one line, with every control character as an escape such as `\x1b`."""
-    if text.isascii() and text.isprintable():  # fast path for nearly every line that a listener shows
+    is_ascii = text.isascii()
+    if is_ascii and text.isprintable():  # fast path for nearly every line that a listener shows
         return text
-    return re.sub(_UNSAFE, _visible, text)
+    return re.sub(_UNSAFE_ASCII if is_ascii else _UNSAFE, _visible, text)
 
 
 def brief(text: str, limit: int = 200) -> str:
@@ -57,7 +61,7 @@ def brief(text: str, limit: int = 200) -> str:
 
 def printable_lines(text: str) -> str:
     """Return `text` with line feeds and tabs kept and every other control character written out."""
-    return re.sub(_UNSAFE_IN_LINES, _visible, text)
+    return re.sub(_UNSAFE_ASCII_IN_LINES if text.isascii() else _UNSAFE_IN_LINES, _visible, text)
 
 
 def printable_json(text: str) -> str:

@@ -37,7 +37,7 @@ class Secret:
 _SHORTEST_CUT = 4
 # Neither jq nor port-hook truncates a value to more characters.
 LONGEST_CUT = 256
-_LINE_ENDS = re.compile("[\t\r\n]")
+_LINE_ENDS = "[\t\r\n]"
 
 
 class Masker:
@@ -48,7 +48,7 @@ class Masker:
 
     def __init__(self, secrets: Iterable[str]) -> None:
         # A URL is sent without its line ends, and a header field without its outer white space.
-        lost = {form for value in secrets for form in (value, _LINE_ENDS.sub("", value))}
+        lost = {form for value in secrets for form in (value, re.sub(_LINE_ENDS, "", value))}
         values = {form for value in lost for form in (value, value.strip()) if len(form) >= SHORTEST_SECRET}
         forms = {form for value in values for form in _forms(value)}
         # The longest first, because a secret may be part of another.

@@ -35,7 +35,7 @@ _OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
 # percentile, and a listener's thread has done most of the work by then (see `writer`).
 _CHECKPOINT_PAGES = 4000
 _OCTET_LENGTH = (3, 43)
-_OCTETS = re.compile(r"\boctet_length\(([\w.]+)\)")
+_OCTETS = r"\boctet_length\(([\w.]+)\)"
 # A row has some small columns beside its largest value, and SQLite limits the sum.
 _SLACK = 8 * 1024 * 1024
 _CACHE_KIB = 2048
@@ -196,7 +196,9 @@ def portable(sql: str) -> str:
 
     SQLite before 3.43 does not have the function, and has to read a text to find its length in bytes.
     """
-    return sql if sqlite3.sqlite_version_info >= _OCTET_LENGTH else _OCTETS.sub(r"length(CAST(\1 AS BLOB))", sql)
+    if sqlite3.sqlite_version_info >= _OCTET_LENGTH:
+        return sql
+    return re.sub(_OCTETS, r"length(CAST(\1 AS BLOB))", sql)
 
 
 def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:

@@ -6,11 +6,11 @@ import json
 from typing import Any, NamedTuple
 
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Verdict
+from port_hook_cli.invocations.models import Exchange, Side, Verdict
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.messages import verify_received
-from port_hook_cli.signatures.own_code import Comparison, Computed, Side, compare_signature
+from port_hook_cli.signatures.own_code import Comparison, Computed, compare_signature
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
 

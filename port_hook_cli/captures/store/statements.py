@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from itertools import chain
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.captures.database.conditions import (
     ARRIVED,
@@ -34,7 +34,9 @@ from port_hook_cli.captures.database.rows import (
 from port_hook_cli.captures.store.name_blocks import named
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import FAILED_FROM, Status
-from port_hook_cli.invocations.statuses import Expectation
+
+if TYPE_CHECKING:
+    from port_hook_cli.invocations.statuses import Expectation
 
 # 32 rows of 22 columns stay below 999, the number of parameters that older builds of SQLite allow.
 ROWS_PER_STATEMENT = 32

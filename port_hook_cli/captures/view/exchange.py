@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from port_hook_cli.invocations.hints import LISTEN_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import (
     INTERRUPTED,
     Delivery,
@@ -27,9 +26,7 @@ from port_hook_cli.invocations.models import (
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.invocations.view import body_text, bytes_text, value_text
 from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
-from port_hook_cli.runs.urls import run_page
 from port_hook_cli.runs.view import fate_message, message_fate, report_command
-from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.view import MAX_EXPLANATION, status_color
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.layout import labeled, wrap
@@ -88,6 +85,8 @@ def exchange_lines(
     `app_url` is the address of Port's pages, if known; `decrypted` are inputs that were decrypted for the screen.
     `conflict` says that two places have different secrets; it is shown where that may be the reason for a failure.
     """
+    from port_hook_cli.signatures.causes import with_conflict  # `show` and `captures` don't know the secrets
+
     yield _head(exchange)
     yield from _verdict(with_conflict(exchange.verdict, conflict))
     yield from payload_lines(exchange.payload, exchange.invocation.body, app_url=app_url)
@@ -128,8 +127,7 @@ def fate_of_stored(exchange: Exchange) -> str | None:
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:
     """Yield what was read from a body; a body of an unknown shape is shown unchanged."""
     if payload.run_id:
-        link = run_page(app_url, payload.run_id) if app_url and is_run_id(payload.run_id) else ""
-        yield labeled("run", Styled(brief(payload.run_id), link=link))
+        yield labeled("run", Styled(brief(payload.run_id), link=_run_page(payload.run_id, app_url)))
     who = " from ".join(part for part in (payload.user, payload.origin) if part)
     for label, value in (
         ("of run", payload.workflow_run),
@@ -151,6 +149,14 @@ def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iter
         yield from _block("", body, bytes_text(body, limit=_BODY_EXCERPT))
     elif payload.kind is Kind.UNKNOWN and not payload.inputs:
         yield from _block("body", body, body_text(payload, body, limit=_BODY_EXCERPT))
+
+
+def _run_page(run_id: str, app_url: str | None) -> str:
+    if not app_url or not is_run_id(run_id):
+        return ""
+    from port_hook_cli.runs.urls import run_page
+
+    return run_page(app_url, run_id)
 
 
 def cause_lines(verdict: Verdict) -> Iterator[Styled]:
@@ -204,6 +210,8 @@ def _delivery(delivery: Delivery, conflict: str, *, is_message: bool) -> Iterato
         yield labeled("", brief(delivery.error), style)
     if delivery.body:
         yield from _block("", delivery.body, bytes_text(delivery.body, limit=_BODY_EXCERPT))
+    from port_hook_cli.invocations.hints import LISTEN_OPTIONS, delivery_hints  # only a listener shows hints
+
     hints = delivery_hints(delivery, LISTEN_OPTIONS, is_message=is_message, conflict=conflict)
     for number, hint in enumerate(hints):
         yield labeled("" if number else "hint", hint)

@@ -150,7 +150,7 @@ def test_blocks_of_dropped_unsigned_requests_do_not_fill_the_store_of_an_old_ver
     with open_store(None, folder, create=True, max_captures=100) as store:
         for number in range(5 * BLOCK // 50):
             store.add([unsigned(50 * number + each) for each in range(50)])
-        assert store.get("verified0000")
+        assert store.get("verified0000").invocation.id == "verified0000"
     with closing(sqlite3.connect(store.path)) as connection:
         blocks = connection.execute("SELECT upto FROM name_blocks ORDER BY upto").fetchall()
     assert len(blocks) <= 2
