@@ -180,16 +180,11 @@ class Files(NamedTuple):
     index_size: int = 0
 
     @classmethod
-    def at(cls, path: Path) -> Files:
-        """Return what is at `path` now."""
-        store, log, index = (_stat(name) for name in (str(path), f"{path}{LOG}", f"{path}{INDEX}"))
-        return cls(
-            store_id=_identity(store),
-            log_id=_identity(log),
-            index_id=_identity(index),
-            log_size=log.st_size if log else 0,
-            index_size=index.st_size if index else 0,
-        )
+    def at(cls, path: Path | str) -> Files:
+        """Return what is at `path` now. A listener calls it for each write, with a text, which is quicker."""
+        name = str(path)
+        (store, _), (log, log_size), (index, index_size) = map(_found_at, (name, name + LOG, name + INDEX))
+        return cls(store, log, index, log_size, index_size)
 
     def is_same_as(self, other: Files) -> bool:
         """Return whether these are the same files; their sizes may differ."""
@@ -207,12 +202,10 @@ def regrow(path: Path) -> None:
             os.truncate(beside(path, INDEX), _INDEX_BYTES)
 
 
-def _stat(name: str) -> os.stat_result | None:
+def _found_at(name: str) -> tuple[tuple[int, int] | None, int]:
+    """Return a file's identity and size; None and 0 if it is missing."""
     try:
-        return os.stat(name)  # noqa: PTH116 - faster, and called for each write
+        found = os.stat(name)  # noqa: PTH116 - faster
     except OSError:
-        return None
-
-
-def _identity(found: os.stat_result | None) -> tuple[int, int] | None:
-    return None if found is None else (found.st_dev, found.st_ino)
+        return None, 0
+    return (found.st_dev, found.st_ino), found.st_size

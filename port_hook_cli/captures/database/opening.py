@@ -31,8 +31,8 @@ BUSY_TIMEOUT_S = 5.0
 
 _OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
 
-# A checkpoint costs one or two fsyncs. With a checkpoint every 16 MiB instead of 4 MiB, it does not affect the 99th
-# percentile, and a listener's thread has done most of the work by then (see `writer`).
+# A checkpoint inside a commit costs three syncs. A listener's thread makes one long before (see `writer`), unless the
+# disk cannot keep up.
 _CHECKPOINT_PAGES = 4000
 _OCTET_LENGTH = (3, 43)
 _OCTETS = r"\boctet_length\(([\w.]+)\)"

@@ -12,6 +12,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from port_hook_cli.captures.database.checkpoint import checkpoint
 from port_hook_cli.captures.database.files import Files, regrow
 from port_hook_cli.captures.database.log import Gap, Log
 from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, Access, StoreLocked, connect, store_problem
@@ -32,7 +33,7 @@ _NEWEST = (
 class ResilientDatabase:
     """An open store's file. `connection` reads from it until the next commit, which may open the file again.
 
-    `warnings` is what the user should know about the files.
+    `warnings` is what the user should know about the files. `losses` is what `take_losses` returns next.
     """
 
     def __init__(self, path: Path, access: Access) -> None:
@@ -41,7 +42,8 @@ class ResilientDatabase:
         self.warnings = opened.warnings
         self.connection = opened.connection
         self._access = access
-        self._files = Files.at(path)
+        self._name = str(path)
+        self._files = Files.at(self._name)
         self._is_patient = True
         self._has_written = False  # since the file was opened
         self._log: Log | None = None  # of a file that was written
@@ -49,7 +51,7 @@ class ResilientDatabase:
         self._newest_at = 0.0  # and when it was received
         self._numbered: tuple[int, int] | None = None  # the file that has this number
         self._is_suspect = False  # the file may be damaged, and was not checked yet
-        self._losses: list[str] = []
+        self.losses: list[str] = []
 
     def commit(
         self,
@@ -115,23 +117,29 @@ class ResilientDatabase:
             self.connection.rollback()
 
     def checkpoint(self) -> None:
-        """Copy committed data from the log into the file; best effort.
+        """Copy committed data from the log into the file, and let the log begin anew; best effort.
 
         It uses its own connection, so that another thread can write at the same time.
         """
-        with suppress(sqlite3.Error), closing(sqlite3.connect(f"{self.path.as_uri()}?mode=rw", uri=True)) as beside:
-            beside.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        address = f"{self.path.as_uri()}?mode=rw"
+        with (
+            suppress(sqlite3.Error),
+            closing(sqlite3.connect(address, uri=True, timeout=0, isolation_level=None)) as connection,
+        ):
+            checkpoint(connection)
 
     def take_losses(self) -> list[str]:
         """Return sentences for the user about captures that were lost since the last call."""
-        losses, self._losses = self._losses, []
+        losses = [*self.losses]
+        self.losses.clear()
         return losses
 
     def close(self, last: Callable[[sqlite3.Connection], bool] | None = None) -> None:
         """Execute last transactions, which a cut log leaves out, until `last` returns False, and close the file."""
         # Best effort: the next listener drops the rest, and a full disk must not prevent the exit.
         with suppress(sqlite3.Error, StoreError):
-            if self._is_cut(Files.at(self.path)):
+            found = Files.at(self._name)
+            if found.is_same_as(self._files) and self._is_cut(found):
                 self._wait_for_locks(patient=True)
                 self._mend()
             elif last is not None:
@@ -156,7 +164,7 @@ class ResilientDatabase:
         an index (`-shm`) that was emptied. With `patient`, this and later statements wait for locks. Raises
         StoreError if captures are lost because the log was cut.
         """
-        found = Files.at(self.path)
+        found = Files.at(self._name)
         if found.index_size < self._files.index_size:
             regrow(self.path)
         if not found.is_same_as(self._files):
@@ -174,9 +182,7 @@ class ResilientDatabase:
         self._wait_for_locks(patient=patient)  # if it was opened again
 
     def _is_cut(self, found: Files) -> bool:
-        """Return whether the log is shorter than it was after the latest commit of this store."""
-        if not found.is_same_as(self._files):
-            return False
+        """Return whether the log of the same files is shorter than it was after the latest commit of this store."""
         return (self._has_written and found.log_size == 0) or (self._log is not None and found.log_size < self._log.end)
 
     def _check_log(self, newest: int, *, added: bool) -> None:
@@ -221,7 +227,7 @@ class ResilientDatabase:
         self.connection = connect(self.path, self._access).connection
         if self._is_suspect:
             self._refuse_damage()
-        self._files = Files.at(self.path)
+        self._files = Files.at(self._name)
         self._has_written = False
         self._is_patient = True
         self._log = Log(self.path)
@@ -236,7 +242,7 @@ class ResilientDatabase:
         if gap is Gap.WITHIN:
             what = f"at least {what}"
         lost = f"Another program has cut SQLite's log of {self.path}: {what} {'is' if count == 1 else 'are'} lost."
-        self._losses.append(lost)
+        self.losses.append(lost)
         return lost
 
     def _refuse_damage(self) -> None:

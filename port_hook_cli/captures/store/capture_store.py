@@ -66,6 +66,8 @@ class CaptureStore:
         self.path = path
         self._database = ResilientDatabase(path, access)
         self.warnings = self._database.warnings
+        self.losses: Sequence[str] = self._database.losses
+        """What `take_losses` returns next."""
         self.tidies = True
         """Whether `write` enforces the limits. Otherwise, the caller calls `tidy` when the store `is_untidy`."""
         self._trimmer = Trimmer(Limits(max_captures, max_size))
@@ -116,7 +118,9 @@ class CaptureStore:
         if size is None:
             size = sum(map(capture_weight, rows)) + sum(map(outcome_weight, outcomes))
         is_small = size <= statements.MOST_BYTES
-        steps = [*statements.inserts(rows, small=is_small), *statements.updates(outcomes, small=is_small)]
+        steps = statements.inserts(rows, small=is_small)
+        if outcomes:
+            steps += statements.updates(outcomes, small=is_small)
         self._database.commit(steps, patient=patient, newest_at=rows[-1][_RECEIVED_AT] if rows else None)
         self._rows_until_tidy -= len(rows)
         self._bytes_until_tidy -= size
@@ -291,7 +295,10 @@ class CaptureStore:
         self._database.check_writable()
 
     def checkpoint(self) -> None:
-        """Copy committed data from the log into the file, if possible. Another thread can write at the same time."""
+        """Copy committed data from SQLite's log into the file, and let the log begin anew, if possible.
+
+        Another thread can write at the same time.
+        """
         self._database.checkpoint()
 
     def take_losses(self) -> list[str]:

@@ -13,9 +13,8 @@ would block the loop for ten milliseconds from time to time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from itertools import chain
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
@@ -44,8 +43,11 @@ _TIDY_AFTER_S = 1.0
 _MOST_BYTES = 16 * 1024 * 1024
 # A step that enforces the limits takes a few milliseconds. Large stores need several.
 _TIDY_PAUSE_S = 0.05
-# Long before SQLite would do it in the middle of a commit (see `opening`).
-_CHECKPOINT_ROWS = 600
+# After so many bytes in SQLite's log, long before SQLite would make a checkpoint in the middle of a commit (see
+# `opening`). Besides its content, a commit writes whole pages: about three.
+_CHECKPOINT_BYTES, _COMMIT_BYTES = 8 * 1024 * 1024, 12 * 1024
+# If nothing was saved for this long, the next request will probably not come in the next milliseconds either.
+_PAUSE_S = 0.2
 
 
 class _Checkpoint:
@@ -58,15 +60,27 @@ class _Batch:
     The commit turns the exchanges into rows: by then, the requests have been forwarded, and their handlers run.
     """
 
-    __slots__ = ("exchanges", "has_waited", "outcomes", "positions", "size", "waiting")
+    __slots__ = ("count", "exchanges", "has_waited", "outcome_size", "outcomes", "positions", "size", "waiting")
 
     def __init__(self) -> None:
         self.exchanges: list[Exchange] = []
         self.waiting: list[asyncio.Future[None]] = []
-        self.outcomes: Sequence[Row] = ()
-        self.positions: Mapping[Partition, int] = {}  # a batch that has some contains nothing else
+        self.outcomes: list[Row] = []
+        self.positions: dict[Partition, int] = {}
         self.size = 0  # of bodies and outcomes, in bytes, roughly
+        self.outcome_size = 0
         self.has_waited = False  # for one turn of the loop, so that more exchanges could join
+        self.count = 1  # of batches in it
+
+    def add(self, later: _Batch) -> None:
+        """Add what another batch saves."""
+        self.exchanges += later.exchanges
+        self.waiting += later.waiting
+        self.outcomes += later.outcomes
+        self.positions.update(later.positions)
+        self.size += later.size
+        self.outcome_size += later.outcome_size
+        self.count += later.count
 
 
 class StoreWriter:
@@ -95,8 +109,12 @@ class StoreWriter:
         self._closed = False
         self._ended: asyncio.Future[None] = loop.create_future()
         self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
-        self._until_checkpoint = _CHECKPOINT_ROWS
-        self._tidy_at: float | None = None  # a monotonic time; used only in the thread
+        self._until_checkpoint = _CHECKPOINT_BYTES
+        self._commits = 0  # by the loop
+        # Used only in the thread; both are monotonic times.
+        self._tidy_at: float | None = None
+        self._look_at: float | None = None  # whether there is a pause
+        self._commits_before = 0  # when it last looked
         self._in_thread = 0  # batches that the thread has not committed yet; the store is its own meanwhile
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
@@ -169,7 +187,7 @@ class StoreWriter:
             self._turn_over()
         else:
             self._soon = None
-            self._hand_over([])
+            self._hand_over()
 
     def _turn_over(self) -> None:
         """Commit everything."""
@@ -177,18 +195,19 @@ class StoreWriter:
             if handle is not None:
                 handle.cancel()
         self._soon = self._later = None
-        outcomes, self._outcomes = self._outcomes, []
-        self._hand_over(outcomes)
+        batch, outcomes = self._batch, self._outcomes
+        batch.outcomes, self._outcomes = outcomes, []
+        batch.outcome_size = sum(map(outcome_weight, outcomes))
+        batch.size += batch.outcome_size
+        self._hand_over()
 
-    def _hand_over(self, outcomes: Sequence[Row]) -> None:
-        """Commit the batch and `outcomes`, here or in the thread."""
+    def _hand_over(self) -> None:
+        """Commit the batch, here or in the thread."""
         batch, self._batch = self._batch, _Batch()
-        batch.outcomes = outcomes
-        batch.size += sum(map(outcome_weight, outcomes))
         self._commit_or_queue(batch)
 
     def _commit_or_queue(self, batch: _Batch) -> None:
-        if self._in_thread or batch.size > _QUICK_BYTES or not self._commit([batch], patient=False):
+        if self._in_thread or batch.size > _QUICK_BYTES or not self._commit(batch, patient=False):
             self._in_thread += 1
             self._queue.put(batch)
 
@@ -215,39 +234,52 @@ class StoreWriter:
         while self._queue.qsize():  # only this thread takes from the queue
             handed.append(self._queue.get())
         batches = [batch for batch in handed if isinstance(batch, _Batch)]
-        for group in _groups(batches):
-            self._commit(group, patient=True)
-        if self._tidy_at is None and sum(batch.size for batch in batches) > _QUICK_BYTES:
+        size = 0
+        for batch in _merged(batches):
+            size += batch.size
+            self._commit(batch, patient=True)
+        if self._tidy_at is None and size > _QUICK_BYTES:
             self._tidy_at = monotonic() + _TIDY_AFTER_S
         is_open = handed[-1] is not None
         if is_open and not batches:
             self._store.checkpoint()
+            self._look_at = monotonic() + _PAUSE_S
         return is_open
 
     def _next(self) -> _Batch | _Checkpoint | None:
-        """Wait for the next item; meanwhile, a second after large bodies, return their memory to the system."""
-        if self._tidy_at is not None:
+        """Wait for the next item; meanwhile, do what is due."""
+        while times := [at for at in (self._tidy_at, self._look_at) if at is not None]:
             with suppress(Empty):
-                return self._queue.get(timeout=max(0.0, self._tidy_at - monotonic()))
-            self._tidy_at = None
-            return_freed_memory()
+                return self._queue.get(timeout=max(0.0, min(times) - monotonic()))
+            self._do_what_is_due(monotonic())
         return self._queue.get()
 
-    def _commit(self, batches: Sequence[_Batch], *, patient: bool) -> bool:
-        """Write batches and settle their futures.
+    def _do_what_is_due(self, now: float) -> None:
+        """Return the memory of large bodies to the system after a second. After a checkpoint, use the next pause."""
+        if self._tidy_at is not None and self._tidy_at <= now:
+            self._tidy_at = None
+            return_freed_memory()
+        if self._look_at is None or self._look_at > now:
+            return
+        is_pause, self._commits_before = self._commits == self._commits_before, self._commits
+        self._look_at = None if is_pause else now + _PAUSE_S
+        if is_pause:
+            self._store.checkpoint()
+
+    def _commit(self, batch: _Batch, *, patient: bool) -> bool:
+        """Write a batch and settle its futures.
 
         Without `patient`, return False if the file is locked, or if writing would take long.
         """
-        exchanges = [exchange for batch in batches for exchange in batch.exchanges]
-        outcomes = [row for batch in batches for row in batch.outcomes]
         problem: StoreError | None = None
+        size = batch.size
         try:
-            rows = [self._store.row(exchange) for exchange in exchanges]
-            size = sum(map(capture_weight, rows)) + sum(map(outcome_weight, outcomes))
+            rows = [self._store.row(exchange) for exchange in batch.exchanges]
+            size = sum(map(capture_weight, rows)) + batch.outcome_size
             if size > _QUICK_BYTES and not patient:  # long header fields
                 return False
-            self._store.write(rows, outcomes, size=size, patient=patient)
-            self._write_the_rest(batches, patient=patient)
+            self._store.write(rows, batch.outcomes, size=size, patient=patient)
+            self._write_the_rest(batch, patient=patient)
         except StoreLocked as error:
             if not patient:
                 return False
@@ -258,18 +290,18 @@ class StoreWriter:
             problem = StoreError(f"The capture store failed: {error}.")
         self._tell_losses()
         if patient:
-            self._tell(self._settle_thread, batches, problem)
+            self._tell(self._settle_thread, batch, problem)
         else:
-            self._settle(batches, problem)
-            self._ask_for_checkpoint(len(exchanges))
+            self._settle(batch, problem)
+            self._ask_for_checkpoint(size)
             self._ask_for_tidying()
         return True
 
-    def _write_the_rest(self, batches: Sequence[_Batch], *, patient: bool) -> None:
+    def _write_the_rest(self, batch: _Batch, *, patient: bool) -> None:
         if patient and self._store.is_untidy:
             self._store.tidy()
-        if positions := dict(chain.from_iterable(batch.positions.items() for batch in batches)):
-            self._store.keep_positions(positions, patient=patient)
+        if batch.positions:
+            self._store.keep_positions(batch.positions, patient=patient)
 
     def _ask_for_tidying(self) -> None:
         if self._store.is_untidy and self._tidying is None:
@@ -282,28 +314,31 @@ class StoreWriter:
             self._tidying = self._loop.call_later(_TIDY_PAUSE_S, self._tidy)
 
     def _tell_losses(self) -> None:
-        for loss in self._store.take_losses():
-            self._tell(self._warn, loss)
+        if self._store.losses:
+            for loss in self._store.take_losses():
+                self._tell(self._warn, loss)
 
-    def _ask_for_checkpoint(self, rows: int) -> None:
-        self._until_checkpoint -= rows
+    def _ask_for_checkpoint(self, size: int) -> None:
+        """Count a commit of `size` bytes."""
+        self._commits += 1
+        self._until_checkpoint -= size + _COMMIT_BYTES
         if self._until_checkpoint <= 0:
-            self._until_checkpoint = _CHECKPOINT_ROWS
+            self._until_checkpoint = _CHECKPOINT_BYTES
             self._queue.put(_Checkpoint())
 
-    def _settle_thread(self, batches: Sequence[_Batch], problem: StoreError | None) -> None:
-        self._in_thread -= len(batches)
-        self._settle(batches, problem)
+    def _settle_thread(self, batch: _Batch, problem: StoreError | None) -> None:
+        self._in_thread -= batch.count
+        self._settle(batch, problem)
 
     def _tell(self, callback: Callable[..., object], *values: object) -> None:
         with suppress(RuntimeError):  # the loop has ended, and so has everything that waited
             self._loop.call_soon_threadsafe(callback, *values)
 
-    def _settle(self, batches: Sequence[_Batch], problem: StoreError | None) -> None:
+    def _settle(self, batch: _Batch, problem: StoreError | None) -> None:
         if problem is not None:
             self.problem = problem
-            self.failures += sum(len(batch.exchanges) + len(batch.outcomes) for batch in batches)
-        for saved in chain.from_iterable(batch.waiting for batch in batches):
+            self.failures += len(batch.exchanges) + len(batch.outcomes)
+        for saved in batch.waiting:
             if saved.done():  # its request was given up
                 continue
             if problem is None:
@@ -312,13 +347,16 @@ class StoreWriter:
                 saved.set_exception(StoreError(problem.message, hint=problem.hint))
 
 
-def _groups(batches: Sequence[_Batch]) -> Iterator[Sequence[_Batch]]:
-    """Yield `batches` in groups of one commit each."""
-    start, size = 0, 0
-    for number, batch in enumerate(batches):
-        if number > start and size + batch.size > _MOST_BYTES:
-            yield batches[start:number]
-            start, size = number, 0
-        size += batch.size
-    if batches:
-        yield batches[start:]
+def _merged(batches: Iterable[_Batch]) -> Iterator[_Batch]:
+    """Yield `batches`, merged into batches of one commit each."""
+    merged: _Batch | None = None
+    for batch in batches:
+        if merged is None:
+            merged = batch
+        elif merged.size + batch.size <= _MOST_BYTES:
+            merged.add(batch)
+        else:
+            yield merged
+            merged = batch
+    if merged is not None:
+        yield merged

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from port_hook_cli.captures.database.files import LOG, beside
 from port_hook_cli.captures.database.opening import Access
 from port_hook_cli.captures.database.rows import Row
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
@@ -350,6 +351,65 @@ async def test_writer_thread_checkpoints_the_log_during_a_long_run(writer: Store
         await asyncio.to_thread(store.has_checkpoint.wait, 10)
     assert store.path.stat().st_size > before + 100_000
     assert len(saved(store.path.parents[1])) == 700
+
+
+def log_salts(path: Path) -> bytes:
+    """Return the part of the log's header that changes whenever the log begins anew."""
+    return beside(path, LOG).read_bytes()[16:24]
+
+
+async def save_until_checkpoint(writer: StoreWriter, store: CountedStore, *, most: int = 5_000) -> None:
+    """Save one capture after the other until the writer's thread has made a checkpoint."""
+    store.has_checkpoint.clear()
+    for number in range(most):
+        await writer.save(an_exchange(an_invocation(b"x" * 5_000, id=f"{number:04}")))
+        if store.has_checkpoint.is_set():
+            return
+    raise AssertionError("no checkpoint")
+
+
+async def test_log_begins_anew_although_captures_keep_arriving(writer: StoreWriter, store: CountedStore) -> None:
+    for _ in range(2):
+        await writer.save(a_capture(0))
+        before = log_salts(store.path)
+        await save_until_checkpoint(writer, store)
+        assert log_salts(store.path) != before
+
+
+async def test_log_begins_anew_in_a_pause(writer: StoreWriter, store: CountedStore) -> None:
+    await save_until_checkpoint(writer, store)
+    before = log_salts(store.path)
+    store.has_checkpoint.clear()
+    for number in range(100):
+        await writer.save(a_capture(number))
+    assert await asyncio.to_thread(store.has_checkpoint.wait, 10)
+    assert log_salts(store.path) != before  # the thread has also written the first commit of the new log
+
+
+async def test_a_capture_takes_a_few_pages_of_the_log(writer: StoreWriter, store: CountedStore) -> None:
+    log = beside(store.path, LOG)
+    await writer.save(a_capture(0))
+    before, count = log.stat().st_size, 100
+    for number in range(count):
+        exchange = an_exchange(an_invocation(b"x" * 600, id=f"{number:012}"))
+        await writer.save(exchange)
+        writer.complete(replace(exchange, response=OK))
+    await writer.flush()
+    assert (log.stat().st_size - before) / count < 13_000
+
+
+async def test_log_that_another_program_reads_stays_and_is_reused_later(
+    writer: StoreWriter, store: CountedStore
+) -> None:
+    await writer.save(a_capture(0))
+    before = log_salts(store.path)
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
+        reader.execute("BEGIN").execute("SELECT count(*) FROM captures").fetchone()
+        await save_until_checkpoint(writer, store)
+        assert log_salts(store.path) == before
+    await save_until_checkpoint(writer, store)
+    assert log_salts(store.path) != before
+    assert writer.problem is None
 
 
 async def test_pending_large_bodies_are_committed_in_several_batches(writer: StoreWriter, store: CountedStore) -> None:

@@ -1,0 +1,46 @@
+"""Copy SQLite's log into the database while others write to it, and let the log begin anew.
+
+SQLite begins the log anew once all of it is in the database and nobody reads it. Under a steady load, that does not
+happen by itself: more is committed while a checkpoint copies. The log would grow until SQLite makes a checkpoint inside
+a commit, for which a response then waits.
+
+See https://www.sqlite.org/wal.html and https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+# A smaller log stays: beginning anew costs three syncs.
+_SMALL_BYTES = 256 * 1024
+# Another commit takes less than a millisecond, but the next one may follow at once.
+_ATTEMPTS, _RETRY_S = 30, 0.001
+
+
+def checkpoint(connection: sqlite3.Connection) -> None:
+    """Copy the log into the database, and let the log begin anew, unless others are reading it; raises sqlite3.Error.
+
+    `connection` must not wait for locks. Others can write while most of the log is copied. For the rest, they have to
+    wait for some milliseconds.
+    """
+    connection.execute("PRAGMA synchronous = NORMAL")
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    if pages * page_size <= _SMALL_BYTES:
+        return
+    for _ in range(_ATTEMPTS):
+        # It locks other writers out, and copies what they have committed since.
+        is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        if not is_busy:
+            _begin(connection)
+            return
+        time.sleep(_RETRY_S)
+
+
+def _begin(connection: sqlite3.Connection) -> None:
+    """Write the first commit of the new log, which SQLite syncs, so that no request has to wait for that."""
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    connection.execute(f"PRAGMA user_version = {version}")  # what it is already
+    connection.execute("COMMIT")
