@@ -39,6 +39,7 @@ class RequestParser:
         self._another = another
         self._limit = limit
         self._payload: StreamReader = EMPTY_PAYLOAD
+        self._in_body = False  # whether the payload was incomplete after the latest data
         self._head: bytes | None = b""
         """The part of the current head that has arrived; None once it is unknown where heads begin."""
         self._refusal: BadHttpMessage | None = None
@@ -49,7 +50,7 @@ class RequestParser:
 
     def feed_data(self, data: bytes) -> _Found:
         """Return the messages whose heads `data` completes, as aiohttp's parser does; raises BadHttpMessage."""
-        in_body = not self._payload.is_eof()
+        in_body = self._in_body
         if not (data or in_body or self._refusal):
             return self._left_over()
         self._ending = (self._ending + data[-4:])[-4:]
@@ -62,13 +63,15 @@ class RequestParser:
         except BadHttpMessage as refusal:
             if in_body or self._refusal is not None:
                 self._head = None
+                self._in_body = in_body and not self._payload.is_eof()
                 raise
             found = self._read_again(refusal)
         if found[0]:
             self._begin(found[0], in_body=in_body)
         else:
+            self._in_body = in_body and not self._payload.is_eof()
             self._count_overhead(len(data), in_body)
-        if self._head is not None and (in_body or found[0]) and self._payload.is_eof():
+        if self._head is not None and (in_body or found[0]) and not self._in_body:
             # The length of a chunked body is unknown, but an incomplete head never ends with an empty line.
             at_end = self._after_head == self._payload.total_bytes or self._ending == _END
             self._head = b"" if at_end else None
@@ -104,6 +107,7 @@ class RequestParser:
 
     def _begin(self, messages: Sequence[_Message], *, in_body: bool) -> None:
         self._payload = messages[-1][1]
+        self._in_body = not self._payload.is_eof()
         self._body_size = self._payload.total_bytes
         self._without_end = 0
         end = -1 if self._head is None or in_body or len(messages) > 1 else self._head.find(_END)

@@ -89,7 +89,7 @@ def _length(status: int, headers: Headers, size: int, *, is_head: bool) -> str |
 
 
 def _hop_by_hop(headers: Headers) -> frozenset[str]:
+    if "connection" not in headers.names:  # nearly always
+        return HOP_BY_HOP
     named = headers.all("connection")
-    return (
-        HOP_BY_HOP.union(name.strip().lower() for value in named for name in value.split(",")) if named else HOP_BY_HOP
-    )
+    return HOP_BY_HOP.union(name.strip().lower() for value in named for name in value.split(","))

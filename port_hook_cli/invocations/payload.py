@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -47,15 +47,15 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
     """Return what can be read from `body`. Never raises, whatever the bytes are."""
     document, problem = _parse(body)
     root = document if isinstance(document, dict) else {}
-    run_id = find_run_id(document, headers)
+    event, context, port_context, payload, trigger = _dicts(
+        root, ("event", "context", "port_context", "payload", "trigger")
+    )
+    run_id = _run_id_in_context(context, port_context) or _other_run_id(document, root, headers)
     if run_id is not None and run_id.startswith(_NODE_RUN_PREFIX):
         return _workflow_node(document, root, run_id)
-    event = _dict(root, "event")
     if event or "diff" in root:
         return _automation(document, root, event or root, run_id)
-    payload, trigger = _dict(root, "payload"), _dict(root, "trigger")
     invoked = _dict(payload, "action") or _dict(root, "action")
-    context, port_context = _dict(root, "context"), _dict(root, "port_context")
     entity = _dict(payload, "entity") or _dict(root, "entity")
     method = _dict(invoked, "invocationMethod")
     by = trigger.get("by")
@@ -88,11 +88,15 @@ def find_run_id(document: Any, headers: Headers) -> str | None:
     A run id in an event or an input belongs to another run. So inputs are searched last, and events not at all.
     """
     root = document if isinstance(document, dict) else {}
-    port_context = _dict(root, "port_context")
-    context = _dict(root, "context")
-    found = _text(context.get("runId"), context.get("nodeRunId"), port_context.get("runId"), port_context.get("run_id"))
-    if found:
-        return found
+    found = _run_id_in_context(_dict(root, "context"), _dict(root, "port_context"))
+    return found or _other_run_id(document, root, headers)
+
+
+def _run_id_in_context(context: dict[str, Any], port_context: dict[str, Any]) -> str | None:
+    return _text(context.get("runId"), context.get("nodeRunId"), port_context.get("runId"), port_context.get("run_id"))
+
+
+def _other_run_id(document: Any, root: dict[str, Any], headers: Headers) -> str | None:
     header = (headers.get("run_id") or "").strip()
     if is_run_id(header):
         return header
@@ -229,6 +233,11 @@ def _flag(*candidates: Any) -> bool | None:
 def _dict(value: dict[str, Any], key: str) -> dict[str, Any]:
     found = value.get(key)
     return found if isinstance(found, dict) else _NOTHING
+
+
+def _dicts(value: dict[str, Any], keys: Sequence[str]) -> list[dict[str, Any]]:
+    """Return several objects of an object: one call, because a listener reads every request."""
+    return [found if isinstance(found := value.get(key), dict) else _NOTHING for key in keys]
 
 
 def _strings(document: Any) -> Iterator[str]:

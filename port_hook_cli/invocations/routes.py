@@ -86,7 +86,9 @@ class Routes:
 
     def may_take(self, payload: Payload) -> bool:
         """Return whether an invocation is forwarded, or may be if a jq expression is true."""
-        return self.default is not None or next(self.candidates(payload), None) is not None
+        if self.default is not None or not self.rules:
+            return self.default is not None
+        return next(self.candidates(payload), None) is not None
 
 
 def split_route(text: str) -> tuple[RouteBy, str, str, str]:

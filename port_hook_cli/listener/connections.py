@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any
 
 from aiohttp import web
-from aiohttp.http_parser import HttpRequestParser
+from aiohttp.http import HttpRequestParser
 
 from port_hook_cli.http.request_parser import RequestParser
 from port_hook_cli.http.servers import Room
@@ -83,7 +83,7 @@ class _RefusingProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         response = responses.BUSY
-        transport.write(_head(response, is_head=False, stays_open=False) + response.body)
+        transport.write(_head(response.status, response.headers, len(response.body), False, False) + response.body)
         transport.close()
 
 
@@ -173,6 +173,7 @@ class WireResponse(web.StreamResponse):
     def __init__(self, request: web.BaseRequest, response: Response, *, close: bool = False) -> None:
         super().__init__(status=response.status)
         self._request: web.BaseRequest = request
+        self._connection = request.protocol
         self._response = response
         self._stays_open = request.keep_alive and not close
 
@@ -180,7 +181,7 @@ class WireResponse(web.StreamResponse):
     def keep_alive(self) -> bool | None:
         """Whether the connection is kept open for another request."""
         # aiohttp asks after the response is written: the client may have closed its side in the meantime.
-        connection = self._request.protocol
+        connection = self._connection
         return self._stays_open and not (isinstance(connection, ServerConnection) and connection.is_over)
 
     async def prepare(self, request: web.BaseRequest) -> None:
@@ -189,7 +190,7 @@ class WireResponse(web.StreamResponse):
     async def write_eof(self, data: Any = b"") -> None:  # noqa: ARG002 - aiohttp's signature
         """Write the whole response."""
         response, is_head = self._response, self._request.method == "HEAD"
-        head = _head(response, is_head=is_head, stays_open=bool(self.keep_alive))
+        head = _head(response.status, response.headers, len(response.body), is_head, bool(self.keep_alive))
         has_body = not is_head and response.status not in _NO_BODY
         await self._request.writer.write_eof(head + response.body if has_body else head)
 
@@ -209,13 +210,9 @@ class NoResponse(web.StreamResponse):
         """Do nothing."""
 
 
-def _head(response: Response, *, is_head: bool, stays_open: bool) -> bytes:
-    return _head_for(response.status, response.headers, len(response.body), is_head, stays_open)
-
-
 # Most of a listener's responses are the same. Their bodies are not retained.
 @lru_cache(maxsize=64)
-def _head_for(status: int, headers: Headers, size: int, is_head: bool, stays_open: bool) -> bytes:
+def _head(status: int, headers: Headers, size: int, is_head: bool, stays_open: bool) -> bytes:
     lines = [f"HTTP/1.1 {status} {reason_phrase(status) or 'Unknown'}"]
     lines.extend(f"{name}: {value}" for name, value in fields_with_length(status, headers, size, is_head=is_head))
     if not stays_open:

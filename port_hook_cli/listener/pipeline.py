@@ -47,7 +47,7 @@ IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
 class Saving(Protocol):
     """The store as a listener needs it."""
 
-    def save(self, exchange: Exchange) -> Awaitable[None]:
+    def save(self, exchange: Exchange) -> asyncio.Future[None]:
         """Start to save `exchange`. Await the result for the commit; it raises StoreError.
 
         The store may save only the beginning of a refused request's body.
@@ -104,7 +104,7 @@ class Pipeline:
         refusal = self._refusal(verdict)
         is_wanted = refusal is None and self._is_wanted(payload)
         simulated = self._simulator.decide(may_fail=is_wanted) if self._simulator else None
-        response = refusal or self._own_response(payload, simulated)
+        response = refusal or self._own_response(payload, simulated, is_wanted=is_wanted)
         forwards = response is None and not (simulated is not None and simulated.dropped)
         takes_turn = forwards or (is_wanted and self.turns.is_paused)
         exchange = Exchange(
@@ -168,9 +168,9 @@ class Pipeline:
                 self._count(exchange, response)
             self._observer.exchanged(exchange)
 
-    def _own_response(self, payload: Payload, simulated: Simulated | None) -> Response | None:
+    def _own_response(self, payload: Payload, simulated: Simulated | None, *, is_wanted: bool) -> Response | None:
         """Return the response that needs no handler, or None if the request is to be forwarded."""
-        if not self._is_wanted(payload):
+        if not is_wanted:
             self.tally.passed_over += 1
             return responses.OK
         if simulated is not None and simulated.failure:
@@ -191,7 +191,7 @@ class Pipeline:
 
         A turn that does not forward ends with `response`. If the user answers by hand, the turn ends with the answer.
         """
-        saved = asyncio.ensure_future(self._store.save(exchange))
+        saved = self._store.save(exchange)
         request = self._requests.begin(exchange)
         delivery: Delivery | None = None
         answer: Answer | None = None
@@ -257,7 +257,7 @@ class Pipeline:
             request.sent_to(url)
             if request.stage != "":
                 self._requests.tell_again(request)
-            return await self._send(exchange.invocation, url, client)
+            return await self._forwarder.send(self._forwarded(exchange.invocation, url, client), url)
         except asyncio.CancelledError:
             self._interrupted(request, saved)
             raise
@@ -271,9 +271,17 @@ class Pipeline:
                 return route.target
         return self.policy.routes.default
 
-    async def _send(self, invocation: Invocation, url: str, client: str) -> Delivery:
-        headers = forwarded_headers(invocation, url, client=client, scheme=self._public.scheme)
-        return await self._forwarder.send(replace(invocation, headers=headers), url)
+    def _forwarded(self, invocation: Invocation, url: str, client: str) -> Invocation:
+        return Invocation(
+            id=invocation.id,
+            received_at=invocation.received_at,
+            method=invocation.method,
+            target=invocation.target,
+            headers=forwarded_headers(invocation, url, client=client, scheme=self._public.scheme),
+            body=invocation.body,
+            replay_of=invocation.replay_of,
+            origin=invocation.origin,
+        )
 
     async def _delay(self, exchange: Exchange, seconds: float) -> None:
         """Delay the response as `--delay` asks. If the listener ends meanwhile, show that Port got none."""

@@ -175,11 +175,13 @@ class HttpServer:
             # A short field costs much more memory than it has bytes.
             if fields > _FEW_FIELDS and not share.add(_FIELD_BYTES * fields):
                 return WireResponse(request, responses.BUSY, close=True)
-            return await self._take(request, share)
+            return await self._take(request, connection, target, share)
         finally:
             share.release()
 
-    async def _take(self, request: web.BaseRequest, share: Share) -> web.StreamResponse:
+    async def _take(
+        self, request: web.BaseRequest, connection: object, target: str, share: Share
+    ) -> web.StreamResponse:
         try:
             body = await self._read(request, share)
         except _RefusedError as refusal:
@@ -188,11 +190,10 @@ class HttpServer:
             id=self._context.new_id(),
             received_at=self._context.now(),
             method=request.method,
-            target=request.raw_path,
+            target=target,
             headers=Headers.from_raw(request.raw_headers),
             body=body,
         )
-        connection = request.protocol
         if isinstance(connection, ServerConnection):
             # A client that closes its side right after the request still waits for the response. A client that closes
             # it later has left.

@@ -144,7 +144,8 @@ class Turns:
         if turn.forwards:
             self._forwarded -= 1
             self._end_of_run(turn)
-            self._call_next()
+            if self._next or self._passing:
+                self._call_next()
 
     def pause(self) -> None:
         """Hold every request whose turn comes from now on."""

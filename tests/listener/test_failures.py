@@ -57,7 +57,7 @@ class SlowStore(World):
 
     given_up: list[Exchange] = field(default_factory=list)
 
-    async def save(self, exchange: Exchange) -> None:
+    async def saving(self, exchange: Exchange) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:

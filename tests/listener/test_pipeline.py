@@ -37,7 +37,10 @@ class World(Observer):
     shown: list[Exchange] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
-    async def save(self, exchange: Exchange) -> None:
+    def save(self, exchange: Exchange) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.saving(exchange))
+
+    async def saving(self, exchange: Exchange) -> None:
         if self.problem:
             raise self.problem
         self.saved.append(exchange)

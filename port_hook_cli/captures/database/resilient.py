@@ -179,7 +179,8 @@ class ResilientDatabase:
         if self._log is None:
             self._log = Log(self.path)
             self._read_newest()
-        self._wait_for_locks(patient=patient)  # if it was opened again
+        if patient is not self._is_patient:  # or if it was opened again
+            self._wait_for_locks(patient=patient)
 
     def _is_cut(self, found: Files) -> bool:
         """Return whether the log of the same files is shorter than it was after the latest commit of this store."""
@@ -265,9 +266,8 @@ class ResilientDatabase:
         self._numbered = self._files.store_id
 
     def _wait_for_locks(self, *, patient: bool) -> None:
-        if patient is not self._is_patient:
-            self.connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000) if patient else 0}")
-            self._is_patient = patient
+        self.connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000) if patient else 0}")
+        self._is_patient = patient
 
     def _close_log(self) -> None:
         if self._log is not None:

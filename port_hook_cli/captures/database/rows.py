@@ -28,7 +28,7 @@ from port_hook_cli.captures.documents.exchange_fields import (
     truncate,
 )
 from port_hook_cli.invocations.headers import SECRET_HEADERS, SIGNATURE_HEADER, Headers, mask_headers
-from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Payload, Response, Status
+from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Payload, Response, Simulated, Status
 from port_hook_cli.invocations.payload import read_payload
 
 RESPONSE_LIMIT = 64 * 1024
@@ -60,6 +60,8 @@ CAPTURE_COLUMNS = (
 )
 # `simulated` is in both: a request is saved before the user answers it by hand.
 OUTCOME_COLUMNS = ("received_at", "id", "simulated", "delivery", "response", "delivery_body", "response_body")
+# SQLite looks for an adapter for any subclass of `str`.
+_PLAIN = {status: str(status.value) for status in Status}
 _JSON_COLUMNS = ("kafka", "simulated", "causes", "headers", "delivery", "response")
 
 # The statuses that count as verified when a store is full. --no-verify forwards requests as `unchecked`.
@@ -81,8 +83,6 @@ _large_of_capture = itemgetter(
         )
     )
 )
-
-_DELIVERY_FIELDS = ("url", "status", "latency_ms", "fault", "error")
 
 T = TypeVar("T", Delivery, Response)
 Row = tuple[Any, ...]
@@ -108,23 +108,30 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
     if exchange.refused and len(invocation.body) > REFUSED_BODY_LIMIT:
         invocation = truncate(invocation)
     truncated = invocation.truncated
+    method, target, run_id, action, signature = _text_columns(
+        invocation.method,
+        invocation.target,
+        payload.run_id,
+        payload.action,
+        invocation.headers.get(SIGNATURE_HEADER),
+    )
     return (
         invocation.id,
         invocation.received_at,
-        text_column(invocation.method),
-        text_column(invocation.target),
+        method,
+        target,
         invocation.replay_of,
-        text_column(payload.run_id),
-        text_column(payload.action),
-        text_column(invocation.headers.get(SIGNATURE_HEADER)),
-        verdict.status.value,  # a plain string: SQLite looks for an adapter for any subclass
+        run_id,
+        action,
+        signature,
+        _PLAIN[verdict.status],
         verdict.reading,
         verdict.age_s,
         0 if exchange.refused or verdict.status not in _VERIFIED else 1,
         None if truncated is None else truncated.size,
         None if truncated is None else truncated.sha256,
         None if invocation.origin is None else _encode(ORIGIN.dump(invocation.origin)),
-        _simulated(exchange),
+        None if exchange.simulated is None else _simulated(exchange.simulated),
         _encode(list(map(CAUSE.dump, verdict.causes))) if verdict.causes else None,
         _encode(_kept_headers(invocation.headers, keep_secrets=keep_secrets)),
         *_outcome(exchange, keep_secrets=keep_secrets),
@@ -135,11 +142,12 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
 def outcome_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
     """Return the outcome of an exchange, in the order of OUTCOME_COLUMNS."""
     invocation = exchange.invocation
-    return (invocation.received_at, invocation.id, _simulated(exchange), *_outcome(exchange, keep_secrets=keep_secrets))
+    simulated = None if exchange.simulated is None else _simulated(exchange.simulated)
+    return (invocation.received_at, invocation.id, simulated, *_outcome(exchange, keep_secrets=keep_secrets))
 
 
-def _simulated(exchange: Exchange) -> str | None:
-    return None if exchange.simulated is None else _encode(SIMULATED.dump(exchange.simulated))
+def _simulated(simulated: Simulated) -> str:
+    return _encode(SIMULATED.dump(simulated))
 
 
 def read_row(row: Sequence[Any]) -> Exchange:
@@ -222,6 +230,11 @@ def text_column(value: str | None) -> str | bytes | None:
     return encoded if _has_surrogates(value) else value
 
 
+def _text_columns(*values: str | None) -> Sequence[str | bytes | None]:
+    """Return `values` as `text_column` does."""
+    return values if "".join(filter(None, values)).isascii() else [*map(text_column, values)]
+
+
 def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
@@ -258,8 +271,16 @@ def _outcome(exchange: Exchange, *, keep_secrets: bool) -> tuple[str | None, str
 
 
 def _delivery_json(delivery: Delivery, *, keep_secrets: bool) -> str:
-    kept = {name: getattr(delivery, name) for name in _DELIVERY_FIELDS}
-    return _encode({**kept, "headers": _kept_headers(delivery.headers, keep_secrets=keep_secrets)})
+    return _encode(
+        {
+            "url": delivery.url,
+            "status": delivery.status,
+            "latency_ms": delivery.latency_ms,
+            "fault": delivery.fault,
+            "error": delivery.error,
+            "headers": _kept_headers(delivery.headers, keep_secrets=keep_secrets),
+        }
+    )
 
 
 def _response_json(response: Response, *, keep_secrets: bool) -> str:

@@ -114,6 +114,8 @@ _ONE_INSERT = f"INSERT INTO captures ({COLUMNS}) SELECT {', '.join('?' * len(CAP
 
 def inserts(rows: Sequence[Row], *, small: bool) -> list[Statement]:
     """Return the statements that add `rows`; `small` says that they have no more than MOST_BYTES together."""
+    if small and len(rows) == 1:  # nearly always
+        return [(_insert(1), rows[0])]
     steps: list[Statement] = []
     for part in _in_rows(rows) if small else _in_bytes(rows, capture_weight):
         if not small and len(part) == 1:

@@ -186,8 +186,8 @@ class StoreWriter:
         elif len(self._outcomes) >= _OUTCOMES_TOGETHER:
             self._turn_over()
         else:
-            self._soon = None
-            self._hand_over()
+            self._soon, self._batch = None, _Batch()
+            self._commit_or_queue(batch)
 
     def _turn_over(self) -> None:
         """Commit everything."""
@@ -199,14 +199,11 @@ class StoreWriter:
         batch.outcomes, self._outcomes = outcomes, []
         batch.outcome_size = sum(map(outcome_weight, outcomes))
         batch.size += batch.outcome_size
-        self._hand_over()
-
-    def _hand_over(self) -> None:
-        """Commit the batch, here or in the thread."""
-        batch, self._batch = self._batch, _Batch()
+        self._batch = _Batch()
         self._commit_or_queue(batch)
 
     def _commit_or_queue(self, batch: _Batch) -> None:
+        """Commit a batch, here or in the thread."""
         if self._in_thread or batch.size > _QUICK_BYTES or not self._commit(batch, patient=False):
             self._in_thread += 1
             self._queue.put(batch)
