@@ -1,6 +1,6 @@
 """Measure what the documentation claims. Both sides of a ratio are measured in turn in the same run.
 
-    python bench/run.py [startup] [throughput] [latency] [replay] [memory] [hostile] [demo] [render] [trigger]
+    python bench/run.py [startup] [throughput] [latency] [costs] [replay] [memory] [hostile] [demo] [render] [trigger]
                          [workflow] [pytest] [inspector] [report] [search] [kafka]
 
 Absolute numbers depend on the machine, so compare the ratios with the bars. HTTPie and Express are installed into
@@ -16,7 +16,19 @@ sys.path.append(str(Path(__file__).parents[1]))  # so that bench and tests can b
 
 
 def main(wanted: list[str]) -> None:
-    from bench import hostile, inspecting, kafka, making, processes, receiving, reporting, searching, sending, workflows
+    from bench import (
+        costs,
+        hostile,
+        inspecting,
+        kafka,
+        making,
+        processes,
+        receiving,
+        reporting,
+        searching,
+        sending,
+        workflows,
+    )
     from bench.measuring import SCRATCH
 
     SCRATCH.mkdir(exist_ok=True)
@@ -24,6 +36,7 @@ def main(wanted: list[str]) -> None:
         "startup": processes.startup,
         "throughput": receiving.throughput,
         "latency": receiving.latency,
+        "costs": costs.costs,
         "replay": sending.replay,
         "memory": receiving.memory,
         "hostile": hostile.hostile,
