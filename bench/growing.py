@@ -1,0 +1,160 @@
+"""What a larger store costs: commands on 1,000, 100,000 and 1,000,000 captures, and what a listener waits for `prune`.
+
+The stores are made once, in `.bench/`. BENCH_CAPTURES, such as `1000,100000`, selects them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+from bench.measuring import PORT_HOOK, SCRATCH, interleaved, row, seconds_of
+from bench.processes import TAB
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.trimming import Limits, Trimmer
+from port_hook_cli.invocations.models import Response
+from tests.factories import an_exchange
+from tests.stores import add_copies
+
+SIZES = tuple(map(int, os.environ.get("BENCH_CAPTURES", "1000,100000,1000000").split(",")))
+
+LIST = [*PORT_HOOK, "captures", "--limit", "50000"]
+
+# The command, and the most that it may take with a million captures, as a ratio to `captures` with a thousand.
+COMMANDS: dict[str, tuple[list[str], float]] = {
+    "captures": ([*PORT_HOOK, "captures"], 1.1),
+    "show last": ([*PORT_HOOK, "show", "last"], 1.2),
+    "captures --run, absent": ([*PORT_HOOK, "captures", "--run", "r_0000000000absent"], 1.3),
+    "captures --search, absent": ([*PORT_HOOK, "captures", "--search", "is not in any of them"], 4.0),
+    "captures --limit 50000": (LIST, 12.0),
+    "a Tab after `show`": ([*TAB, "port-hook show ", *PORT_HOOK], 1.5),
+}
+
+# A listener's store, in another process: it saves every 2 ms and prints the longest wait in milliseconds.
+_SAVES = """
+import sys, time
+from pathlib import Path
+from port_hook_cli.captures.store.capture_store import open_store
+from tests.factories import an_exchange, an_invocation
+with open_store(Path(sys.argv[1]), Path(), create=True, max_captures=10**9) as store:
+    store.add([an_exchange()])
+    print("ready", flush=True)
+    longest = count = 0
+    while not Path(sys.argv[2]).exists():
+        began = time.perf_counter()
+        store.add([an_exchange(an_invocation(id=f"{count:012x}", received_at=4e9))])
+        longest, count = max(longest, time.perf_counter() - began), count + 1
+        time.sleep(0.002)
+print(longest * 1000)
+"""
+
+
+def growing(rounds: int = 3) -> None:
+    stores = {size: _store(size) for size in SIZES}
+    _commands(stores, rounds)
+    _trim(stores[max(SIZES)])
+    _prune(stores[max(SIZES)])
+
+
+def _commands(stores: dict[int, Path], rounds: int) -> None:
+    for name, (command, most) in COMMANDS.items():
+        _compare(name, most, {size: seconds_of(command, str(folder)) for size, folder in stores.items()}, rounds)
+    first = {size: partial(_first_line_s, folder) for size, folder in stores.items()}
+    _compare("its first line", 1.5, first, rounds)
+
+
+def _compare(name: str, most: float, measures: Mapping[int, Callable[[], float]], rounds: int) -> None:
+    base = seconds_of([*PORT_HOOK, "captures"], str(SCRATCH / f"captures-{min(SIZES)}"))
+    named = {f"{size:,}": measure for size, measure in measures.items()}
+    found = interleaved({"base": base, **named}, rounds=rounds)
+    ratio = found[f"{max(SIZES):,}"] / found.pop("base")
+    times = " / ".join(f"{seconds * 1000:.0f}" for seconds in found.values())
+    row(f"{name}: {' / '.join(found)}", f"{times} ms", ratio, f"at most {most:g} x `captures` of {min(SIZES):,}")
+
+
+def _first_line_s(folder: Path) -> float:
+    began = time.perf_counter()
+    with subprocess.Popen(LIST, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=folder) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        seconds = time.perf_counter() - began
+        process.kill()
+    return seconds
+
+
+def _trim(folder: Path) -> None:
+    """Measure the steps that enforce a limit that the store exceeds by 5,000 captures."""
+    with _copy(folder) as path, closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        count = connection.execute("SELECT count(*) FROM captures").fetchone()[0]
+        trimmer, steps, has_more = Trimmer(Limits(max(100, count - 5_000), 10**12)), [], True
+        while has_more:
+            began = time.perf_counter()
+            connection.execute("BEGIN IMMEDIATE")
+            has_more = trimmer.step(connection)
+            connection.execute("COMMIT")
+            steps.append((time.perf_counter() - began) * 1000)
+    row(f"enforcing --max-captures in {count:,}, longest step", f"{max(steps):.1f} ms", None, "under 50 ms")
+    row(
+        f"enforcing --max-captures in {count:,}, other steps",
+        f"{max(steps[1:], default=0):.1f} ms",
+        None,
+        "under 50 ms",
+    )
+
+
+def _prune(folder: Path) -> None:
+    """Delete all but 1,000 captures while another process saves some, and measure its longest wait."""
+    with _copy(folder) as path:
+        stop, before = path.with_name("stop"), path.stat().st_size
+        command = [sys.executable, "-c", _SAVES, str(path), str(stop)]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=SCRATCH.parent) as saver:
+            assert saver.stdout is not None
+            assert saver.stdout.readline() == "ready\n"
+            began = time.perf_counter()
+            subprocess.run(
+                [*PORT_HOOK, "prune", "--keep", "1000", "--yes", "--store", str(path)], check=True, capture_output=True
+            )
+            seconds = time.perf_counter() - began
+            stop.touch()
+            longest = float(saver.stdout.readline())
+        after = path.stat().st_size
+    row(f"prune of {max(SIZES):,} beside a listener", f"{seconds:.1f} s")
+    row("prune, a listener's longest wait", f"{longest:.0f} ms", None, "under 50 ms")
+    row("prune, the file", f"{before / 2**20:.0f} MiB / {after / 2**20:.0f} MiB", after / before, "at most 0.1")
+
+
+def _store(count: int) -> Path:
+    """Return a folder with a store of `count` captures of 600 bytes, made in an earlier run or now."""
+    folder = SCRATCH / f"captures-{count}"
+    path = folder / ".port-hook" / "captures.db"
+    if path.exists():
+        return folder
+    making = SCRATCH / f"captures-{count}.new"
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    with open_store(None, making, create=True, max_captures=10**9) as store:
+        store.add([an_exchange(response=Response(status=200, body=b"ok"))])
+        for start in range(1, count, 100_000):
+            add_copies(store.path, min(100_000, count - start))
+        while store.tidy():
+            pass
+    making.rename(folder)
+    return folder
+
+
+@contextmanager
+def _copy(folder: Path) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(dir=SCRATCH) as copy:
+        path = Path(copy, "captures.db")
+        shutil.copyfile(folder / ".port-hook" / "captures.db", path)
+        path.chmod(0o600)
+        yield path
