@@ -45,7 +45,7 @@ import sys, time
 from pathlib import Path
 from port_hook_cli.captures.store.capture_store import open_store
 from tests.factories import an_exchange, an_invocation
-with open_store(Path(sys.argv[1]), Path(), create=True, max_captures=10**9) as store:
+with open_store(Path(sys.argv[1]), Path(), create=True, max_captures=10**9, max_size=10**12) as store:
     store.add([an_exchange()])
     print("ready", flush=True)
     longest = count = 0
@@ -62,7 +62,8 @@ def growing(rounds: int = 3) -> None:
     stores = {size: _store(size) for size in SIZES}
     _commands(stores, rounds)
     _trim(stores[max(SIZES)])
-    _prune(stores[max(SIZES)])
+    _prune_alone(stores[max(SIZES)])
+    _prune_beside_a_listener(stores[sorted(SIZES)[len(SIZES) // 2]])
 
 
 def _commands(stores: dict[int, Path], rounds: int) -> None:
@@ -94,6 +95,7 @@ def _first_line_s(folder: Path) -> float:
 def _trim(folder: Path) -> None:
     """Measure the steps that enforce a limit that the store exceeds by 5,000 captures."""
     with _copy(folder) as path, closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")  # a listener's thread does it
         count = connection.execute("SELECT count(*) FROM captures").fetchone()[0]
         trimmer, steps, has_more = Trimmer(Limits(max(100, count - 5_000), 10**12)), [], True
         while has_more:
@@ -102,34 +104,35 @@ def _trim(folder: Path) -> None:
             has_more = trimmer.step(connection)
             connection.execute("COMMIT")
             steps.append((time.perf_counter() - began) * 1000)
-    row(f"enforcing --max-captures in {count:,}, longest step", f"{max(steps):.1f} ms", None, "under 50 ms")
-    row(
-        f"enforcing --max-captures in {count:,}, other steps",
-        f"{max(steps[1:], default=0):.1f} ms",
-        None,
-        "under 50 ms",
-    )
+    figures = f"{steps[0]:.1f} ms / {max(steps[1:], default=0):.1f} ms"
+    row(f"--max-captures in {count:,}: first step / longest other", figures, None, "under 50 ms")
 
 
-def _prune(folder: Path) -> None:
-    """Delete all but 1,000 captures while another process saves some, and measure its longest wait."""
+def _prune_alone(folder: Path) -> None:
     with _copy(folder) as path:
-        stop, before = path.with_name("stop"), path.stat().st_size
+        before, began = path.stat().st_size, time.perf_counter()
+        _prune(path)
+        seconds, after = time.perf_counter() - began, path.stat().st_size
+    figures = f"{before / 2**20:.0f} MiB / {after / 2**20:.0f} MiB in {seconds:.1f} s"
+    row(f"prune of {max(SIZES):,}, the file", figures, after / before, "at most 0.01")
+
+
+def _prune_beside_a_listener(folder: Path) -> None:
+    with _copy(folder) as path:
+        stop = path.with_name("stop")
         command = [sys.executable, "-c", _SAVES, str(path), str(stop)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=SCRATCH.parent) as saver:
             assert saver.stdout is not None
             assert saver.stdout.readline() == "ready\n"
-            began = time.perf_counter()
-            subprocess.run(
-                [*PORT_HOOK, "prune", "--keep", "1000", "--yes", "--store", str(path)], check=True, capture_output=True
-            )
-            seconds = time.perf_counter() - began
+            _prune(path)
             stop.touch()
             longest = float(saver.stdout.readline())
-        after = path.stat().st_size
-    row(f"prune of {max(SIZES):,} beside a listener", f"{seconds:.1f} s")
-    row("prune, a listener's longest wait", f"{longest:.0f} ms", None, "under 50 ms")
-    row("prune, the file", f"{before / 2**20:.0f} MiB / {after / 2**20:.0f} MiB", after / before, "at most 0.1")
+    row("prune beside a listener, its longest wait", f"{longest:.0f} ms", None, "under 50 ms")
+
+
+def _prune(path: Path) -> None:
+    command = [*PORT_HOOK, "prune", "--keep", "1000", "--yes", "--store", str(path)]
+    subprocess.run(command, check=True, capture_output=True)
 
 
 def _store(count: int) -> Path:
@@ -141,7 +144,7 @@ def _store(count: int) -> Path:
     making = SCRATCH / f"captures-{count}.new"
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
-    with open_store(None, making, create=True, max_captures=10**9) as store:
+    with open_store(None, making, create=True, max_captures=10**9, max_size=10**12) as store:
         store.add([an_exchange(response=Response(status=200, body=b"ok"))])
         for start in range(1, count, 100_000):
             add_copies(store.path, min(100_000, count - start))

@@ -160,6 +160,17 @@ def unsigned(number: int) -> Exchange:
     return an_exchange(an_invocation(id=f"{number:012x}"), verdict=Verdict(status=Status.MISSING))
 
 
+def test_listener_that_drops_captures_keeps_only_the_blocks_of_the_others(folder: Path) -> None:
+    path = store_of(folder, 5 * BLOCK)
+    with open_store(None, folder, create=True, max_captures=2 * BLOCK) as store:
+        store.add([an_exchange()])
+    add_copies(path, BLOCK)
+    tidy(folder)
+    with closing(sqlite3.connect(path)) as connection:
+        found = connection.execute("SELECT since, upto FROM name_blocks").fetchall()
+    assert found == [(start * BLOCK + 1, (start + 1) * BLOCK) for start in (3, 4, 5)]
+
+
 def older_store(folder: Path, count: int) -> Path:
     """A store of the schema before the blocks."""
     path = folder / ".port-hook" / "captures.db"
