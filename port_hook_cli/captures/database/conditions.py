@@ -125,8 +125,10 @@ def text_condition(text: str) -> Condition:
         return Condition(f"({found})", (wanted,) * len(_SEARCHED))
     # LIKE takes half as long as lower() and instr(), but it stops at a NUL, as printf() does. Only a body can have one.
     found = " OR ".join(f"CASE WHEN {has_at_most(column)} THEN {_is_like(column)} END" for column in _SEARCHED)
-    whole = "length(CAST(printf('%s', captures.body) AS BLOB)) = octet_length(captures.body)"
-    rest = f"CASE WHEN {has_at_most('captures.body')} THEN NOT ({whole}) AND {_contains('captures.body')} END"
+    has_nul = "length(CAST(printf('%s', captures.body) AS BLOB)) < octet_length(captures.body)"
+    # Nested, as SQLite would evaluate both sides of an AND.
+    rest = f"CASE WHEN {has_nul} THEN {_contains('captures.body')} END"
+    rest = f"CASE WHEN {has_at_most('captures.body')} THEN {rest} END"
     pattern = f"%{_escaped(wanted)}%"
     return Condition(f"({found} OR {rest})", (*(pattern,) * len(_SEARCHED), wanted))
 
