@@ -70,6 +70,8 @@ class CaptureStore:
         """What `take_losses` returns next."""
         self.tidies = True
         """Whether `write` enforces the limits. Otherwise, the caller calls `tidy` when the store `is_untidy`."""
+        self.is_untidy = False
+        """Whether so much was written that it is time to call `tidy`."""
         self._trimmer = Trimmer(Limits(max_captures, max_size))
         self._tidy_every = min(max(_TIDY_AT_LEAST, max_captures // _TIDY_SHARE), _TIDY_AT_MOST)
         self._keep_secrets = keep_secrets
@@ -100,11 +102,6 @@ class CaptureStore:
         """Return what `write` adds to an exchange that was saved."""
         return outcome_row(exchange, keep_secrets=self._keep_secrets)
 
-    @property
-    def is_untidy(self) -> bool:
-        """Whether so much was written that it is time to call `tidy`."""
-        return self._rows_until_tidy < 0 or self._bytes_until_tidy < 0
-
     def write(
         self, rows: Sequence[Row], outcomes: Sequence[Row], *, size: int | None = None, patient: bool = True
     ) -> None:
@@ -124,6 +121,7 @@ class CaptureStore:
         self._database.commit(steps, patient=patient, newest_at=rows[-1][_RECEIVED_AT] if rows else None)
         self._rows_until_tidy -= len(rows)
         self._bytes_until_tidy -= size
+        self.is_untidy = self._rows_until_tidy < 0 or self._bytes_until_tidy < 0
         self._has_added = self._has_added or bool(rows)
         while self.tidies and self.is_untidy and self.tidy():
             pass
@@ -144,6 +142,7 @@ class CaptureStore:
         except StoreError:
             self._trimmer.forget()
             has_more = False
+        self.is_untidy = has_more
         if not has_more:
             self._rows_until_tidy, self._bytes_until_tidy = self._tidy_every, _TIDY_BYTES
         return has_more

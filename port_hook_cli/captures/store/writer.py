@@ -233,6 +233,8 @@ class StoreWriter:
         batches = [batch for batch in handed if isinstance(batch, _Batch)]
         size = 0
         for batch in _merged(batches):
+            if self._store.is_untidy:
+                self._store.tidy()
             size += batch.size
             self._commit(batch, patient=True)
         if self._tidy_at is None and size > _QUICK_BYTES:
@@ -276,7 +278,8 @@ class StoreWriter:
             if size > _QUICK_BYTES and not patient:  # long header fields
                 return False
             self._store.write(rows, batch.outcomes, size=size, patient=patient)
-            self._write_the_rest(batch, patient=patient)
+            if batch.positions:
+                self._store.keep_positions(batch.positions, patient=patient)
         except StoreLocked as error:
             if not patient:
                 return False
@@ -290,19 +293,8 @@ class StoreWriter:
             self._tell(self._settle_thread, batch, problem)
         else:
             self._settle(batch, problem)
-            self._ask_for_checkpoint(size)
-            self._ask_for_tidying()
+            self._ask_for_upkeep(size)
         return True
-
-    def _write_the_rest(self, batch: _Batch, *, patient: bool) -> None:
-        if patient and self._store.is_untidy:
-            self._store.tidy()
-        if batch.positions:
-            self._store.keep_positions(batch.positions, patient=patient)
-
-    def _ask_for_tidying(self) -> None:
-        if self._store.is_untidy and self._tidying is None:
-            self._tidying = self._loop.call_soon(self._tidy)  # the requests that wait for the commit come first
 
     def _tidy(self) -> None:
         """Enforce the limits between requests, in small steps. The thread does it itself."""
@@ -315,8 +307,10 @@ class StoreWriter:
             for loss in self._store.take_losses():
                 self._tell(self._warn, loss)
 
-    def _ask_for_checkpoint(self, size: int) -> None:
-        """Count a commit of `size` bytes."""
+    def _ask_for_upkeep(self, size: int) -> None:
+        """Count a commit of `size` bytes, and ask for a checkpoint or for tidying if it is time for one."""
+        if self._store.is_untidy and self._tidying is None:
+            self._tidying = self._loop.call_soon(self._tidy)  # the requests that wait for the commit come first
         self._commits += 1
         self._until_checkpoint -= size + _COMMIT_BYTES
         if self._until_checkpoint <= 0:
