@@ -26,8 +26,9 @@ def checkpoint(connection: sqlite3.Connection) -> None:
     """
     connection.execute("PRAGMA synchronous = NORMAL")
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-    _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    if pages * page_size <= _SMALL_BYTES:
+    _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    is_being_read = copied < pages
+    if is_being_read or pages * page_size <= _SMALL_BYTES:
         return
     for _ in range(_ATTEMPTS):
         # It locks other writers out, and copies what they have committed since.

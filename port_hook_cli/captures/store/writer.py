@@ -240,7 +240,7 @@ class StoreWriter:
         if self._tidy_at is None and size > _QUICK_BYTES:
             self._tidy_at = monotonic() + _TIDY_AFTER_S
         is_open = handed[-1] is not None
-        if is_open and not batches:
+        if is_open and len(batches) < len(handed):
             self._store.checkpoint()
             self._look_at = monotonic() + _PAUSE_S
         return is_open
