@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
@@ -235,7 +235,7 @@ def _dict(value: dict[str, Any], key: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else _NOTHING
 
 
-def _dicts(value: dict[str, Any], keys: Sequence[str]) -> list[dict[str, Any]]:
+def _dicts(value: dict[str, Any], keys: tuple[str, ...]) -> list[dict[str, Any]]:
     """Return several objects of an object: one call, because a listener reads every request."""
     return [found if isinstance(found := value.get(key), dict) else _NOTHING for key in keys]
 
