@@ -17,7 +17,7 @@ from bench.measuring import HERE, PORT_HOOK, SECRET, interleaved, row
 from bench.servers import listening
 
 CONNECTIONS = 16
-_RATE = re.compile(r"([0-9.]+)/s")
+_RATE = re.compile(r"([0-9.]+) requests/s")
 
 
 def replay(requests: int = 2_000, rounds: int = 3) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -85,19 +86,14 @@ def verify_received(
     """Return the verdict of `verify_signature` on a request, or on a Kafka message in its form. Never raises."""
     signed = signed_value(body) if is_message else body
     verdict = verify_signature(headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen)
-    return _named(verdict) if is_message else verdict
+    return replace(verdict, reading=KAFKA_READING) if is_message and verdict.reading == RAW else verdict
 
 
 def verify_received_without_diagnosis(
     headers: Headers, body: bytes, secret: Secret, *, is_message: bool, now: float, tolerance_s: float, seen: bool
 ) -> Verdict | None:
     """Return the verdict of `verify_received` if it needs no diagnosis, else None. Never raises."""
-    signed = signed_value(body) if is_message else body
-    verdict = verify_without_diagnosis(headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen)
-    return _named(verdict) if is_message and verdict is not None else verdict
-
-
-def _named(verdict: Verdict) -> Verdict:
-    if verdict.reading != RAW:
-        return verdict
-    return Verdict(status=verdict.status, reading=KAFKA_READING, causes=verdict.causes, age_s=verdict.age_s)
+    signed, reading = (signed_value(body), KAFKA_READING) if is_message else (body, RAW)
+    return verify_without_diagnosis(
+        headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen, reading=reading
+    )

@@ -96,12 +96,13 @@ def verify_without_diagnosis(
     now: float,
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     seen: bool = False,
+    reading: str = RAW,
 ) -> Verdict | None:
     """Return the verdict of `verify_signature` if it needs no diagnosis, else None. Never raises.
 
-    It is fast enough for an event loop: it computes at most one HMAC over `body`. It decides about requests that are
-    signed exactly as Port signs (valid or stale), and about requests that a diagnosis cannot explain further: a missing
-    or malformed header, or an empty secret.
+    `reading` is what the verdict calls `body` itself. It is fast enough for an event loop: it computes at most one HMAC
+    over `body`. It decides about requests that are signed exactly as Port signs (valid or stale), and about requests
+    that a diagnosis cannot explain further: a missing or malformed header, or an empty secret.
     """
     signatures, timestamps = read_fields(headers)
     if not signatures or not timestamps:
@@ -112,11 +113,11 @@ def verify_without_diagnosis(
     if is_signed and len(signatures) == len(timestamps) == 1 and not seen and _plain_seconds(timestamps[0]):
         age_s = now - int(timestamps[0])
         if abs(age_s) <= tolerance_s:
-            return Verdict(status=Status.VALID, reading=RAW, age_s=age_s)
+            return Verdict(status=Status.VALID, reading=reading, age_s=age_s)
     signature_headers = SignatureHeaders(signatures, timestamps)
     clock = _clock(timestamps[0], now, tolerance_s)
     if is_signed and clock.age_s is not None:
-        return _good(Status.VALID, RAW, (), clock, _repeats(signature_headers, seen=seen))
+        return _good(Status.VALID, reading, (), clock, _repeats(signature_headers, seen=seen))
     return _hopeless(signature_headers.separated(), key, now, tolerance_s)
 
 
