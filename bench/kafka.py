@@ -15,7 +15,11 @@ from confluent_kafka import Producer
 
 from bench.measuring import PORT_HOOK, SECRET, row
 from bench.receiving import resident_mib
+from port_hook_cli.invocations.payload import read_payload
+from port_hook_cli.kafka.messages import message_headers
+from port_hook_cli.signatures.messages import verify_received_without_diagnosis
 from port_hook_cli.text.secret import Secret
+from tests.call_counts import counted_calls
 from tests.kafka_clusters import Cluster, a_message, running_cluster
 from tests.processes import environment
 
@@ -49,7 +53,19 @@ def kafka(messages: int = 100_000, single: int = 300) -> None:
         after_all / after_1000,
         "at most 1.2",
     )
+    row("calls of port-hook's functions to read and verify one", f"{calls_per_message(values[0])}", None, "at most 54")
     latency(values, single)
+
+
+def calls_per_message(value: bytes) -> int:
+    """Return how many of port-hook's functions are called for the headers, the verdict and the payload of a message."""
+    with counted_calls() as calls:
+        headers = message_headers(value)
+        verify_received_without_diagnosis(
+            headers, value, Secret(SECRET), is_message=True, now=time.time(), tolerance_s=300, seen=False
+        )
+        read_payload(value, headers)
+    return calls.count
 
 
 def latency(values: list[bytes], count: int) -> None:
