@@ -17,7 +17,8 @@ _METHODS_WITH_BODIES = frozenset({"PATCH", "POST", "PUT"})
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00\r\n]*\r\n)*").fullmatch
 # Larger requests are written each time: that takes a small part of sending them.
-_MAX_REMEMBERED_BYTES = 64 * 1024
+_MAX_REMEMBERED_BYTES = 16 * 1024
+_MAX_REMEMBERED = 256
 
 
 class Origin(NamedTuple):
@@ -87,7 +88,7 @@ class _Written(NamedTuple):
 class RepeatedRequests:
     """Writes requests as `write_request` does, and remembers what it wrote for the last request with each body.
 
-    It is for a few bodies that are sent again and again: their number is not limited.
+    It is for a few bodies that are sent again and again. After 256 bodies, it begins anew.
     """
 
     def __init__(self) -> None:
@@ -106,6 +107,8 @@ class RepeatedRequests:
             return last.content
         content = write_request(request, destination)
         if len(content) <= _MAX_REMEMBERED_BYTES:
+            if len(self._written) >= _MAX_REMEMBERED:
+                self._written.clear()
             self._written[id(request.body)] = _Written(request, destination, content)
         return content
 

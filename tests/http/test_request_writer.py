@@ -140,6 +140,18 @@ def test_repeated_request_that_cannot_be_written_is_refused_each_time() -> None:
 
 
 def test_large_requests_are_not_remembered() -> None:
-    repeated, request = RepeatedRequests(), an_invocation(b"1" * 70_000)
+    repeated, request = RepeatedRequests(), an_invocation(b"1" * 17_000)
     destination = read_destination("http://h/")
     assert repeated.write(request, destination) is not repeated.write(request, destination)
+
+
+def test_number_of_remembered_requests_is_limited() -> None:
+    repeated, destination = RepeatedRequests(), read_destination("http://h/")
+    first, *others = [an_invocation(b"%d" % number) for number in range(300)]
+    content = repeated.write(first, destination)
+    for request in others[:200]:
+        repeated.write(request, destination)
+    assert repeated.write(first, destination) is content
+    for request in others:
+        repeated.write(request, destination)
+    assert repeated.write(first, destination) is not content
