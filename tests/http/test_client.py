@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.http.client import HttpClient
+from port_hook_cli.http.connection import Connection as ClientConnection
 from port_hook_cli.http.connection import Deadlines, connect
 from port_hook_cli.http.proxies import open_client, system_trust
 from port_hook_cli.http.request_writer import read_destination
@@ -474,6 +475,25 @@ async def test_each_request_of_a_client_ends_at_its_own_deadline() -> None:
         assert [(await task).fault for task in (first, second)] == ["timeout"] * 2
     waited = [end - begin for begin, end in zip(began, ended, strict=True)]
     assert all(0.299 <= seconds < 5 for seconds in waited), waited
+
+
+async def test_exchanges_with_close_deadlines_all_expire_and_none_early() -> None:
+    async def never(connection: Connection) -> None:
+        await connection.reader.read()
+
+    async with serving(never) as server:
+        deadlines, clock = Deadlines(), asyncio.get_running_loop().time
+        connections = [await connect(read_destination(server.url).origin, None, None) for _ in range(20)]
+        due = {connection: clock() + 0.05 + number / 1_000 for number, connection in enumerate(connections)}
+
+        async def expire(connection: ClientConnection) -> float:
+            deadlines.add(connection, due[connection])
+            with pytest.raises(TimeoutError):
+                await connection.exchange(b"a", ResponseParser(list[bytes]().append))
+            return clock() - due[connection]
+
+        late_s = await asyncio.gather(*map(expire, connections))
+    assert min(late_s) >= -time.get_clock_info("monotonic").resolution  # asyncio rounds to it
 
 
 async def test_earlier_deadline_that_is_added_later_counts() -> None:
