@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,13 @@ CREATING = {
 MODES = {"mkdir": 0o700, "os.open": 0o600}
 
 
-def calls() -> Iterator[tuple[str, str, ast.Call]]:
-    """Yield the module, name and node of each call in the package that creates a file or folder, or sets a mode."""
+@cache
+def calls() -> list[tuple[str, str, ast.Call]]:
+    """Return the module, name and node of each call in the package that creates a file or folder, or sets a mode."""
+    return list(_calls())
+
+
+def _calls() -> Iterator[tuple[str, str, ast.Call]]:
     for file in sorted(ROOT.rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(node, ast.Call) and (name := _name(node)):
@@ -51,7 +57,7 @@ def calls() -> Iterator[tuple[str, str, ast.Call]]:
 
 def _name(call: ast.Call) -> str:
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    if ast.unparse(call.func) == "os.open":
+    if name == "open" and ast.unparse(call.func) == "os.open":
         # Without a mode, it creates no file.
         return "os.open" if len(call.args) > 2 or "O_CREAT" in ast.unparse(call) else ""
     if name == "open" and any(_writes(argument) for argument in call.args) and "devnull" not in ast.unparse(call):
