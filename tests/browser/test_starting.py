@@ -19,19 +19,22 @@ if sys.platform == "win32":
 pytestmark = pytest.mark.once
 
 _ROOT = Path(__file__).parents[2]
-_ANY = "tests/browser/test_page_access.py::test_window_opened_by_another_site_is_out_of_its_reach"
 # Fails as programs do when a library is missing.
 _BROKEN = "#!/bin/sh\necho 'error while loading shared libraries: libatomic.so.1' >&2\nexit 127\n"
 
-# A test that opens a page, then fails or passes.
+# A test that opens a page, then fails or passes. The page is no inspector's, which would take longer to start.
 _OPENING = """
 import pytest
+from tests.browser.inspecting import Desk
+from tests.servers import handler
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+PAGE = b"HTTP/1.1 200 OK\\r\\ncontent-type: text/html\\r\\ncontent-length: 5\\r\\n\\r\\nhello"
 
 @pytest.mark.parametrize("fails", [True, False], ids=["fails", "passes"])
-async def test_opening(shared_desk, open_page, fails):
-    await open_page(shared_desk)
+async def test_opening(open_page, fails):
+    with handler(PAGE) as server:
+        await open_page(Desk(None, "", f"{server.url}/#token=any"))
     assert not fails
 """
 
@@ -42,9 +45,13 @@ def a_program(path: Path, script: str) -> Path:
     return path
 
 
-def pytest_output(*arguments: str, **variables: str) -> str:
-    """Return what pytest prints for tests in this repository."""
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", "-n0", "-rs", *arguments]
+def pytest_output(folder: Path, **variables: str) -> str:
+    """Return what pytest prints for the test above."""
+    module = folder / "test_opening.py"
+    module.write_text(_OPENING)
+    without = ("-p", "no:cacheprovider", "-p", "no:randomly", "-n0", "-rs")
+    options = ("-p", "tests.browser.conftest", "--rootdir", str(_ROOT), "--basetemp", str(folder / "base"))
+    command = [sys.executable, "-m", "pytest", *without, *options, str(module)]
     ended = subprocess.run(
         command, cwd=_ROOT, env={**os.environ, **variables}, capture_output=True, text=True, timeout=120, check=False
     )
@@ -53,9 +60,9 @@ def pytest_output(*arguments: str, **variables: str) -> str:
 
 def test_browser_tests_are_skipped_when_the_driver_does_not_start(tmp_path: Path) -> None:
     node = a_program(tmp_path / "node", _BROKEN)
-    output = pytest_output(_ANY, PLAYWRIGHT_NODEJS_PATH=str(node))
+    output = pytest_output(tmp_path, PLAYWRIGHT_NODEJS_PATH=str(node))
     assert f"{NO_DRIVER}: error while loading shared libraries: libatomic.so.1" in output
-    assert re.search(r"1 skipped in ", output), output
+    assert re.search(r"2 skipped in ", output), output
 
 
 async def test_browser_that_does_not_start_is_reported_with_its_reason(
@@ -76,10 +83,7 @@ def test_driver_that_never_responds_is_killed_and_reported(tmp_path: Path, monke
 
 @pytest.mark.timeout(120)
 def test_browser_test_leaves_a_trace_only_when_it_fails(tmp_path: Path) -> None:
-    module = tmp_path / "test_opening.py"
-    module.write_text(_OPENING)
-    options = ("-p", "tests.browser.conftest", "--rootdir", str(_ROOT), "--basetemp", str(tmp_path / "base"))
-    output = pytest_output(str(module), *options)
+    output = pytest_output(tmp_path)
     if reason := next((reason for reason in (NO_DRIVER, NO_CHROMIUM, NO_START) if reason in output), None):
         pytest.skip(reason)
     traces = re.findall(r"Trace: .* show-trace (\S+)", output)
