@@ -192,9 +192,11 @@ class TriggerWorkflow:
     @property
     def wants_last(self) -> bool:
         """Whether the outputs of the latest run are used."""
+        if self.outputs is None:
+            return self.from_ is not None
         from port_hook_cli.trigger.outputs import LAST
 
-        return self.outputs == LAST or (self.outputs is None and self.from_ is not None)
+        return self.outputs == LAST
 
     async def read_outputs(
         self, workflow: Workflow, node: str | None, access: PortAccess, runtime: Runtime, say: Say
