@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from port_hook_cli.text.secret import Secret
 from tests.factories import a_body, an_exchange, an_invocation, signed
 from tests.processes import environment_without_coverage
+from tests.servers import handler
 from tests.stores import keep
 
 HEAVY = {
@@ -34,13 +37,18 @@ HEAVY = {
 
 def imported(folder: Path, *arguments: str, stdin: bytes = b"") -> set[str]:
     """Return the top-level packages that a run of port-hook imports."""
+    return {name.partition(".")[0] for name in imported_modules(folder, *arguments, stdin=stdin)}
+
+
+def imported_modules(folder: Path, *arguments: str, stdin: bytes = b"") -> list[str]:
+    """Return the modules that a run of port-hook imports."""
     environ = {**environment_without_coverage(), "PORT_CLIENT_SECRET": "a-secret", "HOME": str(folder)}
     process = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "port_hook_cli", *arguments],
         input=stdin, capture_output=True, check=True, timeout=30, cwd=folder, env=environ,
     )  # fmt: skip
     lines = [line for line in process.stderr.decode().splitlines() if line.startswith("import time:")]
-    return {line.rpartition("|")[2].strip().partition(".")[0] for line in lines}
+    return [line.rpartition("|")[2].strip() for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -86,3 +94,66 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         TopologicalSorter(imports).prepare()
     except CycleError as found:
         pytest.fail(" imports ".join(reversed(found.args[1])))
+
+
+LIBRARIES = HEAVY | {"attr", "confluent_kafka", "jq", "jsonschema", "keyring", "multidict", "referencing", "yarl"}
+"""Libraries that a command may import only if its bound here says so."""
+
+
+ACTION = {
+    "identifier": "create_vm",
+    "trigger": {"type": "self-service", "userInputs": {"properties": {"cpu": {"type": "number", "minimum": 1}}}},
+    "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com", "body": {"cpu": "{{ .inputs.cpu }}"}},
+}
+
+
+def imported_until(folder: Path, arguments: Sequence[str], server: str) -> tuple[list[str], bool]:
+    """Run a command that serves, until it has imported its `server`.
+
+    Return the modules that it had imported before, and whether it had printed its URL by then.
+    """
+    environ = {**environment_without_coverage(), "PORT_CLIENT_SECRET": "a-secret", "HOME": str(folder)}
+    with subprocess.Popen(
+        [sys.executable, "-X", "importtime", "-m", "port_hook_cli", *arguments],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=folder, env=environ, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        has_url, found = False, list[tuple[str, int]]()
+        for line in process.stdout:
+            has_url = has_url or "http://127.0.0.1:" in line
+            if line.startswith("import time:") and line.count("|") == 2:
+                name = line.rpartition("|")[2][1:].rstrip()
+                found.append((name.strip(), len(name) - len(name.lstrip())))
+                if found[-1] == (server, 0):
+                    break
+        process.terminate()
+        process.stdout.read()
+    # A module is printed after the modules that it imports, which are indented.
+    first = max(index for index, (_, depth) in enumerate(found[:-1]) if depth == 0) + 1
+    return [name for name, _ in found[:first]], has_url
+
+
+@pytest.mark.parametrize(
+    ("arguments", "server", "libraries", "most"),
+    [
+        (("listen", "--port", "0"), "port_hook_cli.listener.server", {"asyncio", "sqlite3"}, 155),
+        (("sandbox",), "aiohttp", {"asyncio"}, 125),
+        (("inspect",), "port_hook_cli.inspector.server", {"asyncio", "sqlite3"}, 180),
+    ],
+)
+def test_server_prints_its_url_before_it_imports_aiohttp(
+    folder: Path, arguments: tuple[str, ...], server: str, libraries: set[str], most: int
+) -> None:
+    keep(folder, an_exchange())
+    modules, has_url = imported_until(folder, arguments, server)
+    assert has_url
+    assert {name.partition(".")[0] for name in modules} & LIBRARIES == libraries
+    assert len([name for name in modules if name.startswith("port_hook_cli")]) <= most
+
+
+def test_trigger_of_an_action_in_a_json_file_imports_no_heavy_library(folder: Path) -> None:
+    (folder / "action.json").write_text(json.dumps(ACTION))
+    with handler() as target:
+        modules = imported_modules(folder, "trigger", "action.json", "--input", "cpu=2", "--to", target.url)
+    assert {name.partition(".")[0] for name in modules} & (LIBRARIES | {"regex"}) == {"asyncio"}
+    assert len([name for name in modules if name.startswith("port_hook_cli")]) <= 110
