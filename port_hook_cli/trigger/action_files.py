@@ -25,7 +25,6 @@ from port_hook_cli.actions.action import (
     read_action,
     unwrapped,
 )
-from port_hook_cli.captures.documents.capture_file import is_capture
 from port_hook_cli.errors import PortApiError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
 from port_hook_cli.files.user_files import (
@@ -157,6 +156,8 @@ def _refuse_payload(file: str, name: str, document: Any) -> None:
     """Raise UsageError for a file with a capture or a payload."""
     if not isinstance(document, Mapping) or _DEFINITION & document.keys():
         return
+    from port_hook_cli.captures.documents.capture_file import is_capture
+
     if is_capture(document):
         raise _not_an_action(file, f"{name} is a capture, not an action or a workflow.")
     if document and not isinstance(document.get("action"), Mapping):

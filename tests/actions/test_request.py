@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from port_hook_cli.actions.action import read_action
-from port_hook_cli.actions.request import RenderedRequest, RunContext, assemble, request_template, template_data
+from port_hook_cli.actions.request import (
+    RenderedRequest,
+    RunContext,
+    assemble,
+    needs_jq,
+    request_template,
+    template_data,
+)
 from port_hook_cli.actions.samples import create_vm, create_vm_action
 from port_hook_cli.actions.templates import UNDEFINED, JqError
 from port_hook_cli.errors import RenderError
@@ -133,3 +140,19 @@ def test_error_about_a_null_url_names_the_failed_expression() -> None:
     error = JqError(" .x.y ", "run-time", "jq: error: Cannot index string")
     with pytest.raises(RenderError, match=r"rendered to nothing.*\{\{ \.x\.y \}\} failed: jq: error: Cannot index"):
         assemble(ACTION, RUN, {}, (error,))
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, False),
+        ({"method": {"body": {"a": "{{ .inputs.a }}"}}}, True),
+        ({"inputs": {"a": {"type": "string", "default": {"jqQuery": ".user.email"}}}}, True),
+        ({"required": {"jqQuery": "[]"}}, True),
+        ({"condition": {"type": "JQ", "expressions": [".a"]}}, True),
+        ({"method": {"body": "{{ .a"}}, False),
+    ],
+)
+def test_action_needs_jq_for_its_condition_form_and_templates(changed: dict[str, Any], *, expected: bool) -> None:
+    plain = replace(ACTION, method={"type": "WEBHOOK", "url": "https://example.com"}, inputs={}, required=())
+    assert needs_jq(replace(plain, **changed)) is expected

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -36,6 +37,32 @@ def worker() -> Iterator[JqWorker]:
 
 def one(worker: JqWorker, program: str, data: str = '{"a":1}') -> Any:
     return worker.evaluate([program], data)[0]
+
+
+def test_started_process_evaluates_the_first_program() -> None:
+    others = jq_processes()
+    with closing(JqWorker()) as worker:
+        worker.start()
+        [started] = jq_processes() - others
+        assert one(worker, ".a") == 1
+        worker.start()  # it is running
+        assert jq_processes() - others == {started}
+
+
+def test_process_that_died_before_its_first_program_is_started_again() -> None:
+    others = jq_processes()
+    with closing(JqWorker()) as worker:
+        worker.start()
+        [started] = jq_processes() - others
+        os.kill(started, signal.SIGTERM)
+        psutil.Process(started).wait(timeout=30)
+        assert one(worker, ".a") == 1
+        assert jq_processes() - others - {started}
+
+
+def jq_processes() -> set[int]:
+    children = psutil.Process().children()
+    return {child.pid for child in children if any("jq_process" in word for word in child.cmdline())}
 
 
 @pytest.mark.parametrize(
