@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import Any
 
 from aiohttp import web
@@ -90,14 +91,14 @@ def _tells_its_end(answer: bytes) -> bool:
 
 
 @contextmanager
-def handler(answer: bytes | None = None, *, delay_s: float = 0.0) -> Iterator[Handler]:
+def handler(answer: bytes | None = None, *, delay_s: float = 0.0, ssl: SSLContext | None = None) -> Iterator[Handler]:
     """Run a `Handler` in a thread."""
     it = Handler(delay_s=delay_s)
     if answer is not None:
         it.answer = answer
 
     async def start() -> Callable[[], Awaitable[None]]:
-        server = await asyncio.start_server(it.serve, "127.0.0.1", 0, limit=2**26)
+        server = await asyncio.start_server(it.serve, "127.0.0.1", 0, limit=2**26, ssl=ssl)
         it.port = server.sockets[0].getsockname()[1]
 
         async def stop() -> None:

@@ -156,4 +156,4 @@ def test_trigger_of_an_action_in_a_json_file_imports_no_heavy_library(folder: Pa
     with handler() as target:
         modules = imported_modules(folder, "trigger", "action.json", "--input", "cpu=2", "--to", target.url)
     assert {name.partition(".")[0] for name in modules} & (LIBRARIES | {"regex"}) == {"asyncio"}
-    assert len([name for name in modules if name.startswith("port_hook_cli")]) <= 110
+    assert len([name for name in modules if name.startswith("port_hook_cli")]) <= 103

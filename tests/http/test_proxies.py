@@ -1,0 +1,47 @@
+"""Clients for plain HTTP on this machine: they do not read the certificate authorities, and trust none."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import httpx
+import pytest
+import trustme
+
+from port_hook_cli.http.proxies import open_client
+from tests.servers import handler
+
+
+@pytest.fixture
+def _unreadable_authorities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "missing.pem"))
+
+
+@pytest.mark.usefixtures("_unreadable_authorities")
+async def test_client_for_plain_http_on_this_machine_reads_no_authorities() -> None:
+    with handler() as target:
+        async with open_client(target.url) as client:
+            assert (await client.post(target.url)).status_code == 200
+
+
+@pytest.mark.usefixtures("_unreadable_authorities")
+@pytest.mark.parametrize("url", ["https://127.0.0.1:1", "https://example.com", "http://example.com"])
+def test_client_for_another_url_reads_the_authorities(url: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_client(url)
+
+
+async def test_client_for_plain_http_refuses_every_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    with handler(ssl=context) as target:
+        url = target.url.replace("http:", "https:")
+        async with open_client(url) as client:
+            assert (await client.post(url)).status_code == 200
+        async with open_client(target.url) as client:
+            with pytest.raises(httpx.ConnectError, match="certificate verify failed"):
+                await client.post(url)
