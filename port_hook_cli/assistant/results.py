@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 from port_hook_cli.captures.database.conditions import lower_ascii
 from port_hook_cli.captures.documents.capture_file import capture_summary
-from port_hook_cli.captures.view.exchange import fate_of_stored, what_it_is
+from port_hook_cli.captures.view.exchange import fate_of_stored
+from port_hook_cli.captures.view.parts import what_it_is
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers, mask_headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response

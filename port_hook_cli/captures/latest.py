@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 LAST = "last"
@@ -11,7 +10,7 @@ LAST = "last"
 LAST_REPLAY = "last-replay"
 """The newest replay, or request of `check`."""
 
-_NAME = r"(?a)(last|last-replay)(?:~(\d{0,7}))?"
+_MOST_DIGITS = 7
 
 
 class Latest(NamedTuple):
@@ -26,8 +25,8 @@ def parse_latest(name: str) -> Latest | None:
 
     As in git, `last~1` (or `last~`) is the capture before `last`.
     """
-    found = re.fullmatch(_NAME, name)
-    if found is None:
+    kind, tilde, count = name.partition("~")
+    is_count = not count or (count.isascii() and count.isdecimal() and len(count) <= _MOST_DIGITS)
+    if kind not in {LAST, LAST_REPLAY} or not is_count:
         return None
-    back = 0 if found[2] is None else int(found[2] or 1)
-    return Latest(replays=found[1] == LAST_REPLAY, back=back)
+    return Latest(replays=kind == LAST_REPLAY, back=int(count or 1) if tilde else 0)

@@ -70,13 +70,15 @@ They are here, so that `--help` imports no command; tests/contract/test_cli.py c
 COMMANDS: Mapping[str, str] = {name: line for group in GROUPS.values() for name, line in group.items()}
 
 
-_MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login", "show": "captures"}
+_MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login"}
 """The modules of commands that share one."""
 
 # Words that people type instead of options. `help COMMAND` is `COMMAND --help`.
 _WORDS = {"help": "--help", "version": "--version"}
 # The folder of retarget/journal.py in the home folder. Repeated here, so that checking it needs no import.
 _RETARGETS = ".port-hook/retargets"
+# The names in files/settings_file.py. Repeated here for the same reason.
+_PROJECT_FILES = ("port-hook.toml", "pyproject.toml")
 # Errors of writing to the file that stdout is redirected to. None of them is a bug of port-hook.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
@@ -176,12 +178,10 @@ class CommandGroup(TyperGroup):
 
 def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
     """Add the defaults of the project's file, and say which. Without a file, this only looks for one."""
-    from port_hook_cli.files.settings_file import PROJECT_CONFIG, PYPROJECT
-
     runtime, name, profile = ctx.obj, str(command.name), ctx.params.get("profile")
     if profile == "":
         raise empty_value("--profile")
-    if profile is None and not any(map(os.path.lexists, (runtime.cwd / PROJECT_CONFIG, runtime.cwd / PYPROJECT))):
+    if profile is None and not any(os.path.lexists(runtime.cwd / file) for file in _PROJECT_FILES):
         return
     from port_hook_cli.cli.project_defaults import project_defaults
 

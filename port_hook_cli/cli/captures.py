@@ -1,26 +1,23 @@
-"""`port-hook captures` and `port-hook show`."""
+"""`port-hook captures`."""
 
 from __future__ import annotations
 
-import re
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.cli.option_groups import Trust, argument, command, option
-from port_hook_cli.errors import StoreError, UsageError
+from port_hook_cli.cli.option_groups import Trust, command, option
+from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.terminal.console import Output, emit, print_streamed, sayer, tell, write_content
+from port_hook_cli.terminal.console import Output, emit, print_streamed, sayer, tell
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,9 +26,7 @@ if TYPE_CHECKING:
     from port_hook_cli.captures.store.statements import StoreFilter
     from port_hook_cli.text.styled import Styled
 
-_MOST_REPLAYS = 10
 _LOOK_EVERY_S = 0.3
-_START_OF_ID = r"[0-9a-f]{1,12}"
 _NONE = (
     "There are no captures yet.",
     "hint: Start `port-hook listen` in this folder, and run a workflow or an action in Port.",
@@ -202,98 +197,3 @@ def _list_all(found: Iterator[Exchange], runtime: Runtime, *, pager: bool) -> in
     else:
         print_streamed(captures_lines(exchanges), runtime.stdout)
     return 1
-
-
-@command
-def show(
-    ctx: typer.Context,
-    capture: Annotated[
-        str,
-        argument(
-            help="A capture's ID, the start of one, `last`, `last~1`, `last-replay`, or a run ID.",
-            metavar="ID|last",
-            show_default=False,
-            completes="captures",
-        ),
-    ],
-    body: Annotated[
-        bool,
-        option(
-            "--body",
-            help="Write the raw body to stdout; on a terminal, its printable form.",
-            excludes=("--file", "--json"),
-        ),
-    ] = False,
-    as_file: Annotated[
-        bool, option("--file", help="Write a capture file to stdout, for `replay` and `verify`.", excludes=("--json",))
-    ] = False,
-    store: options.Store = None,
-    no_pager: options.NoPager = False,
-    as_json: options.Json = False,
-) -> ExitCode:
-    """Show one capture in full."""
-    from port_hook_cli.captures.store.finder import CaptureUse, Finder
-
-    runtime: Runtime = ctx.obj
-    _refuse_file(capture, runtime)
-    with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime), reads_files=False)) as finder:
-        exchange = finder.find(capture).exchange
-        replays = [] if body or as_file or as_json else list(_replays(exchange, finder.store()))
-    if body:
-        return _write_body(exchange, runtime)
-    if as_file or as_json:
-        return _write_document(exchange, runtime, indented=as_file)
-    return _show(exchange, replays, runtime, pager=not no_pager)
-
-
-def _refuse_file(name: str, runtime: Runtime) -> None:
-    """Raise UsageError if `name` is a file's path. A name that may be the start of an id is not."""
-    from port_hook_cli.files.user_files import is_file
-
-    if parse_latest(name) or re.fullmatch(_START_OF_ID, name) or not is_file(name, runtime.cwd):
-        return
-    import shlex
-
-    path = shlex.quote(name)
-    raise UsageError(
-        f"{name} is a file; `show` reads the capture store only.",
-        hint=f"Run `port-hook verify {path}` to check a capture file, or `port-hook replay {path} --to 8000` to send "
-        "the file's payload or request.",
-    )
-
-
-def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
-    truncated = exchange.invocation.truncated
-    if truncated is not None:
-        kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
-        tell(f"note: the body is truncated: only {kept} were kept", runtime)
-    write_content(exchange.invocation.body, runtime.stdout, environ=runtime.environ, end="\n")
-    return ExitCode.OK
-
-
-def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> ExitCode:
-    """Write the capture as ASCII, because it may contain any text, and the stream may have any encoding."""
-    import json
-
-    from port_hook_cli.captures.documents.capture_file import to_capture
-
-    if indented:
-        print(json.dumps(to_capture(exchange), indent=2), file=runtime.stdout)
-    else:
-        emit(to_capture(exchange), runtime.stdout)
-    return ExitCode.OK
-
-
-def _replays(exchange: Exchange, kept: CaptureStore) -> Iterator[Exchange]:
-    """Return the latest replays of a capture, newest first."""
-    from port_hook_cli.captures.store.statements import StoreFilter
-
-    return kept.select(StoreFilter(replay_of=exchange.invocation.id), limit=_MOST_REPLAYS)
-
-
-def _show(exchange: Exchange, replays: Sequence[Exchange], runtime: Runtime, *, pager: bool) -> ExitCode:
-    from port_hook_cli.captures.view.captures import capture_lines
-
-    output = Output(runtime.stdout, runtime.environ)
-    _print_paged(output.fit(capture_lines(exchange, replays)), runtime, wanted=pager)
-    return ExitCode.OK

@@ -218,7 +218,8 @@ def _show(exchange: Exchange, runtime: Runtime, *, payload: bool = True) -> None
 
     Without `payload`, what was read from the body is left out.
     """
-    from port_hook_cli.captures.view.exchange import exchange_lines, payload_lines
+    from port_hook_cli.captures.view.exchange import exchange_lines
+    from port_hook_cli.captures.view.parts import payload_lines
     from port_hook_cli.terminal.console import Output
     from port_hook_cli.text.layout import fit
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from port_hook_cli.cli.option_groups import ANY_VALUE, NEVER, NoEffect, Trust, option, option_group
-from port_hook_cli.http.limits import API_TIMEOUT_S, parse_size
 
 if TYPE_CHECKING:
     from port_hook_cli.port_api.access import PortAccess
@@ -26,6 +25,8 @@ def finite(seconds: float | None) -> float | None:
 
 def size(text: str) -> int:
     """Return an option's size in bytes; raises BadParameter if the value is not a size."""
+    from port_hook_cli.http.limits import parse_size  # few commands have sizes
+
     try:
         return parse_size(text)
     except ValueError as error:
@@ -155,9 +156,10 @@ class CredentialOptions:
     insecure_api: InsecureApi = False
 
     def access(
-        self, runtime: Runtime, *, needs: tuple[str, ...] | None = None, timeout_s: float = API_TIMEOUT_S
+        self, runtime: Runtime, *, needs: tuple[str, ...] | None = None, timeout_s: float | None = None
     ) -> PortAccess:
         """Return the access to Port, by default for its API. The secret's file is read only if `needs` include it."""
+        from port_hook_cli.http.limits import API_TIMEOUT_S
         from port_hook_cli.port_api.access import PortAccess
         from port_hook_cli.port_api.settings import ALL_NEEDS
         from port_hook_cli.terminal.console import sayer
@@ -171,5 +173,5 @@ class CredentialOptions:
             secret_file=self.secret_file if "client_secret" in needs else None,
             insecure_api=self.insecure_api,
             needs=needs,
-            timeout_s=timeout_s,
+            timeout_s=API_TIMEOUT_S if timeout_s is None else timeout_s,
         )

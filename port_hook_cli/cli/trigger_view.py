@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.request import RenderedRequest
-from port_hook_cli.captures.view.exchange import payload_lines, what_it_is
+from port_hook_cli.captures.view.parts import payload_lines, what_it_is
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.hints import TRIGGER_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from math import isfinite
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -20,12 +20,14 @@ from port_hook_cli.files.user_files import read_input
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.signatures.own_code import Computed
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.signatures.view import verdict_record, verdict_view
 from port_hook_cli.terminal.console import Output, emit, sayer, tell
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.signatures.own_code import Computed
 
 _FORMS = (
     "Pass a capture (an ID, `last`, or a file of `show --file`), a file with a raw HTTP request, "
@@ -112,7 +114,7 @@ def verify(
         saved = _written_out(_read(body, runtime), signature or "", timestamp or "")
     else:
         saved = _saved(request or "", store, runtime)
-    computed = None if body is not None or signature is None else Computed(signature, timestamp)
+    computed = None if body is not None or signature is None else _computed(signature, timestamp)
     clock = _clock(saved, now, runtime, received_at=received_at)
     if redacted:
         secret, conflict, place = _throwaway_secret(saved), "", [_THROWAWAY]
@@ -132,6 +134,12 @@ def verify(
     for note in (*saved.remarks, *place, *explained.notes):
         tell(f"note: {printable(note)}", runtime)
     return ExitCode.OK if verdict.status is Status.VALID else ExitCode.NOT_VALID
+
+
+def _computed(signature: str, timestamp: str | None) -> Computed:
+    from port_hook_cli.signatures.own_code import Computed  # a captured signature needs no words about your code
+
+    return Computed(signature, timestamp)
 
 
 def _require_one_form(request: str | None, body: str | None, signature: str | None, timestamp: str | None) -> None:

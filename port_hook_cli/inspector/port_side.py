@@ -20,7 +20,7 @@ from port_hook_cli.inspector.run_records import (
     workflow_of,
     workflow_run_record,
 )
-from port_hook_cli.invocations.payload import WORKFLOW_RUN_ID, is_run_id
+from port_hook_cli.invocations.payload import is_run_id, is_workflow_run_id
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.reporting.report import send_report
 from port_hook_cli.runs.updates import RunReport, is_node_run, plan_report
@@ -91,7 +91,7 @@ class PortSide:
                 workflow_run = workflow_run or await self._find_workflow_run(port, run_id)
                 if workflow_run is None:
                     return unavailable(_NOT_AMONG_THE_LATEST, _NAME_IT, can_report=True)
-            if workflow_run or WORKFLOW_RUN_ID.match(run_id):
+            if workflow_run or is_workflow_run_id(run_id):
                 return await self._workflow_run(port, workflow_run or run_id, clock)
             run, logs = await port.get_run(run_id), await _all_logs(port, run_id)
             url = self._access.settings.app_url
@@ -178,9 +178,9 @@ def _is_temporary(error: PortHookError) -> bool:
 
 def _unnamed(run_id: str, workflow_run: str | None) -> dict[str, Any] | None:
     """Return the response for invalid run IDs, or None."""
-    if not (is_run_id(run_id) or WORKFLOW_RUN_ID.match(run_id)):
+    if not (is_run_id(run_id) or is_workflow_run_id(run_id)):
         return unavailable(f"{run_id[:80]} is not a run ID of Port.", "Check the payload.")
-    if workflow_run is not None and not WORKFLOW_RUN_ID.match(workflow_run):
+    if workflow_run is not None and not is_workflow_run_id(workflow_run):
         return unavailable(f"{workflow_run[:80]} is not a workflow run ID.", "Check the payload.")
     return None
 

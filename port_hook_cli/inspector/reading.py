@@ -15,7 +15,7 @@ from port_hook_cli.captures.index.query import NO_RESPONSE, CaptureQuery
 from port_hook_cli.inspector import records
 from port_hook_cli.inspector.json_levels import find, level
 from port_hook_cli.invocations.models import Exchange
-from port_hook_cli.invocations.payload import WORKFLOW_RUN_ID
+from port_hook_cli.invocations.payload import is_workflow_run_id
 from port_hook_cli.text.secret import Secret
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class CaptureReader:
 
     async def of_run(self, run_id: str) -> list[dict[str, Any]]:
         """Return the rows of the latest captures of an action, node or workflow run, the oldest first."""
-        is_workflow = WORKFLOW_RUN_ID.match(run_id) is not None
+        is_workflow = is_workflow_run_id(run_id)
         # Only the body names the run of a workflow.
         query = CaptureQuery(text=run_id) if is_workflow else CaptureQuery(run_id=run_id)
 

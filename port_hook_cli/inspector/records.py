@@ -11,7 +11,8 @@ from port_hook_cli.captures.documents.exchange_fields import SIMULATED
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.index.capture_index import Listed
 from port_hook_cli.captures.index.counting import Histogram, Spans
-from port_hook_cli.captures.view.exchange import fate_of_stored, simulated_text, what_it_is
+from port_hook_cli.captures.view.exchange import fate_of_stored
+from port_hook_cli.captures.view.parts import simulated_text, what_it_is
 from port_hook_cli.inspector.body_records import MAX_FIELD, body_record, cut, header_list
 from port_hook_cli.inspector.verdict_records import MAX_CAUSES, verdict_record
 from port_hook_cli.invocations.forwarding import relayed_headers
@@ -26,7 +27,7 @@ from port_hook_cli.invocations.models import (
     Response,
     Simulated,
 )
-from port_hook_cli.invocations.payload import WORKFLOW_RUN_ID, is_run_id
+from port_hook_cli.invocations.payload import is_run_id, is_workflow_run_id
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.paths import short_text
 from port_hook_cli.runs.fate import RunFate
@@ -272,7 +273,7 @@ def _is_shown(value: Any) -> bool:
     """Return whether a member of a body is a plain value: no id of a run, not encrypted, not masked."""
     if not isinstance(value, str):
         return isinstance(value, int | float)
-    if MASK in value[:_SEALED] or is_run_id(value) or WORKFLOW_RUN_ID.match(value):
+    if MASK in value[:_SEALED] or is_run_id(value) or is_workflow_run_id(value):
         return False
     # The beginning of an encrypted value looks encrypted too.
     return len(value) <= LEAST_BYTES or not looks_encrypted(value[:_SEALED])

@@ -15,7 +15,7 @@ from port_hook_cli.inspector.sending import named_target, sender
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Payload
-from port_hook_cli.invocations.payload import WORKFLOW_RUN_ID
+from port_hook_cli.invocations.payload import is_workflow_run_id
 from port_hook_cli.invocations.targets import is_on_this_machine, request_target
 from port_hook_cli.javascript.values import write_json
 from port_hook_cli.signatures.signing import Signer
@@ -115,7 +115,7 @@ class WorkflowRetries:
 
         if self._setup.secret is None:
             raise SettingsError(_NOTHING_SIGNS, hint=_SET_IT)
-        if not WORKFLOW_RUN_ID.match(wanted.run_id):
+        if not is_workflow_run_id(wanted.run_id):
             raise UsageError(f"{wanted.run_id[:80]} is not a workflow run ID.", hint="Use an ID such as wfr_….")
         run = await self._run(wanted.run_id)
         found, node = await self._workflow(run), wanted.node

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -19,9 +20,12 @@ from port_hook_cli.invocations.small_documents import SMALL_BYTES, small_documen
 from port_hook_cli.javascript.nesting import MOST_MARKS, has_too_many_values
 
 # Port does not document the length of a workflow node run's id. Longer texts are not treated as ids.
-RUN_ID = re.compile(r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z")
-WORKFLOW_RUN_ID = re.compile(r"wfr_[A-Za-z0-9]{1,95}\Z")
-_NODE_RUN_PREFIX = "wfnr_"
+_NODE_RUN_PREFIX, _WORKFLOW_RUN_PREFIX = "wfnr_", "wfr_"
+_RUN_PREFIXES = ("r_", _NODE_RUN_PREFIX)
+_RUN_ID = r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z"
+_WORKFLOW_RUN_ID = r"wfr_[A-Za-z0-9]{1,95}\Z"
+# Compiled when they are first used, and then faster than `re.match`: a listener needs them for each request.
+_compiled = cache(re.compile)
 _ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
 # A hostile body must not make the search for a run id expensive.
 _MAX_VALUES_SEARCHED = 10_000
@@ -40,7 +44,13 @@ _decode = json.JSONDecoder().decode
 
 def is_run_id(text: object) -> bool:
     """Return whether `text` has the form of an action run's id (`r_` and 16 characters) or a node run's (`wfnr_…`)."""
-    return isinstance(text, str) and RUN_ID.match(text) is not None
+    has_form = isinstance(text, str) and text.startswith(_RUN_PREFIXES)
+    return has_form and _compiled(_RUN_ID).match(text) is not None
+
+
+def is_workflow_run_id(text: str) -> bool:
+    """Return whether `text` has the form of a workflow run's id (`wfr_…`)."""
+    return text.startswith(_WORKFLOW_RUN_PREFIX) and _compiled(_WORKFLOW_RUN_ID).match(text) is not None
 
 
 def read_payload(body: bytes, headers: Headers) -> Payload:
@@ -154,7 +164,7 @@ def _workflow_node(document: Any, root: dict[str, Any], run_id: str) -> Payload:
         workflow=_name(said.get("workflow"), context.get("workflow"), said.get("workflowIdentifier")),
         node=_name(said.get("node"), context.get("node"), said.get("nodeIdentifier")),
         workflow_run=_name(workflow_run, context.get("workflowRunId"), said.get("workflowRunId"))
-        or next((text for text in _strings([said, context]) if WORKFLOW_RUN_ID.match(text)), None),
+        or next((text for text in _strings([said, context]) if is_workflow_run_id(text)), None),
         user=_user(said.get("by") or _dict(_dict(said, "workflowRun"), "trigger").get("by")),
         synchronized=_flag(config.get("synchronized"), method.get("synchronized"), said.get("synchronized")),
         via_agent=bool(config),

@@ -89,7 +89,8 @@ def masked_url(url: str, mask: Callable[[str], str]) -> str:
 
 
 def _encoded(text: str) -> str:
-    return quote(re.sub(_LONE, "\ufffd", text), safe=_ASCII, errors="surrogateescape")
+    known = text if text.isascii() else re.sub(_LONE, "\ufffd", text)
+    return quote(known, safe=_ASCII, errors="surrogateescape")
 
 
 _PORT_HERE = r":?(?P<port>[0-9]+)(?P<rest>(?:[/?].*)?)"
@@ -174,10 +175,7 @@ def is_below(target: str, mount: str) -> bool:
     return path == prefix or path.startswith(f"{prefix}/")
 
 
-_HTTP_HOST = re.compile(
-    r"https?://(?:(?P<name>[A-Z0-9.-]+)|\[(?P<address>[0-9A-F:]+)\])(?::[0-9]{0,5})?(?:[/?#]|\Z)",
-    re.IGNORECASE | re.ASCII,
-).match
+_HTTP_HOST = r"(?ia)https?://(?:(?P<name>[A-Z0-9.-]+)|\[(?P<address>[0-9A-F:]+)\])(?::[0-9]{0,5})?(?:[/?#]|\Z)"
 
 
 def is_on_this_machine(url: str) -> bool:
@@ -186,7 +184,7 @@ def is_on_this_machine(url: str) -> bool:
     Use it to allow what only this machine may receive. It accepts only URLs in which every parser finds the same host,
     so none with user information, a backslash or a control character.
     """
-    found = _HTTP_HOST(url)
+    found = re.match(_HTTP_HOST, url)
     return found is not None and is_loopback(found["name"] or found["address"])
 
 
@@ -225,7 +223,7 @@ def may_be_on_this_machine(url: str) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-_CLASSIC_IPV4 = r"(?a)[0-9][0-9a-fx]*(?:\.[0-9][0-9a-fx]*){0,3}"
+_CLASSIC_IPV4 = r"[0-9][0-9a-fx]*(?:\.[0-9][0-9a-fx]*){0,3}"
 
 
 def _classic_ipv4(host: str) -> IPv4Address:

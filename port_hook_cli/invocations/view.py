@@ -14,7 +14,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.headers import mask_headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, MessageOrigin, Payload, Simulated, Verdict
+from port_hook_cli.invocations.models import (
+    Delivery,
+    Exchange,
+    Invocation,
+    MessageOrigin,
+    Payload,
+    Simulated,
+    Status,
+    Verdict,
+)
 from port_hook_cli.javascript.nesting import json_beginning
 from port_hook_cli.text.durations import format_latency
 from port_hook_cli.text.safe import brief, printable_lines
@@ -29,6 +38,10 @@ BODY_INDENT = 2
 MOST_OF_A_URL = 1000
 """How many characters of a URL are shown."""
 
+MAX_EXPLANATION = 600
+"""How many characters of an explanation or fix are shown: more than ours have, but a capture file may contain any."""
+
+_YELLOW = {Status.REENCODED, Status.STALE, Status.UNCHECKED}
 _STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
 _VALUE_LIMIT = 200
 _MAX_PARSED_BYTES = 64 * 1024
@@ -65,8 +78,15 @@ def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
 
 
 def status_style(status: int) -> str:
-    """Return the color of a status."""
+    """Return the color of an HTTP status."""
     return _STYLES.get(status // 100, "")
+
+
+def status_color(status: Status) -> str:
+    """Return the color of the result of a verification."""
+    if status is Status.VALID:
+        return "green"
+    return "yellow" if status in _YELLOW else "red"
 
 
 def _body_text(body: bytes) -> str:

@@ -42,8 +42,8 @@ _SAME_AS_READ, _OTHER_NUMBER, _ESCAPED_STRING, _ARRAY, _OBJECT = 1, 2, 3, 4, 5
 _MAX_INDEX = 2**32 - 2
 _string_at = JSONDecoder().raw_decode
 _AFTER_DIGITS = '":'
-_surrogate = re.compile("[\ud800-\udfff]")
-_pair = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
+_PAIR = "[\ud800-\udbff][\udc00-\udfff]"
 Piece: TypeAlias = "str | list[Piece]"
 
 
@@ -282,9 +282,13 @@ def quote(value: str) -> str:
     """Return `value` as QuoteJSONString writes it: with the escapes of Python's json, and lone surrogates escaped."""
     quoted = encode_basestring(value)
     # Only lone surrogates cannot be encoded. JavaScript escapes them in the same way.
-    return quoted.encode("utf-8", "backslashreplace").decode() if _surrogate.search(quoted) else quoted
+    if quoted.isascii() or not re.search(_SURROGATE, quoted):
+        return quoted
+    return quoted.encode("utf-8", "backslashreplace").decode()
 
 
 def join_halves(value: str) -> str:
     """Return `value` with each surrogate pair joined into one character, because JavaScript's strings are UTF-16."""
-    return _pair.sub(lambda match: match[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)
+    if value.isascii():
+        return value
+    return re.sub(_PAIR, lambda match: match[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)

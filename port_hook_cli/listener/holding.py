@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from port_hook_cli.captures.view.exchange import what_it_is
+from port_hook_cli.captures.view.parts import what_it_is
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Exchange

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from port_hook_cli.captures.view.exchange import clock_time, what_it_is
+from port_hook_cli.captures.view.exchange import clock_time
+from port_hook_cli.captures.view.parts import what_it_is
 from port_hook_cli.invocations.models import Exchange, Invocation
 from port_hook_cli.invocations.view import EVENT
 from port_hook_cli.listener.policy import Policy, Tally

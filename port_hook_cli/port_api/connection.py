@@ -31,7 +31,7 @@ from port_hook_cli.text.secret import MASK, SHORTEST_SECRET, Secret
 
 # A token is renewed this many seconds before it expires, so that it does not expire during a request.
 _EXPIRY_MARGIN_S = 30.0
-_ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
+_ERROR_NUMBER = r"^\[Errno -?[0-9]+\] "
 _NO_SANDBOX = "Start the sandbox with `port-hook sandbox`, or correct PORT_API_URL."
 _UNREACHABLE = "Check the connection, and PORT_API_URL or PORT_REGION."
 _CHECK_ADDRESS = "Check PORT_API_URL and any proxy in between."
@@ -197,7 +197,7 @@ class PortConnection:
         )
 
     def _lost(self, error: Exception) -> FailedAttempt:
-        reason = (_ERROR_NUMBER.sub("", str(error)) or type(error).__name__).rstrip(".")
+        reason = (re.sub(_ERROR_NUMBER, "", str(error)) or type(error).__name__).rstrip(".")
         hopeless = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError)
         return FailedAttempt(
             problem=PortApiError(

@@ -28,11 +28,11 @@ OWS = " \t"
 _DIGEST_BYTES = 32
 _PREFIX = "v1,"
 _OTHER_HASHES = {20: "SHA-1", 48: "SHA-384", 64: "SHA-512"}
-_versions = re.compile(r"(?:(?:v[0-9]{1,3}|sha-?(?:1|256|384|512)) ?[,=:] ?)*", re.IGNORECASE).match
-_hex = re.compile("[0-9a-fA-F]{64}").fullmatch
-_other_hex = re.compile("(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})").fullmatch
-whole_number = re.compile("-?[0-9]{1,18}").fullmatch
-_signature_joint = re.compile(r", (?=v[0-9])", re.IGNORECASE).split
+# Compiled when they are first used: an ordinary signature needs none of them.
+_VERSIONS = r"(?i)(?:(?:v[0-9]{1,3}|sha-?(?:1|256|384|512)) ?[,=:] ?)*"
+_HEX = "[0-9a-fA-F]{64}"
+_OTHER_HEX = "(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})"
+_SIGNATURE_JOINT = r"(?i), (?=v[0-9])"
 
 
 class SignatureReading(NamedTuple):
@@ -78,20 +78,25 @@ class SignatureHeaders(NamedTuple):
         return SignatureHeaders(signatures[:_MAX_VALUES], timestamps[:_MAX_VALUES], is_joined)
 
 
+def whole_number(text: str) -> bool:
+    """Return whether a timestamp is a whole number of up to 18 digits, in ASCII."""
+    return re.fullmatch("-?[0-9]{1,18}", text) is not None
+
+
 def respelled(value: str, digest: bytes) -> str | None:
     """Return `value` with another digest in the same notation, or None if it is not a signature.
 
     The digest of another hash is replaced by one of the same length. Never raises.
     """
-    match = _versions(value) if len(value) <= MAX_CHARACTERS else None
+    match = re.match(_VERSIONS, value) if len(value) <= MAX_CHARACTERS else None
     prefix = match[0] if match else ""
     text = value[len(prefix) :]
-    if match and (_hex(text) or _other_hex(text)):
+    if match and (re.fullmatch(_HEX, text) or re.fullmatch(_OTHER_HEX, text)):
         written = _stretched(digest, len(text) // 2).hex()
         return prefix + (written.upper() if text.upper() == text else written)
     standard = text.replace("-", "+").replace("_", "/")
     decoded = _base64(standard) if match else b""
-    if _hex(decoded.decode("latin-1")):
+    if re.fullmatch(_HEX, decoded.decode("latin-1")):
         new = digest.hex().encode()
     elif len(decoded) == _DIGEST_BYTES or len(decoded) in _OTHER_HASHES:
         new = _stretched(digest, len(decoded))
@@ -117,7 +122,7 @@ def read_fields(headers: Headers) -> tuple[list[str], list[str]]:
 
 def signatures_in(value: str) -> list[str]:
     """Return the signatures in a field. Each further one begins with a version after a comma and a space."""
-    return [part for part in _signature_joint(value) if part] if len(value) <= _MAX_FIELD else [value]
+    return [part for part in re.split(_SIGNATURE_JOINT, value) if part] if len(value) <= _MAX_FIELD else [value]
 
 
 def _timestamps_in(value: str) -> list[str]:
@@ -131,7 +136,7 @@ def read_signature(value: str) -> SignatureReading | None:
     """Return what `value` (without surrounding white space) means, or None if it is not a signature. Never raises."""
     if len(value) > MAX_CHARACTERS:
         return None
-    match = _versions(value)
+    match = re.match(_VERSIONS, value)
     prefix = match[0] if match else ""
     decoded = _decode(value[len(prefix) :])
     if decoded is None:
@@ -142,9 +147,9 @@ def read_signature(value: str) -> SignatureReading | None:
 
 def unreadable(value: str) -> Cause:
     """Return why `read_signature` returned None for `value`: the digest of another hash, or no digest. Never raises."""
-    match = _versions(value) if len(value) <= MAX_CHARACTERS else None
+    match = re.match(_VERSIONS, value) if len(value) <= MAX_CHARACTERS else None
     text = value[len(match[0]) :] if match else ""
-    size = len(text) // 2 if _other_hex(text) else len(_base64(text.replace("-", "+").replace("_", "/")))
+    size = len(text) // 2 if re.fullmatch(_OTHER_HEX, text) else len(_base64(text.replace("-", "+").replace("_", "/")))
     return causes.wrong_hash(size, _OTHER_HASHES[size]) if size in _OTHER_HASHES else causes.NOT_A_SIGNATURE
 
 
@@ -156,14 +161,14 @@ def _prefix_causes(prefix: str) -> Iterator[Cause]:
 
 
 def _decode(text: str) -> tuple[bytes, tuple[Cause, ...]] | None:
-    if _hex(text):
+    if re.fullmatch(_HEX, text):
         return bytes.fromhex(text), (causes.HEX_ENCODED,)
     standard = text.replace("-", "+").replace("_", "/")
     decoded = _base64(standard)
     if len(decoded) == _DIGEST_BYTES:
         return decoded, tuple(_base64_causes(text, standard, decoded))
     digest = decoded.decode("latin-1")
-    if _hex(digest):
+    if re.fullmatch(_HEX, digest):
         return bytes.fromhex(digest), (causes.HEX_ENCODED,)
     return None
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.models import KAFKA_READING, Side, Status, Verdict
-from port_hook_cli.invocations.view import verdict_fields
+from port_hook_cli.invocations.view import MAX_EXPLANATION, status_color, verdict_fields
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
@@ -39,10 +39,6 @@ _OWN_MEANINGS = {
 }
 _VALID_MESSAGE = "the signature is Port's, for this message without its two signature headers"
 
-MAX_EXPLANATION = 600
-"""How many characters of an explanation or fix are shown: more than ours have, but a capture file may contain any."""
-
-_YELLOW = {Status.REENCODED, Status.STALE, Status.UNCHECKED}
 _FIX = "  fix: "
 
 
@@ -75,13 +71,6 @@ def verdict_view(verdict: Verdict, side: Side = Side.SENDER) -> Iterator[Styled]
     yield Styled.assemble((status, f"bold {status_color(verdict.status)}"), first.removeprefix(status))
     for line in others:
         yield Styled(line, "cyan" if line.startswith(_FIX) else "")
-
-
-def status_color(status: Status) -> str:
-    """Return the color of a status."""
-    if status is Status.VALID:
-        return "green"
-    return "yellow" if status in _YELLOW else "red"
 
 
 def format_age(age_s: float) -> str:

@@ -9,12 +9,13 @@ import pytest
 
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import KAFKA_READING, Cause, Status, Verdict
+from port_hook_cli.invocations.view import status_color
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.causes import CAUSES
 from port_hook_cli.signatures.forms import byte_forms, serializations, unwrap
 from port_hook_cli.signatures.signing import RAW
-from port_hook_cli.signatures.view import STATUS_MEANINGS, format_age, status_color, verdict_lines, verdict_view
+from port_hook_cli.signatures.view import STATUS_MEANINGS, format_age, verdict_lines, verdict_view
 from port_hook_cli.text.safe import printable
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "signatures.md").read_text("utf-8")

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from port_hook_cli.errors import StoreError
-from port_hook_cli.files.own_files import make_folders
 
 FOLDER = ".port-hook"
 LOG, INDEX = "-wal", "-shm"
@@ -107,6 +106,8 @@ def _refuse_journal(journal: Path) -> None:
 
 def make(path: Path) -> None:
     """Create the file and its folder if they are missing, readable by this user only; raises StoreError."""
+    from port_hook_cli.files.own_files import make_folders  # readers make none
+
     try:
         make_folders(path.parent)
         if path.parent.name == FOLDER:

@@ -25,7 +25,6 @@ from port_hook_cli.captures.database.schema import (
     read_version,
 )
 from port_hook_cli.errors import StoreError
-from port_hook_cli.files.user_files import file_path
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -50,7 +49,11 @@ def store_path(option: Path | None, cwd: Path) -> Path:
 
     Raises UsageError for a folder.
     """
-    return (cwd / FOLDER / "captures.db").absolute() if option is None else file_path("--store", option, cwd)
+    if option is None:
+        return (cwd / FOLDER / "captures.db").absolute()
+    from port_hook_cli.files.user_files import file_path
+
+    return file_path("--store", option, cwd)
 
 
 def require_sqlite(version: tuple[int, ...]) -> None:

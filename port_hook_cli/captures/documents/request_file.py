@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Exchange, Side, Verdict
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.messages import verify_received
-from port_hook_cli.signatures.own_code import Comparison, Computed, compare_signature
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Secret
+
+if TYPE_CHECKING:
+    from port_hook_cli.signatures.own_code import Computed
 
 _RECEIPT = "the time of receipt"
 _SENT = "the time when the message was sent to Kafka"
@@ -93,8 +95,12 @@ def explain(
             headers, saved.body, secret, is_message=saved.is_message, now=now, tolerance_s=tolerance_s
         )
 
-    own = None if computed is None else compare_signature(saved.headers, computed, verify)
-    verdict, side, note = own or Comparison(verify(saved.headers))
+    if computed is None:
+        verdict, side, note = verify(saved.headers), Side.SENDER, ""
+    else:
+        from port_hook_cli.signatures.own_code import compare_signature
+
+        verdict, side, note = compare_signature(saved.headers, computed, verify)
     age = (f"the age is relative to {saved.event}, {format_time(now)}",) if now == saved.compared_at else ()
     return Explained(with_conflict(verdict, conflict), ((note, *age) if note else age), side)
 

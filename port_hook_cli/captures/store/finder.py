@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.errors import PortHookError, StoreError, UsageError
-from port_hook_cli.files.user_files import is_directory, read_input
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Exchange, Invocation, Status, Verdict
 from port_hook_cli.runtime import Runtime
-from port_hook_cli.text.remark import Say, note
 from port_hook_cli.text.safe import brief, printable
 
 if TYPE_CHECKING:
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from port_hook_cli.captures.store.capture_store import CaptureStore
     from port_hook_cli.invocations.http_text import RawRequest
     from port_hook_cli.port_api.access import PortAccess
+    from port_hook_cli.text.remark import Say
 
 
 LEAST_PREFIX = 4
@@ -161,8 +160,9 @@ class Finder:
         return FoundRequest(name, self._read(name))
 
     def _read(self, name: str) -> Exchange | RawRequest | bytes:
-        # Imported here, because captures of the store need neither.
+        # Imported here, because captures of the store need none of them.
         from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
+        from port_hook_cli.files.user_files import read_input
         from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 
         content = read_input(name, cwd=self._runtime.cwd, stdin=self._runtime.stdin)
@@ -183,7 +183,7 @@ class Finder:
                 raise
             if re.fullmatch(_TARGET, name):
                 raise type(error)(error.message, hint=f"Pass a target with --to: `--to {name}`.") from error
-            if self._is(name, is_directory):
+            if self._is(name, Path.is_dir):
                 raise StoreError(
                     f"{name} is a directory; a file or a capture is needed.", hint="Name a file in it."
                 ) from error
@@ -240,8 +240,11 @@ def open_captures(option: Path | None, runtime: Runtime, say: Say, *, show_only:
     from port_hook_cli.captures.store.capture_store import open_store
 
     store = open_store(option, runtime.cwd, show_only=show_only)
-    for warning in store.warnings:
-        say(note(printable(warning)))
+    if store.warnings:
+        from port_hook_cli.text.remark import note
+
+        for warning in store.warnings:
+            say(note(printable(warning)))
     return store
 
 
@@ -259,6 +262,8 @@ def open_body_filter(expression: str | None, say: Say, *, name: str) -> Iterator
     with JqBodyFilter(expression) as bodies:
         yield bodies
     if bodies.failures:
+        from port_hook_cli.text.remark import note
+
         count = f"{bodies.failures} captures" if bodies.failures > 1 else "1 capture"
         text = f"{name} failed for {count}, for example with: {brief(bodies.failure)}"
         say(note(text))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import chain, islice
 
-from port_hook_cli.captures.view.exchange import (
+from port_hook_cli.captures.view.parts import (
     cause_lines,
     outcome_text,
     payload_lines,
@@ -18,7 +18,6 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Kind, Payload, Verdict
 from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.view import body_text, bytes_text, format_time
-from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.layout import labeled
 from port_hook_cli.text.safe import brief, shorten, wire_text
@@ -191,8 +190,12 @@ def _fields(payload: Payload) -> Iterator[Styled]:
     for label, value in (("action", payload.action), ("operation", payload.operation), ("event", payload.event)):
         if value:
             yield labeled(label, brief(value))
-    if payload.synchronized is not None:
-        yield labeled("sync", "the response ends the run" if payload.synchronized else f"the run {RunFate.WAITS}")
+    if payload.synchronized:
+        yield labeled("sync", "the response ends the run")
+    elif payload.synchronized is not None:
+        from port_hook_cli.runs.fate import RunFate
+
+        yield labeled("sync", f"the run {RunFate.WAITS}")
     if payload.document is not None and payload.kind is not Kind.UNKNOWN:
         yield from payload_lines(payload, b"", app_url=None)
     elif payload.run_id:

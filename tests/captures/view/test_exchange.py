@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Problem
-from port_hook_cli.captures.view.exchange import clock_time, compact_line, exchange_lines, payload_lines
+from port_hook_cli.captures.view.exchange import clock_time, compact_line, exchange_lines
+from port_hook_cli.captures.view.parts import payload_lines
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     Cause,

@@ -1,0 +1,128 @@
+"""The parts of an exchange that several views show: the action, the payload, causes, outcomes. Pure.
+
+All text from a sender or a handler is made safe by `text.safe` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+from port_hook_cli.invocations.models import INTERRUPTED, Delivery, Kind, Payload, Simulated, Status, Verdict
+from port_hook_cli.invocations.payload import is_run_id
+from port_hook_cli.invocations.view import MAX_EXPLANATION, body_text, bytes_text, value_text
+from port_hook_cli.text.durations import format_latency
+from port_hook_cli.text.layout import labeled
+from port_hook_cli.text.safe import brief, shorten
+from port_hook_cli.text.styled import JSON, Styled
+
+BODY_EXCERPT = 2048
+"""How many characters of a body a listener shows."""
+
+_MOST_LINES = 24
+_NAME_WIDTH = 40
+_MOST_INPUTS = 40
+_MOST_CHANGES = 20
+
+
+def what_it_is(payload: Payload) -> str:
+    """Return what an invocation asks for in a few words: the action and its operation, or the event and its entity."""
+    if payload.kind in {Kind.AUTOMATION, Kind.CHANGE_LOG}:
+        kind = "automation" if payload.kind is Kind.AUTOMATION else "change log"
+        where = "/".join(part for part in (payload.blueprint, payload.entity) if part)
+        return " ".join(word for word in (kind, payload.action, payload.event, where) if word)
+    if payload.kind is Kind.WORKFLOW_NODE:
+        where = "/".join(part for part in (payload.workflow, payload.node) if part)
+        return f"workflow node {where}".rstrip()
+    return " ".join(word for word in (payload.action, payload.operation) if word) or "(no action)"
+
+
+def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:
+    """Yield what was read from a body; a body of an unknown shape is shown unchanged."""
+    if payload.run_id:
+        yield labeled("run", Styled(brief(payload.run_id), link=_run_page(payload.run_id, app_url)))
+    who = " from ".join(part for part in (payload.user, payload.origin) if part)
+    for label, value in (
+        ("of run", payload.workflow_run),
+        ("by", who),
+        ("blueprint", payload.blueprint),
+        ("entity", payload.entity),
+    ):
+        if value:
+            yield labeled(label, brief(value))
+    yield from _table("inputs", payload.inputs)
+    if payload.censored:
+        yield labeled("encrypted", brief(", ".join(payload.censored)))
+    for index, change in enumerate(payload.changes[:_MOST_CHANGES]):
+        before, after = ((value_text(value), JSON) for value in (change.before, change.after))
+        text = Styled.assemble(f"{brief(change.path)}: ", before, " -> ", after)
+        yield labeled("" if index else "changes", text)
+    if payload.problem:
+        yield labeled("body", brief(payload.problem), "yellow")
+        yield from excerpt_lines("", body, bytes_text(body, limit=BODY_EXCERPT))
+    elif payload.kind is Kind.UNKNOWN and not payload.inputs:
+        yield from excerpt_lines("body", body, body_text(payload, body, limit=BODY_EXCERPT))
+
+
+def _run_page(run_id: str, app_url: str | None) -> str:
+    if not app_url or not is_run_id(run_id):
+        return ""
+    from port_hook_cli.runs.urls import run_page
+
+    return run_page(app_url, run_id)
+
+
+def cause_lines(verdict: Verdict) -> Iterator[Styled]:
+    """Yield the causes found for a signature, each with its fix; for a good signature they are warnings."""
+    is_good = verdict.status in {Status.VALID, Status.REENCODED}
+    for cause in verdict.causes:
+        words = f"{brief(cause.slug)}: {brief(cause.explanation, MAX_EXPLANATION)}"
+        yield labeled(*(("warning", words, "yellow") if is_good else ("cause", words, "red")))
+        yield labeled("fix", brief(cause.fix, MAX_EXPLANATION))
+
+
+def outcome_text(delivery: Delivery) -> str:
+    """Return the outcome of a delivery, and how long it took: `200 in 3.1 ms`, or `interrupted after 3 s`."""
+    word = "after" if delivery.fault == INTERRUPTED else "in"
+    return f"{brief(delivery.outcome, 20)} {word} {format_latency(delivery.latency_ms)}"
+
+
+def simulated_label(simulated: Simulated) -> str:
+    """Return the word before `simulated_text`."""
+    return "answered" if simulated.by_hand else "simulated"
+
+
+def simulated_text(simulated: Simulated) -> str:
+    """Return what was simulated and by which options, or that the user answered by hand."""
+    if simulated.by_hand:
+        return f"by hand, after {simulated.delay_s:g} s" if simulated.delay_s else "by hand"
+    parts = []
+    if simulated.failure:
+        what = "closed connection" if simulated.dropped else "failure"
+        parts.append(f"{what} (--{brief(simulated.failure, 20)})")
+    if simulated.delay_s:
+        parts.append(f"delay of {simulated.delay_s:.2f} s (--delay)")
+    return ", ".join(parts)
+
+
+def _table(label: str, values: dict[str, Any]) -> Iterator[Styled]:
+    shown = [(brief(name, _NAME_WIDTH), value) for name, value in islice(values.items(), _MOST_INPUTS)]
+    width = max((len(name) for name, _ in shown), default=0)
+    for index, (name, value) in enumerate(shown):
+        text = Styled.assemble((name.ljust(width), "bold"), "  ", (value_text(value), JSON))
+        yield labeled("" if index else label, text)
+    if len(values) > len(shown):
+        yield labeled("", f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", "dim")
+
+
+def excerpt_lines(label: str, body: bytes, text: str | None) -> Iterator[Styled]:
+    """Yield the beginning of a body's text: at most 2 kB and 24 lines. For a body that is not text, yield the size."""
+    if text is None:
+        yield labeled(label, f"({len(body):,} bytes that are not UTF-8 text)", "dim")
+        return
+    lines = shorten(text, BODY_EXCERPT).splitlines()
+    for index, line in enumerate(lines[:_MOST_LINES]):
+        yield labeled("" if index else label, line, f"dim {JSON}")
+    if len(text) > BODY_EXCERPT or len(lines) > _MOST_LINES:
+        yield labeled("", "and more; `port-hook show ID` shows it", "dim")
