@@ -14,7 +14,7 @@ from playwright.async_api import Locator, Page, expect
 from tests.browser.acting import opened, rows, unique
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm
-from tests.browser.test_page_accessibility import RULES, with_axe
+from tests.browser.test_page_accessibility import violations, with_axe
 from tests.servers import Handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
@@ -81,8 +81,8 @@ async def triggering(page: Page, action: str) -> Locator:
 
 async def check(page: Page, where: str) -> None:
     """Run axe-core, which finds nothing, of any severity."""
-    found = await page.evaluate("(rules) => axe.run('.panel, dialog', rules)", RULES)
-    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found["violations"]] == [], where
+    found = await violations(page, ".panel, dialog")
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == [], where
 
 
 async def test_json_error_has_the_servers_position_in_every_browser(desk: Desk, open_page: OpenPage) -> None:

@@ -18,7 +18,7 @@ from port_hook_cli.invocations.models import Delivery, Response
 from tests.browser.acting import rows
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
-from tests.browser.test_page_accessibility import RULES, with_axe
+from tests.browser.test_page_accessibility import violations, with_axe
 from tests.databases import edit
 from tests.factories import a_body, an_exchange, an_invocation
 from tests.servers import Handler
@@ -202,8 +202,7 @@ async def test_axe_finds_nothing_in_the_frame(own_desk: Desk, open_page: OpenPag
     await with_axe(page)
 
     async def check(where: str) -> None:
-        found = await page.evaluate("(rules) => axe.run(document, rules)", RULES)
-        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found["violations"]] == [], where
+        assert [(each["id"], each["nodes"][0]["html"][:200]) for each in await violations(page)] == [], where
 
     await check("empty")
     sent(own_desk, *["vm"] * 30)

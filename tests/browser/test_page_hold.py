@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_vm
-from tests.browser.test_page_accessibility import RULES, with_axe
+from tests.browser.test_page_accessibility import violations, with_axe
 from tests.servers import Handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
@@ -87,8 +87,8 @@ async def test_panel_of_held_requests_is_accessible_and_fits_narrow_pages(own_de
     for width, scheme, forced in ((1440, "light", "none"), (320, "dark", "none"), (400, "light", "active")):
         await page.set_viewport_size({"width": width, "height": 900})
         await page.emulate_media(color_scheme=scheme, forced_colors=forced)  # type: ignore[arg-type]
-        found = await page.evaluate("(rules) => axe.run({include: ['.held']}, rules)", RULES)
-        assert [(each["id"], each["help"]) for each in found["violations"]] == [], width
+        found = await violations(page, {"include": [".held"]})
+        assert [(each["id"], each["help"]) for each in found] == [], width
         assert await panel.evaluate("(box) => box.scrollWidth <= box.clientWidth"), width
     await forms.first.get_by_label("Status").fill("201")
     await forms.first.get_by_role("button", name="Send answer").click()

@@ -21,7 +21,7 @@ from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import Sandbox
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm
-from tests.browser.test_page_accessibility import RULES, with_axe
+from tests.browser.test_page_accessibility import violations, with_axe
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
 from tests.servers import handler
 
@@ -146,8 +146,7 @@ async def test_steps_and_their_forms_are_accessible(shared_desk: Desk, open_page
     live = a_run(a_node("ship", 0, status="IN_PROGRESS", result=None), status="IN_PROGRESS", label=None, ended_at=None)
     page = await with_axe(await shown(open_page, shared_desk, live, **how))
     await expect(page.get_by_label("Log message")).to_be_visible()
-    found = await page.evaluate("(rules) => axe.run('.panel', rules)", RULES)
-    assert [(each["id"], each["impact"]) for each in found["violations"]] == []
+    assert [(each["id"], each["impact"]) for each in await violations(page, ".panel")] == []
     if "forced_colors" in how:
         colors = (
             "(bar) => [getComputedStyle(bar), getComputedStyle(bar.parentNode)].map((each) => each.backgroundColor)"
