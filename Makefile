@@ -159,7 +159,7 @@ try-install:
 # The tests of what depends on the packaging or on the version of Python: every command, the Python API, the pytest plugin,
 # jq's process, the store, HTTP and the listener. On GitHub, `make test` runs with each version.
 # `make test-wheel IN_WHEEL=tests NOT_FOR_WHEEL=` runs all tests.
-IN_WHEEL ?= $(addprefix tests/,test_python_api.py captures contract engines http listener pytest_plugin terminal \
+IN_WHEEL ?= $(addprefix tests/,test_python_api.py captures/store contract engines http listener pytest_plugin terminal \
 	cli/test_first_use.py::test_first_use_without_options_is_helpful)
 
 # The Python of the tests of the wheel. CI names another one than PYTHON, if there is one.
