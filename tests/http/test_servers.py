@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from port_hook_cli.http import servers
-from port_hook_cli.http.servers import describe_owner, stop_accepting
+from port_hook_cli.http.servers import describe_owner, listening_sockets, serving, stop_accepting
 from tests.installed import needs
 from tests.sockets import free_port
 
@@ -113,3 +114,34 @@ async def test_a_server_that_has_stopped_refuses_connections_and_can_stop_again(
         await stop_accepting(server)
         with socket.socket() as client:
             assert client.connect_ex(address) != 0
+
+
+def test_listening_sockets_accept_at_each_address_of_a_host() -> None:
+    addresses = {info[4][0] for info in socket.getaddrinfo("localhost", 0, type=socket.SOCK_STREAM)}
+    opened = listening_sockets("localhost", 0)
+    try:
+        for each in opened:
+            socket.create_connection(each.getsockname()[:2], timeout=10).close()
+        assert {each.getsockname()[0] for each in opened} == addresses
+    finally:
+        for each in opened:
+            each.close()
+
+
+async def test_request_that_arrives_before_the_server_is_made_gets_its_response() -> None:
+    async def respond(_: web.Request) -> web.Response:
+        return web.Response(text="late")
+
+    def make() -> web.AppRunner:
+        app = web.Application()
+        app.router.add_get("/", respond)
+        return web.AppRunner(app, access_log=None)
+
+    [opened] = listening_sockets("127.0.0.1", 0)
+    with socket.create_connection(opened.getsockname(), timeout=10) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        async with serving([opened], make, most=10):
+            client.setblocking(False)
+            reader, writer = await asyncio.open_connection(sock=client)
+            assert (await reader.read()).endswith(b"late")
+            writer.close()
