@@ -5,6 +5,7 @@ Limit: what comes before `main`, the start of Python and the import of typer, is
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -57,7 +58,7 @@ MOMENTS = (
     "import port_hook_cli.port_api.access",
     "import port_hook_cli.listener.session",
     "import asyncio",
-    "import aiohttp",
+    "import port_hook_cli.listener.http_source",
     "import port_hook_cli.listener.pipeline",
     "import port_hook_cli.listener.screen",
     "sqlite3.connect",
@@ -83,6 +84,16 @@ def test_listen_exits_0_without_output_when_it_is_stopped_before_it_is_ready(
     assert ended.stderr.startswith(b"sent\n")
     if moment.startswith("import"):
         assert (ended.stdout, ended.stderr) == (b"", b"sent\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_listen_exits_0_with_its_summary_when_it_is_stopped_while_its_server_is_imported(
+    folder: Path, number: int
+) -> None:
+    ended = stopped(folder, number, "import aiohttp", "listen", "--json", "--port", "0", "--stop-after", "5")
+    assert ended.returncode == 0
+    assert b"Traceback" not in ended.stderr
+    assert [json.loads(line)["type"] for line in ended.stdout.splitlines()] == ["ready", "summary"]
 
 
 @pytest.mark.parametrize(
