@@ -22,6 +22,7 @@ _STEP_BYTES = 8 * 1024 * 1024
 # A listener that finds the store locked tries again after 1, 3, 8, 18 and 33 ms. One of these attempts falls into the
 # pause after a step.
 _PAUSE_S = 0.016
+_CHECKPOINT_PAGES = 500
 # Free space below this share of the file, or below this many pages, will soon be used again.
 _SHARE, _PAGES = 4, 256
 # Copying this many bytes takes less than 50 ms, so it is done even if another program uses the store.
@@ -67,6 +68,8 @@ def delete_captures(
 
     Between two steps, `pause` gets the seconds in which other programs can write.
     """
+    # So that the log never gets so long that a listener's commit has to copy it into the file.
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     chosen = _UP_TO if rule.before_s is None else _OLDER
     limit, most, deleted = _limit(connection, rule), _FIRST_STEP, 0
     while True:
