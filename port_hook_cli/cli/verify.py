@@ -16,7 +16,6 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.settings_file import PROJECT_FILE
-from port_hook_cli.files.user_files import read_input
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Exchange, Status
 from port_hook_cli.runtime import Runtime
@@ -188,6 +187,8 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
 
 
 def _read(name: str, runtime: Runtime) -> bytes:
+    from port_hook_cli.files.user_files import read_input  # a capture is in the store
+
     return read_input(name, cwd=runtime.cwd, stdin=runtime.stdin)
 
 

@@ -153,6 +153,10 @@ class EventChange(NamedTuple):
     after: Any
 
 
+WAITS_FOR_REPORT = "stays IN_PROGRESS until the handler reports its result"
+"""What a run does that is not synchronized, in a clause."""
+
+
 @frozen(kw_only=True)
 class Payload:
     """The fields that were read from a body. A field that the body does not contain is None or empty.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from port_hook_cli.invocations.models import Kind, Payload, Response
+from port_hook_cli.invocations.models import WAITS_FOR_REPORT, Kind, Payload, Response
 from port_hook_cli.text.safe import plain_output, shorten
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class RunFate(StrEnum):
 
     SUCCESS = "SUCCESS"
     FAILURE = "FAILURE"
-    WAITS = "stays IN_PROGRESS until the handler reports its result"
+    WAITS = WAITS_FOR_REPORT
     DEPENDS = "depends on `synchronized`"
     NODE_DEPENDS = "depends on `synchronized`, which is true for a workflow node unless it says otherwise"
     UNDOCUMENTED = "not documented"

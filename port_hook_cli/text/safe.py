@@ -19,10 +19,14 @@ zero-width characters, blank letters, tags, and lone surrogates, which no stream
 U+FE0E and U+FE0F are not in it: they choose between two visible forms, and are part of ordinary emoji.
 """
 
-# Compiled by `re` when they are first used. Most output is ASCII, which only the first two are for: they take 0.1 ms,
-# and the others 1 ms.
-_UNSAFE_ASCII = "[\x00-\x1f\x7f]"
-_UNSAFE_ASCII_IN_LINES = "[\x00-\x08\x0b-\x1f\x7f]"
+# The characters of UNSEEN that `isprintable` accepts: marks, selectors and letters without a visible form. They are a
+# set, because `re` takes a millisecond to compile the class.
+_BLANK = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\ufe00\ufe01\ufe02\ufe03\ufe04\ufe05\ufe06\ufe07\ufe08"
+    "\ufe09\ufe0a\ufe0b\ufe0c\ufe0d\uffa0"
+).union(map(chr, range(0xE0100, 0xE01F0)))
+
+# Compiled by `re` when they are first used: most output is visible and doesn't need them.
 _UNSAFE = f"[\x00-\x1f{UNSEEN}]"
 _UNSAFE_IN_LINES = f"[\x00-\x08\x0b-\x1f{UNSEEN}]"
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -35,7 +39,7 @@ _CONTROLS = "[\x00-\x08\x0b-\x1f\x7f-\x9f]"
 
 def is_visible(text: str) -> bool:
     """Return whether `text` is one line of visible characters."""
-    return text.isprintable() and (text.isascii() or not re.search(f"[{UNSEEN}]", text))
+    return text.isprintable() and (text.isascii() or _BLANK.isdisjoint(text))
 
 
 def _visible(match: re.Match[str]) -> str:
@@ -48,10 +52,10 @@ def _visible(match: re.Match[str]) -> str:
 
 def printable(text: str) -> str:
     r"""Return `text` on one line, with every control character as an escape such as `\x1b`."""
-    is_ascii = text.isascii()
-    if is_ascii and text.isprintable():  # fast path for nearly every line that a listener shows
+    # As `is_visible`, but without a call: a listener shows many lines.
+    if text.isprintable() and (text.isascii() or _BLANK.isdisjoint(text)):
         return text
-    return re.sub(_UNSAFE_ASCII if is_ascii else _UNSAFE, _visible, text)
+    return re.sub(_UNSAFE, _visible, text)
 
 
 def brief(text: str, limit: int = 200) -> str:
@@ -61,7 +65,9 @@ def brief(text: str, limit: int = 200) -> str:
 
 def printable_lines(text: str) -> str:
     """Return `text` with line feeds and tabs kept and every other control character written out."""
-    return re.sub(_UNSAFE_ASCII_IN_LINES if text.isascii() else _UNSAFE_IN_LINES, _visible, text)
+    if is_visible(text.replace("\n", "").replace("\t", "")):
+        return text
+    return re.sub(_UNSAFE_IN_LINES, _visible, text)
 
 
 def printable_json(text: str) -> str:

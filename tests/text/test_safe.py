@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 import unicodedata
 from typing import Any
 
@@ -9,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.text.safe import (
+    UNSEEN,
     brief,
+    is_visible,
     plain_output,
     printable,
     printable_bytes,
@@ -68,6 +72,24 @@ def test_invisible_and_direction_characters_are_shown_as_escapes(first: int, las
         assert printable(chr(code)).isprintable(), hex(code)
         assert printable(chr(code)).startswith("\\"), hex(code)
         assert chr(code) in "\n\t" or printable_lines(chr(code)) == printable(chr(code)), hex(code)
+
+
+def test_each_unseen_character_is_written_out_and_each_other_is_kept() -> None:
+    # In this Python's version of Unicode. A newer version may call more characters printable.
+    unseen = re.compile(f"[\x00-\x1f{UNSEEN}]")
+    wrong = [
+        character
+        for character in map(chr, range(sys.maxunicode + 1))
+        if (printable(character) == character) is bool(unseen.match(character))
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("text", ["a\u3164b", "ë\u200bb", "a\U000e0101b", "ë\x9b"])
+def test_unseen_character_among_others_is_written_out(text: str) -> None:
+    assert not is_visible(text)
+    assert printable(text) != text
+    assert printable_lines(f"{text}\n\tx") == f"{printable(text)}\n\tx"
 
 
 @given(any_texts(), st.integers(1, 50))

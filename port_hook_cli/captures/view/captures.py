@@ -15,7 +15,7 @@ from port_hook_cli.captures.view.parts import (
     what_it_is,
 )
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Kind, Payload, Verdict
+from port_hook_cli.invocations.models import WAITS_FOR_REPORT, Delivery, Exchange, Invocation, Kind, Payload, Verdict
 from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.view import body_text, bytes_text, format_time
 from port_hook_cli.text.durations import format_duration
@@ -190,12 +190,8 @@ def _fields(payload: Payload) -> Iterator[Styled]:
     for label, value in (("action", payload.action), ("operation", payload.operation), ("event", payload.event)):
         if value:
             yield labeled(label, brief(value))
-    if payload.synchronized:
-        yield labeled("sync", "the response ends the run")
-    elif payload.synchronized is not None:
-        from port_hook_cli.runs.fate import RunFate
-
-        yield labeled("sync", f"the run {RunFate.WAITS}")
+    if payload.synchronized is not None:
+        yield labeled("sync", "the response ends the run" if payload.synchronized else f"the run {WAITS_FOR_REPORT}")
     if payload.document is not None and payload.kind is not Kind.UNKNOWN:
         yield from payload_lines(payload, b"", app_url=None)
     elif payload.run_id:
