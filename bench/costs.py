@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from bench.measuring import SECRET, load, row
+from bench.measuring import SECRET, at_most, load, row
 from bench.servers import bare, listening
 
 _WARM_UP = 200
@@ -34,7 +34,7 @@ def calls(name: str, target: str | None, most: int, requests: int = 1_000) -> No
     The requests come one by one on one connection. A coroutine that goes on counts again.
     """
     counts = [asyncio.run(_calls(target, requests, connections)) / requests for connections in (1, 32)]
-    row(name, f"{counts[0]:.0f} one by one, {counts[1]:.0f} with 32 connections", None, f"at most {most} one by one")
+    row(f"{name}, one by one", f"{counts[1]:.0f} with 32 connections", counts[0], at_most(most, "calls"))
 
 
 async def _calls(target: str | None, requests: int, connections: int) -> int:
@@ -73,10 +73,10 @@ def log(name: str, file: Path, url: str, requests: int = 10_000) -> None:
     """Print how much a request writes to SQLite's log, and how large the log gets under a steady load."""
     load(url, _WARM_UP, 1)
     each = file.stat().st_size / _WARM_UP
-    row(f"bytes of SQLite's log per request of 600, {name}", f"{each:.0f}", None, "at most 16,000")
+    row(f"bytes of SQLite's log per request of 600, {name}", "", each, at_most(16_000, "bytes"))
     load(url, requests, 1)
     largest = file.stat().st_size / 2**20  # the file keeps its size when the log begins anew
-    row(f"largest log during {requests:,} requests, {name}", f"{largest:.1f} MiB", None, "at most 12 MiB")
+    row(f"largest log during {requests:,} requests, {name}", "", largest, at_most(12, "MiB"))
 
 
 def system_calls(name: str, url: str, pid: int, requests: int = 1_000) -> None:

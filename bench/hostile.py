@@ -9,7 +9,7 @@ import tempfile
 import time
 from urllib.parse import urlsplit
 
-from bench.measuring import row
+from bench.measuring import at_most, row
 from bench.receiving import resident_mib
 from bench.servers import listening
 from port_hook_cli.invocations.headers import Headers
@@ -41,7 +41,7 @@ def stalls(rounds: int = 2) -> None:
                 (min(asyncio.run(_longest_stall(body, count)) for _ in range(rounds)), name)
                 for name, body in hostile_bodies(size)
             )
-            row(f"{size:,} bytes, {count} at once", f"{worst[0] * 1000:.1f} ms ({worst[1]})", None, "at most 50 ms")
+            row(f"a body of {size:,} bytes blocks, {count} at once", worst[1], worst[0] * 1000, at_most(50, "ms"))
 
 
 async def _longest_stall(body: bytes, count: int) -> float:
@@ -67,7 +67,8 @@ def memory(rounds: int = 7) -> None:
             asyncio.run(_flood(url))
         time.sleep(1)
         after = resident_mib(pid)
-    row("memory after / before 420 bodies of 10 MB", f"{after:.0f} MiB / {before:.0f} MiB", None, "at most 64 MiB more")
+    figures = f"{after:.0f} MiB - {before:.0f} MiB"
+    row("memory after 420 bodies of 10 MB, more than before", figures, after - before, at_most(64, "MiB"))
 
 
 async def _flood(url: str) -> None:

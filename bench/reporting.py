@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from bench.measuring import PORT_HOOK, row
+from bench.measuring import PORT_HOOK, Bound, at_most, row
 
 LINES = 100_000
 ROUNDS = 3
@@ -51,8 +51,8 @@ def report() -> None:
     """Compare a command whose output a program reads with the same command under `report-run`."""
     from tests.flaky_port import Fault, a_flaky_port, environ_of_flaky
 
-    _compare("100,000 lines in 5 s", WORKING, "at most 1.05")
-    _compare("100,000 lines, no work", RUSHING, "")
+    _compare("100,000 lines in 5 s", WORKING, at_most(1.05))
+    _compare("100,000 lines, no work", RUSHING)
     chance = random.Random(1)  # noqa: S311 - guards nothing
     busy = Fault(status=429, headers={"retry-after": "1"})
     lost = [Fault(lose=True), Fault(lose=True, after=True)]
@@ -65,11 +65,11 @@ def report() -> None:
         return timed
 
     _print_rows(
-        "100,000 lines in 5 s, 429s, lost responses", lambda: _time(_alone(WORKING), {}), troubled, "at most 1.05"
+        "100,000 lines in 5 s, 429s, lost responses", lambda: _time(_alone(WORKING), {}), troubled, at_most(1.05)
     )
 
 
-def _compare(name: str, program: str, bar: str) -> None:
+def _compare(name: str, program: str, bound: Bound | None = None) -> None:
     from tests.sandboxes import a_sandbox, environ_of
 
     def live() -> Timed:
@@ -79,17 +79,17 @@ def _compare(name: str, program: str, bar: str) -> None:
         assert logged.encode() + b"\n" == timed.shown, "lines are missing or out of order"
         return timed
 
-    _print_rows(name, lambda: _time(_alone(program), {}), live, bar)
+    _print_rows(name, lambda: _time(_alone(program), {}), live, bound)
 
 
-def _print_rows(name: str, alone: Callable[[], Timed], live: Callable[[], Timed], bar: str) -> None:
+def _print_rows(name: str, alone: Callable[[], Timed], live: Callable[[], Timed], bound: Bound | None) -> None:
     pairs = [(alone(), live()) for _ in range(ROUNDS)]
 
-    def show(what: str, read: Callable[[Timed], float], goal: str = "") -> None:
+    def show(what: str, read: Callable[[Timed], float], bound: Bound | None = None) -> None:
         theirs, ours = median(read(pair[0]) for pair in pairs), median(read(pair[1]) for pair in pairs)
-        row(what, f"{ours:.2f} s / {theirs:.2f} s", ours / theirs, goal)
+        row(what, f"{ours:.2f} s / {theirs:.2f} s", ours / theirs, bound)
 
-    show(f"report-run: {name}", lambda timed: timed.own_s, bar)
+    show(f"report-run: {name}", lambda timed: timed.own_s, bound)
     show("  with port-hook's start and its last report", lambda timed: timed.whole_s)
     show("  CPU time of all processes", lambda timed: timed.cpu_s)
 

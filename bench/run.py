@@ -1,23 +1,28 @@
 """Measure what the documentation claims. Both sides of a ratio are measured in turn in the same run.
 
-    python bench/run.py [startup] [throughput] [latency] [costs] [replay] [memory] [hostile] [demo] [render] [trigger]
-                         [workflow] [pytest] [inspector] [report] [search] [kafka]
+    python bench/run.py [--times 3] [PART ...]
 
-Absolute numbers depend on the machine, so compare the ratios with the bars. HTTPie and Express are installed into
-`.bench/` from their registries. If one cannot be installed, its comparison is left out, and a line says so.
+The parts are the keys of `parts`; without any, all are measured. Absolute numbers depend on the machine, so bounds are
+for ratios and counts where they can be. The exit code is 1 if a bound does not hold. `--times` measures again, and
+lists the rows whose verdict changed. HTTPie and Express are installed into `.bench/` from their registries. If one
+cannot be installed, its comparison is left out, and a line says so.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parents[1]))  # so that bench and tests can be imported
 
 
-def main(wanted: list[str]) -> None:
+def parts() -> Mapping[str, Callable[[], None]]:
+    """Return what can be measured, by name, in the order of the output."""
     from bench import (
         costs,
+        growing,
         hostile,
         inspecting,
         kafka,
@@ -27,13 +32,13 @@ def main(wanted: list[str]) -> None:
         reporting,
         searching,
         sending,
+        starting,
         workflows,
     )
-    from bench.measuring import SCRATCH
 
-    SCRATCH.mkdir(exist_ok=True)
-    parts = {
+    return {
         "startup": processes.startup,
+        "ready": starting.ready,
         "throughput": receiving.throughput,
         "latency": receiving.latency,
         "costs": costs.costs,
@@ -48,13 +53,45 @@ def main(wanted: list[str]) -> None:
         "inspector": inspecting.inspector,
         "report": reporting.report,
         "search": searching.search,
+        "growing": growing.growing,
         "kafka": kafka.kafka,
     }
-    for name, measure in parts.items():
-        if not wanted or name in wanted:
-            print(f"\n{name}")
-            measure()
+
+
+def main(words: list[str]) -> int:
+    from bench.measuring import SCRATCH, machine
+
+    measures = parts()
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--times", type=int, default=1)
+    arguments.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(measures)}")
+    given = arguments.parse_args(words)
+    if unknown := set(given.parts) - measures.keys():
+        arguments.error(f"unknown: {', '.join(unknown)}")
+    SCRATCH.mkdir(exist_ok=True)
+    print(machine())
+    runs = [_verdicts({name: measures[name] for name in given.parts or measures}) for _ in range(given.times)]
+    over = [what for what, holds in runs[-1].items() if not holds]
+    _list(f"{len(over)} of {len(runs[-1])} bounds do not hold", over)
+    if len(runs) > 1:
+        changed = [what for what in runs[0] if len({run.get(what) for run in runs}) > 1]
+        _list(f"{len(changed)} verdicts were not the same each time", changed)
+    return 1 if over else 0
+
+
+def _verdicts(measures: Mapping[str, Callable[[], None]]) -> dict[str, bool]:
+    from bench.measuring import VERDICTS
+
+    VERDICTS.clear()
+    for name, measure in measures.items():
+        print(f"\n{name}")
+        measure()
+    return dict(VERDICTS)
+
+
+def _list(title: str, rows: list[str]) -> None:
+    print("", title + (":" if rows else "."), *rows, sep="\n")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from bench.measuring import row
+from bench.measuring import at_most, row
 from port_hook_cli.captures.store.body_filter import JqBodyFilter
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.statements import StoreFilter
@@ -31,7 +31,7 @@ def search(rounds: int = 5) -> None:
             f"search of {_CAPTURES:,} captures, {name} / its limit",
             f"{found:.0f} ms / {most} ms",
             found / most,
-            "at most 1",
+            at_most(1),
         )
 
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from bench.measuring import HERE, PORT_HOOK, SECRET, compare, interleaved, seconds_of
+from bench.measuring import HERE, PORT_HOOK, SECRET, at_most, compare, interleaved, seconds_of
 from bench.servers import bare
 
 _ACTION = HERE.parent / "examples" / "actions" / "create_vm.json"
@@ -20,7 +20,7 @@ _SERVERS = {
     "sandbox": ["sandbox"],
     "inspect": ["inspect"],
 }
-_BARS = {"trigger": 2.5, "listen": 3.5, "sandbox": 3.5, "inspect": 3.0}
+_BOUNDS = {"trigger": 2.5, "listen": 3.5, "sandbox": 3.5, "inspect": 3.0}
 
 
 def ready(rounds: int = 15) -> None:
@@ -36,11 +36,11 @@ def ready(rounds: int = 15) -> None:
         for name in _SERVERS:
             measures[f"{name} responds"] = _last(responded[name])
         times = interleaved(measures, rounds=rounds)
-    for name, bar in _BARS.items():
+    for name, most in _BOUNDS.items():
         what = "an action, sent" if name == "trigger" else "its URL printed"
-        compare(f"port-hook {name}, {what} / --help", times[name], times["help"], f"at most {bar:g}")
+        compare(f"port-hook {name}, {what} / --help", times[name], times["help"], at_most(most))
     for name in _SERVERS:
-        compare(f"port-hook {name}, the first response / --help", times[f"{name} responds"], times["help"], "")
+        compare(f"port-hook {name}, the first response / --help", times[f"{name} responds"], times["help"])
 
 
 def _until_ready(words: list[str], folder: str, responded: list[float]) -> Callable[[], float]:
