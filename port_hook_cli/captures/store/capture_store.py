@@ -26,7 +26,6 @@ from port_hook_cli.captures.database.rows import (
 from port_hook_cli.captures.latest import Latest, parse_latest
 from port_hook_cli.captures.store import statements
 from port_hook_cli.captures.store.name_blocks import ADD_NAME, add_block
-from port_hook_cli.captures.store.trimming import Limits, Trimmer
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Partition
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
     import sqlite3
 
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
+    from port_hook_cli.captures.store.trimming import Trimmer
 
 # The limits are enforced after a twentieth of the limit, but at least and at most after this many captures, or after
 # this many bytes. That takes a millisecond or two. Fewer than one request in a hundred should wait for it.
@@ -72,7 +72,8 @@ class CaptureStore:
         """Whether `write` enforces the limits. Otherwise, the caller calls `tidy` when the store `is_untidy`."""
         self.is_untidy = False
         """Whether so much was written that it is time to call `tidy`."""
-        self._trimmer = Trimmer(Limits(max_captures, max_size))
+        self._max_captures, self._max_size = max_captures, max_size
+        self._trimmer: Trimmer | None = None  # readers do not need it
         self._tidy_every = min(max(_TIDY_AT_LEAST, max_captures // _TIDY_SHARE), _TIDY_AT_MOST)
         self._keep_secrets = keep_secrets
         self._rows_until_tidy = 0
@@ -140,7 +141,7 @@ class CaptureStore:
         try:
             self._database.commit([], patient=patient, last=step)
         except StoreError:
-            self._trimmer.forget()
+            self._count_again()
             has_more = False
         self.is_untidy = has_more
         if not has_more:
@@ -204,7 +205,7 @@ class CaptureStore:
         """Delete captures, and return how many were deleted and are left; raises StoreError."""
         from port_hook_cli.captures.store.deleting import delete_captures
 
-        self._trimmer.forget()
+        self._count_again()
         with sqlite_problems(self.path):
             return delete_captures(self._database.connection, rule)
 
@@ -316,7 +317,15 @@ class CaptureStore:
 
     def _tidy(self, connection: sqlite3.Connection) -> bool:
         """Drop captures over the limits, or else describe the next ones; return whether there is more to do."""
+        if self._trimmer is None:
+            from port_hook_cli.captures.store.trimming import Limits, Trimmer
+
+            self._trimmer = Trimmer(Limits(self._max_captures, self._max_size))
         return self._trimmer.step(connection) or add_block(connection)
+
+    def _count_again(self) -> None:
+        if self._trimmer is not None:
+            self._trimmer.forget()
 
     def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         with sqlite_problems(self.path):
