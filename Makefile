@@ -156,20 +156,20 @@ try-install:
 	@cd $(VENV)-install && $(PROGRAMS)/port-hook --version && $(PROGRAMS)/port-hook demo >/dev/null
 	@test -s $(VENV)-install/share/man/man1/port-hook.1
 
-# The tests of what depends on the packaging or on the version of Python: every command, the Python API, the pytest plugin,
-# jq's process, the store, HTTP and the listener. On GitHub, `make test` runs with each version.
+# Tests whose result depends on the packaging or the Python version: every command, the Python API, the pytest plugin,
+# jq's process, the store, HTTP and the listener. On GitHub, `make test` runs with each Python version.
 # `make test-wheel IN_WHEEL=tests NOT_FOR_WHEEL=` runs all tests.
 IN_WHEEL ?= $(addprefix tests/,test_python_api.py captures/store contract engines http listener pytest_plugin terminal \
 	cli/test_first_use.py::test_first_use_without_options_is_helpful)
 
-# The Python of the tests of the wheel. CI names another one than PYTHON, if there is one.
+# The Python for the tests of the wheel. CI uses a second Python if the machine has one.
 WHEEL_PYTHON ?= $(PYTHON)
 WHEEL_VENV = $(VENV)-wheel-$(subst /,_,$(WHEEL_PYTHON))
 
-# Packages that these tests don't need. They have three of four files of the development environment.
+# Packages that these tests don't need. They have three quarters of the files in the development environment.
 NOT_FOR_WHEEL ?= babel boto3 botocore cfn-lint mkdocs-material moto mypy networkx sympy
 
-# Prints a lock without them.
+# Prints a lock file without these packages.
 WITHOUT_THEM = awk -v skip=" $(NOT_FOR_WHEEL) " '/^[^ ]/ { split($$0, name, "=="); kept = !index(skip, " " name[1] " ") } kept'
 
 $(WHEEL_VENV)/.done: requirements.lock requirements-dev.lock
@@ -188,7 +188,7 @@ test-wheel: build $(WHEEL_VENV)/.done ## Run tests that depend on Python or pack
 	cp -R tests examples docs README.md CHANGELOG.md Makefile mkdocs.yml pyproject.toml build/wheel/
 	cd build/wheel && $(abspath $(WHEEL_VENV))/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(IN_WHEEL)
 
-# pip uses one core, so both environments together take as long as one.
+# pip uses one core, so with `make --jobs 2` both environments take as long as one.
 .PHONY: environments
 environments: $(VENV)/.dev $(WHEEL_VENV)/.done ## Make the environments for development and for the tests of the wheel
 
