@@ -185,7 +185,7 @@ def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
 
 
 def _list_all(found: Iterator[Exchange], runtime: Runtime, *, pager: bool) -> int:
-    """Print captures while they are read, and return 0 if there are none."""
+    """Print captures while they are read. Return 1, or 0 if there are none."""
     from port_hook_cli.captures.view.captures import captures_lines, captures_table
 
     first = next(found, None)

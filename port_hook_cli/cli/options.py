@@ -25,7 +25,7 @@ def finite(seconds: float | None) -> float | None:
 
 def size(text: str) -> int:
     """Return an option's size in bytes; raises BadParameter if the value is not a size."""
-    from port_hook_cli.http.limits import parse_size  # few commands have sizes
+    from port_hook_cli.http.limits import parse_size  # few commands have size options
 
     try:
         return parse_size(text)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PRUNE = "port-hook/prune/1"
 _MOST = 2**62
 _SAME_SIZE = (
-    "note: The file keeps its size, because another program uses it or the disk is full. New captures reuse the space. "
-    "To return it, stop the listener and run the command again."
+    "note: the file keeps its size, because another program uses it or the disk is full. New captures reuse the space. "
+    "To shrink the file, stop the other program or free disk space, and run the command again."
 )
 
 
@@ -46,8 +46,8 @@ def prune(
 ) -> ExitCode:
     """Delete old captures.
 
-    A listener may use the store at the same time. The file shrinks if no other program uses it, or if few captures are
-    left.
+    A listener can use the store at the same time. If at least a quarter of the file is free, the file shrinks, unless
+    another program uses it and many captures are left.
     """
     from port_hook_cli.captures.store.finder import open_captures
 

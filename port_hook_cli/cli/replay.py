@@ -192,7 +192,7 @@ def _send(sending: Callable[[Recipient], Coroutine[Any, Any, None]], timeout_s: 
     from port_hook_cli.http.client import HttpClient  # imported here, so that `--help` starts faster
 
     async def send() -> None:
-        # Each event of a Lambda function has an id of its own.
+        # Each event of a Lambda function has its own ID.
         async with HttpClient(timeout_s=timeout_s, repeats=not as_lambda) as http:
             await sending(LambdaClient(http) if as_lambda else http)
 

@@ -41,7 +41,7 @@ def show(
         bool,
         option(
             "--body",
-            help="Write the raw body to stdout; on a terminal, its printable form.",
+            help="Write the raw body to stdout. On a terminal, print its printable form.",
             excludes=("--file", "--json"),
         ),
     ] = False,
@@ -80,7 +80,7 @@ def _refuse_file(name: str, runtime: Runtime) -> None:
 
     path = shlex.quote(name)
     raise UsageError(
-        f"{name} is a file; `show` reads the capture store only.",
+        f"{name} is a file, but `show` reads only the capture store.",
         hint=f"Run `port-hook verify {path}` to check a capture file, or `port-hook replay {path} --to 8000` to send "
         "the file's payload or request.",
     )
@@ -90,7 +90,7 @@ def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
     truncated = exchange.invocation.truncated
     if truncated is not None:
         kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
-        tell(f"note: the body is truncated: only {kept} were kept", runtime)
+        tell(f"note: the body is truncated: only {kept} were saved", runtime)
     write_content(exchange.invocation.body, runtime.stdout, environ=runtime.environ, end="\n")
     return ExitCode.OK
 

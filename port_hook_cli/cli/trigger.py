@@ -123,7 +123,7 @@ async def _trigger(source: ActionLocation, asked: TriggerCommand) -> ExitCode:
 
     with Renderer() as renderer:
         if not asked.port.via_port and needs_jq(found):
-            renderer.start()  # while the rest is imported
+            renderer.start()  # jq starts while the other modules are imported
         from port_hook_cli.cli.trigger_action import trigger_action
 
         return await trigger_action(found, asked, renderer)

@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
 
 async def trigger_action(action: PortAction, asked: TriggerCommand, renderer: Renderer) -> ExitCode:
-    """Carry out `trigger` for an action, and close `renderer`.
+    """Run `trigger` for an action, and close `renderer`.
 
-    Raises the PortHookErrors of files, settings, inputs, templates and Port.
+    Raises a PortHookError for a problem with a file, a setting, an input, a template or Port.
     """
     _refuse_options_of_workflows(asked)
     data = asked.run.read(action, asked.runtime)

@@ -136,7 +136,7 @@ def verify(
 
 
 def _computed(signature: str, timestamp: str | None) -> Computed:
-    from port_hook_cli.signatures.own_code import Computed  # a captured signature needs no words about your code
+    from port_hook_cli.signatures.own_code import Computed  # not needed to explain a captured signature
 
     return Computed(signature, timestamp)
 
@@ -187,7 +187,7 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
 
 
 def _read(name: str, runtime: Runtime) -> bytes:
-    from port_hook_cli.files.user_files import read_input  # a capture is in the store
+    from port_hook_cli.files.user_files import read_input  # not needed for a capture in the store
 
     return read_input(name, cwd=runtime.cwd, stdin=runtime.stdin)
 

@@ -57,7 +57,7 @@ class JqWorker:
         self._call: threading.Event | None = None  # the current call; guarded by `_turn`
 
     def start(self) -> None:
-        """Start the process without waiting for it. The first program then waits for less."""
+        """Start the process without waiting for it, so that the first program waits less."""
         with self._lock:
             if self._process is None:
                 self._process = self._start()

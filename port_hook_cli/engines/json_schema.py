@@ -44,10 +44,10 @@ def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
 
 
 def _is_of_its_type(schema: Mapping[str, Any], value: Any) -> bool:
-    """Return whether the schema has only a type, and perhaps choices, and the value is clearly of that type.
+    """Return whether the schema has only a type and maybe choices, and the value is clearly of that type.
 
-    Most declarations are that simple. Then the library is not needed, and importing it takes as long as everything else
-    that `trigger` does.
+    Most declarations are that simple, and don't need the library. Importing it takes as long as everything else that
+    `trigger` does.
     """
     kind, choices = schema.get("type"), schema.get("enum")
     if schema.keys() - {"type", "enum"} or not isinstance(kind, str) or type(value) not in _PYTHON_TYPES.get(kind, ()):

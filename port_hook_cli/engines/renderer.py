@@ -31,7 +31,7 @@ class Renderer(JqOwner):
         self._worker.abandon()
 
     def start(self) -> None:
-        """Start jq without waiting for it, so that the first expression waits for less."""
+        """Start jq without waiting for it, so that the first expression waits less."""
         self._worker.start()
 
     def render(self, template: Any, data: Any, *, strict: bool = False) -> Any:

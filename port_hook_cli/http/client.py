@@ -25,7 +25,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 # Shorter than the keep-alive of any common server, so that no request is sent on a connection that is being closed.
 _MAX_IDLE_S = 1.0
 _SERVER_ERROR = 500
-_LEAD_BYTE = rb"[\xc2-\xf4]"  # the first byte of a character that has several bytes in UTF-8
+_LEAD_BYTE = rb"[\xc2-\xf4]"  # the first byte of a character with several bytes in UTF-8
 _MAX_DESTINATIONS = 1_000
 
 
@@ -35,8 +35,8 @@ class HttpClient:
     `timeout_s` bounds one request, from connecting to the last byte of the response, in seconds; 0 waits indefinitely.
     A response's body may have `max_response` bytes. `whole_body` says that the body is needed as it was sent;
     otherwise its beginning is kept, decompressed, to be shown. Without `keep_alive`, each request has a connection of
-    its own, so that it cannot fail because the target closes the connection after the response before. `repeats` says
-    that a few requests are sent again and again, so that what was written is remembered.
+    its own, so that it cannot fail because the target closes the connection after the response before. `repeats` means
+    that the same few requests are sent again and again, so the client remembers their bytes.
     """
 
     def __init__(

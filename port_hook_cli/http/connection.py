@@ -39,8 +39,8 @@ class Connection(asyncio.Protocol):
     async def exchange(self, request: bytes, parser: ResponseParser) -> None:
         """Send `request` and let `parser` read the response.
 
-        Raises ClosedEarly, OSError, TimeoutError after `expire`, and what `parser` raises; the connection is closed
-        then.
+        Raises ClosedEarly, OSError, TimeoutError after `expire`, and what `parser` raises. The connection is then
+        closed.
         """
         self._parser = parser
         response = self._response = self._loop.create_future()
@@ -171,10 +171,10 @@ class Connection(asyncio.Protocol):
 
 
 class Deadlines:
-    """Expires exchanges at their deadlines, which are times of the event loop: never early, and 10 ms late at most.
+    """Expires exchanges at their deadlines, which are times of the event loop: never early, and at most 10 ms late.
 
-    One timer serves all, for the earliest deadline. A timer for each exchange would cost a tenth of a request, mostly
-    to sort timers that are nearly always canceled.
+    One timer, set for the earliest deadline, serves all exchanges. A timer for each exchange would cost a tenth of a
+    request, mostly to sort timers that are nearly always canceled.
     """
 
     def __init__(self) -> None:
@@ -182,7 +182,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: Connection, deadline: float | None) -> None:
-        """Expire the exchange of `connection` at `deadline`, unless it is removed before. None means never."""
+        """Expire the exchange of `connection` at `deadline`, unless it is removed earlier. None means never."""
         if deadline is None:
             return
         self._waiting[connection] = deadline
@@ -190,7 +190,7 @@ class Deadlines:
             self._set_timer(deadline)
 
     def remove(self, connection: Connection) -> None:
-        """Forget the exchange of `connection`, if there is one."""
+        """Remove the exchange of `connection`, if there is one."""
         self._waiting.pop(connection, None)
 
     def close(self) -> None:
@@ -205,10 +205,10 @@ class Deadlines:
         self._timer = asyncio.get_running_loop().call_at(deadline, self._expire, deadline)
 
     def _expire(self, now: float) -> None:
-        """Expire what was due at `now`, and wait for the next deadline.
+        """Expire the exchanges that are due at `now`, and wait for the next deadline.
 
-        The event loop may call this a moment before `now`, so its clock is not read. The pause bounds the work if
-        thousands of exchanges expire one after another: each time, all of them are examined.
+        The event loop may call this a moment before `now`, so this does not read the clock. Each call examines all
+        exchanges. The pause limits the work if thousands of exchanges expire one after another.
         """
         self._timer = None
         for connection in [connection for connection, deadline in self._waiting.items() if deadline <= now]:

@@ -26,8 +26,9 @@ def open_client(url: str, **options: Any) -> httpx.AsyncClient:
 
     is_here = may_be_on_this_machine(url)
     if "verify" not in options:
+        # The empty context rejects every certificate. A plain HTTP URL without a proxy needs none.
         options["verify"] = (
-            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # refuses every certificate: neither the URL nor a proxy has one
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             if is_here and url.lower().startswith("http:")
             else _trust(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
         )

@@ -39,7 +39,7 @@ class RequestParser:
         self._another = another
         self._limit = limit
         self._payload: StreamReader = EMPTY_PAYLOAD
-        self._in_body = False  # whether the payload was incomplete after the latest data
+        self._in_body = False  # whether the body was incomplete after the latest data
         self._head: bytes | None = b""
         """The part of the current head that has arrived; None once it is unknown where heads begin."""
         self._refusal: BadHttpMessage | None = None

@@ -16,7 +16,7 @@ _PORTS = {"http": 80, "https": 443}
 _METHODS_WITH_BODIES = frozenset({"PATCH", "POST", "PUT"})
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00\r\n]*\r\n)*").fullmatch
-# Larger requests are written each time: that takes a small part of sending them.
+# Larger requests are written each time, which takes a small part of the time to send them.
 _MAX_REMEMBERED_BYTES = 16 * 1024
 _MAX_REMEMBERED = 256
 
@@ -86,17 +86,17 @@ class _Written(NamedTuple):
 
 
 class RepeatedRequests:
-    """Writes requests as `write_request` does, and remembers what it wrote for the last request with each body.
+    """Writes requests like `write_request`, and remembers the bytes of the last request with each body.
 
-    It is for a few bodies that are sent again and again. After 256 bodies, it begins anew.
+    Use it if the same few bodies are sent again and again. After 256 bodies, it forgets all of them.
     """
 
     def __init__(self) -> None:
-        # By the body's `id()`: the entry keeps the body, so that no other body can get the same.
+        # By the body's `id()`. The entry references the body, so no other body can get the same `id()`.
         self._written: dict[int, _Written] = {}
 
     def write(self, request: Invocation, destination: Destination) -> bytes:
-        """Return the bytes of `request`; raises what `write_request` raises."""
+        """Return the bytes of `request`. Raises what `write_request` raises."""
         last = self._written.get(id(request.body))
         if (
             last is not None

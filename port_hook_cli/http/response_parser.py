@@ -242,9 +242,9 @@ class ResponseParser:
             raise ResponseTooLarge(head_too_large(MAX_HEAD_BYTES))
 
 
-@lru_cache(maxsize=4)  # the responses of a series have the same head for a second; the largest head has 256 KiB
+@lru_cache(maxsize=4)  # in a series, responses have the same head for a second (largest head: 256 KiB)
 def _parse_head(head: str) -> tuple[int, str, Headers]:
-    """Return the status, the minor version and the header fields of a response; raises UnreadableResponse."""
+    """Return the status, the minor version and the headers of a response. Raises UnreadableResponse."""
     line, *fields = head.lstrip("\r\n").split("\n")
     status_line = _STATUS_LINE(line.removesuffix("\r"))
     if status_line is None:

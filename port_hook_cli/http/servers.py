@@ -193,7 +193,7 @@ else:
 
 
 def listening_sockets(host: str, port: int) -> list[socket.socket]:
-    """Return a listening socket for each address of `host`; port 0 means any free port. Raises OSError."""
+    """Return a listening socket for each address of `host`. Port 0 means any free port. Raises OSError."""
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     with ExitStack() as opened:
         sockets = [
@@ -211,7 +211,7 @@ async def serving(
     """Serve the connections of listening sockets with the runner that `make` returns, until the context ends.
 
     `make` is called when the caller first waits for something, so that it can import aiohttp after the caller has
-    printed its URL. Until then, the system accepts the connections. There are at most `most` connections.
+    printed its URL. Until then, the operating system accepts connections. `most` limits the connections.
     """
 
     async def start() -> tuple[web.AppRunner, list[asyncio.Server]]:

@@ -1,4 +1,4 @@
-"""The inspector's address: a socket on loopback, which is open before the HTTP server behind it is imported."""
+"""Open the inspector: its socket on loopback accepts connections before its HTTP server is imported."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class OpenInspector:
 async def serving(
     inspector: Inspector, *, port: int = 0, remembered: InspectorAddress | None = None
 ) -> AsyncIterator[OpenInspector]:
-    """Serve the page on loopback until the context ends; raises ListenError.
+    """Serve the page on loopback until the context ends. Raises ListenError.
 
     Port 0 means the remembered port, or any other port if that is taken. The remembered token is used on that port
     only: a page that is still open may have sent the token to the program that has taken the port.
@@ -86,7 +86,7 @@ async def _serving(inspector: Inspector, token: str, port: int) -> AsyncIterator
     except OSError as error:
         raise _PortTaken(
             f"The inspector cannot listen on port {port}: {error.strerror or error}.",
-            hint="Choose another port, or leave the option out for any free port.",
+            hint="Choose another port, or omit the option to use any free port.",
         ) from error
     bound = int(sockets[0].getsockname()[1])
     inspector.own_ports = frozenset({bound})

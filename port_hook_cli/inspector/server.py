@@ -44,7 +44,7 @@ _READING = frozenset({"GET", "HEAD"})
 
 
 def runner(inspector: Inspector, door: Door) -> web.AppRunner:
-    """Return what serves the page and its API to those whom `door` lets in."""
+    """Return the application that serves the page and its API to requests that `door` accepts."""
     return web.AppRunner(
         _application(inspector, door),
         access_log=None,

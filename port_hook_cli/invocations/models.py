@@ -154,7 +154,7 @@ class EventChange(NamedTuple):
 
 
 WAITS_FOR_REPORT = "stays IN_PROGRESS until the handler reports its result"
-"""What a run does that is not synchronized, in a clause."""
+"""What happens to a run that is not synchronized, as the end of a sentence."""
 
 
 @frozen(kw_only=True)

@@ -24,7 +24,8 @@ _NODE_RUN_PREFIX, _WORKFLOW_RUN_PREFIX = "wfnr_", "wfr_"
 _RUN_PREFIXES = ("r_", _NODE_RUN_PREFIX)
 _RUN_ID = r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z"
 _WORKFLOW_RUN_ID = r"wfr_[A-Za-z0-9]{1,95}\Z"
-# Compiled when they are first used, and then faster than `re.match`: a listener needs them for each request.
+# Compiled when they are first used. A listener needs them for each request, and a compiled pattern is faster than
+# `re.match`.
 _compiled = cache(re.compile)
 _ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
 # A hostile body must not make the search for a run id expensive.
@@ -246,7 +247,7 @@ def _dict(value: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _dicts(value: dict[str, Any], keys: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return several objects of an object: one call, because a listener reads every request."""
+    """Return several objects of an object. This is one call, because a listener reads every request."""
     return [found if isinstance(found := value.get(key), dict) else _NOTHING for key in keys]
 
 

@@ -1,4 +1,4 @@
-"""Parse a small body once for all that read it one after another: a message's source, its verification, its payload."""
+"""Parse a small body once for all its readers: a Kafka message's source, its verification and its payload."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 SMALL_BYTES = 16 * 1024
 """Larger bodies are not remembered, because their documents can take many times as much memory."""
 
-# Faster than `json.loads`, which checks its options at each call.
+# Faster than `json.loads`, which checks its options in each call.
 _decode = json.JSONDecoder().decode
 
 
 @lru_cache(maxsize=1)
 def small_document(body: bytes) -> Any:
-    """Return the JSON document in a body of at most SMALL_BYTES. All callers share it, so it must not be changed.
+    """Return the JSON document in a body of at most SMALL_BYTES. All callers share it, so do not change it.
 
-    Raises ValueError for other text than JSON in UTF-8, and RecursionError.
+    Raises ValueError if the body is not JSON in UTF-8, and RecursionError.
     """
     return _decode(body.decode("utf-8"))

@@ -68,7 +68,7 @@ def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
     The body is indented, because a line of it could look like a message of port-hook. Print the lines with
     `Output.fit(…, indent=BODY_INDENT)`, because a terminal continues a long line in its first column.
     """
-    from port_hook_cli.invocations.statuses import format_status  # showing a capture doesn't need phrases
+    from port_hook_cli.invocations.statuses import format_status  # a capture is shown without status phrases
 
     status = delivery.status or 0
     rest = f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}"

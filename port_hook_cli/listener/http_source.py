@@ -1,7 +1,7 @@
-"""The HTTP source: the listener's socket, and the server behind it, which is imported when the socket is open.
+"""The HTTP source: the listener's socket, and its server, which is imported after the socket is open.
 
-Importing aiohttp takes longer than everything else that `listen` does before it is ready. Until that is done, the
-system accepts connections, and the server answers them as soon as it is there.
+Importing aiohttp takes longer than everything else that `listen` does before it is ready. During the import, the
+operating system accepts connections. The server responds to them after the import.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ MAX_CONNECTIONS = 1_024
 
 
 class HttpSource:
-    """A socket whose requests become invocations; see `port_hook_cli.invocations.source.Source`.
+    """A socket whose requests become invocations. See `port_hook_cli.invocations.source.Source`.
 
-    `options` are those of `HttpServer`.
+    `options` are passed to `HttpServer`.
     """
 
     def __init__(self, context: SourceContext, *, max_connections: int = MAX_CONNECTIONS, **options: Any) -> None:
@@ -36,7 +36,7 @@ class HttpSource:
         self._sockets: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen on `host`:`port` (0: any free port) and return where; raises ListenError."""
+        """Listen on `host`:`port` (0: any free port), and return the address and port. Raises ListenError."""
         loop = asyncio.get_running_loop()
         self._max_connections = affordable_connections(self._max_connections)
         try:
@@ -51,7 +51,7 @@ class HttpSource:
         return str(address[0]), int(address[1])
 
     def prepare(self) -> HttpServer:
-        """Import and return the server. Otherwise the first connection does, and waits for it."""
+        """Import and return the server. Without this call, the first connection waits for the import."""
         if self._server is None:
             from port_hook_cli.listener.server import HttpServer
 

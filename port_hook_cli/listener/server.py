@@ -97,7 +97,7 @@ class Share:
 
 
 class HttpServer:
-    """An HTTP server that turns requests into invocations; see `port_hook_cli.invocations.source.Source`.
+    """An HTTP server that turns requests into invocations. See `port_hook_cli.invocations.source.Source`.
 
     Durations are in seconds: `first_head_timeout_s` for the head of a connection's first request, `head_timeout_s` for
     the head of each later request, and `body_timeout_s` for a body. `probe_endpoint` is the path at which the server
@@ -141,7 +141,7 @@ class HttpServer:
         )
 
     def connect(self) -> asyncio.BaseProtocol:
-        """Return the protocol of a new connection."""
+        """Return the protocol for a new connection."""
         protocol: asyncio.BaseProtocol = self._http()
         return protocol
 

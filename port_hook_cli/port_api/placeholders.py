@@ -20,6 +20,6 @@ _MAX = 64
 def is_placeholder(value: str) -> bool:
     """Return whether a credential is the placeholder of an example that nobody replaced."""
     text = value.strip().strip("'\"`").strip()
-    if len(text) > _MAX or (text.isalnum() and not text.isalpha()):  # no placeholder has digits without marks
+    if len(text) > _MAX or (text.isalnum() and not text.isalpha()):  # no placeholder has digits but no punctuation
         return False
     return re.fullmatch(_PLACEHOLDER, text) is not None

@@ -138,8 +138,8 @@ class Rewriter:
         return Headers(items)
 
     def request(self, draft: Invocation, headers: Headers, now: float) -> Invocation:
-        """Return the draft with these headers, as a request of its own that is sent at `now`."""
-        # `replace` takes twice as long, and a series makes many thousands of requests a second.
+        """Return a new request: the draft with these headers, sent at `now`."""
+        # `replace` takes twice as long, and a series makes thousands of requests a second.
         return Invocation(
             id=self.new_id(),
             received_at=now,
@@ -169,18 +169,18 @@ class _Signed(NamedTuple):
 
 
 class SeriesRewriter:
-    """Finishes drafts as `rewriter` does, but signs each draft only once for each timestamp.
+    """Finishes drafts like `rewriter`, but signs each draft only once for each timestamp.
 
     A series sends a few drafts thousands of times a second, and a signature covers only the body and the timestamp.
     """
 
     def __init__(self, rewriter: Rewriter) -> None:
         self._rewriter = rewriter
-        # By the draft's `id()`: the entry keeps the draft, so that no other draft can get the same.
+        # By the draft's `id()`. The entry references the draft, so no other draft can get the same `id()`.
         self._signed: dict[int, _Signed] = {}
 
     def finish(self, draft: Invocation) -> Invocation:
-        """Return the draft ready to be sent now. It has its own id and time, but may share its headers."""
+        """Return the draft ready to be sent now. It has its own ID and time, but may share its headers."""
         rewriter = self._rewriter
         now = rewriter.now()
         stamp = rewriter.signer.unit.stamp(now) if rewriter.signer is not None else ""

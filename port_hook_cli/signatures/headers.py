@@ -28,7 +28,7 @@ OWS = " \t"
 _DIGEST_BYTES = 32
 _PREFIX = "v1,"
 _OTHER_HASHES = {20: "SHA-1", 48: "SHA-384", 64: "SHA-512"}
-# Compiled when they are first used: an ordinary signature needs none of them.
+# Compiled when they are first used, because most signatures do not need them.
 _VERSIONS = r"(?i)(?:(?:v[0-9]{1,3}|sha-?(?:1|256|384|512)) ?[,=:] ?)*"
 _HEX = "[0-9a-fA-F]{64}"
 _OTHER_HEX = "(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})"

@@ -41,7 +41,7 @@ def signed_value(value: bytes) -> bytes:
         return value
     try:
         text = value.decode()
-        # Each member is written once for both: two calls of `_encode` take as long as the HMAC.
+        # Each member is written once for both results, because two calls of `_encode` take as long as the HMAC.
         members = {name: f"{encode_basestring(name)}:{_written(field)}" for name, field in headers.items()}
         rest = [member for name, member in members.items() if name.lower() not in _SIGNATURE_HEADERS]
         whole, part = f'"headers":{{{",".join(members.values())}}}', f'"headers":{{{",".join(rest)}}}'
@@ -53,7 +53,7 @@ def signed_value(value: bytes) -> bytes:
 
 
 def _written(value: Any) -> str:
-    """Return what `_encode` returns, sooner for text."""
+    """Return the same as `_encode`, faster for text."""
     return encode_basestring(value) if type(value) is str else _encode(value)
 
 

@@ -104,7 +104,7 @@ def _document(value: bytes) -> Any:
     try:
         return small_document(value)
     except (ValueError, RecursionError):
-        return json.loads(value)  # accepts a byte order mark, and halves of surrogate pairs in UTF-8
+        return json.loads(value)  # accepts a byte order mark, and unpaired surrogates in UTF-8
 
 
 def signed_message(document: Any, secret: Secret | None, timestamp: str) -> bytes:

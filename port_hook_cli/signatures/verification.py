@@ -100,9 +100,9 @@ def verify_without_diagnosis(
 ) -> Verdict | None:
     """Return the verdict of `verify_signature` if it needs no diagnosis, else None. Never raises.
 
-    `reading` is what the verdict calls `body` itself. It is fast enough for an event loop: it computes at most one HMAC
-    over `body`. It decides about requests that are signed exactly as Port signs (valid or stale), and about requests
-    that a diagnosis cannot explain further: a missing or malformed header, or an empty secret.
+    `reading` is the name of `body` in the verdict. The check is fast enough for an event loop, because it computes at
+    most one HMAC over `body`. It returns a verdict for requests signed exactly like Port's (valid or stale), and for
+    requests that a diagnosis cannot explain further: a missing or malformed header, or an empty secret.
     """
     signatures, timestamps = read_fields(headers)
     if not signatures or not timestamps:

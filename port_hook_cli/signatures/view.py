@@ -96,7 +96,7 @@ def signature_record(request: SignedRequest, *, form: str) -> dict[str, Any]:
 
     `body` is None where the bytes are not UTF-8; `body_base64` is None where they are.
     """
-    from base64 import b64encode  # `show` and `captures` need only the words
+    from base64 import b64encode  # `show` and `captures` need only the texts
 
     headers = dict(request.headers)
     try:

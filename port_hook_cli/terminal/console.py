@@ -66,7 +66,7 @@ class Output:
         return "".join(self.painted(lines))
 
     def painted(self, lines: Iterable[Styled]) -> Iterator[str]:
-        """Yield lines as `paint` returns them, each with its line end, while they are made."""
+        """Yield lines as `paint` returns them, each with a newline, while `lines` produces them."""
         return self._painted(map(_not_a_message, lines))
 
     def paint_content(self, lines: Iterable[Styled]) -> str:
@@ -194,7 +194,7 @@ def emit(record: Mapping[str, Any], stream: TextIO) -> None:
 
 
 def print_streamed(lines: Iterable[str], stream: TextIO) -> None:
-    """Write lines while they are made. A reader sees the first line immediately."""
+    """Write lines while they are produced, so that a reader sees the first line immediately."""
     is_first = True
     for line in lines:
         stream.write(line + "\n")

@@ -17,13 +17,13 @@ from port_hook_cli.terminal.console import Output, tell
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled, cell_width
 
-# Quit if it fits on the screen, show colors, leave the text on the screen.
+# Quit if the output fits on the screen, show colors, and leave the text on the screen.
 _LESS = "FRX"
 _NO_SIZE = os.terminal_size((0, 0))
 
 
 def print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool = True) -> None:
-    """Write lines to stdout while they are made, through the pager if they do not fit on the terminal.
+    """Write lines to stdout while they are produced, through the pager if they do not fit on the terminal.
 
     Without `wanted`, no pager is used.
     """
@@ -37,10 +37,10 @@ def print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool = Tru
 
 
 def _pager(runtime: Runtime) -> Sequence[str]:
-    """Return the words of $PAGER, or `less` if it is installed; nothing for an empty PAGER and for `cat`."""
+    """Return the words of $PAGER, or `less` if it is installed. Empty for an empty PAGER and for `cat`."""
     named = runtime.environ.get("PAGER")
     if named is None:
-        if os.name == "nt":  # Windows would start a `less` of the working folder, whose author may be a stranger
+        if os.name == "nt":  # Windows would start a `less` in the current directory, which may be someone else's
             return ()
         return ("less",) if shutil.which("less", path=runtime.environ.get("PATH", os.defpath)) else ()
     import shlex  # few users set PAGER
@@ -54,7 +54,7 @@ def _pager(runtime: Runtime) -> Sequence[str]:
 
 
 def _terminal_size(runtime: Runtime) -> os.terminal_size:
-    """Return columns and lines of the terminal; zeros where no pager can be used."""
+    """Return columns and lines of the terminal, or zeros if no pager can be used."""
     if not Output(runtime.stdout, runtime.environ).is_terminal or runtime.environ.get("TERM") == "dumb":
         return _NO_SIZE
     try:
@@ -64,17 +64,17 @@ def _terminal_size(runtime: Runtime) -> os.terminal_size:
 
 
 def _fits(first: Sequence[Styled], size: os.terminal_size) -> bool:
-    """Return whether lines fit on the terminal; true if its size is unknown."""
+    """Return whether lines fit on the terminal. True if its size is unknown."""
     if not size.lines or not size.columns:
         return True
-    # One row is left for the prompt of the shell.
+    # One row stays free for the shell's prompt.
     return sum(max(1, -(-cell_width(line.plain) // size.columns)) for line in first) < size.lines
 
 
 def _is_awaited(runtime: Runtime) -> bool:
-    """Return whether a person waits for the output. Lines that are typed already are not for the pager's keys.
+    """Return whether a person waits for the output. False if lines have already been typed.
 
-    They are the next commands of a paste, and the first `q` in them would end the pager.
+    These lines are the next pasted commands. The pager would take them as keys, and the first `q` would end it.
     """
     from port_hook_cli.terminal.coding_agent import coding_agent  # most output fits on the screen
 
@@ -87,7 +87,7 @@ def _is_awaited(runtime: Runtime) -> bool:
 
 
 def _page(pager: Sequence[str], lines: Iterable[str], runtime: Runtime) -> bool:
-    """Show lines in the pager; return False, with a note, if the pager cannot be started."""
+    """Show lines in the pager. If the pager cannot be started, print a note and return False."""
     runtime.stdout.flush()
     environ = {"LESS": _LESS, "LV": "-c", **runtime.environ}
     try:
@@ -100,7 +100,7 @@ def _page(pager: Sequence[str], lines: Iterable[str], runtime: Runtime) -> bool:
         )
         return False
     assert process.stdin is not None
-    # It may end before it has read everything. Windows has another error for that than BrokenPipeError.
+    # The pager may end before it has read everything. On Windows, the error is not BrokenPipeError.
     with _ignoring_ctrl_c(), process, suppress(OSError), process.stdin as stream:
         for line in lines:
             stream.write(line.encode("utf-8", "backslashreplace"))

@@ -20,13 +20,13 @@ U+FE0E and U+FE0F are not in it: they choose between two visible forms, and are 
 """
 
 # The characters of UNSEEN that `isprintable` accepts: marks, selectors and letters without a visible form. They are a
-# set, because `re` takes a millisecond to compile the class.
+# set, because compiling a character class with `re` takes a millisecond.
 _BLANK = frozenset(
     "\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\ufe00\ufe01\ufe02\ufe03\ufe04\ufe05\ufe06\ufe07\ufe08"
     "\ufe09\ufe0a\ufe0b\ufe0c\ufe0d\uffa0"
 ).union(map(chr, range(0xE0100, 0xE01F0)))
 
-# Compiled by `re` when they are first used: most output is visible and doesn't need them.
+# Compiled by `re` when they are first used, because most output is visible and doesn't need them.
 _UNSAFE = f"[\x00-\x1f{UNSEEN}]"
 _UNSAFE_IN_LINES = f"[\x00-\x08\x0b-\x1f{UNSEEN}]"
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -52,7 +52,7 @@ def _visible(match: re.Match[str]) -> str:
 
 def printable(text: str) -> str:
     r"""Return `text` on one line, with every control character as an escape such as `\x1b`."""
-    # As `is_visible`, but without a call: a listener shows many lines.
+    # Like `is_visible`, but without a call, because a listener shows many lines.
     if text.isprintable() and (text.isascii() or _BLANK.isdisjoint(text)):
         return text
     return re.sub(_UNSAFE, _visible, text)

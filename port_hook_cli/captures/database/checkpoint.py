@@ -1,8 +1,8 @@
-"""Copy SQLite's log into the database while others write to it, and let the log begin anew.
+"""Copy SQLite's log into the database while others write to it, and restart the log.
 
-SQLite begins the log anew once all of it is in the database and nobody reads it. Under a steady load, that does not
-happen by itself: more is committed while a checkpoint copies. The log would grow until SQLite makes a checkpoint inside
-a commit, for which a response then waits.
+SQLite restarts the log when all of it is in the database and nobody reads it. Under a steady load, that does not happen
+by itself, because other programs and threads commit more while a checkpoint copies. The log would grow until SQLite
+makes a checkpoint inside a commit. A response would wait for that commit.
 
 See https://www.sqlite.org/wal.html and https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
 """
@@ -12,17 +12,17 @@ from __future__ import annotations
 import sqlite3
 import time
 
-# A smaller log stays: beginning anew costs three syncs.
+# A smaller log is not restarted, because a restart costs three syncs.
 _SMALL_BYTES = 256 * 1024
-# Another commit takes less than a millisecond, but the next one may follow at once.
+# Another commit takes less than a millisecond, but the next commit may follow immediately.
 _ATTEMPTS, _RETRY_S = 30, 0.001
 
 
 def checkpoint(connection: sqlite3.Connection) -> None:
-    """Copy the log into the database, and let the log begin anew, unless others are reading it; raises sqlite3.Error.
+    """Copy the log into the database, and restart the log unless others are reading it. Raises sqlite3.Error.
 
-    `connection` must not wait for locks. Others can write while most of the log is copied. For the rest, they have to
-    wait for some milliseconds.
+    `connection` must not wait for locks. Others can write while most of the log is copied. While the rest is copied,
+    they wait for a few milliseconds.
     """
     connection.execute("PRAGMA synchronous = NORMAL")
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
@@ -31,7 +31,7 @@ def checkpoint(connection: sqlite3.Connection) -> None:
     if is_being_read or pages * page_size <= _SMALL_BYTES:
         return
     for _ in range(_ATTEMPTS):
-        # It locks other writers out, and copies what they have committed since.
+        # This locks other writers out, and copies what they have committed since the first copy.
         is_busy, _, _ = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         if not is_busy:
             _begin(connection)
@@ -40,8 +40,8 @@ def checkpoint(connection: sqlite3.Connection) -> None:
 
 
 def _begin(connection: sqlite3.Connection) -> None:
-    """Write the first commit of the new log, which SQLite syncs, so that no request has to wait for that."""
+    """Write the first commit of the restarted log, which SQLite syncs, so that no request waits for that sync."""
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    connection.execute(f"PRAGMA user_version = {version}")  # what it is already
+    connection.execute(f"PRAGMA user_version = {version}")  # the same version
     connection.execute("COMMIT")

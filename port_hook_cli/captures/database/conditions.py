@@ -123,10 +123,10 @@ def text_condition(text: str) -> Condition:
     if not text.isascii() or "\0" in text or len(text) > _LONGEST_PATTERN:
         found = " OR ".join(f"CASE WHEN {has_at_most(column)} THEN {_contains(column)} END" for column in _SEARCHED)
         return Condition(f"({found})", (wanted,) * len(_SEARCHED))
-    # LIKE takes half as long as lower() and instr(), but it stops at a NUL, as printf() does. Only a body can have one.
+    # LIKE takes half as long as lower() and instr(), but it stops at a NUL, like printf(). Only a body can have a NUL.
     found = " OR ".join(f"CASE WHEN {has_at_most(column)} THEN {_is_like(column)} END" for column in _SEARCHED)
     has_nul = "length(CAST(printf('%s', captures.body) AS BLOB)) < octet_length(captures.body)"
-    # Nested, as SQLite would evaluate both sides of an AND.
+    # Nested, because SQLite would evaluate both sides of an AND.
     rest = f"CASE WHEN {has_nul} THEN {_contains('captures.body')} END"
     rest = f"CASE WHEN {has_at_most('captures.body')} THEN {rest} END"
     pattern = f"%{_escaped(wanted)}%"

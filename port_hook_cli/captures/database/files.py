@@ -106,7 +106,7 @@ def _refuse_journal(journal: Path) -> None:
 
 def make(path: Path) -> None:
     """Create the file and its folder if they are missing, readable by this user only; raises StoreError."""
-    from port_hook_cli.files.own_files import make_folders  # readers make none
+    from port_hook_cli.files.own_files import make_folders  # readers do not create folders
 
     try:
         make_folders(path.parent)
@@ -182,7 +182,7 @@ class Files(NamedTuple):
 
     @classmethod
     def at(cls, path: Path | str) -> Files:
-        """Return what is at `path` now. A listener calls it for each write, with a text, which is quicker."""
+        """Return what is at `path`. A listener calls it for each write with a `str`, which is faster than a `Path`."""
         name = str(path)
         (store, _), (log, log_size), (index, index_size) = map(_found_at, (name, name + LOG, name + INDEX))
         return cls(store, log, index, log_size, index_size)

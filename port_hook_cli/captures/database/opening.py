@@ -30,8 +30,8 @@ BUSY_TIMEOUT_S = 5.0
 
 _OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
 
-# A checkpoint inside a commit costs three syncs. A listener's thread makes one long before (see `writer`), unless the
-# disk cannot keep up.
+# A checkpoint inside a commit costs three syncs. Unless the disk is too slow, a listener's thread makes a checkpoint
+# long before that (see `writer`).
 _CHECKPOINT_PAGES = 4000
 _OCTET_LENGTH = (3, 43)
 _OCTETS = r"\boctet_length\(([\w.]+)\)"

@@ -117,7 +117,7 @@ class ResilientDatabase:
             self.connection.rollback()
 
     def checkpoint(self) -> None:
-        """Copy committed data from the log into the file, and let the log begin anew; best effort.
+        """Copy committed data from the log into the file, and restart the log. Errors are ignored.
 
         It uses its own connection, so that another thread can write at the same time.
         """

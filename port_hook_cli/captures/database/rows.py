@@ -231,7 +231,7 @@ def text_column(value: str | None) -> str | bytes | None:
 
 
 def _text_columns(*values: str | None) -> Sequence[str | bytes | None]:
-    """Return `values` as `text_column` does."""
+    """Return each of `values` as `text_column` returns it."""
     return values if "".join(filter(None, values)).isascii() else [*map(text_column, values)]
 
 

@@ -69,7 +69,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
-    # Which names a thousand captures have (see `store.name_blocks`). It is filled later, so this takes no time.
+    # The names in each thousand captures (see `store.name_blocks`). A listener fills the table later, so that the
+    # upgrade is quick.
     ("CREATE TABLE name_blocks (upto INTEGER PRIMARY KEY, since INTEGER NOT NULL, ends TEXT NOT NULL)",),
 )
 NEWEST = UNRELEASED + len(MIGRATIONS)

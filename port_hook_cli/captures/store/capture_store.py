@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
     from port_hook_cli.captures.store.trimming import Trimmer
 
-# The limits are enforced after a twentieth of the limit, but at least and at most after this many captures, or after
-# this many bytes. That takes a millisecond or two. Fewer than one request in a hundred should wait for it.
+# The limits are enforced after a twentieth of the limit, but at least and at most after these numbers of captures, or
+# after this many bytes. That takes a millisecond or two. Fewer than one request in a hundred should wait for it.
 _TIDY_SHARE, _TIDY_AT_LEAST, _TIDY_AT_MOST = 20, 64, 500
 _TIDY_BYTES = 16 * 1024 * 1024
 _RECEIVED_AT = CAPTURE_COLUMNS.index("received_at")
@@ -128,9 +128,9 @@ class CaptureStore:
             pass
 
     def tidy(self, *, patient: bool = True) -> bool:
-        """Enforce the limits in one small step; return whether there is more to do. `patient` is as for `write`.
+        """Enforce the limits in one small step, and return whether there is more to do. `patient` is as for `write`.
 
-        If the store cannot be written, the step is tried again after further captures.
+        If the store cannot be written, the step is tried again after more captures are written.
         """
         has_more = False
 
@@ -210,7 +210,7 @@ class CaptureStore:
             return delete_captures(self._database.connection, rule)
 
     def shrink(self) -> bool:
-        """Return the space of deleted captures to the file system; raises StoreError.
+        """Return the space of deleted captures to the file system. Raises StoreError.
 
         Return False if the file keeps its size, because another program uses it or the disk is full.
         """
@@ -295,7 +295,7 @@ class CaptureStore:
         self._database.check_writable()
 
     def checkpoint(self) -> None:
-        """Copy committed data from SQLite's log into the file, and let the log begin anew, if possible.
+        """Copy committed data from SQLite's log into the file, and restart the log if possible.
 
         Another thread can write at the same time.
         """
@@ -316,7 +316,7 @@ class CaptureStore:
         self.close()
 
     def _tidy(self, connection: sqlite3.Connection) -> bool:
-        """Drop captures over the limits, or else describe the next ones; return whether there is more to do."""
+        """Drop captures over the limits, otherwise add a name block. Return whether there is more to do."""
         if self._trimmer is None:
             from port_hook_cli.captures.store.trimming import Limits, Trimmer
 

@@ -15,15 +15,16 @@ from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, portable
 from port_hook_cli.captures.store.name_blocks import FORGET
 from port_hook_cli.captures.store.trimming import SIZE
 
-# A step has the first number of captures, or up to the second while a step takes less than half of the time.
+# The first step deletes the first number of captures. While a step takes less than half of `_STEP_S`, the next step
+# deletes twice as many, up to the second number.
 _FIRST_STEP, _LARGEST_STEP = 200, 5_000
 _STEP_S = 0.02
 _STEP_BYTES = 8 * 1024 * 1024
-# A listener that finds the store locked tries again after 1, 3, 8, 18 and 33 ms. One of these attempts falls into the
-# pause after a step.
+# A listener that finds the store locked tries again after 1, 3, 8, 18 and 33 ms. One of these attempts is in the pause
+# after a step.
 _PAUSE_S = 0.016
 _CHECKPOINT_PAGES = 500
-# Free space below this share of the file, or below this many pages, will soon be used again.
+# If less than a quarter of the file is free, or fewer than this many pages, new captures will soon use the space.
 _SHARE, _PAGES = 4, 256
 # Copying this many bytes takes less than 50 ms, so it is done even if another program uses the store.
 _QUICK_BYTES = 2 * 1024 * 1024
@@ -68,7 +69,7 @@ def delete_captures(
 
     Between two steps, `pause` gets the seconds in which other programs can write.
     """
-    # So that the log never gets so long that a listener's commit has to copy it into the file.
+    # Keeps the log so short that no commit of a listener has to copy it into the file.
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     chosen = _UP_TO if rule.before_s is None else _OLDER
     limit, most, deleted = _limit(connection, rule), _FIRST_STEP, 0
@@ -83,7 +84,7 @@ def delete_captures(
 
 
 def _delete_some(connection: sqlite3.Connection, chosen: str, limit: float, most: int) -> int:
-    """Delete up to `most` of the oldest captures that are chosen, and return how many."""
+    """Delete up to `most` of the chosen captures, oldest first, and return how many were deleted."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         sizes = connection.execute(portable(f"SELECT {SIZE} {chosen}"), [limit, most])
@@ -99,7 +100,7 @@ def _delete_some(connection: sqlite3.Connection, chosen: str, limit: float, most
 
 
 def _number_within(most: int, sizes: list[int]) -> int:
-    """Return how many of the first sizes have a sum of `most` together, at least one if there is any."""
+    """Return how many of the first sizes add up to at most `most`: at least 1, or 0 if there are no sizes."""
     total = 0
     for number, size in enumerate(sizes):
         total += size
@@ -117,11 +118,13 @@ def _limit(connection: sqlite3.Connection, rule: PruneRule) -> float:
 
 
 def shrink(connection: sqlite3.Connection) -> bool:
-    """Return free space to the file system. Return False if it cannot be, because another program uses the store.
+    """Return free space to the file system, if there is enough of it.
 
-    SQLite copies all that is left, and nobody can write meanwhile. So the copy is only made if it is small, or if
-    nobody else has the store open. A file that could shrink in steps (`auto_vacuum`) would cost a listener a tenth more
-    bytes of log for each request.
+    Return False if the file keeps its size, because another program uses the store or the disk is full.
+
+    SQLite copies all remaining captures, and other programs cannot write meanwhile. So the copy is made only if it is
+    small, or if no other program has the store open. A file that can shrink in steps (`auto_vacuum`) would cost a
+    listener a tenth more bytes of log for each request.
     """
     pages, free, page_size = connection.execute(_SPACE).fetchone()
     if free < _PAGES or free * _SHARE < pages:
@@ -139,7 +142,7 @@ def shrink(connection: sqlite3.Connection) -> bool:
 
 
 def _is_alone(connection: sqlite3.Connection) -> bool:
-    """Return whether no other connection has the store open: only then can SQLite leave the WAL mode."""
+    """Return whether no other connection has the store open. Only then can SQLite leave WAL mode."""
     connection.execute("PRAGMA busy_timeout = 0")
     try:
         connection.execute("PRAGMA journal_mode = DELETE")

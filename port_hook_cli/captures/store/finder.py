@@ -160,7 +160,7 @@ class Finder:
         return FoundRequest(name, self._read(name))
 
     def _read(self, name: str) -> Exchange | RawRequest | bytes:
-        # Imported here, because captures of the store need none of them.
+        # Imported here, because captures from the store do not need these modules.
         from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
         from port_hook_cli.files.user_files import read_input
         from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request

@@ -2,9 +2,9 @@
 
 Run IDs are random, so an index would touch another page for nearly every capture (see
 `docs/decisions/0005-captures-survive-a-crash-not-a-power-cut.md`). Instead, one row describes each thousand captures:
-it has the last six characters of their run IDs and of the IDs of the captures that they replay. A block without the end
-of a name has no capture with the name. A listener adds the blocks later, between requests, and captures without a block
-are read one by one.
+it has the last six characters of their run IDs and of the IDs of the captures that they replay. If these characters of
+a name are not in a block, no capture of the block has the name. A listener adds the blocks later, between requests. A
+search reads captures without a block one by one.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sqlite3
 from port_hook_cli.captures.database.conditions import Condition
 
 BLOCK = 1_000
-"""Captures in a block. Reading that many takes a millisecond."""
+"""Captures in a block. Reading this many takes a millisecond."""
 
 _ENDS = "coalesce(substr(run_id, -6), '') || coalesce(substr(replay_of, -6), '')"
 _STATE = "SELECT (SELECT max(upto) FROM name_blocks), (SELECT max(seq) FROM captures)"
@@ -28,7 +28,7 @@ _FORGET_EMPTY = """
     DELETE FROM name_blocks WHERE NOT EXISTS (SELECT 1 FROM captures WHERE seq BETWEEN name_blocks.since AND upto)
 """
 FORGET = (_FORGET_EMPTY, "DELETE FROM name_blocks WHERE upto > (SELECT coalesce(max(seq), 0) FROM captures)")
-"""Deletes the blocks of deleted captures. New captures reuse numbers, so run it with each deletion of the newest."""
+"""Deletes the blocks of deleted captures. New captures reuse numbers, so run it if the newest captures are deleted."""
 
 ADD_NAME = "UPDATE name_blocks SET ends = ends || substr(?, -6) WHERE upto >= ?"
 """Adds a name to the block of a capture, and to later blocks."""
@@ -52,9 +52,9 @@ def named(column: str, name: str | bytes) -> Condition:
 
 
 def add_block(connection: sqlite3.Connection) -> bool:
-    """Describe the next thousand captures, if there are that many; return whether there are more.
+    """Add a block for the next thousand captures, if there are that many. Return whether there are a thousand more.
 
-    Blocks of captures that were dropped are deleted, so that they do not fill the store.
+    Delete the blocks whose captures were all dropped, so that blocks do not fill the store.
     """
     described, newest = connection.execute(_STATE).fetchone()
     described, newest = described or 0, newest or 0

@@ -17,7 +17,7 @@ from port_hook_cli.frozen import frozen
 
 _SHARE_OF_THE_NEWEST = 100
 
-# What one step drops at most: a few milliseconds of work.
+# The most captures that one step drops: a few milliseconds of work.
 STEP = 640
 _STEP_BYTES = 16 * 1024 * 1024
 
@@ -52,7 +52,7 @@ _DROP_VERIFIED = "DELETE FROM captures WHERE is_verified = 1 AND seq <= ?"
 
 @frozen
 class Limits:
-    """The most captures, and the most bytes, that a store keeps."""
+    """The most captures and the most bytes in a store."""
 
     captures: int
     size: int
@@ -60,7 +60,7 @@ class Limits:
 
 @frozen
 class _Counted:
-    """How many captures a store had, and what tells whether another program has changed it since."""
+    """How many captures a store had, and the version that shows whether another program has changed it since."""
 
     connection: sqlite3.Connection
     version: int
@@ -70,7 +70,7 @@ class _Counted:
 
 @frozen
 class _Spared:
-    """The newest unverified captures, which are always kept: the number of the oldest, how many, and their size."""
+    """The newest unverified captures, which are never dropped: the number of the oldest, their count and their size."""
 
     floor: int = 0
     count: int = 0
@@ -79,7 +79,7 @@ class _Spared:
 
 @frozen
 class _Dropped:
-    """What a step has dropped, and whether it has ended because it was long enough."""
+    """What a step has dropped, and whether it ended because it reached its limit."""
 
     count: int
     size: int
@@ -87,9 +87,9 @@ class _Dropped:
 
 
 class Trimmer:
-    """Drops what exceeds the limits of a store.
+    """Drops captures over the limits of a store.
 
-    It counts the captures only when another program has changed the store: that reads an index, 30 ms for a million.
+    It counts the captures only when another program has changed the store, because counting a million takes 30 ms.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -97,7 +97,7 @@ class Trimmer:
         self._counted: _Counted | None = None
 
     def step(self, connection: sqlite3.Connection) -> bool:
-        """Drop at most `STEP` captures; return whether there are more to drop. Run it inside a transaction."""
+        """Drop at most `STEP` captures, and return whether there are more to drop. Run it inside a transaction."""
         limits = self._limits
         oldest, newest, used = connection.execute(_STATE).fetchone()
         if newest - oldest < limits.captures and used <= limits.size:
@@ -124,7 +124,7 @@ class Trimmer:
         unverified = _drop(connection, (_OLDEST_UNVERIFIED, _DROP_UNVERIFIED), spared.floor, too_many, too_large)
         if unverified.is_full or (unverified.count >= too_many and unverified.size >= too_large):
             return unverified
-        # All unverified captures that are left are spared.
+        # Only spared unverified captures are left.
         too_many -= unverified.count + spared.count
         too_large -= unverified.size + spared.size
         newest = connection.execute(_NEWEST_VERIFIED).fetchone()
@@ -146,7 +146,7 @@ def _newest_unverified(connection: sqlite3.Connection, limits: Limits) -> _Spare
 
 
 def _drop(connection: sqlite3.Connection, sql: tuple[str, str], floor: int, count: int, size: int) -> _Dropped:
-    """Drop captures below `floor` until `count` of them and `size` bytes are dropped, or the step is long enough."""
+    """Drop captures below `floor` until `count` of them and `size` bytes are dropped, or the step reaches its limit."""
     oldest, drop = sql
     last, gone_count, gone_size, is_full = None, 0, 0, False
     with closing(connection.execute(oldest, [floor])) as rows:

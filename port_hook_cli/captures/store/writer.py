@@ -43,10 +43,10 @@ _TIDY_AFTER_S = 1.0
 _MOST_BYTES = 16 * 1024 * 1024
 # A step that enforces the limits takes a few milliseconds. Large stores need several.
 _TIDY_PAUSE_S = 0.05
-# After so many bytes in SQLite's log, long before SQLite would make a checkpoint in the middle of a commit (see
-# `opening`). Besides its content, a commit writes whole pages: about three.
+# The thread makes a checkpoint after this many bytes in SQLite's log, long before SQLite would make one inside a commit
+# (see `opening`). Besides its content, a commit writes whole pages: about three.
 _CHECKPOINT_BYTES, _COMMIT_BYTES = 8 * 1024 * 1024, 12 * 1024
-# If nothing was saved for this long, the next request will probably not come in the next milliseconds either.
+# If nothing was saved for this long, the next request will probably not arrive in the next milliseconds.
 _PAUSE_S = 0.2
 
 
@@ -111,10 +111,10 @@ class StoreWriter:
         self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
         self._until_checkpoint = _CHECKPOINT_BYTES
         self._commits = 0  # by the loop
-        # Used only in the thread; both are monotonic times.
+        # Used only in the thread. Both are monotonic times.
         self._tidy_at: float | None = None
-        self._look_at: float | None = None  # whether there is a pause
-        self._commits_before = 0  # when it last looked
+        self._look_at: float | None = None  # when to check for a pause
+        self._commits_before = 0  # at the last check
         self._in_thread = 0  # batches that the thread has not committed yet; the store is its own meanwhile
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
@@ -246,7 +246,7 @@ class StoreWriter:
         return is_open
 
     def _next(self) -> _Batch | _Checkpoint | None:
-        """Wait for the next item; meanwhile, do what is due."""
+        """Wait for the next item. Meanwhile, do what is due."""
         while times := [at for at in (self._tidy_at, self._look_at) if at is not None]:
             with suppress(Empty):
                 return self._queue.get(timeout=max(0.0, min(times) - monotonic()))
@@ -254,7 +254,7 @@ class StoreWriter:
         return self._queue.get()
 
     def _do_what_is_due(self, now: float) -> None:
-        """Return the memory of large bodies to the system after a second. After a checkpoint, use the next pause."""
+        """Return freed memory to the system after a second. After a checkpoint, make another in the first pause."""
         if self._tidy_at is not None and self._tidy_at <= now:
             self._tidy_at = None
             return_freed_memory()
@@ -308,7 +308,7 @@ class StoreWriter:
                 self._tell(self._warn, loss)
 
     def _ask_for_upkeep(self, size: int) -> None:
-        """Count a commit of `size` bytes, and ask for a checkpoint or for tidying if it is time for one."""
+        """Count a commit of `size` bytes, and request a checkpoint or tidying when it is due."""
         if self._store.is_untidy and self._tidying is None:
             self._tidying = self._loop.call_soon(self._tidy)  # the requests that wait for the commit come first
         self._commits += 1

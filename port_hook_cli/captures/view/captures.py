@@ -32,7 +32,8 @@ _LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "respons
 _MOST_OF_AN_ACTION = 24
 _LEAST_OF_AN_ACTION = 10
 
-# A list is printed while it is read. A later cell that is longer moves the rest of its line.
+# A list is printed while it is read, so only this many captures set the widths. A longer cell in a later line moves the
+# rest of that line to the right.
 _MEASURED = 100
 
 _BODY_LIMIT = 64 * 1024
@@ -47,8 +48,8 @@ _HEX_WIDTH = 16
 def captures_table(exchanges: Iterable[Exchange], *, now: float, width: int) -> Iterator[Styled]:
     """Yield captures as a table for a terminal of `width` columns, a header first.
 
-    `now` is seconds since the epoch: captures of today show only their time. On a narrow terminal columns are left
-    out, and then the actions shortened; ids are always whole. The first captures decide about columns and widths.
+    `now` is seconds since the epoch: captures of today show only their time. On a narrow terminal, columns are left
+    out, and then actions are shortened. IDs are never shortened. The first hundred captures set columns and widths.
     """
     widths, rows = _measured(_cells(exchange, _short_time(exchange, now)) for exchange in exchanges)
     kept = _kept_columns(widths, width)
@@ -90,7 +91,7 @@ def _padded(cell: str, width: int) -> str:
 
 
 def captures_lines(exchanges: Iterable[Exchange]) -> Iterator[str]:
-    """Yield captures as aligned lines of plain text, a header first. The first captures decide about the widths."""
+    """Yield captures as aligned lines of plain text, a header first. The first hundred captures set the widths."""
     widths, rows = _measured(_cells(exchange, _local_time(exchange.invocation.received_at)) for exchange in exchanges)
     for row in rows:
         yield "  ".join(map(str.ljust, row, widths)).rstrip()

@@ -39,7 +39,7 @@ def what_it_is(payload: Payload) -> str:
 
 
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:
-    """Yield what was read from a body; a body of an unknown shape is shown unchanged."""
+    """Yield the fields of a body. A body of an unknown shape is shown unchanged."""
     if payload.run_id:
         yield labeled("run", Styled(brief(payload.run_id), link=_run_page(payload.run_id, app_url)))
     who = " from ".join(part for part in (payload.user, payload.origin) if part)
@@ -74,7 +74,7 @@ def _run_page(run_id: str, app_url: str | None) -> str:
 
 
 def cause_lines(verdict: Verdict) -> Iterator[Styled]:
-    """Yield the causes found for a signature, each with its fix; for a good signature they are warnings."""
+    """Yield the causes found for a signature, each with its fix. For a good signature, they are warnings."""
     is_good = verdict.status in {Status.VALID, Status.REENCODED}
     for cause in verdict.causes:
         words = f"{brief(cause.slug)}: {brief(cause.explanation, MAX_EXPLANATION)}"

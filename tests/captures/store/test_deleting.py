@@ -21,7 +21,7 @@ from tests.stores import add_copies
 MIB = 1024 * 1024
 RULES = [PruneRule(keep=10), PruneRule(before_s=NOW + 10**6)]
 
-# Another process, as a listener would be: it saves every few milliseconds, and prints how many captures.
+# Another process that stands for a listener. It saves every few milliseconds, and prints how many captures it saved.
 SAVES = """
 import sys, time
 from pathlib import Path
@@ -80,7 +80,7 @@ def test_step_deletes_fewer_large_captures(folder: Path) -> None:
     assert left == [8, 6, 4, 2, 0]
 
 
-def test_a_process_that_saves_meanwhile_loses_nothing(folder: Path) -> None:
+def test_process_that_saves_during_a_prune_loses_nothing(folder: Path) -> None:
     path, stop = store_of(folder, 20_000), folder / "stop"
     command = [sys.executable, "-c", SAVES, str(path), str(stop)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()) as saver:
@@ -119,7 +119,7 @@ def test_file_with_many_captures_keeps_its_size_while_another_program_uses_it(ru
     with open_store(None, folder) as other:
         result = run("prune", "--keep", "5000", "--yes")
         assert result.out == "Deleted 15,000 captures, 5,000 left.\n"
-        assert result.err.startswith("note: The file keeps its size, because another program uses it")
+        assert result.err.startswith("note: the file keeps its size, because another program uses it")
         assert other.number_of_captures() == 5_000
         other.add([an_exchange()])
     assert size_of(path) > before * 0.9
