@@ -29,9 +29,9 @@ def costs() -> None:
 
 
 def calls(name: str, target: str | None, most: int, requests: int = 1_000) -> None:
-    """Count the calls of Python functions in the thread of the event loop: those of port-hook and of libraries.
+    """Count the calls of Python functions in the thread of the event loop: in port-hook and in libraries.
 
-    The requests come one by one on one connection. A coroutine that goes on counts again.
+    The requests arrive one by one on one connection. A resumed coroutine counts again.
     """
     counts = [asyncio.run(_calls(target, requests, connections)) / requests for connections in (1, 32)]
     row(f"{name}, one by one", f"{counts[1]:.0f} with 32 connections", counts[0], at_most(most, "calls"))
@@ -75,7 +75,7 @@ def log(name: str, file: Path, url: str, requests: int = 10_000) -> None:
     each = file.stat().st_size / _WARM_UP
     row(f"bytes of SQLite's log per request of 600, {name}", "", each, at_most(16_000, "bytes"))
     load(url, requests, 1)
-    largest = file.stat().st_size / 2**20  # the file keeps its size when the log begins anew
+    largest = file.stat().st_size / 2**20  # the file keeps its size when the log restarts
     row(f"largest log during {requests:,} requests, {name}", "", largest, at_most(12, "MiB"))
 
 

@@ -1,4 +1,4 @@
-"""What a larger store costs: commands on 1,000, 100,000 and 1,000,000 captures, and what a listener waits for `prune`.
+"""What a larger store costs: commands with 1,000, 100,000 and 1,000,000 captures, and a listener's wait for `prune`.
 
 The stores are made once, in `.bench/`. BENCH_CAPTURES, such as `1000,100000`, selects them.
 """
@@ -30,7 +30,7 @@ SIZES = tuple(map(int, os.environ.get("BENCH_CAPTURES", "1000,100000,1000000").s
 
 LIST = [*PORT_HOOK, "captures", "--limit", "50000"]
 
-# The command, and the most that it may take in the largest store, as a ratio to `captures` in the smallest.
+# Each command, and its longest time in the largest store as a ratio to the time of `captures` in the smallest.
 COMMANDS: dict[str, tuple[list[str], float]] = {
     "captures": ([*PORT_HOOK, "captures"], 1.1),
     "show last": ([*PORT_HOOK, "show", "last"], 1.2),
@@ -95,7 +95,7 @@ def _first_line_s(folder: Path) -> float:
 
 
 def _trim(folder: Path) -> None:
-    """Measure the steps that enforce a limit that the store exceeds by 5,000 captures."""
+    """Measure the steps that enforce a limit if the store has 5,000 captures too many."""
     with _copy(folder) as path, closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")  # a listener's thread does it
         count = connection.execute("SELECT count(*) FROM captures").fetchone()[0]
@@ -120,12 +120,12 @@ def _prune_alone(folder: Path) -> None:
 
 
 def _prune_beside_a_listener(folder: Path) -> None:
-    """Compare the longest wait of a listener while captures are deleted with its longest wait without that."""
+    """Compare the longest wait of a listener during `prune` with its longest wait without `prune`."""
     with _copy(folder) as path:
         undisturbed = _longest_wait_ms(path, lambda: time.sleep(2))
         disturbed = _longest_wait_ms(path, lambda: _prune(path))
     figures = f"without prune {undisturbed:.0f} ms"
-    row("a listener's longest wait for prune", figures, disturbed, at_most(50, "ms"))
+    row("a listener's longest wait during prune", figures, disturbed, at_most(50, "ms"))
 
 
 def _longest_wait_ms(path: Path, do: Callable[[], object]) -> float:
@@ -146,7 +146,7 @@ def _prune(path: Path) -> None:
 
 
 def _store(count: int) -> Path:
-    """Return a folder with a store of `count` captures of 600 bytes, made in an earlier run or now."""
+    """Return a folder with a store of `count` captures of 600 bytes, and make it if it is missing."""
     folder = SCRATCH / f"captures-{count}"
     path = folder / ".port-hook" / "captures.db"
     if path.exists():

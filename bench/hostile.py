@@ -68,7 +68,7 @@ def memory(rounds: int = 7) -> None:
         time.sleep(1)
         after = resident_mib(pid)
     figures = f"{after:.0f} MiB - {before:.0f} MiB"
-    row("memory after 420 bodies of 10 MB, more than before", figures, after - before, at_most(64, "MiB"))
+    row("memory added by 420 bodies of 10 MB", figures, after - before, at_most(64, "MiB"))
 
 
 async def _flood(url: str) -> None:

@@ -1,4 +1,4 @@
-"""What the benchmarks share: run measurements in turn, on cores of their own, and print rows with their verdicts."""
+"""Shared by the benchmarks: run measurements in turn on separate cores, and print rows with verdicts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SECRET = "bench-secret"
 
 
 class Bound(NamedTuple):
-    """What a row's number must not pass. `unit` is of the number: `x` for a ratio."""
+    """The limit for a row's number. `unit` is the unit of the number, `x` for a ratio."""
 
     limit: float
     is_least: bool = False
@@ -44,11 +44,11 @@ def at_least(limit: float, unit: str = "x") -> Bound:
 
 
 VERDICTS: dict[str, bool] = {}
-"""Whether the bound of each row that was printed held, by the row's text."""
+"""Whether the bound of each printed row holds, by the row's text."""
 
 
 def row(what: str, figures: str, value: float | None = None, bound: Bound | None = None, note: str = "") -> None:
-    """Print a row: what was measured, the figures, and the number that `bound` is for with the verdict."""
+    """Print a row: what was measured, the figures, the number, its bound and the verdict."""
     shown = verdict = ""
     if value is not None:
         shown = f"{value:8.2f} {'x' if bound is None else bound.unit}"
@@ -60,18 +60,18 @@ def row(what: str, figures: str, value: float | None = None, bound: Bound | None
 
 
 def compare(what: str, ours_s: Sequence[float], theirs_s: Sequence[float], bound: Bound | None = None) -> None:
-    """Print a row for two measurements, in seconds, that were made in turn."""
+    """Print a row for two measurements in seconds, made in turn."""
     figures = f"{statistics.median(ours_s) * 1000:.0f} ms / {statistics.median(theirs_s) * 1000:.0f} ms"
     row(what, figures, ratio(ours_s, theirs_s), bound)
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Return the median of the ratios of each round: the speed of a machine drifts, but little within a round."""
+    """Return the median of the rounds' ratios. The speed of a machine drifts, but little within a round."""
     return statistics.median(mine / other for mine, other in zip(ours, theirs, strict=True))
 
 
 def machine() -> str:
-    """Return a line about the machine and its load, which says how much the figures can be trusted."""
+    """Return a line about the machine and its load, so that a reader can judge the figures."""
     started = time.perf_counter()
     for _ in range(10_000_000):
         pass
@@ -79,13 +79,13 @@ def machine() -> str:
     load = f"load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "load unknown"
     pinned = "processes are pinned to cores" if CORES else "processes are not pinned to cores"
     return (
-        f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores, {load}, {pinned}; "
-        f"an empty loop of 10 million rounds takes {loop_s:.2f} s"
+        f"Python {platform.python_version()} on {platform.system()}, {os.cpu_count()} cores, {load}, {pinned}. "
+        f"An empty loop of 10 million rounds takes {loop_s:.2f} s."
     )
 
 
 def interleaved(measures: Mapping[str, Callable[[], float]], *, rounds: int) -> dict[str, list[float]]:
-    """Run the measurements in turn, once to warm up and then `rounds` times; return the results of each."""
+    """Run the measurements in turn, once to warm up and then `rounds` times. Return the results of each."""
     results: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(rounds + 1):
         for name, measure in measures.items():
@@ -97,7 +97,7 @@ def interleaved(measures: Mapping[str, Callable[[], float]], *, rounds: int) -> 
 
 def seconds_of(command: list[str], folder: str, *, one_core: bool = False) -> Callable[[], float]:
     environment = {**os.environ, "PORT_CLIENT_SECRET": SECRET, "HOME": folder}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its bytecode
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has cached bytecode
 
     given = pinned(command) if one_core else command
 

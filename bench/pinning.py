@@ -1,4 +1,4 @@
-"""Keep a server and its load on different cores, so that neither takes time from the other, and a command on one."""
+"""Keep a server and its load on different cores, so that neither slows the other down, and a command on one core."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 CORES = frozenset(os.sched_getaffinity(0)) if sys.platform == "linux" else frozenset()
-"""The cores that this process may use; none where a program cannot choose (macOS, Windows)."""
+"""The cores that this process may use. Empty where a program cannot choose its cores (macOS, Windows)."""
 
 
 def pinned(command: Sequence[str]) -> list[str]:
-    """Return a command that runs `command` on the first core only, or `command` itself where that cannot be done."""
+    """Return a command that runs `command` on the first core only, or `command` itself where that is impossible."""
     taskset = shutil.which("taskset")
     return [taskset, "--cpu-list", str(min(CORES)), *command] if taskset and CORES else [*command]
 
 
 @contextmanager
 def apart(pid: int) -> Iterator[None]:
-    """Run the process `pid` on the first core, and this process and those that it starts on the other cores.
+    """Run the process `pid` on the first core, and this process and its child processes on the other cores.
 
-    Without a second core, and where a program cannot choose, nothing changes.
+    Nothing changes without a second core, or where a program cannot choose its cores.
     """
     if sys.platform == "linux" and len(CORES) > 1:
         first = min(CORES)

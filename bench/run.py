@@ -2,10 +2,10 @@
 
     python bench/run.py [--times 3] [PART ...]
 
-The parts are the keys of `parts`; without any, all are measured. Absolute numbers depend on the machine, so bounds are
-for ratios and counts where they can be. The exit code is 1 if a bound does not hold. `--times` measures again, and
-lists the rows whose verdict changed. HTTPie and Express are installed into `.bench/` from their registries. If one
-cannot be installed, its comparison is left out, and a line says so.
+The parts are the keys of `parts`. Without any, all are measured. Absolute numbers depend on the machine, so bounds are
+for ratios and counts where possible. The exit code is 1 if a bound does not hold. `--times` repeats the measurements,
+and lists the rows whose verdict changed. HTTPie and Express are installed into `.bench/` from their registries. If one
+cannot be installed, its comparison is skipped with a message.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def main(words: list[str]) -> int:
     _list(f"{len(over)} of {len(runs[-1])} bounds do not hold", over)
     if len(runs) > 1:
         changed = [what for what in runs[0] if len({run.get(what) for run in runs}) > 1]
-        _list(f"{len(changed)} verdicts were not the same each time", changed)
+        _list(f"{len(changed)} verdicts changed between runs", changed)
     return 1 if over else 0
 
 

@@ -49,7 +49,7 @@ def _until_ready(words: list[str], folder: str, responded: list[float]) -> Calla
     It adds the seconds until the response to a first request to `responded`.
     """
     environment = {**os.environ, "PORT_CLIENT_SECRET": SECRET, "HOME": folder}
-    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has its bytecode
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed program has cached bytecode
 
     def once() -> float:
         started = time.perf_counter()

@@ -37,7 +37,7 @@ def workflow(rounds: int = 5) -> None:
     for name, place in (("trigger", "by trigger"), ("sandbox", "by a sandbox, --state")):
         ours, theirs = median(taken[name]), median(taken["requests"])
         figures = f"{ours * 1000:.0f} ms - {theirs * 1000:.0f} ms"
-        row(f"{len(sent)} nodes run {place}, more than the requests alone", figures, ours - theirs, _MOST_ADDED)
+        row(f"{len(sent)} nodes run {place}, added to the requests alone", figures, ours - theirs, _MOST_ADDED)
 
 
 async def _in_a_sandbox(document: dict[str, Any], state: Path) -> float:
