@@ -1,4 +1,4 @@
-"""Counts of Python calls: a cost that depends neither on the machine nor on what else it does."""
+"""Counts of Python calls: a cost that depends neither on the machine nor on its load."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Calls:
 
 @contextmanager
 def counted_calls() -> Iterator[Calls]:
-    """Count the calls of port-hook's named functions in this thread. A coroutine that goes on counts again.
+    """Count the calls of port-hook's named functions in this thread. A resumed coroutine counts again.
 
-    Comprehensions are left out, because they are functions only before Python 3.12.
+    Comprehensions do not count, because they are functions only before Python 3.12.
     """
     calls = Calls()
 

@@ -44,7 +44,7 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # How long an example takes says more about what else the machine does than about the code. In CI a commit gets the same
 # examples each time, so that one that passed does not fail later; everywhere else every run tries new ones, so that 25
-# of a test are enough. `make nightly` tries 100.
+# for each test are enough. `make nightly` tries 100.
 # Hypothesis tries constants of the imported modules, so the order of tests decides how large its examples are.
 _SIZES = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("port-hook", deadline=None, max_examples=25, suppress_health_check=_SIZES)

@@ -24,7 +24,7 @@ def kept(folder: Path) -> list[Exchange]:
 
 
 def add_copies(path: Path, count: int) -> None:
-    """Add copies of the oldest capture, a second after each other. Their ID and their run are their number."""
+    """Add copies of the oldest capture, one second apart. Each has its number as its ID and run ID."""
     copied = {
         "id": "printf('%012x', number)",
         "received_at": "received_at + number",

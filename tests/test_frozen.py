@@ -15,7 +15,7 @@ from port_hook_cli.frozen import frozen
 
 @frozen
 class Point:
-    """Made by `@frozen`; `_Point` beside it by the standard library."""
+    """Made by `@frozen`. The standard library makes `_Point`."""
 
     x: int
     y: int = 2
@@ -35,21 +35,21 @@ class _Point:
 
 @frozen(kw_only=True)
 class Base:
-    """A class that is extended."""
+    """A class that `Extended` extends."""
 
     a: int = 1
 
 
 @frozen
 class Extended(Base):
-    """A class with a field that may be given by position, and an inherited one that may not."""
+    """A class with a positional field and an inherited keyword-only field."""
 
     b: int
 
 
 @frozen
 class Own:
-    """A class with methods of its own."""
+    """A class with its own methods."""
 
     a: int
 
@@ -86,7 +86,7 @@ def _like(made: type[Any]) -> list[object]:
     ]
 
 
-def test_values_behave_as_those_of_a_frozen_dataclass() -> None:
+def test_values_behave_like_values_of_a_frozen_dataclass() -> None:
     assert _like(Point) == _like(_Point)
 
 
@@ -109,17 +109,17 @@ def test_equal_values_have_the_same_hash() -> None:
     assert hash(Base(a=3)) == hash(Base(a=3))
     assert len({Base(a=3), Base(a=3), Base(a=4)}) == 2
     with pytest.raises(TypeError, match="unhashable"):
-        hash(Point(1))  # as of a dataclass: it contains a dict
+        hash(Point(1))  # like a dataclass, because it contains a dict
 
 
-def test_wrong_arguments_are_named() -> None:
+def test_error_names_wrong_arguments() -> None:
     with pytest.raises(TypeError, match=r"Point\.__init__\(\) missing 1 required positional argument: 'x'"):
         Point()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"Base\.__init__\(\) takes 1 positional argument but 2 were given"):
         Base(1)  # type: ignore[call-arg]
 
 
-def test_a_class_can_be_extended() -> None:
+def test_class_can_be_extended() -> None:
     assert repr(Extended(2)) == "Extended(a=1, b=2)"
     assert Extended(2, a=4) == Extended(2, a=4) != Extended(2)
     assert Extended(2) != Base()

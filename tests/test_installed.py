@@ -62,7 +62,11 @@ def test_programs_are_searched_in_one_place() -> None:
         for path in package.rglob("*.py")
         if re.search(r"\bwhich\(|find_executable", path.read_text("utf-8"))
     }
-    assert searching == {"installed.py", "terminal/pager.py", "cli/demo.py"}  # the demo does not start what it finds
+    assert searching == {
+        "installed.py",
+        "terminal/pager.py",
+        "cli/demo.py",
+    }  # the demo does not start the program that it finds
     pager = (package / "terminal" / "pager.py").read_text("utf-8")
     assert pager.count("which(") == 1
     assert 'if os.name == "nt":' in pager.partition("which(")[0]

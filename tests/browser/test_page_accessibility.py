@@ -37,16 +37,16 @@ RULES = {
 
 
 async def violations(page: Page, part: Any = None) -> list[Any]:
-    """Run axe-core on the page or a part of it, and return what it finds, of whatever severity.
+    """Run axe-core on the page or a part of it, and return the violations of any severity.
 
-    All other results, which are many, stay in the page.
+    The many other results stay in the page.
     """
     run = "([part, rules]) => axe.run(part ?? document, rules).then((found) => found.violations)"
     return list(await page.evaluate(run, [part, RULES]))
 
 
 async def check(page: Page, where: str) -> list[str]:
-    """Return what axe-core finds on the page, as lines."""
+    """Return the violations that axe-core finds on the page, as lines."""
     return [
         f"{where}: {each['impact']}: {each['id']}: {each['help']}: {[node['html'][:160] for node in each['nodes'][:3]]}"
         for each in await violations(page)

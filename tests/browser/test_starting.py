@@ -22,7 +22,7 @@ _ROOT = Path(__file__).parents[2]
 # Fails as programs do when a library is missing.
 _BROKEN = "#!/bin/sh\necho 'error while loading shared libraries: libatomic.so.1' >&2\nexit 127\n"
 
-# A test that opens a page, then fails or passes. The page is no inspector's, which would take longer to start.
+# A test that opens a page, then fails or passes. The page is a plain page, because an inspector takes longer to start.
 _OPENING = """
 import pytest
 from tests.browser.inspecting import Desk

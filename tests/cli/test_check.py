@@ -83,7 +83,7 @@ def check(folder: Path, *words: str, code: int, **options: Any) -> subprocess.Co
 
 @pytest.fixture
 def checking(run: Run, folder: Path) -> Checking:
-    """Run a check that starts a command, in this process: `checking(*words, code=0)`."""
+    """Run a check that starts a command, within the test's process: `checking(*words, code=0)`."""
 
     def check_here(*words: str, code: int) -> Result:
         done = run("check", *words, env=environment(folder))

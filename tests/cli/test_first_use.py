@@ -110,7 +110,7 @@ def test_first_use_with_an_option_that_lacks_its_value_is_helpful(name: str, run
             assert "hint: " in result.err
 
 
-# Each option gets one in three of the values, and the next option the next ones. `make nightly` tries all with each.
+# Each option gets a third of the values, and the next option another third. `make nightly` tries all values with each.
 @pytest.mark.parametrize(
     ("name", "one_in"),
     [(name, 3) for name in COMMANDS] + [pytest.param(name, 1, marks=pytest.mark.nightly) for name in COMMANDS],

@@ -1,4 +1,4 @@
-"""Commands start fast because they import little, as real processes show. No modules import each other."""
+"""Commands start fast because they import few modules, counted in real processes. No modules import each other."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_command_that_reads_captures_imports_only_what_it_uses(
     keep(folder, an_exchange(an_invocation(body, headers=signed(body, secret=Secret("a-secret")))))
     added = modules(folder, *arguments) - modules(folder, "--help")
     assert packages_of(added) & unneeded == {"sqlite3"}
-    # Finding and loading a module takes 0.2 ms, and as much for each class and pattern in it.
+    # Finding and loading a module takes 0.2 ms, and each class and pattern in it takes as long again.
     assert len([name for name in added if name.startswith("port_hook_cli.")]) <= most
 
 
@@ -125,7 +125,7 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
 
 LIBRARIES = HEAVY | {"attr", "confluent_kafka", "jq", "jsonschema", "keyring", "multidict", "referencing", "yarl"}
-"""Libraries that a command may import only if its bound here says so."""
+"""Libraries that a command may import only if its bound here allows them."""
 
 
 ACTION = {

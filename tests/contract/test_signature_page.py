@@ -32,8 +32,8 @@ INTRODUCTION, *SECTIONS = re.split(r"(?m)^## ", PAGE.read_text("utf-8"))
 COMMANDS = {section.split("\n")[0]: command for section in SECTIONS for command in blocks(section)}
 
 
-# Stands for port-hook in a shell, and asks the test, which runs the command in its own process. Starting port-hook for
-# each command of the page would take 20 s. Two other tests start it.
+# Stands for port-hook in a shell, and asks the test to run the command in the test's process. Starting port-hook for
+# each command of the page would take 20 s. Two other tests start the real program.
 PROGRAM = f"""#!{sys.executable} -IS
 import os, socket, sys
 content = sys.stdin.buffer.read()
@@ -50,7 +50,7 @@ sys.exit(code)
 
 
 def answer(asked: socket.socket, run: Run) -> None:
-    """Run what the program above asks for."""
+    """Run the command that the program above asks for."""
     with asked, asked.makefile("rb") as given:
         secret, *words = given.read(int(given.readline())).decode().split("\0")
         done = run(*words, stdin=given.read(), env={"PORT_CLIENT_SECRET": secret})
@@ -58,7 +58,7 @@ def answer(asked: socket.socket, run: Run) -> None:
 
 
 def in_shell(command: str, folder: Path, run: Run) -> tuple[int, str]:
-    """Run a command after the functions of the page; return its exit code and its output."""
+    """Run a command after the functions of the page. Return its exit code and output."""
     program = folder / "port-hook"
     program.write_text(PROGRAM, "utf-8")
     program.chmod(0o755)

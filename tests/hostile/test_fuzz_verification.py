@@ -18,7 +18,7 @@ from port_hook_cli.text.secret import Secret
 from tests.hostile import oracle
 from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds
 
-CASES = 500  # of a round
+CASES = 500  # in a round
 NOW = 1_700_000_000.0
 NAMES = ("x-port-signature", "X-Port-Signature", "X-PORT-SIGNATURE"), ("x-port-timestamp", "X-Port-Timestamp")
 

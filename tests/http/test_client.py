@@ -493,7 +493,7 @@ async def test_exchanges_with_close_deadlines_all_expire_and_none_early() -> Non
             return clock() - due[connection]
 
         late_s = await asyncio.gather(*map(expire, connections))
-    assert min(late_s) >= -time.get_clock_info("monotonic").resolution  # asyncio rounds to it
+    assert min(late_s) >= -time.get_clock_info("monotonic").resolution  # asyncio rounds to the resolution
 
 
 async def test_earlier_deadline_that_is_added_later_counts() -> None:

@@ -1,4 +1,4 @@
-"""Clients for plain HTTP on this machine: they do not read the certificate authorities, and trust none."""
+"""Clients for plain HTTP on this machine don't read the certificate authorities, and trust no certificate."""
 
 from __future__ import annotations
 

@@ -267,4 +267,6 @@ def test_small_chunks_are_parsed_in_linear_time(end: bytes) -> None:
     started = time.process_time()
     parser, body = parse(*(stream[at : at + 2**18] for at in range(0, len(stream), 2**18)))
     assert (parser.is_complete, len(body)) == (True, 200_000)
-    assert time.process_time() - started < 5  # guards against a hang: a copy for each chunk took a second an arrival
+    assert (
+        time.process_time() - started < 5
+    )  # guards against a hang: a copy for each chunk would take a second for each arrival

@@ -1,4 +1,4 @@
-"""What a request costs a listener, on any machine: how many of port-hook's own functions are called for it."""
+"""The cost of a request for a listener, on any machine: the number of calls of port-hook's own functions."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ async def calls_per_request(target: str | None, runtime: Runtime) -> float:
     return calls.count / REQUESTS
 
 
-async def test_a_request_that_is_verified_and_saved_takes_few_calls(plain_runtime: Runtime) -> None:
+async def test_request_that_is_verified_and_saved_takes_few_calls(plain_runtime: Runtime) -> None:
     assert await calls_per_request(None, plain_runtime) <= 132
 
 
-async def test_a_request_that_is_forwarded_takes_few_calls(plain_runtime: Runtime) -> None:
+async def test_request_that_is_forwarded_takes_few_calls(plain_runtime: Runtime) -> None:
     with handler() as target:
         assert await calls_per_request(target.url, plain_runtime) <= 210
     assert len(target.requests) == 20 + REQUESTS

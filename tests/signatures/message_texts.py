@@ -1,4 +1,4 @@
-"""Kafka messages in all the ways that JSON can be written, and in some that it cannot."""
+"""Kafka messages with the same JSON written in many ways, and messages that are not JSON."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What is verified of a message, compared with the same computation written plainly.
+"""The signed form of a message is compared with a plain version of the same computation.
 
-The plain form parses for every step, and writes `headers` once with and once without the signature.
+The plain version parses for every step, and writes `headers` once with and once without the signature.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def test_signed_form_of_100_000_messages_is_the_plainly_computed_form(seed: int)
             raise AssertionError(f"seed {seed}, message {number}: {value!r}") from error
 
 
-def test_campaign_has_messages_of_each_sort() -> None:
+def test_campaign_has_messages_of_each_kind() -> None:
     random = Random(0)  # noqa: S311
     forms = [(value, plain_headers(value), plain_signed_value(value)) for value in map(any_message, [random] * 2_000)]
     signed = [(value, form) for value, headers, form in forms if headers is not None and form != value]

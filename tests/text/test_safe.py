@@ -74,8 +74,8 @@ def test_invisible_and_direction_characters_are_shown_as_escapes(first: int, las
         assert chr(code) in "\n\t" or printable_lines(chr(code)) == printable(chr(code)), hex(code)
 
 
-def test_each_unseen_character_is_written_out_and_each_other_is_kept() -> None:
-    # In this Python's version of Unicode. A newer version may call more characters printable.
+def test_unseen_characters_are_escaped_and_all_others_are_kept() -> None:
+    # According to this Python's Unicode version. In a newer version, more characters may be printable.
     unseen = re.compile(f"[\x00-\x1f{UNSEEN}]")
     wrong = [
         character
@@ -86,7 +86,7 @@ def test_each_unseen_character_is_written_out_and_each_other_is_kept() -> None:
 
 
 @pytest.mark.parametrize("text", ["a\u3164b", "ë\u200bb", "a\U000e0101b", "ë\x9b"])
-def test_unseen_character_among_others_is_written_out(text: str) -> None:
+def test_unseen_character_among_others_is_escaped(text: str) -> None:
     assert not is_visible(text)
     assert printable(text) != text
     assert printable_lines(f"{text}\n\tx") == f"{printable(text)}\n\tx"

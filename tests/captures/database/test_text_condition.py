@@ -1,4 +1,4 @@
-"""A text is found in every column, whatever bytes are around it, as `in` finds it in Python."""
+"""A search finds a text in every column and between any bytes, like `in` in Python."""
 
 from __future__ import annotations
 

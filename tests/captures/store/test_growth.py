@@ -1,4 +1,4 @@
-"""A store stays quick as it grows: counted in steps of SQLite, which do not depend on the machine."""
+"""A store stays quick as it grows. The tests count steps of SQLite, which do not depend on the machine."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tidy(folder: Path) -> None:
 
 
 def steps_of(path: Path, sql: str, values: Sequence[Any]) -> int:
-    """The thousands of steps that SQLite takes for a statement."""
+    """Return how many thousand steps SQLite takes for a statement."""
     counted = []
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("SELECT * FROM captures LIMIT 1").fetchall()
@@ -59,7 +59,7 @@ def plan_of(path: Path, sql: str, values: Sequence[Any]) -> str:
 def test_search_for_an_absent_name_looks_at_one_row_per_thousand_captures(folder: Path, wanted: StoreFilter) -> None:
     path = store_of(folder, 20_500)
     query = statements.search(wanted, limit=20)
-    # Only the captures without a block are read: there are 500 of them.
+    # Only the 500 captures without a block are read.
     assert steps_of(path, *query) <= 5
     assert "TEMP B-TREE" not in plan_of(path, *query)
 
@@ -78,7 +78,7 @@ def test_newest_number_is_found_without_reading_an_index(folder: Path) -> None:
     assert steps_of(path, statements.NEWEST, []) == 0
 
 
-def test_run_is_found_in_every_block_and_behind_the_last_one(folder: Path) -> None:
+def test_run_is_found_in_every_block_and_after_the_last_block(folder: Path) -> None:
     store_of(folder, 3 * BLOCK + 10)
     with open_store(None, folder) as store:
         for number in (2, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 1, 3 * BLOCK + 10):

@@ -354,7 +354,7 @@ async def test_writer_thread_checkpoints_the_log_during_a_long_run(writer: Store
 
 
 def log_salts(path: Path) -> bytes:
-    """Return the part of the log's header that changes whenever the log begins anew."""
+    """Return the part of the log's header that changes whenever the log restarts."""
     return beside(path, LOG).read_bytes()[16:24]
 
 
@@ -368,7 +368,7 @@ async def save_until_checkpoint(writer: StoreWriter, store: CountedStore, *, mos
     raise AssertionError("no checkpoint")
 
 
-async def test_log_begins_anew_although_captures_keep_arriving(writer: StoreWriter, store: CountedStore) -> None:
+async def test_log_restarts_while_captures_keep_arriving(writer: StoreWriter, store: CountedStore) -> None:
     for _ in range(2):
         await writer.save(a_capture(0))
         before = log_salts(store.path)
@@ -376,17 +376,17 @@ async def test_log_begins_anew_although_captures_keep_arriving(writer: StoreWrit
         assert log_salts(store.path) != before
 
 
-async def test_log_begins_anew_in_a_pause(writer: StoreWriter, store: CountedStore) -> None:
+async def test_log_restarts_in_a_pause(writer: StoreWriter, store: CountedStore) -> None:
     await save_until_checkpoint(writer, store)
     before = log_salts(store.path)
     store.has_checkpoint.clear()
     for number in range(100):
         await writer.save(a_capture(number))
     assert await asyncio.to_thread(store.has_checkpoint.wait, 10)
-    assert log_salts(store.path) != before  # the thread has also written the first commit of the new log
+    assert log_salts(store.path) != before  # the thread has also written the first commit of the restarted log
 
 
-async def test_a_capture_takes_a_few_pages_of_the_log(writer: StoreWriter, store: CountedStore) -> None:
+async def test_capture_takes_a_few_pages_of_the_log(writer: StoreWriter, store: CountedStore) -> None:
     log = beside(store.path, LOG)
     await writer.save(a_capture(0))
     before, count = log.stat().st_size, 100
