@@ -1,4 +1,4 @@
-"""Kafka messages with the same JSON written in many ways, and messages that are not JSON."""
+"""Kafka messages for tests: JSON in ordinary and unusual spellings, and texts that are not JSON."""
 
 from __future__ import annotations
 
