@@ -100,14 +100,41 @@ _VALUES = st.recursive(
 _TYPES = st.sampled_from(["string", "number", "integer", "boolean", "object", "array", "null", "text"])
 
 
+_LIMITS = st.sampled_from([0, 1, 2, 1.0, 0.5, -1, "1", True, False, None])
+
+
 @given(
     st.fixed_dictionaries(
         {},
-        optional={"type": _TYPES | _VALUES, "enum": st.lists(_VALUES, max_size=3) | _VALUES, "minLength": st.just(1)},
+        optional={
+            "type": _TYPES | _VALUES,
+            "enum": st.lists(_VALUES, max_size=3) | _VALUES,
+            "minLength": _LIMITS,
+            "maxLength": _LIMITS,
+            "minimum": _LIMITS,
+            "maximum": _LIMITS,
+            "pattern": st.sampled_from(["", "^a", "b$", "^[a-z]{2}$"]) | _VALUES,
+            "format": st.just("team") | _VALUES,
+            "const": _VALUES,
+        },
     ),
     _VALUES,
 )
 def test_find_faults_finds_what_the_library_finds(rules: Any, value: Any) -> None:
+    _compare_with_the_library(rules, value)
+
+
+@pytest.mark.parametrize(
+    "keyword", ["type", "enum", "format", "pattern", "minLength", "maxLength", "minimum", "maximum"]
+)
+def test_find_faults_finds_for_each_keyword_what_the_library_finds(keyword: str) -> None:
+    limits = [1, 1.0, -1, True, "1", "number", "object", None, [1.0], [False], [True], ["1b"], {}]
+    for limit in limits:
+        for value in [0, 1, 2.5, True, "", "1b", None, {}]:
+            _compare_with_the_library({keyword: limit}, value)
+
+
+def _compare_with_the_library(rules: Any, value: Any) -> None:
     if not Draft202012Validator(Draft202012Validator.META_SCHEMA).is_valid(rules):
         with pytest.raises(BadAction):
             find_faults(rules, value)
