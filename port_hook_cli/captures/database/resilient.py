@@ -128,6 +128,11 @@ class ResilientDatabase:
         ):
             checkpoint(connection)
 
+    @property
+    def log_bytes(self) -> int:
+        """How much of SQLite's log is in use after the latest commit, in bytes; 0 if that is unknown (Windows)."""
+        return 0 if self._log is None else self._log.end
+
     def take_losses(self) -> list[str]:
         """Return sentences for the user about captures that were lost since the last call."""
         losses = [*self.losses]

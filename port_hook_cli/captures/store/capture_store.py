@@ -301,6 +301,11 @@ class CaptureStore:
         """
         self._database.checkpoint()
 
+    @property
+    def log_bytes(self) -> int:
+        """How much of SQLite's log is in use after the latest commit, in bytes; 0 if that is unknown (Windows)."""
+        return self._database.log_bytes
+
     def take_losses(self) -> list[str]:
         """Return sentences for the user about captures that were lost since the last call."""
         return self._database.take_losses()

@@ -44,8 +44,10 @@ _MOST_BYTES = 16 * 1024 * 1024
 # A step that enforces the limits takes a few milliseconds. Large stores need several.
 _TIDY_PAUSE_S = 0.05
 # The thread makes a checkpoint after this many bytes in SQLite's log, long before SQLite would make one inside a commit
-# (see `opening`). Besides its content, a commit writes whole pages: about three.
-_CHECKPOINT_BYTES, _COMMIT_BYTES = 8 * 1024 * 1024, 12 * 1024
+# (see `opening`).
+_CHECKPOINT_BYTES = 8 * 1024 * 1024
+# Where the log's size is unknown (Windows): besides its content, a commit writes whole pages, about three.
+_COMMIT_BYTES = 12 * 1024
 # If nothing was saved for this long, the next request will probably not arrive in the next milliseconds.
 _PAUSE_S = 0.2
 
@@ -109,7 +111,8 @@ class StoreWriter:
         self._closed = False
         self._ended: asyncio.Future[None] = loop.create_future()
         self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
-        self._until_checkpoint = _CHECKPOINT_BYTES
+        self._log_bytes = 0  # after the latest commit by the loop
+        self._checkpoint_from = 0  # the log's size when a checkpoint was asked for; 0 after the log restarted
         self._commits = 0  # by the loop
         # Used only in the thread. Both are monotonic times.
         self._tidy_at: float | None = None
@@ -312,9 +315,11 @@ class StoreWriter:
         if self._store.is_untidy and self._tidying is None:
             self._tidying = self._loop.call_soon(self._tidy)  # the requests that wait for the commit come first
         self._commits += 1
-        self._until_checkpoint -= size + _COMMIT_BYTES
-        if self._until_checkpoint <= 0:
-            self._until_checkpoint = _CHECKPOINT_BYTES
+        self._log_bytes = self._store.log_bytes or self._log_bytes + size + _COMMIT_BYTES
+        if self._log_bytes < self._checkpoint_from:
+            self._checkpoint_from = 0
+        if self._log_bytes >= self._checkpoint_from + _CHECKPOINT_BYTES:
+            self._checkpoint_from = self._log_bytes
             self._queue.put(_Checkpoint())
 
     def _settle_thread(self, batch: _Batch, problem: StoreError | None) -> None:

@@ -30,8 +30,8 @@ OK = Response(status=200)
 class CountedStore(CaptureStore):
     """A store that notes how many rows and outcomes each of its commits took, and fails as it is told."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, access=Access.CREATE)
+    def __init__(self, path: Path, *, max_captures: int = 10_000) -> None:
+        super().__init__(path, access=Access.CREATE, max_captures=max_captures)
         self.commits: list[tuple[int, int]] = []
         self.failure: Exception | None = None
         self.has_outcomes = threading.Event()
@@ -346,11 +346,11 @@ def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_refused(folde
 async def test_writer_thread_checkpoints_the_log_during_a_long_run(writer: StoreWriter, store: CountedStore) -> None:
     before = store.path.stat().st_size
     async with asyncio.timeout(50):
-        for number in range(700):  # far from where SQLite would do it by itself, in the middle of a commit
+        for number in range(1_000):  # far from where SQLite would do it by itself, in the middle of a commit
             await writer.save(a_capture(number))
         await asyncio.to_thread(store.has_checkpoint.wait, 10)
     assert store.path.stat().st_size > before + 100_000
-    assert len(saved(store.path.parents[1])) == 700
+    assert len(saved(store.path.parents[1])) == 1_000
 
 
 def log_salts(path: Path) -> bytes:
@@ -396,6 +396,16 @@ async def test_capture_takes_a_few_pages_of_the_log(writer: StoreWriter, store: 
         writer.complete(replace(exchange, response=OK))
     await writer.flush()
     assert (log.stat().st_size - before) / count < 13_000
+
+
+async def test_log_stays_short_while_captures_are_dropped(folder: Path) -> None:
+    store = CountedStore(folder / ".port-hook" / "captures.db", max_captures=100)
+    writer = StoreWriter(store, asyncio.get_running_loop())
+    for _ in range(2):
+        await save_until_checkpoint(writer, store)
+    await writer.flush()
+    assert beside(store.path, LOG).stat().st_size < 9.5 * 1024 * 1024  # 8 MiB, and what is saved meanwhile
+    await writer.close()
 
 
 async def test_log_that_another_program_reads_stays_and_is_reused_later(
