@@ -132,7 +132,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             ('capture', 'ID|last', False, "A capture's ID, the start of one, `last`, `last~1`, `last-replay`, or a run ID.", 'captures'),
         ),
         (
-            (('--body',), '', False, (), 'Write the raw body to stdout; on a terminal, its printable form.'),
+            (('--body',), '', False, (), 'Write the raw body to stdout. On a terminal, print its printable form.'),
             (('--file',), '', False, (), 'Write a capture file to stdout, for `replay` and `verify`.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),
             (('--no-pager',), '', False, (), 'Do not use a pager ($PAGER, default: less) for long output on a terminal.'),
