@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from port_hook_cli.captures.store.capture_store import BodyFilter, CaptureStore
     from port_hook_cli.captures.store.statements import StoreFilter
+    from port_hook_cli.captures.view.listed import ListedCapture
     from port_hook_cli.text.styled import Styled
 
 _LOOK_EVERY_S = 0.3
@@ -120,8 +121,11 @@ def captures(
     ):
         if watch:
             _watch(kept, wanted, bodies, runtime, limit=limit, as_json=as_json)
-        found = kept.select(wanted, limit=min(limit, sys.maxsize) or None, bodies=bodies)
-        count = _emit_all(found, runtime) if as_json else _list_all(found, runtime, pager=not no_pager)
+        most = min(limit, sys.maxsize) or None
+        if as_json:
+            count = _emit_all(kept.select(wanted, limit=most, bodies=bodies), runtime)
+        else:
+            count = _list_all(kept.listed(wanted, limit=most, bodies=bodies), runtime, pager=not no_pager)
     if not count:
         for line in _NONE if wanted == StoreFilter() and jq is None else _NO_MATCH:
             tell(line, runtime)
@@ -184,16 +188,16 @@ def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
     return count
 
 
-def _list_all(found: Iterator[Exchange], runtime: Runtime, *, pager: bool) -> int:
+def _list_all(found: Iterator[ListedCapture], runtime: Runtime, *, pager: bool) -> int:
     """Print captures while they are read. Return 1, or 0 if there are none."""
     from port_hook_cli.captures.view.captures import captures_lines, captures_table
 
     first = next(found, None)
     if first is None:
         return 0
-    output, exchanges = Output(runtime.stdout, runtime.environ), chain([first], found)
+    output, listed = Output(runtime.stdout, runtime.environ), chain([first], found)
     if output.is_terminal:
-        _print_paged(captures_table(exchanges, now=runtime.now(), width=output.width), runtime, wanted=pager)
+        _print_paged(captures_table(listed, now=runtime.now(), width=output.width), runtime, wanted=pager)
     else:
-        print_streamed(captures_lines(exchanges), runtime.stdout)
+        print_streamed(captures_lines(listed), runtime.stdout)
     return 1

@@ -23,6 +23,7 @@ from port_hook_cli.captures.documents.exchange_fields import (
     Fields,
     NotACapture,
     Shape,
+    read_bytes,
     read_text,
     read_text_or_bytes,
     truncate,
@@ -157,14 +158,14 @@ def read_row(row: Sequence[Any]) -> Exchange:
     """
     columns = dict(zip(CAPTURE_COLUMNS, row, strict=True))
     if math.inf in row:
-        _refuse_large(columns)
+        refuse_large(columns)
     try:
         return _read_columns(columns)
     except (ArithmeticError, RecursionError) as error:
         raise NotACapture(str(error) or type(error).__name__) from error
 
 
-def _refuse_large(columns: Fields) -> None:
+def refuse_large(columns: Fields) -> None:
     """Raise NotACapture if a value is infinity, which `bounded` returns instead of a value that is too large."""
     for name, value in columns.items():
         if value == math.inf and name != "age_s":  # the age of a request can be infinite
@@ -173,15 +174,15 @@ def _refuse_large(columns: Fields) -> None:
 
 def _read_columns(columns: dict[str, Any]) -> Exchange:
     for name in _JSON_COLUMNS:
-        columns[name] = _parsed(columns, name)
+        columns[name] = parsed(columns[name], name)
     columns["received_at_s"], columns["details"] = columns["received_at"], columns["causes"]
     invocation = INVOCATION.load(
         columns,
-        body=_bytes(columns, "body"),
+        body=read_bytes(columns["body"], "body"),
         truncated=None if columns["body_size"] is None else TRUNCATION.load(columns),
         origin=ORIGIN.maybe(columns["kafka"], "kafka"),
     )
-    run_id, action = (_maybe_text(columns, name) for name in ("run_id", "action"))
+    run_id, action = (maybe_text(columns[name], name) for name in ("run_id", "action"))
     return Exchange(
         invocation=invocation,
         verdict=VERDICT.load(columns),
@@ -196,11 +197,11 @@ def _read_columns(columns: dict[str, Any]) -> Exchange:
     )
 
 
-def _parsed(columns: Fields, name: str) -> Any:
+def parsed(written: Any, name: str) -> Any:
     """Return the JSON in a column, or None if the column is empty."""
-    if columns[name] is None:
+    if written is None:
         return None
-    found = _decode(read_text(columns[name], name))
+    found = _decode(read_text(written, name))
     if found is None:
         raise NotACapture(f'its "{name}" is null')
     return found
@@ -208,7 +209,7 @@ def _parsed(columns: Fields, name: str) -> Any:
 
 def _read_outcome(shape: Shape[T], columns: Fields, name: str, body: str) -> T | None:
     written = columns[name]
-    return None if written is None else shape.maybe(written, name, body=_bytes(columns, body))
+    return None if written is None else shape.maybe(written, name, body=read_bytes(columns[body], body))
 
 
 def parse_origin(written: str) -> MessageOrigin:
@@ -239,15 +240,9 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _maybe_text(columns: Fields, name: str) -> str | None:
-    return None if columns[name] is None else read_text_or_bytes(columns[name], name)
-
-
-def _bytes(columns: Fields, name: str) -> bytes:
-    value = columns[name]
-    if not isinstance(value, bytes):
-        raise NotACapture(f'its "{name}" is missing or not made of bytes')
-    return value
+def maybe_text(value: Any, name: str) -> str | None:
+    """Return the text in a column, or None if the column is empty."""
+    return None if value is None else read_text_or_bytes(value, name)
 
 
 def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, str], ...]:

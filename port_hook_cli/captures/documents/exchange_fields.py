@@ -8,7 +8,7 @@ is on the listener's hot path; a test compares the two. Only the beginning of a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -66,6 +66,10 @@ class Shape(Generic[T]):
         # Plain tuples, because commands and the page load thousands of rows.
         self._loaders = [(field.name, field.key or field.name, field.load, field.default) for field in fields]
 
+    def only(self, *names: str) -> Iterator[Field]:
+        """Yield the fields with these names."""
+        return (field for field in self.fields if field.name in names)
+
     def dump(self, value: T) -> dict[str, Any]:
         """Return the JSON object for a value."""
         found = ((field, getattr(value, field.name)) for field in self.fields)
@@ -111,6 +115,13 @@ def read_text_or_bytes(value: Any, name: str) -> str:
     return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else read_text(value, name)
 
 
+def read_bytes(value: Any, name: str) -> bytes:
+    """Return the bytes in a column."""
+    if not isinstance(value, bytes):
+        raise NotACapture(f'its "{name}" is missing or not made of bytes')
+    return value
+
+
 def _number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise NotACapture(f'its "{name}" is not a number')
@@ -134,7 +145,8 @@ def _age(value: Any, name: str) -> float:
     return age
 
 
-def _moment(value: Any, name: str) -> float:
+def read_moment(value: Any, name: str) -> float:
+    """Return a time in seconds since the epoch."""
     moment = _finite(value, name)
     if not 0 <= moment <= LATEST_TIMESTAMP_MS / 1000:
         raise NotACapture(f'its "{name}" is not a time')
@@ -162,14 +174,16 @@ def _boolean(value: Any, name: str) -> bool:
     return value
 
 
-def _verdict_status(value: Any, _: str) -> Status:
+def read_status(value: Any, _: str) -> Status:
+    """Return the status of a verdict."""
     try:
         return Status(value)
     except ValueError as error:
         raise NotACapture(f"its verdict has the unknown status {value!r}") from error
 
 
-def _headers(value: Any, name: str) -> Headers:
+def read_headers(value: Any, name: str) -> Headers:
+    """Return header fields."""
     if not isinstance(value, list):
         raise NotACapture(f'its "{name}" is not a list')
     for pair in value:
@@ -192,12 +206,12 @@ def _lists(headers: Headers) -> list[list[str]]:
     return [[name, value] for name, value in headers]
 
 
-_HEADERS = Field("headers", _headers, Headers(), dump=_lists)
+_HEADERS = Field("headers", read_headers, Headers(), dump=_lists)
 
 CAUSE = Shape(Cause, Field("slug", read_text), Field("explanation", read_text, key="words"), Field("fix", read_text))
 VERDICT = Shape(
     Verdict,
-    Field("status", _verdict_status, dump=str),
+    Field("status", read_status, dump=str),
     Field("reading", read_text_or_bytes, None),
     Field("age_s", _age, None),
     Field("causes", _causes, (), key="details", dump=lambda causes: list(map(CAUSE.dump, causes))),
@@ -232,7 +246,7 @@ TRUNCATION = Shape(
 INVOCATION = Shape(
     Invocation,
     Field("id", read_text, "-"),
-    Field("received_at", _moment, 0.0, key="received_at_s"),
+    Field("received_at", read_moment, 0.0, key="received_at_s"),
     Field("method", read_text_or_bytes),
     Field("target", read_text_or_bytes, "/"),
     Field("replay_of", read_text_or_bytes, None),

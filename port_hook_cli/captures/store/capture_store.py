@@ -7,9 +7,10 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from port_hook_cli.captures import missing
+from port_hook_cli.captures.database.conditions import bounded
 from port_hook_cli.captures.database.opening import Access, sqlite_problems, store_path
 from port_hook_cli.captures.database.resilient import ResilientDatabase, Statement
 from port_hook_cli.captures.database.rows import (
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
     from port_hook_cli.captures.store.trimming import Trimmer
+    from port_hook_cli.captures.view.listed import ListedCapture
 
 # The limits are enforced after a twentieth of the limit, but at least and at most after these numbers of captures, or
 # after this many bytes. That takes a millisecond or two. Fewer than one request in a hundred should wait for it.
@@ -44,6 +46,7 @@ _RECEIVED_AT = CAPTURE_COLUMNS.index("received_at")
 
 GIB = 1024 * 1024 * 1024
 
+Read = TypeVar("Read")
 BodyFilter = Callable[[Iterable[tuple[int, Any]]], Iterator[int]]
 
 
@@ -151,8 +154,8 @@ class CaptureStore:
     def get(self, name: str) -> Exchange:
         """Return one capture by id, by a prefix that only one id has, or by a name of `latest`; raises StoreError."""
         latest = parse_latest(name)
-        query = (statements.BY_NUMBER, [self._number(name)]) if latest is None else _query_of(latest)
-        found = next(self._read(query), None)
+        query = (statements.by_number(), [self._number(name)]) if latest is None else _query_of(latest)
+        found = next(self._read(query, read_row), None)
         if found is None:
             raise _error(missing.no_captures(str(self.path))) if latest is None else self._none_so_late(name, latest)
         return found
@@ -165,7 +168,7 @@ class CaptureStore:
         `StoreFilter` describes the other parameters.
         """
         wanted = statements.StoreFilter(run_id=run_id, with_run=with_run, originals=originals)
-        return next(self._read(statements.search(wanted, limit=1, skip=back)), None)
+        return next(self._read(statements.search(wanted, limit=1, skip=back), read_row), None)
 
     def select(
         self,
@@ -179,15 +182,43 @@ class CaptureStore:
 
         `bodies` takes the numbers and bodies of captures, and yields the numbers to keep, in the same order.
         """
-        if bodies is None:
-            return self._read(statements.search(wanted, limit=limit, oldest=oldest))
-        return islice(self._read_kept(wanted, bodies, oldest=oldest), limit)
+        return self._select(wanted, statements.BOUNDED, read_row, limit=limit, bodies=bodies, oldest=oldest)
 
-    def _read_kept(self, wanted: statements.StoreFilter, bodies: BodyFilter, *, oldest: bool) -> Iterator[Exchange]:
-        sql, values = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
+    def listed(
+        self,
+        wanted: statements.StoreFilter = statements.EVERYTHING,
+        *,
+        limit: int | None = None,
+        bodies: BodyFilter | None = None,
+    ) -> Iterator[ListedCapture]:
+        """Yield what a list shows of the captures that `select` yields; raises StoreError."""
+        from port_hook_cli.captures.database.listing import LISTED_COLUMNS, read_listed
+
+        columns = ", ".join(map(bounded, LISTED_COLUMNS))
+        return self._select(wanted, columns, read_listed, limit=limit, bodies=bodies)
+
+    def _select(
+        self,
+        wanted: statements.StoreFilter,
+        columns: str,
+        read: Callable[[Row], Read],
+        *,
+        limit: int | None,
+        bodies: BodyFilter | None,
+        oldest: bool = False,
+    ) -> Iterator[Read]:
+        """Yield what `read` makes of these columns of the captures that match."""
+        if bodies is None:
+            return self._read(statements.search(wanted, columns=columns, limit=limit, oldest=oldest), read)
+        query = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
+        return islice(self._read_kept(query, bodies, statements.by_number(columns), read), limit)
+
+    def _read_kept(
+        self, query: Statement, bodies: BodyFilter, by_number: str, read: Callable[[Row], Read]
+    ) -> Iterator[Read]:
         with sqlite_problems(self.path):
-            for number in bodies(self._database.connection.execute(sql, values)):
-                yield from self._read((statements.BY_NUMBER, [number]))
+            for number in bodies(self._database.connection.execute(*query)):
+                yield from self._read((by_number, [number]), read)
 
     def replayed(self) -> dict[str, bool]:
         """Return whether the latest replay of each capture succeeded, by the capture's id; raises StoreError."""
@@ -336,11 +367,11 @@ class CaptureStore:
         with sqlite_problems(self.path):
             return self._database.connection.execute(sql, values).fetchall()
 
-    def _read(self, query: Statement) -> Iterator[Exchange]:
+    def _read(self, query: Statement, read: Callable[[Row], Read]) -> Iterator[Read]:
         try:
             with sqlite_problems(self.path):
                 for row in self._database.connection.execute(*query):
-                    yield read_row(row)
+                    yield read(row)
         except ValueError as error:
             raise StoreError(f"A capture in {self.path} is damaged: {error}.", hint="Was it edited by hand?") from error
 

@@ -51,9 +51,14 @@ COLUMNS = ", ".join(CAPTURE_COLUMNS)
 _LONGEST_NAME = 1_000
 
 # Any program may have written the store, so a value is read only if it is not larger than port-hook's own.
-_BOUNDED = ", ".join(map(bounded, CAPTURE_COLUMNS))
+BOUNDED = ", ".join(map(bounded, CAPTURE_COLUMNS))
+"""The columns that `read_row` reads."""
 
-BY_NUMBER = portable(f"SELECT {_BOUNDED} FROM captures WHERE seq = ?")  # noqa: S608 - names of our own
+
+def by_number(columns: str = BOUNDED) -> str:
+    """Return the statement that finds a capture by its number."""
+    return portable(f"SELECT {columns} FROM captures WHERE seq = ?")  # noqa: S608 - names of our own
+
 
 # INDEXED BY: the index is small and holds every id; the table holds the bodies as well.
 BY_PREFIX = portable(f"""
@@ -181,7 +186,7 @@ def search(
     *,
     limit: int | None = None,
     skip: int = 0,
-    columns: str = _BOUNDED,
+    columns: str = BOUNDED,
     oldest: bool = False,
 ) -> Statement:
     """Return the statement that finds captures, the newest first unless `oldest` is set, without the first `skip`."""

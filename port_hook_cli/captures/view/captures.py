@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import chain, islice
 
+from port_hook_cli.captures.view.listed import ListedCapture
 from port_hook_cli.captures.view.parts import (
     cause_lines,
     outcome_text,
@@ -16,7 +17,6 @@ from port_hook_cli.captures.view.parts import (
 )
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import WAITS_FOR_REPORT, Delivery, Exchange, Invocation, Kind, Payload, Verdict
-from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.view import body_text, bytes_text, format_time
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.layout import labeled
@@ -45,13 +45,14 @@ _HASH_LIMIT = 64
 _HEX_WIDTH = 16
 
 
-def captures_table(exchanges: Iterable[Exchange], *, now: float, width: int) -> Iterator[Styled]:
+def captures_table(captures: Iterable[ListedCapture], *, now: float, width: int) -> Iterator[Styled]:
     """Yield captures as a table for a terminal of `width` columns, a header first.
 
     `now` is seconds since the epoch: captures of today show only their time. On a narrow terminal, columns are left
     out, and then actions are shortened. IDs are never shortened. The first hundred captures set columns and widths.
     """
-    widths, rows = _measured(_cells(exchange, _short_time(exchange, now)) for exchange in exchanges)
+    today = _local(now).date()
+    widths, rows = _measured(_cells(capture, _short_time(capture.received_at, today)) for capture in captures)
     kept = _kept_columns(widths, width)
     others = sum(widths[column] + 1 for column in kept if column != _ACTION)
     widths[_ACTION] = min(widths[_ACTION], max(_LEAST_OF_AN_ACTION, width - others))
@@ -90,9 +91,9 @@ def _padded(cell: str, width: int) -> str:
     return cell + " " * (width - cell_width(cell))
 
 
-def captures_lines(exchanges: Iterable[Exchange]) -> Iterator[str]:
+def captures_lines(captures: Iterable[ListedCapture]) -> Iterator[str]:
     """Yield captures as aligned lines of plain text, a header first. The first hundred captures set the widths."""
-    widths, rows = _measured(_cells(exchange, _local_time(exchange.invocation.received_at)) for exchange in exchanges)
+    widths, rows = _measured(_cells(capture, _local_time(capture.received_at)) for capture in captures)
     for row in rows:
         yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
@@ -125,30 +126,34 @@ def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Itera
         yield labeled("replayed", f"{sent} as {brief(replay.invocation.id)}: {outcome}")
 
 
-def _cells(exchange: Exchange, time: str) -> Sequence[str]:
-    invocation, payload = exchange.invocation, exchange.payload
+def _cells(capture: ListedCapture, time: str) -> Sequence[str]:
+    payload = capture.payload
     cells = (
-        invocation.id,
+        capture.id,
         time,
-        f"{exchange.verdict.status}{_mark(invocation)}",
-        "kafka" if invocation.origin else invocation.method,
-        what_it_is(payload) + (" (body truncated)" if invocation.truncated else ""),
+        f"{capture.status}{_mark(capture)}",
+        "kafka" if capture.is_message else capture.method,
+        what_it_is(payload) + (" (body truncated)" if capture.is_truncated else ""),
         payload.run_id or "-",
-        _response_cell(exchange),
-        "-" if exchange.delivery is None else brief(exchange.delivery.outcome),
+        _response_cell(capture),
+        capture.handler or "-",
     )
+    # As `brief` would return them. Nearly all are short and visible.
+    text = "".join(cells)
+    if text.isascii() and text.isprintable() and max(map(len, cells)) <= _CELL_LIMIT:
+        return cells
     return [brief(cell, _CELL_LIMIT) for cell in cells]
 
 
-def _mark(invocation: Invocation) -> str:
+def _mark(capture: ListedCapture) -> str:
     """Return what `last` passes over."""
-    return " (replay)" if invocation.replay_of else " (check)" if is_probe(invocation.headers) else ""
+    return " (replay)" if capture.replay_of else " (check)" if capture.is_probe else ""
 
 
-def _response_cell(exchange: Exchange) -> str:
+def _response_cell(capture: ListedCapture) -> str:
     """Return the status of the response, marked if simulated, delayed or by hand. `dropped` without a response."""
-    simulated = exchange.simulated
-    status = "-" if exchange.response is None else str(exchange.response.status)
+    simulated = capture.simulated
+    status = "-" if capture.response is None else str(capture.response)
     if simulated is None:
         return status
     if simulated.dropped:
@@ -158,9 +163,9 @@ def _response_cell(exchange: Exchange) -> str:
     return f"{status} {'simulated' if simulated.failure else 'delayed'}"
 
 
-def _short_time(exchange: Exchange, now: float) -> str:
-    received, today = (_local(moment) for moment in (exchange.invocation.received_at, now))
-    return received.strftime("%H:%M:%S" if received.date() == today.date() else "%m-%d %H:%M")
+def _short_time(epoch_s: float, today: date) -> str:
+    received = _local(epoch_s)
+    return received.strftime("%H:%M:%S" if received.date() == today else "%m-%d %H:%M")
 
 
 def _local_time(epoch_s: float) -> str:

@@ -31,11 +31,11 @@ def what_it_is(payload: Payload) -> str:
     if payload.kind in {Kind.AUTOMATION, Kind.CHANGE_LOG}:
         kind = "automation" if payload.kind is Kind.AUTOMATION else "change log"
         where = "/".join(part for part in (payload.blueprint, payload.entity) if part)
-        return " ".join(word for word in (kind, payload.action, payload.event, where) if word)
+        return " ".join(filter(None, (kind, payload.action, payload.event, where)))
     if payload.kind is Kind.WORKFLOW_NODE:
         where = "/".join(part for part in (payload.workflow, payload.node) if part)
         return f"workflow node {where}".rstrip()
-    return " ".join(word for word in (payload.action, payload.operation) if word) or "(no action)"
+    return " ".join(filter(None, (payload.action, payload.operation))) or "(no action)"
 
 
 def payload_lines(payload: Payload, body: bytes, *, app_url: str | None) -> Iterator[Styled]:

@@ -22,6 +22,7 @@ from port_hook_cli.captures.view.captures import capture_lines, captures_lines
 from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
 from port_hook_cli.invocations.models import Exchange, MessageOrigin, Partition, Response
 from port_hook_cli.replay.sources import from_exchange
+from tests.captures.listing import listed
 from tests.databases import edit
 from tests.factories import an_exchange, an_invocation
 
@@ -104,7 +105,7 @@ def test_hostile_topic_is_shown_as_escapes() -> None:
 
 
 def test_list_of_captures_shows_kafka_instead_of_a_method() -> None:
-    assert "kafka" in list(captures_lines([a_capture()]))[1]
+    assert "kafka" in list(captures_lines(listed(a_capture())))[1]
 
 
 def test_replay_of_a_message_is_a_request() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.captures.documents.exchange_fields import truncate
 from port_hook_cli.captures.view.captures import COLUMNS, capture_lines, captures_lines, captures_table
+from port_hook_cli.captures.view.listed import ListedCapture
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     Cause,
@@ -24,6 +25,7 @@ from port_hook_cli.invocations.models import (
     Verdict,
 )
 from tests.any_texts import any_texts
+from tests.captures.listing import listed
 from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
 from tests.styles import plain
 
@@ -59,7 +61,7 @@ def full(exchange: Exchange) -> str:
 
 
 def table(*exchanges: Exchange, width: int = 80, now: float = NOW) -> str:
-    return "".join(f"{plain(line)}\n" for line in captures_table(exchanges, now=now, width=width))
+    return "".join(f"{plain(line)}\n" for line in captures_table(listed(*exchanges), now=now, width=width))
 
 
 def is_harmless(text: str) -> bool:
@@ -77,7 +79,9 @@ def with_body(body: bytes, **fields: Any) -> Exchange:
 
 
 def test_captures_lines_are_aligned_under_their_headers() -> None:
-    header, first, second = captures_lines([a_full_one(), an_exchange(an_invocation(b"?", id="f", headers=Headers()))])
+    header, first, second = captures_lines(
+        listed(a_full_one(), an_exchange(an_invocation(b"?", id="f", headers=Headers())))
+    )
     assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "response", "handler"]
     assert len(re.split(r" {2,}", first)) == len(COLUMNS)
     assert first.index(RUN_ID) == header.index("run id")
@@ -88,7 +92,7 @@ def test_captures_lines_are_aligned_under_their_headers() -> None:
 
 def test_captures_line_shows_the_fault_when_the_handler_gave_no_status() -> None:
     failed = an_exchange(delivery=Delivery(url="http://127.0.0.1:1", fault="unreachable", error="refused"))
-    assert list(captures_lines([failed]))[1].endswith("-         unreachable")
+    assert list(captures_lines(listed(failed)))[1].endswith("-         unreachable")
 
 
 def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
@@ -101,10 +105,11 @@ def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
         assert "valid" in line
 
 
-def counted(count: int, read: list[int]) -> Iterator[Exchange]:
+def counted(count: int, read: list[int]) -> Iterator[ListedCapture]:
+    (capture,) = listed(an_exchange())
     for number in range(count):
         read.append(number)
-        yield an_exchange()
+        yield capture
 
 
 @pytest.mark.parametrize("is_table", [True, False])
@@ -118,14 +123,14 @@ def test_list_begins_before_all_captures_are_read(is_table: bool) -> None:
 
 
 def test_longer_cells_of_later_captures_stay_whole_except_for_the_action() -> None:
-    later = replace(an_exchange(), payload=replace(an_exchange().payload, run_id="r_" + "x" * 30, action="y" * 39))
+    later = with_body(a_body(a_document(context={"runId": "r_" + "x" * 30}, action="y" * 31)))
     exchanges = [*[an_exchange()] * 200, later]
-    last = list(captures_lines(exchanges))[-1]
+    last = list(captures_lines(listed(*exchanges)))[-1]
     assert "r_" + "x" * 30 in last
-    assert "y" * 39 in last
+    assert "y" * 31 in last
     shown = table(*exchanges, width=100).splitlines()[-1]
     assert "r_" + "x" * 30 in shown
-    assert "y" * 39 not in shown
+    assert "y" * 31 not in shown
 
 
 def test_table_drops_no_column_when_all_fit_exactly() -> None:
@@ -136,8 +141,8 @@ def test_table_drops_no_column_when_all_fit_exactly() -> None:
 
 
 def test_table_shows_the_time_of_todays_captures_and_the_day_of_older_ones() -> None:
-    today = list(captures_lines([an_exchange()]))[1].split()[2]
-    day = list(captures_lines([an_exchange()]))[1].split()[1]
+    today = list(captures_lines(listed(an_exchange())))[1].split()[2]
+    day = list(captures_lines(listed(an_exchange())))[1].split()[1]
     assert f" {today} " in table(an_exchange())
     later = table(an_exchange(), now=NOW + 3 * 86_400)
     assert f" {day[5:]} {today[:5]} " in later
@@ -260,7 +265,7 @@ def test_deeply_nested_body_is_shown_unchanged() -> None:
 
 
 def test_control_characters_of_a_capture_are_escaped_in_every_view() -> None:
-    for text in (full(hostile()), table(hostile()), "\n".join(captures_lines([hostile()]))):
+    for text in (full(hostile()), table(hostile()), "\n".join(captures_lines(listed(hostile())))):
         assert is_harmless(text)
         assert r"\x1b[2J" in text
 
@@ -282,7 +287,7 @@ def test_any_body_and_target_are_shown_without_terminal_escapes(body: bytes, tar
 )
 def test_views_show_what_was_simulated(simulated: Simulated, status: int | None, cell: str, line: str) -> None:
     exchange = an_exchange(response=status and Response(status=status), simulated=simulated)
-    assert cell in list(captures_lines([exchange]))[1]
+    assert cell in list(captures_lines(listed(exchange)))[1]
     assert cell in table(exchange, width=140)
     assert f"simulated  {line}" in full(exchange)
 

@@ -1,0 +1,16 @@
+"""What a list shows of captures that are saved."""
+
+from __future__ import annotations
+
+from port_hook_cli.captures.database.listing import LISTED_COLUMNS, read_listed
+from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row
+from port_hook_cli.captures.view.listed import ListedCapture
+from port_hook_cli.invocations.models import Exchange
+
+_PLACES = [CAPTURE_COLUMNS.index(name) for name in LISTED_COLUMNS]
+
+
+def listed(*exchanges: Exchange) -> list[ListedCapture]:
+    """Return what a list reads from the rows of exchanges."""
+    rows = (capture_row(exchange, keep_secrets=False) for exchange in exchanges)
+    return [read_listed([row[place] for place in _PLACES]) for row in rows]
