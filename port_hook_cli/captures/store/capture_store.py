@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -45,6 +46,9 @@ _TIDY_BYTES = 16 * 1024 * 1024
 _RECEIVED_AT = CAPTURE_COLUMNS.index("received_at")
 
 GIB = 1024 * 1024 * 1024
+
+# What is read at a time: ten milliseconds of work, and one capture more than these bytes.
+_PAGE, _PAGE_BYTES = 200, 4 * 1024 * 1024
 
 Read = TypeVar("Read")
 BodyFilter = Callable[[Iterable[tuple[int, Any]]], Iterator[int]]
@@ -208,10 +212,42 @@ class CaptureStore:
         oldest: bool = False,
     ) -> Iterator[Read]:
         """Yield what `read` makes of these columns of the captures that match."""
-        if bodies is None:
-            return self._read(statements.search(wanted, columns=columns, limit=limit, oldest=oldest), read)
-        query = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
-        return islice(self._read_kept(query, bodies, statements.by_number(columns), read), limit)
+        if bodies is not None:
+            query = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
+            return islice(self._read_kept(query, bodies, statements.by_number(columns), read), limit)
+        if oldest:
+            return self._read(statements.search(wanted, columns=columns, limit=limit, oldest=True), read)
+        return self._read_pages(wanted, columns, read, limit=sys.maxsize if limit is None else limit)
+
+    def _read_pages(
+        self, wanted: statements.StoreFilter, columns: str, read: Callable[[Row], Read], *, limit: int
+    ) -> Iterator[Read]:
+        """Yield the newest captures first, and read some of them at a time.
+
+        Whoever uses them may wait for a long time, such as for a pager. Meanwhile, SQLite must be able to restart its
+        log, and cannot while a statement is being read.
+        """
+        while limit > 0:
+            size = min(limit, _PAGE)
+            rows, is_last = self._page(statements.search(wanted, columns=f"seq, {columns}", limit=size), size)
+            for row in rows:
+                yield self._made(read, row[1:])
+            if is_last:
+                return
+            limit -= len(rows)
+            wanted = replace(wanted, numbers=wanted.numbers._replace(upto=rows[-1][0] - 1))
+
+    def _page(self, query: Statement, most: int) -> tuple[Sequence[Row], bool]:
+        """Return the rows of a query for `most` rows, up to a number of bytes, and whether they are all."""
+        rows: list[Row] = []
+        size = 0
+        with sqlite_problems(self.path), closing(self._database.connection.execute(*query)) as found:
+            for row in found:
+                rows.append(row)
+                size += sum(len(value) for value in row if isinstance(value, (bytes, str)))
+                if size > _PAGE_BYTES:
+                    return rows, False
+        return rows, len(rows) < most
 
     def _read_kept(
         self, query: Statement, bodies: BodyFilter, by_number: str, read: Callable[[Row], Read]
@@ -368,10 +404,13 @@ class CaptureStore:
             return self._database.connection.execute(sql, values).fetchall()
 
     def _read(self, query: Statement, read: Callable[[Row], Read]) -> Iterator[Read]:
+        with sqlite_problems(self.path):
+            for row in self._database.connection.execute(*query):
+                yield self._made(read, row)
+
+    def _made(self, read: Callable[[Row], Read], row: Row) -> Read:
         try:
-            with sqlite_problems(self.path):
-                for row in self._database.connection.execute(*query):
-                    yield read(row)
+            return read(row)
         except ValueError as error:
             raise StoreError(f"A capture in {self.path} is damaged: {error}.", hint="Was it edited by hand?") from error
 

@@ -38,7 +38,7 @@ _FIND = """
     seq IN (
         SELECT captures.seq
         FROM (
-            SELECT since, upto FROM name_blocks WHERE instr(ends, substr(?, -6))
+            SELECT since, upto FROM name_blocks WHERE instr(CAST(ends AS BLOB), CAST(substr(?, -6) AS BLOB))
             UNION ALL SELECT coalesce(max(upto), 0) + 1, 9223372036854775807 FROM name_blocks
         ) AS block CROSS JOIN captures ON captures.seq BETWEEN block.since AND block.upto
         WHERE +captures.{column} = ?

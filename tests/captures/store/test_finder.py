@@ -135,7 +135,9 @@ def test_each_command_is_of_its_kind(run: Run, filled: Path, command: tuple[str,
         result = run(*(name if word == "NAME" else word for word in command), env=env)
         problems = (UNKNOWN, SHORT, "is a file, but `show` reads")
         assert [problem for problem in problems if problem in result.err] == (
-            ["is a file, but `show` reads"] if (kind, name) == ("show", "capture.json") else [expected] * (" " in expected)
+            ["is a file, but `show` reads"]
+            if (kind, name) == ("show", "capture.json")
+            else [expected] * (" " in expected)
         )
 
 

@@ -98,7 +98,7 @@ def test_captures_of_one_run_in_several_blocks_are_listed_newest_first(folder: P
     assert oldest == [f"{5:012x}", *reversed(newest)]
 
 
-@pytest.mark.parametrize("run_id", ["r", "", "r_\ud800\ud801", "r_\0zero", "r_ünïcödé"])
+@pytest.mark.parametrize("run_id", ["r", "", "r_\ud800\ud801", "r_\ud800\ud801x", "r_\0zero", "r_ünïcödé"])
 def test_run_with_an_unusual_id_is_found_in_a_block(folder: Path, run_id: str) -> None:
     path = store_of(folder, BLOCK - 1)
     with open_store(None, folder) as store:
@@ -112,6 +112,26 @@ def test_run_with_an_unusual_id_is_found_in_a_block(folder: Path, run_id: str) -
     with open_store(None, folder) as store:
         found = list(store.select(StoreFilter(run_id=run_id)))
         assert [exchange.invocation.id for exchange in found] == ["unusual"]
+
+
+@pytest.mark.parametrize("listed", [CaptureStore.select, CaptureStore.listed])
+def test_log_can_restart_while_someone_waits_in_the_middle_of_a_list(folder: Path, listed: Any) -> None:
+    path = store_of(folder, BLOCK)
+    with open_store(None, folder) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
+        found = listed(store, StoreFilter())
+        next(found)
+        store.add([an_exchange()])
+        is_busy = other.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
+        assert not is_busy
+        assert len(list(found)) == BLOCK - 1
+
+
+def test_large_captures_are_read_one_after_another(folder: Path) -> None:
+    bodies = [b'{"filler": "%s"}' % (b"x" * 3_000_000), b"{}", b'{"filler": "%s"}' % (b"y" * 5_000_000)]
+    with open_store(None, folder, create=True) as store:
+        store.add([an_exchange(an_invocation(body, id=f"{number:012x}")) for number, body in enumerate(bodies)])
+        found = [exchange.invocation.body for exchange in store.select(limit=3)]
+    assert found == bodies[::-1]
 
 
 def test_request_that_is_marked_as_a_replay_later_is_found_in_its_block(folder: Path) -> None:
