@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from port_hook_cli.captures.store.capture_store import BodyFilter, CaptureStore
     from port_hook_cli.captures.store.statements import StoreFilter
-    from port_hook_cli.captures.view.listed import ListedCapture
+    from port_hook_cli.captures.view.captures import ListedCapture
     from port_hook_cli.text.styled import Styled
 
 _LOOK_EVERY_S = 0.3

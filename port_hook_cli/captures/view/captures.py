@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import chain, islice
+from typing import NamedTuple
 
-from port_hook_cli.captures.view.listed import ListedCapture
 from port_hook_cli.captures.view.parts import (
     cause_lines,
     outcome_text,
@@ -16,7 +16,17 @@ from port_hook_cli.captures.view.parts import (
     what_it_is,
 )
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import WAITS_FOR_REPORT, Delivery, Exchange, Invocation, Kind, Payload, Verdict
+from port_hook_cli.invocations.models import (
+    WAITS_FOR_REPORT,
+    Delivery,
+    Exchange,
+    Invocation,
+    Kind,
+    Payload,
+    Simulated,
+    Status,
+    Verdict,
+)
 from port_hook_cli.invocations.view import body_text, bytes_text, format_time
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.layout import labeled
@@ -43,6 +53,26 @@ _CELL_LIMIT = 40
 _HEX_LIMIT = 256
 _HASH_LIMIT = 64
 _HEX_WIDTH = 16
+
+
+class ListedCapture(NamedTuple):
+    """What a list shows of a capture.
+
+    `response` is the status of the response, and `handler` the outcome of the delivery. They are None if there is none.
+    """
+
+    id: str
+    received_at: float
+    method: str
+    replay_of: str | None
+    status: Status
+    is_message: bool
+    is_probe: bool
+    is_truncated: bool
+    payload: Payload
+    response: int | None
+    handler: str | None
+    simulated: Simulated | None
 
 
 def captures_table(captures: Iterable[ListedCapture], *, now: float, width: int) -> Iterator[Styled]:
