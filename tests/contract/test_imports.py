@@ -71,7 +71,7 @@ def test_light_command_imports_no_heavy_library(folder: Path, arguments: tuple[s
 @pytest.mark.parametrize(
     ("arguments", "most", "unneeded"),
     [
-        (("captures",), 35, HEAVY | LESS_HEAVY | ENCRYPTION),
+        (("captures",), 36, HEAVY | LESS_HEAVY | ENCRYPTION),
         (("show", "last"), 36, HEAVY | LESS_HEAVY | ENCRYPTION),
         (("verify", "last"), 54, HEAVY | LESS_HEAVY | {"ssl"}),
         (("replay", "last", "--dry-run", "--to", "8000"), 70, HEAVY - {"asyncio"}),
