@@ -47,6 +47,10 @@ VERDICTS: dict[str, bool] = {}
 """Whether the bound of each printed row holds, by the row's text."""
 
 
+HEADER = f"{'row':<64} {'figures':<34} {'value':<13} {'bound':<15} verdict"
+"""The columns of a row. The verdict is `ok`, or `OVER` if the value passes the bound."""
+
+
 def row(what: str, figures: str, value: float | None = None, bound: Bound | None = None, note: str = "") -> None:
     """Print a row: what was measured, the figures, the number, its bound and the verdict."""
     shown = verdict = ""

@@ -59,17 +59,17 @@ def parts() -> Mapping[str, Callable[[], None]]:
 
 
 def main(words: list[str]) -> int:
-    from bench.measuring import SCRATCH, machine
+    from bench.measuring import HEADER, SCRATCH, machine
 
     measures = parts()
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("--times", type=int, default=1)
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--times", type=int, default=1, metavar="N", help="measure N times")
     arguments.add_argument("parts", nargs="*", metavar="PART", help=f"one of {', '.join(measures)}")
     given = arguments.parse_args(words)
     if unknown := set(given.parts) - measures.keys():
         arguments.error(f"unknown: {', '.join(unknown)}")
     SCRATCH.mkdir(exist_ok=True)
-    print(machine())
+    print(machine(), HEADER, sep="\n\n")
     runs = [_verdicts({name: measures[name] for name in given.parts or measures}) for _ in range(given.times)]
     over = [what for what, holds in runs[-1].items() if not holds]
     _list(f"{len(over)} of {len(runs[-1])} bounds do not hold", over)

@@ -6,6 +6,8 @@ import os
 import sys
 
 _ASKED = "_PORT_HOOK_COMPLETE"
+# `ExitCode.INTERRUPTED`, repeated here so that this module imports nothing.
+_INTERRUPTED = 130
 _OF_COMPLETION = frozenset({"--install-completion", "--show-completion"})
 
 
@@ -21,6 +23,8 @@ def main() -> int:
         from port_hook_cli.cli.completion.first_tab import complete_at_first_tab
 
         complete_at_first_tab()
-    from port_hook_cli.cli.app import main as run
-
+    try:
+        from port_hook_cli.cli.app import main as run
+    except KeyboardInterrupt:
+        return _INTERRUPTED
     return run()

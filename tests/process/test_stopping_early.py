@@ -1,6 +1,6 @@
 """Ctrl-C and SIGTERM before a command has come to what it does.
 
-Limit: what comes before `main`, the start of Python and the import of typer, is Python's own and ends as Python ends.
+Limit: what comes before `main`, the start of Python, is Python's own and ends as Python ends.
 """
 
 from __future__ import annotations
@@ -44,13 +44,19 @@ sys.exit(main())
 
 
 def stopped(
-    folder: Path, number: int, moment: str, *arguments: str, stdin: int | None = None
+    folder: Path, number: int, moment: str, *arguments: str, stdin: int | None = None, program: str = PROGRAM
 ) -> subprocess.CompletedProcess[bytes]:
     """Run port-hook, and send it the signal `number` at the given moment."""
-    command = [sys.executable, "-c", PROGRAM, str(int(number)), moment, *arguments]
+    command = [sys.executable, "-c", program, str(int(number)), moment, *arguments]
     return subprocess.run(
         command, cwd=folder, env=environment(folder), stdin=stdin, capture_output=True, check=False, timeout=30
     )
+
+
+def test_ctrl_c_during_the_import_of_typer_shows_no_traceback(folder: Path) -> None:
+    program = PROGRAM.replace("port_hook_cli.cli.app", "port_hook_cli.cli.entry")
+    ended = stopped(folder, signal.SIGINT, "import typer", "captures", program=program)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, b"", b"sent\n")
 
 
 MOMENTS = (
