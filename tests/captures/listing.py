@@ -13,4 +13,4 @@ _PLACES = [CAPTURE_COLUMNS.index(name) for name in LISTED_COLUMNS]
 def listed(*exchanges: Exchange) -> list[ListedCapture]:
     """Return what a list reads from the rows of exchanges."""
     rows = (capture_row(exchange, keep_secrets=False) for exchange in exchanges)
-    return [read_listed([row[place] for place in _PLACES]) for row in rows]
+    return [read_listed([*(row[place] for place in _PLACES), None]) for row in rows]

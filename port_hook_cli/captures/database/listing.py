@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from port_hook_cli.captures.database.conditions import bounded
 from port_hook_cli.captures.database.rows import maybe_text, parsed, refuse_large
 from port_hook_cli.captures.documents.exchange_fields import (
     DELIVERY,
@@ -47,17 +48,32 @@ LISTED_COLUMNS = (
     "body",
 )
 
+# The name of a body that is damaged. SQLite knows the type of a value without reading it. A response without a body of
+# its own has that of the delivery.
+_DAMAGED_BODY = """
+    CASE
+        WHEN (delivery IS NOT NULL OR (response IS NOT NULL AND response_body IS NULL))
+            AND typeof(delivery_body) <> 'blob' THEN 'delivery_body'
+        WHEN response IS NOT NULL AND typeof(response_body) NOT IN ('null', 'blob') THEN 'response_body'
+    END
+"""
+LISTED = ", ".join([*map(bounded, LISTED_COLUMNS), _DAMAGED_BODY])
+"""What `read_listed` reads, in SQL."""
+
 _DELIVERY = Shape(Delivery, *DELIVERY.only("url", "status", "fault"))
 _RESPONSE: Shape[dict[str, Any]] = Shape(dict, *RESPONSE.only("status"))
 _NO_HEADERS = Headers()
 
 
 def read_listed(row: Sequence[Any]) -> ListedCapture:
-    """Return what a list shows of a row in the order of LISTED_COLUMNS; raises ValueError if that is damaged."""
-    if math.inf in row:
-        refuse_large(dict(zip(LISTED_COLUMNS, row, strict=True)))
+    """Return what a list shows of a row that `LISTED` selects; raises ValueError if that is damaged."""
+    *columns, damaged_body = row
+    if math.inf in columns:
+        refuse_large(dict(zip(LISTED_COLUMNS, columns, strict=True)))
     try:
-        return _read(*row)
+        if damaged_body is not None:
+            read_bytes(None, damaged_body)
+        return _read(*columns)
     except (ArithmeticError, RecursionError) as error:
         raise NotACapture(str(error) or type(error).__name__) from error
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from port_hook_cli.captures import missing
-from port_hook_cli.captures.database.conditions import bounded
 from port_hook_cli.captures.database.opening import Access, sqlite_problems, store_path
 from port_hook_cli.captures.database.resilient import ResilientDatabase, Statement
 from port_hook_cli.captures.database.rows import (
@@ -196,10 +195,9 @@ class CaptureStore:
         bodies: BodyFilter | None = None,
     ) -> Iterator[ListedCapture]:
         """Yield what a list shows of the captures that `select` yields; raises StoreError."""
-        from port_hook_cli.captures.database.listing import LISTED_COLUMNS, read_listed
+        from port_hook_cli.captures.database.listing import LISTED, read_listed
 
-        columns = ", ".join(map(bounded, LISTED_COLUMNS))
-        return self._select(wanted, columns, read_listed, limit=limit, bodies=bodies)
+        return self._select(wanted, LISTED, read_listed, limit=limit, bodies=bodies)
 
     def _select(
         self,

@@ -71,10 +71,10 @@ def test_damaged_column_of_a_list_is_refused(name: str) -> None:
     columns = dict(
         zip(LISTED_COLUMNS, ["a", 1.0, "POST", *[None] * 3, "valid", *[None] * 3, "[]", None, None, b"{}"], strict=True)
     )
-    assert read_listed([*columns.values()]).id == "a"
+    assert read_listed([*columns.values(), None]).id == "a"
     for damaged in (float("inf"), 7 if name != "received_at" else -1):
         with pytest.raises(NotACapture):
-            read_listed([*(columns | {name: damaged}).values()])
+            read_listed([*(columns | {name: damaged}).values(), None])
 
 
 def test_line_of_a_list_takes_few_calls(tmp_path: Path) -> None:
