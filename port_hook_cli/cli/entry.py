@@ -6,7 +6,7 @@ import os
 import sys
 
 _ASKED = "_PORT_HOOK_COMPLETE"
-# `ExitCode.INTERRUPTED`, repeated here so that this module imports nothing.
+# `ExitCode.INTERRUPTED`. Repeated here, because importing it would take time that a Tab needs.
 _INTERRUPTED = 130
 _OF_COMPLETION = frozenset({"--install-completion", "--show-completion"})
 

@@ -1,4 +1,4 @@
-"""The HTTP source: the listener's socket, and its server, which is imported after the socket is open.
+"""The HTTP source opens the listener's socket, and then imports its server.
 
 Importing aiohttp takes longer than everything else that `listen` does before it is ready. During the import, the
 operating system accepts connections. The server responds to them after the import.

@@ -48,7 +48,7 @@ LISTED_COLUMNS = (
     "body",
 )
 
-# The name of a body that is damaged. SQLite knows the type of a value without reading it. A response without a body of
+# The name of a damaged body. SQLite knows the type of a value without reading it. A response without a body of
 # its own has that of the delivery.
 _DAMAGED_BODY = """
     CASE
@@ -66,7 +66,7 @@ _NO_HEADERS = Headers()
 
 
 def read_listed(row: Sequence[Any]) -> ListedCapture:
-    """Return what a list shows of a row that `LISTED` selects; raises ValueError if that is damaged."""
+    """Return what a list shows of a row of the columns in `LISTED`. Raises ValueError for a damaged row."""
     *columns, damaged_body = row
     if math.inf in columns:
         refuse_large(dict(zip(LISTED_COLUMNS, columns, strict=True)))
@@ -114,7 +114,7 @@ def _read(
 
 
 def _telling_headers(written: str) -> Headers:
-    """Return the header fields, or none if no field can name a run or a check; raises ValueError."""
+    """Return the header fields. Return none if their text names no run and no check. Raises ValueError."""
     found = parsed(written, "headers")
     is_telling = PROBE_AGENT in written or "run_id" in written.lower()
     return read_headers(found, "headers") if is_telling else _NO_HEADERS

@@ -194,7 +194,7 @@ class CaptureStore:
         limit: int | None = None,
         bodies: BodyFilter | None = None,
     ) -> Iterator[ListedCapture]:
-        """Yield what a list shows of the captures that `select` yields; raises StoreError."""
+        """Yield what a list shows of the captures that `select` yields. Raises StoreError."""
         from port_hook_cli.captures.database.listing import LISTED, read_listed
 
         return self._select(wanted, LISTED, read_listed, limit=limit, bodies=bodies)

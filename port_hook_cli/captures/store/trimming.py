@@ -70,7 +70,7 @@ class _Counted:
 
 @frozen
 class _Spared:
-    """The newest unverified captures, which are never dropped: the number of the oldest, their count and their size."""
+    """The newest unverified captures, which stay: the number of the oldest, their count and their size."""
 
     floor: int = 0
     count: int = 0
