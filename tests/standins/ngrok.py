@@ -9,9 +9,10 @@ port of its own on 127.0.0.1 to the upstream. It writes its process id to the na
 keeps the pipe open until it ends.
 
 NGROK_STANDIN names a failure: `105`, `107`, `108`, `9999` (an unknown code), `313`, `319`, `320`, `334` (an endpoint is
-refused), `offline`, `silent`, `chatty` (an endless log without a session), `exits`, `odd-log`, `old` (no endpoint API),
-`other-program`, `huge-answer` (2 MiB for an endpoint), `long-url` (100,000 characters), `huge-version` (an endless line
-for `--version`). After SIGUSR1 it logs that it lost its session, after SIGUSR2 that it has one again.
+refused), `offline`, `silent`, `chatty` (an endless log without a session), `exits`, `late-output` (lines that can only
+be read after its end), `odd-log`, `old` (no endpoint API), `other-program`, `huge-answer` (2 MiB for an endpoint),
+`long-url` (100,000 characters), `huge-version` (an endless line for `--version`). After SIGUSR1 it logs that it lost
+its session, after SIGUSR2 that it has one again.
 
 What it leaves out: the ngrok service. It accepts every token and domain unless told otherwise, never reconnects, has no
 TLS, and adds no headers (ngrok adds X-Forwarded-*). Its public URL works on this machine only; an endpoint with a
@@ -47,12 +48,24 @@ def main() -> None:
         sys.stdout.write("Authtoken saved to configuration file\n")
     elif arguments[0] == "start" and MODE in {"exits", "other-program"}:
         sys.exit("unknown flag: --none")
+    elif arguments[0] == "start" and MODE == "late-output":
+        write_after_exit("starting\nERROR:  authentication failed\nERROR:  ERR_NGROK_105\n")
     else:
         pipe = os.open(os.environ["NGROK_STANDIN_PIPE"], os.O_WRONLY)
         os.write(pipe, f"{os.getpid()}\n".encode())
         flags = [part for part in arguments[1:] if part != "--none"]
         # The agent's server takes longer to import than the other commands take to run.
         importlib.import_module("ngrok_agent").start(dict(zip(flags[::2], flags[1::2], strict=True)))
+
+
+def write_after_exit(text: str) -> None:
+    """End, and write `text` from another process after that."""
+    read_end, write_end = os.pipe()
+    if os.fork():
+        os._exit(1)  # closes the last write end
+    os.close(write_end)
+    os.read(read_end, 1)
+    sys.stdout.write(text)
 
 
 main()

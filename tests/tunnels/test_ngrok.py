@@ -270,6 +270,7 @@ async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
         ("9999", "ngrok refused to open the tunnel (ERR_NGROK_9999)", "errors/err_ngrok_9999"),
         ("old", "is version 3.9.0; port-hook needs 3.16", "ngrok update"),
         ("exits", "unknown flag: --none", "ngrok diagnose"),
+        ("late-output", "does not accept the authtoken (ERR_NGROK_105)", "NGROK_AUTHTOKEN"),
         ("other-program", "unknown flag: --none", "--public-url"),
     ],
 )

@@ -61,6 +61,7 @@ class AgentSupervisor:
     folder: Path
     token: str = ""
     delete_endpoint: Callable[[], object] | None = None
+    agent: subprocess.Popen[Any] | None = None
 
     def report(self, **fields: Any) -> None:
         """Write a report to port-hook, with the token masked; if port-hook has ended, another thread notices it."""
@@ -79,6 +80,16 @@ class AgentSupervisor:
                 self.delete_endpoint()
         kill_process_group()
 
+    def report_last_output(self) -> None:
+        """Report what an agent that has ended wrote last: pyngrok stops reading then, whatever is still in the pipe."""
+        output = self.agent.stdout if self.agent and self.agent.poll() is not None else None
+        if output is None:
+            return
+        # A process that the agent started may keep the pipe open.
+        reader = threading.Thread(target=lambda: all(iter(output.readline, "")), daemon=True)
+        reader.start()
+        reader.join(_LAST_OUTPUT_TIMEOUT_S)
+
     def remove_folder(self) -> None:
         """Remove the private files: a running agent has read them already."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -94,6 +105,7 @@ def main() -> None:
     try:
         _run(request, supervisor)
     except Exception as problem:  # noqa: BLE001 - port-hook explains it to the user
+        supervisor.report_last_output()  # it says why the agent did not start
         status = getattr(problem, "status_code", None)
         supervisor.report(error={"kind": type(problem).__name__, "message": str(problem)[:MAX_LINE], "status": status})
     supervisor.remove_folder()
@@ -104,7 +116,7 @@ def _run(request: dict[str, Any], supervisor: AgentSupervisor) -> None:
     from pyngrok import conf, installer, ngrok, process
 
     logging.getLogger("pyngrok").setLevel(logging.CRITICAL + 1)
-    _adapt_popen()
+    _adapt_popen(supervisor)
     settings = _settings(request, supervisor)
     if request["install"]:
         # pyngrok downloads to a fixed name in the temporary folder, where other users can write.
@@ -117,7 +129,6 @@ def _run(request: dict[str, Any], supervisor: AgentSupervisor) -> None:
         ngrok_path=request["agent"],
         config_path=settings,
         startup_timeout=request["timeout_s"],
-        log_event_callback=lambda log: supervisor.report(log=log.line[:MAX_LINE]),
     )
     # This takes precedence over the endpoint in the user's settings.
     options = {"url": request["url"]} if request["url"] else {}
@@ -129,26 +140,11 @@ def _run(request: dict[str, Any], supervisor: AgentSupervisor) -> None:
     supervisor.remove_folder()
     supervisor.report(url=_bounded_url(str(tunnel.public_url)))
     code = agent.proc.wait()
-    _report_rest(agent, supervisor)
+    supervisor.report_last_output()
     supervisor.report(ended=code)
 
 
-def _report_rest(agent: Any, supervisor: AgentSupervisor) -> None:
-    """Report what the agent wrote last: pyngrok stops reading when the agent ends, whatever is still in the pipe."""
-
-    def read() -> None:
-        if (monitor := getattr(agent, "_monitor_thread", None)) is not None:
-            monitor.join()
-        for line in iter(agent.proc.stdout.readline, ""):
-            supervisor.report(log=line.strip()[:MAX_LINE])
-
-    # A process that the agent started may keep the pipe open.
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    reader.join(_LAST_OUTPUT_TIMEOUT_S)
-
-
-def _adapt_popen() -> None:
+def _adapt_popen(supervisor: AgentSupervisor) -> None:
     """Change how pyngrok starts the agent: its stderr goes to its log, and Linux kills it when this process ends."""
     original, preexec_fn = subprocess.Popen, kill_child_with_parent()
 
@@ -159,23 +155,33 @@ def _adapt_popen() -> None:
             options |= {"encoding": "utf-8", "errors": "replace"}
         agent: Any = original(command, preexec_fn=preexec_fn, **options)
         if agent.stdout:
-            agent.stdout = _BoundedOutput(agent.stdout)
+            agent.stdout = _AgentOutput(agent.stdout, supervisor.report)
+        supervisor.agent = agent
         return agent
 
     # pyngrok has no option for this.
     setattr(subprocess, "Popen", popen)  # noqa: B010 - type checkers reject an assignment to a class
 
 
-class _BoundedOutput:
-    """The output of a program. No call returns more than MAX_LINE bytes; pyngrok's own calls have no limit."""
+class _AgentOutput:
+    """The output of the agent. Each line is reported, whichever thread reads the line.
 
-    def __init__(self, stream: IO[Any]) -> None:
+    No call returns more than MAX_LINE characters. pyngrok's own calls have no limit.
+    """
+
+    def __init__(self, stream: IO[Any], report: Callable[..., None]) -> None:
         self._stream = stream
+        self._report = report
+        self._lock = threading.Lock()
         self.close = stream.close
 
     def readline(self) -> Any:
         """Return a line, or the next part of a long one."""
-        return self._stream.readline(MAX_LINE)
+        with self._lock:
+            line = self._stream.readline(MAX_LINE)
+            if text := line.strip():
+                self._report(log=text)
+        return line
 
     def read(self) -> Any:
         """Return the beginning of the output."""
