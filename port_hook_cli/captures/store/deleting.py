@@ -1,6 +1,7 @@
 """Delete captures because a user prunes them, and return the space to the file system.
 
-A listener may write to the store at the same time, so pruning works in small steps with pauses between them.
+A listener may write to the store at the same time, so pruning works in small steps with pauses between them. While no
+other program uses the store, the steps are larger: a disk syncs only a few dozen steps per second.
 """
 
 from __future__ import annotations
@@ -15,11 +16,8 @@ from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, portable
 from port_hook_cli.captures.store.name_blocks import FORGET
 from port_hook_cli.captures.store.trimming import SIZE
 
-# The first step deletes the first number of captures. While a step takes less than half of `_STEP_S`, the next step
-# deletes twice as many, up to the second number.
-_FIRST_STEP, _LARGEST_STEP = 200, 5_000
-_STEP_S = 0.02
-_STEP_BYTES = 8 * 1024 * 1024
+# The number of captures that the first step deletes.
+_FIRST_STEP = 200
 # A listener that finds the store locked tries again after 1, 3, 8, 18 and 33 ms. One of these attempts is in the pause
 # after a step.
 _PAUSE_S = 0.016
@@ -38,6 +36,19 @@ _UP_TO = "FROM captures WHERE seq <= ? ORDER BY seq LIMIT ?"
 _SPACE = """
     SELECT page_count, freelist_count, page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size
 """
+
+
+class _Pace(NamedTuple):
+    """How large a step may be. While a step takes less than half of `step_s`, the next step deletes twice as many."""
+
+    step_s: float
+    captures: int
+    bytes: int
+
+
+_BESIDE_OTHERS = _Pace(0.02, 5_000, 8 * 1024 * 1024)
+# A listener that starts in the middle waits for one such step.
+_ALONE = _Pace(0.5, 200_000, 256 * 1024 * 1024)
 
 
 class PruneRule(NamedTuple):
@@ -72,23 +83,35 @@ def delete_captures(
     # Keeps the log so short that no commit of a listener has to copy it into the file.
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     chosen = _UP_TO if rule.before_s is None else _OLDER
-    limit, most, deleted = _limit(connection, rule), _FIRST_STEP, 0
+    pace = _ALONE if _is_alone(connection) else _BESIDE_OTHERS
+    before, limit, most, deleted = _changes_by_others(connection), _limit(connection, rule), _FIRST_STEP, 0
     while True:
         began = time.perf_counter()
-        count = _delete_some(connection, chosen, limit, most)
+        count = _delete_some(connection, chosen, limit, most, pace.bytes)
         if not count:
             return PruneCount(deleted, connection.execute(_COUNT).fetchone()[0])
         took, deleted = time.perf_counter() - began, deleted + count
-        most = min(2 * most, _LARGEST_STEP) if took < _STEP_S / 2 else max(most // 2, 1) if took > _STEP_S else most
+        if took < pace.step_s / 2:
+            most = min(2 * most, pace.captures)
+        elif took > pace.step_s:
+            most = max(most // 2, 1)
         pause(_PAUSE_S)
+        if pace is _ALONE and _changes_by_others(connection) != before:
+            pace, most = _BESIDE_OTHERS, _FIRST_STEP
 
 
-def _delete_some(connection: sqlite3.Connection, chosen: str, limit: float, most: int) -> int:
+def _changes_by_others(connection: sqlite3.Connection) -> int:
+    """Return a number that changes when another connection commits."""
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
+def _delete_some(connection: sqlite3.Connection, chosen: str, limit: float, most: int, most_bytes: int) -> int:
     """Delete up to `most` of the chosen captures, oldest first, and return how many were deleted."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         sizes = connection.execute(portable(f"SELECT {SIZE} {chosen}"), [limit, most])
-        count = _number_within(_STEP_BYTES, [size for (size,) in sizes])
+        count = _number_within(most_bytes, [size for (size,) in sizes])
         connection.execute(f"DELETE FROM captures WHERE seq IN (SELECT seq {chosen})", [limit, count])  # noqa: S608 - our own
         for forget in FORGET:
             connection.execute(forget)

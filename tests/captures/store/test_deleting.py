@@ -54,6 +54,7 @@ def size_of(path: Path) -> int:
 def test_another_program_can_write_between_two_steps(folder: Path, rule: PruneRule) -> None:
     path, left = store_of(folder, 3_000), []
     with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+        other.execute("SELECT count(*) FROM captures").fetchone()
 
         def write(_: float) -> None:
             other.execute("INSERT INTO last_session VALUES ('here')")
@@ -67,17 +68,38 @@ def test_another_program_can_write_between_two_steps(folder: Path, rule: PruneRu
     assert count.kept == left[-1] == (10 if rule.before_s is None else 0)
 
 
-def test_step_deletes_fewer_large_captures(folder: Path) -> None:
+def test_steps_become_small_when_another_program_begins_to_write(folder: Path) -> None:
+    path, left = store_of(folder, 3_000), []
+    with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other:
+
+        def write(_: float) -> None:
+            other.execute("INSERT INTO last_session VALUES ('here')")
+            left.append(other.execute("SELECT count(*) FROM captures").fetchone()[0])
+
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            delete_captures(connection, PruneRule(keep=0), pause=write)
+    assert left[:2] == [2_800, 2_600]
+
+
+@pytest.mark.parametrize(("beside_another", "expected"), [(True, [8, 6, 4, 2, 0]), (False, [0])])
+def test_step_deletes_fewer_large_captures_beside_another_program(
+    folder: Path, beside_another: bool, expected: list[int]
+) -> None:
     path, left = store_of(folder, 1), []
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as connection,
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+    ):
         connection.execute("UPDATE captures SET body = zeroblob(?)", [3 * MIB])
         add_copies(path, 9)
+        if beside_another:
+            other.execute("SELECT count(*) FROM captures").fetchone()
 
         def count(_: float) -> None:
             left.append(connection.execute("SELECT count(*) FROM captures").fetchone()[0])
 
         delete_captures(connection, PruneRule(keep=0), pause=count)
-    assert left == [8, 6, 4, 2, 0]
+    assert left == expected
 
 
 def test_process_that_saves_during_a_prune_loses_nothing(folder: Path) -> None:
