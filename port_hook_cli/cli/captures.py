@@ -22,9 +22,9 @@ from port_hook_cli.terminal.console import Output, emit, print_streamed, sayer, 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from port_hook_cli.captures.listed import ListedCapture
     from port_hook_cli.captures.store.capture_store import BodyFilter, CaptureStore
     from port_hook_cli.captures.store.statements import StoreFilter
-    from port_hook_cli.captures.view.captures import ListedCapture
     from port_hook_cli.text.styled import Styled
 
 _LOOK_EVERY_S = 0.3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from port_hook_cli.captures.database.listing import LISTED_COLUMNS, read_listed
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row
-from port_hook_cli.captures.view.captures import ListedCapture
+from port_hook_cli.captures.listed import ListedCapture
 from port_hook_cli.invocations.models import Exchange
 
 _PLACES = [CAPTURE_COLUMNS.index(name) for name in LISTED_COLUMNS]

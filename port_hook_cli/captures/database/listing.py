@@ -25,7 +25,7 @@ from port_hook_cli.captures.documents.exchange_fields import (
     read_text,
     read_text_or_bytes,
 )
-from port_hook_cli.captures.view.captures import ListedCapture
+from port_hook_cli.captures.listed import ListedCapture
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Payload
 from port_hook_cli.invocations.payload import read_payload

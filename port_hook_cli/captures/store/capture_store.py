@@ -34,9 +34,9 @@ from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin
 if TYPE_CHECKING:
     import sqlite3
 
+    from port_hook_cli.captures.listed import ListedCapture
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
     from port_hook_cli.captures.store.trimming import Trimmer
-    from port_hook_cli.captures.view.captures import ListedCapture
 
 # The limits are enforced after a twentieth of the limit, but at least and at most after these numbers of captures, or
 # after this many bytes. That takes a millisecond or two. Fewer than one request in a hundred should wait for it.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from port_hook_cli.captures.view.parts import (
     cause_lines,
@@ -23,8 +23,6 @@ from port_hook_cli.invocations.models import (
     Invocation,
     Kind,
     Payload,
-    Simulated,
-    Status,
     Verdict,
 )
 from port_hook_cli.invocations.view import body_text, bytes_text, format_time
@@ -32,6 +30,9 @@ from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.layout import labeled
 from port_hook_cli.text.safe import brief, shorten, wire_text
 from port_hook_cli.text.styled import JSON, Styled, cell_width
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.listed import ListedCapture
 
 COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", "handler")
 
@@ -53,26 +54,6 @@ _CELL_LIMIT = 40
 _HEX_LIMIT = 256
 _HASH_LIMIT = 64
 _HEX_WIDTH = 16
-
-
-class ListedCapture(NamedTuple):
-    """What a list shows of a capture.
-
-    `response` is the status of the response, and `handler` the outcome of the delivery. They are None if there is none.
-    """
-
-    id: str
-    received_at: float
-    method: str
-    replay_of: str | None
-    status: Status
-    is_message: bool
-    is_probe: bool
-    is_truncated: bool
-    payload: Payload
-    response: int | None
-    handler: str | None
-    simulated: Simulated | None
 
 
 def captures_table(captures: Iterable[ListedCapture], *, now: float, width: int) -> Iterator[Styled]:

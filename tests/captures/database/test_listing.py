@@ -8,8 +8,9 @@ from hypothesis import given
 from port_hook_cli.captures.database.listing import LISTED_COLUMNS, read_listed
 from port_hook_cli.captures.database.rows import capture_row, read_row
 from port_hook_cli.captures.documents.exchange_fields import NotACapture, truncate
+from port_hook_cli.captures.listed import ListedCapture
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.captures.view.captures import ListedCapture, captures_lines
+from port_hook_cli.captures.view.captures import captures_lines
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Exchange, MessageOrigin, Response
 from port_hook_cli.invocations.probes import PROBE_AGENT, is_probe

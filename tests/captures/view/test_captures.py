@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.documents.exchange_fields import truncate
-from port_hook_cli.captures.view.captures import COLUMNS, ListedCapture, capture_lines, captures_lines, captures_table
+from port_hook_cli.captures.listed import ListedCapture
+from port_hook_cli.captures.view.captures import COLUMNS, capture_lines, captures_lines, captures_table
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     Cause,
