@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from port_hook_cli.captures.database.conditions import LARGEST_VALUE
 from port_hook_cli.captures.database.files import check_files, close_to_others
-from port_hook_cli.captures.database.opening import distrust, end_at_ctrl_c, portable
+from port_hook_cli.captures.database.opening import distrust, end_at_ctrl_c, portable, result_code
 from port_hook_cli.captures.database.schema import PlantedSchema, check_definitions
 from port_hook_cli.errors import StoreError
 from port_hook_cli.files.own_files import make_folders
@@ -170,7 +170,7 @@ def _store_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_INTERRUPT:
+        if result_code(error) == sqlite3.SQLITE_INTERRUPT:
             raise KeyboardInterrupt from error
         if "locked" in str(error):
             raise StoreError(

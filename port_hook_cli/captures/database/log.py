@@ -17,6 +17,7 @@ from enum import Enum
 from pathlib import Path
 
 from port_hook_cli.captures.database.files import INDEX, LOG
+from port_hook_cli.captures.database.opening import result_code
 
 _HEADER, _FRAME = 32, 24
 _SALTS = slice(16, 24)  # in the header of the log
@@ -117,7 +118,7 @@ class Log:
         try:
             connection.execute("BEGIN IMMEDIATE")  # no one writes meanwhile
         except sqlite3.Error as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+            if result_code(error) == sqlite3.SQLITE_BUSY:
                 raise
         try:
             return self._repair()

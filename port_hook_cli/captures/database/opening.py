@@ -146,7 +146,7 @@ def _open_to_read(path: Path, patience_s: float, *, migrates: bool) -> Opened:
         try:
             return Opened(opening(mode))
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
+            if result_code(error) not in {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}:
                 raise
     opened = Opened(opening("mode=ro&immutable=1"))
     log = beside(path, LOG)
@@ -243,16 +243,27 @@ def execute_patiently(connection: sqlite3.Connection, sql: str, *, timeout_s: fl
         try:
             connection.execute(sql)
         except sqlite3.OperationalError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+            if result_code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
             return
 
 
+@contextmanager
+def without_waiting(connection: sqlite3.Connection) -> Iterator[None]:
+    """Let statements in the block fail immediately if another program has locked the file."""
+    (patience_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        yield
+    finally:
+        connection.execute(f"PRAGMA busy_timeout = {patience_ms}")
+
+
 _ANOTHER = "name another store with --store"
 
-# By the primary result code (the low byte of `sqlite_errorcode`).
+# By `result_code`.
 _WORDS = {
     sqlite3.SQLITE_FULL: ("There is no space left for {path}.", "Free some space, or " + _ANOTHER + "."),
     sqlite3.SQLITE_IOERR: (
@@ -282,9 +293,14 @@ class StoreLocked(StoreError):
     """Another program has locked the file."""
 
 
+def result_code(error: sqlite3.Error) -> int:
+    """Return the primary result code of an error, such as SQLITE_BUSY; 0 if SQLite did not report the error."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
 def store_problem(error: sqlite3.Error, path: Path) -> StoreError:
     """Return an SQLite error as a problem that a user can fix; raises KeyboardInterrupt if Ctrl-C caused it."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    code = result_code(error)
     if code == sqlite3.SQLITE_INTERRUPT:
         raise KeyboardInterrupt from error
     words, hint = _WORDS.get(code, _ANY_OTHER)

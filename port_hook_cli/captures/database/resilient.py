@@ -15,7 +15,14 @@ from typing import Any
 from port_hook_cli.captures.database.checkpoint import checkpoint
 from port_hook_cli.captures.database.files import Files, regrow
 from port_hook_cli.captures.database.log import Gap, Log
-from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, Access, StoreLocked, connect, store_problem
+from port_hook_cli.captures.database.opening import (
+    BUSY_TIMEOUT_S,
+    Access,
+    StoreLocked,
+    connect,
+    result_code,
+    store_problem,
+)
 from port_hook_cli.errors import StoreError
 
 Statement = tuple[str, Sequence[Any]]
@@ -209,7 +216,7 @@ class ResilientDatabase:
 
     def _mend_after(self, error: sqlite3.Error) -> None:
         """Repair the log, if it is the reason why SQLite could not read a page."""
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}:
+        if result_code(error) in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}:
             with suppress(sqlite3.Error, StoreError):
                 self._mend()
 

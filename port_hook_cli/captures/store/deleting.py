@@ -12,7 +12,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, portable
+from port_hook_cli.captures.database.opening import portable, result_code, without_waiting
 from port_hook_cli.captures.store.name_blocks import FORGET
 from port_hook_cli.captures.store.trimming import SIZE
 
@@ -157,7 +157,7 @@ def shrink(connection: sqlite3.Connection) -> bool:
     try:
         connection.execute("VACUUM")
     except sqlite3.OperationalError as error:
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}:
+        if result_code(error) not in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_FULL}:
             raise
         return False
     connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -166,13 +166,12 @@ def shrink(connection: sqlite3.Connection) -> bool:
 
 def _is_alone(connection: sqlite3.Connection) -> bool:
     """Return whether no other connection has the store open. Only then can SQLite leave WAL mode."""
-    connection.execute("PRAGMA busy_timeout = 0")
     try:
-        connection.execute("PRAGMA journal_mode = DELETE")
+        with without_waiting(connection):
+            connection.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.OperationalError:
         return False
     finally:
-        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
         with suppress(sqlite3.OperationalError):
             connection.execute("PRAGMA journal_mode = WAL")
     return True
