@@ -27,7 +27,7 @@ from port_hook_cli.text.safe import printable_lines
 from port_hook_cli.text.secret import Masker
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.captures.store.reader import StoreReader
 
 
 @frozen(kw_only=True)
@@ -64,7 +64,7 @@ class Workspace:
         """What masks the secrets that this process has read."""
         return Masker(self.runtime.memory.secrets)
 
-    def open_store(self) -> CaptureStore:
+    def open_store(self) -> StoreReader:
         """Open the store to read it. Raises StoreError."""
         return open_captures(self.store, self.runtime, self.say, show_only=True)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from port_hook_cli.captures.listed import ListedCapture
-    from port_hook_cli.captures.store.capture_store import BodyFilter, CaptureStore
+    from port_hook_cli.captures.store.reader import BodyFilter, StoreReader
     from port_hook_cli.captures.store.statements import StoreFilter
     from port_hook_cli.text.styled import Styled
 
@@ -133,7 +133,7 @@ def captures(
 
 
 def _watch(
-    kept: CaptureStore, wanted: StoreFilter, bodies: BodyFilter | None, runtime: Runtime, *, limit: int, as_json: bool
+    kept: StoreReader, wanted: StoreFilter, bodies: BodyFilter | None, runtime: Runtime, *, limit: int, as_json: bool
 ) -> NoReturn:
     """Print the latest captures and then new ones, a line each, until Ctrl-C."""
     from port_hook_cli.captures.store.statements import Numbers

@@ -49,11 +49,13 @@ def prune(
     A listener can use the store at the same time. If at least a quarter of the file is free, the file shrinks, unless
     another program uses it and many captures are left.
     """
-    from port_hook_cli.captures.store.finder import open_captures
+    from port_hook_cli.captures.store.capture_store import open_store
+    from port_hook_cli.captures.store.finder import say_warnings
 
     runtime: Runtime = ctx.obj
     rule = _rule(older_than, keep, runtime)
-    with open_captures(store, runtime, sayer(runtime)) as kept:
+    with open_store(store, runtime.cwd) as kept:
+        say_warnings(kept, sayer(runtime))
         expected = kept.prunable(rule)
         if dry_run:
             return _report(expected, runtime, as_json=as_json, dry_run=True)

@@ -18,7 +18,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_content
 
 if TYPE_CHECKING:
-    from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.captures.store.reader import StoreReader
     from port_hook_cli.invocations.models import Exchange
 
 _MOST_REPLAYS = 10
@@ -108,7 +108,7 @@ def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> 
     return ExitCode.OK
 
 
-def _replays(exchange: Exchange, kept: CaptureStore) -> Iterator[Exchange]:
+def _replays(exchange: Exchange, kept: StoreReader) -> Iterator[Exchange]:
     """Return the latest replays of a capture, newest first."""
     from port_hook_cli.captures.store.statements import StoreFilter
 

@@ -15,7 +15,7 @@ from typing import Any
 from port_hook_cli import __version__
 from port_hook_cli.captures.database.files import LOG, beside
 from port_hook_cli.captures.database.opening import require_sqlite, store_path
-from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.captures.store.reader import StoreReader, open_reader
 from port_hook_cli.doctor.check import CheckResult, CheckState
 from port_hook_cli.doctor.credentials import check_api, check_credentials
 from port_hook_cli.doctor.handler import check_handler
@@ -221,13 +221,13 @@ def check_store(option: Path | None, runtime: Runtime) -> tuple[CheckResult, str
     try:
         if not os.path.lexists(path):
             return _check_folder(path), None
-        with open_store(option, runtime.cwd, show_only=True) as store:
+        with open_reader(option, runtime.cwd, show_only=True) as store:
             return _store_result(store), handler_here(store.last_target())
     except StoreError as problem:
         return _store_problem(path, problem), None
 
 
-def _store_result(store: CaptureStore) -> CheckResult:
+def _store_result(store: StoreReader) -> CheckResult:
     count, size = store.number_of_captures(), _store_size(store.path)
     store.check_writable()
     captures = f"{count:,} capture{'' if count == 1 else 's'}"

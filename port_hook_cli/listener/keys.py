@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.reader import open_reader
 from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import PortHookError, StoreError
 from port_hook_cli.invocations.models import Exchange
@@ -199,5 +199,5 @@ def latest_request(option: Path | None, cwd: Path) -> Exchange | None:
 
     Raises StoreError.
     """
-    with open_store(option, cwd) as store:
+    with open_reader(option, cwd) as store:
         return next(store.select(StoreFilter(accepted=True, originals=True), limit=1), None)

@@ -21,6 +21,7 @@ from port_hook_cli.text.secret import NO_SECRETS, Masker, Secret
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.captures.store.reader import StoreReader
     from port_hook_cli.port_api.access import PortAccess
 
 
@@ -52,7 +53,7 @@ class FailedSources(NamedTuple):
     done: int
 
 
-def find_failed(captures: CaptureStore, since_s: float | None) -> FailedSources:
+def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
     """Return the captures that the handler failed, oldest first, unless their latest replay succeeded.
 
     Replays themselves are left out. Raises StoreError, even for captures that would take too much memory.

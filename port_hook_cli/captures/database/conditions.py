@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from port_hook_cli.invocations.models import FAILED_FROM
@@ -97,6 +97,10 @@ def handler_failed(
 
 TARGET_OF_THE_LAST_SESSION = f"SELECT {bounded('forward_to', 64 * 1024)} FROM main.last_session LIMIT 1"  # noqa: S608
 """SQL for the target of the store's last listener."""
+
+
+Statement = tuple[str, Sequence[Any]]
+"""SQL and the values of its parameters."""
 
 
 class Condition(NamedTuple):

@@ -10,23 +10,13 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 from port_hook_cli.captures.database.checkpoint import checkpoint
+from port_hook_cli.captures.database.conditions import Statement
 from port_hook_cli.captures.database.files import Files, regrow
 from port_hook_cli.captures.database.log import Gap, Log
-from port_hook_cli.captures.database.opening import (
-    BUSY_TIMEOUT_S,
-    Access,
-    StoreLocked,
-    connect,
-    result_code,
-    store_problem,
-)
+from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, Access, connect, result_code, store_problem
 from port_hook_cli.errors import StoreError
-
-Statement = tuple[str, Sequence[Any]]
-"""SQL and the values of its parameters."""
 
 LastStep = Callable[[sqlite3.Connection], object]
 """What a transaction does after its statements."""
@@ -105,23 +95,6 @@ class ResilientDatabase:
             self.connection.rollback()  # does nothing if SQLite has rolled back already, because the disk was full
             raise
         return added
-
-    def check_writable(self) -> None:
-        """Raise StoreError if nothing can be written to the store, without writing anything.
-
-        A store that another program is writing to is not an error.
-        """
-        try:
-            self._wait_for_locks(patient=False)
-            self.connection.execute("BEGIN IMMEDIATE")
-            # BEGIN succeeds even if the file is read-only. The first statement that writes fails.
-            self.connection.execute("DELETE FROM captures WHERE FALSE")
-        except sqlite3.Error as error:
-            problem = store_problem(error, self.path)
-            if not isinstance(problem, StoreLocked):
-                raise problem from error
-        finally:
-            self.connection.rollback()
 
     def checkpoint(self) -> None:
         """Copy committed data from the log into the file, and restart the log. Errors are ignored.

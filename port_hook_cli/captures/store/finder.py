@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from port_hook_cli.captures.documents.exchange_fields import require_whole
 from port_hook_cli.captures.latest import parse_latest
@@ -19,7 +19,7 @@ from port_hook_cli.text.safe import brief, printable
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.body_filter import JqBodyFilter
-    from port_hook_cli.captures.store.capture_store import CaptureStore
+    from port_hook_cli.captures.store.reader import StoreReader
     from port_hook_cli.invocations.http_text import RawRequest
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.text.remark import Say
@@ -144,7 +144,7 @@ class Finder:
             reason = f"Port was asked because there is no file {name} and no capture of that run here."
             raise type(problem)(f"{problem.message} {reason}", hint=problem.hint) from problem
 
-    def store(self) -> CaptureStore:
+    def store(self) -> StoreReader:
         """Return the open store. Raises StoreError."""
         return self._store.open()
 
@@ -232,20 +232,25 @@ def _unsent(method: str, target: str, headers: Headers, body: bytes) -> Exchange
     )
 
 
-def open_captures(option: Path | None, runtime: Runtime, say: Say, *, show_only: bool = False) -> CaptureStore:
-    """Open the store. `say` gets notes about its files. Raises StoreError.
+def open_captures(option: Path | None, runtime: Runtime, say: Say, *, show_only: bool = False) -> StoreReader:
+    """Open the store to read it. `say` gets notes about its files. Raises StoreError.
 
     With `show_only` the captures are only displayed, so they may belong to another user.
     """
-    from port_hook_cli.captures.store.capture_store import open_store
+    from port_hook_cli.captures.store.reader import open_reader
 
-    store = open_store(option, runtime.cwd, show_only=show_only)
+    reader = open_reader(option, runtime.cwd, show_only=show_only)
+    say_warnings(reader, say)
+    return reader
+
+
+def say_warnings(store: StoreReader, say: Say) -> None:
+    """Tell `say` what the user should know about the files of an open store."""
     if store.warnings:
         from port_hook_cli.text.remark import note
 
         for warning in store.warnings:
             say(note(printable(warning)))
-    return store
 
 
 @contextmanager
@@ -269,19 +274,22 @@ def open_body_filter(expression: str | None, say: Say, *, name: str) -> Iterator
         say(note(text))
 
 
-class LateStore:
+OpenStore = TypeVar("OpenStore", bound="StoreReader")
+
+
+class LateStore(Generic[OpenStore]):
     """A store that is opened when it is first needed, by `opening`, and closed once."""
 
-    def __init__(self, opening: Callable[[], CaptureStore]) -> None:
+    def __init__(self, opening: Callable[[], OpenStore]) -> None:
         self._opening = opening
-        self._store: CaptureStore | None = None
+        self._store: OpenStore | None = None
 
     @property
     def is_open(self) -> bool:
         """Whether the store was needed so far."""
         return self._store is not None
 
-    def open(self) -> CaptureStore:
+    def open(self) -> OpenStore:
         """Return the open store; raises StoreError."""
         if self._store is None:
             self._store = self._opening()

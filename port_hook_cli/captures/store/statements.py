@@ -16,13 +16,13 @@ from port_hook_cli.captures.database.conditions import (
     RESPONSE,
     TARGET_OF_THE_LAST_SESSION,
     Condition,
+    Statement,
     bounded,
     handler_failed,
     joined,
     text_condition,
 )
 from port_hook_cli.captures.database.opening import portable
-from port_hook_cli.captures.database.resilient import Statement
 from port_hook_cli.captures.database.rows import (
     CAPTURE_COLUMNS,
     OUTCOME_COLUMNS,
@@ -67,19 +67,9 @@ BY_PREFIX = portable(f"""
     ORDER BY id = ? DESC, received_at DESC LIMIT ?
 """)  # noqa: S608 - as above
 
-RECEIVED = """
-    SELECT 1 FROM captures INDEXED BY arrivals
-    WHERE received_at >= ? AND signature = ? AND replay_of IS NULL LIMIT 1
-"""
-
-OLDEST_RECEIVED = """
-    SELECT min(seq) FROM captures INDEXED BY arrivals
-    WHERE received_at >= ? AND signature = ? AND replay_of IS NULL
-"""
-
-MARK_REPLAY = """
-    UPDATE captures SET replay_of = ? WHERE received_at >= ? AND signature = ? AND replay_of IS NULL
-"""
+_RECEIVED = "received_at >= ? AND signature = ? AND replay_of IS NULL"
+OLDEST_RECEIVED = f"SELECT min(seq) FROM captures INDEXED BY arrivals WHERE {_RECEIVED}"  # noqa: S608 - as above
+MARK_REPLAY = f"UPDATE captures SET replay_of = ? WHERE {_RECEIVED}"  # noqa: S608 - as above
 
 RECENT_SIGNATURES = portable(f"""
     SELECT {bounded("signature")}, received_at FROM captures INDEXED BY arrivals

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from port_hook_cli.captures.database.conditions import OPEN_FOR_S
-from port_hook_cli.captures.store.capture_store import BodyFilter, CaptureStore
+from port_hook_cli.captures.store.reader import BodyFilter, StoreReader
 from port_hook_cli.captures.store.statements import Numbers, StoreFilter
 from port_hook_cli.invocations.models import Exchange
 
@@ -17,10 +17,10 @@ class CaptureWatch:
     """Finds the captures that match `wanted` and are added after the watch was made.
 
     A listener saves a request before it responds, so a capture is found when it has an outcome, or after a minute.
-    `bodies` is the filter for bodies, as for `CaptureStore.select`.
+    `bodies` is the filter for bodies, as for `StoreReader.select`.
     """
 
-    def __init__(self, store: CaptureStore, wanted: StoreFilter, bodies: BodyFilter | None = None) -> None:
+    def __init__(self, store: StoreReader, wanted: StoreFilter, bodies: BodyFilter | None = None) -> None:
         self._store, self._wanted, self._bodies = store, wanted, bodies
         self.seen = store.last_number()
         """The number of the newest capture that this watch knows."""

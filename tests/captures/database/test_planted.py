@@ -8,11 +8,14 @@ import stat
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.captures.store.reader import StoreReader, open_reader
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.errors import StoreError
 from tests.conftest import Result
@@ -26,7 +29,14 @@ POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX owners and permissi
 ROOT = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="changing an owner and mounting take root on Linux"
 )
-EVERY_ACCESS: list[dict[str, bool]] = [{"create": True}, {}, {"show_only": True}]
+Opens = Callable[[Path | None, Path], StoreReader]
+OPENINGS: dict[str, Opens] = {
+    "create": partial(open_store, create=True),
+    "write": open_store,
+    "read": open_reader,
+    "show": partial(open_reader, show_only=True),
+}
+every_opening = pytest.mark.parametrize("opens", OPENINGS.values(), ids=OPENINGS.keys())
 STRANGER = 12345
 
 
@@ -46,18 +56,16 @@ def mode(path: Path) -> int:
 
 
 @POSIX
-@pytest.mark.parametrize("access", EVERY_ACCESS)
+@every_opening
 @pytest.mark.parametrize("name", ["captures.db", "captures.db-wal", "captures.db-shm", "captures.db-journal"])
-def test_symbolic_link_instead_of_a_store_file_is_refused(
-    path: Path, folder: Path, name: str, access: dict[str, bool]
-) -> None:
+def test_symbolic_link_instead_of_a_store_file_is_refused(path: Path, folder: Path, name: str, opens: Opens) -> None:
     elsewhere = folder / "elsewhere"
     elsewhere.write_bytes(b"precious")
     link = path.with_name(name)
     link.unlink(missing_ok=True)
     link.symlink_to(elsewhere)
     with pytest.raises(StoreError, match=f"{name} is a symbolic link") as caught:
-        open_store(None, folder, **access)
+        opens(None, folder)
     assert "--store" in caught.value.hint
     assert elsewhere.read_bytes() == b"precious"
 
@@ -83,18 +91,18 @@ def test_symbolic_link_instead_of_the_gitignore_is_refused_and_not_followed(fold
 
 
 @POSIX
-@pytest.mark.parametrize("access", EVERY_ACCESS)
+@every_opening
 def test_a_store_that_others_may_read_or_write_is_made_private_and_reported(
-    path: Path, folder: Path, access: dict[str, bool]
+    path: Path, folder: Path, opens: Opens
 ) -> None:
     path.parent.chmod(0o777)
     path.chmod(0o644)
-    with open_store(None, folder, **access) as store:
+    with opens(None, folder) as store:
         assert [mode(path.parent), mode(path)] == [0o700, 0o600]
         first, second = store.warnings
     assert first.endswith("could be written by other users (mode 0777); it is now private")
     assert second.endswith("could be read by other users (mode 0644); it is now private")
-    with open_store(None, folder, **access) as store:
+    with opens(None, folder) as store:
         assert store.warnings == ()
 
 
@@ -117,20 +125,20 @@ def test_files_of_another_user_are_refused(path: Path, folder: Path, name: str) 
     if not file.exists():
         file.touch(0o600)
     os.chown(file, STRANGER, STRANGER)
-    for access in EVERY_ACCESS[:2]:
+    for opening in ("create", "write", "read"):
         with pytest.raises(StoreError, match="belongs to another user"):
-            open_store(None, folder, **access)
+            OPENINGS[opening](None, folder)
 
 
 @ROOT
 def test_files_of_another_user_are_shown_unless_more_users_may_write_them(path: Path, folder: Path) -> None:
     os.chown(path, STRANGER, STRANGER)
-    with open_store(None, folder, show_only=True) as store:
+    with open_reader(None, folder, show_only=True) as store:
         assert store.get("last") == an_exchange()
         assert "belongs to another user, who may have written anything" in store.warnings[0]
     path.chmod(0o666)
     with pytest.raises(StoreError, match="belongs to another user"):
-        open_store(None, folder, show_only=True)
+        open_reader(None, folder, show_only=True)
 
 
 @POSIX
@@ -150,15 +158,15 @@ PLANTED = {
 }
 
 
-@pytest.mark.parametrize("access", EVERY_ACCESS)
+@every_opening
 @pytest.mark.parametrize("statement", PLANTED.values(), ids=PLANTED.keys())
 def test_a_database_with_unknown_objects_is_refused_and_not_changed(
-    path: Path, folder: Path, statement: str, access: dict[str, bool]
+    path: Path, folder: Path, statement: str, opens: Opens
 ) -> None:
     edit(path, statement)
     before = path.read_bytes()
     with pytest.raises(StoreError, match="evil that port-hook did not make"):
-        open_store(None, folder, **access)
+        opens(None, folder)
     assert path.read_bytes() == before
 
 
@@ -535,9 +543,9 @@ def journal_that_names(victim: str) -> bytes:
     return (magic + struct.pack(">5I", 0, 1, 2, 512, 4096)).ljust(512, b"\0") + tail
 
 
-@pytest.mark.parametrize("access", EVERY_ACCESS)
+@every_opening
 def test_a_journal_that_names_another_file_is_refused_and_deletes_nothing(
-    path: Path, folder: Path, access: dict[str, bool]
+    path: Path, folder: Path, opens: Opens
 ) -> None:
     victim = folder / "victim"
     victim.write_text("precious")
@@ -546,17 +554,17 @@ def test_a_journal_that_names_another_file_is_refused_and_deletes_nothing(
     path.write_bytes(content)
     path.with_name("captures.db-journal").write_bytes(journal_that_names(str(victim)))
     with pytest.raises(StoreError, match="names another file, which SQLite would delete"):
-        open_store(None, folder, **access)
+        opens(None, folder)
     assert victim.read_text() == "precious"
 
 
-@pytest.mark.parametrize("access", EVERY_ACCESS)
-def test_a_trigger_with_the_name_of_a_statistic_is_refused(path: Path, folder: Path, access: dict[str, bool]) -> None:
+@every_opening
+def test_a_trigger_with_the_name_of_a_statistic_is_refused(path: Path, folder: Path, opens: Opens) -> None:
     planted = """INSERT INTO sqlite_master VALUES ('trigger', 'sqlite_stat_x', 'captures', 0,
         'CREATE TRIGGER sqlite_stat_x AFTER INSERT ON captures BEGIN DELETE FROM captures; END')"""
     edit(path, "PRAGMA writable_schema = ON", planted)
     with pytest.raises(StoreError, match="has a trigger sqlite_stat_x that port-hook did not make"):
-        open_store(None, folder, **access)
+        opens(None, folder)
 
 
 @pytest.mark.parametrize("number", [2**63 - 1, 0, -5])

@@ -16,6 +16,7 @@ from port_hook_cli.captures.store import statements
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.deleting import PruneRule
 from port_hook_cli.captures.store.name_blocks import BLOCK
+from port_hook_cli.captures.store.reader import StoreReader, open_reader
 from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.invocations.models import Exchange, Status, Verdict
 from tests.databases import edit
@@ -230,11 +231,11 @@ def test_older_store_that_cannot_be_written_is_searched(folder: Path) -> None:
     path.chmod(0o400)
     path.parent.chmod(0o500)
     try:
-        with open_store(None, folder, show_only=True) as store:
+        with open_reader(None, folder, show_only=True) as store:
             assert first_of(store, f"r_{BLOCK:016}") == f"{BLOCK:012x}"
     finally:
         path.parent.chmod(0o700)
 
 
-def first_of(store: CaptureStore, run_id: str) -> str:
+def first_of(store: StoreReader, run_id: str) -> str:
     return next(store.select(StoreFilter(run_id=run_id))).invocation.id

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.reader import open_reader
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange
 
@@ -31,7 +32,7 @@ def test_store_on_a_file_that_cannot_be_written_is_reported(tmp_path: Path) -> N
     path.chmod(0o400)
     path.parent.chmod(0o500)
     try:
-        with open_store(None, tmp_path, show_only=True) as store, pytest.raises(StoreError):
+        with open_reader(None, tmp_path, show_only=True) as store, pytest.raises(StoreError):
             store.check_writable()
     finally:
         path.parent.chmod(0o700)

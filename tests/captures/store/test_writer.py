@@ -17,6 +17,7 @@ from port_hook_cli.captures.database.files import LOG, beside
 from port_hook_cli.captures.database.opening import Access
 from port_hook_cli.captures.database.rows import Row
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
+from port_hook_cli.captures.store.trimming import Limits
 from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Exchange, Response
@@ -31,7 +32,7 @@ class CountedStore(CaptureStore):
     """A store that notes how many rows and outcomes each of its commits took, and fails as it is told."""
 
     def __init__(self, path: Path, *, max_captures: int = 10_000) -> None:
-        super().__init__(path, access=Access.CREATE, max_captures=max_captures)
+        super().__init__(path, access=Access.CREATE, limits=Limits(max_captures, 2**30), keep_secrets=False)
         self.commits: list[tuple[int, int]] = []
         self.failure: Exception | None = None
         self.has_outcomes = threading.Event()
@@ -276,6 +277,7 @@ FULL_DISK = """
 import asyncio, json, os, subprocess, sys
 from pathlib import Path
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.trimming import Limits
 from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import StoreError
 from tests.factories import an_exchange, an_invocation
@@ -447,6 +449,7 @@ MEMORY = """
 import asyncio, os, sys, time
 from pathlib import Path
 from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.trimming import Limits
 from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.invocations.models import Delivery, Headers, Response
 from dataclasses import replace

@@ -1,0 +1,267 @@
+"""An open store as commands read it: find captures, list them and count them."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+from port_hook_cli.captures import missing
+from port_hook_cli.captures.database.conditions import Statement
+from port_hook_cli.captures.database.opening import (
+    Access,
+    StoreLocked,
+    connect,
+    sqlite_problems,
+    store_path,
+    without_waiting,
+)
+from port_hook_cli.captures.database.rows import Row, read_row, text_column
+from port_hook_cli.captures.latest import Latest, parse_latest
+from port_hook_cli.captures.store import statements
+from port_hook_cli.errors import StoreError
+from port_hook_cli.invocations.models import Exchange
+
+if TYPE_CHECKING:
+    from port_hook_cli.captures.listed import ListedCapture
+
+# What is read at a time: ten milliseconds of work, and one capture more than these bytes.
+_PAGE, _PAGE_BYTES = 200, 4 * 1024 * 1024
+
+T = TypeVar("T")
+BodyFilter = Callable[[Iterable[tuple[int, Any]]], Iterator[int]]
+"""A function of the numbers and bodies of captures that yields the numbers to keep, in the same order."""
+
+
+class OpenDatabase(Protocol):
+    """A store's open file, and what the user should know about its files."""
+
+    @property
+    def connection(self) -> sqlite3.Connection:
+        """The connection that reads now. A commit may open the file again, so each query asks for it."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences without a period."""
+
+
+class StoreReader:
+    """An open store that is only read: `open_reader` makes one. Others may write to it meanwhile.
+
+    `warnings` is what the user should know about the store's files.
+    """
+
+    def __init__(self, path: Path, opened: OpenDatabase) -> None:
+        self.path = path
+        self.warnings = opened.warnings
+        self._opened = opened
+
+    def get(self, name: str) -> Exchange:
+        """Return one capture by id, by a prefix that only one id has, or by a name of `latest`; raises StoreError."""
+        latest = parse_latest(name)
+        query = (statements.by_number(), [self._number(name)]) if latest is None else _query_of(latest)
+        found = next(self._read(query, read_row), None)
+        if found is None:
+            raise _error(missing.no_captures(str(self.path))) if latest is None else self._none_so_late(name, latest)
+        return found
+
+    def _number(self, name: str) -> int:
+        """Return the number of the only capture that `name` means; raises StoreError."""
+        wanted = text_column(name)
+        found = self._rows(statements.BY_PREFIX, [len(name), wanted, wanted, missing.MOST_NAMED + 1])
+        if not found:
+            raise self._unknown(name)
+        number, capture_id = found[0]
+        if len(found) > 1 and capture_id != name:
+            raise _error(missing.ambiguous(name, [str(capture_id) for _, capture_id in found]))
+        return int(number)
+
+    def _none_so_late(self, name: str, latest: Latest) -> StoreError:
+        """Return the error for a name of `latest` if the store has too few captures of its kind."""
+        count = sum(1 for _ in self._rows(*_count_of(latest)))
+        captures = count or self.number_of_captures()
+        return _error(missing.no_latest(str(self.path), name, latest, count=count, captures=captures))
+
+    def _unknown(self, name: str) -> StoreError:
+        ever, now = self._rows(statements.EVER_AND_NOW, [])[0]
+        return _error(missing.no_such(str(self.path), name, ever=ever, now=now))
+
+    def newest(
+        self, *, run_id: str | None = None, with_run: bool = False, originals: bool | None = None, back: int = 0
+    ) -> Exchange | None:
+        """Return the newest capture, or the one `back` captures before it, if there is one; raises StoreError.
+
+        `StoreFilter` describes the other parameters.
+        """
+        wanted = statements.StoreFilter(run_id=run_id, with_run=with_run, originals=originals)
+        return next(self._read(statements.search(wanted, limit=1, skip=back), read_row), None)
+
+    def select(
+        self,
+        wanted: statements.StoreFilter = statements.EVERYTHING,
+        *,
+        limit: int | None = None,
+        bodies: BodyFilter | None = None,
+        oldest: bool = False,
+    ) -> Iterator[Exchange]:
+        """Yield the captures that match, newest first unless `oldest` is set; raises StoreError."""
+        return self._select(wanted, statements.BOUNDED, read_row, limit=limit, bodies=bodies, oldest=oldest)
+
+    def listed(
+        self,
+        wanted: statements.StoreFilter = statements.EVERYTHING,
+        *,
+        limit: int | None = None,
+        bodies: BodyFilter | None = None,
+    ) -> Iterator[ListedCapture]:
+        """Yield what a list shows of the captures that `select` yields. Raises StoreError."""
+        from port_hook_cli.captures.database.listing import LISTED, read_listed
+
+        return self._select(wanted, LISTED, read_listed, limit=limit, bodies=bodies)
+
+    def _select(
+        self,
+        wanted: statements.StoreFilter,
+        columns: str,
+        read: Callable[[Row], T],
+        *,
+        limit: int | None,
+        bodies: BodyFilter | None,
+        oldest: bool = False,
+    ) -> Iterator[T]:
+        """Yield what `read` makes of these columns of the captures that match."""
+        if bodies is not None:
+            query = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
+            return islice(self._read_kept(query, bodies, statements.by_number(columns), read), limit)
+        if oldest:
+            return self._read(statements.search(wanted, columns=columns, limit=limit, oldest=True), read)
+        return self._read_pages(wanted, columns, read, limit=sys.maxsize if limit is None else limit)
+
+    def _read_pages(
+        self, wanted: statements.StoreFilter, columns: str, read: Callable[[Row], T], *, limit: int
+    ) -> Iterator[T]:
+        """Yield the newest captures first, and read some of them at a time.
+
+        Whoever uses them may wait for a long time, such as for a pager. Meanwhile, SQLite must be able to restart its
+        log, and cannot while a statement is being read.
+        """
+        while limit > 0:
+            size = min(limit, _PAGE)
+            rows, is_last = self._page(statements.search(wanted, columns=f"seq, {columns}", limit=size), size)
+            for row in rows:
+                yield self._made(read, row[1:])
+            if is_last:
+                return
+            limit -= len(rows)
+            wanted = replace(wanted, numbers=wanted.numbers._replace(upto=rows[-1][0] - 1))
+
+    def _page(self, query: Statement, most: int) -> tuple[Sequence[Row], bool]:
+        """Return the rows of a query for `most` rows, up to a number of bytes, and whether they are all."""
+        rows: list[Row] = []
+        size = 0
+        with sqlite_problems(self.path), closing(self._opened.connection.execute(*query)) as found:
+            for row in found:
+                rows.append(row)
+                size += sum(len(value) for value in row if isinstance(value, (bytes, str)))
+                if size > _PAGE_BYTES:
+                    return rows, False
+        return rows, len(rows) < most
+
+    def _read_kept(self, query: Statement, bodies: BodyFilter, by_number: str, read: Callable[[Row], T]) -> Iterator[T]:
+        with sqlite_problems(self.path):
+            for number in bodies(self._opened.connection.execute(*query)):
+                yield from self._read((by_number, [number]), read)
+
+    def replayed(self) -> dict[str, bool]:
+        """Return whether the latest replay of each capture succeeded, by the capture's id; raises StoreError."""
+        rows = self._rows(statements.OUTCOMES_OF_REPLAYS, [])
+        return {name: bool(succeeded) for name, succeeded in rows if isinstance(name, str)}
+
+    def last_number(self) -> int:
+        """Return the number of the newest capture, 0 if there is none; raises StoreError."""
+        return int(self._rows(statements.NEWEST, [])[0][0] or 0)
+
+    def without_outcome(self, wanted: statements.StoreFilter, *, limit: int) -> tuple[int, ...]:
+        """Return the numbers of the captures that match and have no outcome yet, oldest first; raises StoreError."""
+        query = statements.search(replace(wanted, without_outcome=True), columns="seq", limit=limit, oldest=True)
+        return tuple(int(number) for (number,) in self._rows(*query))
+
+    def number_of_captures(self) -> int:
+        """Return the number of captures; raises StoreError."""
+        return int(self._rows(statements.EVER_AND_NOW, [])[0][1])
+
+    def last_target(self) -> str | None:
+        """Return where the last listener with this store forwarded to; raises StoreError.
+
+        None if it forwarded nothing. Any program may have written it, so check it before you send anything there.
+        """
+        rows = self._rows(statements.LAST_TARGET, [])
+        return rows[0][0] if rows and isinstance(rows[0][0], str) else None
+
+    def check_writable(self) -> None:
+        """Raise StoreError if nothing can be written to the store, without writing anything.
+
+        A store that another program is writing to is not an error.
+        """
+        connection = self._opened.connection
+        with suppress(StoreLocked), sqlite_problems(self.path), without_waiting(connection):
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                # BEGIN succeeds even if the file is read-only. The first statement that writes fails.
+                connection.execute("DELETE FROM captures WHERE FALSE")
+            finally:
+                connection.rollback()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._opened.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _rows(self, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with sqlite_problems(self.path):
+            return self._opened.connection.execute(sql, values).fetchall()
+
+    def _read(self, query: Statement, read: Callable[[Row], T]) -> Iterator[T]:
+        with sqlite_problems(self.path):
+            for row in self._opened.connection.execute(*query):
+                yield self._made(read, row)
+
+    def _made(self, read: Callable[[Row], T], row: Row) -> T:
+        try:
+            return read(row)
+        except ValueError as error:
+            raise StoreError(f"A capture in {self.path} is damaged: {error}.", hint="Was it edited by hand?") from error
+
+
+def _error(words: missing.MissingCapture) -> StoreError:
+    return StoreError(words.message, hint=words.hint)
+
+
+def _query_of(latest: Latest) -> Statement:
+    return statements.search(statements.StoreFilter(originals=not latest.replays), limit=1, skip=latest.back)
+
+
+def _count_of(latest: Latest) -> Statement:
+    """Return the statement whose rows are the captures of this kind, at most one more than the name needs."""
+    wanted = statements.StoreFilter(originals=not latest.replays)
+    return statements.search(wanted, columns="1", limit=latest.back + 1)
+
+
+def open_reader(option: Path | None, cwd: Path, *, show_only: bool = False) -> StoreReader:
+    """Open the store at `store_path(option, cwd)` to read it.
+
+    With `show_only`, the captures are only displayed, so the store may belong to another user. Raises StoreError for a
+    missing store and for what `open_store` refuses.
+    """
+    path = store_path(option, cwd)
+    return StoreReader(path, connect(path, Access.SHOW if show_only else Access.READ))
