@@ -169,8 +169,8 @@ WHEEL_VENV = $(VENV)-wheel-$(subst /,_,$(WHEEL_PYTHON))
 # Packages that these tests don't need. They have three quarters of the files in the development environment.
 NOT_FOR_WHEEL ?= babel boto3 botocore cfn-lint mkdocs-material moto mypy networkx sympy
 
-# Prints a lock file without these packages.
-WITHOUT_THEM = awk -v skip=" $(NOT_FOR_WHEEL) " '/^[^ ]/ { split($$0, name, "=="); kept = !index(skip, " " name[1] " ") } kept'
+# Prints a lock file without these packages. A name ends at its version or extras, as in `moto[s3]==5.2.5`.
+WITHOUT_THEM = awk -F '[=[]' '/^[^ ]/ { kept = !index(" $(NOT_FOR_WHEEL) ", " " $$1 " ") } kept'
 
 $(WHEEL_VENV)/.done: requirements.lock requirements-dev.lock
 	rm -rf $(WHEEL_VENV)
