@@ -123,10 +123,10 @@ def captures(
             _watch(kept, wanted, bodies, runtime, limit=limit, as_json=as_json)
         most = min(limit, sys.maxsize) or None
         if as_json:
-            count = _emit_all(kept.select(wanted, limit=most, bodies=bodies), runtime)
+            has_any = _emit_all(kept.select(wanted, limit=most, bodies=bodies), runtime)
         else:
-            count = _list_all(kept.listed(wanted, limit=most, bodies=bodies), runtime, pager=not no_pager)
-    if not count:
+            has_any = _list_all(kept.listed(wanted, limit=most, bodies=bodies), runtime, pager=not no_pager)
+    if not has_any:
         for line in _NONE if wanted == StoreFilter() and jq is None else _NO_MATCH:
             tell(line, runtime)
     return ExitCode.OK
@@ -179,25 +179,27 @@ def _print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool) -> 
     print_paged(lines, runtime, wanted=wanted)
 
 
-def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> int:
+def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> bool:
+    """Print records of captures while they are read. Return whether there are any."""
     from port_hook_cli.captures.documents.capture_file import capture_summary
 
-    count = 0
-    for count, exchange in enumerate(found, 1):  # noqa: B007 - the count is the result
+    has_any = False
+    for exchange in found:
         emit(capture_summary(exchange), runtime.stdout)
-    return count
+        has_any = True
+    return has_any
 
 
-def _list_all(found: Iterator[ListedCapture], runtime: Runtime, *, pager: bool) -> int:
-    """Print captures while they are read. Return 1, or 0 if there are none."""
+def _list_all(found: Iterator[ListedCapture], runtime: Runtime, *, pager: bool) -> bool:
+    """Print captures while they are read. Return whether there are any."""
     from port_hook_cli.captures.view.captures import captures_lines, captures_table
 
     first = next(found, None)
     if first is None:
-        return 0
+        return False
     output, listed = Output(runtime.stdout, runtime.environ), chain([first], found)
     if output.is_terminal:
         _print_paged(captures_table(listed, now=runtime.now(), width=output.width), runtime, wanted=pager)
     else:
         print_streamed(captures_lines(listed), runtime.stdout)
-    return 1
+    return True
