@@ -1,4 +1,4 @@
-"""Conditions in SQL: a capture contains a text, or has an outcome. Pure."""
+"""Parts of SQL statements: values that are not too large, outcomes, and conditions such as a text. Pure."""
 
 from __future__ import annotations
 

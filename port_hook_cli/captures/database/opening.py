@@ -69,7 +69,9 @@ class Access(Enum):
     """What a store is opened for."""
 
     CREATE = "create"
+    """To write. A missing store is created."""
     READ = "read"
+    """To read, and to write if the files allow it."""
     SHOW = "show"
     """Only to read and display."""
     GLANCE = "glance"

@@ -66,7 +66,7 @@ class PruneCount(NamedTuple):
 
 
 def count_prunable(connection: sqlite3.Connection, rule: PruneRule) -> PruneCount:
-    """Return what `delete_captures` would do now."""
+    """Return what `delete_captures` would do now. Raises sqlite3.Error."""
     total = connection.execute(_COUNT).fetchone()[0]
     sql = _COUNT_UP_TO if rule.before_s is None else _COUNT_OLDER
     deleted = connection.execute(sql, [_limit(connection, rule)]).fetchone()[0]
@@ -78,7 +78,8 @@ def delete_captures(
 ) -> PruneCount:
     """Delete captures, each step in its own transaction. Captures that arrive meanwhile stay.
 
-    Between two steps, `pause` gets the seconds in which other programs can write.
+    Between two steps, `pause` gets the seconds in which other programs can write. Raises sqlite3.Error. The
+    captures of earlier steps are deleted even then.
     """
     # Keeps the log so short that no commit of a listener has to copy it into the file.
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
@@ -141,7 +142,7 @@ def _limit(connection: sqlite3.Connection, rule: PruneRule) -> float:
 
 
 def shrink(connection: sqlite3.Connection) -> bool:
-    """Return free space to the file system, if there is enough of it.
+    """Return free space to the file system, if there is enough of it. Raises sqlite3.Error.
 
     Return False if the file keeps its size, because another program uses the store or the disk is full.
 

@@ -83,7 +83,7 @@ class StoreReader:
 
     def _none_so_late(self, name: str, latest: Latest) -> StoreError:
         """Return the error for a name of `latest` if the store has too few captures of its kind."""
-        count = sum(1 for _ in self._rows(*_count_of(latest)))
+        count = len(self._rows(*_count_of(latest)))
         captures = count or self.number_of_captures()
         return _error(missing.no_latest(str(self.path), name, latest, count=count, captures=captures))
 

@@ -39,14 +39,14 @@ if TYPE_CHECKING:
     from port_hook_cli.invocations.statuses import Expectation
 
 # 32 rows of 22 columns stay below 999, the number of parameters that older builds of SQLite allow.
-ROWS_PER_STATEMENT = 32
+_ROWS_PER_STATEMENT = 32
 
 # The sqlite3 module caches one statement for each number of rows, and a cached statement keeps copies of the values
 # that were last bound to it. So a statement carries no more than this, unless it has a single row. The copies of a
 # larger row are released by executing its statement again without values.
 MOST_BYTES = 128 * 1024
 
-COLUMNS = ", ".join(CAPTURE_COLUMNS)
+_COLUMNS = ", ".join(CAPTURE_COLUMNS)
 
 _LONGEST_NAME = 1_000
 
@@ -104,7 +104,7 @@ OUTCOMES_OF_REPLAYS = portable(
 
 _OPEN = "typeof(response) = 'null' AND typeof(delivery) = 'null' AND typeof(simulated) = 'null'"
 
-_ONE_INSERT = f"INSERT INTO captures ({COLUMNS}) SELECT {', '.join('?' * len(CAPTURE_COLUMNS))} WHERE ?"
+_ONE_INSERT = f"INSERT INTO captures ({_COLUMNS}) SELECT {', '.join('?' * len(CAPTURE_COLUMNS))} WHERE ?"
 
 
 def inserts(rows: Sequence[Row], *, small: bool) -> list[Statement]:
@@ -236,7 +236,7 @@ def _marks(values: Sequence[object]) -> str:
 
 
 def _in_rows(rows: Sequence[Row]) -> list[Sequence[Row]]:
-    return [rows[start : start + ROWS_PER_STATEMENT] for start in range(0, len(rows), ROWS_PER_STATEMENT)]
+    return [rows[start : start + _ROWS_PER_STATEMENT] for start in range(0, len(rows), _ROWS_PER_STATEMENT)]
 
 
 def _in_bytes(rows: Sequence[Row], weigh: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
@@ -244,7 +244,7 @@ def _in_bytes(rows: Sequence[Row], weigh: Callable[[Row], int]) -> Iterator[Sequ
     start, size = 0, 0
     for number, row in enumerate(rows):
         weight = weigh(row)
-        if number > start and (number - start == ROWS_PER_STATEMENT or size + weight > MOST_BYTES):
+        if number > start and (number - start == _ROWS_PER_STATEMENT or size + weight > MOST_BYTES):
             yield rows[start:number]
             start, size = number, 0
         size += weight
@@ -254,7 +254,7 @@ def _in_bytes(rows: Sequence[Row], weigh: Callable[[Row], int]) -> Iterator[Sequ
 
 @cache
 def _insert(count: int) -> str:
-    return f"INSERT INTO captures ({COLUMNS}) VALUES {_values(len(CAPTURE_COLUMNS), count)}"  # noqa: S608 - as above
+    return f"INSERT INTO captures ({_COLUMNS}) VALUES {_values(len(CAPTURE_COLUMNS), count)}"  # noqa: S608 - as above
 
 
 @cache

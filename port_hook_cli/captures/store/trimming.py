@@ -52,7 +52,7 @@ _DROP_VERIFIED = "DELETE FROM captures WHERE is_verified = 1 AND seq <= ?"
 
 @frozen
 class Limits:
-    """The most captures and the most bytes in a store."""
+    """The most captures in a store, and the most bytes in use in its file."""
 
     captures: int
     size: int
@@ -97,7 +97,10 @@ class Trimmer:
         self._counted: _Counted | None = None
 
     def step(self, connection: sqlite3.Connection) -> bool:
-        """Drop at most `STEP` captures, and return whether there are more to drop. Run it inside a transaction."""
+        """Drop at most `STEP` captures, and return whether there are more to drop. Raises sqlite3.Error.
+
+        Run it inside a transaction. If that is rolled back, call `forget`.
+        """
         limits = self._limits
         oldest, newest, used = connection.execute(_STATE).fetchone()
         if newest - oldest < limits.captures and used <= limits.size:
