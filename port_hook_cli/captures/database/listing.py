@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from port_hook_cli.captures.database.conditions import bounded
@@ -27,7 +28,7 @@ from port_hook_cli.captures.documents.exchange_fields import (
 )
 from port_hook_cli.captures.listed import ListedCapture
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Payload
+from port_hook_cli.invocations.models import Delivery, Payload, Status
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.probes import PROBE_AGENT, is_probe
 
@@ -63,17 +64,15 @@ LISTED = ", ".join([*map(bounded, LISTED_COLUMNS), _DAMAGED_BODY])
 _DELIVERY = Shape(Delivery, *DELIVERY.only("url", "status", "fault"))
 _RESPONSE: Shape[dict[str, Any]] = Shape(dict, *RESPONSE.only("status"))
 _NO_HEADERS = Headers()
+_STATUSES = {str(status): status for status in Status}
 
 
 def read_listed(row: Sequence[Any]) -> ListedCapture:
     """Return what a list shows of a row of the columns in `LISTED`. Raises ValueError for a damaged row."""
-    *columns, damaged_body = row
-    if math.inf in columns:
-        refuse_large(dict(zip(LISTED_COLUMNS, columns, strict=True)))
+    if math.inf in row:
+        refuse_large(dict(zip(LISTED_COLUMNS, row, strict=False)))
     try:
-        if damaged_body is not None:
-            read_bytes(None, damaged_body)
-        return _read(*columns)
+        return _read(*row)
     except (ArithmeticError, RecursionError) as error:
         raise NotACapture(str(error) or type(error).__name__) from error
 
@@ -93,24 +92,34 @@ def _read(
     delivery: Any,
     response: Any,
     body: Any,
+    damaged_body: str | None,
 ) -> ListedCapture:
+    if damaged_body is not None:
+        read_bytes(None, damaged_body)
     fields = _telling_headers(read_text(headers, "headers"))
-    delivered = _DELIVERY.maybe(parsed(delivery, "delivery"), "delivery")
-    responded = _RESPONSE.maybe(parsed(response, "response"), "response")
+    delivered = _DELIVERY.maybe(parsed(delivery, "delivery"), "delivery", headers=_NO_HEADERS)
+    responded = None if response is None else _response_status(response)
     return ListedCapture(
         read_text(capture_id, "id"),
         read_moment(received_at, "received_at_s"),
         read_text_or_bytes(method, "method"),
         maybe_text(replay_of, "replay_of"),
-        read_status(status, "status"),
+        _STATUSES.get(status) or read_status(status, "status"),
         kafka is not None,
         fields is not _NO_HEADERS and is_probe(fields),
         body_size is not None,
         read_payload(read_bytes(body, "body"), fields) if body_size is None else _incomplete(run_id, action),
-        None if responded is None else responded["status"],
+        responded,
         None if delivered is None else delivered.outcome,
         SIMULATED.maybe(parsed(simulated, "simulated"), "simulated"),
     )
+
+
+@lru_cache(maxsize=4)  # many responses of a listener are the same, and one may have 2 MiB
+def _response_status(written: Any) -> int | None:
+    """Return the status of a response. Raises ValueError."""
+    found = _RESPONSE.maybe(parsed(written, "response"), "response")
+    return None if found is None else found["status"]
 
 
 def _telling_headers(written: str) -> Headers:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import islice
+from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
@@ -167,7 +168,7 @@ class StoreReader:
         with sqlite_problems(self.path), closing(self._opened.connection.execute(*query)) as found:
             for row in found:
                 rows.append(row)
-                size += sum(len(value) for value in row if isinstance(value, (bytes, str)))
+                size += sum(map(length_hint, row))  # 0 for a number
                 if size > _PAGE_BYTES:
                     return rows, False
         return rows, len(rows) < most
