@@ -128,13 +128,14 @@ def text_condition(text: str) -> Condition:
         found = " OR ".join(f"CASE WHEN {has_at_most(column)} THEN {_contains(column)} END" for column in _SEARCHED)
         return Condition(f"({found})", (wanted,) * len(_SEARCHED))
     # LIKE takes half as long as lower() and instr(), but it stops at a NUL, like printf(). Only a body can have a NUL.
-    found = " OR ".join(f"CASE WHEN {has_at_most(column)} THEN {_is_like(column)} END" for column in _SEARCHED)
-    has_nul = "length(CAST(printf('%s', captures.body) AS BLOB)) < octet_length(captures.body)"
     # Nested, because SQLite would evaluate both sides of an AND.
-    rest = f"CASE WHEN {has_nul} THEN {_contains('captures.body')} END"
-    rest = f"CASE WHEN {has_at_most('captures.body')} THEN {rest} END"
+    has_nul = "length(CAST(printf('%s', captures.body) AS BLOB)) < octet_length(captures.body)"
+    body, *others = _SEARCHED
+    in_body = f"{_is_like(body)} OR CASE WHEN {has_nul} THEN {_contains(body)} END"
+    in_body = f"CASE WHEN {has_at_most(body)} THEN {in_body} END"
+    in_others = [f"CASE WHEN {has_at_most(column)} THEN {_is_like(column)} END" for column in others]
     pattern = f"%{_escaped(wanted)}%"
-    return Condition(f"({found} OR {rest})", (*(pattern,) * len(_SEARCHED), wanted))
+    return Condition(f"({' OR '.join([in_body, *in_others])})", (pattern, wanted, *(pattern,) * len(others)))
 
 
 def _contains(column: str) -> str:
