@@ -21,6 +21,9 @@ from port_hook_cli.tunnels.report import TunnelReport, tunnel_event, tunnel_line
 
 _CLOSE_S = 2.0
 
+# One encoder for all records: `json.dumps` with options builds a new encoder each time.
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+
 Reveal: TypeAlias = Callable[[Exchange], Sequence[Decryption]]
 """Decrypts the inputs of an exchange."""
 
@@ -175,7 +178,7 @@ class JsonScreen(_Screen):
 
     def event(self, record: Mapping[str, Any]) -> None:
         """Print a record."""
-        line = json.dumps(record, separators=(",", ":")) + "\n"
+        line = _encode(record) + "\n"
         self._out.put(lambda _: line)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from collections import OrderedDict
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
@@ -35,11 +36,20 @@ VERDICT = Verdict(
         (0, "1970-01-01T00:00:00.000Z"),
         (NOW, "2023-11-14T22:13:20.000Z"),
         (NOW + 0.9996, "2023-11-14T22:13:20.999Z"),
+        (NOW + 0.9999999, "2023-11-14T22:13:21.000Z"),
+        (NOW + 1.001, "2023-11-14T22:13:21.001Z"),
         (-0.5, "1969-12-31T23:59:59.500Z"),
+        (-0.0000001, "1970-01-01T00:00:00.000Z"),
     ],
 )
 def test_time_is_written_in_utc_with_milliseconds(epoch_s: float, text: str) -> None:
     assert records.format_time(epoch_s) == text
+
+
+@given(st.floats(0, 250_000_000_000) | st.integers(0, 250_000_000_000_000).map(lambda moment: moment / 1000))
+def test_time_is_the_same_as_from_datetime(epoch_s: float) -> None:
+    expected = datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds")
+    assert records.format_time(epoch_s) == expected.replace("+00:00", "Z")
 
 
 def test_a_verdict_record_has_status_causes_age_and_hint() -> None:

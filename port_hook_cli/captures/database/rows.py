@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from json.encoder import encode_basestring_ascii
 from operator import itemgetter
 from typing import Any, TypeVar
 
@@ -91,6 +92,7 @@ Row = tuple[Any, ...]
 # One encoder and one decoder for all calls: `json.dumps` with options builds a new encoder each time.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _decode = json.JSONDecoder().decode
+_quote = encode_basestring_ascii
 
 
 def capture_weight(row: Row) -> int:
@@ -131,10 +133,10 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
         0 if exchange.refused or verdict.status not in _VERIFIED else 1,
         None if truncated is None else truncated.size,
         None if truncated is None else truncated.sha256,
-        None if invocation.origin is None else _encode(ORIGIN.dump(invocation.origin)),
+        None if invocation.origin is None else _origin_json(invocation.origin),
         None if exchange.simulated is None else _simulated(exchange.simulated),
         _encode(list(map(CAUSE.dump, verdict.causes))) if verdict.causes else None,
-        _encode(_kept_headers(invocation.headers, keep_secrets=keep_secrets)),
+        _headers_json(_kept_headers(invocation.headers, keep_secrets=keep_secrets)),
         *_outcome(exchange, keep_secrets=keep_secrets),
         invocation.body,
     )
@@ -250,6 +252,18 @@ def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, s
     if keep_secrets or SECRET_HEADERS.isdisjoint(headers.names):
         return headers.items
     return mask_headers(headers).items
+
+
+def _headers_json(items: tuple[tuple[str, str], ...]) -> str:
+    """Return the same as `_encode`, in half of the time."""
+    return f"[{','.join([f'[{_quote(name)},{_quote(value)}]' for name, value in items])}]"
+
+
+def _origin_json(origin: MessageOrigin) -> str:
+    """Return the same as `_encode(ORIGIN.dump(origin))`, in a fraction of the time."""
+    topic, partition, offset, timestamp_ms = origin
+    moment = "null" if timestamp_ms is None else timestamp_ms
+    return f'{{"topic":{_quote(topic)},"partition":{partition},"offset":{offset},"timestamp_ms":{moment}}}'
 
 
 def _outcome(exchange: Exchange, *, keep_secrets: bool) -> tuple[str | None, str | None, bytes | None, bytes | None]:
