@@ -18,7 +18,21 @@ canceled, it records the invocation as interrupted.
 """
 
 
+class Group(Protocol):
+    """Invocations that are saved with one commit. Nobody waits for their responses."""
+
+    def add(self, invocation: Invocation) -> bool:
+        """Verify an invocation and add it. Return False if only `SourceContext.receive` can process it."""
+
+    async def save(self) -> None:
+        """Save the added invocations, all or none; raises StoreError. Then `SourceContext.receive` may try each."""
+
+
 def _ignore(_: str) -> None:
+    return
+
+
+def _no_group() -> None:
     return
 
 
@@ -44,8 +58,9 @@ class SourceContext:
     an id, for the invocations. `mount` is the path that the listener serves, which is the target of an invocation
     without a path. A source drops bodies of more than `max_body` bytes, and reports them. If `is_counted` is set, the
     session ends after a number of invocations, so a source that consumes messages processes one at a time. `messages`
-    is for a source of messages. `leave` removes an invocation (by its id) from the queue while it waits. A source whose
-    senders wait for the response calls it when a sender disconnects.
+    is for a source of messages. `new_group` returns a group for invocations whose senders don't wait, or None if
+    `receive` has to process each invocation. `leave` removes an invocation (by its id) from the queue while it waits. A
+    source whose senders wait for the response calls it when a sender disconnects.
     """
 
     receive: Receive
@@ -56,6 +71,7 @@ class SourceContext:
     max_body: int = 10 * 1024 * 1024
     is_counted: bool = False
     messages: MessageLog = field(default_factory=MessageLog)
+    new_group: Callable[[], Group | None] = _no_group
     leave: Callable[[str], None] = _ignore
 
 

@@ -115,11 +115,11 @@ class MessageCapacity:
             self._messages += 1
             self._bytes += size + _BYTES_PER_MESSAGE
 
-    def release(self, size: int) -> None:
-        """Stop counting a message."""
+    def release(self, size: int, count: int = 1) -> None:
+        """Stop counting `count` messages, whose values have `size` bytes together."""
         with self._lock:
-            self._messages -= 1
-            self._bytes -= size + _BYTES_PER_MESSAGE
+            self._messages -= count
+            self._bytes -= size + count * _BYTES_PER_MESSAGE
             if self._is_awaited and self.is_free_again:
                 self._is_awaited = False
                 self._lock.notify_all()

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from threading import Event
 from typing import NamedTuple, TypeAlias
 
 from port_hook_cli.errors import PortHookError, StoreError
 from port_hook_cli.invocations.models import Invocation, MessageOrigin, Partition
-from port_hook_cli.invocations.source import SourceContext
+from port_hook_cli.invocations.small_documents import SMALL_BYTES
+from port_hook_cli.invocations.source import Group, SourceContext
 from port_hook_cli.kafka.assignment import GivenPartitions
 from port_hook_cli.kafka.client import Message
 from port_hook_cli.kafka.connection import KafkaConnection, KafkaPlan, TopicPart, is_loopback_broker
@@ -33,6 +34,8 @@ GetConnection: TypeAlias = Callable[[], Awaitable[KafkaConnection]]
 """Returns the brokers and newly requested credentials; raises PortHookError."""
 
 _WORKERS = 64
+# They occupy the event loop for a few milliseconds.
+_MOST_TOGETHER = 64
 _MIN_PAUSE_S, _MAX_PAUSE_S = 0.5, 10.0
 _REFRESH_PAUSE_S = 30.0
 _CANCEL_S = 2.0
@@ -90,7 +93,9 @@ class KafkaSource:
         self._cluster = self._last_problem = ""
         self._progress: dict[TopicPart, PartitionProgress] = {}
         self._waiting: deque[_Waiting] = deque()
-        self._wake = asyncio.Event()
+        # `_arrival` wakes the task that saves groups, and `_wake` the workers, which wait while that task saves groups.
+        self._arrival, self._wake = asyncio.Event(), asyncio.Event()
+        self._is_grouping = False
         self.in_progress = 0
         self.refresh_pause_s, self.retry_pause_s = _REFRESH_PAUSE_S, _MIN_PAUSE_S
         self._is_closing = self._is_unsaved = False
@@ -106,15 +111,18 @@ class KafkaSource:
     async def open(self) -> None:
         """Connect, and start to read; raises PortHookError."""
         await self._reader.open()
-        # A session that ends after some invocations does not take more messages.
-        count = 1 if self._context.is_counted else _WORKERS
-        self._workers = [asyncio.create_task(self._work()) for _ in range(count)]
+        if self._context.is_counted:  # a session that ends after some invocations does not take more messages
+            tasks = [self._work()]
+        else:  # groups come first, so that no worker takes messages that a group can have
+            tasks = [self._save_groups(), *(self._work() for _ in range(_WORKERS))]
+        self._workers = [*map(asyncio.create_task, tasks)]
 
     async def close(self, drain_s: float) -> None:
         """Read no more, give the messages in progress `drain_s` seconds, and cancel the rest."""
         self._is_closing = True
         self._reader.stop()
         self._waiting.clear()
+        self._arrival.set()
         self._wake.set()
         if self._refreshing is not None:
             self._refreshing.cancel()
@@ -163,7 +171,9 @@ class KafkaSource:
                 continue
             progress.start(origin.offset)
             self._waiting.append(_Waiting(message, origin, progress))
-        self._wake.set()
+        self._arrival.set()
+        if not self._is_grouping:
+            self._wake.set()
 
     def lost(self, reason: str) -> None:
         """Handle the loss of all brokers."""
@@ -211,9 +221,52 @@ class KafkaSource:
                     self._context.notice(f"Kafka: no new credentials: {error.message} {error.hint}".rstrip())
             await asyncio.sleep(self.refresh_pause_s)
 
+    async def _save_groups(self) -> None:
+        """Save the messages that wait in groups, or let the workers process them as long as that is impossible."""
+        while not self._is_closing:
+            group = self._context.new_group()
+            self._is_grouping = group is not None
+            if group is None or not self._waiting:
+                if self._waiting:
+                    self._wake.set()
+                self._arrival.clear()
+                await self._arrival.wait()
+            elif others := await self._save_group(group):
+                self._is_grouping = False
+                self._wake.set()
+                await asyncio.gather(*others)
+
+    async def _save_group(self, group: Group) -> Sequence[Coroutine[None, None, None]]:
+        """Save messages that wait in one commit, and return what processes those that were not saved."""
+        items = [self._waiting.popleft() for _ in range(min(_MOST_TOGETHER, len(self._waiting)))]
+        self.in_progress += len(items)
+        added: list[_Waiting] = []
+        others: list[_Waiting] = []
+        try:
+            for item in items:
+                (added if self._is_added(group, item) else others).append(item)
+            try:
+                await group.save()
+            except Exception:  # noqa: BLE001 - each is tried again, and reported
+                added, others = [], items
+            self._finish(added)
+        finally:
+            self.in_progress -= len(items)
+        self._capacity.release(sum([size_of(item.message) for item in added]), len(added))
+        return [self._process(item) for item in others]
+
+    def _is_added(self, group: Group, item: _Waiting) -> bool:
+        value = item.message.value() or b""
+        if len(value) > min(SMALL_BYTES, self._context.max_body):
+            return False
+        try:
+            return group.add(self._invocation(item.origin, value))
+        except Exception:  # noqa: BLE001 - it is processed alone, and reported
+            return False
+
     async def _work(self) -> None:
         while not self._is_closing:
-            if not self._waiting:
+            if not self._waiting or self._is_grouping:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
@@ -234,7 +287,7 @@ class KafkaSource:
                 )
             else:
                 await self._save(self._invocation(item.origin, value))
-            self._finish(item)
+            self._finish([item])
         finally:
             self.in_progress -= 1
             self._capacity.release(len(value))
@@ -265,12 +318,16 @@ class KafkaSource:
             again = "Messages wait until they can be saved, and may then be forwarded again."
             self._context.notice(f"Kafka: a message was not saved: {error.message} {error.hint} {again}")
 
-    def _finish(self, item: _Waiting) -> None:
-        offset = item.progress.finish(item.origin.offset)
-        if offset is not None and self._progress.get(item.part) is item.progress:
-            self._acknowledge(item.part, offset)
-        elif offset is not None and self._plan.group is not None:
-            self._reader.acknowledge(item.part, offset)  # it is being handed over
+    def _finish(self, items: Sequence[_Waiting]) -> None:
+        moved: dict[PartitionProgress, tuple[TopicPart, int]] = {}
+        for item in items:
+            if (offset := item.progress.finish(item.origin.offset)) is not None:
+                moved[item.progress] = item.part, offset
+        for progress, (part, offset) in moved.items():
+            if self._progress.get(part) is progress:
+                self._acknowledge(part, offset)
+            elif self._plan.group is not None:
+                self._reader.acknowledge(part, offset)  # it is being handed over
         if self._handing_over:
             self._end_hand_over()
 

@@ -7,7 +7,7 @@ and the response waits for both.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, TypeAlias
 
@@ -52,6 +52,9 @@ class Saving(Protocol):
 
         The store may save only the beginning of a refused request's body.
         """
+
+    def save_together(self, exchanges: Sequence[Exchange]) -> asyncio.Future[None]:
+        """Start to save exchanges in one commit. The result is as for `save`."""
 
     def complete(self, exchange: Exchange) -> None:
         """Add delivery and response to a saved exchange, without waiting."""
@@ -133,6 +136,44 @@ class Pipeline:
             asyncio.get_running_loop().call_soon(self._observe_answered)
         self._answered.append((exchange, response))
         return response
+
+    def new_group(self) -> MessageGroup | None:
+        """Return a group for messages, or None if they may need a handler, a turn or a simulation now."""
+        if self.policy.routes.targets or self._simulator or self.turns.is_paused:
+            return None
+        return MessageGroup(self)
+
+    def read_message(self, invocation: Invocation) -> Exchange | None:
+        """Return the exchange of a message that needs no handler, or None if verifying the message takes time."""
+        reading = self._reader.read_now(invocation)
+        if reading is None:
+            return None
+        verdict, payload = reading
+        self.tally.received += 1
+        refusal = self._refusal(verdict)
+        is_wanted = refusal is None and self._is_wanted(payload)
+        return Exchange(
+            invocation=invocation,
+            verdict=verdict,
+            payload=payload,
+            response=refusal or self._own_response(payload, None, is_wanted=is_wanted),
+            refused=refusal is not None,
+        )
+
+    async def save_messages(self, exchanges: Sequence[Exchange]) -> None:
+        """Save the exchanges of messages in one commit, and observe them. Raises StoreError if none is saved."""
+        try:
+            await self._store.save_together(exchanges)
+        except StoreError as error:
+            for exchange in exchanges:
+                self._unsaved(exchange, error)
+            raise
+        for exchange in exchanges:
+            if exchange.response is None or exchange.response.status >= _FAILED:
+                self._reader.forget(exchange.invocation)
+        if not self._answered:
+            asyncio.get_running_loop().call_soon(self._observe_answered)
+        self._answered += [(exchange, exchange.response) for exchange in exchanges]
 
     def leave(self, invocation_id: str) -> None:
         """Take a request that waits for its turn out of the queue, as its sender has disconnected.
@@ -347,6 +388,26 @@ class Pipeline:
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
+
+
+class MessageGroup:
+    """Messages that a pipeline saves in one commit. See `port_hook_cli.invocations.source.Group`."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._exchanges: list[Exchange] = []
+
+    def add(self, invocation: Invocation) -> bool:
+        """Verify a message and add it. Return False if that takes time."""
+        exchange = self._pipeline.read_message(invocation)
+        if exchange is not None:
+            self._exchanges.append(exchange)
+        return exchange is not None
+
+    async def save(self) -> None:
+        """Save the added messages, all or none. Raises StoreError."""
+        if self._exchanges:
+            await self._pipeline.save_messages(self._exchanges)
 
 
 def _with(exchange: Exchange, response: Response | None, delivery: Delivery | None = None) -> Exchange:

@@ -66,13 +66,24 @@ class Reader:
 
     async def read(self, invocation: Invocation) -> Reading:
         """Return the reading of a request. Its verdict says whether it repeats an earlier request."""
+        if (reading := self.read_now(invocation)) is not None:
+            return reading
         key, now = signature_key(invocation.headers), invocation.received_at
         seen = self._seen.has(key, now)
-        reading = self.at_once(invocation, seen=seen) or await self.in_time(invocation, seen=seen)
+        reading = await self.in_time(invocation, seen=seen)
         verdict, payload = reading
         # Reading a large body takes time: another request with this signature may have arrived meanwhile.
         if verdict.status in VERIFIED and not seen and not self._seen.note(key, now, verdict.age_s or 0.0):
             return Reading(replace(verdict, causes=(causes.REPLAYED, *verdict.causes)), payload)
+        return reading
+
+    def read_now(self, invocation: Invocation) -> Reading | None:
+        """Return the same as `read`, or None for a request that takes longer to read or verify."""
+        key, now = signature_key(invocation.headers), invocation.received_at
+        seen = self._seen.has(key, now)
+        reading = self.at_once(invocation, seen=seen)
+        if reading is not None and reading.verdict.status in VERIFIED and not seen:
+            self._seen.note(key, now, reading.verdict.age_s or 0.0)
         return reading
 
     def forget(self, invocation: Invocation) -> None:

@@ -25,7 +25,7 @@ from port_hook_cli.invocations.targets import http_url, may_be_on_this_machine
 from port_hook_cli.listener.handler_check import handler_address
 from port_hook_cli.listener.http_source import HttpSource
 from port_hook_cli.listener.observers import Observer
-from port_hook_cli.listener.pipeline import IsTrue, Pipeline
+from port_hook_cli.listener.pipeline import IsTrue, MessageGroup, Pipeline
 from port_hook_cli.listener.policy import Policy, PublicAddress
 from port_hook_cli.listener.turns import Turns
 from port_hook_cli.runtime import Runtime
@@ -119,7 +119,7 @@ async def served(
         url = http_url(host, port) + plan.policy.routes.mount
         origin = http_url(_NEAREST.get(host, host), port)
         waiting = _WaitingPipeline(flow)
-        source_context = replace(context, receive=waiting.receive)
+        source_context = replace(context, receive=waiting.receive, new_group=waiting.new_group)
         for open_source in sources:
             running.append(await open_source(source_context))  # noqa: PERF401 - if one fails, the open sources are closed
 
@@ -207,6 +207,10 @@ class _WaitingPipeline:
         """Wait for the start; then see `Pipeline.receive`."""
         await self._accepting.wait()
         return await self._flow.receive(invocation, client)
+
+    def new_group(self) -> MessageGroup | None:
+        """Return None before the start; then see `Pipeline.new_group`."""
+        return self._flow.new_group() if self._accepting.is_set() else None
 
 
 async def _drain(sources: Sequence[Source], turns: Turns, writer: StoreWriter) -> None:

@@ -139,6 +139,7 @@ async def fed(
         max_body=max_body,
         is_counted=is_counted,
         messages=MessageLog(saved=saved, keep=pipeline.keep),
+        new_group=pipeline.new_group,
     )
     plan = KafkaPlan(org_id="org_1", topics=(RUNS,), group=group, since_s=since_s)
     recorder = recorder or Recorder()

@@ -10,7 +10,7 @@ from functools import partial
 from itertools import count
 
 from port_hook_cli.invocations.models import Invocation, Partition, Response
-from port_hook_cli.invocations.source import MessageLog, SourceContext
+from port_hook_cli.invocations.source import Group, MessageLog, SourceContext
 from port_hook_cli.kafka.connection import KafkaConnection, KafkaPlan, SecurityProtocol
 from port_hook_cli.kafka.link import ReaderTimes
 from port_hook_cli.kafka.reader import TopicReader
@@ -32,6 +32,11 @@ class Pipeline:
         self.problems: list[Exception] = []
         self.held: dict[bytes, asyncio.Event] = {}
         self.is_cancelled = False
+        self.has_groups = False
+        self.groups: list[list[bytes]] = []
+        self.alone: set[bytes] = set()  # what no group takes
+        self.saving_group = asyncio.Event()  # what the saving of groups waits for
+        self.saving_group.set()
         self._changed = asyncio.Event()
 
     async def receive(self, invocation: Invocation, sender: str) -> Response | None:
@@ -45,9 +50,15 @@ class Pipeline:
                 raise
         if self.problems:
             raise self.problems.pop()
-        self.taken.append(invocation)
-        self._changed.set()
+        self.take(invocation)
         return Response(status=200)
+
+    def take(self, *invocations: Invocation) -> None:
+        self.taken += invocations
+        self._changed.set()
+
+    def new_group(self) -> Group | None:
+        return RecordedGroup(self) if self.has_groups else None
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
@@ -69,6 +80,29 @@ class Pipeline:
 
     def kept(self, topic: str) -> dict[int, int]:
         return {part.number: offset for part, offset in self.positions.items() if part.topic == topic}
+
+
+class RecordedGroup:
+    """A group of invocations that are saved in a pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._added: list[Invocation] = []
+
+    def add(self, invocation: Invocation) -> bool:
+        if invocation.body == b"defect":
+            raise ValueError
+        if invocation.body in self._pipeline.alone:
+            return False
+        self._added.append(invocation)
+        return True
+
+    async def save(self) -> None:
+        await self._pipeline.saving_group.wait()
+        if self._pipeline.problems:
+            raise self._pipeline.problems.pop()
+        self._pipeline.groups.append([invocation.body for invocation in self._added])
+        self._pipeline.take(*self._added)
 
 
 class Topics:

@@ -10,6 +10,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_NOT_AVAILABLE
 
 from port_hook_cli.errors import BrokerError, PortApiError, PortHookError, StoreError
 from port_hook_cli.invocations.models import LATEST_TIMESTAMP_MS, MessageOrigin, Partition
+from port_hook_cli.invocations.small_documents import SMALL_BYTES
 from port_hook_cli.kafka.connection import KafkaConnection
 from port_hook_cli.kafka.messages import MAX_BYTES, MAX_MESSAGES
 from tests.kafka.fed_sources import GROUP, NOW, RUNS, A, B, Recorder, fed, received
@@ -219,6 +220,134 @@ async def test_capacity_is_released_for_each_message_that_is_handled_or_left_to_
         assert [taken.origin and taken.origin.partition for taken in pipeline.taken] == [0] * 40
         assert feed.reader.capacity.room == MAX_MESSAGES
     assert 40 * len(value) > MAX_BYTES
+
+
+# Groups.
+
+
+def grouping() -> Pipeline:
+    """Return a pipeline that saves messages in groups."""
+    pipeline = Pipeline()
+    pipeline.has_groups = True
+    return pipeline
+
+
+async def test_messages_that_arrive_together_are_saved_as_one_group_and_acknowledged_once_per_partition() -> None:
+    pipeline = grouping()
+    pipeline.saving_group.clear()
+    async with fed(pipeline, group=GROUP) as feed:
+        feed.assign(A, B)
+        feed.arrive(received(A, 5, b"a5"), received(B, 8, b"b8"), received(A, 6, b"a6"))
+        await settle()
+        assert (feed.source.waiting, feed.source.in_progress, feed.reader.acknowledged) == (0, 3, [])
+        pipeline.saving_group.set()
+        await settle()
+        assert pipeline.groups == [[b"a5", b"b8", b"a6"]]
+        assert feed.reader.acknowledged == [(A, 7), (B, 9)]
+        assert (feed.source.in_progress, feed.reader.capacity.room) == (0, MAX_MESSAGES)
+
+
+async def test_group_has_at_most_64_messages_and_keeps_their_order() -> None:
+    pipeline, bodies = grouping(), [f"{number}".encode() for number in range(150)]
+    async with fed(pipeline) as feed:
+        feed.assign(A)
+        feed.arrive(*(received(A, offset, body) for offset, body in enumerate(bodies)))
+        assert await pipeline.bodies(150) == bodies
+        await pipeline.until(lambda: pipeline.kept(RUNS) == {0: 150})
+    assert [*map(len, pipeline.groups)] == [64, 64, 22]
+
+
+async def test_messages_that_a_group_does_not_take_are_processed_alone_and_hold_up_no_later_message() -> None:
+    pipeline, large = grouping(), b"1" * (SMALL_BYTES + 1)
+    pipeline.alone = {b"slow"}
+    pipeline.held = {b"slow": asyncio.Event()}
+    async with fed(pipeline, group=GROUP, max_body=2**20) as feed:
+        feed.assign(A)
+        feed.arrive(*(received(A, offset, body) for offset, body in enumerate([b"0", b"slow", b"defect", large, b"4"])))
+        await settle()
+        assert pipeline.groups == [[b"0", b"4"]]
+        feed.arrive(received(A, 5, b"5"), received(A, 6, b"6"))
+        assert await pipeline.bodies(6) == [b"0", b"4", b"defect", large, b"5", b"6"]
+        assert feed.reader.acknowledged == [(A, 1)]
+        pipeline.held[b"slow"].set()
+        await pipeline.bodies(7)
+        await settle()
+        assert feed.reader.acknowledged == [(A, 1), (A, 7)]
+        assert feed.reader.capacity.room == MAX_MESSAGES
+        feed.arrive(received(A, 7, b"7"))
+        await pipeline.bodies(8)
+    assert pipeline.groups == [[b"0", b"4"], [b"7"]]
+
+
+async def test_message_that_is_too_large_is_in_no_group() -> None:
+    pipeline = grouping()
+    async with fed(pipeline, max_body=3) as feed:
+        feed.assign(A)
+        feed.arrive(received(A, 0, b"123"), received(A, 1, b"1234"))
+        await pipeline.until(lambda: pipeline.kept(RUNS) == {0: 2})
+    assert (pipeline.groups, len(pipeline.taken)) == ([[b"123"]], 1)
+    assert pipeline.notices[-1].endswith("@1 has 4 bytes; it was not captured (limit --max-body).")
+
+
+async def test_messages_of_a_group_that_was_not_saved_are_processed_alone() -> None:
+    pipeline = grouping()
+    pipeline.problems = [StoreError("The disk is full.") for _ in range(2)]
+    async with fed(pipeline, group=GROUP) as feed:
+        feed.assign(A)
+        feed.arrive(received(A, 0, b"0"), received(A, 1, b"1"))
+        assert sorted(await pipeline.bodies(2)) == [b"0", b"1"]
+        await settle()
+        assert feed.reader.acknowledged[-1] == (A, 2)
+        assert feed.reader.capacity.room == MAX_MESSAGES
+    assert pipeline.groups == []
+    assert [line for line in pipeline.notices if "saved" in line][1:] == ["Kafka: messages are saved again."]
+
+
+async def test_messages_are_processed_alone_while_the_pipeline_makes_no_groups() -> None:
+    pipeline = Pipeline()
+    async with fed(pipeline) as feed:
+        feed.assign(A)
+        for offset, pipeline.has_groups in enumerate([False, True, True, False, True]):
+            feed.arrive(received(A, offset, f"{offset}".encode()))
+            await pipeline.bodies(offset + 1)
+            await settle()
+        assert pipeline.kept(RUNS) == {0: 5}
+    assert pipeline.groups == [[b"1"], [b"2"], [b"4"]]
+
+
+async def test_partition_is_handed_over_after_a_group_with_its_messages_is_saved() -> None:
+    pipeline = grouping()
+    pipeline.saving_group.clear()
+    async with fed(pipeline, group=GROUP) as feed:
+        feed.assign(A, B)
+        feed.arrive(received(A, 5), received(B, 7))
+        await settle()
+        done = feed.revoke(A)
+        assert not done.is_set()
+        pipeline.saving_group.set()
+        await settle()
+        assert done.is_set()
+        assert feed.reader.acknowledged == [(A, 6), (B, 8)]
+
+
+async def test_group_that_is_not_saved_before_the_end_is_not_acknowledged() -> None:
+    pipeline = grouping()
+    pipeline.saving_group.clear()
+    async with fed(pipeline, group=GROUP) as feed:
+        feed.assign(A)
+        feed.arrive(received(A, 0))
+        await settle()
+        await feed.source.close(0)
+        assert (pipeline.groups, feed.reader.acknowledged) == ([], [])
+
+
+async def test_session_that_ends_after_some_messages_saves_no_groups() -> None:
+    pipeline = grouping()
+    async with fed(pipeline, is_counted=True) as feed:
+        feed.assign(A)
+        feed.arrive(received(A, 0, b"0"), received(A, 1, b"1"))
+        assert await pipeline.bodies(2) == [b"0", b"1"]
+    assert pipeline.groups == []
 
 
 # Closing.

@@ -6,13 +6,16 @@ import asyncio
 import socket
 from urllib.parse import urlsplit
 
+from port_hook_cli.invocations.models import MessageOrigin
 from port_hook_cli.invocations.routes import Routes
+from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.listener.observers import Observers
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, served
 from port_hook_cli.runtime import Runtime
 from tests.call_counts import counted_calls
-from tests.factories import SECRET, a_body, a_document, now_signed
+from tests.factories import NOW, SECRET, a_body, a_document, an_invocation, now_signed
+from tests.kafka_clusters import a_message
 from tests.servers import handler
 
 REQUESTS = 200
@@ -53,3 +56,19 @@ async def test_request_that_is_forwarded_takes_few_calls(plain_runtime: Runtime)
     with handler() as target:
         assert await calls_per_request(target.url, plain_runtime) <= 210
     assert len(target.requests) == 20 + REQUESTS
+
+
+async def test_message_that_is_saved_in_a_group_takes_few_calls(plain_runtime: Runtime) -> None:
+    values = [a_message(a_document(number=number), at=NOW) for number in range(REQUESTS)]
+    async with served(ListenPlan(policy=Policy(secret=SECRET), port=0), plain_runtime, Observers([])) as serving:
+        serving.accept()
+        with counted_calls() as calls:
+            group = serving.context.new_group()
+            assert group is not None
+            for number, value in enumerate(values):
+                origin = MessageOrigin("org.runs", 0, number)
+                assert group.add(an_invocation(value, headers=message_headers(value), origin=origin))
+            await group.save()
+            await asyncio.sleep(0)
+        assert serving.flow.tally.received == REQUESTS
+    assert calls.count / REQUESTS <= 89

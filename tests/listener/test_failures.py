@@ -57,11 +57,11 @@ class SlowStore(World):
 
     given_up: list[Exchange] = field(default_factory=list)
 
-    async def saving(self, exchange: Exchange) -> None:
+    async def saving(self, *exchanges: Exchange) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            self.given_up.append(exchange)
+            self.given_up += exchanges
             raise
 
 

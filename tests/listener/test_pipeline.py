@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.pipeline import Pipeline
 from port_hook_cli.listener.policy import Policy, PublicAddress
 from port_hook_cli.signatures.verification import signature_key
+from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_invocation, signed
 from tests.kafka_clusters import a_message
 
@@ -40,10 +41,13 @@ class World(Observer):
     def save(self, exchange: Exchange) -> asyncio.Future[None]:
         return asyncio.ensure_future(self.saving(exchange))
 
-    async def saving(self, exchange: Exchange) -> None:
+    def save_together(self, exchanges: Sequence[Exchange]) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.saving(*exchanges))
+
+    async def saving(self, *exchanges: Exchange) -> None:
         if self.problem:
             raise self.problem
-        self.saved.append(exchange)
+        self.saved += exchanges
 
     def complete(self, exchange: Exchange) -> None:
         self.completed.append(exchange)
@@ -330,6 +334,85 @@ async def test_run_of_a_message_is_not_counted_as_waiting_for_a_report() -> None
         await flow.receive(a_kafka_message(), "unknown")
         await asyncio.sleep(0)
     assert (flow.tally.verified, list(flow.tally.waiting)) == (1, [])
+
+
+def a_numbered_message(number: int, **fields: Any) -> Invocation:
+    value = a_message({**a_document(), "n": number, **fields}, at=NOW)
+    origin = MessageOrigin("org.runs", 0, number, int(NOW * 1000))
+    return an_invocation(value, headers=message_headers(value), origin=origin)
+
+
+@pytest.mark.parametrize("policy", [{}, {"refuse_replays": True}, {"only": {"another"}}, {"secret": None}])
+async def test_messages_of_a_group_are_saved_and_shown_as_if_they_were_received_alone(policy: dict[str, Any]) -> None:
+    unsigned = an_invocation(b"{}", headers=message_headers(b"{}"), origin=MessageOrigin("org.runs", 0, 9))
+    messages = [*map(a_numbered_message, range(3)), unsigned, a_numbered_message(1), a_numbered_message(4, action="b")]
+    alone, together = World(), World()
+    async with listening(alone, routes=Routes(), **policy) as flow:
+        for message in messages:
+            await flow.receive(message, "unknown")
+    async with listening(together, routes=Routes(), **policy) as group_flow:
+        group = group_flow.new_group()
+        assert group is not None
+        assert all(map(group.add, messages))
+        assert (together.saved, together.shown) == ([], [])
+        await group.save()
+    assert together.saved == alone.saved
+    assert together.shown == alone.shown
+    assert group_flow.tally == flow.tally
+
+
+async def test_messages_of_a_group_that_could_not_be_saved_are_left_to_their_source() -> None:
+    world = World(problem=StoreError("There is no space left."))
+    async with listening(world, routes=Routes()) as flow:
+        first, second = flow.new_group(), flow.new_group()
+        assert first is not None
+        assert second is not None
+        assert all(map(first.add, map(a_numbered_message, range(2))))
+        with pytest.raises(StoreError):
+            await first.save()
+        world.problem = None
+        assert all(map(second.add, map(a_numbered_message, range(2))))
+        await second.save()
+    assert (world.notices, len(world.saved), flow.tally.received) == ([], 2, 2)
+    assert [exchange.verdict.slugs for exchange in world.saved] == [(), ()]  # the second attempt is no replay
+
+
+async def test_message_that_takes_long_to_verify_is_in_no_group() -> None:
+    value = a_message(at=NOW, secret=Secret("another"))
+    origin = MessageOrigin("org.runs", 0, 1, int(NOW * 1000))
+    signed_otherwise = an_invocation(value, headers=message_headers(value), origin=origin)
+    async with listening(World(), routes=Routes()) as flow:
+        group = flow.new_group()
+        assert group is not None
+        assert not group.add(signed_otherwise)
+        assert not group.add(a_numbered_message(1, filler="x" * 20_000))
+        await group.save()
+        assert flow.tally.received == 0
+
+
+@pytest.mark.parametrize("policy", [{"routes": Routes(default="http://h:1")}, {"fail_rate": 0.5}])
+async def test_messages_that_may_need_a_handler_or_simulation_form_no_group(policy: dict[str, Any]) -> None:
+    async with listening(World(), **{"routes": Routes()} | policy) as flow:
+        assert flow.new_group() is None
+
+
+async def test_messages_form_no_group_during_a_pause() -> None:
+    async with listening(World(), routes=Routes()) as flow:
+        flow.turns.pause()
+        assert flow.new_group() is None
+        flow.turns.resume()
+        assert flow.new_group() is not None
+
+
+async def test_message_whose_response_is_an_error_is_no_replay_when_it_is_sent_again() -> None:
+    world = World()
+    async with listening(world, routes=Routes(), respond=Response(status=503)) as flow:
+        for _ in range(2):
+            group = flow.new_group()
+            assert group is not None
+            assert group.add(a_numbered_message(1))
+            await group.save()
+    assert [exchange.verdict.slugs for exchange in world.saved] == [(), ()]
 
 
 async def test_message_that_could_not_be_saved_is_left_to_its_source() -> None:

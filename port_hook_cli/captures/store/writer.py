@@ -13,7 +13,7 @@ would block the loop for ten milliseconds from time to time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -134,6 +134,20 @@ class StoreWriter:
         batch = self._batch
         batch.exchanges.append(exchange)
         batch.size += len(exchange.invocation.body)
+        batch.waiting.append(saved)
+        if self._soon is None:
+            self._soon = self._loop.call_soon(self._turn_over_captures)
+        return saved
+
+    def save_together(self, exchanges: Sequence[Exchange]) -> asyncio.Future[None]:
+        """Begin to save several exchanges in one commit. The future is as for `save`."""
+        saved: asyncio.Future[None] = self._loop.create_future()
+        if self._closed:
+            saved.set_exception(StoreError("The capture store has been closed."))
+            return saved
+        batch = self._batch
+        batch.exchanges += exchanges
+        batch.size += sum([len(exchange.invocation.body) for exchange in exchanges])
         batch.waiting.append(saved)
         if self._soon is None:
             self._soon = self._loop.call_soon(self._turn_over_captures)

@@ -92,6 +92,28 @@ async def test_concurrent_saves_share_a_commit(writer: StoreWriter, store: Count
     assert len(saved(folder)) == 50
 
 
+async def test_captures_that_are_saved_together_share_a_commit_with_others(
+    writer: StoreWriter, store: CountedStore, folder: Path
+) -> None:
+    alone = writer.save(a_capture(0))
+    together = writer.save_together([a_capture(number) for number in range(1, 41)])
+    await asyncio.gather(alone, together)
+    assert store.commits == [(41, 0)]
+    assert [*saved(folder)] == [f"{number:04}" for number in reversed(range(41))]
+
+
+async def test_captures_that_are_saved_together_fail_together(
+    writer: StoreWriter, store: CountedStore, folder: Path
+) -> None:
+    store.failure = StoreError("There is no space left.")
+    with pytest.raises(StoreError, match="no space"):
+        await writer.save_together([a_capture(0), a_capture(1)])
+    assert (writer.failures, saved(folder)) == (2, {})
+    await writer.close()
+    with pytest.raises(StoreError, match="closed"):
+        await writer.save_together([a_capture(2)])
+
+
 async def test_commit_of_several_waits_for_one_turn_only(writer: StoreWriter, store: CountedStore) -> None:
     saves = [writer.save(a_capture(number)) for number in range(2)]
     for number in range(2, 5):
