@@ -11,7 +11,9 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+from port_hook_cli.frozen import frozen
 
 DISTRIBUTION = "port-hook"
 _OPTIONAL = r"(?P<requirement>(?P<package>[A-Za-z0-9._-]+)[^;]*);.*\bextra *== *['\"](?P<extra>[A-Za-z0-9._-]+)['\"]"
@@ -123,7 +125,8 @@ def _installer(*, has_pip: bool | None = None) -> list[str]:
     return ["uv", "pip", "install", "--python", sys.executable]
 
 
-class _UvTool(NamedTuple):
+@frozen
+class _UvTool:
     """What `uv tool install` has to be told again: it replaces the tool, and forgets its other packages."""
 
     itself: list[str]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from port_hook_cli.frozen import frozen
 
 LAST = "last"
 """The newest request that arrived. Replays and the requests of `check` did not arrive: port-hook sent them."""
@@ -13,7 +13,8 @@ LAST_REPLAY = "last-replay"
 _MOST_DIGITS = 7
 
 
-class Latest(NamedTuple):
+@frozen
+class Latest:
     """A capture by its place: `back` requests before the newest that arrived, or before the newest replay."""
 
     replays: bool

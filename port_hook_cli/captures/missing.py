@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from port_hook_cli.captures.latest import LAST, LAST_REPLAY, Latest
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.payload import is_run_id
 
 MOST_NAMED = 5
@@ -14,7 +14,8 @@ MOST_NAMED = 5
 _LIST_THEM = "Run `port-hook captures` to list them."
 
 
-class MissingCapture(NamedTuple):
+@frozen
+class MissingCapture:
     """The message and the hint of an error."""
 
     message: str

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
 from port_hook_cli.errors import SettingsError
+from port_hook_cli.frozen import frozen
 
 # The parser's time grows with the square of a line's length.
 MOST_BYTES = 64 * 1024
@@ -20,7 +20,8 @@ _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_NOINHERIT"))
 
 
-class SettingsFile(NamedTuple):
+@frozen
+class SettingsFile:
     """A file's content. `refusal` says why it must not be used, `advice` what to do about that.
 
     If `status` is None, the mode is unknown. `is_folder` means that the path is a folder, which has no content.

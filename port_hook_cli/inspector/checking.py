@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
-from dataclasses import field
+from dataclasses import field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -152,7 +152,7 @@ class HandlerChecks:
         settings = Settings()
         with suppress(SettingsError):
             settings = self._setup.access.settings
-        return PortAccess.known(settings._replace(client_secret=secret), self._setup.runtime)
+        return PortAccess.known(replace(settings, client_secret=secret), self._setup.runtime)
 
     def _subject(self, wanted: CheckWanted, own: tuple[PortOwner, ...]) -> _PageSubject:
         return _PageSubject(wanted, self._setup, self._captures, own)

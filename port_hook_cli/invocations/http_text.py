@@ -7,8 +7,8 @@ The bytes of the body are never changed.
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 
 _REQUEST_LINE = rb"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) +(?P<target>\S+) +HTTP/\d(\.\d)?[ \t]*"
@@ -22,7 +22,8 @@ class NotHttp(ValueError):
     """The bytes are not an HTTP request. The message says which line is wrong."""
 
 
-class RawRequest(NamedTuple):
+@frozen
+class RawRequest:
     """A request that was read from text. `remarks` are notes on what is inconsistent in it."""
 
     method: str

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from port_hook_cli.text.secret import Secret
 
 
-class Truncation(NamedTuple):
+@frozen
+class Truncation:
     """A body that was not kept completely: its size in bytes, and its SHA-256 in hexadecimal."""
 
     size: int
@@ -145,7 +146,8 @@ class Kind(StrEnum):
     UNKNOWN = "unknown"
 
 
-class EventChange(NamedTuple):
+@frozen
+class EventChange:
     """One difference between the two sides of an automation's event: a dotted path and both values."""
 
     path: str

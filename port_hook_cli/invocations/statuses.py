@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 
 _FORM = r"(?i)[1-5](?:xx|[0-9]{2})"
 
 
-class Expectation(NamedTuple):
+@frozen
+class Expectation:
     """The statuses from `lowest` to `highest`, inclusive. `text` is what the user wrote."""
 
     text: str

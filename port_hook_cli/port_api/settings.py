@@ -9,11 +9,11 @@ that file only if the file has the same secret. docs/reference/settings.md docum
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
-from typing import NamedTuple
+from dataclasses import field, replace
 
 from port_hook_cli.errors import CREDENTIALS_IN_PORT, CredentialsError
 from port_hook_cli.files.settings_file import ENVIRONMENT, PROJECT_FILE, SECRET_VARIABLE
+from port_hook_cli.frozen import frozen
 from port_hook_cli.port_api.placeholders import is_placeholder
 from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runs.urls import DEFAULT_API_URL, DEFAULT_APP_URL, app_url_for, is_ports_own, sends_in_the_clear
@@ -24,7 +24,8 @@ ALL_NEEDS = ("client_id", "client_secret", "api_url")
 ONLY_THE_SECRET = ("client_secret",)
 
 
-class ApiCredentials(NamedTuple):
+@frozen
+class ApiCredentials:
     """What a client of Port's API needs. `api_url` has neither `/v1` nor a trailing slash.
 
     `conflict` says that another place has another secret; the client adds it to the hint of a 401 response.
@@ -36,14 +37,16 @@ class ApiCredentials(NamedTuple):
     conflict: str = ""
 
 
-class OtherSecret(NamedTuple):
+@frozen
+class OtherSecret:
     """A client secret that differs from the secret in use, and its place."""
 
     secret: Secret
     place: str
 
 
-class Settings(NamedTuple):
+@frozen
+class Settings:
     """Credentials and addresses. `api_url` and `app_url` have neither `/v1` nor a trailing slash.
 
     `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
@@ -57,7 +60,7 @@ class Settings(NamedTuple):
     client_secret: Secret | None = None
     api_url: str = DEFAULT_API_URL
     app_url: str = DEFAULT_APP_URL
-    sources: Mapping[str, str] = MappingProxyType({})
+    sources: Mapping[str, str] = field(default_factory=dict)
     gaps: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     objection: tuple[str, str] | None = None
@@ -145,9 +148,10 @@ def load_settings(
     other = places.conflict(used) if "client_secret" in needs else None
     warnings = (*places.warnings, *settings.placeholders)
     if used is None or other is None:
-        return settings._replace(warnings=warnings)
+        return replace(settings, warnings=warnings)
     conflict = f"{used.source} differs from the client secret in {other.place}; the secret in {used.place} is used"
-    return settings._replace(
+    return replace(
+        settings,
         warnings=(*warnings, conflict),
         conflict=f"{conflict}.",
         other_secret=OtherSecret(Secret(other.value), other.place),

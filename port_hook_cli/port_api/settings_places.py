@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from port_hook_cli.errors import CredentialsError, SettingsError
 from port_hook_cli.files.settings_file import ENVIRONMENT, LOGINS, PROJECT_FILE, SECRET_VARIABLE
 from port_hook_cli.files.user_files import read_stdin
+from port_hook_cli.frozen import frozen
 from port_hook_cli.runs.urls import DEFAULT_API_URL, parse_api_url, region_api_url
 from port_hook_cli.runtime import Runtime
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 _API_URL_VARIABLES = ("PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION")
 
 
-class Found(NamedTuple):
+@frozen
+class Found:
     """A setting's value, its place, and its variable."""
 
     value: str

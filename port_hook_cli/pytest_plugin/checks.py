@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -191,7 +192,7 @@ def _access(world: World, secret: Secret, runtime: Runtime) -> PortAccess:
     sandbox = world.sandbox
     settings = Settings(client_id=sandbox.client_id, client_secret=secret)
     if secret.reveal() == sandbox.client_secret.reveal():
-        settings = settings._replace(api_url=sandbox.url)
+        settings = replace(settings, api_url=sandbox.url)
     return PortAccess.known(settings, runtime)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 from port_hook_cli.errors import UsageError
@@ -33,7 +33,8 @@ class UnsignedReplay(UsageError):
     """A request without a signature cannot be sent as captured."""
 
 
-class ReplayNote(NamedTuple):
+@frozen
+class ReplayNote:
     """What the user should know about a replay. `about` lets a face add the name of its own option."""
 
     text: str
@@ -43,7 +44,8 @@ class ReplayNote(NamedTuple):
 MASKED, CONTRADICTION = "masked", "contradiction"
 
 
-class ReadyReplay(NamedTuple):
+@frozen
+class ReadyReplay:
     """A request that is ready except for its signature, and the URL to send it to.
 
     `run_id` is the run that it belongs to, and `is_signed` says that it gets a new signature.
@@ -57,7 +59,8 @@ class ReadyReplay(NamedTuple):
     is_signed: bool = True
 
 
-class KeptReplay(NamedTuple):
+@frozen
+class KeptReplay:
     """The id of the capture that a replay was saved as, "" if it was not saved, and what went wrong."""
 
     capture: str = ""
@@ -67,7 +70,8 @@ class KeptReplay(NamedTuple):
 NOT_KEPT = KeptReplay()
 
 
-class SentReplay(NamedTuple):
+@frozen
+class SentReplay:
     """A sent request, its delivery, and the capture that it was saved as."""
 
     request: Invocation
@@ -162,7 +166,8 @@ class Rewriter:
             yield ReplayNote("it has its captured timestamp, so a target that checks the age refuses it as too old")
 
 
-class _Signed(NamedTuple):
+@frozen
+class _Signed:
     draft: Invocation
     stamp: str
     headers: Headers

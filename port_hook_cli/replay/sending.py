@@ -9,11 +9,12 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from port_hook_cli.captures.exports.lambda_event import NotAnAnswer, lambda_event, read_answer
 from port_hook_cli.errors import UsageError
+from port_hook_cli.frozen import frozen
 from port_hook_cli.heap import tune_heap
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
@@ -49,7 +50,8 @@ async def send(request: Invocation, url: str, recipient: Recipient, keep: Keep |
     return SentReplay(request, delivery, NOT_KEPT if keep is None else await keep(request, delivery))
 
 
-class Series(NamedTuple):
+@frozen
+class Series:
     """How often each replay is sent, how many concurrently, and how many a second (None: no limit)."""
 
     times: int = 1

@@ -6,8 +6,8 @@ import binascii
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
 from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
@@ -35,14 +35,16 @@ _OTHER_HEX = "(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})"
 _SIGNATURE_JOINT = r"(?i), (?=v[0-9])"
 
 
-class SignatureReading(NamedTuple):
+@frozen
+class SignatureReading:
     """The 32 bytes that a header may mean. `causes` are its deviations from `v1,` and their base64."""
 
     digest: bytes
     causes: tuple[Cause, ...] = ()
 
 
-class SignatureHeaders(NamedTuple):
+@frozen
+class SignatureHeaders:
     """The signatures and timestamps of a request.
 
     `is_joined` means that one field had several values, as Node joins a repeated header.

@@ -12,8 +12,9 @@ from base64 import b64encode
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
 from port_hook_cli.invocations.small_documents import SMALL_BYTES, small_document
 from port_hook_cli.text.secret import Secret
@@ -127,7 +128,8 @@ def signed_message(document: Any, secret: Secret | None, timestamp: str) -> byte
     return write_json({**document, "headers": headers}).encode()
 
 
-class Signer(NamedTuple):
+@frozen
+class Signer:
     """Signs with one secret. A verb that gets None in its place sends requests unsigned, or as they were captured.
 
     `unit` is the unit of the timestamps. With `inside`, the signature inside a Kafka message is renewed.
@@ -166,7 +168,8 @@ CAPTURE_MARK = b"port-hook/capture/"
 _BOM = b"\xef\xbb\xbf"
 
 
-class Signable(NamedTuple):
+@frozen
+class Signable:
     """The bytes to sign, their form, and a phrase that says how they differ from the file's ("" if they do not)."""
 
     body: bytes

@@ -8,8 +8,9 @@ from base64 import b64encode
 from binascii import a2b_base64
 from collections.abc import Iterable, Sequence
 from hmac import compare_digest
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.models import Cause, Status, Verdict
 from port_hook_cli.signatures import causes
@@ -46,7 +47,8 @@ _MAX_ZONE_H = 14
 _OTHER_UNIT_S = -100 * _YEAR_S
 
 
-class _Clock(NamedTuple):
+@frozen
+class _Clock:
     """The signed time compared with the receiver's. `age_s` is None if the timestamp is not a whole number."""
 
     age_s: float | None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple
+
+from port_hook_cli.frozen import frozen
 
 
 class RemarkKind(StrEnum):
@@ -17,7 +18,8 @@ class RemarkKind(StrEnum):
     HINT = "hint"
 
 
-class Remark(NamedTuple):
+@frozen
+class Remark:
     """One remark. `text` is one or more lines without the label; text from the network in it is already printable."""
 
     kind: RemarkKind

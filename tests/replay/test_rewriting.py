@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -243,7 +244,7 @@ def test_sandbox_is_told_the_action_and_the_edited_inputs_of_newly_signed_runs_o
     source = ReplaySource(name="a", invocation=an_invocation(a_body()))
     edited = a_body(a_document()).replace(b"dev-env", b"other")
     ready = a_rewriter(edit=lambda _: (edited, ())).prepare(source, URL)
-    (run,) = announced_runs([ready, ready, ready._replace(run_id="r_1", is_signed=False)])
+    (run,) = announced_runs([ready, ready, replace(ready, run_id="r_1", is_signed=False)])
     assert (run["runId"], run["action"], run["properties"]["title"]) == (RUN_ID, "create_vm", "other")
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Exchange, Side, Verdict
 from port_hook_cli.invocations.view import format_time
@@ -24,7 +25,8 @@ class NotARequest(ValueError):
     """The file does not contain a request; the message says what it contains instead."""
 
 
-class SavedRequest(NamedTuple):
+@frozen
+class SavedRequest:
     """The parts of a request that are verified.
 
     `compared_at` is the time with which the timestamp is compared, in seconds since the epoch, or None if it is
@@ -64,7 +66,8 @@ def _replay_remark(original: str) -> str:
     )
 
 
-class Explained(NamedTuple):
+@frozen
+class Explained:
     """The verdict on a saved request, and notes on how it was reached, besides the remarks of the request.
 
     `side` is whose code the causes explain.
