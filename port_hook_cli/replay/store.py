@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.captures.store.finder import Finder, FoundRequest, LateStore
-from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.masking import masked_delivery, masked_request
@@ -58,6 +57,8 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
 
     Replays themselves are left out. Raises StoreError, even for captures that would take too much memory.
     """
+    from port_hook_cli.captures.store.statements import StoreFilter  # so that a file's payload is sent earlier
+
     replayed, last_target = captures.replayed(), captures.last_target()
     sources: list[ReplaySource] = []
     done = size = 0
