@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from port_hook_cli.captures.database.opening import store_path
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, open_captures
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command
@@ -45,6 +44,7 @@ from port_hook_cli.text.safe import printable
 if TYPE_CHECKING:
     from port_hook_cli.captures.comparison import Ignoring
     from port_hook_cli.invocations.source import Recipient
+    from port_hook_cli.text.secret import Secret
 
 
 @command
@@ -129,9 +129,11 @@ def replay(
             return _find_fault(readies[0], rewriter, access, places.store, runtime, target, as_json=output.json)
         total, is_series = len(readies) * series.times, series.times > 1
         report = ReplayReport(runtime, total=total, is_series=is_series, as_json=output.json, ignoring=ignoring)
-        with closing(ReplayKeeper(store_path(places.store, runtime.cwd), secret)) as keeper:
+        # A file's payload is not saved, so it is sent without loading SQLite.
+        uses_store = places.store is not None or any(source.is_stored for source in found)
+        with _keeper(places.store, secret, runtime) if uses_store else nullcontext() as keeper:
             # A series is not saved: it would push out what Port sent.
-            keep = None if is_series else keeper.keep
+            keep = None if keeper is None or is_series else keeper.keep
             finish = SeriesRewriter(rewriter).finish
             sending = partial(send_series, readies, series, finish=finish, on_sent=report.add, keep=keep)
             with report.receiving():
@@ -148,6 +150,13 @@ def _refuse_sources(sources: list[str], *, is_needed: bool, finds_fault: bool) -
         raise UsageError("The name of a source is empty.", hint="Check whether a shell variable is unset.")
     if finds_fault and len(sources) > 1:
         raise UsageError("--find-fault accepts only one SOURCE.", hint="Leave out the others.")
+
+
+def _keeper(store: Path | None, secret: Secret | None, runtime: Runtime) -> closing[ReplayKeeper]:
+    """Return what saves replays in the store, to be used as a context manager."""
+    from port_hook_cli.captures.database.opening import store_path
+
+    return closing(ReplayKeeper(store_path(store, runtime.cwd), secret))
 
 
 def _needs(sources: list[str], *, finds_fault: bool) -> tuple[str, ...]:
@@ -183,7 +192,7 @@ def _find_fault(
     )
     if found is None:
         return ExitCode.INTERRUPTED
-    with closing(ReplayKeeper(store_path(store, runtime.cwd), keys.secret)) as keeper:
+    with _keeper(store, keys.secret, runtime) as keeper:
         return report_fault(ready, found, keeper, keys.secret, runtime, as_json=as_json)
 
 

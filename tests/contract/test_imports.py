@@ -88,6 +88,14 @@ def test_command_that_reads_captures_imports_only_what_it_uses(
     assert len([name for name in added if name.startswith("port_hook_cli.")]) <= most
 
 
+def test_replay_of_a_payload_in_a_file_imports_nothing_of_the_store(folder: Path) -> None:
+    (folder / "payload.json").write_text("{}")
+    with handler() as target:
+        found = modules(folder, "replay", "payload.json", "--to", target.url)
+    assert packages_of(found) & LIBRARIES == {"asyncio"}
+    assert {name for name in found if name.startswith("port_hook_cli.captures.database.")} == set()
+
+
 @pytest.mark.parametrize("command", ["captures", "show"])
 def test_command_imports_neither_what_a_listener_prints_nor_other_commands(folder: Path, command: str) -> None:
     keep(folder, an_exchange())
