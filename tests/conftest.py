@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import io
 import json
 import os
+import pkgutil
 import shutil
 import signal
 import sys
@@ -18,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
+import port_hook_cli
 from port_hook_cli.cli.app import main
 from port_hook_cli.runtime import Runtime
 from tests.coverage_data import remove_unreadable
@@ -45,7 +48,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # How long an example takes says more about what else the machine does than about the code. In CI a commit gets the same
 # examples each time, so that one that passed does not fail later; everywhere else every run tries new ones, so that 25
 # for each test are enough. `make nightly` tries 100.
-# Hypothesis tries constants of the imported modules, so the order of tests decides how large its examples are.
+# Hypothesis tries constants of the imported modules, so the order of tests decides how large its examples are, except
+# in CI, which imports all modules first.
 _SIZES = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("port-hook", deadline=None, max_examples=25, suppress_health_check=_SIZES)
 settings.register_profile("nightly", settings.get_profile("port-hook"), max_examples=100)
@@ -98,8 +102,22 @@ def _folder_of(test: pytest.Item) -> str:
 
 
 def pytest_collection_finish() -> None:
+    if os.environ.get("PORT_HOOK_CI"):
+        _import_everything()
     gc.freeze()
     gc.enable()
+
+
+def _import_everything() -> None:
+    """Import all modules of the package.
+
+    Hypothesis takes examples from the constants of the modules that are imported. Tests import further modules, and
+    which of them run first in this process differs from run to run.
+    """
+    for module in pkgutil.walk_packages(port_hook_cli.__path__, f"{port_hook_cli.__name__}."):
+        if not module.name.endswith(".__main__"):
+            with contextlib.suppress(ImportError):  # of an optional package, or of another system
+                importlib.import_module(module.name)
 
 
 def pytest_xdist_auto_num_workers() -> int:
