@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import importlib
@@ -27,6 +28,7 @@ from tests.coverage_data import remove_unreadable
 from tests.ordering import for_workers
 from tests.record_schemas import checked
 from tests.skips import SkipGuard
+from tests.steady_loop import SteadyLoop
 
 if TYPE_CHECKING:
     from tests.kafka_clusters import Cluster
@@ -85,6 +87,12 @@ gc.disable()
 def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("PORT_HOOK_CI") and not hasattr(config, "workerinput"):
         config.pluginmanager.register(SkipGuard())
+
+
+@pytest.hookimpl(optionalhook=True)  # of pytest-asyncio
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Return the event loop of every async test."""
+    return {"loop": asyncio.new_event_loop if sys.platform == "win32" else SteadyLoop}
 
 
 @pytest.hookimpl(trylast=True)

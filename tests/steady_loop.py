@@ -1,0 +1,61 @@
+"""An event loop for tests whose clock stands still while the process does.
+
+A busy machine may stop a process for seconds. Then all timers that came due meanwhile run at once, before what was
+waited for had a chance to happen: a connection is closed although its request is on its way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import time
+
+# A step of the clock that is longer than this was a stall.
+MOST_S = 0.05
+
+
+class Clock:
+    """Monotonic time without stalls."""
+
+    def __init__(self) -> None:
+        self._real_s = self._shown_s = time.monotonic()
+
+    def time(self) -> float:
+        """Return the time in seconds."""
+        return self._pass(MOST_S)
+
+    def waited(self, most_s: float | None) -> None:
+        """Count the time since `time` as a wait that should have ended after `most_s` seconds, or had no limit."""
+        is_stall = most_s is not None and time.monotonic() - self._real_s > most_s + MOST_S
+        self._pass(MOST_S if is_stall else None)
+
+    def _pass(self, most_s: float | None) -> float:
+        now_s = time.monotonic()
+        step_s = now_s - self._real_s
+        self._real_s = now_s
+        self._shown_s += step_s if most_s is None else min(step_s, most_s)
+        return self._shown_s
+
+
+class _Selector(selectors.DefaultSelector):
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._clock.time()
+        found = super().select(timeout)
+        self._clock.waited(None if timeout is None else max(timeout, 0.0))
+        return found
+
+
+class SteadyLoop(asyncio.SelectorEventLoop):
+    """An event loop in which no timer comes due because the process was stopped."""
+
+    def __init__(self) -> None:
+        self._clock = Clock()
+        super().__init__(_Selector(self._clock))
+
+    def time(self) -> float:
+        """Return the time in seconds, without stalls."""
+        return self._clock.time()
