@@ -133,15 +133,17 @@ def test_filter_of_10_000_captures_takes_less_than_100_ms(path: Path) -> None:
     with closing(CaptureIndex(path)) as index:
         while index.catch_up().is_behind:
             pass
-        taken = []
         for query in (CaptureQuery(user="u7"), CaptureQuery(slower_ms=5.0), CaptureQuery(response="502")):
-            start = perf_counter()
-            count = index.spans(query).matches
-            index.histogram(query, now=NOW + 20_000, buckets=80)
-            taken.append(perf_counter() - start)
-            assert count == (200 if query.user else 0)
-    assert min(taken) < 0.1, taken
-    assert max(taken) < 1.0  # other processes may have the machine
+            taken_s = []
+            for _ in range(10):  # other processes may have the machine
+                start = perf_counter()
+                count = index.spans(query).matches
+                index.histogram(query, now=NOW + 20_000, buckets=80)
+                taken_s.append(perf_counter() - start)
+                assert count == (200 if query.user else 0)
+                if taken_s[-1] < 0.1:
+                    break
+            assert min(taken_s) < 0.1, taken_s
 
 
 def test_masked_header_changes_no_fact(path: Path) -> None:
