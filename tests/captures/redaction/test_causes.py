@@ -273,7 +273,19 @@ def test_mistakes_together_keep_their_verdict(data: st.DataObject) -> None:
     more = one_of(None, (SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, STAMP), (SIGNATURE_HEADER, f"v1,{BASE64}"))
     headers = Headers(tuple(data.draw(st.permutations([*fields, *([more] if more else [])]))))
     request = Request(headers, body, Secret(configured))
-    assert outcome(verified(redacted(request).exchange)) == outcome(request.verdict())
+    result = redacted(request)
+    is_kept = outcome(verified(result.exchange)) == outcome(request.verdict())
+    # One new signature need not do for two that match in different ways, but then the result says so.
+    assert is_kept or (not result.is_same and len(ways_to_match(request)) > 1)
+
+
+def ways_to_match(request: Request) -> set[frozenset[str]]:
+    """Return the causes with which each of the signatures would match if it were the only one."""
+    others = Headers(tuple(field for field in request.headers if field[0] != SIGNATURE_HEADER))
+    signatures = [value for name, value in request.headers if name == SIGNATURE_HEADER]
+    alone = [Headers(((SIGNATURE_HEADER, value), *others)) for value in signatures]
+    verdicts = [request._replace(headers=headers).verdict() for headers in alone]
+    return {frozenset(verdict.slugs) for verdict in verdicts if "wrong-secret" not in verdict.slugs}
 
 
 @given(st.binary(max_size=200))
