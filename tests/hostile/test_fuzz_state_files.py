@@ -89,7 +89,7 @@ def assert_rejected(run: Run, file: Path) -> None:
     result = run("sandbox", "--port", "0", "--state", str(file))
     assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "that port-hook did not create" in result.err
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 30  # guards against a hang
     assert file.read_bytes() == before
 
 
