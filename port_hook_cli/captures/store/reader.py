@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import islice
@@ -151,15 +151,25 @@ class StoreReader:
         Whoever uses them may wait for a long time, such as for a pager. Meanwhile, SQLite must be able to restart its
         log, and cannot while a statement is being read.
         """
-        while limit > 0:
-            size = min(limit, _PAGE)
-            rows, is_last = self._page(statements.search(wanted, columns=f"seq, {columns}", limit=size), size)
-            for row in rows:
-                yield self._made(read, row[1:])
-            if is_last:
-                return
-            limit -= len(rows)
-            wanted = replace(wanted, numbers=wanted.numbers._replace(upto=rows[-1][0] - 1))
+        with closing(self._parts(wanted)) as parts:
+            numbers = next(parts, None)
+            while limit > 0 and numbers is not None:
+                size, part = min(limit, _PAGE), replace(wanted, numbers=numbers)
+                rows, is_last = self._page(statements.search(part, columns=f"seq, {columns}", limit=size), size)
+                for row in rows:
+                    yield self._made(read, row[1:])
+                limit -= len(rows)
+                numbers = next(parts, None) if is_last else numbers._replace(upto=rows[-1][0] - 1)
+
+    def _parts(self, wanted: statements.StoreFilter) -> Generator[statements.Numbers, None, None]:
+        """Yield the numbers to look for captures in, the newest first."""
+        if not wanted.text:
+            yield wanted.numbers
+            return
+        from port_hook_cli.captures.store.scanning import parts_to_read
+
+        oldest, newest = self._rows(statements.OLDEST_AND_NEWEST, [])[0]
+        yield from parts_to_read(self.path, wanted, oldest or 0, newest or 0)
 
     def _page(self, query: Statement, most: int) -> tuple[Sequence[Row], bool]:
         """Return the rows of a query for `most` rows, up to a number of bytes, and whether they are all."""

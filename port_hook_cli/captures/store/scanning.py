@@ -1,0 +1,118 @@
+"""Which parts of a large store a search for a text has to read.
+
+A text has no index, so a search looks at every capture: for a million, that takes seconds. Threads find the parts that
+have a match, because SQLite does not hold the interpreter's lock while it searches. The store's own connection then
+reads the matches, and also the parts that a thread could not search. So only that connection reports damage.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from queue import SimpleQueue
+
+from port_hook_cli.captures.database.opening import Access, connect
+from port_hook_cli.captures.store import statements
+from port_hook_cli.captures.store.statements import Numbers, StoreFilter
+from port_hook_cli.errors import StoreError
+
+PART = 10_000
+"""How many captures a part has at least: 20 milliseconds of work."""
+
+_MOST_PARTS = 1_000  # any program may have written the numbers, and they may be far apart
+_MOST_THREADS = 4
+# Each thread may have several copies of a value in memory. The store's own connection searches larger values.
+_LARGEST_VALUE = 4 * 1024 * 1024
+# About a millisecond of work.
+_INSTRUCTIONS = 100_000
+_PATIENCE_S = 0.05
+
+
+def parts_to_read(
+    path: Path, wanted: StoreFilter, oldest: int, newest: int, *, threads: int | None = None
+) -> Generator[Numbers, None, None]:
+    """Yield the numbers of the parts of a store that may have captures that match, the newest first.
+
+    `oldest` and `newest` are the numbers of captures. The first part is not searched before, because it may have
+    everything that the user wants to see. `threads` is by default the number of cores, up to four. They end when the
+    iterator is closed.
+    """
+    threads = min(_cores(), _MOST_THREADS) if threads is None else threads
+    numbers = wanted.numbers
+    upto = newest if numbers.upto is None else min(newest, numbers.upto)
+    has_index = wanted.run_id is not None or wanted.replay_of is not None
+    is_of_few = numbers.after is not None or numbers.among is not None or upto - oldest < PART
+    if has_index or is_of_few or threads <= 1:
+        yield numbers
+        return
+    yield numbers._replace(after=upto - PART)
+    rest = numbers._replace(upto=upto - PART)
+    try:
+        scan = _Scan(path, wanted, threads)
+    except StoreError:  # the path may have another file by now
+        yield rest
+        return
+    try:
+        yield from scan.parts_with_a_match(_parts(rest, oldest, upto - PART))
+    finally:
+        scan.close()
+
+
+def _parts(numbers: Numbers, oldest: int, newest: int) -> Iterator[Numbers]:
+    size = max(PART, -(-(newest - oldest + 1) // _MOST_PARTS))
+    for upto in range(newest, oldest - 1, -size):
+        yield numbers._replace(after=max(upto - size, oldest - 1), upto=upto)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Scan:
+    """Searches parts of a store in threads, each with a connection of its own."""
+
+    def __init__(self, path: Path, wanted: StoreFilter, threads: int) -> None:
+        self._wanted = wanted
+        self._is_over = False
+        self._connections: list[sqlite3.Connection] = []
+        self._free: SimpleQueue[sqlite3.Connection] = SimpleQueue()
+        self._pool = ThreadPoolExecutor(threads, "scan")
+        try:
+            for _ in range(threads):
+                self._open(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def parts_with_a_match(self, parts: Iterator[Numbers]) -> Iterator[Numbers]:
+        """Yield each part from its newest match on, in the same order, and a part that cannot be searched as it is."""
+        yield from filter(None, self._pool.map(self._from_its_newest_match, parts))
+
+    def close(self) -> None:
+        """End the threads."""
+        self._is_over = True
+        self._pool.shutdown(cancel_futures=True)
+        for connection in self._connections:
+            connection.close()
+
+    def _open(self, path: Path) -> None:
+        connection = connect(path, Access.GLANCE, patience_s=_PATIENCE_S).connection
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LARGEST_VALUE)
+        connection.set_progress_handler(lambda: self._is_over, _INSTRUCTIONS)
+        self._connections.append(connection)
+        self._free.put(connection)
+
+    def _from_its_newest_match(self, part: Numbers) -> Numbers | None:
+        query = statements.search(replace(self._wanted, numbers=part), columns="seq", limit=1)
+        connection = self._free.get()
+        try:
+            found = connection.execute(*query).fetchone()
+        except sqlite3.Error:
+            return part
+        finally:
+            self._free.put(connection)
+        return None if found is None else part._replace(upto=found[0])
