@@ -71,10 +71,10 @@ def test_light_command_imports_no_heavy_library(folder: Path, arguments: tuple[s
 @pytest.mark.parametrize(
     ("arguments", "most", "unneeded"),
     [
-        (("captures",), 36, HEAVY | LESS_HEAVY | ENCRYPTION),
-        (("show", "last"), 36, HEAVY | LESS_HEAVY | ENCRYPTION),
-        (("verify", "last"), 54, HEAVY | LESS_HEAVY | {"ssl"}),
-        (("replay", "last", "--dry-run", "--to", "8000"), 70, HEAVY - {"asyncio"}),
+        (("captures",), 34, HEAVY | LESS_HEAVY | ENCRYPTION),
+        (("show", "last"), 33, HEAVY | LESS_HEAVY | ENCRYPTION),
+        (("verify", "last"), 52, HEAVY | LESS_HEAVY | {"ssl"}),
+        (("replay", "last", "--dry-run", "--to", "8000"), 68, HEAVY - {"asyncio"}),
     ],
 )
 def test_command_that_reads_captures_imports_only_what_it_uses(
