@@ -89,9 +89,9 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(SkipGuard())
 
 
-@pytest.hookimpl(optionalhook=True)  # of pytest-asyncio
+@pytest.hookimpl(optionalhook=True)  # a hook of pytest-asyncio
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Return the event loop of every async test."""
+    """Return the function that creates the event loop of each async test."""
     return {"loop": asyncio.new_event_loop if sys.platform == "win32" else SteadyLoop}
 
 
@@ -119,12 +119,12 @@ def pytest_collection_finish() -> None:
 def _import_everything() -> None:
     """Import all modules of the package.
 
-    Hypothesis takes examples from the constants of the modules that are imported. Tests import further modules, and
-    which of them run first in this process differs from run to run.
+    Hypothesis uses the constants of imported modules in its examples. Tests import more modules, and the order of the
+    tests in this process differs from run to run.
     """
     for module in pkgutil.walk_packages(port_hook_cli.__path__, f"{port_hook_cli.__name__}."):
         if not module.name.endswith(".__main__"):
-            with contextlib.suppress(ImportError):  # of an optional package, or of another system
+            with contextlib.suppress(ImportError):  # a module for an optional package or another system
                 importlib.import_module(module.name)
 
 

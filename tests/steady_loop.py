@@ -1,7 +1,7 @@
-"""An event loop for tests whose clock stands still while the process does.
+"""An event loop for tests. Its clock stops while the process is stopped.
 
-A busy machine may stop a process for seconds. Then all timers that came due meanwhile run at once, before what was
-waited for had a chance to happen: a connection is closed although its request is on its way.
+A busy machine may stop a process for seconds. Without this loop, all timers that came due meanwhile would then run
+before the events that a test waits for: a connection would be closed although its request is on its way.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import selectors
 import time
 
-# A step of the clock that is longer than this was a stall.
+# A longer step of the clock is a stall, of which only this much counts.
 MOST_S = 0.05
 
 
@@ -25,7 +25,7 @@ class Clock:
         return self._pass(MOST_S)
 
     def waited(self, most_s: float | None) -> None:
-        """Count the time since `time` as a wait that should have ended after `most_s` seconds, or had no limit."""
+        """Count the time since the last call as a wait. Its limit was `most_s` seconds, or None for no limit."""
         is_stall = most_s is not None and time.monotonic() - self._real_s > most_s + MOST_S
         self._pass(MOST_S if is_stall else None)
 
@@ -50,7 +50,7 @@ class _Selector(selectors.DefaultSelector):
 
 
 class SteadyLoop(asyncio.SelectorEventLoop):
-    """An event loop in which no timer comes due because the process was stopped."""
+    """An event loop whose timers do not come due while the process is stopped."""
 
     def __init__(self) -> None:
         self._clock = Clock()

@@ -1,4 +1,4 @@
-"""A capture as a list shows it: read by `database.listing`, shown by `view.captures`. Pure."""
+"""What a list shows of a capture. `database.listing` reads it, and `view.captures` shows it. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from port_hook_cli.invocations.models import Payload, Simulated, Status
 class ListedCapture(NamedTuple):
     """What a list shows of a capture.
 
-    `response` is the status of the response, and `handler` the outcome of the delivery. They are None if there is none.
+    `response` is the status of the response, or None without a response. `handler` is the outcome of the delivery, or
+    None without a delivery.
     """
 
     id: str

@@ -129,7 +129,7 @@ def replay(
             return _find_fault(readies[0], rewriter, access, places.store, runtime, target, as_json=output.json)
         total, is_series = len(readies) * series.times, series.times > 1
         report = ReplayReport(runtime, total=total, is_series=is_series, as_json=output.json, ignoring=ignoring)
-        # A file's payload is not saved, so it is sent without loading SQLite.
+        # Only replays of stored captures are saved. Without any, SQLite is loaded only to check --store.
         uses_store = places.store is not None or any(source.is_stored for source in found)
         with _keeper(places.store, secret, runtime) if uses_store else nullcontext() as keeper:
             # A series is not saved: it would push out what Port sent.
@@ -153,7 +153,7 @@ def _refuse_sources(sources: list[str], *, is_needed: bool, finds_fault: bool) -
 
 
 def _keeper(store: Path | None, secret: Secret | None, runtime: Runtime) -> closing[ReplayKeeper]:
-    """Return what saves replays in the store, to be used as a context manager."""
+    """Return a context manager for saving replays in the store."""
     from port_hook_cli.captures.database.opening import store_path
 
     return closing(ReplayKeeper(store_path(store, runtime.cwd), secret))

@@ -19,13 +19,16 @@ canceled, it records the invocation as interrupted.
 
 
 class Group(Protocol):
-    """Invocations that are saved with one commit. Nobody waits for their responses."""
+    """Invocations that are saved in one commit. Nobody waits for their responses."""
 
     def add(self, invocation: Invocation) -> bool:
         """Verify an invocation and add it. Return False if only `SourceContext.receive` can process it."""
 
     async def save(self) -> None:
-        """Save the added invocations, all or none; raises StoreError. Then `SourceContext.receive` may try each."""
+        """Save the added invocations, all or none.
+
+        Raises StoreError if none is saved. The source may then pass each of them to `SourceContext.receive`.
+        """
 
 
 def _ignore(_: str) -> None:

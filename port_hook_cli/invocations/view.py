@@ -136,12 +136,12 @@ def format_time(epoch_s: float) -> str:
     """Return seconds since the epoch as an RFC 3339 UTC time with milliseconds."""
     fraction, second = modf(epoch_s)
     microseconds = round(fraction * 1_000_000)
-    if not 0 <= microseconds < 1_000_000:  # noqa: PLR2004 - a second
+    if not 0 <= microseconds < 1_000_000:  # noqa: PLR2004 - microseconds in a second
         return datetime.fromtimestamp(epoch_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return f"{_second_text(second)}.{microseconds // 1000:03}Z"
 
 
-@lru_cache(maxsize=8)  # a busy listener writes many times of the same second
+@lru_cache(maxsize=8)  # a busy listener writes many timestamps within the same second
 def _second_text(second: float) -> str:
     return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 

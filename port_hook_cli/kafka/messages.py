@@ -116,7 +116,7 @@ class MessageCapacity:
             self._bytes += size + _BYTES_PER_MESSAGE
 
     def release(self, size: int, count: int = 1) -> None:
-        """Stop counting `count` messages, whose values have `size` bytes together."""
+        """Stop counting `count` messages, whose values have `size` bytes in total."""
         with self._lock:
             self._messages -= count
             self._bytes -= size + count * _BYTES_PER_MESSAGE

@@ -34,7 +34,7 @@ GetConnection: TypeAlias = Callable[[], Awaitable[KafkaConnection]]
 """Returns the brokers and newly requested credentials; raises PortHookError."""
 
 _WORKERS = 64
-# They occupy the event loop for a few milliseconds.
+# A group of this many messages occupies the event loop for a few milliseconds.
 _MOST_TOGETHER = 64
 _MIN_PAUSE_S, _MAX_PAUSE_S = 0.5, 10.0
 _REFRESH_PAUSE_S = 30.0
@@ -93,7 +93,7 @@ class KafkaSource:
         self._cluster = self._last_problem = ""
         self._progress: dict[TopicPart, PartitionProgress] = {}
         self._waiting: deque[_Waiting] = deque()
-        # `_arrival` wakes the task that saves groups, and `_wake` the workers, which wait while that task saves groups.
+        # `_arrival` wakes the task that saves groups. `_wake` wakes the workers, which wait while that task is saving.
         self._arrival, self._wake = asyncio.Event(), asyncio.Event()
         self._is_grouping = False
         self.in_progress = 0
@@ -113,7 +113,7 @@ class KafkaSource:
         await self._reader.open()
         if self._context.is_counted:  # a session that ends after some invocations does not take more messages
             tasks = [self._work()]
-        else:  # groups come first, so that no worker takes messages that a group can have
+        else:  # the task for groups starts first, so that no worker takes messages that a group can have
             tasks = [self._save_groups(), *(self._work() for _ in range(_WORKERS))]
         self._workers = [*map(asyncio.create_task, tasks)]
 
@@ -222,7 +222,7 @@ class KafkaSource:
             await asyncio.sleep(self.refresh_pause_s)
 
     async def _save_groups(self) -> None:
-        """Save the messages that wait in groups, or let the workers process them as long as that is impossible."""
+        """Save waiting messages in groups. While no group can be formed, let the workers process the messages."""
         while not self._is_closing:
             group = self._context.new_group()
             self._is_grouping = group is not None
@@ -237,7 +237,7 @@ class KafkaSource:
                 await asyncio.gather(*others)
 
     async def _save_group(self, group: Group) -> Sequence[Coroutine[None, None, None]]:
-        """Save messages that wait in one commit, and return what processes those that were not saved."""
+        """Save waiting messages in one commit. For each that was not saved, return a coroutine that processes it."""
         items = [self._waiting.popleft() for _ in range(min(_MOST_TOGETHER, len(self._waiting)))]
         self.in_progress += len(items)
         added: list[_Waiting] = []
@@ -247,7 +247,7 @@ class KafkaSource:
                 (added if self._is_added(group, item) else others).append(item)
             try:
                 await group.save()
-            except Exception:  # noqa: BLE001 - each is tried again, and reported
+            except Exception:  # noqa: BLE001 - each message is tried again, which reports errors
                 added, others = [], items
             self._finish(added)
         finally:
@@ -261,7 +261,7 @@ class KafkaSource:
             return False
         try:
             return group.add(self._invocation(item.origin, value))
-        except Exception:  # noqa: BLE001 - it is processed alone, and reported
+        except Exception:  # noqa: BLE001 - the message is processed alone, which reports errors
             return False
 
     async def _work(self) -> None:

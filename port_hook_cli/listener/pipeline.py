@@ -54,7 +54,7 @@ class Saving(Protocol):
         """
 
     def save_together(self, exchanges: Sequence[Exchange]) -> asyncio.Future[None]:
-        """Start to save exchanges in one commit. The result is as for `save`."""
+        """Start to save exchanges in one commit. Await the result as for `save`."""
 
     def complete(self, exchange: Exchange) -> None:
         """Add delivery and response to a saved exchange, without waiting."""
@@ -144,7 +144,7 @@ class Pipeline:
         return MessageGroup(self)
 
     def read_message(self, invocation: Invocation) -> Exchange | None:
-        """Return the exchange of a message that needs no handler, or None if verifying the message takes time."""
+        """Return the exchange of a message that needs no handler, or None if verifying the message takes long."""
         reading = self._reader.read_now(invocation)
         if reading is None:
             return None
@@ -161,7 +161,7 @@ class Pipeline:
         )
 
     async def save_messages(self, exchanges: Sequence[Exchange]) -> None:
-        """Save the exchanges of messages in one commit, and observe them. Raises StoreError if none is saved."""
+        """Save the exchanges of messages in one commit, and observe them. Raises StoreError, and then none is saved."""
         try:
             await self._store.save_together(exchanges)
         except StoreError as error:
@@ -398,7 +398,7 @@ class MessageGroup:
         self._exchanges: list[Exchange] = []
 
     def add(self, invocation: Invocation) -> bool:
-        """Verify a message and add it. Return False if that takes time."""
+        """Verify a message and add it. Return False if that would take long."""
         exchange = self._pipeline.read_message(invocation)
         if exchange is not None:
             self._exchanges.append(exchange)

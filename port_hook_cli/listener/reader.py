@@ -78,7 +78,7 @@ class Reader:
         return reading
 
     def read_now(self, invocation: Invocation) -> Reading | None:
-        """Return the same as `read`, or None for a request that takes longer to read or verify."""
+        """Return the same as `read`, or None for a request that takes long to read or verify."""
         key, now = signature_key(invocation.headers), invocation.received_at
         seen = self._seen.has(key, now)
         reading = self.at_once(invocation, seen=seen)

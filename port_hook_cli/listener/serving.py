@@ -209,7 +209,7 @@ class _WaitingPipeline:
         return await self._flow.receive(invocation, client)
 
     def new_group(self) -> MessageGroup | None:
-        """Return None before the start; then see `Pipeline.new_group`."""
+        """Return None until the listener accepts invocations. After that, see `Pipeline.new_group`."""
         return self._flow.new_group() if self._accepting.is_set() else None
 
 

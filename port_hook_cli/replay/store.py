@@ -57,7 +57,7 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
 
     Replays themselves are left out. Raises StoreError, even for captures that would take too much memory.
     """
-    from port_hook_cli.captures.store.statements import StoreFilter  # so that a file's payload is sent earlier
+    from port_hook_cli.captures.store.statements import StoreFilter  # loads SQLite, so only if needed
 
     replayed, last_target = captures.replayed(), captures.last_target()
     sources: list[ReplaySource] = []

@@ -69,7 +69,7 @@ def means(**others: object) -> CheckMeans:
     return CheckMeans(
         client=lambda timeout_s: HttpClient(timeout_s=timeout_s),
         secret=SECRET,
-        now=lambda: offset_s + clock(),  # a stall is no part of a run's duration
+        now=lambda: offset_s + clock(),  # a stall doesn't count toward a run's duration
         new_id=lambda: f"{next(ids):08x}",
         **others,  # type: ignore[arg-type]
     )

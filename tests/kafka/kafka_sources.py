@@ -34,8 +34,8 @@ class Pipeline:
         self.is_cancelled = False
         self.has_groups = False
         self.groups: list[list[bytes]] = []
-        self.alone: set[bytes] = set()  # what no group takes
-        self.saving_group = asyncio.Event()  # what the saving of groups waits for
+        self.alone: set[bytes] = set()  # the bodies that no group takes
+        self.saving_group = asyncio.Event()  # groups are saved only while this is set
         self.saving_group.set()
         self._changed = asyncio.Event()
 
@@ -83,7 +83,7 @@ class Pipeline:
 
 
 class RecordedGroup:
-    """A group of invocations that are saved in a pipeline."""
+    """A group whose invocations are recorded in a pipeline."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline

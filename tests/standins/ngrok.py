@@ -9,8 +9,8 @@ port of its own on 127.0.0.1 to the upstream. It writes its process id to the na
 keeps the pipe open until it ends.
 
 NGROK_STANDIN names a failure: `105`, `107`, `108`, `9999` (an unknown code), `313`, `319`, `320`, `334` (an endpoint is
-refused), `offline`, `silent`, `chatty` (an endless log without a session), `exits`, `late-output` (lines that can only
-be read after its end), `odd-log`, `old` (no endpoint API), `other-program`, `huge-answer` (2 MiB for an endpoint),
+refused), `offline`, `silent`, `chatty` (an endless log without a session), `exits`, `late-output` (lines that appear
+only after it has ended), `odd-log`, `old` (no endpoint API), `other-program`, `huge-answer` (2 MiB for an endpoint),
 `long-url` (100,000 characters), `huge-version` (an endless line for `--version`). After SIGUSR1 it logs that it lost
 its session, after SIGUSR2 that it has one again.
 
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def write_after_exit(text: str) -> None:
-    """End, and write `text` from another process after that."""
+    """Exit, and then write `text` from another process."""
     read_end, write_end = os.pipe()
     if os.fork():
         os._exit(1)  # closes the last write end

@@ -1,4 +1,4 @@
-"""Parts of SQL statements: values that are not too large, outcomes, and conditions such as a text. Pure."""
+"""Parts of SQL statements: values of limited size, outcomes, and conditions such as a text match. Pure."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _read(
     )
 
 
-@lru_cache(maxsize=4)  # many responses of a listener are the same, and one may have 2 MiB
+@lru_cache(maxsize=4)  # a listener often sends the same response, of up to 2 MiB
 def _response_status(written: Any) -> int | None:
     """Return the status of a response. Raises ValueError."""
     found = _RESPONSE.maybe(parsed(written, "response"), "response")

@@ -265,7 +265,7 @@ def without_waiting(connection: sqlite3.Connection) -> Iterator[None]:
 
 _ANOTHER = "name another store with --store"
 
-# By `result_code`.
+# The keys are result codes, as from `result_code`.
 _WORDS = {
     sqlite3.SQLITE_FULL: ("There is no space left for {path}.", "Free some space, or " + _ANOTHER + "."),
     sqlite3.SQLITE_IOERR: (
@@ -296,7 +296,7 @@ class StoreLocked(StoreError):
 
 
 def result_code(error: sqlite3.Error) -> int:
-    """Return the primary result code of an error, such as SQLITE_BUSY; 0 if SQLite did not report the error."""
+    """Return the primary result code of an error, such as SQLITE_BUSY, or 0 if SQLite did not report the error."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 

@@ -255,7 +255,7 @@ def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, s
 
 
 def _headers_json(items: tuple[tuple[str, str], ...]) -> str:
-    """Return the same as `_encode`, in half of the time."""
+    """Return the same as `_encode`, in half the time."""
     return f"[{','.join([f'[{_quote(name)},{_quote(value)}]' for name, value in items])}]"
 
 

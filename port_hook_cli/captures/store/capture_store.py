@@ -1,4 +1,4 @@
-"""An open store that is also written: by a listener, by replays, and by `prune`."""
+"""A store that is open for writing, such as by a listener, a replay or `prune`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _GIB = 1024 * 1024 * 1024
 
 
 class CaptureStore(StoreReader):
-    """An open store that is read and written: `open_store` makes one.
+    """A store that is open for reading and writing. `open_store` returns one.
 
     One thread may open it and others use it, one at a time. Other stores, in this process or another, may have the same
     file open.
@@ -238,12 +238,11 @@ def open_store(
 ) -> CaptureStore:
     """Open the store at `store_path(option, cwd)` to write to it.
 
-    It has at most `max_captures` captures and takes at most `max_size` bytes, which `tidy` enforces. Credentials in its
-    header fields are masked unless `keep_secrets` is set. What a user should know about the files is in the store's
-    `warnings`.
+    `tidy` limits it to `max_captures` captures and `max_size` bytes. Credentials in headers are masked unless
+    `keep_secrets` is set. What a user should know about the files is in the store's `warnings`.
 
-    Raises StoreError when it is missing and `create` is not set, was written by a newer port-hook, is not a capture
-    store, may have been planted by someone else, or cannot be opened.
+    Raises StoreError when the store is missing and `create` is not set, was written by a newer port-hook, is not a
+    capture store, may have been planted by someone else, or cannot be opened.
     """
     return CaptureStore(
         store_path(option, cwd),

@@ -1,7 +1,7 @@
 """Delete captures because a user prunes them, and return the space to the file system.
 
 A listener may write to the store at the same time, so pruning works in small steps with pauses between them. While no
-other program uses the store, the steps are larger: a disk syncs only a few dozen steps per second.
+other program uses the store, the steps are larger, because a disk syncs only a few dozen steps per second.
 """
 
 from __future__ import annotations
@@ -39,7 +39,11 @@ _SPACE = """
 
 
 class _Pace(NamedTuple):
-    """How large a step may be. While a step takes less than half of `step_s`, the next step deletes twice as many."""
+    """How large a step may be: `captures` captures and `bytes` bytes, in about `step_s` seconds.
+
+    If a step takes less than half of `step_s`, the next step deletes twice as many captures. If it takes longer than
+    `step_s`, the next step deletes half as many.
+    """
 
     step_s: float
     captures: int
@@ -47,7 +51,8 @@ class _Pace(NamedTuple):
 
 
 _BESIDE_OTHERS = _Pace(0.02, 5_000, 8 * 1024 * 1024)
-# A listener that starts in the middle waits for one such step.
+# A listener that starts during a prune may wait for several such steps: after the first attempts, SQLite retries only
+# every 100 ms, and can miss the pauses.
 _ALONE = _Pace(0.5, 200_000, 256 * 1024 * 1024)
 
 
@@ -78,8 +83,8 @@ def delete_captures(
 ) -> PruneCount:
     """Delete captures, each step in its own transaction. Captures that arrive meanwhile stay.
 
-    Between two steps, `pause` gets the seconds in which other programs can write. Raises sqlite3.Error. The
-    captures of earlier steps are deleted even then.
+    Between two steps, `pause` gets the seconds in which other programs can write. Raises sqlite3.Error, but
+    captures that earlier steps deleted stay deleted.
     """
     # Keeps the log so short that no commit of a listener has to copy it into the file.
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")

@@ -245,7 +245,7 @@ def open_captures(option: Path | None, runtime: Runtime, say: Say, *, show_only:
 
 
 def say_warnings(store: StoreReader, say: Say) -> None:
-    """Tell `say` what the user should know about the files of an open store."""
+    """Pass the warnings about the files of an open store to `say`."""
     if store.warnings:
         from port_hook_cli.text.remark import note
 

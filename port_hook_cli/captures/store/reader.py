@@ -1,4 +1,4 @@
-"""An open store as commands read it: find captures, list them and count them."""
+"""Read an open store: find, list and count its captures."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PAGE, _PAGE_BYTES = 200, 4 * 1024 * 1024
 
 T = TypeVar("T")
 BodyFilter = Callable[[Iterable[tuple[int, Any]]], Iterator[int]]
-"""A function of the numbers and bodies of captures that yields the numbers to keep, in the same order."""
+"""Takes the numbers and bodies of captures, and yields the numbers of those that match, in the same order."""
 
 
 class OpenDatabase(Protocol):
@@ -44,15 +44,15 @@ class OpenDatabase(Protocol):
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The connection that reads now. A commit may open the file again, so each query asks for it."""
+        """The current connection. A commit may replace it, so get it again for each query."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences without a period."""
+        """Sentences for the user, without a period."""
 
 
 class StoreReader:
-    """An open store that is only read: `open_reader` makes one. Others may write to it meanwhile.
+    """A store that is open for reading. `open_reader` returns one. Other programs may write to it meanwhile.
 
     `warnings` is what the user should know about the store's files.
     """
@@ -146,10 +146,10 @@ class StoreReader:
     def _read_pages(
         self, wanted: statements.StoreFilter, columns: str, read: Callable[[Row], T], *, limit: int
     ) -> Iterator[T]:
-        """Yield the newest captures first, and read some of them at a time.
+        """Yield captures, newest first, and read some of them at a time.
 
-        Whoever uses them may wait for a long time, such as for a pager. Meanwhile, SQLite must be able to restart its
-        log, and cannot while a statement is being read.
+        SQLite cannot restart its log while a statement is being read, and the caller may wait a long time between two
+        captures, such as for a pager.
         """
         with closing(self._parts(wanted)) as parts:
             numbers = next(parts, None)
@@ -162,7 +162,7 @@ class StoreReader:
                 numbers = next(parts, None) if is_last else numbers._replace(upto=rows[-1][0] - 1)
 
     def _parts(self, wanted: statements.StoreFilter) -> Generator[statements.Numbers, None, None]:
-        """Yield the numbers to look for captures in, the newest first."""
+        """Yield the numbers to search, in parts, newest first."""
         if not wanted.text:
             yield wanted.numbers
             return
@@ -271,8 +271,8 @@ def _count_of(latest: Latest) -> Statement:
 def open_reader(option: Path | None, cwd: Path, *, show_only: bool = False) -> StoreReader:
     """Open the store at `store_path(option, cwd)` to read it.
 
-    With `show_only`, the captures are only displayed, so the store may belong to another user. Raises StoreError for a
-    missing store and for what `open_store` refuses.
+    With `show_only`, the captures are only displayed, so the store may belong to another user. Raises StoreError
+    if the store is missing, or for the same reasons as `open_store`.
     """
     path = store_path(option, cwd)
     return StoreReader(path, connect(path, Access.SHOW if show_only else Access.READ))

@@ -1,8 +1,8 @@
-"""Which parts of a large store a search for a text has to read.
+"""Find the parts of a large store that a text search has to read.
 
-A text has no index, so a search looks at every capture: for a million, that takes seconds. Threads find the parts that
-have a match, because SQLite does not hold the interpreter's lock while it searches. The store's own connection then
-reads the matches, and also the parts that a thread could not search. So only that connection reports damage.
+Text has no index, so a search looks at every capture, which takes seconds for a million captures. Threads find the
+parts with a match, because the sqlite3 module releases the interpreter's lock while SQLite searches. Then the store's
+own connection reads these parts, and the parts that a thread could not search. So only that connection reports damage.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from port_hook_cli.captures.store.statements import Numbers, StoreFilter
 from port_hook_cli.errors import StoreError
 
 PART = 10_000
-"""How many captures a part has at least: 20 milliseconds of work."""
+"""The smallest range of capture numbers that is a part: about 20 milliseconds of work."""
 
 _MOST_PARTS = 1_000  # any program may have written the numbers, and they may be far apart
 _MOST_THREADS = 4
@@ -35,11 +35,11 @@ _PATIENCE_S = 0.05
 def parts_to_read(
     path: Path, wanted: StoreFilter, oldest: int, newest: int, *, threads: int | None = None
 ) -> Generator[Numbers, None, None]:
-    """Yield the numbers of the parts of a store that may have captures that match, the newest first.
+    """Yield the parts of a store that may have a match, newest first.
 
-    `oldest` and `newest` are the numbers of captures. The first part is not searched before, because it may have
-    everything that the user wants to see. `threads` is by default the number of cores, up to four. They end when the
-    iterator is closed.
+    `oldest` and `newest` are the lowest and the highest number of a capture. No thread searches the newest part,
+    because it may have everything that the user wants to see. `threads` defaults to the number of cores, up to four.
+    The threads end when the iterator is closed.
     """
     threads = min(_cores(), _MOST_THREADS) if threads is None else threads
     numbers = wanted.numbers
@@ -53,7 +53,7 @@ def parts_to_read(
     rest = numbers._replace(upto=upto - PART)
     try:
         scan = _Scan(path, wanted, threads)
-    except StoreError:  # the path may have another file by now
+    except StoreError:  # such as when another file has replaced the store
         yield rest
         return
     try:
@@ -73,7 +73,7 @@ def _cores() -> int:
 
 
 class _Scan:
-    """Searches parts of a store in threads, each with a connection of its own."""
+    """Searches parts of a store in threads, each with its own connection."""
 
     def __init__(self, path: Path, wanted: StoreFilter, threads: int) -> None:
         self._wanted = wanted
@@ -89,11 +89,14 @@ class _Scan:
             raise
 
     def parts_with_a_match(self, parts: Iterator[Numbers]) -> Iterator[Numbers]:
-        """Yield each part from its newest match on, in the same order, and a part that cannot be searched as it is."""
+        """Yield the parts with a match, in the same order, each limited to its newest match and older captures.
+
+        A part that cannot be searched is yielded unchanged.
+        """
         yield from filter(None, self._pool.map(self._from_its_newest_match, parts))
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads, and close their connections."""
         self._is_over = True
         self._pool.shutdown(cancel_futures=True)
         for connection in self._connections:

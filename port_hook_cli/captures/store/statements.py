@@ -91,7 +91,7 @@ SAVED_MESSAGES = portable(
 )
 
 NEWEST = "SELECT max(seq) FROM captures"
-# As one query, it would read an index.
+# Two subqueries, because SQLite would scan a whole index for `SELECT min(seq), max(seq)`.
 OLDEST_AND_NEWEST = "SELECT (SELECT min(seq) FROM captures), (SELECT max(seq) FROM captures)"
 # The newest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"

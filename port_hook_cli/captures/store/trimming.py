@@ -52,7 +52,7 @@ _DROP_VERIFIED = "DELETE FROM captures WHERE is_verified = 1 AND seq <= ?"
 
 @frozen
 class Limits:
-    """The most captures in a store, and the most bytes in use in its file."""
+    """The maximum number of captures in a store, and of bytes in use in its file."""
 
     captures: int
     size: int
@@ -99,7 +99,7 @@ class Trimmer:
     def step(self, connection: sqlite3.Connection) -> bool:
         """Drop at most `STEP` captures, and return whether there are more to drop. Raises sqlite3.Error.
 
-        Run it inside a transaction. If that is rolled back, call `forget`.
+        Run it inside a transaction. If the transaction is rolled back, call `forget`.
         """
         limits = self._limits
         oldest, newest, used = connection.execute(_STATE).fetchone()

@@ -140,7 +140,7 @@ class StoreWriter:
         return saved
 
     def save_together(self, exchanges: Sequence[Exchange]) -> asyncio.Future[None]:
-        """Begin to save several exchanges in one commit. The future is as for `save`."""
+        """Begin to save several exchanges in one commit. The future is the same as for `save`."""
         saved: asyncio.Future[None] = self._loop.create_future()
         if self._closed:
             saved.set_exception(StoreError("The capture store has been closed."))

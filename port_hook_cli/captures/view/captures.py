@@ -180,7 +180,7 @@ def _short_time(epoch_s: float, today: date) -> str:
 
 
 def _local_time(epoch_s: float) -> str:
-    return _local(epoch_s).isoformat(" ", "seconds")  # twice as fast as with the names of the parameters
+    return _local(epoch_s).isoformat(" ", "seconds")  # twice as fast as with keyword arguments
 
 
 def _local(epoch_s: float) -> datetime:

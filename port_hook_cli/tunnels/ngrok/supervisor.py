@@ -81,7 +81,7 @@ class AgentSupervisor:
         kill_process_group()
 
     def report_last_output(self) -> None:
-        """Report what an agent that has ended wrote last: pyngrok stops reading then, whatever is still in the pipe."""
+        """Report the last output of an agent that has ended. pyngrok stops reading then, even if the pipe has more."""
         output = self.agent.stdout if self.agent and self.agent.poll() is not None else None
         if output is None:
             return
@@ -105,7 +105,7 @@ def main() -> None:
     try:
         _run(request, supervisor)
     except Exception as problem:  # noqa: BLE001 - port-hook explains it to the user
-        supervisor.report_last_output()  # it says why the agent did not start
+        supervisor.report_last_output()  # the last output says why the agent did not start
         status = getattr(problem, "status_code", None)
         supervisor.report(error={"kind": type(problem).__name__, "message": str(problem)[:MAX_LINE], "status": status})
     supervisor.remove_folder()
@@ -164,7 +164,7 @@ def _adapt_popen(supervisor: AgentSupervisor) -> None:
 
 
 class _AgentOutput:
-    """The output of the agent. Each line is reported, whichever thread reads the line.
+    """The agent's output. Each line is reported, whichever thread reads it.
 
     No call returns more than MAX_LINE characters. pyngrok's own calls have no limit.
     """

@@ -275,12 +275,12 @@ def test_mistakes_together_keep_their_verdict(data: st.DataObject) -> None:
     request = Request(headers, body, Secret(configured))
     result = redacted(request)
     is_kept = outcome(verified(result.exchange)) == outcome(request.verdict())
-    # One new signature need not do for two that match in different ways, but then the result says so.
+    # One new signature may not stand for two that match in different ways. Then the result says that it differs.
     assert is_kept or (not result.is_same and len(ways_to_match(request)) > 1)
 
 
 def ways_to_match(request: Request) -> set[frozenset[str]]:
-    """Return the causes with which each of the signatures would match if it were the only one."""
+    """Return the sets of causes with which the signatures would match if each were the only one."""
     others = Headers(tuple(field for field in request.headers if field[0] != SIGNATURE_HEADER))
     signatures = [value for name, value in request.headers if name == SIGNATURE_HEADER]
     alone = [Headers(((SIGNATURE_HEADER, value), *others)) for value in signatures]

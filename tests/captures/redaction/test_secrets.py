@@ -221,7 +221,7 @@ def test_no_part_of_any_text_is_left(text: str, escapes: bool) -> None:
     exchange = Exchange(invocation=invocation, verdict=VALID, payload=read_payload(body, Headers()))
     ((key, (value, inner)),) = json.loads(redacted(exchange).invocation.body).items()
     left = parts(text) & (parts(key) | parts(value) | parts(json.loads(inner)[0]))
-    left -= parts("@example.com")  # what replaces the domain of any address
+    left -= parts("@example.com")  # replaces the domain of an email address
     assert not [part for part in left if sum(map(str.isalnum, part)) >= PART // 2]
 
 

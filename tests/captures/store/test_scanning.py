@@ -1,4 +1,4 @@
-"""A search for a text in a large store leaves out parts without a match, and finds the same captures."""
+"""A text search in a large store skips parts without a match, and still finds every match."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COUNT = 3 * PART + 500
 
 
 def store_with(folder: Path, *numbers: int) -> Path:
-    """A store in which only the captures with these numbers have the text."""
+    """Create a store in which only the captures with these numbers have the text, and return its path."""
     with open_store(None, folder, create=True) as store:
         store.add([an_exchange()])
     add_copies(store.path, COUNT - 1)

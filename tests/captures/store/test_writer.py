@@ -394,9 +394,9 @@ async def save_until_checkpoint(writer: StoreWriter, store: CountedStore, *, mos
 
 
 async def save_until_restart(writer: StoreWriter, store: CountedStore, *, most: int = 5_000) -> None:
-    """Save one capture after the other until the log has restarted.
+    """Save captures one at a time until the log has restarted.
 
-    One checkpoint may not be enough: on a busy machine, the thread takes a delay for a pause.
+    One checkpoint may not be enough: on a busy machine, the thread may mistake a delay for a pause.
     """
     await writer.save(a_capture(0))
     before = log_salts(store.path)
