@@ -18,9 +18,6 @@ from port_hook_cli.captures.store.trimming import SIZE
 
 # The number of captures that the first step deletes.
 _FIRST_STEP = 200
-# A listener that finds the store locked tries again after 1, 3, 8, 18 and 33 ms. One of these attempts is in the pause
-# after a step.
-_PAUSE_S = 0.016
 _CHECKPOINT_PAGES = 500
 # If less than a quarter of the file is free, or fewer than this many pages, new captures will soon use the space.
 _SHARE, _PAGES = 4, 256
@@ -51,9 +48,11 @@ class _Pace(NamedTuple):
 
 
 _BESIDE_OTHERS = _Pace(0.02, 5_000, 8 * 1024 * 1024)
-# A listener that starts during a prune may wait for several such steps: after the first attempts, SQLite retries only
-# every 100 ms, and can miss the pauses.
 _ALONE = _Pace(0.5, 200_000, 256 * 1024 * 1024)
+# A listener that finds the store locked tries again after 1, 3, 8, 18 and 33 ms. One of these attempts is in the pause
+# after a short step. After a fifth of a second, SQLite tries again every 100 ms, so the pause after a long step lets
+# a program write that has started meanwhile.
+_PAUSE_S, _LONG_PAUSE_S = 0.016, 0.11
 
 
 class PruneRule(NamedTuple):
@@ -101,7 +100,7 @@ def delete_captures(
             most = min(2 * most, pace.captures)
         elif took > pace.step_s:
             most = max(most // 2, 1)
-        pause(_PAUSE_S)
+        pause(_LONG_PAUSE_S if pace is _ALONE and took > _BESIDE_OTHERS.step_s else _PAUSE_S)
         if pace is _ALONE and _changes_by_others(connection) != before:
             pace, most = _BESIDE_OTHERS, _FIRST_STEP
 

@@ -102,6 +102,13 @@ def test_step_deletes_fewer_large_captures_beside_another_program(
     assert left == expected
 
 
+def test_program_that_waits_for_a_long_step_can_write_in_the_pause_after_it(folder: Path) -> None:
+    path, pauses = store_of(folder, 40_000), []
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        delete_captures(connection, PruneRule(keep=0), pause=pauses.append)
+    assert max(pauses) > 0.1  # SQLite tries again every 100 ms
+
+
 def test_process_that_saves_during_a_prune_loses_nothing(folder: Path) -> None:
     path, stop = store_of(folder, 20_000), folder / "stop"
     command = [sys.executable, "-c", SAVES, str(path), str(stop)]
