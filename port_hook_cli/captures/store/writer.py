@@ -46,6 +46,8 @@ _TIDY_PAUSE_S = 0.05
 # The thread makes a checkpoint after this many bytes in SQLite's log, long before SQLite would make one inside a commit
 # (see `opening`).
 _CHECKPOINT_BYTES = 8 * 1024 * 1024
+# If the log could not restart then, the thread tries again after this many more bytes.
+_RETRY_BYTES = 2 * 1024 * 1024
 # Where the log's size is unknown (Windows): besides its content, a commit writes whole pages, about three.
 _COMMIT_BYTES = 12 * 1024
 # If nothing was saved for this long, the next request will probably not arrive in the next milliseconds.
@@ -332,7 +334,7 @@ class StoreWriter:
         self._log_bytes = self._store.log_bytes or self._log_bytes + size + _COMMIT_BYTES
         if self._log_bytes < self._checkpoint_from:
             self._checkpoint_from = 0
-        if self._log_bytes >= self._checkpoint_from + _CHECKPOINT_BYTES:
+        if self._log_bytes >= (self._checkpoint_from + _RETRY_BYTES if self._checkpoint_from else _CHECKPOINT_BYTES):
             self._checkpoint_from = self._log_bytes
             self._queue.put(_Checkpoint())
 
