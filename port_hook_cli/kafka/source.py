@@ -223,18 +223,22 @@ class KafkaSource:
 
     async def _save_groups(self) -> None:
         """Save waiting messages in groups. While no group can be formed, let the workers process the messages."""
-        while not self._is_closing:
-            group = self._context.new_group()
-            self._is_grouping = group is not None
-            if group is None or not self._waiting:
-                if self._waiting:
+        try:
+            while not self._is_closing:
+                group = self._context.new_group()
+                self._is_grouping = group is not None
+                if group is None or not self._waiting:
+                    if self._waiting:
+                        self._wake.set()
+                    self._arrival.clear()
+                    await self._arrival.wait()
+                elif others := await self._save_group(group):
+                    self._is_grouping = False
                     self._wake.set()
-                self._arrival.clear()
-                await self._arrival.wait()
-            elif others := await self._save_group(group):
-                self._is_grouping = False
-                self._wake.set()
-                await asyncio.gather(*others)
+                    await asyncio.gather(*others)
+        finally:
+            self._is_grouping = False
+            self._wake.set()
 
     async def _save_group(self, group: Group) -> Sequence[Coroutine[None, None, None]]:
         """Save waiting messages in one commit. For each that was not saved, return a coroutine that processes it."""

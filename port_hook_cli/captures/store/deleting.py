@@ -92,7 +92,15 @@ def delete_captures(
     before, limit, most, deleted = _changes_by_others(connection), _limit(connection, rule), _FIRST_STEP, 0
     while True:
         began = time.perf_counter()
-        count = _delete_some(connection, chosen, limit, most, pace.bytes)
+        try:
+            count = _delete_some(connection, chosen, limit, most, pace.bytes)
+        except sqlite3.OperationalError as error:
+            if pace is not _ALONE or result_code(error) != sqlite3.SQLITE_FULL:
+                raise
+            # The log of a small step takes less space.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            pace, most = _BESIDE_OTHERS, _FIRST_STEP
+            continue
         if not count:
             return PruneCount(deleted, connection.execute(_COUNT).fetchone()[0])
         took, deleted = time.perf_counter() - began, deleted + count

@@ -168,7 +168,11 @@ class StoreReader:
             return
         from port_hook_cli.captures.store.scanning import parts_to_read
 
-        oldest, newest = self._rows(statements.OLDEST_AND_NEWEST, [])[0]
+        try:
+            oldest, newest = self._rows(statements.OLDEST_AND_NEWEST, [])[0]
+        except StoreError:  # the oldest capture is damaged, but the newer captures may be enough
+            yield wanted.numbers
+            return
         yield from parts_to_read(self.path, wanted, oldest or 0, newest or 0)
 
     def _page(self, query: Statement, most: int) -> tuple[Sequence[Row], bool]:

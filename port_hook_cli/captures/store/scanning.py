@@ -49,15 +49,15 @@ def parts_to_read(
     if has_index or is_of_few or threads <= 1:
         yield numbers
         return
-    yield numbers._replace(after=upto - PART)
-    rest = numbers._replace(upto=upto - PART)
     try:
+        # Before the first part: whoever reads that may take long, and another file may replace the store meanwhile.
         scan = _Scan(path, wanted, threads)
-    except StoreError:  # such as when another file has replaced the store
-        yield rest
+    except StoreError:
+        yield numbers
         return
     try:
-        yield from scan.parts_with_a_match(_parts(rest, oldest, upto - PART))
+        yield numbers._replace(after=upto - PART)
+        yield from scan.parts_with_a_match(numbers, oldest, upto - PART)
     finally:
         scan.close()
 
@@ -88,12 +88,17 @@ class _Scan:
             self.close()
             raise
 
-    def parts_with_a_match(self, parts: Iterator[Numbers]) -> Iterator[Numbers]:
-        """Yield the parts with a match, in the same order, each limited to its newest match and older captures.
+    def parts_with_a_match(self, numbers: Numbers, oldest: int, newest: int) -> Iterator[Numbers]:
+        """Yield the parts of a range with a match, newest first, each limited to its newest match and older captures.
 
         A part that cannot be searched is yielded unchanged.
         """
-        yield from filter(None, self._pool.map(self._from_its_newest_match, parts))
+        try:
+            found = self._pool.map(self._from_its_newest_match, _parts(numbers, oldest, newest))
+        except RuntimeError:  # the system allows no more threads
+            yield numbers._replace(upto=newest)
+            return
+        yield from filter(None, found)
 
     def close(self) -> None:
         """End the threads, and close their connections."""

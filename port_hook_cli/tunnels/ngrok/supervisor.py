@@ -24,7 +24,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -62,13 +62,14 @@ class AgentSupervisor:
     token: str = ""
     delete_endpoint: Callable[[], object] | None = None
     agent: subprocess.Popen[Any] | None = None
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def report(self, **fields: Any) -> None:
         """Write a report to port-hook, with the token masked; if port-hook has ended, another thread notices it."""
         line = json.dumps(fields)
         if self.token:
             line = line.replace(json.dumps(self.token)[1:-1], MASK)
-        with contextlib.suppress(OSError):
+        with self.lock, contextlib.suppress(OSError):
             self.reports.write(line.encode() + b"\n")
 
     def end_with_port_hook(self, port_hook: IO[bytes]) -> None:

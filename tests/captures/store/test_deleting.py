@@ -16,6 +16,8 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.deleting import PruneRule, delete_captures
 from tests.conftest import Run
 from tests.factories import NOW, an_exchange
+from tests.installed import needs
+from tests.processes import python
 from tests.stores import add_copies
 
 MIB = 1024 * 1024
@@ -103,10 +105,40 @@ def test_step_deletes_fewer_large_captures_beside_another_program(
 
 
 def test_program_that_waits_for_a_long_step_can_write_in_the_pause_after_it(folder: Path) -> None:
-    path, pauses = store_of(folder, 40_000), []
+    path, pauses = store_of(folder, 40_000), list[float]()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         delete_captures(connection, PruneRule(keep=0), pause=pauses.append)
     assert max(pauses) > 0.1  # SQLite tries again every 100 ms
+
+
+ON_SMALL_DISK = """
+import shutil, subprocess, sys
+from pathlib import Path
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.deleting import PruneRule
+source, disk = map(Path, sys.argv[1:])
+size = source.stat().st_size + 7 * 1024 * 1024
+mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "port-hook-test", disk]
+if subprocess.run(mount, capture_output=True).returncode:
+    sys.exit("cannot mount a file system here")
+disk.chmod(0o700)
+shutil.copy(source, disk / "captures.db")
+with open_store(disk / "captures.db", disk) as store:
+    print(store.prune(PruneRule(keep=10)).deleted)
+    print(store.shrink(), (disk / "captures.db").stat().st_size < size / 10)
+"""
+
+
+@needs("unshare")
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting takes root on Linux")
+def test_large_steps_become_small_if_the_disk_has_no_space_for_their_log(folder: Path) -> None:
+    path, disk = store_of(folder, 30_000), folder / "disk"
+    disk.mkdir()
+    process = python(ON_SMALL_DISK, path, disk, before=("unshare", "-m"))
+    out, err = process.communicate(timeout=60)
+    if "cannot mount" in err or "unshare" in err:
+        pytest.skip("no right to mount a file system here")
+    assert (out, err) == ("29990\nTrue True\n", "")
 
 
 def test_process_that_saves_during_a_prune_loses_nothing(folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+import sys
 import threading
 from collections.abc import Sequence
 from contextlib import closing
@@ -16,6 +18,7 @@ from port_hook_cli.captures.store.statements import Numbers, StoreFilter
 from port_hook_cli.errors import StoreError
 from tests.databases import edit
 from tests.factories import RUN_ID, an_exchange
+from tests.processes import python
 from tests.stores import add_copies
 
 NEEDLE = StoreFilter(text="a Needle")
@@ -90,7 +93,41 @@ def test_one_core_searches_the_store_at_once(tmp_path: Path) -> None:
 
 
 def test_store_that_cannot_be_opened_again_is_left_to_the_open_connection(tmp_path: Path) -> None:
-    assert parts(tmp_path / "missing") == [Numbers(after=COUNT - PART), Numbers(upto=COUNT - PART)]
+    assert parts(tmp_path / "missing") == [Numbers()]
+
+
+def test_store_that_another_file_replaces_during_a_search_is_searched_to_its_end(folder: Path) -> None:
+    path = store_with(folder, COUNT, PART, 2)
+    with open_reader(None, folder, show_only=True) as store:
+        listed = store.listed(NEEDLE)
+        assert next(listed).id == ids([COUNT])[0]
+        path.parent.rename(folder / "moved")
+        with open_store(None, folder, create=True) as another:
+            another.add([an_exchange()])
+        assert [capture.id for capture in listed] == ids([PART, 2])
+
+
+WITHOUT_THREADS = """
+import resource, sys
+from pathlib import Path
+from port_hook_cli.captures.store.reader import open_reader
+from port_hook_cli.captures.store.statements import StoreFilter
+with open_reader(None, Path(), show_only=True) as store:
+    listed = store.listed(StoreFilter(text="a needle"))
+    print(next(listed).id)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    # Less than the stack of a thread.
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + 6 * 2**20, resource.RLIM_INFINITY))
+    print(*(capture.id for capture in listed))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_search_is_complete_where_no_thread_can_be_started(folder: Path) -> None:
+    store_with(folder, COUNT, PART, 2)
+    process = python(WITHOUT_THREADS, cwd=folder)
+    out, err = process.communicate(timeout=30)
+    assert (out.split(), err) == (ids([COUNT, PART, 2]), "")
 
 
 def test_numbers_that_are_far_apart_make_few_parts(folder: Path) -> None:
@@ -119,6 +156,32 @@ def test_damage_in_an_older_part_is_reported_after_the_newer_captures(folder: Pa
         assert [next(listed).id, next(listed).id] == ids([COUNT, 2 * PART])
         with pytest.raises(StoreError, match="damaged"):
             next(listed)
+
+
+def test_damaged_oldest_capture_does_not_matter_if_newer_captures_are_enough(folder: Path) -> None:
+    path = store_with(folder, COUNT, 2 * PART)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'captures'").fetchone()
+    overwrite_first_leaf(path, root)
+    with open_reader(None, folder, show_only=True) as store:
+        assert [capture.id for capture in store.listed(NEEDLE, limit=2)] == ids([COUNT, 2 * PART])
+        with pytest.raises(StoreError, match="damaged"):
+            list(store.listed(NEEDLE))
+
+
+def overwrite_first_leaf(path: Path, page: int) -> None:
+    """Overwrite the page that has the first rows of the table that begins at `page`."""
+    with path.open("r+b") as file:
+        while True:  # https://www.sqlite.org/fileformat2.html#b_tree_pages
+            file.seek((page - 1) * 4096)
+            content = file.read(4096)
+            if content[0] == 13:
+                break
+            cell = int.from_bytes(content[12:14])
+            page = int.from_bytes(content[cell : cell + 4])
+        file.seek((page - 1) * 4096)
+        file.write(b"\x07" * 4096)
 
 
 def test_threads_end_with_the_list(folder: Path) -> None:
