@@ -207,12 +207,16 @@ def portable(sql: str) -> str:
 
 
 def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a temporary copy of a store that is too old and cannot be written, migrated to the newest schema."""
+    """Return a temporary copy of a store that is too old and cannot be written, migrated to the newest schema.
+
+    The copy cannot be written either: what was written to it would be lost.
+    """
     copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     distrust(copy)
     with closing(connection):
         connection.backup(copy)
     migrate(copy)
+    copy.execute("PRAGMA query_only = ON")
     return copy
 
 

@@ -130,7 +130,9 @@ with open_store(disk / "captures.db", disk) as store:
 
 
 @needs("unshare")
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounting takes root on Linux")
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="changing an owner and mounting take root on Linux"
+)
 def test_large_steps_become_small_if_the_disk_has_no_space_for_their_log(folder: Path) -> None:
     path, disk = store_of(folder, 30_000), folder / "disk"
     disk.mkdir()

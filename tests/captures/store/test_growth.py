@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +23,8 @@ from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.invocations.models import Exchange, Status, Verdict
 from tests.databases import edit
 from tests.factories import NOW, an_exchange, an_invocation
+from tests.installed import needs
+from tests.processes import python
 from tests.stores import add_copies
 
 ABSENT = "r_0000000000absent"
@@ -235,6 +239,42 @@ def test_older_store_that_cannot_be_written_is_searched(folder: Path) -> None:
             assert first_of(store, f"r_{BLOCK:016}") == f"{BLOCK:012x}"
     finally:
         path.parent.chmod(0o700)
+
+
+ON_READ_ONLY_DISK = """
+import subprocess, sys
+from pathlib import Path
+from port_hook_cli.captures.store.capture_store import open_store
+from port_hook_cli.captures.store.deleting import PruneRule
+from port_hook_cli.errors import StoreError
+folder = sys.argv[1]
+for options in (["--bind", folder], ["-o", "remount,ro,bind"]):
+    if subprocess.run(["mount", *options, folder], capture_output=True).returncode:
+        sys.exit("cannot mount a file system here")
+with open_store(None, Path(folder)) as store:
+    for do in (store.check_writable, lambda: store.prune(PruneRule(keep=10))):
+        try:
+            do()
+        except StoreError as error:
+            print(error.message)
+    print(store.number_of_captures())
+"""
+
+
+@needs("unshare")
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="changing an owner and mounting take root on Linux"
+)
+def test_older_store_that_cannot_be_written_is_not_pruned(folder: Path) -> None:
+    path = older_store(folder, 100)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    process = python(ON_READ_ONLY_DISK, folder, before=("unshare", "-m"))
+    out, err = process.communicate(timeout=60)
+    if "cannot mount" in err or "unshare" in err:
+        pytest.skip("no right to mount a file system here")
+    assert err == ""
+    assert out.splitlines() == [f"{path} is read-only.", f"{path} is read-only.", "100"]
 
 
 def first_of(store: StoreReader, run_id: str) -> str:
