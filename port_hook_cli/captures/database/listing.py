@@ -72,28 +72,29 @@ def read_listed(row: Sequence[Any]) -> ListedCapture:
     if math.inf in row:
         refuse_large(dict(zip(LISTED_COLUMNS, row, strict=False)))
     try:
-        return _read(*row)
+        return _read(row)
     except (ArithmeticError, RecursionError) as error:
         raise NotACapture(str(error) or type(error).__name__) from error
 
 
-def _read(
-    capture_id: Any,
-    received_at: Any,
-    method: Any,
-    replay_of: Any,
-    run_id: Any,
-    action: Any,
-    status: Any,
-    body_size: Any,
-    kafka: Any,
-    simulated: Any,
-    headers: Any,
-    delivery: Any,
-    response: Any,
-    body: Any,
-    damaged_body: str | None,
-) -> ListedCapture:
+def _read(row: Sequence[Any]) -> ListedCapture:
+    (
+        capture_id,
+        received_at,
+        method,
+        replay_of,
+        run_id,
+        action,
+        status,
+        body_size,
+        kafka,
+        simulated,
+        headers,
+        delivery,
+        response,
+        body,
+        damaged_body,
+    ) = row
     if damaged_body is not None:
         read_bytes(None, damaged_body)
     fields = _telling_headers(read_text(headers, "headers"))
@@ -123,7 +124,7 @@ def _response_status(written: Any) -> int | None:
 
 
 def _telling_headers(written: str) -> Headers:
-    """Return the header fields. Return none if their text names no run and no check. Raises ValueError."""
+    """Return the header fields, or `_NO_HEADERS` if a list shows nothing from them. Raises ValueError."""
     found = parsed(written, "headers")
     is_telling = PROBE_AGENT in written or "run_id" in written.lower()
     return read_headers(found, "headers") if is_telling else _NO_HEADERS

@@ -64,11 +64,11 @@ class CaptureStore(StoreReader):
         self._has_added = False
 
     def add(self, exchanges: Sequence[Exchange]) -> None:
-        """Save exchanges in one transaction; raises StoreError, and then none of them is saved."""
+        """Save exchanges in one transaction. Raises StoreError, and then none of them is saved."""
         self.write([self.row(exchange) for exchange in exchanges], [])
 
     def complete(self, exchanges: Sequence[Exchange]) -> None:
-        """Add delivery and response to exchanges that were saved, in one transaction; raises StoreError.
+        """Add delivery and response to exchanges that were saved, in one transaction. Raises StoreError.
 
         Exchanges that have been dropped since are ignored.
         """
@@ -89,7 +89,7 @@ class CaptureStore(StoreReader):
     def write(
         self, rows: Sequence[Row], outcomes: Sequence[Row], *, size: int | None = None, patient: bool = True
     ) -> None:
-        """Commit rows and outcomes together; raises StoreError, and then nothing is written.
+        """Commit rows and outcomes together. Raises StoreError, and then nothing is written.
 
         `size` is the sum of their weights, for a caller that knows it. Without `patient`, StoreLocked is raised
         immediately for a file that another program has locked, instead of after five seconds.
@@ -152,13 +152,13 @@ class CaptureStore(StoreReader):
         return [(text, at) for text, at in found if isinstance(text, str) and isinstance(at, float)]
 
     def record_session(self, forward_to: str | None) -> None:
-        """Record where a new listener forwards to, in place of the previous listener; raises StoreError."""
+        """Record where a new listener forwards to, in place of the previous listener. Raises StoreError."""
         steps = [(statements.FORGET_SESSION, ()), (statements.RECORD_SESSION, [text_column(forward_to)])]
         with sqlite_problems(self.path):
             self._database.transact(steps)
 
     def kafka_positions(self) -> dict[Partition, int]:
-        """Return the offset of the next message of each partition that listeners watched; raises StoreError."""
+        """Return the offset of the next message of each partition that listeners watched. Raises StoreError."""
         rows = self._rows(statements.KAFKA_POSITIONS, [])
         return {
             Partition(cluster, topic, number): offset
@@ -167,25 +167,25 @@ class CaptureStore(StoreReader):
         }
 
     def keep_positions(self, positions: Mapping[Partition, int], *, patient: bool = True) -> None:
-        """Record the offset of the next message of partitions, in one transaction; raises StoreError."""
+        """Record the offset of the next message of partitions, in one transaction. Raises StoreError."""
         steps = [(statements.KEEP_POSITION, (*partition, offset)) for partition, offset in positions.items()]
         self._database.commit(steps, patient=patient)
 
     def saved_messages(self, limit: int = 10_000) -> Iterator[MessageOrigin]:
-        """Yield the places in Kafka of the latest messages in the store; raises StoreError."""
+        """Yield the places in Kafka of the latest messages in the store. Raises StoreError."""
         for (written,) in self._rows(statements.SAVED_MESSAGES, [limit]):
             with suppress(ValueError):  # damaged captures are reported when they are shown
                 yield parse_origin(str(written))
 
     def prunable(self, rule: PruneRule) -> PruneCount:
-        """Return how many captures `prune` would delete and leave; raises StoreError."""
+        """Return how many captures `prune` would delete and leave. Raises StoreError."""
         from port_hook_cli.captures.store.deleting import count_prunable
 
         with sqlite_problems(self.path):
             return count_prunable(self._database.connection, rule)
 
     def prune(self, rule: PruneRule) -> PruneCount:
-        """Delete captures, and return how many were deleted and are left; raises StoreError."""
+        """Delete captures, and return how many were deleted and are left. Raises StoreError."""
         from port_hook_cli.captures.store.deleting import delete_captures
 
         self._trimmer.forget()

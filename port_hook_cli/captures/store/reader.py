@@ -63,7 +63,7 @@ class StoreReader:
         self._opened = opened
 
     def get(self, name: str) -> Exchange:
-        """Return one capture by id, by a prefix that only one id has, or by a name of `latest`; raises StoreError."""
+        """Return one capture by id, by a prefix that only one id has, or by a name of `latest`. Raises StoreError."""
         latest = parse_latest(name)
         query = (statements.by_number(), [self._number(name)]) if latest is None else _query_of(latest)
         found = next(self._read(query, read_row), None)
@@ -72,7 +72,7 @@ class StoreReader:
         return found
 
     def _number(self, name: str) -> int:
-        """Return the number of the only capture that `name` means; raises StoreError."""
+        """Return the number of the only capture that `name` means. Raises StoreError."""
         wanted = text_column(name)
         found = self._rows(statements.BY_PREFIX, [len(name), wanted, wanted, missing.MOST_NAMED + 1])
         if not found:
@@ -95,7 +95,7 @@ class StoreReader:
     def newest(
         self, *, run_id: str | None = None, with_run: bool = False, originals: bool | None = None, back: int = 0
     ) -> Exchange | None:
-        """Return the newest capture, or the one `back` captures before it, if there is one; raises StoreError.
+        """Return the newest capture, or the one `back` captures before it, if there is one. Raises StoreError.
 
         `StoreFilter` describes the other parameters.
         """
@@ -110,7 +110,7 @@ class StoreReader:
         bodies: BodyFilter | None = None,
         oldest: bool = False,
     ) -> Iterator[Exchange]:
-        """Yield the captures that match, newest first unless `oldest` is set; raises StoreError."""
+        """Yield the captures that match, newest first unless `oldest` is set. Raises StoreError."""
         return self._select(wanted, statements.BOUNDED, read_row, limit=limit, bodies=bodies, oldest=oldest)
 
     def listed(
@@ -193,25 +193,25 @@ class StoreReader:
                 yield from self._read((by_number, [number]), read)
 
     def replayed(self) -> dict[str, bool]:
-        """Return whether the latest replay of each capture succeeded, by the capture's id; raises StoreError."""
+        """Return whether the latest replay of each capture succeeded, by the capture's id. Raises StoreError."""
         rows = self._rows(statements.OUTCOMES_OF_REPLAYS, [])
         return {name: bool(succeeded) for name, succeeded in rows if isinstance(name, str)}
 
     def last_number(self) -> int:
-        """Return the number of the newest capture, 0 if there is none; raises StoreError."""
+        """Return the number of the newest capture, 0 if there is none. Raises StoreError."""
         return int(self._rows(statements.NEWEST, [])[0][0] or 0)
 
     def without_outcome(self, wanted: statements.StoreFilter, *, limit: int) -> tuple[int, ...]:
-        """Return the numbers of the captures that match and have no outcome yet, oldest first; raises StoreError."""
+        """Return the numbers of the captures that match and have no outcome yet, oldest first. Raises StoreError."""
         query = statements.search(replace(wanted, without_outcome=True), columns="seq", limit=limit, oldest=True)
         return tuple(int(number) for (number,) in self._rows(*query))
 
     def number_of_captures(self) -> int:
-        """Return the number of captures; raises StoreError."""
+        """Return the number of captures. Raises StoreError."""
         return int(self._rows(statements.EVER_AND_NOW, [])[0][1])
 
     def last_target(self) -> str | None:
-        """Return where the last listener with this store forwarded to; raises StoreError.
+        """Return where the last listener with this store forwarded to. Raises StoreError.
 
         None if it forwarded nothing. Any program may have written it, so check it before you send anything there.
         """

@@ -129,17 +129,7 @@ class StoreWriter:
 
         The caller must await it, now or later. Only the beginning of a large refused body is kept.
         """
-        saved: asyncio.Future[None] = self._loop.create_future()
-        if self._closed:
-            saved.set_exception(StoreError("The capture store has been closed."))
-            return saved
-        batch = self._batch
-        batch.exchanges.append(exchange)
-        batch.size += len(exchange.invocation.body)
-        batch.waiting.append(saved)
-        if self._soon is None:
-            self._soon = self._loop.call_soon(self._turn_over_captures)
-        return saved
+        return self.save_together((exchange,))
 
     def save_together(self, exchanges: Sequence[Exchange]) -> asyncio.Future[None]:
         """Begin to save several exchanges in one commit. The future is the same as for `save`."""
