@@ -23,7 +23,7 @@ from bench.processes import TAB
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.trimming import Limits, Trimmer
 from port_hook_cli.invocations.models import Response
-from tests.factories import an_exchange
+from tests.factories import a_capture
 from tests.stores import add_copies
 
 SIZES = tuple(map(int, os.environ.get("BENCH_CAPTURES", "1000,100000,1000000").split(",")))
@@ -46,14 +46,14 @@ import sys, time
 from pathlib import Path
 from statistics import median
 from port_hook_cli.captures.store.capture_store import open_store
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 with open_store(Path(sys.argv[1]), Path(), create=True, max_captures=10**9, max_size=10**12) as store:
-    store.add([an_exchange()])
+    store.add([a_capture()])
     print("ready", flush=True)
     longest = count = 0
     while not Path(sys.argv[2]).exists():
         began = time.perf_counter()
-        store.add([an_exchange(an_invocation(id=f"{count:012x}", received_at=4e9))])
+        store.add([a_capture(an_invocation(id=f"{count:012x}", received_at=4e9))])
         longest, count = max(longest, time.perf_counter() - began), count + 1
         time.sleep(0.002)
 print(longest * 1000)
@@ -155,7 +155,7 @@ def _store(count: int) -> Path:
     shutil.rmtree(making, ignore_errors=True)
     making.mkdir(parents=True)
     with open_store(None, making, create=True, max_captures=10**9, max_size=10**12) as store:
-        store.add([an_exchange(response=Response(status=200, body=b"ok"))])
+        store.add([a_capture(response=Response(status=200, body=b"ok"))])
         for start in range(1, count, 100_000):
             add_copies(store.path, min(100_000, count - start))
         while store.tidy():

@@ -63,12 +63,12 @@ def capture_some(folder: Path) -> None:
     """Fill the store of a folder, as a listener there would."""
     from port_hook_cli.captures.store.capture_store import open_store
     from port_hook_cli.text.secret import Secret
-    from tests.factories import a_body, an_exchange, an_invocation, signed
+    from tests.factories import a_body, a_capture, an_invocation, signed
 
     body = a_body()
     with open_store(None, folder, create=True) as store:
         headers = signed(body, secret=Secret(SECRET))
-        store.add([an_exchange(an_invocation(body, id=f"{number:012x}", headers=headers)) for number in range(20)])
+        store.add([a_capture(an_invocation(body, id=f"{number:012x}", headers=headers)) for number in range(20)])
 
 
 def install_httpie() -> str | None:

@@ -14,7 +14,7 @@ from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.statuses import Expectation
-from tests.factories import a_body, a_document, an_exchange, an_invocation
+from tests.factories import a_body, a_capture, a_document, an_invocation
 
 _CAPTURES = 10_000
 
@@ -36,14 +36,14 @@ def search(rounds: int = 5) -> None:
 
 
 def _fill(folder: Path) -> None:
-    exchanges = [
-        an_exchange(
+    captures = [
+        a_capture(
             an_invocation(a_body(_document(number)), id=f"{number:012x}"), response=Response(status=200, body=b"ok")
         )
         for number in range(_CAPTURES)
     ]
     with open_store(None, folder, create=True) as store:
-        store.add(exchanges)
+        store.add(captures)
 
 
 def _document(number: int) -> object:

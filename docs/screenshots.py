@@ -339,7 +339,7 @@ def _open_run(page: Page, demo: Demo) -> None:
     page.route("**/api/runs/*", lambda route: route.fulfill(json=run_in_port(*ids)))
     page.locator(".row", has_text=ids[1]).click()
     page.get_by_role("tab", name="Run").click()
-    page.locator(".exchange summary").first.wait_for()
+    page.locator(".capture summary").first.wait_for()
     page.mouse.move(0, 0)
     page.get_by_text("live", exact=True).wait_for()
 

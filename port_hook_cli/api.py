@@ -19,7 +19,7 @@ from port_hook_cli.actions.templates import UNDEFINED
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Cause, Delivery, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
 from port_hook_cli.runtime import Runtime, silent_runtime
 from port_hook_cli.signatures.signing import Signer, TimestampUnit, signed_headers
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from port_hook_cli.actions.action import PortAction
     from port_hook_cli.check.findings import CheckReport
     from port_hook_cli.invocations.models import Invocation
-    from port_hook_cli.listener.observers import UnreadExchanges
+    from port_hook_cli.listener.observers import UnreadCaptures
     from port_hook_cli.listener.session import Listening
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.replay.rewriting import Edit
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNDEFINED",
+    "Capture",
     "Cause",
     "CheckSelection",
     "Delivery",
-    "Exchange",
     "Listener",
     "PortHookError",
     "ReportFields",
@@ -396,7 +396,7 @@ async def check(
 class Listener:
     """A running listener, which `listen` opens."""
 
-    def __init__(self, running: Listening, unread: UnreadExchanges) -> None:
+    def __init__(self, running: Listening, unread: UnreadCaptures) -> None:
         self._running, self._unread = running, unread
 
     @property
@@ -404,11 +404,11 @@ class Listener:
         """The URL on this machine to which invocations are sent."""
         return self._running.url
 
-    async def next(self, timeout_s: float | None = None) -> Exchange:
-        """Return the next exchange: its `invocation`, `verdict`, `payload` and `response`.
+    async def next(self, timeout_s: float | None = None) -> Capture:
+        """Return the next capture: its `invocation`, `verdict`, `payload` and `response`.
 
         Raises TimeoutError if none arrives within `timeout_s` seconds; None waits indefinitely. If more than 1,000
-        exchanges or 64 MiB of bodies wait to be read, the oldest are dropped. They stay in the capture store.
+        captures or 64 MiB of bodies wait to be read, the oldest are dropped. They stay in the capture store.
         """
         import asyncio
 
@@ -440,13 +440,13 @@ async def listen(
 
     from port_hook_cli import api_arguments as arguments
     from port_hook_cli.invocations.routes import Routes
-    from port_hook_cli.listener.observers import UnreadExchanges
+    from port_hook_cli.listener.observers import UnreadCaptures
     from port_hook_cli.listener.policy import Policy
     from port_hook_cli.listener.serving import ListenPlan
     from port_hook_cli.listener.session import Session, listening
     from port_hook_cli.text.remark import say_nothing
 
-    runtime, unread = silent_runtime(), UnreadExchanges()
+    runtime, unread = silent_runtime(), UnreadCaptures()
     routes = Routes(default=arguments.read_address("forward_to", forward_to))
     plan = ListenPlan(
         policy=Policy(secret=_secret(secret, _access(runtime, say_nothing)), routes=routes),

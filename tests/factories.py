@@ -8,7 +8,7 @@ from typing import Any
 
 from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Invocation, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.signatures.signing import signed_headers
 from port_hook_cli.text.secret import Secret
@@ -60,12 +60,12 @@ def an_invocation(body: bytes | None = None, **overrides: Any) -> Invocation:
     return Invocation(**fields | overrides)
 
 
-def an_exchange(invocation: Invocation | None = None, **overrides: Any) -> Exchange:
+def a_capture(invocation: Invocation | None = None, **overrides: Any) -> Capture:
     """Return a verified invocation of the "Create VM" action without a response."""
     invocation = an_invocation() if invocation is None else invocation
     fields: dict[str, Any] = {
         "invocation": invocation,
-        "verdict": Verdict(status=Status.VALID, reading="raw", age_s=0.25),
+        "verdict": Verdict(status=Status.VALID, signed_form="raw", age_s=0.25),
         "payload": read_payload(invocation.body, invocation.headers),
     }
-    return Exchange(**fields | overrides)
+    return Capture(**fields | overrides)

@@ -15,7 +15,7 @@ import httpx
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.inspector.opening import OpenInspector
 from port_hook_cli.inspector.session import InspectorObserver, InspectorOptions, inspecting_listener, inspecting_store
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.listener.policy import Policy
@@ -85,10 +85,10 @@ class Events:
         raise AssertionError("the stream has ended")
 
 
-def keep(store: Path, exchanges: Sequence[Exchange]) -> None:
-    """Add exchanges to a store, which is created if it is missing."""
+def keep(store: Path, captures: Sequence[Capture]) -> None:
+    """Add captures to a store, which is created if it is missing."""
     with open_store(store, store.parent, create=True) as opened:
-        opened.add(exchanges)
+        opened.add(captures)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Invocation, Response
+from port_hook_cli.invocations.models import Capture, Invocation, Response
 from port_hook_cli.invocations.source import Receive, SourceContext
 from port_hook_cli.listener.http_source import HttpSource
 from port_hook_cli.listener.observers import Observer
@@ -52,7 +52,7 @@ class World:
 
     async def turn(self) -> None:
         """Wait until the server has handled everything that was sent before."""
-        await self.exchange(b"not HTTP\r\n\r\n")
+        await self.capture(b"not HTTP\r\n\r\n")
 
     async def _until(self, happened: Callable[[], bool]) -> None:
         async with asyncio.timeout(30):
@@ -60,7 +60,7 @@ class World:
                 self.changed.clear()
                 await self.changed.wait()
 
-    async def exchange(self, request: bytes) -> bytes:
+    async def capture(self, request: bytes) -> bytes:
         """Send bytes on a new connection, and return everything that is received until it is closed."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
@@ -102,11 +102,11 @@ def request(body: bytes = b"", *fields: str, method: str = "POST", target: str =
 class Seen(Observer):
     """Keeps what a listener tells its observers."""
 
-    exchanges: list[Exchange] = field(default_factory=list)
+    captures: list[Capture] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
-    def exchanged(self, exchange: Exchange) -> None:
-        self.exchanges.append(exchange)
+    def captured(self, capture: Capture) -> None:
+        self.captures.append(capture)
 
     def notice(self, text: str) -> None:
         self.notices.append(text)

@@ -8,16 +8,16 @@ from pathlib import Path
 
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 
 
-def keep(folder: Path, *exchanges: Exchange, store: str | None = None) -> None:
+def keep(folder: Path, *captures: Capture, store: str | None = None) -> None:
     """Add captures to the folder's own store, or to `store`, and create it if it is missing."""
     with open_store(None if store is None else Path(store), folder, create=True) as opened:
-        opened.add(exchanges)
+        opened.add(captures)
 
 
-def kept(folder: Path) -> list[Exchange]:
+def kept(folder: Path) -> list[Capture]:
     """Return the captures in the folder's own store, the latest first."""
     with open_store(None, folder) as opened:
         return list(opened.select())

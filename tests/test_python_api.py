@@ -343,7 +343,7 @@ async def test_notes_are_what_the_command_line_says(tmp_path: Path, monkeypatch:
     assert [each.notes[0] for each in (sent, again)] == ["client secret from ./.env"] * 2
 
 
-async def test_unread_exchanges_are_dropped_beyond_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unread_captures_are_dropped_beyond_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observers, "MAX_UNREAD", 3)
     monkeypatch.setattr(observers, "MAX_UNREAD_BYTES", 4_000)
     async with listen(secret=SECRET, store=str(tmp_path / "captures.db")) as listener:

@@ -19,10 +19,10 @@ async def approve(port: int, count: int) -> None:
     async with listen(port=port) as listener:
         print(f"Listening on {listener.url}", flush=True)
         while count:
-            exchange = await listener.next()
-            run_id = exchange.payload.run_id
-            if exchange.verdict.status is not Status.VALID or run_id is None:
-                print(f"Ignored a request whose signature is {exchange.verdict.status}.", flush=True)
+            capture = await listener.next()
+            run_id = capture.payload.run_id
+            if capture.verdict.status is not Status.VALID or run_id is None:
+                print(f"Ignored a request whose signature is {capture.verdict.status}.", flush=True)
                 continue
             await report_run(run_id, status="success", summary="Approved by a script.", logs=["approved"])
             print(f"Reported {run_id}", flush=True)

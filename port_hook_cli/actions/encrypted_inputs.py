@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.encryption import CannotDecrypt, Problem, Scheme, looks_encrypted
 from port_hook_cli.frozen import frozen
-from port_hook_cli.invocations.models import Exchange, Payload
+from port_hook_cli.invocations.models import Capture, Payload
 from port_hook_cli.javascript.nesting import nests_too_deep, strict_json
 from port_hook_cli.javascript.paths import MISSING, JsonPath, Step, get_at, set_at
 from port_hook_cli.text.safe import brief, printable
@@ -118,9 +118,9 @@ class Decrypter:
         """Return the result for each property in `paths`, or for each property that the payload lists as encrypted."""
         return [self._open(place) for place in self._places(payload)]
 
-    def reveal(self, exchange: Exchange) -> list[Decryption]:
-        """Return the results to show with an exchange, without missing properties. Never raises."""
-        places = [place for place in self._places(exchange.payload) if place.value is not MISSING]
+    def reveal(self, capture: Capture) -> list[Decryption]:
+        """Return the results to show with a capture, without missing properties. Never raises."""
+        places = [place for place in self._places(capture.payload) if place.value is not MISSING]
         return [self._open(place) for place in places[:_MAX_SHOWN]]
 
     def _places(self, payload: Payload) -> list[Place]:

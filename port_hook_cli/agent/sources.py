@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.agent.predictor import AgentInput, read_document
 from port_hook_cli.agent.stream import DRAIN_S, ClaimLeft, ClaimState, MessageStream, Watching
-from port_hook_cli.captures.view.exchange import clock_time
+from port_hook_cli.captures.view.capture import clock_time
 from port_hook_cli.errors import PortApiError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.http.limits import MIB, format_size

@@ -35,7 +35,7 @@ from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.rewriting import KeptReplay
 from port_hook_cli.replay.sending import Keep
-from port_hook_cli.replay.sources import from_exchange
+from port_hook_cli.replay.sources import from_capture
 from port_hook_cli.replay.store import keep_in_thread
 from port_hook_cli.text.remark import note, warning
 from port_hook_cli.text.safe import brief, printable
@@ -156,7 +156,7 @@ def _require_signed_capture(access: PortAccess, found: FoundRequest) -> None:
     """Raise UsageError unless a request is a capture that the owner of the secret signed."""
     if not found.is_stored:
         raise UsageError(f"{found.name} is not a capture in the store.", hint="Pass the id of a capture.")
-    require_signature(from_exchange(found.shown, found.exchange, is_stored=True), access.secret)
+    require_signature(from_capture(found.shown, found.capture, is_stored=True), access.secret)
 
 
 def _keeper(workspace: Workspace, secret: Secret, masker: Masker) -> Keep:

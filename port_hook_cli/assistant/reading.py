@@ -37,11 +37,11 @@ from port_hook_cli.assistant.tool import (
     some_texts,
     tool,
 )
-from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_exchange
+from port_hook_cli.captures.documents.request_file import SavedRequest, explain, from_capture
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, open_body_filter
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.invocations.statuses import Expectation
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
@@ -89,7 +89,7 @@ def list_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
         shown = None if bodies is None else partial(_of_masked, bodies, masker)
         found = kept.select(_wanted(arguments, workspace), bodies=shown)
         if text := arguments.get("search"):
-            found = (exchange for exchange in found if has_text(exchange, text, masker))
+            found = (capture for capture in found if has_text(capture, text, masker))
         listed, has_more = _listed(islice(found, skip, None), limit)
     if not listed:
         workspace.say(plain("No captures match."))
@@ -106,12 +106,12 @@ def _of_masked(bodies: JqBodyFilter, masker: Masker, found: Iterable[tuple[int, 
     )
 
 
-def _listed(found: Iterator[Exchange], limit: int) -> tuple[list[dict[str, Any]], bool]:
+def _listed(found: Iterator[Capture], limit: int) -> tuple[list[dict[str, Any]], bool]:
     """Return as many captures as fit, and whether there are more."""
     listed: list[dict[str, Any]] = []
     size = 0
-    for exchange in found:
-        summary = short_summary(exchange)
+    for capture in found:
+        summary = short_summary(capture)
         size += len(json.dumps(summary))
         if listed and (len(listed) == limit or size > _LIST_CHARACTERS):
             return listed, True
@@ -156,12 +156,12 @@ def show_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     )
 
 
-def find_capture(name: str, workspace: Workspace) -> Exchange:
+def find_capture(name: str, workspace: Workspace) -> Capture:
     """Return the capture of the store with this id, or `last`; raises StoreError. A name never means a file."""
     with closing(
         Finder(workspace.store, workspace.runtime, CaptureUse.SHOW, workspace.say, reads_files=False)
     ) as finder:
-        return finder.find(name).exchange
+        return finder.find(name).capture
 
 
 @tool(
@@ -233,7 +233,7 @@ def _saved(arguments: Arguments, workspace: Workspace) -> SavedRequest:
     if "capture" in arguments or not given:
         if given:
             raise UsageError("Use either `capture` or a body with headers, not both.", hint="Leave out one of them.")
-        return from_exchange(find_capture(arguments.get("capture", "last"), workspace))
+        return from_capture(find_capture(arguments.get("capture", "last"), workspace))
     headers = Headers(tuple((_on_the_wire(name), _on_the_wire(value)) for name, value in _fields(arguments)))
     return SavedRequest(headers=headers, body=_body(arguments))
 

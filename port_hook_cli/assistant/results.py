@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 
 from port_hook_cli.captures.database.conditions import lower_ascii
 from port_hook_cli.captures.documents.capture_file import capture_summary
-from port_hook_cli.captures.view.exchange import fate_of_stored
+from port_hook_cli.captures.view.capture import fate_of_stored
 from port_hook_cli.captures.view.parts import what_it_is
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers, mask_headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
+from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Response
 from port_hook_cli.javascript.nesting import nests_too_deep
 from port_hook_cli.signatures.view import verdict_record
 from port_hook_cli.text.safe import field_text, printable_json, shorten
@@ -122,22 +122,22 @@ def _json(value: Any) -> str:
 
 
 def capture_details(
-    exchange: Exchange, masker: Masker, *, part: str = "request", offset: int = 0, as_text: bool = False
+    capture: Capture, masker: Masker, *, part: str = "request", offset: int = 0, as_text: bool = False
 ) -> ToolOutput:
     """Return a capture. The body of `part` is shown from `offset` on: characters, or bytes if it is not text."""
-    exchange = masked(exchange, masker)
+    capture = masked(capture, masker)
     bodies = {
         name: body_window(body, offset=offset, limit=_MAIN, as_text=as_text)
         if name == part
         else body_window(body, offset=0, limit=_BESIDE, as_text=as_text)
-        for name, body in _bodies(exchange).items()
+        for name, body in _bodies(capture).items()
     }
     goes_on = [f"part={name} and offset={body['next_offset']}" for name, body in bodies.items() if body["next_offset"]]
     cut = f"For the rest of a body, call show_capture with {', or with '.join(goes_on)}." if goes_on else ""
-    return ToolOutput({**_facts(exchange), **_parts(exchange, bodies)}, cut)
+    return ToolOutput({**_facts(capture), **_parts(capture, bodies)}, cut)
 
 
-def masked(exchange: Exchange, masker: Masker) -> Exchange:
+def masked(capture: Capture, masker: Masker) -> Capture:
     """Return a capture with secrets and signatures masked in its target, URL, header fields and bodies.
 
     Credentials in its header fields are masked too. Anyone who gets a valid signature could send the request elsewhere.
@@ -145,23 +145,23 @@ def masked(exchange: Exchange, masker: Masker) -> Exchange:
     valid there. All is masked before anything is cut or decoded, because a part of a secret, or a `+` that became a
     space, would not be found. `--keep-secrets` saves credentials in the store.
     """
-    invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
+    invocation, delivery, response = capture.invocation, capture.delivery, capture.response
     if delivery is not None:
         delivery = replace(_masked_part(delivery, masker), url=_shown(delivery.url, masker))
     return replace(
-        exchange,
+        capture,
         invocation=replace(_masked_part(invocation, masker), target=_shown(invocation.target, masker)),
         delivery=delivery,
         response=None if response is None else _masked_part(response, masker),
     )
 
 
-def has_text(exchange: Exchange, text: str, masker: Masker) -> bool:
+def has_text(capture: Capture, text: str, masker: Masker) -> bool:
     """Return whether what tools show of a request has `text`; ASCII letters match in either case.
 
     The store's own search reads what is masked, so an agent could find a signature one character at a time.
     """
-    invocation = masked(exchange, masker).invocation
+    invocation = masked(capture, masker).invocation
     fields = json.dumps(list(invocation.headers), separators=(",", ":"))
     places = (invocation.target, fields, invocation.body.decode("utf-8", "replace"))
     return any(lower_ascii(text) in lower_ascii(place) for place in places)
@@ -182,9 +182,9 @@ def _masked_part(part: _Part, masker: Masker) -> _Part:
     return replace(part, headers=headers, body=masker.content(content_without_signatures(part.body)))
 
 
-def short_summary(exchange: Exchange) -> dict[str, Any]:
+def short_summary(capture: Capture) -> dict[str, Any]:
     """Return what a list shows of a capture: the fields of `captures --json`, each text cut to fit a line."""
-    summary: dict[str, Any] = cut_texts(capture_summary(exchange), _TEXT // 2)
+    summary: dict[str, Any] = cut_texts(capture_summary(capture), _TEXT // 2)
     return {name: value for name, value in summary.items() if name not in {"schema", "type"}}
 
 
@@ -224,34 +224,34 @@ def _refuse(constant: str) -> Any:
     raise ValueError(constant)
 
 
-def _bodies(exchange: Exchange) -> dict[str, bytes]:
-    found = {"request": exchange.invocation.body}
-    if exchange.delivery is not None:
-        found["handler_response"] = exchange.delivery.body
-    if exchange.response is not None:
-        found["response"] = exchange.response.body
+def _bodies(capture: Capture) -> dict[str, bytes]:
+    found = {"request": capture.invocation.body}
+    if capture.delivery is not None:
+        found["handler_response"] = capture.delivery.body
+    if capture.response is not None:
+        found["response"] = capture.response.body
     return found
 
 
-def _facts(exchange: Exchange) -> dict[str, Any]:
-    payload, truncated = exchange.payload, exchange.invocation.truncated
-    verdict = verdict_record(exchange.verdict)
+def _facts(capture: Capture) -> dict[str, Any]:
+    payload, truncated = capture.payload, capture.invocation.truncated
+    verdict = verdict_record(capture.verdict)
     del verdict["schema"]
     return {
-        **short_summary(exchange),
-        "replay_of": exchange.invocation.replay_of,
+        **short_summary(capture),
+        "replay_of": capture.invocation.replay_of,
         "what": cut_texts(what_it_is(payload), _TEXT),
         "problem": payload.problem,
         "verdict": cut_texts(verdict, _TEXT),
         "encrypted": cut_texts(payload.censored[:_MAX_ENCRYPTED], _TEXT),
-        "run": fate_of_stored(exchange),
-        **({} if truncated is None else {"note": f"Only the first {len(exchange.invocation.body):,} bytes were kept."}),
+        "run": fate_of_stored(capture),
+        **({} if truncated is None else {"note": f"Only the first {len(capture.invocation.body):,} bytes were kept."}),
     }
 
 
-def _parts(exchange: Exchange, bodies: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    delivery, response = exchange.delivery, exchange.response
-    found: dict[str, Any] = {"request": {**_headers(exchange.invocation.headers), "body": bodies["request"]}}
+def _parts(capture: Capture, bodies: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    delivery, response = capture.delivery, capture.response
+    found: dict[str, Any] = {"request": {**_headers(capture.invocation.headers), "body": bodies["request"]}}
     if delivery is not None:
         about = {"url": cut_texts(delivery.url, _TEXT), "status": delivery.status, "fault": delivery.fault}
         found["handler_response"] = {**about, **_headers(delivery.headers), "body": bodies["handler_response"]}

@@ -36,7 +36,7 @@ from port_hook_cli.port_api.settings import ONLY_THE_SECRET
 from port_hook_cli.replay.editing import Assignment, Edits
 from port_hook_cli.replay.rewriting import ReadyReplay, Rewriter, UnsignedReplay, parse_method
 from port_hook_cli.replay.sending import announce, send
-from port_hook_cli.replay.sources import SIGNED, ReplaySource, captured_verdict, from_exchange
+from port_hook_cli.replay.sources import SIGNED, ReplaySource, captured_verdict, from_capture
 from port_hook_cli.replay.store import keep_in_thread
 from port_hook_cli.replay.tally import sent_record
 from port_hook_cli.reporting.report import send_report
@@ -159,8 +159,8 @@ def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, 
         method=None if method is None else parse_method(method),
     )
     with closing(Finder(workspace.store, runtime, CaptureUse.SEND, workspace.say, reads_files=False)) as finder:
-        exchange = finder.find(arguments["capture"]).exchange
-    source = from_exchange(exchange.invocation.id, exchange, is_stored=True)
+        capture = finder.find(arguments["capture"]).capture
+    source = from_capture(capture.invocation.id, capture, is_stored=True)
     if signer is not None:
         require_signature(source, signer.secret)
     try:

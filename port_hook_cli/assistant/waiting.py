@@ -11,7 +11,7 @@ from port_hook_cli.assistant.results import ToolOutput, capture_details, has_tex
 from port_hook_cli.assistant.tool import ACTION, RUN_ID, SEARCH, UNTRUSTED, VERDICT, Arguments, Workspace, a_text, tool
 from port_hook_cli.captures.index.capture_index import CaptureIndex
 from port_hook_cli.captures.index.query import CaptureQuery
-from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.text.remark import note
 
 DEFAULT_WAIT_S = 30
@@ -53,9 +53,9 @@ async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> Too
         workspace.store_file,
         _query(arguments),
         arguments.get("after"),
-        lambda exchange: not text or has_text(exchange, text, masker),
+        lambda capture: not text or has_text(capture, text, masker),
     )
-    found: Exchange | None = None
+    found: Capture | None = None
     try:
         async with asyncio.timeout(timeout_s):
             while found is None:
@@ -97,7 +97,7 @@ class StoreWatch:
         path: Path,
         query: CaptureQuery,
         after: str | None,
-        is_wanted: Callable[[Exchange], bool] = lambda _: True,
+        is_wanted: Callable[[Capture], bool] = lambda _: True,
     ) -> None:
         self._path, self._query, self._after, self._is_wanted = path, query, after, is_wanted
         self._index: CaptureIndex | None = None
@@ -105,7 +105,7 @@ class StoreWatch:
         self._has_looked = False
         self._lock = Lock()
 
-    def look(self) -> Exchange | None:
+    def look(self) -> Capture | None:
         """Return the oldest new capture that matches, or None; raises StoreError."""
         with self._lock:
             index = self._opened()
@@ -115,9 +115,9 @@ class StoreWatch:
             if index.catch_up(texts=0).is_reset:
                 self._known = 0
             while listed := index.listed(index.page(self._query, after=self._known, limit=1, oldest_first=True)):
-                exchange = index.get(listed[0].exchange.invocation.id)[1]
-                if self._is_wanted(exchange):
-                    return exchange
+                capture = index.get(listed[0].capture.invocation.id)[1]
+                if self._is_wanted(capture):
+                    return capture
                 self._known = listed[0].seq
             return None
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.javascript.paths import MAX_POINTER, Append, JsonPath, escaped, short_text
 from port_hook_cli.text.safe import brief
@@ -32,7 +32,7 @@ _HINT = "Write a path such as result.id, a JSON Pointer such as /result/id, or h
 Change = dict[str, Any]
 
 
-def compare(a: Exchange, b: Exchange) -> dict[str, Any]:
+def compare(a: Capture, b: Capture) -> dict[str, Any]:
     """Return the differences of two captures: `body`, `headers`, `facts` and `response`, each a list of changes.
 
     `response` has the changes of the responses' bodies. `complete` is False if there are more than 500 in a list.
@@ -192,7 +192,7 @@ def compare_headers(one: Headers, other: Headers) -> list[Change]:
     ]
 
 
-def _facts(a: Exchange, b: Exchange) -> Iterator[Change]:
+def _facts(a: Capture, b: Capture) -> Iterator[Change]:
     for name, one, other in (
         ("verdict", str(a.verdict.status), str(b.verdict.status)),
         ("causes", ", ".join(a.verdict.slugs) or None, ", ".join(b.verdict.slugs) or None),
@@ -206,22 +206,22 @@ def _facts(a: Exchange, b: Exchange) -> Iterator[Change]:
             yield _change(name, _kind(one, other), one, other)
 
 
-def _response_json(exchange: Exchange) -> JsonBody:
-    return JsonBody.read(b"" if exchange.response is None else exchange.response.body)
+def _response_json(capture: Capture) -> JsonBody:
+    return JsonBody.read(b"" if capture.response is None else capture.response.body)
 
 
-def _handler(exchange: Exchange) -> str | None:
-    return None if exchange.delivery is None else exchange.delivery.outcome
+def _handler(capture: Capture) -> str | None:
+    return None if capture.delivery is None else capture.delivery.outcome
 
 
-def _response(exchange: Exchange) -> str | None:
-    return None if exchange.response is None else str(exchange.response.status)
+def _response(capture: Capture) -> str | None:
+    return None if capture.response is None else str(capture.response.status)
 
 
-def _response_body(exchange: Exchange) -> str | None:
-    if exchange.response is None or not exchange.response.body:
+def _response_body(capture: Capture) -> str | None:
+    if capture.response is None or not capture.response.body:
         return None
-    return exchange.response.body[:_TEXT].decode("utf-8", "replace")
+    return capture.response.body[:_TEXT].decode("utf-8", "replace")
 
 
 def _joined(headers: Headers, name: str) -> str | None:

@@ -73,7 +73,7 @@ class FaultKind(StrEnum):
     NOT_FOUND = "not-found"
 
 
-class FaultExchange(NamedTuple):
+class FaultDelivery(NamedTuple):
     """A request that the result rests on, its response, and what it is: the slug of a way, `forged`, or `plain`."""
 
     what: str
@@ -113,7 +113,7 @@ class FoundFault:
     rewrites_too: bool = False
     sent: int = 0
     tried: tuple[str, ...] = ()
-    requests: tuple[FaultExchange, ...] = ()
+    requests: tuple[FaultDelivery, ...] = ()
 
 
 async def find_fault(search: FaultSearch) -> FoundFault:
@@ -165,7 +165,7 @@ class _Run:
         self._search, self._port = search, ports_way(search.keys.secret)
         self._refusals: set[_Answer] = set()
         self._tried: dict[str, None] = {}
-        self._deciding: list[FaultExchange] = []
+        self._deciding: list[FaultDelivery] = []
         self._body = b""
         self._sent = 0
         self._silences: list[str] = []
@@ -223,7 +223,7 @@ class _Run:
             sentence = f"The handler responds with {text}, which is not about signatures."
             raise _Ended(FaultKind.REQUEST, sentence, _NOT_THE_SIGNATURE[status])
 
-    async def _end_unless_refused(self, forged: FaultExchange, valid: FaultExchange) -> None:
+    async def _end_unless_refused(self, forged: FaultDelivery, valid: FaultDelivery) -> None:
         """Raise _Ended unless two 2xx responses say in words that the handler rejected both requests."""
         text = format_status(valid.delivery.status or 0)
         if await self._tells_apart(forged, valid):
@@ -241,7 +241,7 @@ class _Run:
                 "Verify the signature before anything else, and respond with 401 if it is invalid.",
             )
 
-    async def _tells_apart(self, forged: FaultExchange, valid: FaultExchange) -> bool:
+    async def _tells_apart(self, forged: FaultDelivery, valid: FaultDelivery) -> bool:
         """Return whether the handler rejects forged requests with a 2xx status: in words, or always the same ones."""
         if seems_refused(forged.delivery) or seems_refused(valid.delivery):
             return not seems_refused(valid.delivery)
@@ -379,31 +379,31 @@ class _Run:
     async def _reaction(self, way: WrongWay, view: _View, what: str = "") -> _Reaction:
         """Return how the handler reacts to a way. If it accepts the way, add the two requests that show this."""
         self._tried[what or way.slug] = None
-        exchange = await self._send(what or way.slug, way, view)
-        status = exchange.delivery.status
-        if status is None or _answer(exchange.delivery) in self._refusals:
+        result = await self._send(what or way.slug, way, view)
+        status = result.delivery.status
+        if status is None or _answer(result.delivery) in self._refusals:
             return _Reaction.REFUSED
         forged = await self._send("forged", way, view, forged=True)
         if forged.delivery.ok and _answer(forged.delivery) not in self._refusals:
             return _Reaction.ANYTHING
-        if _answer(forged.delivery) == _answer(exchange.delivery):
-            self._refusals.add(_answer(exchange.delivery))
+        if _answer(forged.delivery) == _answer(result.delivery):
+            self._refusals.add(_answer(result.delivery))
             return _Reaction.FAILED
         if status >= _FAILURES and (await self._send(what or way.slug, way, view)).delivery.status != status:
             return _Reaction.REFUSED  # an error that does not occur twice had another cause
-        self._deciding += [exchange, forged]
+        self._deciding += [result, forged]
         return _Reaction.ACCEPTED
 
     async def _refuses(self, way: WrongWay, view: _View) -> bool:
-        exchange = await self._send(way.slug, way, view)
-        return exchange.delivery.status is None or _answer(exchange.delivery) in self._refusals
+        result = await self._send(way.slug, way, view)
+        return result.delivery.status is None or _answer(result.delivery) in self._refusals
 
-    async def _decide(self, what: str, way: WrongWay, *, forged: bool = False) -> FaultExchange:
-        exchange = await self._send(what, way, _whole, forged=forged)
-        self._deciding.append(exchange)
-        return exchange
+    async def _decide(self, what: str, way: WrongWay, *, forged: bool = False) -> FaultDelivery:
+        result = await self._send(what, way, _whole, forged=forged)
+        self._deciding.append(result)
+        return result
 
-    async def _send(self, what: str, way: WrongWay, view: _View, *, forged: bool = False) -> FaultExchange:
+    async def _send(self, what: str, way: WrongWay, view: _View, *, forged: bool = False) -> FaultDelivery:
         """Send one request. Raises _Ended if further requests cannot show anything."""
         if self._sent == MOST_REQUESTS:
             raise _Ended(FaultKind.NOT_FOUND, f"port-hook did not find the mistake with {MOST_REQUESTS} requests.", "")
@@ -420,7 +420,7 @@ class _Run:
         self._sent += 1
         if self._refusals:  # the two first requests are judged together
             self._end_if_unable(what, delivery)
-        return FaultExchange(what, request, delivery)
+        return FaultDelivery(what, request, delivery)
 
     def _end_if_unable(self, what: str, delivery: Delivery) -> None:
         if delivery.status == _RATE_LIMITED and _answer(delivery) not in self._refusals:
@@ -458,12 +458,12 @@ class _Run:
         )
 
 
-def _said(exchange: FaultExchange) -> tuple[int | None, bytes]:
-    run_id = find_run_id(document_of(exchange.request.body), exchange.request.headers)
-    return exchange.delivery.status, said(exchange.delivery, run_id)
+def _said(result: FaultDelivery) -> tuple[int | None, bytes]:
+    run_id = find_run_id(document_of(result.request.body), result.request.headers)
+    return result.delivery.status, said(result.delivery, run_id)
 
 
-def _rejects_content(forged: FaultExchange, valid: FaultExchange) -> bool:
+def _rejects_content(forged: FaultDelivery, valid: FaultDelivery) -> bool:
     """Return whether two equal responses say that the handler rejected the content, whatever the signature.
 
     With 422 they do unless they are about the signature or a header. With 400 they must say so.

@@ -117,7 +117,7 @@ class Prober:
             await self._announce(run_id)
         request = replace(request, id=self.means.new_id(), received_at=self.means.now())
         url = self.subject.url_for(run_id)
-        delivery = await self._exchange((how or self._client.send)(request, url), url, timeout_s)
+        delivery = await self._deliver((how or self._client.send)(request, url), url, timeout_s)
         self.sent += 1
         probe = Probe(slug, label, request, delivery or Delivery(url=url, fault="broken", error="disconnected"), run_id)
         self._by_check[slug].append(probe)
@@ -131,7 +131,7 @@ class Prober:
             return probe
         return await self._after_silence(probe, alone=not is_together)
 
-    async def _exchange(self, sending: Awaitable[Delivery | None], url: str, timeout_s: float) -> Delivery | None:
+    async def _deliver(self, sending: Awaitable[Delivery | None], url: str, timeout_s: float) -> Delivery | None:
         """Wait for a response, for `timeout_s` seconds at most. None if the request was cut off on purpose.
 
         Raises LeftHandler if the time of the whole check ends earlier.

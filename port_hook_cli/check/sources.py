@@ -171,7 +171,7 @@ class SubjectSource:
         to = self.target.to
         if to is None:
             last_target = self.finder.last_target() if found.is_stored else None
-            to = default_target(found.exchange, last_target) if found.is_stored else None
+            to = default_target(found.capture, last_target) if found.is_stored else None
         if to is None:
             raise _missing_target()
         signer = Signer(Secret("unused"))  # this only prepares the body and headers, which are signed later
@@ -180,7 +180,7 @@ class SubjectSource:
             if each.about != CONTRADICTION:  # about the unused secret
                 self.say(note(each.text))
         subject = subject_of(found.shown, replace(ready.draft, replay_of=None, origin=None), ready.url)
-        return FoundSubject(subject, found.exchange.invocation.id if found.is_stored else None)
+        return FoundSubject(subject, found.capture.invocation.id if found.is_stored else None)
 
     async def _of_action(
         self, action: PortAction, secret: Callable[[], Secret], document: Mapping[str, Any] | None = None

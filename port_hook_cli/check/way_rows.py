@@ -76,13 +76,13 @@ def as_it_is(body: bytes) -> bytes:
     return body
 
 
-def _serialized(reading: str) -> Rewriting:
-    """Return a function that writes a body like the serializer `reading`, or unchanged if it cannot."""
+def _serialized(serializer: str) -> Rewriting:
+    """Return a function that writes a body like the serializer `serializer`, or unchanged if it cannot."""
 
     def write(body: bytes) -> bytes:
         try:
             found = serializations(body.decode(), Budget())
-            return next((each.text.encode() for each in found if each.reading == reading), body)
+            return next((each.text.encode() for each in found if each.name == serializer), body)
         except UnicodeError:
             return body
 

@@ -15,7 +15,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import Trust, command, option
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import Output, emit, print_streamed, sayer, tell
 
@@ -142,15 +142,15 @@ def _watch(
     watch, place = CaptureWatch(kept, wanted, bodies), _place_of(kept.path)
     known = replace(wanted, numbers=Numbers(upto=watch.seen))
     latest = list(kept.select(known, limit=min(limit, sys.maxsize) or None, bodies=bodies))
-    for exchange in reversed(latest):
-        _print_one(exchange, runtime, as_json=as_json)
+    for capture in reversed(latest):
+        _print_one(capture, runtime, as_json=as_json)
     while True:
         runtime.stdout.flush()
         time.sleep(_LOOK_EVERY_S)
         if _place_of(kept.path) != place:
             raise StoreError(f"{kept.path} was deleted or replaced.", hint="Run the command again.")
-        for exchange in watch.news(runtime.now()):
-            _print_one(exchange, runtime, as_json=as_json)
+        for capture in watch.news(runtime.now()):
+            _print_one(capture, runtime, as_json=as_json)
 
 
 def _place_of(path: Path) -> tuple[int, int] | None:
@@ -162,14 +162,14 @@ def _place_of(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _print_one(exchange: Exchange, runtime: Runtime, *, as_json: bool) -> None:
+def _print_one(capture: Capture, runtime: Runtime, *, as_json: bool) -> None:
     if as_json:
-        _emit_all([exchange], runtime)
+        _emit_all([capture], runtime)
         return
-    from port_hook_cli.captures.view.exchange import compact_line, compact_lines
+    from port_hook_cli.captures.view.capture import compact_line, compact_lines
 
     output = Output(runtime.stdout, runtime.environ)
-    lines = compact_lines(exchange, output.width) if output.is_terminal else [compact_line(exchange)]
+    lines = compact_lines(capture, output.width) if output.is_terminal else [compact_line(capture)]
     output.print(*lines)
 
 
@@ -179,13 +179,13 @@ def _print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool) -> 
     print_paged(lines, runtime, wanted=wanted)
 
 
-def _emit_all(found: Iterable[Exchange], runtime: Runtime) -> bool:
+def _emit_all(found: Iterable[Capture], runtime: Runtime) -> bool:
     """Print records of captures while they are read. Return whether there are any."""
     from port_hook_cli.captures.documents.capture_file import capture_summary
 
     has_any = False
-    for exchange in found:
-        emit(capture_summary(exchange), runtime.stdout)
+    for capture in found:
+        emit(capture_summary(capture), runtime.stdout)
         has_any = True
     return has_any
 

@@ -23,7 +23,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Invocation
+from port_hook_cli.invocations.models import Capture, Invocation
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runtime import Runtime
 
@@ -61,9 +61,9 @@ class _Stage:
     sandbox: Sandbox
     api: PortApi
     url: str
-    received: asyncio.Queue[Exchange]
+    received: asyncio.Queue[Capture]
 
-    async def next(self) -> Exchange:
+    async def next(self) -> Capture:
         """Return the next request that the listener has received."""
         return await asyncio.wait_for(self.received.get(), _WAIT_S)
 
@@ -90,33 +90,33 @@ async def _run_workflow(stage: _Stage, runtime: Runtime) -> bool:
     inputs = {"service": "cart", "version": "2.0"}
     started = await stage.api.call("POST", f"/v1/workflows/{DEPLOY_SERVICE}/runs", {"inputs": inputs})
     run_id = str(started["workflowRun"]["identifier"])
-    exchange = await stage.next()
-    _show(exchange, runtime)
+    capture = await stage.next()
+    _show(capture, runtime)
     run = await asyncio.wait_for(stage.sandbox.wait_for_workflow_run(run_id), _WAIT_S)
     _say(f"The handler has reported the node. The workflow run is now {run.result}.", runtime)
     _say("The sandbox signs the requests of nodes. Port does not document whether it signs them.\n", runtime)
-    return exchange.verdict.status == "valid" and run.result == "SUCCESS"
+    return capture.verdict.status == "valid" and run.result == "SUCCESS"
 
 
 async def _run_action(stage: _Stage, invocation: Invocation, runtime: Runtime) -> bool:
     """Send the action's invocation. Return whether it was valid and its run succeeded."""
     _say('3. A user runs the action "Create VM". Port signs the invocation and sends it:\n', runtime)
     await _send(invocation, stage.url)
-    exchange = await stage.next()
-    _show(exchange, runtime)
+    capture = await stage.next()
+    _show(capture, runtime)
     run = await asyncio.wait_for(stage.sandbox.wait_for_end(_run_id(invocation)), _WAIT_S)
     _say(f"The handler has reported the action run, which is now {run.report.status}.\n", runtime)
-    return exchange.verdict.status == "valid" and run.report.status == "SUCCESS"
+    return capture.verdict.status == "valid" and run.report.status == "SUCCESS"
 
 
 async def _change_request(stage: _Stage, invocation: Invocation, runtime: Runtime) -> bool:
     """Send the action's request with a changed body. Return whether the listener rejected it."""
     _say("4. The same request, but with its body changed on the way (2 CPUs became 64):\n", runtime)
     await _send(_tampered(invocation), stage.url)
-    exchange = await stage.next()
-    _show(exchange, runtime, payload=False)
+    capture = await stage.next()
+    _show(capture, runtime, payload=False)
     _say("", runtime)
-    return exchange.response is not None and exchange.response.status == HTTPStatus.UNAUTHORIZED
+    return capture.response is not None and capture.response.status == HTTPStatus.UNAUTHORIZED
 
 
 @asynccontextmanager
@@ -134,13 +134,13 @@ async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[_Stage]:
     from port_hook_cli.sandbox.listening import sample_handler
 
     class Shown(Observer):
-        def exchanged(self, exchange: Exchange) -> None:
-            received.put_nowait(exchange)
+        def captured(self, capture: Capture) -> None:
+            received.put_nowait(capture)
 
         def notice(self, text: str) -> None:
             _say(text, runtime)
 
-    received = asyncio.Queue[Exchange]()
+    received = asyncio.Queue[Capture]()
     with Renderer() as renderer:
         async with (
             Sandbox.start(sending=Sending(renders=renderer), now=runtime.now) as sandbox,
@@ -213,18 +213,18 @@ def _say(text: str, runtime: Runtime) -> None:
     print(text, file=runtime.stdout, flush=True)
 
 
-def _show(exchange: Exchange, runtime: Runtime, *, payload: bool = True) -> None:
-    """Show an exchange like `listen`, without what to do in Port, because the handler reports the run.
+def _show(capture: Capture, runtime: Runtime, *, payload: bool = True) -> None:
+    """Show a capture like `listen`, without what to do in Port, because the handler reports the run.
 
     Without `payload`, what was read from the body is left out.
     """
-    from port_hook_cli.captures.view.exchange import exchange_lines
+    from port_hook_cli.captures.view.capture import capture_lines
     from port_hook_cli.captures.view.parts import payload_lines
     from port_hook_cli.terminal.console import Output
     from port_hook_cli.text.layout import fit
 
-    read = payload_lines(exchange.payload, exchange.invocation.body, app_url=None)
+    read = payload_lines(capture.payload, capture.invocation.body, app_url=None)
     hidden = () if payload else frozenset(line.plain for line in read)
-    shown = takewhile(lambda line: not line.plain.startswith(_IN_PORT), exchange_lines(exchange, app_url=None))
+    shown = takewhile(lambda line: not line.plain.startswith(_IN_PORT), capture_lines(capture, app_url=None))
     output = Output(runtime.stdout, runtime.environ)
     output.print(*fit((line for line in shown if line.plain not in hidden), output.width))

@@ -72,7 +72,7 @@ def diff(
     left_out = (*_SIGNATURES, *(_WRITTEN_ANEW if _is_replay(one, other) or _is_replay(other, one) else ()))
     ignoring = Ignoring.parse(ignore or (), headers=left_out)
     bodies_only = one.is_body_only or other.is_body_only
-    found = without_ignored(compare(one.exchange, other.exchange), ignoring, bodies_only=bodies_only)
+    found = without_ignored(compare(one.capture, other.capture), ignoring, bodies_only=bodies_only)
     names = (one.shown, other.shown)
     if as_json:
         emit(diff_record(names, found), runtime.stdout)
@@ -89,7 +89,7 @@ def _pair(a: str | None, b: str | None, finder: Finder) -> tuple[FoundRequest, F
     found = finder.find(a)
     if b is not None:
         return found, finder.find(b)
-    original = None if found.is_body_only else found.exchange.invocation.replay_of
+    original = None if found.is_body_only else found.capture.invocation.replay_of
     if original is not None:
         return _original(original, finder), found
     latest = finder.find(LAST)
@@ -109,5 +109,5 @@ def _is_replay(one: FoundRequest, other: FoundRequest) -> bool:
     """Return whether the first is a replay of the second."""
     if one.is_body_only or other.is_body_only:
         return False
-    original = one.exchange.invocation.replay_of
-    return original is not None and original == other.exchange.invocation.id
+    original = one.capture.invocation.replay_of
+    return original is not None and original == other.capture.invocation.id

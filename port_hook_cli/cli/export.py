@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.documents.exchange_fields import require_whole
+from port_hook_cli.captures.documents.capture_fields import require_whole
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, find_export
 from port_hook_cli.captures.latest import LAST
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
@@ -20,7 +20,7 @@ from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.user_files import write_new_file
 from port_hook_cli.installed import command_for_tests
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER
-from port_hook_cli.invocations.models import Exchange, Invocation, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.probes import original_of_probe
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS, shell_quoted
@@ -120,28 +120,28 @@ def _exported(found: FoundRequest, target: str | None, finder: Finder) -> Export
         raise StoreError(
             f"{found.name} is not a capture.", hint="Export a capture, or sign a payload: `port-hook sign`."
         )
-    exchange = _unsent(source_of(found, finder).invocation) if isinstance(found.content, Mapping) else found.exchange
-    path = require_whole(found.name, exchange.invocation).target
-    url = target_url(target or default_target(exchange, finder.last_target()) or _FALLBACK, path)
-    return Exported(exchange, url, _original(exchange, finder))
+    capture = _unsent(source_of(found, finder).invocation) if isinstance(found.content, Mapping) else found.capture
+    path = require_whole(found.name, capture.invocation).target
+    url = target_url(target or default_target(capture, finder.last_target()) or _FALLBACK, path)
+    return Exported(capture, url, _original(capture, finder))
 
 
-def _unsent(invocation: Invocation) -> Exchange:
+def _unsent(invocation: Invocation) -> Capture:
     """Return the request that Port has for a run, without an outcome."""
     payload = read_payload(invocation.body, invocation.headers)
-    return Exchange(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=payload)
+    return Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=payload)
 
 
 def _tell_unsigned(names: list[str], found: list[Exported], format_: str, runtime: Runtime) -> None:
     for name, one in zip(names, found, strict=True):
-        if one.exchange.invocation.headers.get(SIGNATURE_HEADER) is None and one.exchange.invocation.origin is None:
+        if one.capture.invocation.headers.get(SIGNATURE_HEADER) is None and one.capture.invocation.origin is None:
             command = f"`port-hook sign {shell_quoted(name)} --format {format_}`"
             tell(f"note: {brief(name)} has no signature. {command} signs it", runtime)
 
 
-def _original(exchange: Exchange, finder: Finder) -> Exchange | None:
+def _original(capture: Capture, finder: Finder) -> Capture | None:
     """Return the capture that a request of `check` is a replay of, or None if it is not in the store."""
-    name = original_of_probe(exchange.invocation)
+    name = original_of_probe(capture.invocation)
     if name is None:
         return None
     try:

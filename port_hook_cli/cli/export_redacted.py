@@ -6,12 +6,12 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import replace
 
-from port_hook_cli.captures.documents.request_file import explain, from_exchange
+from port_hook_cli.captures.documents.request_file import explain, from_capture
 from port_hook_cli.captures.exports.formats import Exported
-from port_hook_cli.captures.redaction.exchanges import redact
+from port_hook_cli.captures.redaction.captures import redact
 from port_hook_cli.captures.redaction.pseudonyms import Pseudonyms
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Exchange, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Status, Verdict
 from port_hook_cli.invocations.targets import target_url
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
@@ -33,10 +33,10 @@ def redact_all(
     settings = PortAccess(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     pseudonyms, redacted, code = Pseudonyms(), [], ExitCode.OK
     for one in captures:
-        original = _received(one.exchange, runtime)
+        original = _received(one.capture, runtime)
         wanted = _verdict(original, settings, runtime)
         result = redact(original, wanted, pseudonyms, new_secret=_throwaway_secret)
-        exchange = result.exchange
+        capture = result.capture
         if not result.is_same:
             code = ExitCode.FAILED
             tell(
@@ -46,34 +46,32 @@ def redact_all(
             )
         if REPLAYED.slug in wanted.slugs:
             tell("note: `verify` does not report `replayed`, which depends on an earlier request", runtime)
-        secret = exchange.throwaway_secret
+        secret = capture.throwaway_secret
         if secret is not None and not as_capture:
             tell(f"note: signed with the throwaway secret {secret.reveal()!r}", runtime)
-        target = to or default_target(exchange, None) or fallback
-        redacted.append(Exported(exchange, target_url(target, exchange.invocation.target)))
+        target = to or default_target(capture, None) or fallback
+        redacted.append(Exported(capture, target_url(target, capture.invocation.target)))
     tell("note: read the export before you share it. Times, lengths and numbers of up to 7 digits stay", runtime)
     return redacted, code
 
 
-def _received(exchange: Exchange, runtime: Runtime) -> Exchange:
-    """Return the exchange with a time of receipt, which a raw HTTP request in a file does not have."""
-    request = exchange.invocation
-    return (
-        exchange if request.received_at else replace(exchange, invocation=replace(request, received_at=runtime.now()))
-    )
+def _received(capture: Capture, runtime: Runtime) -> Capture:
+    """Return the capture with a time of receipt, which a raw HTTP request in a file does not have."""
+    request = capture.invocation
+    return capture if request.received_at else replace(capture, invocation=replace(request, received_at=runtime.now()))
 
 
-def _verdict(exchange: Exchange, settings: Settings, runtime: Runtime) -> Verdict:
+def _verdict(capture: Capture, settings: Settings, runtime: Runtime) -> Verdict:
     """Return what `verify` says about a capture, or the recorded verdict if the client secret is not known."""
-    recorded = exchange.verdict
+    recorded = capture.verdict
     if settings.client_secret is None and recorded.status is not Status.UNCHECKED:
         tell("note: without a client secret, the capture's recorded verdict is reproduced", runtime)
         return recorded
     # A capture that is redacted already is not signed with the client secret.
-    saved, secret = from_exchange(exchange), exchange.throwaway_secret or settings.require_secret()
-    verdict = explain(saved, secret, now=exchange.invocation.compared_at, tolerance_s=DEFAULT_TOLERANCE_S).verdict
+    saved, secret = from_capture(capture), capture.throwaway_secret or settings.require_secret()
+    verdict = explain(saved, secret, now=capture.invocation.compared_at, tolerance_s=DEFAULT_TOLERANCE_S).verdict
     is_known = recorded.status is not Status.UNCHECKED and UNDIAGNOSED.slug not in recorded.slugs
-    if verdict.reading is None and recorded.reading is not None and is_known:
+    if verdict.signed_form is None and recorded.signed_form is not None and is_known:
         tell("note: the client secret does not match, so the capture's recorded verdict is reproduced", runtime)
         return recorded
     return verdict

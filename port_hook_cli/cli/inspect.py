@@ -20,7 +20,7 @@ from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import command, option
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
+from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Response
 from port_hook_cli.invocations.targets import is_on_this_machine, request_target
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import ONLY_THE_SECRET, Settings
@@ -192,18 +192,18 @@ class SandboxInspector:
     async def _save(self, store: CaptureStore, secret: Secret, sent: SentRequests) -> None:
         while True:
             invocation, delivery = await self._sent.get()
-            exchange = self._exchange(invocation, delivery, secret)
-            await asyncio.to_thread(store.add, [exchange])
-            sent.note(invocation.id, exchange.invocation.id, is_named=exchange.payload.run_id is not None)
+            capture = self._capture(invocation, delivery, secret)
+            await asyncio.to_thread(store.add, [capture])
+            sent.note(invocation.id, capture.invocation.id, is_named=capture.payload.run_id is not None)
 
-    def _exchange(self, invocation: Invocation, delivery: Delivery, secret: Secret) -> Exchange:
+    def _capture(self, invocation: Invocation, delivery: Delivery, secret: Secret) -> Capture:
         from port_hook_cli.invocations.payload import read_payload
         from port_hook_cli.signatures.verification import verify_signature
 
         response = None
         if delivery.status is not None:
             response = Response(status=delivery.status, headers=delivery.headers, body=delivery.body)
-        return Exchange(
+        return Capture(
             # A run's id is the id of its request in the sandbox, and a run may be sent again.
             invocation=replace(
                 invocation, id=self._runtime.new_id(), target=request_target(delivery.url).decode("latin-1")

@@ -165,9 +165,9 @@ def _lines(found: FoundFault, captures: Sequence[str]) -> Iterator[Styled]:
         yield Styled(f"  fix: {found.fix}", "cyan")
     if found.kind is FaultKind.NOT_FOUND and found.tried:
         yield Styled(f"  tried: {', '.join(found.tried)}")
-    for exchange, capture in zip(found.requests, captures or [""] * len(found.requests), strict=True):
+    for tested, capture in zip(found.requests, captures or [""] * len(found.requests), strict=True):
         saved = f"  {capture}" if capture else ""
-        yield Styled(f"  {exchange.what}: {exchange.delivery.outcome}{saved}")
+        yield Styled(f"  {tested.what}: {tested.delivery.outcome}{saved}")
     yield Styled(f"{found.sent} requests sent.")
 
 
@@ -237,11 +237,11 @@ def _record(ready: ReadyReplay, found: FoundFault, captures: Sequence[str]) -> d
         "tried": list(found.tried),
         "requests": [
             {
-                "what": exchange.what,
-                "status": exchange.delivery.status,
-                "error": exchange.delivery.error,
+                "what": tested.what,
+                "status": tested.delivery.status,
+                "error": tested.delivery.error,
                 "capture": capture,
             }
-            for exchange, capture in zip(found.requests, ids, strict=True)
+            for tested, capture in zip(found.requests, ids, strict=True)
         ],
     }

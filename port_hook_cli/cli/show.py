@@ -19,7 +19,7 @@ from port_hook_cli.terminal.console import Output, emit, sayer, tell, write_cont
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.reader import StoreReader
-    from port_hook_cli.invocations.models import Exchange
+    from port_hook_cli.invocations.models import Capture
 
 _MOST_REPLAYS = 10
 _START_OF_ID = r"[0-9a-f]{1,12}"
@@ -58,13 +58,13 @@ def show(
     runtime: Runtime = ctx.obj
     _refuse_file(capture, runtime)
     with closing(Finder(store, runtime, CaptureUse.SHOW, sayer(runtime), reads_files=False)) as finder:
-        exchange = finder.find(capture).exchange
-        replays = [] if body or as_file or as_json else list(_replays(exchange, finder.store()))
+        found = finder.find(capture).capture
+        replays = [] if body or as_file or as_json else list(_replays(found, finder.store()))
     if body:
-        return _write_body(exchange, runtime)
+        return _write_body(found, runtime)
     if as_file or as_json:
-        return _write_document(exchange, runtime, indented=as_file)
-    return _show(exchange, replays, runtime, pager=not no_pager)
+        return _write_document(found, runtime, indented=as_file)
+    return _show(found, replays, runtime, pager=not no_pager)
 
 
 def _refuse_file(name: str, runtime: Runtime) -> None:
@@ -86,39 +86,39 @@ def _refuse_file(name: str, runtime: Runtime) -> None:
     )
 
 
-def _write_body(exchange: Exchange, runtime: Runtime) -> ExitCode:
-    truncated = exchange.invocation.truncated
+def _write_body(found: Capture, runtime: Runtime) -> ExitCode:
+    truncated = found.invocation.truncated
     if truncated is not None:
-        kept = f"the first {len(exchange.invocation.body):,} of {truncated.size:,} bytes"
+        kept = f"the first {len(found.invocation.body):,} of {truncated.size:,} bytes"
         tell(f"note: the body is truncated: only {kept} were saved", runtime)
-    write_content(exchange.invocation.body, runtime.stdout, environ=runtime.environ, end="\n")
+    write_content(found.invocation.body, runtime.stdout, environ=runtime.environ, end="\n")
     return ExitCode.OK
 
 
-def _write_document(exchange: Exchange, runtime: Runtime, *, indented: bool) -> ExitCode:
+def _write_document(found: Capture, runtime: Runtime, *, indented: bool) -> ExitCode:
     """Write the capture as ASCII, because it may contain any text, and the stream may have any encoding."""
     import json
 
     from port_hook_cli.captures.documents.capture_file import to_capture
 
     if indented:
-        print(json.dumps(to_capture(exchange), indent=2), file=runtime.stdout)
+        print(json.dumps(to_capture(found), indent=2), file=runtime.stdout)
     else:
-        emit(to_capture(exchange), runtime.stdout)
+        emit(to_capture(found), runtime.stdout)
     return ExitCode.OK
 
 
-def _replays(exchange: Exchange, kept: StoreReader) -> Iterator[Exchange]:
+def _replays(found: Capture, kept: StoreReader) -> Iterator[Capture]:
     """Return the latest replays of a capture, newest first."""
     from port_hook_cli.captures.store.statements import StoreFilter
 
-    return kept.select(StoreFilter(replay_of=exchange.invocation.id), limit=_MOST_REPLAYS)
+    return kept.select(StoreFilter(replay_of=found.invocation.id), limit=_MOST_REPLAYS)
 
 
-def _show(exchange: Exchange, replays: Sequence[Exchange], runtime: Runtime, *, pager: bool) -> ExitCode:
-    from port_hook_cli.captures.view.captures import capture_lines
+def _show(found: Capture, replays: Sequence[Capture], runtime: Runtime, *, pager: bool) -> ExitCode:
+    from port_hook_cli.captures.view.captures import stored_lines
     from port_hook_cli.terminal.pager import print_paged
 
     output = Output(runtime.stdout, runtime.environ)
-    print_paged(output.fit(capture_lines(exchange, replays)), runtime, wanted=pager)
+    print_paged(output.fit(stored_lines(found, replays)), runtime, wanted=pager)
     return ExitCode.OK

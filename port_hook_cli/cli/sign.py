@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from port_hook_cli.captures.documents.exchange_fields import require_whole
+from port_hook_cli.captures.documents.capture_fields import require_whole
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode

@@ -12,7 +12,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.trigger_options import TriggerCommand, refuse_given
 from port_hook_cli.cli.trigger_view import message_lines, published_lines, request_lines, response_lines
 from port_hook_cli.errors import UsageError
-from port_hook_cli.invocations.models import Delivery, Exchange
+from port_hook_cli.invocations.models import Capture, Delivery
 from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.terminal.console import emit, tell, write_content
@@ -202,7 +202,7 @@ async def publish_message(made: MadeMessage, asked: TriggerCommand) -> ExitCode:
     return await _publish(message, asked)
 
 
-async def trigger_captured(captured: Exchange, asked: TriggerCommand) -> ExitCode:
+async def trigger_captured(captured: Capture, asked: TriggerCommand) -> ExitCode:
     """Publish or print a captured body, newly signed, instead of an action's message."""
     _refuse_options_of_actions(asked)
     from port_hook_cli.trigger.publishing import captured_message

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from port_hook_cli.captures.documents.request_file import Explained, SavedRequest, explain, from_exchange
+from port_hook_cli.captures.documents.request_file import Explained, SavedRequest, explain, from_capture
 from port_hook_cli.cli import options
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.option_groups import argument, command, option
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.signatures.view import verdict_record, verdict_view
@@ -173,8 +173,8 @@ def _saved(name: str, store: Path | None, runtime: Runtime) -> SavedRequest:
 
     with closing(Finder(store, runtime, CaptureUse.CHECK, sayer(runtime), kinds=_FORMS)) as finder:
         content = finder.find(name).content
-    if isinstance(content, Exchange):
-        return from_exchange(content)
+    if isinstance(content, Capture):
+        return from_capture(content)
     if not isinstance(content, bytes):
         assert not isinstance(content, Mapping)
         return SavedRequest(headers=content.headers, body=content.body, remarks=content.remarks)

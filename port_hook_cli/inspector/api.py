@@ -37,7 +37,7 @@ from port_hook_cli.inspector.retrying import WorkflowRetries
 from port_hook_cli.inspector.sandbox_runs import SandboxRuns, started_record
 from port_hook_cli.inspector.sending import json_problem, kept_notes, page_rewriter, resend
 from port_hook_cli.inspector.setup import InspectorSetup
-from port_hook_cli.invocations.models import Exchange, Invocation, Payload
+from port_hook_cli.invocations.models import Capture, Invocation, Payload
 from port_hook_cli.javascript.paths import NoSuchValue
 from port_hook_cli.replay.rewriting import SentReplay
 
@@ -205,10 +205,10 @@ class Inspector:
 
     async def replay(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Send a capture again."""
-        exchange = await self._captures.get(name)
+        capture = await self._captures.get(name)
         wanted, setup = read_resend(body), self._setup
         rewriter = page_rewriter(wanted, setup.destination, setup.secret, setup.runtime)
-        sent, notes = await resend(exchange, wanted.to, rewriter, setup.destination, setup.access, self.own_ports)
+        sent, notes = await resend(capture, wanted.to, rewriter, setup.destination, setup.access, self.own_ports)
         return await self._sent(sent, notes)
 
     async def trigger(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -261,8 +261,8 @@ class Inspector:
         """Return the encrypted inputs of a capture in the clear; nothing of it is kept."""
         if self._setup.decrypt is None:
             raise UsageError("There is no key to decrypt with.", hint=_SET_IT)
-        exchange = await self._captures.get(name)
-        found = await asyncio.to_thread(self._setup.decrypt, exchange.payload)
+        capture = await self._captures.get(name)
+        found = await asyncio.to_thread(self._setup.decrypt, capture.payload)
         return message({"values": [_decrypted(decryption) for decryption in found]})
 
     async def run(self, run_id: str, parameters: Parameters) -> dict[str, Any]:
@@ -319,10 +319,10 @@ def _part(text: str | None) -> str:
     return part
 
 
-def _unsent(request: Invocation) -> Exchange:
+def _unsent(request: Invocation) -> Capture:
     from port_hook_cli.signatures.verification import UNCHECKED
 
-    return Exchange(invocation=request, verdict=UNCHECKED, payload=Payload())
+    return Capture(invocation=request, verdict=UNCHECKED, payload=Payload())
 
 
 def _decrypted(decryption: Decryption) -> dict[str, Any]:

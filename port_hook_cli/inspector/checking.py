@@ -21,7 +21,7 @@ from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import message
 from port_hook_cli.inspector.sending import named_target
 from port_hook_cli.inspector.setup import InspectorSetup
-from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.invocations.targets import is_on_this_machine, masked_url
 from port_hook_cli.port_api.access import PortAccess
@@ -188,9 +188,9 @@ class _PageSubject:
             if isinstance(found, Mapping):
                 return await self._of_action(found, secret)
             return await self._source(await self._default_target()).of_node(found, secret)
-        if (exchange := await self._exchange()) is not None:
-            to = self._target(exchange, default_target(exchange, await self._captures.last_target()))
-            return self._source(to).of_request(FoundRequest(exchange.invocation.id, exchange, is_stored=True))
+        if (capture := await self._capture()) is not None:
+            to = self._target(capture, default_target(capture, await self._captures.last_target()))
+            return self._source(to).of_request(FoundRequest(capture.invocation.id, capture, is_stored=True))
         from port_hook_cli.actions.samples import create_vm_action
 
         self.notes.append(
@@ -198,15 +198,15 @@ class _PageSubject:
         )
         return await self._of_action(create_vm_action(), secret)
 
-    async def _exchange(self) -> Exchange | None:
+    async def _capture(self) -> Capture | None:
         """Return the selected capture, or the latest capture with a valid signature that no check sent."""
         if self._wanted.capture is not None:
             return await self._captures.get(self._wanted.capture)
         page = await self._captures.page(CaptureQuery(verdicts=(Status.VALID,)), newest=None, limit=_LOOKED_AT)
         for row in page.rows:
-            exchange = await self._captures.get(row["id"]) if row["source"] == "http" else None
-            if exchange is not None and not is_probe(exchange.invocation.headers):
-                return exchange
+            capture = await self._captures.get(row["id"]) if row["source"] == "http" else None
+            if capture is not None and not is_probe(capture.invocation.headers):
+                return capture
         return None
 
     async def _of_action(self, document: Mapping[str, Any], secret: Callable[[], Secret]) -> FoundSubject:
@@ -215,12 +215,12 @@ class _PageSubject:
     async def _default_target(self) -> str | None:
         return self._target(None, handler_here(await self._captures.last_target()))
 
-    def _target(self, exchange: Exchange | None, default: str | None) -> str | None:
+    def _target(self, capture: Capture | None, default: str | None) -> str | None:
         if self._wanted.to is None:
-            if exchange is not None and default is None:
+            if capture is not None and default is None:
                 raise UsageError("This capture was not forwarded to a handler on this machine.", hint=_NO_TARGET_HINT)
             return default
-        return named_target(self._wanted.to, None if exchange is None else exchange.invocation)
+        return named_target(self._wanted.to, None if capture is None else capture.invocation)
 
     def _source(self, to: str | None) -> SubjectSource:
         from port_hook_cli.check.sources import SubjectSource

@@ -33,7 +33,7 @@ class CodeUse(Enum):
 
 
 class Door:
-    """Holds the token, and one-time codes to exchange for it.
+    """Holds the token, and one-time codes to capture for it.
 
     Every user of the machine can read the arguments of a program, such as a browser. So the address that a browser is
     started with has a code instead of the token. Two requests with the same code mean that someone else has read the

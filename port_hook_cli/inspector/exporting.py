@@ -11,7 +11,7 @@ from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.records import message
 from port_hook_cli.inspector.sending import newly_signed
 from port_hook_cli.inspector.setup import InspectorSetup
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.probes import original_of_probe
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.invocations.targets import target_url
@@ -32,24 +32,24 @@ class CaptureExports:
         row = find_export(format_name)
         if row is None:
             return None
-        exchange = await self._captures.get(name)
-        url = self._setup.destination.default_url(exchange) or target_url(
-            "http://127.0.0.1:8000", exchange.invocation.target
+        capture = await self._captures.get(name)
+        url = self._setup.destination.default_url(capture) or target_url(
+            "http://127.0.0.1:8000", capture.invocation.target
         )
-        original = await self._original(exchange)
+        original = await self._original(capture)
         is_wanted = is_signed_now and format_name in _NEWLY_SIGNED
 
         def write() -> tuple[str, bool]:
-            signed = newly_signed(exchange, url, self._setup.secret, self._setup.runtime) if is_wanted else None
-            return row.write([Exported(signed or exchange, url, original)]), signed is not None
+            signed = newly_signed(capture, url, self._setup.secret, self._setup.runtime) if is_wanted else None
+            return row.write([Exported(signed or capture, url, original)]), signed is not None
 
         text, is_signed = await asyncio.to_thread(write)
-        file_name = f"{_file_name(exchange.invocation.id)}.{row.ending}"
+        file_name = f"{_file_name(capture.invocation.id)}.{row.ending}"
         return message({"text": text, "filename": file_name, "signed": is_signed})
 
-    async def _original(self, exchange: Exchange) -> Exchange | None:
+    async def _original(self, capture: Capture) -> Capture | None:
         """Return the capture that a request of `check` is a replay of, or None if it was deleted."""
-        name = original_of_probe(exchange.invocation)
+        name = original_of_probe(capture.invocation)
         try:
             return None if name is None else await self._captures.get(name)
         except StoreError:

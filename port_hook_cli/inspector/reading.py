@@ -14,7 +14,7 @@ from port_hook_cli.captures.index.filling import IndexState, IndexStep
 from port_hook_cli.captures.index.query import NO_RESPONSE, CaptureQuery
 from port_hook_cli.inspector import records
 from port_hook_cli.inspector.json_levels import find, level
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.payload import is_workflow_run_id
 from port_hook_cli.text.secret import Secret
 
@@ -129,7 +129,7 @@ class CaptureReader:
             return [
                 records.row_record(each)
                 for each in found
-                if not is_workflow or each.exchange.payload.workflow_run == run_id
+                if not is_workflow or each.capture.payload.workflow_run == run_id
             ]
 
         return await self._search(lambda index: index.search(query), _MAX_OF_RUN, read)
@@ -145,16 +145,16 @@ class CaptureReader:
             lambda index, search: records.histogram_record(index.histogram(query, search, now=now, buckets=buckets)),
         )
 
-    async def get(self, name: str) -> Exchange:
+    async def get(self, name: str) -> Capture:
         """Return a capture by id, a unique beginning of it, or a name such as `last`; raises StoreError."""
         return await self._do(lambda index: index.get(name)[1])
 
-    async def with_row(self, name: str) -> tuple[dict[str, Any], Exchange]:
+    async def with_row(self, name: str) -> tuple[dict[str, Any], Capture]:
         """Return a capture and its row in the list; raises StoreError."""
 
-        def read(index: CaptureIndex) -> tuple[dict[str, Any], Exchange]:
-            seq, exchange = index.get(name)
-            return records.row_record(_listed(seq, exchange)), exchange
+        def read(index: CaptureIndex) -> tuple[dict[str, Any], Capture]:
+            seq, capture = index.get(name)
+            return records.row_record(_listed(seq, capture)), capture
 
         return await self._do(read)
 
@@ -163,15 +163,15 @@ class CaptureReader:
         return await self._do(lambda index: index.last_target())
 
     async def record(
-        self, name: str, *, secret: Secret | None, replay_to: Callable[[Exchange], str | None]
+        self, name: str, *, secret: Secret | None, replay_to: Callable[[Capture], str | None]
     ) -> dict[str, Any]:
         """Return a capture in full; raises StoreError."""
 
         def read(index: CaptureIndex) -> dict[str, Any]:
-            seq, exchange = index.get(name)
-            replays = index.listed(index.replays_of(exchange.invocation.id, limit=_MAX_REPLAYS))
+            seq, capture = index.get(name)
+            replays = index.listed(index.replays_of(capture.invocation.id, limit=_MAX_REPLAYS))
             return records.capture_record(
-                _listed(seq, exchange), replays=replays, secret=secret, replay_to=replay_to(exchange)
+                _listed(seq, capture), replays=replays, secret=secret, replay_to=replay_to(capture)
             )
 
         return await self._do(read)
@@ -191,10 +191,10 @@ class CaptureReader:
         return await asyncio.to_thread(find, document, text)
 
     async def _document(self, name: str, part: str) -> Any:
-        exchange = await self.get(name)
-        key = (exchange.invocation.id, part)
+        capture = await self.get(name)
+        key = (capture.invocation.id, part)
         if key not in self._documents:
-            self._documents[key] = await asyncio.to_thread(_parse, exchange, part)
+            self._documents[key] = await asyncio.to_thread(_parse, capture, part)
             while len(self._documents) > _KEPT_DOCUMENTS:
                 self._documents.popitem(last=False)
         self._documents.move_to_end(key)
@@ -243,28 +243,28 @@ class CaptureReader:
         return await asyncio.to_thread(work)
 
 
-def _listed(seq: int, exchange: Exchange) -> Listed:
-    truncated = exchange.invocation.truncated
-    return Listed(seq, exchange, truncated.size if truncated else len(exchange.invocation.body))
+def _listed(seq: int, capture: Capture) -> Listed:
+    truncated = capture.invocation.truncated
+    return Listed(seq, capture, truncated.size if truncated else len(capture.invocation.body))
 
 
-def _part(exchange: Exchange, part: str) -> bytes:
+def _part(capture: Capture, part: str) -> bytes:
     if part == "delivery":
-        return exchange.delivery.body if exchange.delivery else b""
+        return capture.delivery.body if capture.delivery else b""
     if part == "response":
-        return exchange.response.body if exchange.response else b""
-    return exchange.invocation.body
+        return capture.response.body if capture.response else b""
+    return capture.invocation.body
 
 
-def _parse(exchange: Exchange, part: str) -> Any:
+def _parse(capture: Capture, part: str) -> Any:
     import json
 
     if part == "request":
-        if exchange.payload.problem:
-            raise ValueError(exchange.payload.problem)
-        return exchange.payload.document
+        if capture.payload.problem:
+            raise ValueError(capture.payload.problem)
+        return capture.payload.document
     try:
-        return json.loads(_part(exchange, part))
+        return json.loads(_part(capture, part))
     except RecursionError as error:
         raise ValueError("JSON that is nested too deeply to read") from error
     except ValueError as error:

@@ -7,19 +7,19 @@ from itertools import islice
 from typing import Any
 
 from port_hook_cli.actions.encryption import LEAST_BYTES, looks_encrypted
-from port_hook_cli.captures.documents.exchange_fields import SIMULATED
+from port_hook_cli.captures.documents.capture_fields import SIMULATED
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS
 from port_hook_cli.captures.index.capture_index import Listed
 from port_hook_cli.captures.index.counting import Histogram, Spans
-from port_hook_cli.captures.view.exchange import fate_of_stored
+from port_hook_cli.captures.view.capture import fate_of_stored
 from port_hook_cli.captures.view.parts import simulated_text, what_it_is
 from port_hook_cli.inspector.body_records import MAX_FIELD, body_record, cut, header_list
 from port_hook_cli.inspector.verdict_records import MAX_CAUSES, verdict_record
 from port_hook_cli.invocations.forwarding import relayed_headers
 from port_hook_cli.invocations.hints import LISTEN_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import (
+    Capture,
     Delivery,
-    Exchange,
     Invocation,
     Kind,
     MessageOrigin,
@@ -57,8 +57,8 @@ def message(fields: dict[str, Any]) -> dict[str, Any]:
 
 def row_record(listed: Listed) -> dict[str, Any]:
     """Return a capture as a row of the list."""
-    exchange = listed.exchange
-    invocation, payload, delivery = exchange.invocation, exchange.payload, exchange.delivery
+    capture = listed.capture
+    invocation, payload, delivery = capture.invocation, capture.payload, capture.delivery
     return {
         "seq": listed.seq,
         "id": invocation.id,
@@ -75,11 +75,11 @@ def row_record(listed: Listed) -> dict[str, Any]:
         "source": "replay" if invocation.replay_of else "http" if invocation.origin is None else "kafka",
         "message": None if invocation.origin is None else cut(invocation.origin.name),
         "replay_of": cut(invocation.replay_of),
-        "verdict": str(exchange.verdict.status),
-        "causes": [slug[:MAX_FIELD] for slug in exchange.verdict.slugs[:MAX_CAUSES]],
-        "response": None if exchange.response is None else exchange.response.status,
+        "verdict": str(capture.verdict.status),
+        "causes": [slug[:MAX_FIELD] for slug in capture.verdict.slugs[:MAX_CAUSES]],
+        "response": None if capture.response is None else capture.response.status,
         "handler": None if delivery is None else _handler(delivery),
-        "by_hand": exchange.simulated is not None and exchange.simulated.by_hand,
+        "by_hand": capture.simulated is not None and capture.simulated.by_hand,
         "bytes": listed.size,
         "problem": payload.problem,
     }
@@ -89,8 +89,8 @@ def capture_record(
     listed: Listed, *, replays: Sequence[Listed], secret: Secret | None, replay_to: str | None
 ) -> dict[str, Any]:
     """Return one capture in full. The secret computes the expected signature, and is not in the record."""
-    exchange = listed.exchange
-    invocation, payload = exchange.invocation, exchange.payload
+    capture = listed.capture
+    invocation, payload = capture.invocation, capture.payload
     return message(
         {
             "row": row_record(listed),
@@ -100,7 +100,7 @@ def capture_record(
                 "headers": header_list(invocation.headers),
                 "body": body_record(invocation.body, size=listed.size, problem=payload.problem),
             },
-            "verdict": verdict_record(exchange, secret),
+            "verdict": verdict_record(capture, secret),
             "summary": [[label, cut(value)] for label, value in _summary(payload, invocation.origin)],
             "inputs": [_input(name[:MAX_FIELD], value) for name, value in list(payload.inputs.items())[:_MAX_FIELDS]],
             "changes": [
@@ -112,12 +112,12 @@ def capture_record(
                 for change in payload.changes[:_MAX_FIELDS]
             ],
             "encrypted": [path[:MAX_FIELD] for path in payload.censored[:_MAX_FIELDS]],
-            "delivery": None if exchange.delivery is None else delivery_record(exchange.delivery),
-            "response": None if exchange.response is None else response_record(exchange.response, exchange.delivery),
-            "hints": _hints(exchange),
+            "delivery": None if capture.delivery is None else delivery_record(capture.delivery),
+            "response": None if capture.response is None else response_record(capture.response, capture.delivery),
+            "hints": _hints(capture),
             "filters": _filters(payload),
-            "simulated": None if exchange.simulated is None else _simulated(exchange.simulated),
-            "fate": _fate(exchange),
+            "simulated": None if capture.simulated is None else _simulated(capture.simulated),
+            "fate": _fate(capture),
             "replays": [row_record(replay) for replay in replays],
             "replay_to": replay_to,
             "exports": [row.name for row in EXPORT_FORMATS],
@@ -179,11 +179,11 @@ def histogram_record(histogram: Histogram) -> dict[str, Any]:
     )
 
 
-def _fate(exchange: Exchange) -> str | None:
+def _fate(capture: Capture) -> str | None:
     """Return what ends the run. For a Kafka message, no response does, and a rejected message has no handler."""
-    if exchange.invocation.origin is None:
-        return fate_of_stored(exchange)
-    return message_fate(exchange.payload) or None if exchange.delivery is not None else None
+    if capture.invocation.origin is None:
+        return fate_of_stored(capture)
+    return message_fate(capture.payload) or None if capture.delivery is not None else None
 
 
 def _filters(payload: Payload) -> dict[str, str]:
@@ -193,13 +193,13 @@ def _filters(payload: Payload) -> dict[str, str]:
     return {name: value for name, value in named.items() if value and len(value) <= MAX_FIELD}
 
 
-def _hints(exchange: Exchange) -> list[str]:
+def _hints(capture: Capture) -> list[str]:
     """Return the hints about a failed delivery that `show` prints."""
-    delivery = exchange.delivery
+    delivery = capture.delivery
     if delivery is None or delivery.ok:
         return []
-    name = exchange.invocation.id
-    hints = delivery_hints(delivery, LISTEN_OPTIONS, is_message=exchange.is_message)
+    name = capture.invocation.id
+    hints = delivery_hints(delivery, LISTEN_OPTIONS, is_message=capture.is_message)
     # The user looks at this capture, which need not be the latest. Someone else's store may have any text as an id.
     return [hint.replace("replay last", f"replay {name}") if name.isalnum() else hint for hint in hints]
 

@@ -18,7 +18,7 @@ from port_hook_cli.text.secret import Secret
 from port_hook_cli.trigger.port_workflows import PortWorkflows
 
 if TYPE_CHECKING:
-    from port_hook_cli.invocations.models import Exchange
+    from port_hook_cli.invocations.models import Capture
     from port_hook_cli.trigger.run_data import RunData
     from port_hook_cli.workflows.shown_run import ShownRun
 
@@ -121,7 +121,7 @@ class SandboxRuns(Actions):
         return None
 
 
-def started_record(run_id: str, first: Exchange | None) -> dict[str, Any]:
+def started_record(run_id: str, first: Capture | None) -> dict[str, Any]:
     """Return the response about a started run and its first request."""
     notes = [f"The sandbox started the run {run_id}."]
     if first is None:

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from port_hook_cli.errors import SettingsError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.http.client import HttpClient
-from port_hook_cli.invocations.models import Exchange, Invocation
+from port_hook_cli.invocations.models import Capture, Invocation
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.invocations.targets import BadTarget, is_below, is_on_this_machine, parse_target, target_url
 from port_hook_cli.javascript.paths import NoSuchValue, path_to, set_at
@@ -27,7 +27,7 @@ from port_hook_cli.replay.sending import (
     announce,
     send,
 )
-from port_hook_cli.replay.sources import default_target, from_exchange
+from port_hook_cli.replay.sources import default_target, from_capture
 from port_hook_cli.replay.store import keep_in_thread, kept_by_listener
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
@@ -62,7 +62,7 @@ class ReplayDestination(Protocol):
 
     takes_unsigned: bool
 
-    def default_url(self, exchange: Exchange) -> str | None:
+    def default_url(self, capture: Capture) -> str | None:
         """Return the URL that a capture is sent to if no other is given, or None if there is none."""
         ...
 
@@ -77,9 +77,9 @@ class ThroughTheListener:
     def __init__(self, context: SourceContext, url: str, *, takes_unsigned: bool) -> None:
         self._context, self._url, self.takes_unsigned = context, url, takes_unsigned
 
-    def default_url(self, exchange: Exchange) -> str | None:
+    def default_url(self, capture: Capture) -> str | None:
         """Return the listener's URL with the captured path."""
-        return target_url(self._url, exchange.invocation.target)
+        return target_url(self._url, capture.invocation.target)
 
     async def send(self, request: Invocation, url: str) -> SentReplay:
         """Send a request through the pipeline. Raises StoreError, and UsageError for a body that is too large.
@@ -99,10 +99,10 @@ class ToTheHandler:
     def __init__(self, store: Path, secret: Secret | None, last_target: str | None) -> None:
         self._store, self._secret, self._last_target = store, secret, last_target
 
-    def default_url(self, exchange: Exchange) -> str | None:
+    def default_url(self, capture: Capture) -> str | None:
         """Return the handler on this machine that got the capture, or else the handler of the store's last listener."""
-        to = default_target(exchange, self._last_target)
-        return target_url(to, exchange.invocation.target) if to else None
+        to = default_target(capture, self._last_target)
+        return target_url(to, capture.invocation.target) if to else None
 
     async def send(self, request: Invocation, url: str) -> SentReplay:
         """Send a request, and save it in the store if that is possible."""
@@ -127,7 +127,7 @@ def page_rewriter(wanted: Resend, destination: ReplayDestination, secret: Secret
 
 
 async def resend(
-    exchange: Exchange,
+    capture: Capture,
     to: str | None,
     rewriter: Rewriter,
     destination: ReplayDestination,
@@ -138,8 +138,8 @@ async def resend(
 
     `refused_ports` are the inspector's own ports.
     """
-    source = from_exchange(exchange.invocation.id, exchange, is_stored=True)
-    url = _target(to, destination.default_url(exchange), source.invocation, refused_ports)
+    source = from_capture(capture.invocation.id, capture, is_stored=True)
+    url = _target(to, destination.default_url(capture), source.invocation, refused_ports)
     ready = await asyncio.to_thread(rewriter.prepare, source, url)
     await announce([ready], access)
     request = await asyncio.to_thread(rewriter.finish, ready.draft)
@@ -153,13 +153,13 @@ def sender(destination: ReplayDestination, to: str | None) -> Callable[[Invocati
     return _directly if is_direct else destination.send
 
 
-def newly_signed(exchange: Exchange, url: str, secret: Secret | None, runtime: Runtime) -> Exchange | None:
+def newly_signed(capture: Capture, url: str, secret: Secret | None, runtime: Runtime) -> Capture | None:
     """Return a capture's request to `url` with a new signature, or None without a secret or the whole body."""
-    if secret is None or exchange.invocation.truncated is not None:
+    if secret is None or capture.invocation.truncated is not None:
         return None
-    rewriter = Rewriter(signer=Signer(secret), now=runtime.now, new_id=lambda: exchange.invocation.id)
-    ready = rewriter.prepare(from_exchange(exchange.invocation.id, exchange, is_stored=True), url)
-    return replace(exchange, invocation=rewriter.finish(ready.draft))
+    rewriter = Rewriter(signer=Signer(secret), now=runtime.now, new_id=lambda: capture.invocation.id)
+    ready = rewriter.prepare(from_capture(capture.invocation.id, capture, is_stored=True), url)
+    return replace(capture, invocation=rewriter.finish(ready.draft))
 
 
 def kept_notes(sent: SentReplay) -> list[str]:

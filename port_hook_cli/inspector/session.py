@@ -20,7 +20,7 @@ from port_hook_cli.inspector.sandbox_runs import SandboxRuns, SentRequests
 from port_hook_cli.inspector.sending import ReplayDestination, ThroughTheListener, ToTheHandler
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.inspector.triggering import Actions
-from port_hook_cli.invocations.models import Exchange, Payload
+from port_hook_cli.invocations.models import Capture, Payload
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener.holding import Holding
 from port_hook_cli.listener.observers import Observer
@@ -57,10 +57,10 @@ class InspectorObserver(Observer):
         self._touch: Callable[[], None] = lambda: None
 
     def attach(self, touch: Callable[[], None]) -> None:
-        """Call `touch` for each exchange from now on."""
+        """Call `touch` for each capture from now on."""
         self._touch = touch
 
-    def exchanged(self, exchange: Exchange) -> None:  # noqa: ARG002 - it is read from the store
+    def captured(self, capture: Capture) -> None:  # noqa: ARG002 - it is read from the store
         """Wake the inspector."""
         self._touch()
 

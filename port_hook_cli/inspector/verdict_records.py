@@ -8,7 +8,7 @@ from typing import Any
 
 from port_hook_cli.inspector.body_records import HEX_WIDTH, MAX_FIELD, cut
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_hook_cli.invocations.models import Exchange, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Status, Verdict
 from port_hook_cli.signatures.causes import TIMESTAMP_MALFORMED
 from port_hook_cli.signatures.difference import MOST_OF_A_DIFFERENCE, Excerpt, signed_difference
 from port_hook_cli.signatures.messages import signed_value
@@ -25,14 +25,14 @@ _MILLISECONDS_FROM = 10**11
 _LATEST_S = 2.5e11
 
 
-def verdict_record(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
+def verdict_record(capture: Capture, secret: Secret | None) -> dict[str, Any]:
     """Return the verdict with all that explains it. The secret computes the expected signature, and is not in it."""
-    verdict = exchange.verdict
-    parts = _parts(exchange, secret)
+    verdict = capture.verdict
+    parts = _parts(capture, secret)
     return {
         "status": str(verdict.status),
         "about": _about(verdict, is_same=parts["expected"] is not None and parts["expected"] == parts["received"]),
-        "reading": cut(verdict.reading),
+        "reading": cut(verdict.signed_form),
         "age_s": verdict.age_s if verdict.age_s is not None and isfinite(verdict.age_s) else None,
         "causes": [
             {
@@ -43,7 +43,7 @@ def verdict_record(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
             for cause in verdict.causes[:MAX_CAUSES]
         ],
         "parts": parts,
-        "difference": _difference(exchange, secret),
+        "difference": _difference(capture, secret),
     }
 
 
@@ -58,9 +58,9 @@ def _about(verdict: Verdict, *, is_same: bool) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _parts(exchange: Exchange, secret: Secret | None) -> dict[str, Any]:
+def _parts(capture: Capture, secret: Secret | None) -> dict[str, Any]:
     """Return how the signature is computed: timestamp, signed text, received and expected signature."""
-    invocation = exchange.invocation
+    invocation = capture.invocation
     timestamp = invocation.headers.get(TIMESTAMP_HEADER)
     is_whole = invocation.truncated is None
     note = None if secret is not None else NOT_COMPUTED
@@ -90,9 +90,9 @@ def _moment(timestamp: str | None) -> float | None:
     return value if value <= _LATEST_S else None
 
 
-def _difference(exchange: Exchange, secret: Secret | None) -> dict[str, Any] | None:
+def _difference(capture: Capture, secret: Secret | None) -> dict[str, Any] | None:
     """Return the first difference between the raw body and the form that the signature matches."""
-    invocation, reading = exchange.invocation, exchange.verdict.reading
+    invocation, signed_form = capture.invocation, capture.verdict.signed_form
     if invocation.truncated is not None:
         return None
     timestamp, received = (invocation.headers.get(name) for name in (TIMESTAMP_HEADER, SIGNATURE_HEADER))
@@ -100,7 +100,7 @@ def _difference(exchange: Exchange, secret: Secret | None) -> dict[str, Any] | N
     def is_signed(form: bytes) -> bool:
         return secret is not None and timestamp is not None and sign(form, secret, timestamp) == received
 
-    found = signed_difference(invocation.body, invocation.headers, reading, is_signed=is_signed)
+    found = signed_difference(invocation.body, invocation.headers, signed_form, is_signed=is_signed)
     if found is None:
         return None
     return {"offset": found.offset, "raw": _excerpt(found.raw), "signed": _excerpt(found.signed)}

@@ -1,6 +1,6 @@
 """The values that flow through port-hook. All are frozen: a capture is never edited.
 
-request bytes -> Invocation -> Verdict -> Response -> Exchange (which the observers and the store receive)
+request bytes -> Invocation -> Verdict -> Response -> Capture (which the observers and the store receive)
 """
 
 from __future__ import annotations
@@ -101,20 +101,20 @@ class Cause(NamedTuple):
     fix: str
 
 
-KAFKA_READING = "kafka"
-"""The reading of a message of Kafka: its value without its two signature headers."""
+KAFKA_VALUE = "kafka"
+"""The signed form of a Kafka message: its value without its two signature headers."""
 
 
 @frozen(kw_only=True)
 class Verdict:
-    """The result of `verify_signature`. `reading` names the form of the body that the signature matches, if any.
+    """The result of `verify_signature`. `signed_form` names the encoding that the signature matches, if any.
 
     `age_s` is the receiver's clock minus the signed timestamp, in seconds: negative if the timestamp is in the future,
     None if there is no readable timestamp.
     """
 
     status: Status
-    reading: str | None = None
+    signed_form: str | None = None
     causes: tuple[Cause, ...] = ()
     age_s: float | None = None
 
@@ -267,7 +267,7 @@ class Simulated:
 
 
 @frozen(kw_only=True)
-class Exchange:
+class Capture:
     """An invocation with its verdict, its payload and its outcome so far.
 
     `delivery` is None if nothing was forwarded, and `response` is None until it is decided. `refused` means that the

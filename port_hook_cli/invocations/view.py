@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from port_hook_cli.invocations.headers import mask_headers
 from port_hook_cli.invocations.models import (
+    Capture,
     Delivery,
-    Exchange,
     Invocation,
     MessageOrigin,
     Payload,
@@ -148,7 +148,7 @@ def _second_text(second: float) -> str:
 
 def verdict_fields(verdict: Verdict) -> dict[str, Any]:
     """Return a verdict as other records contain it."""
-    return {"status": str(verdict.status), "reading": verdict.reading, "causes": list(verdict.slugs)}
+    return {"status": str(verdict.status), "reading": verdict.signed_form, "causes": list(verdict.slugs)}
 
 
 def delivery_fields(delivery: Delivery | None) -> dict[str, Any] | None:
@@ -173,14 +173,14 @@ def delivery_record(delivery: Delivery, *, source: str, run_id: str | None) -> d
     }
 
 
-def invocation_event(exchange: Exchange) -> dict[str, Any]:
+def invocation_event(capture: Capture) -> dict[str, Any]:
     """Return the record of an invocation that `listen --json` prints."""
-    return {"schema": EVENT, "type": "invocation", **invocation_fields(exchange)}
+    return {"schema": EVENT, "type": "invocation", **invocation_fields(capture)}
 
 
-def invocation_fields(exchange: Exchange) -> dict[str, Any]:
-    """Return the fields of an exchange that the records of the listener and of captures share."""
-    invocation, payload = exchange.invocation, exchange.payload
+def invocation_fields(capture: Capture) -> dict[str, Any]:
+    """Return the fields of a capture that the records of the listener and of captures share."""
+    invocation, payload = capture.invocation, capture.payload
     return {
         "id": invocation.id,
         "received_at": format_time(invocation.received_at),
@@ -188,11 +188,11 @@ def invocation_fields(exchange: Exchange) -> dict[str, Any]:
         "path": invocation.target,
         "run_id": payload.run_id,
         "action": payload.action,
-        "verdict": verdict_fields(exchange.verdict),
-        "answer": None if exchange.response is None else {"status": exchange.response.status},
-        "delivery": delivery_fields(exchange.delivery),
+        "verdict": verdict_fields(capture.verdict),
+        "answer": None if capture.response is None else {"status": capture.response.status},
+        "delivery": delivery_fields(capture.delivery),
         "kafka": origin_fields(invocation.origin),
-        "simulated": _simulated_fields(exchange.simulated),
+        "simulated": _simulated_fields(capture.simulated),
     }
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from enum import StrEnum, unique
 
 from port_hook_cli.frozen import frozen
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Tally
 from port_hook_cli.listener.public_url import TunnelOptions
@@ -49,11 +49,11 @@ class Watcher(Observer):
         self.has_timed_out = False
         self.over = asyncio.Event()
 
-    def exchanged(self, exchange: Exchange) -> None:
-        """Count an exchange. When `count` is reached, the session ends."""
+    def captured(self, capture: Capture) -> None:
+        """Count a capture. When `count` is reached, the session ends."""
         self._shown += 1
         expect = self._plan.expect
-        if expect and not (exchange.response and expect.met_by(exchange.response.status)):
+        if expect and not (capture.response and expect.met_by(capture.response.status)):
             self._unexpected += 1
         if self._shown == self._plan.count:
             self.over.set()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from port_hook_cli.captures.view.parts import what_it_is
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.frozen import frozen
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.listener.in_flight import ANSWERED, HELD, InFlight, RequestsInFlight
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.turns import Answer, Turn, Turns
@@ -93,7 +93,7 @@ class Holding:
             return found
         for name, (request, turn) in self._waiting.items():
             if name in self._answers or self._turns.is_held(turn):
-                found.append(_held(request.exchange, self._answers.get(name)))
+                found.append(_held(request.capture, self._answers.get(name)))
                 if len(found) == MOST_SHOWN:
                     break
         return found
@@ -102,7 +102,7 @@ class Holding:
         """Let one held request pass to the handler. Return False if it still waits for its turn. Raises NotHeld."""
         request, turn = self._find(name)
         is_called = self._turns.let_pass(turn)
-        self._observer.notice(passed_line(request.exchange, self.count, is_called=is_called))
+        self._observer.notice(passed_line(request.capture, self.count, is_called=is_called))
         self._tell(name)
         self.changed()
         return is_called
@@ -110,26 +110,26 @@ class Holding:
     def answer(self, name: str, answer: Answer) -> None:
         """Answer one held request by hand. Raises NotHeld, and UsageError for a Kafka message."""
         request, turn = self._find(name)
-        if request.exchange.is_message:
+        if request.capture.is_message:
             raise UsageError("Port gets no response to a Kafka message.", hint="Let it pass.")
         self._turns.answer(turn, answer)
         self._answers[name] = answer
-        self._observer.notice(answered_line(request.exchange, answer.response.status, answer.delay_s, self.count))
+        self._observer.notice(answered_line(request.capture, answer.response.status, answer.delay_s, self.count))
         self._tell(name)
         self.changed()
 
     def begin(self, request: InFlight, turn: Turn) -> None:
         """Add a request that starts to wait. Always call `end` afterward."""
-        name = request.exchange.invocation.id
+        name = request.capture.invocation.id
         self._waiting[name] = (request, turn)
         if self._turns.is_paused:
             request.stage = HELD
-            self._observer.notice(held_line(request.exchange, self.count, self.release))
+            self._observer.notice(held_line(request.capture, self.count, self.release))
             self.changed()
 
     def end(self, request: InFlight) -> None:
         """Remove a request that no longer waits."""
-        name = request.exchange.invocation.id
+        name = request.capture.invocation.id
         del self._waiting[name]
         if self._answers.pop(name, None) is not None or self._turns.is_paused:
             self.changed()
@@ -149,13 +149,13 @@ class Holding:
         self._requests.tell_again(request)
 
 
-def _held(exchange: Exchange, answer: Answer | None) -> Held:
-    run_id = exchange.payload.run_id
+def _held(capture: Capture, answer: Answer | None) -> Held:
+    run_id = capture.payload.run_id
     return Held(
-        id=exchange.invocation.id,
-        name=brief(what_it_is(exchange.payload), _NAME),
+        id=capture.invocation.id,
+        name=brief(what_it_is(capture.payload), _NAME),
         run_id=run_id and brief(run_id, _NAME),
-        received_at=exchange.invocation.received_at,
-        is_message=exchange.is_message,
+        received_at=capture.invocation.received_at,
+        is_message=capture.is_message,
         answer=answer,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import urlsplit
 
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.text.safe import brief
@@ -26,10 +26,10 @@ class InFlight:
     `stage` is HELD or ANSWERED. It is "" if the request was never held, and None if it waits for its turn again.
     """
 
-    __slots__ = ("began_at", "exchange", "is_delayed", "stage", "url")
+    __slots__ = ("began_at", "capture", "is_delayed", "stage", "url")
 
-    def __init__(self, exchange: Exchange, began_at: float, *, is_delayed: bool) -> None:
-        self.exchange = exchange
+    def __init__(self, capture: Capture, began_at: float, *, is_delayed: bool) -> None:
+        self.capture = capture
         self.began_at = began_at
         self.is_delayed = is_delayed
         self.url: str | None = None
@@ -69,10 +69,10 @@ class RequestsInFlight:
         self._shown: set[InFlight] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, exchange: Exchange, *, is_delayed: bool = False) -> InFlight:
+    def begin(self, capture: Capture, *, is_delayed: bool = False) -> InFlight:
         """Add a request, or a request whose response is delayed. Pass the result to `end` in any case."""
         now = _now()
-        request = InFlight(exchange, now, is_delayed=is_delayed)
+        request = InFlight(capture, now, is_delayed=is_delayed)
         self._young[request] = now + SHOWN_AFTER_S
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_at(now + SHOWN_AFTER_S, self._show)
@@ -82,12 +82,12 @@ class RequestsInFlight:
         """Remove a request: it has a response, or will not get one."""
         if self._young.pop(request, None) is None and request in self._shown:
             self._shown.remove(request)
-            self._observer.no_longer_waiting(request.exchange)
+            self._observer.no_longer_waiting(request.capture)
 
     def tell_again(self, request: InFlight) -> None:
         """Tell the observer that a request now waits for something else, if the observer knows the request."""
         if request in self._shown:
-            self._observer.waiting(request.exchange, request.reason)
+            self._observer.waiting(request.capture, request.reason)
 
     def _show(self) -> None:
         """Tell the observer about the requests that have waited long enough."""
@@ -99,7 +99,7 @@ class RequestsInFlight:
                 return
             del self._young[request]
             self._shown.add(request)
-            self._observer.waiting(request.exchange, request.reason)
+            self._observer.waiting(request.capture, request.reason)
 
 
 def _now() -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from port_hook_cli.captures.store.reader import open_reader
 from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import PortHookError, StoreError
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.source import SourceContext
 from port_hook_cli.listener.holding import Holding
 from port_hook_cli.listener.observers import Observer
@@ -20,7 +20,7 @@ from port_hook_cli.listener.view import replayed_line
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.replay.rewriting import Rewriter
 from port_hook_cli.replay.sending import ListenerRecipient, announce, send
-from port_hook_cli.replay.sources import from_exchange
+from port_hook_cli.replay.sources import from_capture
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
 from port_hook_cli.terminal.echo import is_in_foreground
@@ -57,23 +57,23 @@ class KeyCommands(Observer):
         *,
         toggle: Callable[[], bool],
         open_page: Callable[[], None] | None = None,
-        stored: Callable[[], Exchange | None] = lambda: None,
+        stored: Callable[[], Capture | None] = lambda: None,
         has_handler: bool = True,
     ) -> None:
         self._runtime, self._secret, self._access = runtime, secret, access
         self._toggle, self._open_page = toggle, open_page
         self._stored, self._has_handler = stored, has_handler
-        self._last: Exchange | None = None
+        self._last: Capture | None = None
         self._loading: asyncio.Task[None] | None = None
         self._running: dict[str, asyncio.Task[None]] = {}
 
-    def exchanged(self, exchange: Exchange) -> None:
-        """Remember the exchange, unless it is a replay, or was rejected.
+    def captured(self, capture: Capture) -> None:
+        """Remember the capture, unless it is a replay, or was rejected.
 
         A rejected request comes from an untrusted sender. Signed again, it would be forwarded.
         """
-        if not exchange.refused and exchange.invocation.replay_of is None:
-            self._last = exchange
+        if not capture.refused and capture.invocation.replay_of is None:
+            self._last = capture
 
     @contextmanager
     def reading(
@@ -164,7 +164,7 @@ class KeyCommands(Observer):
             signer=signer, now=self._runtime.now, new_id=self._runtime.new_id, takes_unsigned=signer is None
         )
         url = f"http://{_LOOPBACK}"
-        source = from_exchange(self._last.invocation.id, self._last)
+        source = from_capture(self._last.invocation.id, self._last)
         ready = await asyncio.to_thread(rewriter.prepare, source, url)
         await announce([ready], self._access)
         request = await asyncio.to_thread(rewriter.finish, ready.draft)
@@ -194,7 +194,7 @@ class KeyCommands(Observer):
         notice("Opening the inspector in the browser.")
 
 
-def latest_request(option: Path | None, cwd: Path) -> Exchange | None:
+def latest_request(option: Path | None, cwd: Path) -> Capture | None:
     """Return the latest request of a store that may be signed again: verified, not rejected, and not a replay.
 
     Raises StoreError.

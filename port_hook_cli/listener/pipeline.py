@@ -15,8 +15,8 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.forwarding import forwarded_headers, relayed_headers
 from port_hook_cli.invocations.models import (
     INTERRUPTED,
+    Capture,
     Delivery,
-    Exchange,
     Invocation,
     Payload,
     Response,
@@ -47,17 +47,17 @@ IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
 class Saving(Protocol):
     """The store as a listener needs it."""
 
-    def save(self, exchange: Exchange) -> asyncio.Future[None]:
-        """Start to save `exchange`. Await the result for the commit; it raises StoreError.
+    def save(self, capture: Capture) -> asyncio.Future[None]:
+        """Start to save `capture`. Await the result for the commit; it raises StoreError.
 
         The store may save only the beginning of a refused request's body.
         """
 
-    def save_together(self, exchanges: Sequence[Exchange]) -> asyncio.Future[None]:
-        """Start to save exchanges in one commit. Await the result as for `save`."""
+    def save_together(self, captures: Sequence[Capture]) -> asyncio.Future[None]:
+        """Start to save captures in one commit. Await the result as for `save`."""
 
-    def complete(self, exchange: Exchange) -> None:
-        """Add delivery and response to a saved exchange, without waiting."""
+    def complete(self, capture: Capture) -> None:
+        """Add delivery and response to a saved capture, without waiting."""
 
 
 class Forwarding(Protocol):
@@ -95,7 +95,7 @@ class Pipeline:
         self._queued: dict[str, Turn] = {}
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s, seen=seen)
         self._simulator = Simulator(policy) if policy.simulates else None
-        self._answered: list[tuple[Exchange, Response | None]] = []
+        self._answered: list[tuple[Capture, Response | None]] = []
 
     async def receive(self, invocation: Invocation, client: str) -> Response | None:
         """Return the response to `invocation` from the address `client`; raises StoreError if it is not saved.
@@ -110,7 +110,7 @@ class Pipeline:
         response = refusal or self._own_response(payload, simulated, is_wanted=is_wanted)
         forwards = response is None and not (simulated is not None and simulated.dropped)
         takes_turn = forwards or (is_wanted and self.turns.is_paused)
-        exchange = Exchange(
+        capture = Capture(
             invocation=invocation,
             verdict=verdict,
             payload=payload,
@@ -121,20 +121,20 @@ class Pipeline:
         try:
             if takes_turn:
                 turn = self.turns.take(payload.run_id) if forwards else self.turns.hold()
-                exchange, response = await self._serve(exchange, turn, client, response)
+                capture, response = await self._serve(capture, turn, client, response)
             else:
-                await self._store.save(exchange)
+                await self._store.save(capture)
         except StoreError as error:
-            self._unsaved(exchange, error)
+            self._unsaved(capture, error)
             raise
         if response is None or response.status >= _FAILED:
             self._reader.forget(invocation)
-        if simulated is not None and simulated.delay_s and exchange.simulated is simulated:
-            await self._delay(exchange, simulated.delay_s)
+        if simulated is not None and simulated.delay_s and capture.simulated is simulated:
+            await self._delay(capture, simulated.delay_s)
         if not self._answered:
             # The loop sends the responses of this turn first. One callback for all of them costs less.
             asyncio.get_running_loop().call_soon(self._observe_answered)
-        self._answered.append((exchange, response))
+        self._answered.append((capture, response))
         return response
 
     def new_group(self) -> MessageGroup | None:
@@ -143,8 +143,8 @@ class Pipeline:
             return None
         return MessageGroup(self)
 
-    def read_message(self, invocation: Invocation) -> Exchange | None:
-        """Return the exchange of a message that needs no handler, or None if verifying the message takes long."""
+    def read_message(self, invocation: Invocation) -> Capture | None:
+        """Return the capture of a message that needs no handler, or None if verifying the message takes long."""
         reading = self._reader.read_now(invocation)
         if reading is None:
             return None
@@ -152,7 +152,7 @@ class Pipeline:
         self.tally.received += 1
         refusal = self._refusal(verdict)
         is_wanted = refusal is None and self._is_wanted(payload)
-        return Exchange(
+        return Capture(
             invocation=invocation,
             verdict=verdict,
             payload=payload,
@@ -160,20 +160,20 @@ class Pipeline:
             refused=refusal is not None,
         )
 
-    async def save_messages(self, exchanges: Sequence[Exchange]) -> None:
-        """Save the exchanges of messages in one commit, and observe them. Raises StoreError, and then none is saved."""
+    async def save_messages(self, captures: Sequence[Capture]) -> None:
+        """Save the captures of messages in one commit, and observe them. Raises StoreError, and then none is saved."""
         try:
-            await self._store.save_together(exchanges)
+            await self._store.save_together(captures)
         except StoreError as error:
-            for exchange in exchanges:
-                self._unsaved(exchange, error)
+            for capture in captures:
+                self._unsaved(capture, error)
             raise
-        for exchange in exchanges:
-            if exchange.response is None or exchange.response.status >= _FAILED:
-                self._reader.forget(exchange.invocation)
+        for capture in captures:
+            if capture.response is None or capture.response.status >= _FAILED:
+                self._reader.forget(capture.invocation)
         if not self._answered:
             asyncio.get_running_loop().call_soon(self._observe_answered)
-        self._answered += [(exchange, exchange.response) for exchange in exchanges]
+        self._answered += [(capture, capture.response) for capture in captures]
 
     def leave(self, invocation_id: str) -> None:
         """Take a request that waits for its turn out of the queue, as its sender has disconnected.
@@ -188,26 +188,26 @@ class Pipeline:
         self._reader.close()
 
     def _observe_answered(self) -> None:
-        """Observe the exchanges that have responses. An error in one is reported to the loop and stops no other."""
+        """Observe the captures that have responses. An error in one is reported to the loop and stops no other."""
         answered, self._answered = self._answered, []
-        for exchange, response in answered:
+        for capture, response in answered:
             try:
-                self._observe(exchange, response)
+                self._observe(capture, response)
             except Exception as error:  # noqa: BLE001 - as in a callback of its own
-                context = {"message": "an exchange was not completed", "exception": error}
+                context = {"message": "a capture was not completed", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(context)
 
-    def _observe(self, exchange: Exchange, response: Response | None) -> None:
-        if exchange.delivery is not None:
-            self._store.complete(exchange)
-        if exchange.refused:
+    def _observe(self, capture: Capture, response: Response | None) -> None:
+        if capture.delivery is not None:
+            self._store.complete(capture)
+        if capture.refused:
             self.tally.refused += 1
         else:
-            self.tally.verified += exchange.verdict.status in VERIFIED
-        if exchange.refused or self._is_wanted(exchange.payload):
-            if not exchange.refused:
-                self._count(exchange, response)
-            self._observer.exchanged(exchange)
+            self.tally.verified += capture.verdict.status in VERIFIED
+        if capture.refused or self._is_wanted(capture.payload):
+            if not capture.refused:
+                self._count(capture, response)
+            self._observer.captured(capture)
 
     def _own_response(self, payload: Payload, simulated: Simulated | None, *, is_wanted: bool) -> Response | None:
         """Return the response that needs no handler, or None if the request is to be forwarded."""
@@ -226,14 +226,14 @@ class Pipeline:
         return None if accepted else responses.refused(verdict)
 
     async def _serve(
-        self, exchange: Exchange, turn: Turn, client: str, response: Response | None
-    ) -> tuple[Exchange, Response | None]:
+        self, capture: Capture, turn: Turn, client: str, response: Response | None
+    ) -> tuple[Capture, Response | None]:
         """Forward a request in its turn, while it is committed; raises StoreError if the commit failed.
 
         A turn that does not forward ends with `response`. If the user answers by hand, the turn ends with the answer.
         """
-        saved = self._store.save(exchange)
-        request = self._requests.begin(exchange)
+        saved = self._store.save(capture)
+        request = self._requests.begin(capture)
         delivery: Delivery | None = None
         answer: Answer | None = None
         try:
@@ -257,18 +257,18 @@ class Pipeline:
         if delivery is None:
             if turn.forwards:
                 response = self.policy.respond
-            exchange = _with(exchange, response) if answer is None else _answered(exchange, answer)
-            self._store.complete(exchange)
-            return exchange, exchange.response
+            capture = _with(capture, response) if answer is None else _answered(capture, answer)
+            self._store.complete(capture)
+            return capture, capture.response
         response = _relay(delivery)
-        return _with(exchange, response, delivery), response
+        return _with(capture, response, delivery), response
 
     async def _wait(self, turn: Turn, request: InFlight, saved: asyncio.Future[None]) -> Answer | None:
         """Wait for the turn, and return the user's answer if there is one.
 
         Raises SenderLeft, and StoreError if the request could not be saved meanwhile.
         """
-        name = request.exchange.invocation.id
+        name = request.capture.invocation.id
         # A client may send its end right after its request, and wait for the response.
         queueing = asyncio.get_running_loop().call_later(_HALF_CLOSE_S, self._queued.__setitem__, name, turn)
         self.holding.begin(request, turn)
@@ -288,17 +288,17 @@ class Pipeline:
 
     async def _deliver(self, request: InFlight, saved: asyncio.Future[None], client: str) -> Delivery | None:
         """Send a request to the target of its route, and return the outcome; None if it has no target after all."""
-        routes, exchange = self.policy.routes, request.exchange
+        routes, capture = self.policy.routes, request.capture
         self.in_flight += 1
         try:
-            base = await self._find_target(exchange.payload) if routes.rules else routes.default
+            base = await self._find_target(capture.payload) if routes.rules else routes.default
             if base is None:
                 return None
-            url = join_target(base, exchange.invocation.target, mount=routes.mount)
+            url = join_target(base, capture.invocation.target, mount=routes.mount)
             request.sent_to(url)
             if request.stage != "":
                 self._requests.tell_again(request)
-            return await self._forwarder.send(self._forwarded(exchange.invocation, url, client), url)
+            return await self._forwarder.send(self._forwarded(capture.invocation, url, client), url)
         except asyncio.CancelledError:
             self._interrupted(request, saved)
             raise
@@ -324,15 +324,15 @@ class Pipeline:
             origin=invocation.origin,
         )
 
-    async def _delay(self, exchange: Exchange, seconds: float) -> None:
+    async def _delay(self, capture: Capture, seconds: float) -> None:
         """Delay the response as `--delay` asks. If the listener ends meanwhile, show that Port got none."""
-        request = self._requests.begin(exchange, is_delayed=True)
+        request = self._requests.begin(capture, is_delayed=True)
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:
-            self._observer.notice(f"No response to {exchange.invocation.id}: the listener stopped during --delay.")
-            if exchange.delivery is not None:
-                self._observe(replace(exchange, response=None), None)
+            self._observer.notice(f"No response to {capture.invocation.id}: the listener stopped during --delay.")
+            if capture.delivery is not None:
+                self._observe(replace(capture, response=None), None)
             raise
         finally:
             self._requests.end(request)
@@ -348,42 +348,42 @@ class Pipeline:
         self.tally.verified += cut_off.verdict.status in VERIFIED
         self.tally.handler_failures += cut_off.handler_failed
         self._store.complete(cut_off)
-        self._observer.exchanged(cut_off)
+        self._observer.captured(cut_off)
 
-    def _cut_off(self, request: InFlight, error: str) -> Exchange:
-        """Return the exchange without a response; `error` says why. Without a handler, the error is only shown."""
-        exchange, url = request.exchange, request.url
+    def _cut_off(self, request: InFlight, error: str) -> Capture:
+        """Return the capture without a response; `error` says why. Without a handler, the error is only shown."""
+        capture, url = request.capture, request.url
         targets = (url, *self.policy.routes.targets) if url else self.policy.routes.targets
         if not targets:
-            self._observer.notice(f"No response to {exchange.invocation.id}: {error}.")
-            return _with(exchange, None)
+            self._observer.notice(f"No response to {capture.invocation.id}: {error}.")
+            return _with(capture, None)
         delivery = Delivery(url=targets[0], latency_ms=request.waited_ms, fault=INTERRUPTED, error=error)
-        return _with(exchange, None, delivery)
+        return _with(capture, None, delivery)
 
-    def _unsaved(self, exchange: Exchange, error: StoreError) -> None:
-        self._reader.forget(exchange.invocation)
-        if exchange.invocation.origin is not None:  # its source reports it, and tries again
+    def _unsaved(self, capture: Capture, error: StoreError) -> None:
+        self._reader.forget(capture.invocation)
+        if capture.invocation.origin is not None:  # its source reports it, and tries again
             self.tally.received -= 1
             return
         response = responses.not_saved(error.message)
         self._observer.notice(
             f"Responded with 500 to a request that was not saved: {error.message} {error.hint}".rstrip()
         )
-        self._observer.exchanged(_with(exchange, response))
+        self._observer.captured(_with(capture, response))
         self.tally.refused += 1
 
     def _is_wanted(self, payload: Payload) -> bool:
         return not self.policy.only or payload.action in self.policy.only
 
-    def _count(self, exchange: Exchange, response: Response | None) -> None:
-        tally, run_id = self.tally, exchange.payload.run_id
-        tally.handler_failures += exchange.handler_failed
-        if exchange.invocation.origin is not None:  # no one gets the response
+    def _count(self, capture: Capture, response: Response | None) -> None:
+        tally, run_id = self.tally, capture.payload.run_id
+        tally.handler_failures += capture.handler_failed
+        if capture.invocation.origin is not None:  # no one gets the response
             return
         if (
             run_id
             and response is not None
-            and run_fate(exchange.payload, response, is_message=exchange.is_message) in OPEN_FATES
+            and run_fate(capture.payload, response, is_message=capture.is_message) in OPEN_FATES
         ):
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
             if len(tally.waiting) > _MOST_WAITING_RUNS:
@@ -395,35 +395,35 @@ class MessageGroup:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._exchanges: list[Exchange] = []
+        self._captures: list[Capture] = []
 
     def add(self, invocation: Invocation) -> bool:
         """Verify a message and add it. Return False if that would take long."""
-        exchange = self._pipeline.read_message(invocation)
-        if exchange is not None:
-            self._exchanges.append(exchange)
-        return exchange is not None
+        capture = self._pipeline.read_message(invocation)
+        if capture is not None:
+            self._captures.append(capture)
+        return capture is not None
 
     async def save(self) -> None:
         """Save the added messages, all or none. Raises StoreError."""
-        if self._exchanges:
-            await self._pipeline.save_messages(self._exchanges)
+        if self._captures:
+            await self._pipeline.save_messages(self._captures)
 
 
-def _with(exchange: Exchange, response: Response | None, delivery: Delivery | None = None) -> Exchange:
-    return Exchange(
-        invocation=exchange.invocation,
-        verdict=exchange.verdict,
-        payload=exchange.payload,
+def _with(capture: Capture, response: Response | None, delivery: Delivery | None = None) -> Capture:
+    return Capture(
+        invocation=capture.invocation,
+        verdict=capture.verdict,
+        payload=capture.payload,
         delivery=delivery,
         response=response,
-        simulated=exchange.simulated,
+        simulated=capture.simulated,
     )
 
 
-def _answered(exchange: Exchange, answer: Answer) -> Exchange:
-    """Return the exchange with the user's answer by hand."""
-    return replace(exchange, response=answer.response, simulated=Simulated(by_hand=True, delay_s=answer.delay_s))
+def _answered(capture: Capture, answer: Answer) -> Capture:
+    """Return the capture with the user's answer by hand."""
+    return replace(capture, response=answer.response, simulated=Simulated(by_hand=True, delay_s=answer.delay_s))
 
 
 def _failure(simulated: Simulated) -> Response | None:

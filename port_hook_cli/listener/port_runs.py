@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.errors import PortApiError, RunEndedError
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.listener.observers import Observer, open_run
 from port_hook_cli.listener.view import report_event, run_event, run_log_event
 from port_hook_cli.reporting.report import RunApi, send_report
@@ -55,14 +55,14 @@ class RunReporter(Observer):
         self._left_out = 0
         self._work: asyncio.Task[None] | None = None
 
-    def exchanged(self, exchange: Exchange) -> None:
-        """Report the run of an exchange, if the response has not ended it."""
-        run_id = open_run(exchange)
+    def captured(self, capture: Capture) -> None:
+        """Report the run of a capture, if the response has not ended it."""
+        run_id = open_run(capture)
         if run_id is None:
             return
         self._work = self._work or asyncio.create_task(self._report_all())
         try:
-            self._queue.put_nowait((run_id, end_of(exchange, run_id, self._status)))
+            self._queue.put_nowait((run_id, end_of(capture, run_id, self._status)))
         except asyncio.QueueFull:
             self._left_out += 1
 
@@ -109,9 +109,9 @@ class RunReporter(Observer):
             self._screen.event(report_event(run_id, status=reported.status, error=None))
 
 
-def end_of(exchange: Exchange, run_id: str, status: RunStatus) -> RunReport:
-    """Return the report that ends the run of an exchange."""
-    response, delivery = exchange.response, exchange.delivery
+def end_of(capture: Capture, run_id: str, status: RunStatus) -> RunReport:
+    """Return the report that ends the run of a capture."""
+    response, delivery = capture.response, capture.delivery
     code = 0 if response is None else response.status
     if status is RunStatus.SUCCESS and code // 100 == 2:  # noqa: PLR2004 - the class of 2xx
         return RunReport(status=RunStatus.SUCCESS)
@@ -159,9 +159,9 @@ class RunFollower(Observer):
         self._silent: dict[str, None] = {}
         self._not_followed = 0
 
-    def exchanged(self, exchange: Exchange) -> None:
-        """Follow the run of an exchange, if the handler accepted it."""
-        run_id, response = open_run(exchange), exchange.response
+    def captured(self, capture: Capture) -> None:
+        """Follow the run of a capture, if the handler accepted it."""
+        run_id, response = open_run(capture), capture.response
         if run_id is None or response is None or response.status // 100 != 2:  # noqa: PLR2004 - the class of 2xx
             return
         if run_id in self._tasks:
@@ -169,10 +169,10 @@ class RunFollower(Observer):
         if len(self._tasks) >= MAX_FOLLOWED:
             self._not_followed += 1
             return
-        if is_node_run(run_id) and exchange.payload.workflow_run is None:
+        if is_node_run(run_id) and capture.payload.workflow_run is None:
             self._screen.notice(f"note: {brief(run_id)} is not followed: the payload does not name its workflow run.")
             return
-        task = asyncio.create_task(self._follow(run_id, exchange.payload.workflow_run))
+        task = asyncio.create_task(self._follow(run_id, capture.payload.workflow_run))
         self._tasks[run_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(run_id, None))
 

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO, TypeAlias
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
-from port_hook_cli.captures.view.exchange import compact_line, compact_lines, exchange_lines
+from port_hook_cli.captures.view.capture import capture_lines, compact_line, compact_lines
 from port_hook_cli.frozen import frozen
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.view import EVENT, invocation_event
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.view import WAITING_SIGNS, waiting_line
@@ -24,8 +24,8 @@ _CLOSE_S = 2.0
 # One encoder for all records: `json.dumps` with options builds a new encoder each time.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-Reveal: TypeAlias = Callable[[Exchange], Sequence[Decryption]]
-"""Decrypts the inputs of an exchange."""
+Reveal: TypeAlias = Callable[[Capture], Sequence[Decryption]]
+"""Decrypts the inputs of a capture."""
 
 
 @frozen(kw_only=True)
@@ -85,38 +85,38 @@ class TextScreen(_Screen):
         self._messages = Output(stderr, environ)
         self._display = display
         self._compact = display.compact
-        self._waiting: dict[str, tuple[Exchange, str]] = {}
+        self._waiting: dict[str, tuple[Capture, str]] = {}
         self._is_ascii = not _can_encode(stdout if self._output.is_terminal else stderr, "".join(WAITING_SIGNS))
         # A line in place needs a terminal that erases it. stderr shows on the same terminal, or not at all there.
         self._footer = Footer() if self._output.is_terminal and self._output.has_styles else None
         out = BackgroundWriter(stdout, summarize=_and_more, on_broken=on_broken, footer=self._footer)
         super().__init__(out, stderr, footer=self._footer if self._messages.is_terminal else None, follows=out)
 
-    def exchanged(self, exchange: Exchange) -> None:
-        """Show an exchange."""
+    def captured(self, capture: Capture) -> None:
+        """Show a capture."""
         self._out.put(
-            lambda behind: self._show(exchange, compact=behind or self._compact), held=len(exchange.invocation.body)
+            lambda behind: self._show(capture, compact=behind or self._compact), held=len(capture.invocation.body)
         )
 
-    def waiting(self, exchange: Exchange, reason: str) -> None:
-        """Show that an exchange waits: in the last line of a terminal until it ends, elsewhere in a message."""
-        name = exchange.invocation.id
-        self._waiting[name] = (exchange, reason)
+    def waiting(self, capture: Capture, reason: str) -> None:
+        """Show that a capture waits: in the last line of a terminal until it ends, elsewhere in a message."""
+        name = capture.invocation.id
+        self._waiting[name] = (capture, reason)
         if self._footer is not None:
             self._show_footer(self._footer)
             return
-        text = waiting_line(exchange, reason, is_ascii=self._is_ascii)
-        # Not after the exchange itself, if it ends before this is written.
+        text = waiting_line(capture, reason, is_ascii=self._is_ascii)
+        # Not after the capture itself, if it ends before this is written.
         self._err.put(lambda _: f"{text}\n" if name in self._waiting else "")
 
-    def no_longer_waiting(self, exchange: Exchange) -> None:
+    def no_longer_waiting(self, capture: Capture) -> None:
         """Erase what `waiting` showed, if it can be erased."""
-        self._waiting.pop(exchange.invocation.id, None)
+        self._waiting.pop(capture.invocation.id, None)
         if self._footer is not None:
             self._show_footer(self._footer)
 
     def _show_footer(self, footer: Footer) -> None:
-        """Show the oldest exchange that waits, and how many others do. Called in the thread of the listener."""
+        """Show the oldest capture that waits, and how many others do. Called in the thread of the listener."""
         output, is_ascii = self._output, self._is_ascii
         oldest = next(iter(self._waiting.values()), None)
         others = len(self._waiting) - 1
@@ -144,15 +144,13 @@ class TextScreen(_Screen):
         messages = self._messages
         self._err.put(lambda _: messages.paint(messages.wrap(message_lines(printable(text)))))
 
-    def _show(self, exchange: Exchange, *, compact: bool) -> str:
+    def _show(self, capture: Capture, *, compact: bool) -> str:
         output = self._output
         if compact:
-            return output.paint(
-                compact_lines(exchange, output.width) if output.is_terminal else [compact_line(exchange)]
-            )
+            return output.paint(compact_lines(capture, output.width) if output.is_terminal else [compact_line(capture)])
         display = self._display
-        decrypted = display.reveal(exchange) if display.reveal else ()
-        lines = exchange_lines(exchange, app_url=display.app_url, decrypted=decrypted, conflict=display.conflict)
+        decrypted = display.reveal(capture) if display.reveal else ()
+        lines = capture_lines(capture, app_url=display.app_url, decrypted=decrypted, conflict=display.conflict)
         return output.paint(output.fit(lines)) + "\n"
 
 
@@ -162,10 +160,10 @@ class JsonScreen(_Screen):
     def __init__(self, stdout: TextIO, stderr: TextIO, *, on_broken: Callable[[], None]) -> None:
         super().__init__(BackgroundWriter(stdout, summarize=_dropped, on_broken=on_broken, lossless=True), stderr)
 
-    def exchanged(self, exchange: Exchange) -> None:
-        """Print an exchange as an `invocation` record."""
-        # Rendered here, not in the thread: while it waits, a record takes a tenth of the memory of its exchange.
-        self.event(invocation_event(exchange))
+    def captured(self, capture: Capture) -> None:
+        """Print a capture as an `invocation` record."""
+        # Rendered here, not in the thread: while it waits, a record takes a tenth of the memory of its capture.
+        self.event(invocation_event(capture))
 
     def notice(self, text: str) -> None:
         """Show a message on stderr."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from port_hook_cli.captures.view.exchange import clock_time
+from port_hook_cli.captures.view.capture import clock_time
 from port_hook_cli.captures.view.parts import what_it_is
-from port_hook_cli.invocations.models import Exchange, Invocation
+from port_hook_cli.invocations.models import Capture, Invocation
 from port_hook_cli.invocations.view import EVENT
 from port_hook_cli.listener.policy import Policy, Tally
 from port_hook_cli.listener.responses import OK
@@ -65,16 +65,16 @@ def ready_lines(
 
 
 def waiting_line(
-    exchange: Exchange, reason: str, *, others: int = 0, width: int | None = None, is_ascii: bool = False
+    capture: Capture, reason: str, *, others: int = 0, width: int | None = None, is_ascii: bool = False
 ) -> str:
     """Return the line about a request that has no response yet, with the number of `others` like it.
 
     It is cut to `width` columns, if given. With `is_ascii`, it has only characters that every terminal has.
     """
     arrow, dots = ("->", "...") if is_ascii else WAITING_SIGNS
-    invocation = exchange.invocation
+    invocation = capture.invocation
     place = f"kafka {brief(invocation.origin.name, 60)}" if invocation.origin else _request_line(invocation)
-    head = f"{clock_time(invocation.received_at)}  {arrow} {brief(what_it_is(exchange.payload), 60)}  {place}"
+    head = f"{clock_time(invocation.received_at)}  {arrow} {brief(what_it_is(capture.payload), 60)}  {place}"
     end = f" {dots} {reason}" + (f" ({others} more in flight)" if others else "")
     if is_ascii:
         head = head.encode("ascii", "backslashreplace").decode()
@@ -87,31 +87,31 @@ def _request_line(invocation: Invocation) -> str:
     return f"{brief(invocation.method, 20)} {brief(invocation.target, 60)}"
 
 
-def held_line(exchange: Exchange, count: int, release: str = PRESS_P) -> str:
+def held_line(capture: Capture, count: int, release: str = PRESS_P) -> str:
     """Return the message about a request that is held during a pause, as the last of `count`."""
-    return f"Holding {_named(exchange)}; {count} held. {release}"
+    return f"Holding {_named(capture)}; {count} held. {release}"
 
 
-def passed_line(exchange: Exchange, count: int, *, is_called: bool) -> str:
+def passed_line(capture: Capture, count: int, *, is_called: bool) -> str:
     """Return the message about a held request that the user let pass. `count` others are still held."""
     waits = "" if is_called else " It waits for an earlier request of the same run, or for --max-in-flight."
-    return f"Letting {_named(exchange)} pass; {count} held.{waits}"
+    return f"Letting {_named(capture)} pass; {count} held.{waits}"
 
 
-def answered_line(exchange: Exchange, status: int, delay_s: float, count: int) -> str:
+def answered_line(capture: Capture, status: int, delay_s: float, count: int) -> str:
     """Return the message about a held request that the user answers by hand. `count` others are still held."""
     after = f" after {delay_s:g} s" if delay_s else ""
-    return f"Answering {_named(exchange)} by hand with {status}{after}; {count} held."
+    return f"Answering {_named(capture)} by hand with {status}{after}; {count} held."
 
 
-def _named(exchange: Exchange) -> str:
-    return f"{brief(what_it_is(exchange.payload), 80)} ({brief(exchange.invocation.id, 20)})"
+def _named(capture: Capture) -> str:
+    return f"{brief(what_it_is(capture.payload), 80)} ({brief(capture.invocation.id, 20)})"
 
 
-def replayed_line(exchange: Exchange) -> str:
+def replayed_line(capture: Capture) -> str:
     """Return the message about a capture that is sent again: what it is, its id, and when it arrived."""
-    received = datetime.fromtimestamp(exchange.invocation.received_at).astimezone()
-    return f"Replaying {_named(exchange)}, captured at {received:%Y-%m-%d %H:%M:%S}."
+    received = datetime.fromtimestamp(capture.invocation.received_at).astimezone()
+    return f"Replaying {_named(capture)}, captured at {received:%Y-%m-%d %H:%M:%S}."
 
 
 def pause_line(released: int | None, release: str = PRESS_P) -> str:

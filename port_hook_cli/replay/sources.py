@@ -9,12 +9,12 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from port_hook_cli.captures.documents.exchange_fields import require_whole
+from port_hook_cli.captures.documents.capture_fields import require_whole
 from port_hook_cli.errors import PortApiError, StoreError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, Headers
 from port_hook_cli.invocations.http_text import RawRequest
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.targets import BadTarget, is_on_this_machine, parse_target, path_and_query
 from port_hook_cli.javascript.stringify import NotJson, stringify
@@ -64,8 +64,8 @@ class ReplaySource:
         return self.invocation.headers.get(SIGNATURE_HEADER) is not None
 
 
-def from_exchange(
-    name: str, exchange: Exchange, *, last_target: str | None = None, is_stored: bool = False
+def from_capture(
+    name: str, capture: Capture, *, last_target: str | None = None, is_stored: bool = False
 ) -> ReplaySource:
     """Return a capture as a source. Raises StoreError if its body is incomplete.
 
@@ -73,14 +73,14 @@ def from_exchange(
     """
     return ReplaySource(
         name=name,
-        invocation=replace(require_whole(name, exchange.invocation), replay_of=exchange.invocation.id, origin=None),
-        notes=_verdict_notes(exchange.verdict),
-        forwarded_to=handler_here(exchange.delivery.url) if exchange.delivery else None,
+        invocation=replace(require_whole(name, capture.invocation), replay_of=capture.invocation.id, origin=None),
+        notes=_verdict_notes(capture.verdict),
+        forwarded_to=handler_here(capture.delivery.url) if capture.delivery else None,
         listener_target=handler_here(last_target),
-        recorded=exchange.delivery,
+        recorded=capture.delivery,
         is_stored=is_stored,
-        is_message=exchange.invocation.origin is not None,
-        verdict=exchange.verdict,
+        is_message=capture.invocation.origin is not None,
+        verdict=capture.verdict,
     )
 
 
@@ -168,12 +168,12 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
     )
 
 
-def default_target(exchange: Exchange, last_target: str | None) -> str | None:
+def default_target(capture: Capture, last_target: str | None) -> str | None:
     """Return where a capture is sent if the user chooses no target, or None if there is no such URL on this machine.
 
     That is where it was forwarded, otherwise where the last listener with its store forwarded to.
     """
-    return (handler_here(exchange.delivery.url) if exchange.delivery else None) or handler_here(last_target)
+    return (handler_here(capture.delivery.url) if capture.delivery else None) or handler_here(last_target)
 
 
 def handler_here(target: str | None) -> str | None:

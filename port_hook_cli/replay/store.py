@@ -11,10 +11,10 @@ from port_hook_cli.captures.store.finder import Finder, FoundRequest, LateStore
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.masking import masked_delivery, masked_request
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response
+from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.replay.rewriting import NOT_KEPT, KeptReplay
-from port_hook_cli.replay.sources import ReplaySource, from_exchange, from_payload, from_request, from_run
+from port_hook_cli.replay.sources import ReplaySource, from_capture, from_payload, from_request, from_run
 from port_hook_cli.signatures.verification import UNCHECKED, verify_signature
 from port_hook_cli.text.secret import NO_SECRETS, Masker, Secret
 
@@ -37,9 +37,9 @@ async def find_source(name: str, finder: Finder, access: PortAccess) -> ReplaySo
 def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
     """Return what the finder found as a source. Raises StoreError for content that cannot be sent."""
     name, content = found.name, found.content
-    if isinstance(content, Exchange):
+    if isinstance(content, Capture):
         last_target = finder.last_target() if found.is_stored else None
-        return from_exchange(name, content, last_target=last_target, is_stored=found.is_stored)
+        return from_capture(name, content, last_target=last_target, is_stored=found.is_stored)
     if isinstance(content, RawRequest):
         return from_request(name, content)
     return from_payload(name, content) if isinstance(content, bytes) else from_run(name, content)
@@ -62,14 +62,14 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
     replayed, last_target = captures.replayed(), captures.last_target()
     sources: list[ReplaySource] = []
     done = size = 0
-    for exchange in captures.select(StoreFilter(failed=True, originals=True, since_s=since_s), oldest=True):
-        if replayed.get(exchange.invocation.id):
+    for capture in captures.select(StoreFilter(failed=True, originals=True, since_s=since_s), oldest=True):
+        if replayed.get(capture.invocation.id):
             done += 1
             continue
-        size += len(exchange.invocation.body)
+        size += len(capture.invocation.body)
         if size > _MOST_BYTES:
             raise StoreError("The failed captures have more than 256 MiB of bodies.", hint="Send fewer with --since.")
-        sources.append(from_exchange(exchange.invocation.id, exchange, last_target=last_target, is_stored=True))
+        sources.append(from_capture(capture.invocation.id, capture, last_target=last_target, is_stored=True))
     return FailedSources(sources, done)
 
 
@@ -154,5 +154,5 @@ def save_replay(
     if delivery.status is not None:
         response = Response(status=delivery.status, headers=delivery.headers, body=delivery.body)
     payload = read_payload(request.body, request.headers)
-    store.add([Exchange(invocation=request, verdict=verdict, payload=payload, delivery=delivery, response=response)])
+    store.add([Capture(invocation=request, verdict=verdict, payload=payload, delivery=delivery, response=response)])
     return request.id

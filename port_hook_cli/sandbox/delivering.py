@@ -247,11 +247,11 @@ class Courier:
             headers=Headers.from_raw((name.encode("utf-8"), value.encode("utf-8")) for name, value in fields),
             body=body,
         )
-        delivery = await self._exchange(run_id, invocation, url)
+        delivery = await self._capture(run_id, invocation, url)
         self._on_delivery(invocation, delivery)
         return delivery
 
-    async def _exchange(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
+    async def _capture(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
         if is_in_ports_own(url):
             return self._own_api(run_id, invocation, url)
         if self._client is None:

@@ -20,7 +20,7 @@ from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import COMBINED_BYTES, LAYOUT_BYTES, MILLISECONDS_BODY_BYTES, Budget
 from port_hook_cli.signatures.forms import Form, byte_forms, json_forms, unwrap
-from port_hook_cli.signatures.headers import SignatureReading
+from port_hook_cli.signatures.headers import ParsedSignature
 from port_hook_cli.signatures.same_document import DocumentComparison, compare_documents
 from port_hook_cli.signatures.signing import RAW, encoded, message_digest
 from port_hook_cli.signatures.variants import (
@@ -56,14 +56,14 @@ class Key(NamedTuple):
 class Match:
     """One combination that the signature matches. `causes` are its deviations, the most important first."""
 
-    reading: str
+    signed_form: str
     causes: tuple[Cause, ...]
     is_same_document: bool
     is_exact: bool
     """Whether only the body deviates, while the secret, the timestamp and the header's notation are correct."""
 
 
-Found: TypeAlias = list[tuple[SignatureReading, Key, Form]]
+Found: TypeAlias = list[tuple[ParsedSignature, Key, Form]]
 
 _CHANGES = {
     DocumentComparison.CHANGED: causes.MEANING_CHANGED,
@@ -81,7 +81,7 @@ class Findings:
 
 
 def find_matches(
-    signatures: Sequence[SignatureReading],
+    signatures: Sequence[ParsedSignature],
     timestamps: Sequence[Variant],
     secrets: Sequence[Variant],
     body: bytes,
@@ -150,11 +150,11 @@ def _in_milliseconds(exact: Sequence[Key], raw: Form, budget: Budget) -> Sequenc
     return keys
 
 
-def _match(signature: SignatureReading, key: Key, form: Form, comparison: DocumentComparison) -> Match:
+def _match(signature: ParsedSignature, key: Key, form: Form, comparison: DocumentComparison) -> Match:
     around = (*key.secret.causes, *key.layout.causes, *signature.causes, *key.timestamp.causes)
-    change = _CHANGES.get(comparison) if form.reading != RAW else None
+    change = _CHANGES.get(comparison) if form.name != RAW else None
     return Match(
-        reading=form.reading,
+        signed_form=form.name,
         causes=(*around, *form.causes, *((change,) if change else ())),
         is_same_document=form.is_declared and comparison is DocumentComparison.SAME,
         is_exact=not around,
@@ -182,7 +182,7 @@ def _within(forms: list[Form], room: int) -> Iterator[Form]:
 
 @frozen
 class _Search:
-    signatures: Sequence[SignatureReading]
+    signatures: Sequence[ParsedSignature]
     budget: Budget
 
     def matches(self, keys: Sequence[Key], forms: Iterable[Form]) -> Found:
@@ -199,5 +199,5 @@ class _Search:
         """Return the matches of the first forms: as many as hash `room` bytes with all `keys`."""
         return self.matches(keys, _within(forms, room // max(1, len(keys))))
 
-    def _matching(self, expected: bytes) -> list[SignatureReading]:
-        return [reading for reading in self.signatures if hmac.compare_digest(expected, reading.digest)][:1]
+    def _matching(self, expected: bytes) -> list[ParsedSignature]:
+        return [signature for signature in self.signatures if hmac.compare_digest(expected, signature.digest)][:1]

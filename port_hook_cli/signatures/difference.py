@@ -7,8 +7,8 @@ from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import KAFKA_READING
-from port_hook_cli.signatures.forms import forms_of_reading
+from port_hook_cli.invocations.models import KAFKA_VALUE
+from port_hook_cli.signatures.forms import forms_named
 from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import RAW
 
@@ -39,16 +39,16 @@ class FirstDifference(NamedTuple):
 
 
 def signed_difference(
-    body: bytes, headers: Headers, reading: str | None, *, is_signed: Callable[[bytes], bool]
+    body: bytes, headers: Headers, signed_form: str | None, *, is_signed: Callable[[bytes], bool]
 ) -> FirstDifference | None:
     """Return how the signed form of a body differs from the raw body, or None if they are equal.
 
-    Several forms can have the name `reading`. Uses the form for which `is_signed` returns True, or the first form.
+    Several forms can have the name `signed_form`. Uses the form for which `is_signed` returns True, or the first form.
     Never raises.
     """
-    if reading is None or reading == RAW:
+    if signed_form is None or signed_form == RAW:
         return None
-    forms = [signed_value(body)] if reading == KAFKA_READING else list(forms_of_reading(body, headers, reading))
+    forms = [signed_value(body)] if signed_form == KAFKA_VALUE else list(forms_named(body, headers, signed_form))
     form = next(filter(is_signed, forms), forms[0] if forms else None)
     return None if form is None else first_difference(body, form)
 

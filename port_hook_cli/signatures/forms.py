@@ -84,16 +84,16 @@ _up_to_mark = re.compile(rf"((?:{_STRING}|\[\]|\{{\}}|[^\"\[\]{{}},:])*+)([\[\]{
 class Form:
     """A form of a body: its name, how it deviates from the body that arrived, and its bytes."""
 
-    reading: str
+    name: str
     causes: tuple[Cause, ...]
     body: bytes
     is_declared: bool = True
     """Whether the headers declare each encoding that was undone, so that every receiver undoes it too."""
 
-    def then(self, reading: str, body: bytes, *deviations: Cause) -> Form:
+    def then(self, step: str, body: bytes, *deviations: Cause) -> Form:
         """Return the form that results from one more step."""
-        name = reading if self.reading == RAW else f"{self.reading}+{reading}"
-        return replace(self, reading=name, causes=(*self.causes, *deviations), body=body)
+        name = step if self.name == RAW else f"{self.name}+{step}"
+        return replace(self, name=name, causes=(*self.causes, *deviations), body=body)
 
 
 def unwrap(body: bytes, headers: Headers, budget: Budget) -> tuple[Form, ...]:
@@ -125,19 +125,19 @@ def json_forms(steps: Sequence[Form], budget: Budget) -> Iterator[Form]:
         rendered = _bytes(serialization.text)
         if rendered is None:
             continue
-        form = base.then(serialization.reading, rendered, serialization.cause)
+        form = base.then(serialization.name, rendered, serialization.cause)
         if rendered != steps[0].body:
             yield form
         if len(rendered) <= MAX_COMBINED_BYTES:
             yield form.then("with-trailing-newline", rendered + b"\n", causes.NEWLINE_REMOVED)
 
 
-def forms_of_reading(body: bytes, headers: Headers, reading: str) -> Iterator[bytes]:
-    """Yield the forms of a body that have the name `reading`, most likely first. Never raises."""
+def forms_named(body: bytes, headers: Headers, name: str) -> Iterator[bytes]:
+    """Yield the forms of a body that have the name `name`, most likely first. Never raises."""
     budget = Budget()
     steps = unwrap(body, headers, budget)
     for form in chain(byte_forms(steps), json_forms(steps, budget)):
-        if form.reading == reading:
+        if form.name == name:
             yield form.body
 
 
@@ -261,7 +261,7 @@ def _bytes(text: str) -> bytes | None:
 class Serialization:
     """A document as one serializer writes it, and the cause to report if that is what was signed."""
 
-    reading: str
+    name: str
     cause: Cause
     text: str
 
@@ -312,13 +312,13 @@ def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[S
             escaped: ("python-indented", f"indented with {indentation} as json.dumps does it"),
             node: ("js-indented", f"indented with {indentation} as JSON.stringify does it"),
         }
-        for rendered, (reading, style) in styles.items():
+        for rendered, (style_name, style) in styles.items():
             wide = None if rendered is None else rendered.replace("\t", indent)
-            yield from _serialization(f"{reading}-{name}", causes.reserialized_indented(style), wide)
+            yield from _serialization(f"{style_name}-{name}", causes.reserialized_indented(style), wide)
 
 
-def _serialization(reading: str, cause: Cause, text: str | None) -> tuple[Serialization, ...]:
-    return () if text is None else (Serialization(reading, cause, text),)
+def _serialization(name: str, cause: Cause, text: str | None) -> tuple[Serialization, ...]:
+    return () if text is None else (Serialization(name, cause, text),)
 
 
 def _escape(match: re.Match[str]) -> str:

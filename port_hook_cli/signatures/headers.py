@@ -36,7 +36,7 @@ _SIGNATURE_JOINT = r"(?i), (?=v[0-9])"
 
 
 @frozen
-class SignatureReading:
+class ParsedSignature:
     """The 32 bytes that a header may mean. `causes` are its deviations from `v1,` and their base64."""
 
     digest: bytes
@@ -62,14 +62,14 @@ class SignatureHeaders:
         is_same = len(set(self.signatures)) == 1 and len(set(self.timestamps)) == 1
         return (causes.HEADER_REPEATED if is_same else causes.HEADER_AMBIGUOUS,)
 
-    def readings(self) -> list[SignatureReading]:
+    def parsed(self) -> list[ParsedSignature]:
         """Return what the signatures mean. All but the first have `HEADER_AMBIGUOUS` as a cause."""
         found = []
         for position, value in enumerate(self.signatures):
-            reading = read_signature(value)
-            if reading is not None:
+            signature = read_signature(value)
+            if signature is not None:
                 extra = (causes.HEADER_AMBIGUOUS,) if position else ()
-                found.append(SignatureReading(reading.digest, (*extra, *reading.causes)))
+                found.append(ParsedSignature(signature.digest, (*extra, *signature.causes)))
         return found
 
     def separated(self) -> SignatureHeaders:
@@ -134,7 +134,7 @@ def _timestamps_in(value: str) -> list[str]:
     return parts if all(whole_number(part) for part in parts) else [value]
 
 
-def read_signature(value: str) -> SignatureReading | None:
+def read_signature(value: str) -> ParsedSignature | None:
     """Return what `value` (without surrounding white space) means, or None if it is not a signature. Never raises."""
     if len(value) > MAX_CHARACTERS:
         return None
@@ -144,7 +144,7 @@ def read_signature(value: str) -> SignatureReading | None:
     if decoded is None:
         return None
     digest, deviations = decoded
-    return SignatureReading(digest, (*_prefix_causes(prefix), *deviations))
+    return ParsedSignature(digest, (*_prefix_causes(prefix), *deviations))
 
 
 def unreadable(value: str) -> Cause:

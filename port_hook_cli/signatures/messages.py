@@ -13,7 +13,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import KAFKA_READING, Verdict
+from port_hook_cli.invocations.models import KAFKA_VALUE, Verdict
 from port_hook_cli.signatures.signing import RAW, headers_in
 from port_hook_cli.signatures.verification import (
     DEFAULT_TOLERANCE_S,
@@ -86,14 +86,14 @@ def verify_received(
     """Return the verdict of `verify_signature` on a request, or on a Kafka message in its form. Never raises."""
     signed = signed_value(body) if is_message else body
     verdict = verify_signature(headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen)
-    return replace(verdict, reading=KAFKA_READING) if is_message and verdict.reading == RAW else verdict
+    return replace(verdict, signed_form=KAFKA_VALUE) if is_message and verdict.signed_form == RAW else verdict
 
 
 def verify_received_without_diagnosis(
     headers: Headers, body: bytes, secret: Secret, *, is_message: bool, now: float, tolerance_s: float, seen: bool
 ) -> Verdict | None:
     """Return the verdict of `verify_received` if it needs no diagnosis, else None. Never raises."""
-    signed, reading = (signed_value(body), KAFKA_READING) if is_message else (body, RAW)
+    signed, signed_form = (signed_value(body), KAFKA_VALUE) if is_message else (body, RAW)
     return verify_without_diagnosis(
-        headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen, reading=reading
+        headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen, signed_form=signed_form
     )

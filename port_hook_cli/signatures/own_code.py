@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import KAFKA_READING, Cause, Side, Status, Verdict
+from port_hook_cli.invocations.models import KAFKA_VALUE, Cause, Side, Status, Verdict
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.headers import read_fields
 from port_hook_cli.signatures.signing import RAW
@@ -157,9 +157,9 @@ def compare_signature(headers: Headers, computed: Computed, verify: Callable[[He
         note = "your code's signature equals the request's signature"
         return Comparison(*_on_own_code(sent) if _is_right(sent) else (sent, Side.SENDER), note)
     verdict = verify(own)
-    if verdict.reading is None and computed.timestamp is not None and computed.timestamp not in timestamps[:1]:
+    if verdict.signed_form is None and computed.timestamp is not None and computed.timestamp not in timestamps[:1]:
         moved = verify(own.without(TIMESTAMP_HEADER).plus((TIMESTAMP_HEADER, computed.timestamp)))
-        verdict = _with_another_timestamp(moved, verdict.age_s) if moved.reading is not None else verdict
+        verdict = _with_another_timestamp(moved, verdict.age_s) if moved.signed_form is not None else verdict
     return Comparison(*_on_own_code(verdict), f"the request's own signature is {_described(sent)}")
 
 
@@ -177,7 +177,7 @@ def _in_own_words(cause: Cause) -> Cause:
 
 def _is_right(sent: Verdict) -> bool:
     """Return whether the signature of a request is Port's, whatever its age."""
-    return sent.status is Status.VALID or (sent.status is Status.STALE and sent.reading in {RAW, KAFKA_READING})
+    return sent.status is Status.VALID or (sent.status is Status.STALE and sent.signed_form in {RAW, KAFKA_VALUE})
 
 
 def _is_same(signature: str, signatures: list[str]) -> bool:

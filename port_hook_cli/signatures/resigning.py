@@ -12,10 +12,10 @@ from itertools import islice
 from typing import NamedTuple
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import KAFKA_READING, Cause, Verdict
+from port_hook_cli.invocations.models import KAFKA_VALUE, Cause, Verdict
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.signatures.diagnosis import Key
-from port_hook_cli.signatures.forms import forms_of_reading
+from port_hook_cli.signatures.forms import forms_named
 from port_hook_cli.signatures.headers import (
     OWS,
     SignatureHeaders,
@@ -97,7 +97,7 @@ def _tried(
         for position in range(count):
             fields = _signed(headers, digest, position, secret, scrub)
             verdict = verify(fields, Secret(configured))
-            is_same = verdict.status is wanted.status and verdict.reading == wanted.reading
+            is_same = verdict.status is wanted.status and verdict.signed_form == wanted.signed_form
             if is_same and slugs_of_one_request(verdict) == slugs_of_one_request(wanted):
                 yield Resigned(fields, Secret(configured), verdict, is_same=True)
 
@@ -113,10 +113,10 @@ def _ways(headers: Headers, body: bytes, wanted: Verdict, secret: str) -> Iterat
     def fits(causes: Iterable[Cause]) -> bool:
         return all(cause.slug in slugs for cause in causes)
 
-    if wanted.reading is not None or "timestamp-not-signed" in slugs:
+    if wanted.signed_form is not None or "timestamp-not-signed" in slugs:
         layouts = [layout for layout in (PORTS_LAYOUT, *FREQUENT_LAYOUTS, *RARE_LAYOUTS) if fits(layout.causes)]
         timestamps = [each for each in _timestamps(headers) if fits(each.causes)]
-        for form in _forms(headers, body, wanted.reading):
+        for form in _forms(headers, body, wanted.signed_form):
             for configured in _configured(secret, slugs):
                 for variant in secret_variants(configured):
                     if fits(variant.causes):
@@ -146,11 +146,11 @@ def _timestamps(headers: Headers) -> list[Variant]:
     return [*timestamp_variants(timestamps), *islice(millisecond_variants(timestamps[0]), 1)]
 
 
-def _forms(headers: Headers, body: bytes, reading: str | None) -> Iterator[bytes]:
-    if reading is None or reading in {RAW, KAFKA_READING}:
+def _forms(headers: Headers, body: bytes, signed_form: str | None) -> Iterator[bytes]:
+    if signed_form is None or signed_form in {RAW, KAFKA_VALUE}:
         yield body
         return
-    yield from forms_of_reading(body, headers, reading)
+    yield from forms_named(body, headers, signed_form)
 
 
 def _signatures(headers: Headers) -> list[str]:

@@ -17,8 +17,8 @@ from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.headers import (
     MAX_TIMESTAMP_CHARACTERS,
     OWS,
+    ParsedSignature,
     SignatureHeaders,
-    SignatureReading,
     read_fields,
     read_signature,
     unreadable,
@@ -98,13 +98,13 @@ def verify_without_diagnosis(
     now: float,
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     seen: bool = False,
-    reading: str = RAW,
+    signed_form: str = RAW,
 ) -> Verdict | None:
     """Return the verdict of `verify_signature` if it needs no diagnosis, else None. Never raises.
 
-    `reading` is the name of `body` in the verdict. The check is fast enough for an event loop, because it computes at
-    most one HMAC over `body`. It returns a verdict for requests signed exactly like Port's (valid or stale), and for
-    requests that a diagnosis cannot explain further: a missing or malformed header, or an empty secret.
+    `signed_form` is the name of `body` in the verdict. The check is fast enough for an event loop, because it
+    computes at most one HMAC over `body`. It returns a verdict for requests signed exactly like Port's (valid or
+    stale), and for requests that a diagnosis cannot explain further: a missing or malformed header, or an empty secret.
     """
     signatures, timestamps = read_fields(headers)
     if not signatures or not timestamps:
@@ -115,11 +115,11 @@ def verify_without_diagnosis(
     if is_signed and len(signatures) == len(timestamps) == 1 and not seen and _plain_seconds(timestamps[0]):
         age_s = now - int(timestamps[0])
         if abs(age_s) <= tolerance_s:
-            return Verdict(status=Status.VALID, reading=reading, age_s=age_s)
+            return Verdict(status=Status.VALID, signed_form=signed_form, age_s=age_s)
     signature_headers = SignatureHeaders(signatures, timestamps)
     clock = _clock(timestamps[0], now, tolerance_s)
     if is_signed and clock.age_s is not None:
-        return _good(Status.VALID, reading, (), clock, _repeats(signature_headers, seen=seen))
+        return _good(Status.VALID, signed_form, (), clock, _repeats(signature_headers, seen=seen))
     return _hopeless(signature_headers.separated(), key, now, tolerance_s)
 
 
@@ -132,16 +132,16 @@ def signature_key(headers: Headers) -> bytes | None:
     first = next((text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))), "")
     if _as_port_writes_it(first):  # fast path for nearly every request
         return a2b_base64(first[3:])
-    reading = read_signature(first) if first else None
-    return reading.digest if reading else None
+    signature = read_signature(first) if first else None
+    return signature.digest if signature else None
 
 
 def _hopeless(signature_headers: SignatureHeaders, key: str, now: float, tolerance_s: float) -> Verdict | None:
     """Return the verdict on signature headers that cannot match anything, or None if they may match."""
-    readings = signature_headers.readings()
-    if readings and key and len(signature_headers.timestamps[0]) <= MAX_TIMESTAMP_CHARACTERS:
+    parsed = signature_headers.parsed()
+    if parsed and key and len(signature_headers.timestamps[0]) <= MAX_TIMESTAMP_CHARACTERS:
         return None
-    return _unmatched(signature_headers, _clock(signature_headers.timestamps[0], now, tolerance_s), readings)
+    return _unmatched(signature_headers, _clock(signature_headers.timestamps[0], now, tolerance_s), parsed)
 
 
 def _diagnose(
@@ -159,12 +159,10 @@ def _diagnose(
     from port_hook_cli.signatures.variants import secret_variants, timestamp_variants
 
     clock = _clock(signature_headers.timestamps[0], now, tolerance_s)
-    readings = signature_headers.readings()
-    found = find_matches(
-        readings, timestamp_variants(signature_headers.timestamps), secret_variants(key), body, headers
-    )
+    parsed = signature_headers.parsed()
+    found = find_matches(parsed, timestamp_variants(signature_headers.timestamps), secret_variants(key), body, headers)
     if not found.matches:
-        return _unmatched(signature_headers, clock, readings, found.untried)
+        return _unmatched(signature_headers, clock, parsed, found.untried)
     return _matched(signature_headers, clock, found.matches, seen=seen)
 
 
@@ -177,10 +175,10 @@ def _missing(signature_headers: SignatureHeaders, body: bytes, key: str) -> Verd
 
 def _body_alone(signatures: Sequence[str], body: bytes, key: str) -> tuple[Cause, ...]:
     """Return the causes of a signature that covers only the body: its sender forgot the timestamp altogether."""
-    reading = read_signature(signatures[0]) if signatures and key else None
-    if reading is None or not compare_digest(message_digest(encoded(key), b"", body), reading.digest):
+    signature = read_signature(signatures[0]) if signatures and key else None
+    if signature is None or not compare_digest(message_digest(encoded(key), b"", body), signature.digest):
         return ()
-    return (causes.TIMESTAMP_NOT_SIGNED, *reading.causes)
+    return (causes.TIMESTAMP_NOT_SIGNED, *signature.causes)
 
 
 def _clock(timestamp: str, now: float, tolerance_s: float) -> _Clock:
@@ -203,12 +201,12 @@ def _repeats(signature_headers: SignatureHeaders, *, seen: bool) -> tuple[Cause,
 
 
 def _good(
-    status: Status, reading: str, deviations: tuple[Cause, ...], clock: _Clock, repeats: tuple[Cause, ...]
+    status: Status, signed_form: str, deviations: tuple[Cause, ...], clock: _Clock, repeats: tuple[Cause, ...]
 ) -> Verdict:
     """Return the verdict on a good signature: `status`, or STALE if the timestamp is outside the tolerance."""
     return Verdict(
         status=Status.STALE if clock.is_off else status,
-        reading=reading,
+        signed_form=signed_form,
         causes=_distinct((*clock.skew, *deviations, *clock.warnings, *repeats)),
         age_s=clock.age_s,
     )
@@ -218,26 +216,26 @@ def _matched(signature_headers: SignatureHeaders, clock: _Clock, matches: tuple[
     """Return the verdict on a signature that matches another form of the request than the raw request."""
     deviations = tuple(cause for match in matches for cause in match.causes)
     repeats = _repeats(signature_headers, seen=seen)
-    reading = matches[0].reading
+    signed_form = matches[0].signed_form
     is_form = all(match.is_exact and match.is_same_document for match in matches)
     if is_form and clock.age_s is not None and not signature_headers.is_joined:
-        return _good(Status.REENCODED, reading, deviations, clock, repeats)
+        return _good(Status.REENCODED, signed_form, deviations, clock, repeats)
     is_malformed = clock.age_s is None  # even if the signature covers the raw timestamp
     malformed = (causes.TIMESTAMP_MALFORMED,) if is_malformed else ()
     joined = signature_headers.doubling if signature_headers.is_joined else ()
     return Verdict(
         status=Status.MALFORMED if is_malformed else Status.INVALID,
-        reading=reading,
+        signed_form=signed_form,
         causes=_distinct((*malformed, *deviations, *joined, *clock.skew, *clock.warnings, *repeats)),
         age_s=clock.age_s,
     )
 
 
 def _unmatched(
-    signature_headers: SignatureHeaders, clock: _Clock, readings: list[SignatureReading], untried: Sequence[str] = ()
+    signature_headers: SignatureHeaders, clock: _Clock, parsed: list[ParsedSignature], untried: Sequence[str] = ()
 ) -> Verdict:
-    notation = readings[0].causes if readings else (unreadable(signature_headers.signatures[0]),)
-    is_malformed = not readings or clock.age_s is None
+    notation = parsed[0].causes if parsed else (unreadable(signature_headers.signatures[0]),)
+    is_malformed = not parsed or clock.age_s is None
     malformed = (causes.TIMESTAMP_MALFORMED,) if clock.age_s is None else ()
     wrong = () if is_malformed else (causes.wrong_secret(untried),)
     return Verdict(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER
-from port_hook_cli.invocations.models import KAFKA_READING, Side, Status, Verdict
+from port_hook_cli.invocations.models import KAFKA_VALUE, Side, Status, Verdict
 from port_hook_cli.invocations.view import MAX_EXPLANATION, status_color, verdict_fields
 from port_hook_cli.text.durations import format_duration
 from port_hook_cli.text.safe import brief
@@ -45,8 +45,8 @@ _FIX = "  fix: "
 def verdict_lines(verdict: Verdict, side: Side = Side.SENDER) -> list[str]:
     """Return the verdict as lines of text: the status, the form that matched, the age, then each cause with its fix."""
     lines = [f"{verdict.status}: {meaning(verdict, side)}"]
-    if verdict.reading is not None:
-        lines.append(f"reading: {brief(verdict.reading)}")
+    if verdict.signed_form is not None:
+        lines.append(f"signed form: {brief(verdict.signed_form)}")
     if verdict.age_s is not None:
         lines.append(f"age: {format_age(verdict.age_s)}")
     for cause in verdict.causes:
@@ -60,7 +60,7 @@ def meaning(verdict: Verdict, side: Side = Side.SENDER) -> str:
     """Return what the status means for the signature, as a clause."""
     if side is Side.VERIFIER:
         return _OWN_MEANINGS[verdict.status]
-    is_message = verdict.status is Status.VALID and verdict.reading == KAFKA_READING
+    is_message = verdict.status is Status.VALID and verdict.signed_form == KAFKA_VALUE
     return _VALID_MESSAGE if is_message else STATUS_MEANINGS[verdict.status]
 
 

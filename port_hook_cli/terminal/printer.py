@@ -16,7 +16,7 @@ from typing import TextIO
 
 from port_hook_cli.terminal.footer import Footer
 
-# Above these backlogs an exchange is one line, and only the count of them.
+# Above these backlogs a capture is one line, and only the count of them.
 COMPACT_ABOVE = 8
 COUNT_ABOVE = 40
 _MOST_PENDING = 4_000

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
-from port_hook_cli.captures.documents.exchange_fields import require_whole
+from port_hook_cli.captures.documents.capture_fields import require_whole
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.captures.store.finder import CaptureUse, Finder
 from port_hook_cli.errors import BrokerError, SettingsError, StoreError, TargetError, UsageError
 from port_hook_cli.files.user_files import is_file, read_input
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json
@@ -145,7 +145,7 @@ def _as_target() -> Iterator[None]:
         raise TargetError(problem.message, hint=problem.hint) from problem
 
 
-def find_captured(name: str, runtime: Runtime, say: Say) -> Exchange | None:
+def find_captured(name: str, runtime: Runtime, say: Say) -> Capture | None:
     """Return the capture that `name` means, None if it means an action. Raises StoreError."""
     if is_file(name, runtime.cwd):
         try:
@@ -160,14 +160,14 @@ def find_captured(name: str, runtime: Runtime, say: Say) -> Exchange | None:
             return None
         captures.store()  # a store that cannot be used, such as another user's, is an error and not an unknown id
         try:
-            return captures.find(name).exchange
+            return captures.find(name).capture
         except StoreError:
             if latest is not None:
                 raise
             return None  # an action can have this identifier
 
 
-def captured_message(captured: Exchange) -> MadeMessage:
+def captured_message(captured: Capture) -> MadeMessage:
     """Return the body of a capture as a message. Raises UsageError if it is not a JSON object."""
     invocation = require_whole(f"the capture {captured.invocation.id}", captured.invocation)
     payload = captured.payload

@@ -12,7 +12,7 @@ from port_hook_cli.assistant.catalog import offered_tools
 from port_hook_cli.assistant.tool import Workspace
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.models import Capture, Status
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import verify_signature
 from tests.factories import SECRET
@@ -35,11 +35,11 @@ class Assistant:
     def at(cls, runtime: Callable[..., Runtime], *, env: dict[str, str] | None = None, **options: Any) -> Assistant:
         return cls(Workspace(runtime=runtime(env=ENV if env is None else env), **options))
 
-    def save(self, *exchanges: Exchange) -> None:
+    def save(self, *captures: Capture) -> None:
         """Save captures in the folder's store, one after the other."""
         with open_store(None, self.workspace.runtime.cwd, create=True) as store:
-            for exchange in exchanges:
-                store.add([exchange])
+            for capture in captures:
+                store.add([capture])
 
     async def answer(self, name: str, **arguments: Any) -> ToolAnswer:
         from port_hook_cli.assistant.server import call_tool  # test_server.py says why here

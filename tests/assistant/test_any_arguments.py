@@ -15,7 +15,7 @@ from port_hook_cli.assistant.tool import AssistantTool, Workspace
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.runtime import Runtime
 from tests.assistant.assistants import ENV
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 OFFERED = offered_tools(allow_send=True)
 TEXTS = st.text(max_size=20) | st.sampled_from(
@@ -55,7 +55,7 @@ def arguments_of(tool: AssistantTool) -> st.SearchStrategy[dict[str, Any]]:
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     folder = tmp_path_factory.mktemp("any")
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(), an_exchange(an_invocation(b"\xff", id="b" * 12))])
+        store.add([a_capture(), a_capture(an_invocation(b"\xff", id="b" * 12))])
     (folder / "a.json").write_text('{"identifier": "a", "trigger": {"type": "self-service"}}')
     return Workspace(
         runtime=Runtime(

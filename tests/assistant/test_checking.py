@@ -15,7 +15,7 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Status, Verdict
 from port_hook_cli.runtime import Runtime
 from tests.assistant.assistants import Assistant
-from tests.factories import SECRET, an_exchange, an_invocation
+from tests.factories import SECRET, a_capture, an_invocation
 from tests.servers import application, handler
 
 ACTION = {
@@ -43,7 +43,7 @@ def a_handler(seen: list[Any] | None = None) -> web.Application:
 
 
 def test_handler_is_checked_with_a_capture_and_the_requests_of_findings_can_be_shown(assistant: Assistant) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     with application(a_handler()) as url:
         document = assistant.document("check_handler", to=url, only=OLD)
     found = {record["check"]: record for record in document["result"][:-1]}
@@ -74,7 +74,7 @@ def test_handler_is_checked_with_an_action_whose_inputs_are_completed(assistant:
 def test_capture_that_no_one_signed_is_not_used(assistant: Assistant, status: Status, named: bool) -> None:
     unsigned = Headers((("x-port-signature", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
                         ("x-port-timestamp", "1700000000")))  # fmt: skip
-    assistant.save(an_exchange(an_invocation(headers=unsigned), verdict=Verdict(status=status)))
+    assistant.save(a_capture(an_invocation(headers=unsigned), verdict=Verdict(status=status)))
     capture = {"capture": "last"} if named else {}
     with handler() as target:
         if not named and status is Status.INVALID:
@@ -88,7 +88,7 @@ def test_capture_that_no_one_signed_is_not_used(assistant: Assistant, status: St
 
 def test_capture_is_never_a_file(assistant: Assistant) -> None:
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     with handler() as target:
         for name in ("scale.json", "-", "/etc/hostname"):
             assert assistant.error("check_handler", to=target.url, capture=name)
@@ -98,7 +98,7 @@ def test_capture_is_never_a_file(assistant: Assistant) -> None:
 
 def test_other_machine_is_never_checked_even_if_the_user_allows_it_for_replays(runtime: Callable[..., Runtime]) -> None:
     assistant = Assistant.at(runtime, to="https://staging.example.com/hook")
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
     for arguments in ({}, {"to": "https://staging.example.com/other"}, {"to": "http://192.0.2.1/"}):
         error = assistant.error("check_handler", **arguments)
@@ -123,14 +123,14 @@ def test_other_machine_is_never_checked_even_if_the_user_allows_it_for_replays(r
 def test_arguments_that_cannot_be_used_are_refused(
     assistant: Assistant, arguments: dict[str, Any], message: str
 ) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     text = assistant.error("check_handler", **arguments)
     assert message in text
     assert "python app.py" not in text, "no tool starts a command"
 
 
 def test_handler_that_does_not_respond_ends_the_check_in_time(assistant: Assistant) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     began = time.monotonic()
     with handler(delay_s=30) as target:
         records = assistant.result("check_handler", to=target.url, within_s=0.5)

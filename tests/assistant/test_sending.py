@@ -19,7 +19,7 @@ from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message
 from tests.assistant.assistants import Assistant, is_signed
-from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation, signed
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
 
@@ -35,7 +35,7 @@ ACTION = {
 
 def test_capture_is_sent_to_the_given_handler_and_the_replay_is_saved(assistant: Assistant) -> None:
     with handler() as target:
-        assistant.save(an_exchange(an_invocation(target="/hook")))
+        assistant.save(a_capture(an_invocation(target="/hook")))
         found = assistant.document(
             "replay_capture", capture="last", to=str(target.port), set={"payload.properties.cpu": 64}
         )
@@ -54,7 +54,7 @@ def test_edited_message_of_kafka_gets_no_new_signature_that_an_agent_could_read(
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     captured = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
     with handler() as target:
-        assistant.save(an_exchange(captured))
+        assistant.save(a_capture(captured))
         assistant.result("replay_capture", capture="last", to=target.url, set={"payload.properties.cpu": 64})
         (request,) = target.requests
     assert json.loads(request.body)["headers"] == json.loads(value)["headers"]
@@ -62,7 +62,7 @@ def test_edited_message_of_kafka_gets_no_new_signature_that_an_agent_could_read(
 
 def test_name_with_an_equals_sign_is_set_as_it_is(assistant: Assistant) -> None:
     with handler() as target:
-        assistant.save(an_exchange())
+        assistant.save(a_capture())
         to_set = {'payload.properties["a=b"]': "1", 'payload.properties["c"]': 2.0}
         assistant.result("replay_capture", capture="last", to=target.url, set=to_set)
         properties = json.loads(target.requests[0].body)["payload"]["properties"]
@@ -70,7 +70,7 @@ def test_name_with_an_equals_sign_is_set_as_it_is(assistant: Assistant) -> None:
 
 
 def test_path_with_a_value_in_it_is_refused(assistant: Assistant) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     assert "is not valid" in assistant.error("replay_capture", capture="last", to="1", set={"payload.a=1": 2})
 
 
@@ -90,7 +90,7 @@ def test_capture_that_no_one_signed_is_not_signed_for_an_agent(
     headers = Headers((*own, ("x-port-timestamp", "1700000000")))
     found = Status.INVALID if status is Status.UNCHECKED else status
     with handler() as target:
-        assistant.save(an_exchange(an_invocation(headers=headers), verdict=Verdict(status=status)))
+        assistant.save(a_capture(an_invocation(headers=headers), verdict=Verdict(status=status)))
         assert f"is {found}, so no tool signs" in assistant.error("replay_capture", capture="last", to=target.url)
         assert target.requests == []
         if signature:
@@ -100,7 +100,7 @@ def test_capture_that_no_one_signed_is_not_signed_for_an_agent(
 
 def test_request_without_a_signature_is_not_sent_as_captured(assistant: Assistant) -> None:
     unsigned = an_invocation(headers=Headers((("content-type", "application/json"),)))
-    assistant.save(an_exchange(unsigned))
+    assistant.save(a_capture(unsigned))
     text = assistant.error("replay_capture", capture="last", to="1", as_captured=True)
     assert f"{unsigned.id} has no signature to send as captured.\nhint: Leave out `as_captured`" in text
 
@@ -112,14 +112,14 @@ def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_of_the
         assistant = Assistant.at(runtime, env=environ_of(sandbox))
         body = a_body()
         headers = signed(body, secret=sandbox.client_secret)
-        assistant.save(an_exchange(an_invocation(body, headers=headers)))
+        assistant.save(a_capture(an_invocation(body, headers=headers)))
         assistant.result("replay_capture", capture="last", to=target.url, set={"payload.properties.cpu": 8})
         found = sandbox.runs[RUN_ID]
     assert (found.start.action, found.start.properties["cpu"]) == ("create_vm", 8)
 
 
 def test_changed_body_is_not_sent_as_captured(assistant: Assistant) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     assert "Leave out `set`" in assistant.error(
         "replay_capture", capture="last", to="1", as_captured=True, unset=["action"]
     )
@@ -127,7 +127,7 @@ def test_changed_body_is_not_sent_as_captured(assistant: Assistant) -> None:
 
 @pytest.mark.parametrize("tool", ["replay_capture", "trigger_action"])
 def test_agent_does_not_choose_another_machine(assistant: Assistant, tool: str) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
     name = {"capture": "last"} if tool == "replay_capture" else {"action": "scale.json"}
     for to in ("http://192.0.2.1/", "http://localhost.example.com", "http://user@127.0.0.1", "ftp://127.0.0.1", "x y"):
@@ -199,7 +199,7 @@ def test_workflow_is_run_up_to_the_node_that_waits_for_a_report(assistant: Assis
 
 
 def test_handler_that_does_not_respond_ends_the_call(assistant: Assistant) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     with handler(delay_s=30) as target:
         (sent,) = assistant.result("replay_capture", capture="last", to=target.url, timeout_s=0.1)
     assert (sent["status"], sent["error"] is None) == (None, False)
@@ -231,7 +231,7 @@ def test_credentials_of_the_environment_are_not_sent_to_an_address_of_the_folder
 def test_tools_write_no_file_but_the_store(assistant: Assistant) -> None:
     folder = assistant.workspace.runtime.cwd
     with handler() as target:
-        assistant.save(an_exchange(an_invocation(a_body())))
+        assistant.save(a_capture(an_invocation(a_body())))
         (folder / "scale.json").write_text(json.dumps(ACTION))
         before = sorted(path for path in folder.rglob("*") if path.parent.name != ".port-hook")
         asyncio.run(assistant.answer("replay_capture", capture="last", to=target.url))
@@ -242,7 +242,7 @@ def test_tools_write_no_file_but_the_store(assistant: Assistant) -> None:
 
 
 def test_captures_can_be_read_while_requests_to_a_handler_hang(assistant: Assistant) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     threads = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's own pool
 
     async def read_meanwhile() -> ToolAnswer:

@@ -18,14 +18,14 @@ from port_hook_cli.assistant.tool import AssistantTool
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Response, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, MessageOrigin, Response, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.signatures.verification import UNCHECKED
 from port_hook_cli.text.secret import Masker, Secret
 from tests.assistant.assistants import Assistant, document, is_signed
-from tests.factories import NOW, SECRET, a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import NOW, SECRET, a_body, a_capture, a_document, an_invocation, signed
 from tests.servers import handler
 
 OTHER = Secret("the-secret-of-another-organization-0123")
@@ -36,11 +36,11 @@ def a_signature(*, secret: Secret = SECRET) -> str:
     return str(signed(a_body(), secret=secret).get("x-port-signature"))
 
 
-def a_message(secret: Secret = SECRET) -> tuple[Exchange, str]:
+def a_message(secret: Secret = SECRET) -> tuple[Capture, str]:
     """Return a captured Kafka message, and the signature inside it."""
     value = signed_message(a_document(), secret, str(int(NOW)))
     captured = an_invocation(value, headers=message_headers(value), origin=ORIGIN)
-    return an_exchange(captured, verdict=UNCHECKED), json.loads(value)["headers"]["X-Port-Signature"]
+    return a_capture(captured, verdict=UNCHECKED), json.loads(value)["headers"]["X-Port-Signature"]
 
 
 # Tools that neither send nor show captures.
@@ -95,8 +95,8 @@ def decoded(text: str) -> str:
 def test_signature_is_never_shown(assistant: Assistant, status: Status, secret: Secret) -> None:
     """The verdict may be planted, or be missing because of --no-verify, or have been made with another secret."""
     headers = signed(a_body(), secret=secret)
-    assistant.save(an_exchange(an_invocation(id="a" * 12)))
-    assistant.save(an_exchange(an_invocation(headers=headers), verdict=Verdict(status=status)))
+    assistant.save(a_capture(an_invocation(id="a" * 12)))
+    assistant.save(a_capture(an_invocation(headers=headers), verdict=Verdict(status=status)))
     shown = everything_shown(assistant)
     assert a_signature(secret=secret).removeprefix("v1,") not in shown
     fields = dict(assistant.result("show_capture")["request"]["headers"])
@@ -106,7 +106,7 @@ def test_signature_is_never_shown(assistant: Assistant, status: Status, secret: 
 @pytest.mark.parametrize("secret", [SECRET, OTHER])
 def test_signature_inside_a_message_of_kafka_is_not_shown(assistant: Assistant, secret: Secret) -> None:
     message, signature = a_message(secret)
-    assistant.save(an_exchange(an_invocation(id="a" * 12)), message)
+    assistant.save(a_capture(an_invocation(id="a" * 12)), message)
     assert signature.removeprefix("v1,") not in everything_shown(assistant)
     shown = assistant.result("show_capture")["request"]["body"]["json"]
     assert shown["headers"] == {"X-Port-Signature": "***", "X-Port-Timestamp": "1700000000"}
@@ -135,10 +135,10 @@ def test_search_does_not_find_what_is_masked(assistant: Assistant, tool: str) ->
     message, inside = a_message()
     body = b'{"plain":"Text","secret":"%s"}' % SECRET.reveal().encode()
     headers = Headers((*signed(body), ("authorization", "Bearer of-the-handler"), ("x-plain", "Field")))
-    assistant.save(an_exchange(an_invocation(id="a" * 12)), message)
+    assistant.save(a_capture(an_invocation(id="a" * 12)), message)
     with open_store(None, assistant.workspace.runtime.cwd, create=True, keep_secrets=True) as store:
         invocation = an_invocation(body, id="c" * 12, headers=headers, target="/Path")
-        store.add([an_exchange(invocation, response=Response(status=200))])
+        store.add([a_capture(invocation, response=Response(status=200))])
     assistant.document("explain_verdict")  # reads the secret, which is masked from then on
 
     def is_found(text: str, within_s: float = 0.05) -> bool:
@@ -172,8 +172,8 @@ def test_signature_that_a_handler_repeats_is_not_shown(assistant: Assistant, wri
     fields = Headers((("x-echo", echoed),))
     invocation = an_invocation(target=f"/{echoed}?raw={echoed}&encoded={quote(a_signature(secret=secret), safe='')}")
     delivery = Delivery(url=f"http://127.0.0.1:1{invocation.target}", status=200, headers=fields, body=body)
-    exchange = an_exchange(invocation, delivery=delivery, response=Response(status=200, headers=fields, body=body))
-    assistant.save(an_exchange(an_invocation(id="a" * 12)), exchange)
+    capture = a_capture(invocation, delivery=delivery, response=Response(status=200, headers=fields, body=body))
+    assistant.save(a_capture(an_invocation(id="a" * 12)), capture)
     shown = everything_shown(assistant)
     for part in ("handler_response", "response"):
         shown += json.dumps(assistant.document("show_capture", part=part))
@@ -183,7 +183,7 @@ def test_signature_that_a_handler_repeats_is_not_shown(assistant: Assistant, wri
     assert json.dumps(echoed[-12:])[1:-1] not in shown
     digits = re.findall(r"[A-Za-z0-9]{6,}", a_signature(secret=secret))
     assert not [run for run in digits if run in shown], "the tool has to use `masked`"
-    safe = masked(exchange, Masker(()))
+    safe = masked(capture, Masker(()))
     for url in (safe.invocation.target, safe.delivery.url if safe.delivery else ""):
         for row in EXPORT_FORMATS:  # some decode the query
             text = row.write([Exported(safe, url)])
@@ -196,7 +196,7 @@ def _numbered(number: int) -> Secret:
 
 def test_signature_in_a_body_that_is_not_text_is_not_shown(assistant: Assistant) -> None:
     signature = a_signature()
-    assistant.save(an_exchange(an_invocation(b"\xff" + signature.encode())))
+    assistant.save(a_capture(an_invocation(b"\xff" + signature.encode())))
     shown = base64.b64decode(assistant.result("show_capture")["request"]["body"]["base64"])
     assert shown == b"\xff***"
 
@@ -204,11 +204,11 @@ def test_signature_in_a_body_that_is_not_text_is_not_shown(assistant: Assistant)
 @pytest.mark.parametrize("secret", [SECRET, OTHER])
 def test_signature_in_a_body_is_shown_by_no_tool_in_base64(assistant: Assistant, secret: Secret) -> None:
     signature = a_signature(secret=secret)
-    assistant.save(an_exchange(an_invocation(id="a" * 12)))
+    assistant.save(a_capture(an_invocation(id="a" * 12)))
     for body in (b"\xff " + signature.encode(), b'{"repeated":"%s"}' % signature.encode()):
         delivery = Delivery(url="http://127.0.0.1:1/", status=200, body=body)
         response = Response(status=200, body=body)
-        assistant.save(an_exchange(an_invocation(body), delivery=delivery, response=response))
+        assistant.save(a_capture(an_invocation(body), delivery=delivery, response=response))
         assert signature.removeprefix("v1,") not in everything_shown(assistant), "the tool has to use `masked`"
 
 
@@ -218,7 +218,7 @@ def test_capture_is_not_signed_because_a_store_says_that_it_was_valid(
     assistant: Assistant, status: Status, headers: Headers
 ) -> None:
     """The store may come from someone else, who wants to have their request signed."""
-    assistant.save(an_exchange(an_invocation(headers=headers), verdict=Verdict(status=status)))
+    assistant.save(a_capture(an_invocation(headers=headers), verdict=Verdict(status=status)))
     with handler() as target:
         text = assistant.error("replay_capture", capture="last", to=target.url)
         assert "so no tool signs this request" in text
@@ -227,7 +227,7 @@ def test_capture_is_not_signed_because_a_store_says_that_it_was_valid(
 
 def test_message_is_not_signed_because_a_store_says_that_it_was_valid(assistant: Assistant) -> None:
     message, _ = a_message(OTHER)
-    assistant.save(an_exchange(message.invocation))
+    assistant.save(a_capture(message.invocation))
     with handler() as target:
         assert "so no tool signs" in assistant.error("replay_capture", capture="last", to=target.url)
         assert target.requests == []
@@ -238,7 +238,7 @@ def test_old_capture_with_a_good_signature_is_signed_whatever_the_store_says(
     assistant: Assistant, status: Status
 ) -> None:
     """It was captured with --no-verify, or before the user corrected the secret."""
-    assistant.save(an_exchange(an_invocation(received_at=NOW + 86_400), verdict=Verdict(status=status)))
+    assistant.save(a_capture(an_invocation(received_at=NOW + 86_400), verdict=Verdict(status=status)))
     with handler() as target:
         assistant.result("replay_capture", capture="last", to=target.url)
         assert is_signed(target)
@@ -256,7 +256,7 @@ def test_message_with_a_good_signature_is_signed(assistant: Assistant) -> None:
 def test_store_does_not_choose_the_target(assistant: Assistant, *, as_captured: bool) -> None:
     """Someone else's store could send requests to any port of this machine."""
     with handler() as chosen:
-        assistant.save(an_exchange(delivery=Delivery(url=f"{chosen.url}/", status=200)))
+        assistant.save(a_capture(delivery=Delivery(url=f"{chosen.url}/", status=200)))
         text = assistant.error("replay_capture", capture="last", as_captured=as_captured)
         assert "Missing argument `to`" in text
         assert "port-hook mcp --to" in text
@@ -266,7 +266,7 @@ def test_store_does_not_choose_the_target(assistant: Assistant, *, as_captured: 
 def test_target_of_the_user_is_used_instead_of_the_store_s(runtime: Callable[..., Runtime]) -> None:
     with handler() as chosen, handler() as target:
         assistant = Assistant.at(runtime, to=target.url)
-        assistant.save(an_exchange(delivery=Delivery(url=f"{chosen.url}/", status=200)))
+        assistant.save(a_capture(delivery=Delivery(url=f"{chosen.url}/", status=200)))
         assistant.result("replay_capture", capture="last")
         assert is_signed(target)
         assert chosen.requests == []

@@ -13,7 +13,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from tests.assistant.assistants import Assistant, document
 from tests.databases import replace_database
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 
 def looked(watch: StoreWatch) -> str | None:
@@ -22,10 +22,10 @@ def looked(watch: StoreWatch) -> str | None:
 
 
 def test_watch_finds_only_what_arrives_after_its_first_look(assistant: Assistant) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     watch = StoreWatch(assistant.workspace.store_file, CaptureQuery(), None)
     assert looked(watch) is None
-    assistant.save(an_exchange(an_invocation(id="b" * 12)), an_exchange(an_invocation(id="c" * 12)))
+    assistant.save(a_capture(an_invocation(id="b" * 12)), a_capture(an_invocation(id="c" * 12)))
     assert looked(watch) == "b"
     watch.close()
 
@@ -33,14 +33,14 @@ def test_watch_finds_only_what_arrives_after_its_first_look(assistant: Assistant
 def test_watch_finds_the_first_capture_of_a_store_that_is_created_later(assistant: Assistant) -> None:
     watch = StoreWatch(assistant.workspace.store_file, CaptureQuery(), None)
     assert looked(watch) is None
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     assert looked(watch) == "0"
     watch.close()
 
 
 def test_watch_finds_what_arrived_after_a_capture_and_matches(assistant: Assistant) -> None:
-    bad = an_exchange(an_invocation(id="c" * 12), verdict=Verdict(status=Status.INVALID))
-    assistant.save(an_exchange(), an_exchange(an_invocation(id="b" * 12)), bad)
+    bad = a_capture(an_invocation(id="c" * 12), verdict=Verdict(status=Status.INVALID))
+    assistant.save(a_capture(), a_capture(an_invocation(id="b" * 12)), bad)
     for query, found in ((CaptureQuery(), "b"), (CaptureQuery(verdicts=(Status.INVALID,)), "c")):
         watch = StoreWatch(assistant.workspace.store_file, query, "0123")
         assert looked(watch) == found
@@ -48,29 +48,29 @@ def test_watch_finds_what_arrived_after_a_capture_and_matches(assistant: Assista
 
 
 def test_watch_continues_with_a_store_that_was_replaced(assistant: Assistant) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     path = assistant.workspace.store_file
     watch = StoreWatch(path, CaptureQuery(), None)
     assert looked(watch) is None
     with open_store(path.with_name("new.db"), path.parent, create=True) as store:
-        store.add([an_exchange(an_invocation(id="b" * 12))])
+        store.add([a_capture(an_invocation(id="b" * 12))])
     replace_database(path, path.with_name("new.db"))
     assert looked(watch) == "b"
     watch.close()
 
 
 async def test_wait_shows_a_capture_once_it_has_its_response(assistant: Assistant) -> None:
-    exchange = an_exchange(an_invocation(id="b" * 12))
-    assistant.save(an_exchange(), exchange)
+    capture = a_capture(an_invocation(id="b" * 12))
+    assistant.save(a_capture(), capture)
     with open_store(None, assistant.workspace.runtime.cwd) as store:
-        outcome = replace(exchange, response=Response(status=202))
+        outcome = replace(capture, response=Response(status=202))
         asyncio.get_running_loop().call_later(0.2, store.complete, [outcome])  # after the first look
         found = document(await assistant.answer("wait_for_invocation", after="0123"))
     assert found["result"]["response"]["status"] == 202
 
 
 def test_wait_shows_a_capture_without_a_response_when_its_time_is_up(assistant: Assistant) -> None:
-    assistant.save(an_exchange(), an_exchange(an_invocation(id="b" * 12)))
+    assistant.save(a_capture(), a_capture(an_invocation(id="b" * 12)))
     found = assistant.result("wait_for_invocation", after="0123", timeout_s=0.5)
     assert (found["id"], found["answer"], "response" in found) == ("b" * 12, None, False)
 
@@ -82,7 +82,7 @@ def test_wait_ends_without_a_capture_and_says_so(assistant: Assistant) -> None:
 
 
 async def test_wait_that_is_canceled_closes_the_store(assistant: Assistant) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     waiting = asyncio.create_task(assistant.answer("wait_for_invocation", timeout_s=30))
     await asyncio.sleep(0)
     waiting.cancel()
@@ -91,5 +91,5 @@ async def test_wait_that_is_canceled_closes_the_store(assistant: Assistant) -> N
 
 
 def test_wait_after_an_unknown_capture_is_an_error(assistant: Assistant) -> None:
-    assistant.save(an_exchange())
+    assistant.save(a_capture())
     assert "has an id that starts with 'beef'." in assistant.error("wait_for_invocation", after="beef")

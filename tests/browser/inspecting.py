@@ -22,7 +22,7 @@ from port_hook_cli.invocations.models import Delivery, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.signatures.verification import UNCHECKED
 from port_hook_cli.text.secret import Secret
-from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import SECRET, a_body, a_capture, a_document, an_invocation, signed
 from tests.processes import environment
 
 _INSPECTOR = re.compile(r"http://127\.0\.0\.1:\d+/\w+#token=\S+")
@@ -140,10 +140,10 @@ def fill(folder: Path, count: int, *, first: int = 0, start: float = 1_700_000_0
     end = first + count
     with open_store(None, folder, create=True, max_captures=10 * end) as store:
         for part in range(first, end, 5000):
-            store.add([_an_exchange(number, names, start) for number in range(part, min(end, part + 5000))])
+            store.add([_a_capture(number, names, start) for number in range(part, min(end, part + 5000))])
 
 
-def _an_exchange(number: int, names: Sequence[str], start: float) -> Any:
+def _a_capture(number: int, names: Sequence[str], start: float) -> Any:
     body = json.dumps({"action": names[number % len(names)], "context": {"runId": f"r_{number:016d}"}, "n": number})
     content = body.encode()
     status = 500 if number % 10 == 0 else 202
@@ -154,7 +154,7 @@ def _an_exchange(number: int, names: Sequence[str], start: float) -> Any:
         headers=Headers((("content-type", "application/json"),)),
     )
     answer = {"status": status, "headers": Headers(()), "body": b"{}"}
-    return an_exchange(
+    return a_capture(
         invocation,
         verdict=UNCHECKED,
         payload=read_payload(content, invocation.headers),

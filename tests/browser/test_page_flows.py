@@ -25,7 +25,7 @@ from port_hook_cli.text.secret import Secret
 from tests.browser.acting import opened, rows, unique
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
-from tests.factories import a_body, a_document, an_exchange, an_invocation
+from tests.factories import a_body, a_capture, a_document, an_invocation
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, application, handler
 
@@ -192,7 +192,7 @@ async def test_input_follows_the_body_after_typing_that_was_undone(shared_desk: 
 
 async def test_summary_says_what_the_listener_simulated(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = unique()
-    failed = an_exchange(
+    failed = a_capture(
         an_invocation(a_body(a_vm(mark)), id=uuid4().hex[:12], received_at=time.time()),
         response=Response(status=500),
         simulated=Simulated(failure="fail-rate", delay_s=2.0),
@@ -225,7 +225,7 @@ async def test_failed_replay_shows_the_failure_and_not_a_pending_response(
     replay = replace(original, id=uuid4().hex[:12], received_at=time.time() + 1, replay_of=original.id)
     delivery = Delivery(url="http://127.0.0.1:9/", fault="unreachable", error="nothing listens", latency_ms=1.0)
     with open_store(None, shared_desk.folder) as store:
-        store.add([an_exchange(original, response=Response(status=200)), an_exchange(replay, delivery=delivery)])
+        store.add([a_capture(original, response=Response(status=200)), a_capture(replay, delivery=delivery)])
     page = await open_page(shared_desk, f"?text={mark}")
     await rows(page, 2)
     await expect(page.locator(".row .response")).to_have_text(["unreachable", "200"])

@@ -20,7 +20,7 @@ from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
 from tests.browser.test_page_accessibility import violations, with_axe
 from tests.databases import edit
-from tests.factories import a_body, an_exchange, an_invocation
+from tests.factories import a_body, a_capture, an_invocation
 from tests.servers import Handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
@@ -72,8 +72,8 @@ async def test_nothing_is_cut_off_at_any_width(shared_desk: Desk, open_page: Ope
     unreachable = replace(delivery, status=None, fault="unreachable", latency_ms=1200.0)
     bodies = [an_invocation(a_body(a_vm(mark)), id=uuid4().hex[:12], received_at=time.time() - 1e7) for _ in range(2)]
     with open_store(None, shared_desk.folder) as store:
-        store.add([an_exchange(bodies[0], delivery=delivery, response=Response(status=502))])
-        store.add([an_exchange(bodies[1], delivery=unreachable)])
+        store.add([a_capture(bodies[0], delivery=delivery, response=Response(status=502))])
+        store.add([a_capture(bodies[1], delivery=unreachable)])
     page = await open_page(shared_desk, f"?text={mark}")
     await rows(page, 5)
     await expect(page.locator(".row .handler").nth(1)).to_have_text("handler 500 12.5 ms")

@@ -15,7 +15,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Cause, MessageOrigin, Status, Verdict
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm
-from tests.factories import a_body, an_exchange, an_invocation
+from tests.factories import a_body, a_capture, an_invocation
 from tests.servers import handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
@@ -206,9 +206,9 @@ async def test_tooltips_show_hidden_characters_as_escapes(shared_desk: Desk, ope
     invocation = an_invocation(
         a_body(a_vm(found)), id=uuid4().hex[:12], received_at=time.time(), origin=MessageOrigin("t\u202ec", 0, 1)
     )
-    verdict = Verdict(status=Status.VALID, reading="raw", causes=(Cause("s\u202eg", "why", "fix"),))
+    verdict = Verdict(status=Status.VALID, signed_form="raw", causes=(Cause("s\u202eg", "why", "fix"),))
     with open_store(None, shared_desk.folder) as store:
-        store.add([an_exchange(invocation, verdict=verdict)])
+        store.add([a_capture(invocation, verdict=verdict)])
     page = await open_page(shared_desk, f"?text={found}")
     await expect(page.locator(".row:not(.empty)")).to_have_count(1)
     titles = await page.locator(".row [title]").evaluate_all("all => all.map((each) => each.title)")

@@ -13,13 +13,13 @@ from playwright.async_api import Page, expect
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Response
+from port_hook_cli.invocations.models import Capture, Delivery, MessageOrigin, Response
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.signing import signed_message
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_vm
-from tests.factories import SECRET, a_body, an_exchange, an_invocation, now_signed, signed
+from tests.factories import SECRET, a_body, a_capture, an_invocation, now_signed, signed
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
@@ -30,18 +30,18 @@ def mark() -> str:
     return f"t{uuid4().hex[:10]}"
 
 
-def answered(text: str, status: int, body: bytes, *, latency_ms: float = 2.0, **fields: Any) -> Exchange:
+def answered(text: str, status: int, body: bytes, *, latency_ms: float = 2.0, **fields: Any) -> Capture:
     """Return a capture with this text, and the handler's response, which the listener relayed."""
     answer: dict[str, Any] = {"status": status, "headers": JSON, "body": body}
     request = an_invocation(a_body(a_vm(text)), id=uuid4().hex[:12], received_at=time.time(), **fields)
     delivery = Delivery(url="http://127.0.0.1:9/", latency_ms=latency_ms, **answer)
-    return an_exchange(request, delivery=delivery, response=Response(**answer))
+    return a_capture(request, delivery=delivery, response=Response(**answer))
 
 
-def added(desk: Desk, *exchanges: Exchange) -> list[str]:
+def added(desk: Desk, *captures: Capture) -> list[str]:
     with open_store(None, desk.folder) as store:
-        store.add(exchanges)
-    return [exchange.invocation.id for exchange in exchanges]
+        store.add(captures)
+    return [capture.invocation.id for capture in captures]
 
 
 async def opened(page: Page) -> None:
@@ -104,7 +104,7 @@ async def test_kafka_message_gets_no_response_and_is_signed_without_its_headers(
     )
     verdict = verify_received(headers, value, SECRET, is_message=True, now=now)
     handled = answered(text, 202, b"{}")
-    message = an_exchange(request, verdict=verdict, delivery=handled.delivery, response=handled.response)
+    message = a_capture(request, verdict=verdict, delivery=handled.delivery, response=handled.response)
     (name,) = added(shared_desk, message)
     page = await open_page(shared_desk, f"?open={name}")
     panel = page.get_by_role("tabpanel")
@@ -139,7 +139,7 @@ async def test_first_difference_of_the_signed_form_is_marked(shared_desk: Desk, 
 async def test_unchanged_response_is_shown_once(shared_desk: Desk, open_page: OpenPage) -> None:
     body = b'{"unchanged":1}'
     same = answered(mark(), 202, body)
-    other = an_exchange(answered(mark(), 202, body).invocation, delivery=same.delivery, response=Response(status=500))
+    other = a_capture(answered(mark(), 202, body).invocation, delivery=same.delivery, response=Response(status=500))
     names = added(shared_desk, same, other)
     page = await open_page(shared_desk, f"?open={names[0]}&tab=response")
     panel = page.get_by_role("tabpanel")
@@ -196,7 +196,7 @@ async def test_both_times_of_a_replay_are_the_handlers(shared_desk: Desk, open_p
 async def test_copied_and_saved_requests_are_signed_now(shared_desk: Desk, open_page: OpenPage) -> None:
     text = mark()
     captured = an_invocation(a_body(a_vm(text)), id=uuid4().hex[:12], headers=signed(a_body(a_vm(text))))
-    (name,) = added(shared_desk, an_exchange(captured))
+    (name,) = added(shared_desk, a_capture(captured))
     page = await open_page(shared_desk, f"?open={name}")
     await page.get_by_role("button", name="curl", exact=True).click()
     await expect(page.get_by_text("newly signed, valid for 5 minutes")).to_be_visible()

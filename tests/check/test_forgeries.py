@@ -101,7 +101,7 @@ def test_agent_signs_the_compact_ascii_form_of_the_body_that_it_sends() -> None:
 
     assert request.body == b'{"a": "\\u00eb", "b": 1}'
     found = verdict(request)
-    assert (found.status, found.reading) == (Status.REENCODED, "python-compact")
+    assert (found.status, found.signed_form) == (Status.REENCODED, "python-compact")
 
 
 @given(body=BODIES)

@@ -17,7 +17,7 @@ from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.invocations.models import MessageOrigin
 from tests.conftest import Run
 from tests.factories import SECRET as OTHER_SECRET
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 from tests.prediction.worlds import RUN, SECRET, action_run, node_run, topic_message
 from tests.processes import environment, running
 from tests.sandboxes import a_sandbox, environ_of
@@ -68,10 +68,10 @@ def test_agent_shows_mapping_request_and_reports(run: Run, folder: Path) -> None
 
 def test_agent_does_not_say_that_a_captured_request_came_from_a_topic(run: Run, folder: Path) -> None:
     body = json.dumps(topic_message()).encode()
-    keep(folder, an_exchange(an_invocation(body)))
+    keep(folder, a_capture(an_invocation(body)))
     shown = words(run("agent", "last", env=ENV).out)
     assert f"message action run {RUN}, captured over HTTP and read as if from a Kafka topic, synchronized" in shown
-    keep(folder, an_exchange(an_invocation(body, id="bb0000000002", origin=MessageOrigin("org.runs", 0, 1, None))))
+    keep(folder, a_capture(an_invocation(body, id="bb0000000002", origin=MessageOrigin("org.runs", 0, 1, None))))
     assert f"message action run {RUN}, from a Kafka topic, synchronized" in words(run("agent", "last", env=ENV).out)
 
 
@@ -117,7 +117,7 @@ def test_agent_shows_the_reports_for_a_given_response(
 
 def test_agent_reads_a_capture_and_stdin(run: Run, folder: Path) -> None:
     body = json.dumps(topic_message()).encode()
-    keep(folder, an_exchange(an_invocation(body)))
+    keep(folder, a_capture(an_invocation(body)))
     for name, stdin in (("last", b""), ("0123456789ab", b""), ("-", body)):
         assert RUN in run("agent", name, stdin=stdin, env=ENV).out
 

@@ -15,17 +15,17 @@ import pytest
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, Response, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.databases import edit
-from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, a_body, a_capture, a_document, an_invocation
 from tests.processes import running
 from tests.stores import keep
 
 LISTENED = (
-    an_exchange(an_invocation(id="aa0000000001", received_at=NOW)),
-    an_exchange(
+    a_capture(an_invocation(id="aa0000000001", received_at=NOW)),
+    a_capture(
         an_invocation(
             a_body(a_document(action="delete_vm", context={"runId": "r_0000000000000000"})),
             id="bb0000000002",
@@ -37,10 +37,10 @@ LISTENED = (
 )
 
 
-def outcome(id_: str, *, handler: int | None, response: int | None, fault: str | None = None) -> Exchange:
+def outcome(id_: str, *, handler: int | None, response: int | None, fault: str | None = None) -> Capture:
     """A capture that was forwarded, and what came of it."""
     is_forwarded = handler is not None or fault is not None
-    return an_exchange(
+    return a_capture(
         an_invocation(id=id_),
         delivery=Delivery(url="http://127.0.0.1:1/", status=handler, fault=fault) if is_forwarded else None,
         response=None if response is None else Response(status=response),
@@ -185,7 +185,7 @@ def test_captures_lists_all_when_the_limit_exceeds_every_store(run: Run, kept: N
 
 
 def test_captures_lists_the_latest_20_by_default(run: Run, folder: Path) -> None:
-    keep(folder, *(an_exchange(an_invocation(id=f"{number:012x}")) for number in range(30)))
+    keep(folder, *(a_capture(an_invocation(id=f"{number:012x}")) for number in range(30)))
     assert shown(run("captures").out) == [f"{number:012x}" for number in range(29, 9, -1)]
 
 
@@ -226,11 +226,11 @@ def test_captures_refuses_invalid_option_values(run: Run, kept: None, options: t
 
 def test_watch_lists_the_latest_oldest_first_and_then_new_captures(folder: Path) -> None:
     responded = Response(status=200)
-    keep(folder, *(an_exchange(an_invocation(id=f"{name}0000000001"), response=responded) for name in ("aa", "bb")))
+    keep(folder, *(a_capture(an_invocation(id=f"{name}0000000001"), response=responded) for name in ("aa", "bb")))
     with running(folder, "captures", "--watch", "--json", text=True) as process:
         assert process.stdout is not None
         assert [json.loads(process.stdout.readline())["id"][:2] for _ in range(2)] == ["aa", "bb"]
-        keep(folder, an_exchange(an_invocation(id="cc0000000001"), response=responded))
+        keep(folder, a_capture(an_invocation(id="cc0000000001"), response=responded))
         assert json.loads(process.stdout.readline())["id"] == "cc0000000001"
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=10) == ExitCode.INTERRUPTED
@@ -239,14 +239,14 @@ def test_watch_lists_the_latest_oldest_first_and_then_new_captures(folder: Path)
 
 
 def test_watch_prints_a_line_for_each_capture(folder: Path) -> None:
-    keep(folder, an_exchange(an_invocation(id="aa0000000001"), response=Response(status=200)))
+    keep(folder, a_capture(an_invocation(id="aa0000000001"), response=Response(status=200)))
     with running(folder, "captures", "--watch", text=True) as process:
         assert process.stdout is not None
         assert "create_vm CREATE  POST /  signature valid  -> 200" in process.stdout.readline()
 
 
 def test_watch_ends_when_the_store_is_replaced(folder: Path) -> None:
-    keep(folder, an_exchange(an_invocation(id="aa0000000001"), response=Response(status=200)))
+    keep(folder, a_capture(an_invocation(id="aa0000000001"), response=Response(status=200)))
     with running(folder, "captures", "--watch", text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline()
@@ -257,7 +257,7 @@ def test_watch_ends_when_the_store_is_replaced(folder: Path) -> None:
 
 
 def test_captures_are_listed_up_to_a_damaged_one(run: Run, folder: Path) -> None:
-    keep(folder, *(an_exchange(an_invocation(id=f"{number:012x}")) for number in range(300)))
+    keep(folder, *(a_capture(an_invocation(id=f"{number:012x}")) for number in range(300)))
     edit(folder / ".port-hook" / "captures.db", "UPDATE captures SET headers = 'damaged' WHERE seq = 50")
     result = run("captures", "--limit", "0")
     assert result.code == ExitCode.STORE

@@ -21,7 +21,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Result, Run
-from tests.factories import SECRET, an_exchange
+from tests.factories import SECRET, a_capture
 from tests.processes import environment, port_hook, running, typed
 from tests.record_schemas import checked
 from tests.sandboxes import a_sandbox, environ_of
@@ -307,7 +307,7 @@ def test_without_a_sandbox_reports_are_not_observed_and_a_hint_says_how(run: Run
 
 
 def test_newest_valid_capture_is_the_request_but_never_a_request_of_a_check(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     with handler() as other:  # it accepts everything
         results = [run("check", "--only", "no-signature", "--to", str(other.port), env=ENV) for _ in range(2)]
     assert [result.code for result in results] == [1, 1]

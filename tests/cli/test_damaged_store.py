@@ -9,7 +9,7 @@ import pytest
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 PAGE = 4096
 
@@ -18,7 +18,7 @@ PAGE = 4096
 def damaged(folder: Path) -> Path:
     """The path of a store with 200 captures. Most of its pages are overwritten."""
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(id=f"{number:04x}")) for number in range(200)])
+        store.add([a_capture(an_invocation(id=f"{number:04x}")) for number in range(200)])
     with store.path.open("r+b") as file:
         file.seek(8 * PAGE)
         file.write(b"\xa5" * 30 * PAGE)

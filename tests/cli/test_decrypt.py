@@ -14,7 +14,7 @@ from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
-from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import SECRET, a_body, a_capture, a_document, an_invocation
 from tests.hostile.terminals import on_terminal
 from tests.keys import PASSPHRASE, write_keys
 from tests.processes import typed
@@ -40,7 +40,7 @@ def payload_with(**properties: Any) -> dict[str, Any]:
 
 def keep(folder: Path, document: Any) -> None:
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(a_body(document)))])
+        store.add([a_capture(an_invocation(a_body(document)))])
 
 
 def write(folder: Path, document: Any) -> str:
@@ -67,7 +67,7 @@ def test_decrypt_reads_payloads_from_captures_files_and_stdin(run: Run, folder: 
     document = payload_with(password=encrypted(run, "s3cret"))
     body = a_body(document)
     contents = {
-        "capture": json.dumps(to_capture(an_exchange(an_invocation(body)))).encode(),
+        "capture": json.dumps(to_capture(a_capture(an_invocation(body)))).encode(),
         "raw request": b"POST /hook HTTP/1.1\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body),
     }
     keep(folder, document)

@@ -11,14 +11,14 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from tests.conftest import Run
-from tests.factories import a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import a_body, a_capture, a_document, an_invocation, signed
 from tests.hostile.terminals import HOSTILE, on_terminal
 from tests.stores import keep
 
 MOVED = {**a_document(status="DONE"), "kind": "run"}
 del MOVED["resourceType"]
-BEFORE = an_exchange(an_invocation(id="aa0000000001"), response=Response(status=500, body=b'{"ok":false,"id":1}'))
-AFTER = an_exchange(
+BEFORE = a_capture(an_invocation(id="aa0000000001"), response=Response(status=500, body=b'{"ok":false,"id":1}'))
+AFTER = a_capture(
     an_invocation(a_body(MOVED), id="bb0000000002", headers=signed(a_body(MOVED)).plus(("x-new", "1"))),
     verdict=Verdict(status=Status.INVALID),
     response=Response(status=200, body=b'{"ok":true,"id":2}'),
@@ -70,8 +70,8 @@ def test_diff_of_a_capture_with_itself_exits_with_0(run: Run, folder: Path) -> N
 
 
 def test_diff_leaves_out_signature_and_timestamp(run: Run, folder: Path) -> None:
-    later = an_exchange(an_invocation(headers=signed(a_body(), timestamp="1700000100"), id="cc0000000003"))
-    keep(folder, an_exchange(an_invocation(id="dd0000000004")), later)
+    later = a_capture(an_invocation(headers=signed(a_body(), timestamp="1700000100"), id="cc0000000003"))
+    keep(folder, a_capture(an_invocation(id="dd0000000004")), later)
     assert run("diff", "cc00", "dd00").code == 0
 
 
@@ -139,7 +139,7 @@ def test_diff_names_what_is_missing(run: Run) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminals are POSIX")
 def test_diff_has_color_on_a_terminal_and_shows_hostile_text_as_escapes(folder: Path) -> None:
-    hostile = an_exchange(
+    hostile = a_capture(
         an_invocation(a_body({HOSTILE: HOSTILE}), id="ee0000000005", headers=Headers((("x-h", "\x9b31m"),))),
         response=Response(status=200, body=json.dumps({HOSTILE: 1}, ensure_ascii=False).encode()),
     )

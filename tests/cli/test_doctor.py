@@ -19,7 +19,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.retarget.journal import FOLDER
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 from tests.port_answers import REFUSED, TOKEN, token_answer
 from tests.servers import Handler, handler, open_port
 from tests.stores import keep
@@ -258,7 +258,7 @@ def test_doctor_shows_size_and_captures_of_the_store(run: Run, port: Handler, fo
     missing = checks(run, env=environ(port))["store"]
     assert (missing["state"], missing["details"]["exists"], missing["details"]["writable"]) == ("ok", False, True)
     assert list(folder.iterdir()) == []
-    keep(folder, an_exchange(an_invocation()))
+    keep(folder, a_capture(an_invocation()))
     found = checks(run, env=environ(port))["store"]
     assert found["state"] == "ok"
     assert "has 1 capture, " in found["message"]

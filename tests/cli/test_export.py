@@ -18,17 +18,17 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.installed import command_for_tests
 from port_hook_cli.invocations.models import Delivery, Truncation
 from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, an_exchange, an_invocation
+from tests.factories import RUN_ID, a_body, a_capture, an_invocation
 from tests.installed import needs
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
 from tests.stores import keep
 
-FORWARDED = an_exchange(
+FORWARDED = a_capture(
     an_invocation(id="aa0000000001", target="/a"),
     delivery=Delivery(url="http://127.0.0.1:4000/hooks", status=200),
 )
-REMOTE = an_exchange(
+REMOTE = a_capture(
     an_invocation(id="bb0000000002", target="/b"), delivery=Delivery(url="http://203.0.113.9/x", status=200)
 )
 
@@ -111,7 +111,7 @@ def test_export_refuses_several_captures_for_a_format_with_one(run: Run, name: s
 
 
 def test_export_refuses_a_body_that_was_not_kept_whole(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange(an_invocation(id="cc0000000003", truncated=Truncation(9999, "0" * 64))))
+    keep(folder, a_capture(an_invocation(id="cc0000000003", truncated=Truncation(9999, "0" * 64))))
     result = run("export", "last", "--format", "curl")
     assert result.code == ExitCode.STORE
     assert "incomplete" in result.err

@@ -12,13 +12,13 @@ import pytest
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Response, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, MessageOrigin, Response, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.causes import REPLAYED, UNDIAGNOSED
 from port_hook_cli.signatures.signing import signed_headers
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
-from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation, signed
 from tests.kafka_clusters import a_message
 from tests.record_schemas import checked
 from tests.servers import handler
@@ -30,9 +30,9 @@ READ_IT = "note: read the export before you share it. Times, lengths and numbers
 PRIVATE = (RUN_ID, "create_vm", "zoë@", "62ceaea697ca00f09d7c4f45", "eu-west-1", "dev-env", SECRET.reveal())
 
 
-def reencoded() -> Exchange:
+def reencoded() -> Capture:
     """A request of Port's execution agent, which its handler did not accept."""
-    return an_exchange(
+    return a_capture(
         an_invocation(SPACED, headers=signed(a_body()), target=f"/hooks/{RUN_ID}?user=alice.smith"),
         verdict=Verdict(status=Status.UNCHECKED),
         delivery=Delivery(url=f"http://127.0.0.1:4000/{RUN_ID}", status=500, body=b'{"error": "create_vm failed"}'),
@@ -79,7 +79,7 @@ def test_redacted_body_has_the_same_structure(run: Run, folder: Path) -> None:
 
 
 def test_verify_does_not_use_the_secret_of_a_file_unless_it_is_asked_to(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     export(run, folder)
     result = run("verify", "shared.json", env=ENV)
     assert (result.code, result.out.splitlines()[0]) == (ExitCode.NOT_VALID, "invalid: the signature does not match")
@@ -99,7 +99,7 @@ def test_verify_does_not_use_the_secret_of_a_file_unless_it_is_asked_to(run: Run
 
 
 def test_verify_redacted_is_refused_for_other_requests_and_with_another_secret(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     result = run("verify", "last", "--redacted", env=ENV)
     assert result.code == ExitCode.USAGE
     assert "--redacted needs a capture that `export --redact` wrote." in result.err
@@ -108,7 +108,7 @@ def test_verify_redacted_is_refused_for_other_requests_and_with_another_secret(r
 
 
 def test_settings_of_the_folder_cannot_make_verify_use_the_secret_of_a_file(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     export(run, folder)
     (folder / "port-hook.toml").write_text("[verify]\nredacted = true\n")
     (folder / ".env").write_text("PORT_HOOK_VERIFY_REDACTED=1\n")
@@ -116,7 +116,7 @@ def test_settings_of_the_folder_cannot_make_verify_use_the_secret_of_a_file(run:
 
 
 def test_replay_of_a_redacted_file_is_signed_with_the_client_secret(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     throwaway = export(run, folder)["redacted"]["secret"]
     with handler() as target:
         assert run("replay", "shared.json", "--to", target.url, env=ENV).code == 0
@@ -127,7 +127,7 @@ def test_replay_of_a_redacted_file_is_signed_with_the_client_secret(run: Run, fo
 
 
 def test_replay_of_a_redacted_file_needs_a_client_secret(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     export(run, folder)
     with handler() as target:
         assert run("replay", "shared.json", "--to", target.url).code == ExitCode.SETTINGS
@@ -152,14 +152,14 @@ def test_capture_without_a_verdict_needs_the_client_secret(run: Run, folder: Pat
 
 
 def test_recorded_verdict_is_reproduced_when_the_secret_belongs_to_another_organization(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     result = run("export", "last", "--redact", env={"PORT_CLIENT_SECRET": "another-secret-of-32-characters!"})
     assert json.loads(result.out)["verdict"]["status"] == "valid"
     assert "note: the client secret does not match, so the capture's recorded verdict is reproduced\n" in result.err
 
 
 def test_verdict_that_cannot_be_reproduced_is_reported_with_its_own_exit_code(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange(verdict=Verdict(status=Status.INVALID, causes=(UNDIAGNOSED,), age_s=0.0)))
+    keep(folder, a_capture(verdict=Verdict(status=Status.INVALID, causes=(UNDIAGNOSED,), age_s=0.0)))
     result = run("export", "last", "--redact")
     assert (result.code, json.loads(result.out)["verdict"]["causes"]) == (ExitCode.FAILED, ["wrong-secret"])
     assert (
@@ -168,7 +168,7 @@ def test_verdict_that_cannot_be_reproduced_is_reported_with_its_own_exit_code(ru
 
 
 def test_replayed_stays_in_the_capture(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange(verdict=Verdict(status=Status.VALID, reading="raw", causes=(REPLAYED,), age_s=0.0)))
+    keep(folder, a_capture(verdict=Verdict(status=Status.VALID, signed_form="raw", causes=(REPLAYED,), age_s=0.0)))
     result = run("export", "last", "--redact")
     assert (result.code, json.loads(result.out)["verdict"]["causes"]) == (0, ["replayed"])
     assert "note: `verify` does not report `replayed`, which depends on an earlier request\n" in result.err
@@ -177,7 +177,7 @@ def test_replayed_stays_in_the_capture(run: Run, folder: Path) -> None:
 def test_kafka_message_is_signed_inside(run: Run, folder: Path) -> None:
     value = a_message(at=NOW)
     origin = MessageOrigin("org_AcmeAcmeAcme.runs", 0, 123_456_789, int(NOW * 1000))
-    keep(folder, an_exchange(an_invocation(value, headers=message_headers(value), origin=origin)))
+    keep(folder, a_capture(an_invocation(value, headers=message_headers(value), origin=origin)))
     document = export(run, folder)
     assert verdict_of(run, "shared.json", "--redacted")["reading"] == "kafka"
     inside = json.loads(document["body"])["headers"]
@@ -212,14 +212,14 @@ def test_redacting_twice_keeps_the_verdict(run: Run, folder: Path) -> None:
 
 def test_header_fields_of_credentials_are_masked(run: Run, folder: Path) -> None:
     headers = Headers((*signed(a_body()), ("Authorization", "Bearer hunter2hunter2"), ("X-Acme-Key", "hunter2hunter2")))
-    keep(folder, an_exchange(an_invocation(headers=headers)))
+    keep(folder, a_capture(an_invocation(headers=headers)))
     document = export(run, folder)
     assert "hunter2" not in json.dumps(document)
     assert ["Authorization", "***"] in document["headers"]
 
 
 def test_export_redacts_a_raw_request(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     run("export", "last", "--format", "http", "--output", "r.http")
     result = run("export", "r.http", "--redact", env=ENV)
     assert result.code == 0
@@ -236,7 +236,7 @@ def test_redacted_url_is_the_given_target_or_where_the_redacted_capture_was_forw
 
 
 def test_causes_of_a_file_are_shown_without_control_characters(run: Run, folder: Path) -> None:
-    document = to_capture(an_exchange(verdict=Verdict(status=Status.INVALID, age_s=0.0)))
+    document = to_capture(a_capture(verdict=Verdict(status=Status.INVALID, age_s=0.0)))
     document["verdict"]["details"] = [{"slug": "\x1b[2Jx", "words": "", "fix": ""}]
     (folder / "c.json").write_text(json.dumps(document))
     result = run("export", "c.json", "--redact")
@@ -246,7 +246,7 @@ def test_causes_of_a_file_are_shown_without_control_characters(run: Run, folder:
 
 def test_hostile_body_of_a_file_is_redacted(run: Run, folder: Path) -> None:
     for body in (b"[" * 100_000, b'{"a":' * 5_000 + b'"hunter2hunter2"', b"\xed\xa0\x80hunter2hunter2", b""):
-        document = to_capture(an_exchange(an_invocation(body or b"", headers=signed(body))))
+        document = to_capture(a_capture(an_invocation(body or b"", headers=signed(body))))
         (folder / "c.json").write_text(json.dumps(document))
         result = run("export", "c.json", "--redact", env=ENV)
         assert (result.code, "hunter2" in result.out) == (0, False)

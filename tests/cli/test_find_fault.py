@@ -23,7 +23,7 @@ from port_hook_cli.invocations.models import Status
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
 from tests.documentation import ROOT
-from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.factories import RUN_ID, SECRET, a_body, a_capture, an_invocation
 from tests.processes import environment, typed
 from tests.servers import application, handler
 from tests.stores import keep, kept
@@ -66,7 +66,7 @@ def test_mistake_is_named_with_its_fix(run: Run, folder: Path) -> None:
 
 def test_deciding_requests_are_saved_when_the_source_is_in_the_store(run: Run, folder: Path) -> None:
     body = a_body()
-    keep(folder, an_exchange(an_invocation(body, id="aa0000000001")))
+    keep(folder, a_capture(an_invocation(body, id="aa0000000001")))
     with of_bodies_in_hex() as url:
         (record,) = run("replay", "last", "--to", url, "--find-fault", "--json", env=ENV).records
     replays = {each.invocation.id: each for each in kept(folder) if each.invocation.replay_of == "aa0000000001"}
@@ -130,7 +130,7 @@ def test_sample_request_needs_a_target(run: Run) -> None:
 
 
 def test_unknown_mistake_names_the_capture_of_the_valid_request(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange(an_invocation(a_body(), id="aa0000000001")))
+    keep(folder, a_capture(an_invocation(a_body(), id="aa0000000001")))
     with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
         result = run("replay", "last", "--to", url, "--find-fault", env=ENV)
     named = re.search(r"  then: port-hook verify (\w+) --signature S\n", result.out)

@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.cli.habits import closest
 from tests.conftest import Run
-from tests.factories import an_exchange
+from tests.factories import a_capture
 from tests.stores import keep
 
 TO_8000 = "Pass the target with --to, such as --to 8000."
@@ -161,7 +161,7 @@ def test_long_word_is_shortened(run: Run) -> None:
 
 
 def test_target_in_place_of_a_source_is_recognized(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     for target in ("8000", "http://127.0.0.1:8000"):
         result = run("replay", target, env={"PORT_CLIENT_SECRET": "a-secret-of-a-test"})
         assert (result.code, result.err.splitlines()[-1]) == (

@@ -16,7 +16,7 @@ import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
-from tests.factories import SECRET, an_exchange
+from tests.factories import SECRET, a_capture
 from tests.inspectors import keep
 from tests.processes import environment, running
 from tests.sockets import free_port
@@ -24,7 +24,7 @@ from tests.sockets import free_port
 
 @pytest.fixture
 def kept(folder: Path) -> None:
-    keep(folder / ".port-hook" / "captures.db", [an_exchange()])
+    keep(folder / ".port-hook" / "captures.db", [a_capture()])
 
 
 @contextmanager

@@ -12,11 +12,11 @@ import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Status, Verdict
 from port_hook_cli.invocations.probes import PROBE_AGENT
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation, signed
 from tests.servers import Handler, handler
 from tests.stores import keep, kept
 
@@ -37,8 +37,8 @@ def _kept(folder: Path) -> None:
     forged = signed(a_body(), secret=Secret("of another organization"))
     keep(
         folder,
-        an_exchange(an_invocation(id=FIRST)),
-        an_exchange(an_invocation(id=BAD, headers=forged), verdict=Verdict(status=Status.INVALID)),
+        a_capture(an_invocation(id=FIRST)),
+        a_capture(an_invocation(id=BAD, headers=forged), verdict=Verdict(status=Status.INVALID)),
     )
 
 
@@ -81,7 +81,7 @@ def test_last_replay_is_the_newest_replay(run: Run, target: Handler) -> None:
 
 def test_requests_of_a_check_did_not_arrive(run: Run, folder: Path) -> None:
     headers = signed(a_body()).plus(("user-agent", f"{PROBE_AGENT}valid"))
-    keep(folder, an_exchange(an_invocation(id="cc0000000003", headers=headers)))
+    keep(folder, a_capture(an_invocation(id="cc0000000003", headers=headers)))
     assert run("show", "last", "--json").records[0]["id"] == BAD
     assert run("show", "last-replay", "--json").records[0]["id"] == "cc0000000003"
 
@@ -108,7 +108,7 @@ def test_error_says_how_many_there_are(run: Run, name: str, words: str) -> None:
 
 
 def test_store_with_replays_only_has_no_last(run: Run, folder: Path) -> None:
-    only: Exchange = an_exchange(an_invocation(replay_of=FIRST))
+    only: Capture = a_capture(an_invocation(replay_of=FIRST))
     keep(folder, only, store="replays.db")
     result = run("show", "last", "--store", "replays.db")
     assert result.code == ExitCode.STORE
@@ -118,14 +118,14 @@ def test_store_with_replays_only_has_no_last(run: Run, folder: Path) -> None:
 
 def test_report_run_takes_the_run_of_the_newest_request_that_arrived(run: Run, folder: Path) -> None:
     body = a_body(a_document(context={"runId": "r_aaaaaaaaaaaaaaaa"}))
-    keep(folder, an_exchange(an_invocation(body, id="cc0000000003", replay_of=FIRST)))
+    keep(folder, a_capture(an_invocation(body, id="cc0000000003", replay_of=FIRST)))
     for name, expected in (("last", RUN_ID), ("last-replay", "r_aaaaaaaaaaaaaaaa")):
         result = run("report-run", name, "--status", "success", "--dry-run")
         assert f"{name} is {expected}" in result.err
 
 
 def test_diff_without_names_compares_the_last_two_requests(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange(an_invocation(id="cc0000000003", replay_of=FIRST)))
+    keep(folder, a_capture(an_invocation(id="cc0000000003", replay_of=FIRST)))
     result = run("diff")
     assert result.code == ExitCode.FAILED
     assert result.out.splitlines()[:2] == [f"- {FIRST}", f"+ {BAD}"]
@@ -145,7 +145,7 @@ def test_diff_of_a_replay_compares_it_with_its_original_and_leaves_out_what_is_w
 @pytest.mark.parametrize("name", ["secret.json", "-", "last-replay", "/dev/zero", "x" * 100_000])
 def test_diff_of_a_replay_never_reads_a_file_that_the_store_names(run: Run, folder: Path, name: str) -> None:
     (folder / "secret.json").write_text('{"password": "TOPSECRET"}')
-    keep(folder, an_exchange(an_invocation(id="cc0000000003", replay_of=name)))
+    keep(folder, a_capture(an_invocation(id="cc0000000003", replay_of=name)))
     result = run("diff", "last-replay", stdin=b'{"password": "TOPSECRET"}')
     assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "error: The replay names no capture: " in result.err
@@ -166,13 +166,13 @@ def test_diff_of_last_compares_it_with_the_request_before(run: Run) -> None:
     ],
 )
 def test_request_that_only_resembles_one_of_check_did_arrive(run: Run, folder: Path, field: tuple[str, str]) -> None:
-    keep(folder, an_exchange(an_invocation(id="cc0000000003", headers=signed(a_body()).plus(field))))
+    keep(folder, a_capture(an_invocation(id="cc0000000003", headers=signed(a_body()).plus(field))))
     assert run("show", "last", "--json").records[0]["id"] == "cc0000000003"
 
 
 def test_captures_marks_requests_of_check(run: Run, folder: Path) -> None:
     headers = signed(a_body()).plus(("User-Agent", f"{PROBE_AGENT}wrong-secret"))
-    keep(folder, an_exchange(an_invocation(id="cc0000000003", headers=headers)))
+    keep(folder, a_capture(an_invocation(id="cc0000000003", headers=headers)))
     assert "valid (check)" in run("captures").out
     assert run("show", "last", "--json").records[0]["id"] == BAD
 

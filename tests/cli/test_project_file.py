@@ -30,7 +30,7 @@ from tests.cli.folder_options import (
     words,
 )
 from tests.conftest import Run
-from tests.factories import SECRET, an_exchange, an_invocation
+from tests.factories import SECRET, a_capture, an_invocation
 from tests.options import options
 from tests.stores import keep
 
@@ -328,7 +328,7 @@ def test_project_file_that_is_too_large_is_not_used(run: Run, folder: Path) -> N
 
 
 def test_option_of_the_file_yields_to_an_option_that_excludes_it(run: Run, folder: Path) -> None:
-    keep(folder, an_exchange(an_invocation()))
+    keep(folder, a_capture(an_invocation()))
     write(folder, "[show]\njson = true\n")
     assert "note: from ./port-hook.toml: --json\n" in run("show", "last").err
     chosen = run("show", "last", "--body")

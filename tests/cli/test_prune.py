@@ -16,7 +16,7 @@ from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
-from tests.factories import NOW, an_exchange, an_invocation
+from tests.factories import NOW, a_capture, an_invocation
 from tests.terminal_streams import Keyboard, Screen
 
 DAY = 86_400
@@ -30,13 +30,13 @@ def _kept(folder: Path) -> None:
 def fill(folder: Path, count: int) -> None:
     with open_store(None, folder, create=True) as store:
         store.add(
-            [an_exchange(an_invocation(id=f"{number:012x}", received_at=NOW + number * DAY)) for number in range(count)]
+            [a_capture(an_invocation(id=f"{number:012x}", received_at=NOW + number * DAY)) for number in range(count)]
         )
 
 
 def left(folder: Path) -> list[int]:
     with open_store(None, folder) as store:
-        return [int(exchange.invocation.id, 16) for exchange in store.select()]
+        return [int(capture.invocation.id, 16) for capture in store.select()]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_prune_works_beside_a_listener_that_saves(run: Run, folder: Path) -> Non
         writer = StoreWriter(open_store(None, folder, create=True), asyncio.get_running_loop())
         count = 0
         while not stop.is_set():
-            await writer.save(an_exchange(an_invocation(id=f"{count:012x}", received_at=NOW + 9999 * DAY)))
+            await writer.save(a_capture(an_invocation(id=f"{count:012x}", received_at=NOW + 9999 * DAY)))
             count += 1
             saved.set()
         await writer.close()

@@ -30,7 +30,7 @@ from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.signing import signed_message
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
-from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation, signed
 from tests.processes import environment, running, typed
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, application, handler
@@ -61,9 +61,9 @@ def payload_file(folder: Path, content: bytes | None = None) -> str:
 
 def store(folder: Path, **overrides: Any) -> str:
     """Save a capture in the store of `folder`; return its id."""
-    exchange = overrides.pop("exchange", None) or an_exchange(an_invocation(**overrides))
-    keep(folder, exchange)
-    return str(exchange.invocation.id)
+    capture = overrides.pop("capture", None) or a_capture(an_invocation(**overrides))
+    keep(folder, capture)
+    return str(capture.invocation.id)
 
 
 def last_listener(folder: Path, forward_to: str | None) -> None:
@@ -129,7 +129,7 @@ def test_replay_sends_a_capture_to_its_path_with_its_exact_body_and_a_new_signat
 
 
 def test_replay_prints_a_note_when_the_capture_was_not_valid(run: Run, folder: Path, target: Handler) -> None:
-    store(folder, exchange=an_exchange(verdict=Verdict(status=Status.STALE)))
+    store(folder, capture=a_capture(verdict=Verdict(status=Status.STALE)))
     result = run("replay", "last", "--to", target.url, env=ENV)
     assert (result.code, result.err) == (0, "note: last: its signature was stale when it was captured\n")
 
@@ -139,7 +139,7 @@ def test_replay_prints_a_note_when_a_capture_wrongly_says_that_it_was_valid(
 ) -> None:
     """Someone else can write this into a store."""
     planted = an_invocation(headers=signed(a_body(), secret=Secret("the-secret-of-a-stranger-0123456789")))
-    store(folder, exchange=an_exchange(planted))
+    store(folder, capture=a_capture(planted))
     result = run("replay", "last", "--to", target.url, env=ENV)
     assert result.code == 0
     assert "does not match the client secret in use, although the capture says that it was valid" in result.err
@@ -608,7 +608,7 @@ def test_a_capture_is_sent_where_it_was_forwarded_when_no_target_is_given(
     run: Run, folder: Path, target: Handler
 ) -> None:
     url = f"{target.url}/hooks?a=1"
-    store(folder, exchange=an_exchange(delivery=Delivery(url=url, status=500)))
+    store(folder, capture=a_capture(delivery=Delivery(url=url, status=500)))
     result = run("replay", "last", env=ENV)
     assert (result.code, result.err) == (0, f"Sending to {url}, where the capture was forwarded.\n")
     assert target.requests[0].line == "POST /hooks?a=1 HTTP/1.1"
@@ -616,7 +616,7 @@ def test_a_capture_is_sent_where_it_was_forwarded_when_no_target_is_given(
 
 
 def test_dry_run_says_where_the_request_would_be_sent(run: Run, folder: Path) -> None:
-    store(folder, exchange=an_exchange(delivery=Delivery(url="http://127.0.0.1:9/hooks", status=500)))
+    store(folder, capture=a_capture(delivery=Delivery(url="http://127.0.0.1:9/hooks", status=500)))
     result = run("replay", "last", "--dry-run", env=ENV)
     assert (result.code, result.err) == (
         0,
@@ -658,7 +658,7 @@ def test_option_for_several_requests_is_refused_for_a_single_request(
 def test_a_capture_that_was_not_forwarded_on_this_machine_needs_a_target(
     run: Run, folder: Path, delivery: Delivery | None
 ) -> None:
-    store(folder, exchange=an_exchange(delivery=delivery))
+    store(folder, capture=a_capture(delivery=delivery))
     result = run("replay", "last", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err == (
@@ -671,7 +671,7 @@ def test_a_capture_that_was_not_forwarded_on_this_machine_needs_a_target(
 def test_a_capture_that_was_not_forwarded_on_this_machine_is_sent_to_the_target_of_the_last_listener(
     run: Run, folder: Path, target: Handler, delivery: Delivery | None
 ) -> None:
-    store(folder, exchange=an_exchange(delivery=delivery))
+    store(folder, capture=a_capture(delivery=delivery))
     last_listener(folder, "http://127.0.0.1:1")
     last_listener(folder, target.url)
     for name in ("last", RUN_ID):

@@ -23,7 +23,7 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
-from tests.factories import SECRET, a_body, an_exchange, an_invocation
+from tests.factories import SECRET, a_body, a_capture, an_invocation
 from tests.servers import application
 from tests.standins.lambda_runtime import LambdaRuntime
 from tests.stores import keep
@@ -47,11 +47,11 @@ def _kept(folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
         store.add(
             [
-                an_exchange(
+                a_capture(
                     an_invocation(a_body({"n": 7}), id="aa0000000001", target="/hook?a=1&b=2"),
                     delivery=Delivery(url="http://127.0.0.1:1/", status=202),
                 ),
-                an_exchange(an_invocation(b"\xff\x00", id="bb0000000002", target="/")),
+                a_capture(an_invocation(b"\xff\x00", id="bb0000000002", target="/")),
             ]
         )
 
@@ -94,7 +94,7 @@ def test_function_in_the_real_runtime_client_accepts_the_signature_and_its_answe
         status, body = result.out.splitlines()
         assert status.startswith("202 Accepted")
         assert json.loads(body) == {"verdict": "valid", "n": 7, "query": "a=1&b=2"}
-        keep(folder, an_exchange(an_invocation(id="cc0000000003", target="/raise")))
+        keep(folder, a_capture(an_invocation(id="cc0000000003", target="/raise")))
         (record,) = run("replay", "cc00", "--as", "lambda", "--to", url, "--json", env=ENV).records
         assert record["status"] == 502
 

@@ -18,10 +18,10 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status
+from port_hook_cli.invocations.models import Capture, Delivery, Response, Status
 from port_hook_cli.runtime import Runtime
 from tests.conftest import Run
-from tests.factories import NOW, SECRET, a_body, an_exchange, an_invocation
+from tests.factories import NOW, SECRET, a_body, a_capture, an_invocation
 from tests.servers import Handler, application, handler
 from tests.stores import keep, kept
 
@@ -34,9 +34,9 @@ def ok(body: str, *fields: str, status: int = 200) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n" + body).encode()
 
 
-def forwarded(id_: str, target: Handler, status: int | None, body: bytes = b"", **overrides: Any) -> Exchange:
+def forwarded(id_: str, target: Handler, status: int | None, body: bytes = b"", **overrides: Any) -> Capture:
     number = int(id_[-1], 16)
-    return an_exchange(
+    return a_capture(
         an_invocation(a_body({"n": number}), id=id_, received_at=NOW + number, **overrides),
         delivery=Delivery(
             url=f"{target.url}/{id_[0]}", status=status, body=body, headers=Headers((JSON, ("date", "then"))),
@@ -126,7 +126,7 @@ def test_failed_captures_are_read_from_the_store_even_if_files_have_their_names(
     ],
 )
 def test_contradictions_are_refused(run: Run, folder: Path, options: tuple[str, ...]) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     assert run("replay", *options, env=ENV).code == ExitCode.USAGE
 
 
@@ -151,12 +151,12 @@ def test_replay_to_a_listener_with_the_same_store_is_kept_once(run: Run, folder:
     async def receive(request: web.Request) -> web.Response:
         headers = Headers(tuple(request.headers.items()))
         received = an_invocation(await request.read(), id="ff0000000006", headers=headers, received_at=time.time())
-        keep(folder, an_exchange(received))
+        keep(folder, a_capture(received))
         return web.Response()
 
     app = web.Application()
     app.router.add_post("/", receive)
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     with application(app) as url:
         (record,) = run("replay", "last", "--to", url, "--json", env=ENV).records
     assert record["capture"] is None
@@ -169,7 +169,7 @@ def test_replay_is_kept_when_its_capture_arrived_in_the_same_second_with_the_sam
     runtime: Callable[..., Runtime], folder: Path
 ) -> None:
     world = replace(runtime(env=ENV), now=lambda: NOW + 0.75)
-    keep(folder, an_exchange(an_invocation(received_at=NOW + 0.25)))
+    keep(folder, a_capture(an_invocation(received_at=NOW + 0.25)))
     with handler(ok("")) as target:
         assert main(["replay", "last", "--to", target.url], world) == 0
         signature = target.requests[0].value("x-port-signature")
@@ -185,7 +185,7 @@ def test_replay_goes_on_with_a_warning_when_its_response_cannot_be_saved(run: Ru
 
     app = web.Application()
     app.router.add_post("/", remove)
-    keep(folder, an_exchange(an_invocation(id="aa0000000001")), an_exchange(an_invocation(id="bb0000000002")))
+    keep(folder, a_capture(an_invocation(id="aa0000000001")), a_capture(an_invocation(id="bb0000000002")))
     with application(app) as url:
         result = run("replay", "aa00", "bb00", "--to", url, env=ENV)
     assert result.code == 0
@@ -197,7 +197,7 @@ def test_last_is_not_a_replay(run: Run, folder: Path) -> None:
         keep(folder, forwarded("aa0000000001", target, 200))
         for _ in range(2):
             assert run("replay", "last", "--set", "n=7", env=ENV).code == 0
-    assert [exchange.invocation.replay_of for exchange in kept(folder)] == ["aa0000000001"] * 2 + [None]
+    assert [capture.invocation.replay_of for capture in kept(folder)] == ["aa0000000001"] * 2 + [None]
 
 
 def test_series_files_and_payloads_are_not_kept(run: Run, folder: Path) -> None:
@@ -214,7 +214,7 @@ def test_series_files_and_payloads_are_not_kept(run: Run, folder: Path) -> None:
 
 def test_replay_drops_no_captures_of_a_larger_store(run: Run, folder: Path) -> None:
     with handler(ok("")) as target, open_store(None, folder, create=True, max_captures=20_000) as store:
-        store.add([an_exchange(an_invocation(b"{}", id=f"{number:012x}")) for number in range(10_050)])
+        store.add([a_capture(an_invocation(b"{}", id=f"{number:012x}")) for number in range(10_050)])
         store.add([forwarded("aa0000000001", target, 200)])
         assert run("replay", "aa00", env=ENV).code == 0
         assert sum(1 for _ in store.select()) == 10_052
@@ -259,7 +259,7 @@ def test_compare_of_failed_captures_shows_each(run: Run, folder: Path) -> None:
 
 def test_compare_of_failed_captures_leaves_out_those_that_were_not_forwarded(run: Run, folder: Path) -> None:
     with handler(ok("", "content-type: application/json")) as target:
-        keep(folder, an_exchange(), forwarded("aa0000000001", target, 500))
+        keep(folder, a_capture(), forwarded("aa0000000001", target, 500))
         result = run("replay", "--failed", "--compare", env=ENV)
         assert paths(target) == ["/a"]
     assert "Skipped 1 that has no response to compare with." in result.err
@@ -277,7 +277,7 @@ def test_compare_says_why_the_replay_got_no_response(run: Run, folder: Path) -> 
 
 def test_compare_needs_a_recorded_response(run: Run, folder: Path) -> None:
     with handler(ok("")) as target:
-        keep(folder, an_exchange(response=Response(status=401)))
+        keep(folder, a_capture(response=Response(status=401)))
         result = run("replay", "last", "--compare", "--to", target.url, env=ENV)
         assert (result.code, target.requests) == (ExitCode.USAGE, [])
     assert "no response of a handler to compare with" in result.err
@@ -300,8 +300,8 @@ def test_compare_is_a_difference_when_there_are_more_changes_than_it_lists(run: 
 def test_request_that_the_handler_may_be_working_on_has_not_failed(run: Run, folder: Path) -> None:
     keep(
         folder,
-        an_exchange(an_invocation(id="aa0000000001", received_at=time.time() - 5)),
-        an_exchange(an_invocation(id="bb0000000002", received_at=time.time() - 70)),
+        a_capture(an_invocation(id="aa0000000001", received_at=time.time() - 5)),
+        a_capture(an_invocation(id="bb0000000002", received_at=time.time() - 70)),
     )
     assert [record["id"] for record in run("captures", "--failed", "--json").records] == ["bb0000000002"]
     with handler(ok("")) as target:

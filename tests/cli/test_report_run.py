@@ -15,7 +15,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.conftest import Run
-from tests.factories import RUN_ID, an_exchange, an_invocation
+from tests.factories import RUN_ID, a_capture, an_invocation
 from tests.processes import running
 from tests.sandboxes import a_sandbox, environ_of
 from tests.stores import keep
@@ -91,7 +91,7 @@ def test_log_messages_alone_are_sent_to_a_run_that_has_ended(run: Run, sandbox: 
 
 
 def test_hint_for_the_last_run_says_how_to_find_another(run: Run, env: dict[str, str], folder: Path) -> None:
-    keep(folder, an_exchange(an_invocation()))
+    keep(folder, a_capture(an_invocation()))
     run("report-run", "last", "--status", "success", env=env)
     result = run("report-run", "last", "--status", "failure", env=env)
     assert result.code == ExitCode.RUN_ENDED
@@ -249,7 +249,7 @@ def test_report_run_last_means_the_run_of_the_newest_capture_with_a_run_id(
         an_invocation(body, id=f"{name:x<12}", received_at=1_700_000_000.0 + second)
         for second, (name, body) in enumerate(bodies.items())
     )
-    keep(folder, *map(an_exchange, invocations))
+    keep(folder, *map(a_capture, invocations))
     result = run("report-run", "last", "--status", "success", env=env)
     assert (result.code, result.err) == (ExitCode.OK, f"note: last is {RUN_ID}\n")
     assert sandbox.runs[RUN_ID].report.status == "SUCCESS"

@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, an_exchange, an_invocation, signed
+from tests.factories import RUN_ID, a_body, a_capture, an_invocation, signed
 from tests.port_answers import REFUSED
 from tests.servers import handler
 from tests.stores import keep
@@ -30,7 +30,7 @@ def conflict(folder: Path) -> Path:
     path.write_text(f"PORT_CLIENT_SECRET={CURRENT}\n")
     path.chmod(0o600)
     body = a_body()
-    keep(folder, an_exchange(an_invocation(body, headers=signed(body, secret=Secret(CURRENT)))))
+    keep(folder, a_capture(an_invocation(body, headers=signed(body, secret=Secret(CURRENT)))))
     return folder
 
 

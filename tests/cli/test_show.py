@@ -11,11 +11,11 @@ from port_hook_cli.captures.documents.capture_file import read_capture
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Delivery, Response
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation
 from tests.stores import keep
 
 BYTES = b"\x00\r\n\xff\x1b[2J" + os.urandom(5000) + b"\n"
-EXCHANGE = an_exchange(
+EXCHANGE = a_capture(
     delivery=Delivery(url="http://127.0.0.1:8000/", status=200, latency_ms=1.5, body=b"ok"),
     response=Response(status=200, body=b"ok"),
 )
@@ -23,7 +23,7 @@ EXCHANGE = an_exchange(
 
 @pytest.fixture(autouse=True)
 def kept(folder: Path) -> None:
-    keep(folder, EXCHANGE, an_exchange(an_invocation(BYTES, id="ff0000000002")))
+    keep(folder, EXCHANGE, a_capture(an_invocation(BYTES, id="ff0000000002")))
 
 
 @pytest.mark.parametrize("name", ["0123456789ab", "01"])
@@ -38,11 +38,9 @@ def test_show_prints_every_part_of_a_capture(run: Run, name: str) -> None:
 def test_show_prints_small_numbers_as_port_sends_them(run: Run, folder: Path) -> None:
     keep(
         folder,
-        an_exchange(
-            an_invocation(a_body(a_document(payload={"properties": {"rate": 1e-7, "tiny": 0.00001}})), id="f1")
-        ),
+        a_capture(an_invocation(a_body(a_document(payload={"properties": {"rate": 1e-7, "tiny": 0.00001}})), id="f1")),
     )
-    keep(folder, an_exchange(an_invocation(b'{"rate":-1.5e-9}', id="f2")))
+    keep(folder, a_capture(an_invocation(b'{"rate":-1.5e-9}', id="f2")))
     assert '"rate": 1e-7, "tiny": 0.00001' in " ".join(run("show", "f1").out.split())
     assert '"rate": -1.5e-9' in run("show", "f2").out
 
@@ -55,7 +53,7 @@ def test_show_body_writes_only_the_exact_bytes(run: Run) -> None:
 
 def test_secret_that_a_sender_knows_is_shown_as_part_of_the_raw_body(run: Run, folder: Path) -> None:
     body = json.dumps({"leaked": SECRET.reveal()}).encode()
-    keep(folder, an_exchange(an_invocation(body, id="ff0000000003")))
+    keep(folder, a_capture(an_invocation(body, id="ff0000000003")))
     env = {"PORT_CLIENT_SECRET": SECRET.reveal()}
     assert run("show", "last", "--body", env=env).raw == body
     assert SECRET.reveal() in run("show", "last", env=env).out

@@ -15,11 +15,11 @@ from aiohttp import web
 
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Payload, Status, Verdict
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.signatures.signing import sign
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.factories import RUN_ID, SECRET, a_body, a_capture, an_invocation
 from tests.installed import needs
 from tests.stores import keep
 
@@ -133,8 +133,8 @@ def test_sign_reads_a_payload_from_stdin(run: Run) -> None:
 
 
 def test_sign_signs_the_body_of_a_capture_file(run: Run, folder: Path) -> None:
-    exchange = Exchange(invocation=an_invocation(), verdict=Verdict(status=Status.VALID), payload=Payload())
-    result = run("sign", payload(folder, json.dumps(to_capture(exchange)).encode()), "--timestamp", "17", env=ENV)
+    capture = Capture(invocation=an_invocation(), verdict=Verdict(status=Status.VALID), payload=Payload())
+    result = run("sign", payload(folder, json.dumps(to_capture(capture)).encode()), "--timestamp", "17", env=ENV)
     assert sign(a_body(), SECRET, "17") in result.out
 
 
@@ -143,7 +143,7 @@ def test_sign_signs_a_payload_that_only_mentions_the_capture_schema(run: Run, fo
     assert sign(body, SECRET, "17") in run("sign", payload(folder, body), "--timestamp", "17", env=ENV).out
 
 
-CAPTURED = an_exchange(an_invocation(id="aa0000000001", method="PUT", target="/hook?a=1"))
+CAPTURED = a_capture(an_invocation(id="aa0000000001", method="PUT", target="/hook?a=1"))
 
 
 @pytest.mark.parametrize("name", ["aa00", "last", RUN_ID, "capture.json"])

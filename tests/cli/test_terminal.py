@@ -12,7 +12,7 @@ import pytest
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.invocations.models import Invocation
 from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, an_exchange, an_invocation, signed
+from tests.factories import RUN_ID, a_body, a_capture, an_invocation, signed
 from tests.hostile.terminals import HOSTILE, Shown, on_terminal
 from tests.stores import keep
 
@@ -41,7 +41,7 @@ def color_at(screen: pyte.Screen, text: str) -> str:
 
 
 def capture(folder: Path, invocation: Invocation | None = None) -> None:
-    keep(folder, an_exchange(invocation))
+    keep(folder, a_capture(invocation))
 
 
 @WIDTHS
@@ -132,7 +132,7 @@ def json_commands(folder: Path) -> list[tuple[str, ...]]:
     """Return commands that show JSON, some of it from a hostile sender."""
     document = {"name": "a", "list": [1, True, None], "text": HOSTILE}
     one, other = an_invocation(a_body(document)), an_invocation(a_body({**document, "more": {"x": "y"}}), id="other")
-    keep(folder, an_exchange(other), an_exchange(one))
+    keep(folder, a_capture(other), a_capture(one))
     (folder / "template.json").write_text('{"a": "{{ .b }}", "n": [1, null]}')
     (folder / "data.json").write_text('{"b": "text"}')
     return [

@@ -19,7 +19,7 @@ from port_hook_cli.invocations.models import Status
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.signatures.verification import verify_signature
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, an_exchange
+from tests.factories import RUN_ID, SECRET, a_capture
 from tests.installed import needs
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import Handler, RawRequest, handler
@@ -528,7 +528,7 @@ def test_trigger_http_is_what_a_dry_run_prints(run: Run) -> None:
     ("content", "what"),
     [
         (create_vm(RUN_ID, at="x"), "has no `identifier`."),
-        (to_capture(an_exchange()), "is a capture, not an action or a workflow."),
+        (to_capture(a_capture()), "is a capture, not an action or a workflow."),
         ("POST / HTTP/1.1\n\n{}", "is an HTTP request, not an action or a workflow."),
     ],
 )

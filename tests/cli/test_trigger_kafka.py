@@ -17,7 +17,7 @@ from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.kafka.producer import embedded_broker
 from port_hook_cli.signatures.messages import verify_received
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation
 from tests.sandboxes import a_sandbox, a_sequence, environ_of
 from tests.servers import handler
 from tests.sockets import free_port
@@ -262,10 +262,10 @@ def capture(run: Run, folder: Path) -> str:
     """The id of a captured request for the agent."""
     method = {**WEBHOOK, "synchronized": True}
     document = a_document(payload={"action": {"identifier": "create_vm", "invocationMethod": method}})
-    exchange = an_exchange(an_invocation(a_body(document)))
-    (folder / "capture.json").write_text(json.dumps(to_capture(exchange)))
-    keep(folder, exchange)
-    return exchange.invocation.id
+    capture = a_capture(an_invocation(a_body(document)))
+    (folder / "capture.json").write_text(json.dumps(to_capture(capture)))
+    keep(folder, capture)
+    return capture.invocation.id
 
 
 @pytest.mark.parametrize("name", ["last", "id", "capture.json"])
@@ -294,7 +294,7 @@ def test_trigger_says_that_a_capture_is_missing(run: Run, broker: str) -> None:
 
 
 def test_trigger_refuses_a_capture_that_is_not_an_object(run: Run, folder: Path, broker: str) -> None:
-    capture = to_capture(an_exchange(an_invocation(b"[1]")))
+    capture = to_capture(a_capture(an_invocation(b"[1]")))
     (folder / "capture.json").write_text(json.dumps(capture))
     result = run("trigger", "capture.json", "--kafka", broker, env=ENV)
     assert result.code == ExitCode.USAGE

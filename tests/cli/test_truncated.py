@@ -14,7 +14,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from tests.conftest import Run
-from tests.factories import SECRET, an_exchange, an_invocation
+from tests.factories import SECRET, a_capture, an_invocation
 
 BODY = b'{"a":"' + b"x" * 600_000 + b'"}'
 SECRET_ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
@@ -22,11 +22,11 @@ SECRET_ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 
 @pytest.fixture(autouse=True)
 def kept(folder: Path) -> None:
-    exchange = an_exchange(
+    capture = a_capture(
         an_invocation(BODY, id="aa0000000001"), verdict=Verdict(status=Status.INVALID), response=Response(status=401)
     )
     with open_store(None, folder, create=True) as store:
-        store.write([store.row(replace(exchange, refused=True))], [])
+        store.write([store.row(replace(capture, refused=True))], [])
 
 
 def test_show_prints_the_kept_and_the_original_size(run: Run) -> None:

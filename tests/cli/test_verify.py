@@ -9,7 +9,7 @@ import pytest
 
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Invocation, MessageOrigin, Payload, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.signing import sign, signed_headers
 from port_hook_cli.text.secret import Secret
@@ -23,8 +23,8 @@ AT_NOW = ("--now", str(NOW))
 STAMP = str(int(NOW))
 
 
-def an_exchange(**overrides: Any) -> Exchange:
-    return Exchange(invocation=an_invocation(**overrides), verdict=Verdict(status=Status.UNCHECKED), payload=Payload())
+def a_capture(**overrides: Any) -> Capture:
+    return Capture(invocation=an_invocation(**overrides), verdict=Verdict(status=Status.UNCHECKED), payload=Payload())
 
 
 def raw(invocation: Invocation, *, line_end: str = "\r\n", extra: bytes = b"") -> bytes:
@@ -53,7 +53,7 @@ def test_verify_verifies_a_signature_given_as_options(written_out: Any) -> None:
     assert result.code == ExitCode.OK
     assert result.out.splitlines() == [
         "valid: the signature is Port's, for exactly these bytes",
-        "reading: raw",
+        "signed form: raw",
         "age: 0 s",
     ]
     assert result.err == "note: client secret from the environment\n"
@@ -67,7 +67,7 @@ def test_verify_reads_a_body_from_stdin(run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["last", "0123456789ab", "0123"])
 def test_verify_checks_the_age_of_a_capture_at_its_receipt(run: Run, folder: Path, name: str) -> None:
-    keep(folder, an_exchange(received_at=NOW + 12))
+    keep(folder, a_capture(received_at=NOW + 12))
     result = run("verify", name, env=ENV)
     assert result.code == ExitCode.OK
     assert "age: 12 s" in result.out
@@ -77,7 +77,7 @@ def test_verify_checks_the_age_of_a_capture_at_its_receipt(run: Run, folder: Pat
 def test_verify_checks_the_age_of_a_message_when_it_was_sent_to_kafka(run: Run, folder: Path) -> None:
     value = a_message(at=NOW)
     origin = MessageOrigin("org.runs", 0, 1, int(NOW * 1000) + 2000)
-    keep(folder, an_exchange(body=value, headers=message_headers(value), origin=origin, received_at=NOW + 86_400))
+    keep(folder, a_capture(body=value, headers=message_headers(value), origin=origin, received_at=NOW + 86_400))
     result = run("verify", "last", env=ENV)
     assert result.code == ExitCode.OK
     assert "age: 2 s" in result.out
@@ -88,7 +88,7 @@ def test_verify_checks_the_age_of_a_message_when_it_was_sent_to_kafka(run: Run, 
 
 
 def test_verify_now_overrides_the_time_of_receipt(run: Run, folder: Path) -> None:
-    (folder / "capture.json").write_text(json.dumps(to_capture(an_exchange())))
+    (folder / "capture.json").write_text(json.dumps(to_capture(a_capture())))
     result = run("verify", "capture.json", "--now", str(NOW + 1000), env=ENV)
     assert result.code == ExitCode.NOT_VALID
     assert "stale:" in result.out
@@ -96,7 +96,7 @@ def test_verify_now_overrides_the_time_of_receipt(run: Run, folder: Path) -> Non
 
 
 def test_verify_reads_a_capture_file_or_stdin(run: Run, folder: Path) -> None:
-    content = json.dumps(to_capture(an_exchange())).encode()
+    content = json.dumps(to_capture(a_capture())).encode()
     (folder / "capture").write_bytes(content)
     assert run("verify", "capture", "--received-at", env=ENV).code == ExitCode.OK
     assert run("verify", "-", stdin=content, env=ENV).code == ExitCode.OK

@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import Exchange, MessageOrigin, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Capture, MessageOrigin, Payload, Status, Verdict
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
@@ -88,7 +88,7 @@ MISTAKES = {
 def capture(folder: Path, headers: Headers | None = None, body: bytes = BODY) -> None:
     fields = {} if headers is None else {"headers": headers}
     invocation = an_invocation(body=body, received_at=NOW + 1, **fields)
-    keep(folder, Exchange(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=Payload()))
+    keep(folder, Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=Payload()))
 
 
 def received(folder: Path, *fields: tuple[str, str], body: bytes = BODY) -> None:
@@ -127,7 +127,7 @@ def test_mistake_in_a_received_signature_is_explained_with_a_fix_for_the_sender(
 def test_right_signature_of_own_code_is_valid(run: Run, folder: Path) -> None:
     result = signed_by_own_code(run, folder, sign(BODY, SECRET, STAMP))
     assert result.code == ExitCode.OK
-    assert result.out.splitlines() == ["valid: your code's signature is right", "reading: raw", "age: 1 s"]
+    assert result.out.splitlines() == ["valid: your code's signature is right", "signed form: raw", "age: 1 s"]
     assert "note: your code's signature equals the request's signature" in result.err
 
 
@@ -200,7 +200,7 @@ def test_own_code_is_compared_with_a_kafka_message(run: Run, folder: Path) -> No
     value = a_message(at=NOW)
     headers = message_headers(value)
     invocation = an_invocation(body=value, headers=headers, origin=MessageOrigin("org.runs", 0, 1, int(NOW * 1000)))
-    keep(folder, Exchange(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=Payload()))
+    keep(folder, Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=Payload()))
     result = run("verify", "last", "--signature", headers[SIGNATURE_HEADER], env=ENV)
     assert (result.code, result.out.splitlines()[0]) == (ExitCode.OK, "valid: your code's signature is right")
     assert run("verify", "last", "--signature", in_base64(b"x" * 32), env=ENV).code == ExitCode.NOT_VALID

@@ -22,7 +22,7 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.signatures.signing import as_port_sends, signed_headers
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
-from tests.factories import NOW, an_exchange, an_invocation
+from tests.factories import NOW, a_capture, an_invocation
 from tests.stores import keep
 
 pytestmark = pytest.mark.once
@@ -121,7 +121,7 @@ def test_verdicts_on_computed_signatures_match_the_program(lines: list[str], run
     body = (ROOT / "examples" / "payloads" / "create_vm.json").read_bytes()
     fields = signed_headers(as_port_sends(body).body, Secret(secret), str(int(NOW)))
     invocation = an_invocation(as_port_sends(body).body, headers=Headers(fields), received_at=NOW + 2)
-    keep(folder, an_exchange(invocation))
+    keep(folder, a_capture(invocation))
     result = run(*shlex.split(lines[0])[2:], env={"PORT_CLIENT_SECRET": secret})
     assert result.out.splitlines() == lines[1:]
     assert result.code == 3

@@ -13,7 +13,7 @@ import grimp
 import pytest
 
 from port_hook_cli.text.secret import Secret
-from tests.factories import a_body, an_exchange, an_invocation, signed
+from tests.factories import a_body, a_capture, an_invocation, signed
 from tests.processes import environment_without_coverage
 from tests.servers import handler
 from tests.stores import keep
@@ -81,7 +81,7 @@ def test_command_that_reads_captures_imports_only_what_it_uses(
     folder: Path, arguments: tuple[str, ...], most: int, unneeded: set[str]
 ) -> None:
     body = a_body()
-    keep(folder, an_exchange(an_invocation(body, headers=signed(body, secret=Secret("a-secret")))))
+    keep(folder, a_capture(an_invocation(body, headers=signed(body, secret=Secret("a-secret")))))
     added = modules(folder, *arguments) - modules(folder, "--help")
     assert packages_of(added) & unneeded == {"sqlite3"}
     # Finding and loading a module takes 0.2 ms, and each class and pattern in it takes as long again.
@@ -98,10 +98,10 @@ def test_replay_of_a_payload_in_a_file_imports_nothing_of_the_store(folder: Path
 
 @pytest.mark.parametrize("command", ["captures", "show"])
 def test_command_imports_neither_what_a_listener_prints_nor_other_commands(folder: Path, command: str) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     found = modules(folder, command, *(["last"] if command == "show" else []))
     others = {"captures", "show"} - {command}
-    unneeded = {"captures.view.exchange", "signatures.own_code", "terminal.programs", "files.user_files", "text.remark"}
+    unneeded = {"captures.view.capture", "signatures.own_code", "terminal.programs", "files.user_files", "text.remark"}
     unneeded |= {"captures.store.capture_store", "captures.database.resilient"}  # for programs that write to the store
     assert found & {f"port_hook_cli.{name}" for name in unneeded | {f"cli.{other}" for other in others}} == set()
 
@@ -181,7 +181,7 @@ def imported_until(folder: Path, arguments: Sequence[str], server: str) -> tuple
 def test_server_prints_its_url_before_it_imports_aiohttp(
     folder: Path, arguments: tuple[str, ...], server: str, libraries: set[str], most: int
 ) -> None:
-    keep(folder, an_exchange())
+    keep(folder, a_capture())
     modules, has_url = imported_until(folder, arguments, server)
     assert has_url
     assert {name.partition(".")[0] for name in modules} & LIBRARIES == libraries

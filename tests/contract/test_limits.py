@@ -7,7 +7,7 @@ import pytest
 from port_hook_cli.actions.templates import MAX_DEPTH as TEMPLATE_LEVELS
 from port_hook_cli.assistant.results import MAX_CHARACTERS
 from port_hook_cli.captures.comparison import MAX_CHANGES
-from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT
+from port_hook_cli.captures.documents.capture_fields import REFUSED_BODY_LIMIT
 from port_hook_cli.check.fault import MOST_REQUESTS
 from port_hook_cli.engines.jq_worker import MAX_RESULT_BYTES
 from port_hook_cli.files.documents import MOST_ADDED, MOST_LEVELS
@@ -54,7 +54,7 @@ KIB, MIB = 1024, 1024 * 1024
         ("how-to/report-a-run.md", "Port's limit of 1 MiB for a request", REQUEST_LIMIT, MIB),
         ("how-to/report-a-run.md", "It watches 20 runs at the same time", MAX_FOLLOWED, 20),
         ("reference/mcp.md", "A result has at most 40,000 characters", MAX_CHARACTERS, 40_000),
-        ("reference/python.md", "more than 1,000 exchanges", MAX_UNREAD, 1_000),
+        ("reference/python.md", "more than 1,000 captures", MAX_UNREAD, 1_000),
         ("reference/python.md", "64 MiB of bodies", MAX_UNREAD_BYTES, 64 * MIB),
         ("reference/sandbox.md", "a body over 1 MiB", REQUEST_LIMIT, MIB),
         ("reference/sandbox.md", "retains 1,000 action runs, 1,000 workflow runs", MAX_RUNS, 1_000),

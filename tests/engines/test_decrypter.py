@@ -10,10 +10,10 @@ import pytest
 from port_hook_cli.actions.encrypted_inputs import Decrypter
 from port_hook_cli.actions.encryption import Problem, Scheme
 from port_hook_cli.engines.encryption import decrypt_aes_gcm, decrypt_client_side, encrypt_aes_gcm, encrypt_client_side
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.javascript.paths import JsonPath
 from port_hook_cli.text.secret import Secret
-from tests.factories import SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import SECRET, a_body, a_capture, a_document, an_invocation
 from tests.keys import an_rsa_key
 
 OTHER_SECRET = Secret("another-client-secret-of-thirty-two-characters")
@@ -21,24 +21,24 @@ BY_SECRET = {Scheme.AES_GCM: partial(decrypt_aes_gcm, SECRET)}
 BY_KEY = {Scheme.CLIENT_SIDE: partial(decrypt_client_side, an_rsa_key())}
 
 
-def exchange_with(**properties: Any) -> Exchange:
+def capture_with(**properties: Any) -> Capture:
     """An invocation in the old format that lists `properties` as encrypted."""
     document = a_document()
     document["payload"]["properties"] |= properties
     document["payload"]["censoredProperties"] = [*properties, "absent"]
-    return an_exchange(an_invocation(a_body(document)))
+    return a_capture(an_invocation(a_body(document)))
 
 
 def only_value(value: Any, decrypter: Decrypter) -> Any:
-    (decryption,) = decrypter.reveal(exchange_with(it=value))
+    (decryption,) = decrypter.reveal(capture_with(it=value))
     return decryption.value if decryption.problem is None else (decryption.problem, decryption.message)
 
 
 def test_each_value_is_decrypted_with_its_own_key() -> None:
-    exchange = exchange_with(
+    capture = capture_with(
         password=encrypt_aes_gcm(SECRET, b"s3cret"), token=encrypt_client_side(an_rsa_key().public_key(), b'{"a":1}')
     )
-    decryptions = Decrypter(deciphers=BY_KEY | BY_SECRET).decrypt(exchange.payload)
+    decryptions = Decrypter(deciphers=BY_KEY | BY_SECRET).decrypt(capture.payload)
     assert [(str(it.path), it.value, it.scheme, it.problem) for it in decryptions] == [
         ("payload.properties.password", "s3cret", "aes256-gcm", None),
         ("payload.properties.token", {"a": 1}, "client-side", None),
@@ -47,9 +47,9 @@ def test_each_value_is_decrypted_with_its_own_key() -> None:
 
 
 def test_paths_replace_the_properties_that_the_payload_lists() -> None:
-    exchange = exchange_with(password=encrypt_aes_gcm(SECRET, b"s3cret"), title=encrypt_aes_gcm(SECRET, b"t"))
+    capture = capture_with(password=encrypt_aes_gcm(SECRET, b"s3cret"), title=encrypt_aes_gcm(SECRET, b"t"))
     decrypter = Decrypter(deciphers=BY_SECRET, paths=(JsonPath.parse("title"),))
-    assert [it.value for it in decrypter.decrypt(exchange.payload)] == ["t"]
+    assert [it.value for it in decrypter.decrypt(capture.payload)] == ["t"]
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_both_keys_are_named_when_both_are_wrong() -> None:
 
 
 def test_reveal_limits_the_results_and_omits_missing_properties() -> None:
-    exchange = exchange_with(**{f"p{number}": "plain" for number in range(1000)})
-    revealed = Decrypter(deciphers=BY_SECRET).reveal(exchange)
+    capture = capture_with(**{f"p{number}": "plain" for number in range(1000)})
+    revealed = Decrypter(deciphers=BY_SECRET).reveal(capture)
     assert len(revealed) == 40
     assert {it.problem for it in revealed} == {Problem.NOT_ENCRYPTED}
 
 
 def test_reveal_returns_nothing_without_encrypted_inputs() -> None:
     for body in (a_body(), b"", b"no json", b"[]"):
-        assert Decrypter(deciphers=BY_SECRET).reveal(an_exchange(an_invocation(body))) == []
+        assert Decrypter(deciphers=BY_SECRET).reveal(a_capture(an_invocation(body))) == []

@@ -27,7 +27,7 @@ from port_hook_cli.retarget.journal import FOLDER, Journal
 from port_hook_cli.sandbox.state_file import StateFile
 from port_hook_cli.text.secret import Secret
 from tests.conftest import Run
-from tests.factories import RUN_ID, an_exchange
+from tests.factories import RUN_ID, a_capture
 from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds
 from tests.retargets import ONE, an_action
 
@@ -72,7 +72,7 @@ def keep_an_inspector(home: Path, folder: Path) -> None:
 def keep_captures(_: Path, folder: Path) -> None:
     for option in (None, Path("deep", "in", "folders", "captures.db")):
         with open_store(option, folder, create=True) as store:
-            store.add([an_exchange()])
+            store.add([a_capture()])
             modes_of(folder, {".gitignore"})
 
 

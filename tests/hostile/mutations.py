@@ -18,7 +18,7 @@ MOST_OF_A_BODY = 400_000
 
 
 @dataclass
-class Exchange:
+class Capture:
     """What is sent on one connection.
 
     `expected` are the bodies that must be acknowledged, in this order; None where any answer will do, or none.
@@ -81,49 +81,49 @@ def chunked(rng: random.Random, body: bytes, extension: bytes = b"", trailer: by
 # --- requests that must be served -----------------------------------------------------------------------------------
 
 
-def plain(rng: random.Random, signer: Signer) -> Exchange:
+def plain(rng: random.Random, signer: Signer) -> Capture:
     body = signer.body(rng, rng.choice([0, 0, 0, 100, 5000, 70_000, 300_000]))
     method, target = (
         rng.choice([b"POST", b"PUT", b"PATCH"]),
         rng.choice([b"/", b"/a/b?c=%0d%0a", b"//x/..;/", b"/?" + b"q" * 999]),
     )
-    return Exchange("plain", split(rng, signer.request(body, line=b"%b %b HTTP/1.1" % (method, target))), [body])
+    return Capture("plain", split(rng, signer.request(body, line=b"%b %b HTTP/1.1" % (method, target))), [body])
 
 
-def in_chunks(rng: random.Random, signer: Signer) -> Exchange:
+def in_chunks(rng: random.Random, signer: Signer) -> Capture:
     body = signer.body(rng, rng.choice([0, 5000]))
     extension = rng.choice([b"", b"", b";a=b", b';a="b"', b";" + b"x" * 500])
     trailer = rng.choice([b"", b"x-trailer: y\r\n"])
     start = head(b"POST / HTTP/1.1", *signer.fields(body), b"transfer-encoding: chunked")
-    return Exchange("chunks", split(rng, start + chunked(rng, body, extension, trailer)), [body])
+    return Capture("chunks", split(rng, start + chunked(rng, body, extension, trailer)), [body])
 
 
-def pipelined(rng: random.Random, signer: Signer) -> Exchange:
+def pipelined(rng: random.Random, signer: Signer) -> Capture:
     bodies = [signer.body(rng, rng.choice([0, 500])) for _ in range(rng.randint(2, 5))]
-    return Exchange("pipeline", split(rng, b"".join(map(signer.request, bodies))), bodies)
+    return Capture("pipeline", split(rng, b"".join(map(signer.request, bodies))), bodies)
 
 
-def expecting(rng: random.Random, signer: Signer) -> Exchange:
+def expecting(rng: random.Random, signer: Signer) -> Capture:
     body = signer.body(rng)
     request = signer.request(body, b"expect: 100-continue")
-    return Exchange("expect", [request[: -len(body)], body], [body])
+    return Capture("expect", [request[: -len(body)], body], [body])
 
 
-def doubled(rng: random.Random, signer: Signer) -> Exchange:
+def doubled(rng: random.Random, signer: Signer) -> Capture:
     body = signer.body(rng)
     more = rng.choice([b"content-type: text/plain", b"x-port-signature: v1,x", b"cookie: a", b"x-odd: \xff\x9b"])
-    return Exchange("doubled", split(rng, signer.request(body, more)), [body])
+    return Capture("doubled", split(rng, signer.request(body, more)), [body])
 
 
-def half_closed(rng: random.Random, signer: Signer) -> Exchange:
+def half_closed(rng: random.Random, signer: Signer) -> Capture:
     bodies = [signer.body(rng, rng.choice([0, 500])) for _ in range(rng.randint(1, 3))]
-    return Exchange("half-close", split(rng, b"".join(map(signer.request, bodies))), bodies, half_closes=True)
+    return Capture("half-close", split(rng, b"".join(map(signer.request, bodies))), bodies, half_closes=True)
 
 
 # --- requests that may be refused in any way ------------------------------------------------------------------------
 
 
-def lengths(rng: random.Random, signer: Signer) -> Exchange:
+def lengths(rng: random.Random, signer: Signer) -> Capture:
     """Conflicting or odd framing, with a signed request where another reader would see the next one."""
     inner = signer.body(rng)
     hidden = signer.request(inner, allowed=False)
@@ -149,10 +149,10 @@ def lengths(rng: random.Random, signer: Signer) -> Exchange:
     frame = rng.choice(frames)
     start = rng.choice([b"", b"0\r\n\r\n"]) if b"chunked" in b"".join(frame) else b""
     outer = head(b"POST / HTTP/1.1", b"Host: " + signer.host.encode(), *frame)
-    return Exchange("lengths", split(rng, outer + start + hidden), None, [inner])
+    return Capture("lengths", split(rng, outer + start + hidden), None, [inner])
 
 
-def line_ends(rng: random.Random, signer: Signer) -> Exchange:
+def line_ends(rng: random.Random, signer: Signer) -> Capture:
     request = signer.request(signer.body(rng))
     ways: Sequence[Callable[[bytes], bytes]] = (
         lambda text: text.replace(b"\r\n", b"\n"),
@@ -165,10 +165,10 @@ def line_ends(rng: random.Random, signer: Signer) -> Exchange:
         lambda text: text.replace(b"x-port-timestamp:", b"x-port-timestamp :"),
         lambda text: text.replace(b"Host:", b"\x00Host:"),
     )
-    return Exchange("line ends", split(rng, rng.choice(ways)(request)))
+    return Capture("line ends", split(rng, rng.choice(ways)(request)))
 
 
-def targets(rng: random.Random, signer: Signer) -> Exchange:
+def targets(rng: random.Random, signer: Signer) -> Capture:
     lines = (
         f"POST http://{signer.host}/ HTTP/1.1".encode(),
         b"POST http://169.254.169.254/latest HTTP/1.1",
@@ -191,10 +191,10 @@ def targets(rng: random.Random, signer: Signer) -> Exchange:
         b"M-SEARCH / HTTP/1.1",
         b"%s / HTTP/1.1" % (b"A" * 5000),
     )
-    return Exchange("targets", split(rng, signer.request(signer.body(rng), line=rng.choice(lines))))
+    return Capture("targets", split(rng, signer.request(signer.body(rng), line=rng.choice(lines))))
 
 
-def heads(rng: random.Random, signer: Signer) -> Exchange:
+def heads(rng: random.Random, signer: Signer) -> Capture:
     fields = (
         b"x: " + b"a" * rng.choice([10_000, LIMIT, 2 * LIMIT]),
         b"\r\n".join(b"x%d: y" % number for number in range(rng.choice([500, 20_000]))),
@@ -211,10 +211,10 @@ def heads(rng: random.Random, signer: Signer) -> Exchange:
         b"te: trailers, chunked",
         b"Host: a\r\nHost: b",
     )
-    return Exchange("heads", split(rng, signer.request(signer.body(rng), rng.choice(fields))))
+    return Capture("heads", split(rng, signer.request(signer.body(rng), rng.choice(fields))))
 
 
-def chunks(rng: random.Random, signer: Signer) -> Exchange:
+def chunks(rng: random.Random, signer: Signer) -> Capture:
     """Chunked bodies that are wrong somewhere."""
     body = signer.body(rng)
     right = chunked(rng, body)
@@ -232,25 +232,25 @@ def chunks(rng: random.Random, signer: Signer) -> Exchange:
         right.replace(b"0\r\n\r\n", b"0\r\nx y\r\n\r\n"),
     )
     start = head(b"POST / HTTP/1.1", *signer.fields(body), b"transfer-encoding: chunked")
-    return Exchange("chunks that are wrong", split(rng, start + rng.choice(wrong)))
+    return Capture("chunks that are wrong", split(rng, start + rng.choice(wrong)))
 
 
-def cut_off(rng: random.Random, signer: Signer) -> Exchange:
+def cut_off(rng: random.Random, signer: Signer) -> Capture:
     request = signer.request(signer.body(rng, rng.choice([0, 50_000])))
-    return Exchange("cut off", split(rng, request[: rng.randrange(1, len(request))]), half_closes=rng.random() < 0.5)
+    return Capture("cut off", split(rng, request[: rng.randrange(1, len(request))]), half_closes=rng.random() < 0.5)
 
 
-def too_large(rng: random.Random, signer: Signer) -> Exchange:
+def too_large(rng: random.Random, signer: Signer) -> Capture:
     """More than --max-body, said in the head or found out on the way."""
     body = signer.body(rng, MOST_OF_A_BODY)
     request = signer.request(body)
     if rng.random() < 0.5:
         fields = signer.fields(body)
         request = head(b"POST / HTTP/1.1", *fields, b"transfer-encoding: chunked") + chunked(rng, body)
-    return Exchange("too large", [request])
+    return Capture("too large", [request])
 
 
-def unsigned(rng: random.Random, signer: Signer) -> Exchange:
+def unsigned(rng: random.Random, signer: Signer) -> Capture:
     """Requests with a signature that is good for another body or another time, or with none."""
     body, other = signer.body(rng), signer.body(rng)
     request = signer.request(other, allowed=False)
@@ -259,12 +259,12 @@ def unsigned(rng: random.Random, signer: Signer) -> Exchange:
     if rng.random() < 0.3:
         kept = kept[:2]
     content = rng.choice([body, other + b" ", other[:-1], b"", b"[" * 5000])
-    return Exchange(
+    return Capture(
         "unsigned", [head(b"POST / HTTP/1.1", *kept, b"content-length: %d" % len(content)) + content], None, [other]
     )
 
 
-def mutated(rng: random.Random, signer: Signer) -> Exchange:
+def mutated(rng: random.Random, signer: Signer) -> Capture:
     """A good request with a few bytes changed, taken out, doubled or put in."""
     request = bytearray(signer.request(signer.body(rng)))
     for _ in range(rng.choice([1, 1, 2, 5, 20])):
@@ -276,10 +276,10 @@ def mutated(rng: random.Random, signer: Signer) -> Exchange:
         )
         if not request:
             break
-    return Exchange("mutated", split(rng, bytes(request)))
+    return Capture("mutated", split(rng, bytes(request)))
 
 
-def noise(rng: random.Random, signer: Signer) -> Exchange:
+def noise(rng: random.Random, signer: Signer) -> Capture:
     kinds = (
         rng.randbytes(rng.choice([1, 10, 1000, 100_000])),
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + rng.randbytes(50),
@@ -289,7 +289,7 @@ def noise(rng: random.Random, signer: Signer) -> Exchange:
         b"\x00" * 5000,
         b"",
     )
-    return Exchange("noise", [rng.choice(kinds)], half_closes=rng.random() < 0.5)
+    return Capture("noise", [rng.choice(kinds)], half_closes=rng.random() < 0.5)
 
 
 GOOD = (plain, plain, in_chunks, pipelined, expecting, doubled, half_closed)

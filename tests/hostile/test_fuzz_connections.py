@@ -75,7 +75,7 @@ class Crowd:
 
     async def ask(self) -> None:
         async with asyncio.timeout(PROMPT_S):
-            assert (await self.world.exchange(request(b"ask"))).startswith(b"HTTP/1.1 200 ")
+            assert (await self.world.capture(request(b"ask"))).startswith(b"HTTP/1.1 200 ")
         self.served += 1
 
 

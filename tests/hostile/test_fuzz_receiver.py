@@ -27,7 +27,7 @@ from port_hook_cli.invocations.models import Status
 from tests.factories import SECRET
 from tests.hostile import oracle
 from tests.hostile.fuzzing import chance, how_to_repeat, report, rounds
-from tests.hostile.mutations import BAD, GOOD, MOST_OF_A_BODY, Exchange, Signer
+from tests.hostile.mutations import BAD, GOOD, MOST_OF_A_BODY, Capture, Signer
 from tests.processes import environment
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the listener is ended with SIGTERM")
@@ -134,28 +134,26 @@ def a_listener(folder: Path, backend: str) -> Iterator[tuple[subprocess.Popen[by
         process.stdout.close()
 
 
-async def talk(port: int, exchange: Exchange) -> Answers:
-    """Send what `exchange` says and return what came back; raises TimeoutError when no answer and no end comes."""
+async def talk(port: int, capture: Capture) -> Answers:
+    """Send what `capture` says and return what came back; raises TimeoutError when no answer and no end comes."""
     answers = Answers()
     async with asyncio.timeout(DEADLINE_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
             with contextlib.suppress(ConnectionError):
-                for part in exchange.parts:
+                for part in capture.parts:
                     writer.write(part)
                     await writer.drain()
-                if exchange.half_closes:
+                if capture.half_closes:
                     writer.write_eof()
-                await read(reader, writer, exchange, answers)
+                await read(reader, writer, capture, answers)
         finally:
             writer.transport.abort()
     return answers
 
 
-async def read(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, exchange: Exchange, answers: Answers
-) -> None:
-    quiet_s = None if exchange.expected is not None or exchange.half_closes else QUIET_S
+async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, capture: Capture, answers: Answers) -> None:
+    quiet_s = None if capture.expected is not None or capture.half_closes else QUIET_S
     while True:
         try:
             part = await asyncio.wait_for(reader.read(65536), quiet_s)
@@ -166,7 +164,7 @@ async def read(
             writer.write_eof()
             continue
         answers.raw += part
-        if not part or (exchange.expected is not None and len(answers.statuses) >= len(exchange.expected)):
+        if not part or (capture.expected is not None and len(answers.statuses) >= len(capture.expected)):
             return
 
 
@@ -190,21 +188,21 @@ class Round:
         for index in cases:
             rng = chance("receiver", self.number, index)
             make = rng.choice(GOOD if rng.random() < 0.3 else BAD)
-            exchange = make(rng, self.signer)
-            failed = f"{exchange.kind}: {b''.join(exchange.parts)[:3000]!r}\n{how_to_repeat(self.number, index)}"
+            capture = make(rng, self.signer)
+            failed = f"{capture.kind}: {b''.join(capture.parts)[:3000]!r}\n{how_to_repeat(self.number, index)}"
             try:
-                answers = await talk(self.port, exchange)
+                answers = await talk(self.port, capture)
             except (TimeoutError, OSError) as error:
                 raise AssertionError(f"{error!r} instead of an answer to {failed}") from error
-            self._note(exchange, answers, failed)
+            self._note(capture, answers, failed)
 
-    def _note(self, exchange: Exchange, answers: Answers, failed: str) -> None:
+    def _note(self, capture: Capture, answers: Answers, failed: str) -> None:
         assert all(200 <= status < 502 for status in answers.statuses), f"{answers.raw!r} to {failed}"
         assert 500 not in answers.statuses, f"{answers.raw!r} to {failed}"
-        forbidden = {digest(body) for body in exchange.forbidden}
+        forbidden = {digest(body) for body in capture.forbidden}
         assert not forbidden & set(answers.acknowledged), f"a request inside another was served, in {failed}"
-        if exchange.expected is not None:
-            assert answers.acknowledged == [digest(body) for body in exchange.expected], f"{answers.raw!r} to {failed}"
+        if capture.expected is not None:
+            assert answers.acknowledged == [digest(body) for body in capture.expected], f"{answers.raw!r} to {failed}"
         self.acknowledged.update(answers.acknowledged)
         self.statuses.update(answers.statuses)
 

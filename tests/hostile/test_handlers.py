@@ -17,7 +17,7 @@ from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery
 from tests.conftest import Run
-from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
+from tests.factories import SECRET, a_body, a_capture, an_invocation, signed
 from tests.hostile.hostile_api import bomb, gzip_bomb, gzip_bomb_in_gzip
 from tests.hostile.hostile_handler import hostile_handler, many_interim, never_silent, ok
 from tests.hostile.wire import (
@@ -185,7 +185,7 @@ def test_a_trigger_disconnects_on_an_endless_body(run: Run, folder: Path) -> Non
 def test_replay_reports_a_method_that_is_not_ascii(run: Run, folder: Path, options: tuple[str, ...]) -> None:
     invocation = an_invocation(method="P\xd6ST", headers=Headers((*signed(a_body()), ("x", "y"))))
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(invocation)])
+        store.add([a_capture(invocation)])
     with hostile_handler(ok) as handler:
         result = run("replay", "last", "--to", handler.url, *options, env=ENV)
     assert result.code == 1

@@ -16,7 +16,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Response
-from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation, signed
+from tests.factories import RUN_ID, SECRET, a_capture, a_document, an_invocation, signed
 from tests.hostile.terminals import on_terminal
 from tests.prediction.worlds import SECRET as AGENT_SECRET
 from tests.prediction.worlds import topic_message
@@ -68,13 +68,13 @@ def planted(folder: Path, backend: Handler) -> Path:
     field = Headers((("x-odd", FIELD),))
     with open_store(None, folder, create=True) as store:
         for number, body in enumerate((json.dumps(document).encode(), BODY)):
-            exchange = an_exchange(
+            capture = a_capture(
                 an_invocation(body, id=f"{number}" * 12, headers=Headers((*signed(body), *field.items))),
                 delivery=Delivery(url=f"{backend.url}/", status=500, headers=field, body=BODY[number:]),
                 response=Response(status=500, headers=field, body=BODY[number:]),
             )
-            store.add([exchange])
-            store.complete([exchange])
+            store.add([capture])
+            store.complete([capture])
     action: dict[str, Any] = create_vm_action()
     write(folder, "action.json", action)
     write(folder, "map.json", [{"enabled": True, "body": {"n": 1}}])
@@ -134,10 +134,10 @@ def test_text_from_outside_is_never_at_the_place_of_a_message(
 
 
 def test_listener_indents_text_from_outside(planted: Path) -> None:
-    from port_hook_cli.captures.view.exchange import exchange_lines
+    from port_hook_cli.captures.view.capture import capture_lines
 
     with open_store(None, planted) as store:
-        for exchange in store.select():
-            lines = [line.plain for line in exchange_lines(exchange, app_url=None)]
+        for capture in store.select():
+            lines = [line.plain for line in capture_lines(capture, app_url=None)]
             assert not any(IMITATED.match(line) for line in lines)
             assert any("error: EVIL" in line for line in lines)

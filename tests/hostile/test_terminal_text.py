@@ -29,7 +29,7 @@ from port_hook_cli.invocations.models import Cause, Delivery, Response, Status, 
 from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.text.safe import is_visible
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, a_document, an_exchange, an_invocation
+from tests.factories import RUN_ID, SECRET, a_capture, a_document, an_invocation
 from tests.hostile.terminals import HOSTILE, HOSTILE_FIELD, Shown, on_terminal
 from tests.installed import each, needs
 from tests.options import options
@@ -73,20 +73,20 @@ def planted(folder: Path) -> Path:
     document["payload"]["properties"] = {HOSTILE: HOSTILE, "password": encrypt_aes_gcm(SECRET, HOSTILE.encode())}
     document["payload"]["censoredProperties"] = ["password", HOSTILE]
     field = HOSTILE_FIELD.encode().decode("latin-1")
-    exchange = an_exchange(
+    capture = a_capture(
         an_invocation(
             json.dumps(document, ensure_ascii=False).encode(),
             target=f"/{HOSTILE}",
             headers=Headers((("Host", field), ("x-odd", field), ("x-port-signature", field))),
             id=HOSTILE,
         ),
-        verdict=Verdict(status=Status.INVALID, reading=HOSTILE, causes=(Cause(HOSTILE, HOSTILE, HOSTILE),)),
+        verdict=Verdict(status=Status.INVALID, signed_form=HOSTILE, causes=(Cause(HOSTILE, HOSTILE, HOSTILE),)),
         delivery=Delivery(url=f"http://h/{HOSTILE}", error=HOSTILE, fault=HOSTILE, body=BODY),
         response=Response(status=500, headers=Headers((("x-odd", field),)), body=HOSTILE.encode()),
     )
     with open_store(None, folder, create=True) as store:
-        store.add([exchange])
-    write(folder, "capture.json", to_capture(exchange))
+        store.add([capture])
+    write(folder, "capture.json", to_capture(capture))
     write(folder, "payload.json", document)
     write(folder, "request.http", f"POST /{HOSTILE_FIELD} HTTP/1.1\r\nx-odd: {HOSTILE_FIELD}\r\n\r\n".encode() + BODY)
     write(folder, "no-request", HOSTILE.encode())

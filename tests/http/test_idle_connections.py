@@ -13,7 +13,7 @@ from aiohttp import web
 from port_hook_cli.http.servers import limited
 from port_hook_cli.inspector.opening import MAX_CONNECTIONS
 from port_hook_cli.runtime import Runtime
-from tests.factories import an_exchange
+from tests.factories import a_capture
 from tests.inspectors import keep, over_store
 from tests.sandboxes import a_sandbox
 from tests.servers import NO_TLS
@@ -28,7 +28,7 @@ async def test_inspector_answers_while_others_hold_idle_connections(
     runtime: Callable[..., Runtime], folder: Path
 ) -> None:
     store = folder / "captures.db"
-    keep(store, [an_exchange()])
+    keep(store, [a_capture()])
     async with over_store(runtime(), store) as client:
         with ExitStack() as stack:
             for _ in range(MAX_CONNECTIONS // 50 + 1):

@@ -18,12 +18,12 @@ from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.inspector.triggering import Actions
-from port_hook_cli.invocations.models import Exchange, Invocation
+from port_hook_cli.invocations.models import Capture, Invocation
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.replay.rewriting import SentReplay
 from port_hook_cli.runtime import Runtime
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 from tests.inspectors import keep
 
 MakeRuntime = Callable[..., Runtime]
@@ -64,7 +64,7 @@ class EndlessDestination:
         self._work = work
         self.takes_unsigned = False
 
-    def default_url(self, exchange: Exchange) -> str | None:
+    def default_url(self, capture: Capture) -> str | None:
         return "http://127.0.0.1:1/"
 
     async def send(self, request: Invocation, url: str) -> SentReplay:
@@ -75,7 +75,7 @@ class EndlessDestination:
 @asynccontextmanager
 async def an_inspector(runtime: Runtime, folder: Path, work: Endless) -> AsyncIterator[OpenInspector]:
     store = folder / "captures.db"
-    keep(store, [an_exchange(an_invocation(id="aa"))])
+    keep(store, [a_capture(an_invocation(id="aa"))])
     captures = EndlessReader(store, work)
     await captures.open()
     try:

@@ -14,7 +14,7 @@ from port_hook_cli.inspector.access import entry_path
 from port_hook_cli.inspector.door import CodeUse, Door
 from port_hook_cli.inspector.page_files import load_page_files
 from port_hook_cli.runtime import Runtime
-from tests.factories import a_body, a_document, an_exchange, an_invocation
+from tests.factories import a_body, a_capture, a_document, an_invocation
 from tests.inspectors import WITH_CHANGE, InspectorClient, keep, over_store
 from tests.sockets import LOOPBACK, bound_addresses
 
@@ -69,7 +69,7 @@ FOREIGN = {
 @pytest.fixture
 async def client(runtime: Callable[..., Runtime], tmp_path: Path) -> AsyncIterator[InspectorClient]:
     store = tmp_path / "captures.db"
-    keep(store, [an_exchange(an_invocation(a_body(a_document(action=CANARY)), target=f"/{CANARY}"))])
+    keep(store, [a_capture(an_invocation(a_body(a_document(action=CANARY)), target=f"/{CANARY}"))])
     async with over_store(runtime(), store) as found:
         yield found
 
@@ -173,7 +173,7 @@ async def test_inspector_listens_only_on_loopback(client: InspectorClient) -> No
 async def test_page_has_another_address_for_each_token(runtime: Callable[..., Runtime], tmp_path: Path) -> None:
     """Another program that had the port before may have left a page at `/`, but not at an address unknown to it."""
     store = tmp_path / "captures.db"
-    keep(store, [an_exchange()])
+    keep(store, [a_capture()])
     entries = set()
     for _ in range(2):
         async with over_store(runtime(), store, remembers=False) as client:

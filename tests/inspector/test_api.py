@@ -21,8 +21,8 @@ from port_hook_cli.engines.encryption import encrypt_aes_gcm
 from port_hook_cli.inspector.run_records import graph
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
+    Capture,
     Delivery,
-    Exchange,
     MessageOrigin,
     Response,
     Simulated,
@@ -39,7 +39,7 @@ from port_hook_cli.signatures.messages import verify_received
 from port_hook_cli.signatures.signing import sign, signed_message
 from port_hook_cli.text.remark import say_nothing
 from port_hook_cli.text.secret import Secret
-from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation, signed
 from tests.inspectors import WITH_CHANGE, beside_listener, keep, over_store
 from tests.receivers import Seen
 from tests.sandboxes import a_sandbox, environ_of, sandbox_with
@@ -75,12 +75,12 @@ def fields_of(value: Any) -> Any:
     return None
 
 
-def answered(**overrides: Any) -> Exchange:
+def answered(**overrides: Any) -> Capture:
     fields: dict[str, Any] = {
         "delivery": Delivery(url="http://127.0.0.1:1/", status=202, latency_ms=12.5, body=b"", headers=Headers()),
         "response": Response(status=202, headers=Headers((("x-a", "b"),)), body=b"ok"),
     }
-    return an_exchange(**fields | overrides)
+    return a_capture(**fields | overrides)
 
 
 def access_to(sandbox: Sandbox, runtime: MakeRuntime) -> PortAccess:
@@ -108,7 +108,7 @@ async def test_rows_have_the_documented_fields_and_pages_follow_each_other(runti
 async def test_capture_has_the_documented_fields(runtime: MakeRuntime, store: Path) -> None:
     document = a_document()
     document["payload"]["censoredProperties"] = ["cpu"]
-    invalid = Verdict(status=Status.INVALID, reading="python", causes=())
+    invalid = Verdict(status=Status.INVALID, signed_form="python", causes=())
     simulated = Simulated(failure="fail-rate", delay_s=2.5)
     keep(store, [answered(invocation=an_invocation(a_body(document)), verdict=invalid, simulated=simulated)])
     async with over_store(runtime(), store) as client:
@@ -178,7 +178,7 @@ INVALID = (
 
 
 async def test_request_that_is_not_valid_gets_an_error_with_a_hint(runtime: MakeRuntime, store: Path) -> None:
-    keep(store, [answered(), an_exchange(an_invocation(id="0aaaaaaaaaaa"))])
+    keep(store, [answered(), a_capture(an_invocation(id="0aaaaaaaaaaa"))])
     async with over_store(runtime(), store) as client:
         for path, status in INVALID:
             response = await client.http.get(path)
@@ -190,7 +190,7 @@ async def test_request_that_is_not_valid_gets_an_error_with_a_hint(runtime: Make
 
 async def test_tree_is_read_level_by_level(runtime: MakeRuntime, store: Path) -> None:
     body = json.dumps({"a/b": {"~": [1, 2]}, "many": list(range(100_000)), "n": 9007199254740993, "s": "x" * 9000})
-    keep(store, [an_exchange(an_invocation(body.encode()))])
+    keep(store, [a_capture(an_invocation(body.encode()))])
     async with over_store(runtime(), store) as client:
         level = partial(client.get, f"/api/captures/{ID}/tree")
         top = await level()
@@ -266,7 +266,7 @@ async def test_hostile_body_is_shown_in_bounded_responses(runtime: MakeRuntime, 
 async def test_huge_fields_are_cut(runtime: MakeRuntime, store: Path) -> None:
     document = a_document(action="a" * 20_000)
     long = an_invocation(a_body(document), target="/" + "t" * 20_000)
-    keep(store, [an_exchange(replace(long, id=f"{number:012x}")) for number in range(200)])
+    keep(store, [a_capture(replace(long, id=f"{number:012x}")) for number in range(200)])
     async with over_store(runtime(), store) as client:
         response = await client.http.get("/api/captures", params={"limit": 200})
         assert len(response.json()["captures"]) == 200
@@ -320,7 +320,7 @@ async def test_replay_with_an_edited_body_is_sent_as_json_stringify_writes_it(
 
 async def test_changed_value_makes_the_same_body_as_replay_set(runtime: MakeRuntime, store: Path) -> None:
     body = b'{"payload": {"cpu": 2}, "huge": 1e400, "digits": ' + b"9" * 5_000 + b"}"
-    keep(store, [an_exchange(an_invocation(body))])
+    keep(store, [a_capture(an_invocation(body))])
     with handler() as target:
         async with beside_listener(runtime(), store, forward_to=target.url) as client:
             changes = b'{"set": {"/payload/cpu": 1e400, "/payload/tags": [1.0, 12345678901234567890]}}'
@@ -337,7 +337,7 @@ async def test_changed_value_makes_the_same_body_as_replay_set(runtime: MakeRunt
 async def test_replay_of_an_edited_message_of_kafka_is_signed_inside_too(runtime: MakeRuntime, store: Path) -> None:
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
-    keep(store, [an_exchange(message)])
+    keep(store, [a_capture(message)])
     with handler() as target:
         async with beside_listener(runtime(), store, forward_to=target.url) as client:
             for edits in ({}, {"set": {"/payload/properties/cpu": 8}}):
@@ -579,7 +579,7 @@ async def test_replay_beside_a_listener_is_shown_by_it(runtime: MakeRuntime, sto
     screen = Seen()
     async with beside_listener(runtime(), store, observers=[screen]) as client:
         found = await client.post(f"/api/captures/{ID}/replay")
-    assert [(each.invocation.id, each.invocation.replay_of) for each in screen.exchanges] == [(found["capture"], ID)]
+    assert [(each.invocation.id, each.invocation.replay_of) for each in screen.captures] == [(found["capture"], ID)]
 
 
 async def test_many_clients_at_once_are_served(runtime: MakeRuntime, store: Path) -> None:
@@ -614,7 +614,7 @@ def test_graph_is_made_of_any_answer(value: Any) -> None:
 
 async def test_exported_requests_are_newly_signed_on_request(runtime: MakeRuntime, store: Path) -> None:
     cut = an_invocation(id="cc", truncated=Truncation(size=10**6, sha256="0" * 64))
-    keep(store, [answered(), an_exchange(cut)])
+    keep(store, [answered(), a_capture(cut)])
     now = NOW + 86_400
     fresh, captured = sign(a_body(), SECRET, str(int(now))), sign(a_body(), SECRET, str(int(NOW)))
     signed_here = {"curl", "httpie", "python", "http", "lambda"}
@@ -635,7 +635,7 @@ async def test_exported_requests_are_newly_signed_on_request(runtime: MakeRuntim
 async def test_exported_kafka_message_has_a_new_signature_in_its_headers(runtime: MakeRuntime, store: Path) -> None:
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
-    keep(store, [an_exchange(message)])
+    keep(store, [a_capture(message)])
     async with over_store(replace(runtime(), now=lambda: NOW + 60), store) as client:
         found = await client.get(f"/api/captures/{message.id}/export/curl", sign="true")
     assert sign(value, SECRET, str(int(NOW + 60))) in found["text"]
@@ -658,7 +658,7 @@ async def test_replay_has_a_note_when_a_capture_wrongly_says_that_it_was_valid(
 ) -> None:
     planted = an_invocation(headers=signed(a_body(), secret=Secret("the-secret-of-a-stranger-0123456789")))
     with handler() as target:
-        keep(store, [an_exchange(planted, delivery=Delivery(url=target.url, status=200, latency_ms=1.0))])
+        keep(store, [a_capture(planted, delivery=Delivery(url=target.url, status=200, latency_ms=1.0))])
         async with over_store(runtime(), store) as client:
             (note,) = (await client.post(f"/api/captures/{planted.id}/replay"))["notes"]
     assert note.startswith("Its signature does not match the client secret in use")

@@ -21,7 +21,7 @@ from port_hook_cli.port_api.settings import Settings
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.secret import Secret
-from tests.factories import NOW, SECRET, a_body, an_exchange, an_invocation
+from tests.factories import NOW, SECRET, a_body, a_capture, an_invocation
 from tests.inspectors import WITH_CHANGE, InspectorClient, beside_listener, keep, over_store
 from tests.sandboxes import a_sandbox
 from tests.servers import application
@@ -57,7 +57,7 @@ def careless(secret: Secret = SECRET) -> web.Application:
 
 def forwarded_to(url: str, *, id: str = ID, received_at: float = NOW) -> Any:  # noqa: A002 - as in the models
     """Return a capture with a valid signature that was forwarded to a handler."""
-    return an_exchange(
+    return a_capture(
         an_invocation(a_body(), id=id, target="/hooks", received_at=received_at),
         delivery=Delivery(url=f"{url}/hooks", status=202, latency_ms=1.0),
     )
@@ -143,7 +143,7 @@ async def test_request_of_an_earlier_check_is_not_the_newest_capture(runtime: Ma
     probe = an_invocation(
         a_body(), id="ba9876543210", received_at=NOW + 60, headers=Headers((("user-agent", "port-hook-check/valid"),))
     )
-    keep(store, [forwarded_to("http://127.0.0.1:1"), an_exchange(probe)])
+    keep(store, [forwarded_to("http://127.0.0.1:1"), a_capture(probe)])
     async with over_store(runtime(), store) as client:
         assert (await client.get("/api/check"))["plan"]["capture"] == ID
 
@@ -167,7 +167,7 @@ async def test_request_of_an_earlier_check_is_not_the_newest_capture(runtime: Ma
 async def test_check_that_cannot_be_made_is_refused(
     runtime: MakeRuntime, store: Path, body: dict[str, Any], error: str | None
 ) -> None:
-    elsewhere = an_exchange(
+    elsewhere = a_capture(
         an_invocation(a_body(), id=ID), delivery=Delivery(url="https://handler.example/", status=202, latency_ms=1.0)
     )
     keep(store, [elsewhere])

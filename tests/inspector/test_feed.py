@@ -19,10 +19,10 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.inspector.api_routes import MAX_STREAMS
 from port_hook_cli.inspector.feed import Feed
 from port_hook_cli.inspector.reading import CaptureReader
-from port_hook_cli.invocations.models import Exchange, Response
+from port_hook_cli.invocations.models import Capture, Response
 from port_hook_cli.runtime import Runtime
 from tests.databases import edit, replace_database
-from tests.factories import NOW, a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import NOW, a_body, a_capture, a_document, an_invocation, signed
 from tests.inspectors import Events, beside_listener, keep, over_store
 
 MakeRuntime = Callable[..., Runtime]
@@ -35,9 +35,9 @@ def store(tmp_path: Path) -> Path:
     return path
 
 
-def some(count: int, start: int = 0, *, padding: int = 0, **overrides: Any) -> list[Exchange]:
+def some(count: int, start: int = 0, *, padding: int = 0, **overrides: Any) -> list[Capture]:
     return [
-        an_exchange(
+        a_capture(
             an_invocation(a_body(a_document(padding="x" * padding)), id=f"{number:012x}", received_at=NOW + number),
             **overrides,
         )
@@ -147,7 +147,7 @@ async def test_filters_apply_to_what_arrives_and_to_what_changes(runtime: MakeRu
     with open_store(store, store.parent) as opened:
         async with over_store(runtime(), store) as client, client.events(action="delete_vm") as events:
             await events.next("session")
-            mine = an_exchange(an_invocation(a_body(a_document(action="delete_vm")), id="aa", received_at=NOW + 9))
+            mine = a_capture(an_invocation(a_body(a_document(action="delete_vm")), id="aa", received_at=NOW + 9))
             other = some(1, 20)[0]
             opened.add([other, mine])
             assert await added(events, 1) == [3]
@@ -162,12 +162,12 @@ async def test_capture_that_matches_once_its_response_is_known_makes_the_page_lo
     with open_store(store, store.parent) as opened:
         async with over_store(runtime(), store) as client, client.events(response="5xx") as events:
             await events.next("session")
-            exchange = some(1, 20)[0]
-            opened.add([exchange])
+            capture = some(1, 20)[0]
+            opened.add([capture])
             await client.get("/api/captures")
             async with client.events(after=1) as all_of_them:
                 await added(all_of_them, 1)
-            opened.complete([replace(exchange, response=Response(status=500))])
+            opened.complete([replace(capture, response=Response(status=500))])
             await events.next("reset")
     async with over_store(runtime(), store) as client:
         assert [row["seq"] for row in (await client.get("/api/captures", response="5xx"))["captures"]] == [2]

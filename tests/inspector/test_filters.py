@@ -19,7 +19,7 @@ from port_hook_cli.invocations.models import Delivery, Response
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import say_nothing
-from tests.factories import NOW, RUN_ID, a_document, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, a_capture, a_document, an_invocation
 from tests.inspectors import keep, over_store
 
 MakeRuntime = Callable[..., Runtime]
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Path:
 def captured(capture_id: str, document: Any, at: int, *, status: int = 202, **fields: Any) -> Any:
     body = json.dumps(document).encode()
     invocation = an_invocation(body, id=capture_id, received_at=NOW + at, **fields)
-    return an_exchange(
+    return a_capture(
         invocation,
         payload=read_payload(body, invocation.headers),
         delivery=Delivery(url="http://127.0.0.1:1/", status=status, latency_ms=at * 100, headers=Headers()),
@@ -157,7 +157,7 @@ async def test_capture_has_the_hints_that_show_prints(runtime: MakeRuntime, stor
 
 
 async def test_large_body_that_is_nested_deeply_is_listed(runtime: MakeRuntime, store: Path) -> None:
-    keep(store, [an_exchange(an_invocation(b"{" + b"[" * 300_000, id="ee00")), *FOUND])
+    keep(store, [a_capture(an_invocation(b"{" + b"[" * 300_000, id="ee00")), *FOUND])
     async with over_store(runtime(), store) as client:
         found = await client.get("/api/captures")
         assert "ee00" in [row["id"] for row in found["captures"]]
@@ -169,7 +169,7 @@ def test_index_has_no_fact_that_is_too_long_to_be_searched_for() -> None:
 
 
 async def test_ids_of_a_strangers_store_are_shown_without_hidden_characters(runtime: MakeRuntime, store: Path) -> None:
-    keep(store, [an_exchange(an_invocation(id=f"ff\u202e{number}")) for number in range(2)])
+    keep(store, [a_capture(an_invocation(id=f"ff\u202e{number}")) for number in range(2)])
     async with over_store(runtime(), store) as client:
         response = await client.http.get("/api/captures/ff")
         assert (response.status_code, "\u202e" in response.json()["error"]) == (409, False)

@@ -15,7 +15,7 @@ from port_hook_cli.inspector.sending import json_problem
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import say_nothing
-from tests.factories import an_exchange
+from tests.factories import a_capture
 from tests.inspectors import beside_listener, keep, over_store
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
@@ -76,7 +76,7 @@ def test_long_text_is_read_quickly(end: str, fault: tuple[str, int, int] | None)
 
 
 async def test_page_asks_where_a_text_is_not_json(runtime: MakeRuntime, store: Path) -> None:
-    keep(store, [an_exchange()])
+    keep(store, [a_capture()])
     async with over_store(runtime(), store) as client:
         assert await client.post("/api/json", {"text": "[1]"}) == {"schema": "port-hook/inspector/1", "problem": None}
         assert (await client.post("/api/json", {"text": '{"a":'}))["problem"] == {

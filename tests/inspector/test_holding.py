@@ -14,10 +14,10 @@ import pytest
 from port_hook_cli.errors import UsageError
 from port_hook_cli.inspector.holding import MAX_ANSWER, read_answer
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Simulated
+from port_hook_cli.invocations.models import Capture, Simulated
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.runtime import Runtime
-from tests.factories import a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import a_body, a_capture, a_document, an_invocation, signed
 from tests.inspector.test_api import documented, fields_of
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
 from tests.servers import handler
@@ -116,7 +116,7 @@ async def test_rejected_request_is_not_held(runtime: MakeRuntime, store: Path) -
 async def test_inspector_without_a_listener_explains_why_it_cannot_hold_requests(
     runtime: MakeRuntime, store: Path
 ) -> None:
-    keep(store, [an_exchange(an_invocation())])
+    keep(store, [a_capture(an_invocation())])
     async with over_store(runtime(), store) as client:
         session = await client.get("/api/session")
         assert session["can"]["hold"] is False
@@ -179,8 +179,8 @@ def test_answer_has_the_content_type_of_its_body() -> None:
 
 
 async def test_store_shows_the_answer_by_hand_to_a_later_inspector(runtime: MakeRuntime, store: Path) -> None:
-    exchange: Exchange = an_exchange(an_invocation(), simulated=Simulated(by_hand=True))
-    keep(store, [exchange])
+    capture: Capture = a_capture(an_invocation(), simulated=Simulated(by_hand=True))
+    keep(store, [capture])
     async with over_store(runtime(), store) as client:
-        found = await client.get(f"/api/captures/{exchange.invocation.id}")
+        found = await client.get(f"/api/captures/{capture.invocation.id}")
         assert (found["simulated"]["by_hand"], found["simulated"]["text"]) == (True, "by hand")

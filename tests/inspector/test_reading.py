@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.inspector.reading import CaptureReader
-from tests.factories import NOW, a_body, an_exchange, an_invocation
+from tests.factories import NOW, a_body, a_capture, an_invocation
 from tests.inspectors import keep
 
 
@@ -20,7 +20,7 @@ from tests.inspectors import keep
 async def a_reader(folder: Path, count: int = 1) -> AsyncIterator[CaptureReader]:
     """Open a reader that takes turns after each capture."""
     store = folder / "captures.db"
-    keep(store, [an_exchange(an_invocation(a_body(), id=f"{number:012x}")) for number in range(count)])
+    keep(store, [a_capture(an_invocation(a_body(), id=f"{number:012x}")) for number in range(count)])
     reader = CaptureReader(store, step_s=0)
     await reader.open()
     try:

@@ -15,10 +15,10 @@ from port_hook_cli.inspector.body_records import body_record
 from port_hook_cli.inspector.records import capture_record, row_record, spans_record
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
+    Capture,
     Cause,
     Delivery,
     EventChange,
-    Exchange,
     Kind,
     MessageOrigin,
     Payload,
@@ -31,23 +31,23 @@ from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.signatures.causes import TIMESTAMP_MALFORMED
 from port_hook_cli.signatures.signing import signed_headers, signed_message
 from port_hook_cli.text.secret import Secret
-from tests.factories import NOW, RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation
 
 
-def record_of(exchange: Exchange, *, secret: Secret | None = None) -> dict[str, Any]:
-    return capture_record(Listed(7, exchange, len(exchange.invocation.body)), replays=(), secret=secret, replay_to=None)
+def record_of(capture: Capture, *, secret: Secret | None = None) -> dict[str, Any]:
+    return capture_record(Listed(7, capture, len(capture.invocation.body)), replays=(), secret=secret, replay_to=None)
 
 
 def test_event_changes_have_a_path_and_both_values() -> None:
     payload = Payload(kind=Kind.CHANGE_LOG, changes=(EventChange("properties.a", None, {"b": [1]}),))
-    assert record_of(an_exchange(payload=payload))["changes"] == [
+    assert record_of(a_capture(payload=payload))["changes"] == [
         {"path": "properties.a", "before": "null", "after": '{"b":[1]}'}
     ]
 
 
 def test_verdict_has_each_cause_with_its_fix() -> None:
     verdict = Verdict(status=Status.INVALID, causes=(Cause("slug", "why", "what to do"),), age_s=-2.0)
-    record = record_of(an_exchange(verdict=verdict))
+    record = record_of(a_capture(verdict=verdict))
     assert record["verdict"]["causes"] == [{"slug": "slug", "explanation": "why", "fix": "what to do"}]
     assert (record["verdict"]["age_s"], record["row"]["causes"]) == (-2.0, ["slug"])
 
@@ -65,7 +65,7 @@ def test_verdict_has_each_cause_with_its_fix() -> None:
 )
 def test_input_has_its_type_and_its_value_as_json(value: Any, kind: str, text: str) -> None:
     payload = Payload(kind=Kind.ACTION_RUN, inputs={"name": value})
-    assert record_of(an_exchange(payload=payload))["inputs"] == [{"name": "name", "type": kind, "text": text}]
+    assert record_of(a_capture(payload=payload))["inputs"] == [{"name": "name", "type": kind, "text": text}]
 
 
 def test_summary_has_every_field_of_the_payload() -> None:
@@ -84,7 +84,7 @@ def test_summary_has_every_field_of_the_payload() -> None:
         problem="not whole",
     )
     record = record_of(
-        an_exchange(an_invocation(origin=MessageOrigin("org.runs", 0, 3, int(NOW * 1000))), payload=payload)
+        a_capture(an_invocation(origin=MessageOrigin("org.runs", 0, 3, int(NOW * 1000))), payload=payload)
     )
     assert dict(record["summary"]) == {
         "what": "workflow node deploy/check",
@@ -107,16 +107,16 @@ def test_summary_has_every_field_of_the_payload() -> None:
 
 @pytest.mark.parametrize(("replay_of", "source"), [(None, "http"), ("aa00", "replay")])
 def test_source_of_a_request_is_http_unless_it_is_a_replay(replay_of: str | None, source: str) -> None:
-    row = row_record(Listed(1, an_exchange(an_invocation(replay_of=replay_of)), 2))
+    row = row_record(Listed(1, a_capture(an_invocation(replay_of=replay_of)), 2))
     assert (row["source"], row["replay_of"], row["message"]) == (source, replay_of, None)
 
 
 def test_expected_signature_is_computed_only_with_a_secret_and_a_whole_body() -> None:
-    whole = an_exchange()
-    cut = an_exchange(an_invocation(truncated=Truncation(size=10**6, sha256="0" * 64)))
+    whole = a_capture()
+    cut = a_capture(an_invocation(truncated=Truncation(size=10**6, sha256="0" * 64)))
     with_secret, without, truncated = (
-        record_of(exchange, secret=secret)["verdict"]["parts"]
-        for exchange, secret in ((whole, SECRET), (whole, None), (cut, SECRET))
+        record_of(capture, secret=secret)["verdict"]["parts"]
+        for capture, secret in ((whole, SECRET), (whole, None), (cut, SECRET))
     )
     assert with_secret["expected"] == with_secret["received"]
     assert (with_secret["note"], with_secret["timestamp_at"]) == (None, NOW)
@@ -138,8 +138,8 @@ def test_expected_signature_is_computed_only_with_a_secret_and_a_whole_body() ->
     ],
 )
 def test_timestamp_may_be_in_seconds_or_milliseconds(timestamp: str, moment: float | None) -> None:
-    exchange = an_exchange(an_invocation(headers=Headers((("x-port-timestamp", timestamp),))))
-    assert record_of(exchange)["verdict"]["parts"]["timestamp_at"] == moment
+    capture = a_capture(an_invocation(headers=Headers((("x-port-timestamp", timestamp),))))
+    assert record_of(capture)["verdict"]["parts"]["timestamp_at"] == moment
 
 
 def test_binary_body_is_shown_in_hexadecimal() -> None:
@@ -155,7 +155,7 @@ def test_truncated_body_is_not_whole() -> None:
 
 def test_failed_delivery_has_a_fault_and_no_status() -> None:
     delivery = Delivery(url="http://h", fault="timeout", error="too slow", latency_ms=2.5)
-    record = record_of(an_exchange(delivery=delivery))
+    record = record_of(a_capture(delivery=delivery))
     assert record["row"]["handler"] == {"status": None, "latency_ms": 2.5, "fault": "timeout"}
     assert (record["delivery"]["fault"], record["delivery"]["error"]) == ("timeout", "too slow")
 
@@ -178,10 +178,10 @@ def test_difference_is_between_the_raw_body_and_the_form_that_the_signature_matc
     ):
         form = body + b"\r\n" if reading == "with-trailing-newline" else body
         headers = signed_headers(form, SECRET, str(int(NOW)))
-        exchange = an_exchange(
-            an_invocation(body, headers=Headers(headers)), verdict=Verdict(status=Status.REENCODED, reading=reading)
+        capture = a_capture(
+            an_invocation(body, headers=Headers(headers)), verdict=Verdict(status=Status.REENCODED, signed_form=reading)
         )
-        found = record_of(exchange, secret=SECRET)["verdict"]["difference"]
+        found = record_of(capture, secret=SECRET)["verdict"]["difference"]
         shown = found and (found["raw"]["differs"], found["signed"]["differs"], found["offset"])
         assert shown == (None if offset is None else (raw, signed, offset)), reading
 
@@ -190,26 +190,26 @@ def test_difference_of_bytes_that_are_not_text_has_escapes_and_hex() -> None:
     # The time in the header is "{", where both go on alike: only the four bytes before it differ.
     packed = gzip.compress(b'{"a":"' + bytes(1000) + b'"}', mtime=ord("{"))
     headers = Headers((("content-encoding", "gzip"), *signed_headers(b"", SECRET, str(int(NOW)))))
-    verdict = Verdict(status=Status.REENCODED, reading="decoded-gzip")
-    found = record_of(an_exchange(an_invocation(packed, headers=headers), verdict=verdict))["verdict"]["difference"]
+    verdict = Verdict(status=Status.REENCODED, signed_form="decoded-gzip")
+    found = record_of(a_capture(an_invocation(packed, headers=headers), verdict=verdict))["verdict"]["difference"]
     assert found["offset"] == 0
     assert found["raw"]["differs"] == "\x1f\\x8b\x08\0"
     assert found["raw"]["hex"] == "1f 8b 08 00"
-    cut = an_exchange(an_invocation(packed, headers=headers, truncated=Truncation(10**6, "0" * 64)), verdict=verdict)
+    cut = a_capture(an_invocation(packed, headers=headers, truncated=Truncation(10**6, "0" * 64)), verdict=verdict)
     assert record_of(cut)["verdict"]["difference"] is None
 
 
 def test_kafka_message_has_a_difference_in_its_two_headers_and_the_fate_of_a_message() -> None:
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 3, None))
-    verdict = Verdict(status=Status.VALID, reading="kafka")
+    verdict = Verdict(status=Status.VALID, signed_form="kafka")
     answered = {"delivery": Delivery(url="http://127.0.0.1:1/", status=202), "response": Response(status=202)}
-    record = record_of(an_exchange(message, verdict=verdict, **answered))
+    record = record_of(a_capture(message, verdict=verdict, **answered))
     found = record["verdict"]["difference"]
     assert "X-Port-Signature" in found["raw"]["differs"]
     assert found["signed"]["differs"] == ""
     assert record["fate"].endswith("until the consumer of the topic reports its result")
-    assert record_of(an_exchange(message, response=Response(status=401)))["fate"] is None
+    assert record_of(a_capture(message, response=Response(status=401)))["fate"] is None
 
 
 def test_response_is_unchanged_if_it_is_the_handlers_as_the_listener_relays_it() -> None:
@@ -218,29 +218,29 @@ def test_response_is_unchanged_if_it_is_the_handlers_as_the_listener_relays_it()
     delivery = Delivery(url="http://127.0.0.1:1/", **fields)  # type: ignore[arg-type]
     for changed, is_unchanged in (({}, True), ({"body": b"no"}, False), ({"status": 500}, False)):
         response = Response(**{**relayed, **changed})  # type: ignore[arg-type]
-        record = record_of(an_exchange(delivery=delivery, response=response))
+        record = record_of(a_capture(delivery=delivery, response=response))
         assert record["response"]["unchanged"] is is_unchanged
-    assert record_of(an_exchange(response=Response(status=202)))["response"]["unchanged"] is False
+    assert record_of(a_capture(response=Response(status=202)))["response"]["unchanged"] is False
 
 
 def test_verdict_says_what_is_wrong_even_with_the_expected_signature() -> None:
     def about(verdict: Verdict, timestamp: str = str(int(NOW)), secret: Secret = SECRET, **fields: Any) -> str:
         headers = Headers(signed_headers(a_body(), secret, timestamp))
-        text: str = record_of(an_exchange(an_invocation(headers=headers, **fields), verdict=verdict), secret=SECRET)[
+        text: str = record_of(a_capture(an_invocation(headers=headers, **fields), verdict=verdict), secret=SECRET)[
             "verdict"
         ]["about"]
         return text
 
     malformed = Verdict(status=Status.MALFORMED, causes=(TIMESTAMP_MALFORMED,))
-    as_before = Verdict(status=Status.INVALID, reading="raw", causes=(TIMESTAMP_MALFORMED,))
+    as_before = Verdict(status=Status.INVALID, signed_form="raw", causes=(TIMESTAMP_MALFORMED,))
     for verdict in (malformed, as_before):
         assert about(verdict, "yesterday") == "The timestamp is not a whole number. The signature matches anyway."
     assert about(malformed, "yesterday", Secret("x" * 40)) == "The timestamp is not a whole number."
     invalid = Verdict(status=Status.INVALID)
     assert about(invalid).startswith("The signature did not match the listener's client secret, but")
     assert about(invalid, secret=Secret("x" * 40)) == "The signature does not match."
-    assert about(Verdict(status=Status.VALID, reading="raw")) == "The signature is Port's, for exactly these bytes."
-    message = Verdict(status=Status.VALID, reading="kafka")
+    assert about(Verdict(status=Status.VALID, signed_form="raw")) == "The signature is Port's, for exactly these bytes."
+    message = Verdict(status=Status.VALID, signed_form="kafka")
     assert about(message).endswith("for this message without its two signature headers.")
 
 
@@ -257,17 +257,17 @@ def test_row_has_a_bounded_digest_of_the_inputs_without_encrypted_ones() -> None
     }
     payload = Payload(kind=Kind.ACTION_RUN, inputs=inputs, censored=("key",))
     digest = [("title", "x" * 60 + "…"), ("cpu", "64"), ("on", "false"), ("of", "[1]")]
-    assert row_record(Listed(1, an_exchange(payload=payload), 2))["inputs"] == digest
+    assert row_record(Listed(1, a_capture(payload=payload), 2))["inputs"] == digest
 
 
 def test_row_of_an_event_has_what_it_changed() -> None:
     payload = Payload(kind=Kind.AUTOMATION, changes=(EventChange("properties.replicas", 3, 5),))
-    assert row_record(Listed(1, an_exchange(payload=payload), 2))["inputs"] == [("properties.replicas", "5")]
+    assert row_record(Listed(1, a_capture(payload=payload), 2))["inputs"] == [("properties.replicas", "5")]
 
 
 def digest_of(document: Any) -> Any:
-    exchange = an_exchange(an_invocation(json.dumps(document).encode()))
-    return row_record(Listed(1, exchange, 2))["inputs"]
+    capture = a_capture(an_invocation(json.dumps(document).encode()))
+    return row_record(Listed(1, capture, 2))["inputs"]
 
 
 def test_row_of_a_workflow_node_has_plain_members_of_its_body() -> None:

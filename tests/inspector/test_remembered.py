@@ -14,7 +14,7 @@ import pytest
 from port_hook_cli.errors import ListenError
 from port_hook_cli.inspector.door import FOLDER, InspectorAddress, recall, remember
 from port_hook_cli.runtime import Runtime
-from tests.factories import an_exchange
+from tests.factories import a_capture
 from tests.inspectors import keep, over_store
 
 MakeRuntime = Callable[..., Runtime]
@@ -24,7 +24,7 @@ ADDRESS = InspectorAddress("t" * 43, 40_000)
 @pytest.fixture
 def store(tmp_path: Path) -> Path:
     path = tmp_path / "captures.db"
-    keep(path, [an_exchange()])
+    keep(path, [a_capture()])
     return path
 
 
@@ -78,7 +78,7 @@ async def test_remembered_port_that_a_handler_has_now_is_avoided(runtime: MakeRu
 
 async def test_each_store_has_its_own_address(runtime: MakeRuntime, store: Path) -> None:
     other = store.with_name("other.db")
-    keep(other, [an_exchange()])
+    keep(other, [a_capture()])
     async with over_store(runtime(), store) as client:
         first = client.opened
     async with over_store(runtime(), other) as client:

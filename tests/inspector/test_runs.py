@@ -17,12 +17,12 @@ import pytest
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.inspector.run_records import action_run_record, graph, workflow_run_record
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange
+from port_hook_cli.invocations.models import Capture, Delivery
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.text.remark import say_nothing
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 from tests.inspectors import InspectorClient, beside_listener, keep, over_store
 from tests.sandbox_clients import token_of
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of, sandbox_with
@@ -156,7 +156,7 @@ async def test_retry_uses_the_definition_in_the_files_that_the_user_gave(
     file = tmp_path / "flow.json"
     file.write_text(json.dumps(flow(target.url, after="announce")))
     delivery = Delivery(url=f"{target.url}/x", status=200, latency_ms=1, body=b"", headers=Headers())
-    keep(store := tmp_path / "captures.db", [an_exchange(delivery=delivery)])
+    keep(store := tmp_path / "captures.db", [a_capture(delivery=delivery)])
     async with flowing(target) as (sandbox, run_id):
         inspector = over_store(runtime(), store, actions=[tmp_path, file], **options(sandbox, runtime))
         async with inspector as client:
@@ -302,10 +302,10 @@ def test_every_field_of_a_run_is_a_short_text_or_null(value: Any) -> None:
 
 
 async def test_run_that_port_does_not_know_has_its_captures_in_the_store(runtime: MakeRuntime, tmp_path: Path) -> None:
-    def kept(name: str, workflow_run: str) -> Exchange:
+    def kept(name: str, workflow_run: str) -> Capture:
         context = {"nodeRunId": f"wfnr_{name}", "workflowRunId": workflow_run}
         body = json.dumps({"context": context, "about": "wfr_mine"}).encode()
-        return an_exchange(an_invocation(body, id=f"inv_{name}"))
+        return a_capture(an_invocation(body, id=f"inv_{name}"))
 
     names = [("other", "wfr_other"), *((f"n{number}", "wfr_mine") for number in range(52))]
     keep(store := tmp_path / "captures.db", [kept(*each) for each in names])

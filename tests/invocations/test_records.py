@@ -20,7 +20,7 @@ from port_hook_cli.listener.policy import Tally
 from port_hook_cli.signatures import view as signature_records
 from port_hook_cli.tunnels import report as tunnel_records
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
-from tests.factories import NOW, RUN_ID, a_body, an_exchange, an_invocation, signed
+from tests.factories import NOW, RUN_ID, a_body, a_capture, an_invocation, signed
 
 DELIVERED = Delivery(url="http://127.0.0.1:8000/", status=202, latency_ms=12.34567)
 VERDICT = Verdict(
@@ -97,8 +97,8 @@ def test_a_delivery_record_has_an_error_when_there_is_no_response() -> None:
 
 
 def test_invocation_event_is_one_flat_record() -> None:
-    exchange = an_exchange(response=Response(status=202), delivery=DELIVERED)
-    assert records.invocation_event(exchange) == {
+    capture = a_capture(response=Response(status=202), delivery=DELIVERED)
+    assert records.invocation_event(capture) == {
         "schema": "port-hook/event/1",
         "type": "invocation",
         "id": "0123456789ab",
@@ -116,15 +116,15 @@ def test_invocation_event_is_one_flat_record() -> None:
 
 
 def test_an_invocation_event_has_null_for_steps_that_did_not_happen() -> None:
-    record = records.invocation_event(an_exchange())
+    record = records.invocation_event(a_capture())
     assert (record["answer"], record["delivery"]) == (None, None)
 
 
 @given(st.binary(max_size=200), st.text(st.characters(), max_size=30))
 def test_invocation_event_of_any_bytes_is_one_line(body: bytes, target: str) -> None:
     invocation = an_invocation(body, target=target)
-    exchange = an_exchange(invocation, payload=read_payload(body, invocation.headers), verdict=VERDICT)
-    line = json.dumps(records.invocation_event(exchange))
+    capture = a_capture(invocation, payload=read_payload(body, invocation.headers), verdict=VERDICT)
+    line = json.dumps(records.invocation_event(capture))
     assert "\n" not in line
     assert json.loads(line)["path"] == target
 

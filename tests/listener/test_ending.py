@@ -12,7 +12,7 @@ from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.public_url import TunnelOptions
 from port_hook_cli.listener.serving import ListenPlan
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
-from tests.factories import an_exchange
+from tests.factories import a_capture
 
 
 def in_state(state: TunnelState) -> TunnelReport:
@@ -27,7 +27,7 @@ def test_a_watcher_ends_the_session_at_the_count_and_counts_unexpected_responses
     watcher = a_watcher(count=3, expect=Expectation.parse("2xx"))
     stopped = []
     for answer in (Response(status=200), Response(status=500), None):
-        watcher.exchanged(an_exchange(response=answer))
+        watcher.captured(a_capture(response=answer))
         stopped.append(watcher.over.is_set())
     assert stopped == [False, False, True]
     assert watcher.outcome() == (EndReason.UNMET, ("2 of 3 responses were not 2xx (--expect-status).",))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from port_hook_cli.invocations.models import Exchange, Invocation, Status
+from port_hook_cli.invocations.models import Capture, Invocation, Status
 from tests.factories import an_invocation, signed
 from tests.listener.test_pipeline import World, listening
 from tests.receivers import FINE, receiving, request
@@ -28,7 +28,7 @@ async def test_fail_first_fails_exactly_the_given_number_of_invocations() -> Non
         responses = [await flow.receive(_numbered(number), "c") for number in range(5)]
     assert [response.status for response in responses] == [500, 500, 500, 200, 200]
     assert len(world.forwarded) == 2
-    assert [exchange.delivery is None for exchange in world.shown] == [True, True, True, False, False]
+    assert [capture.delivery is None for capture in world.shown] == [True, True, True, False, False]
 
 
 async def test_request_failed_by_fail_first_is_accepted_again() -> None:
@@ -55,13 +55,13 @@ async def test_unverified_requests_that_are_let_through_are_not_counted_as_verif
 class SlowStore(World):
     """A world whose store does not finish; it says when a save was given up."""
 
-    given_up: list[Exchange] = field(default_factory=list)
+    given_up: list[Capture] = field(default_factory=list)
 
-    async def saving(self, *exchanges: Exchange) -> None:
+    async def saving(self, *captures: Capture) -> None:
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            self.given_up += exchanges
+            self.given_up += captures
             raise
 
 
@@ -73,7 +73,7 @@ async def test_request_interrupted_by_the_end_of_the_listener_is_counted_and_its
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    assert [exchange.verdict.status for exchange in world.given_up] == [Status.VALID]
+    assert [capture.verdict.status for capture in world.given_up] == [Status.VALID]
     assert (flow.tally.handler_failures, flow.tally.verified, flow.in_flight) == (1, 1, 0)
 
 
@@ -81,7 +81,7 @@ async def test_request_interrupted_by_the_end_of_the_listener_is_counted_and_its
 async def test_a_response_whose_status_allows_no_body_has_none_on_the_wire(status: int, reason: bytes) -> None:
     async with receiving() as world:
         world.answer = replace(FINE, status=status, body=b"must not be sent")
-        raw = await world.exchange(request(b"x"))
+        raw = await world.capture(request(b"x"))
     assert raw == b"HTTP/1.1 %d %s\r\nX-Answer: 1\r\nconnection: close\r\n\r\n" % (status, reason)
 
 

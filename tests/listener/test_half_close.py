@@ -80,7 +80,7 @@ async def test_truncated_head_after_a_complete_request_is_not_captured() -> None
 async def test_a_client_that_half_closes_before_its_request_is_complete_is_disconnected(sent: bytes) -> None:
     async with receiving() as world:
         answer = await half_closed(world, sent)
-        assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request(b"next"))).startswith(b"HTTP/1.1 200 ")
     assert answer == b""
     assert [invocation.body for invocation in world.received] == [b"next"]
 

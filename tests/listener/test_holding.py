@@ -10,10 +10,10 @@ import pytest
 
 from port_hook_cli.captures.documents.capture_file import read_capture, to_capture
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
+from port_hook_cli.captures.view.capture import capture_lines, compact_line
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, MessageOrigin, Payload, Response, Simulated
+from port_hook_cli.invocations.models import Capture, MessageOrigin, Payload, Response, Simulated
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.invocations.view import invocation_event
 from port_hook_cli.listener.holding import MOST_SHOWN, Holding, NotHeld
@@ -22,7 +22,7 @@ from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import DelayRange
 from port_hook_cli.listener.turns import Answer, Turns
 from port_hook_cli.runtime import Runtime
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 from tests.listener.test_turns import NOT_WITH_ITS_REQUEST_S, ONE, OTHER, Gate, gated
 
 BUSY = Response(status=503, headers=Headers((("content-type", "text/plain"),)), body=b"later")
@@ -178,7 +178,7 @@ class Told(Observer):
         self.reasons: list[str] = []
         self.shown = asyncio.Event()
 
-    def waiting(self, exchange: Exchange, reason: str) -> None:
+    def waiting(self, capture: Capture, reason: str) -> None:
         self.reasons.append(reason)
         self.shown.set()
 
@@ -188,10 +188,10 @@ async def test_terminal_shows_held_and_then_the_users_decision() -> None:
     turns, requests = Turns(None, in_order=True), RequestsInFlight(told)
     holding = Holding(turns, requests, told)
     holding.toggle()
-    request, turn = requests.begin(an_exchange()), turns.take(None)
+    request, turn = requests.begin(a_capture()), turns.take(None)
     holding.begin(request, turn)
     await told.shown.wait()
-    holding.answer(request.exchange.invocation.id, Answer(BUSY, 600))
+    holding.answer(request.capture.invocation.id, Answer(BUSY, 600))
     assert told.reasons == ["held", "answered by hand, delayed"]
     holding.end(request)
     turns.end(turn)
@@ -204,8 +204,8 @@ async def test_list_of_held_requests_is_limited_and_a_message_gets_no_answer() -
     holding.toggle()
     origin = MessageOrigin("topic", 0, 1)
     for number in range(MOST_SHOWN + 1):
-        exchange = an_exchange(an_invocation(id=f"{number:012x}", origin=origin))
-        holding.begin(InFlight(exchange, 0, is_delayed=False), turns.take(None))
+        capture = a_capture(an_invocation(id=f"{number:012x}", origin=origin))
+        holding.begin(InFlight(capture, 0, is_delayed=False), turns.take(None))
     assert (holding.count, len(holding.held())) == (MOST_SHOWN + 1, MOST_SHOWN)
     with pytest.raises(UsageError, match="Kafka"):
         holding.answer(f"{0:012x}", Answer(BUSY))
@@ -217,8 +217,8 @@ async def test_what_is_listed_of_a_held_request_is_short_however_long_the_id_of_
     turns = Turns(None, in_order=True)
     holding = Holding(turns, RequestsInFlight(Told()), Told())
     holding.toggle()
-    exchange = an_exchange(payload=Payload(run_id="r" * 1_000_000))
-    holding.begin(InFlight(exchange, 0, is_delayed=False), turns.take(None))
+    capture = a_capture(payload=Payload(run_id="r" * 1_000_000))
+    holding.begin(InFlight(capture, 0, is_delayed=False), turns.take(None))
     (held,) = holding.held()
     assert len(held.run_id or "") <= 200
 
@@ -228,9 +228,9 @@ async def test_what_is_listed_of_a_held_request_is_short_however_long_the_id_of_
     [(Simulated(by_hand=True), "by hand"), (Simulated(by_hand=True, delay_s=2.5), "by hand, after 2.5 s")],
 )
 def test_output_and_records_show_that_a_request_was_answered_by_hand(simulated: Simulated, said: str) -> None:
-    exchange = an_exchange(simulated=simulated)
-    assert f"answered {said}" in compact_line(exchange).plain
-    (line,) = [line.plain for line in exchange_lines(exchange, app_url=None) if "answered" in line.plain]
+    capture = a_capture(simulated=simulated)
+    assert f"answered {said}" in compact_line(capture).plain
+    (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "answered" in line.plain]
     assert line.split(maxsplit=1) == ["answered", said]
-    assert invocation_event(exchange)["simulated"]["by_hand"] is True
-    assert read_capture(to_capture(exchange)).simulated == simulated
+    assert invocation_event(capture)["simulated"]["by_hand"] is True
+    assert read_capture(to_capture(capture)).simulated == simulated

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from port_hook_cli.invocations.models import INTERRUPTED, Exchange
+from port_hook_cli.invocations.models import INTERRUPTED, Capture
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.in_flight import SHOWN_AFTER_S
 from port_hook_cli.listener.policy import DelayRange
@@ -22,16 +22,16 @@ class Watched(World):
     events: list[str] = field(default_factory=list)
     is_told: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def waiting(self, exchange: Exchange, reason: str) -> None:
-        self.events.append(f"{exchange.invocation.id} {reason}")
+    def waiting(self, capture: Capture, reason: str) -> None:
+        self.events.append(f"{capture.invocation.id} {reason}")
         self.is_told.set()
 
-    def no_longer_waiting(self, exchange: Exchange) -> None:
-        self.events.append(f"{exchange.invocation.id} ended")
+    def no_longer_waiting(self, capture: Capture) -> None:
+        self.events.append(f"{capture.invocation.id} ended")
 
-    def exchanged(self, exchange: Exchange) -> None:
-        super().exchanged(exchange)
-        self.events.append(f"{exchange.invocation.id} shown")
+    def captured(self, capture: Capture) -> None:
+        super().captured(capture)
+        self.events.append(f"{capture.invocation.id} shown")
 
 
 @pytest.mark.parametrize(

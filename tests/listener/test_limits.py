@@ -29,7 +29,7 @@ async def filled(world: World) -> AsyncIterator[None]:
         writers.append(writer)
     # A fifth one is refused as soon as the four have come.
     async with asyncio.timeout(30):
-        while not (await world.exchange(request(MORE))).startswith(b"HTTP/1.1 503 "):
+        while not (await world.capture(request(MORE))).startswith(b"HTTP/1.1 503 "):
             pass
     try:
         yield
@@ -42,12 +42,12 @@ async def test_a_body_above_the_common_limit_gets_a_503_with_retry_after_and_is_
     async with receiving(context={"max_body": BODY}) as world, filled(world):
         taken = len(world.received)
         for more in (request(MORE), CHUNKED + b"8\r\n12345678\r\n"):
-            answer = await world.exchange(more)
+            answer = await world.capture(more)
             assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
             assert b"\r\nretry-after: 1\r\n" in answer
         assert len(world.received) == taken
         # A request without a body takes no room.
-        assert (await world.exchange(request(b""))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request(b""))).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_saturated_listener_prints_one_notice_per_period() -> None:
@@ -55,7 +55,7 @@ async def test_saturated_listener_prints_one_notice_per_period() -> None:
         for times in (1, 2):
             async with filled(world):
                 for _ in range(5):
-                    await world.exchange(request(MORE))
+                    await world.capture(request(MORE))
             await world.told("disconnected during", times=4 * times)
             assert sum(SATURATED in notice for notice in world.notices) == times
 
@@ -65,13 +65,13 @@ async def test_clients_that_disconnect_release_what_they_held() -> None:
         async with filled(world):
             pass
         await world.told("disconnected during", times=4)
-        assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_clients_that_are_too_slow_release_what_they_held() -> None:
     async with receiving(context={"max_body": BODY}, body_timeout_s=4) as world, filled(world):
         await world.told("did not arrive in time", times=4)
-        assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -79,34 +79,34 @@ async def test_bodies_count_towards_the_limit_until_the_response_is_sent(chunked
     whole = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (BODY, bytes(BODY)) if chunked else request(bytes(BODY))
     async with receiving(context={"max_body": BODY}) as world:
         world.hold = asyncio.Event()
-        held = [asyncio.create_task(world.exchange(whole.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)))]
-        held += [asyncio.create_task(world.exchange(request(bytes(BODY)))) for _ in range(3)]
+        held = [asyncio.create_task(world.capture(whole.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)))]
+        held += [asyncio.create_task(world.capture(request(bytes(BODY)))) for _ in range(3)]
         await world.took(4)
-        assert (await world.exchange(request(MORE))).startswith(b"HTTP/1.1 503 ")
+        assert (await world.capture(request(MORE))).startswith(b"HTTP/1.1 503 ")
         world.hold.set()
         assert {answer[:13] for answer in await asyncio.gather(*held)} == {b"HTTP/1.1 200 "}
-        assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_request_that_fails_releases_what_it_held() -> None:
     async with receiving(context={"max_body": BODY}) as world:
         world.problem = ZeroDivisionError("a bug")
         for _ in range(5):
-            assert (await world.exchange(request(bytes(BODY)))).startswith(b"HTTP/1.1 500 ")
+            assert (await world.capture(request(bytes(BODY)))).startswith(b"HTTP/1.1 500 ")
 
 
 async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() -> None:
     async with receiving(max_connections=2) as world:
         world.hold = asyncio.Event()
-        held = [asyncio.create_task(world.exchange(request(MORE))) for _ in range(2)]
+        held = [asyncio.create_task(world.capture(request(MORE))) for _ in range(2)]
         await world.took(2)
         for _ in range(3):
-            answer = await world.exchange(b"")
+            answer = await world.capture(b"")
             assert answer.startswith(b"HTTP/1.1 503 ")
             assert b"\r\nconnection: close\r\n" in answer
         world.hold.set()
         assert {answer[:13] for answer in await asyncio.gather(*held)} == {b"HTTP/1.1 200 "}
-        assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request(b"next"))).startswith(b"HTTP/1.1 200 ")
     assert [notice for notice in world.notices if "more are rejected" in notice] == [
         "Responded with 503: 2 connections are open; more are rejected until some close"
     ]
@@ -115,19 +115,19 @@ async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() 
 async def test_oldest_idle_connection_is_closed_for_a_new_one_and_no_active_one() -> None:
     async with receiving(max_connections=4) as world:
         world.hold = asyncio.Event()
-        active = asyncio.create_task(world.exchange(request(b"active")))
+        active = asyncio.create_task(world.capture(request(b"active")))
         await world.took(1)
         begun_reader, begun = await asyncio.open_connection("127.0.0.1", world.port)
         begun.write(request(b"begun")[:-1])
         idle = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(2)]
         idle[0][1].write(b"POST / HTTP/1.1\r\nX-Slow: ")
-        new = asyncio.create_task(world.exchange(request(b"new")))
+        new = asyncio.create_task(world.capture(request(b"new")))
         await world.took(2)
         assert await asyncio.wait_for(idle[0][0].read(), 5) == b""
-        another = asyncio.create_task(world.exchange(request(b"another")))
+        another = asyncio.create_task(world.capture(request(b"another")))
         await world.took(3)
         assert await asyncio.wait_for(idle[1][0].read(), 5) == b""
-        assert (await world.exchange(b"")).startswith(b"HTTP/1.1 503 ")  # all of them are active now
+        assert (await world.capture(b"")).startswith(b"HTTP/1.1 503 ")  # all of them are active now
         begun.write(b"n")
         await world.took(4)
         world.hold.set()
@@ -146,10 +146,10 @@ async def test_connection_that_has_sent_requests_stays_open_longer_than_one_that
         post = request(b"one").replace(b"Connection: close\r\n", b"")
         writer.write(post)
         assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 ")
-        assert (await world.exchange(request(b"two"))).startswith(b"HTTP/1.1 200 ")  # takes the place of the silent one
+        assert (await world.capture(request(b"two"))).startswith(b"HTTP/1.1 200 ")  # takes the place of the silent one
         assert await asyncio.wait_for(silent.read(), 5) == b""
         silent_writer.close()
-        assert await world.exchange(b"POST / HTTP/1.1\r\nX-Slow: ") == b""  # after 0.3 s
+        assert await world.capture(b"POST / HTTP/1.1\r\nX-Slow: ") == b""  # after 0.3 s
         writer.write(post)
         assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 ")
         writer.close()
@@ -163,8 +163,8 @@ async def test_new_connection_is_not_closed_before_its_head_arrives_if_others_wa
             writer.write(post)
             assert (await reader.readuntil(b"fine")).startswith(b"HTTP/1.1 200 ")
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
-        assert (await world.exchange(request(b"another"))).startswith(b"HTTP/1.1 200 ")
-        assert (await world.exchange(request(b"another"))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request(b"another"))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request(b"another"))).startswith(b"HTTP/1.1 200 ")
         writer.write(request(b"new"))
         assert (await asyncio.wait_for(reader.read(), 5)).startswith(b"HTTP/1.1 200 ")
         for each in (writer, *(writer for _, writer in kept)):
@@ -177,7 +177,7 @@ async def test_requests_are_served_promptly_while_idle_connections_are_opened_al
         for number in range(50):
             flood += [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(4)]
             async with asyncio.timeout(2):
-                assert (await world.exchange(request(b"%d" % number))).startswith(b"HTTP/1.1 200 ")
+                assert (await world.capture(request(b"%d" % number))).startswith(b"HTTP/1.1 200 ")
         for _, writer in flood:
             writer.close()
     assert [notice for notice in world.notices if "503" in notice] == []
@@ -189,7 +189,7 @@ async def test_announced_bodies_do_not_count_towards_the_common_limit() -> None:
         for writer in writers:
             writer.write(BEGUN)
         for _ in range(20):
-            assert (await world.exchange(request(MORE))).startswith(b"HTTP/1.1 200 ")
+            assert (await world.capture(request(MORE))).startswith(b"HTTP/1.1 200 ")
         for writer in writers:
             writer.close()
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.listener.observers import Observer, Observers
 from port_hook_cli.tunnels.report import TunnelReport, TunnelState
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 
 class Everything(Observer):
@@ -18,8 +18,8 @@ class Everything(Observer):
     def __init__(self) -> None:
         self.told: list[object] = []
 
-    def exchanged(self, exchange: Exchange) -> None:
-        self.told.append(exchange)
+    def captured(self, capture: Capture) -> None:
+        self.told.append(capture)
 
     def notice(self, text: str) -> None:
         self.told.append(text)
@@ -47,8 +47,8 @@ class NoticesOnly(Observer):
 class Broken(Observer):
     """An observer with a defect."""
 
-    def exchanged(self, exchange: Exchange) -> None:
-        raise RuntimeError(exchange.invocation.id)
+    def captured(self, capture: Capture) -> None:
+        raise RuntimeError(capture.invocation.id)
 
 
 def test_observers_receive_every_event_in_order() -> None:
@@ -56,21 +56,21 @@ def test_observers_receive_every_event_in_order() -> None:
     observers = Observers([first, second, third])
     report = TunnelReport(state=TunnelState.OPEN, url="https://a.example/")
     observers.notice("hello")
-    observers.exchanged(an_exchange())
+    observers.captured(a_capture())
     observers.tunnel(report)
     observers.event({"type": "ready"})
     observers.close()
-    assert first.told == third.told == ["hello", an_exchange(), report, {"type": "ready"}, "closed"]
+    assert first.told == third.told == ["hello", a_capture(), report, {"type": "ready"}, "closed"]
     assert second.notices == ["hello"]
 
 
-def test_observers_get_no_more_exchanges_than_the_limit() -> None:
+def test_observers_get_no_more_captures_than_the_limit() -> None:
     observer = Everything()
     observers = Observers([observer], limit=2)
     for number in range(4):
-        observers.exchanged(an_exchange(an_invocation(id=str(number))))
+        observers.captured(a_capture(an_invocation(id=str(number))))
     observers.notice("the end")
-    ids = [told.invocation.id for told in observer.told if isinstance(told, Exchange)]
+    ids = [told.invocation.id for told in observer.told if isinstance(told, Capture)]
     assert ids == ["0", "1"]
     assert observer.told[-1] == "the end"
 
@@ -78,6 +78,6 @@ def test_observers_get_no_more_exchanges_than_the_limit() -> None:
 async def test_an_observer_that_fails_is_reported_and_does_not_stop_the_others() -> None:
     observer, problems = Everything(), []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context["message"]))
-    Observers([Broken(), observer]).exchanged(an_exchange())
-    assert observer.told == [an_exchange()]
+    Observers([Broken(), observer]).captured(a_capture())
+    assert observer.told == [a_capture()]
     assert problems == ["Broken failed"]

@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, MessageOrigin, Response, Status
+from port_hook_cli.invocations.models import Capture, Delivery, Invocation, MessageOrigin, Response, Status
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.kafka.messages import message_headers
 from port_hook_cli.listener.observers import Observer
@@ -32,25 +32,25 @@ class World(Observer):
     problem: StoreError | None = None
     hold: asyncio.Event | None = None
     asked: asyncio.Event = field(default_factory=asyncio.Event)
-    saved: list[Exchange] = field(default_factory=list)
-    completed: list[Exchange] = field(default_factory=list)
+    saved: list[Capture] = field(default_factory=list)
+    completed: list[Capture] = field(default_factory=list)
     forwarded: list[str] = field(default_factory=list)
-    shown: list[Exchange] = field(default_factory=list)
+    shown: list[Capture] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
-    def save(self, exchange: Exchange) -> asyncio.Future[None]:
-        return asyncio.ensure_future(self.saving(exchange))
+    def save(self, capture: Capture) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.saving(capture))
 
-    def save_together(self, exchanges: Sequence[Exchange]) -> asyncio.Future[None]:
-        return asyncio.ensure_future(self.saving(*exchanges))
+    def save_together(self, captures: Sequence[Capture]) -> asyncio.Future[None]:
+        return asyncio.ensure_future(self.saving(*captures))
 
-    async def saving(self, *exchanges: Exchange) -> None:
+    async def saving(self, *captures: Capture) -> None:
         if self.problem:
             raise self.problem
-        self.saved += exchanges
+        self.saved += captures
 
-    def complete(self, exchange: Exchange) -> None:
-        self.completed.append(exchange)
+    def complete(self, capture: Capture) -> None:
+        self.completed.append(capture)
 
     async def send(self, request: Invocation, url: str) -> Delivery:
         self.forwarded.append(url)
@@ -59,8 +59,8 @@ class World(Observer):
             await self.hold.wait()
         return Delivery(url=url, status=self.status, headers=Headers((("X", "1"),)), body=b"done")
 
-    def exchanged(self, exchange: Exchange) -> None:
-        self.shown.append(exchange)
+    def captured(self, capture: Capture) -> None:
+        self.shown.append(capture)
 
     def notice(self, text: str) -> None:
         self.notices.append(text)
@@ -103,7 +103,7 @@ async def test_valid_invocation_is_saved_forwarded_responded_to_and_completed() 
 
 async def test_concurrent_requests_are_all_shown_in_order_after_their_responses() -> None:
     world, events = World(), list[str]()
-    world.exchanged = lambda exchange: events.append(f"shown {exchange.invocation.id}")  # type: ignore[method-assign]
+    world.captured = lambda capture: events.append(f"shown {capture.invocation.id}")  # type: ignore[method-assign]
 
     async def request(name: str) -> None:
         await flow.receive(an_invocation(id=name), "c")
@@ -121,12 +121,12 @@ async def test_concurrent_request_that_cannot_be_shown_hides_no_other() -> None:
     world, shown, problems = World(), list[str](), list[object]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context["exception"]))
 
-    def exchanged(exchange: Exchange) -> None:
-        if exchange.invocation.id == "a":
-            raise ValueError(exchange.invocation.id)
-        shown.append(exchange.invocation.id)
+    def captured(capture: Capture) -> None:
+        if capture.invocation.id == "a":
+            raise ValueError(capture.invocation.id)
+        shown.append(capture.invocation.id)
 
-    world.exchanged = exchanged  # type: ignore[method-assign]
+    world.captured = captured  # type: ignore[method-assign]
     async with listening(world, routes=Routes()) as flow:
         await asyncio.gather(*(flow.receive(an_invocation(id=name), "c") for name in "abc"))
     assert (shown, list(map(str, problems))) == (["b", "c"], ["a"])
@@ -193,7 +193,7 @@ async def test_repeats_do_not_extend_how_long_a_signature_is_remembered() -> Non
         for at in (NOW, NOW + 200, NOW + 300):
             await flow.receive(sent_at(at, ahead_s=0), "c")
         await flow.receive(sent_at(NOW + 301, ahead_s=0), "c")
-    assert [("replayed" in exchange.verdict.slugs) for exchange in world.shown] == [False, True, True, False]
+    assert [("replayed" in capture.verdict.slugs) for capture in world.shown] == [False, True, True, False]
 
 
 async def test_repeats_do_not_evict_other_signatures() -> None:
@@ -269,7 +269,7 @@ async def test_missing_signature_is_reported_as_missing_for_many_concurrent_requ
     unsigned = an_invocation(a_body(a_document(filler="x" * 20_000)), headers=Headers())
     async with listening(world) as flow:
         await asyncio.gather(*(flow.receive(unsigned, "c") for _ in range(40)))
-    assert {exchange.verdict.status for exchange in world.shown} == {Status.MISSING}
+    assert {capture.verdict.status for capture in world.shown} == {Status.MISSING}
 
 
 async def test_canceled_request_is_shown_and_saved_as_interrupted() -> None:
@@ -281,10 +281,10 @@ async def test_canceled_request_is_shown_and_saved_as_interrupted() -> None:
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    for exchange in (world.shown[0], world.completed[0]):
-        assert exchange.response is None
-        assert exchange.delivery is not None
-        assert exchange.delivery.fault == "interrupted"
+    for capture in (world.shown[0], world.completed[0]):
+        assert capture.response is None
+        assert capture.delivery is not None
+        assert capture.delivery.fault == "interrupted"
 
 
 async def test_request_that_could_not_be_saved_while_it_waited_is_not_forwarded() -> None:
@@ -324,8 +324,8 @@ async def test_signed_time_of_a_message_is_compared_with_when_it_was_sent() -> N
     async with listening(world) as flow:
         await flow.receive(a_kafka_message(sent_at=NOW + 1), "unknown")
         await flow.receive(a_kafka_message(sent_at=NOW + 3_600), "unknown")
-    assert [exchange.verdict.status for exchange in world.saved] == [Status.VALID, Status.STALE]
-    assert world.saved[0].verdict.reading == "kafka"
+    assert [capture.verdict.status for capture in world.saved] == [Status.VALID, Status.STALE]
+    assert world.saved[0].verdict.signed_form == "kafka"
     assert world.forwarded == ["http://h:1/"]
 
 
@@ -374,7 +374,7 @@ async def test_messages_of_a_group_that_could_not_be_saved_are_left_to_their_sou
         assert all(map(second.add, map(a_numbered_message, range(2))))
         await second.save()
     assert (world.notices, len(world.saved), flow.tally.received) == ([], 2, 2)
-    assert [exchange.verdict.slugs for exchange in world.saved] == [(), ()]  # the second attempt is no replay
+    assert [capture.verdict.slugs for capture in world.saved] == [(), ()]  # the second attempt is no replay
 
 
 async def test_message_that_takes_long_to_verify_is_in_no_group() -> None:
@@ -412,7 +412,7 @@ async def test_message_whose_response_is_an_error_is_no_replay_when_it_is_sent_a
             assert group is not None
             assert group.add(a_numbered_message(1))
             await group.save()
-    assert [exchange.verdict.slugs for exchange in world.saved] == [(), ()]
+    assert [capture.verdict.slugs for capture in world.saved] == [(), ()]
 
 
 async def test_message_that_could_not_be_saved_is_left_to_its_source() -> None:

@@ -67,7 +67,7 @@ async def test_listener_responds_itself_when_no_expression_is_true(plain_runtime
     own = b'{"ok": true}'
     assert contents == [own, own, b"ok", own]
     with open_store(None, plain_runtime.cwd) as store:
-        kept = [store.get(exchange.invocation.id) for exchange in seen.exchanges]
+        kept = [store.get(capture.invocation.id) for capture in seen.captures]
     assert [(it.response and it.response.body, it.delivery is None) for it in kept] == [
         (own, True),
         (own, True),
@@ -104,7 +104,7 @@ async def test_other_requests_are_answered_while_an_expression_runs(plain_runtim
                 assert (await post(serving, client, a_document(action="scale"))).status_code == 200
             assert not slow.done()
             slow.cancel()
-    *_, interrupted = seen.exchanges
+    *_, interrupted = seen.captures
     assert interrupted.payload.document == {"slow": True}
     assert interrupted.delivery
     assert interrupted.delivery.fault == "interrupted"

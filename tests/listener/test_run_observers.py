@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, Response, Status, Verdict
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.port_runs import MAX_FOLLOWED, RunFollower, RunReporter
 from port_hook_cli.port_api.client import PortApi
 from port_hook_cli.runs.updates import RunStatus
 from port_hook_cli.signatures.causes import REPLAYED
 from port_hook_cli.text.secret import Secret
-from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
+from tests.factories import RUN_ID, a_body, a_capture, a_document, an_invocation
 from tests.flaky_port import Fault, FlakyPort
 from tests.port_clients import port_client
 
@@ -59,19 +59,19 @@ def client(port: FlakyPort) -> PortApi:
     return port_client(api_url=port.url, client_id="id", client_secret=Secret("s" * 20))
 
 
-def exchange_of(document: Mapping[str, Any], response: Response = FINE, **overrides: Any) -> Exchange:
+def capture_of(document: Mapping[str, Any], response: Response = FINE, **overrides: Any) -> Capture:
     body = a_body(document)
-    return an_exchange(an_invocation(body), response=response, **overrides)
+    return a_capture(an_invocation(body), response=response, **overrides)
 
 
-def of_run(run_id: str) -> Exchange:
-    return exchange_of({"context": {"runId": run_id}})
+def of_run(run_id: str) -> Capture:
+    return capture_of({"context": {"runId": run_id}})
 
 
-async def finish(observer: Observer, *exchanges: Exchange) -> None:
-    """Tell the observer about exchanges, and wait until it has finished."""
-    for exchange in exchanges:
-        observer.exchanged(exchange)
+async def finish(observer: Observer, *captures: Capture) -> None:
+    """Tell the observer about captures, and wait until it has finished."""
+    for capture in captures:
+        observer.captured(capture)
     async with asyncio.timeout(30):
         await observer.finish(asyncio.Event())
 
@@ -92,7 +92,7 @@ async def test_reporter_ends_a_run_after_the_response(
 ) -> None:
     screen = Screen()
     observer = reporter(port, screen, wanted)
-    await finish(observer, an_exchange(response=response))
+    await finish(observer, a_capture(response=response))
     assert port.run["status"] == status
     assert screen.notices == [f"Reported {RUN_ID}: {status} (--report)"]
     assert screen.events == [{"type": "report", "run_id": RUN_ID, "status": status, "error": None}]
@@ -101,31 +101,31 @@ async def test_reporter_ends_a_run_after_the_response(
 async def test_reporter_says_in_the_summary_why_the_handler_failed(port: FlakyPort) -> None:
     observer = reporter(port, Screen())
     delivery = Delivery(url="http://127.0.0.1:1", fault="unreachable", error="nothing listens there")
-    await finish(observer, an_exchange(response=Response(status=502), delivery=delivery))
+    await finish(observer, a_capture(response=Response(status=502), delivery=delivery))
     bodies = [call.body for call in port.calls if call.method == "PATCH"]
     assert bodies[0] == {"summary": "The handler did not respond: nothing listens there."}
 
 
 @pytest.mark.parametrize(
-    "exchange",
+    "capture",
     [
-        an_exchange(response=Response(status=401), refused=True),
-        an_exchange(response=FINE, verdict=Verdict(status=Status.INVALID)),
-        an_exchange(response=FINE, verdict=Verdict(status=Status.MISSING)),
-        an_exchange(response=FINE, verdict=Verdict(status=Status.STALE)),
-        an_exchange(response=FINE, verdict=Verdict(status=Status.UNCHECKED)),
-        an_exchange(response=FINE, verdict=Verdict(status=Status.VALID, causes=(REPLAYED,))),
-        an_exchange(response=None),
-        exchange_of({"action": "x"}),
+        a_capture(response=Response(status=401), refused=True),
+        a_capture(response=FINE, verdict=Verdict(status=Status.INVALID)),
+        a_capture(response=FINE, verdict=Verdict(status=Status.MISSING)),
+        a_capture(response=FINE, verdict=Verdict(status=Status.STALE)),
+        a_capture(response=FINE, verdict=Verdict(status=Status.UNCHECKED)),
+        a_capture(response=FINE, verdict=Verdict(status=Status.VALID, causes=(REPLAYED,))),
+        a_capture(response=None),
+        capture_of({"action": "x"}),
     ],
     ids=["refused", "invalid", "missing", "stale", "unchecked", "replayed", "interrupted", "no run"],
 )
 async def test_no_run_of_a_request_that_failed_verification_is_reported_or_followed(
-    port: FlakyPort, exchange: Exchange
+    port: FlakyPort, capture: Capture
 ) -> None:
     observers = [reporter(port, Screen()), RunFollower(lambda: client(port), Screen(), set(), timeout_s=9)]
     for observer in observers:
-        await finish(observer, exchange)
+        await finish(observer, capture)
     assert port.calls == []
 
 
@@ -133,7 +133,7 @@ async def test_reporter_does_not_report_a_synchronized_run(port: FlakyPort) -> N
     document = a_document()
     document["payload"]["action"]["invocationMethod"]["synchronized"] = True
     observer = reporter(port, Screen())
-    await finish(observer, exchange_of(document))
+    await finish(observer, capture_of(document))
     assert port.calls == []
 
 
@@ -141,7 +141,7 @@ async def test_reporter_says_that_the_handler_has_reported_itself(port: FlakyPor
     port.run["status"] = "SUCCESS"
     screen, settled = Screen(), set[str]()
     observer = RunReporter(RunStatus.FAILURE, lambda: client(port), screen, settled)
-    await finish(observer, an_exchange(response=FINE))
+    await finish(observer, a_capture(response=FINE))
     assert "has already ended with SUCCESS" in screen.notices[0]
     assert settled == {RUN_ID}
 
@@ -150,7 +150,7 @@ async def test_reporter_shows_a_failure_and_reports_the_next_run(port: FlakyPort
     port.script.append(Fault(status=404))
     screen = Screen()
     observer = reporter(port, screen)
-    await finish(observer, *[an_exchange(response=FINE)] * 2)
+    await finish(observer, *[a_capture(response=FINE)] * 2)
     assert screen.notices[0].startswith(f"error: {RUN_ID} was not reported: Port's API responded with 404")
     assert screen.notices[1] == f"Reported {RUN_ID}: SUCCESS (--report)"
 
@@ -166,7 +166,7 @@ async def test_follower_shows_logs_and_status_until_the_run_ends(port: FlakyPort
     screen, settled = Screen(), set[str]()
     observer = follower(port, screen, settled=settled)
     port.logs.append("one\n\x1b[2J")
-    observer.exchanged(an_exchange(response=FINE))
+    observer.captured(a_capture(response=FINE))
     await screen.told("log: one")
     port.logs.append("two")
     port.run["status"] = "SUCCESS"
@@ -184,7 +184,7 @@ async def test_follower_shows_logs_and_status_until_the_run_ends(port: FlakyPort
 async def test_follower_names_the_runs_that_never_got_a_report(port: FlakyPort) -> None:
     screen = Screen()
     observer = follower(port, screen, timeout_s=0.2)
-    await finish(observer, an_exchange(response=FINE))
+    await finish(observer, a_capture(response=FINE))
     assert screen.notices == [
         f"{RUN_ID} has not ended within 0.2 s (--follow-timeout).",
         f"Followed, but never reported: {RUN_ID}",
@@ -193,14 +193,14 @@ async def test_follower_names_the_runs_that_never_got_a_report(port: FlakyPort) 
 
 async def test_follower_does_not_follow_a_run_whose_handler_failed(port: FlakyPort) -> None:
     observer = follower(port, Screen())
-    await finish(observer, an_exchange(response=BROKEN))
+    await finish(observer, a_capture(response=BROKEN))
     assert port.calls == []
 
 
 async def test_follower_stops_at_once_when_it_is_interrupted(port: FlakyPort) -> None:
     screen, interrupted = Screen(), asyncio.Event()
     observer = follower(port, screen, timeout_s=600)
-    observer.exchanged(an_exchange(response=FINE))
+    observer.captured(a_capture(response=FINE))
     interrupted.set()
     async with asyncio.timeout(30):
         await observer.finish(interrupted)
@@ -211,7 +211,7 @@ async def test_follower_watches_20_runs_at_the_same_time_and_counts_the_others(p
     screen = Screen()
     observer = follower(port, screen, timeout_s=0.1)
     for number in range(MAX_FOLLOWED + 3):
-        observer.exchanged(of_run(f"r_{number:016d}"))
+        observer.captured(of_run(f"r_{number:016d}"))
     await finish(observer, of_run("r_0000000000000000"))
     assert "note: 3 runs were not followed: --follow watches 20 at the same time." in screen.notices
     assert len({call.path for call in port.calls if not call.path.partition("?")[0].endswith("/logs")}) == MAX_FOLLOWED
@@ -221,14 +221,14 @@ async def test_follower_shows_the_failure_of_port_and_stops(port: FlakyPort) -> 
     port.script.append(Fault(status=404))
     screen = Screen()
     observer = follower(port, screen)
-    await finish(observer, an_exchange(response=FINE))
+    await finish(observer, a_capture(response=FINE))
     assert f"error: {RUN_ID} is no longer followed: Port's API responded with 404" in screen.notices[0]
 
 
 async def test_follower_says_that_a_node_run_without_its_workflow_run_is_not_followed(port: FlakyPort) -> None:
     screen = Screen()
     observer = follower(port, screen)
-    await finish(observer, exchange_of({"nodeRunId": "wfnr_0123456789abcdef"}))
+    await finish(observer, capture_of({"nodeRunId": "wfnr_0123456789abcdef"}))
     assert [notice.partition(":")[2] for notice in screen.notices] == [
         " wfnr_0123456789abcdef is not followed: the payload does not name its workflow run."
     ]
@@ -245,8 +245,8 @@ async def test_follower_shows_the_result_of_a_node_run(port: FlakyPort) -> None:
     port.run = {"identifier": "wfr_0123456789abcdef", "status": "IN_PROGRESS", "nodeRuns": [node]}
     screen, settled = Screen(), set[str]()
     observer = follower(port, screen, settled=settled)
-    observer.exchanged(
-        exchange_of({"context": {"workflowRunId": "wfr_0123456789abcdef", "nodeRunId": "wfnr_0123456789abcdef"}})
+    observer.captured(
+        capture_of({"context": {"workflowRunId": "wfr_0123456789abcdef", "nodeRunId": "wfnr_0123456789abcdef"}})
     )
     await finish(observer)
     assert screen.notices == ["wfnr_0123456789abcdef: COMPLETED (FAILED)"]

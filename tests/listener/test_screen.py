@@ -19,12 +19,12 @@ import pytest
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
+from port_hook_cli.captures.view.capture import capture_lines, compact_line
 from port_hook_cli.invocations.models import (
+    Capture,
     Cause,
     Delivery,
     EventChange,
-    Exchange,
     Kind,
     Payload,
     Response,
@@ -37,7 +37,7 @@ from port_hook_cli.listener.responses import OK
 from port_hook_cli.listener.screen import Display, JsonScreen, TextScreen
 from port_hook_cli.listener.view import ready_event
 from port_hook_cli.signatures import causes
-from tests.factories import RUN_ID, a_body, a_document, an_exchange, an_invocation
+from tests.factories import RUN_ID, a_body, a_capture, a_document, an_invocation
 
 MOST_PENDING = 4_000
 HOSTILE = "a\x1b[2Jb\nc\u202e"
@@ -103,61 +103,61 @@ def json_screen(streams: Streams) -> JsonScreen:
     return JsonScreen(streams.stdout, streams.stderr, on_broken=streams.broken.set)
 
 
-def printed(streams: Streams, screen: TextScreen | JsonScreen, *exchanges: Exchange) -> tuple[str, str]:
-    """Show exchanges, close the screen, and return what it wrote to stdout and to stderr."""
+def printed(streams: Streams, screen: TextScreen | JsonScreen, *captures: Capture) -> tuple[str, str]:
+    """Show captures, close the screen, and return what it wrote to stdout and to stderr."""
     streams.start_reading()
-    for exchange in exchanges:
-        screen.exchanged(exchange)
+    for capture in captures:
+        screen.captured(capture)
     screen.close()
     return streams.end()
 
 
-def numbered(number: int) -> Exchange:
-    return an_exchange(an_invocation(b"{}", id=f"{number:012}"), response=OK)
+def numbered(number: int) -> Capture:
+    return a_capture(an_invocation(b"{}", id=f"{number:012}"), response=OK)
 
 
-def in_full(exchange: Exchange) -> str:
-    return "".join(f"{line.plain}\n" for line in exchange_lines(exchange, app_url=None)) + "\n"
+def in_full(capture: Capture) -> str:
+    return "".join(f"{line.plain}\n" for line in capture_lines(capture, app_url=None)) + "\n"
 
 
-def test_text_screen_prints_an_exchange_without_escape_sequences_to_a_pipe(streams: Streams) -> None:
-    exchange = an_exchange(response=OK)
-    out, err = printed(streams, text_screen(streams), exchange)
-    assert out == in_full(exchange)
+def test_text_screen_prints_an_capture_without_escape_sequences_to_a_pipe(streams: Streams) -> None:
+    capture = a_capture(response=OK)
+    out, err = printed(streams, text_screen(streams), capture)
+    assert out == in_full(capture)
     assert "\x1b" not in out
     assert err == ""
 
 
-def test_compact_screen_prints_one_line_for_each_exchange(streams: Streams) -> None:
-    exchanges = [numbered(number) for number in range(3)]
-    out, _ = printed(streams, text_screen(streams, compact=True), *exchanges)
-    assert out.splitlines() == [compact_line(exchange).plain for exchange in exchanges]
+def test_compact_screen_prints_one_line_for_each_capture(streams: Streams) -> None:
+    captures = [numbered(number) for number in range(3)]
+    out, _ = printed(streams, text_screen(streams, compact=True), *captures)
+    assert out.splitlines() == [compact_line(capture).plain for capture in captures]
 
 
-def test_decrypted_inputs_are_shown_on_the_screen_and_not_added_to_the_exchange(
+def test_decrypted_inputs_are_shown_on_the_screen_and_not_added_to_the_capture(
     streams: Streams, tmp_path: Path
 ) -> None:
     threads: list[str] = []
 
-    def reveal(exchange: Exchange) -> list[Decryption]:
+    def reveal(capture: Capture) -> list[Decryption]:
         threads.append(threading.current_thread().name)
-        return [Decryption(path=JsonPath.parse("password"), plaintext=exchange.invocation.id.encode() + b" s3cret")]
+        return [Decryption(path=JsonPath.parse("password"), plaintext=capture.invocation.id.encode() + b" s3cret")]
 
-    exchange = an_exchange(response=OK)
-    out, _ = printed(streams, text_screen(streams, reveal=reveal), exchange)
+    capture = a_capture(response=OK)
+    out, _ = printed(streams, text_screen(streams, reveal=reveal), capture)
     assert '  decrypted  password  "0123456789ab s3cret"\n' in out
     assert threads == ["printer"]
-    assert b"s3cret" not in json.dumps(invocation_event(exchange)).encode()
+    assert b"s3cret" not in json.dumps(invocation_event(capture)).encode()
     with open_store(tmp_path / "captures.db", tmp_path, create=True) as store:
-        store.add([exchange])
+        store.add([capture])
     assert not any(b"s3cret" in path.read_bytes() for path in tmp_path.glob("captures.db*"))
 
 
 def test_compact_screen_decrypts_nothing(streams: Streams) -> None:
-    revealed: list[Exchange] = []
+    revealed: list[Capture] = []
 
-    def reveal(exchange: Exchange) -> list[Decryption]:
-        revealed.append(exchange)
+    def reveal(capture: Capture) -> list[Decryption]:
+        revealed.append(capture)
         return []
 
     out, _ = printed(streams, text_screen(streams, compact=True, reveal=reveal), numbered(1))
@@ -190,14 +190,14 @@ def test_json_screen_prints_only_one_record_per_line_on_stdout(streams: Streams)
     screen = json_screen(streams)
     ready = ready_event(url="http://h/", public_url=None)
     verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", HOSTILE, HOSTILE),))
-    exchange = an_exchange(an_invocation(a_body(a_document(action=HOSTILE)), target=HOSTILE), verdict=verdict)
+    capture = a_capture(an_invocation(a_body(a_document(action=HOSTILE)), target=HOSTILE), verdict=verdict)
     screen.event(ready)
     screen.notice("in between")
-    screen.exchanged(exchange)
+    screen.captured(capture)
     screen.close()
     out, err = streams.end()
     assert out.isascii()
-    assert [json.loads(line) for line in out.splitlines()] == [ready, invocation_event(exchange)]
+    assert [json.loads(line) for line in out.splitlines()] == [ready, invocation_event(capture)]
     assert err == "in between\n"
 
 
@@ -221,10 +221,10 @@ def test_json_screen_prints_a_record_of_dropped_records_when_the_reader_stalls(s
     assert last == {"schema": "port-hook/event/1", "type": "dropped", "count": count - len(kept)}
 
 
-def test_text_screen_counts_the_omitted_exchanges_of_a_burst_with_a_pointer_to_captures(streams: Streams) -> None:
+def test_text_screen_counts_the_omitted_captures_of_a_burst_with_a_pointer_to_captures(streams: Streams) -> None:
     screen = text_screen(streams)
     for number in range(MOST_PENDING * 2):
-        screen.exchanged(numbered(number))
+        screen.captured(numbered(number))
     streams.start_reading()
     screen.close()
     lines = streams.end()[0].splitlines()
@@ -245,7 +245,7 @@ def test_closed_stdout_is_reported_and_notices_continue(
     os.close(unused)
     os.dup2(spare, out)  # the reading end of stdout is closed, its number is not
     os.close(spare)
-    screen.exchanged(numbered(1))
+    screen.captured(numbered(1))
     assert streams.broken.wait(30)
     screen.notice("still here")
     screen.close()
@@ -260,7 +260,7 @@ def test_closed_stderr_does_not_stop_the_screen(streams: Streams) -> None:
     os.dup2(spare, err)
     os.close(spare)
     screen.notice("into the void")
-    screen.exchanged(numbered(1))
+    screen.captured(numbered(1))
     screen.close()
     assert json.loads(os.read(out, 10_000))["id"] == f"{1:012}"
     assert not streams.broken.is_set()
@@ -283,9 +283,9 @@ class Terminal:
     width: int
     painted: bytes = b""
 
-    def show(self, exchange: Exchange, *, app_url: str | None = APP, compact: bool = False) -> str:
-        """Show an exchange and return what was written, as text."""
-        return self.write(lambda screen: screen.exchanged(exchange), app_url=app_url, compact=compact)
+    def show(self, capture: Capture, *, app_url: str | None = APP, compact: bool = False) -> str:
+        """Show a capture and return what was written, as text."""
+        return self.write(lambda screen: screen.captured(capture), app_url=app_url, compact=compact)
 
     def say(self, text: str) -> str:
         """Show a message and return what was written, as text."""
@@ -340,10 +340,10 @@ def _read_terminal(master: int, into: bytearray) -> None:
             into += part
 
 
-def hostile(kind: Kind, run_id: str) -> Exchange:
-    """Return an exchange with commands to a terminal wherever a stranger's text can be."""
+def hostile(kind: Kind, run_id: str) -> Capture:
+    """Return a capture with commands to a terminal wherever a stranger's text can be."""
     body = json.dumps({COMMANDS: [COMMANDS]}, ensure_ascii=False).encode("utf-8", "surrogatepass")
-    return an_exchange(
+    return a_capture(
         an_invocation(body, method=COMMANDS, target=COMMANDS),
         payload=Payload(
             kind=kind,
@@ -361,7 +361,7 @@ def hostile(kind: Kind, run_id: str) -> Exchange:
             document={COMMANDS: [COMMANDS]},
             problem=COMMANDS if kind is Kind.CHANGE_LOG else None,
         ),
-        verdict=Verdict(status=Status.REENCODED, reading=COMMANDS, causes=(Cause(COMMANDS, COMMANDS, COMMANDS),)),
+        verdict=Verdict(status=Status.REENCODED, signed_form=COMMANDS, causes=(Cause(COMMANDS, COMMANDS, COMMANDS),)),
         delivery=Delivery(url=COMMANDS, fault=COMMANDS, error=COMMANDS, body=COMMANDS.encode("utf-8", "replace")),
         response=Response(status=502, body=COMMANDS.encode("utf-8", "replace")),
     )
@@ -389,7 +389,7 @@ def test_screen_sends_the_terminal_only_its_own_styles_and_links(kind: Kind, run
 @posix
 def test_screen_shows_inputs_and_the_body_of_a_failure_as_json_in_color() -> None:
     delivery = Delivery(url="http://127.0.0.1:8000/", status=500, body=b'{"reason":["disk full"]}')
-    text = Terminal(120).show(an_exchange(an_invocation(a_body(a_document())), delivery=delivery))
+    text = Terminal(120).show(a_capture(an_invocation(a_body(a_document())), delivery=delivery))
     assert '\x1b[36m"reason"\x1b[0m' in text
     assert '\x1b[32m"disk full"\x1b[0m' in text
     assert re.search(r"inputs.*\x1b\[3[235]m", text)
@@ -410,7 +410,7 @@ def test_words_are_wrapped_below_their_value_on_a_narrow_terminal(width: int) ->
     )
     verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", words, "Compare the client secret."),))
     terminal = Terminal(width)
-    terminal.show(an_exchange(verdict=verdict, response=Response(status=401)))
+    terminal.show(a_capture(verdict=verdict, response=Response(status=401)))
     lines = terminal.lines()
     start = next(number for number, line in enumerate(lines) if line.startswith("  cause      "))
     end = lines.index("  fix        Compare the client secret.")
@@ -425,7 +425,7 @@ def test_report_run_command_is_not_wrapped_on_a_narrow_terminal(width: int) -> N
     command = f"port-hook report-run {RUN_ID} --status success"
     document = a_document(context={"runId": RUN_ID, "entity": "東京 " * 30})
     terminal = Terminal(width)
-    text = terminal.show(an_exchange(an_invocation(a_body(document)), response=OK))
+    text = terminal.show(a_capture(an_invocation(a_body(document)), response=OK))
     assert command in STYLE_OR_LINK.sub("", text)
     assert f"  run        {RUN_ID}" in terminal.lines()
     # pyte leaves the cell behind a wide character empty.
@@ -443,10 +443,10 @@ def test_compact_lines_have_color_and_are_wrapped_only_between_words(width: int)
     terminal = Terminal(width)
     verdict = Verdict(status=Status.INVALID, causes=(Cause("wrong-secret", "words", "fix"),))
     delivery = Delivery(url="http://h/", status=503)
-    exchange = an_exchange(verdict=verdict, delivery=delivery, response=Response(status=401))
-    terminal.show(exchange, compact=True)
+    capture = a_capture(verdict=verdict, delivery=delivery, response=Response(status=401))
+    terminal.show(capture, compact=True)
     lines = [line for line in terminal.lines() if line]
-    assert " ".join(lines).split() == compact_line(exchange).plain.split()
+    assert " ".join(lines).split() == compact_line(capture).plain.split()
     assert all(line.startswith(" " * 10) for line in lines[1:])
     screen = pyte.Screen(width, 100)
     pyte.ByteStream(screen).feed(terminal.painted)
@@ -473,13 +473,13 @@ def test_message_is_wrapped_between_words_and_its_label_has_color(width: int) ->
 CONFLICT = "PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env; the first is used."
 
 
-def refused_by_the_listener() -> Exchange:
+def refused_by_the_listener() -> Capture:
     verdict = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET,))
-    return an_exchange(verdict=verdict, response=Response(status=401))
+    return a_capture(verdict=verdict, response=Response(status=401))
 
 
-def shown_with_conflict(streams: Streams, exchange: Exchange) -> str:
-    return printed(streams, text_screen(streams, conflict=CONFLICT), exchange)[0]
+def shown_with_conflict(streams: Streams, capture: Capture) -> str:
+    return printed(streams, text_screen(streams, conflict=CONFLICT), capture)[0]
 
 
 def test_a_wrong_secret_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
@@ -490,18 +490,18 @@ def test_a_wrong_secret_is_shown_with_the_conflict_between_two_secrets(streams: 
 
 def test_a_handler_that_refuses_a_request_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
     delivery = Delivery(url="http://127.0.0.1:8000/", status=401)
-    assert CONFLICT in shown_with_conflict(streams, an_exchange(delivery=delivery, response=Response(status=401)))
+    assert CONFLICT in shown_with_conflict(streams, a_capture(delivery=delivery, response=Response(status=401)))
 
 
 def test_a_valid_request_is_shown_without_the_conflict_between_two_secrets(streams: Streams) -> None:
-    assert CONFLICT not in shown_with_conflict(streams, an_exchange(response=Response(status=200)))
+    assert CONFLICT not in shown_with_conflict(streams, a_capture(response=Response(status=200)))
 
 
-SLOW = an_exchange(an_invocation(id="aaaaaaaaaaaa"))
-OTHER = an_exchange(an_invocation(id="bbbbbbbbbbbb"))
+SLOW = a_capture(an_invocation(id="aaaaaaaaaaaa"))
+OTHER = a_capture(an_invocation(id="bbbbbbbbbbbb"))
 
 
-def test_waiting_exchange_is_a_message_in_a_pipe(streams: Streams) -> None:
+def test_waiting_capture_is_a_message_in_a_pipe(streams: Streams) -> None:
     streams.start_reading()
     screen = text_screen(streams)
     screen.waiting(SLOW, "waiting for 8000")
@@ -511,29 +511,29 @@ def test_waiting_exchange_is_a_message_in_a_pipe(streams: Streams) -> None:
     assert re.fullmatch(r"\d\d:\d\d:\d\d  → create_vm CREATE  POST / … waiting for 8000\n", err)
 
 
-def test_exchange_that_ended_before_it_was_printed_as_waiting_is_printed_once(streams: Streams) -> None:
+def test_capture_that_ended_before_it_was_printed_as_waiting_is_printed_once(streams: Streams) -> None:
     streams.start_reading()
     screen = text_screen(streams, compact=True)
     screen.waiting(SLOW, "waiting for 8000")
     screen.no_longer_waiting(SLOW)
-    screen.exchanged(SLOW)
+    screen.captured(SLOW)
     screen.close()
     out, err = streams.end()
     assert (out.count("create_vm"), err) == (1, "")
 
 
-def test_waiting_exchange_is_ascii_where_the_stream_is() -> None:
+def test_waiting_capture_is_ascii_where_the_stream_is() -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "w", encoding="ascii") as stream, os.fdopen(reading, "rb") as end:
         screen = TextScreen(stream, stream, environ={}, display=Display(), on_broken=lambda: None)
-        screen.waiting(an_exchange(an_invocation(target="/ü")), "waiting for 8000")
+        screen.waiting(a_capture(an_invocation(target="/ü")), "waiting for 8000")
         screen.close()
         stream.close()
         assert end.read().endswith(b"  -> create_vm CREATE  POST /\\xfc ... waiting for 8000\n")
 
 
 @posix
-def test_waiting_exchanges_are_one_line_of_a_terminal_until_they_end() -> None:
+def test_waiting_captures_are_one_line_of_a_terminal_until_they_end() -> None:
     terminal = Terminal(80)
 
     def show(screen: TextScreen) -> None:
@@ -549,14 +549,14 @@ def test_waiting_exchanges_are_one_line_of_a_terminal_until_they_end() -> None:
 
 
 @posix
-def test_exchange_takes_the_place_of_its_waiting_line_on_a_terminal() -> None:
+def test_capture_takes_the_place_of_its_waiting_line_on_a_terminal() -> None:
     terminal = Terminal(80)
 
     def show(screen: TextScreen) -> None:
         screen.waiting(SLOW, "waiting for 8000")
         screen.waiting(OTHER, "waiting for 9000")
         screen.no_longer_waiting(SLOW)
-        screen.exchanged(SLOW)
+        screen.captured(SLOW)
 
     terminal.write(show, until=b"waiting for 9000", after=b"signature", compact=True)
     lines = [line for line in terminal.lines() if line]
@@ -575,24 +575,24 @@ def test_closed_screen_leaves_no_waiting_line_on_a_terminal() -> None:
 @posix
 def test_waiting_line_fits_into_a_narrow_terminal() -> None:
     terminal = Terminal(50)
-    long = an_exchange(an_invocation(target="/hooks/" + "長" * 60))
+    long = a_capture(an_invocation(target="/hooks/" + "長" * 60))
     terminal.write(lambda screen: screen.waiting(long, "waiting for 8000"), until=b"8000")
     (line,) = [line for line in terminal.lines() if line]
     assert line.endswith("… waiting for 8000")
 
 
-def test_message_is_printed_after_the_exchange_before_it(streams: Streams) -> None:
+def test_message_is_printed_after_the_capture_before_it(streams: Streams) -> None:
     streams.start_reading()
     slow = threading.Event()
 
-    def reveal(_: Exchange) -> list[Decryption]:
+    def reveal(_: Capture) -> list[Decryption]:
         assert slow.wait(30)
         return []
 
     screen = TextScreen(
         streams.stdout, streams.stdout, environ={}, display=Display(reveal=reveal), on_broken=streams.broken.set
     )
-    screen.exchanged(numbered(1))
+    screen.captured(numbered(1))
     screen.notice("Reported")
     threading.Timer(0.05, slow.set).start()  # a message alone is printed sooner
     screen.close()

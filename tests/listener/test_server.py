@@ -17,7 +17,7 @@ from tests.receivers import FINE, World, a_context, receiving, request
 
 async def test_a_request_becomes_an_invocation_byte_for_byte() -> None:
     async with receiving() as world:
-        answer = await world.exchange(
+        answer = await world.capture(
             request(b"\x00\xff", "X-B: 1", "x-a: \xe9", "X-B: 2", method="DELETE", target="/a%2F?q=%20&q")
         )
 
@@ -31,13 +31,13 @@ async def test_a_request_becomes_an_invocation_byte_for_byte() -> None:
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "nonsense"])
 async def test_a_compressed_body_is_not_decompressed(encoding: str) -> None:
     async with receiving() as world:
-        await world.exchange(request(b"not really compressed", f"Content-Encoding: {encoding}"))
+        await world.capture(request(b"not really compressed", f"Content-Encoding: {encoding}"))
     assert world.received[0].body == b"not really compressed"
 
 
 async def test_the_chunks_of_a_body_are_joined() -> None:
     async with receiving() as world:
-        await world.exchange(
+        await world.capture(
             b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
             b"3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
         )
@@ -57,7 +57,7 @@ async def test_a_connection_accepted_as_the_server_ends_is_closed() -> None:
 
 async def test_a_head_request_gets_the_length_and_no_body() -> None:
     async with receiving() as world:
-        answer = await world.exchange(request(method="HEAD"))
+        answer = await world.capture(request(method="HEAD"))
     assert b"content-length: 4" in answer
     assert answer.endswith(b"\r\n\r\n")
 
@@ -113,9 +113,9 @@ async def test_a_client_that_waits_for_100_continue_gets_it() -> None:
 async def test_server_responds_408_to_a_slow_body_and_serves_others_meanwhile() -> None:
     async with receiving(body_timeout_s=0.3) as world:
         slow = asyncio.create_task(
-            world.exchange(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")
+            world.capture(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")
         )
-        assert (await world.exchange(request(b"quick"))).startswith(b"HTTP/1.1 200")
+        assert (await world.capture(request(b"quick"))).startswith(b"HTTP/1.1 200")
         assert not slow.done()
         assert (await slow).startswith(b"HTTP/1.1 408 ")
     assert [invocation.body for invocation in world.received] == [b"quick"]
@@ -123,7 +123,7 @@ async def test_server_responds_408_to_a_slow_body_and_serves_others_meanwhile() 
 
 async def test_server_disconnects_a_client_whose_head_is_too_slow() -> None:
     async with receiving(head_timeout_s=0.3) as world:
-        assert await world.exchange(b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") == b""
+        assert await world.capture(b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") == b""
     assert world.received == []
 
 
@@ -134,21 +134,21 @@ async def test_a_client_that_disconnects_during_a_request_is_reported_and_not_ca
         await writer.drain()
         writer.close()
         await writer.wait_closed()
-        assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200")
+        assert (await world.capture(request(b"next"))).startswith(b"HTTP/1.1 200")
     assert [invocation.body for invocation in world.received] == [b"next"]
     assert any("disconnected during" in notice for notice in world.notices)
 
 
 async def test_server_responds_400_to_non_http_input_and_reports_it_in_one_line() -> None:
     async with receiving() as world:
-        assert (await world.exchange(b"\x16\x03\x01\x02\x00\x01\x00 nonsense\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
+        assert (await world.capture(b"\x16\x03\x01\x02\x00\x01\x00 nonsense\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
     assert "Responded with 400" in world.notices[0]
 
 
 async def test_a_header_of_64_kb_and_duplicate_fields_arrive() -> None:
     long = "x" * 64 * 1024
     async with receiving() as world:
-        await world.exchange(request(b"", f"X-Long: {long}", "X-Port-Signature: a", "X-Port-Signature: b"))
+        await world.capture(request(b"", f"X-Long: {long}", "X-Port-Signature: a", "X-Port-Signature: b"))
     assert world.received[0].headers.get("x-long") == long
     assert world.received[0].headers.all("x-port-signature") == ("a", "b")
 
@@ -175,7 +175,7 @@ BARE = b"GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 @pytest.mark.parametrize("name", ONCE_ONLY)
 async def test_fields_that_must_be_unique_arrive_as_often_as_they_were_sent(name: str) -> None:
     async with receiving() as world:
-        answer = await world.exchange(request(b"hi", f"{name}: 1", "X: 2", f"{name.lower()}:  3 ", f"{name}: 1"))
+        answer = await world.capture(request(b"hi", f"{name}: 1", "X: 2", f"{name.lower()}:  3 ", f"{name}: 1"))
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert world.received[0].headers.items[-4:] == ((name, "1"), ("X", "2"), (name.lower(), "3"), (name, "1"))
     assert world.received[0].body == b"hi"
@@ -213,7 +213,7 @@ async def test_duplicate_fields_of_later_requests_arrive_in_any_segmentation(fir
 async def test_contradictory_lengths_are_refused(fields: tuple[str, ...], more: tuple[str, ...]) -> None:
     lines = ("POST / HTTP/1.1", "Host: localhost", *more, *fields, "", "hi")
     async with receiving() as world:
-        answer = await world.exchange("\r\n".join(lines).encode())
+        answer = await world.capture("\r\n".join(lines).encode())
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
     assert world.received == []
@@ -237,7 +237,7 @@ async def test_a_pipelined_body_that_looks_like_fields_is_not_read_as_a_head() -
 async def test_thousands_of_header_fields_arrive() -> None:
     fields = tuple(f"X-{number}: {number}" for number in range(10_000))
     async with receiving() as world:
-        answer = await world.exchange(request(b"hi", *fields))
+        answer = await world.capture(request(b"hi", *fields))
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert [f"{name}: {value}" for name, value in world.received[0].headers.items[-10_000:]] == [*fields]
 
@@ -263,7 +263,7 @@ async def test_server_responds_400_to_endless_header_fields_with_a_notice(begun:
                 await writer.drain()
                 await asyncio.sleep(0)
         writer.close()
-        assert (await world.exchange(request(b"next"))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request(b"next"))).startswith(b"HTTP/1.1 200 ")
     assert "more than 262144 bytes" in world.notices[-1]
     assert 256 * 1024 < sent < 768 * 1024
     assert [invocation.body for invocation in world.received] == [b"next"]
@@ -271,7 +271,7 @@ async def test_server_responds_400_to_endless_header_fields_with_a_notice(begun:
 
 async def test_server_responds_400_to_a_complete_head_above_the_limit() -> None:
     async with receiving() as world:
-        answer = await world.exchange(request(b"", *("X: " + "x" * 1000,) * 261))
+        answer = await world.capture(request(b"", *("X: " + "x" * 1000,) * 261))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert world.received == []
 
@@ -279,7 +279,7 @@ async def test_server_responds_400_to_a_complete_head_above_the_limit() -> None:
 async def test_server_responds_500_without_a_traceback_when_the_pipeline_fails() -> None:
     async with receiving() as world:
         world.problem = ZeroDivisionError("a bug")
-        answer = await world.exchange(request())
+        answer = await world.capture(request())
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"Traceback" not in answer
     assert "a bug" in world.notices[0]
@@ -288,7 +288,7 @@ async def test_server_responds_500_without_a_traceback_when_the_pipeline_fails()
 async def test_server_responds_500_when_a_request_could_not_be_saved() -> None:
     async with receiving() as world:
         world.problem = StoreError("There is no space left.")
-        answer = await world.exchange(request())
+        answer = await world.capture(request())
     assert answer.startswith(b"HTTP/1.1 500 ")
     assert b"There is no space left." in answer
 
@@ -310,7 +310,7 @@ async def test_start_raises_for_an_address_of_another_machine() -> None:
 @pytest.mark.parametrize("line", ["CONNECT @127.0.0.1:9 HTTP/1.1", "GET http://h/x HTTP/1.1", "OPTIONS * HTTP/1.1"])
 async def test_request_for_a_proxy_is_refused_and_not_captured(line: str) -> None:
     async with receiving() as world:
-        answer = await world.exchange(
+        answer = await world.capture(
             f"{line}\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
         )
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -319,7 +319,7 @@ async def test_request_for_a_proxy_is_refused_and_not_captured(line: str) -> Non
 
 async def test_server_responds_501_to_an_unknown_transfer_coding() -> None:
     async with receiving() as world:
-        answer = await world.exchange(
+        answer = await world.capture(
             b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"
         )
     assert answer.startswith(b"HTTP/1.1 501 ")

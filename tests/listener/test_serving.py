@@ -128,7 +128,7 @@ class ListSource:
 
 
 def bodies_of(seen: Seen) -> list[bytes]:
-    return [exchange.invocation.body for exchange in seen.exchanges]
+    return [capture.invocation.body for capture in seen.captures]
 
 
 async def test_invocations_of_every_source_reach_the_same_pipeline(plain_runtime: Runtime) -> None:
@@ -151,13 +151,13 @@ async def test_invocations_of_every_source_reach_the_same_pipeline(plain_runtime
         ):
             response = await client.post(serving.url, content=bodies[2], headers=dict(signed(bodies[2])))
             assert response.status_code == 200
-            assert [exchange.invocation.body for exchange in seen.exchanges] == [
+            assert [capture.invocation.body for capture in seen.captures] == [
                 bodies[2]
             ]  # the other sources wait until the session has started
             serving.accept()
         assert [source.drain_s for source in opened] == [2.0, 2.0]
         assert [[answer.status for answer in source.responses] for source in opened] == [[200], [200]]
-        assert {exchange.verdict.status for exchange in seen.exchanges} == {Status.VALID}
+        assert {capture.verdict.status for capture in seen.captures} == {Status.VALID}
         assert sorted(bodies_of(seen)) == sorted(bodies)
         assert sorted(request.body for request in target.requests) == sorted(bodies)
 

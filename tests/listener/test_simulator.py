@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
+from port_hook_cli.captures.view.capture import capture_lines, compact_line
 from port_hook_cli.cli.listen_requests import read_delay
 from port_hook_cli.invocations.models import Simulated
 from port_hook_cli.invocations.routes import Routes
@@ -25,7 +25,7 @@ from port_hook_cli.listener.policy import DelayRange, Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, served
 from port_hook_cli.listener.simulator import Simulator
 from port_hook_cli.runtime import Runtime
-from tests.factories import NOW, SECRET, a_body, an_exchange, signed
+from tests.factories import NOW, SECRET, a_body, a_capture, signed
 from tests.receivers import Seen
 from tests.servers import NO_TLS, handler
 
@@ -38,7 +38,7 @@ async def simulating(runtime: Runtime, shown: Seen, **policy: Any) -> AsyncItera
         yield serving, client
 
 
-async def exchange_bytes(serving: Serving, count: int = 1) -> bytes:
+async def capture_bytes(serving: Serving, count: int = 1) -> bytes:
     """Send `count` requests on one connection at once, and return what is received until it is closed."""
     port = httpx.URL(serving.url).port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -54,14 +54,14 @@ async def test_drop_closes_the_connection_without_a_response_after_saving(plain_
     with handler() as target:
         routes = Routes(default=target.url)
         async with simulating(plain_runtime, shown, routes=routes, drop=True) as (serving, _):
-            assert await exchange_bytes(serving, 2) == b""
+            assert await capture_bytes(serving, 2) == b""
             assert serving.flow.tally.received == 1
         assert target.requests == []
-    (exchange,) = shown.exchanges
-    assert exchange.response is None
-    assert exchange.simulated == Simulated(failure="drop", dropped=True)
+    (capture,) = shown.captures
+    assert capture.response is None
+    assert capture.simulated == Simulated(failure="drop", dropped=True)
     with open_store(None, plain_runtime.cwd) as store:
-        assert store.get(exchange.invocation.id).response is None
+        assert store.get(capture.invocation.id).response is None
 
 
 async def test_refused_request_is_not_dropped_and_does_not_count_for_fail_first(plain_runtime: Runtime) -> None:
@@ -71,7 +71,7 @@ async def test_refused_request_is_not_dropped_and_does_not_count_for_fail_first(
         headers = dict(signed(a_body(), timestamp=str(int(NOW))))
         with pytest.raises(httpx.RemoteProtocolError):
             await client.post(serving.url, content=a_body(), headers=headers)
-    assert [exchange.refused for exchange in shown.exchanges] == [True, False]
+    assert [capture.refused for capture in shown.captures] == [True, False]
 
 
 async def test_dropped_request_is_accepted_again_with_refuse_replays(plain_runtime: Runtime) -> None:
@@ -100,10 +100,10 @@ async def test_response_is_delayed_by_a_time_in_the_range(plain_runtime: Runtime
         started = clock()
         await client.post(serving.url, content=b"{}")
         assert clock() - started >= 0.05
-    (exchange,) = shown.exchanges
-    assert exchange.simulated
-    assert 0.05 <= exchange.simulated.delay_s <= 0.1
-    assert exchange.simulated.failure is None
+    (capture,) = shown.captures
+    assert capture.simulated
+    assert 0.05 <= capture.simulated.delay_s <= 0.1
+    assert capture.simulated.failure is None
 
 
 @given(st.integers(), st.integers(0, 5), st.floats(0, 1), st.booleans())
@@ -150,14 +150,14 @@ def test_delay_that_is_no_range_of_seconds_is_refused(text: str) -> None:
     ],
 )
 def test_output_says_what_was_simulated(simulated: Simulated, said: str) -> None:
-    exchange = an_exchange(simulated=simulated)
-    assert f"simulated {said}" in compact_line(exchange).plain
-    (line,) = [line.plain for line in exchange_lines(exchange, app_url=None) if "simulated" in line.plain]
+    capture = a_capture(simulated=simulated)
+    assert f"simulated {said}" in compact_line(capture).plain
+    (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "simulated" in line.plain]
     assert line.split(maxsplit=1) == ["simulated", said]
 
 
 def test_record_says_what_was_simulated() -> None:
     simulated = Simulated(failure="fail-rate", dropped=True, delay_s=1.23456)
-    record = invocation_event(an_exchange(simulated=simulated))
+    record = invocation_event(a_capture(simulated=simulated))
     assert record["simulated"] == {"failure": "fail-rate", "dropped": True, "delay_s": 1.235}
-    assert invocation_event(an_exchange())["simulated"] is None
+    assert invocation_event(a_capture())["simulated"] is None

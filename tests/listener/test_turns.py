@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Exchange, Response
+from port_hook_cli.invocations.models import Capture, Response
 from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy
@@ -37,12 +37,12 @@ class Gate(Observer):
 
     arrived: list[str] = field(default_factory=list)
     released: dict[str, asyncio.Event] = field(default_factory=dict)
-    shown: list[Exchange] = field(default_factory=list)
+    shown: list[Capture] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def exchanged(self, exchange: Exchange) -> None:
-        self.shown.append(exchange)
+    def captured(self, capture: Capture) -> None:
+        self.shown.append(capture)
         self.changed.set()
 
     def notice(self, text: str) -> None:
@@ -64,7 +64,7 @@ class Gate(Observer):
         assert self.arrived == list(names)
 
     async def has_shown(self, count: int) -> None:
-        """Wait until the listener has shown so many exchanges."""
+        """Wait until the listener has shown so many captures."""
         await self._until(lambda: len(self.shown) >= count)
 
     async def _until(self, happened: Callable[[], bool]) -> None:
@@ -178,8 +178,8 @@ async def test_request_that_waits_at_the_end_of_the_listener_is_kept_as_interrup
     await asyncio.gather(*sender.tasks, return_exceptions=True)
     assert gate.arrived == ["1"]
     with open_store(None, plain_runtime.cwd) as store:
-        kept = [store.get(exchange.invocation.id) for exchange in gate.shown]
-    errors = {exchange.invocation.target: exchange.delivery and exchange.delivery.error for exchange in kept}
+        kept = [store.get(capture.invocation.id) for capture in gate.shown]
+    errors = {capture.invocation.target: capture.delivery and capture.delivery.error for capture in kept}
     assert errors == {
         "/1": "the listener stopped before the handler responded, so Port got no response",
         "/2": "the listener stopped before the request was forwarded, so Port got no response",
@@ -287,7 +287,7 @@ async def test_requests_that_are_held_at_the_end_of_the_listener_get_no_response
     failed = await asyncio.gather(*sender.tasks, return_exceptions=True)
     assert {type(error) for error in failed} == {httpx.RemoteProtocolError}
     assert gate.arrived == []
-    assert {exchange.delivery and exchange.delivery.error for exchange in gate.shown} == {
+    assert {capture.delivery and capture.delivery.error for capture in gate.shown} == {
         "the listener stopped before the request was forwarded, so Port got no response"
     }
     assert len(gate.shown) == 3

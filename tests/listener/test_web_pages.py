@@ -24,7 +24,7 @@ def request(*fields: str, target: str = "/") -> bytes:
 )
 async def test_a_page_of_another_site_gets_a_403_and_is_reported_once(field: str) -> None:
     async with receiving() as world:
-        answers = {await world.exchange(request("Host: localhost", field)) for _ in range(3)}
+        answers = {await world.capture(request("Host: localhost", field)) for _ in range(3)}
     (answer,) = answers
     assert answer.startswith(b"HTTP/1.1 403 Forbidden\r\n")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"] == "web-page"
@@ -35,7 +35,7 @@ async def test_a_page_of_another_site_gets_a_403_and_is_reported_once(field: str
 
 async def test_a_host_that_is_not_the_listeners_gets_a_421_with_a_hint() -> None:
     async with receiving() as world:
-        answers = {await world.exchange(request("Host: page.example:80")) for _ in range(3)}
+        answers = {await world.capture(request("Host: page.example:80")) for _ in range(3)}
     (answer,) = answers
     assert answer.startswith(b"HTTP/1.1 421 Misdirected Request\r\n")
     problem = json.loads(answer.partition(b"\r\n\r\n")[2])
@@ -49,28 +49,28 @@ async def test_a_host_that_is_not_the_listeners_gets_a_421_with_a_hint() -> None
 async def test_each_host_is_reported_once_and_at_most_100_are() -> None:
     async with receiving() as world:
         for number in range(120):
-            await world.exchange(request(f"Host: {number}.example"))
+            await world.capture(request(f"Host: {number}.example"))
     assert len(world.notices) == 100
 
 
 async def test_the_names_of_the_public_urls_are_looked_up_for_each_request() -> None:
     names = PublicNames()
     async with receiving(names=names, probe_endpoint=PROBE_ENDPOINT) as world:
-        assert (await world.exchange(request("Host: tunnel.example"))).startswith(b"HTTP/1.1 421 ")
+        assert (await world.capture(request("Host: tunnel.example"))).startswith(b"HTTP/1.1 421 ")
         names.add("https://tunnel.example")
         for fields in (["Host: tunnel.example"], ["Host: tunnel.example", "Origin: https://tunnel.example"]):
-            assert (await world.exchange(request(*fields))).startswith(b"HTTP/1.1 200 ")
-        assert (await world.exchange(request("Host: tunnel.example", target="/echo"))).endswith(b"the-token")
-        assert (await world.exchange(request("Host: other.example", target="/echo"))).startswith(b"HTTP/1.1 421 ")
+            assert (await world.capture(request(*fields))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request("Host: tunnel.example", target="/echo"))).endswith(b"the-token")
+        assert (await world.capture(request("Host: other.example", target="/echo"))).startswith(b"HTTP/1.1 421 ")
 
 
 async def test_a_request_without_a_host_is_accepted() -> None:
     async with receiving() as world:
-        assert (await world.exchange(request().replace(b"HTTP/1.1", b"HTTP/1.0"))).startswith(b"HTTP/1.1 200 ")
+        assert (await world.capture(request().replace(b"HTTP/1.1", b"HTTP/1.0"))).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_web_pages_are_refused_and_the_host_is_not_checked_when_listening_beyond_loopback() -> None:
     async with receiving(host="0.0.0.0") as world:  # noqa: S104 - what is tested
-        assert (await world.exchange(request("Host: my-machine"))).startswith(b"HTTP/1.1 200 ")
-        answer = await world.exchange(request("Host: my-machine", "Origin: https://page.example"))
+        assert (await world.capture(request("Host: my-machine"))).startswith(b"HTTP/1.1 200 ")
+        answer = await world.capture(request("Host: my-machine", "Origin: https://page.example"))
     assert answer.startswith(b"HTTP/1.1 403 ")

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.documents.exchange_fields import truncate
+from port_hook_cli.captures.documents.capture_fields import truncate
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Status
+from port_hook_cli.invocations.models import Capture, Status
 from tests.factories import a_body, a_document, now_signed
 from tests.processes import Listener, running
 
@@ -36,7 +36,7 @@ class Listening:
     shown: Path
     folder: Path
 
-    def send(self, body: bytes, headers: Headers | None = None) -> tuple[int, Exchange]:
+    def send(self, body: bytes, headers: Headers | None = None) -> tuple[int, Capture]:
         """Send a body, signed unless `headers` are given; return the answer's status and what the store has of it."""
         target = f"/{next(_numbers)}"
         status, answer = self.listener.post(body, headers or now_signed(body), target=target)

@@ -13,7 +13,7 @@ import pytest
 from typer._completion_shared import get_completion_script
 
 from port_hook_cli.captures.store.capture_store import open_store
-from tests.factories import a_body, a_document, an_exchange, an_invocation
+from tests.factories import a_body, a_capture, a_document, an_invocation
 from tests.installed import path_of
 from tests.processes import environment, environment_without_coverage
 
@@ -28,14 +28,14 @@ CODE = ("$(touch touched)", "`touch touched`", "';touch touched;'", '\\"); touch
 def home(folder: Path) -> Path:
     """A folder with a hostile store, a program `port-hook`, and the script of each shell."""
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(id=code)) for code in CODE])
+        store.add([a_capture(an_invocation(id=code)) for code in CODE])
         store.add(
             [
-                an_exchange(an_invocation(a_body(a_document(action=code)), id=f"{number:012x}"))
+                a_capture(an_invocation(a_body(a_document(action=code)), id=f"{number:012x}"))
                 for number, code in enumerate(CODE)
             ]
         )
-        store.add([an_exchange(an_invocation(id=ID))])
+        store.add([a_capture(an_invocation(id=ID))])
     program = folder / "bin" / "port-hook"
     program.parent.mkdir()
     program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m port_hook_cli "$@"\n')

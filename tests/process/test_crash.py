@@ -19,7 +19,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.cli.app import main
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.runtime import Runtime
-from tests.factories import RUN_ID, SECRET, a_body, an_exchange, an_invocation
+from tests.factories import RUN_ID, SECRET, a_body, a_capture, an_invocation
 from tests.keys import PASSPHRASE, write_keys
 from tests.port_answers import TOKEN as ACCESS_TOKEN
 from tests.port_answers import token_answer
@@ -154,7 +154,7 @@ print("masked" if sys.argv[1] in runtime.memory.secrets else "not masked")
 @pytest.fixture
 def captured(folder: Path) -> Path:
     """A folder with more captures than a pipe holds, and a payload."""
-    keep(folder, *(an_exchange(an_invocation(id=f"{number:012x}")) for number in range(1000)))
+    keep(folder, *(a_capture(an_invocation(id=f"{number:012x}")) for number in range(1000)))
     (folder / "payload.json").write_bytes(a_body())
     return folder
 

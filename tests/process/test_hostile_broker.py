@@ -64,7 +64,7 @@ def await_message(running: Listener, offset: int) -> None:
 def saved(folder: Path) -> Counter[bytes]:
     """Return the bodies of the captures whose signature is good."""
     with open_store(folder / ".port-hook" / "captures.db", folder) as store:
-        return Counter(exchange.invocation.body for exchange in store.select(StoreFilter(status=Status.VALID)))
+        return Counter(capture.invocation.body for capture in store.select(StoreFilter(status=Status.VALID)))
 
 
 def test_listener_that_a_broker_ends_has_saved_what_it_acknowledged_and_resumes(

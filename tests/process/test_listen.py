@@ -255,7 +255,7 @@ def test_options_for_routes_turns_and_failures_reach_the_listener(folder: Path) 
     assert dropped["answer"] is None
     assert 0.01 <= delayed["simulated"]["delay_s"] <= 0.02
     with open_store(None, folder) as store:
-        kept = [exchange.simulated for exchange in store.select()]
+        kept = [capture.simulated for capture in store.select()]
     assert kept[1] == Simulated(failure="fail-first", dropped=True, delay_s=kept[1].delay_s if kept[1] else 0)
 
 

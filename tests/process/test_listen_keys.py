@@ -20,7 +20,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Status, Verdict
 from port_hook_cli.signatures.signing import TimestampUnit, signed_headers
 from port_hook_cli.text.secret import Secret
-from tests.factories import a_body, a_document, an_exchange, an_invocation
+from tests.factories import a_body, a_capture, a_document, an_invocation
 from tests.process.test_typed_keys import SHELL, Terminal, a_shell
 from tests.servers import handler
 from tests.stores import keep
@@ -114,10 +114,10 @@ def test_question_mark_shows_r_when_a_request_can_be_replayed(folder: Path) -> N
 def test_r_replays_the_latest_request_of_the_store_before_the_first_one_arrives(folder: Path) -> None:
     keep(
         folder,
-        an_exchange(an_invocation(id="aaaaaaaaaaaa")),
-        an_exchange(an_invocation(a_body(a_document(action="delete_vm")), id="bbbbbbbbbbbb")),
-        an_exchange(an_invocation(id="cccccccccccc", replay_of="bbbbbbbbbbbb")),
-        an_exchange(an_invocation(id="dddddddddddd"), verdict=Verdict(status=Status.INVALID), refused=True),
+        a_capture(an_invocation(id="aaaaaaaaaaaa")),
+        a_capture(an_invocation(a_body(a_document(action="delete_vm")), id="bbbbbbbbbbbb")),
+        a_capture(an_invocation(id="cccccccccccc", replay_of="bbbbbbbbbbbb")),
+        a_capture(an_invocation(id="dddddddddddd"), verdict=Verdict(status=Status.INVALID), refused=True),
     )
     with handler() as target, a_listener(folder, "--forward-to", target.url) as (terminal, _):
         terminal.type("r")

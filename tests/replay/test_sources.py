@@ -12,13 +12,13 @@ from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.http_text import RawRequest
 from port_hook_cli.invocations.models import Cause, Status, Verdict
 from port_hook_cli.javascript.stringify import stringify
-from port_hook_cli.replay.sources import from_exchange, from_payload, from_request, from_run
-from tests.factories import RUN_ID, a_body, an_exchange, an_invocation
+from port_hook_cli.replay.sources import from_capture, from_payload, from_request, from_run
+from tests.factories import RUN_ID, a_body, a_capture, an_invocation
 
 
 def test_source_from_a_capture_has_its_whole_request_and_id() -> None:
     captured = an_invocation(method="PUT", target="/a?b=c")
-    source = from_exchange("last", an_exchange(captured))
+    source = from_capture("last", a_capture(captured))
     replayed = source.invocation
     assert replayed.replay_of == captured.id
     assert (replayed.method, replayed.target, replayed.headers, replayed.body) == (
@@ -42,7 +42,7 @@ def test_source_from_a_capture_has_its_whole_request_and_id() -> None:
     ],
 )
 def test_source_from_an_invalid_capture_has_a_note(verdict: Verdict, words: str) -> None:
-    assert from_exchange("x", an_exchange(verdict=verdict)).notes == (words,)
+    assert from_capture("x", a_capture(verdict=verdict)).notes == (words,)
 
 
 def test_payload_is_posted_as_json_serialized_as_port_does() -> None:

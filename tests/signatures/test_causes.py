@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import KAFKA_READING, Cause, Status, Verdict
+from port_hook_cli.invocations.models import KAFKA_VALUE, Cause, Status, Verdict
 from port_hook_cli.invocations.view import status_color
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.budget import Budget
@@ -41,9 +41,9 @@ def test_signatures_page_lists_exactly_the_existing_readings() -> None:
     texts = ('{"s": "ë/\\u003c", "n": 1.0, "big": 1e21, "inner": {"z": [], "a": {}}}', "[1]")
     bodies = (b"\n", b"\xef\xbb\xbf", gzip.compress(b"{}"), zlib.compress(b"{}"), b'"\xeb"', '"ë"'.encode("utf-16"))
     headers = Headers((("content-encoding", "deflate"),))
-    found = {form.reading for text in texts for form in serializations(text, Budget())}
-    found |= {form.reading for body in bodies for form in byte_forms(unwrap(body, headers, Budget()))}
-    steps = {RAW, KAFKA_READING, *(step for reading in found for step in reading.split("+"))}
+    found = {form.name for text in texts for form in serializations(text, Budget())}
+    found |= {form.name for body in bodies for form in byte_forms(unwrap(body, headers, Budget()))}
+    steps = {RAW, KAFKA_VALUE, *(step for signed_form in found for step in signed_form.split("+"))}
     assert steps == first_column("Readings"), "list the readings of signatures/forms.py in docs/reference/signatures.md"
 
 
@@ -56,7 +56,7 @@ def test_every_cause_has_an_explanation_and_a_fix_in_full_sentences(cause: Cause
 
 STALE = Verdict(
     status=Status.STALE,
-    reading="raw",
+    signed_form="raw",
     causes=(Cause("clock-skew", "the clock is 400 s behind", "set the clock"), Cause("bare", "no fix", "")),
     age_s=400.4,
 )
@@ -65,7 +65,7 @@ STALE = Verdict(
 def test_verdict_lines_have_status_reading_age_and_each_cause_with_its_fix() -> None:
     assert verdict_lines(STALE) == [
         "stale: the signature matches, but its timestamp is outside the tolerance",
-        "reading: raw",
+        "signed form: raw",
         "age: 6 min 40 s",
         "clock-skew: the clock is 400 s behind",
         "  fix: set the clock",
@@ -78,9 +78,9 @@ def test_verdict_lines_leave_out_unknown_values() -> None:
 
 
 def test_valid_message_is_not_said_to_match_its_exact_bytes() -> None:
-    assert verdict_lines(Verdict(status=Status.VALID, reading="kafka")) == [
+    assert verdict_lines(Verdict(status=Status.VALID, signed_form="kafka")) == [
         "valid: the signature is Port's, for this message without its two signature headers",
-        "reading: kafka",
+        "signed form: kafka",
     ]
 
 

@@ -33,7 +33,7 @@ def in_json(body: bytes, headers: Headers = NONE) -> list[Form]:
 
 
 def readings(body: bytes, headers: Headers = NONE) -> dict[str, bytes]:
-    return {form.reading: form.body for form in in_json(body, headers)}
+    return {form.name: form.body for form in in_json(body, headers)}
 
 
 def written(text: str) -> list[Serialization]:
@@ -50,7 +50,7 @@ def test_indented_python_forms_are_those_of_json_dumps(text: str) -> None:
 
 
 def test_deeply_nested_document_has_no_python_forms() -> None:
-    assert {serialization.reading for serialization in written("[" * 3_900 + "]" * 3_900)} >= {"js"}
+    assert {serialization.name for serialization in written("[" * 3_900 + "]" * 3_900)} >= {"js"}
     assert written("[" * 100_000 + "]" * 100_000) == []
 
 
@@ -60,27 +60,27 @@ def test_nesting_around_the_limits_of_python_raises_no_exception(depth: int) -> 
     text = "[" * depth + "]" * depth
     found = written(text)
     assert all(serialization.text.count("[") == depth for serialization in found)
-    assert any(serialization.reading == "js" for serialization in found) is (depth <= MAX_DEPTH)
+    assert any(serialization.name == "js" for serialization in found) is (depth <= MAX_DEPTH)
 
 
 def test_a_body_that_ends_inside_a_character_has_no_other_character_set() -> None:
-    assert all("decoded" not in form.reading for form in in_bytes(b"\xff\xfe[\x00]"))
+    assert all("decoded" not in form.name for form in in_bytes(b"\xff\xfe[\x00]"))
 
 
 def test_only_one_of_two_byte_order_marks_is_removed() -> None:
-    found = {form.reading: form.body for form in in_bytes(b"\xef\xbb\xbf" * 2)}
+    found = {form.name: form.body for form in in_bytes(b"\xef\xbb\xbf" * 2)}
     assert found["without-bom"] == b"\xef\xbb\xbf"
 
 
 def test_indented_forms_are_omitted_when_they_would_be_too_large() -> None:
     text = "[" * 900 + "1," * 30_000 + "1" + "]" * 900
-    found = {serialization.reading for serialization in written(text)}
+    found = {serialization.name for serialization in written(text)}
     assert "js" in found
     assert not {reading for reading in found if "indented" in reading}
 
 
 def test_long_texts_have_no_indented_forms() -> None:
-    found = {serialization.reading for serialization in written(f'["{"x" * MAX_INDENTED_CHARACTERS}"]')}
+    found = {serialization.name for serialization in written(f'["{"x" * MAX_INDENTED_CHARACTERS}"]')}
     assert found == {"js", "python", "python-compact", "python-unescaped"}
 
 
@@ -96,7 +96,7 @@ def test_the_body_itself_is_not_among_its_forms() -> None:
 
 def test_reading_names_the_steps_in_order() -> None:
     body = gzip.compress('\ufeff{"a": "ë"}'.encode("utf-16"))
-    found = [form.reading for form in in_bytes(body)]
+    found = [form.name for form in in_bytes(body)]
     assert found[:2] == ["decoded-gzip", "decoded-gzip+decoded-utf-16"]
     assert "decoded-gzip+decoded-utf-16+without-bom" in found
     assert readings(body)["decoded-gzip+decoded-utf-16+without-bom+js"] == '{"a":"ë"}'.encode()
@@ -110,4 +110,4 @@ def test_reading_names_the_steps_in_order() -> None:
 def test_forms_of_any_bytes_have_causes_and_are_never_raw(body: bytes, encoding: str, content_type: str) -> None:
     headers = Headers((("content-encoding", encoding), ("content-type", content_type)))
     forms = [*in_bytes(body, headers), *in_json(body, headers)]
-    assert all(form.causes and form.reading != "raw" for form in forms)
+    assert all(form.causes and form.name != "raw" for form in forms)

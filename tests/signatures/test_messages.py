@@ -38,7 +38,7 @@ def verdict_on(value: bytes, *, secret: Secret = SECRET, now: float = NOW) -> Ve
 def test_a_message_is_valid_in_the_form_that_port_signs() -> None:
     verdict = verdict_on(a_message(at=NOW - 2, RUN_ID="r_1"))
 
-    assert (verdict.status, verdict.reading, verdict.age_s, verdict.causes) == (Status.VALID, "kafka", 2.0, ())
+    assert (verdict.status, verdict.signed_form, verdict.age_s, verdict.causes) == (Status.VALID, "kafka", 2.0, ())
 
 
 def test_the_same_bytes_as_a_request_are_not_valid() -> None:
@@ -156,7 +156,7 @@ def test_edited_message_gets_a_new_signature_inside() -> None:
     assert edited != captured
     message = Signer(SECRET).message(captured, edited, NOW + 5)
     verdict = verify_received(message_headers(message), message, SECRET, is_message=True, now=NOW + 5)
-    assert (verdict.status, verdict.reading) == (Status.VALID, "kafka")
+    assert (verdict.status, verdict.signed_form) == (Status.VALID, "kafka")
     assert json.loads(message)["headers"]["X-Port-Timestamp"] == str(int(NOW) + 5)
     assert json.loads(message)["headers"]["RUN_ID"] == "r_1"
 

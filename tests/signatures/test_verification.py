@@ -56,7 +56,7 @@ def bare_signature() -> str:
 
 def test_a_request_that_port_signed_is_valid() -> None:
     verdict = verdict_on(signed(BODY), now=NOW + 2)
-    assert verdict == Verdict(status=Status.VALID, reading="raw", age_s=2.0)
+    assert verdict == Verdict(status=Status.VALID, signed_form="raw", age_s=2.0)
 
 
 def test_white_space_around_header_values_is_ignored() -> None:
@@ -76,7 +76,7 @@ class TestTime:
     @pytest.mark.parametrize("age_s", [301, -301])
     def test_matching_signature_outside_the_tolerance_is_stale(self, age_s: int) -> None:
         verdict = verdict_on(signed(BODY), now=NOW + age_s)
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.STALE, "raw", ("clock-skew",))
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.STALE, "raw", ("clock-skew",))
         assert verdict.age_s == age_s
 
     def test_tolerance_can_be_changed(self) -> None:
@@ -95,7 +95,7 @@ class TestTime:
     @pytest.mark.parametrize(("signed_as", "sent_as"), [(STAMP, f"{STAMP}000"), (f"{STAMP}000", STAMP)])
     def test_a_timestamp_sent_in_another_unit_than_signed_is_invalid(self, signed_as: str, sent_as: str) -> None:
         verdict = verdict_on(sent(sign(BODY, SECRET, signed_as), sent_as))
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
         assert "Sign the exact text" in verdict.hint
 
     @given(st.binary(max_size=MILLISECONDS_BODY_BYTES), st.integers(0, 10**11 - 1), st.integers(0, 999))
@@ -103,7 +103,7 @@ class TestTime:
         self, body: bytes, s: int, ms: int
     ) -> None:
         verdict = verdict_on(sent(sign(body, SECRET, f"{s}{ms:03}"), str(s)), body, now=float(s))
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", ("timestamp-unit",))
 
     def test_milliseconds_are_tried_only_alone_and_for_small_bodies(self) -> None:
         moment, other_second = f"{STAMP}123", f"{int(NOW) + 1}123"
@@ -129,7 +129,7 @@ class TestTime:
         verdict = verdict_on(sent(sign(BODY, SECRET, STAMP), timestamp))
         assert (verdict.status, verdict.slugs, verdict.age_s) == (Status.MALFORMED, ("timestamp-malformed",), None)
         verdict = verdict_on(sent(sign(BODY, SECRET, timestamp), timestamp))
-        assert (verdict.status, verdict.reading) == (Status.MALFORMED, "raw")
+        assert (verdict.status, verdict.signed_form) == (Status.MALFORMED, "raw")
         assert verdict.slugs == ("timestamp-malformed",)
 
     @pytest.mark.parametrize("timestamp", ["9" * 65, f"{STAMP}, " * 20_000])
@@ -257,12 +257,12 @@ class TestLayout:
         write, others = NOTATIONS[notation]
         body = BODY + b"x" * size
         verdict = verdict_on(sent(write(framed(LAYOUTS[slug][0], body))), body)
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", (slug, *others))
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", (slug, *others))
 
     @pytest.mark.parametrize(("slug", "before", "after"), RARE_LAYOUTS)
     def test_another_order_or_separator_is_found_for_small_bodies(self, slug: str, before: str, after: str) -> None:
         verdict = verdict_on(sent(framed(before, BODY, after).hex()))
-        assert (verdict.status, verdict.reading) == (Status.INVALID, "raw")
+        assert (verdict.status, verdict.signed_form) == (Status.INVALID, "raw")
         assert verdict.slugs == (slug, "prefix-missing", "hex-encoded")
         large = BODY + b"x" * 2**16
         assert verdict_on(sent(NOTATIONS["v1 hex"][0](framed(before, large, after))), large).slugs == (
@@ -385,7 +385,7 @@ class TestHeaderNotation:
         self, rewrite: Callable[[bytes], str], slugs: tuple[str, ...]
     ) -> None:
         verdict = verdict_on(sent(rewrite(raw_digest())))
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", slugs)
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", slugs)
 
     def test_url_safe_base64_is_reported_as_a_cause(self) -> None:
         body = next(body for n in range(1_000) if b"\xfb" in raw_digest(body := b"%d" % n)[::3])
@@ -420,7 +420,7 @@ class TestHeaderNotation:
 class TestSecret:
     def test_another_secret_matches_nothing(self) -> None:
         verdict = verdict_on(signed(BODY), secret=Secret("another"))
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, None, ("wrong-secret",))
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, None, ("wrong-secret",))
 
     def test_a_changed_body_matches_nothing(self) -> None:
         assert verdict_on(signed(BODY), BODY.replace(b"create_vm", b"delete_vm")).slugs == ("wrong-secret",)
@@ -450,7 +450,7 @@ class TestSecret:
         self, signing: str, configured: str, slugs: tuple[str, ...]
     ) -> None:
         verdict = verdict_on(signed(BODY, secret=Secret(signing)), secret=Secret(configured))
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", slugs)
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", slugs)
         assert ("configured" in verdict.causes[0].explanation) is (signing == KEY)
         assert ("where the request is signed" in verdict.hint) is (configured == KEY)
 
@@ -484,7 +484,7 @@ BOM = b"\xef\xbb\xbf"
 
 class TestReserialized:
     @pytest.mark.parametrize(
-        ("signed_body", "body", "reading", "slug"),
+        ("signed_body", "body", "signed_form", "slug"),
         [
             (BODY, as_python(), "js", "reserialized-js"),
             (BODY, as_python(indent=2, ensure_ascii=False), "js", "reserialized-js"),
@@ -514,28 +514,28 @@ class TestReserialized:
         ],
     )
     def test_another_form_of_the_same_json_is_reencoded_with_its_reading(
-        self, signed_body: bytes, body: bytes, reading: str, slug: str
+        self, signed_body: bytes, body: bytes, signed_form: str, slug: str
     ) -> None:
         verdict = verdict_on(signed(signed_body), body)
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.REENCODED, reading, (slug,))
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.REENCODED, signed_form, (slug,))
 
     def test_likelier_of_two_equal_forms_is_chosen_by_the_form_of_the_body(self) -> None:
         compact = json.dumps(ASCII_DOCUMENT, separators=(",", ":")).encode()
         from_python = verdict_on(signed(compact), json.dumps(ASCII_DOCUMENT).encode())
-        assert from_python.reading == "python-compact"
+        assert from_python.signed_form == "python-compact"
         assert from_python.slugs == ("reserialized-python-compact", "reserialized-js")
         from_elsewhere = verdict_on(signed(compact), json.dumps(ASCII_DOCUMENT, indent=1).encode())
-        assert from_elsewhere.reading == "js"
+        assert from_elsewhere.signed_form == "js"
         assert from_elsewhere.slugs == ("reserialized-js", "reserialized-python-compact")
 
     def test_another_form_outside_the_tolerance_is_stale_with_both_causes(self) -> None:
         verdict = verdict_on(signed(AGENT), as_python(), now=NOW + 900)
-        assert (verdict.status, verdict.reading) == (Status.STALE, "python-compact")
+        assert (verdict.status, verdict.signed_form) == (Status.STALE, "python-compact")
         assert verdict.slugs == ("clock-skew", "reserialized-python-compact")
 
     def test_another_form_and_a_line_break_are_both_reported(self) -> None:
         verdict = verdict_on(signed(as_python(indent=2, ensure_ascii=False) + b"\n"))
-        assert (verdict.status, verdict.reading) == (Status.REENCODED, "js-indented-2+with-trailing-newline")
+        assert (verdict.status, verdict.signed_form) == (Status.REENCODED, "js-indented-2+with-trailing-newline")
         assert verdict.slugs == ("reserialized-indented", "trailing-newline")
 
     def test_json_that_only_python_accepts_is_compared_in_pythons_forms(self) -> None:
@@ -595,7 +595,7 @@ class TestMeaning:
 
     def test_the_reading_is_reported_when_the_document_changed(self) -> None:
         verdict = verdict_on(signed(b'{"id":12345678901234567000}'), b'{"id":12345678901234567890}')
-        assert (verdict.reading, verdict.slugs) == ("js", ("reserialized-js", "meaning-changed"))
+        assert (verdict.signed_form, verdict.slugs) == ("js", ("reserialized-js", "meaning-changed"))
 
     def test_body_with_a_changed_meaning_is_invalid_even_outside_the_tolerance(self) -> None:
         verdict = verdict_on(signed(b"[0]"), b"[1e-400]", now=NOW + 900)
@@ -636,7 +636,7 @@ class TestCost:
         assert words in verdict_on(signed(b"other"), body).causes[0].explanation
 
     def test_number_of_400_digits_is_tried_in_the_form_of_node(self) -> None:
-        assert verdict_on(signed(b"[null]"), b"[ " + b"1" * 400 + b"]").reading == "js"
+        assert verdict_on(signed(b"[null]"), b"[ " + b"1" * 400 + b"]").signed_form == "js"
 
     @pytest.mark.parametrize(("count", "slugs"), [(2**16, ("trailing-newline",)), (2**16 + 1, ("wrong-secret",))])
     def test_no_more_than_65536_line_breaks_are_removed(self, count: int, slugs: tuple[str, ...]) -> None:
@@ -654,7 +654,7 @@ class TestCost:
 
 class TestBytes:
     @pytest.mark.parametrize(
-        ("signed_body", "body", "reading", "slugs"),
+        ("signed_body", "body", "signed_form", "slugs"),
         [
             (BODY, BODY + b"\n", "without-trailing-newline", ("trailing-newline",)),
             (BODY, BODY + b"\r\n", "without-trailing-newline", ("trailing-newline",)),
@@ -668,10 +668,10 @@ class TestBytes:
         ],
     )
     def test_line_break_or_byte_order_mark_on_one_side_is_reencoded(
-        self, signed_body: bytes, body: bytes, reading: str, slugs: tuple[str, ...]
+        self, signed_body: bytes, body: bytes, signed_form: str, slugs: tuple[str, ...]
     ) -> None:
         verdict = verdict_on(signed(signed_body), body)
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.REENCODED, reading, slugs)
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.REENCODED, signed_form, slugs)
 
     def test_unsigned_line_break_makes_a_non_json_body_invalid(self) -> None:
         verdict = verdict_on(signed(b"text"), b"text\n")
@@ -689,12 +689,12 @@ class TestBytes:
     def test_compressed_body_is_reencoded(self, encoding: str, body: bytes) -> None:
         verdict = verdict_on(signed(BODY).plus(("content-encoding", encoding)), body)
         assert (verdict.status, verdict.slugs) == (Status.REENCODED, ("content-encoding",))
-        assert verdict.reading == f"decoded-{encoding.lower().removeprefix('x-')}"
+        assert verdict.signed_form == f"decoded-{encoding.lower().removeprefix('x-')}"
 
     @pytest.mark.parametrize("encoding", ["", "br", "deflate", "gzip, gzip"])
     def test_compressed_body_without_the_matching_content_encoding_is_reported_as_invalid(self, encoding: str) -> None:
         verdict = verdict_on(signed(BODY).plus(("content-encoding", encoding)), gzip.compress(BODY))
-        assert (verdict.status, verdict.reading, verdict.slugs) == (
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (
             Status.INVALID,
             "decoded-gzip",
             ("content-encoding",),
@@ -747,7 +747,7 @@ class TestBytes:
     ) -> None:
         headers = signed(BODY).without("content-type").plus(("content-type", content_type))
         verdict = verdict_on(headers, BODY.decode().encode(charset))
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, f"decoded-{name}", ("charset",))
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, f"decoded-{name}", ("charset",))
 
     def test_a_declared_character_set_is_ignored_when_the_body_is_utf_8(self) -> None:
         headers = signed(BODY).plus(("content-type", "application/json; charset=latin-1"))
@@ -775,14 +775,14 @@ class TestRepeats:
     def test_match_of_a_later_duplicate_header_is_reported_as_invalid(self) -> None:
         first = (SIGNATURE_HEADER, sign(b"other", SECRET, STAMP))
         verdict = verdict_on(Headers((first, *signed(BODY))))
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("header-doubled",))
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", ("header-doubled",))
         verdict = verdict_on(Headers(((TIMESTAMP_HEADER, "1"), *signed(BODY))))
         assert (verdict.status, verdict.slugs) == (Status.INVALID, ("header-doubled", "clock-skew"))
 
     def test_duplicate_values_joined_into_one_field_are_reported(self) -> None:
         signature = sign(BODY, SECRET, STAMP)
         verdict = verdict_on(sent(f"{signature}, {signature}", f"{STAMP}, {STAMP}"))
-        assert (verdict.status, verdict.reading, verdict.slugs) == (Status.INVALID, "raw", ("header-doubled",))
+        assert (verdict.status, verdict.signed_form, verdict.slugs) == (Status.INVALID, "raw", ("header-doubled",))
         assert verdict.age_s == 0
 
     def test_only_the_first_of_many_duplicate_headers_are_tried(self) -> None:
@@ -794,7 +794,7 @@ class TestCombinations:
     def test_secret_notation_timestamp_and_form_are_all_reported_together(self) -> None:
         raw = digest(f"{KEY}\n", f"{STAMP}000", AGENT)
         verdict = verdict_on(sent(raw.hex()), as_python())
-        assert (verdict.status, verdict.reading) == (Status.INVALID, "python-compact")
+        assert (verdict.status, verdict.signed_form) == (Status.INVALID, "python-compact")
         assert verdict.slugs == (
             "secret-whitespace",
             "prefix-missing",

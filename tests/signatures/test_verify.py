@@ -83,7 +83,7 @@ def test_a_body_in_the_declared_character_set_is_recognized(declared: str, chars
     headers, body = sign({"price": text}, SECRET, timestamp=NOW)
     headers["content-type"] = f"application/json; charset={declared}"
     verdict = verify(headers, body.decode().encode(charset), SECRET, now=NOW)
-    assert (verdict.status, verdict.reading) == (Status.REENCODED, f"decoded-{charset}")
+    assert (verdict.status, verdict.signed_form) == (Status.REENCODED, f"decoded-{charset}")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.coding_agent import VARIABLES, coding_agent
 from port_hook_cli.terminal.console import shows_progress
 from port_hook_cli.terminal.programs import edit
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 from tests.stores import keep
 from tests.terminal_streams import Keyboard, Screen
 
@@ -55,7 +55,7 @@ def on_a_terminal(runtime: Callable[..., Runtime], *args: str) -> tuple[int, str
 
 
 def test_question_is_an_error_with_the_option_for_an_agent(runtime: Callable[..., Runtime], folder: Path) -> None:
-    keep(folder, an_exchange(an_invocation()))
+    keep(folder, a_capture(an_invocation()))
     assert on_a_terminal(runtime, "prune", "--keep", "0") == (
         ExitCode.USAGE,
         "error: This would delete 1 capture, and nobody can answer a question here.\nhint: Add --yes.\n",

@@ -13,7 +13,7 @@ import pytest
 
 from port_hook_cli.captures.store.capture_store import open_store
 from tests.conftest import Run
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 from tests.hostile.terminals import HOSTILE, Shown, on_terminal
 
 fcntl = pytest.importorskip("fcntl", reason="pseudo terminals are POSIX")
@@ -36,7 +36,7 @@ def pager(tmp_path: Path) -> str:
 @pytest.fixture(autouse=True)
 def _captures(folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(id=f"{number:012x}")) for number in range(30)])
+        store.add([a_capture(an_invocation(id=f"{number:012x}")) for number in range(30)])
 
 
 def on_screen(folder: Path, pager: str | None, *args: str, rows: int = 24, **env: str) -> Shown:
@@ -64,7 +64,7 @@ def test_capture_that_is_longer_than_the_screen_goes_through_the_pager(folder: P
 def test_pager_gets_hostile_text_as_escapes(folder: Path, pager: str) -> None:
     body = json.dumps({"x": HOSTILE}, ensure_ascii=False).encode()
     with open_store(None, folder) as store:
-        store.add([an_exchange(an_invocation(body, id="ff0000000001"))])
+        store.add([a_capture(an_invocation(body, id="ff0000000001"))])
     shown = on_screen(folder, pager, "show", "last", rows=5)
     assert shown.text.startswith("PAGED")
     assert "\\u202e" in shown.text

@@ -69,7 +69,7 @@ async def until(happened: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def exchange(url: str, request: bytes) -> bytes:
+async def capture(url: str, request: bytes) -> bytes:
     """Send bytes to a server on this machine and return all that it sends back."""
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
     writer.write(request)

@@ -20,7 +20,7 @@ from port_hook_cli.tunnels.protocol import Opening
 from tests.factories import a_body, now_signed
 from tests.processes import Listener, listener
 from tests.servers import handler
-from tests.tunnels.programs import Pipe, closing, exchange, parent_of, pipe_at, until
+from tests.tunnels.programs import Pipe, capture, closing, parent_of, pipe_at, until
 
 STANDIN = Path(__file__).parents[1] / "standins" / "cloudflared.py"
 UNUSED = "http://127.0.0.1:9"
@@ -80,7 +80,7 @@ async def test_requests_to_the_public_url_arrive_byte_for_byte(agent: Standin) -
     answer = b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\nContent-Length: 6\r\n\r\nanswer"
     with handler(answer) as target:
         async with closing(await agent.open(target.url)) as tunnel:
-            assert await exchange(tunnel.url, head + b"\r\n\r\n" + body) == answer
+            assert await capture(tunnel.url, head + b"\r\n\r\n" + body) == answer
         (request,) = target.requests
     assert (request.head.strip(), request.body) == (head, body)
 

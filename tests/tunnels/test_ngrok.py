@@ -28,7 +28,7 @@ from port_hook_cli.tunnels.ngrok.tunnel import (
 )
 from port_hook_cli.tunnels.protocol import Opening, decline
 from port_hook_cli.tunnels.registry import NO_TUNNEL, TunnelChoice
-from tests.tunnels.programs import Pipe, closing, exchange, parent_of, pipe_at, until
+from tests.tunnels.programs import Pipe, capture, closing, parent_of, pipe_at, until
 
 STANDIN = Path(__file__).parents[1] / "standins" / "ngrok.py"
 TOKEN = "2abcTOKEN_secret"
@@ -121,7 +121,7 @@ async def test_requests_to_the_public_url_arrive_byte_for_byte(
 ) -> None:
     request = b"POST /a?b=%20 HTTP/1.1\r\nx-Port-Signature: v1,=\r\nX-A:  1\r\nX-A: 2\r\n\r\n" + bytes(range(256))
     async with closing(await agent.open(upstream[0])) as tunnel:
-        answer = await exchange(tunnel.url, request)
+        answer = await capture(tunnel.url, request)
     assert upstream[1] == [request]
     assert answer.startswith(b"HTTP/1.1 201 Made\r\nX-Odd:  two  spaces\r\n")
     assert answer.endswith(b"answer")

@@ -85,7 +85,7 @@ def handler_failed(
     dropped: str = DROPPED,
     received_at: str = "received_at",
 ) -> str:
-    """Return SQL for whether the handler failed a capture, as `Exchange.handler_failed` defines it.
+    """Return SQL for whether the handler failed a capture, as `Capture.handler_failed` defines it.
 
     A request without an outcome has not failed in its first minute: the handler may be working on it, and would do the
     work twice. The parameters are SQL for the columns of the store, or for columns that already have their values.

@@ -12,7 +12,7 @@ from typing import Any
 
 from port_hook_cli.captures.database.conditions import bounded
 from port_hook_cli.captures.database.rows import maybe_text, parsed, refuse_large
-from port_hook_cli.captures.documents.exchange_fields import (
+from port_hook_cli.captures.documents.capture_fields import (
     DELIVERY,
     NOT_WHOLE,
     RESPONSE,

@@ -1,4 +1,4 @@
-"""Convert exchanges to rows and back. Pure; `capture_row` is on the listener's hot path."""
+"""Convert captures to rows and back. Pure; `capture_row` is on the listener's hot path."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from json.encoder import encode_basestring_ascii
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from port_hook_cli.captures.documents.exchange_fields import (
+from port_hook_cli.captures.documents.capture_fields import (
     CAUSE,
     DELIVERY,
     INVOCATION,
@@ -30,7 +30,7 @@ from port_hook_cli.captures.documents.exchange_fields import (
     truncate,
 )
 from port_hook_cli.invocations.headers import SECRET_HEADERS, SIGNATURE_HEADER, Headers, mask_headers
-from port_hook_cli.invocations.models import Delivery, Exchange, MessageOrigin, Payload, Response, Simulated, Status
+from port_hook_cli.invocations.models import Capture, Delivery, MessageOrigin, Payload, Response, Simulated, Status
 from port_hook_cli.invocations.payload import read_payload
 
 RESPONSE_LIMIT = 64 * 1024
@@ -105,10 +105,10 @@ def outcome_weight(row: Row) -> int:
     return sum(map(len, filter(None, row[2:])))
 
 
-def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
-    """Return the row of an exchange, in the order of CAPTURE_COLUMNS; a refused body is truncated."""
-    invocation, payload, verdict = exchange.invocation, exchange.payload, exchange.verdict
-    if exchange.refused and len(invocation.body) > REFUSED_BODY_LIMIT:
+def capture_row(capture: Capture, *, keep_secrets: bool) -> Row:
+    """Return the row of a capture, in the order of CAPTURE_COLUMNS; a refused body is truncated."""
+    invocation, payload, verdict = capture.invocation, capture.payload, capture.verdict
+    if capture.refused and len(invocation.body) > REFUSED_BODY_LIMIT:
         invocation = truncate(invocation)
     truncated = invocation.truncated
     method, target, run_id, action, signature = _text_columns(
@@ -128,33 +128,33 @@ def capture_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
         action,
         signature,
         _PLAIN[verdict.status],
-        verdict.reading,
+        verdict.signed_form,
         verdict.age_s,
-        0 if exchange.refused or verdict.status not in _VERIFIED else 1,
+        0 if capture.refused or verdict.status not in _VERIFIED else 1,
         None if truncated is None else truncated.size,
         None if truncated is None else truncated.sha256,
         None if invocation.origin is None else _origin_json(invocation.origin),
-        None if exchange.simulated is None else _simulated(exchange.simulated),
+        None if capture.simulated is None else _simulated(capture.simulated),
         _encode(list(map(CAUSE.dump, verdict.causes))) if verdict.causes else None,
         _headers_json(_kept_headers(invocation.headers, keep_secrets=keep_secrets)),
-        *_outcome(exchange, keep_secrets=keep_secrets),
+        *_outcome(capture, keep_secrets=keep_secrets),
         invocation.body,
     )
 
 
-def outcome_row(exchange: Exchange, *, keep_secrets: bool) -> Row:
-    """Return the outcome of an exchange, in the order of OUTCOME_COLUMNS."""
-    invocation = exchange.invocation
-    simulated = None if exchange.simulated is None else _simulated(exchange.simulated)
-    return (invocation.received_at, invocation.id, simulated, *_outcome(exchange, keep_secrets=keep_secrets))
+def outcome_row(capture: Capture, *, keep_secrets: bool) -> Row:
+    """Return the outcome of a capture, in the order of OUTCOME_COLUMNS."""
+    invocation = capture.invocation
+    simulated = None if capture.simulated is None else _simulated(capture.simulated)
+    return (invocation.received_at, invocation.id, simulated, *_outcome(capture, keep_secrets=keep_secrets))
 
 
 def _simulated(simulated: Simulated) -> str:
     return _encode(SIMULATED.dump(simulated))
 
 
-def read_row(row: Sequence[Any]) -> Exchange:
-    """Return the exchange of a row in the order of CAPTURE_COLUMNS; raises ValueError if it is damaged.
+def read_row(row: Sequence[Any]) -> Capture:
+    """Return the capture of a row in the order of CAPTURE_COLUMNS; raises ValueError if it is damaged.
 
     Any program may have written the row, so every column is checked.
     """
@@ -174,7 +174,7 @@ def refuse_large(columns: Fields) -> None:
             raise NotACapture(f'its "{name}" is larger than any value that port-hook saves')
 
 
-def _read_columns(columns: dict[str, Any]) -> Exchange:
+def _read_columns(columns: dict[str, Any]) -> Capture:
     for name in _JSON_COLUMNS:
         columns[name] = parsed(columns[name], name)
     columns["received_at_s"], columns["details"] = columns["received_at"], columns["causes"]
@@ -185,7 +185,7 @@ def _read_columns(columns: dict[str, Any]) -> Exchange:
         origin=ORIGIN.maybe(columns["kafka"], "kafka"),
     )
     run_id, action = (maybe_text(columns[name], name) for name in ("run_id", "action"))
-    return Exchange(
+    return Capture(
         invocation=invocation,
         verdict=VERDICT.load(columns),
         payload=Payload(run_id=run_id, action=action, problem=NOT_WHOLE)
@@ -266,9 +266,9 @@ def _origin_json(origin: MessageOrigin) -> str:
     return f'{{"topic":{_quote(topic)},"partition":{partition},"offset":{offset},"timestamp_ms":{moment}}}'
 
 
-def _outcome(exchange: Exchange, *, keep_secrets: bool) -> tuple[str | None, str | None, bytes | None, bytes | None]:
+def _outcome(capture: Capture, *, keep_secrets: bool) -> tuple[str | None, str | None, bytes | None, bytes | None]:
     """Return delivery, response and their bodies; a body that the response shares with the delivery is stored once."""
-    delivery, response = exchange.delivery, exchange.response
+    delivery, response = capture.delivery, capture.response
     delivered = None if delivery is None else delivery.body[:RESPONSE_LIMIT]
     responded = None if response is None else response.body[:RESPONSE_LIMIT]
     return (

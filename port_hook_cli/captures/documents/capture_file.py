@@ -10,7 +10,7 @@ import binascii
 from base64 import b64decode, b64encode
 from typing import Any, TypeVar
 
-from port_hook_cli.captures.documents.exchange_fields import (
+from port_hook_cli.captures.documents.capture_fields import (
     DELIVERY,
     INVOCATION,
     NOT_WHOLE,
@@ -24,7 +24,7 @@ from port_hook_cli.captures.documents.exchange_fields import (
     Shape,
     read_text,
 )
-from port_hook_cli.invocations.models import Delivery, Exchange, Payload, Response, Status, Truncation, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, Payload, Response, Status, Truncation, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.view import format_time, invocation_fields, origin_fields
 from port_hook_cli.text.secret import Secret
@@ -43,16 +43,16 @@ def is_capture(document: Any) -> bool:
     return isinstance(schema, str) and schema.startswith(_PREFIX)
 
 
-def capture_summary(exchange: Exchange) -> dict[str, Any]:
+def capture_summary(capture: Capture) -> dict[str, Any]:
     """Return a capture as the record that `captures --json` prints: the fields of a listener's `invocation`."""
-    truncated = _truncation_fields(exchange.invocation.truncated)
-    return {"schema": SUMMARY, "type": "capture", **invocation_fields(exchange), **truncated}
+    truncated = _truncation_fields(capture.invocation.truncated)
+    return {"schema": SUMMARY, "type": "capture", **invocation_fields(capture), **truncated}
 
 
-def to_capture(exchange: Exchange) -> dict[str, Any]:
-    """Return an exchange as a capture document. `run_id` and `action` are for information; they are not read back."""
-    invocation, payload, origin = exchange.invocation, exchange.payload, exchange.invocation.origin
-    request, verdict = INVOCATION.dump(invocation), VERDICT.dump(exchange.verdict)
+def to_capture(capture: Capture) -> dict[str, Any]:
+    """Return a capture as a capture document. `run_id` and `action` are for information; they are not read back."""
+    invocation, payload, origin = capture.invocation, capture.payload, capture.invocation.origin
+    request, verdict = INVOCATION.dump(invocation), VERDICT.dump(capture.verdict)
     details = verdict.pop("details")
     return {
         "schema": CAPTURE,
@@ -68,16 +68,16 @@ def to_capture(exchange: Exchange) -> dict[str, Any]:
         **_body_fields(invocation.body),
         **_truncation_fields(invocation.truncated),
         "kafka": None if origin is None else {**(origin_fields(origin) or {}), **ORIGIN.dump(origin)},
-        "verdict": {**verdict, "causes": list(exchange.verdict.slugs), "details": details},
-        "delivery": _outcome_fields(DELIVERY, exchange.delivery),
-        "answer": _outcome_fields(RESPONSE, exchange.response),
-        **({} if exchange.simulated is None else {"simulated": SIMULATED.dump(exchange.simulated)}),
-        **({} if exchange.throwaway_secret is None else {"redacted": {"secret": exchange.throwaway_secret.reveal()}}),
+        "verdict": {**verdict, "causes": list(capture.verdict.slugs), "details": details},
+        "delivery": _outcome_fields(DELIVERY, capture.delivery),
+        "answer": _outcome_fields(RESPONSE, capture.response),
+        **({} if capture.simulated is None else {"simulated": SIMULATED.dump(capture.simulated)}),
+        **({} if capture.throwaway_secret is None else {"redacted": {"secret": capture.throwaway_secret.reveal()}}),
     }
 
 
-def read_capture(document: Any) -> Exchange:
-    """Return the exchange in a capture document; raises NotACapture and nothing else.
+def read_capture(document: Any) -> Capture:
+    """Return the capture in a capture document; raises NotACapture and nothing else.
 
     Only `schema`, `method` and a body are required, so that a capture can be written by hand.
     """
@@ -93,7 +93,7 @@ def read_capture(document: Any) -> Exchange:
         truncated=_read_truncation(document),
         origin=ORIGIN.maybe(document.get("kafka"), "kafka"),
     )
-    return Exchange(
+    return Capture(
         invocation=invocation,
         verdict=VERDICT.maybe(document.get("verdict"), "verdict") or Verdict(status=Status.UNCHECKED),
         payload=Payload(problem=NOT_WHOLE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Side, Verdict
+from port_hook_cli.invocations.models import Capture, Side, Verdict
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.signatures.causes import with_conflict
 from port_hook_cli.signatures.messages import verify_received
@@ -43,11 +43,11 @@ class SavedRequest:
     throwaway_secret: Secret | None = None
 
 
-def from_exchange(exchange: Exchange) -> SavedRequest:
+def from_capture(capture: Capture) -> SavedRequest:
     """Return the request of a capture; raises StoreError if its body is incomplete."""
-    from port_hook_cli.captures.documents.exchange_fields import require_whole  # `verify --body` starts faster without
+    from port_hook_cli.captures.documents.capture_fields import require_whole  # `verify --body` starts faster without
 
-    invocation = require_whole(f"the capture {exchange.invocation.id}", exchange.invocation)
+    invocation = require_whole(f"the capture {capture.invocation.id}", capture.invocation)
     return SavedRequest(
         headers=invocation.headers,
         body=invocation.body,
@@ -55,7 +55,7 @@ def from_exchange(exchange: Exchange) -> SavedRequest:
         event=_RECEIPT if invocation.compared_at == invocation.received_at else _SENT,
         is_message=invocation.origin is not None,
         remarks=(_replay_remark(invocation.replay_of),) if invocation.replay_of else (),
-        throwaway_secret=exchange.throwaway_secret,
+        throwaway_secret=capture.throwaway_secret,
     )
 
 
@@ -121,13 +121,13 @@ def read_request(content: bytes) -> SavedRequest:
     capture = capture_in(content)
     if capture is None:
         raise NotARequest(_what_it_is(content))
-    return from_exchange(capture)
+    return from_capture(capture)
 
 
-def capture_in(content: bytes) -> Exchange | None:
+def capture_in(content: bytes) -> Capture | None:
     """Return the capture in a file, or None for another file; raises NotARequest if it is damaged."""
+    from port_hook_cli.captures.documents.capture_fields import NotACapture
     from port_hook_cli.captures.documents.capture_file import is_capture, read_capture
-    from port_hook_cli.captures.documents.exchange_fields import NotACapture
 
     document = _document(content)
     if not is_capture(document):

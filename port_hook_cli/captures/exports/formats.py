@@ -1,6 +1,6 @@
 """Captures, and requests that have not been sent, in the formats of other tools. Pure.
 
-To add a format, add its row to `invocations.snippets.FORMATS`, and a function that takes exchanges with their URLs to
+To add a format, add its row to `invocations.snippets.FORMATS`, and a function that takes captures with their URLs to
 `_WRITERS`. If requests that have not been sent can have it, add a function to `_REQUEST_WRITERS`, too. No format has a
 secret: a signature is the recorded one, or is computed from the environment when the result is used.
 """
@@ -20,7 +20,7 @@ from port_hook_cli.captures.exports.postman import NOT_SENT, postman_collection
 from port_hook_cli.captures.exports.pytest_module import CapturedTest, FindingTest, pytest_module
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers, mask_headers
-from port_hook_cli.invocations.models import Exchange, Invocation, Response, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Invocation, Response, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.probes import probed_check, without_probe
 from port_hook_cli.invocations.snippets import (
@@ -40,9 +40,9 @@ class Exported(NamedTuple):
     `original` is the capture that it is a replay of, if it is a request of `check` and the original is there.
     """
 
-    exchange: Exchange
+    capture: Capture
     url: str
-    original: Exchange | None = None
+    original: Capture | None = None
 
 
 @frozen
@@ -59,7 +59,7 @@ class ExportFormat:
 
 
 def _signed_request(one: Exported) -> SignedRequest:
-    invocation = one.exchange.invocation
+    invocation = one.capture.invocation
     headers = mask_headers(invocation.headers).without(*NOT_SENT)
     return SignedRequest(url=one.url, headers=headers.items, body=invocation.body, method=invocation.method)
 
@@ -69,27 +69,27 @@ def _snippets(write: Callable[[SignedRequest], str]) -> Callable[[Sequence[Expor
 
 
 def _http(captures: Sequence[Exported]) -> str:
-    ((exchange, url, _),) = captures
-    return request_text(_masked(exchange).invocation, url).decode("utf-8", "backslashreplace")
+    ((capture, url, _),) = captures
+    return request_text(_masked(capture).invocation, url).decode("utf-8", "backslashreplace")
 
 
 def _capture(captures: Sequence[Exported]) -> str:
-    ((exchange, _, _),) = captures
-    return _json(to_capture(_masked(exchange)))
+    ((capture, _, _),) = captures
+    return _json(to_capture(_masked(capture)))
 
 
 def _json(document: Any) -> str:
     return json.dumps(document, indent=2) + "\n"
 
 
-def _masked(exchange: Exchange) -> Exchange:
-    """Return an exchange without credentials (a store has them with --keep-secrets), because users share exports.
+def _masked(capture: Capture) -> Capture:
+    """Return a capture without credentials (a store has them with --keep-secrets), because users share exports.
 
     What a listener simulated is left out too: it says nothing about the request or the handler.
     """
-    invocation, delivery, response = exchange.invocation, exchange.delivery, exchange.response
+    invocation, delivery, response = capture.invocation, capture.delivery, capture.response
     return replace(
-        exchange,
+        capture,
         invocation=replace(invocation, headers=mask_headers(invocation.headers)),
         delivery=None if delivery is None else replace(delivery, headers=mask_headers(delivery.headers)),
         response=None if response is None else replace(response, headers=mask_headers(response.headers)),
@@ -100,17 +100,17 @@ def _masked(exchange: Exchange) -> Exchange:
 def _har(captures: Sequence[Exported]) -> str:
     """HTTP Archive 1.2, the form that browsers and proxies read: http://www.softwareishard.com/blog/har-12-spec/."""
     creator = {"name": "port-hook", "version": "1"}
-    entries = [_har_entry(one.exchange, one.url) for one in captures]
+    entries = [_har_entry(one.capture, one.url) for one in captures]
     return _json({"log": {"version": "1.2", "creator": creator, "entries": entries}})
 
 
-def _har_entry(exchange: Exchange, url: str) -> dict[str, Any]:
-    time_ms = exchange.delivery.latency_ms if exchange.delivery else 0.0
+def _har_entry(capture: Capture, url: str) -> dict[str, Any]:
+    time_ms = capture.delivery.latency_ms if capture.delivery else 0.0
     return {
-        "startedDateTime": format_time(exchange.invocation.received_at),
+        "startedDateTime": format_time(capture.invocation.received_at),
         "time": time_ms,
-        "request": _har_request(exchange.invocation, url),
-        "response": _har_response(exchange.response),
+        "request": _har_request(capture.invocation, url),
+        "response": _har_response(capture.response),
         "cache": {},
         "timings": {"send": 0, "wait": time_ms, "receive": 0},
     }
@@ -171,23 +171,23 @@ def _pytest(captures: Sequence[Exported]) -> str:
 
 def _test(one: Exported) -> CapturedTest | FindingTest:
     """Return the test of a capture. A request of `check` becomes a test of the handler with this check."""
-    exchange = one.exchange
-    slug = probed_check(exchange.invocation.headers)
+    capture = one.capture
+    slug = probed_check(capture.invocation.headers)
     if slug is not None:
-        source = one.original or exchange
-        return FindingTest(slug, exchange.invocation.method, one.url, without_probe(source.invocation.body))
-    expected = exchange.response.status if exchange.response is not None and not exchange.refused else 200
-    invocation = exchange.invocation
+        source = one.original or capture
+        return FindingTest(slug, capture.invocation.method, one.url, without_probe(source.invocation.body))
+    expected = capture.response.status if capture.response is not None and not capture.refused else 200
+    invocation = capture.invocation
     return CapturedTest(invocation.id, invocation.method, one.url, invocation.body, expected)
 
 
 def _lambda(captures: Sequence[Exported]) -> str:
-    ((exchange, url, _),) = captures
-    return _json(lambda_event(_masked(exchange).invocation, url))
+    ((capture, url, _),) = captures
+    return _json(lambda_event(_masked(capture).invocation, url))
 
 
 def _postman(captures: Sequence[Exported]) -> str:
-    return _json(postman_collection([(_masked(one.exchange), one.url) for one in captures]))
+    return _json(postman_collection([(_masked(one.capture), one.url) for one in captures]))
 
 
 _WRITERS: Mapping[str, Callable[[Sequence[Exported]], str]] = {
@@ -218,8 +218,8 @@ def write_request(name: str, invocation: Invocation, url: str) -> bytes:
     return _REQUEST_WRITERS[name](invocation, url)
 
 
-def _unsent(invocation: Invocation) -> Exchange:
-    return Exchange(
+def _unsent(invocation: Invocation) -> Capture:
+    return Capture(
         invocation=invocation,
         verdict=Verdict(status=Status.UNCHECKED),
         payload=read_payload(invocation.body, invocation.headers),

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import Exchange, Invocation, Response
+from port_hook_cli.invocations.models import Capture, Invocation, Response
 
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 
@@ -33,19 +33,19 @@ if (secret) {{
 }}"""
 
 
-def postman_collection(captures: Iterable[tuple[Exchange, str]]) -> dict[str, Any]:
+def postman_collection(captures: Iterable[tuple[Capture, str]]) -> dict[str, Any]:
     """Return the collection of captures that are sent to their URLs; raises UsageError for a body that is not text."""
     return {
         "info": {"name": "Captures of port-hook", "schema": SCHEMA},
-        "item": [_item(exchange, url) for exchange, url in captures],
+        "item": [_item(capture, url) for capture, url in captures],
         "event": [{"listen": "prerequest", "script": {"type": "text/javascript", "exec": _SIGNING.split("\n")}}],
     }
 
 
-def _item(exchange: Exchange, url: str) -> dict[str, Any]:
-    invocation, payload = exchange.invocation, exchange.payload
+def _item(capture: Capture, url: str) -> dict[str, Any]:
+    invocation, payload = capture.invocation, capture.payload
     request = _request(invocation, url)
-    answers = [] if exchange.response is None else [_response(exchange.response, request)]
+    answers = [] if capture.response is None else [_response(capture.response, request)]
     name = " ".join(part for part in (payload.action or invocation.method, invocation.id) if part)
     return {"name": _without_variables(name), "request": request, "response": answers}
 

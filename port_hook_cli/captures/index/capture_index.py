@@ -44,7 +44,7 @@ from port_hook_cli.captures.latest import Latest, parse_latest
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.beginning import BEGINNING_BYTES, read_beginning
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Invocation, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Invocation, Payload, Status, Verdict
 from port_hook_cli.invocations.payload import is_run_id
 from port_hook_cli.text.safe import brief
 
@@ -80,7 +80,7 @@ class Listed(NamedTuple):
     """
 
     seq: int
-    exchange: Exchange
+    capture: Capture
     size: int
 
 
@@ -197,15 +197,15 @@ class CaptureIndex(FilledIndex):
                 found[seq] = Listed(seq, self._read_listed(seq, size, columns), size)
         return [found[seq] for seq in seqs if seq in found]
 
-    def _read_listed(self, seq: int, size: int, columns: Sequence[Any]) -> Exchange:
-        exchange = _read(columns)
-        invocation, payload = exchange.invocation, exchange.payload
+    def _read_listed(self, seq: int, size: int, columns: Sequence[Any]) -> Capture:
+        capture = _read(columns)
+        invocation, payload = capture.invocation, capture.payload
         if size <= LARGEST_BODY_OF_A_ROW or not invocation.method:  # a damaged row has no method
-            return exchange
+            return capture
         beginning = invocation.body or self._beginning(seq)
         run_id, action = (text if isinstance(text, str) else None for text in (columns[_RUN_ID], columns[_ACTION]))
         read = read_beginning(beginning, invocation.headers, run_id=run_id, action=action)
-        return replace(exchange, payload=replace(read, problem=payload.problem if invocation.truncated else None))
+        return replace(capture, payload=replace(read, problem=payload.problem if invocation.truncated else None))
 
     def _beginning(self, seq: int) -> bytes:
         """Return the beginning of a large body, without reading the rest as SQL would."""
@@ -213,8 +213,8 @@ class CaptureIndex(FilledIndex):
             return body.read(BEGINNING_BYTES)
         return b""
 
-    def get(self, name: str) -> tuple[int, Exchange]:
-        """Return the number and the exchange of the capture with this name, as in the commands.
+    def get(self, name: str) -> tuple[int, Capture]:
+        """Return the number and the capture of the capture with this name, as in the commands.
 
         The name is a capture's id or the unique beginning of an id, a name of `latest`, or a run ID. A run ID selects
         the run's latest request, or its latest replay if no request arrived.
@@ -384,17 +384,17 @@ def _order(oldest_first: bool) -> str:
     return "ASC" if oldest_first else "DESC"
 
 
-def _read(columns: Sequence[Any]) -> Exchange:
-    """Return the exchange of a row, or an exchange that says that the row is damaged."""
+def _read(columns: Sequence[Any]) -> Capture:
+    """Return the capture of a row, or a capture that says that the row is damaged."""
     try:
         return read_row(columns)
     except ValueError as error:
         return _damaged(columns, str(error))
 
 
-def _damaged(columns: Sequence[Any], problem: str) -> Exchange:
+def _damaged(columns: Sequence[Any], problem: str) -> Capture:
     capture_id = columns[0] if isinstance(columns[0], str) else ""
-    return Exchange(
+    return Capture(
         invocation=Invocation(id=capture_id, received_at=0.0, method="", target="", headers=Headers(), body=b""),
         verdict=Verdict(status=Status.MALFORMED),
         payload=Payload(problem=f"this capture is damaged: {problem}"),

@@ -44,7 +44,7 @@ class CaptureQuery:
 
     `text` is searched in the target, the header fields and the body; ASCII letters match in either case.
     `response` and `handler` are a status such as "502", one of STATUS_CLASSES, or NO_RESPONSE. `handler` can also be
-    HANDLER_FAILED (`Exchange.handler_failed`), or HANDLER_SILENT for a handler that did not respond. `slower_ms`
+    HANDLER_FAILED (`Capture.handler_failed`), or HANDLER_SILENT for a handler that did not respond. `slower_ms`
     matches handlers that took longer. `since_s` (included) and `until_s` (excluded) are seconds since the epoch.
     `id_prefix` also matches the replays of the capture with that id. `user`, `entity`, `workflow` and `node` are in
     the payload (`PAYLOAD_FACTS`).

@@ -27,15 +27,15 @@ _COMPRESSIONS = {"decoded-gzip", "decoded-deflate"}
 def redacted_body(body: bytes, headers: Headers, pseudonyms: Pseudonyms, kept: frozenset[str] = frozenset()) -> bytes:
     """Return a body in which everything that `Texts` finds is replaced. `kept` are strings that stay. Never raises."""
     steps = unwrap(body, headers, Budget())
-    readings = [step.reading.rpartition("+")[2] for step in steps]
-    is_compressed = len(steps) > 1 and readings[1] in _COMPRESSIONS
+    names = [step.name.rpartition("+")[2] for step in steps]
+    is_compressed = len(steps) > 1 and names[1] in _COMPRESSIONS
     content, wrap = (steps[1].body, _wrapping(body)) if is_compressed else (body, bytes)
-    charset = next((name.removeprefix(_DECODED) for name in readings if _is_charset(name)), "utf-8")
+    charset = next((name.removeprefix(_DECODED) for name in names if _is_charset(name)), "utf-8")
     return wrap(_redacted_text(content, charset, pseudonyms, kept))
 
 
-def _is_charset(reading: str) -> bool:
-    return reading.startswith(_DECODED) and reading not in _COMPRESSIONS
+def _is_charset(name: str) -> bool:
+    return name.startswith(_DECODED) and name not in _COMPRESSIONS
 
 
 def _wrapping(body: bytes) -> Callable[[bytes], bytes]:

@@ -26,7 +26,7 @@ from port_hook_cli.captures.store.reader import StoreReader
 from port_hook_cli.captures.store.trimming import Limits, Trimmer
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER
-from port_hook_cli.invocations.models import Exchange, Invocation, MessageOrigin, Partition
+from port_hook_cli.invocations.models import Capture, Invocation, MessageOrigin, Partition
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
@@ -63,28 +63,28 @@ class CaptureStore(StoreReader):
         self._bytes_until_tidy = 0
         self._has_added = False
 
-    def add(self, exchanges: Sequence[Exchange]) -> None:
-        """Save exchanges in one transaction. Raises StoreError, and then none of them is saved."""
-        self.write([self.row(exchange) for exchange in exchanges], [])
+    def add(self, captures: Sequence[Capture]) -> None:
+        """Save captures in one transaction. Raises StoreError, and then none of them is saved."""
+        self.write([self.row(capture) for capture in captures], [])
 
-    def complete(self, exchanges: Sequence[Exchange]) -> None:
-        """Add delivery and response to exchanges that were saved, in one transaction. Raises StoreError.
+    def complete(self, captures: Sequence[Capture]) -> None:
+        """Add delivery and response to captures that were saved, in one transaction. Raises StoreError.
 
-        Exchanges that have been dropped since are ignored.
+        Captures that have been dropped since are ignored.
         """
-        self.write([], [self.outcome(exchange) for exchange in exchanges])
+        self.write([], [self.outcome(capture) for capture in captures])
 
-    def row(self, exchange: Exchange) -> Row:
-        """Return the row that `write` adds for an exchange, its credentials masked unless they are to be kept.
+    def row(self, capture: Capture) -> Row:
+        """Return the row that `write` adds for a capture, its credentials masked unless they are to be kept.
 
         Only the beginning of a refused request's body is kept. A request is refused if it fails verification and is not
         forwarded.
         """
-        return capture_row(exchange, keep_secrets=self._keep_secrets)
+        return capture_row(capture, keep_secrets=self._keep_secrets)
 
-    def outcome(self, exchange: Exchange) -> Row:
-        """Return what `write` adds to an exchange that was saved."""
-        return outcome_row(exchange, keep_secrets=self._keep_secrets)
+    def outcome(self, capture: Capture) -> Row:
+        """Return what `write` adds to a capture that was saved."""
+        return outcome_row(capture, keep_secrets=self._keep_secrets)
 
     def write(
         self, rows: Sequence[Row], outcomes: Sequence[Row], *, size: int | None = None, patient: bool = True

@@ -9,11 +9,11 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from port_hook_cli.captures.documents.exchange_fields import require_whole
+from port_hook_cli.captures.documents.capture_fields import require_whole
 from port_hook_cli.captures.latest import parse_latest
 from port_hook_cli.errors import PortHookError, StoreError, UsageError
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Invocation, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Invocation, Status, Verdict
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.safe import brief, printable
 
@@ -50,7 +50,7 @@ class FoundRequest(NamedTuple):
     """
 
     name: str
-    content: Exchange | RawRequest | bytes | Mapping[str, Any]
+    content: Capture | RawRequest | bytes | Mapping[str, Any]
     is_stored: bool = False
 
     @property
@@ -61,13 +61,13 @@ class FoundRequest(NamedTuple):
     @property
     def shown(self) -> str:
         """The capture's id, or the name of its file."""
-        return (self.content.invocation.id if isinstance(self.content, Exchange) else "") or self.name
+        return (self.content.invocation.id if isinstance(self.content, Capture) else "") or self.name
 
     @property
-    def exchange(self) -> Exchange:
+    def capture(self) -> Capture:
         """The capture. A request from another file has no verdict and no outcome."""
         content = self.content
-        if isinstance(content, Exchange):
+        if isinstance(content, Capture):
             return content
         if isinstance(content, bytes):
             return _unsent("POST", "/", Headers(), content)
@@ -77,7 +77,7 @@ class FoundRequest(NamedTuple):
     @property
     def request(self) -> Invocation:
         """The request. Raises StoreError if its body is incomplete."""
-        return require_whole(self.name, self.exchange.invocation)
+        return require_whole(self.name, self.capture.invocation)
 
 
 class Finder:
@@ -159,7 +159,7 @@ class Finder:
             return None
         return FoundRequest(name, self._read(name))
 
-    def _read(self, name: str) -> Exchange | RawRequest | bytes:
+    def _read(self, name: str) -> Capture | RawRequest | bytes:
         # Imported here, because captures from the store do not need these modules.
         from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
         from port_hook_cli.files.user_files import read_input
@@ -175,7 +175,7 @@ class Finder:
         except NotARequest as problem:
             raise StoreError(f"{name} cannot be read: {problem}.", hint=self._kinds) from problem
 
-    def _in_store(self, name: str) -> Exchange:
+    def _in_store(self, name: str) -> Capture:
         try:
             return self._captured(name)
         except PortHookError as error:
@@ -189,7 +189,7 @@ class Finder:
                 ) from error
             raise type(error)(f"{error.message} There is no file {name} either.", hint=error.hint) from error
 
-    def _captured(self, name: str) -> Exchange:
+    def _captured(self, name: str) -> Capture:
         from port_hook_cli.invocations.payload import is_run_id
 
         if is_run_id(name):
@@ -201,7 +201,7 @@ class Finder:
             )
         return self.store().get(name)
 
-    def _of_run(self, run_id: str) -> Exchange | None:
+    def _of_run(self, run_id: str) -> Capture | None:
         """Return the newest request of a run that arrived, otherwise its newest replay."""
         return self.store().newest(run_id=run_id, originals=True) or self.store().newest(run_id=run_id)
 
@@ -222,10 +222,10 @@ class Finder:
             return False
 
 
-def _unsent(method: str, target: str, headers: Headers, body: bytes) -> Exchange:
+def _unsent(method: str, target: str, headers: Headers, body: bytes) -> Capture:
     from port_hook_cli.invocations.payload import read_payload
 
-    return Exchange(
+    return Capture(
         invocation=Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=body),
         verdict=Verdict(status=Status.UNCHECKED),
         payload=read_payload(body, headers),

@@ -26,7 +26,7 @@ from port_hook_cli.captures.database.rows import Row, read_row, text_column
 from port_hook_cli.captures.latest import Latest, parse_latest
 from port_hook_cli.captures.store import statements
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 
 if TYPE_CHECKING:
     from port_hook_cli.captures.listed import ListedCapture
@@ -62,7 +62,7 @@ class StoreReader:
         self.warnings = opened.warnings
         self._opened = opened
 
-    def get(self, name: str) -> Exchange:
+    def get(self, name: str) -> Capture:
         """Return one capture by id, by a prefix that only one id has, or by a name of `latest`. Raises StoreError."""
         latest = parse_latest(name)
         query = (statements.by_number(), [self._number(name)]) if latest is None else _query_of(latest)
@@ -94,7 +94,7 @@ class StoreReader:
 
     def newest(
         self, *, run_id: str | None = None, with_run: bool = False, originals: bool | None = None, back: int = 0
-    ) -> Exchange | None:
+    ) -> Capture | None:
         """Return the newest capture, or the one `back` captures before it, if there is one. Raises StoreError.
 
         `StoreFilter` describes the other parameters.
@@ -109,7 +109,7 @@ class StoreReader:
         limit: int | None = None,
         bodies: BodyFilter | None = None,
         oldest: bool = False,
-    ) -> Iterator[Exchange]:
+    ) -> Iterator[Capture]:
         """Yield the captures that match, newest first unless `oldest` is set. Raises StoreError."""
         return self._select(wanted, statements.BOUNDED, read_row, limit=limit, bodies=bodies, oldest=oldest)
 

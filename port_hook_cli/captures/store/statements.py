@@ -149,7 +149,7 @@ class StoreFilter:
     """Which captures of a store to find; None, False and empty values match everything.
 
     `status` is the verdict's, `response` the statuses of the response. `failed` finds captures that the handler failed
-    (`Exchange.handler_failed`). `accepted` finds captures that were verified and not rejected. `since_s` is seconds
+    (`Capture.handler_failed`). `accepted` finds captures that were verified and not rejected. `since_s` is seconds
     since the epoch. `text` is in the target, the header fields or the body, ASCII letters in either case. `originals`
     finds requests that arrived, or if it is False, only replays and the requests of `check`. `replay_of` finds the
     replays of one capture.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from port_hook_cli.captures.database.conditions import OPEN_FOR_S
 from port_hook_cli.captures.store.reader import BodyFilter, StoreReader
 from port_hook_cli.captures.store.statements import Numbers, StoreFilter
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 
 _MOST_OPEN = 500
 
@@ -26,7 +26,7 @@ class CaptureWatch:
         """The number of the newest capture that this watch knows."""
         self._open: tuple[int, ...] = ()
 
-    def news(self, now: float) -> Iterator[Exchange]:
+    def news(self, now: float) -> Iterator[Capture]:
         """Yield the captures that have got an outcome since the last call; `now` is epoch seconds.
 
         Raises StoreError.
@@ -43,5 +43,5 @@ class CaptureWatch:
     def _without_outcome(self, numbers: Numbers, since_s: float, limit: int) -> tuple[int, ...]:
         return self._store.without_outcome(StoreFilter(numbers=numbers, since_s=since_s), limit=limit)
 
-    def _select(self, numbers: Numbers) -> Iterator[Exchange]:
+    def _select(self, numbers: Numbers) -> Iterator[Capture]:
         return self._store.select(replace(self._wanted, numbers=numbers), bodies=self._bodies, oldest=True)

@@ -24,7 +24,7 @@ from port_hook_cli.captures.database.rows import Row, capture_weight, outcome_we
 from port_hook_cli.captures.store.capture_store import CaptureStore
 from port_hook_cli.errors import StoreError
 from port_hook_cli.heap import return_freed_memory
-from port_hook_cli.invocations.models import Exchange, Partition
+from port_hook_cli.invocations.models import Capture, Partition
 
 # Captures with this many bytes of bodies do not wait for others.
 _JOINING_BYTES = 64 * 1024
@@ -59,26 +59,26 @@ class _Checkpoint:
 
 
 class _Batch:
-    """What one commit saves: exchanges with the futures that wait for them, and outcomes.
+    """What one commit saves: captures with the futures that wait for them, and outcomes.
 
-    The commit turns the exchanges into rows: by then, the requests have been forwarded, and their handlers run.
+    The commit turns the captures into rows: by then, the requests have been forwarded, and their handlers run.
     """
 
-    __slots__ = ("count", "exchanges", "has_waited", "outcome_size", "outcomes", "positions", "size", "waiting")
+    __slots__ = ("captures", "count", "has_waited", "outcome_size", "outcomes", "positions", "size", "waiting")
 
     def __init__(self) -> None:
-        self.exchanges: list[Exchange] = []
+        self.captures: list[Capture] = []
         self.waiting: list[asyncio.Future[None]] = []
         self.outcomes: list[Row] = []
         self.positions: dict[Partition, int] = {}
         self.size = 0  # of bodies and outcomes, in bytes, roughly
         self.outcome_size = 0
-        self.has_waited = False  # for one turn of the loop, so that more exchanges could join
+        self.has_waited = False  # for one turn of the loop, so that more captures could join
         self.count = 1  # of batches in it
 
     def add(self, later: _Batch) -> None:
         """Add what another batch saves."""
-        self.exchanges += later.exchanges
+        self.captures += later.captures
         self.waiting += later.waiting
         self.outcomes += later.outcomes
         self.positions.update(later.positions)
@@ -124,32 +124,32 @@ class StoreWriter:
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
 
-    def save(self, exchange: Exchange) -> asyncio.Future[None]:
-        """Begin to save `exchange`. The future is done when it is committed; a StoreError is its exception.
+    def save(self, capture: Capture) -> asyncio.Future[None]:
+        """Begin to save `capture`. The future is done when it is committed; a StoreError is its exception.
 
         The caller must await it, now or later. Only the beginning of a large refused body is kept.
         """
-        return self.save_together((exchange,))
+        return self.save_together((capture,))
 
-    def save_together(self, exchanges: Sequence[Exchange]) -> asyncio.Future[None]:
-        """Begin to save several exchanges in one commit. The future is the same as for `save`."""
+    def save_together(self, captures: Sequence[Capture]) -> asyncio.Future[None]:
+        """Begin to save several captures in one commit. The future is the same as for `save`."""
         saved: asyncio.Future[None] = self._loop.create_future()
         if self._closed:
             saved.set_exception(StoreError("The capture store has been closed."))
             return saved
         batch = self._batch
-        batch.exchanges += exchanges
-        batch.size += sum([len(exchange.invocation.body) for exchange in exchanges])
+        batch.captures += captures
+        batch.size += sum([len(capture.invocation.body) for capture in captures])
         batch.waiting.append(saved)
         if self._soon is None:
             self._soon = self._loop.call_soon(self._turn_over_captures)
         return saved
 
-    def complete(self, exchange: Exchange) -> None:
-        """Save delivery and response of an exchange, at the latest after 50 ms; a failure is kept in `problem`."""
+    def complete(self, capture: Capture) -> None:
+        """Save delivery and response of a capture, at the latest after 50 ms; a failure is kept in `problem`."""
         if self._closed:
             return
-        self._outcomes.append(self._store.outcome(exchange))
+        self._outcomes.append(self._store.outcome(capture))
         if self._later is None:
             self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
@@ -189,7 +189,7 @@ class StoreWriter:
     def _turn_over_captures(self) -> None:
         """Commit the captures that have arrived, now or in the next turn; outcomes join them if there are several."""
         batch = self._batch
-        if len(batch.exchanges) > 1 and batch.size < _JOINING_BYTES and not batch.has_waited:
+        if len(batch.captures) > 1 and batch.size < _JOINING_BYTES and not batch.has_waited:
             batch.has_waited = True
             self._soon = self._loop.call_soon(self._turn_over_captures)
         elif len(self._outcomes) >= _OUTCOMES_TOGETHER:
@@ -282,7 +282,7 @@ class StoreWriter:
         problem: StoreError | None = None
         size = batch.size
         try:
-            rows = [self._store.row(exchange) for exchange in batch.exchanges]
+            rows = [self._store.row(capture) for capture in batch.captures]
             size = sum(map(capture_weight, rows)) + batch.outcome_size
             if size > _QUICK_BYTES and not patient:  # long header fields
                 return False
@@ -339,7 +339,7 @@ class StoreWriter:
     def _settle(self, batch: _Batch, problem: StoreError | None) -> None:
         if problem is not None:
             self.problem = problem
-            self.failures += len(batch.exchanges) + len(batch.outcomes)
+            self.failures += len(batch.captures) + len(batch.outcomes)
         for saved in batch.waiting:
             if saved.done():  # its request was given up
                 continue

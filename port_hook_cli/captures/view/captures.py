@@ -18,8 +18,8 @@ from port_hook_cli.captures.view.parts import (
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
     WAITS_FOR_REPORT,
+    Capture,
     Delivery,
-    Exchange,
     Invocation,
     Kind,
     Payload,
@@ -109,9 +109,9 @@ def captures_lines(captures: Iterable[ListedCapture]) -> Iterator[str]:
         yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
-def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Iterator[Styled]:
+def stored_lines(capture: Capture, replays: Iterable[Capture] = ()) -> Iterator[Styled]:
     """Yield one capture in full, line by line, and then its replays in a line each."""
-    invocation, payload = exchange.invocation, exchange.payload
+    invocation, payload = capture.invocation, capture.payload
     yield labeled("capture", brief(invocation.id), "bold")
     yield labeled("received", f"{format_time(invocation.received_at)} ({_local_time(invocation.received_at)} here)")
     if invocation.replay_of:
@@ -123,14 +123,14 @@ def capture_lines(exchange: Exchange, replays: Iterable[Exchange] = ()) -> Itera
     yield labeled("request", f"{brief(invocation.method)} {brief(invocation.target, _TARGET_LIMIT)}")
     yield from _headers(invocation.headers)
     event = "arrived" if invocation.compared_at == invocation.received_at else "was sent to Kafka"
-    yield from _verdict(exchange.verdict, event)
+    yield from _verdict(capture.verdict, event)
     yield from _fields(payload)
     yield from _body(invocation, payload)
-    if exchange.delivery is not None:
-        yield from _delivery(exchange.delivery)
-    if exchange.simulated is not None:
-        yield labeled(simulated_label(exchange.simulated), simulated_text(exchange.simulated), "yellow")
-    yield from _response(exchange)
+    if capture.delivery is not None:
+        yield from _delivery(capture.delivery)
+    if capture.simulated is not None:
+        yield labeled(simulated_label(capture.simulated), simulated_text(capture.simulated), "yellow")
+    yield from _response(capture)
     for replay in replays:
         sent = _local_time(replay.invocation.received_at)
         outcome = "no response" if replay.response is None else str(replay.response.status)
@@ -188,13 +188,13 @@ def _local(epoch_s: float) -> datetime:
 
 
 def _verdict(verdict: Verdict, event: str) -> Iterator[Styled]:
-    reading = f", matches the {brief(verdict.reading)} form of the body" if verdict.reading else ""
+    signed_form = f", matches the {brief(verdict.signed_form)} form of the body" if verdict.signed_form else ""
     age = (
         ""
         if verdict.age_s is None
         else f", signed {format_duration(abs(verdict.age_s))} {_side(verdict.age_s)} it {event}"
     )
-    yield labeled("verdict", f"{verdict.status}{reading}{age}", "bold")
+    yield labeled("verdict", f"{verdict.status}{signed_form}{age}", "bold")
     yield from cause_lines(verdict)
 
 
@@ -239,10 +239,10 @@ def _delivery(delivery: Delivery) -> Iterator[Styled]:
     yield from _block(delivery.body, bytes_text(delivery.body, limit=_BODY_LIMIT), "--json")
 
 
-def _response(exchange: Exchange) -> Iterator[Styled]:
-    response = exchange.response
-    if exchange.invocation.origin is not None:  # no one waits for a response to a message
-        yield from [labeled("refused", "not forwarded")] if exchange.refused else ()
+def _response(capture: Capture) -> Iterator[Styled]:
+    response = capture.response
+    if capture.invocation.origin is not None:  # no one waits for a response to a message
+        yield from [labeled("refused", "not forwarded")] if capture.refused else ()
         return
     if response is None:
         return

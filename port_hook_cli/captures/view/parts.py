@@ -1,4 +1,4 @@
-"""The parts of an exchange that several views show: the action, the payload, causes, outcomes. Pure.
+"""The parts of a capture that several views show: the action, the payload, causes, outcomes. Pure.
 
 All text from a sender or a handler is made safe by `text.safe` first.
 """

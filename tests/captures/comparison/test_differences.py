@@ -12,7 +12,7 @@ from port_hook_cli.captures.comparison import MAX_CHANGES, JsonBody, compare, co
 from port_hook_cli.invocations.models import Response, Status, Verdict
 from port_hook_cli.javascript.paths import JsonPath, set_at, unset_at
 from port_hook_cli.signatures.causes import RESERIALIZED_JS, WRONG_SECRET
-from tests.factories import a_body, an_exchange, an_invocation
+from tests.factories import a_body, a_capture, an_invocation
 
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=True), st.text("ab~/é\0\ud800", max_size=5)
@@ -112,7 +112,7 @@ def test_value_that_occurs_twice_or_says_little_has_not_moved() -> None:
 
 
 def test_responses_are_compared_by_path() -> None:
-    a, b = (an_exchange(response=Response(status=200, body=body)) for body in (b'{"ok":1}', b'{"ok":2}'))
+    a, b = (a_capture(response=Response(status=200, body=body)) for body in (b'{"ok":1}', b'{"ok":2}'))
     found = compare(a, b)
     assert [change["path"] for change in found["response"]] == ["/ok"]
 
@@ -125,7 +125,7 @@ def test_responses_are_compared_by_path() -> None:
 def test_response_body_that_is_not_json_is_compared_as_text(
     bodies: tuple[bytes, bytes], shown: tuple[str, str | None]
 ) -> None:
-    a, b = (an_exchange(response=Response(status=200, body=body)) for body in bodies)
+    a, b = (a_capture(response=Response(status=200, body=body)) for body in bodies)
     rows = {change["path"]: (change["before"], change["after"]) for change in compare(a, b)["facts"]}
     assert rows["response body"] == shown
 
@@ -146,28 +146,28 @@ def test_deep_documents_and_long_keys_are_compared_in_bounded_memory() -> None:
 
 
 def test_captures_are_compared_up_to_500_changes() -> None:
-    a, b = (an_exchange(an_invocation(a_body({str(n): value for n in range(1_000)}))) for value in (1, 2))
+    a, b = (a_capture(an_invocation(a_body({str(n): value for n in range(1_000)}))) for value in (1, 2))
     found = compare(a, b)
     assert (len(found["body"]), found["complete"]) == (MAX_CHANGES, False)
 
 
 def test_bodies_that_differ_in_bytes_only_get_a_note() -> None:
     body = a_body()
-    found = compare(an_exchange(), an_exchange(an_invocation(body + b"\n")))
+    found = compare(a_capture(), a_capture(an_invocation(body + b"\n")))
     assert found["body"] == []
     assert found["note"] == "The bodies are the same JSON in different bytes."
     assert [change["path"] for change in found["headers"]] == ["x-port-signature"]
 
 
 def test_bodies_that_are_not_json_are_compared_by_size() -> None:
-    found = compare(an_exchange(), an_exchange(an_invocation(b"\xff")))
+    found = compare(a_capture(), a_capture(an_invocation(b"\xff")))
     assert found["note"].startswith("The bodies were not compared as JSON: not UTF-8")
     assert len(found["body"]) == 1
 
 
 def test_verdicts_and_all_their_causes_are_compared() -> None:
     verdict = Verdict(status=Status.INVALID, causes=(WRONG_SECRET, RESERIALIZED_JS))
-    changed = compare(an_exchange(verdict=Verdict(status=Status.VALID)), an_exchange(verdict=verdict))["facts"]
+    changed = compare(a_capture(verdict=Verdict(status=Status.VALID)), a_capture(verdict=verdict))["facts"]
     assert [(change["path"], change["before"], change["after"]) for change in changed] == [
         ("verdict", "valid", "invalid"),
         ("causes", None, "wrong-secret, reserialized-js"),

@@ -6,7 +6,7 @@ import pytest
 
 from port_hook_cli.captures.comparison import by_member, compare, outcome_trend
 from port_hook_cli.invocations.models import Response
-from tests.factories import an_exchange
+from tests.factories import a_capture
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_trend_of_an_outcome_is_better_or_worse(
 
 def test_changed_json_of_responses_is_listed_by_member_and_other_bodies_as_a_fact() -> None:
     def between(one: bytes, other: bytes) -> tuple[list[str], list[str]]:
-        sides = [an_exchange(response=Response(status=202, body=body)) for body in (one, other)]
+        sides = [a_capture(response=Response(status=202, body=body)) for body in (one, other)]
         found = by_member(compare(*sides))
         return [change["path"] for change in found["facts"]], [change["path"] for change in found["response"]]
 

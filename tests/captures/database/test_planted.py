@@ -20,7 +20,7 @@ from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.errors import StoreError
 from tests.conftest import Result
 from tests.databases import edit
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 from tests.options import options
 from tests.processes import environment, python
 
@@ -44,7 +44,7 @@ STRANGER = 12345
 def path(folder: Path) -> Path:
     """A store with one capture in it, closed."""
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange()])
+        store.add([a_capture()])
     return store.path
 
 
@@ -113,7 +113,7 @@ def test_a_named_store_works_in_a_folder_that_everyone_may_write(folder: Path) -
     shared.chmod(0o1777)
     for _ in range(2):
         with open_store(shared / "mine.db", folder, create=True) as store:
-            store.add([an_exchange()])
+            store.add([a_capture()])
             assert store.warnings == ()
     assert mode(shared) == 0o1777
 
@@ -134,7 +134,7 @@ def test_files_of_another_user_are_refused(path: Path, folder: Path, name: str) 
 def test_files_of_another_user_are_shown_unless_more_users_may_write_them(path: Path, folder: Path) -> None:
     os.chown(path, STRANGER, STRANGER)
     with open_reader(None, folder, show_only=True) as store:
-        assert store.get("last") == an_exchange()
+        assert store.get("last") == a_capture()
         assert "belongs to another user, who may have written anything" in store.warnings[0]
     path.chmod(0o666)
     with pytest.raises(StoreError, match="belongs to another user"):
@@ -186,7 +186,7 @@ def test_a_table_with_a_generated_column_is_refused(path: Path, folder: Path) ->
 def test_statistics_of_a_database_browser_are_accepted(path: Path, folder: Path) -> None:
     edit(path, "ANALYZE")
     with open_store(None, folder) as store:
-        assert store.get("last") == an_exchange()
+        assert store.get("last") == a_capture()
 
 
 ENDLESS = """
@@ -353,7 +353,7 @@ OTHER_COLUMNS = ("id", "response", "delivery_body", "received_at", "signature", 
 @pytest.mark.parametrize("columns", [SOME_COLUMNS, pytest.param(OTHER_COLUMNS, marks=pytest.mark.nightly)], ids=len)
 def test_planted_value_takes_no_memory_in_any_command(folder: Path, columns: tuple[str, ...]) -> None:
     with open_store(Path("mine.db"), folder, create=True) as store:
-        store.add([an_exchange()])
+        store.add([a_capture()])
     done = subprocess.run(
         [sys.executable, "-c", READERS, *columns],
         cwd=folder,
@@ -392,7 +392,7 @@ def store(folder: Path) -> CaptureStore:
 
 def found(folder: Path) -> list[str]:
     with open_store(None, folder) as reader:
-        return sorted(exchange.invocation.id for exchange in reader.select())
+        return sorted(capture.invocation.id for capture in reader.select())
 
 
 @POSIX
@@ -400,10 +400,10 @@ def found(folder: Path) -> list[str]:
 def test_listener_loses_no_capture_when_the_log_or_index_is_removed(
     store: CaptureStore, folder: Path, removed: tuple[str, ...]
 ) -> None:
-    store.add([an_exchange(an_invocation(id="aa"))])
+    store.add([a_capture(an_invocation(id="aa"))])
     for end in removed:
         store.path.with_name(f"captures.db{end}").unlink()
-    store.add([an_exchange(an_invocation(id="bb"))])
+    store.add([a_capture(an_invocation(id="bb"))])
     assert found(folder) == ["aa", "bb"]
     store.close()
     assert found(folder) == ["aa", "bb"]
@@ -413,14 +413,14 @@ EMPTIED = """
 import os, sys
 from pathlib import Path
 from port_hook_cli.captures.store.capture_store import open_store
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 store = open_store(None, Path.cwd(), create=True)
 for number in range(200):
-    store.add([an_exchange(an_invocation(id=f"before{number:03}"))])
+    store.add([a_capture(an_invocation(id=f"before{number:03}"))])
 for name in sys.argv[1:]:
     os.truncate(store.path.with_name(name), 0)
-store.add([an_exchange(an_invocation(id="after"))])
+store.add([a_capture(an_invocation(id="after"))])
 print(store.get("last").invocation.id)
 store.close()
 """
@@ -474,7 +474,7 @@ def test_captures_are_listed_and_shown_on_a_read_only_mount(path: Path, folder: 
 @ROOT
 def test_captures_are_shown_read_only_while_the_log_has_content(folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange()])
+        store.add([a_capture()])
         result = read_only(folder, "captures")
         assert result.code == 0
         assert "0123456789ab" in result.out
@@ -483,7 +483,7 @@ def test_captures_are_shown_read_only_while_the_log_has_content(folder: Path) ->
 @ROOT
 def test_a_log_without_its_index_is_skipped_and_reported_on_a_read_only_mount(path: Path, folder: Path) -> None:
     store = open_store(None, folder, create=True)
-    store.add([an_exchange(an_invocation(id="inthelog"))])
+    store.add([a_capture(an_invocation(id="inthelog"))])
     copy = folder / "copy"
     copy.mkdir(mode=0o700)
     for name in ("captures.db", "captures.db-wal"):

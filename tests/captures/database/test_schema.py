@@ -20,7 +20,7 @@ from port_hook_cli.captures.database.schema import (
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import StoreError
 from tests.databases import edit
-from tests.factories import an_exchange
+from tests.factories import a_capture
 
 # A made-up history of three versions.
 HISTORY = (
@@ -103,8 +103,8 @@ def test_store_of_version_0_is_migrated_when_it_is_opened(folder: Path) -> None:
     path = folder / "captures.db"
     path.touch()
     with open_store(path, folder) as store:
-        store.add([an_exchange()])
-        assert store.get("last") == an_exchange()
+        store.add([a_capture()])
+        assert store.get("last") == a_capture()
     with closing(sqlite3.connect(path)) as database:
         assert read_version(database) == NEWEST
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_hook_cli.captures.documents.capture_fields import NotACapture
 from port_hook_cli.captures.documents.capture_file import (
     CAPTURE,
     capture_summary,
@@ -16,15 +17,14 @@ from port_hook_cli.captures.documents.capture_file import (
     read_capture,
     to_capture,
 )
-from port_hook_cli.captures.documents.exchange_fields import NotACapture
-from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status
-from tests.captures.exchange_strategies import exchanges
-from tests.factories import RUN_ID, a_body, an_exchange
+from port_hook_cli.invocations.models import Capture, Delivery, Response, Status
+from tests.captures.capture_strategies import captures
+from tests.factories import RUN_ID, a_body, a_capture
 
 
-@given(exchanges())
-def test_capture_file_reads_back_as_the_written_exchange(exchange: Exchange) -> None:
-    assert read_capture(json.loads(json.dumps(to_capture(exchange)))) == exchange
+@given(captures())
+def test_capture_file_reads_back_as_the_written_capture(capture: Capture) -> None:
+    assert read_capture(json.loads(json.dumps(to_capture(capture)))) == capture
 
 
 JSON_VALUES = st.recursive(
@@ -32,12 +32,12 @@ JSON_VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=5,
 )
-FIELDS = sorted(to_capture(an_exchange(delivery=Delivery(url="http://x"), response=Response(status=200))))
+FIELDS = sorted(to_capture(a_capture(delivery=Delivery(url="http://x"), response=Response(status=200))))
 
 
-@given(exchanges(), st.sampled_from(FIELDS), st.none() | st.sampled_from(["status", "headers", "body"]), JSON_VALUES)
-def test_a_damaged_capture_is_read_or_refused(exchange: Exchange, field: str, inner: str | None, value: object) -> None:
-    document = to_capture(exchange)
+@given(captures(), st.sampled_from(FIELDS), st.none() | st.sampled_from(["status", "headers", "body"]), JSON_VALUES)
+def test_a_damaged_capture_is_read_or_refused(capture: Capture, field: str, inner: str | None, value: object) -> None:
+    document = to_capture(capture)
     if inner is not None and isinstance(document.get(field), dict):
         document[field][inner] = value
     else:
@@ -55,7 +55,7 @@ def test_any_other_document_is_not_a_capture(document: object) -> None:
 
 
 def a_document(**changes: Any) -> dict[str, Any]:
-    return {**to_capture(an_exchange()), **changes}
+    return {**to_capture(a_capture()), **changes}
 
 
 def test_a_capture_of_another_version_is_recognized_and_refused() -> None:
@@ -66,7 +66,7 @@ def test_a_capture_of_another_version_is_recognized_and_refused() -> None:
 
 
 def test_capture_file_has_the_body_as_text_and_as_base64() -> None:
-    document = to_capture(an_exchange())
+    document = to_capture(a_capture())
     assert document["body"].encode() == a_body()
     assert document["body_base64"] == b64encode(a_body()).decode()
 
@@ -74,7 +74,7 @@ def test_capture_file_has_the_body_as_text_and_as_base64() -> None:
 def test_capture_file_has_no_text_of_a_binary_body() -> None:
     invocation = read_capture({"schema": CAPTURE, "method": "POST", "body_base64": "gP8="}).invocation
     assert invocation.body == b"\x80\xff"
-    assert "body" not in to_capture(an_exchange(invocation))
+    assert "body" not in to_capture(a_capture(invocation))
 
 
 def test_edited_body_is_refused_with_a_pointer_to_replay_set() -> None:
@@ -83,13 +83,13 @@ def test_edited_body_is_refused_with_a_pointer_to_replay_set() -> None:
 
 
 def test_handwritten_capture_needs_only_a_method_and_a_body() -> None:
-    exchange = read_capture({"schema": CAPTURE, "method": "PUT", "body": f'{{"runId":"{RUN_ID}"}}'})
-    assert exchange.invocation.method == "PUT"
-    assert exchange.invocation.target == "/"
-    assert exchange.payload.run_id == RUN_ID
-    assert exchange.verdict.status is Status.UNCHECKED
-    assert exchange.delivery is None
-    assert exchange.response is None
+    capture = read_capture({"schema": CAPTURE, "method": "PUT", "body": f'{{"runId":"{RUN_ID}"}}'})
+    assert capture.invocation.method == "PUT"
+    assert capture.invocation.target == "/"
+    assert capture.payload.run_id == RUN_ID
+    assert capture.verdict.status is Status.UNCHECKED
+    assert capture.delivery is None
+    assert capture.response is None
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_invalid_field_is_named_in_the_error(changes: dict[str, Any], words: str
 
 
 def test_capture_summary_has_the_fields_of_a_listener_record() -> None:
-    summary = capture_summary(an_exchange(response=Response(status=202)))
+    summary = capture_summary(a_capture(response=Response(status=202)))
     assert summary["schema"] == "port-hook/capture-summary/1"
     assert summary["type"] == "capture"
     assert summary["run_id"] == RUN_ID

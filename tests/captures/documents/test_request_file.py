@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from port_hook_cli.captures.documents.capture_file import CAPTURE, to_capture
 from port_hook_cli.captures.documents.request_file import NotARequest, capture_in, read_request
-from port_hook_cli.invocations.models import Exchange, Payload, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Payload, Status, Verdict
 from tests.factories import NOW, a_body, an_invocation
 
 
 def a_capture(body: bytes = b"{}") -> bytes:
     invocation = an_invocation(body)
     return json.dumps(
-        to_capture(Exchange(invocation=invocation, verdict=Verdict(status=Status.VALID), payload=Payload()))
+        to_capture(Capture(invocation=invocation, verdict=Verdict(status=Status.VALID), payload=Payload()))
     ).encode()
 
 

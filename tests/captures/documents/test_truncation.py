@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from port_hook_cli.captures.documents.capture_fields import REFUSED_BODY_LIMIT, NotACapture, require_whole, truncate
 from port_hook_cli.captures.documents.capture_file import capture_summary, read_capture, to_capture
-from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT, NotACapture, require_whole, truncate
-from port_hook_cli.captures.documents.request_file import from_exchange as saved_request
+from port_hook_cli.captures.documents.request_file import from_capture as saved_request
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.models import Truncation
-from port_hook_cli.replay.sources import from_exchange as source_of
-from tests.factories import an_exchange, an_invocation
+from port_hook_cli.replay.sources import from_capture as source_of
+from tests.factories import a_capture, an_invocation
 
 LARGE = an_invocation(b"x" * (REFUSED_BODY_LIMIT + 1))
 
@@ -30,24 +30,24 @@ def test_truncate_keeps_the_beginning_and_the_size_and_hash_of_the_whole(body: b
 
 
 def test_a_capture_file_says_that_the_body_is_truncated_and_reads_back() -> None:
-    exchange = an_exchange(truncate(LARGE))
-    document = to_capture(exchange)
+    capture = a_capture(truncate(LARGE))
+    document = to_capture(capture)
     assert document["body_truncated"] is True
     assert document["body_size"] == REFUSED_BODY_LIMIT + 1
     assert document["body_sha256"] == sha256(LARGE.body).hexdigest()
     again = read_capture(document)
-    assert again.invocation == exchange.invocation
+    assert again.invocation == capture.invocation
     assert "is incomplete" in (again.payload.problem or "")
 
 
 def test_a_summary_says_that_the_body_is_truncated() -> None:
-    truncated = capture_summary(an_exchange(truncate(LARGE)))
+    truncated = capture_summary(a_capture(truncate(LARGE)))
     assert truncated["body_truncated"] is True
     assert (truncated["body_size"], len(truncated["body_sha256"])) == (REFUSED_BODY_LIMIT + 1, 64)
 
 
 def test_a_whole_capture_has_no_truncation_fields() -> None:
-    for record in (to_capture(an_exchange()), capture_summary(an_exchange())):
+    for record in (to_capture(a_capture()), capture_summary(a_capture())):
         assert not [name for name in record if name.startswith("body_") and name != "body_base64"]
 
 
@@ -56,12 +56,12 @@ def test_a_whole_capture_has_no_truncation_fields() -> None:
 )
 def test_a_capture_file_with_damaged_truncation_fields_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(NotACapture):
-        read_capture({**to_capture(an_exchange(truncate(LARGE))), **change})
+        read_capture({**to_capture(a_capture(truncate(LARGE))), **change})
 
 
 def test_a_truncated_body_is_neither_replayed_nor_verified() -> None:
-    exchange = an_exchange(truncate(LARGE))
-    for use in (lambda: source_of("aa", exchange), lambda: saved_request(exchange)):
+    capture = a_capture(truncate(LARGE))
+    for use in (lambda: source_of("aa", capture), lambda: saved_request(capture)):
         with pytest.raises(StoreError, match=r"is incomplete.* 262,144 of its 262,145 bytes"):
             use()
     assert require_whole("aa", LARGE) is LARGE

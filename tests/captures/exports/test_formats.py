@@ -22,11 +22,11 @@ from port_hook_cli.captures.documents.request_file import capture_in
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, ExportFormat, find_export
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Response, Simulated
+from port_hook_cli.invocations.models import Capture, Delivery, Response, Simulated
 from port_hook_cli.invocations.probes import ADDED_NAME, UNUSUAL_VALUES
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
 from tests.captures.exports.export_schemas import HAR_1_2, POSTMAN_2_1
-from tests.factories import SECRET, a_body, an_exchange, an_invocation, signed
+from tests.factories import SECRET, a_body, a_capture, an_invocation, signed
 from tests.installed import needs
 from tests.processes import NO_OTHER_PLUGINS, PYTEST
 from tests.servers import Handler, application, handler
@@ -59,19 +59,19 @@ def test_each_format_has_its_name_and_the_ending_of_its_files() -> None:
     assert {each.name for each in SNIPPET_FORMATS} <= endings.keys(), "add the format to EXPORT_FORMATS too"
 
 
-def an_example(body: bytes = BODY, *, status: int = 200) -> Exchange:
+def an_example(body: bytes = BODY, *, status: int = 200) -> Capture:
     headers = signed(body).plus(("x-quote", 'it\'s "$(id)"'), ("authorization", "***"))
-    return an_exchange(
+    return a_capture(
         an_invocation(body, headers=headers, target="/hook?a=1"),
         delivery=Delivery(url="http://127.0.0.1:1/hook", status=status, latency_ms=3.5),
         response=Response(status=status, headers=Headers((("content-type", "text/plain"),)), body=b"ok"),
     )
 
 
-def exported(name: str, exchange: Exchange, url: str = "http://127.0.0.1:1/hook?a=1") -> str:
+def exported(name: str, capture: Capture, url: str = "http://127.0.0.1:1/hook?a=1") -> str:
     row = find_export(name)
     assert row is not None
-    return row.write([Exported(exchange, url)])
+    return row.write([Exported(capture, url)])
 
 
 def same_request(target: Handler, body: bytes) -> None:
@@ -114,14 +114,14 @@ def test_httpie_command_sends_the_same_request(tmp_path: Path, body: bytes) -> N
         assert target.requests[0].value("x-json") == "=1"
 
 
-def a_hostile_exchange(text: str, *, agent: str | None = None) -> Exchange:
+def a_hostile_capture(text: str, *, agent: str | None = None) -> Capture:
     """Return a capture whose every field has `text`."""
     headers = Headers((("@/etc/hostname", "1"), (f"x{text}", "2"), ("x-a", "1"), ("x-b", text), ("content-type", text)))
     headers = headers if agent is None else headers.plus(("user-agent", agent))
     body = a_body({"a": text, "action": text})
     invocation = an_invocation(body, headers=headers, method=text, target=f"/{text}?{text}", id=text)
     response = Response(status=200, headers=headers, body=text.encode())
-    return an_exchange(invocation, delivery=Delivery(url=f"http://h/{text}", error=text), response=response)
+    return a_capture(invocation, delivery=Delivery(url=f"http://h/{text}", error=text), response=response)
 
 
 def run_shell(write: Write, folder: Path) -> None:
@@ -156,7 +156,7 @@ DATA = {"http", "har", "json", "txt"}
 @pytest.mark.parametrize("row", [row for row in EXPORT_FORMATS if row.ending not in DATA], ids=lambda row: row.name)
 def test_program_runs_nothing_that_a_capture_contains(tmp_path: Path, row: ExportFormat) -> None:
     assert row.ending in CHECKS, f"add a check of .{row.ending} files to CHECKS in this file, or the ending to DATA"
-    CHECKS[row.ending](lambda text: row.write([Exported(a_hostile_exchange(text), f"http://h/{text}")]), tmp_path)
+    CHECKS[row.ending](lambda text: row.write([Exported(a_hostile_capture(text), f"http://h/{text}")]), tmp_path)
 
 
 def test_pytest_file_of_findings_runs_nothing_that_a_capture_contains(tmp_path: Path) -> None:
@@ -165,8 +165,8 @@ def test_pytest_file_of_findings_runs_nothing_that_a_capture_contains(tmp_path: 
     url = "http://h/"
 
     def write(text: str) -> str:
-        found = a_hostile_exchange(text, agent="port-hook-check/old")
-        imitated = a_hostile_exchange(text, agent=f"port-hook-check/old{text}1")
+        found = a_hostile_capture(text, agent="port-hook-check/old")
+        imitated = a_hostile_capture(text, agent=f"port-hook-check/old{text}1")
         return row.write([Exported(found, url + text), Exported(imitated, url + text), Exported(found, url, imitated)])
 
     read_python(write, tmp_path)
@@ -223,7 +223,7 @@ def test_pytest_file_of_a_finding_fails_until_the_handler_is_fixed(
     with application(a_handler({"SECRET": SECRET.reveal()}, tolerance_s=tolerance_s)) as url:
         row = find_export("pytest")
         assert row is not None
-        text = row.write([Exported(an_exchange(probe), f"{url}/hook", an_exchange(an_invocation(trying)))])
+        text = row.write([Exported(a_capture(probe), f"{url}/hook", a_capture(an_invocation(trying)))])
         file = tmp_path / "test_finding.py"
         file.write_text(text)
         done = subprocess.run(
@@ -247,7 +247,7 @@ def test_pytest_file_can_have_captures_and_findings() -> None:
     assert row is not None
     probe = an_invocation(b"not JSON", headers=Headers((("user-agent", "port-hook-check/not-json"),)))
     text = row.write(
-        [Exported(an_example(), "http://127.0.0.1:1/a"), Exported(an_exchange(probe), "http://127.0.0.1:1/b")]
+        [Exported(an_example(), "http://127.0.0.1:1/a"), Exported(a_capture(probe), "http://127.0.0.1:1/b")]
     )
     functions = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
     assert functions == ["test_the_backend_responds_as_it_did", "test_the_handler_passes_the_check"]
@@ -257,7 +257,7 @@ def test_pytest_file_can_have_captures_and_findings() -> None:
 @pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
 @pytest.mark.parametrize("has_response", [True, False])
 def test_har_is_valid_by_the_schema_of_har_1_2(body: bytes, has_response: bool) -> None:
-    example = an_example(body) if has_response else an_exchange(an_invocation(body))
+    example = an_example(body) if has_response else a_capture(an_invocation(body))
     row = find_export("har")
     assert row is not None
     archive = json.loads(row.write([Exported(example, "http://127.0.0.1:1/hook?a=1")] * 2))
@@ -350,9 +350,9 @@ def test_no_format_has_a_masked_field_in_the_clear() -> None:
     headers = signed(BODY).plus(*secret)
     delivery = Delivery(url="http://127.0.0.1:1/", status=200, headers=headers)
     response = Response(status=200, headers=headers)
-    kept = an_exchange(an_invocation(BODY, headers=headers), delivery=delivery, response=response)
+    kept = a_capture(an_invocation(BODY, headers=headers), delivery=delivery, response=response)
     shown = [row.name for row in EXPORT_FORMATS if "canary" in row.write([Exported(kept, "http://127.0.0.1:1/")])]
-    assert shown == [], "write the request and the responses of `_masked(exchange)`, or fields from `mask_headers`"
+    assert shown == [], "write the request and the responses of `_masked(capture)`, or fields from `mask_headers`"
 
 
 @pytest.mark.parametrize("name", [row.name for row in EXPORT_FORMATS])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from port_hook_cli.captures.exports.postman import postman_collection
 from port_hook_cli.invocations.headers import Headers
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 texts = st.text('{}"\\a', max_size=8)
 documents = st.recursive(
@@ -21,7 +21,7 @@ def test_no_text_of_a_capture_names_a_variable_and_the_document_stays_the_same(
     document: Any, header: str, path: str
 ) -> None:
     invocation = an_invocation(json.dumps(document).encode(), headers=Headers((("x-h", header),)), method=f"P{header}")
-    collection = postman_collection([(an_exchange(invocation), f"http://127.0.0.1/{path}?{path}={path}")])
+    collection = postman_collection([(a_capture(invocation), f"http://127.0.0.1/{path}?{path}={path}")])
     request = collection["item"][0]["request"]
     named = [text for text in [*strings(request), collection["item"][0]["name"]] if "{{" in text]
     assert named == []

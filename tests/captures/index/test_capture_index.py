@@ -21,9 +21,9 @@ from port_hook_cli.captures.index.capture_index import AmbiguousCapture, Capture
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Delivery, Exchange, Response, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, Response, Status, Verdict
 from tests.databases import edit, replace_database
-from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, a_body, a_capture, a_document, an_invocation
 
 ALPHABET = 'abAB xyzé日"\\\n\0%_*😀'
 bodies = st.lists(
@@ -31,9 +31,9 @@ bodies = st.lists(
 )
 
 
-def exchanges(contents: Sequence[bytes], start: int = 0) -> list[Exchange]:
+def captures(contents: Sequence[bytes], start: int = 0) -> list[Capture]:
     return [
-        an_exchange(an_invocation(body, id=f"{number:012x}", received_at=NOW + number, target="/"))
+        a_capture(an_invocation(body, id=f"{number:012x}", received_at=NOW + number, target="/"))
         for number, body in enumerate(contents, start)
     ]
 
@@ -43,7 +43,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "captures.db"
 
 
-def fill(path: Path, found: Sequence[Exchange], **options: Any) -> None:
+def fill(path: Path, found: Sequence[Capture], **options: Any) -> None:
     with open_store(path, path.parent, create=True, **options) as store:
         store.add(found)
 
@@ -93,7 +93,7 @@ def test_text_search_finds_what_in_finds_with_and_without_the_full_text_index(
         needle = body[start : start + data.draw(st.integers(1, 6))].swapcase() if body.isascii() else body[start:]
     with TemporaryDirectory() as folder:
         path = Path(folder) / "captures.db"
-        fill(path, exchanges(contents))
+        fill(path, captures(contents))
         with indexed(path) as index, indexed(path, uses_texts=False) as scan:
             assert index.state.has_texts
             assert not scan.state.has_texts
@@ -108,7 +108,7 @@ def test_text_search_finds_what_in_finds_with_and_without_the_full_text_index(
 
 
 def test_text_is_found_in_target_headers_and_body_in_either_case(path: Path) -> None:
-    a, b, c = exchanges([b'{"a":"Needle"}', b"{}", b"{}"])
+    a, b, c = captures([b'{"a":"Needle"}', b"{}", b"{}"])
     b = replace(b, invocation=replace(b.invocation, target="/needle?x=1"))
     c = replace(c, invocation=replace(c.invocation, headers=c.invocation.headers.plus(("x-a", "NEEDLE"))))
     fill(path, [a, b, c])
@@ -119,14 +119,14 @@ def test_text_is_found_in_target_headers_and_body_in_either_case(path: Path) -> 
 
 def test_text_beyond_the_indexed_part_of_a_large_body_is_found(path: Path) -> None:
     large = b'{"a":"' + b"x" * 1_200_000 + b'needle"}'
-    fill(path, exchanges([b"needle", large, b"{}", b"needle"]))
+    fill(path, captures([b"needle", large, b"{}", b"needle"]))
     with indexed(path) as index:
         assert seqs(index, text="needle") == [4, 2, 1]
 
 
 FILTERED = (
-    an_exchange(an_invocation(id="aa0000000001"), response=Response(status=202)),
-    an_exchange(
+    a_capture(an_invocation(id="aa0000000001"), response=Response(status=202)),
+    a_capture(
         an_invocation(
             a_body(a_document(action="delete_vm", context={"runId": "r_0000000000000000"})),
             id="ab0000000002",
@@ -135,17 +135,17 @@ FILTERED = (
         verdict=Verdict(status=Status.INVALID),
         response=Response(status=401),
     ),
-    an_exchange(
+    a_capture(
         an_invocation(id="bb0000000003", received_at=NOW + 20, replay_of="aa0000000001"),
         delivery=Delivery(url="http://127.0.0.1:1/", status=503, latency_ms=1.0),
         response=Response(status=503),
     ),
-    an_exchange(
+    a_capture(
         an_invocation(id="cc0000000004", received_at=NOW + 30),
         delivery=Delivery(url="http://127.0.0.1:1/", status=None, latency_ms=1.0, fault="refused"),
         response=Response(status=502),
     ),
-    an_exchange(an_invocation(id="dd0000000005", received_at=NOW + 40)),
+    a_capture(an_invocation(id="dd0000000005", received_at=NOW + 40)),
 )
 
 
@@ -167,9 +167,9 @@ def test_filter_finds_its_captures(path: Path, query: dict[str, Any], expected: 
 
 def test_captures_that_arrive_are_found_and_their_outcome_later(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store:
-        store.add(exchanges([b"first"]))
+        store.add(captures([b"first"]))
         with indexed(path) as index:
-            late = exchanges([b"second needle"], 1)
+            late = captures([b"second needle"], 1)
             store.add(late)
             step = index.catch_up()
             assert (step.has_new, step.changed, step.is_reset) == (True, (), False)
@@ -183,10 +183,10 @@ def test_captures_that_arrive_are_found_and_their_outcome_later(path: Path) -> N
 
 def test_search_that_is_repeated_finds_what_arrived_and_changed_meanwhile(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store:
-        store.add(exchanges([b"needle", b"other"]))
+        store.add(captures([b"needle", b"other"]))
         with indexed(path) as index:
             assert seqs(index, text="needle") == [1]
-            late = exchanges([b"needle again"], 2)
+            late = captures([b"needle again"], 2)
             store.add(late)
             index.catch_up()
             assert seqs(index, text="needle") == [3, 1]
@@ -199,7 +199,7 @@ def test_search_that_is_repeated_finds_what_arrived_and_changed_meanwhile(path: 
 
 def test_search_in_steps_finds_all_and_may_be_interrupted_by_arrivals(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store:
-        store.add(exchanges([b"needle", b"other"] * 8))
+        store.add(captures([b"needle", b"other"] * 8))
         for uses_texts in (True, False):
             with indexed(path, uses_texts=uses_texts) as index:
                 query = CaptureQuery(text="needle")
@@ -209,7 +209,7 @@ def test_search_in_steps_finds_all_and_may_be_interrupted_by_arrivals(path: Path
                     assert search.seqs == list(range(top - top % 2 - 1, 0, -2))[: len(search.seqs)]
                     steps += 1
                     if steps == 2:
-                        store.add(exchanges([b"needle", b"other"], top))
+                        store.add(captures([b"needle", b"other"], top))
                         complete(index)
                 assert steps >= (top // 2 if uses_texts else 1)
                 assert search.seqs == list(range(top - 1, 0, -2))
@@ -218,9 +218,9 @@ def test_search_in_steps_finds_all_and_may_be_interrupted_by_arrivals(path: Path
 
 
 def test_search_ends_when_the_store_is_replaced_meanwhile(path: Path) -> None:
-    fill(path, exchanges([b"needle"] * 9))
+    fill(path, captures([b"needle"] * 9))
     other = path.with_name("other.db")
-    fill(other, exchanges([b"needle"] * 3))
+    fill(other, captures([b"needle"] * 3))
     with indexed(path) as index:
         search = index.search(CaptureQuery(text="needle"))
         assert not index.advance(search, 100, for_s=0)
@@ -250,7 +250,7 @@ def test_spans_and_histogram_of_many_captures_are_complete(path: Path) -> None:
 
 
 def test_scan_continues_after_captures_without_the_text(path: Path) -> None:
-    fill(path, exchanges([b"needle" if number in {3, 150, 299} else b"other" for number in range(300)]))
+    fill(path, captures([b"needle" if number in {3, 150, 299} else b"other" for number in range(300)]))
     with indexed(path, uses_texts=False) as index:
         assert index.page(CaptureQuery(text="needle"), limit=9) == [300, 151, 4]
         assert index.page(CaptureQuery(text="needle"), limit=9, oldest_first=True) == [4, 151, 300]
@@ -258,9 +258,9 @@ def test_scan_continues_after_captures_without_the_text(path: Path) -> None:
 
 
 def test_replaced_store_is_read_from_the_start(path: Path) -> None:
-    fill(path, exchanges([b"old"] * 5))
+    fill(path, captures([b"old"] * 5))
     other = path.with_name("other.db")
-    fill(other, exchanges([b"new one"] * 7))
+    fill(other, captures([b"new one"] * 7))
     with indexed(path) as index:
         replace_database(path, other)
         assert index.catch_up().is_reset
@@ -269,10 +269,10 @@ def test_replaced_store_is_read_from_the_start(path: Path) -> None:
 
 
 def test_cleared_store_is_read_from_the_start(path: Path) -> None:
-    fill(path, exchanges([b"old"] * 5))
+    fill(path, captures([b"old"] * 5))
     with indexed(path) as index:
         edit(path, "DELETE FROM captures")
-        fill(path, exchanges([b"new"] * 2))
+        fill(path, captures([b"new"] * 2))
         assert index.catch_up().is_reset
         complete(index)
         assert seqs(index) == [2, 1]
@@ -280,7 +280,7 @@ def test_cleared_store_is_read_from_the_start(path: Path) -> None:
 
 
 def test_store_that_disappears_is_reported_and_read_again_when_it_is_back(path: Path) -> None:
-    fill(path, exchanges([b"needle"]))
+    fill(path, captures([b"needle"]))
     with indexed(path) as index:
         away = path.with_name("away.db")
         path.rename(away)
@@ -294,9 +294,9 @@ def test_store_that_disappears_is_reported_and_read_again_when_it_is_back(path: 
 
 
 def test_store_of_a_newer_port_hook_is_reported(path: Path) -> None:
-    fill(path, exchanges([b"{}"]))
+    fill(path, captures([b"{}"]))
     newer = path.with_name("newer.db")
-    fill(newer, exchanges([b"{}"]))
+    fill(newer, captures([b"{}"]))
     edit(newer, "PRAGMA user_version = 99")
     with indexed(path) as index:
         newer.replace(path)
@@ -305,7 +305,7 @@ def test_store_of_a_newer_port_hook_is_reported(path: Path) -> None:
 
 
 def test_store_that_a_newer_port_hook_changes_is_reported_until_it_is_changed_back(path: Path) -> None:
-    fill(path, exchanges([b"{}"]))
+    fill(path, captures([b"{}"]))
     with indexed(path) as index:
         edit(path, "PRAGMA user_version = 99")
         for _ in range(2):
@@ -318,12 +318,12 @@ def test_store_that_a_newer_port_hook_changes_is_reported_until_it_is_changed_ba
 
 def test_emptied_index_file_of_sqlite_does_not_end_the_process(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store:
-        store.add(exchanges([b"needle"]))
+        store.add(captures([b"needle"]))
         with indexed(path) as index:
             path.with_name(path.name + "-shm").write_bytes(b"")
             assert index.get("last")[0] == 1
             path.with_name(path.name + "-shm").write_bytes(b"")
-            store.add(exchanges([b"needle"], 1))
+            store.add(captures([b"needle"], 1))
             complete(index)
             assert seqs(index, text="needle") == [2, 1]
 
@@ -343,14 +343,14 @@ def overwrite(path: Path, *, bodies_only: bool) -> None:
 
 
 def test_damaged_store_is_reported_when_it_is_opened(path: Path) -> None:
-    fill(path, exchanges([b"x"] * 20))
+    fill(path, captures([b"x"] * 20))
     overwrite(path, bodies_only=False)
     with pytest.raises(StoreError, match="is damaged"):
         CaptureIndex(path)
 
 
 def test_damaged_bodies_are_reported_when_they_are_read(path: Path) -> None:
-    fill(path, exchanges([b"x" * 20_000] * 20))
+    fill(path, captures([b"x" * 20_000] * 20))
     overwrite(path, bodies_only=True)
     with closing(CaptureIndex(path)) as index, pytest.raises(StoreError, match="is damaged"):
         complete(index)
@@ -367,10 +367,10 @@ def test_damaged_bodies_are_reported_when_they_are_read(path: Path) -> None:
 
 def test_full_text_part_is_made_again_when_most_of_it_was_dropped(path: Path) -> None:
     with open_store(path, path.parent, create=True, max_captures=100) as store:
-        store.add(exchanges([b"old"] * 100))
+        store.add(captures([b"old"] * 100))
         with indexed(path) as index:
             for start in range(100, 12_100, 600):
-                store.add(exchanges([b"needle"] * 600, start))
+                store.add(captures([b"needle"] * 600, start))
                 complete(index)
             kept = store.number_of_captures()
             assert len(index.page(CaptureQuery(), limit=1000)) == kept
@@ -419,8 +419,8 @@ def test_huge_planted_value_damages_only_its_own_row(path: Path, column: str) ->
     edit(path, f"UPDATE captures SET {column} = CAST(zeroblob(80000000) AS TEXT) WHERE seq = 3")  # noqa: S608
     check_others(path)
     with indexed(path) as index:
-        _, exchange = index.get("bb") if column != "id" else (3, index.listed([3])[0].exchange)
-        assert exchange.payload.problem == (
+        _, capture = index.get("bb") if column != "id" else (3, index.listed([3])[0].capture)
+        assert capture.payload.problem == (
             f'this capture is damaged: its "{column}" is larger than any value that port-hook saves'
         )
 
@@ -429,7 +429,7 @@ def check_others(path: Path) -> None:
     with indexed(path) as index:
         rows = index.listed(index.page(CaptureQuery(), limit=10))
         assert [row.seq for row in rows] == [5, 4, 3, 2, 1]
-        assert [row.exchange.invocation.id for row in rows if row.seq != 3] == [
+        assert [row.capture.invocation.id for row in rows if row.seq != 3] == [
             "dd0000000005",
             "cc0000000004",
             "ab0000000002",
@@ -456,7 +456,7 @@ def test_capture_is_found_by_a_unique_beginning_of_its_id(path: Path) -> None:
 
 
 def test_texts_are_indexed_in_bounded_steps_that_a_search_need_not_wait_for(path: Path) -> None:
-    fill(path, exchanges([b"needle"] * 40))
+    fill(path, captures([b"needle"] * 40))
     with closing(CaptureIndex(path)) as index:
         for number in count():
             step = index.catch_up(rows=10, texts=4)
@@ -469,13 +469,13 @@ def test_texts_are_indexed_in_bounded_steps_that_a_search_need_not_wait_for(path
 
 
 def test_deleted_captures_with_reused_numbers_are_not_listed(path: Path) -> None:
-    fill(path, exchanges([b"old"] * 5))
+    fill(path, captures([b"old"] * 5))
     with indexed(path) as index:
         edit(path, "DELETE FROM captures WHERE seq > 3")
-        fill(path, exchanges([b"new"] * 2, start=10))
+        fill(path, captures([b"new"] * 2, start=10))
         assert index.catch_up().is_reset
         complete(index)
-        assert [listed.exchange.invocation.id for listed in index.listed([5, 4, 3])] == [
+        assert [listed.capture.invocation.id for listed in index.listed([5, 4, 3])] == [
             f"{number:012x}" for number in (11, 10, 2)
         ]
         assert not index.catch_up().is_reset
@@ -486,9 +486,9 @@ def test_large_body_is_listed_with_what_its_beginning_says(path: Path) -> None:
     payload = document["payload"]
     properties = {"title": "large", "log": "x" * 300_000, "after": 1}
     large = a_body({**document, "payload": {**payload, "properties": properties}})
-    fill(path, exchanges([large, b"{" + b" " * 300_000, b"[" * 300_000]))
+    fill(path, captures([large, b"{" + b" " * 300_000, b"[" * 300_000]))
     with indexed(path) as index:
-        broken, empty, found = (listed.exchange for listed in index.listed([3, 2, 1]))
+        broken, empty, found = (listed.capture for listed in index.listed([3, 2, 1]))
     read = found.payload
     assert (read.kind, read.run_id, read.action, read.user) == ("action-run", RUN_ID, "create_vm", "zoë@example.com")
     assert (read.inputs, read.problem, found.invocation.body) == ({"title": "large"}, None, b"")

@@ -16,8 +16,8 @@ from port_hook_cli.captures.index.capture_index import CaptureIndex
 from port_hook_cli.captures.index.counting import spans_of
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
-from port_hook_cli.invocations.models import Delivery, Exchange, Response, Simulated, Status
-from tests.factories import an_exchange
+from port_hook_cli.invocations.models import Capture, Delivery, Response, Simulated, Status
+from tests.factories import a_capture
 
 STATUSES = (None, -5, 0, 199, 200, 299, 302, 404, 599, 600, 2**62)
 
@@ -38,17 +38,17 @@ class Row(NamedTuple):
     def is_bad(self) -> bool:
         return not self.is_verified or (self.response or 0) >= 400 or (self.is_forwarded and self.handler is None)
 
-    def as_exchange(self) -> Exchange:
+    def as_capture(self) -> Capture:
         delivery = Delivery(url="", status=self.handler) if self.is_forwarded else None
         simulated = Simulated(failure="drop", dropped=True) if self.is_dropped else None
         response = None if self.response is None else Response(status=self.response)
-        return an_exchange(delivery=delivery, response=response, simulated=simulated)
+        return a_capture(delivery=delivery, response=response, simulated=simulated)
 
     @property
     def failed(self) -> bool:
         has_outcome = self.is_forwarded or self.response is not None
         is_old = self.received_at < 2e11  # a request of the last minute may be in the handler, and one of the future
-        return self.as_exchange().handler_failed and (has_outcome or is_old)
+        return self.as_capture().handler_failed and (has_outcome or is_old)
 
     def matches(self, query: CaptureQuery) -> bool:
         handler = "no-response" if self.is_forwarded and self.handler is None else class_of(self.handler)

@@ -14,18 +14,18 @@ from port_hook_cli.captures.index.capture_index import CaptureIndex
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Response
+from port_hook_cli.invocations.models import Capture, Delivery, Response
 from port_hook_cli.invocations.payload import read_payload
 from tests.databases import edit
-from tests.factories import NOW, a_document, an_exchange, an_invocation
+from tests.factories import NOW, a_capture, a_document, an_invocation
 
 NODE = {"context": {"nodeRunId": "wfnr_1"}, "workflow": "deploy", "node": "notify", "by": "ada@example.com"}
 
 
-def captured(number: int, document: Any, **parts: Any) -> Exchange:
+def captured(number: int, document: Any, **parts: Any) -> Capture:
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     invocation = an_invocation(body, id=f"{number:012x}", received_at=NOW + number)
-    return an_exchange(invocation, payload=read_payload(body, invocation.headers), **parts)
+    return a_capture(invocation, payload=read_payload(body, invocation.headers), **parts)
 
 
 def handled(status: int | None, latency_ms: float) -> dict[str, Any]:
@@ -147,10 +147,10 @@ def test_filter_of_10_000_captures_takes_less_than_100_ms(path: Path) -> None:
 
 
 def test_masked_header_changes_no_fact(path: Path) -> None:
-    exchange = captured(1, of_user("a"))
-    headers = Headers((("authorization", "x"), *exchange.invocation.headers))
+    capture = captured(1, of_user("a"))
+    headers = Headers((("authorization", "x"), *capture.invocation.headers))
     with open_store(path, path.parent, create=True) as store:
-        store.add([an_exchange(an_invocation(exchange.invocation.body, headers=headers), payload=exchange.payload)])
+        store.add([a_capture(an_invocation(capture.invocation.body, headers=headers), payload=capture.payload)])
     with closing(CaptureIndex(path)) as index:
         index.catch_up()
         assert index.page(CaptureQuery(user="a"), limit=2) == [1]

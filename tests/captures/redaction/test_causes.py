@@ -14,10 +14,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.redaction.exchanges import Redacted, redact
+from port_hook_cli.captures.redaction.captures import Redacted, redact
 from port_hook_cli.captures.redaction.pseudonyms import Pseudonyms
 from port_hook_cli.invocations.headers import SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import Exchange, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Status, Verdict
 from port_hook_cli.signatures.budget import Budget
 from port_hook_cli.signatures.causes import CAUSES
 from port_hook_cli.signatures.diagnosis import Key
@@ -32,7 +32,7 @@ from port_hook_cli.signatures.variants import (
 )
 from port_hook_cli.signatures.verification import verify_signature
 from port_hook_cli.text.secret import Secret
-from tests.factories import NOW, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import NOW, SECRET, a_body, a_capture, a_document, an_invocation
 from tests.javascript.json_texts import JSON_TEXTS
 
 KEY = SECRET.reveal()
@@ -170,17 +170,17 @@ def secrets() -> Callable[[], str]:
 
 
 def redacted(request: Request, wanted: Verdict | None = None, **overrides: Any) -> Redacted:
-    exchange = an_exchange(an_invocation(request.body, headers=request.headers), **overrides)
-    return redact(exchange, wanted or request.verdict(), Pseudonyms(), new_secret=secrets())
+    capture = a_capture(an_invocation(request.body, headers=request.headers), **overrides)
+    return redact(capture, wanted or request.verdict(), Pseudonyms(), new_secret=secrets())
 
 
-def verified(exchange: Exchange) -> Verdict:
-    assert exchange.throwaway_secret is not None
-    return verify_signature(exchange.invocation.headers, exchange.invocation.body, exchange.throwaway_secret, now=NOW)
+def verified(capture: Capture) -> Verdict:
+    assert capture.throwaway_secret is not None
+    return verify_signature(capture.invocation.headers, capture.invocation.body, capture.throwaway_secret, now=NOW)
 
 
 def outcome(verdict: Verdict) -> tuple[Status, str | None, list[str], float | None]:
-    return verdict.status, verdict.reading, sorted(verdict.slugs), verdict.age_s
+    return verdict.status, verdict.signed_form, sorted(verdict.slugs), verdict.age_s
 
 
 @pytest.mark.parametrize("name", REQUESTS)
@@ -189,9 +189,9 @@ def test_redacted_request_has_the_same_verdict_and_another_body(name: str) -> No
     wanted = request.verdict()
     result = redacted(request)
     assert result.is_same
-    assert outcome(verified(result.exchange)) == outcome(wanted)
+    assert outcome(verified(result.capture)) == outcome(wanted)
     assert set(result.verdict.causes) == set(wanted.causes), "the words of the causes differ"
-    assert result.exchange.invocation.body != request.body or request.body.isdigit()
+    assert result.capture.invocation.body != request.body or request.body.isdigit()
 
 
 def test_every_cause_of_one_request_has_a_redacted_request() -> None:
@@ -205,7 +205,7 @@ def test_cause_that_depends_on_earlier_requests_stays_in_the_capture(name: str) 
     wanted = verify_signature(request.headers, request.body, SECRET, now=NOW, seen=True)
     result = redacted(request, wanted)
     assert result.is_same
-    assert set(result.exchange.verdict.slugs) == set(wanted.slugs)
+    assert set(result.capture.verdict.slugs) == set(wanted.slugs)
     assert set(result.verdict.slugs) == set(wanted.slugs) - {"replayed"}
 
 
@@ -231,7 +231,7 @@ def test_any_document_signed_in_any_form_keeps_its_verdict(text: str, data: st.D
     request = a_request(body or b" ", signs=signs)
     wanted = request.verdict()
     result = redacted(request, wanted)
-    assert outcome(verified(result.exchange)) == outcome(wanted), result.exchange.invocation.body
+    assert outcome(verified(result.capture)) == outcome(wanted), result.capture.invocation.body
 
 
 NOTATIONS: tuple[Callable[[bytes], str], ...] = (
@@ -274,7 +274,7 @@ def test_mistakes_together_keep_their_verdict(data: st.DataObject) -> None:
     headers = Headers(tuple(data.draw(st.permutations([*fields, *([more] if more else [])]))))
     request = Request(headers, body, Secret(configured))
     result = redacted(request)
-    is_kept = outcome(verified(result.exchange)) == outcome(request.verdict())
+    is_kept = outcome(verified(result.capture)) == outcome(request.verdict())
     # One new signature may not stand for two that match in different ways. Then the result says that it differs.
     assert is_kept or (not result.is_same and len(ways_to_match(request)) > 1)
 
@@ -292,4 +292,4 @@ def ways_to_match(request: Request) -> set[frozenset[str]]:
 def test_any_bytes_keep_their_verdict(body: bytes) -> None:
     assume(body)
     request = a_request(body)
-    assert outcome(verified(redacted(request).exchange)) == outcome(request.verdict())
+    assert outcome(verified(redacted(request).capture)) == outcome(request.verdict())

@@ -16,14 +16,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.documents.capture_file import to_capture
-from port_hook_cli.captures.redaction.exchanges import redact
+from port_hook_cli.captures.redaction.captures import redact
 from port_hook_cli.captures.redaction.names import KEYS, VALUES
 from port_hook_cli.captures.redaction.pseudonyms import Pseudonyms
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
+    Capture,
     Cause,
     Delivery,
-    Exchange,
     Invocation,
     MessageOrigin,
     Response,
@@ -36,18 +36,18 @@ from port_hook_cli.signatures.signing import signed_headers
 from tests.factories import NOW, SECRET, a_document
 
 PART = 8
-VALID = Verdict(status=Status.VALID, reading="raw", age_s=0.0)
+VALID = Verdict(status=Status.VALID, signed_form="raw", age_s=0.0)
 
 
 def parts(text: str) -> set[str]:
     return {text[start : start + PART] for start in range(max(1, len(text) - PART + 1))}
 
 
-def leaks(exchange: Exchange, planted: Iterable[str]) -> list[str]:
+def leaks(capture: Capture, planted: Iterable[str]) -> list[str]:
     """Return the planted secrets of which a part is in the document of a capture, or in one of its decoded bodies."""
-    document = to_capture(exchange)
+    document = to_capture(capture)
     text = json.dumps(document, ensure_ascii=False)
-    for body in (exchange.invocation.body, *(each.body for each in (exchange.delivery, exchange.response) if each)):
+    for body in (capture.invocation.body, *(each.body for each in (capture.delivery, capture.response) if each)):
         raw = gzip.decompress(body) if body.startswith(b"\x1f\x8b\x08") else body
         text += raw.decode("latin-1") + raw.decode("utf-8", "replace") + raw.decode("utf-16", "replace")
     present = {text[start : start + PART] for start in range(len(text))}
@@ -121,7 +121,7 @@ class Planter:
         return document
 
 
-def a_capture(planter: Planter, body: bytes, *more: tuple[str, str], **overrides: Any) -> Exchange:
+def a_capture(planter: Planter, body: bytes, *more: tuple[str, str], **overrides: Any) -> Capture:
     headers = Headers(
         (
             ("Host", f"{planter.ascii()}.example.org"),
@@ -152,9 +152,9 @@ def a_capture(planter: Planter, body: bytes, *more: tuple[str, str], **overrides
         {"error": f"no {planter.text()} at {planter.mail()}", planter.ascii(): planter.phone()}
     ).encode()
     response_headers = Headers((("Location", planter.url()), (f"x-{planter.ascii()}", planter.ascii())))
-    return Exchange(
+    return Capture(
         invocation=invocation,
-        verdict=Verdict(status=Status.VALID, reading="raw", causes=(Cause(planter.ascii(), planter.name(), ""),)),
+        verdict=Verdict(status=Status.VALID, signed_form="raw", causes=(Cause(planter.ascii(), planter.name(), ""),)),
         payload=read_payload(body, headers),
         delivery=Delivery(
             url=planter.url(),
@@ -168,9 +168,9 @@ def a_capture(planter: Planter, body: bytes, *more: tuple[str, str], **overrides
     )
 
 
-def redacted(exchange: Exchange) -> Exchange:
+def redacted(capture: Capture) -> Capture:
     numbers = count()
-    return redact(exchange, VALID, Pseudonyms(), new_secret=lambda: f"throwaway-{next(numbers)}").exchange
+    return redact(capture, VALID, Pseudonyms(), new_secret=lambda: f"throwaway-{next(numbers)}").capture
 
 
 BODIES: dict[str, Callable[[str], bytes]] = {
@@ -193,10 +193,10 @@ def test_none_of_a_thousand_planted_secrets_is_left() -> None:
     for seed, (name, encode) in enumerate([*BODIES.items()] * 4):
         planter = Planter(seed)
         text = json.dumps(planter.document(), ensure_ascii=seed % 2 == 0, indent=seed % 3 or None)
-        exchange = a_capture(planter, encode(text))
+        capture = a_capture(planter, encode(text))
         planted += len(planter.planted)
-        assert leaks(exchange, planter.planted), "the secrets are in the original"
-        assert leaks(redacted(exchange), planter.planted) == [], name
+        assert leaks(capture, planter.planted), "the secrets are in the original"
+        assert leaks(redacted(capture), planter.planted) == [], name
     assert planted > 1_000
 
 
@@ -218,8 +218,8 @@ def test_no_part_of_any_text_is_left(text: str, escapes: bool) -> None:
     assume(text not in KEYS | VALUES)
     body = json.dumps({text: [text, json.dumps([text])]}, ensure_ascii=escapes).encode()
     invocation = Invocation(id="0" * 12, received_at=NOW, method="POST", target="/", headers=Headers(), body=body)
-    exchange = Exchange(invocation=invocation, verdict=VALID, payload=read_payload(body, Headers()))
-    ((key, (value, inner)),) = json.loads(redacted(exchange).invocation.body).items()
+    capture = Capture(invocation=invocation, verdict=VALID, payload=read_payload(body, Headers()))
+    ((key, (value, inner)),) = json.loads(redacted(capture).invocation.body).items()
     left = parts(text) & (parts(key) | parts(value) | parts(json.loads(inner)[0]))
     left -= parts("@example.com")  # replaces the domain of an email address
     assert not [part for part in left if sum(map(str.isalnum, part)) >= PART // 2]
@@ -256,8 +256,8 @@ def test_structure_stays(original: str, new: str) -> None:
     invocation = Invocation(
         id="0" * 12, received_at=NOW, method="POST", target="/", headers=Headers(), body=original.encode()
     )
-    exchange = Exchange(invocation=invocation, verdict=VALID, payload=read_payload(b"", Headers()))
-    assert redacted(exchange).invocation.body.decode() == new
+    capture = Capture(invocation=invocation, verdict=VALID, payload=read_payload(b"", Headers()))
+    assert redacted(capture).invocation.body.decode() == new
 
 
 def test_redaction_is_linear() -> None:
@@ -269,5 +269,5 @@ def test_redaction_is_linear() -> None:
             invocation = Invocation(
                 id="0" * 12, received_at=NOW, method="POST", target="/", headers=Headers(), body=text
             )
-            exchange = Exchange(invocation=invocation, verdict=VALID, payload=read_payload(b"", Headers()))
-            redacted(exchange)
+            capture = Capture(invocation=invocation, verdict=VALID, payload=read_payload(b"", Headers()))
+            redacted(capture)

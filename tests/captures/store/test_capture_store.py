@@ -20,11 +20,11 @@ from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Partition, Response, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, Partition, Response, Status, Verdict
 from tests.any_texts import any_texts
-from tests.captures.exchange_strategies import exchanges, outcomes
+from tests.captures.capture_strategies import captures, outcomes
 from tests.databases import edit
-from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation, signed
+from tests.factories import NOW, RUN_ID, a_body, a_capture, a_document, an_invocation, signed
 from tests.processes import python
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="POSIX permissions and signals")
@@ -36,12 +36,12 @@ def store(folder: Path) -> Iterator[CaptureStore]:
         yield store
 
 
-def a_capture(capture_id: str, *, body: bytes | None = None, at: float = NOW, **overrides: Any) -> Exchange:
-    return an_exchange(an_invocation(body, id=capture_id, received_at=at), **overrides)
+def named(capture_id: str, *, body: bytes | None = None, at: float = NOW, **overrides: Any) -> Capture:
+    return a_capture(an_invocation(body, id=capture_id, received_at=at), **overrides)
 
 
-def ids(exchanges: Iterator[Exchange]) -> list[str]:
-    return [exchange.invocation.id for exchange in exchanges]
+def ids(captures: Iterator[Capture]) -> list[str]:
+    return [capture.invocation.id for capture in captures]
 
 
 # --- the file
@@ -73,7 +73,7 @@ def test_store_in_a_folder_of_the_user_gets_no_gitignore(folder: Path) -> None:
 
 @POSIX
 def test_store_files_are_readable_only_by_their_owner(store: CaptureStore, folder: Path) -> None:
-    store.add([a_capture("aa")])
+    store.add([named("aa")])
     kept = folder / ".port-hook"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in kept.glob("captures.db*")}
@@ -134,7 +134,7 @@ def test_opening_waits_for_a_reader_that_keeps_the_file_from_write_ahead_logging
         leave = threading.Timer(0.1, lambda: reader.execute("COMMIT"))
         leave.start()
         with open_store(path, folder, create=True) as store:
-            store.add([a_capture("aa")])
+            store.add([named("aa")])
             assert ids(store.select()) == ["aa"]
         leave.join()
 
@@ -182,13 +182,13 @@ CAPTURE_IDS = st.text("0123456789abcdef", min_size=12, max_size=12)
 @settings(
     suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture], max_examples=60
 )
-@given(exchanges(ids=CAPTURE_IDS, targets=any_texts(8)), outcomes())
+@given(captures(ids=CAPTURE_IDS, targets=any_texts(8)), outcomes())
 def test_capture_read_from_the_store_equals_the_saved_one(
-    store: CaptureStore, exchange: Exchange, outcome: dict[str, Any]
+    store: CaptureStore, capture: Capture, outcome: dict[str, Any]
 ) -> None:
-    store.add([exchange])
-    assert next(store.select()) == exchange
-    completed = replace(exchange, **outcome)
+    store.add([capture])
+    assert next(store.select()) == capture
+    completed = replace(capture, **outcome)
     store.complete([completed])
     assert next(store.select()) == completed
 
@@ -196,9 +196,9 @@ def test_capture_read_from_the_store_equals_the_saved_one(
 SECRETS = (("Authorization", "Bearer abc123"), ("Cookie", "session=abc123"), ("Set-Cookie", "session=abc123"))
 
 
-def with_secrets() -> Exchange:
+def with_secrets() -> Capture:
     headers = signed(a_body()).plus(*SECRETS)
-    return an_exchange(
+    return a_capture(
         an_invocation(headers=headers),
         delivery=Delivery(url="http://127.0.0.1", status=200, headers=Headers(SECRETS)),
         response=Response(status=200, headers=Headers(SECRETS)),
@@ -206,16 +206,16 @@ def with_secrets() -> Exchange:
 
 
 def test_credentials_in_headers_are_masked_and_the_signature_is_not(store: CaptureStore, folder: Path) -> None:
-    exchange = with_secrets()
-    store.add([replace(exchange, delivery=None, response=None)])
-    store.complete([exchange])
+    capture = with_secrets()
+    store.add([replace(capture, delivery=None, response=None)])
+    store.complete([capture])
     kept = store.get("last")
     assert kept.delivery is not None
     assert kept.response is not None
     for headers in (kept.invocation.headers, kept.delivery.headers, kept.response.headers):
         assert [headers.get(name) for name, _ in SECRETS] == ["***"] * 3
     for name in ("x-port-signature", "x-port-timestamp"):
-        assert kept.invocation.headers.get(name) == exchange.invocation.headers.get(name)
+        assert kept.invocation.headers.get(name) == capture.invocation.headers.get(name)
     assert not [path for path in folder.rglob("*") if path.is_file() and b"abc123" in path.read_bytes()]
 
 
@@ -228,7 +228,7 @@ def test_store_keeps_credentials_with_keep_secrets(folder: Path) -> None:
 def test_response_body_is_truncated_to_64_kib(store: CaptureStore) -> None:
     body = os.urandom(100_000)
     delivery = Delivery(url="http://127.0.0.1", status=200, body=body)
-    store.add([a_capture("aa", delivery=delivery, response=Response(status=200, body=body))])
+    store.add([named("aa", delivery=delivery, response=Response(status=200, body=body))])
     kept = store.get("aa")
     assert kept.delivery is not None
     assert kept.response is not None
@@ -238,28 +238,28 @@ def test_response_body_is_truncated_to_64_kib(store: CaptureStore) -> None:
 def test_response_body_equal_to_that_of_the_handler_is_stored_once(store: CaptureStore, folder: Path) -> None:
     body = os.urandom(60_000)
     delivery = Delivery(url="http://127.0.0.1", status=200, body=body)
-    store.add([a_capture("aa", delivery=delivery, response=Response(status=200, body=body))])
+    store.add([named("aa", delivery=delivery, response=Response(status=200, body=body))])
     assert sum(path.stat().st_size for path in folder.rglob("*") if "shm" not in path.name) < 110_000
 
 
 def test_outcome_of_a_dropped_capture_is_ignored(store: CaptureStore) -> None:
-    store.add([a_capture("aa")])
-    store.complete([a_capture("bb", response=Response(status=200)), a_capture("aa", response=Response(status=201))])
+    store.add([named("aa")])
+    store.complete([named("bb", response=Response(status=200)), named("aa", response=Response(status=201))])
     assert ids(store.select()) == ["aa"]
     assert store.get("aa").response == Response(status=201)
 
 
 def test_captures_beyond_the_limit_of_one_statement_are_all_saved(store: CaptureStore, folder: Path) -> None:
-    exchanges = [a_capture(f"{number:04x}") for number in range(100)]
-    store.add(exchanges)
-    store.complete([replace(exchange, response=Response(status=200)) for exchange in exchanges])
+    captures = [named(f"{number:04x}") for number in range(100)]
+    store.add(captures)
+    store.complete([replace(capture, response=Response(status=200)) for capture in captures])
     with open_store(None, folder) as reader:
-        assert ids(reader.select()) == [exchange.invocation.id for exchange in reversed(exchanges)]
-        assert all(exchange.response == Response(status=200) for exchange in reader.select())
+        assert ids(reader.select()) == [capture.invocation.id for capture in reversed(captures)]
+        assert all(capture.response == Response(status=200) for capture in reader.select())
 
 
 def test_failed_transaction_saves_nothing(store: CaptureStore) -> None:
-    rows = [store.row(a_capture(f"{number:04x}")) for number in range(40)]
+    rows = [store.row(named(f"{number:04x}")) for number in range(40)]
     no_body = (*rows[-1][:-1], None)
     with pytest.raises(StoreError, match="NOT NULL"):
         store.write([*rows, no_body], [])
@@ -269,7 +269,7 @@ def test_failed_transaction_saves_nothing(store: CaptureStore) -> None:
 
 
 def test_a_damaged_file_raises_store_error(store: CaptureStore, folder: Path) -> None:
-    store.add([a_capture(f"{number:04x}") for number in range(200)])
+    store.add([named(f"{number:04x}") for number in range(200)])
     store.close()
     with store.path.open("r+b") as file:
         file.seek(8 * 4096)
@@ -300,9 +300,9 @@ def several(store: CaptureStore) -> CaptureStore:
     other = a_body(a_document(action="delete_vm", context={"runId": "r_0000000000000000"}))
     store.add(
         [
-            a_capture("ab01", at=NOW),
-            a_capture("ab02", at=NOW + 10, body=other, verdict=Verdict(status=Status.INVALID)),
-            an_exchange(an_invocation(b"{}", id="cd03", received_at=NOW + 20, headers=Headers())),
+            named("ab01", at=NOW),
+            named("ab02", at=NOW + 10, body=other, verdict=Verdict(status=Status.INVALID)),
+            a_capture(an_invocation(b"{}", id="cd03", received_at=NOW + 20, headers=Headers())),
         ]
     )
     return store
@@ -328,7 +328,7 @@ def test_captures_are_found_newest_first(several: CaptureStore, filters: dict[st
 
 
 def test_get_prefers_an_exact_id_to_a_prefix_of_others(several: CaptureStore) -> None:
-    several.add([a_capture("ab01ff")])
+    several.add([named("ab01ff")])
     assert several.get("ab01").invocation.id == "ab01"
 
 
@@ -339,7 +339,7 @@ def test_ambiguous_prefix_error_lists_the_matching_ids(several: CaptureStore) ->
 
 
 def test_ambiguous_prefix_error_lists_at_most_5_ids(several: CaptureStore) -> None:
-    several.add([a_capture(f"ef{number}") for number in range(9)])
+    several.add([named(f"ef{number}") for number in range(9)])
     with pytest.raises(StoreError, match=r"(ef\d, ){5}…\."):
         several.get("ef")
 
@@ -368,7 +368,7 @@ def test_recent_signatures_returns_accepted_signatures_with_their_times(several:
 def test_oldest_captures_are_dropped_when_the_limit_is_exceeded(folder: Path) -> None:
     with open_store(None, folder, create=True, max_captures=100) as store:
         for number in range(500):
-            store.add([a_capture(f"{number:04x}", at=NOW - number)])  # a clock that runs backwards changes nothing
+            store.add([named(f"{number:04x}", at=NOW - number)])  # a clock that runs backwards changes nothing
             assert store.number_of_captures() <= 164
     with open_store(None, folder) as store:
         assert ids(store.select()) == [f"{number:04x}" for number in range(499, 399, -1)]
@@ -376,7 +376,7 @@ def test_oldest_captures_are_dropped_when_the_limit_is_exceeded(folder: Path) ->
 
 def test_reading_a_store_drops_no_captures(folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
-        store.add([a_capture(f"{number:04x}") for number in range(10)])
+        store.add([named(f"{number:04x}") for number in range(10)])
     with open_store(None, folder, create=True, max_captures=2) as store:
         assert len(ids(store.select())) == 10
     with open_store(None, folder) as store:
@@ -390,12 +390,12 @@ WRITE = """
 import sys
 from pathlib import Path
 from port_hook_cli.captures.store.capture_store import open_store
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 name, count = sys.argv[1], int(sys.argv[2])
 with open_store(None, Path.cwd(), create=True) as store:
     for number in range(count):
-        store.add([an_exchange(an_invocation(id=f"{name}{number:04}"))])
+        store.add([a_capture(an_invocation(id=f"{name}{number:04}"))])
 """
 
 
@@ -410,11 +410,11 @@ KILL_ITSELF = """
 import os, signal
 from pathlib import Path
 from port_hook_cli.captures.store.capture_store import open_store
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 store = open_store(None, Path.cwd(), create=True)
 for number in range(50):
-    store.add([an_exchange(an_invocation(id=f"{number:04}"))])
+    store.add([a_capture(an_invocation(id=f"{number:04}"))])
 os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -430,11 +430,11 @@ def test_saved_captures_survive_a_kill(folder: Path) -> None:
 
 @POSIX
 def test_a_store_is_created_again_when_it_is_removed_while_a_listener_runs(store: CaptureStore, folder: Path) -> None:
-    store.add([a_capture("aa")])
+    store.add([named("aa")])
     for path in (folder / ".port-hook").iterdir():
         path.unlink()
     (folder / ".port-hook").rmdir()
-    store.add([a_capture("bb")])
+    store.add([named("bb")])
     with open_store(None, folder) as reader:
         assert ids(reader.select()) == ["bb"]
 
@@ -444,7 +444,7 @@ import resource
 from pathlib import Path
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.errors import StoreError
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 store = open_store(None, Path.cwd(), create=True)
 soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -452,12 +452,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, hard))
 saved = []
 try:
     for number in range(1000):
-        store.add([an_exchange(an_invocation(id=f"{number:04}", body=b"x" * 5000))])
+        store.add([a_capture(an_invocation(id=f"{number:04}", body=b"x" * 5000))])
         saved.append(f"{number:04}")
 except StoreError as problem:
     print(problem.message)
 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-store.add([an_exchange(an_invocation(id="after"))])
+store.add([a_capture(an_invocation(id="after"))])
 saved.append("after")
 store.close()
 print(*saved)

@@ -20,7 +20,7 @@ from port_hook_cli.captures.database.opening import StoreLocked
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.deleting import PruneRule
 from port_hook_cli.errors import StoreError
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="Windows does not let another program cut the log")
 
@@ -37,12 +37,12 @@ def log_of(store: CaptureStore) -> Path:
 
 def add(store: CaptureStore, *ids: str, size: int = 300) -> None:
     for name in ids:
-        store.add([an_exchange(an_invocation(id=name, body=b"x" * size))])
+        store.add([a_capture(an_invocation(id=name, body=b"x" * size))])
 
 
 def found(folder: Path) -> list[str]:
     with open_store(None, folder) as reader:
-        return [exchange.invocation.id for exchange in reader.select(limit=None)][::-1]
+        return [capture.invocation.id for capture in reader.select(limit=None)][::-1]
 
 
 def ids(prefix: str, count: int) -> list[str]:
@@ -199,11 +199,11 @@ def test_prune_of_all_captures_is_not_taken_for_a_loss(store: CaptureStore, fold
     with open_store(None, folder) as other:
         other.prune(PruneRule(keep=0))
         if is_filled:
-            other.add([an_exchange(an_invocation(id="replay", received_at=time.time() + 60))])
+            other.add([a_capture(an_invocation(id="replay", received_at=time.time() + 60))])
         with closing(sqlite3.connect(store.path)) as checkpointer:
             checkpointer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         if is_filled:
-            other.add([an_exchange(an_invocation(id="replay2", received_at=time.time() + 60))])
+            other.add([a_capture(an_invocation(id="replay2", received_at=time.time() + 60))])
     add(store, "after")
     assert store.take_losses() == []
     assert found(folder)[-1] == "after"
@@ -213,8 +213,8 @@ def test_write_after_a_checkpoint_of_another_program_waits_for_the_lock_of_a_thi
     store: CaptureStore, folder: Path
 ) -> None:
     add(store, *ids("before", 20))
-    row = store.row(an_exchange(an_invocation(id="after")))
-    store.write([store.row(an_exchange(an_invocation(id="quick")))], [], patient=False)
+    row = store.row(a_capture(an_invocation(id="after")))
+    store.write([store.row(a_capture(an_invocation(id="quick")))], [], patient=False)
     with closing(sqlite3.connect(store.path, isolation_level=None, check_same_thread=False)) as other:
         other.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         other.execute("BEGIN IMMEDIATE")

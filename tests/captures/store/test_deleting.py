@@ -15,7 +15,7 @@ import pytest
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.deleting import PruneRule, delete_captures
 from tests.conftest import Run
-from tests.factories import NOW, an_exchange
+from tests.factories import NOW, a_capture
 from tests.installed import needs
 from tests.processes import python
 from tests.stores import add_copies
@@ -28,13 +28,13 @@ SAVES = """
 import sys, time
 from pathlib import Path
 from port_hook_cli.captures.store.capture_store import open_store
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 with open_store(Path(sys.argv[1]), Path(), create=True, max_captures=10**9) as store:
     count = 0
     sys.stdin.read(1)
     print("ready", flush=True)
     while not Path(sys.argv[2]).exists():
-        store.add([an_exchange(an_invocation(id=f"new{count:09}", received_at=4e9))])
+        store.add([a_capture(an_invocation(id=f"new{count:09}", received_at=4e9))])
         count += 1
         time.sleep(0.002)
 print(count)
@@ -43,7 +43,7 @@ print(count)
 
 def store_of(folder: Path, count: int) -> Path:
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange()])
+        store.add([a_capture()])
     add_copies(store.path, count - 1)
     return store.path
 
@@ -184,7 +184,7 @@ def test_file_with_many_captures_keeps_its_size_while_another_program_uses_it(ru
         assert result.out == "Deleted 15,000 captures, 5,000 left.\n"
         assert result.err.startswith("note: the file keeps its size, because another program uses it")
         assert other.number_of_captures() == 5_000
-        other.add([an_exchange()])
+        other.add([a_capture()])
     assert size_of(path) > before * 0.9
     again = run("prune", "--keep", "99999")
     assert (again.out, again.err) == ("Deleted 0 captures, 5,001 left.\n", "")
@@ -197,7 +197,7 @@ def test_file_with_few_captures_shrinks_while_another_program_uses_it(run: Run, 
     with open_store(None, folder) as other:
         assert run("prune", "--keep", "100", "--yes").err == ""
         assert path.stat().st_size < before / 10
-        other.add([an_exchange()])
+        other.add([a_capture()])
         assert other.number_of_captures() == 101
         assert other.take_losses() == []
 

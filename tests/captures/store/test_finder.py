@@ -15,12 +15,12 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.finder import CaptureUse, Finder, FoundRequest
 from port_hook_cli.errors import PortApiError, PortHookError, SettingsError, StoreError, UsageError
 from port_hook_cli.invocations.http_text import RawRequest
-from port_hook_cli.invocations.models import Exchange
+from port_hook_cli.invocations.models import Capture
 from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import say_nothing
 from tests.conftest import Run
-from tests.factories import RUN_ID, SECRET, a_body, a_document, an_exchange, an_invocation
+from tests.factories import RUN_ID, SECRET, a_body, a_capture, a_document, an_invocation
 
 MakeRuntime = Callable[..., Runtime]
 NODE_RUN = "wfnr_abc123"
@@ -74,8 +74,8 @@ def filled(folder: Path) -> Path:
     with open_store(None, folder, create=True) as store:
         for number, (name, replay_of) in enumerate((("aaaa1", None), ("aaaa2", None), ("bbbb3", "aaaa2"))):
             invocation = an_invocation(id=name, received_at=1_700_000_000.0 + number, replay_of=replay_of)
-            store.add([an_exchange(invocation)])
-    (folder / "capture.json").write_text(json.dumps(to_capture(an_exchange(an_invocation(id="cccc4")))))
+            store.add([a_capture(invocation)])
+    (folder / "capture.json").write_text(json.dumps(to_capture(a_capture(an_invocation(id="cccc4")))))
     (folder / "request.http").write_bytes(REQUEST)
     (folder / "damaged.json").write_bytes(b'{"schema": "port-hook/capture/1"}')
     (folder / "aaaa1").write_bytes(b"a file")
@@ -90,7 +90,7 @@ def finder(runtime: MakeRuntime, command: str) -> Finder:
 
 
 def what_it_is(found: FoundRequest) -> str:
-    if isinstance(found.content, Exchange):
+    if isinstance(found.content, Capture):
         return found.content.invocation.id
     if isinstance(found.content, RawRequest):
         return f"{found.content.method} {found.content.target}"
@@ -150,17 +150,17 @@ def test_missing_store_is_named(runtime: MakeRuntime, command: str) -> None:
             assert ("There is no file aaaa either." in caught.value.message) is (name != "last" and KINDS[command][1])
 
 
-def test_payload_is_only_a_body_and_a_capture_file_a_whole_exchange(runtime: MakeRuntime, filled: Path) -> None:
+def test_payload_is_only_a_body_and_a_capture_file_a_whole_capture(runtime: MakeRuntime, filled: Path) -> None:
     with closing(finder(runtime, "diff")) as it:
         payload, capture, request = (it.find(name) for name in ("-", "capture.json", "request.http"))
     assert [found.is_body_only for found in (payload, capture, request)] == [True, False, False]
     assert [found.shown for found in (payload, capture, request)] == ["-", "cccc4", "request.http"]
-    assert (payload.request.method, payload.request.body, payload.exchange.verdict.status) == (
+    assert (payload.request.method, payload.request.body, payload.capture.verdict.status) == (
         "POST",
         b"stdin",
         "unchecked",
     )
-    assert request.exchange.invocation.method == "PUT"
+    assert request.capture.invocation.method == "PUT"
 
 
 class Port(PortAccess):
@@ -187,7 +187,7 @@ async def find(runtime: MakeRuntime, name: str, problem: PortHookError | None = 
 def keep_runs(folder: Path, *captures: tuple[str, str]) -> None:
     with open_store(None, folder, create=True) as store:
         for name, run_id in captures:
-            store.add([an_exchange(an_invocation(a_body(a_document(context={"runId": run_id})), id=name))])
+            store.add([a_capture(an_invocation(a_body(a_document(context={"runId": run_id})), id=name))])
 
 
 @pytest.mark.parametrize("run_id", [RUN_ID, NODE_RUN])

@@ -20,9 +20,9 @@ from port_hook_cli.captures.store.deleting import PruneRule
 from port_hook_cli.captures.store.name_blocks import BLOCK
 from port_hook_cli.captures.store.reader import StoreReader, open_reader
 from port_hook_cli.captures.store.statements import StoreFilter
-from port_hook_cli.invocations.models import Exchange, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Status, Verdict
 from tests.databases import edit
-from tests.factories import NOW, an_exchange, an_invocation
+from tests.factories import NOW, a_capture, an_invocation
 from tests.installed import needs
 from tests.processes import python
 from tests.stores import add_copies
@@ -33,7 +33,7 @@ ABSENT = "r_0000000000absent"
 def store_of(folder: Path, count: int) -> Path:
     """A store of `count` captures, described in blocks as a listener leaves it. Each has its own run."""
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange()])
+        store.add([a_capture()])
     add_copies(store.path, count - 1)
     tidy(folder)
     return store.path
@@ -88,7 +88,7 @@ def test_run_is_found_in_every_block_and_after_the_last_block(folder: Path) -> N
     with open_store(None, folder) as store:
         for number in (2, BLOCK, BLOCK + 1, 3 * BLOCK, 3 * BLOCK + 1, 3 * BLOCK + 10):
             found = list(store.select(StoreFilter(run_id=f"r_{number:016}")))
-            assert [exchange.invocation.id for exchange in found] == [f"{number:012x}"]
+            assert [capture.invocation.id for capture in found] == [f"{number:012x}"]
 
 
 def test_captures_of_one_run_in_several_blocks_are_listed_newest_first(folder: Path) -> None:
@@ -97,8 +97,8 @@ def test_captures_of_one_run_in_several_blocks_are_listed_newest_first(folder: P
     edit(path, "DELETE FROM name_blocks")
     tidy(folder)
     with open_store(None, folder) as store:
-        newest = [exchange.invocation.id for exchange in store.select(StoreFilter(run_id="r_again"), limit=2)]
-        oldest = [exchange.invocation.id for exchange in store.select(StoreFilter(run_id="r_again"), oldest=True)]
+        newest = [capture.invocation.id for capture in store.select(StoreFilter(run_id="r_again"), limit=2)]
+        oldest = [capture.invocation.id for capture in store.select(StoreFilter(run_id="r_again"), oldest=True)]
     assert newest == [f"{2 * BLOCK + 5:012x}", f"{BLOCK + 5:012x}"]
     assert oldest == [f"{5:012x}", *reversed(newest)]
 
@@ -108,15 +108,15 @@ def test_run_with_an_unusual_id_is_found_in_a_block(folder: Path, run_id: str) -
     path = store_of(folder, BLOCK - 1)
     with open_store(None, folder) as store:
         invocation = an_invocation(id="unusual", received_at=NOW + BLOCK)
-        exchange = an_exchange(invocation)
-        row = list(store.row(exchange))
+        capture = a_capture(invocation)
+        row = list(store.row(capture))
         row[CAPTURE_COLUMNS.index("run_id")] = text_column(run_id)
         store.write([tuple(row)], [])
     add_copies(path, BLOCK)
     tidy(folder)
     with open_store(None, folder) as store:
         found = list(store.select(StoreFilter(run_id=run_id)))
-        assert [exchange.invocation.id for exchange in found] == ["unusual"]
+        assert [capture.invocation.id for capture in found] == ["unusual"]
 
 
 @pytest.mark.parametrize("listed", [CaptureStore.select, CaptureStore.listed])
@@ -125,7 +125,7 @@ def test_log_can_restart_while_someone_waits_in_the_middle_of_a_list(folder: Pat
     with open_store(None, folder) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
         found = listed(store, StoreFilter())
         next(found)
-        store.add([an_exchange()])
+        store.add([a_capture()])
         is_busy = other.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()[0]
         assert not is_busy
         assert len(list(found)) == BLOCK - 1
@@ -134,8 +134,8 @@ def test_log_can_restart_while_someone_waits_in_the_middle_of_a_list(folder: Pat
 def test_large_captures_are_read_one_after_another(folder: Path) -> None:
     bodies = [b'{"filler": "%s"}' % (b"x" * 3_000_000), b"{}", b'{"filler": "%s"}' % (b"y" * 5_000_000)]
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(body, id=f"{number:012x}")) for number, body in enumerate(bodies)])
-        found = [exchange.invocation.body for exchange in store.select(limit=3)]
+        store.add([a_capture(an_invocation(body, id=f"{number:012x}")) for number, body in enumerate(bodies)])
+        found = [capture.invocation.body for capture in store.select(limit=3)]
     assert found == bodies[::-1]
 
 
@@ -143,22 +143,22 @@ def test_request_that_is_marked_as_a_replay_later_is_found_in_its_block(folder: 
     path = store_of(folder, BLOCK - 1)
     received = an_invocation(id="received", received_at=NOW + 10**6)
     with open_store(None, folder) as store:
-        store.add([an_exchange(received)])
+        store.add([a_capture(received)])
     add_copies(path, BLOCK)
     tidy(folder)
     with open_store(None, folder) as store:
         assert store.mark_replay(an_invocation(id="sent", received_at=NOW + 10**6, replay_of="0123456789ab"))
         found = list(store.select(StoreFilter(replay_of="0123456789ab")))
-    assert "received" in {exchange.invocation.id for exchange in found}
+    assert "received" in {capture.invocation.id for capture in found}
 
 
 def test_captures_that_reuse_the_numbers_of_deleted_ones_are_found(folder: Path) -> None:
     store_of(folder, 2 * BLOCK)
     with open_store(None, folder) as store:
         store.prune(PruneRule(keep=0))
-        store.add([an_exchange(an_invocation(id="later"))])
-        found = list(store.select(StoreFilter(run_id=an_exchange().payload.run_id)))
-    assert [exchange.invocation.id for exchange in found] == ["later"]
+        store.add([a_capture(an_invocation(id="later"))])
+        found = list(store.select(StoreFilter(run_id=a_capture().payload.run_id)))
+    assert [capture.invocation.id for capture in found] == ["later"]
 
 
 def test_blocks_of_dropped_captures_are_deleted(folder: Path) -> None:
@@ -171,7 +171,7 @@ def test_blocks_of_dropped_captures_are_deleted(folder: Path) -> None:
 
 def test_blocks_of_dropped_unsigned_requests_do_not_fill_the_store_of_an_old_verified_capture(folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(id="verified0000"))])
+        store.add([a_capture(an_invocation(id="verified0000"))])
     with open_store(None, folder, create=True, max_captures=100) as store:
         for number in range(5 * BLOCK // 50):
             store.add([unsigned(50 * number + each) for each in range(50)])
@@ -181,14 +181,14 @@ def test_blocks_of_dropped_unsigned_requests_do_not_fill_the_store_of_an_old_ver
     assert len(blocks) <= 2
 
 
-def unsigned(number: int) -> Exchange:
-    return an_exchange(an_invocation(id=f"{number:012x}"), verdict=Verdict(status=Status.MISSING))
+def unsigned(number: int) -> Capture:
+    return a_capture(an_invocation(id=f"{number:012x}"), verdict=Verdict(status=Status.MISSING))
 
 
 def test_listener_that_drops_captures_keeps_only_the_blocks_of_the_others(folder: Path) -> None:
     path = store_of(folder, 5 * BLOCK)
     with open_store(None, folder, create=True, max_captures=2 * BLOCK) as store:
-        store.add([an_exchange()])
+        store.add([a_capture()])
     add_copies(path, BLOCK)
     tidy(folder)
     with closing(sqlite3.connect(path)) as connection:
@@ -203,7 +203,7 @@ def older_store(folder: Path, count: int) -> Path:
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA journal_mode = WAL")
         migrate(connection, MIGRATIONS[:1])
-        for statement in statements.inserts([capture_row(an_exchange(), keep_secrets=False)], small=True):
+        for statement in statements.inserts([capture_row(a_capture(), keep_secrets=False)], small=True):
             connection.execute(*statement)
     path.chmod(0o600)
     add_copies(path, count - 1)
@@ -223,9 +223,9 @@ def test_older_store_is_upgraded_without_reading_its_captures(folder: Path) -> N
 def test_listener_describes_the_captures_of_an_older_store_a_thousand_at_a_time(folder: Path) -> None:
     path = older_store(folder, 3 * BLOCK)
     with open_store(None, folder, create=True) as store:
-        assert [exchange.invocation.id for exchange in store.select(StoreFilter(run_id=f"r_{7:016}"))] == [f"{7:012x}"]
+        assert [capture.invocation.id for capture in store.select(StoreFilter(run_id=f"r_{7:016}"))] == [f"{7:012x}"]
         assert [store.tidy(), store.tidy(), store.tidy(), store.tidy()] == [True, True, False, False]
-        assert [exchange.invocation.id for exchange in store.select(StoreFilter(run_id=f"r_{7:016}"))] == [f"{7:012x}"]
+        assert [capture.invocation.id for capture in store.select(StoreFilter(run_id=f"r_{7:016}"))] == [f"{7:012x}"]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("SELECT count(*) FROM name_blocks").fetchone() == (3,)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from port_hook_cli.captures.documents.exchange_fields import REFUSED_BODY_LIMIT
+from port_hook_cli.captures.documents.capture_fields import REFUSED_BODY_LIMIT
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.errors import StoreError
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Exchange, Status, Verdict
-from tests.factories import an_exchange, an_invocation
+from port_hook_cli.invocations.models import Capture, Status, Verdict
+from tests.factories import a_capture, an_invocation
 
 MIB = 1024 * 1024
 UNSIGNED = Verdict(status=Status.MISSING)
@@ -27,21 +27,21 @@ def opens(folder: Path) -> Opens:
     return lambda **limits: open_store(None, folder, create=True, **limits)
 
 
-def verified(number: int, body: bytes = b"{}") -> Exchange:
-    return an_exchange(an_invocation(body, id=f"ff{number:06}"))
+def verified(number: int, body: bytes = b"{}") -> Capture:
+    return a_capture(an_invocation(body, id=f"ff{number:06}"))
 
 
-def unverified(number: int, body: bytes = b"{}") -> Exchange:
-    return an_exchange(an_invocation(body, id=f"00{number:06}", headers=Headers()), verdict=UNSIGNED)
+def unverified(number: int, body: bytes = b"{}") -> Capture:
+    return a_capture(an_invocation(body, id=f"00{number:06}", headers=Headers()), verdict=UNSIGNED)
 
 
-def refuse(store: CaptureStore, *exchanges: Exchange) -> None:
-    store.write([store.row(replace(exchange, refused=True)) for exchange in exchanges], [])
+def refuse(store: CaptureStore, *captures: Capture) -> None:
+    store.write([store.row(replace(capture, refused=True)) for capture in captures], [])
 
 
 def kept(store: CaptureStore) -> tuple[list[int], list[int]]:
     """The numbers of the verified captures and of the others, oldest first."""
-    ids = [exchange.invocation.id for exchange in store.select()][::-1]
+    ids = [capture.invocation.id for capture in store.select()][::-1]
     first, second = ([int(name[2:]) for name in ids if name[:2] == start] for start in ("ff", "00"))
     return first, second
 

@@ -14,17 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, read_row
+from port_hook_cli.captures.documents.capture_fields import NotACapture
 from port_hook_cli.captures.documents.capture_file import capture_summary, read_capture, to_capture
-from port_hook_cli.captures.documents.exchange_fields import NotACapture
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.writer import StoreWriter
-from port_hook_cli.captures.view.captures import capture_lines, captures_lines
-from port_hook_cli.captures.view.exchange import compact_line, exchange_lines
-from port_hook_cli.invocations.models import Exchange, MessageOrigin, Partition, Response
-from port_hook_cli.replay.sources import from_exchange
+from port_hook_cli.captures.view.capture import capture_lines, compact_line
+from port_hook_cli.captures.view.captures import captures_lines, stored_lines
+from port_hook_cli.invocations.models import Capture, MessageOrigin, Partition, Response
+from port_hook_cli.replay.sources import from_capture
 from tests.captures.listing import listed
 from tests.databases import edit
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 ORIGIN = MessageOrigin("org.runs", 3, 42, 1_700_000_000_123)
 PART = Partition("cluster", "org.runs", 3)
@@ -49,22 +49,22 @@ DAMAGED = [
 ]
 
 
-def a_capture(origin: MessageOrigin | None = ORIGIN, **fields: object) -> Exchange:
-    return an_exchange(an_invocation(origin=origin), **fields)
+def a_message(origin: MessageOrigin | None = ORIGIN, **fields: object) -> Capture:
+    return a_capture(an_invocation(origin=origin), **fields)
 
 
 @given(st.none() | ORIGINS)
 def test_origin_survives_the_store_and_a_capture_file(origin: MessageOrigin | None) -> None:
-    exchange = a_capture(origin)
+    capture = a_message(origin)
 
-    assert read_row(capture_row(exchange, keep_secrets=False)).invocation.origin == origin
-    document = json.loads(json.dumps(to_capture(exchange)))
+    assert read_row(capture_row(capture, keep_secrets=False)).invocation.origin == origin
+    document = json.loads(json.dumps(to_capture(capture)))
     assert read_capture(document).invocation.origin == origin
 
 
 @pytest.mark.parametrize("written", [*DAMAGED, pytest.param("[" * 100_000, id="deep")])
 def test_damaged_origin_of_a_row_is_reported(written: str) -> None:
-    row = list(capture_row(a_capture(), keep_secrets=False))
+    row = list(capture_row(a_message(), keep_secrets=False))
     row[CAPTURE_COLUMNS.index("kafka")] = written
 
     with pytest.raises(ValueError, match=r"kafka|Expecting|recursion"):
@@ -74,42 +74,42 @@ def test_damaged_origin_of_a_row_is_reported(written: str) -> None:
 @pytest.mark.parametrize("fields", [{}, {"topic": 1}, {"topic": "t", "partition": -1, "offset": 0}, {"topic": "t"}])
 def test_damaged_origin_of_a_capture_file_is_reported(fields: dict[str, object]) -> None:
     with pytest.raises(NotACapture, match="kafka"):
-        read_capture(to_capture(a_capture()) | {"kafka": fields})
+        read_capture(to_capture(a_message()) | {"kafka": fields})
 
 
 def test_origin_is_in_the_summary() -> None:
-    assert capture_summary(a_capture())["kafka"] == {
+    assert capture_summary(a_message())["kafka"] == {
         "topic": "org.runs",
         "partition": 3,
         "offset": 42,
         "timestamp": "2023-11-14T22:13:20.123Z",
     }
-    assert capture_summary(a_capture(None))["kafka"] is None
+    assert capture_summary(a_message(None))["kafka"] is None
 
 
 def test_screen_shows_where_a_message_was_and_no_response() -> None:
-    exchange = a_capture(response=Response(status=200))
+    capture = a_message(response=Response(status=200))
 
-    assert "kafka org.runs[3]@42" in compact_line(exchange).plain
-    assert "-> 200" not in compact_line(exchange).plain
-    shown = "\n".join(line.plain for line in exchange_lines(exchange, app_url=None))
+    assert "kafka org.runs[3]@42" in compact_line(capture).plain
+    assert "-> 200" not in compact_line(capture).plain
+    shown = "\n".join(line.plain for line in capture_lines(capture, app_url=None))
     assert "kafka org.runs[3]@42" in shown
     assert "responded" not in shown
 
 
 def test_hostile_topic_is_shown_as_escapes() -> None:
-    exchange = a_capture(ORIGIN._replace(topic="org\x1b[31m"))
+    capture = a_message(ORIGIN._replace(topic="org\x1b[31m"))
 
-    assert "\x1b" not in compact_line(exchange).plain
-    assert "org\\x1b[31m[3]@42" in "\n".join(line.plain for line in capture_lines(exchange))
+    assert "\x1b" not in compact_line(capture).plain
+    assert "org\\x1b[31m[3]@42" in "\n".join(line.plain for line in stored_lines(capture))
 
 
 def test_list_of_captures_shows_kafka_instead_of_a_method() -> None:
-    assert "kafka" in list(captures_lines(listed(a_capture())))[1]
+    assert "kafka" in list(captures_lines(listed(a_message())))[1]
 
 
 def test_replay_of_a_message_is_a_request() -> None:
-    assert from_exchange("last", a_capture()).invocation.origin is None
+    assert from_capture("last", a_message()).invocation.origin is None
 
 
 def test_positions_are_replaced_by_later_ones(tmp_path: Path) -> None:
@@ -124,14 +124,14 @@ def test_positions_are_replaced_by_later_ones(tmp_path: Path) -> None:
 def test_saved_messages_are_those_of_kafka_the_latest_first(tmp_path: Path) -> None:
     origins = [MessageOrigin("t", 0, offset) for offset in (3, 12, 5)]
     with open_store(None, tmp_path, create=True) as store:
-        store.add([a_capture(None), *map(a_capture, origins)])
+        store.add([a_message(None), *map(a_message, origins)])
         assert list(store.saved_messages()) == origins[::-1]
         assert list(store.saved_messages(limit=1)) == [origins[-1]]
 
 
 def test_damaged_message_is_no_saved_message(tmp_path: Path) -> None:
     with open_store(None, tmp_path, create=True) as store:
-        store.add([a_capture(), a_capture(ORIGIN._replace(offset=43))])
+        store.add([a_message(), a_message(ORIGIN._replace(offset=43))])
         path = store.path
     edit(path, "UPDATE captures SET kafka = 'x' WHERE seq = 2")
     with open_store(None, tmp_path) as store:
@@ -140,7 +140,7 @@ def test_damaged_message_is_no_saved_message(tmp_path: Path) -> None:
 
 async def test_writer_keeps_the_last_position_after_the_captures(tmp_path: Path) -> None:
     writer = StoreWriter(open_store(None, tmp_path, create=True), asyncio.get_running_loop())
-    await writer.save(a_capture())
+    await writer.save(a_message())
     writer.keep_position(PART, 42)
     writer.keep_position(PART, 43)
     await writer.close()
@@ -155,7 +155,7 @@ async def test_position_waits_behind_captures_that_another_program_delays(tmp_pa
     writer = StoreWriter(store, asyncio.get_running_loop())
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        saving = writer.save(replace(a_capture(), response=Response(status=200)))
+        saving = writer.save(replace(a_message(), response=Response(status=200)))
         writer.keep_position(PART, 1)
         await asyncio.sleep(0)
         assert not saving.done()

@@ -9,12 +9,12 @@ from pathlib import Path
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.recent import recent_captures
 from tests.databases import edit
-from tests.factories import NOW, RUN_ID, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, a_capture, an_invocation
 
 
 def keep(folder: Path, count: int) -> Path:
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange(an_invocation(id=f"{number:012x}")) for number in range(count)])
+        store.add([a_capture(an_invocation(id=f"{number:012x}")) for number in range(count)])
     return folder / ".port-hook" / "captures.db"
 
 

@@ -17,7 +17,7 @@ from port_hook_cli.captures.store.scanning import PART, parts_to_read
 from port_hook_cli.captures.store.statements import Numbers, StoreFilter
 from port_hook_cli.errors import StoreError
 from tests.databases import edit
-from tests.factories import RUN_ID, an_exchange
+from tests.factories import RUN_ID, a_capture
 from tests.processes import python
 from tests.stores import add_copies
 
@@ -28,7 +28,7 @@ COUNT = 3 * PART + 500
 def store_with(folder: Path, *numbers: int) -> Path:
     """Create a store in which only the captures with these numbers have the text, and return its path."""
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange()])
+        store.add([a_capture()])
     add_copies(store.path, COUNT - 1)
     for number in numbers:
         edit(store.path, "UPDATE captures SET body = ? WHERE seq = ?", values=[b'{"note": "a NEEDLE"}', number])
@@ -38,7 +38,7 @@ def store_with(folder: Path, *numbers: int) -> Path:
 def found(folder: Path, wanted: StoreFilter, limit: int | None = None) -> list[str]:
     with open_reader(None, folder, show_only=True) as store:
         listed = [capture.id for capture in store.listed(wanted, limit=limit)]
-        assert listed == [exchange.invocation.id for exchange in store.select(wanted, limit=limit)]
+        assert listed == [capture.invocation.id for capture in store.select(wanted, limit=limit)]
     return listed
 
 
@@ -103,7 +103,7 @@ def test_store_that_another_file_replaces_during_a_search_is_searched_to_its_end
         assert next(listed).id == ids([COUNT])[0]
         path.parent.rename(folder / "moved")
         with open_store(None, folder, create=True) as another:
-            another.add([an_exchange()])
+            another.add([a_capture()])
         assert [capture.id for capture in listed] == ids([PART, 2])
 
 

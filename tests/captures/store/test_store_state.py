@@ -12,7 +12,7 @@ import pytest
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.reader import open_reader
 from port_hook_cli.errors import StoreError
-from tests.factories import an_exchange
+from tests.factories import a_capture
 
 
 def test_store_that_another_program_writes_to_is_writable(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ def test_store_that_another_program_writes_to_is_writable(tmp_path: Path) -> Non
         store.check_writable()
         other.rollback()
         store.check_writable()
-        store.add([an_exchange()])  # the check holds no lock
+        store.add([a_capture()])  # the check holds no lock
 
 
 def test_store_on_a_file_that_cannot_be_written_is_reported(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.trimming import STEP, Limits, Trimmer
 from port_hook_cli.captures.store.writer import StoreWriter
 from tests.databases import edit
-from tests.factories import NOW, an_exchange, an_invocation
+from tests.factories import NOW, a_capture, an_invocation
 from tests.stores import add_copies
 
 NO_BYTES = 10**12
@@ -19,7 +19,7 @@ NO_BYTES = 10**12
 
 def store_of(folder: Path, count: int) -> Path:
     with open_store(None, folder, create=True) as store:
-        store.add([an_exchange()])
+        store.add([a_capture()])
     add_copies(store.path, count - 1)
     return store.path
 
@@ -83,7 +83,7 @@ def test_writer_enforces_a_lowered_limit_between_requests(folder: Path) -> None:
     async def save() -> int:
         store = open_store(None, folder, create=True, max_captures=1_000)
         writer = StoreWriter(store, asyncio.get_running_loop())
-        await writer.save(an_exchange(an_invocation(id="new", received_at=NOW + 10**6)))
+        await writer.save(a_capture(an_invocation(id="new", received_at=NOW + 10**6)))
         at_first = number_of_captures(folder)
         while number_of_captures(folder) > 1_000:  # noqa: ASYNC110 - the writer's timer does it
             await asyncio.sleep(0.01)
@@ -104,6 +104,6 @@ def test_closing_a_store_enforces_the_limits_completely(folder: Path) -> None:
     store_of(folder, 3_000)
     store = open_store(None, folder, create=True, max_captures=1_000)
     store.tidies = False
-    store.add([an_exchange(an_invocation(id="new"))])
+    store.add([a_capture(an_invocation(id="new"))])
     store.close()
     assert number_of_captures(folder) == 1_000

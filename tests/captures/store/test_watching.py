@@ -11,9 +11,9 @@ from port_hook_cli.captures.store.statements import StoreFilter
 from port_hook_cli.captures.store.watching import CaptureWatch
 from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.statuses import Expectation
-from tests.factories import NOW, an_exchange, an_invocation
+from tests.factories import NOW, a_capture, an_invocation
 
-OLD, OPEN, DONE = (an_exchange(an_invocation(id=f"{name}0000000001", received_at=NOW)) for name in ("aa", "bb", "cc"))
+OLD, OPEN, DONE = (a_capture(an_invocation(id=f"{name}0000000001", received_at=NOW)) for name in ("aa", "bb", "cc"))
 RESPONDED = Response(status=500)
 
 
@@ -25,7 +25,7 @@ def store(folder: Path) -> Iterator[CaptureStore]:
 
 
 def news(watch: CaptureWatch, now: float = NOW) -> list[str]:
-    return [exchange.invocation.id[:2] for exchange in watch.news(now)]
+    return [capture.invocation.id[:2] for capture in watch.news(now)]
 
 
 def test_capture_is_news_once_and_when_it_has_an_outcome(store: CaptureStore) -> None:
@@ -57,9 +57,9 @@ def test_filter_applies_to_the_outcome(store: CaptureStore) -> None:
 
 def test_request_that_takes_long_is_news_among_many_others(store: CaptureStore) -> None:
     watch = CaptureWatch(store, StoreFilter())
-    many = [an_exchange(an_invocation(id=f"{number:012x}", received_at=NOW)) for number in range(700)]
+    many = [a_capture(an_invocation(id=f"{number:012x}", received_at=NOW)) for number in range(700)]
     store.add(many)
     found = news(watch)
     assert len(found) == 200  # no more than 500 wait; the others are shown as they are
-    store.complete([replace(exchange, response=RESPONDED) for exchange in many])
+    store.complete([replace(capture, response=RESPONDED) for capture in many])
     assert len(news(watch)) == 500

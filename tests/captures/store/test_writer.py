@@ -20,8 +20,8 @@ from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.trimming import Limits
 from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import StoreError
-from port_hook_cli.invocations.models import Exchange, Response
-from tests.factories import an_exchange, an_invocation
+from port_hook_cli.invocations.models import Capture, Response
+from tests.factories import a_capture, an_invocation
 from tests.installed import needs
 from tests.processes import python
 
@@ -71,23 +71,23 @@ async def writer(store: CountedStore) -> AsyncIterator[StoreWriter]:
     await writer.close()
 
 
-def a_capture(number: int) -> Exchange:
-    return an_exchange(an_invocation(id=f"{number:04}"))
+def numbered(number: int) -> Capture:
+    return a_capture(an_invocation(id=f"{number:04}"))
 
 
-def saved(folder: Path) -> dict[str, Exchange]:
+def saved(folder: Path) -> dict[str, Capture]:
     with open_store(None, folder) as reader:
-        return {exchange.invocation.id: exchange for exchange in reader.select()}
+        return {capture.invocation.id: capture for capture in reader.select()}
 
 
 async def test_save_returns_after_the_capture_is_readable_by_others(writer: StoreWriter, folder: Path) -> None:
     for number in range(5):
-        await writer.save(a_capture(number))
+        await writer.save(numbered(number))
         assert f"{number:04}" in saved(folder)
 
 
 async def test_concurrent_saves_share_a_commit(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
-    await asyncio.gather(*(writer.save(a_capture(number)) for number in range(50)))
+    await asyncio.gather(*(writer.save(numbered(number)) for number in range(50)))
     assert store.commits == [(50, 0)]
     assert len(saved(folder)) == 50
 
@@ -95,8 +95,8 @@ async def test_concurrent_saves_share_a_commit(writer: StoreWriter, store: Count
 async def test_captures_that_are_saved_together_share_a_commit_with_others(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
-    alone = writer.save(a_capture(0))
-    together = writer.save_together([a_capture(number) for number in range(1, 41)])
+    alone = writer.save(numbered(0))
+    together = writer.save_together([numbered(number) for number in range(1, 41)])
     await asyncio.gather(alone, together)
     assert store.commits == [(41, 0)]
     assert [*saved(folder)] == [f"{number:04}" for number in reversed(range(41))]
@@ -107,33 +107,33 @@ async def test_captures_that_are_saved_together_fail_together(
 ) -> None:
     store.failure = StoreError("There is no space left.")
     with pytest.raises(StoreError, match="no space"):
-        await writer.save_together([a_capture(0), a_capture(1)])
+        await writer.save_together([numbered(0), numbered(1)])
     assert (writer.failures, saved(folder)) == (2, {})
     await writer.close()
     with pytest.raises(StoreError, match="closed"):
-        await writer.save_together([a_capture(2)])
+        await writer.save_together([numbered(2)])
 
 
 async def test_commit_of_several_waits_for_one_turn_only(writer: StoreWriter, store: CountedStore) -> None:
-    saves = [writer.save(a_capture(number)) for number in range(2)]
+    saves = [writer.save(numbered(number)) for number in range(2)]
     for number in range(2, 5):
         await asyncio.sleep(0)
-        saves.append(writer.save(a_capture(number)))
+        saves.append(writer.save(numbered(number)))
     await asyncio.gather(*saves)
     assert store.commits[0] == (3, 0)
 
 
 async def test_a_single_save_is_committed_without_waiting_for_others(writer: StoreWriter, store: CountedStore) -> None:
-    first = writer.save(a_capture(0))
+    first = writer.save(numbered(0))
     await asyncio.sleep(0)
     assert first.done()
-    await writer.save(a_capture(1))
+    await writer.save(numbered(1))
     assert store.commits == [(1, 0), (1, 0)]
 
 
 async def test_large_captures_do_not_wait_for_others(writer: StoreWriter, store: CountedStore) -> None:
-    large = [an_exchange(an_invocation(b"x" * 40_000, id=f"{number:04}")) for number in range(2)]
-    saves = [writer.save(exchange) for exchange in large]
+    large = [a_capture(an_invocation(b"x" * 40_000, id=f"{number:04}")) for number in range(2)]
+    saves = [writer.save(capture) for capture in large]
     await asyncio.sleep(0)
     assert all(save.done() for save in saves)
     assert store.commits == [(2, 0)]
@@ -142,10 +142,10 @@ async def test_large_captures_do_not_wait_for_others(writer: StoreWriter, store:
 async def test_several_outcomes_travel_with_the_next_save(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
-    await asyncio.gather(*(writer.save(a_capture(number)) for number in range(8)))
+    await asyncio.gather(*(writer.save(numbered(number)) for number in range(8)))
     for number in range(8):
-        writer.complete(replace(a_capture(number), response=OK))
-    await writer.save(a_capture(8))
+        writer.complete(replace(numbered(number), response=OK))
+    await writer.save(numbered(8))
     assert store.commits == [(8, 0), (1, 8)]
     assert saved(folder)["0001"].response == OK
     assert saved(folder)["0008"].response is None
@@ -154,28 +154,28 @@ async def test_several_outcomes_travel_with_the_next_save(
 async def test_a_save_does_not_wait_for_a_single_outcome(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
-    await writer.save(a_capture(1))
-    writer.complete(replace(a_capture(1), response=OK))
-    await writer.save(a_capture(2))
+    await writer.save(numbered(1))
+    writer.complete(replace(numbered(1), response=OK))
+    await writer.save(numbered(2))
     assert await asyncio.to_thread(store.has_outcomes.wait, 10)
     assert store.commits == [(1, 0), (1, 0), (0, 1)]
     assert saved(folder)["0001"].response == OK
 
 
 async def test_outcomes_are_saved_without_another_save(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
-    await asyncio.gather(writer.save(a_capture(1)), writer.save(a_capture(2)))
-    writer.complete(replace(a_capture(1), response=OK))
-    writer.complete(replace(a_capture(2), response=OK))
+    await asyncio.gather(writer.save(numbered(1)), writer.save(numbered(2)))
+    writer.complete(replace(numbered(1), response=OK))
+    writer.complete(replace(numbered(2), response=OK))
     assert await asyncio.to_thread(store.has_outcomes.wait, 10)
     assert store.commits == [(2, 0), (0, 2)]
-    assert {exchange.response for exchange in saved(folder).values()} == {OK}
+    assert {capture.response for capture in saved(folder).values()} == {OK}
 
 
 async def test_close_writes_pending_saves_and_outcomes(writer: StoreWriter, folder: Path) -> None:
-    await writer.save(a_capture(0))
-    saves = [asyncio.ensure_future(writer.save(a_capture(number))) for number in range(1, 200)]
+    await writer.save(numbered(0))
+    saves = [asyncio.ensure_future(writer.save(numbered(number))) for number in range(1, 200)]
     await asyncio.sleep(0)
-    writer.complete(replace(a_capture(0), response=OK))
+    writer.complete(replace(numbered(0), response=OK))
     await writer.close()
     await asyncio.gather(*saves)
     assert len(saved(folder)) == 200
@@ -183,7 +183,7 @@ async def test_close_writes_pending_saves_and_outcomes(writer: StoreWriter, fold
 
 
 async def test_close_can_be_called_twice(writer: StoreWriter, folder: Path) -> None:
-    await writer.save(a_capture(0))
+    await writer.save(numbered(0))
     await writer.close()
     await writer.close()
     assert list(saved(folder)) == ["0000"]
@@ -191,18 +191,18 @@ async def test_close_can_be_called_twice(writer: StoreWriter, folder: Path) -> N
 
 async def test_save_fails_after_close(writer: StoreWriter) -> None:
     await writer.close()
-    writer.complete(a_capture(1))
+    writer.complete(numbered(1))
     with pytest.raises(StoreError, match="closed"):
-        await writer.save(a_capture(1))
+        await writer.save(numbered(1))
 
 
 async def test_canceled_save_does_not_affect_other_saves(writer: StoreWriter, folder: Path) -> None:
-    given_up = asyncio.ensure_future(writer.save(a_capture(1)))
-    other = asyncio.ensure_future(writer.save(a_capture(2)))
+    given_up = asyncio.ensure_future(writer.save(numbered(1)))
+    other = asyncio.ensure_future(writer.save(numbered(2)))
     await asyncio.sleep(0)
     given_up.cancel()
     await other
-    await writer.save(a_capture(3))
+    await writer.save(numbered(3))
     assert {"0002", "0003"} <= saved(folder).keys()
 
 
@@ -211,7 +211,7 @@ async def test_save_canceled_while_another_program_locks_the_file_does_not_affec
 ) -> None:
     with closing(sqlite3.connect(store.path, isolation_level=None)) as locking:
         locking.execute("BEGIN IMMEDIATE")
-        canceled, other = writer.save(a_capture(1)), writer.save(a_capture(2))
+        canceled, other = writer.save(numbered(1)), writer.save(numbered(2))
         await asyncio.sleep(0.05)
         assert not other.done()
         canceled.cancel()
@@ -224,22 +224,22 @@ async def test_failed_commit_fails_all_its_saves_and_later_saves_succeed(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     store.failure = StoreError("There is no space left.", hint="Free some.")
-    outcomes = await asyncio.gather(*(writer.save(a_capture(number)) for number in range(3)), return_exceptions=True)
+    outcomes = await asyncio.gather(*(writer.save(numbered(number)) for number in range(3)), return_exceptions=True)
     for outcome in outcomes:
         assert isinstance(outcome, StoreError)
         assert (outcome.message, outcome.hint) == ("There is no space left.", "Free some.")
     assert writer.failures == 3
     store.failure = None
-    await writer.save(a_capture(9))
+    await writer.save(numbered(9))
     assert saved(folder).keys() == {"0009"}
     assert writer.problem is not None
     assert writer.problem.message == "There is no space left."
 
 
 async def test_unsaved_outcome_is_counted_as_a_failure(writer: StoreWriter, store: CountedStore) -> None:
-    await writer.save(a_capture(1))
+    await writer.save(numbered(1))
     store.failure = StoreError("There is no space left.")
-    writer.complete(replace(a_capture(1), response=OK))
+    writer.complete(replace(numbered(1), response=OK))
     await writer.close()
     assert writer.failures == 1
     assert writer.problem is not None
@@ -250,9 +250,9 @@ async def test_unexpected_exception_in_the_thread_fails_the_save_and_later_saves
 ) -> None:
     store.failure = RuntimeError("a bug")
     with pytest.raises(StoreError, match="a bug"):
-        await writer.save(a_capture(1))
+        await writer.save(numbered(1))
     store.failure = None
-    await writer.save(a_capture(2))
+    await writer.save(numbered(2))
 
 
 async def test_event_loop_is_not_blocked_while_another_program_locks_the_file(
@@ -264,7 +264,7 @@ async def test_event_loop_is_not_blocked_while_another_program_locks_the_file(
         # SQLite waits five seconds for a lock. A loop that runs on takes milliseconds.
         watching = asyncio.create_task(asyncio.to_thread(ran_on.wait, 4))
         await asyncio.sleep(0.01)
-        save = asyncio.ensure_future(writer.save(a_capture(1)))
+        save = asyncio.ensure_future(writer.save(numbered(1)))
         for _ in range(20):
             await asyncio.sleep(0.005)
         ran_on.set()
@@ -281,7 +281,7 @@ def test_store_is_closed_when_the_event_loop_ends_without_close(folder: Path) ->
 
     async def leave() -> None:
         writer = StoreWriter(store, loop)
-        save = asyncio.ensure_future(writer.save(a_capture(1)))
+        save = asyncio.ensure_future(writer.save(numbered(1)))
         await asyncio.sleep(0)
         end = asyncio.ensure_future(writer.close())
         await asyncio.sleep(0)
@@ -302,7 +302,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.captures.store.trimming import Limits
 from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.errors import StoreError
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 folder = Path(sys.argv[1])
 
@@ -311,7 +311,7 @@ def mount(*options):
 
 async def attempt(writer, number):
     try:
-        await writer.save(an_exchange(an_invocation(id=f"{number:04}", body=bytes(3000))))
+        await writer.save(a_capture(an_invocation(id=f"{number:04}", body=bytes(3000))))
     except StoreError as problem:
         return problem.message
     return None
@@ -335,7 +335,7 @@ async def main():
     report["failures"] = writer.failures
     await writer.close()
     with open_store(None, folder) as store:
-        report["found"] = sorted(int(exchange.invocation.id) for exchange in store.select())
+        report["found"] = sorted(int(capture.invocation.id) for capture in store.select())
     assert mount("-o", "remount,ro")
     try:
         open_store(None, folder, create=True)
@@ -371,7 +371,7 @@ async def test_writer_thread_checkpoints_the_log_during_a_long_run(writer: Store
     before = store.path.stat().st_size
     async with asyncio.timeout(50):
         for number in range(1_000):  # far from where SQLite would do it by itself, in the middle of a commit
-            await writer.save(a_capture(number))
+            await writer.save(numbered(number))
         await asyncio.to_thread(store.has_checkpoint.wait, 10)
     assert store.path.stat().st_size > before + 100_000
     assert len(saved(store.path.parents[1])) == 1_000
@@ -387,7 +387,7 @@ async def save_until_checkpoint(writer: StoreWriter, store: CountedStore, *, mos
     """Save one capture after the other until the writer's thread has made a checkpoint."""
     store.has_checkpoint.clear()
     for number in range(most):
-        await writer.save(an_exchange(an_invocation(b"x" * 5_000, id=f"{number:04}")))
+        await writer.save(a_capture(an_invocation(b"x" * 5_000, id=f"{number:04}")))
         if store.has_checkpoint.is_set():
             return
     raise AssertionError("no checkpoint")
@@ -398,10 +398,10 @@ async def save_until_restart(writer: StoreWriter, store: CountedStore, *, most: 
 
     One checkpoint may not be enough: on a busy machine, the thread may mistake a delay for a pause.
     """
-    await writer.save(a_capture(0))
+    await writer.save(numbered(0))
     before = log_salts(store.path)
     for number in range(most):
-        await writer.save(an_exchange(an_invocation(b"x" * 5_000, id=f"{number:04}")))
+        await writer.save(a_capture(an_invocation(b"x" * 5_000, id=f"{number:04}")))
         if log_salts(store.path) != before:
             return
     raise AssertionError("the log did not restart")
@@ -417,19 +417,19 @@ async def test_log_restarts_in_a_pause(writer: StoreWriter, store: CountedStore)
     before = log_salts(store.path)
     store.has_checkpoint.clear()
     # All in one commit, so that the thread cannot find a pause after the first captures, when the log is still small.
-    await asyncio.gather(*(writer.save(an_exchange(an_invocation(b"x" * 5_000, id=f"{n:04}"))) for n in range(45)))
+    await asyncio.gather(*(writer.save(a_capture(an_invocation(b"x" * 5_000, id=f"{n:04}"))) for n in range(45)))
     assert await asyncio.to_thread(store.has_checkpoint.wait, 10)
     assert log_salts(store.path) != before  # the thread has also written the first commit of the restarted log
 
 
 async def test_capture_takes_a_few_pages_of_the_log(writer: StoreWriter, store: CountedStore) -> None:
     log = beside(store.path, LOG)
-    await writer.save(a_capture(0))
+    await writer.save(numbered(0))
     before, count = log.stat().st_size, 100
     for number in range(count):
-        exchange = an_exchange(an_invocation(b"x" * 600, id=f"{number:012}"))
-        await writer.save(exchange)
-        writer.complete(replace(exchange, response=OK))
+        capture = a_capture(an_invocation(b"x" * 600, id=f"{number:012}"))
+        await writer.save(capture)
+        writer.complete(replace(capture, response=OK))
     await writer.flush()
     assert (log.stat().st_size - before) / count < 13_000
 
@@ -447,7 +447,7 @@ async def test_log_stays_short_while_captures_are_dropped(folder: Path) -> None:
 async def test_log_that_another_program_reads_stays_and_is_reused_later(
     writer: StoreWriter, store: CountedStore
 ) -> None:
-    await writer.save(a_capture(0))
+    await writer.save(numbered(0))
     before = log_salts(store.path)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
         reader.execute("BEGIN").execute("SELECT count(*) FROM captures").fetchone()
@@ -461,7 +461,7 @@ async def test_log_that_another_program_reads_stays_and_is_reused_later(
 async def test_pending_large_bodies_are_committed_in_several_batches(writer: StoreWriter, store: CountedStore) -> None:
     saves = []
     for number in range(12):
-        saves.append(writer.save(an_exchange(an_invocation(bytes(5_000_000), id=f"{number:04}"))))
+        saves.append(writer.save(a_capture(an_invocation(bytes(5_000_000), id=f"{number:04}"))))
         await asyncio.sleep(0)
     await asyncio.gather(*saves)
     assert sum(rows for rows, _ in store.commits) == 12
@@ -476,18 +476,18 @@ from port_hook_cli.captures.store.trimming import Limits
 from port_hook_cli.captures.store.writer import StoreWriter
 from port_hook_cli.invocations.models import Delivery, Headers, Response
 from dataclasses import replace
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
 def resident_mb():
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") // 1_000_000
 
 def unsigned(number, size, refused=True):
     invocation = an_invocation(os.urandom(1000) * (size // 1000), id=f"{number:012x}", headers=Headers())
-    return an_exchange(invocation, refused=refused)
+    return a_capture(invocation, refused=refused)
 
 async def main(size, batches, refused):
     writer = StoreWriter(open_store(None, Path.cwd(), create=True), asyncio.get_running_loop())
-    await writer.save(an_exchange())
+    await writer.save(a_capture())
     before = resident_mb()
     response = Delivery(url="u", status=200, body=bytes(65_000))
     for batch in batches:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.documents.exchange_fields import truncate
+from port_hook_cli.captures.documents.capture_fields import truncate
 from port_hook_cli.captures.listed import ListedCapture
-from port_hook_cli.captures.view.captures import COLUMNS, capture_lines, captures_lines, captures_table
+from port_hook_cli.captures.view.captures import COLUMNS, captures_lines, captures_table, stored_lines
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
+    Capture,
     Cause,
     Delivery,
-    Exchange,
     MessageOrigin,
     Payload,
     Response,
@@ -26,14 +26,14 @@ from port_hook_cli.invocations.models import (
 )
 from tests.any_texts import any_texts
 from tests.captures.listing import listed
-from tests.factories import NOW, RUN_ID, a_body, a_document, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, a_body, a_capture, a_document, an_invocation
 from tests.styles import plain
 
 HOSTILE = "\x1b[2J\x9b31m[/bold][red]\u202e\n\x00\ud800"
 
 
-def a_full_one() -> Exchange:
-    return an_exchange(
+def a_full_one() -> Capture:
+    return a_capture(
         delivery=Delivery(
             url="http://127.0.0.1:8000/",
             status=500,
@@ -45,42 +45,42 @@ def a_full_one() -> Exchange:
     )
 
 
-def hostile() -> Exchange:
+def hostile() -> Capture:
     body = a_body(a_document(action=HOSTILE.replace("\ud800", ""), extra={HOSTILE[:-1]: HOSTILE[:-1]}))
     headers = Headers((("x\x1b", "\x1b[2J\x9b"), ("y", "\xe2\x80\xae")))
-    return an_exchange(
+    return a_capture(
         an_invocation(body, method=HOSTILE, target=HOSTILE, headers=headers, replay_of=HOSTILE),
-        verdict=Verdict(status=Status.INVALID, reading=HOSTILE, causes=(Cause(HOSTILE, HOSTILE, HOSTILE),)),
+        verdict=Verdict(status=Status.INVALID, signed_form=HOSTILE, causes=(Cause(HOSTILE, HOSTILE, HOSTILE),)),
         delivery=Delivery(url=HOSTILE, fault=HOSTILE, error=HOSTILE, headers=headers, body=HOSTILE[:-1].encode()),
         response=Response(status=502, headers=headers, body=HOSTILE[:-1].encode()),
     )
 
 
-def full(exchange: Exchange) -> str:
-    return "\n".join(plain(line) for line in capture_lines(exchange))
+def full(capture: Capture) -> str:
+    return "\n".join(plain(line) for line in stored_lines(capture))
 
 
-def table(*exchanges: Exchange, width: int = 80, now: float = NOW) -> str:
-    return "".join(f"{plain(line)}\n" for line in captures_table(listed(*exchanges), now=now, width=width))
+def table(*captures: Capture, width: int = 80, now: float = NOW) -> str:
+    return "".join(f"{plain(line)}\n" for line in captures_table(listed(*captures), now=now, width=width))
 
 
 def is_harmless(text: str) -> bool:
     return not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", text)
 
 
-def value_of(label: str, exchange: Exchange) -> str | None:
+def value_of(label: str, capture: Capture) -> str | None:
     """Return what stands behind a label."""
-    match = re.search(rf"^  {label} +(.*)$", full(exchange), re.MULTILINE)
+    match = re.search(rf"^  {label} +(.*)$", full(capture), re.MULTILINE)
     return match[1] if match else None
 
 
-def with_body(body: bytes, **fields: Any) -> Exchange:
-    return an_exchange(an_invocation(body), **fields)
+def with_body(body: bytes, **fields: Any) -> Capture:
+    return a_capture(an_invocation(body), **fields)
 
 
 def test_captures_lines_are_aligned_under_their_headers() -> None:
     header, first, second = captures_lines(
-        listed(a_full_one(), an_exchange(an_invocation(b"?", id="f", headers=Headers())))
+        listed(a_full_one(), a_capture(an_invocation(b"?", id="f", headers=Headers())))
     )
     assert header.split() == ["id", "time", "signature", "method", "action", "run", "id", "response", "handler"]
     assert len(re.split(r" {2,}", first)) == len(COLUMNS)
@@ -91,12 +91,12 @@ def test_captures_lines_are_aligned_under_their_headers() -> None:
 
 
 def test_captures_line_shows_the_fault_when_the_handler_gave_no_status() -> None:
-    failed = an_exchange(delivery=Delivery(url="http://127.0.0.1:1", fault="unreachable", error="refused"))
+    failed = a_capture(delivery=Delivery(url="http://127.0.0.1:1", fault="unreachable", error="refused"))
     assert list(captures_lines(listed(failed)))[1].endswith("-         unreachable")
 
 
 def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
-    lines = table(a_full_one(), an_exchange(delivery=Delivery(url="http://x", fault="unreachable"))).splitlines()
+    lines = table(a_full_one(), a_capture(delivery=Delivery(url="http://x", fault="unreachable"))).splitlines()
     assert len(lines) == 3
     assert all(len(line) <= 80 for line in lines)
     for line in lines[1:]:
@@ -106,7 +106,7 @@ def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
 
 
 def counted(count: int, read: list[int]) -> Iterator[ListedCapture]:
-    (capture,) = listed(an_exchange())
+    (capture,) = listed(a_capture())
     for number in range(count):
         read.append(number)
         yield capture
@@ -124,11 +124,11 @@ def test_list_begins_before_all_captures_are_read(is_table: bool) -> None:
 
 def test_longer_cells_of_later_captures_stay_whole_except_for_the_action() -> None:
     later = with_body(a_body(a_document(context={"runId": "r_" + "x" * 30}, action="y" * 31)))
-    exchanges = [*[an_exchange()] * 200, later]
-    last = list(captures_lines(listed(*exchanges)))[-1]
+    captures = [*[a_capture()] * 200, later]
+    last = list(captures_lines(listed(*captures)))[-1]
     assert "r_" + "x" * 30 in last
     assert "y" * 31 in last
-    shown = table(*exchanges, width=100).splitlines()[-1]
+    shown = table(*captures, width=100).splitlines()[-1]
     assert "r_" + "x" * 30 in shown
     assert "y" * 31 not in shown
 
@@ -141,20 +141,20 @@ def test_table_drops_no_column_when_all_fit_exactly() -> None:
 
 
 def test_table_shows_the_time_of_todays_captures_and_the_day_of_older_ones() -> None:
-    today = list(captures_lines(listed(an_exchange())))[1].split()[2]
-    day = list(captures_lines(listed(an_exchange())))[1].split()[1]
-    assert f" {today} " in table(an_exchange())
-    later = table(an_exchange(), now=NOW + 3 * 86_400)
+    today = list(captures_lines(listed(a_capture())))[1].split()[2]
+    day = list(captures_lines(listed(a_capture())))[1].split()[1]
+    assert f" {today} " in table(a_capture())
+    later = table(a_capture(), now=NOW + 3 * 86_400)
     assert f" {day[5:]} {today[:5]} " in later
     assert today not in later
 
 
 def test_full_view_labels_each_part() -> None:
     message = an_invocation(replay_of="aa00", origin=MessageOrigin("org.runs", 0, 3, int(NOW * 1000)))
-    replay = an_exchange(an_invocation(id="bb11"), response=Response(status=202))
-    exchange = replace(a_full_one(), invocation=message)
+    replay = a_capture(an_invocation(id="bb11"), response=Response(status=202))
+    capture = replace(a_full_one(), invocation=message)
     replays = [replay, replace(replay, response=None)]
-    shown = [(line[2:13].strip(), line[13:]) for line in map(plain, capture_lines(exchange, replays))]
+    shown = [(line[2:13].strip(), line[13:]) for line in map(plain, stored_lines(capture, replays))]
     for part in (
         ("capture", "0123456789ab"),
         ("replay of", "aa00"),
@@ -176,7 +176,7 @@ def test_full_view_labels_each_part() -> None:
 
 @pytest.mark.parametrize(("size", "last"), [(256, "000000f0  "), (257, "… 1 more bytes")])
 def test_full_view_shows_the_first_256_bytes_of_a_binary_body(size: int, last: str) -> None:
-    lines = full(an_exchange(an_invocation(b"\xff" * size, headers=Headers()))).splitlines()
+    lines = full(a_capture(an_invocation(b"\xff" * size, headers=Headers()))).splitlines()
     assert lines[-1].strip().startswith(last)
 
 
@@ -186,7 +186,7 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
             a_full_one(),
             verdict=Verdict(
                 status=Status.REENCODED,
-                reading="python",
+                signed_form="python",
                 age_s=-2.0,
                 causes=(Cause("reserialized-python", "the body was written anew", "sign the bytes that are sent"),),
             ),
@@ -214,27 +214,27 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
 
 
 def test_unknown_document_is_shown_once() -> None:
-    assert full(an_exchange(an_invocation(b'{"unheard":"of"}'))).count("unheard") == 1
+    assert full(a_capture(an_invocation(b'{"unheard":"of"}'))).count("unheard") == 1
 
 
 def test_run_id_is_shown_when_only_a_header_has_it() -> None:
     invocation = an_invocation(b"no json", headers=Headers((("RUN_ID", RUN_ID),)))
-    assert f"  run        {RUN_ID}" in full(an_exchange(invocation))
+    assert f"  run        {RUN_ID}" in full(a_capture(invocation))
 
 
 def test_large_body_is_truncated_with_a_pointer_to_the_body_option() -> None:
-    text = full(an_exchange(an_invocation(b"x" * 100_000)))
+    text = full(a_capture(an_invocation(b"x" * 100_000)))
     assert "x" * 60_000 in text
     assert len(text) < 70_000
     assert "and more; --body has all 100,000 bytes" in text
 
 
 def test_large_responses_are_truncated_with_a_pointer_to_the_json_option() -> None:
-    exchange = an_exchange(
+    capture = a_capture(
         delivery=Delivery(url="http://h/", status=200, body=b"y" * 100_000),
         response=Response(status=200, body=b"z" * 90_000),
     )
-    text = full(exchange)
+    text = full(capture)
     assert text.count("and more; --json has all") == 2
     assert len(text) < 140_000
 
@@ -243,10 +243,10 @@ def test_every_long_field_is_truncated() -> None:
     long = "\x1b" * 100_000
     headers = Headers(((long, long),))
     text = full(
-        an_exchange(
+        a_capture(
             an_invocation(b"", id=long, method=long, target=long, headers=headers, replay_of=long),
             payload=Payload(run_id=long, action=long, operation=long, event=long, problem=long),
-            verdict=Verdict(status=Status.INVALID, reading=long, causes=(Cause(long, long, long),)),
+            verdict=Verdict(status=Status.INVALID, signed_form=long, causes=(Cause(long, long, long),)),
             delivery=Delivery(url=long, fault=long, error=long, headers=headers),
         )
     )
@@ -256,12 +256,12 @@ def test_every_long_field_is_truncated() -> None:
 
 def test_long_header_in_utf8_is_truncated_and_still_decoded() -> None:
     value = ("é" * 500).encode().decode("latin-1")
-    text = full(an_exchange(an_invocation(headers=Headers((("x-long", value),)))))
+    text = full(a_capture(an_invocation(headers=Headers((("x-long", value),)))))
     assert f"x-long: {'é' * 199}…" in text
 
 
 def test_deeply_nested_body_is_shown_unchanged() -> None:
-    assert "[" * 1000 in full(an_exchange(an_invocation(b"[" * 10_000 + b"]" * 10_000)))
+    assert "[" * 1000 in full(a_capture(an_invocation(b"[" * 10_000 + b"]" * 10_000)))
 
 
 def test_control_characters_of_a_capture_are_escaped_in_every_view() -> None:
@@ -272,7 +272,7 @@ def test_control_characters_of_a_capture_are_escaped_in_every_view() -> None:
 
 @given(st.binary(max_size=60), any_texts(10))
 def test_any_body_and_target_are_shown_without_terminal_escapes(body: bytes, target: str) -> None:
-    text = full(an_exchange(an_invocation(body, target=target)))
+    text = full(a_capture(an_invocation(body, target=target)))
     assert is_harmless(text)
     assert f"{len(body)} bytes" in text
 
@@ -286,20 +286,20 @@ def test_any_body_and_target_are_shown_without_terminal_escapes(body: bytes, tar
     ],
 )
 def test_views_show_what_was_simulated(simulated: Simulated, status: int | None, cell: str, line: str) -> None:
-    exchange = an_exchange(response=status and Response(status=status), simulated=simulated)
-    assert cell in list(captures_lines(listed(exchange)))[1]
-    assert cell in table(exchange, width=140)
-    assert f"simulated  {line}" in full(exchange)
+    capture = a_capture(response=status and Response(status=status), simulated=simulated)
+    assert cell in list(captures_lines(listed(capture)))[1]
+    assert cell in table(capture, width=140)
+    assert f"simulated  {line}" in full(capture)
 
 
 def test_full_view_compares_the_age_of_a_message_with_when_it_was_sent_to_kafka() -> None:
     invocation = an_invocation(origin=MessageOrigin("org.runs", 0, 1, int(NOW * 1000) - 5))
-    text = full(an_exchange(invocation, verdict=Verdict(status=Status.VALID, age_s=2.0)))
+    text = full(a_capture(invocation, verdict=Verdict(status=Status.VALID, age_s=2.0)))
     assert "signed 2 s before it was sent to Kafka" in text
 
 
 def test_full_view_of_a_message_has_no_response_as_no_one_waits_for_one() -> None:
-    request = an_exchange(response=Response(status=200))
+    request = a_capture(response=Response(status=200))
     message = replace(request, invocation=an_invocation(origin=MessageOrigin("org.runs", 0, 1, None)))
     assert "responded" in full(request)
     assert "responded" not in full(message) + full(replace(message, refused=True))
@@ -307,7 +307,7 @@ def test_full_view_of_a_message_has_no_response_as_no_one_waits_for_one() -> Non
 
 
 def test_views_escape_and_shorten_a_simulated_failure_of_a_stranger() -> None:
-    text = full(an_exchange(simulated=Simulated(failure=HOSTILE[:-1] + "x" * 1000)))
+    text = full(a_capture(simulated=Simulated(failure=HOSTILE[:-1] + "x" * 1000)))
     assert is_harmless(text)
     assert "xxxxxxxxxxxxxxxxxxxxxxxxx" not in text
 
@@ -322,11 +322,11 @@ def test_body_with_a_problem_is_shown_with_the_reason(body: bytes, problem: str)
 
 
 def test_a_body_that_can_be_read_has_no_problem() -> None:
-    assert value_of("problem", an_exchange()) is None
+    assert value_of("problem", a_capture()) is None
 
 
 def test_event_is_shown_for_an_automation_only() -> None:
-    assert value_of("event", an_exchange()) is None
+    assert value_of("event", a_capture()) is None
     event = {"event": {"action": "UPDATE", "diff": {"before": {}, "after": {}}}}
     assert value_of("event", with_body(a_body(event))) == "UPDATE"
 
@@ -347,8 +347,8 @@ def test_capture_shows_whether_the_run_is_synchronized_when_the_payload_says_so(
     ("age_s", "side"), [(2.25, "2.2 s before"), (0.0, "0(.0)? s before"), (-3.0, "3(.0)? s after")]
 )
 def test_verdict_shows_the_time_between_signing_and_receipt(age_s: float, side: str) -> None:
-    verdict = Verdict(status=Status.VALID, reading="raw", age_s=age_s)
-    line = value_of("verdict", an_exchange(verdict=verdict))
+    verdict = Verdict(status=Status.VALID, signed_form="raw", age_s=age_s)
+    line = value_of("verdict", a_capture(verdict=verdict))
     assert line is not None
     assert line.startswith("valid, ")
     assert re.search(side, line)
@@ -358,12 +358,12 @@ def test_verdict_shows_the_time_between_signing_and_receipt(age_s: float, side: 
 def test_truncated_body_shows_both_sizes_and_the_hash_of_the_whole() -> None:
     invocation = truncate(an_invocation(b"x" * 300_000))
     assert invocation.truncated is not None
-    exchange = an_exchange(invocation, refused=True)
-    line = value_of("body", exchange)
+    capture = a_capture(invocation, refused=True)
+    line = value_of("body", capture)
     assert line is not None
     assert "262,144" in line
     assert "300,000" in line
-    assert (value_of("sha-256", exchange) or "").startswith(invocation.truncated.sha256)
+    assert (value_of("sha-256", capture) or "").startswith(invocation.truncated.sha256)
 
 
 def test_binary_body_is_shown_as_a_hex_dump_with_printable_characters() -> None:
@@ -376,13 +376,13 @@ def test_a_delivery_is_shown_with_url_status_latency_headers_and_body() -> None:
     delivery = Delivery(
         url="http://127.0.0.1:8000/", status=500, latency_ms=12.34, headers=Headers((("Server", "x"),)), body=b"oops"
     )
-    exchange = an_exchange(delivery=delivery)
-    line = value_of("forwarded", exchange)
+    capture = a_capture(delivery=delivery)
+    line = value_of("forwarded", capture)
     assert line == "http://127.0.0.1:8000/ 500 in 12.3 ms"
-    below = full(exchange).split(line)[1]
+    below = full(capture).split(line)[1]
     assert re.search(r"^ +Server: x$", below, re.MULTILINE)
     assert re.search(r"^ +oops$", below, re.MULTILINE)
-    assert value_of("error", exchange) is None
+    assert value_of("error", capture) is None
     failed = replace(delivery, status=None, fault="unreachable", error="connection refused")
-    assert value_of("error", an_exchange(delivery=failed)) == "connection refused"
-    assert value_of("forwarded", an_exchange(delivery=failed)) == "http://127.0.0.1:8000/ unreachable in 12.3 ms"
+    assert value_of("error", a_capture(delivery=failed)) == "connection refused"
+    assert value_of("forwarded", a_capture(delivery=failed)) == "http://127.0.0.1:8000/ unreachable in 12.3 ms"

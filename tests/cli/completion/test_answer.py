@@ -18,7 +18,7 @@ from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.completion.answer import SHELLS, CompletionRequest, answer
 from port_hook_cli.cli.completion.line import Candidate, is_word, plain_description
-from tests.factories import RUN_ID, an_exchange, an_invocation
+from tests.factories import RUN_ID, a_capture, an_invocation
 from tests.options import command
 
 HOSTILE = ("$(touch x)", "`touch x`", "a b", "a;touch x", "a:b", "-rf", "*", "'", '"', "\x1b[31m", "a\nb", "~", "é", "")
@@ -41,7 +41,7 @@ def offered(line: str, **environ: str) -> dict[str, str]:
 
 def with_captures(folder: Path, *ids: str, name: str | None = None) -> None:
     with open_store(None if name is None else Path(name), folder, create=True) as store:
-        store.add([an_exchange(an_invocation(id=capture_id)) for capture_id in ids])
+        store.add([a_capture(an_invocation(id=capture_id)) for capture_id in ids])
 
 
 @pytest.mark.usefixtures("here")

@@ -1,4 +1,4 @@
-"""The table of an exchange's fields: the hand-written rows agree with it, and formats stay as they are."""
+"""The table of a capture's fields: the hand-written rows agree with it, and formats stay as they are."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS, capture_row, r
 from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
+    Capture,
     Cause,
     Delivery,
-    Exchange,
     Invocation,
     MessageOrigin,
     Payload,
@@ -23,9 +23,9 @@ from port_hook_cli.invocations.models import (
     Truncation,
     Verdict,
 )
-from tests.factories import an_exchange, an_invocation
+from tests.factories import a_capture, an_invocation
 
-WHOLE = Exchange(
+WHOLE = Capture(
     invocation=Invocation(
         id="0123456789ab",
         received_at=1_700_000_000.25,
@@ -38,7 +38,7 @@ WHOLE = Exchange(
         origin=MessageOrigin("t", 1, 2, 3),
     ),
     verdict=Verdict(
-        status=Status.INVALID, reading="raw", causes=(Cause("wrong-secret", "words", "fix it"),), age_s=1.5
+        status=Status.INVALID, signed_form="raw", causes=(Cause("wrong-secret", "words", "fix it"),), age_s=1.5
     ),
     payload=Payload(run_id="r_1", action="a", problem="not read, because the body is incomplete"),
     delivery=Delivery(
@@ -47,7 +47,7 @@ WHOLE = Exchange(
     response=Response(status=502, headers=Headers((("a", "b"),)), body=b"{}"),
     simulated=Simulated(failure="drop", dropped=True, delay_s=0.5),
 )
-"""An exchange with every field that a capture can have."""
+"""A capture with every field that a capture can have."""
 
 ROW = {
     "id": "0123456789ab",
@@ -112,16 +112,16 @@ DOCUMENT = """{
 }"""
 
 
-def columns(exchange: Exchange) -> dict[str, Any]:
-    return dict(zip(CAPTURE_COLUMNS, capture_row(exchange, keep_secrets=True), strict=True))
+def columns(capture: Capture) -> dict[str, Any]:
+    return dict(zip(CAPTURE_COLUMNS, capture_row(capture, keep_secrets=True), strict=True))
 
 
-def test_row_of_a_whole_exchange_stays_as_it_is() -> None:
+def test_row_of_a_whole_capture_stays_as_it_is() -> None:
     assert columns(WHOLE) == ROW
     assert read_row(list(ROW.values())) == WHOLE
 
 
-def test_file_of_a_whole_exchange_stays_as_it_is() -> None:
+def test_file_of_a_whole_capture_stays_as_it_is() -> None:
     assert json.dumps(to_capture(WHOLE)) == json.dumps(json.loads(DOCUMENT))
 
 
@@ -130,11 +130,11 @@ def test_file_of_a_whole_exchange_stays_as_it_is() -> None:
 def test_row_has_headers_and_origin_as_json(text: str, timestamp_ms: int | None) -> None:
     origin = MessageOrigin(f"topic{text}", 2**31 - 1, 2**63 - 1, timestamp_ms)
     headers = Headers(((text, "a"), ("b", text), ("c", "")))
-    row = columns(an_exchange(an_invocation(headers=headers, origin=origin)))
+    row = columns(a_capture(an_invocation(headers=headers, origin=origin)))
     assert row["kafka"] == json.dumps(origin._asdict(), separators=(",", ":"))
     assert row["headers"] == json.dumps(headers.items, separators=(",", ":"))
 
 
 def test_row_without_headers_has_an_empty_list() -> None:
-    row = columns(an_exchange(an_invocation(headers=Headers())))
+    row = columns(a_capture(an_invocation(headers=Headers())))
     assert (row["headers"], row["kafka"]) == ("[]", None)

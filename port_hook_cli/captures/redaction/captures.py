@@ -1,4 +1,4 @@
-"""Redact an exchange: its request, what the handler responded, and its signature."""
+"""Redact a capture: its request, what the handler responded, and its signature."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from port_hook_cli.captures.redaction.names import (
 from port_hook_cli.captures.redaction.pseudonyms import HARMLESS, Pseudonyms
 from port_hook_cli.captures.redaction.texts import Texts, applied
 from port_hook_cli.invocations.headers import SECRET_HEADERS, SIGNATURE_HEADER, TIMESTAMP_HEADER, Headers
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, MessageOrigin, Response, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, Invocation, MessageOrigin, Response, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.probes import is_probe
 from port_hook_cli.signatures.causes import REPLAYED
@@ -42,32 +42,32 @@ _TOPICS = re.compile(r"\.(?:runs|change\.log)\Z")
 
 
 class Redacted(NamedTuple):
-    """A redacted exchange with its throwaway secret. `is_same`: its verdict is that of the original."""
+    """A redacted capture with its throwaway secret. `is_same`: its verdict is that of the original."""
 
-    exchange: Exchange
+    capture: Capture
     verdict: Verdict
     is_same: bool
 
 
-def redact(exchange: Exchange, wanted: Verdict, pseudonyms: Pseudonyms, *, new_secret: Callable[[], str]) -> Redacted:
-    """Return an exchange without names, ids and other values, signed anew so that its verdict is like `wanted`.
+def redact(capture: Capture, wanted: Verdict, pseudonyms: Pseudonyms, *, new_secret: Callable[[], str]) -> Redacted:
+    """Return a capture without names, ids and other values, signed anew so that its verdict is like `wanted`.
 
     `new_secret` returns another throwaway secret at each call. What a listener simulated is left out.
     """
-    request = _request(exchange.invocation, pseudonyms)
+    request = _request(capture.invocation, pseudonyms)
     resigned = _resigned(request, wanted, pseudonyms, new_secret)
     body = request.body
     if request.origin is not None:
         body = _with_signature(body, resigned.headers)
     request = replace(request, headers=resigned.headers, body=body)
     causes = tuple(cause for cause in wanted.causes if cause.slug == REPLAYED.slug)
-    redacted = Exchange(
+    redacted = Capture(
         invocation=request,
         verdict=replace(resigned.verdict, causes=(*resigned.verdict.causes, *causes)),
         payload=read_payload(request.body, request.headers),
-        delivery=_delivery(exchange.delivery, pseudonyms),
-        response=None if exchange.response is None else _outcome(exchange.response, pseudonyms),
-        refused=exchange.refused,
+        delivery=_delivery(capture.delivery, pseudonyms),
+        response=None if capture.response is None else _outcome(capture.response, pseudonyms),
+        refused=capture.refused,
         throwaway_secret=resigned.secret,
     )
     return Redacted(redacted, resigned.verdict, resigned.is_same)

@@ -1,4 +1,4 @@
-"""The fields of an exchange as the store's rows and capture files contain them: their names, types and limits.
+"""The fields of a capture as the store's rows and capture files contain them: their names, types and limits.
 
 A `Shape` is a value of the program and the JSON object for it. Rows and files are read through the same shapes. Any
 program may have written them, so every field is checked. `database.rows` writes rows without the shapes, because that
@@ -212,7 +212,7 @@ CAUSE = Shape(Cause, Field("slug", read_text), Field("explanation", read_text, k
 VERDICT = Shape(
     Verdict,
     Field("status", read_status, dump=str),
-    Field("reading", read_text_or_bytes, None),
+    Field("signed_form", read_text_or_bytes, None, key="reading"),
     Field("age_s", _age, None),
     Field("causes", _causes, (), key="details", dump=lambda causes: list(map(CAUSE.dump, causes))),
 )

@@ -1,4 +1,4 @@
-"""What a person sees of an exchange."""
+"""What a person sees of a capture."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.actions.encryption import Problem
-from port_hook_cli.captures.view.exchange import clock_time, compact_line, exchange_lines
+from port_hook_cli.captures.view.capture import capture_lines, clock_time, compact_line
 from port_hook_cli.captures.view.parts import payload_lines
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import (
+    Capture,
     Cause,
     Delivery,
     EventChange,
-    Exchange,
     Kind,
     MessageOrigin,
     Payload,
@@ -40,7 +40,7 @@ from port_hook_cli.listener.view import summary_lines
 from port_hook_cli.signatures import causes
 from port_hook_cli.text.styled import Styled
 from tests.any_texts import any_texts
-from tests.factories import NOW, RUN_ID, SECRET, a_document, an_exchange, an_invocation
+from tests.factories import NOW, RUN_ID, SECRET, a_capture, a_document, an_invocation
 from tests.styles import plain
 
 URL = "http://127.0.0.1:8000/"
@@ -52,15 +52,15 @@ UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
 HOSTILE = "\x1b[2J\x00[/x][bold red]\u202e\u2066\u061c\u200b\U000e0041\ud800\x9b31m\x07\u2028end"
 
 
-def lines_of(exchange: Exchange, *, app_url: str | None = None) -> list[str]:
-    return [plain(line) for line in exchange_lines(exchange, app_url=app_url)]
+def lines_of(capture: Capture, *, app_url: str | None = None) -> list[str]:
+    return [plain(line) for line in capture_lines(capture, app_url=app_url)]
 
 
-def of(document: Any, *, response: Response | None = OK, **overrides: Any) -> Exchange:
-    """Return an exchange whose body is `document`; bytes stand for themselves."""
+def of(document: Any, *, response: Response | None = OK, **overrides: Any) -> Capture:
+    """Return a capture whose body is `document`; bytes stand for themselves."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     fields = {"response": response, "payload": read_payload(body, Headers())}
-    return an_exchange(an_invocation(body), **fields | overrides)
+    return a_capture(an_invocation(body), **fields | overrides)
 
 
 def value_at(label: str, lines: Sequence[str]) -> str:
@@ -78,7 +78,7 @@ def is_safe(text: str) -> bool:
 
 def test_valid_action_run_shows_all_fields_and_the_report_run_command() -> None:
     delivery = Delivery(url=URL, status=202, latency_ms=12.34)
-    assert lines_of(an_exchange(delivery=delivery, response=Response(status=202))) == [
+    assert lines_of(a_capture(delivery=delivery, response=Response(status=202))) == [
         f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  -> 202  0123456789ab",
         f"  run        {RUN_ID}",
         "  by         zoë@example.com from UI",
@@ -94,13 +94,13 @@ def test_valid_action_run_shows_all_fields_and_the_report_run_command() -> None:
     ]
 
 
-def test_an_exchange_without_a_response_shows_no_response() -> None:
-    lines = lines_of(an_exchange())
+def test_an_capture_without_a_response_shows_no_response() -> None:
+    lines = lines_of(a_capture())
     assert lines[0] == f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  0123456789ab"
     assert not any(line.startswith(("  responded", "  in Port")) for line in lines)
 
 
-def test_exchange_shows_the_entity_and_the_names_of_encrypted_inputs() -> None:
+def test_capture_shows_the_entity_and_the_names_of_encrypted_inputs() -> None:
     document = a_document(context={"entity": "vm-1", "blueprint": "vm", "runId": RUN_ID})
     document["payload"]["censoredProperties"] = ["password", "token"]
     lines = lines_of(of(document))
@@ -120,7 +120,7 @@ def test_decrypted_inputs_are_marked_and_escape_control_characters() -> None:
         Decryption(path=JsonPath.parse("bytes"), plaintext=b"\xff\x1b"),
         Decryption(path=JsonPath(("bad\x1b",)), problem=Problem.WRONG_KEY, message="it does not open"),
     ]
-    styled = list(exchange_lines(of(document), app_url=None, decrypted=decrypted))
+    styled = list(capture_lines(of(document), app_url=None, decrypted=decrypted))
     lines = [plain(line) for line in styled]
     start = next(index for index, line in enumerate(lines) if line.startswith("  decrypted"))
     shown = [line[13:] for line in lines[start : start + 5]]
@@ -189,7 +189,7 @@ UNVERIFIED = Verdict(status=Status.INVALID, causes=(causes.WRONG_SECRET, Cause("
 
 
 def test_unverified_request_shows_each_cause_with_its_fix_and_no_report_run_command() -> None:
-    lines = lines_of(an_exchange(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED), refused=True))
+    lines = lines_of(a_capture(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED), refused=True))
     assert lines[0].endswith("  create_vm CREATE  POST /  signature invalid  -> 401  0123456789ab")
     assert value_at("cause", lines) == f"wrong-secret: {causes.WRONG_SECRET.explanation}"
     assert value_at("fix", lines) == causes.WRONG_SECRET.fix
@@ -199,27 +199,27 @@ def test_unverified_request_shows_each_cause_with_its_fix_and_no_report_run_comm
 
 
 def test_accepted_request_with_a_401_response_shows_its_effect_in_port() -> None:
-    lines = lines_of(an_exchange(response=Response(status=401)))
+    lines = lines_of(a_capture(response=Response(status=401)))
     assert value_at("responded", lines) == "401"
     assert any(line.startswith("  in Port") for line in lines)
 
 
 def test_reencoded_body_shows_the_matching_form_and_the_cause_as_a_warning() -> None:
-    verdict = Verdict(status=Status.REENCODED, reading="python", causes=(Cause("reserialized-python", "w", "f"),))
-    lines = lines_of(an_exchange(verdict=verdict, response=OK))
+    verdict = Verdict(status=Status.REENCODED, signed_form="python", causes=(Cause("reserialized-python", "w", "f"),))
+    lines = lines_of(a_capture(verdict=verdict, response=OK))
     assert value_at("signature", lines) == "matches another form of the same JSON: python"
     assert value_at("warning", lines) == "reserialized-python: w"
 
 
 def test_accepted_replay_shows_a_warning() -> None:
-    lines = lines_of(an_exchange(verdict=Verdict(status=Status.VALID, causes=(causes.REPLAYED,)), response=OK))
+    lines = lines_of(a_capture(verdict=Verdict(status=Status.VALID, causes=(causes.REPLAYED,)), response=OK))
     assert value_at("warning", lines) == f"replayed: {causes.REPLAYED.explanation}"
     assert REPORT in lines[-1]
 
 
 def test_handler_failure_shows_its_body_and_a_hint() -> None:
     delivery = Delivery(url=URL, status=422, latency_ms=3.0, body=b"too\tmany CPUs\nsee\x1b[2J log")
-    lines = lines_of(an_exchange(delivery=delivery, response=Response(status=422)))
+    lines = lines_of(a_capture(delivery=delivery, response=Response(status=422)))
     start = lines.index("  forwarded  http://127.0.0.1:8000/  422 in 3.0 ms")
     assert lines[start + 1 : start + 3] == ["             too\tmany CPUs", r"             see\x1b[2J log"]
     assert "may say which field" in value_at("hint", lines)
@@ -237,7 +237,7 @@ def test_handler_failure_shows_its_body_and_a_hint() -> None:
     ids=["indented JSON", "not text", "24 lines", "25 lines", "more than 2 KB"],
 )
 def test_handler_failure_shows_the_beginning_of_its_body(body: bytes, shown: list[str]) -> None:
-    lines = lines_of(an_exchange(delivery=Delivery(url=URL, status=500, body=body), response=Response(status=500)))
+    lines = lines_of(a_capture(delivery=Delivery(url=URL, status=500, body=body), response=Response(status=500)))
     start = next(number for number, line in enumerate(lines) if line.startswith("  forwarded"))
     end = lines.index(f"  hint       {value_at('hint', lines)}")
     assert [line[13:] for line in lines[start + 1 : end]] == shown
@@ -245,13 +245,13 @@ def test_handler_failure_shows_the_beginning_of_its_body(body: bytes, shown: lis
 
 def test_successful_handler_response_does_not_show_its_body() -> None:
     delivery = Delivery(url=URL, status=200, body=b"a secret of the handler")
-    assert not any("secret" in line for line in lines_of(an_exchange(delivery=delivery, response=OK)))
+    assert not any("secret" in line for line in lines_of(a_capture(delivery=delivery, response=OK)))
 
 
 @pytest.mark.parametrize(("fault", "hint"), [("unreachable", "replay last"), ("timeout", "--forward-timeout")])
 def test_missing_handler_response_shows_the_fault_and_a_hint(fault: str, hint: str) -> None:
     delivery = Delivery(url=URL, latency_ms=0.4, fault=fault, error="nothing answers here")
-    lines = lines_of(an_exchange(delivery=delivery, response=answering.undelivered(delivery)))
+    lines = lines_of(a_capture(delivery=delivery, response=answering.undelivered(delivery)))
     assert value_at("forwarded", lines) == f"http://127.0.0.1:8000/  {fault} in 0.4 ms"
     assert "             nothing answers here" in lines
     assert hint in value_at("hint", lines)
@@ -280,7 +280,7 @@ def test_run_that_may_be_synchronized_shows_both_outcomes(status: int, end: str)
 @pytest.mark.parametrize(("status", "failed"), [(200, False), (202, False), (302, True), (404, True), (502, True)])
 def test_report_run_command_equals_that_of_the_summary(status: int, failed: bool) -> None:
     *_, line = summary_lines(Tally(waiting=OrderedDict({RUN_ID: failed})))
-    assert lines_of(an_exchange(response=Response(status=status)))[-1].strip() == line.strip()
+    assert lines_of(a_capture(response=Response(status=status)))[-1].strip() == line.strip()
 
 
 def test_unknown_json_payload_is_shown_as_indented_json() -> None:
@@ -319,18 +319,18 @@ def links(lines: Sequence[Styled]) -> list[tuple[str, str]]:
 
 
 def test_run_id_links_to_its_page_when_the_app_url_is_known() -> None:
-    exchange = an_exchange(response=OK)
-    assert links(list(exchange_lines(exchange, app_url=APP))) == [(RUN_ID, f"{APP}/organization/run?runId={RUN_ID}")]
-    assert links(list(exchange_lines(exchange, app_url=None))) == []
-    assert links(list(exchange_lines(exchange, app_url=""))) == []
+    capture = a_capture(response=OK)
+    assert links(list(capture_lines(capture, app_url=APP))) == [(RUN_ID, f"{APP}/organization/run?runId={RUN_ID}")]
+    assert links(list(capture_lines(capture, app_url=None))) == []
+    assert links(list(capture_lines(capture, app_url=""))) == []
 
 
 @pytest.mark.parametrize(
     "run_id", [HOSTILE, "r_\x1b]0;PWNED\x07\x1b[2J", "r_1&runId=r_2", "wfnr_" + "a" * 1000, "x" * 10_000]
 )
 def test_invalid_run_id_has_no_link_and_no_report_run_command(run_id: str) -> None:
-    exchange = an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK)
-    lines = list(exchange_lines(exchange, app_url=APP))
+    capture = a_capture(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK)
+    lines = list(capture_lines(capture, app_url=APP))
     assert links(lines) == []
     assert not any("report-run" in line.plain for line in lines)
     assert any("until the handler reports its result" in line.plain for line in lines)
@@ -338,18 +338,18 @@ def test_invalid_run_id_has_no_link_and_no_report_run_command(run_id: str) -> No
 
 @pytest.mark.parametrize("run_id", ["x; rm -rf ~", "$(id)", "`id`", "--help", "a b", "a'b", 'a"b', "a\nb", "é", "a|b"])
 def test_report_run_command_is_omitted_when_the_run_id_is_unsafe_in_a_shell(run_id: str) -> None:
-    lines = lines_of(an_exchange(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK))
+    lines = lines_of(a_capture(payload=Payload(kind=Kind.ACTION_RUN, run_id=run_id), response=OK))
     assert not any("report-run" in line for line in lines)
 
 
 def test_link_does_not_change_the_text() -> None:
-    exchange = an_exchange(response=OK)
-    assert lines_of(exchange, app_url=APP) == lines_of(exchange, app_url=None)
+    capture = a_capture(response=OK)
+    assert lines_of(capture, app_url=APP) == lines_of(capture, app_url=None)
 
 
 def test_report_run_command_is_never_wrapped_or_truncated() -> None:
     node_run = "wfnr_" + "A1b2" * 20
-    lines = list(exchange_lines(of(a_document(context={"runId": node_run}, **{"x" * 200: "y" * 10_000})), app_url=None))
+    lines = list(capture_lines(of(a_document(context={"runId": node_run}, **{"x" * 200: "y" * 10_000})), app_url=None))
     assert lines[-1].plain.strip() == f"port-hook report-run {node_run} --status success"
     assert lines[-1].no_wrap
 
@@ -378,14 +378,14 @@ def hostile_documents() -> list[Any]:
 @pytest.mark.parametrize("ascii_only", [True, False])
 def test_hostile_text_in_any_field_is_escaped_on_its_own_line(document: Any, ascii_only: bool) -> None:
     body = json.dumps(document, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
-    exchange = an_exchange(
+    capture = a_capture(
         an_invocation(body, target=f"/{HOSTILE}", headers=Headers((("run_id", HOSTILE),))),
         payload=read_payload(body, Headers((("run_id", HOSTILE),))),
-        verdict=Verdict(status=Status.INVALID, reading="raw", causes=(Cause("a-slug", HOSTILE, HOSTILE),)),
+        verdict=Verdict(status=Status.INVALID, signed_form="raw", causes=(Cause("a-slug", HOSTILE, HOSTILE),)),
         delivery=Delivery(url=f"http://h/{HOSTILE}", fault="broken", error=HOSTILE, body=body),
         response=Response(status=502, body=body),
     )
-    shown = [*lines_of(exchange), compact_line(exchange).plain]
+    shown = [*lines_of(capture), compact_line(capture).plain]
     assert [line for line in shown if not is_safe(line)] == []
     # Markup is text like any other: nothing of it is taken away.
     assert any("[/x][bold red]" in line for line in shown)
@@ -394,8 +394,8 @@ def test_hostile_text_in_any_field_is_escaped_on_its_own_line(document: Any, asc
 LONG = "\x1b" * 100_000
 
 
-def endless() -> Exchange:
-    """Return an exchange whose every field is long enough to fill a screen for minutes."""
+def endless() -> Capture:
+    """Return a capture whose every field is long enough to fill a screen for minutes."""
     payload = Payload(
         kind=Kind.AUTOMATION,
         run_id=LONG,
@@ -412,20 +412,20 @@ def endless() -> Exchange:
         document={LONG: LONG},
         problem=LONG,
     )
-    return an_exchange(
+    return a_capture(
         an_invocation(LONG.encode(), method=LONG, target=LONG, id=LONG),
         payload=payload,
-        verdict=Verdict(status=Status.REENCODED, reading=LONG, causes=(Cause(LONG, LONG, LONG),) * 2),
+        verdict=Verdict(status=Status.REENCODED, signed_form=LONG, causes=(Cause(LONG, LONG, LONG),) * 2),
         delivery=Delivery(url=LONG, fault=LONG, error=LONG, body=LONG.encode()),
         response=Response(status=502),
     )
 
 
 @pytest.mark.parametrize("kind", Kind)
-def test_exchange_from_an_oversized_request_is_truncated(kind: Kind) -> None:
-    exchange = endless()
-    exchange = replace(exchange, payload=replace(exchange.payload, kind=kind))
-    lines = lines_of(exchange, app_url=APP)
+def test_capture_from_an_oversized_request_is_truncated(kind: Kind) -> None:
+    capture = endless()
+    capture = replace(capture, payload=replace(capture.payload, kind=kind))
+    lines = lines_of(capture, app_url=APP)
     # Each is one field, or two of a change; the long ones are the beginnings of two bodies.
     assert max(map(len, lines)) < 2100
     assert sum(map(len, lines)) < 12_000
@@ -450,7 +450,7 @@ def test_causes_and_fixes_are_never_truncated() -> None:
     cause = causes.WRONG_SECRET._replace(
         explanation=" ".join((causes.WRONG_SECRET.explanation, *["It is too large for that."] * 12)),
     )
-    lines = lines_of(an_exchange(verdict=Verdict(status=Status.INVALID, causes=(cause,))))
+    lines = lines_of(a_capture(verdict=Verdict(status=Status.INVALID, causes=(cause,))))
     assert value_at("cause", lines) == f"{cause.slug}: {cause.explanation}"
     assert value_at("fix", lines) == cause.fix
 
@@ -458,7 +458,7 @@ def test_causes_and_fixes_are_never_truncated() -> None:
 def test_compact_line_shows_action_signature_causes_handler_response_and_ids() -> None:
     delivery = Delivery(url=URL, status=500, latency_ms=2.0)
     verdict = Verdict(status=Status.VALID, causes=(causes.REPLAYED, causes.MILLISECONDS))
-    line = compact_line(an_exchange(verdict=verdict, delivery=delivery, response=Response(status=500))).plain
+    line = compact_line(a_capture(verdict=verdict, delivery=delivery, response=Response(status=500))).plain
     assert line == (
         f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  [replayed, timestamp-unit]  "
         f"handler 500 in 2.0 ms  -> 500  {RUN_ID}  0123456789ab"
@@ -467,7 +467,7 @@ def test_compact_line_shows_action_signature_causes_handler_response_and_ids() -
 
 def test_compact_line_of_an_empty_body_has_placeholders_and_truncates_a_long_path() -> None:
     invocation = an_invocation(b"", target="/" + "p" * 500)
-    line = compact_line(an_exchange(invocation, payload=read_payload(b"", Headers()))).plain
+    line = compact_line(a_capture(invocation, payload=read_payload(b"", Headers()))).plain
     path = f"/{'p' * 78}…"
     assert line == f"{clock_time(NOW)}  (no action)  POST {path}  signature valid  (no run)  0123456789ab"
 
@@ -475,31 +475,31 @@ def test_compact_line_of_an_empty_body_has_placeholders_and_truncates_a_long_pat
 @pytest.mark.parametrize(("latency_ms", "words"), [(999.94, "999.9 ms"), (1000.0, "1 s"), (30_012.0, "30 s")])
 def test_latency_is_shown_in_seconds_from_one_second_on(latency_ms: float, words: str) -> None:
     delivery = Delivery(url=URL, status=200, latency_ms=latency_ms)
-    assert value_at("forwarded", lines_of(an_exchange(delivery=delivery, response=OK))) == f"{URL}  200 in {words}"
+    assert value_at("forwarded", lines_of(a_capture(delivery=delivery, response=OK))) == f"{URL}  200 in {words}"
 
 
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("kind", Kind)
 def test_every_status_and_kind_can_be_shown(status: Status, kind: Kind) -> None:
-    exchange = of(b"{}", verdict=Verdict(status=status))
-    exchange = replace(exchange, payload=replace(exchange.payload, kind=kind))
-    assert f"  signature {status}  " in lines_of(exchange)[0]
-    assert f"  signature {status}  " in compact_line(exchange).plain
-    assert len(list(payload_lines(exchange.payload, b"{}", app_url=APP))) == (kind is Kind.UNKNOWN)
+    capture = of(b"{}", verdict=Verdict(status=status))
+    capture = replace(capture, payload=replace(capture.payload, kind=kind))
+    assert f"  signature {status}  " in lines_of(capture)[0]
+    assert f"  signature {status}  " in compact_line(capture).plain
+    assert len(list(payload_lines(capture.payload, b"{}", app_url=APP))) == (kind is Kind.UNKNOWN)
 
 
-def test_exchange_shows_neither_the_secret_nor_the_signature() -> None:
-    exchange = an_exchange(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED))
-    shown = "\n".join([*lines_of(exchange), compact_line(exchange).plain])
+def test_capture_shows_neither_the_secret_nor_the_signature() -> None:
+    capture = a_capture(verdict=UNVERIFIED, response=answering.refused(UNVERIFIED))
+    shown = "\n".join([*lines_of(capture), compact_line(capture).plain])
     assert SECRET.reveal() not in shown
     assert not re.search("v1,", shown)
 
 
-def a_message(**method: Any) -> Exchange:
+def a_message(**method: Any) -> Capture:
     document = a_document(payload={"action": {"identifier": "create_vm", "invocationMethod": method}})
     body = json.dumps(document).encode()
     origin = MessageOrigin("org.runs", 0, 1)
-    return an_exchange(an_invocation(body, origin=origin), payload=read_payload(body, Headers()), response=OK)
+    return a_capture(an_invocation(body, origin=origin), payload=read_payload(body, Headers()), response=OK)
 
 
 @pytest.mark.parametrize(
@@ -556,14 +556,14 @@ def test_any_document_is_shown_without_terminal_escapes(
     document: Any, status: Status, delivery: Delivery | None, answered: int, target: str
 ) -> None:
     body = json.dumps(document).encode()
-    exchange = an_exchange(
+    capture = a_capture(
         an_invocation(body, target=target),
         payload=read_payload(body, Headers()),
         verdict=Verdict(status=status),
         delivery=delivery,
         response=Response(status=answered),
     )
-    for line in [*lines_of(exchange), *lines_of(exchange, app_url=APP), compact_line(exchange).plain]:
+    for line in [*lines_of(capture), *lines_of(capture, app_url=APP), compact_line(capture).plain]:
         # A handler's body keeps its tabs: they are how it is laid out.
         assert is_safe(line.replace("\t", ""))
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Cause, Delivery, Exchange, Invocation, Response, Simulated, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Cause, Delivery, Invocation, Response, Simulated, Status, Verdict
 from port_hook_cli.invocations.payload import read_payload
 from tests.factories import a_body
 
@@ -21,10 +21,8 @@ BODIES = st.binary(max_size=20).filter(lambda body: b"N" not in body) | st.just(
 
 
 @st.composite
-def exchanges(
-    draw: st.DrawFn, *, ids: st.SearchStrategy[str] = TEXT, targets: st.SearchStrategy[str] = TEXT
-) -> Exchange:
-    """Exchanges with anything that a request, its verdict and its outcome may have."""
+def captures(draw: st.DrawFn, *, ids: st.SearchStrategy[str] = TEXT, targets: st.SearchStrategy[str] = TEXT) -> Capture:
+    """Captures with anything that a request, its verdict and its outcome may have."""
     invocation = Invocation(
         id=draw(ids),
         received_at=draw(st.floats(0, 4e9)),
@@ -42,7 +40,7 @@ def exchanges(
         causes=st.lists(st.builds(Cause, TEXT, TEXT, TEXT), max_size=2).map(tuple),
         age_s=st.none() | numbers,
     )
-    return Exchange(
+    return Capture(
         invocation=invocation,
         verdict=draw(verdict),
         payload=read_payload(invocation.body, invocation.headers),
@@ -58,7 +56,7 @@ def exchanges(
 
 @st.composite
 def outcomes(draw: st.DrawFn) -> dict[str, Any]:
-    """What a handler and port-hook may have responded, as fields of an exchange."""
+    """What a handler and port-hook may have responded, as fields of a capture."""
     delivery = st.builds(
         Delivery,
         url=TEXT,

@@ -1,4 +1,4 @@
-"""One exchange on the screen: in full, or in one line.
+"""One capture on the screen: in full, or in one line.
 
 All text from a sender or a handler is made safe by `text.safe` first. Lines are wrapped later, by `text.layout`, for
 the width of the terminal; a line that is meant to be copied has `no_wrap`.
@@ -21,7 +21,7 @@ from port_hook_cli.captures.view.parts import (
     what_it_is,
 )
 from port_hook_cli.invocations.hints import LISTEN_OPTIONS, delivery_hints
-from port_hook_cli.invocations.models import Delivery, Exchange, Invocation, Response, Status, Verdict
+from port_hook_cli.invocations.models import Capture, Delivery, Invocation, Response, Status, Verdict
 from port_hook_cli.invocations.view import bytes_text, status_color, value_text
 from port_hook_cli.runs.fate import OPEN_FATES, RunFate, run_fate
 from port_hook_cli.runs.view import fate_message, message_fate, report_command
@@ -43,12 +43,12 @@ def clock_time(epoch_s: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(epoch_s))
 
 
-def compact_line(exchange: Exchange) -> Styled:
-    """Return an exchange as one line."""
-    invocation, verdict, delivery = exchange.invocation, exchange.verdict, exchange.delivery
+def compact_line(capture: Capture) -> Styled:
+    """Return a capture as one line."""
+    invocation, verdict, delivery = capture.invocation, capture.verdict, capture.delivery
     parts: list[str | tuple[str, str] | Styled] = [
         (clock_time(invocation.received_at), "dim"),
-        (brief(what_it_is(exchange.payload), 80), "bold"),
+        (brief(what_it_is(capture.payload), 80), "bold"),
         *_replay_mark(invocation),
         _place(invocation, 80),
         Styled.assemble("signature ", (str(verdict.status), f"bold {status_color(verdict.status)}")),
@@ -57,60 +57,60 @@ def compact_line(exchange: Exchange) -> Styled:
         parts.append((brief(f"[{', '.join(verdict.slugs)}]", 80), status_color(verdict.status)))
     if delivery is not None:
         parts.append(Styled.assemble("handler ", (outcome_text(delivery), "green" if delivery.ok else "red")))
-    if exchange.response is not None and invocation.origin is None:
-        parts.append((f"-> {exchange.response.status}", _response_style(exchange.response)))
-    if exchange.simulated is not None:
-        parts.append((f"{simulated_label(exchange.simulated)} {simulated_text(exchange.simulated)}", "yellow"))
-    parts += [brief(exchange.payload.run_id or "(no run)", 40), (brief(invocation.id, 20), "dim")]
+    if capture.response is not None and invocation.origin is None:
+        parts.append((f"-> {capture.response.status}", _response_style(capture.response)))
+    if capture.simulated is not None:
+        parts.append((f"{simulated_label(capture.simulated)} {simulated_text(capture.simulated)}", "yellow"))
+    parts += [brief(capture.payload.run_id or "(no run)", 40), (brief(invocation.id, 20), "dim")]
     return Styled.assemble(*[piece for part in parts for piece in ("  ", part)][1:])
 
 
-def compact_lines(exchange: Exchange, width: int) -> Iterator[Styled]:
+def compact_lines(capture: Capture, width: int) -> Iterator[Styled]:
     """Yield `compact_line` in lines of at most `width` columns, continued below the action."""
-    yield from wrap(compact_line(exchange), width, indent=_CLOCK_WIDTH)
+    yield from wrap(compact_line(capture), width, indent=_CLOCK_WIDTH)
 
 
-def exchange_lines(
-    exchange: Exchange, *, app_url: str | None, decrypted: Sequence[Decryption] = (), conflict: str = ""
+def capture_lines(
+    capture: Capture, *, app_url: str | None, decrypted: Sequence[Decryption] = (), conflict: str = ""
 ) -> Iterator[Styled]:
-    """Yield an exchange in full, line by line.
+    """Yield a capture in full, line by line.
 
     `app_url` is the address of Port's pages, if known; `decrypted` are inputs that were decrypted for the screen.
     `conflict` says that two places have different secrets; it is shown where that may be the reason for a failure.
     """
-    yield _head(exchange)
-    yield from _verdict(with_conflict(exchange.verdict, conflict))
-    yield from payload_lines(exchange.payload, exchange.invocation.body, app_url=app_url)
+    yield _head(capture)
+    yield from _verdict(with_conflict(capture.verdict, conflict))
+    yield from payload_lines(capture.payload, capture.invocation.body, app_url=app_url)
     yield from _decrypted(decrypted)
-    if exchange.delivery is not None:
-        yield from _delivery(exchange.delivery, conflict, is_message=exchange.is_message)
-    if exchange.simulated is not None:
-        yield labeled(simulated_label(exchange.simulated), simulated_text(exchange.simulated), "yellow")
-    yield from _response(exchange)
+    if capture.delivery is not None:
+        yield from _delivery(capture.delivery, conflict, is_message=capture.is_message)
+    if capture.simulated is not None:
+        yield labeled(simulated_label(capture.simulated), simulated_text(capture.simulated), "yellow")
+    yield from _response(capture)
 
 
-def fate_of_stored(exchange: Exchange) -> str | None:
+def fate_of_stored(capture: Capture) -> str | None:
     """Return what Port does with a capture's response. None if it gets none, there is no run, or it was refused.
 
     No one gets a response to a message. The store does not save that a request was refused; the outcome shows it.
     """
-    response = exchange.response
-    if response is None or exchange.invocation.origin is not None:
+    response = capture.response
+    if response is None or capture.invocation.origin is not None:
         return None
-    if exchange.delivery is None and response.status == _UNAUTHORIZED:
+    if capture.delivery is None and response.status == _UNAUTHORIZED:
         return None
-    fate = run_fate(exchange.payload, response, is_message=exchange.is_message)
-    return None if fate is RunFate.NO_RUN else fate_message(fate, exchange.payload, is_good=response.ok)
+    fate = run_fate(capture.payload, response, is_message=capture.is_message)
+    return None if fate is RunFate.NO_RUN else fate_message(fate, capture.payload, is_good=response.ok)
 
 
-def _head(exchange: Exchange) -> Styled:
-    invocation, verdict, response = exchange.invocation, exchange.verdict, exchange.response
+def _head(capture: Capture) -> Styled:
+    invocation, verdict, response = capture.invocation, capture.verdict, capture.response
     is_answered = response is not None and invocation.origin is None  # no one gets a response to a message
     outcome = (f"-> {response.status}  ", _response_style(response)) if response and is_answered else ""
     return Styled.assemble(
         (clock_time(invocation.received_at), "dim"),
         "  ",
-        (brief(what_it_is(exchange.payload)), "bold"),
+        (brief(what_it_is(capture.payload)), "bold"),
         *(f"  {mark}" for mark in _replay_mark(invocation)),
         f"  {_place(invocation, 120)}  signature ",
         (str(verdict.status), f"bold {status_color(verdict.status)}"),
@@ -131,8 +131,8 @@ def _place(invocation: Invocation, limit: int) -> str:
 
 
 def _verdict(verdict: Verdict) -> Iterator[Styled]:
-    if verdict.status is Status.REENCODED and verdict.reading:
-        yield labeled("signature", f"matches another form of the same JSON: {brief(verdict.reading)}")
+    if verdict.status is Status.REENCODED and verdict.signed_form:
+        yield labeled("signature", f"matches another form of the same JSON: {brief(verdict.signed_form)}")
     yield from cause_lines(verdict)
 
 
@@ -150,29 +150,29 @@ def _delivery(delivery: Delivery, conflict: str, *, is_message: bool) -> Iterato
         yield labeled("" if number else "hint", hint)
 
 
-def _response(exchange: Exchange) -> Iterator[Styled]:
-    if exchange.response is None:
+def _response(capture: Capture) -> Iterator[Styled]:
+    if capture.response is None:
         return
-    if exchange.invocation.origin is not None:
-        yield from _message_outcome(exchange)
+    if capture.invocation.origin is not None:
+        yield from _message_outcome(capture)
         return
-    refused = " and not forwarded" if exchange.refused else ""
-    yield labeled("responded", f"{exchange.response.status}{refused}")
-    fate = run_fate(exchange.payload, exchange.response, is_message=exchange.is_message)
-    if fate is RunFate.NO_RUN or exchange.refused:
+    refused = " and not forwarded" if capture.refused else ""
+    yield labeled("responded", f"{capture.response.status}{refused}")
+    fate = run_fate(capture.payload, capture.response, is_message=capture.is_message)
+    if fate is RunFate.NO_RUN or capture.refused:
         return
-    is_good = exchange.response.ok
-    yield labeled("in Port", fate_message(fate, exchange.payload, is_good=is_good))
+    is_good = capture.response.ok
+    yield labeled("in Port", fate_message(fate, capture.payload, is_good=is_good))
     if fate in OPEN_FATES:
-        command = report_command(exchange.payload.run_id or "", failed=not is_good)
+        command = report_command(capture.payload.run_id or "", failed=not is_good)
         if command:
             yield labeled("", Styled(command, style="cyan", no_wrap=True))
 
 
-def _message_outcome(exchange: Exchange) -> Iterator[Styled]:
+def _message_outcome(capture: Capture) -> Iterator[Styled]:
     """Yield what ends the run of a message: no one waits for a response to it."""
-    payload, response = exchange.payload, exchange.response
-    if exchange.refused or response is None:
+    payload, response = capture.payload, capture.response
+    if capture.refused or response is None:
         yield labeled("refused", "not forwarded")
     elif fate := message_fate(payload):
         yield labeled("in Port", fate)
