@@ -193,7 +193,7 @@ test-wheel: build $(WHEEL_VENV)/.done ## Run tests that depend on Python or pack
 environments: $(VENV)/.dev $(WHEEL_VENV)/.done ## Make the environments for development and for the tests of the wheel
 
 # Folders of tests to skip: their code calls few dependencies. `make test-lowest NOT_IN_LOWEST=` skips none.
-NOT_IN_LOWEST ?= actions agent backends browser captures check conformance contract doctor examples hostile inspector invocations javascript kafka mutants prediction process replay reporting retarget runs sandbox signatures terminal text trigger workflows
+NOT_IN_LOWEST ?= actions agent browser captures check conformance contract doctor examples handlers hostile inspector invocations javascript kafka mutants prediction process replay reporting retarget runs sandbox signatures terminal text trigger workflows
 
 # Prints the folder in which an environment has its packages.
 PACKAGES = python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'

@@ -1,6 +1,6 @@
 """A suite as a user would write it, for `bench/run.py pytest`: each test invokes an action and waits for SUCCESS.
 
-The backend is examples/handler.py, a process that is started once. Each test appends its time, in milliseconds, to the
+The handler is examples/handler.py, a process that is started once. Each test appends its time, in milliseconds, to the
 file that BENCH_TIMES names.
 """
 

@@ -353,7 +353,7 @@ def _node_run(page: Page, name: str) -> str:
 
 
 def _replay_and_open(page: Page, demo: Demo, *, is_first: bool) -> None:
-    """Replay the newest request, once, and open the newest request that was refused."""
+    """Replay the latest request, once, and open the latest request that was refused."""
     page.goto(demo.inspector)
     page.locator(".row").first.wait_for()
     if is_first:

@@ -1,10 +1,10 @@
-"""A backend for a workflow node and a self-service action in plain Python: verify, accept, work, report.
+"""A handler for a workflow node and a self-service action in plain Python: verify, accept, work, report.
 
     set -a; . ./.env; set +a    # PORT_CLIENT_ID, PORT_CLIENT_SECRET and, for the sandbox, PORT_API_URL
     python3 examples/handler.py 8000
 
 It takes the node `deploy` of examples/workflows/deploy_service.json, and the action create_vm. It uses only the
-standard library. Copy `is_signed_by_port`, `is_first_delivery` and `PortRun` into your own backend.
+standard library. Copy `is_signed_by_port`, `is_first_delivery` and `PortRun` into your own handler.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, 
 def is_first_delivery(run_id: str) -> bool:
     """Return whether this run is new, and remember it: a run can be delivered twice, but its work is done once.
 
-    This is the memory of one process. A real backend inserts the run id into a database, under a unique key, which
+    This is the memory of one process. A real handler inserts the run id into a database, under a unique key, which
     holds after a restart and for several processes.
     """
     with deliveries_lock:
@@ -57,7 +57,7 @@ def is_first_delivery(run_id: str) -> bool:
 
 
 class PortRun:
-    """A run in Port, of a workflow node or an action, to which its backend reports."""
+    """A run in Port, of a workflow node or an action, to which its handler reports."""
 
     def __init__(self, run_id: str) -> None:
         self._is_node = run_id.startswith("wfnr_")
@@ -120,7 +120,7 @@ def create_vm(run: PortRun, inputs: dict[str, Any]) -> str:
 
 
 def read_work(payload: Any) -> tuple[str, Callable[[PortRun, dict[str, Any]], str], dict[str, Any]] | None:
-    """Return the run's id, its work and the inputs, or None for a payload that this backend does not take."""
+    """Return the run's id, its work and the inputs, or None for a payload that this handler does not take."""
     match payload:
         case {"nodeRunId": str(run_id), "service": service}:
             return run_id, deploy, {"service": service}
@@ -150,7 +150,7 @@ class Webhook(BaseHTTPRequestHandler):
             payload = None
         found = read_work(payload)
         if found is None:
-            return self._respond(422, {"error": "this backend takes the node deploy and the action create_vm"})
+            return self._respond(422, {"error": "this handler takes the node deploy and the action create_vm"})
         run_id, work, inputs = found
         if is_first_delivery(run_id):
             threading.Thread(target=do_run, args=(run_id, work, inputs)).start()
@@ -177,7 +177,7 @@ class Server(ThreadingHTTPServer):
 
 def main() -> None:
     """Serve until Ctrl-C. Exit with code 2 and a message on stderr if the server cannot start."""
-    parser = argparse.ArgumentParser(description="A backend for a workflow node and an action of Port.")
+    parser = argparse.ArgumentParser(description="A handler for a workflow node and an action of Port.")
     parser.add_argument("port", nargs="?", type=int, default=8000, help="default: 8000; 0 chooses a free port")
     port = parser.parse_args().port
     if missing := [name for name in ("PORT_CLIENT_ID", "PORT_CLIENT_SECRET") if not os.environ.get(name)]:

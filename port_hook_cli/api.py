@@ -1,4 +1,4 @@
-"""The Python API: what the tests and scripts of a backend may call.
+"""The Python API: what the tests and scripts of a handler may call.
 
 The names in `__all__` are as stable as the command line: see docs/reference/python.md. Everything else in the package
 is internal. The functions that send requests are coroutines. They print nothing and ask nothing. Problems that a user

@@ -15,7 +15,7 @@ T = TypeVar("T")
 # Chromium takes seconds to start, so one worker gets all tests that need it.
 BROWSER = frozenset({"browser"})
 # Tests in these folders start processes, and may take seconds each.
-SLOW = frozenset({"backends", "contract", "examples", "kafka", "process", "pytest_plugin", "tunnels"})
+SLOW = frozenset({"contract", "examples", "handlers", "kafka", "process", "pytest_plugin", "tunnels"})
 
 
 def for_workers(tests: Sequence[T], folder: Callable[[T], str], workers: int) -> list[T]:

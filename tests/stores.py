@@ -32,12 +32,12 @@ def add_copies(path: Path, count: int) -> None:
     }
     values = ", ".join(copied.get(column, column) for column in CAPTURE_COLUMNS)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        newest = connection.execute("SELECT max(seq) FROM captures").fetchone()[0]
+        latest = connection.execute("SELECT max(seq) FROM captures").fetchone()[0]
         connection.execute(
             f"""
             WITH RECURSIVE numbers (number) AS (SELECT ? UNION ALL SELECT number + 1 FROM numbers LIMIT ?)
             INSERT INTO captures ({", ".join(CAPTURE_COLUMNS)})
             SELECT {values} FROM captures, numbers WHERE seq = (SELECT min(seq) FROM captures)
             """,  # noqa: S608 - names of our own
-            (newest + 1, count),
+            (latest + 1, count),
         )

@@ -147,8 +147,8 @@ async def test_triggered_request_is_received_verified_and_replayed_with_changes(
         changes = {"payload.properties.title": "b"}
         again = await replay(to=listener.url, changes=changes, secret=SECRET, store=store)
         changed = await listener.next(20)
-    with handler() as backend:
-        saved = await replay(again.run_id or "", to=backend.url, secret=SECRET, store=store)
+    with handler() as receiver:
+        saved = await replay(again.run_id or "", to=receiver.url, secret=SECRET, store=store)
     assert (sent.delivery.status, received.verdict.status, received.payload.run_id) == (200, "valid", sent.run_id)
     assert received.invocation.body == sent.body
     for request in (received.invocation, changed.invocation):
@@ -169,8 +169,8 @@ async def test_triggered_request_is_received_verified_and_replayed_with_changes(
 
 
 async def test_listener_forwards_to_a_handler_and_rejects_another_secret(tmp_path: Path) -> None:
-    with handler() as backend:
-        async with listen(forward_to=backend.port, secret=SECRET, store=tmp_path / "captures.db") as listener:
+    with handler() as receiver:
+        async with listen(forward_to=receiver.port, secret=SECRET, store=tmp_path / "captures.db") as listener:
             accepted = await trigger(create_vm_action(), {"title": "a"}, to=listener.url, secret=SECRET)
             rejected = await trigger(create_vm_action(), {"title": "a"}, to=listener.url, secret="another")
             verdicts = [(await listener.next(20)).verdict.status for _ in range(2)]
@@ -178,7 +178,7 @@ async def test_listener_forwards_to_a_handler_and_rejects_another_secret(tmp_pat
                 await listener.next(0.01)
     assert (accepted.delivery.status, rejected.delivery.status) == (200, 401)
     assert verdicts == [Status.VALID, Status.INVALID]
-    assert len(backend.requests) == 1
+    assert len(receiver.requests) == 1
 
 
 async def test_trigger_raises_what_the_user_can_fix_and_returns_a_failed_delivery() -> None:
@@ -337,9 +337,9 @@ async def test_notes_are_what_the_command_line_says(tmp_path: Path, monkeypatch:
     monkeypatch.delenv("PORT_CLIENT_SECRET", raising=False)
     (tmp_path / ".env").write_text(f"PORT_CLIENT_SECRET={SECRET}\n")
     (tmp_path / "payload.json").write_text("{}")
-    with handler() as backend:
-        sent = await trigger(create_vm_action(), {"title": "a"}, to=backend.port)
-        again = await replay(PurePath("payload.json"), to=backend.port, store="captures.db")
+    with handler() as receiver:
+        sent = await trigger(create_vm_action(), {"title": "a"}, to=receiver.port)
+        again = await replay(PurePath("payload.json"), to=receiver.port, store="captures.db")
     assert [each.notes[0] for each in (sent, again)] == ["client secret from ./.env"] * 2
 
 

@@ -64,7 +64,7 @@ _PATTERN_OF_STATUS = "^[1-5]([0-9][0-9]|xx)$"
 
 @tool(
     title="List captures",
-    description=f"List the requests that `port-hook listen` has saved, newest first, as `captures` does. {UNTRUSTED}",
+    description=f"List the requests that `port-hook listen` has saved, latest first, as `captures` does. {UNTRUSTED}",
     parameters={
         "search": SEARCH,
         "jq": a_text("Find captures for whose body this jq expression is neither false nor null.", minLength=1),
@@ -75,11 +75,11 @@ _PATTERN_OF_STATUS = "^[1-5]([0-9][0-9]|xx)$"
         "failed": a_flag("Find only failed captures: the handler responded with a 4xx or 5xx, or not at all."),
         "since": a_text("Find captures since this time only: 10m, 2h, 3d, or 2026-05-01T13:30.", minLength=1),
         "limit": a_count("List at most this many.", 1, 100, DEFAULT_LIMIT),
-        "skip": a_count("Leave out this many of the newest matches.", 0, 1_000_000, 0),
+        "skip": a_count("Leave out this many of the latest matches.", 0, 1_000_000, 0),
     },
 )
 def list_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """List captures, newest first, as `captures` does."""
+    """List captures, latest first, as `captures` does."""
     limit, skip = arguments.get("limit", DEFAULT_LIMIT), arguments.get("skip", 0)
     masker = workspace.masker
     with (

@@ -37,7 +37,7 @@ _OUTCOME_S = 10.0
             "default": DEFAULT_WAIT_S,
         },
         "after": a_text(
-            "The newest capture that you know. If one arrived after it, that is returned at once.", minLength=1
+            "The latest capture that you know. If one arrived after it, that is returned at once.", minLength=1
         ),
         "action": ACTION,
         "run_id": RUN_ID,
@@ -141,4 +141,4 @@ class StoreWatch:
         if self._after is not None:
             index.catch_up_rows()
             return index.get(self._after)[0]
-        return 0 if self._has_looked else index.newest
+        return 0 if self._has_looked else index.latest

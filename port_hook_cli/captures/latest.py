@@ -1,21 +1,21 @@
-"""Names of the newest captures: `last`, `last~2`, `last-replay`. Pure."""
+"""Names of the latest captures: `last`, `last~2`, `last-replay`. Pure."""
 
 from __future__ import annotations
 
 from port_hook_cli.frozen import frozen
 
 LAST = "last"
-"""The newest request that arrived. Replays and the requests of `check` did not arrive: port-hook sent them."""
+"""The latest request that arrived. Replays and the requests of `check` did not arrive: port-hook sent them."""
 
 LAST_REPLAY = "last-replay"
-"""The newest replay, or request of `check`."""
+"""The latest replay, or request of `check`."""
 
 _MOST_DIGITS = 7
 
 
 @frozen
 class Latest:
-    """A capture by its place: `back` requests before the newest that arrived, or before the newest replay."""
+    """A capture by its place: `back` requests before the latest that arrived, or before the latest replay."""
 
     replays: bool
     back: int

@@ -51,7 +51,7 @@ async def check(
     sandbox that stops responding does not extend the time.
     """
     began = asyncio.get_running_loop().time()
-    slugs = plan.expected(subject, starts_handler=means.backend is not None)
+    slugs = plan.expected(subject, starts_handler=means.handler is not None)
     exam = HandlerExam(
         prober=Prober(subject, means, plan.limits), slugs=slugs, on_finding=on_finding, original=original
     )

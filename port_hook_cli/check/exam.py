@@ -192,9 +192,9 @@ class HandlerExam:
 
     def hold_output(self) -> None:
         """Save the output of the handler's process, unless an earlier call saved it."""
-        backend = self.prober.means.backend
-        if backend is not None and self.output is None:
-            self.output = backend.output()
+        handler = self.prober.means.handler
+        if handler is not None and self.output is None:
+            self.output = handler.output()
 
     def leave(self, reason: str) -> None:
         """Settle all remaining checks as not observed, because the check ends here."""

@@ -9,7 +9,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.text.secret import NO_SECRETS, Masker, Secret
 
 if TYPE_CHECKING:
-    from port_hook_cli.check.backend import Backend
+    from port_hook_cli.check.handler_process import HandlerProcess
     from port_hook_cli.check.watching import SandboxWatch
     from port_hook_cli.replay.sending import Keep
 
@@ -37,7 +37,7 @@ class ProbeClient(Protocol):
 class CheckMeans(NamedTuple):
     """What a check works with.
 
-    `client` makes a client with a timeout in seconds. `watch` reads the handler's calls to the sandbox. `backend` is
+    `client` makes a client with a timeout in seconds. `watch` reads the handler's calls to the sandbox. `handler` is
     the handler's process, if the check started it. `masker` masks the secrets of the request. `keep` saves a request
     that proves a finding. `now` returns seconds since the epoch, and `new_id` a capture id.
     """
@@ -50,7 +50,7 @@ class CheckMeans(NamedTuple):
     other_secret: Secret | None = None
     other_secret_place: str = ""
     watch: SandboxWatch | None = None
-    backend: Backend | None = None
+    handler: HandlerProcess | None = None
     environ: Mapping[str, str] = {}
     masker: Masker = NO_SECRETS
     keep: Keep | None = None

@@ -23,7 +23,7 @@ from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
 
 if TYPE_CHECKING:
-    from port_hook_cli.check.backend import Backend
+    from port_hook_cli.check.handler_process import HandlerProcess
 
 TIME_UP = "the check reached its time limit"
 _LEAST_S = 0.01
@@ -175,9 +175,9 @@ class Prober:
 
     async def recover(self) -> None:
         """Restart a handler that does not respond to valid requests. Raises LeftHandler if this is not possible."""
-        if self.means.backend is None:
+        if self.means.handler is None:
             raise LeftHandler("the handler stopped responding")
-        await self._restart(self.means.backend)
+        await self._restart(self.means.handler)
         self.hung.clear()
 
     async def slowly(self, request: Invocation, url: str) -> Delivery:
@@ -236,20 +236,20 @@ class Prober:
             if await self._is_gone(probe):
                 probe = self._replace(probe, probe._replace(died=True))
                 self.deaths.append(probe)
-                if self.means.backend is None:
+                if self.means.handler is None:
                     raise LeftHandler("the handler stopped accepting connections")
-                await self._restart(self.means.backend)
+                await self._restart(self.means.handler)
             elif probe.reaction is Reaction.HUNG and alone:
                 self.hung.append(probe)
         return probe
 
     async def _is_gone(self, probe: Probe) -> bool:
         """Return whether the handler has ended, or is about to end: a crash takes time."""
-        backend = self.means.backend
-        if backend is not None:
+        handler = self.means.handler
+        if handler is not None:
             with suppress(TimeoutError):
-                await asyncio.wait_for(backend.wait_ended(), _CRASH_S)
-            return backend.has_ended
+                await asyncio.wait_for(handler.wait_ended(), _CRASH_S)
+            return handler.has_ended
         if probe.reaction is not Reaction.UNREACHABLE and await self._is_reachable():
             return False
         return not await self._is_reachable(within_s=_RECOVERY_S)
@@ -259,20 +259,20 @@ class Prober:
         sent[sent.index(old)] = new
         return new
 
-    async def restart(self, backend: Backend, environ: Mapping[str, str] | None = None) -> None:
+    async def restart(self, handler: HandlerProcess, environ: Mapping[str, str] | None = None) -> None:
         """Restart the handler, with other variables if they are passed.
 
-        Raises NotReadyError and UsageError, as `Backend.restart` does, and LeftHandler if time is up.
+        Raises NotReadyError and UsageError, as `HandlerProcess.restart` does, and LeftHandler if time is up.
         """
         try:
             async with asyncio.timeout(max(_LEAST_S, self.left_s)):
-                await backend.restart(environ)
+                await handler.restart(environ)
         except TimeoutError:
             raise LeftHandler(TIME_UP) from None
 
-    async def _restart(self, backend: Backend) -> None:
+    async def _restart(self, handler: HandlerProcess) -> None:
         try:
-            await self.restart(backend)
+            await self.restart(handler)
         except PortHookError:
             raise LeftHandler("the command could not be restarted") from None
 

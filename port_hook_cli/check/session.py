@@ -112,20 +112,20 @@ class CheckSession:
         from port_hook_cli.http.client import HttpClient
 
         environ: dict[str, str] = {}
-        backend = None
+        handler = None
         if self.command:
-            from port_hook_cli.check.backend import Backend
+            from port_hook_cli.check.handler_process import HandlerProcess
 
             # Otherwise, Python buffers its output.
             environ = {"PYTHONUNBUFFERED": "1", **self.runtime.environ, **side.environ}
-            starting = Backend.started(
+            starting = HandlerProcess.started(
                 self.command,
                 environ,
                 self.runtime.cwd,
                 address=handler_address(found.subject.url),
                 timeout_s=min(_START_S, self.plan.limits.within_s),
             )
-            backend = await stack.enter_async_context(starting)
+            handler = await stack.enter_async_context(starting)
         return CheckMeans(
             client=lambda timeout_s: HttpClient(timeout_s=timeout_s, keep_alive=False),
             secret=side.secret,
@@ -135,7 +135,7 @@ class CheckSession:
             other_secret=side.other_secret,
             other_secret_place=side.other_secret_place,
             watch=side.watch,
-            backend=backend,
+            handler=handler,
             environ=environ,
             masker=found.masker,
             keep=None if self.keep is None else self.keep(side.secret, found.masker),

@@ -25,7 +25,7 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Invocation
 
 if TYPE_CHECKING:
-    from port_hook_cli.check.backend import Backend
+    from port_hook_cli.check.handler_process import HandlerProcess
 
 _SECRET = "PORT_CLIENT_SECRET"  # noqa: S105 - a name
 _UNVERIFIED = "does not verify signatures: it accepted every forged request"
@@ -240,8 +240,8 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
 
 async def check_unset_secret(exam: HandlerExam) -> None:
     """Start the handler without its secret, and send requests that it must reject. Call this last."""
-    backend = exam.prober.means.backend
-    if backend is None or not exam.wants("secret-unset") or not await _starts_without_secret(exam, backend):
+    handler = exam.prober.means.handler
+    if handler is None or not exam.wants("secret-unset") or not await _starts_without_secret(exam, handler):
         return
     prober = exam.prober
     run_id, draft = prober.draft("secret-unset")
@@ -272,14 +272,14 @@ async def _judge_unset_secret(exam: HandlerExam, probes: Sequence[Probe]) -> Non
         exam.passes(slug, outcomes(probes))
 
 
-async def _starts_without_secret(exam: HandlerExam, backend: Backend) -> bool:
+async def _starts_without_secret(exam: HandlerExam, handler: HandlerProcess) -> bool:
     """Start the handler without its secret, and return whether it accepts connections. If not, settle the check."""
-    from port_hook_cli.check.backend import NotReadyError
+    from port_hook_cli.check.handler_process import NotReadyError
 
     slug = "secret-unset"
     environ = {name: value for name, value in exam.prober.means.environ.items() if name != _SECRET}
     try:
-        await exam.prober.restart(backend, environ)
+        await exam.prober.restart(handler, environ)
     except NotReadyError as problem:
         if problem.exit_code is None or _IN_USE.search(problem.output):
             exam.cannot_tell(f"the restarted command failed for another reason: {problem.message}", slug)

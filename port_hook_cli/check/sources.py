@@ -93,9 +93,9 @@ class SubjectSource:
             return self.of_payload(name)
         if name is not None:
             return await self._of_mapping(name, secret)
-        newest = self._newest_valid()
-        if newest is not None:
-            return newest
+        latest = self._latest_valid()
+        if latest is not None:
+            return latest
         if self.target.to is None and not self.target.to_its_url:
             raise _missing_target()
         self.say(
@@ -146,18 +146,18 @@ class SubjectSource:
         except NotJson as problem:
             raise UsageError(f"The payload is not JSON: {brief(problem.fault)}.") from problem
 
-    def _newest_valid(self) -> FoundSubject | None:
+    def _latest_valid(self) -> FoundSubject | None:
         from port_hook_cli.captures.store.statements import StoreFilter
 
         if not self.finder.has_store_file():
             return None
         wanted = StoreFilter(status=Status.VALID, originals=True)
         captures = self.finder.store().select(wanted, limit=_MOST_LOOKED_AT)
-        newest = next((each for each in captures if not each.is_message), None)
-        if newest is None:
+        latest = next((each for each in captures if not each.is_message), None)
+        if latest is None:
             return None
-        self.say(note(f"the check uses the latest capture with a valid signature, {newest.invocation.id}"))
-        return self.of_request(self.finder.find(newest.invocation.id))
+        self.say(note(f"the check uses the latest capture with a valid signature, {latest.invocation.id}"))
+        return self.of_request(self.finder.find(latest.invocation.id))
 
     def of_request(self, found: FoundRequest) -> FoundSubject:
         """Return a captured request or a payload, as a request to the target.

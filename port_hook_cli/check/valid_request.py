@@ -144,7 +144,7 @@ async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) ->
         exam.accepts(await exam.prober.accept("valid", "a valid request"))
         exam.cannot_tell(f"{refused.seen}, but the handler accepted the request when it was sent again", "valid")
     elif fault.kind not in _UNEXPLAINED or not await _blames_another_process(exam, refused):
-        is_unknown = fault.kind is FaultKind.NOT_FOUND and exam.prober.means.backend is not None
+        is_unknown = fault.kind is FaultKind.NOT_FOUND and exam.prober.means.handler is not None
         fix = f"{fault.fix} {_VARIABLE}" if is_unknown else fault.fix
         failure = _NO_RESPONSE if fault.kind is FaultKind.NO_RESPONSE else _clause(fault)
         await exam.fails("valid", refused.seen, [refused], failure=failure, fix=fix or _LOOK)
@@ -152,16 +152,16 @@ async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) ->
 
 async def _blames_another_process(exam: HandlerExam, refused: Probe) -> bool:
     """Settle the check if the command has ended, or ends in a moment: then another process has the port."""
-    backend = exam.prober.means.backend
-    if backend is None:
+    handler = exam.prober.means.handler
+    if handler is None:
         return False
     with suppress(TimeoutError):
-        await asyncio.wait_for(backend.wait_ended(), max(0.0, min(_END_S, exam.prober.left_s)))
-    if not backend.has_ended:
+        await asyncio.wait_for(handler.wait_ended(), max(0.0, min(_END_S, exam.prober.left_s)))
+    if not handler.has_ended:
         return False
     await exam.fails(
         "valid",
-        f"{refused.seen}, and the command ended with exit code {backend.exit_code}",
+        f"{refused.seen}, and the command ended with exit code {handler.exit_code}",
         [refused],
         failure="does not get the requests, because another process listens on its port",
         fix="Choose another port, or end the other process. See the command's output.",

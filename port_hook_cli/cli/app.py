@@ -27,7 +27,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Debug a request": {
         "listen": "Receive Port's invocations: verify, explain, save, forward and respond.",
         "verify": "Explain why a signature is invalid and how to fix it.",
-        "captures": "List captures, newest first.",
+        "captures": "List captures, latest first.",
         "show": "Show one capture in full.",
         "diff": "Compare two captures: bodies, headers, verdicts and responses.",
         "inspect": "Show captures in the browser: search them, see why a signature failed, send them again.",

@@ -99,7 +99,7 @@ def captures(
     no_pager: options.NoPager = False,
     as_json: options.Json = False,
 ) -> ExitCode:
-    """List captures, newest first."""
+    """List captures, latest first."""
     from port_hook_cli.captures.store.finder import open_body_filter, open_captures
     from port_hook_cli.captures.store.statements import StoreFilter
     from port_hook_cli.invocations.statuses import Expectation

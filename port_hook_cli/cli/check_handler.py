@@ -83,7 +83,7 @@ def _checked(
     session: CheckSession, begin: Callable[[CheckBegins], Awaitable[None]], screen: CheckScreen
 ) -> CheckReport | None:
     """Check and return the report, or None after Ctrl-C. The handler's process has ended then."""
-    from port_hook_cli.check.backend import NotReadyError
+    from port_hook_cli.check.handler_process import NotReadyError
 
     try:
         return asyncio.run(session.run(begin, screen.add))

@@ -37,7 +37,7 @@ def prune(
         ),
     ] = None,
     keep: Annotated[
-        int | None, option("--keep", metavar="N", min=0, max=_MOST, help="Delete all but the newest N captures.")
+        int | None, option("--keep", metavar="N", min=0, max=_MOST, help="Delete all but the latest N captures.")
     ] = None,
     dry_run: Annotated[bool, option("--dry-run", help="Count the captures without deleting them.")] = False,
     yes: Annotated[bool, option("--yes", "-y", help="Delete without asking.")] = False,

@@ -326,14 +326,14 @@ def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
     from port_hook_cli.captures.store.finder import open_captures
 
     with open_captures(store, runtime, sayer(runtime)) as captures:
-        newest = captures.newest(with_run=True, originals=not latest.replays, back=latest.back)
-    if newest is None or newest.payload.run_id is None:
+        recent = captures.latest(with_run=True, originals=not latest.replays, back=latest.back)
+    if recent is None or recent.payload.run_id is None:
         what = name if latest.back else "replay" if latest.replays else "captured request"
         raise StoreError(
             f"The store has no {what} with a run ID.", hint="Name the run, such as `port-hook report-run r_…`."
         )
-    _note(f"{name} is {newest.payload.run_id}", runtime)
-    return check_run_id(newest.payload.run_id)
+    _note(f"{name} is {recent.payload.run_id}", runtime)
+    return check_run_id(recent.payload.run_id)
 
 
 def _text(given: str | None, runtime: Runtime) -> str | None:

@@ -109,7 +109,7 @@ def _write_document(found: Capture, runtime: Runtime, *, indented: bool) -> Exit
 
 
 def _replays(found: Capture, kept: StoreReader) -> Iterator[Capture]:
-    """Return the latest replays of a capture, newest first."""
+    """Return the latest replays of a capture, latest first."""
     from port_hook_cli.captures.store.statements import StoreFilter
 
     return kept.select(StoreFilter(replay_of=found.invocation.id), limit=_MOST_REPLAYS)

@@ -15,7 +15,7 @@ from port_hook_cli.text.layout import wrap
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled
 
-# `listen` and `verify` accept timestamps that are this far off, as Port's own backends do.
+# `listen` and `verify` accept timestamps that are this far off, as Port's own handlers do.
 _TOLERANCE_S = 300.0
 _NOTABLE_S = 5.0
 _GAP = "  "

@@ -139,12 +139,12 @@ class Inspector:
     async def captures_page(self, parameters: Parameters) -> dict[str, Any]:
         """Return one page of rows."""
         limit = read_number(parameters, "limit", _PAGE, most=_MAX_PAGE) or _PAGE
-        newest = read_number(parameters, "from", None)
-        if newest is None:  # else a request that already has its response could appear later, and move rows
+        latest = read_number(parameters, "from", None)
+        if latest is None:  # else a request that already has its response could appear later, and move rows
             await self.feed.refresh()
         version = self.feed.version  # read first, so that the events include what changes while the rows are read
-        page = await self._captures.page(self.query(parameters), newest=newest, limit=limit)
-        position = str(version._replace(newest=page.top))
+        page = await self._captures.page(self.query(parameters), latest=latest, limit=limit)
+        position = str(version._replace(latest=page.top))
         return message({"captures": page.rows, "next": page.following, "position": position})
 
     async def spans(self, parameters: Parameters) -> dict[str, Any]:

@@ -202,7 +202,7 @@ class _PageSubject:
         """Return the selected capture, or the latest capture with a valid signature that no check sent."""
         if self._wanted.capture is not None:
             return await self._captures.get(self._wanted.capture)
-        page = await self._captures.page(CaptureQuery(verdicts=(Status.VALID,)), newest=None, limit=_LOOKED_AT)
+        page = await self._captures.page(CaptureQuery(verdicts=(Status.VALID,)), latest=None, limit=_LOOKED_AT)
         for row in page.rows:
             capture = await self._captures.get(row["id"]) if row["source"] == "http" else None
             if capture is not None and not is_probe(capture.invocation.headers):

@@ -44,14 +44,14 @@ _RESET = b"\nevent: reset\n"
 
 
 class Position(NamedTuple):
-    """What a list of captures includes: changes up to `version` of the inspector `run`, captures up to `newest`."""
+    """What a list of captures includes: changes up to `version` of the inspector `run`, captures up to `latest`."""
 
     run: str
     version: int
-    newest: int
+    latest: int
 
     def __str__(self) -> str:
-        return f"{self.run}-{self.version}-{self.newest}"
+        return f"{self.run}-{self.version}-{self.latest}"
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
@@ -93,14 +93,14 @@ class Feed:
         self._next_refresh: asyncio.Task[None] | None = None
         self._places: list[_Place] = []  # of the open streams
         self._is_finishing = False
-        self._newest = 0
+        self._latest = 0
         self._is_busy = False
         self.problem = ""
 
     @property
     def version(self) -> Position:
         """The position of a list that is read now."""
-        return Position(self._run, self._version, self._newest)
+        return Position(self._run, self._version, self._latest)
 
     def start(self) -> None:
         """Begin to follow the store."""
@@ -169,11 +169,11 @@ class Feed:
 
     async def _place(self, after: int | None, position: str | None) -> _Place:
         known = Position.parse(position) if position else None
-        newest = known.newest if known else await self._captures.newest()
+        latest = known.latest if known else await self._captures.latest()
         version = self._version
         if position:  # a position of another run is unknown
             version = min(known.version, version) if known and known.run == self._run else _LOST
-        return _Place(newest if after is None else after, version)
+        return _Place(latest if after is None else after, version)
 
     async def _stream(self, query: CaptureQuery, place: _Place, send: Callable[[bytes], Any]) -> None:
         told: dict[str, Mapping[str, Any]] = {}
@@ -210,8 +210,8 @@ class Feed:
         changed = [seq for since, seq in self._changed if since > place.version and seq <= place.at]
         has_lost = place.version < self._forgotten or len(changed) > MAX_ROWS
         found = await self._captures.news(query, after=place.at, changed=changed[:MAX_ROWS], limit=MAX_ROWS)
-        has_lost = has_lost or found.is_more or found.is_moved or found.newest < place.at
-        place.at = found.newest
+        has_lost = has_lost or found.is_more or found.is_moved or found.latest < place.at
+        place.at = found.latest
         if has_lost:
             return event("reset", {"renumbered": place.version < self._renumbered}, place.at)
         if found.added or found.changed:
@@ -253,8 +253,8 @@ class Feed:
         try:
             step = await self._captures.catch_up(texts=texts)
             self.problem = ""
-            self._is_busy = step.newest - self._newest > (_BUSY_ROWS if self._is_busy else MAX_ROWS)
-            self._newest = step.newest
+            self._is_busy = step.latest - self._latest > (_BUSY_ROWS if self._is_busy else MAX_ROWS)
+            self._latest = step.latest
         except StoreError as error:
             self.problem = error.message
         except Exception as error:  # noqa: BLE001 - the pages would wait indefinitely
@@ -279,5 +279,5 @@ class Feed:
 
 
 def event(name: str, data: Mapping[str, Any], at: int) -> bytes:
-    """Return a server-sent event; its id is the number of the newest capture that the page knows then."""
+    """Return a server-sent event; its id is the number of the latest capture that the page knows then."""
     return f"id: {at}\nevent: {name}\ndata: {json.dumps(data)}\n\n".encode()

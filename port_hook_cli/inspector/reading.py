@@ -27,7 +27,7 @@ _MAX_OF_RUN = 50
 
 
 class Page(NamedTuple):
-    """Rows of the list, newest first. The next page starts at number `following`; `top` is the newest capture."""
+    """Rows of the list, latest first. The next page starts at number `following`; `top` is the latest capture."""
 
     rows: list[dict[str, Any]]
     following: int | None
@@ -37,13 +37,13 @@ class Page(NamedTuple):
 class News(NamedTuple):
     """Rows for a page that is open. `is_more` says that there are too many new rows for one event.
 
-    `is_moved` says that captures which the page knows match its filter now, or do not match it any more. `newest` is
+    `is_moved` says that captures which the page knows match its filter now, or do not match it any more. `latest` is
     the number up to which the page is up to date then.
     """
 
     added: list[dict[str, Any]]
     changed: list[dict[str, Any]]
-    newest: int
+    latest: int
     is_more: bool
     is_moved: bool
 
@@ -86,11 +86,11 @@ class CaptureReader:
         """Return how much of the store is in the index."""
         return await self._do(lambda index: index.state)
 
-    async def newest(self) -> int:
-        """Return the number of the newest capture."""
-        return await self._do(lambda index: index.newest)
+    async def latest(self) -> int:
+        """Return the number of the latest capture."""
+        return await self._do(lambda index: index.latest)
 
-    async def page(self, query: CaptureQuery, *, newest: int | None, limit: int) -> Page:
+    async def page(self, query: CaptureQuery, *, latest: int | None, limit: int) -> Page:
         """Return a page of rows."""
 
         def read(index: CaptureIndex, search: CaptureSearch) -> Page:
@@ -98,7 +98,7 @@ class CaptureReader:
             following = seqs[limit] if len(seqs) > limit else None
             return Page([records.row_record(row) for row in index.listed(seqs[:limit])], following, search.top)
 
-        return await self._search(lambda index: index.search(query, newest=newest), limit + 1, read)
+        return await self._search(lambda index: index.search(query, latest=latest), limit + 1, read)
 
     async def news(self, query: CaptureQuery, *, after: int, changed: list[int], limit: int) -> News:
         """Return the matches above `after`, and the captures with a changed outcome."""
@@ -111,7 +111,7 @@ class CaptureReader:
             return News(
                 added=[records.row_record(row) for row in index.listed(added[:limit])],
                 changed=[] if is_by_outcome else [records.row_record(row) for row in index.listed(matching)],
-                newest=search.top,
+                latest=search.top,
                 is_more=len(added) > limit,
                 is_moved=is_by_outcome and bool(matching or (changed and lets_go)),
             )

@@ -149,7 +149,7 @@ def _any_length_int(digits: str) -> int | float:
 def _workflow_node(document: Any, root: dict[str, Any], run_id: str) -> Payload:
     """Return the fields in a workflow node's body: the author's own body, or the execution agent's wrapper around it.
 
-    The agent puts the node's config, with the author's body in it, into `context.nodeConfig`. The newest agent puts it
+    The agent puts the node's config, with the author's body in it, into `context.nodeConfig`. The latest agent puts it
     into the invocation method, without `agent`. Port adds nothing to an author's body; the places of the names are a
     convention of published workflows.
     """

@@ -135,7 +135,7 @@ def open_run(capture: Capture) -> str | None:
 
 MAX_UNREAD = 1_000
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
-"""The limit of the bodies of all requests and responses that wait. The newest capture always waits."""
+"""The limit of the bodies of all requests and responses that wait. The latest capture always waits."""
 
 
 class UnreadCaptures(Observer):

@@ -22,7 +22,7 @@ from port_hook_cli.signatures.signing import MESSAGE_SIGNATURE, MESSAGE_TIMESTAM
 from port_hook_cli.text.secret import Secret
 
 _METHOD_DEFAULTS: dict[str, Any] = {"synchronized": False, "method": "POST", "headers": {}}
-# What the newest agent takes from a run, instead of from the event in its body.
+# What the latest agent takes from a run, instead of from the event in its body.
 _OF_A_RUN = ("type", "url", "agent", "synchronized", "method", "headers")
 _EVENT = ("context", "payload", "trigger")
 
@@ -90,7 +90,7 @@ def node_message(run: Mapping[str, Any], method: Mapping[str, Any], version: Age
 
 
 def is_event(body: Any) -> bool:
-    """Return whether the body of an action run looks like Port's event to the newest agent."""
+    """Return whether the body of an action run looks like Port's event to the latest agent."""
     return any(name in body for name in _EVENT)
 
 

@@ -1,6 +1,6 @@
 """A response to the agent's request, as `requests` shows it to the agent, and how the agent quotes it.
 
-The newest agent masks secrets when it quotes a failed response in a run's log and summary (`sanitize_for_log` in its
+The latest agent masks secrets when it quotes a failed response in a run's log and summary (`sanitize_for_log` in its
 `utils.py`, and its tests). The agent of May 2026 (4732c34) quotes the text unchanged.
 """
 

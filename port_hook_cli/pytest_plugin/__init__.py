@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures for testing a backend of Port's actions. See docs/how-to/test-a-backend.md.
+"""The pytest plugin: fixtures for testing a handler of Port's actions. See docs/how-to/test-a-handler.md.
 
 pytest loads this module in every test suite if port-hook is installed, so it imports only pytest. The first test that
 uses a fixture loads the rest.
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from port_hook_cli.pytest_plugin.checks import HandlerCheckFailed, HandlerCheckWarning
     from port_hook_cli.pytest_plugin.hook import PortHook, PortHookCheck
     from port_hook_cli.pytest_plugin.runs import (
-        BackendResponse,
+        HandlerResponse,
         PortRequest,
         Run,
         RunNotEnded,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from port_hook_cli.pytest_plugin.world import World
 
 _MODULES = {
-    "BackendResponse": "runs",
+    "HandlerResponse": "runs",
     "CheckFinding": "checks",
     "CheckReport": "checks",
     "HandlerCheckFailed": "checks",
@@ -45,11 +45,11 @@ _MODULES = {
     "WorkflowOutcome": "runs",
 }
 __all__ = [
-    "BackendResponse",
     "CheckFinding",
     "CheckReport",
     "HandlerCheckFailed",
     "HandlerCheckWarning",
+    "HandlerResponse",
     "PortHook",
     "PortHookCheck",
     "PortRequest",
@@ -85,7 +85,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Add to the report of a failed test what was sent and what the backend reported."""
+    """Add to the report of a failed test what was sent and what the handler reported."""
     summarize = item.stash.get(_summary, None)
     if call.excinfo is not None and call.excinfo.typename == "HandlerCheckFailed":
         return  # its message already shows the requests, and a check has many runs
@@ -154,7 +154,7 @@ def _read_setting(
 
 @pytest.fixture(scope="session")
 def port_environ(_port_hook_world: World) -> dict[str, str]:
-    """PORT_CLIENT_ID, PORT_CLIENT_SECRET and PORT_API_URL of the sandbox, for a backend that is started once."""
+    """PORT_CLIENT_ID, PORT_CLIENT_SECRET and PORT_API_URL of the sandbox, for a handler that is started once."""
     return _port_hook_world.environ
 
 
@@ -166,7 +166,7 @@ def port_sandbox(request: pytest.FixtureRequest, _port_hook_world: World) -> Ite
     sandbox = PortSandbox(_port_hook_world, folders=(request.path.parent, request.config.rootpath))
     request.node.stash[_summary] = sandbox.summary
     yield sandbox
-    # Later reports of a backend belong to no test.
+    # Later reports of a handler belong to no test.
     _port_hook_world.reset()
 
 

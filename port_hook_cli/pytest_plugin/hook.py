@@ -122,7 +122,7 @@ class PortHook:
         timeout_s: float | None = None,
         **options: Unpack[RunOptions],
     ) -> Run:
-        """Like `invoke`, without blocking the event loop, so that the backend can run in the same loop."""
+        """Like `invoke`, without blocking the event loop, so that the handler can run in the same loop."""
         __tracebackhide__ = True
         if names_a_node(action, self._sandbox.folders):
             return await self._world.acall(self._node(action, inputs, to, timeout_s, options))
@@ -135,10 +135,10 @@ class PortHook:
         inputs: Mapping[str, Any] | None = None,
         **options: Unpack[WorkflowArguments],
     ) -> WorkflowOutcome:
-        """Run a whole workflow against the backend, and return the outcome with the run of each node.
+        """Run a whole workflow against the handler, and return the outcome with the run of each node.
 
         `workflow` is a file, `FILE#TRIGGER` for a workflow with several triggers, or a mapping. Asynchronous nodes wait
-        until the backend reports them to the sandbox. A failed run is returned, with the result FAILED. Raises
+        until the handler reports them to the sandbox. A failed run is returned, with the result FAILED. Raises
         WorkflowNotEnded if a node is not reported in time or waits for a response, UsageError and InvalidInputs.
         """
         __tracebackhide__ = True
@@ -151,7 +151,7 @@ class PortHook:
         inputs: Mapping[str, Any] | None = None,
         **options: Unpack[WorkflowArguments],
     ) -> WorkflowOutcome:
-        """Like `run_workflow`, without blocking the event loop, so that the backend can run in the same loop."""
+        """Like `run_workflow`, without blocking the event loop, so that the handler can run in the same loop."""
         __tracebackhide__ = True
         loaded = load_workflow(workflow, self._sandbox.folders)
         return await self._world.acall(run_whole(self._world, loaded, inputs or {}, options))
@@ -185,7 +185,7 @@ class PortHook:
         inputs: Mapping[str, Any] | None = None,
         **options: Unpack[CheckOptions],
     ) -> CheckReport:
-        """Like `check`, without blocking the event loop, so that the backend can run in the same loop."""
+        """Like `check`, without blocking the event loop, so that the handler can run in the same loop."""
         __tracebackhide__ = True
         name = self._subject(source)
         checked = await self._world.acall(examine(self._world, to, name, inputs, options))
@@ -231,14 +231,14 @@ class PortHook:
         __tracebackhide__ = True
         seconds = self._world.timeout_s if timeout_s is None else timeout_s
         url = url_to(request.url, to, by_agent=self._world.sandbox.runs[request.run_id].invocation.is_for_agent)
-        backend_response = await send(self._world, replace(request, url=url, path=path_and_query(url)), seconds)
+        handler_response = await send(self._world, replace(request, url=url, path=path_and_query(url)), seconds)
         run = self._world.sandbox.runs[request.run_id]
-        if backend_response is None and not run.ended:
+        if handler_response is None and not run.ended:
             raise self._sandbox.not_ended(run.id, f"after {seconds:g} s without a response", blocks=blocks)
         if not wait or run.ended:
             return self._sandbox.shown(run)
-        if backend_response is not None and not backend_response.ok:
-            raise self._sandbox.not_ended(run.id, f"and stays so: the backend responded with {backend_response.status}")
+        if handler_response is not None and not handler_response.ok:
+            raise self._sandbox.not_ended(run.id, f"and stays so: the handler responded with {handler_response.status}")
         return await self._sandbox.ended(run.id, seconds, blocks=blocks)
 
 
@@ -270,6 +270,6 @@ class PortHookCheck:
         inputs: Mapping[str, Any] | None = None,
         **options: Unpack[SingleCheckOptions],
     ) -> CheckFinding:
-        """Make the check without blocking the event loop, so that the backend can run in the same loop."""
+        """Make the check without blocking the event loop, so that the handler can run in the same loop."""
         __tracebackhide__ = True
         return (await self._hook.acheck(to, source, inputs, only=self.slug, **options)).findings[0]

@@ -16,7 +16,7 @@ from port_hook_cli.errors import TargetError, UsageError
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import is_on_this_machine, parse_target, path_and_query
-from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest
+from port_hook_cli.pytest_plugin.runs import HandlerResponse, PortRequest
 from port_hook_cli.pytest_plugin.world import World
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.runs.urls import is_in_ports_own
@@ -116,28 +116,28 @@ def url_to(url: str, to: str | int | None, *, by_agent: bool, owner: str = "The 
         if by_agent:
             raise UsageError(
                 f"{owner}'s URL is {url}, which the execution agent calls without Port's credentials, because the "
-                "request has `agent: true`. Remove `agent`, or pass the address of a backend as `to`."
+                "request has `agent: true`. Remove `agent`, or pass the address of a handler as `to`."
             )
         return url
     if to is None and not is_on_this_machine(url):
         raise UsageError(
-            f"{owner}'s URL is {url}, which is not on this machine. Pass the address of the backend as `to`."
+            f"{owner}'s URL is {url}, which is not on this machine. Pass the address of the handler as `to`."
         )
     target = RunTarget(to=None if to is None else parse_target(str(to)))
     return target.url_for("", url)
 
 
-async def send(world: World, request: PortRequest, timeout_s: float) -> BackendResponse | None:
+async def send(world: World, request: PortRequest, timeout_s: float) -> HandlerResponse | None:
     """Send a request and record its response. Return None if there is none within `timeout_s` seconds.
 
-    Raises TargetError if the backend cannot be reached or closes the connection early.
+    Raises TargetError if the handler cannot be reached or closes the connection early.
     """
     if (delivery := await deliver(world, request, timeout_s)) is None:
         return None
-    backend_response = record(world, request, delivery)
-    if backend_response is None:
+    handler_response = record(world, request, delivery)
+    if handler_response is None:
         raise TargetError(f"{request.action} could not be invoked: {delivery.error}")
-    return backend_response
+    return handler_response
 
 
 async def deliver(world: World, request: PortRequest, timeout_s: float) -> Delivery | None:
@@ -158,10 +158,10 @@ async def deliver(world: World, request: PortRequest, timeout_s: float) -> Deliv
         return None
 
 
-def record(world: World, request: PortRequest, delivery: Delivery) -> BackendResponse | None:
+def record(world: World, request: PortRequest, delivery: Delivery) -> HandlerResponse | None:
     """Record the outcome of a request as Port does, and return the response, or None if there was none."""
     world.sandbox.record(request.run_id, delivery)
-    backend_response = BackendResponse.of(delivery)
-    if backend_response is not None:
-        world.responses[request.run_id] = backend_response
-    return backend_response
+    handler_response = HandlerResponse.of(delivery)
+    if handler_response is not None:
+        world.responses[request.run_id] = handler_response
+    return handler_response

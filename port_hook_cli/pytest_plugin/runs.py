@@ -47,7 +47,7 @@ class PortRequest:
 
 
 @frozen(kw_only=True)
-class BackendResponse:
+class HandlerResponse:
     """A backend's HTTP response. The names of `headers` are in lower case; `latency_ms` is milliseconds."""
 
     status: int
@@ -56,7 +56,7 @@ class BackendResponse:
     latency_ms: float = 0.0
 
     @classmethod
-    def of(cls, delivery: Delivery) -> BackendResponse | None:
+    def of(cls, delivery: Delivery) -> HandlerResponse | None:
         """Return the response of a delivery, or None if it got none."""
         if delivery.status is None:
             return None
@@ -86,7 +86,7 @@ class BackendResponse:
 class Run:
     """A snapshot of a run. `logs` are the messages of its log, `entities` the changes to entities that belong to it.
 
-    `request` is the request that was sent for it, and `backend_response` the response of the backend. Both are None for
+    `request` is the request that was sent for it, and `handler_response` the response of the handler. Both are None for
     a run that was only added; the response also if a test client received it.
 
     The run of a workflow's node also has `result` (SUCCESS, FAILED, CANCELLED), `output` and `outlet`.
@@ -105,7 +105,7 @@ class Run:
     properties: Mapping[str, Any] = field(default_factory=dict)
     entities: tuple[str, ...] = ()
     request: PortRequest | None = None
-    backend_response: BackendResponse | None = None
+    handler_response: HandlerResponse | None = None
     result: str | None = None
     output: Mapping[str, Any] = field(default_factory=dict)
     outlet: str | None = None
@@ -113,7 +113,7 @@ class Run:
     def __repr__(self) -> str:
         """Return what pytest shows with a failed assertion."""
         parts = [f"{self.id} of {self.action}: {self.result or self.status}"]
-        parts += [f"responded {self.backend_response.status}"] if self.backend_response else []
+        parts += [f"responded {self.handler_response.status}"] if self.handler_response else []
         parts += [f"{name} {brief(str(value))!r}" for name, value in self._reported() if value]
         return f"<Run {', '.join(parts)}>"
 
@@ -150,7 +150,7 @@ class WorkflowNotEnded(AssertionError):
 
 
 class RunNotEnded(AssertionError):
-    """A run that has not ended: the backend rejected the request, or did not report a result in time."""
+    """A run that has not ended: the handler rejected the request, or did not report a result in time."""
 
     def __init__(self, message: str, run: Run) -> None:
         super().__init__(message)
@@ -181,15 +181,15 @@ def describe_workflow_not_ended(outcome: WorkflowOutcome, why: str, calls: Seque
 
 
 def _run_lines(run: Run) -> Iterator[str]:
-    request, backend_response = run.request, run.backend_response
+    request, handler_response = run.request, run.handler_response
     if request is not None:
         yield f"  request   {printable(request.method)} {brief(request.url)} ({len(request.body)} bytes, signed)"
         for error in request.errors:
             yield f"  template  {{{{ {brief(error.expression.strip())} }}}} became null: {brief(error.message)}"
-    if backend_response is not None:
+    if handler_response is not None:
         # The latency of a test client is unknown.
-        took = f" in {format_latency(backend_response.latency_ms)}" if backend_response.latency_ms else ""
-        yield f"  responded {backend_response.status}{took}  {brief(backend_response.text)}".rstrip()
+        took = f" in {format_latency(handler_response.latency_ms)}" if handler_response.latency_ms else ""
+        yield f"  responded {handler_response.status}{took}  {brief(handler_response.text)}".rstrip()
     for message in run.logs[-_MAX_LINES:]:
         yield f"  log       {brief(message)}"
     output = write_json(run.output) if run.output else ""
@@ -212,10 +212,10 @@ def _unreported(run: Run, calls: Sequence[ApiEvent]) -> str:
     """Return what is missing in the backend's calls: a report of this run, or the status in its reports."""
     ends = f"PATCH /v1/actions/runs/{run.id} with the `status` SUCCESS or FAILURE ends it."
     if any(call.run_id == run.id and call.method == "PATCH" for call in calls):
-        return f"The backend reported this run, but no report that the sandbox accepted has a `status`. {ends}"
+        return f"The handler reported this run, but no report that the sandbox accepted has a `status`. {ends}"
     if any(call.run_id == run.id for call in calls):
-        return f"The backend called the sandbox about this run, but reported no status. {ends}"
-    return f"The backend called the sandbox, but never about this run. {ends} Does it read the run's id from the body?"
+        return f"The handler called the sandbox about this run, but reported no status. {ends}"
+    return f"The handler called the sandbox, but never about this run. {ends} Does it read the run's id from the body?"
 
 
 def _strict_hints(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> Iterator[str]:
@@ -230,20 +230,20 @@ def _strict_hints(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> Iterator[st
 
 
 def _hints(run: Run, calls: Sequence[ApiEvent], *, blocks: bool) -> Iterator[str]:
-    if run.backend_response is not None and run.backend_response.status in _REFUSED:
+    if run.handler_response is not None and run.handler_response.status in _REFUSED:
         yield (
-            "The request was signed as Port signs, with the secret in port_sandbox.environ. Does the backend read "
+            "The request was signed as Port signs, with the secret in port_sandbox.environ. Does the handler read "
             "PORT_CLIENT_SECRET from there, and does it verify the raw bytes of the body instead of rewritten JSON?"
         )
-    elif run.backend_response is not None and not run.backend_response.ok:
+    elif run.handler_response is not None and not run.handler_response.ok:
         yield "A response that is not 2xx does not end the run in Port either; with `wait=False`, invoke does not wait."
     elif any(call.status in {401, 403} for call in calls):
         yield (
             "The sandbox rejected the backend's credentials: does it read PORT_CLIENT_ID and PORT_CLIENT_SECRET from "
             "the environment?"
         )
-    elif not calls and (run.backend_response is not None or run.request is None):
-        yield "The backend has not called the sandbox: does it read PORT_API_URL from port_sandbox.environ?"
+    elif not calls and (run.handler_response is not None or run.request is None):
+        yield "The handler has not called the sandbox: does it read PORT_API_URL from port_sandbox.environ?"
     elif calls and not blocks:
         yield _unreported(run, calls)
     yield from _strict_hints([run], calls)

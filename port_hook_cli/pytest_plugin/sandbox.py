@@ -19,7 +19,7 @@ from port_hook_cli.sandbox import ApiEvent, SandboxRun
 class PortSandbox:
     """A running simulation of Port, reset for each test.
 
-    `environ` makes a backend use it: PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_API_URL, PORT_BASE_URL and
+    `environ` makes a handler use it: PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_API_URL, PORT_BASE_URL and
     PORT_API_BASE_URL. The credentials are generated for the session and valid nowhere else. Relative paths of actions
     are searched in the folder of the test's file, then in pytest's root folder.
     """
@@ -61,7 +61,7 @@ class PortSandbox:
 
     @property
     def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """The entities that the backend has created, by blueprint and identifier."""
+        """The entities that the handler has created, by blueprint and identifier."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.entities))
 
     def add_action(self, action: ActionSource) -> str:
@@ -97,7 +97,7 @@ class PortSandbox:
     def add_entity(self, blueprint: str, entity: Mapping[str, Any]) -> str:
         """Add or replace an entity that a test needs, such as the target of a relation. Return its identifier.
 
-        Raises UsageError if the sandbox would not accept it from a backend.
+        Raises UsageError if the sandbox would not accept it from a handler.
         """
         __tracebackhide__ = True
         added = self.world.do(lambda: self.world.sandbox.add_entity(blueprint, entity))
@@ -138,7 +138,7 @@ class PortSandbox:
             properties=dict(run.start.properties),
             entities=tuple(run.entities),
             request=self.world.requests.get(run.id),
-            backend_response=self.world.responses.get(run.id),
+            handler_response=self.world.responses.get(run.id),
         )
 
     async def ended(self, run_id: str, timeout_s: float | None = None, *, blocks: bool = False) -> Run:

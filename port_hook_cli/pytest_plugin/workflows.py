@@ -18,7 +18,7 @@ from port_hook_cli.invocations.targets import parse_target
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.pytest_plugin.requests import deliver, port_request, run_data, url_to
 from port_hook_cli.pytest_plugin.runs import (
-    BackendResponse,
+    HandlerResponse,
     Run,
     WorkflowNotEnded,
     WorkflowOutcome,
@@ -43,7 +43,7 @@ from port_hook_cli.workflows.workflow import (
 class WorkflowArguments(TypedDict, total=False):
     """Optional properties of a workflow's run.
 
-    `to` is the backend: a URL or a port on this machine. `routes` maps nodes to their own. `outputs` maps nodes that
+    `to` is the handler: a URL or a port on this machine. `routes` maps nodes to their own. `outputs` maps nodes that
     do not run to their outputs, `responses` INPUT nodes to the outlets that are chosen. `event` is for an event
     trigger, `by` the user who started the run, `secrets` the organization's secrets by name. `timeout_s` is the
     timeout in seconds of each request, and of each report of an asynchronous node.
@@ -69,7 +69,7 @@ async def run_whole(
     options: WorkflowArguments,
 ) -> WorkflowOutcome:
     """Run a workflow from its trigger. Raises WorkflowNotEnded, UsageError, InvalidInputs and TypeError."""
-    document, workflow, name = _sent_to_the_backend(loaded, options)
+    document, workflow, name = _sent_to_the_handler(loaded, options)
     try:
         trigger = workflow.trigger(name)
     except BadWorkflow as problem:
@@ -85,7 +85,7 @@ async def run_node(
     options: WorkflowArguments,
 ) -> Run:
     """Run one WEBHOOK node over the given outputs of others. Raises what `run_whole` does."""
-    document, workflow, name = _sent_to_the_backend(loaded, options)
+    document, workflow, name = _sent_to_the_handler(loaded, options)
     node = workflow.nodes.get(name or "")
     if node is None:
         raise UsageError(f"The workflow {workflow.identifier} has no node {name}; it has: {', '.join(workflow.nodes)}.")
@@ -95,10 +95,10 @@ async def run_node(
     return node_snapshot(world, run, run.node_runs[-1])
 
 
-def _sent_to_the_backend(
+def _sent_to_the_handler(
     loaded: tuple[Mapping[str, Any], Workflow, str | None], options: WorkflowArguments
 ) -> tuple[Mapping[str, Any], Workflow, str | None]:
-    """Return a loaded workflow with the backend as the URL of each node whose URL is a placeholder."""
+    """Return a loaded workflow with the handler as the URL of each node whose URL is a placeholder."""
     document, workflow, name = loaded
     to, routes = options.get("to"), options.get("routes") or {}
     target = RunTarget(
@@ -217,10 +217,10 @@ class TestedWorkflow:
         self._world.sandbox.keep_workflow_run(step.run)
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
-        """Send a node's request to the backend. Raises UsageError for a URL that is not on this machine."""
-        # `to` is the backend, and a node that calls Port's own API is not meant for it.
-        backend = None if is_in_ports_own(request.url) else self._settings.to
-        to = self._settings.routes.get(node.identifier, backend)
+        """Send a node's request to the handler. Raises UsageError for a URL that is not on this machine."""
+        # `to` is the handler, and a node that calls Port's own API is not meant for it.
+        handler = None if is_in_ports_own(request.url) else self._settings.to
+        to = self._settings.routes.get(node.identifier, handler)
         url = url_to(request.url, to, by_agent=request.agent, owner=f"The node {node.identifier}")
         name = f"{run.workflow.identifier}#{node.identifier}"
         # The run of the request is the node's run.
@@ -228,8 +228,8 @@ class TestedWorkflow:
         delivery = await deliver(self._world, sent, self._settings.timeout_s)
         if delivery is None:
             seconds = f"{self._settings.timeout_s:g} s"
-            return Delivery(url=url, fault="timeout", error=f"The backend did not respond within {seconds}.")
-        if (response := BackendResponse.of(delivery)) is not None:
+            return Delivery(url=url, fault="timeout", error=f"The handler did not respond within {seconds}.")
+        if (response := HandlerResponse.of(delivery)) is not None:
             self._world.responses[sent.run_id] = response
         return delivery
 
@@ -247,7 +247,7 @@ class TestedWorkflow:
         )
 
     async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
-        """Return what the backend reported for an asynchronous node, or None after the timeout."""
+        """Return what the handler reported for an asynchronous node, or None after the timeout."""
         try:
             async with asyncio.timeout(self._settings.timeout_s):
                 return await self._world.sandbox.wait_for_node_report(node_run.id)
@@ -287,7 +287,7 @@ def node_snapshot(world: World, run: WorkflowRun, node_run: NodeRun) -> Run:
         response=response.get("data") if isinstance(response, Mapping) else None,
         logs=tuple(str(log.get("message", "")) for log in report.logs),
         request=world.requests.get(node_run.id),
-        backend_response=world.responses.get(node_run.id),
+        handler_response=world.responses.get(node_run.id),
         result=None if node_run.result is None else str(node_run.result),
         output=node_run.output,
         outlet=node_run.outlet,

@@ -21,7 +21,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.http.client import HttpClient
 from port_hook_cli.invocations.models import Delivery, Invocation
 from port_hook_cli.invocations.targets import BadTarget, sendable_url
-from port_hook_cli.pytest_plugin.runs import BackendResponse, PortRequest, RunNotEnded, WorkflowNotEnded
+from port_hook_cli.pytest_plugin.runs import HandlerResponse, PortRequest, RunNotEnded, WorkflowNotEnded
 from port_hook_cli.runs.urls import is_in_ports_own
 from port_hook_cli.sandbox import (
     ApiEvent,
@@ -78,7 +78,7 @@ class World:
         self.client: HttpClient
         self.calls: list[ApiEvent] = []
         self.requests: dict[str, PortRequest] = {}
-        self.responses: dict[str, BackendResponse] = {}
+        self.responses: dict[str, HandlerResponse] = {}
         self._loop = loop
         self._stack = stack
         self._invoker: Invoker | None = None
@@ -109,7 +109,7 @@ class World:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment for a backend that uses the sandbox. Port's agent reads PORT_API_BASE_URL."""
+        """The environment for a handler that uses the sandbox. Port's agent reads PORT_API_BASE_URL."""
         return Environ(
             PORT_CLIENT_ID=self.sandbox.client_id,
             PORT_CLIENT_SECRET=self.sandbox.client_secret.reveal(),
@@ -119,7 +119,7 @@ class World:
         )
 
     async def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
-        """Send a run's request to the backend, or to the sandbox if its target is Port's own API."""
+        """Send a run's request to the handler, or to the sandbox if its target is Port's own API."""
         if is_in_ports_own(url):
             return self.sandbox.answer_run(run_id, invocation, url)
         return await self.client.send(invocation, sendable_url(url))
@@ -170,7 +170,7 @@ class World:
 
 
 class _LazyInvoker:
-    """Makes the requests of runs that a backend starts through the sandbox's API, with an invoker created on demand."""
+    """Makes the requests of runs that a handler starts through the sandbox's API, with an invoker created on demand."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -1,4 +1,4 @@
-"""Entities that a backend creates and changes. `run_id` links a change to a run.
+"""Entities that a handler creates and changes. `run_id` links a change to a run.
 
 Only a strict sandbox checks blueprints, properties and relations. Port's OpenAPI document has a 404 for an identifier
 that does not exist, and a 422 for JSON that does not match the schema of a route. It does not have messages, and does

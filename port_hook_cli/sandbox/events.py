@@ -1,6 +1,6 @@
 """What happens in a sandbox, and how `sandbox` prints it: each call, each step of a run, and its start.
 
-The start has shell lines that configure a backend.
+The start has shell lines that configure a handler.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ def _time(at: float) -> str:
 
 
 def format_exports(url: str, client_id: str, client_secret: str, organization: str | None = None) -> str:
-    """Return shell lines that make a backend use the sandbox.
+    """Return shell lines that make a handler use the sandbox.
 
-    Backends read PORT_API_URL or PORT_BASE_URL. Port's agent reads PORT_API_BASE_URL, and PORT_ORG_ID for the name of
+    Handlers read PORT_API_URL or PORT_BASE_URL. Port's agent reads PORT_API_BASE_URL, and PORT_ORG_ID for the name of
     its topic.
     """
     values = {

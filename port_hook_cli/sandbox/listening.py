@@ -89,7 +89,7 @@ async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | 
 
 @asynccontextmanager
 async def sample_handler(work: Callable[[str], Awaitable[None]]) -> AsyncIterator[str]:
-    """Serve a typical asynchronous backend on a free loopback port, and yield its URL.
+    """Serve a typical asynchronous handler on a free loopback port, and yield its URL.
 
     It accepts an invocation immediately. `work` then gets the run's id, logs to the run and reports it as SUCCESS.
     """

@@ -364,13 +364,13 @@ class SandboxState:
             return self.add_run(name, action=UNKNOWN_ACTION, made_up=True), True
         return run, False
 
-    def _drop_ended(self, newest: SandboxRun | None = None) -> bool:
-        """Delete the oldest run that has ended, or with `newest` the oldest other run if none has ended.
+    def _drop_ended(self, latest: SandboxRun | None = None) -> bool:
+        """Delete the oldest run that has ended, or with `latest` the oldest other run if none has ended.
 
         Return whether there was one.
         """
-        others = [run for run in self.runs.values() if run is not newest and run.invocation.phase not in _UNDER_WAY]
-        dropped = next((run for run in others if run.ended), others[0] if newest and others else None)
+        others = [run for run in self.runs.values() if run is not latest and run.invocation.phase not in _UNDER_WAY]
+        dropped = next((run for run in others if run.ended), others[0] if latest and others else None)
         if dropped is not None:
             self._drop(dropped)
         return dropped is not None

@@ -27,7 +27,7 @@ _SMALL_BYTES, _LARGE_BYTES = 2_000, 2**16
 
 
 class TimestampUnit(StrEnum):
-    """The unit of `x-port-timestamp`: Port documents seconds; one of its example backends reads milliseconds."""
+    """The unit of `x-port-timestamp`: Port documents seconds; one of its example handlers reads milliseconds."""
 
     SECONDS = "s"
     MILLISECONDS = "ms"

@@ -1,4 +1,4 @@
-"""The outputs of nodes that do not run: from a file, from options, or from the workflow's newest run in Port."""
+"""The outputs of nodes that do not run: from a file, from options, or from the workflow's latest run in Port."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from port_hook_cli.workflows.shown_run import ShownRun, read_shown_run
 from port_hook_cli.workflows.workflow import Workflow
 
 LAST = "last"
-"""The value of `--outputs` that means the newest run. A file of this name is `./last`."""
+"""The value of `--outputs` that means the latest run. A file of this name is `./last`."""
 
 
 def read_outputs(document: Any) -> dict[str, Mapping[str, Any]]:
@@ -89,7 +89,7 @@ def require_node(workflow: Workflow, node: str | None) -> None:
 
 
 async def last_outputs(workflow: Workflow, access: PortAccess, say: Say) -> GivenOutputs:
-    """Return the outputs of the newest run, and say which run it is.
+    """Return the outputs of the latest run, and say which run it is.
 
     Raises UsageError without a run, SettingsError and PortApiError.
     """

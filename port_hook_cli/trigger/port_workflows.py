@@ -58,9 +58,9 @@ class PortWorkflows:
         return [entry for entry in logs if isinstance(entry, Mapping)] if isinstance(logs, list) else []
 
     async def last_run(self, identifier: str) -> ShownRun | None:
-        """Return the newest run of a workflow, with the outputs of its nodes, or None.
+        """Return the latest run of a workflow, with the outputs of its nodes, or None.
 
-        Port lists the newest first. The list has no outputs, so the run is read again.
+        Port lists the latest first. The list has no outputs, so the run is read again.
         """
         query = urlencode({"workflowIdentifiers": identifier, "limit": _MOST_LISTED})
         response = await self._api.call("GET", f"{_RUNS}?{query}")

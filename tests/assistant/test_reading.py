@@ -32,7 +32,7 @@ def answered(status: int, **fields: Any) -> Capture:
     return a_capture(an_invocation(**fields), delivery=delivery, response=Response(status=status, body=delivery.body))
 
 
-def test_list_has_the_newest_captures_first_and_says_how_to_get_the_others(assistant: Assistant) -> None:
+def test_list_has_the_latest_captures_first_and_says_how_to_get_the_others(assistant: Assistant) -> None:
     assistant.save(*numbered(5))
     found = assistant.document("list_captures", limit=2)
     assert [capture["id"][-1] for capture in found["result"]["captures"]] == ["4", "3"]

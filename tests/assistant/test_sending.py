@@ -44,7 +44,7 @@ def test_capture_is_sent_to_the_given_handler_and_the_replay_is_saved(assistant:
         assert target.requests[0].line.startswith("POST /hook ")
     (sent,) = found["result"]
     assert (sent["status"], sent["source"]) == (200, "0123456789ab")
-    with handler() as target:  # `last` is the newest capture that is not a replay
+    with handler() as target:  # `last` is the latest capture that is not a replay
         (again,) = assistant.result("replay_capture", capture="last", to=target.url)
     assert again["source"] == "0123456789ab"
     assert assistant.result("show_capture", capture=sent["capture"])["handler_response"]["body"]["text"] == "ok"

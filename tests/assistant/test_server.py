@@ -119,10 +119,10 @@ def test_request_is_listed_shown_explained_and_compared(session: Session) -> Non
     body = a_body(a_document(status="FIRST"))
     assert session.post(body) == 200
     assert session.post(body + b"x") == 200
-    newest, before = session.call("list_captures", limit=2)["result"]["captures"]
+    latest, before = session.call("list_captures", limit=2)["result"]["captures"]
     assert session.call("show_capture", capture=before["id"])["result"]["request"]["body"]["json"]["status"] == "FIRST"
     assert session.call("explain_verdict", capture=before["id"])["result"]["status"] == "valid"
-    difference = session.call("diff_captures", a=before["id"], b=newest["id"])
+    difference = session.call("diff_captures", a=before["id"], b=latest["id"])
     assert difference["result"]["same"] is False
 
 

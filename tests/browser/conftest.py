@@ -162,23 +162,23 @@ async def open_page(browser: Browser, request: pytest.FixtureRequest, tmp_path: 
 
 
 @pytest.fixture(scope="session")
-def backend() -> Iterator[Handler]:
+def receiver() -> Iterator[Handler]:
     """A handler that accepts everything with 202."""
     with handler(_ANSWER) as it:
         yield it
 
 
 @pytest.fixture(scope="session")
-def shared_desk(tmp_path_factory: pytest.TempPathFactory, backend: Handler) -> Iterator[Desk]:
+def shared_desk(tmp_path_factory: pytest.TempPathFactory, receiver: Handler) -> Iterator[Desk]:
     """A listener with an inspector, for tests that tell their captures from those of others."""
     folder = tmp_path_factory.mktemp("desk")
     (folder / "rotate_key.json").write_text(json.dumps(ROTATE_KEY))
-    with a_desk(folder, "--forward-to", str(backend.port), "--actions", "rotate_key.json") as desk:
+    with a_desk(folder, "--forward-to", str(receiver.port), "--actions", "rotate_key.json") as desk:
         yield desk
 
 
 @pytest.fixture
-def own_desk(tmp_path: Path, backend: Handler) -> Iterator[Desk]:
+def own_desk(tmp_path: Path, receiver: Handler) -> Iterator[Desk]:
     """A listener with an inspector and an empty store."""
-    with a_desk(tmp_path, "--forward-to", str(backend.port)) as desk:
+    with a_desk(tmp_path, "--forward-to", str(receiver.port)) as desk:
         yield desk

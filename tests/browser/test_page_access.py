@@ -52,12 +52,12 @@ def foreign_site() -> Any:
 
 
 async def test_page_of_another_origin_reads_and_changes_nothing(
-    shared_desk: Desk, backend: Handler, open_page: OpenPage
+    shared_desk: Desk, receiver: Handler, open_page: OpenPage
 ) -> None:
     shared_desk.post(a_vm("secret-title"))
     mine = await open_page(shared_desk, "?text=secret-title")
     await expect(mine.locator(".row:not(.empty)").first).to_be_visible()
-    requests = len(backend.requests)
+    requests = len(receiver.requests)
     with foreign_site() as site:
         # The same browser; "localhost" and "127.0.0.1" are sites of their own.
         for address in (site, site.replace("127.0.0.1", "localhost")):
@@ -78,7 +78,7 @@ async def test_page_of_another_origin_reads_and_changes_nothing(
             await page.wait_for_url(re.compile("/replay$"))
             assert "create_vm" not in await page.content()
             await page.close()
-    assert len(backend.requests) == requests
+    assert len(receiver.requests) == requests
 
 
 async def test_window_opened_by_another_site_is_out_of_its_reach(shared_desk: Desk, open_page: OpenPage) -> None:
@@ -126,9 +126,9 @@ async def test_server_on_another_port_gets_no_token(shared_desk: Desk, open_page
 
 
 async def test_page_sends_no_token_to_a_program_that_has_its_port_now(
-    tmp_path: Path, backend: Handler, open_page: OpenPage
+    tmp_path: Path, receiver: Handler, open_page: OpenPage
 ) -> None:
-    options = ("--forward-to", str(backend.port))
+    options = ("--forward-to", str(receiver.port))
     with a_desk(tmp_path, *options) as desk:
         port, token = int(desk.origin.rpartition(":")[2]), desk.token
         page = await open_page(desk, allowed=("Failed to load", "ERR_"))

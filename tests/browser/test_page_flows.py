@@ -158,7 +158,7 @@ async def test_tree_unfolds_and_finds(shared_desk: Desk, open_page: OpenPage) ->
 
 
 async def test_edited_body_is_sent_and_both_responses_are_shown(
-    shared_desk: Desk, backend: Handler, open_page: OpenPage
+    shared_desk: Desk, receiver: Handler, open_page: OpenPage
 ) -> None:
     mark = sent(shared_desk)
     page = await open_page(shared_desk, f"?text={mark}")
@@ -173,7 +173,7 @@ async def test_edited_body_is_sent_and_both_responses_are_shown(
     result = page.get_by_role("region", name="Result")
     await expect(result.get_by_text("Before")).to_be_visible()
     await expect(result.get_by_text('{"accepted":true}')).to_have_count(2)
-    assert f"edited-{mark}".encode() in backend.requests[-1].body
+    assert f"edited-{mark}".encode() in receiver.requests[-1].body
     await rows(page, 2)
 
 
@@ -204,7 +204,7 @@ async def test_summary_says_what_the_listener_simulated(shared_desk: Desk, open_
     await expect(page.get_by_text("Simulated: failure (--fail-rate), delay of 2.00 s (--delay)")).to_be_visible()
 
 
-async def test_form_of_inputs_writes_into_the_body(shared_desk: Desk, backend: Handler, open_page: OpenPage) -> None:
+async def test_form_of_inputs_writes_into_the_body(shared_desk: Desk, receiver: Handler, open_page: OpenPage) -> None:
     mark = sent(shared_desk)
     page = await open_page(shared_desk, f"?text={mark}")
     await opened(page)
@@ -214,7 +214,7 @@ async def test_form_of_inputs_writes_into_the_body(shared_desk: Desk, backend: H
     await expect(page.get_by_label("Body", exact=True)).to_have_value(re.compile('"cpu": 16'))
     await page.get_by_role("button", name="Send", exact=True).click()
     await expect(page.get_by_role("region", name="Result")).to_be_visible()
-    assert json.loads(backend.requests[-1].body)["payload"]["properties"]["cpu"] == 16
+    assert json.loads(receiver.requests[-1].body)["payload"]["properties"]["cpu"] == 16
 
 
 async def test_failed_replay_shows_the_failure_and_not_a_pending_response(
@@ -296,7 +296,7 @@ async def test_trigger_form_has_the_focus_when_it_appears(shared_desk: Desk, ope
     assert await has_focus
 
 
-async def test_triggered_action_becomes_a_capture(shared_desk: Desk, backend: Handler, open_page: OpenPage) -> None:
+async def test_triggered_action_becomes_a_capture(shared_desk: Desk, receiver: Handler, open_page: OpenPage) -> None:
     mark = unique()
     page = await open_page(shared_desk, f"?text={mark}")
     await page.keyboard.press("t")
@@ -306,7 +306,7 @@ async def test_triggered_action_becomes_a_capture(shared_desk: Desk, backend: Ha
     await dialog.get_by_role("button", name="Trigger").click()
     await expect(dialog.get_by_text("202")).to_be_visible()
     await rows(page, 1)
-    assert mark.encode() in backend.requests[-1].body
+    assert mark.encode() in receiver.requests[-1].body
 
 
 async def test_input_keeps_what_is_typed_when_a_capture_arrives(own_desk: Desk, open_page: OpenPage) -> None:
@@ -322,9 +322,9 @@ async def test_input_keeps_what_is_typed_when_a_capture_arrives(own_desk: Desk, 
     await expect(page.get_by_role("dialog").get_by_text("202")).to_be_visible()
 
 
-async def test_run_is_reported_from_the_page(tmp_path: Path, backend: Handler, open_page: OpenPage) -> None:
+async def test_run_is_reported_from_the_page(tmp_path: Path, receiver: Handler, open_page: OpenPage) -> None:
     with a_sandbox() as sandbox:
-        options = ("--forward-to", str(backend.port), "--insecure-api")
+        options = ("--forward-to", str(receiver.port), "--insecure-api")
         with a_desk(tmp_path, *options, env=environ_of(sandbox)) as desk:
             desk.post(a_document(), secret=sandbox.client_secret)
             page = await open_page(desk)
@@ -421,8 +421,8 @@ async def test_tab_key_visits_search_filters_list_and_detail_in_this_order(
     assert firsts == sorted(firsts)
 
 
-async def test_page_follows_a_restarted_server(tmp_path: Path, backend: Handler, open_page: OpenPage) -> None:
-    options = ("--forward-to", str(backend.port))
+async def test_page_follows_a_restarted_server(tmp_path: Path, receiver: Handler, open_page: OpenPage) -> None:
+    options = ("--forward-to", str(receiver.port))
     with a_desk(tmp_path, *options) as desk:
         port = desk.origin.rpartition(":")[2]
         desk.post(a_vm("before"))

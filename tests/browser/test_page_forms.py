@@ -47,11 +47,11 @@ JSON.parse = (...given) => {
 
 
 @pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory, backend: Handler) -> Iterator[Desk]:
+def desk(tmp_path_factory: pytest.TempPathFactory, receiver: Handler) -> Iterator[Desk]:
     """A listener with an inspector that has an action with inputs of all kinds, and a workflow."""
     folder = tmp_path_factory.mktemp("forms")
     (folder / "everything.json").write_text(json.dumps(EVERYTHING))
-    options = ("--forward-to", str(backend.port), "--actions", "everything.json", "--actions", str(WORKFLOW))
+    options = ("--forward-to", str(receiver.port), "--actions", "everything.json", "--actions", str(WORKFLOW))
     with a_desk(folder, *options) as found:
         yield found
 
@@ -144,7 +144,7 @@ async def test_edits_survive_another_tab_and_another_capture(desk: Desk, open_pa
 
 
 async def test_input_of_several_lines_or_with_json_has_a_large_field(
-    desk: Desk, backend: Handler, open_page: OpenPage
+    desk: Desk, receiver: Handler, open_page: OpenPage
 ) -> None:
     mark = sent(desk, notes="a\nb", opts={"k": [1]})
     page = await open_page(desk, f"?text={mark}")
@@ -158,12 +158,12 @@ async def test_input_of_several_lines_or_with_json_has_a_large_field(
     await opts.fill('{"k": [2]}')
     await opts.press("ControlOrMeta+Enter")
     await rows(page, 2)
-    properties = json.loads(backend.requests[-1].body)["payload"]["properties"]
+    properties = json.loads(receiver.requests[-1].body)["payload"]["properties"]
     assert (properties["notes"], properties["opts"]) == ("c\nd", {"k": [2]})
 
 
 async def test_inputs_have_the_control_of_their_type_and_are_sent_with_enter(
-    desk: Desk, backend: Handler, open_page: OpenPage
+    desk: Desk, receiver: Handler, open_page: OpenPage
 ) -> None:
     mark = unique()
     page = await open_page(desk, f"?text={mark}", timezone_id="Europe/Berlin")
@@ -189,7 +189,7 @@ async def test_inputs_have_the_control_of_their_type_and_are_sent_with_enter(
     await dialog.get_by_label("Title").press("Enter")
     await expect(dialog.get_by_text("202")).to_be_in_viewport()
     await rows(page, 1)
-    properties = json.loads(backend.requests[-1].body)["payload"]["properties"]
+    properties = json.loads(receiver.requests[-1].body)["payload"]["properties"]
     assert properties.pop("api_key") != "s3cret"
     assert properties == {
         "title": mark,
@@ -220,7 +220,7 @@ async def test_trigger_values_survive_a_click_outside_and_an_error_has_no_option
     await expect(dialog.get_by_role("alert")).not_to_contain_text("--")
 
 
-async def test_workflow_and_one_of_its_nodes_are_triggered(desk: Desk, backend: Handler, open_page: OpenPage) -> None:
+async def test_workflow_and_one_of_its_nodes_are_triggered(desk: Desk, receiver: Handler, open_page: OpenPage) -> None:
     mark = unique()
     page = await open_page(desk, f"?text={mark}")
     dialog = await triggering(page, "deploy_service#trigger")
@@ -232,12 +232,12 @@ async def test_workflow_and_one_of_its_nodes_are_triggered(desk: Desk, backend: 
     await dialog.get_by_label("service").fill(mark)
     await dialog.get_by_label("service").press("Enter")
     await expect(dialog.get_by_text("202")).to_be_visible()
-    assert json.loads(backend.requests[-1].body) == {"service": mark, "version": "1.0"}
+    assert json.loads(receiver.requests[-1].body) == {"service": mark, "version": "1.0"}
     await dialog.get_by_role("button", name="Show the capture").click()
     await expect(page.locator(".head .verdict")).to_contain_text("valid")
 
 
-async def test_capture_is_checked_in_its_tab(desk: Desk, backend: Handler, open_page: OpenPage) -> None:
+async def test_capture_is_checked_in_its_tab(desk: Desk, receiver: Handler, open_page: OpenPage) -> None:
     mark = sent(desk)
     page = await open_page(desk, f"?text={mark}")
     await opened(page)
@@ -248,7 +248,7 @@ async def test_capture_is_checked_in_its_tab(desk: Desk, backend: Handler, open_
     await expect(boxes).to_have_count(4)
     for box in (await boxes.all())[1:]:
         await box.uncheck()
-    await page.get_by_label("To", exact=True).fill(str(backend.port))
+    await page.get_by_label("To", exact=True).fill(str(receiver.port))
     await page.get_by_label("To", exact=True).press("Enter")
     await expect(page.get_by_text(re.compile(r"^\s*\d+ checks in .* failed"))).to_be_visible()
     finding = page.get_by_role("row").filter(has_text="does not verify signatures")
@@ -264,7 +264,7 @@ async def test_capture_is_checked_in_its_tab(desk: Desk, backend: Handler, open_
     await expect(finding).to_be_visible()
 
 
-async def test_check_takes_the_inputs_of_an_action(desk: Desk, backend: Handler, open_page: OpenPage) -> None:
+async def test_check_takes_the_inputs_of_an_action(desk: Desk, receiver: Handler, open_page: OpenPage) -> None:
     mark = unique()
     page = await open_page(desk, "?view=check")
     await page.get_by_role("combobox", name="Request").select_option("action:everything")
@@ -272,11 +272,11 @@ async def test_check_takes_the_inputs_of_an_action(desk: Desk, backend: Handler,
     await expect(boxes).to_have_count(4)
     for box in (await boxes.all())[1:]:
         await box.uncheck()
-    await page.get_by_label("To", exact=True).fill(str(backend.port))
+    await page.get_by_label("To", exact=True).fill(str(receiver.port))
     await page.get_by_label("Title").fill(mark)
     await page.get_by_label("API key").press("Enter")
     await expect(page.get_by_text(re.compile(r"^\s*\d+ checks in "))).to_be_visible()
-    assert any(mark.encode() in each.body for each in backend.requests)
+    assert any(mark.encode() in each.body for each in receiver.requests)
 
 
 @pytest.mark.parametrize(

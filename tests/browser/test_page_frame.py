@@ -137,7 +137,7 @@ async def test_cursor_stays_on_its_capture_when_another_arrives(shared_desk: Des
     await expect(page.locator(".row.open")).to_contain_text(f"title=a-{mark}")
 
 
-async def test_key_that_is_held_down_acts_once(shared_desk: Desk, backend: Handler, open_page: OpenPage) -> None:
+async def test_key_that_is_held_down_acts_once(shared_desk: Desk, receiver: Handler, open_page: OpenPage) -> None:
     mark = sent(shared_desk, "a", "b", "c")
     page = await open_page(shared_desk, f"?text={mark}")
     await rows(page, 3)
@@ -151,7 +151,7 @@ async def test_key_that_is_held_down_acts_once(shared_desk: Desk, backend: Handl
     await page.keyboard.up("r")
     await expect(page.get_by_role("region", name="Result").get_by_text("Now")).to_be_visible()
     await rows(page, 4)
-    assert sum(f"b-{mark}".encode() in request.body for request in backend.requests) == 2
+    assert sum(f"b-{mark}".encode() in request.body for request in receiver.requests) == 2
 
 
 async def test_single_key_shortcuts_can_be_turned_off(shared_desk: Desk, open_page: OpenPage) -> None:

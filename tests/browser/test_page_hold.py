@@ -18,9 +18,9 @@ pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_held_requests_are_let_pass_answered_by_hand_and_released(
-    own_desk: Desk, open_page: OpenPage, backend: Handler
+    own_desk: Desk, open_page: OpenPage, receiver: Handler
 ) -> None:
-    before = len(backend.requests)
+    before = len(receiver.requests)
     page, other = await open_page(own_desk), await open_page(own_desk)
     hold = page.get_by_role("button", name="Hold", exact=True)
     await hold.click()
@@ -64,7 +64,7 @@ async def test_held_requests_are_let_pass_answered_by_hand_and_released(
     await expect(page.get_by_text("Answered by hand, after 0.2 s")).to_be_visible()
     await expect(page.get_by_text("You answered by hand.")).to_be_visible()
     await expect(page.locator(".row", has_text="answered").locator(".handler")).to_have_text("by hand")
-    bodies = [json.loads(request.body)["action"] for request in backend.requests[before:]]
+    bodies = [json.loads(request.body)["action"] for request in receiver.requests[before:]]
     assert bodies == ["passes", "released"]
     await page.keyboard.press("Escape")
     await page.keyboard.press("?")

@@ -195,8 +195,8 @@ def own_folder_desk(tmp_path: Any) -> Any:
     body = b"<img src=x onerror=alert(1)><script>alert(1)</script>"
     head = b"HTTP/1.1 500 <script>alert(1)</script>\r\ncontent-type: text/html\r\nx-a: <svg onload=alert(1)>\r\n"
     with (
-        handler(head + b"content-length: %d\r\n\r\n%s" % (len(body), body)) as backend,
-        a_desk(tmp_path, "--forward-to", str(backend.port)) as desk,
+        handler(head + b"content-length: %d\r\n\r\n%s" % (len(body), body)) as receiver,
+        a_desk(tmp_path, "--forward-to", str(receiver.port)) as desk,
     ):
         yield desk
 

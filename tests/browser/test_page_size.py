@@ -105,7 +105,7 @@ async def test_page_is_fast_with_many_captures(large: tuple[Desk, int], open_pag
     assert frame < GUARDS[2]
 
 
-async def test_memory_stays_flat_while_captures_arrive(tmp_path: Path, backend: Handler, open_page: OpenPage) -> None:
+async def test_memory_stays_flat_while_captures_arrive(tmp_path: Path, receiver: Handler, open_page: OpenPage) -> None:
     count, rate = (10_000, 500) if IS_FULL else (300, 100)
     with a_desk(tmp_path, "--respond", "202", "--no-verify", "--max-captures", "100000") as desk:
         page = await open_page(desk)

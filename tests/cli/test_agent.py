@@ -29,7 +29,7 @@ MAPPING = "control_the_payload_config.json"
 
 
 @pytest.fixture
-def backend() -> Iterator[Handler]:
+def receiver() -> Iterator[Handler]:
     with handler(
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n" + b'{"id": 7}'
     ) as it:
@@ -277,8 +277,8 @@ def test_missing_variable_is_refused(run: Run, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["hunter2-hunter2", "short", '{"password": "in-an-object"}'])
-def test_decrypted_values_are_not_shown(run: Run, folder: Path, backend: Handler, value: str) -> None:
-    document = topic_message(pw=encrypt_aes_gcm(SECRET, value.encode()), method={"url": backend.url})
+def test_decrypted_values_are_not_shown(run: Run, folder: Path, receiver: Handler, value: str) -> None:
+    document = topic_message(pw=encrypt_aes_gcm(SECRET, value.encode()), method={"url": receiver.url})
     body = {"pw": ".payload.properties.pw", "part": ".payload.properties.pw | fromjson? // .password? // null"}
     mapping = {"fieldsToDecryptPaths": ["payload.properties.pw"], "body": body}
     write(folder, "map.json", [mapping])
@@ -287,7 +287,7 @@ def test_decrypted_values_are_not_shown(run: Run, folder: Path, backend: Handler
         assert value not in result.out + result.err
         assert "in-an-object" not in result.out + result.err
         assert "payload.properties.pw" in result.out
-    assert json.loads(backend.requests[0].body)["pw"] == value
+    assert json.loads(receiver.requests[0].body)["pw"] == value
 
 
 def test_only_paths_that_cannot_be_decrypted_are_yellow(run: Run, folder: Path) -> None:
@@ -304,12 +304,12 @@ def test_only_paths_that_cannot_be_decrypted_are_yellow(run: Run, folder: Path) 
 # Sending.
 
 
-def test_agent_sends_the_exact_bytes(run: Run, folder: Path, backend: Handler) -> None:
-    document = topic_message(method={"url": f"{backend.url}/hook?a=1"})
+def test_agent_sends_the_exact_bytes(run: Run, folder: Path, receiver: Handler) -> None:
+    document = topic_message(method={"url": f"{receiver.url}/hook?a=1"})
     raw = run("agent", write(folder, "m.json", document), "--raw", env=ENV)
     result = run("agent", "m.json", "--send", env=ENV)
     assert result.code == 0
-    (received,) = backend.requests
+    (received,) = receiver.requests
     head, _, body = raw.raw.partition(b"\r\n\r\n")
     assert received.body == body
     unsigned = [line for line in received.head.decode().split("\r\n") if not line.startswith("X-Port-")]
@@ -320,11 +320,11 @@ def test_agent_sends_the_exact_bytes(run: Run, folder: Path, backend: Handler) -
     assert f'call PATCH /v1/actions/runs/{RUN}/response {{"response": {{"id": 7}}}}' in words(result.out)
 
 
-def test_agent_sends_to_another_target_with_its_host(run: Run, folder: Path, backend: Handler) -> None:
+def test_agent_sends_to_another_target_with_its_host(run: Run, folder: Path, receiver: Handler) -> None:
     document = topic_message(method={"url": "https://example.com/deploy?x=1"})
-    result = run("agent", write(folder, "m.json", document), "--send", "--to", str(backend.port), "--json", env=ENV)
-    assert backend.requests[0].line == "POST /deploy?x=1 HTTP/1.1"
-    assert backend.requests[0].value("host") == f"127.0.0.1:{backend.port}"
+    result = run("agent", write(folder, "m.json", document), "--send", "--to", str(receiver.port), "--json", env=ENV)
+    assert receiver.requests[0].line == "POST /deploy?x=1 HTTP/1.1"
+    assert receiver.requests[0].value("host") == f"127.0.0.1:{receiver.port}"
     (record,) = result.records
     assert (record["delivery"]["status"], len(record["outcomes"])) == (200, 1)
 
@@ -338,15 +338,15 @@ def test_agent_does_not_send_to_another_machine_unasked(run: Run, folder: Path, 
 
 
 def test_mapping_file_of_the_folder_is_not_used_to_send_unless_it_is_named(
-    run: Run, folder: Path, backend: Handler
+    run: Run, folder: Path, receiver: Handler
 ) -> None:
-    write(folder, MAPPING, [{"url": f'"{backend.url}/elsewhere"'}])
+    write(folder, MAPPING, [{"url": f'"{receiver.url}/elsewhere"'}])
     write(folder, "m.json", topic_message())
-    refused = run("agent", "m.json", "--send", "--to", str(backend.port), env=ENV)
-    assert (refused.code, backend.requests) == (ExitCode.USAGE, [])
+    refused = run("agent", "m.json", "--send", "--to", str(receiver.port), env=ENV)
+    assert (refused.code, receiver.requests) == (ExitCode.USAGE, [])
     assert f"--mapping {MAPPING}" in refused.err
     assert run("agent", "m.json", "--send", "--mapping", MAPPING, env=ENV).code == 0
-    assert backend.requests[0].line == "POST /elsewhere HTTP/1.1"
+    assert receiver.requests[0].line == "POST /elsewhere HTTP/1.1"
 
 
 def test_agent_exits_6_when_nothing_listens(run: Run, folder: Path) -> None:
@@ -357,11 +357,11 @@ def test_agent_exits_6_when_nothing_listens(run: Run, folder: Path) -> None:
     assert "ConnectionError" in result.out
 
 
-def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, backend: Handler) -> None:
+def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, receiver: Handler) -> None:
     with a_sandbox(runs=[RUN]) as sandbox:
         report = {"status": '"FAILURE"', "link": '"https://ci/" + (.response.json.id | tostring)'}
         write(folder, "map.json", [{"report": report}])
-        document = action_run(url=backend.url, synchronized=False)
+        document = action_run(url=receiver.url, synchronized=False)
         arguments = ("agent", write(folder, "m.json", document), "--mapping", "map.json", "--send", "--report")
         result = run(*arguments, env=environ_of(sandbox))
         found = sandbox.runs[RUN]
@@ -379,12 +379,12 @@ def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, back
 
 
 @pytest.mark.parametrize("run_id", ["../../blueprints/x", "r_1", "wfnr_"])
-def test_value_that_is_not_a_run_id_is_not_reported(run: Run, folder: Path, backend: Handler, run_id: str) -> None:
+def test_value_that_is_not_a_run_id_is_not_reported(run: Run, folder: Path, receiver: Handler, run_id: str) -> None:
     document = {**action_run(), "id": run_id}
-    document["payload"]["url"] = backend.url
+    document["payload"]["url"] = receiver.url
     env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
     result = run("agent", write(folder, "m.json", document), "--send", "--report", env=env)
-    assert (result.code, backend.requests) == (ExitCode.USAGE, [])
+    assert (result.code, receiver.requests) == (ExitCode.USAGE, [])
     assert "no valid run id" in result.err
 
 

@@ -32,7 +32,7 @@ PORT = "https://api.port.io"
 
 
 @pytest.fixture
-def backend() -> Iterator[Handler]:
+def receiver() -> Iterator[Handler]:
     with handler(
         b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n" + b'{"id": 7}'
     ) as it:
@@ -99,8 +99,8 @@ def test_poll_prints_the_bytes_of_one_request(poll: Poll) -> None:
     assert result.out.startswith("POST / HTTP/1.1\r\nHost: 127.0.0.1:1\r\n")
 
 
-def test_send_claims_acknowledges_sends_and_reports_as_the_agent_does(poll: Poll, backend: Handler) -> None:
-    with waiting(f"{backend.url}/vm", 2) as (sandbox, started):
+def test_send_claims_acknowledges_sends_and_reports_as_the_agent_does(poll: Poll, receiver: Handler) -> None:
+    with waiting(f"{receiver.url}/vm", 2) as (sandbox, started):
         result = poll(sandbox, "--send", "--report", "--count", "1", "--json")
         first, second = (sandbox.runs[each] for each in started)
         assert (first.invocation.phase, first.report.status, first.report.response) == (
@@ -110,13 +110,13 @@ def test_send_claims_acknowledges_sends_and_reports_as_the_agent_does(poll: Poll
         )
         assert second.invocation.phase in {Phase.PENDING, Phase.CLAIMABLE}
     (record,) = result.records
-    assert (result.code, record["delivery"]["status"], len(backend.requests)) == (0, 200, 1)
+    assert (result.code, record["delivery"]["status"], len(receiver.requests)) == (0, 200, 1)
     assert "not reported by port-hook" not in result.err
     assert "not acknowledged" not in result.err
 
 
-def test_run_that_is_sent_and_not_reported_is_named_with_what_to_do(poll: Poll, backend: Handler) -> None:
-    with waiting(backend.url) as (sandbox, (run_id,)):
+def test_run_that_is_sent_and_not_reported_is_named_with_what_to_do(poll: Poll, receiver: Handler) -> None:
+    with waiting(receiver.url) as (sandbox, (run_id,)):
         result = poll(sandbox, "--send", "--count", "1")
         assert (sandbox.runs[run_id].invocation.phase, sandbox.runs[run_id].report.status) == (
             Phase.ACKED,
@@ -137,13 +137,13 @@ def test_run_for_another_machine_is_shown_and_not_acknowledged(poll: Poll) -> No
     assert f"warning: {run_id} was claimed, but not acknowledged." in result.err
 
 
-def test_run_that_no_mapping_is_enabled_for_is_not_acknowledged(poll: Poll, folder: Path, backend: Handler) -> None:
+def test_run_that_no_mapping_is_enabled_for_is_not_acknowledged(poll: Poll, folder: Path, receiver: Handler) -> None:
     (folder / "map.json").write_text('[{"enabled": false}]')
-    with waiting(backend.url) as (sandbox, (run_id,)):
+    with waiting(receiver.url) as (sandbox, (run_id,)):
         result = poll(sandbox, "--send", "--count", "1")
         assert sandbox.runs[run_id].invocation.phase is Phase.CLAIMED
     assert "no mapping is enabled for it" in result.out
-    assert (result.code, backend.requests) == (0, [])
+    assert (result.code, receiver.requests) == (0, [])
     assert "was claimed, but not acknowledged" in result.err
 
 
@@ -154,30 +154,30 @@ def test_handler_that_does_not_respond_sets_the_exit_code(poll: Poll) -> None:
     assert result.code == ExitCode.TARGET
 
 
-def test_poll_claims_node_runs_of_workflows_only_to_send_them(poll: Poll, backend: Handler) -> None:
-    workflow = one_node(type="WEBHOOK", url=backend.url, agent=True, synchronized=True, body={"a": 1})
+def test_poll_claims_node_runs_of_workflows_only_to_send_them(poll: Poll, receiver: Handler) -> None:
+    workflow = one_node(type="WEBHOOK", url=receiver.url, agent=True, synchronized=True, body={"a": 1})
     with Renderer() as renderer, a_sandbox(workflows=[workflow], renders=renderer) as sandbox:
         with a_client(sandbox) as client:
             client.post("/v1/workflows/one/runs", json={"inputs": {}})
         result = poll(sandbox, "--send", "--report", "--count", "1", "--json")
     (record,) = result.records
     assert (result.code, record["subject"], record["delivery"]["status"]) == (0, "workflow node run", 200)
-    sent = json.loads(backend.requests[0].body)
+    sent = json.loads(receiver.requests[0].body)
     assert (sent["a"], sent["payload"]["action"]["invocationMethod"]["body"]) == (1, {"a": 1})
 
 
-def test_lost_run_is_not_sent(run: Run, backend: Handler) -> None:
-    with scripted_port({CLAIM: [runs(a_run(backend.url))], ACK: [acknowledged(0)]}) as port:
+def test_lost_run_is_not_sent(run: Run, receiver: Handler) -> None:
+    with scripted_port({CLAIM: [runs(a_run(receiver.url))], ACK: [acknowledged(0)]}) as port:
         result = run("agent", "--poll", "--send", "--count", "1", env=port.environ)
-    assert (result.code, backend.requests) == (0, [])
+    assert (result.code, receiver.requests) == (0, [])
     assert f"note: another agent acknowledged {RUN} first, so nothing was sent" in result.err
 
 
-def test_run_is_named_whose_acknowledgment_or_report_is_lost(run: Run, backend: Handler) -> None:
-    script = {CLAIM: [runs(a_run(backend.url))], ACK: [LOST, acknowledged(1)]}
+def test_run_is_named_whose_acknowledgment_or_report_is_lost(run: Run, receiver: Handler) -> None:
+    script = {CLAIM: [runs(a_run(receiver.url))], ACK: [LOST, acknowledged(1)]}
     with scripted_port({**script, f"PATCH /v1/actions/runs/{RUN}": [LOST]}) as port:
         result = run("agent", "--poll", "--send", "--report", "--count", "2", env=port.environ)
-    assert (result.code, len(backend.requests)) == (ExitCode.PORT_API, 1)
+    assert (result.code, len(receiver.requests)) == (ExitCode.PORT_API, 1)
     assert f"warning: It is not known whether {RUN} was acknowledged, so nothing was sent." in result.err
     assert f"warning: port-hook does not report {RUN}, and no other agent gets it." in result.err
     assert result.err.count(f"hint: To report it: port-hook report-run {RUN}") == 2
@@ -254,13 +254,13 @@ def test_api_that_refuses_the_credentials_ends_the_polling(run: Run) -> None:
 
 
 def test_mapping_file_of_the_folder_does_not_decide_what_claimed_runs_send(
-    run: Run, folder: Path, backend: Handler
+    run: Run, folder: Path, receiver: Handler
 ) -> None:
     (folder / "control_the_payload_config.json").write_text("[{}]")
-    with waiting(backend.url) as (sandbox, (run_id,)):
+    with waiting(receiver.url) as (sandbox, (run_id,)):
         result = run("agent", "--poll", "--send", "--count", "1", env=environ_of(sandbox))
         assert sandbox.runs[run_id].invocation.phase in {Phase.PENDING, Phase.CLAIMABLE}
-    assert (result.code, backend.requests) == (ExitCode.USAGE, [])
+    assert (result.code, receiver.requests) == (ExitCode.USAGE, [])
 
 
 # The question before runs are taken away from a running agent.

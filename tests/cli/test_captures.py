@@ -131,7 +131,7 @@ def shown(lines: str) -> list[str]:
     return [line.split()[0] for line in lines.splitlines()[1:]]
 
 
-def test_captures_lists_the_newest_first(run: Run, kept: None) -> None:
+def test_captures_lists_the_latest_first(run: Run, kept: None) -> None:
     result = run("captures")
     assert result.code == ExitCode.OK
     assert result.err == ""

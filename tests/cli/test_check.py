@@ -1,4 +1,4 @@
-"""`port-hook check`: what it prints, saves and starts, and what it refuses. The example backend is the handler."""
+"""`port-hook check`: what it prints, saves and starts, and what it refuses. The example receiver is the handler."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.stores import keep
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
-BACKEND = (Path(__file__).parents[2] / "examples" / "handler.py").read_text("utf-8")
+EXAMPLE_HANDLER = (Path(__file__).parents[2] / "examples" / "handler.py").read_text("utf-8")
 ACCEPTS_OLD = ("abs(now - int(timestamp)) > TOLERANCE_S", "False")
 WORKS_TWICE = ("return is_new\n", "return True\n")
 SHOWS_SECRET = (
@@ -63,9 +63,9 @@ http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Once).serve_for
 Checking = Callable[..., Result]
 
 
-def backend(folder: Path, *changes: tuple[str, str]) -> list[str]:
-    """Write the example backend, with mistakes, and return the words that start it on a free port, after its port."""
-    text = BACKEND
+def receiver(folder: Path, *changes: tuple[str, str]) -> list[str]:
+    """Write the example receiver, with mistakes, and return the words that start it on a free port, after its port."""
+    text = EXAMPLE_HANDLER
     for before, after in changes:
         assert text.count(before) == 1, before
         text = text.replace(before, after)
@@ -109,8 +109,8 @@ def is_running(pid: int) -> bool:
 # --- a check with a command
 
 
-def test_correct_backend_passes_every_check_and_is_ended(folder: Path) -> None:
-    command = backend(folder)
+def test_correct_handler_passes_every_check_and_is_ended(folder: Path) -> None:
+    command = receiver(folder)
     done = check(folder, "--json", "--within", "120", *command, code=0)
     *findings, summary = [checked(json.loads(line)) for line in done.stdout.splitlines()]
     assert {each["check"]: each["seen"] for each in findings if each["status"] in {"failed", "warning"}} == {}
@@ -122,7 +122,7 @@ def test_correct_backend_passes_every_check_and_is_ended(folder: Path) -> None:
 
 
 def test_mistake_is_named_with_its_fix_and_the_saved_requests(checking: Checking, folder: Path, run: Run) -> None:
-    done = checking("--only", "old", "--only", "no-signature", *backend(folder, ACCEPTS_OLD, SHOWS_SECRET), code=1)
+    done = checking("--only", "old", "--only", "no-signature", *receiver(folder, ACCEPTS_OLD, SHOWS_SECRET), code=1)
     first, finding, fix, saved, last = done.out.splitlines()
     assert first == "  signature  ✓ 1 of 2"
     assert finding.startswith("             ✗ accepts an old timestamp: a request signed 10 minutes ago got 202")
@@ -132,7 +132,7 @@ def test_mistake_is_named_with_its_fix_and_the_saved_requests(checking: Checking
     assert ": 1 passed, 1 failed.  port-hook show " in last
     shown = run("show", saved.split()[4])
     assert "port-hook-check/old" in shown.out
-    # The backend wrote its secret, and a color.
+    # The receiver wrote its secret, and a color.
     assert "Sends about 2 valid requests to " in done.err
     assert "The last lines of the command's output:\n  ***\n  listening on" in done.err
 
@@ -150,21 +150,21 @@ def test_handler_that_closes_connections_without_announcing_it_passes(checking: 
 def test_warning_fails_only_a_strict_check(
     checking: Checking, folder: Path, options: tuple[str, ...], code: int
 ) -> None:
-    done = checking("--only", "same-run", *options, *backend(folder, WORKS_TWICE), code=code)
+    done = checking("--only", "same-run", *options, *receiver(folder, WORKS_TWICE), code=code)
     assert "! does its work twice if a run is delivered twice: " in done.out
     assert "0 passed, 1 warning." in done.out
 
 
 def test_junit_report_has_a_test_for_each_check(checking: Checking, folder: Path) -> None:
     done = checking(
-        "--only", "old", "--only", "sync-status", "--junit", "out.xml", *backend(folder, ACCEPTS_OLD), code=1
+        "--only", "old", "--only", "sync-status", "--junit", "out.xml", *receiver(folder, ACCEPTS_OLD), code=1
     )
     assert "note: wrote the JUnit report to out.xml" in done.err
     root = ET.fromstring((folder / "out.xml").read_bytes())  # noqa: S314 - the test's own
     tests = {each.get("name"): [part.tag for part in each] for each in root.iter("testcase")}
     assert tests == {"old": ["failure"], "sync-status": ["skipped"]}
     assert "? sync-status: not observed because it applies only to synchronous actions" in done.out
-    checking("--only", "old", "--junit", "out.xml", *backend(folder, ACCEPTS_OLD), code=1)
+    checking("--only", "old", "--junit", "out.xml", *receiver(folder, ACCEPTS_OLD), code=1)
     again = ET.fromstring((folder / "out.xml").read_bytes())  # noqa: S314 - the test's own
     assert [each.get("name") for each in again.iter("testcase")] == ["old"]
     assert [file.name for file in folder.iterdir() if "out.xml" in file.name] == ["out.xml"]
@@ -198,9 +198,9 @@ def test_command_that_ends_early_is_reported_with_its_output(checking: Checking,
 
 
 def test_second_start_that_fails_for_another_reason_proves_nothing(checking: Checking, folder: Path) -> None:
-    command = backend(folder)
+    command = receiver(folder)
     other_reason = 'import os, sys\nif "PORT_CLIENT_SECRET" not in os.environ: sys.exit("Address already in use")\n'
-    docstring, future, rest = BACKEND.partition("from __future__ import annotations\n")
+    docstring, future, rest = EXAMPLE_HANDLER.partition("from __future__ import annotations\n")
     (folder / "backend.py").write_text(docstring + future + other_reason + rest, "utf-8")
     done = checking("--only", "secret-unset", *command, code=ExitCode.NOT_OBSERVED)
     assert "? secret-unset: not observed because the restarted command failed for another reason: " in done.out
@@ -239,10 +239,10 @@ def test_command_is_not_started_beside_another_handler(checking: Checking, folde
 
 @contextmanager
 def hanging_check(folder: Path, place: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Yield a running check whose handler hangs at `place`, a line of the backend, and the handler's process id."""
+    """Yield a running check whose handler hangs at `place`, a line of the receiver, and the handler's process id."""
     hang = "if os.path.exists('hang') or 'not-json' in self.headers['user-agent']:"
     lines = [hang, "    print('hangs', os.getpid(), flush=True)", "    time.sleep(600)", place]
-    _, port, *_ = backend(folder, (f"        {place}", "\n".join(f"        {line}" for line in lines)), ACCEPTS_OLD)
+    _, port, *_ = receiver(folder, (f"        {place}", "\n".join(f"        {line}" for line in lines)), ACCEPTS_OLD)
     (folder / "log").touch()
     words = (*words, "--timeout", "60", "--to", port)
     shell = f"exec {sys.executable} backend.py {port} >log"
@@ -282,7 +282,7 @@ def test_ctrl_c_shows_the_findings_so_far(folder: Path) -> None:
 def test_running_sandbox_shows_what_the_handler_reports(folder: Path) -> None:
     with a_sandbox() as sandbox:
         environ = environment(folder, **environ_of(sandbox))
-        _, port, _, *command = backend(folder)
+        _, port, _, *command = receiver(folder)
         with subprocess.Popen(command, cwd=folder, env=environ, stdout=subprocess.PIPE) as process:
             assert process.stdout
             process.stdout.readline()

@@ -1,4 +1,4 @@
-"""`last` means the newest request that arrived, in every command."""
+"""`last` means the latest request that arrived, in every command."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_show_finds_requests_that_arrived(run: Run, target: Handler, name: str, 
     assert run("show", name, "--json").records[0]["id"] == shown
 
 
-def test_last_replay_is_the_newest_replay(run: Run, target: Handler) -> None:
+def test_last_replay_is_the_latest_replay(run: Run, target: Handler) -> None:
     older, newer = replayed(run, target, FIRST), replayed(run, target)
     for name, expected in (("last-replay", newer), ("last-replay~1", older)):
         assert run("show", name, "--json").records[0]["id"] == expected
@@ -116,7 +116,7 @@ def test_store_with_replays_only_has_no_last(run: Run, folder: Path) -> None:
     assert "`last-replay`" in result.err
 
 
-def test_report_run_takes_the_run_of_the_newest_request_that_arrived(run: Run, folder: Path) -> None:
+def test_report_run_takes_the_run_of_the_latest_request_that_arrived(run: Run, folder: Path) -> None:
     body = a_body(a_document(context={"runId": "r_aaaaaaaaaaaaaaaa"}))
     keep(folder, a_capture(an_invocation(body, id="cc0000000003", replay_of=FIRST)))
     for name, expected in (("last", RUN_ID), ("last-replay", "r_aaaaaaaaaaaaaaaa")):

@@ -42,7 +42,7 @@ def left(folder: Path) -> list[int]:
 @pytest.mark.parametrize(
     ("keep", "expected"), [(3, [9, 8, 7]), (0, []), (10, [*range(9, -1, -1)]), (99, [*range(9, -1, -1)])]
 )
-def test_prune_keeps_the_newest(run: Run, folder: Path, keep: int, expected: list[int]) -> None:
+def test_prune_keeps_the_latest(run: Run, folder: Path, keep: int, expected: list[int]) -> None:
     result = run("prune", "--keep", str(keep), "--yes")
     deleted = 10 - len(expected)
     assert (result.code, result.out) == (0, f"Deleted {deleted} captures, {len(expected)} left.\n")

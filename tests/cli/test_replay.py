@@ -73,7 +73,7 @@ def last_listener(folder: Path, forward_to: str | None) -> None:
 
 
 def accepts(request: RawRequest, secret: str = SECRET.reveal(), *, unit: int = 1) -> bool:
-    """Verify as a backend would: the documented signature, and an age of at most five minutes."""
+    """Verify as a handler would: the documented signature, and an age of at most five minutes."""
     timestamp = request.value("x-port-timestamp") or ""
     digest = hmac.new(secret.encode(), timestamp.encode() + b"." + request.body, hashlib.sha256).digest()
     _, _, given = (request.value("x-port-signature") or "").partition("v1,")

@@ -241,7 +241,7 @@ def test_report_run_reads_the_secret_from_stdin(run: Run, sandbox: Sandbox, env:
     assert messages(sandbox) == ["x"]
 
 
-def test_report_run_last_means_the_run_of_the_newest_capture_with_a_run_id(
+def test_report_run_last_means_the_run_of_the_latest_capture_with_a_run_id(
     run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
 ) -> None:
     bodies = {"old": b'{"context":{"runId":"r_0000000000000000"}}', "new": None, "none": b"{}"}

@@ -12,9 +12,9 @@ import pytest
 
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.cli.exit_codes import ExitCode
-from tests.backends.backends import environ_for
 from tests.conftest import Run
 from tests.factories import RUN_ID
+from tests.handlers.handlers import environ_for
 from tests.port_clients import authorized
 from tests.processes import running
 from tests.record_schemas import checked

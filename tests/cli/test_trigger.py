@@ -33,7 +33,7 @@ ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 
 
 @pytest.fixture
-def backend() -> Iterator[Handler]:
+def receiver() -> Iterator[Handler]:
     with handler() as it:
         yield it
 
@@ -49,8 +49,8 @@ def an_action(**method: Any) -> dict[str, Any]:
     return {**action, "invocationMethod": {**action["invocationMethod"], **method}}
 
 
-def sent(backend: Handler) -> tuple[RawRequest, Any]:
-    (request,) = backend.requests
+def sent(receiver: Handler) -> tuple[RawRequest, Any]:
+    (request,) = receiver.requests
     return request, json.loads(request.body)
 
 
@@ -62,16 +62,16 @@ def assert_valid(request: RawRequest) -> None:
 # --- sending --------------------------------------------------------------------------------------------------------
 
 
-def test_trigger_sends_create_vm_with_the_default_payload(run: Run, backend: Handler) -> None:
+def test_trigger_sends_create_vm_with_the_default_payload(run: Run, receiver: Handler) -> None:
     inputs = ("--input", "title=dev-env", "--input", "cpu=2", "--input", "memory=4", "--input", "region=eu-west-1")
-    result = run("trigger", CREATE_VM, "--to", backend.url, "--run-id", RUN_ID, *inputs, env=ENV)
+    result = run("trigger", CREATE_VM, "--to", receiver.url, "--run-id", RUN_ID, *inputs, env=ENV)
     assert (result.code, result.err) == (0, "")
-    request, document = sent(backend)
+    request, document = sent(receiver)
     assert document == create_vm(RUN_ID, at=document["trigger"]["at"])
     assert request.line == "POST / HTTP/1.1"
     assert_valid(request)
     for words in (
-        f"create_vm CREATE  POST {backend.url}/",
+        f"create_vm CREATE  POST {receiver.url}/",
         RUN_ID,
         "zoë@example.com from UI",
         '"dev-env"',
@@ -82,12 +82,12 @@ def test_trigger_sends_create_vm_with_the_default_payload(run: Run, backend: Han
     assert f"port-hook report-run {RUN_ID} --status success" in result.out
 
 
-def test_trigger_renders_encrypts_and_sends_an_action_with_templates(run: Run, folder: Path, backend: Handler) -> None:
+def test_trigger_renders_encrypts_and_sends_an_action_with_templates(run: Run, folder: Path, receiver: Handler) -> None:
     entity = write(folder, "e.json", {"identifier": "checkout", "title": "Checkout"})
     inputs = write(folder, "inputs.yaml", "replicas: 3\napi_key: s3cret\n")
-    result = run("trigger", SCALE, "--to", backend.url, "--inputs", inputs, "--entity", entity, env=ENV)
+    result = run("trigger", SCALE, "--to", receiver.url, "--inputs", inputs, "--entity", entity, env=ENV)
     assert result.code == 0
-    request, document = sent(backend)
+    request, document = sent(receiver)
     assert request.line == "PUT /services/checkout/scale HTTP/1.1"
     assert request.value("run_id") == document["port_context"]["runId"]
     assert decrypt_aes_gcm(SECRET, document["inputs"]["api_key"]) == b"s3cret"
@@ -121,8 +121,8 @@ def test_trigger_exits_1_when_the_response_is_not_2xx(
     run: Run, folder: Path, answer: bytes, code: int, words: str
 ) -> None:
     action = write(folder, "a.json", an_action(synchronized=True))
-    with handler(answer) as backend:
-        result = run("trigger", action, "--to", str(backend.port), "--input", "title=a", env=ENV)
+    with handler(answer) as receiver:
+        result = run("trigger", action, "--to", str(receiver.port), "--input", "title=a", env=ENV)
     assert result.code == code
     assert words in result.out
 
@@ -130,10 +130,10 @@ def test_trigger_exits_1_when_the_response_is_not_2xx(
 def test_hint_after_a_rejected_request_can_be_pasted(run: Run, folder: Path) -> None:
     action = write(folder, "a.json", an_action())
     arguments = ("trigger", action, "--input", "title=a")
-    with handler(b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n") as backend:
-        hint = " ".join(run(*arguments, "--to", str(backend.port), env=ENV).out.split())
+    with handler(b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n") as receiver:
+        hint = " ".join(run(*arguments, "--to", str(receiver.port), env=ENV).out.split())
         commands = re.findall(r"`port-hook (replay [^`]*--find-fault --to [^`]*)`", hint)
-        request = run(*arguments, "--to", str(backend.port), "--dry-run", env=ENV)
+        request = run(*arguments, "--to", str(receiver.port), "--dry-run", env=ENV)
         sample = run(*shlex.split(commands[0]), env=ENV)
         own = run(*shlex.split(commands[1]), stdin=request.out.encode(), env=ENV)
     assert [command.split(" --to")[0] for command in commands] == ["replay --find-fault", "replay - --find-fault"]
@@ -149,10 +149,10 @@ def test_trigger_exits_6_when_the_handler_is_unreachable(run: Run) -> None:
     assert "  failed     nothing listens on" in result.out
 
 
-def test_trigger_route_overrides_to(run: Run, backend: Handler) -> None:
-    routes = ("--route", f"create_vm={backend.url}/vms", "--route", "other=1")
+def test_trigger_route_overrides_to(run: Run, receiver: Handler) -> None:
+    routes = ("--route", f"create_vm={receiver.url}/vms", "--route", "other=1")
     assert run("trigger", CREATE_VM, "--to", "1", *routes, "--input", "title=a", env=ENV).code == 0
-    assert sent(backend)[0].line == "POST /vms HTTP/1.1"
+    assert sent(receiver)[0].line == "POST /vms HTTP/1.1"
 
 
 def test_trigger_sends_nothing_to_another_machine_without_to_its_url(run: Run) -> None:
@@ -163,14 +163,14 @@ def test_trigger_sends_nothing_to_another_machine_without_to_its_url(run: Run) -
 
 @pytest.mark.parametrize("option", ["--to", "--route"])
 def test_trigger_sends_an_action_with_a_placeholder_url_to_the_given_target(
-    run: Run, folder: Path, backend: Handler, option: str
+    run: Run, folder: Path, receiver: Handler, option: str
 ) -> None:
     action = write(folder, "a.json", an_action(url="<WEBHOOK_URL>"))
-    target = backend.url if option == "--to" else f"create_vm={backend.url}"
+    target = receiver.url if option == "--to" else f"create_vm={receiver.url}"
     result = run("trigger", action, option, target, "--input", "title=t", "--input", "cpu=2", env=ENV)
     assert result.code == 0
     assert "note: the action's URL is <WEBHOOK_URL>, which is not a URL. The request goes to the given" in result.err
-    request, body = sent(backend)
+    request, body = sent(receiver)
     assert request.line == "POST / HTTP/1.1"
     assert body["payload"]["action"]["invocationMethod"]["url"] == "<WEBHOOK_URL>"
 
@@ -189,68 +189,68 @@ def test_trigger_refuses_a_url_that_renders_to_nothing_even_with_a_target(run: R
     assert "`url` rendered to nothing" in result.err
 
 
-def test_trigger_prints_a_note_when_a_header_is_not_ascii(run: Run, folder: Path, backend: Handler) -> None:
+def test_trigger_prints_a_note_when_a_header_is_not_ascii(run: Run, folder: Path, receiver: Handler) -> None:
     action = write(folder, "a.json", an_action(headers={"X-Name": "Zoë 日本", "X-Plain": "a"}))
-    result = run("trigger", action, "--to", backend.url, "--input", "title=t", "--input", "cpu=2", env=ENV)
+    result = run("trigger", action, "--to", receiver.url, "--input", "title=t", "--input", "cpu=2", env=ENV)
     assert result.code == 0
     assert (
         "note: the header X-Name has non-ASCII characters. Port does not document whether or how it sends them. "
         "port-hook sends UTF-8"
     ) in result.err
     assert "X-Plain" not in result.err
-    request, _ = sent(backend)
+    request, _ = sent(receiver)
     assert (request.value("x-name") or "").encode("latin-1").decode() == "Zoë 日本"
 
 
 def test_trigger_needs_no_target_when_the_actions_url_is_on_this_machine(
-    run: Run, folder: Path, backend: Handler
+    run: Run, folder: Path, receiver: Handler
 ) -> None:
-    action = write(folder, "a.json", an_action(url=f"{backend.url}/here?a=1"))
+    action = write(folder, "a.json", an_action(url=f"{receiver.url}/here?a=1"))
     assert run("trigger", action, "--input", "title=a", env=ENV).code == 0
-    assert sent(backend)[0].line == "POST /here?a=1 HTTP/1.1"
+    assert sent(receiver)[0].line == "POST /here?a=1 HTTP/1.1"
 
 
 def test_trigger_options_set_the_user_origin_operation_and_timestamp_unit(
-    run: Run, folder: Path, backend: Handler
+    run: Run, folder: Path, receiver: Handler
 ) -> None:
     body = {"by": "{{ .trigger.by.user.email }}", "o": "{{ .trigger.origin }} {{ .trigger.operation }}"}
     action = write(folder, "a.json", an_action(body=body))
     user = write(folder, "u.json", {"email": "ada@example.com"})
     options = ("--origin", "API", "--operation", "DELETE", "--user", user, "--timestamp-unit", "ms")
-    result = run("trigger", action, "--to", backend.url, "--input", "title=a", *options, env=ENV)
+    result = run("trigger", action, "--to", receiver.url, "--input", "title=a", *options, env=ENV)
     assert result.code == 0
-    request, document = sent(backend)
+    request, document = sent(receiver)
     assert document == {"by": "ada@example.com", "o": "API DELETE"}
     assert len(request.value("x-port-timestamp") or "") == 13
     assert "a DELETE action needs an entity" in result.err
 
 
-def test_trigger_says_what_it_does_not_check_of_an_action(run: Run, folder: Path, backend: Handler) -> None:
+def test_trigger_says_what_it_does_not_check_of_an_action(run: Run, folder: Path, receiver: Handler) -> None:
     condition = {"type": "SEARCH", "rules": [], "combinator": "and"}
     document = {**an_action(), "requiredApproval": True}
     document["trigger"] = {**document["trigger"], "condition": condition}
-    result = run("trigger", write(folder, "a.json", document), "--to", backend.url, "--input", "title=a", env=ENV)
+    result = run("trigger", write(folder, "a.json", document), "--to", receiver.url, "--input", "title=a", env=ENV)
     assert "note: the action's condition, which selects entities, is not checked" in result.err
     assert "note: Port sends this after an approval; trigger sends it immediately" in result.err
 
 
-def test_trigger_without_a_secret_exits_4_or_sends_unsigned_with_no_sign(run: Run, backend: Handler) -> None:
-    args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=a")
+def test_trigger_without_a_secret_exits_4_or_sends_unsigned_with_no_sign(run: Run, receiver: Handler) -> None:
+    args = ("trigger", CREATE_VM, "--to", receiver.url, "--input", "title=a")
     refused = run(*args)
     assert refused.code == ExitCode.SETTINGS
     assert "PORT_CLIENT_SECRET" in refused.err
-    assert backend.requests == []
+    assert receiver.requests == []
     assert run(*args, "--no-sign").code == 0
-    assert sent(backend)[0].value("x-port-signature") is None
+    assert sent(receiver)[0].value("x-port-signature") is None
 
 
 # --- automations ----------------------------------------------------------------------------------------------------
 
 
-def test_trigger_sends_an_automation_for_an_event(run: Run, backend: Handler) -> None:
-    result = run("trigger", TIER, "--to", backend.url, "--event", EVENT, env=ENV)
+def test_trigger_sends_an_automation_for_an_event(run: Run, receiver: Handler) -> None:
+    result = run("trigger", TIER, "--to", receiver.url, "--event", EVENT, env=ENV)
     assert result.code == 0
-    request, document = sent(backend)
+    request, document = sent(receiver)
     assert request.line == "POST /tiers HTTP/1.1"
     assert (document["service"], document["tier"]) == ("checkout", "gold")
     assert 'properties.tier: "silver" -> "gold"' in result.out
@@ -258,13 +258,13 @@ def test_trigger_sends_an_automation_for_an_event(run: Run, backend: Handler) ->
 
 @pytest.mark.parametrize("as_json", [False, True])
 def test_trigger_sends_nothing_when_the_condition_is_not_met(
-    run: Run, folder: Path, backend: Handler, as_json: bool
+    run: Run, folder: Path, receiver: Handler, as_json: bool
 ) -> None:
     event = write(folder, "event.json", {"diff": {"before": {}, "after": {}}})
     options = ("--json",) if as_json else ()
-    result = run("trigger", TIER, "--to", backend.url, "--event", event, *options, env=ENV)
+    result = run("trigger", TIER, "--to", receiver.url, "--event", event, *options, env=ENV)
     assert result.code == ExitCode.NOT_TRIGGERED
-    assert backend.requests == []
+    assert receiver.requests == []
     expression = ".diff.before.properties.tier != .diff.after.properties.tier"
     if as_json:
         (record,) = result.records
@@ -283,21 +283,21 @@ def test_trigger_exits_2_when_an_automation_has_no_event(run: Run) -> None:
 # --- printing -------------------------------------------------------------------------------------------------------
 
 
-def test_trigger_dry_run_prints_the_request_and_sends_nothing(run: Run, backend: Handler) -> None:
-    result = run("trigger", CREATE_VM, "--to", f"{backend.url}/x", "--input", "title=a", "--dry-run", env=ENV)
-    assert (result.code, backend.requests) == (0, [])
+def test_trigger_dry_run_prints_the_request_and_sends_nothing(run: Run, receiver: Handler) -> None:
+    result = run("trigger", CREATE_VM, "--to", f"{receiver.url}/x", "--input", "title=a", "--dry-run", env=ENV)
+    assert (result.code, receiver.requests) == (0, [])
     head, _, body = result.raw.partition(b"\r\n\r\n")
     assert head.splitlines()[0] == b"POST /x HTTP/1.1"
     assert json.loads(body)["payload"]["properties"]["title"] == "a"
 
 
 @needs("curl")
-def test_curl_command_sends_the_request_that_trigger_would_send(run: Run, backend: Handler) -> None:
-    args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=it's", "--format", "curl")
+def test_curl_command_sends_the_request_that_trigger_would_send(run: Run, receiver: Handler) -> None:
+    args = ("trigger", CREATE_VM, "--to", receiver.url, "--input", "title=it's", "--format", "curl")
     script = run(*args, env=ENV).raw
     done = subprocess.run(["sh"], input=script, capture_output=True, check=True)
     assert b"200 OK" in done.stdout
-    request, document = sent(backend)
+    request, document = sent(receiver)
     assert document["payload"]["properties"]["title"] == "it's"
     assert_valid(request)
 
@@ -307,14 +307,14 @@ def test_trigger_prints_an_httpie_command(run: Run) -> None:
     assert "http POST 'https://example.com'" in result.out
 
 
-def test_trigger_json_has_the_request_the_response_and_the_run_status(run: Run, backend: Handler) -> None:
-    args = ("trigger", CREATE_VM, "--to", backend.url, "--input", "title=a", "--run-id", RUN_ID, "--json")
+def test_trigger_json_has_the_request_the_response_and_the_run_status(run: Run, receiver: Handler) -> None:
+    args = ("trigger", CREATE_VM, "--to", receiver.url, "--input", "title=a", "--run-id", RUN_ID, "--json")
     (record,) = run(*args, env=ENV).records
     assert record["schema"] == "port-hook/trigger/1"
     assert (record["type"], record["action"], record["run_id"]) == ("invocation", "create_vm", RUN_ID)
-    assert (record["method"], record["url"]) == ("POST", f"{backend.url}/")
+    assert (record["method"], record["url"]) == ("POST", f"{receiver.url}/")
     assert (record["delivery"]["status"], record["run_status"]) == (200, "IN_PROGRESS")
-    assert record["body"] == sent(backend)[1]
+    assert record["body"] == sent(receiver)[1]
     (dry,) = run(*args, "--dry-run", env=ENV).records
     assert (dry["delivery"], dry["run_status"]) == (None, None)
 
@@ -332,11 +332,11 @@ def test_trigger_sends_secrets_and_never_prints_them(run: Run, folder: Path, for
         ),
     )
     answer = f"HTTP/1.1 200 OK\r\ncontent-length: {len(secret.encode())}\r\n\r\n{secret}".encode()
-    with handler(answer) as backend:
-        args = ("trigger", action, "--to", backend.url, "--input", "title=a", "--secrets", secrets)
+    with handler(answer) as receiver:
+        args = ("trigger", action, "--to", receiver.url, "--input", "title=a", "--secrets", secrets)
         result = run(*args, env=ENV)
         assert result.code == 0
-        request, document = sent(backend)
+        request, document = sent(receiver)
         assert document == {"key": f"k-{secret}", "x": None}
         assert request.value("x-key") == secret.encode().decode("latin-1")
         shown = [result, run(*args, "--json", env=ENV), run(*args, "--dry-run", env=ENV)]
@@ -378,14 +378,14 @@ def test_trigger_errors_never_contain_a_secret(run: Run, folder: Path, url: str)
         assert "***" in result.out + result.err
 
 
-def test_trigger_warnings_never_contain_an_encrypted_input(run: Run, folder: Path, backend: Handler) -> None:
+def test_trigger_warnings_never_contain_an_encrypted_input(run: Run, folder: Path, receiver: Handler) -> None:
     action = an_action()
     action["trigger"]["userInputs"]["properties"] |= {
         "key": {"type": "string", "encryption": "aes256-gcm"},
         "cpu": {"type": "number", "default": {"jqQuery": ".form.key.x"}},
     }
     inputs = write(folder, "i.json", {"title": "a", "key": LONG})
-    args = ("trigger", write(folder, "a.json", action), "--to", backend.url, "--inputs", inputs)
+    args = ("trigger", write(folder, "a.json", action), "--to", receiver.url, "--inputs", inputs)
     result = run(*args, env=ENV)
     assert result.code == 0
     assert "became null: jq: error: Cannot index string" in result.err
@@ -397,10 +397,10 @@ def test_trigger_warnings_never_contain_an_encrypted_input(run: Run, folder: Pat
 # --- inputs and jq --------------------------------------------------------------------------------------------------
 
 
-def test_trigger_error_lists_every_violation_with_its_input(run: Run, backend: Handler) -> None:
+def test_trigger_error_lists_every_violation_with_its_input(run: Run, receiver: Handler) -> None:
     inputs = ("--input", "cpu=3", "--input", "memory=x", "--input", "region=EU", "--input", "foo=1")
-    result = run("trigger", CREATE_VM, "--to", backend.url, *inputs, env=ENV)
-    assert (result.code, result.out, backend.requests) == (ExitCode.USAGE, "", [])
+    result = run("trigger", CREATE_VM, "--to", receiver.url, *inputs, env=ENV)
+    assert (result.code, result.out, receiver.requests) == (ExitCode.USAGE, "", [])
     assert result.err.splitlines() == [
         "error: Port would refuse these inputs of create_vm:",
         "  title is required",
@@ -412,11 +412,11 @@ def test_trigger_error_lists_every_violation_with_its_input(run: Run, backend: H
     ]
 
 
-def test_input_on_the_command_line_overrides_the_one_in_a_file(run: Run, folder: Path, backend: Handler) -> None:
+def test_input_on_the_command_line_overrides_the_one_in_a_file(run: Run, folder: Path, receiver: Handler) -> None:
     inputs = write(folder, "i.json", create_vm(RUN_ID, at=""))
-    args = ("trigger", CREATE_VM, "--to", backend.url, "--inputs", inputs, "--input", "cpu:=8")
+    args = ("trigger", CREATE_VM, "--to", receiver.url, "--inputs", inputs, "--input", "cpu:=8")
     assert run(*args, env=ENV).code == 0
-    properties = sent(backend)[1]["payload"]["properties"]
+    properties = sent(receiver)[1]["payload"]["properties"]
     assert properties == {"title": "dev-env", "cpu": 8, "memory": 4, "region": "eu-west-1"}
 
 
@@ -424,17 +424,17 @@ def test_input_on_the_command_line_overrides_the_one_in_a_file(run: Run, folder:
 
 
 def test_trigger_finds_an_action_in_an_array_by_the_fragment_of_the_file_name(
-    run: Run, folder: Path, backend: Handler
+    run: Run, folder: Path, receiver: Handler
 ) -> None:
     several = write(folder, "all.json", [an_action(), {**an_action(), "identifier": "other"}])
-    assert run("trigger", f"{several}#other", "--to", backend.url, "--input", "title=a", env=ENV).code == 0
-    assert sent(backend)[1]["action"] == "other"
+    assert run("trigger", f"{several}#other", "--to", receiver.url, "--input", "title=a", env=ENV).code == 0
+    assert sent(receiver)[1]["action"] == "other"
 
 
-def test_trigger_reads_an_action_from_stdin(run: Run, backend: Handler) -> None:
+def test_trigger_reads_an_action_from_stdin(run: Run, receiver: Handler) -> None:
     stdin = json.dumps(an_action()).encode()
-    assert run("trigger", "-", "--to", backend.url, "--input", "title=a", stdin=stdin, env=ENV).code == 0
-    assert sent(backend)[1]["action"] == "create_vm"
+    assert run("trigger", "-", "--to", receiver.url, "--input", "title=a", stdin=stdin, env=ENV).code == 0
+    assert sent(receiver)[1]["action"] == "create_vm"
 
 
 def test_error_about_an_invalid_action_on_stdin_names_stdin(run: Run) -> None:
@@ -545,25 +545,25 @@ def test_trigger_names_replay_for_a_file_that_is_not_a_definition(
 # --- Port -----------------------------------------------------------------------------------------------------------
 
 
-def test_trigger_reads_an_action_from_port_by_its_identifier(run: Run, backend: Handler) -> None:
+def test_trigger_reads_an_action_from_port_by_its_identifier(run: Run, receiver: Handler) -> None:
     with a_sandbox(actions=[an_action()]) as sandbox:
-        args = ("trigger", "create_vm", "--to", backend.url, "--input", "title=a")
+        args = ("trigger", "create_vm", "--to", receiver.url, "--input", "title=a")
         assert run(*args, env=environ_of(sandbox)).code == 0
-        unknown = run("trigger", "nothing", "--to", backend.url, env=environ_of(sandbox))
-    assert sent(backend)[1]["action"] == "create_vm"
+        unknown = run("trigger", "nothing", "--to", receiver.url, env=environ_of(sandbox))
+    assert sent(receiver)[1]["action"] == "create_vm"
     assert unknown.code == ExitCode.PORT_API
     assert "Port has no action, automation or workflow nothing" in unknown.err
 
 
-def test_a_note_names_an_expression_that_port_may_render_differently(run: Run, folder: Path, backend: Handler) -> None:
+def test_a_note_names_an_expression_that_port_may_render_differently(run: Run, folder: Path, receiver: Handler) -> None:
     action = create_vm_action()
     action["invocationMethod"]["body"] = {"a": '{{ .inputs.title | trimstr("x") }}', "b": '{{ "trimstr(1)" }}'}
     action["trigger"]["userInputs"]["properties"]["on"] = {
         "type": "boolean",
         "default": {"jqQuery": '"true"|toboolean'},
     }
-    result = run("trigger", write(folder, "a.json", action), "--to", backend.url, "--input", "title=xa", env=ENV)
-    assert sent(backend)[1] == {"a": "a", "b": "trimstr(1)"}
+    result = run("trigger", write(folder, "a.json", action), "--to", receiver.url, "--input", "title=xa", env=ENV)
+    assert sent(receiver)[1] == {"a": "a", "b": "trimstr(1)"}
     notes = [line for line in result.err.splitlines() if " uses " in line]
     assert [note.partition(" uses ")[0] for note in notes] == [
         'note: {{ "true"|toboolean }}',
@@ -571,8 +571,8 @@ def test_a_note_names_an_expression_that_port_may_render_differently(run: Run, f
     ]
 
 
-def test_trigger_via_port_starts_a_run_and_follows_it(run: Run, backend: Handler) -> None:
-    with a_sandbox(actions=[an_action(url=backend.url, synchronized=True)]) as sandbox:
+def test_trigger_via_port_starts_a_run_and_follows_it(run: Run, receiver: Handler) -> None:
+    with a_sandbox(actions=[an_action(url=receiver.url, synchronized=True)]) as sandbox:
         args = ("trigger", "create_vm", "--via-port", "--wait", "20", "--input", "title=a", "--input", "cpu=4")
         result = run(*args, env=environ_of(sandbox))
         (record,) = run(*args, "--json", env=environ_of(sandbox)).records
@@ -580,7 +580,7 @@ def test_trigger_via_port_starts_a_run_and_follows_it(run: Run, backend: Handler
     first, *_, last = [line for line in result.out.splitlines() if line.startswith("r_")]
     assert first.endswith("IN_PROGRESS")
     assert "SUCCESS" in last
-    assert json.loads(backend.requests[0].body)["payload"]["properties"] == {"title": "a", "cpu": 4}
+    assert json.loads(receiver.requests[0].body)["payload"]["properties"] == {"title": "a", "cpu": 4}
     assert (record["type"], record["status"]) == ("run", "SUCCESS")
 
 
@@ -598,8 +598,11 @@ def test_trigger_via_port_starts_the_run_of_an_integration(run: Run, folder: Pat
 
 
 def test_trigger_via_port_exits_1_when_the_run_fails_or_does_not_end(run: Run) -> None:
-    with handler(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n") as backend:
-        actions = [an_action(url=backend.url, synchronized=True), {**an_action(url=backend.url), "identifier": "slow"}]
+    with handler(b"HTTP/1.1 500 No\r\ncontent-length: 0\r\n\r\n") as receiver:
+        actions = [
+            an_action(url=receiver.url, synchronized=True),
+            {**an_action(url=receiver.url), "identifier": "slow"},
+        ]
         with a_sandbox(actions=actions) as sandbox:
             environ = environ_of(sandbox)
             failed = run("trigger", "create_vm", "--via-port", "--wait", "20", "--input", "title=a", env=environ)
@@ -643,20 +646,20 @@ def test_trigger_via_port_refuses_an_automation(run: Run) -> None:
 # --- directories ----------------------------------------------------------------------------------------------------
 
 
-def test_trigger_finds_an_action_in_a_directory_by_the_fragment_of_its_name(run: Run, backend: Handler) -> None:
+def test_trigger_finds_an_action_in_a_directory_by_the_fragment_of_its_name(run: Run, receiver: Handler) -> None:
     directory = str(EXAMPLES / "actions")
-    result = run("trigger", f"{directory}#create_vm", "--to", backend.url, "--input", "title=x", env=ENV)
+    result = run("trigger", f"{directory}#create_vm", "--to", receiver.url, "--input", "title=x", env=ENV)
     assert result.code == 0
-    assert sent(backend)[1]["action"] == "create_vm"
+    assert sent(receiver)[1]["action"] == "create_vm"
 
 
 @pytest.mark.parametrize("name", ["actions/", "./actions", "actions#create_vm"])
-def test_trigger_sends_the_only_action_in_a_directory(run: Run, folder: Path, backend: Handler, name: str) -> None:
+def test_trigger_sends_the_only_action_in_a_directory(run: Run, folder: Path, receiver: Handler, name: str) -> None:
     (folder / "actions").mkdir()
     write(folder / "actions", "vm.json", create_vm_action())
     write(folder / "actions", "notes.txt", "not an action")
-    result = run("trigger", name, "--to", backend.url, "--input", "title=x", env=ENV)
-    assert (result.code, len(backend.requests)) == (0, 1)
+    result = run("trigger", name, "--to", receiver.url, "--input", "title=x", env=ENV)
+    assert (result.code, len(receiver.requests)) == (0, 1)
 
 
 @pytest.mark.parametrize(
@@ -680,7 +683,7 @@ def test_trigger_error_says_that_the_inputs_are_a_directory(run: Run) -> None:
 
 
 def test_trigger_converts_an_action_in_the_old_format_and_prints_a_note(
-    run: Run, backend: Handler, folder: Path
+    run: Run, receiver: Handler, folder: Path
 ) -> None:
     old = {
         "identifier": "create_bucket",
@@ -689,28 +692,28 @@ def test_trigger_converts_an_action_in_the_old_format_and_prints_a_note(
         "trigger": "CREATE",
     }
     write(folder, "old.json", old)
-    result = run("trigger", "old.json", "--to", backend.url, "--input", "name=logs", env=ENV)
+    result = run("trigger", "old.json", "--to", receiver.url, "--input", "name=logs", env=ENV)
     assert (result.code, result.err) == (
         0,
         "note: create_bucket is in the format before version 2; it was converted\n",
     )
-    _, document = sent(backend)
+    _, document = sent(receiver)
     assert document["payload"]["action"]["trigger"] == "CREATE"
     assert document["payload"]["properties"] == {"name": "logs"}
 
 
-def test_trigger_sends_the_action_and_inputs_of_the_run_to_the_sandbox(run: Run, backend: Handler) -> None:
+def test_trigger_sends_the_action_and_inputs_of_the_run_to_the_sandbox(run: Run, receiver: Handler) -> None:
     with a_sandbox() as sandbox:
         inputs = ("--input", "title=dev-env", "--input", "cpu=2")
-        result = run("trigger", CREATE_VM, "--to", backend.url, "--run-id", RUN_ID, *inputs, env=environ_of(sandbox))
+        result = run("trigger", CREATE_VM, "--to", receiver.url, "--run-id", RUN_ID, *inputs, env=environ_of(sandbox))
         made_up = sandbox.runs[RUN_ID]
     assert (result.code, result.err) == (0, "")
     assert (made_up.made_up, made_up.start.action) == (True, "create_vm")
     assert made_up.start.properties.items() >= {"title": "dev-env", "cpu": 2}.items()
 
 
-def test_trigger_sends_the_request_when_the_sandbox_is_unreachable(run: Run, backend: Handler) -> None:
+def test_trigger_sends_the_request_when_the_sandbox_is_unreachable(run: Run, receiver: Handler) -> None:
     with a_sandbox() as sandbox:
         gone = environ_of(sandbox)
-    result = run("trigger", CREATE_VM, "--to", backend.url, "--input", "title=x", env=gone)
-    assert (result.code, result.err, len(backend.requests)) == (0, "", 1)
+    result = run("trigger", CREATE_VM, "--to", receiver.url, "--input", "title=x", env=gone)
+    assert (result.code, result.err, len(receiver.requests)) == (0, "", 1)

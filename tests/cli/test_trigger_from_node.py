@@ -12,7 +12,7 @@ from aiohttp import web
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.renderer import Renderer
-from tests.cli.workflow_backend import Reporting, serving
+from tests.cli.workflow_handler import Reporting, serving
 from tests.conftest import Run
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
 
@@ -45,7 +45,7 @@ def three_nodes(url: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def backend(folder: Path, run: Run) -> Iterator[Failing]:
+def handler(folder: Path, run: Run) -> Iterator[Failing]:
     """The handler, after a run in the sandbox that failed at the node ship."""
     with serving(Failing()) as found, Renderer() as renderer:
         workflow = three_nodes(found.url)
@@ -60,48 +60,48 @@ def backend(folder: Path, run: Run) -> Iterator[Failing]:
 
 
 @pytest.mark.parametrize("workflow", ["flow", "flow.json"])
-def test_workflow_runs_from_a_failed_node_to_its_end(run: Run, backend: Failing, workflow: str) -> None:
-    result = run("trigger", workflow, "--from", "ship", "--to", backend.url, env=backend.api)
-    assert (result.code, backend.paths) == (0, ["/ship", "/tell"])
-    assert json.loads(backend.requests[0][1]) == {"version": "1", "ready": True}
-    assert json.loads(backend.requests[1][1]) == {"shipped": 202}
+def test_workflow_runs_from_a_failed_node_to_its_end(run: Run, handler: Failing, workflow: str) -> None:
+    result = run("trigger", workflow, "--from", "ship", "--to", handler.url, env=handler.api)
+    assert (result.code, handler.paths) == (0, ["/ship", "/tell"])
+    assert json.loads(handler.requests[0][1]) == {"version": "1", "ready": True}
+    assert json.loads(handler.requests[1][1]) == {"shipped": 202}
 
 
-def test_nodes_that_have_acted_are_listed_before_anything_is_sent(run: Run, backend: Failing) -> None:
-    result = run("trigger", "flow.json", "--from", "ship", "--to", "1", env=backend.api)
+def test_nodes_that_have_acted_are_listed_before_anything_is_sent(run: Run, handler: Failing) -> None:
+    result = run("trigger", "flow.json", "--from", "ship", "--to", "1", env=handler.api)
     kept, repeated = result.err.split("note: these nodes acted in the run wfr_")[1:]
     assert "and do not run again:\n  check  WEBHOOK  SUCCESS  wfnr_" in kept
     assert "and can run again:\n  ship  WEBHOOK  FAILED  wfnr_" in repeated
     assert "is_ready" not in result.err
 
 
-def test_first_record_lists_the_nodes_that_have_acted(run: Run, backend: Failing) -> None:
-    first, *others = run("trigger", "flow", "--from", "ship", "--to", backend.url, "--json", env=backend.api).records
+def test_first_record_lists_the_nodes_that_have_acted(run: Run, handler: Failing) -> None:
+    first, *others = run("trigger", "flow", "--from", "ship", "--to", handler.url, "--json", env=handler.api).records
     assert (first["type"], first["workflow"], first["from"]) == ("retry", "flow", "ship")
     assert [(each["node"], each["result"]) for each in first["not_run_again"]] == [("check", "SUCCESS")]
     assert [(each["node"], each["result"]) for each in first["run_again"]] == [("ship", "FAILED")]
     assert [each["type"] for each in others] == ["node", "node", "workflow_run"]
 
 
-def test_first_node_lists_no_earlier_node(run: Run, backend: Failing) -> None:
-    result = run("trigger", "flow.json", "--from", "check", "--to", backend.url, env=backend.api)
-    assert (result.code, backend.paths) == (0, ["/builds/check", "/ship", "/tell"])
+def test_first_node_lists_no_earlier_node(run: Run, handler: Failing) -> None:
+    result = run("trigger", "flow.json", "--from", "check", "--to", handler.url, env=handler.api)
+    assert (result.code, handler.paths) == (0, ["/builds/check", "/ship", "/tell"])
     assert "note: no node before check acted in the run wfr_" in result.err
 
 
-def test_outputs_of_a_file_and_of_options_replace_the_last_run(run: Run, backend: Failing, folder: Path) -> None:
+def test_outputs_of_a_file_and_of_options_replace_the_last_run(run: Run, handler: Failing, folder: Path) -> None:
     (folder / "outputs.json").write_text('{"start": {"version": "2"}, "ship": {"response": {"status": 1}}}', "utf-8")
     options = ("--outputs", "outputs.json", "--output", "check.response.data.ready=false")
-    result = run("trigger", "flow.json", "--from", "ship", *options, "--to", backend.url, env=backend.api)
-    assert (result.code, backend.paths) == (0, ["/ship", "/tell"])
-    assert json.loads(backend.requests[0][1]) == {"version": "2", "ready": False}
-    assert json.loads(backend.requests[1][1]) == {"shipped": 202}
+    result = run("trigger", "flow.json", "--from", "ship", *options, "--to", handler.url, env=handler.api)
+    assert (result.code, handler.paths) == (0, ["/ship", "/tell"])
+    assert json.loads(handler.requests[0][1]) == {"version": "2", "ready": False}
+    assert json.loads(handler.requests[1][1]) == {"shipped": 202}
 
 
-def test_given_output_of_a_later_node_stands_in_for_it(run: Run, backend: Failing) -> None:
-    options = ("--output", "tell={}", "--to", backend.url)
-    assert run("trigger", "flow.json", "--from", "ship", *options, env=backend.api).code == 0
-    assert backend.paths == ["/ship"]
+def test_given_output_of_a_later_node_stands_in_for_it(run: Run, handler: Failing) -> None:
+    options = ("--output", "tell={}", "--to", handler.url)
+    assert run("trigger", "flow.json", "--from", "ship", *options, env=handler.api).code == 0
+    assert handler.paths == ["/ship"]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_given_output_of_a_later_node_stands_in_for_it(run: Run, backend: Failin
     ],
 )
 def test_from_says_what_it_cannot_do(
-    run: Run, backend: Failing, folder: Path, args: tuple[str, ...], words: str
+    run: Run, handler: Failing, folder: Path, args: tuple[str, ...], words: str
 ) -> None:
     (folder / "none.json").write_text("{}", "utf-8")
     (folder / "a.json").write_text(
@@ -127,19 +127,19 @@ def test_from_says_what_it_cannot_do(
         '"invocationMethod": {"type": "WEBHOOK", "url": "http://127.0.0.1:1"}}',
         "utf-8",
     )
-    result = run("trigger", *args, env=backend.api)
-    assert (result.code, backend.requests) == (ExitCode.USAGE, [])
+    result = run("trigger", *args, env=handler.api)
+    assert (result.code, handler.requests) == (ExitCode.USAGE, [])
     assert words in result.err
 
 
-def test_given_output_of_a_condition_chooses_its_outlet(run: Run, backend: Failing) -> None:
+def test_given_output_of_a_condition_chooses_its_outlet(run: Run, handler: Failing) -> None:
     output = 'is_ready={"selectedOutlet": {"identifier": "yes"}}'
-    options = ("--from", "check", "--output", output, "--to", backend.url)
-    assert run("trigger", "flow.json", *options, env=backend.api).code == 0
-    assert backend.paths == ["/builds/check", "/ship", "/tell"]
+    options = ("--from", "check", "--output", output, "--to", handler.url)
+    assert run("trigger", "flow.json", *options, env=handler.api).code == 0
+    assert handler.paths == ["/builds/check", "/ship", "/tell"]
 
 
-def test_trigger_node_takes_given_outputs_as_the_whole_workflow_does(run: Run, backend: Failing) -> None:
-    options = ("--input", "version=3", "--output", 'check={"response": {"data": {"ready": 5}}}', "--to", backend.url)
-    assert run("trigger", "flow.json#start", *options, env=backend.api).code == 0
-    assert backend.paths == ["/ship", "/tell"]
+def test_trigger_node_takes_given_outputs_as_the_whole_workflow_does(run: Run, handler: Failing) -> None:
+    options = ("--input", "version=3", "--output", 'check={"response": {"data": {"ready": 5}}}', "--to", handler.url)
+    assert run("trigger", "flow.json#start", *options, env=handler.api).code == 0
+    assert handler.paths == ["/ship", "/tell"]

@@ -178,9 +178,9 @@ def test_workflow_sends_to_a_handler_what_is_not_published(run: Run, folder: Pat
         {"identifier": "tell", "config": {"type": "KAFKA", "payload": {"n": 1}}},
     )
     workflow = write(folder, a_sequence(*nodes))
-    with handler() as backend:
-        result = run("trigger", workflow, "--kafka", broker, "--to", backend.url, env=ENV)
-    assert (result.code, len(backend.requests)) == (0, 1)
+    with handler() as receiver:
+        result = run("trigger", workflow, "--kafka", broker, "--to", receiver.url, env=ENV)
+    assert (result.code, len(receiver.requests)) == (0, 1)
     assert f"published to {TOPIC}, partition " in result.out
 
 

@@ -1,4 +1,4 @@
-"""`trigger WORKFLOW#NODE --outputs last`: over the outputs of the newest run that a sandbox knows."""
+"""`trigger WORKFLOW#NODE --outputs last`: over the outputs of the latest run that a sandbox knows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.renderer import Renderer
-from tests.cli.workflow_backend import Reporting, serving
+from tests.cli.workflow_handler import Reporting, serving
 from tests.conftest import Result, Run
 from tests.factories import SECRET
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
@@ -31,7 +31,7 @@ def two_nodes(url: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def backend(folder: Path) -> Iterator[Reporting]:
+def handler(folder: Path) -> Iterator[Reporting]:
     """The handler; `two.json` is the workflow that the sandbox named by `api` has, too."""
     with serving(Reporting()) as found, Renderer() as renderer:
         workflow, other = two_nodes(found.url), {**two_nodes(found.url), "identifier": "other"}
@@ -41,68 +41,68 @@ def backend(folder: Path) -> Iterator[Reporting]:
             yield found
 
 
-def run_in_sandbox(run: Run, backend: Reporting, workflow: str, version: str) -> Result:
+def run_in_sandbox(run: Run, handler: Reporting, workflow: str, version: str) -> Result:
     options = ("--via-port", "--wait", "30", "--input", f"version={version}", "--json")
-    result = run("trigger", workflow, *options, env=backend.api)
-    backend.requests.clear()
+    result = run("trigger", workflow, *options, env=handler.api)
+    handler.requests.clear()
     return result
 
 
 @pytest.mark.parametrize("workflow", ["two.json", "two"])
-def test_a_node_runs_over_the_outputs_of_the_newest_run(run: Run, backend: Reporting, workflow: str) -> None:
-    run_in_sandbox(run, backend, "two", "1")
-    backend.ready = "soon"
-    newest = run_in_sandbox(run, backend, "two", "2").records[-1]["run_id"]
-    run_in_sandbox(run, backend, "other", "3")
-    result = run("trigger", f"{workflow}#ship", "--outputs", "last", "--to", backend.url, env=backend.api)
-    assert (result.code, backend.paths) == (0, ["/ship"])
-    assert json.loads(backend.requests[0][1]) == {"version": "2", "ready": "soon"}
-    assert f"note: the outputs come from the run {newest}  SUCCESS  20" in result.err
+def test_a_node_runs_over_the_outputs_of_the_latest_run(run: Run, handler: Reporting, workflow: str) -> None:
+    run_in_sandbox(run, handler, "two", "1")
+    handler.ready = "soon"
+    latest = run_in_sandbox(run, handler, "two", "2").records[-1]["run_id"]
+    run_in_sandbox(run, handler, "other", "3")
+    result = run("trigger", f"{workflow}#ship", "--outputs", "last", "--to", handler.url, env=handler.api)
+    assert (result.code, handler.paths) == (0, ["/ship"])
+    assert json.loads(handler.requests[0][1]) == {"version": "2", "ready": "soon"}
+    assert f"note: the outputs come from the run {latest}  SUCCESS  20" in result.err
 
 
-def test_an_input_and_an_output_replace_those_of_the_last_run(run: Run, backend: Reporting) -> None:
-    run_in_sandbox(run, backend, "two", "1")
+def test_an_input_and_an_output_replace_those_of_the_last_run(run: Run, handler: Reporting) -> None:
+    run_in_sandbox(run, handler, "two", "1")
     options = ("--outputs", "last", "--input", "version=9", "--output", "check.response.data.ready=false")
-    assert run("trigger", "two.json#ship", *options, "--to", backend.url, env=backend.api).code == 0
-    assert json.loads(backend.requests[0][1]) == {"version": "9", "ready": False}
-    wrong = run("trigger", "two.json#ship", "--outputs", "last", "--input", "version:=[]", env=backend.api)
+    assert run("trigger", "two.json#ship", *options, "--to", handler.url, env=handler.api).code == 0
+    assert json.loads(handler.requests[0][1]) == {"version": "9", "ready": False}
+    wrong = run("trigger", "two.json#ship", "--outputs", "last", "--input", "version:=[]", env=handler.api)
     assert (wrong.code, "version must be string" in wrong.err) == (ExitCode.USAGE, True)
 
 
-def test_a_workflow_without_a_run_has_no_last_outputs(run: Run, backend: Reporting) -> None:
-    run_in_sandbox(run, backend, "other", "1")
-    result = run("trigger", "two.json#ship", "--outputs", "last", "--to", backend.url, env=backend.api)
+def test_a_workflow_without_a_run_has_no_last_outputs(run: Run, handler: Reporting) -> None:
+    run_in_sandbox(run, handler, "other", "1")
+    result = run("trigger", "two.json#ship", "--outputs", "last", "--to", handler.url, env=handler.api)
     assert result.code == ExitCode.USAGE
     assert "The workflow two has no run yet, so there are no last outputs." in result.err
-    assert backend.requests == []
+    assert handler.requests == []
 
 
-def test_an_output_that_the_last_run_lacks_is_named(run: Run, backend: Reporting) -> None:
-    backend.status = 500
-    newest = run_in_sandbox(run, backend, "two", "1").records[-1]["run_id"]
-    backend.status = 200
-    result = run("trigger", "two.json#tell", "--outputs", "last", "--to", backend.url, env=backend.api)
+def test_an_output_that_the_last_run_lacks_is_named(run: Run, handler: Reporting) -> None:
+    handler.status = 500
+    latest = run_in_sandbox(run, handler, "two", "1").records[-1]["run_id"]
+    handler.status = 200
+    result = run("trigger", "two.json#tell", "--outputs", "last", "--to", handler.url, env=handler.api)
     assert result.code == ExitCode.USAGE
-    assert f"The run {newest} has no output of ship, which the templates of tell use." in result.err
+    assert f"The run {latest} has no output of ship, which the templates of tell use." in result.err
     options = ("--outputs", "last", "--output", "ship.response.status=201")
-    given = run("trigger", "two.json#tell", *options, "--to", backend.url, env=backend.api)
-    assert (given.code, json.loads(backend.requests[0][1])) == (0, {"shipped": 201})
+    given = run("trigger", "two.json#tell", *options, "--to", handler.url, env=handler.api)
+    assert (given.code, json.loads(handler.requests[0][1])) == (0, {"shipped": 201})
 
 
-def test_last_outputs_need_credentials(run: Run, backend: Reporting) -> None:
+def test_last_outputs_need_credentials(run: Run, handler: Reporting) -> None:
     env = {"PORT_CLIENT_SECRET": SECRET.reveal()}
-    result = run("trigger", "two.json#ship", "--outputs", "last", "--to", backend.url, env=env)
+    result = run("trigger", "two.json#ship", "--outputs", "last", "--to", handler.url, env=env)
     assert (result.code, "PORT_CLIENT_ID" in result.err) == (ExitCode.SETTINGS, True)
 
 
 @pytest.mark.parametrize("name", ["two.json", "two.json#start"])
-def test_last_outputs_are_for_one_node(run: Run, backend: Reporting, name: str) -> None:
-    result = run("trigger", name, "--outputs", "last", "--to", backend.url, env=backend.api)
+def test_last_outputs_are_for_one_node(run: Run, handler: Reporting, name: str) -> None:
+    result = run("trigger", name, "--outputs", "last", "--to", handler.url, env=handler.api)
     assert (result.code, "--outputs last runs one node" in result.err) == (ExitCode.USAGE, True)
 
 
-def test_a_file_may_be_called_last(run: Run, backend: Reporting, folder: Path) -> None:
+def test_a_file_may_be_called_last(run: Run, handler: Reporting, folder: Path) -> None:
     (folder / "last").write_text('{"check": {"response": {"data": {"ready": 1}}}, "start": {"version": "0"}}', "utf-8")
-    options = ("--outputs", "./last", "--to", backend.url)
-    assert run("trigger", "two.json#ship", *options, env=backend.api).code == 0
-    assert json.loads(backend.requests[0][1]) == {"version": "0", "ready": 1}
+    options = ("--outputs", "./last", "--to", handler.url)
+    assert run("trigger", "two.json#ship", *options, env=handler.api).code == 0
+    assert json.loads(handler.requests[0][1]) == {"version": "0", "ready": 1}

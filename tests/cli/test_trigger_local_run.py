@@ -15,7 +15,7 @@ from aiohttp import web
 from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.sandbox import Sandbox
-from tests.cli.workflow_backend import Backend, serving
+from tests.cli.workflow_handler import NodeHandler, serving
 from tests.conftest import Run
 from tests.factories import RUN_ID, SECRET
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
@@ -25,7 +25,7 @@ ARGUMENTS = ("trigger", "a.json", "--run-id", RUN_ID, "--input", "title=a", "--i
 STAYS = "stays IN_PROGRESS until the handler reports its result"
 
 
-class Reporter(Backend):
+class Reporter(NodeHandler):
     """A handler that reports its run to the sandbox, before or after it responds, or never."""
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -66,70 +66,70 @@ class Reporter(Backend):
 
 
 @pytest.fixture
-def backend(folder: Path) -> Iterator[Reporter]:
+def receiver(folder: Path) -> Iterator[Reporter]:
     (folder / "a.json").write_text(json.dumps(create_vm_action()), "utf-8")
     with a_sandbox() as sandbox, serving(Reporter(sandbox)) as it:
         yield it
 
 
-def test_run_that_was_reported_before_the_response_has_ended(run: Run, backend: Reporter) -> None:
-    result = run(*ARGUMENTS, "--to", backend.url, env=backend.env)
+def test_run_that_was_reported_before_the_response_has_ended(run: Run, receiver: Reporter) -> None:
+    result = run(*ARGUMENTS, "--to", receiver.url, env=receiver.env)
     assert (result.code, result.err) == (0, "")
     assert "sandbox    the run has ended as SUCCESS: the handler reported its result" in result.out
     assert STAYS not in result.out
     assert "report-run" not in result.out
 
 
-def test_run_that_is_reported_a_moment_after_the_response_has_ended(run: Run, backend: Reporter) -> None:
-    backend.reports = "later"
-    result = run(*ARGUMENTS, "--to", backend.url, env=backend.env)
+def test_run_that_is_reported_a_moment_after_the_response_has_ended(run: Run, receiver: Reporter) -> None:
+    receiver.reports = "later"
+    result = run(*ARGUMENTS, "--to", receiver.url, env=receiver.env)
     assert "sandbox    the run has ended as SUCCESS: the handler reported its result" in result.out
 
 
-def test_record_has_the_status_of_the_sandbox(run: Run, backend: Reporter) -> None:
-    backend.result = "FAILURE"
-    (record,) = run(*ARGUMENTS, "--to", backend.url, "--json", env=backend.env).records
+def test_record_has_the_status_of_the_sandbox(run: Run, receiver: Reporter) -> None:
+    receiver.result = "FAILURE"
+    (record,) = run(*ARGUMENTS, "--to", receiver.url, "--json", env=receiver.env).records
     assert record["run_status"] == "FAILURE"
 
 
-def test_run_that_was_not_reported_stays_in_progress(run: Run, backend: Reporter) -> None:
-    backend.reports = "never"
-    result = run(*ARGUMENTS, "--to", backend.url, env=backend.env)
+def test_run_that_was_not_reported_stays_in_progress(run: Run, receiver: Reporter) -> None:
+    receiver.reports = "never"
+    result = run(*ARGUMENTS, "--to", receiver.url, env=receiver.env)
     assert f"the run {STAYS}" in result.out
 
 
-def test_unreachable_sandbox_does_not_disturb_trigger(run: Run, backend: Reporter) -> None:
-    backend.reports = "never"
-    result = run(*ARGUMENTS, "--to", backend.url, env={**backend.env, "PORT_API_URL": "http://127.0.0.1:1"})
+def test_unreachable_sandbox_does_not_disturb_trigger(run: Run, receiver: Reporter) -> None:
+    receiver.reports = "never"
+    result = run(*ARGUMENTS, "--to", receiver.url, env={**receiver.env, "PORT_API_URL": "http://127.0.0.1:1"})
     assert (result.code, result.err) == (0, "")
     assert f"the run {STAYS}" in result.out
 
 
-def test_wait_follows_the_run_in_the_sandbox(run: Run, backend: Reporter) -> None:
-    backend.reports = "later"
-    result = run(*ARGUMENTS, "--to", backend.url, "--wait", "20", env=backend.env)
+def test_wait_follows_the_run_in_the_sandbox(run: Run, receiver: Reporter) -> None:
+    receiver.reports = "later"
+    result = run(*ARGUMENTS, "--to", receiver.url, "--wait", "20", env=receiver.env)
     assert (result.code, result.err) == (0, "")
     assert result.out.endswith(f"  log  Creating the VM\n{RUN_ID}  SUCCESS  Created\n")
 
 
-def test_wait_of_a_run_that_failed_exits_1_with_two_records(run: Run, backend: Reporter) -> None:
-    backend.reports, backend.result = "later", "FAILURE"
-    result = run(*ARGUMENTS, "--to", backend.url, "--wait", "20", "--json", env=backend.env)
+def test_wait_of_a_run_that_failed_exits_1_with_two_records(run: Run, receiver: Reporter) -> None:
+    receiver.reports, receiver.result = "later", "FAILURE"
+    result = run(*ARGUMENTS, "--to", receiver.url, "--wait", "20", "--json", env=receiver.env)
     assert result.code == ExitCode.FAILED
     invocation, end = result.records
     assert (invocation["type"], invocation["delivery"]["status"]) == ("invocation", 202)
     assert (end["type"], end["status"], end["logs"]) == ("run", "FAILURE", ["Creating the VM"])
 
 
-def test_wait_exits_1_if_the_run_is_not_reported_in_time(run: Run, backend: Reporter) -> None:
-    backend.reports = "never"
-    result = run(*ARGUMENTS, "--to", backend.url, "--wait", "0.1", env=backend.env)
+def test_wait_exits_1_if_the_run_is_not_reported_in_time(run: Run, receiver: Reporter) -> None:
+    receiver.reports = "never"
+    result = run(*ARGUMENTS, "--to", receiver.url, "--wait", "0.1", env=receiver.env)
     assert (result.code, result.err) == (ExitCode.FAILED, f"error: {RUN_ID} did not end within 0.1 s\n")
 
 
-def test_wait_does_not_follow_after_a_failed_response(run: Run, backend: Reporter) -> None:
-    backend.reports, backend.status = "never", 500
-    result = run(*ARGUMENTS, "--to", backend.url, "--wait", "60", env=backend.env)
+def test_wait_does_not_follow_after_a_failed_response(run: Run, receiver: Reporter) -> None:
+    receiver.reports, receiver.status = "never", 500
+    result = run(*ARGUMENTS, "--to", receiver.url, "--wait", "60", env=receiver.env)
     assert result.code == ExitCode.FAILED
     assert "note: the run is not followed, because the handler responded with 500" in result.err
 
@@ -153,20 +153,20 @@ def test_wait_says_why_it_cannot_follow_before_anything_is_sent(
     assert words in result.err
 
 
-def test_wait_has_no_effect_if_nothing_is_sent(run: Run, backend: Reporter) -> None:
-    result = run(*ARGUMENTS, "--dry-run", "--wait", "1", env=backend.env)
+def test_wait_has_no_effect_if_nothing_is_sent(run: Run, receiver: Reporter) -> None:
+    result = run(*ARGUMENTS, "--dry-run", "--wait", "1", env=receiver.env)
     assert (result.code, "Nothing is sent, so --wait has no effect." in result.err) == (ExitCode.USAGE, True)
 
 
 def test_workflow_continues_when_its_node_was_reported_before_the_response(
-    run: Run, backend: Reporter, folder: Path
+    run: Run, receiver: Reporter, folder: Path
 ) -> None:
     body = {"node": "{{ .workflowNodeRun.identifier }}"}
-    workflow = a_sequence(a_webhook("make", backend.url, synchronized=False, body=body))
+    workflow = a_sequence(a_webhook("make", receiver.url, synchronized=False, body=body))
     (folder / "w.json").write_text(json.dumps(workflow), "utf-8")
-    result = run("trigger", "w.json", env=backend.env)
+    result = run("trigger", "w.json", env=receiver.env)
     assert (result.code, STAYS in result.out) == (0, False)
     assert 'output     {"vm":1}' in result.out
-    backend.reports = "never"
-    waits = run("trigger", "w.json", env=backend.env)
+    receiver.reports = "never"
+    waits = run("trigger", "w.json", env=receiver.env)
     assert (waits.code, STAYS in waits.out) == (0, True)

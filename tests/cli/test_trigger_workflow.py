@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from tests.cli.workflow_backend import Backend, Reporting, serving
+from tests.cli.workflow_handler import NodeHandler, Reporting, serving
 from tests.conftest import Run
 from tests.factories import SECRET
 from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of, one_node
@@ -23,8 +23,8 @@ INPUTS = ("--input", "service=cart", "--input", "version=2.0")
 
 
 @pytest.fixture
-def backend() -> Iterator[Backend]:
-    with serving(Backend()) as found:
+def receiver() -> Iterator[NodeHandler]:
+    with serving(NodeHandler()) as found:
         yield found
 
 
@@ -33,16 +33,16 @@ def save(folder: Path, workflow: dict[str, Any]) -> str:
     return "w.json"
 
 
-def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, backend: Backend) -> None:
-    result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
+def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, receiver: NodeHandler) -> None:
+    result = run("trigger", DEPLOY, "--to", receiver.url, *INPUTS, env=ENV)
     assert result.code == 0
-    assert backend.paths == ["/builds/check", "/deploy"]
-    assert json.loads(backend.requests[0][1]) == {"service": "cart", "version": "2.0"}
+    assert receiver.paths == ["/builds/check", "/deploy"]
+    assert json.loads(receiver.requests[0][1]) == {"service": "cart", "version": "2.0"}
     for text in (
-        f"check  POST {backend.url}/builds/check  (waits for the response)",
+        f"check  POST {receiver.url}/builds/check  (waits for the response)",
         '{"response":{"status":200,"data":{"ready":true}}}',
         "SUCCESS  through the outlet ready",
-        f"deploy  POST {backend.url}/deploy  (asynchronous)",
+        f"deploy  POST {receiver.url}/deploy  (asynchronous)",
         "stays IN_PROGRESS until the handler reports its result",
         "port-hook report-run wfnr_",
     ):
@@ -52,42 +52,42 @@ def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, backend: Backe
 
 @pytest.mark.parametrize("name", ["w.json#deploy_service", "./#deploy_service"])
 def test_trigger_finds_a_workflow_in_a_list_that_ports_api_returned(
-    run: Run, folder: Path, backend: Backend, name: str
+    run: Run, folder: Path, receiver: NodeHandler, name: str
 ) -> None:
     deploy = json.loads(Path(DEPLOY).read_text("utf-8"))
     save(folder, {"ok": True, "workflows": [deploy, {**deploy, "identifier": "other"}]})
-    assert run("trigger", name, "--to", backend.url, *INPUTS, env=ENV).code == 0
-    assert backend.paths == ["/builds/check", "/deploy"]
-    result = run("trigger", name.partition("#")[0], "--to", backend.url, *INPUTS, env=ENV)
+    assert run("trigger", name, "--to", receiver.url, *INPUTS, env=ENV).code == 0
+    assert receiver.paths == ["/builds/check", "/deploy"]
+    result = run("trigger", name.partition("#")[0], "--to", receiver.url, *INPUTS, env=ENV)
     assert (result.code, "has 2 actions: deploy_service, other" in result.err) == (ExitCode.USAGE, True)
 
 
-def test_trigger_exits_1_when_a_node_fails(run: Run, backend: Backend) -> None:
-    backend.status = 503
-    result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
+def test_trigger_exits_1_when_a_node_fails(run: Run, receiver: NodeHandler) -> None:
+    receiver.status = 503
+    result = run("trigger", DEPLOY, "--to", receiver.url, *INPUTS, env=ENV)
     assert result.code == ExitCode.FAILED
     assert "The webhook responded with status 503." in result.out
-    assert backend.paths == ["/builds/check"]
+    assert receiver.paths == ["/builds/check"]
 
 
-def test_run_succeeds_when_its_branch_ends(run: Run, backend: Backend) -> None:
-    backend.ready = False
-    result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, env=ENV)
-    assert (result.code, backend.paths) == (0, ["/builds/check"])
+def test_run_succeeds_when_its_branch_ends(run: Run, receiver: NodeHandler) -> None:
+    receiver.ready = False
+    result = run("trigger", DEPLOY, "--to", receiver.url, *INPUTS, env=ENV)
+    assert (result.code, receiver.paths) == (0, ["/builds/check"])
     assert "SUCCESS  through the fallback" in result.out
 
 
-def test_trigger_sends_nothing_when_inputs_are_invalid(run: Run, backend: Backend) -> None:
-    result = run("trigger", DEPLOY, "--to", backend.url, env=ENV)
+def test_trigger_sends_nothing_when_inputs_are_invalid(run: Run, receiver: NodeHandler) -> None:
+    result = run("trigger", DEPLOY, "--to", receiver.url, env=ENV)
     assert result.code == ExitCode.USAGE
     assert "service is required" in result.err
-    assert backend.requests == []
+    assert receiver.requests == []
 
 
-def test_trigger_runs_only_the_named_node(run: Run, backend: Backend) -> None:
-    result = run("trigger", f"{DEPLOY}#deploy", "--to", backend.url, *INPUTS, env=ENV)
-    assert (result.code, backend.paths) == (0, ["/deploy"])
-    body = json.loads(backend.requests[0][1])
+def test_trigger_runs_only_the_named_node(run: Run, receiver: NodeHandler) -> None:
+    result = run("trigger", f"{DEPLOY}#deploy", "--to", receiver.url, *INPUTS, env=ENV)
+    assert (result.code, receiver.paths) == (0, ["/deploy"])
+    body = json.loads(receiver.requests[0][1])
     assert body["service"] == "cart"
     assert body["run"].startswith("wfr_")
     assert body["nodeRunId"].startswith("wfnr_")
@@ -103,29 +103,29 @@ RUN_OF_PORT = {"ok": True, "workflowRun": {"nodeRuns": [
 
 @pytest.mark.parametrize("outputs", [{"a": {"n": 1}}, RUN_OF_PORT, RUN_OF_PORT["workflowRun"]])
 def test_outputs_are_read_from_a_file_and_from_options(
-    run: Run, backend: Backend, folder: Path, outputs: dict[str, Any]
+    run: Run, receiver: NodeHandler, folder: Path, outputs: dict[str, Any]
 ) -> None:
     used = {"n": "{{ .outputs.a.n }}", "m": "{{ .outputs.a.m }}"}
     file = save(folder, a_sequence(a_webhook("a"), a_webhook("b", "http://127.0.0.1:1/b", body=used)))
     (folder / "outputs.json").write_text(json.dumps(outputs), "utf-8")
-    options = ("--outputs", "outputs.json", "--output", "a.m=[2]", "--to", backend.url)
+    options = ("--outputs", "outputs.json", "--output", "a.m=[2]", "--to", receiver.url)
     assert run("trigger", file, *options, env=ENV).code == 0
-    assert backend.paths == ["/b"]
-    assert json.loads(backend.requests[0][1]) == {"n": 1, "m": [2]}
+    assert receiver.paths == ["/b"]
+    assert json.loads(receiver.requests[0][1]) == {"n": 1, "m": [2]}
 
 
-def test_the_outlet_of_a_given_output_is_shown(run: Run, backend: Backend, folder: Path) -> None:
+def test_the_outlet_of_a_given_output_is_shown(run: Run, receiver: NodeHandler, folder: Path) -> None:
     (folder / "o.json").write_text('{"is_ready": {"selectedOutlet": {"identifier": "ready"}}}', "utf-8")
-    options = ("--outputs", "o.json", "--to", backend.url, *INPUTS)
+    options = ("--outputs", "o.json", "--to", receiver.url, *INPUTS)
     result = run("trigger", f"{DEPLOY}#deploy", *options, env=ENV)
     assert (result.code, "SUCCESS  through the outlet ready" in result.out) == (0, True)
 
 
-def test_route_sends_a_node_to_its_own_target(run: Run, backend: Backend) -> None:
-    routes = ("--route", f"check={backend.url}/mine", "--to", backend.url)
-    backend.ready = True
+def test_route_sends_a_node_to_its_own_target(run: Run, receiver: NodeHandler) -> None:
+    routes = ("--route", f"check={receiver.url}/mine", "--to", receiver.url)
+    receiver.ready = True
     run("trigger", DEPLOY, *routes, *INPUTS, env=ENV)
-    assert backend.paths[0] == "/mine"
+    assert receiver.paths[0] == "/mine"
 
 
 def test_trigger_exits_2_when_a_node_url_is_on_another_machine(run: Run) -> None:
@@ -161,15 +161,15 @@ def test_option_gives_the_response_to_an_input_node(run: Run, folder: Path) -> N
     assert (wrong.code, "has no outlet maybe; it has: approve, decline" in wrong.err) == (ExitCode.USAGE, True)
 
 
-def test_workflow_with_an_event_trigger_needs_an_event(run: Run, folder: Path, backend: Backend) -> None:
+def test_workflow_with_an_event_trigger_needs_an_event(run: Run, folder: Path, receiver: NodeHandler) -> None:
     trigger = {"type": "EVENT_TRIGGER", "event": {"type": "ENTITY_UPDATED"}}
     node = a_webhook("tell", body={"after": "{{ .outputs.trigger.diff.after.title }}"})
     file = save(folder, a_sequence(node, trigger=trigger))
     (folder / "event.json").write_text('{"action": "UPDATE", "diff": {"after": {"title": "New"}}}', "utf-8")
-    without = run("trigger", file, "--to", backend.url, env=ENV)
+    without = run("trigger", file, "--to", receiver.url, env=ENV)
     assert (without.code, "Pass the event with --event FILE" in without.err) == (ExitCode.USAGE, True)
-    assert run("trigger", file, "--to", backend.url, "--event", "event.json", env=ENV).code == 0
-    assert json.loads(backend.requests[0][1]) == {"after": "New"}
+    assert run("trigger", file, "--to", receiver.url, "--event", "event.json", env=ENV).code == 0
+    assert json.loads(receiver.requests[0][1]) == {"after": "New"}
 
 
 @pytest.mark.parametrize(
@@ -191,33 +191,33 @@ def test_invalid_arguments_are_refused_before_anything_is_sent(
     assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
 
 
-def test_workflow_output_masks_secrets(run: Run, backend: Backend, folder: Path) -> None:
+def test_workflow_output_masks_secrets(run: Run, receiver: NodeHandler, folder: Path) -> None:
     leaky = a_webhook("a", "http://127.0.0.1:1/{{ .secrets.HOOK }}") | {"variables": {"said": "{{ .secrets.HOOK }}"}}
     file = save(folder, a_sequence(leaky))
     (folder / "secrets.json").write_text('{"HOOK": "a-very-secret-value"}', "utf-8")
     for form in ((), ("--json",)):
-        result = run("trigger", file, "--to", backend.url, "--secrets", "secrets.json", *form, env=ENV)
+        result = run("trigger", file, "--to", receiver.url, "--secrets", "secrets.json", *form, env=ENV)
         assert result.code == 0
         assert "a-very-secret-value" not in result.out + result.err
-        assert backend.paths[-1] == "/a-very-secret-value"
+        assert receiver.paths[-1] == "/a-very-secret-value"
 
 
 @pytest.mark.parametrize("option", [["--dry-run"], ["--format", "curl"]])
-def test_trigger_refuses_options_for_actions_with_a_workflow(run: Run, backend: Backend, option: list[str]) -> None:
-    result = run("trigger", DEPLOY, "--to", backend.url, *INPUTS, *option, env={**ENV, "PORT_CLIENT_ID": "id"})
+def test_trigger_rejects_action_options_for_a_workflow(run: Run, receiver: NodeHandler, option: list[str]) -> None:
+    result = run("trigger", DEPLOY, "--to", receiver.url, *INPUTS, *option, env={**ENV, "PORT_CLIENT_ID": "id"})
     assert result.code == ExitCode.USAGE
     assert f"{option[0]} is for actions" in result.err
-    assert backend.requests == []
+    assert receiver.requests == []
 
 
 def test_a_note_names_the_expressions_that_port_may_render_differently(
-    run: Run, backend: Backend, folder: Path
+    run: Run, receiver: NodeHandler, folder: Path
 ) -> None:
     outlets = [{"identifier": "yes", "expression": ".outputs.a.ok | toboolean"}]
     variables = {"ok": '{{ "true" }}', "line": '{{ "-" * .result.n }}'}
     node = a_webhook("a", body={"a": '{{ "a" | trimstr("b") }}'}) | {"variables": variables}
     workflow = a_sequence(node, {"identifier": "is", "config": {"type": "CONDITION", "outlets": outlets}})
-    result = run("trigger", save(folder, workflow), "--to", backend.url, env=ENV)
+    result = run("trigger", save(folder, workflow), "--to", receiver.url, env=ENV)
     assert [line.partition(":")[2].partition(":")[0].strip() for line in result.err.splitlines()] == [
         '{{ "a" | trimstr("b") }} uses trimstr',
         '{{ "-" * .result.n }} uses *',
@@ -282,11 +282,11 @@ def test_upsert_node_saves_nothing_without_a_sandbox(run: Run, folder: Path) -> 
     assert any("was not saved" in remark for remark in found[0]["remarks"])
 
 
-def test_agent_node_is_sent_once_and_printed_once(run: Run, backend: Backend, folder: Path) -> None:
+def test_agent_node_is_sent_once_and_printed_once(run: Run, receiver: NodeHandler, folder: Path) -> None:
     file = save(folder, one_node(type="WEBHOOK", url="http://127.0.0.1:1/do", agent=True))
-    found = run("trigger", file, "--to", backend.url, "--json", env=ENV).records
+    found = run("trigger", file, "--to", receiver.url, "--json", env=ENV).records
     assert [(each["type"], each["result"]) for each in found] == [("node", "SUCCESS"), ("workflow_run", "SUCCESS")]
-    assert backend.paths == ["/do"]
+    assert receiver.paths == ["/do"]
 
 
 def test_a_node_whose_handler_is_unreachable_fails_with_the_reason(run: Run) -> None:
@@ -298,12 +298,12 @@ def test_a_node_whose_handler_is_unreachable_fails_with_the_reason(run: Run) -> 
 
 
 def test_expression_of_a_webhook_node_that_failed_is_a_warning_and_in_the_record(
-    run: Run, backend: Backend, folder: Path
+    run: Run, receiver: NodeHandler, folder: Path
 ) -> None:
     file = save(folder, a_sequence(a_webhook("first"), a_webhook("second", body={"x": "{{ 1 | .b }}"})))
-    shown = run("trigger", file, "--to", backend.url, env=ENV)
+    shown = run("trigger", file, "--to", receiver.url, env=ENV)
     assert "warning    {{ 1 | .b }} became null" in shown.out
-    second = run("trigger", file, "--to", backend.url, "--json", env=ENV).records[1]
+    second = run("trigger", file, "--to", receiver.url, "--json", env=ENV).records[1]
     assert [error["expression"] for error in second["errors"]] == ["1 | .b"]
 
 
@@ -334,13 +334,13 @@ def test_response_with_a_number_that_json_lacks_leaves_the_records_json(
     assert json.loads(target.requests[1].body) == {"x": data}
 
 
-def test_node_with_a_placeholder_url_is_sent_to_the_given_target(run: Run, folder: Path, backend: Backend) -> None:
+def test_node_with_a_placeholder_url_is_sent_to_the_given_target(run: Run, folder: Path, receiver: NodeHandler) -> None:
     file = save(folder, a_sequence(a_webhook("call", "<WEBHOOK_URL>", headers={"X-Name": "Zoë"})))
-    result = run("trigger", file, "--to", backend.url, env=ENV)
+    result = run("trigger", file, "--to", receiver.url, env=ENV)
     assert result.code == 0
     assert "note: the node call's URL is <WEBHOOK_URL>, which is not a URL. The request goes to the given" in result.err
     assert "note: the header X-Name of the node call has non-ASCII characters" in result.err
-    assert backend.paths == ["/"]
+    assert receiver.paths == ["/"]
     refused = run("trigger", file, env=ENV)
     assert "which is not a URL that begins with" in refused.out
 
@@ -356,9 +356,9 @@ def test_node_with_a_placeholder_url_is_sent_to_the_given_target(run: Run, folde
     ],
 )
 def test_response_in_variables_prints_a_note_about_ports_documentation(
-    run: Run, folder: Path, backend: Backend, expression: str, has_note: bool
+    run: Run, folder: Path, receiver: NodeHandler, expression: str, has_note: bool
 ) -> None:
-    file = save(folder, a_sequence(a_webhook("call", backend.url) | {"variables": {"code": expression}}))
+    file = save(folder, a_sequence(a_webhook("call", receiver.url) | {"variables": {"code": expression}}))
     result = run("trigger", file, env=ENV)
     assert result.code == 0
     assert ("note: `variables` of the node call read `.response`" in result.err) is has_note

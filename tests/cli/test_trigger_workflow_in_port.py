@@ -13,7 +13,7 @@ from aiohttp import web
 
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.engines.renderer import Renderer
-from tests.cli.workflow_backend import Reporting, serving
+from tests.cli.workflow_handler import Reporting, serving
 from tests.conftest import Run
 from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import application
@@ -39,7 +39,7 @@ def other_triggers(url: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def backend() -> Iterator[Reporting]:
+def handler() -> Iterator[Reporting]:
     """The handler of the workflows in a sandbox; `api` is the environment that names the sandbox."""
     with serving(Reporting()) as found, Renderer() as renderer:
         workflows = [deploy_service(found.url), other_triggers(found.url)]
@@ -48,11 +48,11 @@ def backend() -> Iterator[Reporting]:
             yield found
 
 
-def test_a_workflow_of_port_runs_there_and_is_followed_node_by_node(run: Run, backend: Reporting) -> None:
-    result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=backend.api)
+def test_a_workflow_of_port_runs_there_and_is_followed_node_by_node(run: Run, handler: Reporting) -> None:
+    result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=handler.api)
     assert (result.code, result.err) == (0, "")
-    assert backend.paths == ["/builds/check", "/deploy"]
-    assert json.loads(backend.requests[0][1]) == {"service": "cart", "version": "2.0"}
+    assert handler.paths == ["/builds/check", "/deploy"]
+    assert json.loads(handler.requests[0][1]) == {"service": "cart", "version": "2.0"}
     first, *_, last = result.out.splitlines()
     assert first.startswith("Deploy service  version 1  wfr_")
     assert first.endswith("IN_PROGRESS")
@@ -70,8 +70,8 @@ def test_a_workflow_of_port_runs_there_and_is_followed_node_by_node(run: Run, ba
     assert places == sorted(places)
 
 
-def test_json_has_a_record_for_each_node_and_one_for_the_run(run: Run, backend: Reporting) -> None:
-    *nodes, end = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, "--json", env=backend.api).records
+def test_json_has_a_record_for_each_node_and_one_for_the_run(run: Run, handler: Reporting) -> None:
+    *nodes, end = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, "--json", env=handler.api).records
     assert [(each["type"], each["node"], each["node_type"], each["result"]) for each in nodes] == [
         ("node", "check", "WEBHOOK", "SUCCESS"),
         ("node", "is_ready", "CONDITION", "SUCCESS"),
@@ -85,50 +85,50 @@ def test_json_has_a_record_for_each_node_and_one_for_the_run(run: Run, backend: 
     )  # fmt: skip
 
 
-def test_the_log_of_a_node_is_shown(run: Run, backend: Reporting) -> None:
-    backend.log = "deployed \x1b[2J"
-    result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=backend.api)
+def test_the_log_of_a_node_is_shown(run: Run, handler: Reporting) -> None:
+    handler.log = "deployed \x1b[2J"
+    result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=handler.api)
     assert "log        WARN  deployed" in result.out
     assert "\x1b[2J" not in result.out
-    record = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, "--json", env=backend.api).records[-1]
+    record = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, "--json", env=handler.api).records[-1]
     assert record["logs"] == ["deployed \x1b[2J"]
 
 
-def test_without_wait_the_run_is_only_started(run: Run, backend: Reporting) -> None:
-    result = run("trigger", "deploy_service", "--via-port", *INPUTS, env=backend.api)
+def test_without_wait_the_run_is_only_started(run: Run, handler: Reporting) -> None:
+    result = run("trigger", "deploy_service", "--via-port", *INPUTS, env=handler.api)
     assert (result.code, len(result.out.splitlines()), result.err) == (0, 1, "")
-    (record,) = run("trigger", "deploy_service", "--via-port", *INPUTS, "--json", env=backend.api).records
+    (record,) = run("trigger", "deploy_service", "--via-port", *INPUTS, "--json", env=handler.api).records
     assert (record["type"], record["workflow"], record["logs"]) == ("workflow_run", "deploy_service", [])
 
 
 @pytest.mark.parametrize("result", ["FAILED", "CANCELLED"])
-def test_a_run_that_does_not_succeed_ends_with_1(run: Run, backend: Reporting, result: str) -> None:
-    backend.result = result
-    found = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=backend.api)
+def test_a_run_that_does_not_succeed_ends_with_1(run: Run, handler: Reporting, result: str) -> None:
+    handler.result = result
+    found = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=handler.api)
     assert (found.code, found.out.rstrip().endswith(result)) == (ExitCode.FAILED, True)
 
 
-def test_port_checks_the_inputs_of_a_workflow(run: Run, backend: Reporting) -> None:
-    result = run("trigger", "deploy_service", *FOLLOWED, env=backend.api)
+def test_port_checks_the_inputs_of_a_workflow(run: Run, handler: Reporting) -> None:
+    result = run("trigger", "deploy_service", *FOLLOWED, env=handler.api)
     assert (result.code, "must have required property 'service'" in result.err) == (ExitCode.PORT_API, True)
-    assert backend.requests == []
+    assert handler.requests == []
 
 
-def test_the_workflow_of_a_file_has_to_be_in_port(run: Run, backend: Reporting, folder: Path) -> None:
-    result = run("trigger", str(EXAMPLE), *FOLLOWED, *INPUTS, env=backend.api)
-    assert (result.code, backend.paths) == (0, ["/builds/check", "/deploy"])  # at the URLs of the one in Port
+def test_the_workflow_of_a_file_has_to_be_in_port(run: Run, handler: Reporting, folder: Path) -> None:
+    result = run("trigger", str(EXAMPLE), *FOLLOWED, *INPUTS, env=handler.api)
+    assert (result.code, handler.paths) == (0, ["/builds/check", "/deploy"])  # at the URLs of the one in Port
     other = {**json.loads(EXAMPLE.read_text("utf-8")), "identifier": "other"}
     (folder / "other.json").write_text(json.dumps(other), "utf-8")
-    missing = run("trigger", "other.json", *FOLLOWED, *INPUTS, env=backend.api)
+    missing = run("trigger", "other.json", *FOLLOWED, *INPUTS, env=handler.api)
     assert missing.code == ExitCode.PORT_API
     assert "Port has no workflow other." in missing.err
     assert "create it there" in missing.err
 
 
-def test_an_identifier_that_port_does_not_have_is_named(run: Run, backend: Reporting) -> None:
-    whole = run("trigger", "nothing", "--via-port", env=backend.api)
+def test_an_identifier_that_port_does_not_have_is_named(run: Run, handler: Reporting) -> None:
+    whole = run("trigger", "nothing", "--via-port", env=handler.api)
     assert (whole.code, "Port has no action, automation or workflow nothing." in whole.err) == (7, True)
-    node = run("trigger", "nothing#check", "--to", backend.url, env=backend.api)
+    node = run("trigger", "nothing#check", "--to", handler.url, env=handler.api)
     assert (node.code, "Port has no workflow nothing." in node.err) == (7, True)
 
 
@@ -149,22 +149,22 @@ def test_an_identifier_that_port_does_not_have_is_named(run: Run, backend: Repor
     ],
 )
 def test_what_port_cannot_do_is_refused_before_a_run_starts(
-    run: Run, backend: Reporting, folder: Path, arguments: tuple[str, ...], message: str
+    run: Run, handler: Reporting, folder: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     (folder / "o.json").write_text('{"identifier": "x", "email": "a@example.com"}', "utf-8")
-    result = run("trigger", *arguments, "--via-port", *INPUTS, env=backend.api)
+    result = run("trigger", *arguments, "--via-port", *INPUTS, env=handler.api)
     assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
-    assert backend.requests == []
+    assert handler.requests == []
 
 
-def test_a_trigger_can_be_named(run: Run, backend: Reporting) -> None:
-    result = run("trigger", "several#trigger", *FOLLOWED, *INPUTS, env=backend.api)
-    assert (result.code, backend.paths) == (0, ["/builds/check", "/deploy"])
+def test_a_trigger_can_be_named(run: Run, handler: Reporting) -> None:
+    result = run("trigger", "several#trigger", *FOLLOWED, *INPUTS, env=handler.api)
+    assert (result.code, handler.paths) == (0, ["/builds/check", "/deploy"])
 
 
-def test_a_node_is_read_from_port_and_sent_from_here(run: Run, backend: Reporting) -> None:
-    result = run("trigger", "deploy_service#deploy", "--to", backend.url, *INPUTS, env=backend.api)
-    assert (result.code, backend.paths) == (0, ["/deploy"])
+def test_a_node_is_read_from_port_and_sent_from_here(run: Run, handler: Reporting) -> None:
+    result = run("trigger", "deploy_service#deploy", "--to", handler.url, *INPUTS, env=handler.api)
+    assert (result.code, handler.paths) == (0, ["/deploy"])
     assert "note: the workflow deploy_service was read from Port, version 1\n" in result.err
 
 

@@ -1,6 +1,6 @@
 """Compare `port-hook render` with Port's own engine: `make conformance`.
 
-The engine is npm `@port-labs/jq-node-bindings` in the release named below, the newest that is published; it is built
+The engine is npm `@port-labs/jq-node-bindings` in the release named below, the latest that is published; it is built
 into `.bench/` and needs npm, a C++ compiler, autoconf, automake, libtool, flex and bison. Everything that guides show,
 every rule and 2,000 made-up templates go through both, once as Port renders them and once in strict mode. A difference
 is an error unless `KNOWN` tells it, with the reason; docs/reference/templates.md lists those.

@@ -73,19 +73,19 @@ def test_calls_of_trigger_and_replay_follow_the_api_document(
     (folder / "entity.json").write_text('{"identifier": "dev", "title": "Dev", "blueprint": "vm", "properties": {}}')
     (folder / "user.json").write_text('{"email": "me@example.com"}')
     start = ("trigger", "create_vm", "--input", "title=é", "--input", "cpu=4", "--entity", "entity.json")
-    with handler() as backend, behind(prism, document) as (sandbox, env):
+    with handler() as receiver, behind(prism, document) as (sandbox, env):
         action = create_vm_action()
-        webhook = {**action["invocationMethod"], "url": backend.url, "synchronized": True}
+        webhook = {**action["invocationMethod"], "url": receiver.url, "synchronized": True}
         trigger = {**action["trigger"], "operation": "DAY-2"}
         sandbox.add_action({**action, "trigger": trigger, "invocationMethod": webhook})
         started = run(*start, "--user", "user.json", "--via-port", "--wait", "20", "--json", env=env)
         assert (started.code, started.err) == (0, started.err)
         (record,) = started.records
         assert (record["status"], sandbox.runs[record["run_id"]].start.user_email) == ("SUCCESS", "me@example.com")
-        assert run("replay", record["run_id"], "--to", backend.url, env=env).code == 0
-        read = run(*start, "--to", backend.url, env=env)
+        assert run("replay", record["run_id"], "--to", receiver.url, env=env).code == 0
+        read = run(*start, "--to", receiver.url, env=env)
         assert (read.code, read.err) == (0, read.err)
-    assert len(backend.requests) == 3
+    assert len(receiver.requests) == 3
 
 
 def test_a_whole_run_follows_the_api_document(prism: Path, original: Path) -> None:

@@ -157,9 +157,9 @@ def waiting_runs(sandbox: Sandbox, count: int) -> list[WorkflowRun]:
 def test_every_response_about_workflows_is_documented(schemathesis: Path, tmp_path: Path, known: bool) -> None:
     document = workflow_document()
     with (
-        handler() as backend,
+        handler() as receiver,
         Renderer() as renderer,
-        a_sandbox(renders=renderer, workflows=[approved_deployment(backend.url)]) as sandbox,
+        a_sandbox(renders=renderer, workflows=[approved_deployment(receiver.url)]) as sandbox,
     ):
         if known:
             document = with_known_workflows(document, sandbox)

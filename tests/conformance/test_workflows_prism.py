@@ -105,8 +105,8 @@ def test_a_workflow_is_created_shown_replaced_and_deleted_as_the_document_says(p
 
 
 def test_a_whole_run_of_a_workflow_follows_the_document(prism: Path, document: Path, run: Run) -> None:
-    with handler() as backend, calling(prism, document) as (sandbox, client, env):
-        accepted(client.post("/v1/workflows", json=approved_deployment(backend.url)))
+    with handler() as receiver, calling(prism, document) as (sandbox, client, env):
+        accepted(client.post("/v1/workflows", json=approved_deployment(receiver.url)))
         started = accepted(client.post("/v1/workflows/approved/runs", json={"inputs": {"service": "cart"}}))
         run_id = started["workflowRun"]["identifier"]
         node_run_id = claimed(client)
@@ -145,8 +145,8 @@ def test_a_node_run_that_was_sent_by_trigger_is_reported_as_the_document_says(
 ) -> None:
     node = f"{EXAMPLES / 'deploy_service.json'}#deploy"
     inputs = ("--input", "service=cart", "--input", "version=2.0")
-    with handler() as backend, calling(prism, document) as (_, _client, env):
-        sent = run("trigger", node, "--to", backend.url, *inputs, "--json", env=env)
+    with handler() as receiver, calling(prism, document) as (_, _client, env):
+        sent = run("trigger", node, "--to", receiver.url, *inputs, "--json", env=env)
         assert sent.code == 0, sent.err
         (node_run_id,) = {record["node_run_id"] for record in sent.records if record["type"] == "node"}
         reported = run("report-run", node_run_id, "--log", "Deployed", "--status", "success", env=env)
@@ -156,8 +156,8 @@ def test_a_node_run_that_was_sent_by_trigger_is_reported_as_the_document_says(
 def test_a_run_that_trigger_starts_and_follows_is_as_the_document_says(
     prism: Path, document: Path, run: Run, folder: Path
 ) -> None:
-    with handler() as backend, calling(prism, document) as (_, client, env):
-        tell = {"type": "WEBHOOK", "url": backend.url, "body": {"service": "{{ .outputs.trigger.service }}"}}
+    with handler() as receiver, calling(prism, document) as (_, client, env):
+        tell = {"type": "WEBHOOK", "url": receiver.url, "body": {"service": "{{ .outputs.trigger.service }}"}}
         workflow = {
             "identifier": "tell",
             "nodes": [approved_deployment("")["nodes"][0], {"identifier": "tell", "config": tell}],
@@ -167,9 +167,9 @@ def test_a_run_that_trigger_starts_and_follows_is_as_the_document_says(
         (folder / "tell.json").write_text(json.dumps(workflow))
         started = run("trigger", "tell.json", "--via-port", "--input", "service=é", "--wait", "30", "--json", env=env)
         assert (started.code, started.records[-1]["result"]) == (0, "SUCCESS"), started.err
-        again = run("trigger", "tell.json#tell", "--outputs", "last", "--to", backend.url, env=env)
+        again = run("trigger", "tell.json#tell", "--outputs", "last", "--to", receiver.url, env=env)
         assert again.code == 0, again.err
-    assert [json.loads(request.body) for request in backend.requests] == [{"service": "é"}] * 2
+    assert [json.loads(request.body) for request in receiver.requests] == [{"service": "é"}] * 2
 
 
 def claimed(client: httpx.Client) -> str:

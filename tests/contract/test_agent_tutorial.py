@@ -57,15 +57,15 @@ def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) ->
             assert (done.returncode, "SUCCESS" in done.stdout) == (0, True), done
 
 
-def test_backend_with_the_line_for_the_agent_verifies_what_the_agent_signs(
+def test_handler_with_the_line_for_the_agent_verifies_what_the_agent_signs(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (line,) = [block.code for block in AGENT_TUTORIAL.blocks if block.language == "python" and not block.file]
-    backend = (reader.folder / "backend.py").read_text("utf-8")
+    handler = (reader.folder / "backend.py").read_text("utf-8")
     before = "    message = timestamp"
-    assert backend.count(before) == 1
+    assert handler.count(before) == 1
     scope: dict[str, Any] = {"__name__": "backend"}
-    exec(backend.replace(before, line + before), scope)  # noqa: S102 - the page's own code
+    exec(handler.replace(before, line + before), scope)  # noqa: S102 - the page's own code
     monkeypatch.setenv("PORT_CLIENT_SECRET", "secret")
 
     body = {"vm": {"title": "zoë"}}

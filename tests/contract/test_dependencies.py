@@ -34,8 +34,8 @@ def locked(name: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("name", "version"), sorted(set(lower_bounds())))
 def test_lowest_allowed_version_is_the_one_that_is_tested(name: str, version: str) -> None:
     lowest = [pin for package, pin in locked("requirements-lowest.lock") if package == name]
-    newest = [pin for lock in LOCKS[:2] for package, pin in locked(lock) if package == name]
-    tested = {tuple(numbers(pin[2:].split()[0])) for pin in lowest or newest}
+    latest = [pin for lock in LOCKS[:2] for package, pin in locked(lock) if package == name]
+    tested = {tuple(numbers(pin[2:].split()[0])) for pin in lowest or latest}
     assert tested == {tuple(numbers(version))}, "see CONTRIBUTING.md"
 
 

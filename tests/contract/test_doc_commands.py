@@ -25,7 +25,7 @@ from tests.installed import needs
 from tests.processes import environment
 
 OWN_TESTS = {
-    "from-nothing-to-a-tested-backend.md",
+    "from-nothing-to-a-tested-handler.md",
     "through-the-execution-agent.md",
     "my-signature-is-invalid.md",
 }
@@ -52,11 +52,11 @@ NOT_RUN = {
     r"\b(pipx?|uv) (tool )?install|pip'? install|python3 -m venv|\.venv/bin|npm ci": "make test-install installs",
     r"\bpipx inject": "needs pipx: tests/test_installed.py",
     r"^(make|docker) ": "CI runs it, or needs Docker",
-    r"trigger examples/workflows/": "needs its backend: tests/cli/test_trigger_workflow.py",
+    r"trigger examples/workflows/": "needs its handler: tests/cli/test_trigger_workflow.py",
     r"agent .*--poll": "runs in Port: tests/cli/test_agent_poll.py",
     r"agent .*--kafka": "needs a broker: tests/process/test_agent_streams.py",
     r"port-hook agent (message\.json|--check)|agent .*--(watch|send|env)": "needs a message: tests/cli/test_agent.py",
-    r"tier_changed": "needs a backend of this automation: tests/cli/test_trigger.py",
+    r"tier_changed": "needs a handler of this automation: tests/cli/test_trigger.py",
     r"^port-hook verify (--body|last --signature)": "tests/contract/test_docs.py runs it, with its output",
     r"verify shared\.json": "needs the capture of the command before it: tests/cli/test_export_redacted.py",
     r"\bpytest examples": "tests/process/test_example_suites.py runs it",

@@ -207,6 +207,6 @@ def test_page_of_records_describes_the_result_of_every_tool() -> None:
 
 
 def test_the_changelog_has_this_version() -> None:
-    newest = re.search(r"(?m)^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"))
-    assert newest
-    assert newest[1] == __version__
+    latest = re.search(r"(?m)^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"))
+    assert latest
+    assert latest[1] == __version__

@@ -71,5 +71,5 @@ def test_navigation_has_every_page_once() -> None:
 
 def test_links_to_files_outside_of_the_site_become_text() -> None:
     rewrite = runpy.run_path(str(ROOT / "docs" / "site_links.py"))["on_page_markdown"]
-    text = "[the backend](../../examples/a.py), [x](../how-to/x.md), [clone](../README.md), [y](https://y.example)"
-    assert rewrite(text) == "the backend, [x](../how-to/x.md), clone, [y](https://y.example)"
+    text = "[the handler](../../examples/a.py), [x](../how-to/x.md), [clone](../README.md), [y](https://y.example)"
+    assert rewrite(text) == "the handler, [x](../how-to/x.md), clone, [y](https://y.example)"

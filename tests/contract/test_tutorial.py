@@ -20,7 +20,7 @@ import pytest
 from tests.processes import environment
 from tests.sockets import free_port
 
-PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "from-nothing-to-a-tested-backend.md"
+PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "from-nothing-to-a-tested-handler.md"
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
@@ -124,7 +124,7 @@ def commands() -> list[Block]:
     return [block for block in TUTORIAL.blocks if block.language == "sh" and block.mark in {"", "exit code"}]
 
 
-def test_reader_gets_from_nothing_to_a_tested_backend(reader: Reader) -> None:
+def test_reader_gets_from_nothing_to_a_tested_handler(reader: Reader) -> None:
     failing, through_listener, find_fault, replay, wait, tests, check = commands()
     with reader.terminal(TUTORIAL.terminal("the sandbox")):
         with reader.terminal(TUTORIAL.terminal("the backend")):
@@ -148,18 +148,18 @@ def test_reader_gets_from_nothing_to_a_tested_backend(reader: Reader) -> None:
     found = reader.run(check.code)
     assert (found.returncode, "reports    ✓ 4 of 4" in found.stdout) == (0, True), found
     careless = "or abs(time.time() - int(timestamp)) > 300"
-    backend = reader.folder / "backend.py"
-    text = backend.read_text("utf-8")
+    handler = reader.folder / "backend.py"
+    text = handler.read_text("utf-8")
     assert text.count(careless) == 1
-    backend.write_text(text.replace(careless, ""), encoding="utf-8")
+    handler.write_text(text.replace(careless, ""), encoding="utf-8")
     found = reader.run(check.code)
     assert (found.returncode, "✗ accepts an old timestamp" in found.stdout) == (1, True), found
 
 
-def fix(backend: Path) -> None:
+def fix(handler: Path) -> None:
     """Remove the line that the page says."""
     line = next(block.code for block in TUTORIAL.blocks if block.language == "python" and not block.file)
-    text = backend.read_text("utf-8")
+    text = handler.read_text("utf-8")
     assert text.count(line) == 1
-    backend.write_text(text.replace(line, ""), encoding="utf-8")
-    shutil.rmtree(backend.parent / "__pycache__", ignore_errors=True)
+    handler.write_text(text.replace(line, ""), encoding="utf-8")
+    shutil.rmtree(handler.parent / "__pycache__", ignore_errors=True)

@@ -42,7 +42,7 @@ TROUBLE = re.compile(rb"Traceback|bug of its own|port-hook-crash|never retrieved
 
 
 @dataclass
-class Backend:
+class Handler:
     """A handler that answers each request with the digest of its body, and keeps what it got.
 
     It reads bodies by content-length only, and takes one request after the other on a connection.
@@ -97,7 +97,7 @@ def digest(body: bytes) -> str:
 
 
 @contextlib.contextmanager
-def a_listener(folder: Path, backend: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def a_listener(folder: Path, handler: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     options = [
         "--json",
         "--port",
@@ -108,7 +108,7 @@ def a_listener(folder: Path, backend: str) -> Iterator[tuple[subprocess.Popen[by
         "--max-body",
         str(MOST_OF_A_BODY),
         "--forward-to",
-        backend,
+        handler,
     ]
     with (folder / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
@@ -209,8 +209,8 @@ class Round:
 
 async def fuzz(number: int, folder: Path) -> Counter[int]:
     """Run one round in `folder`, check what it left behind, and return how often each status was answered."""
-    backend = Backend()
-    server = await asyncio.start_server(backend.serve, "127.0.0.1", 0, limit=2**22)
+    handler = Handler()
+    server = await asyncio.start_server(handler.serve, "127.0.0.1", 0, limit=2**22)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     async with server:
         with a_listener(folder, url) as (process, port):
@@ -220,7 +220,7 @@ async def fuzz(number: int, folder: Path) -> Counter[int]:
             process.send_signal(signal.SIGTERM)
             assert await asyncio.to_thread(process.wait, 20) == 0
     check_stderr(folder)
-    check_backend(backend, round_)
+    check_handler(handler, round_)
     check_store(folder, round_)
     return round_.statuses
 
@@ -231,8 +231,8 @@ def check_stderr(folder: Path) -> None:
     assert list(folder.glob("port-hook-crash-*")) == []
 
 
-def check_backend(backend: Backend, round_: Round) -> None:
-    for fields, body in backend.seen:
+def check_handler(handler: Handler, round_: Round) -> None:
+    for fields, body in handler.seen:
         assert body in round_.signer.signed, f"the handler got {fields} {body!r}\n{how_to_repeat(round_.number)}"
         assert oracle.is_valid(fields, body, SECRET.reveal(), now=time.time()), (fields, body)
 

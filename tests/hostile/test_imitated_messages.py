@@ -37,7 +37,7 @@ ENV = {"PORT_CLIENT_ID": "id", "COLUMNS": str(COLUMNS)}
 
 
 @pytest.fixture(scope="module")
-def backend() -> Iterator[Handler]:
+def receiver() -> Iterator[Handler]:
     head = f"HTTP/1.1 422 {FIELD}\r\nx-odd: {FIELD}\r\ncontent-type: text/plain\r\ncontent-length: {len(BODY)}\r\n\r\n"
     with handler(head.encode() + BODY) as it:
         yield it
@@ -61,7 +61,7 @@ def port() -> Iterator[str]:
 
 
 @pytest.fixture
-def planted(folder: Path, backend: Handler) -> Path:
+def planted(folder: Path, receiver: Handler) -> Path:
     """A folder whose files and store have such text in every field."""
     document = a_document(action=FIELD, trigger={"by": {"user": {"email": FIELD}}, "origin": FIELD})
     document["payload"]["properties"] = {FIELD: MESSAGES, "x": FIELD}
@@ -70,7 +70,7 @@ def planted(folder: Path, backend: Handler) -> Path:
         for number, body in enumerate((json.dumps(document).encode(), BODY)):
             capture = a_capture(
                 an_invocation(body, id=f"{number}" * 12, headers=Headers((*signed(body), *field.items))),
-                delivery=Delivery(url=f"{backend.url}/", status=500, headers=field, body=BODY[number:]),
+                delivery=Delivery(url=f"{receiver.url}/", status=500, headers=field, body=BODY[number:]),
                 response=Response(status=500, headers=field, body=BODY[number:]),
             )
             store.add([capture])
@@ -80,10 +80,10 @@ def planted(folder: Path, backend: Handler) -> Path:
     write(folder, "map.json", [{"enabled": True, "body": {"n": 1}}])
     write(folder, "odd.json", {**action, "identifier": FIELD, "title": FIELD})
     fields = {f"n{pad}": f'{{{{ "{"x" * pad}error: EVIL" | tonumber }}}}' for pad in range(60, 72)}
-    method = {"type": "WEBHOOK", "url": f"{backend.url}/", "body": fields}
+    method = {"type": "WEBHOOK", "url": f"{receiver.url}/", "body": fields}
     write(folder, "fails.json", {**action, "invocationMethod": method})
     write(folder, "message.json", topic_message())
-    webhook: dict[str, Any] = {"type": "WEBHOOK", "url": f"{backend.url}/", "synchronized": True}
+    webhook: dict[str, Any] = {"type": "WEBHOOK", "url": f"{receiver.url}/", "synchronized": True}
     write(folder, "workflow.json", {**a_workflow(**webhook), "title": FIELD})
     (folder / "request.http").write_bytes(b"POST / HTTP/1.1\r\nx-odd: " + FIELD.encode() + b"\r\n\r\n" + BODY)
     return folder
@@ -121,9 +121,9 @@ COMMANDS = [
 
 @pytest.mark.parametrize("args", COMMANDS, ids=" ".join)
 def test_text_from_outside_is_never_at_the_place_of_a_message(
-    planted: Path, backend: Handler, port: str, args: tuple[str, ...]
+    planted: Path, receiver: Handler, port: str, args: tuple[str, ...]
 ) -> None:
-    words = [word.replace("URL", backend.url) for word in args]
+    words = [word.replace("URL", receiver.url) for word in args]
     secret = AGENT_SECRET if args[0] == "agent" else SECRET
     env = {**ENV, "PORT_CLIENT_SECRET": secret.reveal(), "PORT_API_URL": port}
     shown = on_terminal(planted, *words, env=env)

@@ -50,7 +50,7 @@ PATH = f"/{HOSTILE_FIELD}?q={HOSTILE_FIELD}"
 
 
 @pytest.fixture
-def backend() -> Iterator[Handler]:
+def receiver() -> Iterator[Handler]:
     with handler(ANSWER) as it:
         yield it
 
@@ -224,9 +224,9 @@ def test_every_form_of_what_is_printed_is_tried_with_hostile_text() -> None:
 
 
 @pytest.mark.parametrize("args", COMMANDS, ids=[ascii(" ".join(args))[:70] for args in COMMANDS])
-def test_hostile_text_is_escaped_on_a_terminal(planted: Path, backend: Handler, args: tuple[str, ...]) -> None:
-    env = {**ENV, "PORT_API_URL": backend.url, "PORT_HOOK_LISTEN_PORT": HOSTILE_FIELD}  # no listener starts
-    shown = on_terminal(planted, *(word.replace("URL", backend.url) for word in args), env=env)
+def test_hostile_text_is_escaped_on_a_terminal(planted: Path, receiver: Handler, args: tuple[str, ...]) -> None:
+    env = {**ENV, "PORT_API_URL": receiver.url, "PORT_HOOK_LISTEN_PORT": HOSTILE_FIELD}  # no listener starts
+    shown = on_terminal(planted, *(word.replace("URL", receiver.url) for word in args), env=env)
     assert shown.unseen == [], "pass what strangers wrote through `printable` (text/safe.py) before it is printed"
     assert shown.text.strip()
     assert shown.code != 70

@@ -139,7 +139,7 @@ async def test_action_is_checked_with_the_help_of_a_sandbox(runtime: MakeRuntime
     assert finding["status"] == "failed"
 
 
-async def test_request_of_an_earlier_check_is_not_the_newest_capture(runtime: MakeRuntime, store: Path) -> None:
+async def test_request_of_an_earlier_check_is_not_the_latest_capture(runtime: MakeRuntime, store: Path) -> None:
     probe = an_invocation(
         a_body(), id="ba9876543210", received_at=NOW + 60, headers=Headers((("user-agent", "port-hook-check/valid"),))
     )

@@ -41,7 +41,7 @@ async def test_page_of_rows_waits_for_one_count_at_most(tmp_path: Path) -> None:
         await asyncio.gather(
             noted("spans", reader.spans(query)),
             noted("histogram", reader.histogram(query, now=NOW, buckets=5)),
-            noted("page", reader.page(query, newest=None, limit=10)),
+            noted("page", reader.page(query, latest=None, limit=10)),
         )
     assert done.index("page") <= 1
     assert done.index("spans") < done.index("histogram")
@@ -51,7 +51,7 @@ async def test_page_of_rows_does_not_wait_for_a_search_to_end(tmp_path: Path) ->
     async with a_reader(tmp_path, 40) as reader:
         search = asyncio.create_task(reader.spans(CaptureQuery(text="create_vm")))
         for _ in range(3):
-            assert len((await reader.page(CaptureQuery(), newest=None, limit=10)).rows) == 10
+            assert len((await reader.page(CaptureQuery(), latest=None, limit=10)).rows) == 10
         assert not search.done()
         assert (await search)["count"] == 40
 
@@ -59,7 +59,7 @@ async def test_page_of_rows_does_not_wait_for_a_search_to_end(tmp_path: Path) ->
 async def test_cancelled_search_ends_after_its_step(tmp_path: Path) -> None:
     async with a_reader(tmp_path, 40) as reader:
         search = asyncio.create_task(reader.spans(CaptureQuery(text="create_vm")))
-        await reader.newest()
+        await reader.latest()
         search.cancel()
         with pytest.raises(asyncio.CancelledError):
             await search

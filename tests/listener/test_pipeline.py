@@ -206,11 +206,11 @@ async def test_repeats_do_not_evict_other_signatures() -> None:
 
 
 async def test_oldest_signature_is_forgotten_when_10_000_newer_ones_are_remembered() -> None:
-    oldest, newer, newest = (an_invocation(body, headers=signed(body)) for body in (b"[1]", b"[2]", b"[3]"))
+    oldest, newer, latest = (an_invocation(body, headers=signed(body)) for body in (b"[1]", b"[2]", b"[3]"))
     keys = [signature_key(oldest.headers), *(b"%032d" % number for number in range(9_998))]
     async with listening(World(), {key: NOW for key in keys if key}, refuse_replays=True) as flow:
         statuses = [
-            (await flow.receive(request, "c")).status for request in (newer, oldest, newest, newest, newer, oldest)
+            (await flow.receive(request, "c")).status for request in (newer, oldest, latest, latest, newer, oldest)
         ]
     assert statuses == [200, 401, 200, 401, 401, 200]
 

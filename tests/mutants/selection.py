@@ -35,7 +35,7 @@ PROCESS_TESTS: Mapping[str, tuple[str, ...]] = {
     "reporting": ("tests/cli/test_report_run.py", "tests/cli/test_report_command.py",
                   "tests/process/test_report_command_terminal.py"),
     "retarget": ("tests/process/test_retarget_kills.py", "tests/process/test_tunnel_cut.py"),
-    "sandbox": ("tests/process/test_sandbox_kills.py", "tests/cli/test_sandbox.py", "tests/backends/test_actions.py"),
+    "sandbox": ("tests/process/test_sandbox_kills.py", "tests/cli/test_sandbox.py", "tests/handlers/test_actions.py"),
     "terminal": ("tests/process/test_listen_terminal.py", "tests/process/test_typed_keys.py"),
     "trigger": ("tests/cli/test_trigger_workflow_in_port.py", "tests/process/test_crash.py"),
     "tunnels": ("tests/process/test_reach.py", "tests/process/test_tunnel_cut.py"),

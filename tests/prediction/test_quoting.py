@@ -53,12 +53,12 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"
         ("[" * 19 + "1" + "]" * 19, "[" * 19 + "1" + "]" * 19),
     ],
 )  # fmt: skip
-def test_response_is_quoted_as_the_newest_agent_does(text: str, expected: str) -> None:
+def test_response_is_quoted_as_the_latest_agent_does(text: str, expected: str) -> None:
     assert quoted(text, KNOWN) == expected
 
 
 @pytest.mark.parametrize(("text", "fault"), [("[" * 100_000, "RecursionError"), ("[" + "1" * 5000 + "]", "ValueError")])
-def test_response_that_python_cannot_read_makes_the_newest_agent_fail(text: str, fault: str) -> None:
+def test_response_that_python_cannot_read_makes_the_latest_agent_fail(text: str, fault: str) -> None:
     with pytest.raises(AgentFault, match=fault):
         quoted(text, KNOWN)
 
@@ -87,7 +87,7 @@ QUOTED = f'{{"token": "{R}", "\\u00e9": "{R}", "n": 1}}'
 
 
 @pytest.mark.parametrize("document", [action_run(), node_run(), topic_message()])
-def test_newest_agent_masks_the_response_in_logs_and_summary(jq: AgentJq, document: dict[str, Any]) -> None:
+def test_latest_agent_masks_the_response_in_logs_and_summary(jq: AgentJq, document: dict[str, Any]) -> None:
     calls = predicted(jq, document).outcome(LEAK).calls
     logs = [call.log for call in calls if call.log is not None]
     assert f"Action invocation failed with status code: 500 and response: {QUOTED}" in logs

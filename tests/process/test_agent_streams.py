@@ -142,18 +142,18 @@ def test_agent_predicts_each_message_of_the_topics_and_goes_on_after_those_that_
 def test_agent_sends_what_arrives_and_says_that_a_running_agent_sends_it_too(
     cluster: Cluster, org: str, kafka: dict[str, str], tmp_path: Path
 ) -> None:
-    with handler() as backend, an_agent(tmp_path, kafka, "--kafka", "--send", *NO_JQ) as agent:
+    with handler() as receiver, an_agent(tmp_path, kafka, "--kafka", "--send", *NO_JQ) as agent:
         agent.until("nothing is committed")
         cluster.send(f"{org}.runs", value(topic_message(method={"url": "https://hooks.example.com/"})), partition=2)
         agent.until("hint: Choose a target")
-        cluster.send(f"{org}.runs", value(topic_message(method={"url": f"{backend.url}/vm"})), partition=2)
+        cluster.send(f"{org}.runs", value(topic_message(method={"url": f"{receiver.url}/vm"})), partition=2)
         cluster.send(f"{org}.runs", value(topic_message(method={"url": "http://127.0.0.1:1/"})), partition=2)
         agent.until("nothing listens on 127.0.0.1:1")
         code, out = agent.end(signal.SIGINT)
 
     assert code == ExitCode.USAGE  # of the first request that was not successful
     assert any("The execution agent handles these runs too" in line for line in agent.notices)
-    assert [request.line for request in backend.requests] == ["POST /vm HTTP/1.1"]
+    assert [request.line for request in receiver.requests] == ["POST /vm HTTP/1.1"]
     assert out.count(f"{org}.runs[2]@") == 3
     assert "\n\n" in out
     assert "Traceback" not in out + "".join(agent.notices)
@@ -174,13 +174,13 @@ def test_watch_shows_the_last_run_again_when_the_mapping_file_changes(tmp_path: 
 
 
 def test_run_that_is_being_sent_at_ctrl_c_is_named_with_what_to_do(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as backend:
-        backend.settimeout(30)
-        method = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{backend.getsockname()[1]}/", "agent": True}
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        receiver.settimeout(30)
+        method = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{receiver.getsockname()[1]}/", "agent": True}
         with a_sandbox(actions=[{**create_vm_action(), "invocationMethod": method}]) as sandbox:
             run_id = _start(sandbox)
             options = ("--poll", "--send", "--report", *NO_JQ)
-            with an_agent(tmp_path, environ_of(sandbox), *options) as agent, backend.accept()[0]:
+            with an_agent(tmp_path, environ_of(sandbox), *options) as agent, receiver.accept()[0]:
                 assert agent.end(signal.SIGINT)[0] == 0
     assert any(f"warning: port-hook does not report {run_id}" in line for line in agent.notices)
 

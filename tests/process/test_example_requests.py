@@ -1,4 +1,4 @@
-"""The example backends refuse hostile requests, survive them, and accept each run once."""
+"""The example handlers refuse hostile requests, survive them, and accept each run once."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ class Calls(ThreadingHTTPServer):
 
 
 @dataclass(frozen=True)
-class Backend:
+class Handler:
     """An example that is running, and what it reports."""
 
     example: Example
@@ -154,16 +154,16 @@ RUNNING = {
     "handler.py": Example((PYTHON, "handler.py", "0"), of_an_action),
     "handler.py with a node": Example((PYTHON, "handler.py", "0"), of_a_node),
     "handler.mjs": Example(("node", "handler.mjs", "0"), of_an_action, accepted=200, reports=False),
-    "workflows": Example((PYTHON, "workflow_backend.py", "0"), of_a_node, folder="workflows"),
+    "workflows": Example((PYTHON, "workflow_handler.py", "0"), of_a_node, folder="workflows"),
     "express": Example(("node", "server.js", "0"), of_a_template, "/port/create-vm", "express"),
     "flask": Example(
-        (PYTHON, "-m", "flask", "--app", "flask_backend", "run", "--port", "0"),
+        (PYTHON, "-m", "flask", "--app", "flask_handler", "run", "--port", "0"),
         of_a_template,
         "/port/create-vm",
         "flask",
     ),
     "fastapi": Example(
-        (PYTHON, "-m", "uvicorn", "fastapi_backend:app", "--port", "0"), of_a_template, "/port/create-vm", "fastapi"
+        (PYTHON, "-m", "uvicorn", "fastapi_handler:app", "--port", "0"), of_a_template, "/port/create-vm", "fastapi"
     ),
 }
 MARKS: Mapping[str, Any] = {
@@ -185,9 +185,9 @@ def calls() -> Iterator[Calls]:
 
 
 @pytest.fixture(scope="module", params=[pytest.param(name, marks=MARKS.get(name, ())) for name in RUNNING])
-def backend(
+def handler(
     request: pytest.FixtureRequest, calls: Calls, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Backend]:
+) -> Iterator[Handler]:
     example = RUNNING[request.param]
     url = f"http://127.0.0.1:{calls.server_port}"
     credentials = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": SECRET, "PORT_API_URL": url}
@@ -204,8 +204,8 @@ def backend(
         assert process.stdout is not None
         port = next(int(found[1]) for line in process.stdout if (found := re.search(r"http://127.0.0.1:(\d+)", line)))
         with ThreadPoolExecutor(1) as reader:
-            reader.submit(process.stdout.read)  # so that the backend never waits for a reader
-            yield Backend(example, port, calls)
+            reader.submit(process.stdout.read)  # so that the handler never waits for a reader
+            yield Handler(example, port, calls)
             is_running = process.poll() is None
             process.kill()
     assert is_running
@@ -253,10 +253,10 @@ REFUSED: dict[str, Callable[[bytes], Fields]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_example_refuses_what_port_did_not_sign(backend: Backend, case: str) -> None:
-    body = backend.body()
-    assert backend.send(body, REFUSED[case](body)) == 401
-    assert backend.accepts(body)
+def test_example_refuses_what_port_did_not_sign(handler: Handler, case: str) -> None:
+    body = handler.body()
+    assert handler.send(body, REFUSED[case](body)) == 401
+    assert handler.accepts(body)
 
 
 @pytest.mark.parametrize(
@@ -266,40 +266,40 @@ def test_example_refuses_what_port_did_not_sign(backend: Backend, case: str) -> 
         pytest.param(b"[" * 3000 + b"]" * 3000, id="deep"),
     ],
 )
-def test_example_refuses_a_signed_body_of_another_shape(backend: Backend, body: bytes) -> None:
-    assert backend.send(body, signed(body)) == 422
-    assert backend.send(body, signed(body, secret="another")) == 401
-    assert backend.accepts()
+def test_example_refuses_a_signed_body_of_another_shape(handler: Handler, body: bytes) -> None:
+    assert handler.send(body, signed(body)) == 422
+    assert handler.send(body, signed(body, secret="another")) == 401
+    assert handler.accepts()
 
 
-def test_example_accepts_large_bodies_and_other_forms_of_headers(backend: Backend) -> None:
-    assert backend.accepts(backend.body("zoë \u2028" + "x" * 90_000))
+def test_example_accepts_large_bodies_and_other_forms_of_headers(handler: Handler) -> None:
+    assert handler.accepts(handler.body("zoë \u2028" + "x" * 90_000))
     for change in (str.lower, str.upper):
-        body = backend.body()
+        body = handler.body()
         fields = [*signed(body), ("Content-Type", b"application/json; charset=utf-8")]
-        assert backend.send(body, [(change(name), value) for name, value in fields]) == backend.example.accepted
+        assert handler.send(body, [(change(name), value) for name, value in fields]) == handler.example.accepted
 
 
-def test_example_survives_a_client_that_disconnects(backend: Backend) -> None:
-    with socket.create_connection(("127.0.0.1", backend.port), 10) as client:
-        client.sendall(f"POST {backend.example.path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{{".encode())
-    assert backend.accepts()
+def test_example_survives_a_client_that_disconnects(handler: Handler) -> None:
+    with socket.create_connection(("127.0.0.1", handler.port), 10) as client:
+        client.sendall(f"POST {handler.example.path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{{".encode())
+    assert handler.accepts()
 
 
-def test_example_does_the_work_of_a_run_that_is_delivered_again_once(backend: Backend) -> None:
-    body = backend.body()
+def test_example_does_the_work_of_a_run_that_is_delivered_again_once(handler: Handler) -> None:
+    body = handler.body()
     fields = signed(body)
-    statuses = [backend.send(body, each) for each in (fields, fields, signed(body, seconds=-5))]
-    assert statuses == [backend.example.accepted] * 3
-    assert backend.reports_of(body) == ["POST", "PATCH"]
+    statuses = [handler.send(body, each) for each in (fields, fields, signed(body, seconds=-5))]
+    assert statuses == [handler.example.accepted] * 3
+    assert handler.reports_of(body) == ["POST", "PATCH"]
 
 
-def test_example_does_the_work_of_requests_that_arrive_together_once(backend: Backend) -> None:
-    body = backend.body()
+def test_example_does_the_work_of_requests_that_arrive_together_once(handler: Handler) -> None:
+    body = handler.body()
     with ThreadPoolExecutor(20) as threads:
-        assert all(threads.map(backend.accepts, [body] * 20))
-        assert all(threads.map(lambda _: backend.accepts(), range(20)))
-    assert backend.reports_of(body) == ["POST", "PATCH"]
+        assert all(threads.map(handler.accepts, [body] * 20))
+        assert all(threads.map(lambda _: handler.accepts(), range(20)))
+    assert handler.reports_of(body) == ["POST", "PATCH"]
 
 
 @pytest.mark.parametrize("name", ["handler.py", "workflows", pytest.param("handler.mjs", marks=MARKS["handler.mjs"])])

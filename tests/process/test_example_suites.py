@@ -1,4 +1,4 @@
-"""The examples that are whole backends, tested as their users test them: `pytest examples/NAME`."""
+"""The examples that are whole handlers, tested as their users test them: `pytest examples/NAME`."""
 
 from __future__ import annotations
 

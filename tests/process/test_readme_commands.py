@@ -19,17 +19,17 @@ from tests.processes import environment
 pytestmark = pytest.mark.once
 
 _KEEPS_ITS_TERMINAL = re.compile(
-    r"port-hook (sandbox|listen)\b|(handler|workflow_backend)\.py\b|\b(flask|moto_server) "
+    r"port-hook (sandbox|listen)\b|(handler|workflow_handler)\.py\b|\b(flask|moto_server) "
 )
 _READY = {
     "sandbox": "Every call is shown",
     "listen": "Stop with Ctrl-C",
     "handler": "listening on",
-    "workflow_backend": "listening on",
+    "workflow_handler": "listening on",
     "flask": "Running on",
     "moto_server": "Running on",
 }
-_PORTS = {"8000": ("handler", "flask", "workflow_backend"), "8787": ("listen",), "8791": ("moto_server",)}
+_PORTS = {"8000": ("handler", "flask", "workflow_handler"), "8787": ("listen",), "8791": ("moto_server",)}
 
 
 class Terminals:
@@ -80,7 +80,7 @@ class Terminals:
         if name in self._running:  # the pages say to stop the one before
             self._stop(name)
         line = line.replace("port-hook listen", "port-hook listen --port 0")
-        line = re.sub(r"(--port|handler\.py|workflow_backend\.py) \d{4}", r"\1 0", line)
+        line = re.sub(r"(--port|handler\.py|workflow_handler\.py) \d{4}", r"\1 0", line)
         self._running[name] = subprocess.Popen(
             ["sh", "-c", f"{setup}\n{self._with_ports(line)}"],
             cwd=self._folder,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from port_hook_cli.actions.samples import create_vm_action
-from tests.backends.backends import Records, a_sandbox_process
+from tests.handlers.handlers import Records, a_sandbox_process
 from tests.topics import reading
 
 

@@ -1,4 +1,4 @@
-"""`port_sandbox` and `port_hook` as the tests of a backend use them."""
+"""`port_sandbox` and `port_hook` as the tests of a handler use them."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ ON_DELETION: dict[str, Any] = {
 }
 
 
-def a_backend(environ: Mapping[str, str], *, status: int = 202, reports: bool = True) -> web.Application:
-    """A backend that verifies requests, and reports before it responds. It finds the run only by RUN_ID."""
+def a_handler(environ: Mapping[str, str], *, status: int = 202, reports: bool = True) -> web.Application:
+    """A handler that verifies requests, and reports before it responds. It finds the run only by RUN_ID."""
 
     async def take(request: web.Request) -> web.Response:
         verdict = verify(request.headers, await request.read(), environ["PORT_CLIENT_SECRET"])
@@ -79,12 +79,12 @@ def report(environ: Mapping[str, str], run_id: str, name: str) -> None:
 
 
 def status_responded(run: Run) -> int | None:
-    return None if run.backend_response is None else run.backend_response.status
+    return None if run.handler_response is None else run.handler_response.status
 
 
 @contextmanager
 def serving(sandbox: PortSandbox, **behavior: Any) -> Iterator[str]:
-    with application(a_backend(sandbox.environ, **behavior)) as url:
+    with application(a_handler(sandbox.environ, **behavior)) as url:
         yield url
 
 
@@ -149,7 +149,7 @@ class TestSandbox:
         assert port_sandbox.runs == {}
         assert [call.status for call in port_sandbox.calls] == [200, 404]
 
-    def test_run_that_a_backend_starts_is_rendered_and_sent(self, port_sandbox: PortSandbox) -> None:
+    def test_run_that_a_handler_starts_is_rendered_and_sent(self, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url, authorized(port_sandbox.environ) as port:
             port_sandbox.add_action(
                 {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "url": f"{url}/é/{{{{ .inputs.why }}}}"}}
@@ -280,8 +280,8 @@ class TestInvoke:
         assert (run.status, run.status_label, run.summary) == ("SUCCESS", "done", "scaled")
         assert run.logs == ("scaling for zoë",)
         assert run.link == "https://ci.example.com/1"
-        assert run.backend_response is not None
-        assert run.backend_response.json() == {"path": "/scale?by=zo%C3%AB@example.com", "name": "zoë"}
+        assert run.handler_response is not None
+        assert run.handler_response.json() == {"path": "/scale?by=zo%C3%AB@example.com", "name": "zoë"}
         assert run.request is not None
         assert (run.request.url.partition("/scale")[0], run.request.json()["replicas"]) == (url, 2)
         assert repr(run) == (
@@ -319,38 +319,38 @@ class TestInvoke:
             run = port_hook.invoke(SYNCHRONIZED, to=url)
         assert (run.status, run.summary) == ("FAILURE", "The webhook responded with 503.")
 
-    async def test_ainvoke_works_with_a_backend_in_the_same_event_loop(
+    async def test_ainvoke_works_with_a_handler_in_the_same_event_loop(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
-        async with TestServer(a_backend(port_sandbox.environ)) as server:
+        async with TestServer(a_handler(port_sandbox.environ)) as server:
             run = await port_hook.ainvoke(SCALE, to=server.port)
             assert (await port_sandbox.await_end(run.id)).status == run.status == "SUCCESS"
 
     async def test_invoke_reports_that_it_blocks_the_event_loop(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
-        async with TestServer(a_backend(port_sandbox.environ)) as server:
+        async with TestServer(a_handler(port_sandbox.environ)) as server:
             with pytest.raises(RunNotEnded, match="without a response") as caught:
                 port_hook.invoke(SCALE, to=server.port, timeout_s=0.1)
         assert "await ainvoke" in str(caught.value)
 
-    def test_invoke_fails_immediately_when_the_backend_rejects_the_request(
+    def test_invoke_fails_immediately_when_the_handler_rejects_the_request(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
         wrong = {**port_sandbox.environ, "PORT_CLIENT_SECRET": "another"}
-        with application(a_backend(wrong)) as url, pytest.raises(RunNotEnded) as caught:
+        with application(a_handler(wrong)) as url, pytest.raises(RunNotEnded) as caught:
             port_hook.invoke(SCALE, to=url)
         assert (caught.value.run.status, status_responded(caught.value.run)) == ("IN_PROGRESS", 401)
         expected = str(caught.value)
-        assert "stays so: the backend responded with 401" in expected
+        assert "stays so: the handler responded with 401" in expected
         assert "wrong-secret" in expected
-        assert "Does the backend read PORT_CLIENT_SECRET from there" in expected
+        assert "Does the handler read PORT_CLIENT_SECRET from there" in expected
         assert port_sandbox.client_secret not in expected
 
-    async def test_ainvoke_fails_immediately_when_the_backend_rejects_the_request(
+    async def test_ainvoke_fails_immediately_when_the_handler_rejects_the_request(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
-        async with TestServer(a_backend(port_sandbox.environ, status=500, reports=False)) as server:
+        async with TestServer(a_handler(port_sandbox.environ, status=500, reports=False)) as server:
             with pytest.raises(RunNotEnded, match="does not end the run in Port either; with `wait=False`"):
                 await port_hook.ainvoke(SCALE, to=server.port)
 
@@ -371,12 +371,12 @@ class TestInvoke:
             run = port_hook.invoke(SCALE, to=url, wait=False)
         assert (run.status, status_responded(run)) == ("IN_PROGRESS", 500)
 
-    def test_error_says_that_the_backend_reported_nothing(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_error_says_that_the_handler_reported_nothing(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox, reports=False) as url, pytest.raises(RunNotEnded, match=r"after 0\.1 s") as caught:
             port_hook.invoke(SCALE, to=url, timeout_s=0.1)
         assert "has not called the sandbox: does it read PORT_API_URL" in str(caught.value)
 
-    def test_error_says_that_the_backend_has_other_credentials(
+    def test_error_says_that_the_handler_has_other_credentials(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
         with serving(port_sandbox, reports=False) as url, httpx.Client(base_url=port_sandbox.url) as port:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytest_plugins = ["pytester"]
 
-# A backend for such a suite. It verifies requests, and reports before it responds; one request at a time.
+# A handler for such a suite. It verifies requests, and reports before it responds; one request at a time.
 BACKEND = """
 import json, os, threading, urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -215,7 +215,7 @@ def test_refusal_of_an_entity_names_its_blueprint_and_what_to_declare(pytester: 
             credentials = {field: port_sandbox.environ[name] for field, name in names.items()}
             return call("POST", "/auth/access_token", credentials)["accessToken"]
 
-        def test_backend(port_sandbox, url):
+        def test_handler(port_sandbox, url):
             call("POST", "/blueprints/vm/entities", {"identifier": "a"}, token(port_sandbox))
 
         def test_several(port_sandbox, url):
@@ -270,17 +270,17 @@ def test_blocked_sockets_are_reported_with_a_hint(pytester: pytest.Pytester) -> 
 
 
 def test_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
-    page = (ROOT / "docs" / "how-to" / "test-a-backend.md").read_text("utf-8")
+    page = (ROOT / "docs" / "how-to" / "test-a-handler.md").read_text("utf-8")
     in_process = page.partition("## Test a server")[0]
     about_workflows = page.partition("## Workflows\n")[2].partition("\n## ")[0]
     blocks, (block,) = (re.findall(r"```python\n(.*?)```", part, re.DOTALL) for part in (in_process, about_workflows))
     assert len(blocks) == 2
     pytester.makepyfile(
-        test_how_to="\n".join(blocks), test_workflows=f"from test_workflow_backend import url\n\n\n{block}"
+        test_how_to="\n".join(blocks), test_workflows=f"from test_workflow_handler import url\n\n\n{block}"
     )
     examples = {
-        "fastapi": ("fastapi_backend.py", "create_vm.yaml"),
-        "workflows": ("deploy_service.json", "workflow_backend.py", "test_workflow_backend.py"),
+        "fastapi": ("fastapi_handler.py", "create_vm.yaml"),
+        "workflows": ("deploy_service.json", "workflow_handler.py", "test_workflow_handler.py"),
     }
     for folder, names in examples.items():
         for name in names:

@@ -24,7 +24,7 @@ OUTLETS = [{"identifier": "approve"}, {"identifier": "decline"}]
 
 
 @pytest.fixture
-def backend() -> Iterator[Handler]:
+def receiver() -> Iterator[Handler]:
     with handler(READY) as it:
         yield it
 
@@ -51,52 +51,52 @@ def a_webhook(identifier: str = "call", **config: Any) -> dict[str, Any]:
 
 
 def test_run_workflow_uses_routes_of_nodes_and_skips_nodes_with_given_outputs(
-    port_hook: PortHook, backend: Handler
+    port_hook: PortHook, receiver: Handler
 ) -> None:
     body = {"ready": "{{ .outputs.given.ready }}"}
     flow = a_workflow(a_webhook("given"), a_webhook("called", body=body))
     outcome = port_hook.run_workflow(
-        flow, routes={"called": f"{backend.url}/mine"}, outputs={"given": {"ready": "yes"}}
+        flow, routes={"called": f"{receiver.url}/mine"}, outputs={"given": {"ready": "yes"}}
     )
     assert (outcome.result, outcome.nodes["given"].output) == ("SUCCESS", {"ready": "yes"})
-    (request,) = backend.requests
+    (request,) = receiver.requests
     assert request.line == "POST /mine HTTP/1.1"
     assert json.loads(request.body) == {"ready": "yes"}
-    response = outcome.nodes["called"].backend_response
+    response = outcome.nodes["called"].handler_response
     assert response is not None
     assert (response.status, response.json()) == (200, {"ready": True})
 
 
-def test_run_workflow_needs_an_event_for_an_event_trigger(port_hook: PortHook, backend: Handler) -> None:
+def test_run_workflow_needs_an_event_for_an_event_trigger(port_hook: PortHook, receiver: Handler) -> None:
     flow = a_workflow(a_webhook(body={"x": "{{ .outputs.trigger.diff.after }}"}), trigger="EVENT_TRIGGER")
     with pytest.raises(UsageError, match="needs an event"):
-        port_hook.run_workflow(flow, to=backend.url)
-    assert port_hook.run_workflow(flow, to=backend.url, event={"diff": {"after": 2}}).result == "SUCCESS"
-    assert json.loads(backend.requests[-1].body) == {"x": 2}
+        port_hook.run_workflow(flow, to=receiver.url)
+    assert port_hook.run_workflow(flow, to=receiver.url, event={"diff": {"after": 2}}).result == "SUCCESS"
+    assert json.loads(receiver.requests[-1].body) == {"x": 2}
 
 
-def test_an_input_node_takes_the_outlet_of_its_response(port_hook: PortHook, backend: Handler) -> None:
+def test_an_input_node_takes_the_outlet_of_its_response(port_hook: PortHook, receiver: Handler) -> None:
     ask = {"identifier": "ask", "config": {"type": "INPUT", "outlets": OUTLETS}}
     flow = a_workflow(ask, a_webhook(), outlet="approve")
-    approved = port_hook.run_workflow(flow, to=backend.url, responses={"ask": "approve"})
+    approved = port_hook.run_workflow(flow, to=receiver.url, responses={"ask": "approve"})
     assert (approved.result, approved.nodes["ask"].outlet, "call" in approved.nodes) == ("SUCCESS", "approve", True)
-    declined = port_hook.run_workflow(flow, to=backend.url, responses={"ask": "decline"})
+    declined = port_hook.run_workflow(flow, to=receiver.url, responses={"ask": "decline"})
     assert (declined.result, "call" in declined.nodes) == ("SUCCESS", False)
     with pytest.raises(WorkflowNotEnded, match="ask"):
-        port_hook.run_workflow(flow, to=backend.url)
+        port_hook.run_workflow(flow, to=receiver.url)
 
 
 def test_run_workflow_raises_with_the_sent_requests_when_a_node_is_not_reported(
-    port_hook: PortHook, backend: Handler, tmp_path: Path
+    port_hook: PortHook, receiver: Handler, tmp_path: Path
 ) -> None:
     flow = a_workflow(a_webhook(synchronized=False))
     with pytest.raises(WorkflowNotEnded, match="call") as caught:
-        port_hook.run_workflow(flow, to=backend.url, timeout_s=0.3)
+        port_hook.run_workflow(flow, to=receiver.url, timeout_s=0.3)
     assert (caught.value.outcome.status, caught.value.outcome.result) == ("IN_PROGRESS", None)
     file = tmp_path / "flow.json"
     file.write_text(json.dumps(flow), "utf-8")
     with pytest.raises(WorkflowNotEnded):
-        port_hook.invoke(f"{file}#call", to=backend.url, timeout_s=0.3)
+        port_hook.invoke(f"{file}#call", to=receiver.url, timeout_s=0.3)
 
 
 def test_an_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
@@ -109,20 +109,20 @@ def test_an_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port
 
 
 def test_node_that_calls_ports_own_api_is_answered_by_the_sandbox_of_the_test(
-    port_hook: PortHook, port_sandbox: PortSandbox, backend: Handler
+    port_hook: PortHook, port_sandbox: PortSandbox, receiver: Handler
 ) -> None:
     port_sandbox.add_blueprint({"identifier": "vm", "schema": {}})
     url = "https://api.getport.io/v1/blueprints/vm/entities?upsert=true"
     save = a_webhook("save", url=url, body={"identifier": "vm1"})
-    outcome = port_hook.run_workflow(a_workflow(a_webhook("first"), save), to=backend.url)
+    outcome = port_hook.run_workflow(a_workflow(a_webhook("first"), save), to=receiver.url)
     assert outcome.result == "SUCCESS"
-    assert len(backend.requests) == 1
+    assert len(receiver.requests) == 1
     assert outcome.nodes["save"].output["response"]["status"] == 201
     assert ("vm", "vm1") in port_sandbox.entities
 
 
-async def test_a_workflow_runs_in_the_event_loop_of_an_asynchronous_test(port_hook: PortHook, backend: Handler) -> None:
-    outcome = await port_hook.arun_workflow(a_workflow(a_webhook()), to=backend.url)
+async def test_workflow_runs_in_the_event_loop_of_an_asynchronous_test(port_hook: PortHook, receiver: Handler) -> None:
+    outcome = await port_hook.arun_workflow(a_workflow(a_webhook()), to=receiver.url)
     assert outcome.nodes["call"].output == {"response": {"status": 200, "data": {"ready": True}}}
 
 
@@ -135,21 +135,21 @@ def test_a_workflow_that_port_would_refuse_is_refused(port_hook: PortHook) -> No
 
 
 def test_a_target_is_a_port_or_a_url_whose_path_replaces_that_of_the_node(
-    port_hook: PortHook, backend: Handler
+    port_hook: PortHook, receiver: Handler
 ) -> None:
     flow = a_workflow(a_webhook("a"), a_webhook("b"), a_webhook("c"))
-    routes: dict[str, str | int] = {"b": f"{backend.url}/other?x=1", "c": backend.port}
-    assert port_hook.run_workflow(flow, to=backend.port, routes=routes).result == "SUCCESS"
-    assert [request.line.split()[1] for request in backend.requests] == ["/a", "/other?x=1", "/c"]
+    routes: dict[str, str | int] = {"b": f"{receiver.url}/other?x=1", "c": receiver.port}
+    assert port_hook.run_workflow(flow, to=receiver.port, routes=routes).result == "SUCCESS"
+    assert [request.line.split()[1] for request in receiver.requests] == ["/a", "/other?x=1", "/c"]
 
 
-def test_a_node_on_another_machine_is_not_called_without_a_target(port_hook: PortHook, backend: Handler) -> None:
+def test_a_node_on_another_machine_is_not_called_without_a_target(port_hook: PortHook, receiver: Handler) -> None:
     flow = a_workflow(a_webhook("near"), a_webhook("far"))
     with pytest.raises(
         UsageError, match=r"The node far's URL is https://example\.com/far, which is not on this machine"
     ):
-        port_hook.run_workflow(flow, routes={"near": backend.url})
-    assert len(backend.requests) == 1
+        port_hook.run_workflow(flow, routes={"near": receiver.url})
+    assert len(receiver.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -161,11 +161,11 @@ def test_a_node_on_another_machine_is_not_called_without_a_target(port_hook: Por
     ],
 )
 def test_a_node_that_does_not_exist_is_named_before_anything_is_sent(
-    port_hook: PortHook, backend: Handler, options: dict[str, Any], message: str
+    port_hook: PortHook, receiver: Handler, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        port_hook.run_workflow(a_workflow(a_webhook()), to=backend.url, **options)
-    assert backend.requests == []
+        port_hook.run_workflow(a_workflow(a_webhook()), to=receiver.url, **options)
+    assert receiver.requests == []
 
 
 def test_an_unknown_argument_of_a_workflow_is_rejected(port_hook: PortHook) -> None:
@@ -176,17 +176,17 @@ def test_an_unknown_argument_of_a_workflow_is_rejected(port_hook: PortHook) -> N
 # Triggers, inputs, events, users and secrets.
 
 
-def test_templates_see_the_user_and_the_secrets_that_a_test_gives(port_hook: PortHook, backend: Handler) -> None:
+def test_templates_see_the_user_and_the_secrets_that_a_test_gives(port_hook: PortHook, receiver: Handler) -> None:
     body = {"by": "{{ .workflowRun.trigger.by.email }}", "node": "{{ .workflowRun.trigger.identifier }}"}
     flow = a_workflow(a_webhook(body=body, headers={"x-key": "{{ .secrets.HOOK }}"}))
     user = {"user": {"email": "ada@example.com"}}
-    assert port_hook.run_workflow(flow, to=backend.url, by=user, secrets={"HOOK": "k1"}).result == "SUCCESS"
-    (request,) = backend.requests
+    assert port_hook.run_workflow(flow, to=receiver.url, by=user, secrets={"HOOK": "k1"}).result == "SUCCESS"
+    (request,) = receiver.requests
     assert (json.loads(request.body), request.value("x-key")) == ({"by": "ada@example.com", "node": "start"}, "k1")
 
 
 def test_a_file_with_several_triggers_needs_the_name_of_one(
-    port_hook: PortHook, backend: Handler, tmp_path: Path
+    port_hook: PortHook, receiver: Handler, tmp_path: Path
 ) -> None:
     flow = a_workflow(a_webhook(body={"x": "{{ .outputs.trigger.diff.after }}"}))
     flow["nodes"].append({"identifier": "changed", "config": {"type": "EVENT_TRIGGER"}})
@@ -194,31 +194,36 @@ def test_a_file_with_several_triggers_needs_the_name_of_one(
     file = tmp_path / "flow.json"
     file.write_text(json.dumps(flow), "utf-8")
     with pytest.raises(UsageError, match="trigger"):
-        port_hook.run_workflow(file, to=backend.url)
-    outcome = port_hook.run_workflow(f"{file}#changed", to=backend.url, event={"diff": {"after": 3}})
+        port_hook.run_workflow(file, to=receiver.url)
+    outcome = port_hook.run_workflow(f"{file}#changed", to=receiver.url, event={"diff": {"after": 3}})
     assert (outcome.result, list(outcome.nodes)) == ("SUCCESS", ["changed", "call"])
-    assert json.loads(backend.requests[-1].body) == {"x": 3}
+    assert json.loads(receiver.requests[-1].body) == {"x": 3}
 
 
 def test_a_node_of_an_event_is_invoked_alone_with_its_event(
-    port_hook: PortHook, backend: Handler, tmp_path: Path
+    port_hook: PortHook, receiver: Handler, tmp_path: Path
 ) -> None:
     flow = a_workflow(
         a_webhook("first"), a_webhook(body={"x": "{{ .outputs.trigger.action }}"}), trigger="EVENT_TRIGGER"
     )
     file = tmp_path / "flow.json"
     file.write_text(json.dumps(flow), "utf-8")
-    run = port_hook.invoke(f"{file}#call", to=backend.url, event={"action": "CREATE"})
-    assert (run.result, json.loads(backend.requests[-1].body), len(backend.requests)) == ("SUCCESS", {"x": "CREATE"}, 1)
+    run = port_hook.invoke(f"{file}#call", to=receiver.url, event={"action": "CREATE"})
+    bodies = [json.loads(request.body) for request in receiver.requests]
+    assert (run.result, bodies) == (
+        "SUCCESS",
+        {"x": "CREATE"},
+        1,
+    )
     with pytest.raises(UsageError, match="`entity` is for actions"):
-        port_hook.invoke(f"{file}#call", to=backend.url, entity={"identifier": "x"})
+        port_hook.invoke(f"{file}#call", to=receiver.url, entity={"identifier": "x"})
 
 
-def test_target_is_enough_for_a_node_whose_url_is_a_placeholder(port_hook: PortHook, backend: Handler) -> None:
+def test_target_is_enough_for_a_node_whose_url_is_a_placeholder(port_hook: PortHook, receiver: Handler) -> None:
     flow = a_workflow(a_webhook("first", url="<WEBHOOK_URL>"), a_webhook("second", url="<OTHER_URL>"))
-    outcome = port_hook.run_workflow(flow, to=backend.url, routes={"second": f"{backend.url}/mine"})
+    outcome = port_hook.run_workflow(flow, to=receiver.url, routes={"second": f"{receiver.url}/mine"})
     assert outcome.result == "SUCCESS"
-    assert [request.line for request in backend.requests] == ["POST / HTTP/1.1", "POST /mine HTTP/1.1"]
+    assert [request.line for request in receiver.requests] == ["POST / HTTP/1.1", "POST /mine HTTP/1.1"]
     assert "which is not a URL" in str(port_hook.run_workflow(flow).nodes["first"].output)
 
 
@@ -234,12 +239,12 @@ def test_a_response_that_is_no_outlet_is_refused_with_those_there_are(port_hook:
 # Time limits, failures, and reports.
 
 
-def test_a_backend_that_is_too_slow_fails_its_node(port_hook: PortHook) -> None:
+def test_a_receiver_that_is_too_slow_fails_its_node(port_hook: PortHook) -> None:
     with handler(READY, delay_s=30) as slow:
         began = time.monotonic()
         outcome = port_hook.run_workflow(a_workflow(a_webhook()), to=slow.url, timeout_s=0.2)
         assert time.monotonic() - began < 25  # less than the delay
-    output = {"error": {"message": "The backend did not respond within 0.2 s."}}
+    output = {"error": {"message": "The receiver did not respond within 0.2 s."}}
     assert (outcome.result, outcome.nodes["call"].output) == ("FAILED", output)
 
 
@@ -286,11 +291,11 @@ def test_an_asynchronous_node_ends_as_it_was_reported_before_or_after_the_respon
     assert (node.external_run_id, node.link) == ("job-7", ["https://ci.example.com/7"])
 
 
-async def test_workflows_run_at_the_same_time_in_one_test(port_hook: PortHook, backend: Handler) -> None:
+async def test_workflows_run_at_the_same_time_in_one_test(port_hook: PortHook, receiver: Handler) -> None:
     flow = a_workflow(a_webhook(body={"x": "{{ .outputs.trigger.action }}"}), trigger="EVENT_TRIGGER")
     outcomes = await asyncio.gather(
-        *(port_hook.arun_workflow(flow, to=backend.url, event={"action": str(number)}) for number in range(5))
+        *(port_hook.arun_workflow(flow, to=receiver.url, event={"action": str(number)}) for number in range(5))
     )
     assert {outcome.result for outcome in outcomes} == {"SUCCESS"}
     assert len({outcome.id for outcome in outcomes}) == 5
-    assert sorted(json.loads(request.body)["x"] for request in backend.requests) == ["0", "1", "2", "3", "4"]
+    assert sorted(json.loads(request.body)["x"] for request in receiver.requests) == ["0", "1", "2", "3", "4"]

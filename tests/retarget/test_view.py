@@ -22,7 +22,7 @@ def change(action: dict[str, Any], url: str) -> Any:
 
 
 def test_conflict_lines_show_the_original_retargeted_and_current_value() -> None:
-    original = an_action(url="https://backend.example/")
+    original = an_action(url="https://handler.example/")
     left = {**original, "invocationMethod": change(original, ONE).body["invocationMethod"]}
     now = {**left, "title": "Another title"}
     field, first, second, third = conflict_lines(replace(an_entry(original, ONE), left=left), now)
@@ -34,10 +34,10 @@ def test_conflict_lines_show_the_original_retargeted_and_current_value() -> None
 
 def test_conflict_lines_show_the_url_and_agent_of_a_node_that_a_killed_listener_was_about_to_set() -> None:
     fresh = Entry(identifier="deploy_service", node="check", api_url="u", original={})
-    entry = fresh.beginning(a_workflow(url="https://backend.example/")).intending(ONE)
+    entry = fresh.beginning(a_workflow(url="https://handler.example/")).intending(ONE)
     assert conflict_lines(entry, a_workflow(url=TWO, title="Theirs")) == [
         "  config.url",
-        "    original:   https://backend.example/",
+        "    original:   https://handler.example/",
         f"    retargeted: {ONE}",
         f"    now:        {TWO}",
         "  config.agent",
@@ -48,7 +48,7 @@ def test_conflict_lines_show_the_url_and_agent_of_a_node_that_a_killed_listener_
 
 
 def test_conflict_lines_mask_credentials_in_headers() -> None:
-    original = an_action(url="https://backend.example/")
+    original = an_action(url="https://handler.example/")
     method = {**change(original, ONE).body["invocationMethod"]}
     left = {**original, "invocationMethod": method}
     now = {

@@ -22,7 +22,7 @@ AGENT: dict[str, Any] = {
         "nodeConfig": {"type": "WEBHOOK", "agent": True, "body": {"service": "cart", "workflowRun": RUN}},
     },
 }
-NEWEST: dict[str, Any] = {
+LATEST: dict[str, Any] = {
     "service": "cart",
     "workflowRun": RUN,
     "headers": {},
@@ -65,8 +65,8 @@ def fate(document: Any, status: int) -> tuple[RunFate, str]:
         ({"runId": NODE_RUN, "synchronized": True}, 500, RunFate.FAILURE, "the node is synchronized"),
         (AGENT, 202, RunFate.WAITS, "stays IN_PROGRESS until the handler reports its result"),
         (AGENT, 500, RunFate.FAILURE, "execution agent sent this: it reports FAILED"),
-        (NEWEST, 202, RunFate.WAITS, "stays IN_PROGRESS until the handler reports its result"),
-        (NEWEST, 500, RunFate.FAILURE, "execution agent sent this: it reports FAILED"),
+        (LATEST, 202, RunFate.WAITS, "stays IN_PROGRESS until the handler reports its result"),
+        (LATEST, 500, RunFate.FAILURE, "execution agent sent this: it reports FAILED"),
         (SYNC, 200, RunFate.SUCCESS, "the node is synchronized: this response ends it as SUCCESS"),
     ],
 )
@@ -86,7 +86,7 @@ def test_the_agent_fails_an_asynchronous_action_run_whose_request_is_refused(syn
     assert fate(document, 202)[0] is (RunFate.DEPENDS if synchronized is None else RunFate.WAITS)
 
 
-@pytest.mark.parametrize("document", [AGENT, NEWEST])
+@pytest.mark.parametrize("document", [AGENT, LATEST])
 def test_body_wrapped_by_the_agent_is_read_as_the_original_body(document: dict[str, Any]) -> None:
     payload = read_payload(write_json(document).encode(), Headers())
     assert (payload.kind, payload.run_id) == (Kind.WORKFLOW_NODE, NODE_RUN)

@@ -1,4 +1,4 @@
-"""What the sandbox publishes to a Kafka topic, read by a consumer that reports as Port's agent or a backend does."""
+"""What the sandbox publishes to a Kafka topic, read by a consumer that reports as Port's agent or a handler does."""
 
 from __future__ import annotations
 

@@ -174,7 +174,7 @@ def test_full_sandbox_is_full_after_a_restart() -> None:
     assert call(state, "POST", ENTITIES, {"identifier": "more"}).status == 507
 
 
-def test_only_the_newest_migrations_are_kept() -> None:
+def test_only_the_latest_migrations_are_kept() -> None:
     state = a_state(max_bytes=10 * LIMIT)
     migrations = []
     for _ in range(110):

@@ -106,7 +106,7 @@ def test_the_oldest_workflow_run_is_dropped_when_all_are_in_progress() -> None:
     assert (first in state.workflows.runs, second in state.workflows.runs) == (False, True)
 
 
-def test_the_log_of_a_node_run_keeps_its_newest_entries() -> None:
+def test_the_log_of_a_node_run_keeps_its_latest_entries() -> None:
     state = a_state()
     node_run = state.workflows.runs[started(state)].node_runs[-1].id
     path = f"/v1/workflows/nodes/runs/{node_run}/logs"

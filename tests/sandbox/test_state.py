@@ -42,7 +42,7 @@ async def test_state_file_restores_everything(tmp_path: Path) -> None:
     async with sandbox_with(state=file, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
         after = (sandbox.client_id, sandbox.client_secret, sandbox.runs, sandbox.actions, sandbox.entities)
         assert after == before
-        client.headers["authorization"] = token  # a backend that keeps its token can go on
+        client.headers["authorization"] = token  # a handler that keeps its token can go on
         assert (await client.get("/v1/actions/runs/gh-7")).json()["run"]["id"] == RUN_ID
         assert (await client.get("/v1/organization")).json()["organization"]["settings"] == {"a": 1}
 

@@ -79,7 +79,7 @@ def deploy(url: str) -> dict[str, Any]:
     }
 
 
-class Backend:
+class Handler:
     """A handler that keeps what it got."""
 
     def __init__(self) -> None:
@@ -92,8 +92,8 @@ class Backend:
 
 
 @pytest.fixture
-def backend() -> Iterator[Backend]:
-    found = Backend()
+def handler() -> Iterator[Handler]:
+    found = Handler()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", found.handle)
     with application(app) as url:
@@ -127,12 +127,12 @@ async def test_sandbox_responds_422_with_the_reason_to_a_workflow_that_port_woul
 
 
 async def test_run_follows_its_graph_and_ends_when_its_asynchronous_node_is_reported(
-    renderer: Renderer, backend: Backend
+    renderer: Renderer, handler: Handler
 ) -> None:
-    async with running(renderer, deploy(backend.url), secrets={"HOOK": "k1"}) as (sandbox, client):
+    async with running(renderer, deploy(handler.url), secrets={"HOOK": "k1"}) as (sandbox, client):
         run_id = await started(client, "deploy", service="cart")
         node_run_id = await waiting(sandbox, run_id, "ship")
-        assert backend.requests == [
+        assert handler.requests == [
             ("/check", {"service": "cart"}, "k1"),
             ("/ship", {"nodeRunId": node_run_id}, None),
         ]
@@ -158,8 +158,8 @@ async def test_run_follows_its_graph_and_ends_when_its_asynchronous_node_is_repo
         assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 422
 
 
-async def test_report_of_completed_without_a_result_is_rejected(renderer: Renderer, backend: Backend) -> None:
-    document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
+async def test_report_of_completed_without_a_result_is_rejected(renderer: Renderer, handler: Handler) -> None:
+    document = one_node(type="WEBHOOK", url=f"{handler.url}/do", synchronized=False, body={})
     async with running(renderer, document) as (sandbox, client):
         node_run_id = await waiting(sandbox, await started(client))
         path = f"/v1/workflows/nodes/runs/{node_run_id}"
@@ -174,11 +174,11 @@ async def test_start_responds_422_to_invalid_inputs_and_404_to_an_unknown_workfl
         assert (await refusal(client.post("/v1/workflows/other/runs", json={})))[0] == 404
 
 
-async def test_run_list_is_filtered_and_sorted_newest_first_without_outputs(
-    renderer: Renderer, backend: Backend
+async def test_run_list_is_filtered_and_sorted_latest_first_without_outputs(
+    renderer: Renderer, handler: Handler
 ) -> None:
-    document = one_node(type="WEBHOOK", url=f"{backend.url}/do", body={})
-    async with running(renderer, document, deploy(backend.url)) as (sandbox, client):
+    document = one_node(type="WEBHOOK", url=f"{handler.url}/do", body={})
+    async with running(renderer, document, deploy(handler.url)) as (sandbox, client):
         first, second = await started(client), await started(client)
         for run_id in (first, second):
             assert (await ended(sandbox, run_id)).result == "SUCCESS"
@@ -196,8 +196,8 @@ async def test_run_list_is_filtered_and_sorted_newest_first_without_outputs(
             assert "querystring/limit must be a whole number" in refused.text
 
 
-async def test_canceled_run_ends_and_accepts_no_updates(renderer: Renderer, backend: Backend) -> None:
-    document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
+async def test_canceled_run_ends_and_accepts_no_updates(renderer: Renderer, handler: Handler) -> None:
+    document = one_node(type="WEBHOOK", url=f"{handler.url}/do", synchronized=False, body={})
     async with running(renderer, document) as (sandbox, client):
         run_id = await started(client)
         node_run_id = await waiting(sandbox, run_id)
@@ -287,8 +287,8 @@ async def test_a_claim_lasts_from_one_second_to_ten_minutes(renderer: Renderer, 
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-async def test_a_report_may_have_logs_in_the_older_form(renderer: Renderer, backend: Backend, is_known: bool) -> None:
-    document = one_node(type="WEBHOOK", url=f"{backend.url}/do", synchronized=False, body={})
+async def test_a_report_may_have_logs_in_the_older_form(renderer: Renderer, handler: Handler, is_known: bool) -> None:
+    document = one_node(type="WEBHOOK", url=f"{handler.url}/do", synchronized=False, body={})
     async with running(renderer, document) as (sandbox, client):
         known = await waiting(sandbox, await started(client))
         path = f"/v1/workflows/nodes/runs/{known if is_known else 'wfnr_QOz6WoOB1Q2lmhZZ'}"
@@ -315,10 +315,10 @@ async def test_unacknowledged_claim_is_offered_again_after_its_visibility_timeou
 
 
 async def test_restarted_sandbox_continues_its_workflow_runs(
-    renderer: Renderer, backend: Backend, tmp_path: Path
+    renderer: Renderer, handler: Handler, tmp_path: Path
 ) -> None:
     state = tmp_path / "state.db"
-    async with running(renderer, deploy(backend.url), state=state) as (sandbox, client):
+    async with running(renderer, deploy(handler.url), state=state) as (sandbox, client):
         run_id = await started(client, "deploy", service="cart")
         node_run_id = await waiting(sandbox, run_id, "ship")
     async with running(renderer, state=state) as (sandbox, client):
@@ -326,11 +326,11 @@ async def test_restarted_sandbox_continues_its_workflow_runs(
         assert (await client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json=report)).status_code == 200
         assert (await ended(sandbox, run_id)).result == "SUCCESS"
         assert ("deployment", "d2") in sandbox.entities
-        assert [path for path, _, _ in backend.requests] == ["/check", "/ship"]
+        assert [path for path, _, _ in handler.requests] == ["/check", "/ship"]
 
 
-async def test_run_keeps_the_workflow_version_that_it_was_started_with(renderer: Renderer, backend: Backend) -> None:
-    async with running(renderer, deploy(backend.url)) as (sandbox, client):
+async def test_run_keeps_the_workflow_version_that_it_was_started_with(renderer: Renderer, handler: Handler) -> None:
+    async with running(renderer, deploy(handler.url)) as (sandbox, client):
         run_id = await started(client, "deploy", service="cart")
         node_run_id = await waiting(sandbox, run_id, "ship")
         await client.put(
@@ -351,9 +351,9 @@ async def test_node_fails_when_its_url_is_on_another_machine(renderer: Renderer)
 
 @pytest.mark.parametrize("is_on_the_node", [True, False])
 async def test_verbose_node_logs_the_bodies_of_its_request_and_response(
-    renderer: Renderer, backend: Backend, is_on_the_node: bool
+    renderer: Renderer, handler: Handler, is_on_the_node: bool
 ) -> None:
-    document = one_node(type="WEBHOOK", url=f"{backend.url}/check", body={"service": "zo\u00eb"})
+    document = one_node(type="WEBHOOK", url=f"{handler.url}/check", body={"service": "zo\u00eb"})
     place = document["nodes"][1] if is_on_the_node else document["nodes"][1]["config"]
     place["verbose"] = True
     run, logs = await run_workflow(renderer, document)
@@ -364,8 +364,8 @@ async def test_verbose_node_logs_the_bodies_of_its_request_and_response(
     ]
 
 
-async def test_node_that_is_not_verbose_logs_no_bodies(renderer: Renderer, backend: Backend) -> None:
-    run, logs = await run_workflow(renderer, one_node(type="WEBHOOK", url=f"{backend.url}/check", body={}))
+async def test_node_that_is_not_verbose_logs_no_bodies(renderer: Renderer, handler: Handler) -> None:
+    run, logs = await run_workflow(renderer, one_node(type="WEBHOOK", url=f"{handler.url}/check", body={}))
     assert (run.result, logs) == ("SUCCESS", [])
 
 
@@ -378,10 +378,10 @@ async def test_verbose_node_without_a_response_logs_why(renderer: Renderer) -> N
     assert logs[1]["message"].startswith("No response: nothing listens on 127.0.0.1:9")
 
 
-async def test_verbose_node_logs_the_beginning_of_a_long_body(renderer: Renderer, backend: Backend) -> None:
+async def test_verbose_node_logs_the_beginning_of_a_long_body(renderer: Renderer, handler: Handler) -> None:
     body = {"text": "\u00eb" * 50_000}
     run, logs = await run_workflow(
-        renderer, one_node(type="WEBHOOK", url=f"{backend.url}/check", body=body, verbose=True)
+        renderer, one_node(type="WEBHOOK", url=f"{handler.url}/check", body=body, verbose=True)
     )
     assert run.result == "SUCCESS"
     size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode())
@@ -390,15 +390,15 @@ async def test_verbose_node_logs_the_beginning_of_a_long_body(renderer: Renderer
 
 
 async def test_log_of_a_verbose_node_contains_no_secrets_of_the_organization(
-    renderer: Renderer, backend: Backend, tmp_path: Path
+    renderer: Renderer, handler: Handler, tmp_path: Path
 ) -> None:
     body = {"service": "billing", "key": "{{ .secrets.HOOK }}"}
-    document = one_node(type="WEBHOOK", url=f"{backend.url}/check", body=body, verbose=True)
+    document = one_node(type="WEBHOOK", url=f"{handler.url}/check", body=body, verbose=True)
     secrets = {"HOOK": "a-very-secret-value"}
     run, logs = await run_workflow(renderer, document, state=tmp_path / "state.db", secrets=secrets)
     assert run.result == "SUCCESS"
     assert logs[0]["message"] == 'Request body: {"service":"billing","key":"***"}'
-    assert backend.requests[0][1]["key"] == "a-very-secret-value"
+    assert handler.requests[0][1]["key"] == "a-very-secret-value"
     assert b"a-very-secret-value" not in saved_state(tmp_path)
 
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from port_hook_cli.captures.database.conditions import LARGEST_VALUE
 from port_hook_cli.captures.database.files import FOLDER, LOG, beside, check_files, close_to_others, make
 from port_hook_cli.captures.database.schema import (
-    NEWEST,
+    LATEST,
     ForeignDatabase,
     NewerSchema,
     PlantedSchema,
@@ -86,7 +86,7 @@ class Opened(NamedTuple):
 
 
 def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -> Opened:
-    """Open a store, and upgrade it to the newest schema unless the access is GLANCE; raises StoreError.
+    """Open a store, and upgrade it to the latest schema unless the access is GLANCE; raises StoreError.
 
     If another program has locked the file, each statement waits for `patience_s` seconds at most.
     """
@@ -177,7 +177,7 @@ def _connect(
         if mode == "mode=rw":
             _set_up(connection, patience_s)
             migrate(connection)
-        elif version < NEWEST:
+        elif version < LATEST:
             return _migrated_copy(connection)
     except BaseException:
         connection.close()
@@ -207,7 +207,7 @@ def portable(sql: str) -> str:
 
 
 def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a temporary copy of a store that is too old and cannot be written, migrated to the newest schema.
+    """Return a temporary copy of a store that is too old and cannot be written, migrated to the latest schema.
 
     The copy cannot be written either: what was written to it would be lost.
     """

@@ -21,7 +21,7 @@ from port_hook_cli.errors import StoreError
 LastStep = Callable[[sqlite3.Connection], object]
 """What a transaction does after its statements."""
 
-_NEWEST = (
+_LATEST = (
     "SELECT seq, CASE typeof(received_at) WHEN 'real' THEN received_at ELSE 0.0 END FROM captures "
     "ORDER BY seq DESC LIMIT 1"
 )
@@ -44,8 +44,8 @@ class ResilientDatabase:
         self._is_patient = True
         self._has_written = False  # since the file was opened
         self._log: Log | None = None  # of a file that was written
-        self._newest = 0  # the number of the newest capture, after the latest commit of this store
-        self._newest_at = 0.0  # and when it was received
+        self._latest = 0  # the number of the latest capture, after the latest commit of this store
+        self._latest_at = 0.0  # and when it was received
         self._numbered: tuple[int, int] | None = None  # the file that has this number
         self._is_suspect = False  # the file may be damaged, and was not checked yet
         self.losses: list[str] = []
@@ -55,26 +55,26 @@ class ResilientDatabase:
         steps: Sequence[Statement],
         *,
         patient: bool = True,
-        newest_at: float | None = None,
+        latest_at: float | None = None,
         last: LastStep | None = None,
     ) -> None:
         """Execute statements in one transaction, and check that they are saved; raises StoreError.
 
-        `newest_at` is when the latest capture that they add was received, None if they add none. Without `patient`,
+        `latest_at` is when the latest capture that they add was received, None if they add none. Without `patient`,
         StoreLocked is raised immediately for a file that another program has locked, instead of after five seconds.
         """
-        adds = newest_at is not None
+        adds = latest_at is not None
         try:
             self._follow_the_path(patient=patient)
             self._has_written = True
             number = self.transact(steps, last=last)
-            newest = number if adds else self._newest
-            self._check_log(newest, added=adds)
+            latest = number if adds else self._latest
+            self._check_log(latest, added=adds)
         except sqlite3.Error as error:
             self._mend_after(error)
             raise store_problem(error, self.path) from error
-        if newest_at is not None:
-            self._newest, self._newest_at = newest, newest_at
+        if latest_at is not None:
+            self._latest, self._latest_at = latest, latest_at
 
     def transact(self, steps: Sequence[Statement], *, last: LastStep | None = None) -> int:
         """Execute statements in one transaction. Return the number of the latest row that this connection added, or 0.
@@ -163,7 +163,7 @@ class ResilientDatabase:
             self._files = found
         if self._log is None:
             self._log = Log(self.path)
-            self._read_newest()
+            self._read_latest()
         if patient is not self._is_patient:  # or if it was opened again
             self._wait_for_locks(patient=patient)
 
@@ -171,10 +171,10 @@ class ResilientDatabase:
         """Return whether the log of the same files is shorter than it was after the latest commit of this store."""
         return (self._has_written and found.log_size == 0) or (self._log is not None and found.log_size < self._log.end)
 
-    def _check_log(self, newest: int, *, added: bool) -> None:
+    def _check_log(self, latest: int, *, added: bool) -> None:
         """Raise StoreError if a commit is not in the log, or behind a gap, so that it may be lost.
 
-        `newest` is the number of the newest capture, and `added` whether the commit has added captures.
+        `latest` is the number of the latest capture, and `added` whether the commit has added captures.
         """
         if self._log is None or self._log.follow(added=added):
             return
@@ -184,7 +184,7 @@ class ResilientDatabase:
         except sqlite3.Error as error:  # another program is writing
             self._files = Files()  # so the next write opens the store again
             raise StoreError(f"SQLite's log of {self.path} was cut: {error}.") from error
-        if lost or self._newest < newest:
+        if lost or self._latest < latest:
             raise StoreError(lost or f"SQLite's log of {self.path} was cut.", hint="Later requests are saved again.")
 
     def _mend_after(self, error: sqlite3.Error) -> None:
@@ -217,11 +217,11 @@ class ResilientDatabase:
         self._has_written = False
         self._is_patient = True
         self._log = Log(self.path)
-        known, known_at, numbered = self._newest, self._newest_at, self._numbered
-        self._read_newest()
+        known, known_at, numbered = self._latest, self._latest_at, self._numbered
+        self._read_latest()
         # The numbers begin anew when `prune` has deleted all captures. Then only later captures can be left.
-        is_shorter = gap is not Gap.NONE or (self._newest > 0 and self._newest_at <= known_at)
-        count = max(0, known - self._newest) if is_shorter and self._numbered == numbered else 0
+        is_shorter = gap is not Gap.NONE or (self._latest > 0 and self._latest_at <= known_at)
+        count = max(0, known - self._latest) if is_shorter and self._numbered == numbered else 0
         if gap is Gap.NONE and not count:
             return ""
         what = f"{count} saved capture{'' if count == 1 else 's'}" if count else "the latest deliveries and responses"
@@ -246,8 +246,8 @@ class ResilientDatabase:
             )
         self._is_suspect = False
 
-    def _read_newest(self) -> None:
-        self._newest, self._newest_at = self.connection.execute(_NEWEST).fetchone() or (0, 0.0)
+    def _read_latest(self) -> None:
+        self._latest, self._latest_at = self.connection.execute(_LATEST).fetchone() or (0, 0.0)
         self._numbered = self._files.store_id
 
     def _wait_for_locks(self, *, patient: bool) -> None:

@@ -1,4 +1,4 @@
-"""The tables, and the migrations that bring an older file to the newest schema.
+"""The tables, and the migrations that bring an older file to the latest schema.
 
 `PRAGMA user_version` is the version of a file's schema; `PRAGMA application_id` identifies it as a capture store.
 """
@@ -73,7 +73,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     # upgrade is quick.
     ("CREATE TABLE name_blocks (upto INTEGER PRIMARY KEY, since INTEGER NOT NULL, ends TEXT NOT NULL)",),
 )
-NEWEST = UNRELEASED + len(MIGRATIONS)
+LATEST = UNRELEASED + len(MIGRATIONS)
 """The schema version that this port-hook writes."""
 
 
@@ -116,7 +116,7 @@ class UnreleasedSchema(Exception):
     """A store that port-hook wrote before its first release; the message names its schema version."""
 
 
-def read_version(connection: sqlite3.Connection, known: int = NEWEST) -> int:
+def read_version(connection: sqlite3.Connection, known: int = LATEST) -> int:
     """Return the file's schema version, 0 for an empty file.
 
     Raises ForeignDatabase, NewerSchema and UnreleasedSchema.
@@ -187,18 +187,18 @@ def _definitions(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
-    """Bring the file to the newest schema in one transaction; raises what `read_version` raises."""
-    newest = UNRELEASED + len(migrations)
-    if read_version(connection, newest) == newest:
+    """Bring the file to the latest schema in one transaction; raises what `read_version` raises."""
+    latest = UNRELEASED + len(migrations)
+    if read_version(connection, latest) == latest:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Read again under the lock: another process may have migrated the file.
-        done = max(0, read_version(connection, newest) - UNRELEASED)
+        done = max(0, read_version(connection, latest) - UNRELEASED)
         for statement in chain.from_iterable(migrations[done:]):
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {newest}")
+        connection.execute(f"PRAGMA user_version = {latest}")
         connection.execute("COMMIT")
     except BaseException:
         connection.rollback()

@@ -39,7 +39,7 @@ CAPTURES = [
 
 
 @pytest.mark.parametrize(("method", "url", "body", "expected"), CAPTURES)
-def test_the_backend_responds_as_it_did(method, url, body, expected):
+def test_the_handler_responds_as_it_did(method, url, body, expected):
     headers, body = sign(body, os.environ["PORT_CLIENT_SECRET"])
     url = os.environ.get("BACKEND_URL", url)
     request = urllib.request.Request(url, data=body, headers=headers, method=method)
@@ -65,7 +65,7 @@ def test_the_handler_passes_the_check(port_hook, check, method, url, payload):
     except pytest.skip.Exception as reason:  # a check without a result is no success
         pytest.fail(str(reason))
 """
-_ABOUT_CAPTURES = "Captured invocations as tests: start your backend, set PORT_CLIENT_SECRET, run pytest."
+_ABOUT_CAPTURES = "Captured invocations as tests: start your handler, set PORT_CLIENT_SECRET, run pytest."
 _ABOUT_FINDINGS = (
     "Findings of `port-hook check` as tests, which fail until the handler is fixed: start the handler, set "
     "PORT_CLIENT_SECRET, run pytest."

@@ -88,12 +88,12 @@ class Listed(NamedTuple):
 class CaptureSearch:
     """The numbers of captures that match, found in bounded steps by `CaptureIndex.advance`.
 
-    `seqs` are the numbers found so far, newest first unless `oldest_first`. `newest` and `after` bound what is left to
-    search, and `top` is the newest capture that the index had when it began.
+    `seqs` are the numbers found so far, latest first unless `oldest_first`. `latest` and `after` bound what is left to
+    search, and `top` is the latest capture that the index had when it began.
     """
 
     query: CaptureQuery
-    newest: int
+    latest: int
     after: int = 0
     oldest_first: bool = False
     seqs: list[int] = field(default_factory=list)
@@ -102,7 +102,7 @@ class CaptureSearch:
 
     @property
     def top(self) -> int:
-        """The newest capture when the search began."""
+        """The latest capture when the search began."""
         return self.point.high
 
     def pass_by(self, seq: int) -> None:
@@ -110,7 +110,7 @@ class CaptureSearch:
         if self.oldest_first:
             self.after = seq
         else:
-            self.newest = seq - 1
+            self.latest = seq - 1
 
 
 class CaptureIndex(FilledIndex):
@@ -121,22 +121,22 @@ class CaptureIndex(FilledIndex):
         self._last = CaptureSearch(CaptureQuery(), 0)
 
     def page(
-        self, query: CaptureQuery, *, newest: int | None = None, after: int = 0, limit: int, oldest_first: bool = False
+        self, query: CaptureQuery, *, latest: int | None = None, after: int = 0, limit: int, oldest_first: bool = False
     ) -> list[int]:
-        """Return the numbers of at most `limit` matches, newest first, up to `newest` and above `after`."""
-        search = self.search(query, newest=newest, after=after, oldest_first=oldest_first)
+        """Return the numbers of at most `limit` matches, latest first, up to `latest` and above `after`."""
+        search = self.search(query, latest=latest, after=after, oldest_first=oldest_first)
         while not self.advance(search, limit):
             pass
         return search.seqs[:limit]
 
     def search(
-        self, query: CaptureQuery, *, newest: int | None = None, after: int = 0, oldest_first: bool = False
+        self, query: CaptureQuery, *, latest: int | None = None, after: int = 0, oldest_first: bool = False
     ) -> CaptureSearch:
-        """Begin a search for matches up to `newest` and above `after`. A search for all matches is begun once."""
+        """Begin a search for matches up to `latest` and above `after`. A search for all matches is begun once."""
         point = self.point
-        top = point.high if newest is None else min(newest, point.high)
+        top = point.high if latest is None else min(latest, point.high)
         search = CaptureSearch(query, top, after, oldest_first, point=point)
-        if newest is not None or after or oldest_first:
+        if latest is not None or after or oldest_first:
             return search
         if self._version < 0 or (self._last.query, self._last.point) != (query, point):
             self._last = search
@@ -220,7 +220,7 @@ class CaptureIndex(FilledIndex):
         the run's latest request, or its latest replay if no request arrived.
         """
         if latest := parse_latest(name):
-            rows = self._newest(Condition(_kind_of(latest)), latest.back)
+            rows = self._latest(Condition(_kind_of(latest)), latest.back)
             if not rows:
                 raise _no_such(self._none_so_late(name, latest))
         else:
@@ -229,13 +229,13 @@ class CaptureIndex(FilledIndex):
         seq, *columns = rows[0]
         return int(seq), _read(columns)
 
-    def _newest(self, where: Condition, back: int = 0) -> list[Any]:
+    def _latest(self, where: Condition, back: int = 0) -> list[Any]:
         sql = f"SELECT seq, {WHOLE_COLUMNS} FROM main.captures WHERE {where.sql} ORDER BY seq DESC LIMIT 1 OFFSET ?"  # noqa: S608
         return self._all(sql, (*where.values, back))
 
     def _of_run(self, run_id: str) -> list[Any]:
         run = Condition("seq IN (SELECT seq FROM seen.rows WHERE run_id = ?)", (text_column(run_id),))
-        return self._newest(joined([run, Condition(f"({ARRIVED})")])) or self._newest(run)
+        return self._latest(joined([run, Condition(f"({ARRIVED})")])) or self._latest(run)
 
     def _by_id(self, name: str) -> list[Any]:
         found = self._all(
@@ -245,7 +245,7 @@ class CaptureIndex(FilledIndex):
         if len(found) > 1 and found[0][1] != name:
             words = missing.ambiguous(brief(name), [brief(str(capture_id), _SHOWN_ID) for _, capture_id in found])
             raise AmbiguousCapture(words.message, hint=words.hint)
-        rows = self._newest(Condition("seq = ?", (found[0][0],))) if found else []
+        rows = self._latest(Condition("seq = ?", (found[0][0],))) if found else []
         if not rows:
             now = self._count()
             ever = self._value("SELECT max(seq) FROM main.captures") or 0
@@ -258,7 +258,7 @@ class CaptureIndex(FilledIndex):
         return missing.no_latest(str(self.path), name, latest, count=count, captures=self._count())
 
     def replays_of(self, capture_id: str, *, limit: int = 50) -> list[int]:
-        """Return the numbers of the replays of a capture, newest first."""
+        """Return the numbers of the replays of a capture, latest first."""
         sql = "SELECT seq FROM seen.rows WHERE replay_of = ? ORDER BY seq DESC LIMIT ?"
         return [seq for (seq,) in self._all(sql, (text_column(capture_id), limit))]
 
@@ -294,19 +294,19 @@ class CaptureIndex(FilledIndex):
             f"SELECT seq FROM {rows} WHERE seq <= ? AND seq > ? AND {where.sql} "  # noqa: S608
             f"ORDER BY seq {_order(search.oldest_first)} LIMIT ?"
         )
-        return [seq for (seq,) in self._all(sql, (search.newest, search.after, *where.values, limit))]
+        return [seq for (seq,) in self._all(sql, (search.latest, search.after, *where.values, limit))]
 
     def _candidates(self, search: CaptureSearch) -> Generator[tuple[int, bool], None, None]:
         """Yield the numbers of captures that may match, and whether they do."""
-        query, newest, after = search.query, search.newest, search.after
+        query, latest, after = search.query, search.latest, search.after
         order = _order(search.oldest_first)
         read, filled = (_whole_condition(query, is_filled=is_filled) for is_filled in (False, True))
         if not self._has_texts:
-            yield from self._from_scan(read, newest, after, order)
+            yield from self._from_scan(read, latest, after, order)
             return
         low, high = self._texts.low, self._texts.high
         expression = match_expression(query.text)
-        first, last = min(newest, high), max(after, low - 1)
+        first, last = min(latest, high), max(after, low - 1)
         if expression is not None:
             indexed = self._from_texts(filled, expression, first, last, order)
         elif query.text:
@@ -314,41 +314,41 @@ class CaptureIndex(FilledIndex):
         else:
             indexed = self._from_facts(filled, first, last, order)
         parts = [
-            self._from_scan(read, newest, max(after, high), order),
+            self._from_scan(read, latest, max(after, high), order),
             indexed,
-            self._from_scan(read, min(newest, low - 1), after, order),
+            self._from_scan(read, min(latest, low - 1), after, order),
         ]
         for part in reversed(parts) if search.oldest_first else parts:
             yield from part
 
-    def _from_scan(self, wanted: Condition, newest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
+    def _from_scan(self, wanted: Condition, latest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
         """Yield matches, and the last capture of each part that was scanned."""
         ends = f"SELECT seq FROM seen.rows WHERE seq <= ? AND seq > ? ORDER BY seq {order} LIMIT 1 OFFSET ?"  # noqa: S608
         sql = f"{_SCAN} AND {wanted.sql} ORDER BY rows.seq {order}"
-        while newest > after:
-            end = self._value(ends, (newest, after, _SCANNED_AT_ONCE - 1))
-            low, high = (after, newest) if end is None else (end - 1, newest) if order == "DESC" else (after, end)
+        while latest > after:
+            end = self._value(ends, (latest, after, _SCANNED_AT_ONCE - 1))
+            low, high = (after, latest) if end is None else (end - 1, latest) if order == "DESC" else (after, end)
             for (seq,) in self._rows_of(sql, (high, low, *wanted.values)):
                 yield seq, True
             if end is None:
                 return
             yield end, False
-            newest, after = (low, after) if order == "DESC" else (newest, high)
+            latest, after = (low, after) if order == "DESC" else (latest, high)
 
-    def _from_facts(self, wanted: Condition, newest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
+    def _from_facts(self, wanted: Condition, latest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
         """Yield the matches of payload facts that are in the index."""
         sql = (
             f"SELECT rows.seq FROM seen.rows AS rows WHERE rows.seq <= ? AND rows.seq > ? AND {wanted.sql} "  # noqa: S608
             f"ORDER BY rows.seq {order}"
         )
-        for (seq,) in self._rows_of(sql, (newest, after, *wanted.values)):
+        for (seq,) in self._rows_of(sql, (latest, after, *wanted.values)):
             yield seq, True
 
     def _from_texts(
-        self, wanted: Condition, expression: str, newest: int, after: int, order: str
+        self, wanted: Condition, expression: str, latest: int, after: int, order: str
     ) -> Iterator[tuple[int, bool]]:
         """Yield what the full-text part finds. Captures that it does not contain completely are searched one by one."""
-        if newest <= after:
+        if latest <= after:
             return
         texts = (
             f"SELECT texts.rowid, {wanted.sql} FROM seen.texts AS texts "  # noqa: S608
@@ -358,8 +358,8 @@ class CaptureIndex(FilledIndex):
         )
         long = f"{_SCAN} AND rows.is_long ORDER BY rows.seq {order}".replace("rows.seq", f"rows.seq, {wanted.sql}", 1)
         found = merge(
-            self._rows_of(texts, (*wanted.values, expression, newest, after)),
-            self._rows_of(long, (*wanted.values, newest, after)),
+            self._rows_of(texts, (*wanted.values, expression, latest, after)),
+            self._rows_of(long, (*wanted.values, latest, after)),
             reverse=order == "DESC",
         )
         for seq, is_match in found:

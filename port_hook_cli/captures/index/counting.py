@@ -29,7 +29,7 @@ _PICKED = "rows.seq IN (SELECT value FROM json_each(?))"
 
 
 class Spans(NamedTuple):
-    """Numbers of captures, newest first, as spans (newest, oldest) of consecutive numbers."""
+    """Numbers of captures, latest first, as spans (latest, oldest) of consecutive numbers."""
 
     spans: tuple[tuple[int, int], ...]
     matches: int
@@ -55,18 +55,18 @@ def find_spans(connection: sqlite3.Connection, query: CaptureQuery, max_spans: i
 
 
 def spans_of(runs: Iterable[tuple[int, int]], max_spans: int) -> Spans:
-    """Return runs (newest, oldest) of matches, newest first, as spans: at most `max_spans`."""
-    newest, oldest = list[int](), list[int]()
+    """Return runs (latest, oldest) of matches, latest first, as spans: at most `max_spans`."""
+    latest, oldest = list[int](), list[int]()
     last, is_complete = _ABOVE_ANY, True
     for high, low in runs:
         if high < last - 1:
-            is_complete = len(newest) < max_spans
+            is_complete = len(latest) < max_spans
             if not is_complete:
                 break
-            newest.append(high)
+            latest.append(high)
             oldest.append(last)
         last = low
-    spans = tuple(zip(newest, [*oldest[1:], last], strict=False))
+    spans = tuple(zip(latest, [*oldest[1:], last], strict=False))
     return Spans(spans, sum(high - low + 1 for high, low in spans), is_complete)
 
 
@@ -90,41 +90,41 @@ def count_over_time(
 
 
 def _runs(connection: sqlite3.Connection, where: Condition) -> Iterator[tuple[int, int]]:
-    """Yield runs (newest, oldest) of matches, newest first.
+    """Yield runs (latest, oldest) of matches, latest first.
 
     Usually no number is missing. Then, where most captures match, it is faster to read the numbers of the others.
     """
-    count, newest, oldest = connection.execute(_BOUNDS).fetchone()
+    count, latest, oldest = connection.execute(_BOUNDS).fetchone()
     if not count:
         return
     others = Condition(f"({where.sql}) IS NOT TRUE", where.values)
-    is_whole, reads_others = newest - oldest + 1 == count, False
-    while newest >= oldest:
-        seqs = _numbers(connection, others if reads_others else where, newest)
+    is_whole, reads_others = latest - oldest + 1 == count, False
+    while latest >= oldest:
+        seqs = _numbers(connection, others if reads_others else where, latest)
         end = seqs[-1] if len(seqs) == _NUMBERS_PER_PART else oldest
-        yield from _between(seqs, newest, end) if reads_others else zip(seqs, seqs, strict=True)
-        if is_whole and 2 * len(seqs) > newest - end:
+        yield from _between(seqs, latest, end) if reads_others else zip(seqs, seqs, strict=True)
+        if is_whole and 2 * len(seqs) > latest - end:
             reads_others = not reads_others
-        newest = end - 1
+        latest = end - 1
 
 
-def _between(others: Iterable[int], newest: int, oldest: int) -> Iterator[tuple[int, int]]:
-    """Yield the runs from `newest` to `oldest` without `others`, which are in this order."""
+def _between(others: Iterable[int], latest: int, oldest: int) -> Iterator[tuple[int, int]]:
+    """Yield the runs from `latest` to `oldest` without `others`, which are in this order."""
     for other in others:
-        if other < newest:
-            yield newest, other + 1
-        newest = other - 1
-    if newest >= oldest:
-        yield newest, oldest
+        if other < latest:
+            yield latest, other + 1
+        latest = other - 1
+    if latest >= oldest:
+        yield latest, oldest
 
 
-def _numbers(connection: sqlite3.Connection, where: Condition, newest: int) -> list[int]:
-    """Return the numbers of the newest matches up to `newest`, newest first: at most `_NUMBERS_PER_PART`."""
+def _numbers(connection: sqlite3.Connection, where: Condition, latest: int) -> list[int]:
+    """Return the numbers of the latest matches up to `latest`, latest first: at most `_NUMBERS_PER_PART`."""
     sql = (
         "SELECT group_concat(seq) FROM (SELECT rows.seq FROM seen.rows AS rows NOT INDEXED "  # noqa: S608
         f"WHERE rows.seq <= ? AND {where.sql} ORDER BY rows.seq DESC LIMIT {_NUMBERS_PER_PART})"
     )
-    written = connection.execute(sql, (newest, *where.values)).fetchone()[0] or ""
+    written = connection.execute(sql, (latest, *where.values)).fetchone()[0] or ""
     return sorted(json.loads(f"[{written}]"), reverse=True)  # SQLite promises no order
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from port_hook_cli.captures.database.files import Files, regrow
 from port_hook_cli.captures.database.opening import Access, connect, portable, sqlite_problems, store_problem
-from port_hook_cli.captures.database.schema import NEWEST
+from port_hook_cli.captures.database.schema import LATEST
 from port_hook_cli.captures.index.query import (
     COUNT_BETWEEN,
     DROP_TEXTS,
@@ -49,12 +49,12 @@ _MOST_DROPPED = 5_000
 class IndexStep(NamedTuple):
     """What one step of `catch_up` did.
 
-    `newest` is the number of the newest capture, and `has_new` says that captures arrived. `changed` are the numbers of
+    `latest` is the number of the latest capture, and `has_new` says that captures arrived. `changed` are the numbers of
     captures that have got their outcome. `is_reset` says that the store was replaced, and that the index is filled
     again. `is_behind` says that there is more to do.
     """
 
-    newest: int = 0
+    latest: int = 0
     has_new: bool = False
     changed: tuple[int, ...] = ()
     is_reset: bool = False
@@ -115,8 +115,8 @@ class FilledIndex:
         return IndexState(self._has_texts, indexed if self._has_texts else 0, count, is_complete)
 
     @property
-    def newest(self) -> int:
-        """The number of the newest capture in the index, 0 for none."""
+    def latest(self) -> int:
+        """The number of the latest capture in the index, 0 for none."""
         return self._rows.high
 
     @property
@@ -146,15 +146,15 @@ class FilledIndex:
             for statement in (*SETTINGS, *TABLES):
                 connection.execute(statement)
             has_texts = self._uses_texts and _make_texts(connection)
-            newest = connection.execute("SELECT max(seq) FROM main.captures").fetchone()[0] or 0
+            latest = connection.execute("SELECT max(seq) FROM main.captures").fetchone()[0] or 0
         except sqlite3.Error as error:
             connection.close()
             raise store_problem(error, self.path) from error
         self._connection, self._has_texts = connection, has_texts
         self._files = _latest(files, Files.at(self.path))
-        self._rows, self._texts = _Range(newest + 1, newest), _Range(newest + 1, newest)
+        self._rows, self._texts = _Range(latest + 1, latest), _Range(latest + 1, latest)
         self._dropped = 0
-        self._has_history = not newest
+        self._has_history = not latest
         self._version = -1
         self._resets += 1
 
@@ -197,7 +197,7 @@ class FilledIndex:
     def _refuse_newer(self) -> None:
         """Raise StoreError if a newer port-hook has changed the store's tables since it was opened."""
         version = self._value("PRAGMA main.user_version")
-        if version > NEWEST:
+        if version > LATEST:
             self._version = -1
             raise StoreError(
                 f"{self.path} has been changed by a newer port-hook (schema {version}).",
@@ -216,12 +216,12 @@ class FilledIndex:
             regrow(self.path)
 
     def _is_cleared(self) -> bool:
-        """Return whether captures were deleted: the store's newest capture is older than the index's.
+        """Return whether captures were deleted: the store's latest capture is older than the index's.
 
         Later captures reuse the numbers, so the ids are compared too.
         """
-        newest = self._value("SELECT max(seq) FROM main.captures") or 0
-        return bool(newest < self._rows.high or self._value(IS_REUSED, (self._rows.high,)))
+        latest = self._value("SELECT max(seq) FROM main.captures") or 0
+        return bool(latest < self._rows.high or self._value(IS_REUSED, (self._rows.high,)))
 
     def _has_all_texts(self) -> bool:
         return self._texts.low <= self._rows.low and self._texts.high >= self._rows.high

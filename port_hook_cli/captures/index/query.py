@@ -250,7 +250,7 @@ REFRESH = f"""
     ) AS found
     WHERE rows.seq = found.seq RETURNING rows.seq
 """  # noqa: S608
-# Numbers are reused after the newest captures are deleted. The newest row then belongs to another capture.
+# Numbers are reused after the latest captures are deleted. The latest row then belongs to another capture.
 IS_REUSED = f"""
     SELECT {_start("captures.id", _MAX_ID)} IS NOT rows.id FROM seen.rows AS rows
     CROSS JOIN main.captures AS captures ON captures.seq = rows.seq WHERE rows.seq = ?

@@ -102,7 +102,7 @@ class CaptureStore(StoreReader):
         steps = statements.inserts(rows, small=is_small)
         if outcomes:
             steps += statements.updates(outcomes, small=is_small)
-        self._database.commit(steps, patient=patient, newest_at=rows[-1][_RECEIVED_AT] if rows else None)
+        self._database.commit(steps, patient=patient, latest_at=rows[-1][_RECEIVED_AT] if rows else None)
         self._rows_until_tidy -= len(rows)
         self._bytes_until_tidy -= size
         self.is_untidy = self._rows_until_tidy < 0 or self._bytes_until_tidy < 0

@@ -56,7 +56,7 @@ _PAUSE_S, _LONG_PAUSE_S = 0.016, 0.11
 
 
 class PruneRule(NamedTuple):
-    """What to delete: captures from before a moment (seconds since the epoch), or else all but the newest `keep`."""
+    """What to delete: captures from before a moment (seconds since the epoch), or else all but the latest `keep`."""
 
     before_s: float | None = None
     keep: int = 0

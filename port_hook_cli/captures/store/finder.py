@@ -115,7 +115,7 @@ class Finder:
         return self._file(name, can_be_missing=can_be_id) or FoundRequest(name, self._in_store(name), is_stored=True)
 
     async def find_or_get(self, name: str, access: PortAccess) -> FoundRequest:
-        """Return what `find` returns. A run id names the newest capture of the run, otherwise the run in Port.
+        """Return what `find` returns. A run id names the latest capture of the run, otherwise the run in Port.
 
         Port is asked about action runs only. Raises PortApiError and SettingsError too.
         """
@@ -202,8 +202,8 @@ class Finder:
         return self.store().get(name)
 
     def _of_run(self, run_id: str) -> Capture | None:
-        """Return the newest request of a run that arrived, otherwise its newest replay."""
-        return self.store().newest(run_id=run_id, originals=True) or self.store().newest(run_id=run_id)
+        """Return the latest request of a run that arrived, otherwise its latest replay."""
+        return self.store().latest(run_id=run_id, originals=True) or self.store().latest(run_id=run_id)
 
     def has_no_store(self) -> bool:
         """Return whether no store is named and the current directory has none."""

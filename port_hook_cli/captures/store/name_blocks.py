@@ -28,7 +28,7 @@ _FORGET_EMPTY = """
     DELETE FROM name_blocks WHERE NOT EXISTS (SELECT 1 FROM captures WHERE seq BETWEEN name_blocks.since AND upto)
 """
 FORGET = (_FORGET_EMPTY, "DELETE FROM name_blocks WHERE upto > (SELECT coalesce(max(seq), 0) FROM captures)")
-"""Deletes the blocks of deleted captures. New captures reuse numbers, so run it if the newest captures are deleted."""
+"""Deletes the blocks of deleted captures. New captures reuse numbers, so run it if the latest captures are deleted."""
 
 ADD_NAME = "UPDATE name_blocks SET ends = ends || substr(?, -6) WHERE upto >= ?"
 """Adds a name to the block of a capture, and to later blocks."""
@@ -56,9 +56,9 @@ def add_block(connection: sqlite3.Connection) -> bool:
 
     Delete the blocks whose captures were all dropped, so that blocks do not fill the store. Raises sqlite3.Error.
     """
-    described, newest = connection.execute(_STATE).fetchone()
-    described, newest = described or 0, newest or 0
-    if newest - described >= BLOCK:
+    described, latest = connection.execute(_STATE).fetchone()
+    described, latest = described or 0, latest or 0
+    if latest - described >= BLOCK:
         connection.execute(_ADD, (described + 1, described))
         connection.execute(_FORGET_EMPTY)
-    return bool(newest - described >= 2 * BLOCK)
+    return bool(latest - described >= 2 * BLOCK)

@@ -92,10 +92,10 @@ class StoreReader:
         ever, now = self._rows(statements.EVER_AND_NOW, [])[0]
         return _error(missing.no_such(str(self.path), name, ever=ever, now=now))
 
-    def newest(
+    def latest(
         self, *, run_id: str | None = None, with_run: bool = False, originals: bool | None = None, back: int = 0
     ) -> Capture | None:
-        """Return the newest capture, or the one `back` captures before it, if there is one. Raises StoreError.
+        """Return the latest capture, or the one `back` captures before it, if there is one. Raises StoreError.
 
         `StoreFilter` describes the other parameters.
         """
@@ -110,7 +110,7 @@ class StoreReader:
         bodies: BodyFilter | None = None,
         oldest: bool = False,
     ) -> Iterator[Capture]:
-        """Yield the captures that match, newest first unless `oldest` is set. Raises StoreError."""
+        """Yield the captures that match, latest first unless `oldest` is set. Raises StoreError."""
         return self._select(wanted, statements.BOUNDED, read_row, limit=limit, bodies=bodies, oldest=oldest)
 
     def listed(
@@ -146,7 +146,7 @@ class StoreReader:
     def _read_pages(
         self, wanted: statements.StoreFilter, columns: str, read: Callable[[Row], T], *, limit: int
     ) -> Iterator[T]:
-        """Yield captures, newest first, and read some of them at a time.
+        """Yield captures, latest first, and read some of them at a time.
 
         SQLite cannot restart its log while a statement is being read, and the caller may wait a long time between two
         captures, such as for a pager.
@@ -162,18 +162,18 @@ class StoreReader:
                 numbers = next(parts, None) if is_last else numbers._replace(upto=rows[-1][0] - 1)
 
     def _parts(self, wanted: statements.StoreFilter) -> Generator[statements.Numbers, None, None]:
-        """Yield the numbers to search, in parts, newest first."""
+        """Yield the numbers to search, in parts, latest first."""
         if not wanted.text:
             yield wanted.numbers
             return
         from port_hook_cli.captures.store.scanning import parts_to_read
 
         try:
-            oldest, newest = self._rows(statements.OLDEST_AND_NEWEST, [])[0]
+            oldest, latest = self._rows(statements.OLDEST_AND_LATEST, [])[0]
         except StoreError:  # the oldest capture is damaged, but the newer captures may be enough
             yield wanted.numbers
             return
-        yield from parts_to_read(self.path, wanted, oldest or 0, newest or 0)
+        yield from parts_to_read(self.path, wanted, oldest or 0, latest or 0)
 
     def _page(self, query: Statement, most: int) -> tuple[Sequence[Row], bool]:
         """Return the rows of a query for `most` rows, up to a number of bytes, and whether they are all."""
@@ -198,8 +198,8 @@ class StoreReader:
         return {name: bool(succeeded) for name, succeeded in rows if isinstance(name, str)}
 
     def last_number(self) -> int:
-        """Return the number of the newest capture, 0 if there is none. Raises StoreError."""
-        return int(self._rows(statements.NEWEST, [])[0][0] or 0)
+        """Return the number of the latest capture, 0 if there is none. Raises StoreError."""
+        return int(self._rows(statements.LATEST, [])[0][0] or 0)
 
     def without_outcome(self, wanted: statements.StoreFilter, *, limit: int) -> tuple[int, ...]:
         """Return the numbers of the captures that match and have no outcome yet, oldest first. Raises StoreError."""

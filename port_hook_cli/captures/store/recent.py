@@ -1,6 +1,6 @@
-"""The newest captures by name, for completion: a few columns, without reading a body or waiting for a lock.
+"""The latest captures by name, for completion: a few columns, without reading a body or waiting for a lock.
 
-The store is not brought to the newest schema for it: that takes time, and an older port-hook may be using it.
+The store is not brought to the latest schema for it: that takes time, and an older port-hook may be using it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from port_hook_cli.errors import StoreError, UsageError
 
 _MOST = 50
 _PATIENCE_S = 0.05
-_LATEST = 2.0**33  # the year 2242
+_FARTHEST_FUTURE = 2.0**33  # the year 2242
 # Any program may have written the store: long texts are not read into memory, and cut ones are not offered as names.
 _LONGEST = 1_000
 _TEXTS = ("id", "method", "action", "run_id", "status")
-_NEWEST = portable(f"""
+_LATEST = portable(f"""
     SELECT {", ".join(f"CASE WHEN {has_at_most(name)} THEN substr({name}, 1, {_LONGEST}) END" for name in _TEXTS)},
         {bounded("received_at")}
     FROM captures ORDER BY seq DESC LIMIT ?
@@ -39,10 +39,10 @@ class RecentCapture(NamedTuple):
 
 
 def recent_captures(option: Path | None, cwd: Path) -> list[RecentCapture]:
-    """Return the newest captures of a store, newest first; none if it cannot be read."""
+    """Return the latest captures of a store, latest first; none if it cannot be read."""
     found: list[RecentCapture] = []
     with suppress(StoreError, UsageError, OSError, sqlite3.Error), closing(_open(option, cwd)) as connection:
-        rows = connection.execute(_NEWEST, [_MOST]).fetchall()
+        rows = connection.execute(_LATEST, [_MOST]).fetchall()
         found = [RecentCapture(*row) for row in rows if _is_sound(row)]
     return found
 
@@ -57,7 +57,7 @@ def _is_sound(row: tuple[object, ...]) -> bool:
     optional = (action, run_id)
     return (
         isinstance(received_at, float)
-        and 0 <= received_at < _LATEST
+        and 0 <= received_at < _FARTHEST_FUTURE
         and all(isinstance(text, str) for text in texts)
         and all(text is None or isinstance(text, str) for text in optional)
     )

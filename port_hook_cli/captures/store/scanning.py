@@ -33,17 +33,17 @@ _PATIENCE_S = 0.05
 
 
 def parts_to_read(
-    path: Path, wanted: StoreFilter, oldest: int, newest: int, *, threads: int | None = None
+    path: Path, wanted: StoreFilter, oldest: int, latest: int, *, threads: int | None = None
 ) -> Generator[Numbers, None, None]:
-    """Yield the parts of a store that may have a match, newest first.
+    """Yield the parts of a store that may have a match, latest first.
 
-    `oldest` and `newest` are the lowest and the highest number of a capture. No thread searches the newest part,
+    `oldest` and `latest` are the lowest and the highest number of a capture. No thread searches the latest part,
     because it may have everything that the user wants to see. `threads` defaults to the number of cores, up to four.
     The threads end when the iterator is closed.
     """
     threads = min(_cores(), _MOST_THREADS) if threads is None else threads
     numbers = wanted.numbers
-    upto = newest if numbers.upto is None else min(newest, numbers.upto)
+    upto = latest if numbers.upto is None else min(latest, numbers.upto)
     has_index = wanted.run_id is not None or wanted.replay_of is not None
     is_of_few = numbers.after is not None or numbers.among is not None or upto - oldest < PART
     if has_index or is_of_few or threads <= 1:
@@ -62,9 +62,9 @@ def parts_to_read(
         scan.close()
 
 
-def _parts(numbers: Numbers, oldest: int, newest: int) -> Iterator[Numbers]:
-    size = max(PART, -(-(newest - oldest + 1) // _MOST_PARTS))
-    for upto in range(newest, oldest - 1, -size):
+def _parts(numbers: Numbers, oldest: int, latest: int) -> Iterator[Numbers]:
+    size = max(PART, -(-(latest - oldest + 1) // _MOST_PARTS))
+    for upto in range(latest, oldest - 1, -size):
         yield numbers._replace(after=max(upto - size, oldest - 1), upto=upto)
 
 
@@ -88,15 +88,15 @@ class _Scan:
             self.close()
             raise
 
-    def parts_with_a_match(self, numbers: Numbers, oldest: int, newest: int) -> Iterator[Numbers]:
-        """Yield the parts of a range with a match, newest first, each limited to its newest match and older captures.
+    def parts_with_a_match(self, numbers: Numbers, oldest: int, latest: int) -> Iterator[Numbers]:
+        """Yield the parts of a range with a match, latest first, each limited to its latest match and older captures.
 
         A part that cannot be searched is yielded unchanged.
         """
         try:
-            found = self._pool.map(self._from_its_newest_match, _parts(numbers, oldest, newest))
+            found = self._pool.map(self._from_its_latest_match, _parts(numbers, oldest, latest))
         except RuntimeError:  # the system allows no more threads
-            yield numbers._replace(upto=newest)
+            yield numbers._replace(upto=latest)
             return
         yield from filter(None, found)
 
@@ -114,7 +114,7 @@ class _Scan:
         self._connections.append(connection)
         self._free.put(connection)
 
-    def _from_its_newest_match(self, part: Numbers) -> Numbers | None:
+    def _from_its_latest_match(self, part: Numbers) -> Numbers | None:
         query = statements.search(replace(self._wanted, numbers=part), columns="seq", limit=1)
         connection = self._free.get()
         try:

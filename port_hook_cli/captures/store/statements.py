@@ -90,10 +90,10 @@ SAVED_MESSAGES = portable(
     "WHERE kafka IS NOT NULL ORDER BY seq DESC LIMIT ?"
 )
 
-NEWEST = "SELECT max(seq) FROM captures"
+LATEST = "SELECT max(seq) FROM captures"
 # Two subqueries, because SQLite would scan a whole index for `SELECT min(seq), max(seq)`.
-OLDEST_AND_NEWEST = "SELECT (SELECT min(seq) FROM captures), (SELECT max(seq) FROM captures)"
-# The newest capture is never dropped, so its number is how many there have ever been.
+OLDEST_AND_LATEST = "SELECT (SELECT min(seq) FROM captures), (SELECT max(seq) FROM captures)"
+# The latest capture is never dropped, so its number is how many there have ever been.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
 
 NUMBER_AND_BODY = f"seq, {bounded('body')}"
@@ -181,7 +181,7 @@ def search(
     columns: str = BOUNDED,
     oldest: bool = False,
 ) -> Statement:
-    """Return the statement that finds captures, the newest first unless `oldest` is set, without the first `skip`."""
+    """Return the statement that finds captures, the latest first unless `oldest` is set, without the first `skip`."""
     where = joined(_conditions(wanted))
     order = "ASC" if oldest else "DESC"
     # A negative limit means no limit.

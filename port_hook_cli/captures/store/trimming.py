@@ -1,7 +1,7 @@
 """Drop captures over a store's limits, in small steps.
 
 Unverified captures are dropped before verified ones, and the oldest first. A verified capture is dropped only if
-verified captures alone exceed a limit, so a sender without the secret cannot push it out. The newest unverified
+verified captures alone exceed a limit, so a sender without the secret cannot push it out. The latest unverified
 captures, up to a hundredth of each limit, stay even if verified captures fill the store, so that a user can look at a
 recent failure.
 """
@@ -15,7 +15,7 @@ from dataclasses import replace
 from port_hook_cli.captures.database.opening import portable
 from port_hook_cli.frozen import frozen
 
-_SHARE_OF_THE_NEWEST = 100
+_SHARE_OF_THE_LATEST = 100
 
 # The most captures that one step drops: a few milliseconds of work.
 STEP = 640
@@ -36,7 +36,7 @@ _STATE = """
 """
 _COUNT = "SELECT count(*) FROM captures"
 _CHANGES_OF_OTHERS = "PRAGMA data_version"
-_NEWEST_UNVERIFIED = portable(f"""
+_LATEST_UNVERIFIED = portable(f"""
     SELECT seq, {SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 ORDER BY seq DESC LIMIT ?
 """)  # noqa: S608 - an expression of our own
 _OLDEST_UNVERIFIED = portable(f"""
@@ -45,7 +45,7 @@ _OLDEST_UNVERIFIED = portable(f"""
 _OLDEST_VERIFIED = portable(f"""
     SELECT seq, {SIZE} FROM captures WHERE is_verified = 1 AND seq < ? ORDER BY seq
 """)  # noqa: S608 - as above
-_NEWEST_VERIFIED = "SELECT seq FROM captures WHERE is_verified = 1 ORDER BY seq DESC LIMIT 1"
+_LATEST_VERIFIED = "SELECT seq FROM captures WHERE is_verified = 1 ORDER BY seq DESC LIMIT 1"
 _DROP_UNVERIFIED = "DELETE FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq <= ?"
 _DROP_VERIFIED = "DELETE FROM captures WHERE is_verified = 1 AND seq <= ?"
 
@@ -64,13 +64,13 @@ class _Counted:
 
     connection: sqlite3.Connection
     version: int
-    newest: int
+    latest: int
     count: int
 
 
 @frozen
 class _Spared:
-    """The newest unverified captures, which stay: the number of the oldest, their count and their size."""
+    """The latest unverified captures, which stay: the number of the oldest, their count and their size."""
 
     floor: int = 0
     count: int = 0
@@ -102,27 +102,27 @@ class Trimmer:
         Run it inside a transaction. If the transaction is rolled back, call `forget`.
         """
         limits = self._limits
-        oldest, newest, used = connection.execute(_STATE).fetchone()
-        if newest - oldest < limits.captures and used <= limits.size:
+        oldest, latest, used = connection.execute(_STATE).fetchone()
+        if latest - oldest < limits.captures and used <= limits.size:
             return False
         version = connection.execute(_CHANGES_OF_OTHERS).fetchone()[0]
-        count = self._count(connection, version, newest)
+        count = self._count(connection, version, latest)
         gone = self._drop(connection, count, used)
-        self._counted = _Counted(connection, version, newest, count - gone.count)
+        self._counted = _Counted(connection, version, latest, count - gone.count)
         return gone.is_full
 
     def forget(self) -> None:
         """Count again before the next step, because captures were deleted or a step was undone."""
         self._counted = None
 
-    def _count(self, connection: sqlite3.Connection, version: int, newest: int) -> int:
+    def _count(self, connection: sqlite3.Connection, version: int, latest: int) -> int:
         known = self._counted
         if known is not None and known.connection is connection and known.version == version:
-            return known.count + newest - known.newest
+            return known.count + latest - known.latest
         return int(connection.execute(_COUNT).fetchone()[0])
 
     def _drop(self, connection: sqlite3.Connection, count: int, used: int) -> _Dropped:
-        limits, spared = self._limits, _newest_unverified(connection, self._limits)
+        limits, spared = self._limits, _latest_unverified(connection, self._limits)
         too_many, too_large = count - limits.captures, used - limits.size
         unverified = _drop(connection, (_OLDEST_UNVERIFIED, _DROP_UNVERIFIED), spared.floor, too_many, too_large)
         if unverified.is_full or (unverified.count >= too_many and unverified.size >= too_large):
@@ -130,19 +130,19 @@ class Trimmer:
         # Only spared unverified captures are left.
         too_many -= unverified.count + spared.count
         too_large -= unverified.size + spared.size
-        newest = connection.execute(_NEWEST_VERIFIED).fetchone()
-        if newest is None or (too_many <= 0 and too_large <= 0):
+        latest = connection.execute(_LATEST_VERIFIED).fetchone()
+        if latest is None or (too_many <= 0 and too_large <= 0):
             return unverified
-        verified = _drop(connection, (_OLDEST_VERIFIED, _DROP_VERIFIED), newest[0], too_many, too_large)
+        verified = _drop(connection, (_OLDEST_VERIFIED, _DROP_VERIFIED), latest[0], too_many, too_large)
         return replace(verified, count=unverified.count + verified.count)
 
 
-def _newest_unverified(connection: sqlite3.Connection, limits: Limits) -> _Spared:
+def _latest_unverified(connection: sqlite3.Connection, limits: Limits) -> _Spared:
     spared = _Spared()
-    most = max(1, limits.captures // _SHARE_OF_THE_NEWEST)
-    with closing(connection.execute(_NEWEST_UNVERIFIED, [most])) as rows:
+    most = max(1, limits.captures // _SHARE_OF_THE_LATEST)
+    with closing(connection.execute(_LATEST_UNVERIFIED, [most])) as rows:
         for number, row_size in rows:
-            if spared.count and spared.size + row_size > limits.size // _SHARE_OF_THE_NEWEST:
+            if spared.count and spared.size + row_size > limits.size // _SHARE_OF_THE_LATEST:
                 break
             spared = _Spared(number, spared.count + 1, spared.size + row_size)
     return spared

@@ -23,7 +23,7 @@ class CaptureWatch:
     def __init__(self, store: StoreReader, wanted: StoreFilter, bodies: BodyFilter | None = None) -> None:
         self._store, self._wanted, self._bodies = store, wanted, bodies
         self.seen = store.last_number()
-        """The number of the newest capture that this watch knows."""
+        """The number of the latest capture that this watch knows."""
         self._open: tuple[int, ...] = ()
 
     def news(self, now: float) -> Iterator[Capture]:

@@ -39,7 +39,7 @@ class Surroundings:
         self._store = line.given.get("--store") or next((environ[name] for name in names if environ.get(name)), None)
 
     def captures(self) -> Iterator[Candidate]:
-        """Yield the ids of the newest captures."""
+        """Yield the ids of the latest captures."""
         yield from _LATEST
         for capture in self._recent():
             if is_word(capture.id):
@@ -51,7 +51,7 @@ class Surroundings:
         yield from self.files()
 
     def runs(self) -> Iterator[Candidate]:
-        """Yield the ids of the runs of the newest captures."""
+        """Yield the ids of the runs of the latest captures."""
         for capture in self._recent():
             if is_word(capture.run_id):
                 yield Candidate(str(capture.run_id), _describe(capture))
@@ -73,7 +73,7 @@ class Surroundings:
         yield from self.definitions()
 
     def captured_actions(self) -> Iterator[Candidate]:
-        """Yield the identifiers of the actions of the newest captures."""
+        """Yield the identifiers of the actions of the latest captures."""
         for capture in self._recent():
             if is_word(capture.action):
                 yield Candidate(str(capture.action), "captured here")

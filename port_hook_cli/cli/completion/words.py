@@ -106,7 +106,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
     ),
     'captures': (
-        'List captures, newest first.',
+        'List captures, latest first.',
         (
         ),
         (
@@ -477,7 +477,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
         ),
         (
             (('--older-than',), 'TIME', False, (), 'Delete captures older than 7d or 12h, or from before 2026-05-01.'),
-            (('--keep',), 'N', False, (), 'Delete all but the newest N captures.'),
+            (('--keep',), 'N', False, (), 'Delete all but the latest N captures.'),
             (('--dry-run',), '', False, (), 'Count the captures without deleting them.'),
             (('--yes', '-y'), '', False, (), 'Delete without asking.'),
             (('--store',), 'PATH', False, (), 'The capture store. Default: .port-hook/captures.db in the current directory.'),

@@ -26,7 +26,7 @@ from port_hook_cli.workflows.run import (
 from port_hook_cli.workflows.workflow import Workflow, read_workflow
 
 MAX_LOGS = 1000
-"""How many entries the log of a node run retains: the newest."""
+"""How many entries the log of a node run retains: the latest."""
 MAX_LOG_CHARACTERS = 4 * 1024 * 1024
 """How many characters the messages of these entries may have. The latest entry is always retained."""
 
@@ -123,7 +123,7 @@ class WorkflowBook:
     def report(self, node_run_id: str, **fields: Any) -> NodeReport:
         """Set fields of the reports on a node run, and return them. Only the latest logs are retained (`MAX_LOGS`)."""
         if "logs" in fields:
-            fields["logs"] = _newest(fields["logs"])
+            fields["logs"] = _latest(fields["logs"])
         found = replace(self.report_on(node_run_id), **fields)
         self.reports[node_run_id] = found
         self.keep("node_report", node_run_id, _saved_report(found))
@@ -158,13 +158,13 @@ class WorkflowBook:
         for node_run_id in list(self.reports):
             self._drop_report(node_run_id)
 
-    def drop_ended(self, newest: WorkflowRun | None = None) -> bool:
-        """Delete the oldest run that has ended, or with `newest` the oldest other run if none has ended.
+    def drop_ended(self, latest: WorkflowRun | None = None) -> bool:
+        """Delete the oldest run that has ended, or with `latest` the oldest other run if none has ended.
 
         Return whether there was one.
         """
-        others = [run for run in self.runs.values() if newest is None or run.id != newest.id]
-        dropped = next((run for run in others if run.result is not None), others[0] if newest and others else None)
+        others = [run for run in self.runs.values() if latest is None or run.id != latest.id]
+        dropped = next((run for run in others if run.result is not None), others[0] if latest and others else None)
         if dropped is not None:
             self._drop(dropped)
         return dropped is not None
@@ -202,7 +202,7 @@ class WorkflowBook:
         self._run_of.update((each.id, run.id) for each in run.node_runs)
 
 
-def _newest(logs: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+def _latest(logs: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
     kept: list[Mapping[str, Any]] = []
     left = MAX_LOG_CHARACTERS
     for log in reversed(logs[-MAX_LOGS:]):

@@ -121,7 +121,7 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
 
 
 def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the runs that match all filters, the newest first. Like Port, ignore unknown filters."""
+    """Return the runs that match all filters, the latest first. Like Port, ignore unknown filters."""
     query = request.query
     found = [run for run in reversed(state.workflows.runs.values()) if _matches(state, run, query)]
     offset = _number(query, "offset", 0)

@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.captures.database.rows import CAPTURE_COLUMNS
 from port_hook_cli.captures.database.schema import (
     APPLICATION_ID,
-    NEWEST,
+    LATEST,
     UNRELEASED,
     ForeignDatabase,
     NewerSchema,
@@ -42,7 +42,7 @@ def columns(database: sqlite3.Connection) -> list[str]:
     return [row[1] for row in database.execute("PRAGMA table_info(captures)")]
 
 
-def test_an_empty_file_gets_the_newest_schema(database: sqlite3.Connection) -> None:
+def test_an_empty_file_gets_the_latest_schema(database: sqlite3.Connection) -> None:
     migrate(database, HISTORY)
     assert columns(database) == ["seq", "body", "remark"]
     assert read_version(database, LAST) == LAST
@@ -106,7 +106,7 @@ def test_store_of_version_0_is_migrated_when_it_is_opened(folder: Path) -> None:
         store.add([a_capture()])
         assert store.get("last") == a_capture()
     with closing(sqlite3.connect(path)) as database:
-        assert read_version(database) == NEWEST
+        assert read_version(database) == LATEST
 
 
 def test_a_store_of_a_newer_port_hook_is_refused_with_a_hint(folder: Path) -> None:

@@ -183,7 +183,7 @@ def test_python_program_sends_the_same_request(tmp_path: Path, body: bytes) -> N
 
 
 @pytest.mark.parametrize(("answer", "code"), [(200, 0), (500, 1)])
-def test_pytest_file_passes_while_the_backend_responds_as_it_did(tmp_path: Path, answer: int, code: int) -> None:
+def test_pytest_file_passes_while_the_handler_responds_as_it_did(tmp_path: Path, answer: int, code: int) -> None:
     head = f"HTTP/1.1 {answer} X\r\ncontent-length: 0\r\n\r\n".encode()
     with handler(head) as target:
         file = tmp_path / "test_export.py"

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.database.schema import NEWEST
+from port_hook_cli.captures.database.schema import LATEST
 from port_hook_cli.captures.index.capture_index import AmbiguousCapture, CaptureIndex, NoSuchCapture
 from port_hook_cli.captures.index.query import CaptureQuery
 from port_hook_cli.captures.store.capture_store import open_store
@@ -66,10 +66,10 @@ def seqs(index: CaptureIndex, **query: Any) -> list[int]:
     """Return the numbers of all matches, after checking that pages and spans agree on them."""
     wanted = CaptureQuery(**query)
     pages: list[int] = []
-    newest: int | None = None
-    while page := index.page(wanted, newest=newest, limit=3):
+    latest: int | None = None
+    while page := index.page(wanted, latest=latest, limit=3):
         pages += page[:2]
-        newest = page[2] if len(page) > 2 else 0
+        latest = page[2] if len(page) > 2 else 0
     spans = index.spans(wanted)
     assert [seq for high, low in spans.spans for seq in range(high, low - 1, -1)] == pages
     assert (spans.matches, spans.is_complete) == (len(pages), True)
@@ -254,7 +254,7 @@ def test_scan_continues_after_captures_without_the_text(path: Path) -> None:
     with indexed(path, uses_texts=False) as index:
         assert index.page(CaptureQuery(text="needle"), limit=9) == [300, 151, 4]
         assert index.page(CaptureQuery(text="needle"), limit=9, oldest_first=True) == [4, 151, 300]
-        assert index.page(CaptureQuery(text="needle"), limit=9, newest=299, after=4) == [151]
+        assert index.page(CaptureQuery(text="needle"), limit=9, latest=299, after=4) == [151]
 
 
 def test_replaced_store_is_read_from_the_start(path: Path) -> None:
@@ -311,7 +311,7 @@ def test_store_that_a_newer_port_hook_changes_is_reported_until_it_is_changed_ba
         for _ in range(2):
             with pytest.raises(StoreError, match="newer port-hook"):
                 index.catch_up()
-        edit(path, f"PRAGMA user_version = {NEWEST}")
+        edit(path, f"PRAGMA user_version = {LATEST}")
         complete(index)
         assert seqs(index) == [1]
 

@@ -131,7 +131,7 @@ def test_index_finds_and_counts_as_a_list_does(
         with closing(CaptureIndex(path)) as index:
             index.catch_up(rows=5)
             fill(path, late)
-            dropped -= {max({**rows, **late}, default=0)}  # a store keeps the newest
+            dropped -= {max({**rows, **late}, default=0)}  # a store keeps the latest
             with closing(sqlite3.connect(path)) as connection, connection:
                 connection.executemany("DELETE FROM captures WHERE seq = ?", [(seq,) for seq in dropped])
             complete(index)
@@ -147,11 +147,11 @@ def complete(index: CaptureIndex) -> None:
 
 def check(index: CaptureIndex, rows: dict[int, Row], query: CaptureQuery, bounds: tuple[int, int, int]) -> None:
     matches = {seq: row for seq, row in sorted(rows.items()) if row.matches(query)}
-    after, newest, limit = bounds
-    inside = [seq for seq in matches if after < seq <= newest]
+    after, latest, limit = bounds
+    inside = [seq for seq in matches if after < seq <= latest]
     assert not index.needs_search(query)
-    assert index.page(query, newest=newest, after=after, limit=limit, oldest_first=True) == inside[:limit]
-    assert index.page(query, newest=newest, after=after, limit=limit) == inside[::-1][:limit]
+    assert index.page(query, latest=latest, after=after, limit=limit, oldest_first=True) == inside[:limit]
+    assert index.page(query, latest=latest, after=after, limit=limit) == inside[::-1][:limit]
     assert index.matching(query, range(1, 100)) == list(matches)
     spans = index.spans(query)
     assert [seq for high, low in spans.spans for seq in range(high, low - 1, -1)] == list(matches)[::-1]

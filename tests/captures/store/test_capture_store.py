@@ -321,7 +321,7 @@ def several(store: CaptureStore) -> CaptureStore:
         ({"status": Status.VALID, "action": "create_vm", "since_s": NOW + 1}, []),
     ],
 )
-def test_captures_are_found_newest_first(several: CaptureStore, filters: dict[str, Any], found: list[str]) -> None:
+def test_captures_are_found_latest_first(several: CaptureStore, filters: dict[str, Any], found: list[str]) -> None:
     wanted = StoreFilter(**filters)
     assert ids(several.select(wanted)) == found
     assert ids(several.select(wanted, limit=1)) == found[:1]

@@ -66,7 +66,7 @@ def test_cut_log_is_an_error_that_says_what_is_lost_and_then_captures_are_saved_
     lost = store.take_losses()
     add(store, *ids("after", 50))
     left = [name for name in found(folder) if name.startswith("before")]
-    assert left == before[: len(left)]  # the newest are lost, and no other
+    assert left == before[: len(left)]  # the latest are lost, and no other
     assert len(left) < 100
     assert f"{100 - len(left)} saved capture" in lost[0]
     assert found(folder) == [*left, *ids("after", 50)]

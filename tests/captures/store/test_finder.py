@@ -41,7 +41,7 @@ OTHER_RUN = "r_aaaaaaaaaaaaaaaa"
 CAPTURES = frozenset({"aaaa1", "aaaa2", "bbbb3"})
 FOUND = CAPTURES | {"a file", "stdin", "cccc4", "PUT /x"}
 
-# What each kind of command finds. The captures are aaaa1, aaaa2, and bbbb3, which is a replay and the newest.
+# What each kind of command finds. The captures are aaaa1, aaaa2, and bbbb3, which is a replay and the latest.
 TABLE: Mapping[str, tuple[str, str, str, str, str]] = {
     #                 show       diff       verify     replay     replay_capture
     "last": ("aaaa2", "aaaa2", "aaaa2", "aaaa2", "aaaa2"),
@@ -191,7 +191,7 @@ def keep_runs(folder: Path, *captures: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("run_id", [RUN_ID, NODE_RUN])
-async def test_run_id_names_the_newest_capture_of_the_run(runtime: MakeRuntime, folder: Path, run_id: str) -> None:
+async def test_run_id_names_the_latest_capture_of_the_run(runtime: MakeRuntime, folder: Path, run_id: str) -> None:
     keep_runs(folder, ("older", run_id), ("newer", run_id))
     found, asked = await find(runtime, run_id)
     assert (found.shown, found.is_stored, asked) == ("newer", True, [])

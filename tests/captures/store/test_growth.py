@@ -69,7 +69,7 @@ def test_search_for_an_absent_name_looks_at_one_row_per_thousand_captures(folder
     assert "TEMP B-TREE" not in plan_of(path, *query)
 
 
-def test_listing_the_newest_captures_takes_the_same_steps_in_a_larger_store(folder: Path) -> None:
+def test_listing_the_latest_captures_takes_the_same_steps_in_a_larger_store(folder: Path) -> None:
     query = statements.search(StoreFilter(), limit=20)
     path = store_of(folder, 100)
     few = steps_of(path, *query)
@@ -78,9 +78,9 @@ def test_listing_the_newest_captures_takes_the_same_steps_in_a_larger_store(fold
     assert "TEMP B-TREE" not in plan_of(path, *query)
 
 
-def test_newest_number_is_found_without_reading_an_index(folder: Path) -> None:
+def test_latest_number_is_found_without_reading_an_index(folder: Path) -> None:
     path = store_of(folder, 20_000)
-    assert steps_of(path, statements.NEWEST, []) == 0
+    assert steps_of(path, statements.LATEST, []) == 0
 
 
 def test_run_is_found_in_every_block_and_after_the_last_block(folder: Path) -> None:
@@ -91,16 +91,16 @@ def test_run_is_found_in_every_block_and_after_the_last_block(folder: Path) -> N
             assert [capture.invocation.id for capture in found] == [f"{number:012x}"]
 
 
-def test_captures_of_one_run_in_several_blocks_are_listed_newest_first(folder: Path) -> None:
+def test_captures_of_one_run_in_several_blocks_are_listed_latest_first(folder: Path) -> None:
     path = store_of(folder, 3 * BLOCK)
     edit(path, "UPDATE captures SET run_id = 'r_again' WHERE seq % ? = 5", values=[BLOCK])
     edit(path, "DELETE FROM name_blocks")
     tidy(folder)
     with open_store(None, folder) as store:
-        newest = [capture.invocation.id for capture in store.select(StoreFilter(run_id="r_again"), limit=2)]
+        latest = [capture.invocation.id for capture in store.select(StoreFilter(run_id="r_again"), limit=2)]
         oldest = [capture.invocation.id for capture in store.select(StoreFilter(run_id="r_again"), oldest=True)]
-    assert newest == [f"{2 * BLOCK + 5:012x}", f"{BLOCK + 5:012x}"]
-    assert oldest == [f"{5:012x}", *reversed(newest)]
+    assert latest == [f"{2 * BLOCK + 5:012x}", f"{BLOCK + 5:012x}"]
+    assert oldest == [f"{5:012x}", *reversed(latest)]
 
 
 @pytest.mark.parametrize("run_id", ["r", "", "r_\ud800\ud801", "r_\ud800\ud801x", "r_\0zero", "r_ünïcödé"])

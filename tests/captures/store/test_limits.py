@@ -78,7 +78,7 @@ def test_verified_captures_evict_the_oldest_unverified_ones_first(opens: Opens) 
         assert kept(store) == (list(range(150, 250)), [99])
 
 
-def test_the_newest_failure_is_kept_in_a_store_full_of_verified_captures(opens: Opens) -> None:
+def test_the_latest_failure_is_kept_in_a_store_full_of_verified_captures(opens: Opens) -> None:
     with opens(max_captures=100) as store:
         store.add([verified(number) for number in range(200)])
         refuse(store, unverified(1), unverified(2))
@@ -112,7 +112,7 @@ def test_store_file_stays_near_its_limit_and_keeps_verified_captures(opens: Open
     assert others[-1] == 299
 
 
-def test_verified_captures_over_the_byte_limit_drop_the_oldest_and_keep_the_newest(opens: Opens) -> None:
+def test_verified_captures_over_the_byte_limit_drop_the_oldest_and_keep_the_latest(opens: Opens) -> None:
     with opens(max_size=4 * MIB) as store:
         for number in range(20):
             store.add([verified(number, os.urandom(MIB))])

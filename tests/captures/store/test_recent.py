@@ -1,4 +1,4 @@
-"""The newest captures by name: none from a store that cannot be read, and no wait for one that is locked."""
+"""The latest captures by name: none from a store that cannot be read, and no wait for one that is locked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def keep(folder: Path, count: int) -> Path:
     return folder / ".port-hook" / "captures.db"
 
 
-def test_newest_captures_come_first_and_only_fifty_of_them(folder: Path) -> None:
+def test_latest_captures_come_first_and_only_fifty_of_them(folder: Path) -> None:
     keep(folder, 60)
     found = recent_captures(None, folder)
     assert [capture.id for capture in found] == [f"{number:012x}" for number in range(59, 9, -1)]

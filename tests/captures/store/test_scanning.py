@@ -50,7 +50,7 @@ def parts(path: Path, wanted: StoreFilter = NEEDLE, *, threads: int = 2) -> list
     return list(parts_to_read(path, wanted, 1, COUNT, threads=threads))
 
 
-def test_captures_of_all_parts_are_found_the_newest_first(folder: Path) -> None:
+def test_captures_of_all_parts_are_found_the_latest_first(folder: Path) -> None:
     numbers = [2, 499, 500, 501, 502, PART + 500, PART + 501, 2 * PART, 2 * PART + 500, 2 * PART + 501, COUNT]
     store_with(folder, *numbers)
     for limit in (None, 1, 2, 4, 50):
@@ -63,7 +63,7 @@ def test_more_matches_than_a_page_are_found_in_every_part(folder: Path) -> None:
     assert found(folder, StoreFilter(text="NEEDLES")) == ids(range(40, COUNT + 1, 40))
 
 
-def test_only_parts_with_a_match_are_read_from_their_newest_match_on(folder: Path) -> None:
+def test_only_parts_with_a_match_are_read_from_their_latest_match_on(folder: Path) -> None:
     path = store_with(folder, COUNT, PART + 7, PART + 3)
     first, second, third = COUNT - PART, COUNT - 2 * PART, COUNT - 3 * PART
     assert parts(path) == [Numbers(after=first), Numbers(after=third, upto=PART + 7)]

@@ -1,7 +1,7 @@
-"""A backend with the verifier of Port's documentation for Python, in FastAPI: `python documented.py PORT DEFECT`.
+"""A handler with the verifier of Port's documentation for Python, in FastAPI: `python documented.py PORT DEFECT`.
 
 The verifier compares no age. It takes for granted that both headers are there and that the body is UTF-8. What follows
-the verification is that of backend.py, without a defect.
+the verification is that of common.py, without a defect.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import sys
 
 import uvicorn
-from backend import Credentials, started_backend
+from common import Credentials, started_handler
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
@@ -21,7 +21,7 @@ from fastapi.responses import JSONResponse
 
 def application(secret: str) -> FastAPI:
     """Return the application."""
-    app, backend = FastAPI(), started_backend("none")
+    app, handler = FastAPI(), started_handler("none")
 
     @app.post("/")
     @app.post("/hook")
@@ -33,7 +33,7 @@ def application(secret: str) -> FastAPI:
         expected = request.headers["x-port-signature"].split(",")[1]
         if signature != expected:
             raise HTTPException(401, "Invalid signature")
-        reply = await run_in_threadpool(backend.accept, body, request.headers.get("run_id"), signature)
+        reply = await run_in_threadpool(handler.accept, body, request.headers.get("run_id"), signature)
         if reply.work is not None:
             background.add_task(reply.work)
         return JSONResponse(reply.document, reply.status, background=background)

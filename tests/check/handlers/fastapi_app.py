@@ -1,4 +1,4 @@
-"""A backend of Port's in FastAPI: `python fastapi_app.py PORT DEFECT`; the defect `none` is a correct one."""
+"""A handler of Port's in FastAPI: `python fastapi_app.py PORT DEFECT`; the defect `none` is a correct one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 
 import uvicorn
-from backend import started_backend
+from common import started_handler
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
@@ -18,7 +18,7 @@ _DEADLINE_S = 0.1
 
 def application(defect: str) -> FastAPI:
     """Return the application."""
-    app, backend = FastAPI(), started_backend(defect)
+    app, handler = FastAPI(), started_handler(defect)
 
     @app.api_route("/", methods=_METHODS)
     @app.api_route("/hook", methods=_METHODS)
@@ -26,7 +26,7 @@ def application(defect: str) -> FastAPI:
         if defect == "charset" and request.headers.get("content-type") != "application/json":
             raise HTTPException(415, "send application/json")
         body = await _body(request, defect)
-        reply = await run_in_threadpool(backend.receive, body, request.headers.get, time.time())
+        reply = await run_in_threadpool(handler.receive, body, request.headers.get, time.time())
         if reply.work is not None:
             background.add_task(reply.work)
         return JSONResponse(reply.document, reply.status, background=background)

@@ -1,4 +1,4 @@
-"""A backend of Port's in Flask: `python flask_app.py PORT DEFECT`; the defect `none` is a correct one."""
+"""A handler of Port's in Flask: `python flask_app.py PORT DEFECT`; the defect `none` is a correct one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from backend import started_backend
+from common import started_handler
 from flask import Flask, Request, request
 
 _METHODS = ("POST", "PUT", "PATCH", "DELETE")
@@ -18,7 +18,7 @@ _LIMIT = 50_000
 
 def application(defect: str) -> Flask:
     """Return the application."""
-    app, backend = Flask(__name__), started_backend(defect)
+    app, handler = Flask(__name__), started_handler(defect)
     if defect == "size-limit":
         app.config["MAX_CONTENT_LENGTH"] = _LIMIT
 
@@ -27,7 +27,7 @@ def application(defect: str) -> Flask:
     def receive() -> tuple[Mapping[str, Any], int]:
         if defect == "charset" and request.headers.get("content-type") != "application/json":
             return {"error": "send application/json"}, 415
-        reply = backend.receive(_body(request, defect), request.headers.get, time.time())
+        reply = handler.receive(_body(request, defect), request.headers.get, time.time())
         if reply.work is not None:
             threading.Thread(target=reply.work, daemon=True).start()
         return reply.document, reply.status

@@ -1,4 +1,4 @@
-"""A backend of Port's with Python's http.server: `python std.py PORT DEFECT`; the defect `none` is a correct one."""
+"""A handler of Port's with Python's http.server: `python std.py PORT DEFECT`; the defect `none` is a correct one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
 
-from backend import Backend, Reply, started_backend
+from common import Reply, SignedHandler, started_handler
 
 _TOO_LARGE = 500_000
 _DEADLINE_S = 0.1
@@ -18,7 +18,7 @@ _DEADLINE_S = 0.1
 class Webhook(BaseHTTPRequestHandler):
     """Takes invocations. `main` sets the attributes."""
 
-    backend: Backend
+    handler: SignedHandler
     defect: str
 
     def do_POST(self) -> None:
@@ -42,7 +42,7 @@ class Webhook(BaseHTTPRequestHandler):
 
     def _reply(self, body: bytes) -> Reply:
         try:
-            return self.backend.receive(body, self._header(), time.time())
+            return self.handler.receive(body, self._header(), time.time())
         except Exception as problem:  # noqa: BLE001 - a framework would do the same
             if self.defect == "survives-hang" and isinstance(problem, TypeError):
                 threading.Event().wait()
@@ -98,7 +98,7 @@ def main(port: int, defect: str) -> None:
     """Serve until the process is ended."""
     if defect == "post-only":
         del Webhook.do_PUT, Webhook.do_PATCH, Webhook.do_DELETE
-    Webhook.backend, Webhook.defect = started_backend(_SAME.get(defect, defect)), defect
+    Webhook.handler, Webhook.defect = started_handler(_SAME.get(defect, defect)), defect
     server = (OneAtATime if defect == "cut-off" else Threads)(("127.0.0.1", port), Webhook)
     print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()

@@ -1,4 +1,4 @@
-"""Tests of the backend over HTTP. It is started once, as a process with the credentials of the sandbox."""
+"""Tests of the handler over HTTP. It is started once, as a process with the credentials of the sandbox."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def test_a_vm_is_created(port_hook: PortHook, url: str) -> None:
     run = port_hook.invoke("create_vm.yaml", {"title": "dev-env", "cpu": 4}, to=url)
     assert (run.status, run.summary) == ("SUCCESS", "dev-env is up")
     assert run.logs == ("creating dev-env with 4 CPUs",)
-    assert run.backend_response is not None
-    assert run.backend_response.status == 202
+    assert run.handler_response is not None
+    assert run.handler_response.status == 202
 
 
 def test_the_raw_bytes_are_verified(port_hook: PortHook, url: str) -> None:

@@ -1,6 +1,6 @@
-"""A backend for the action in action.json: create an S3 bucket and its entity, and report the run.
+"""A handler for the action in action.json: create an S3 bucket and its entity, and report the run.
 
-PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… flask --app s3_backend run
+PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… flask --app s3_handler run
 boto3 finds the credentials of AWS as usual. AWS_ENDPOINT_URL_S3 names another S3, such as a local one.
 """
 
@@ -65,7 +65,7 @@ def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, 
 def is_first_delivery(run_id: str) -> bool:
     """Return whether this run is new, and remember it: a run can be delivered twice, but its work is done once.
 
-    This is the memory of one process. A real backend inserts the run id into a database, under a unique key, which
+    This is the memory of one process. A real handler inserts the run id into a database, under a unique key, which
     holds after a restart and for several processes.
     """
     with deliveries_lock:

@@ -1,4 +1,4 @@
-"""Backends of actions, as people write them, run unchanged against the sandbox, `trigger` and `listen`."""
+"""Handlers of actions, as people write them, run unchanged against the sandbox, `trigger` and `listen`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import httpx
 import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from tests.backends.backends import (
+from tests.conftest import Run
+from tests.factories import RUN_ID, a_body, a_document, now_signed
+from tests.handlers.handlers import (
     ACTION,
     SIGNED_ALONE,
     Records,
@@ -21,8 +23,6 @@ from tests.backends.backends import (
     start,
     until,
 )
-from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, a_document, now_signed
 from tests.processes import listener
 
 VM = ("--input", "title=zoë")

@@ -1,4 +1,4 @@
-"""Tests of the backend against a local AWS: moto's server."""
+"""Tests of the handler against a local AWS: moto's server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
-from s3_backend import app
+from s3_handler import app
 from werkzeug.serving import make_server
 
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox

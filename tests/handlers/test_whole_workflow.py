@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox
-from tests.backends.backends import EXAMPLES, Records, a_program, a_sandbox_process, environ_for, until, workflow_run
 from tests.conftest import Run
+from tests.handlers.handlers import EXAMPLES, Records, a_program, a_sandbox_process, environ_for, until, workflow_run
 
 EXAMPLE = EXAMPLES / "workflows" / "deploy_service.json"
 EXPECTED = [

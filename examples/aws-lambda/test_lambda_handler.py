@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from lambda_backend import handler
+from lambda_handler import handler
 
 from port_hook_cli.pytest_plugin import PortHook, PortRequest, PortSandbox, Run
 

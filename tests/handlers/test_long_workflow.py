@@ -15,8 +15,8 @@ from aiohttp import web
 
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.workflows.workflow import MAX_NODES
-from tests.backends.backends import SIGNED_ALONE
 from tests.conftest import Run
+from tests.handlers.handlers import SIGNED_ALONE
 from tests.long_workflows import a_chain
 from tests.sandbox_clients import token_of
 from tests.sandboxes import sandbox_with

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.check.backend import MAX_OUTPUT, Backend, NotReadyError
+from port_hook_cli.check.handler_process import MAX_OUTPUT, HandlerProcess, NotReadyError
 from port_hook_cli.errors import TargetError, UsageError
 from tests.processes import python
 from tests.sockets import free_port
@@ -71,7 +71,7 @@ class Place:
 
     def started(self, words: list[str], *, timeout_s: float = 30, grace_s: float = 2, host: str = "127.0.0.1") -> Any:
         """Start a command in the folder."""
-        return Backend.started(
+        return HandlerProcess.started(
             words, self.environ, self.folder, address=(host, self.port), timeout_s=timeout_s, grace_s=grace_s
         )
 
@@ -121,29 +121,29 @@ async def _until(condition: Any) -> None:
 
 async def test_server_accepts_connections_and_has_ended_after_the_block(place: Place) -> None:
     words = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(place.port)]
-    async with place.started(words) as backend:
+    async with place.started(words) as handler:
         _, writer = await asyncio.open_connection("127.0.0.1", place.port)
         writer.close()
-        assert not backend.has_ended
-        assert backend.exit_code is None
+        assert not handler.has_ended
+        assert handler.exit_code is None
         assert place.left()
-    assert backend.has_ended
+    assert handler.has_ended
 
 
 async def test_server_that_listens_on_ipv6_is_found(place: Place) -> None:
     script = SERVER.replace('("127.0.0.1", int(sys.argv[1]))', '("::1", int(sys.argv[1])), family=socket.AF_INET6')
-    async with place.started(place.script(script), host="::1") as backend:
-        assert not backend.has_ended
+    async with place.started(place.script(script), host="::1") as handler:
+        assert not handler.has_ended
 
 
 async def test_readiness_is_noticed_within_20_ms(place: Place) -> None:
     delay_s = 1.0
     for _ in range(30):
         ready = SERVER.replace("while True:", "print(time.time(), flush=True)\nwhile True:")
-        async with place.started(place.script(ready)) as backend:
+        async with place.started(place.script(ready)) as handler:
             noticed = time.time()
-            await _until(backend.output)
-        delay_s = noticed - float(backend.output().split()[-1])
+            await _until(handler.output)
+        delay_s = noticed - float(handler.output().split()[-1])
         if delay_s < 0.02:  # other processes may delay this process
             break
     assert delay_s < 0.02
@@ -152,10 +152,10 @@ async def test_readiness_is_noticed_within_20_ms(place: Place) -> None:
 async def test_command_gets_its_environment_folder_and_no_input(place: Place) -> None:
     place.environ["LC_ALL"] = "C"
     script = "print(sorted(os.environ), os.getcwd(), sys.stdin.read(), flush=True)\n"
-    async with place.started(place.script(script, SERVER)) as backend:
-        await _until(backend.output)
+    async with place.started(place.script(script, SERVER)) as handler:
+        await _until(handler.output)
     names = sorted(place.environ)
-    shown = backend.output().decode().strip()
+    shown = handler.output().decode().strip()
     assert shown == f"{names} {place.folder}"
 
 
@@ -168,18 +168,18 @@ async def test_children_of_a_shell_are_ended(place: Place) -> None:
 
 
 async def test_daemon_is_ended(place: Place) -> None:
-    async with place.started(place.script(DAEMON, SERVER)) as backend:
-        assert not backend.has_ended
+    async with place.started(place.script(DAEMON, SERVER)) as handler:
+        assert not handler.has_ended
         assert place.left()
 
 
 async def test_helper_that_left_its_session_is_ended_although_the_server_ended_before(place: Place) -> None:
     helper = "if os.fork() == 0:\n    os.setsid()\n    import time\n    time.sleep(300)\n"
     once = SERVER.replace("while True:", "for _ in range(2):") + "\nsys.exit(3)\n"
-    async with place.started(place.script(helper, once)) as backend:
+    async with place.started(place.script(helper, once)) as handler:
         _, writer = await asyncio.open_connection("127.0.0.1", place.port)
         writer.close()
-        assert await backend.wait_ended() == 3
+        assert await handler.wait_ended() == 3
         assert place.left()
 
 
@@ -194,10 +194,10 @@ async def test_command_can_clean_up_after_sigterm(place: Place) -> None:
         "import signal\ndef end(*_):\n    print('x' * 300_000, 'bye', flush=True)\n    sys.exit()\n"
         "signal.signal(signal.SIGTERM, end)\n"
     )
-    async with place.started(place.script(script, SERVER), grace_s=60) as backend:
+    async with place.started(place.script(script, SERVER), grace_s=60) as handler:
         began = time.monotonic()
     assert time.monotonic() - began < 30
-    assert backend.output().endswith(b"xx bye\n")
+    assert handler.output().endswith(b"xx bye\n")
 
 
 async def test_processes_that_escape_faster_than_they_are_listed_are_killed(place: Place) -> None:
@@ -231,25 +231,25 @@ async def test_other_children_of_port_hook_survive(place: Place) -> None:
 
 
 async def test_output_that_floods_is_drained_and_only_its_end_is_retained(place: Place) -> None:
-    async with place.started(place.script(FLOOD, SERVER)) as backend:
-        await _until(lambda: backend.mark() > 50_000_000)
-        assert backend.output() == b"x" * MAX_OUTPUT
-        mark = backend.mark()
+    async with place.started(place.script(FLOOD, SERVER)) as handler:
+        await _until(lambda: handler.mark() > 50_000_000)
+        assert handler.output() == b"x" * MAX_OUTPUT
+        mark = handler.mark()
         give_up = time.monotonic() + 30
-        while backend.mark() == mark and time.monotonic() < give_up:  # blocks the event loop, but not the command
+        while handler.mark() == mark and time.monotonic() < give_up:  # blocks the event loop, but not the command
             pass
-        assert backend.mark() > mark
+        assert handler.mark() > mark
 
 
 async def test_output_since_a_mark_has_stdout_and_stderr(place: Place) -> None:
     script = SERVER.replace("connection.close()", "os.write(1, b'out '); os.write(2, b'err '); connection.close()")
-    async with place.started(place.script(script)) as backend:
-        await _until(lambda: backend.output() == b"out err ")
-        mark = backend.mark()
-        assert backend.output_since(mark) == b""
+    async with place.started(place.script(script)) as handler:
+        await _until(lambda: handler.output() == b"out err ")
+        mark = handler.mark()
+        assert handler.output_since(mark) == b""
         _, writer = await asyncio.open_connection("127.0.0.1", place.port)
         writer.close()
-        await _until(lambda: backend.output_since(mark) == b"out err ")
+        await _until(lambda: handler.output_since(mark) == b"out err ")
 
 
 async def test_command_that_ends_at_once_is_an_error_with_its_output_and_exit_code(place: Place) -> None:
@@ -313,14 +313,14 @@ async def test_command_that_cannot_be_started_is_an_error(
 
 async def test_restart_has_the_new_environment(place: Place) -> None:
     script = place.script("print(os.environ.get('SECRET'), os.getpid(), flush=True)\n", SERVER)
-    async with place.started(script) as backend:
-        mark = backend.mark()
-        await backend.restart(place.environ | {"SECRET": "s"})
-        await _until(lambda: backend.output_since(mark))
-        await backend.restart()
-        await _until(lambda: backend.output().count(b"s ") == 2)
+    async with place.started(script) as handler:
+        mark = handler.mark()
+        await handler.restart(place.environ | {"SECRET": "s"})
+        await _until(lambda: handler.output_since(mark))
+        await handler.restart()
+        await _until(lambda: handler.output().count(b"s ") == 2)
         assert len(place.left()) == 2  # the supervisor, and one command
-    first, second, third = (line.split() for line in backend.output().splitlines())
+    first, second, third = (line.split() for line in handler.output().splitlines())
     assert [first[0], second[0], third[0]] == [b"None", b"s", b"s"]
     assert len({first[1], second[1], third[1]}) == 3
 
@@ -328,22 +328,22 @@ async def test_restart_has_the_new_environment(place: Place) -> None:
 async def test_restart_that_fails_can_be_repeated(place: Place) -> None:
     script = place.script("if 'SECRET' not in os.environ:\n    sys.exit('no secret')\n", SERVER)
     place.environ["SECRET"] = "s"
-    async with place.started(script) as backend:
+    async with place.started(script) as handler:
         with pytest.raises(NotReadyError) as raised:
-            await backend.restart({name: value for name, value in place.environ.items() if name != "SECRET"})
-        assert (raised.value.output, backend.exit_code, backend.has_ended) == (b"no secret\n", 1, True)
-        await backend.restart(place.environ)
-        assert not backend.has_ended
+            await handler.restart({name: value for name, value in place.environ.items() if name != "SECRET"})
+        assert (raised.value.output, handler.exit_code, handler.has_ended) == (b"no secret\n", 1, True)
+        await handler.restart(place.environ)
+        assert not handler.has_ended
 
 
 async def test_end_of_a_command_is_noticed(place: Place) -> None:
     script = SERVER.replace("while True:", "for _ in range(2):")
-    async with place.started(place.script(script, "print('out of memory')\nsys.exit(7)")) as backend:
+    async with place.started(place.script(script, "print('out of memory')\nsys.exit(7)")) as handler:
         _, writer = await asyncio.open_connection("127.0.0.1", place.port)
         writer.close()
-        assert await backend.wait_ended() == 7
-        assert backend.has_ended
-        assert backend.output() == b"out of memory\n"
+        assert await handler.wait_ended() == 7
+        assert handler.has_ended
+        assert handler.output() == b"out of memory\n"
 
 
 async def test_cancel_during_startup_ends_the_command(place: Place) -> None:
@@ -394,12 +394,12 @@ def test_kill_of_port_hook_ends_the_command(place: Place) -> None:
     script = """
 import asyncio, os, sys
 from pathlib import Path
-from port_hook_cli.check.backend import Backend
+from port_hook_cli.check.handler_process import HandlerProcess
 
 async def main():
     words = [sys.executable, "-c", *sys.argv[3:], sys.argv[2]]
     environ = {sys.argv[1].partition("=")[0]: sys.argv[1].partition("=")[2]}
-    async with Backend.started(words, environ, Path("/"), address=("127.0.0.1", int(sys.argv[2])), timeout_s=30):
+    async with HandlerProcess.started(words, environ, Path("/"), address=("127.0.0.1", int(sys.argv[2])), timeout_s=30):
         print("ready", flush=True)
         await asyncio.Event().wait()
 

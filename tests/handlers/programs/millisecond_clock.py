@@ -1,4 +1,4 @@
-"""Verifies the raw body, and reads `x-port-timestamp` as milliseconds, as one backend that Port publishes does.
+"""Verifies the raw body, and reads `x-port-timestamp` as milliseconds, as one handler that Port publishes does.
 
 It responds 400 when the timestamp is more than five minutes off, and 401 for a wrong signature.
 """

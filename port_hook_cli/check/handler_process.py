@@ -41,7 +41,7 @@ class NotReadyError(TargetError):
         self.output = output
 
 
-class Backend:
+class HandlerProcess:
     """A command that accepts connections at an address. Create it with `started`, and use it in the same event loop."""
 
     def __init__(self, words: Sequence[str], cwd: Path, address: Address, timeout_s: float, grace_s: float) -> None:
@@ -70,12 +70,12 @@ class Backend:
 
         The processes have `grace_s` seconds to end after SIGTERM. If the task is canceled meanwhile, they are killed.
         """
-        backend = cls(words, cwd, address, timeout_s, grace_s)
+        handler = cls(words, cwd, address, timeout_s, grace_s)
         try:
-            await backend.restart(environ)
-            yield backend
+            await handler.restart(environ)
+            yield handler
         finally:
-            await backend.end()
+            await handler.end()
 
     async def restart(self, environ: Mapping[str, str] | None = None) -> None:
         """Restart the command, with `environ` if it is not None, and wait until it accepts connections.

@@ -1,4 +1,4 @@
-"""Tests of the backend. The git server is a folder with bare repositories."""
+"""Tests of the handler. The git server is a folder with bare repositories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from secrets import token_hex
 
 import pytest
-from template_backend import app
+from template_handler import app
 from werkzeug.serving import make_server
 
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox

@@ -1,4 +1,4 @@
-"""Backends of workflow nodes, as people write them, run unchanged against the sandbox, `trigger` and `listen`."""
+"""Handlers of workflow nodes, as people write them, run unchanged against the sandbox, `trigger` and `listen`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import httpx
 import pytest
 
 from port_hook_cli.cli.exit_codes import ExitCode
-from tests.backends.backends import (
+from tests.conftest import Run
+from tests.handlers.handlers import (
     BY_IDS,
     SIGNED_ALONE,
     Records,
@@ -24,7 +25,6 @@ from tests.backends.backends import (
     until,
     workflow_run,
 )
-from tests.conftest import Run
 
 INPUTS = {"name": "zoë", "replicas": 2}
 WAITS = {"synchronized": False, "body": {"context": BY_IDS, "payload": {"name": "{{ .outputs.trigger.name }}"}}}

@@ -1,4 +1,4 @@
-"""The backend of the example workflow `deploy_service`, without the checks that a real one makes."""
+"""The handler of the example workflow `deploy_service`, without the checks that a real one makes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from aiohttp import web
 from port_hook_cli.invocations.headers import Headers
 from tests.servers import application
 
-_B = TypeVar("_B", bound="Backend")
+_H = TypeVar("_H", bound="NodeHandler")
 
 
 @contextmanager
-def serving(backend: _B) -> Iterator[_B]:
-    """Serve a backend at its `url` until the end of the context."""
+def serving(handler: _H) -> Iterator[_H]:
+    """Serve a handler at its `url` until the end of the context."""
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", backend.handle)
-    with application(app) as backend.url:
-        yield backend
+    app.router.add_route("*", "/{path:.*}", handler.handle)
+    with application(app) as handler.url:
+        yield handler
 
 
-class Backend:
+class NodeHandler:
     """A handler that keeps what it got; `/builds/check` says whether the build is ready."""
 
     def __init__(self) -> None:
@@ -47,8 +47,8 @@ class Backend:
         return [path for path, _, _ in self.requests]
 
 
-class Reporting(Backend):
-    """A backend that reports its asynchronous node to the sandbox, as `result`, unless that is None, after a `log`."""
+class Reporting(NodeHandler):
+    """A handler that reports its asynchronous node to the sandbox, as `result`, unless that is None, after a `log`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Tests of the backend, with Flask's test client and over HTTP."""
+"""Tests of the handler, with Flask's test client and over HTTP."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from secrets import token_hex
 
 import pytest
-from flask_backend import app
+from flask_handler import app
 from werkzeug.serving import make_server
 
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox
@@ -45,8 +45,8 @@ def test_a_vm_is_created(port_hook: PortHook, port_sandbox: PortSandbox) -> None
 def test_a_vm_is_created_over_http(port_hook: PortHook, url: str) -> None:
     run = port_hook.invoke("create_vm.yaml", {"title": "dev-env"}, to=url)
     assert run.status == "SUCCESS"
-    assert run.backend_response is not None
-    assert run.backend_response.json() == {"accepted": run.id}
+    assert run.handler_response is not None
+    assert run.handler_response.json() == {"accepted": run.id}
 
 
 def test_the_run_fails_when_the_name_is_forbidden(port_hook: PortHook, url: str) -> None:

@@ -19,7 +19,7 @@ from port_hook_cli.prediction.message import AgentTransport, AgentVersion
 from port_hook_cli.prediction.prediction import Prediction
 from port_hook_cli.prediction.response import AgentResponse
 from port_hook_cli.text.secret import Secret
-from tests.backends.backends import (
+from tests.handlers.handlers import (
     Records,
     environ_for,
     one_webhook,

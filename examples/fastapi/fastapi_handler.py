@@ -1,6 +1,6 @@
-"""A backend for Port's self-service actions in FastAPI: verify, accept, work, report.
+"""A handler for Port's self-service actions in FastAPI: verify, accept, work, report.
 
-PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… uvicorn fastapi_backend:app
+PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… uvicorn fastapi_handler:app
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, 
 def is_first_delivery(run_id: str) -> bool:
     """Return whether this run is new, and remember it: a run can be delivered twice, but its work is done once.
 
-    This is the memory of one process. A real backend inserts the run id into a database, under a unique key, which
+    This is the memory of one process. A real handler inserts the run id into a database, under a unique key, which
     holds after a restart and for several processes.
     """
     with deliveries_lock:

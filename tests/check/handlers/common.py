@@ -1,7 +1,7 @@
-"""A backend of Port's without its HTTP server: verify, accept, work, report. One defect can be chosen.
+"""A handler for Port without its HTTP server: verify, accept, work, report. One defect can be chosen.
 
-`Backend.receive` returns the response to a request, and the work to do after it. The servers are std.py, flask_app.py
-and fastapi_app.py.
+`SignedHandler.receive` returns the response to a request, and the work to do after it. The servers are std.py,
+flask_app.py and fastapi_app.py.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _SHOWN = 80
 
 
 class Credentials(NamedTuple):
-    """The settings that Port's backends read from the environment."""
+    """The settings that Port's handlers read from the environment."""
 
     client_id: str
     client_secret: str
@@ -53,11 +53,11 @@ class Reply(NamedTuple):
 
 
 class Unusable(Exception):
-    """A request that is signed, but that this backend cannot work with."""
+    """A request that is signed, but that this handler cannot work with."""
 
 
 class Task(NamedTuple):
-    """An invocation, as far as this backend uses it."""
+    """An invocation, as far as this handler uses it."""
 
     run_id: str
     inputs: Mapping[str, Any]
@@ -71,7 +71,7 @@ class Task(NamedTuple):
         payload = _object(document.get("payload"))
         action = _object(payload.get("action"))
         if not str(action.get("identifier", "create_vm")).startswith("create_vm"):
-            raise Unusable("this backend does not know the action")
+            raise Unusable("this handler does not know the action")
         run_id = next(_run_ids(document, header), None)
         if run_id is None:
             raise Unusable("the request has no run")
@@ -93,7 +93,7 @@ def _run_ids(document: Mapping[str, Any], header: str | None) -> Iterator[str]:
 
 
 class PortRun:
-    """An action run or a node run in Port, to which its backend reports."""
+    """An action run or a node run in Port, to which its handler reports."""
 
     def __init__(self, run_id: str, credentials: Credentials) -> None:
         self.id = run_id
@@ -157,7 +157,7 @@ class Vm(NamedTuple):
 
 
 class Memory:
-    """The runs that this backend has begun, so that it works on each once."""
+    """The runs that this handler has begun, so that it works on each once."""
 
     def __init__(self, defect: str) -> None:
         self._defect = defect
@@ -183,7 +183,7 @@ class Memory:
         return is_new
 
 
-class Backend:
+class SignedHandler:
     """Receives the requests of Port."""
 
     def __init__(self, credentials: Credentials, defect: str) -> None:
@@ -191,7 +191,7 @@ class Backend:
         self._defect = defect
         self._memory = Memory(defect)
         self._results: dict[str, Reply] = {}
-        self._newest = 0
+        self._latest = 0
         self._lock = threading.Lock()
         self._receiving = 0
         self._working = 0
@@ -220,8 +220,8 @@ class Backend:
         is_open = self._defect == "secret-unset" and not key
         if not is_open and not is_signed(body, signature, timestamp, key, now=now, defect=self._defect):
             return self._refusal(body, signature)
-        if self._defect == "order" and not self._is_newest(int(timestamp or 0)):
-            return Reply(401, {"error": "older than the newest request"})
+        if self._defect == "order" and not self._is_latest(int(timestamp or 0)):
+            return Reply(401, {"error": "older than the latest request"})
         return self.accept(body, header("run_id"), signature or "")
 
     def _refusal(self, body: bytes, signature: str | None) -> Reply:
@@ -232,9 +232,9 @@ class Backend:
             return Reply(200, {"error": "invalid signature"})
         return Reply(401, {"error": "this was not signed by Port"})
 
-    def _is_newest(self, timestamp: int) -> bool:
-        self._newest = max(self._newest, timestamp)
-        return timestamp >= self._newest - 1
+    def _is_latest(self, timestamp: int) -> bool:
+        self._latest = max(self._latest, timestamp)
+        return timestamp >= self._latest - 1
 
     def accept(self, body: bytes, header: str | None, signature: str) -> Reply:
         """Return the response to a request whose signature is valid. `header` is the header RUN_ID."""
@@ -339,6 +339,6 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def started_backend(defect: str) -> Backend:
-    """Return the backend with the credentials of the environment."""
-    return Backend(Credentials.of(os.environ, defect), defect)
+def started_handler(defect: str) -> SignedHandler:
+    """Return the handler with the credentials of the environment."""
+    return SignedHandler(Credentials.of(os.environ, defect), defect)

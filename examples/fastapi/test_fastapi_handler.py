@@ -1,4 +1,4 @@
-"""Tests of the backend. FastAPI's test client finishes background work before it returns the response."""
+"""Tests of the handler. FastAPI's test client finishes background work before it returns the response."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from secrets import token_hex
 
 import pytest
 from fastapi.testclient import TestClient
-from fastapi_backend import app
+from fastapi_handler import app
 
 from port_hook_cli.pytest_plugin import PortHook, PortRequest, PortSandbox
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.backends.backends import Records, a_sandbox_process
+from tests.handlers.handlers import Records, a_sandbox_process
 
 
 @pytest.fixture(scope="module")

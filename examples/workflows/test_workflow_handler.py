@@ -1,4 +1,4 @@
-"""Tests of the backend: the whole workflow, and one of its nodes."""
+"""Tests of the handler: the whole workflow, and one of its nodes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from secrets import token_hex
 
 import pytest
-from workflow_backend import Server, Webhook
+from workflow_handler import Server, Webhook
 
 from port_hook_cli.pytest_plugin import PortHook, PortSandbox
 

@@ -1,4 +1,4 @@
-"""What the tests of whole backends share: a program and a sandbox as processes, and runs of actions and workflows."""
+"""What the tests of whole handlers share: a program and a sandbox as processes, and runs of actions and workflows."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _interpreter(name: str) -> list[str]:
 
 
 def environ_for(ready: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables that make a backend, or port-hook, use a sandbox; `ready` is its first record."""
+    """Return the variables that make a handler, or port-hook, use a sandbox; `ready` is its first record."""
     return {
         "PORT_CLIENT_ID": ready["client_id"],
         "PORT_CLIENT_SECRET": ready["client_secret"],

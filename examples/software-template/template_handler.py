@@ -1,6 +1,6 @@
-"""A backend for the action in action.json: render the template, push it to a git server, and report the run.
+"""A handler for the action in action.json: render the template, push it to a git server, and report the run.
 
-PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… REPOSITORY_REMOTE=… REPOSITORY_LINK=… flask --app template_backend run
+PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… REPOSITORY_REMOTE=… REPOSITORY_LINK=… flask --app template_handler run
 REPOSITORY_REMOTE is where git pushes, such as git@git.example.com:services/{name}.git, and REPOSITORY_LINK is the page
 of the repository, such as https://git.example.com/services/{name}. The name of the service takes the place of {name}.
 """
@@ -73,7 +73,7 @@ def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, 
 def is_first_delivery(run_id: str) -> bool:
     """Return whether this run is new, and remember it: a run can be delivered twice, but its work is done once.
 
-    This is the memory of one process. A real backend inserts the run id into a database, under a unique key, which
+    This is the memory of one process. A real handler inserts the run id into a database, under a unique key, which
     holds after a restart and for several processes.
     """
     with deliveries_lock:

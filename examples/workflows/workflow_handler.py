@@ -1,6 +1,6 @@
-"""A backend for the workflow deploy_service.json: respond to a check, and deploy in a thread that reports its node.
+"""A handler for the workflow deploy_service.json: respond to a check, and deploy in a thread that reports its node.
 
-PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… python workflow_backend.py 8000
+PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… python workflow_handler.py 8000
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def is_signed_by_port(body: bytes, signature: str, timestamp: str, secret: str, 
 def is_first_delivery(node_run_id: str) -> bool:
     """Return whether this node run is new, and remember it: it can be delivered twice.
 
-    This is the memory of one process. A real backend inserts the identifier into a database, under a unique key, which
+    This is the memory of one process. A real handler inserts the identifier into a database, under a unique key, which
     holds after a restart and for several processes.
     """
     with deliveries_lock:

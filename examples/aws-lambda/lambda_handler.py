@@ -1,4 +1,4 @@
-"""A backend for a synchronized action on AWS Lambda, behind a function URL or an HTTP API (payload format 2.0).
+"""A handler for a synchronized action on AWS Lambda, behind a function URL or an HTTP API (payload format 2.0).
 
 The response ends the run: SUCCESS for a 2xx status, FAILURE for any other. The function reports only the log.
 """
@@ -21,7 +21,7 @@ TOLERANCE_S = 300
 REMEMBERED_RUNS = 1000
 
 # The response to each run, because a run can be delivered twice but its work is done once. AWS starts several instances
-# of a function: a real backend puts the run id into a DynamoDB table, under the condition that it is new.
+# of a function: a real handler puts the run id into a DynamoDB table, under the condition that it is new.
 responses: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
 
