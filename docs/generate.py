@@ -3,9 +3,9 @@
 - docs/man/port-hook.1: the man page, from the help of the commands
 - port_hook_cli/assistant/SKILL.md: the skill for coding agents (docs/skill.py)
 - port_hook_cli/cli/completion/words.py: what completion knows of the commands
-- docs/explanation/how-it-works.md: the folders, from the import contract and the docstrings of the packages
-- docs/how-to/be-reachable.md: the table of tunnels, from the tunnel registry
-- docs/how-to/my-signature-is-invalid.md: the causes, from the code and docs/reproductions.toml
+- docs/contributing/code-map.md: the folders, from the import contract and the docstrings of the packages
+- docs/receive/public-url.md: the table of tunnels, from the tunnel registry
+- docs/reference/causes.md: the causes, from the code and docs/reproductions.toml
 - docs/images/listen.svg: from a run of `listen` (docs/picture.py)
 - docs/llms.txt: the page for coding agents, from the code and the reference (docs/llms.py)
 - docs/reference/cli.md: from the help of the commands
@@ -152,7 +152,7 @@ def _trusted(command: str, text: str) -> str:
     )
 
 
-def be_reachable(text: str) -> str:
+def public_url(text: str) -> str:
     """Return the page on public URLs with the table of tunnel providers."""
     automatic_names = ", ".join(f"`{choice.name}`" for choice, _ in automatic())
     cells = [
@@ -166,7 +166,7 @@ def be_reachable(text: str) -> str:
     return _TUNNELS.sub(lambda match: "\n".join((f"{match[1]}", *rows, "")), text)
 
 
-def my_signature_is_invalid(text: str) -> str:
+def causes_of_a_bad_signature(text: str) -> str:
     """Return the page on invalid signatures with a table of all causes, and a section for each."""
     rows = [f"| [`{slug}`](#{slug}) | {_sentence(meaning)} |" for slug, meaning in causes.CAUSES.items()]
     table = "\n".join(["| cause | meaning |", "|---|---|", *rows])
@@ -271,7 +271,7 @@ def skill(_: str) -> str:
     return skill_page()
 
 
-def how_it_works(text: str) -> str:
+def code_map(text: str) -> str:
     """Return the page on how port-hook works with the folders of the package, in the order of the import contract."""
     return _LAYOUT.sub(lambda match: f"{match[1]}{layout()}{match[2]}", text)
 
@@ -304,10 +304,10 @@ def man_page(text: str) -> str:
 
 
 PAGES: dict[str, Callable[[str], str]] = {
-    "docs/explanation/how-it-works.md": how_it_works,
+    "docs/contributing/code-map.md": code_map,
     "docs/images/listen.svg": picture,
-    "docs/how-to/be-reachable.md": be_reachable,
-    "docs/how-to/my-signature-is-invalid.md": my_signature_is_invalid,
+    "docs/receive/public-url.md": public_url,
+    "docs/reference/causes.md": causes_of_a_bad_signature,
     "docs/llms.txt": llms,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/handler-checks.md": handler_checks,

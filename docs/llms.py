@@ -127,10 +127,9 @@ def _pages() -> Iterator[str]:
         yield f"- [{title}]({name.removesuffix('.md')}.html)"
 
 
-def _listed(nav: Sequence[Any]) -> Iterator[str]:
-    for item in nav:
-        if isinstance(item, str):
-            yield item
-        else:
-            for part in item.values():
-                yield from _listed(part)
+def _listed(nav: Any) -> Iterator[str]:
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for part in nav.values() if isinstance(nav, dict) else nav:
+            yield from _listed(part)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from typing import Any
 
-# A link that leaves docs/, from a page in one of its folders or from the page at its top.
-_OUTSIDE = re.compile(r"\[([^\]]+)\]\((?:\.\./\.\./|\.\./(?=examples|README|CONTRIBUTING))[^)]*\)")
+_RELATIVE = re.compile(r"\[([^\]]+)\]\((\.\./[^)]*)\)")
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, *, page: Any, **_: Any) -> str:
     """Return the page's text with only the text of links to files outside of docs/."""
-    return _OUTSIDE.sub(r"\1", markdown)
+    folder = posixpath.dirname(page.file.src_uri)
+
+    def shown(link: re.Match[str]) -> str:
+        is_outside = posixpath.normpath(posixpath.join(folder, link[2])).startswith("../")
+        return link[1] if is_outside else link[0]
+
+    return _RELATIVE.sub(shown, markdown)

@@ -20,6 +20,6 @@ def blocks(page: str, heading: str = "") -> list[str]:
 TYPED = {
     "README.md": blocks("README.md", "Use it without Port"),
     "README.md (your handler)": blocks("README.md", "Find the mistake in your handler"),
-    "docs/how-to/use-without-port.md": blocks("docs/how-to/use-without-port.md"),
+    "docs/start/sandbox.md": blocks("docs/start/sandbox.md"),
     "examples/README.md": blocks("examples/README.md")[:1],
 }

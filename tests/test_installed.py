@@ -168,5 +168,5 @@ def test_docs_name_the_commands_that_doctor_prints(tmp_path: Path) -> None:
 def test_only_the_install_page_names_extras_of_a_new_pipx_installation() -> None:
     """`pipx install` changes nothing in an existing installation, so another page must not recommend it."""
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
-        if page.name != "install.md":
+        if page != ROOT / "docs" / "install" / "install.md":
             assert re.findall(r"pipx install '?\.\[", page.read_text("utf-8")) == [], page.name

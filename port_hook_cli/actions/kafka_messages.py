@@ -3,7 +3,7 @@
 The message of a KAFKA action is its rendered payload. A message of a request that the execution agent sends has
 `payload.action.invocationMethod` and `context.runId`, which the published agent reads. Port does not document where the
 body template of such an action goes; here it is where the agent puts it in its polling mode.
-docs/reference/agent-forms.md names the source of each shape.
+docs/reference/agent-messages.md names the source of each shape.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The only client that sends requests to the code under development: forwarded, replayed, or made by port-hook.
 
 A request is sent exactly as it is given: method, target, header fields in their order and case, repeated fields, body.
-Nothing is retried, no redirect is followed, and no proxy is used. See docs/decisions/0007-our-own-client.md.
+Nothing is retried, no redirect is followed, and no proxy is used. See
+docs/contributing/decisions/0007-our-own-client.md.
 """
 
 from __future__ import annotations

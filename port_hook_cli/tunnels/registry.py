@@ -1,7 +1,7 @@
 """The tunnel providers, one row each, and the addresses of tunnels that users write.
 
 To add a provider, write a module and add its row here. The help of `--tunnel`, the values it accepts, the order of
-`auto`, the options that each provider takes and the table in docs/how-to/be-reachable.md come from the rows.
+`auto`, the options that each provider takes and the table in docs/receive/public-url.md come from the rows.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ PROVIDERS = (
         auto=Automatic(
             check="port_hook_cli.tunnels.ngrok.tunnel:check_usable", setup="set NGROK_AUTHTOKEN and install ngrok"
         ),
-        page="use-ngrok.md",
+        page="ngrok.md",
         needs="an ngrok account",
         notes="`--domain` keeps the public URL the same",
     ),
@@ -143,7 +143,7 @@ PROVIDERS = (
         opener="port_hook_cli.tunnels.cloudflared.tunnel:open_cloudflared",
         values=("cloudflared",),
         auto=Automatic(check="port_hook_cli.tunnels.cloudflared.tunnel:check_usable", setup="install cloudflared"),
-        page="use-cloudflared.md",
+        page="cloudflared.md",
         needs="the `cloudflared` program; no account",
         notes="the public URL is different each time",
     ),
@@ -159,7 +159,7 @@ PROVIDERS = (
             setup="use `--tunnel localhost.run`",
             address="localhost.run",
         ),
-        page="use-ssh.md",
+        page="ssh.md",
         needs="the `ssh` extra",
         notes="a public service or your own server",
     ),
@@ -169,7 +169,7 @@ PROVIDERS = (
         values=("smee", "https://smee.io/CHANNEL"),
         read_address=read_channel,
         is_relay=True,
-        page="use-smee.md",
+        page="smee.md",
         needs="nothing",
         notes="a relay: Port gets the relay's response, not your handler's",
     ),

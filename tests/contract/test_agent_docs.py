@@ -27,8 +27,8 @@ LLMS = (DOCS / "llms.txt").read_text("utf-8")
 
 
 def servers() -> Iterator[dict[str, Any]]:
-    """Yield the server in each configuration on the how-to page."""
-    page = (DOCS / "how-to" / "let-a-coding-agent-debug.md").read_text("utf-8")
+    """Yield the server in each configuration on the page about coding agents."""
+    page = (DOCS / "agents" / "coding-agents.md").read_text("utf-8")
     for language, block in re.findall(r"(?ms)^```(json|toml)\n(.*?)^```", page):
         document = json.loads(block) if language == "json" else tomllib.loads(block)
         (named,) = document.values()

@@ -15,7 +15,7 @@ from port_hook_cli.text.secret import Secret
 from tests.contract.test_tutorial import TUTORIAL, Page, Reader, fix
 from tests.sockets import free_port
 
-PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "through-the-execution-agent.md"
+PAGE = Path(__file__).parents[2] / "docs" / "start" / "execution-agent.md"
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),

@@ -163,7 +163,7 @@ def test_settings_page_lists_every_environment_variable() -> None:
 
 
 def test_bad_signature_page_names_only_existing_causes() -> None:
-    whole = (DOCS / "how-to" / "debug-a-bad-signature.md").read_text("utf-8")
+    whole = (DOCS / "debug" / "bad-signature.md").read_text("utf-8")
     page = whole.partition("## Verify a request")[2]  # the table before it lists wrong ways
     slugs = {
         slug for row in re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE) for slug in re.findall("`([^`]+)`", row)

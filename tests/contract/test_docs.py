@@ -91,7 +91,7 @@ def test_no_page_installs_from_an_index_without_the_package() -> None:
 
 def shown_verdicts() -> Iterator[tuple[str, list[str]]]:
     """The blocks that show a command with its whole output: the secret, the command line, the lines shown."""
-    page = (ROOT / "docs" / "how-to" / "debug-a-bad-signature.md").read_text("utf-8")
+    page = (ROOT / "docs" / "debug" / "bad-signature.md").read_text("utf-8")
     for block in re.findall(r"<!-- verify: [^\n]*-->\n```console\n(.*?)```", page, re.DOTALL):
         yield block.split("PORT_CLIENT_SECRET=", 1)[1].split("\n")[0], block.splitlines()[1:]
 
@@ -110,7 +110,7 @@ def test_pages_show_a_valid_and_a_reencoded_verdict() -> None:
 
 def computed_signatures() -> Iterator[list[str]]:
     """The blocks that compare a signature with the last capture: the command line, and the lines shown."""
-    page = (ROOT / "docs" / "how-to" / "debug-a-bad-signature.md").read_text("utf-8")
+    page = (ROOT / "docs" / "debug" / "bad-signature.md").read_text("utf-8")
     for block in re.findall(r"<!-- own code: [^\n]*-->\n```console\n(.*?)```", page, re.DOTALL):
         yield block.splitlines()
 
@@ -134,7 +134,7 @@ def test_page_compares_four_computed_signatures() -> None:
 
 
 def test_page_about_use_without_port_opens_no_tunnel() -> None:
-    page = (ROOT / "docs" / "how-to" / "use-without-port.md").read_text("utf-8")
+    page = (ROOT / "docs" / "start" / "sandbox.md").read_text("utf-8")
     listeners = re.findall(r"^port-hook listen.*", page, re.MULTILINE)
     assert listeners
     assert [line for line in listeners if "--tunnel none" not in line] == []
@@ -171,8 +171,8 @@ def test_every_row_about_workflows_has_a_source() -> None:
     assert [row for row in rows if not re.search(r"\]\[|not documented", row.rsplit(" | ", 1)[1])] == []
 
 
-def test_every_module_on_the_page_how_it_works_exists() -> None:
-    page = (ROOT / "docs" / "explanation" / "how-it-works.md").read_text("utf-8")
+def test_every_module_on_the_page_about_the_code_exists() -> None:
+    page = (ROOT / "docs" / "contributing" / "code-map.md").read_text("utf-8")
     named = set(re.findall(r"\b(?:\w+/)+\w+\.py\b", page))
     assert len(named) > 10
     folders = (Path(port_hook_cli.__file__).parent, ROOT)
@@ -180,7 +180,7 @@ def test_every_module_on_the_page_how_it_works_exists() -> None:
 
 
 def test_every_test_in_the_threat_model_exists() -> None:
-    page = (ROOT / "docs" / "explanation" / "trust-and-secrets.md").read_text("utf-8")
+    page = (ROOT / "docs" / "contributing" / "threat-model.md").read_text("utf-8")
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", page))
     assert len(named) > 80
@@ -195,7 +195,7 @@ def table(page: str, heading: str) -> set[str]:
 
 def test_pages_list_every_export_format() -> None:
     formats = [row.name for row in EXPORT_FORMATS]
-    assert table("how-to/work-with-captures.md", "format") == set(formats), "list it in how-to/work-with-captures.md"
+    assert table("debug/captures.md", "format") == set(formats), "list it in debug/captures.md"
     page = (ROOT / "docs" / "reference" / "inspector-api.md").read_text("utf-8")
     exports = re.findall(r'"exports": (\[.*\])', page)
     assert [json.loads(each) for each in exports] == [formats], "list it in `exports` of reference/inspector-api.md"

@@ -17,7 +17,7 @@ from tests.conftest import Run
 from tests.installed import needs
 from tests.processes import environment, listener
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "my-signature-is-invalid.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "causes.md"
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,8 +28,8 @@ def checked(site: Path, pages: dict[str, str]) -> tuple[int, str]:
 
 def test_site_with_links_that_have_targets_is_complete(tmp_path: Path) -> None:
     pages = {
-        "index.html": '<a href="how-to/a.html#one">A</a> <a href="https://port.io">Port</a> <img src="x.svg">',
-        "how-to/a.html": '<h2 id="one">One</h2> <a href="../index.html">up</a> <a href="/#">top</a>',
+        "index.html": '<a href="send/a.html#one">A</a> <a href="https://port.io">Port</a> <img src="x.svg">',
+        "send/a.html": '<h2 id="one">One</h2> <a href="../index.html">up</a> <a href="/#">top</a>',
         "x.svg": "",
     }
     assert checked(tmp_path, pages) == (0, "the site is complete\n")
@@ -53,13 +54,13 @@ def test_folder_without_pages_is_not_a_site(tmp_path: Path) -> None:
     assert checked(tmp_path, {})[0] == 1
 
 
-def listed(nav: list[Any]) -> Iterator[str]:
-    for item in nav:
-        if isinstance(item, str):
-            yield item
-        else:
-            for part in item.values():
-                yield from listed(part)
+def listed(nav: Any) -> Iterator[str]:
+    """Yield the pages of the navigation, or of a part of it."""
+    if isinstance(nav, str):
+        yield nav
+    else:
+        for part in nav.values() if isinstance(nav, dict) else nav:
+            yield from listed(part)
 
 
 def test_navigation_has_every_page_once() -> None:
@@ -69,7 +70,15 @@ def test_navigation_has_every_page_once() -> None:
     assert settings["theme"]["font"] is False
 
 
-def test_links_to_files_outside_of_the_site_become_text() -> None:
+@pytest.mark.parametrize(
+    ("page", "text", "shown"),
+    [
+        ("index.md", "[a](send/a.md#one), [b](../README.md)", "[a](send/a.md#one), b"),
+        ("send/a.md", "[b](../debug/b.md), [c](../../examples/c.py)", "[b](../debug/b.md), c"),
+        ("contributing/decisions/1.md", "[a](../../send/a.md), [b](../../../README.md)", "[a](../../send/a.md), b"),
+        ("send/a.md", "[b](#b), [port](https://port.io/../../../b)", "[b](#b), [port](https://port.io/../../../b)"),
+    ],
+)
+def test_links_to_files_outside_of_the_site_become_text(page: str, text: str, shown: str) -> None:
     rewrite = runpy.run_path(str(ROOT / "docs" / "site_links.py"))["on_page_markdown"]
-    text = "[the handler](../../examples/a.py), [x](../how-to/x.md), [clone](../README.md), [y](https://y.example)"
-    assert rewrite(text) == "the handler, [x](../how-to/x.md), clone, [y](https://y.example)"
+    assert rewrite(text, page=SimpleNamespace(file=SimpleNamespace(src_uri=page))) == shown

@@ -15,7 +15,7 @@ from tests.documentation import ROOT
 pytestmark = pytest.mark.once
 
 PACKAGE = Path(port_hook_cli.__file__).parent
-PAGE = ROOT / "docs" / "explanation" / "trust-and-secrets.md"
+PAGE = ROOT / "docs" / "contributing" / "threat-model.md"
 NAMED = re.compile(r"`test_\w+`")
 MOST_SENTENCES = 4
 # The beginnings of the bullets that no test can prove: advice, what port-hook does not protect against, and facts about

@@ -20,7 +20,7 @@ import pytest
 from tests.processes import environment
 from tests.sockets import free_port
 
-PAGE = Path(__file__).parents[2] / "docs" / "tutorial" / "from-nothing-to-a-tested-handler.md"
+PAGE = Path(__file__).parents[2] / "docs" / "start" / "without-port.md"
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),

@@ -144,7 +144,7 @@ def test_the_commands_in_the_readme_work_without_port(terminals: Terminals, fold
 
 
 def test_the_commands_on_the_page_without_port_work(terminals: Terminals) -> None:
-    printed = [text for block in TYPED["docs/how-to/use-without-port.md"] for text in terminals.type(block)]
+    printed = [text for block in TYPED["docs/start/sandbox.md"] for text in terminals.type(block)]
 
     via_port, triggered, replayed, anew = printed
     assert re.search(r"SUCCESS +dev-env is up$", via_port.strip())
@@ -172,7 +172,7 @@ def test_the_commands_on_the_page_of_the_s3_example_work(terminals: Terminals) -
 
 
 def test_the_commands_on_the_page_of_workflows_work(terminals: Terminals) -> None:
-    page = "docs/how-to/run-a-workflow.md"
+    page = "docs/send/workflows.md"
     start, run, *_ = blocks(page)
     terminals.type(start)
     [triggered] = terminals.type(f". ./.env\n{run}")

@@ -86,5 +86,5 @@ def test_progress_is_not_shown_to_an_agent(runtime: Callable[..., Runtime]) -> N
 
 
 def test_how_to_page_names_each_variable() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "how-to" / "let-a-coding-agent-debug.md").read_text("utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "agents" / "coding-agents.md").read_text("utf-8")
     assert [variable for variable in VARIABLES if f"`{variable}`" not in page] == []

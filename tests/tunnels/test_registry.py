@@ -161,7 +161,7 @@ class TestRow:
             assert found.reason
 
     def test_row_has_a_page_and_values_that_parse_to_it(self, row: Provider) -> None:
-        assert (ROOT / "docs" / "how-to" / row.page).is_file()
+        assert (ROOT / "docs" / "receive" / row.page).is_file()
         assert {parse_tunnel(value).provider for value in row.values} == {row.name}
 
     def test_row_is_in_the_help_and_in_the_message_of_auto(self, row: Provider) -> None:

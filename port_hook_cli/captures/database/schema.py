@@ -20,7 +20,7 @@ UNRELEASED = 5
 #
 # Small columns come first and bodies last, because SQLite reads a row from its start. The first index grows at one end:
 # an index on the ids themselves, which are random, would touch another page for nearly every capture and
-# triple the cost of a commit (docs/decisions/0005-captures-survive-a-crash-not-a-power-cut.md).
+# triple the cost of a commit (docs/contributing/decisions/0005-captures-survive-a-crash-not-a-power-cut.md).
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         # `kafka` is the JSON of a message's origin and `simulated` of what the listener simulated; mostly NULL.

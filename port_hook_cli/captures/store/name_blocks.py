@@ -1,10 +1,10 @@
 """Find the captures of a run, and the replays of a capture, without an index on them.
 
 Run IDs are random, so an index would touch another page for nearly every capture (see
-`docs/decisions/0005-captures-survive-a-crash-not-a-power-cut.md`). Instead, one row describes each thousand captures:
-it has the last six characters of their run IDs and of the IDs of the captures that they replay. If these characters of
-a name are not in a block, no capture of the block has the name. A listener adds the blocks later, between requests. A
-search reads captures without a block one by one.
+`docs/contributing/decisions/0005-captures-survive-a-crash-not-a-power-cut.md`). Instead, one row describes each
+thousand captures: it has the last six characters of their run IDs and of the IDs of the captures that they replay. If
+these characters of a name are not in a block, no capture of the block has the name. A listener adds the blocks later,
+between requests. A search reads captures without a block one by one.
 """
 
 from __future__ import annotations
