@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import subprocess
 import sys
@@ -68,6 +69,12 @@ def test_navigation_has_every_page_once() -> None:
     settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
     assert sorted(listed(settings["nav"])) == sorted(pages)
     assert settings["theme"]["font"] is False
+
+
+def test_first_page_lists_every_other_page_in_the_order_of_the_navigation() -> None:
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))
+    lines = re.findall(r"(?m)^- \[[^\]]+\]\(([^)#]+)\)", (ROOT / "docs" / "index.md").read_text("utf-8"))
+    assert ["index.md", *lines] == list(listed(settings["nav"])), "add a line to docs/index.md, or a page to mkdocs.yml"
 
 
 @pytest.mark.parametrize(
