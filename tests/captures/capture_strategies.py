@@ -36,7 +36,7 @@ def captures(draw: st.DrawFn, *, ids: st.SearchStrategy[str] = TEXT, targets: st
     verdict = st.builds(
         Verdict,
         status=st.sampled_from(Status),
-        reading=st.none() | TEXT,
+        signed_form=st.none() | TEXT,
         causes=st.lists(st.builds(Cause, TEXT, TEXT, TEXT), max_size=2).map(tuple),
         age_s=st.none() | numbers,
     )

@@ -161,7 +161,7 @@ def test_right_signature_of_own_code_for_an_old_request_is_stale(run: Run, folde
 def test_first_cause_says_what_own_code_did(run: Run, folder: Path, signature: str, first: str) -> None:
     result = signed_by_own_code(run, folder, signature)
     assert result.code == ExitCode.NOT_VALID
-    assert next(line for line in result.out.splitlines()[1:] if not line.startswith(("reading", "age"))).startswith(
+    assert next(line for line in result.out.splitlines()[1:] if not line.startswith(("signed form", "age"))).startswith(
         first
     )
 

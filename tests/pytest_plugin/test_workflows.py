@@ -212,8 +212,7 @@ def test_a_node_of_an_event_is_invoked_alone_with_its_event(
     bodies = [json.loads(request.body) for request in receiver.requests]
     assert (run.result, bodies) == (
         "SUCCESS",
-        {"x": "CREATE"},
-        1,
+        [{"x": "CREATE"}],
     )
     with pytest.raises(UsageError, match="`entity` is for actions"):
         port_hook.invoke(f"{file}#call", to=receiver.url, entity={"identifier": "x"})
@@ -244,7 +243,7 @@ def test_a_receiver_that_is_too_slow_fails_its_node(port_hook: PortHook) -> None
         began = time.monotonic()
         outcome = port_hook.run_workflow(a_workflow(a_webhook()), to=slow.url, timeout_s=0.2)
         assert time.monotonic() - began < 25  # less than the delay
-    output = {"error": {"message": "The receiver did not respond within 0.2 s."}}
+    output = {"error": {"message": "The handler did not respond within 0.2 s."}}
     assert (outcome.result, outcome.nodes["call"].output) == ("FAILED", output)
 
 

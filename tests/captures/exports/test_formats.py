@@ -250,7 +250,7 @@ def test_pytest_file_can_have_captures_and_findings() -> None:
         [Exported(an_example(), "http://127.0.0.1:1/a"), Exported(a_capture(probe), "http://127.0.0.1:1/b")]
     )
     functions = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
-    assert functions == ["test_the_backend_responds_as_it_did", "test_the_handler_passes_the_check"]
+    assert functions == ["test_the_handler_responds_as_it_did", "test_the_handler_passes_the_check"]
     assert "pytest.param('not-json', 'POST', 'http://127.0.0.1:1/b', None, id='not-json')" in text
 
 
