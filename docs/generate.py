@@ -5,12 +5,12 @@
 - port_hook_cli/cli/completion/words.py: what completion knows of the commands
 - docs/contributing/code-map.md: the folders, from the import contract and the docstrings of the packages
 - docs/receive/public-url.md: the table of tunnels, from the tunnel registry
-- docs/reference/causes.md: the causes, from the code and docs/reproductions.toml
 - docs/images/listen.svg: from a run of `listen` (docs/picture.py)
 - docs/llms.txt: the page for coding agents, from the code and the reference (docs/llms.py)
 - docs/reference/cli.md: from the help of the commands
 - docs/reference/mcp.md: from the tools
 - docs/reference/settings.md: the options that a project's `.env` may set, from the code
+- docs/reference/signatures.md: the causes, from the code and docs/reproductions.toml
 - README.md: the demo, from a run of the demo
 
 Ports, ids, times and other values that differ between two runs are replaced. With `--check`, nothing is written, and a
@@ -58,7 +58,7 @@ _REPLACED = (
 )
 _OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
-_CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*\Z")
+_CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*?(?=\*\*Next:)")
 _LISTENING = "While `port-hook listen --tunnel none` runs in another terminal, with the same `PORT_CLIENT_SECRET`:"
 _TOOLS = re.compile(r"(?s)(<!-- tools: [^\n]*-->\n).*\Z")
 _CHECKS = re.compile(r"(?s)(<!-- checks: [^\n]*-->\n).*\Z")
@@ -167,11 +167,11 @@ def public_url(text: str) -> str:
 
 
 def causes_of_a_bad_signature(text: str) -> str:
-    """Return the page on invalid signatures with a table of all causes, and a section for each."""
+    """Return the page on signatures with a table of all causes, and a section for each."""
     rows = [f"| [`{slug}`](#{slug}) | {_sentence(meaning)} |" for slug, meaning in causes.CAUSES.items()]
     table = "\n".join(["| cause | meaning |", "|---|---|", *rows])
     sections = "\n\n".join(_section(slug) for slug in causes.CAUSES)
-    return _CAUSES.sub(lambda match: f"{match[1]}\n{table}\n\n{sections}\n", text)
+    return _CAUSES.sub(lambda match: f"{match[1]}\n{table}\n\n{sections}\n\n", text)
 
 
 def _sentence(text: str) -> str:
@@ -179,9 +179,10 @@ def _sentence(text: str) -> str:
 
 
 def _section(slug: str) -> str:
-    """Return the section on a cause: what `verify` says, and a command that shows it."""
+    """Return the section on a cause: what `verify` says, what else is known about it, and a command that shows it."""
     said = [f"- {cause.explanation}<br>**Fix:** {cause.fix}" for cause in _told(slug)]
-    return "\n\n".join([f"## {slug}", "\n".join(said), _shown(slug)])
+    notes = _reproductions()["notes"].get(slug)
+    return "\n\n".join(filter(None, [f"### {slug}", "\n".join(said), notes, _shown(slug)]))
 
 
 def _told(slug: str) -> list[Cause]:
@@ -192,13 +193,17 @@ def _told(slug: str) -> list[Cause]:
 
 
 def _shown(slug: str) -> str:
-    command = tomllib.loads((ROOT / "docs" / "reproductions.toml").read_text("utf-8")).get(slug)
+    command = _reproductions().get(slug)
     if slug == "undiagnosed":
         return "It takes many large requests at once without a good signature, so no single command shows it."
     if command is None:
         sys.exit(f"add a command that shows {slug} to docs/reproductions.toml")
     before = f"{_LISTENING}\n\n" if slug == "replayed" else ""
     return f"{before}```sh\n{command.strip()}\n```"
+
+
+def _reproductions() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "docs" / "reproductions.toml").read_text("utf-8"))
 
 
 def _code(values: tuple[str, ...]) -> str:
@@ -307,12 +312,12 @@ PAGES: dict[str, Callable[[str], str]] = {
     "docs/contributing/code-map.md": code_map,
     "docs/images/listen.svg": picture,
     "docs/receive/public-url.md": public_url,
-    "docs/reference/causes.md": causes_of_a_bad_signature,
     "docs/llms.txt": llms,
     "docs/reference/cli.md": cli_reference,
     "docs/reference/handler-checks.md": handler_checks,
     "docs/reference/mcp.md": mcp_reference,
     "docs/reference/settings.md": settings,
+    "docs/reference/signatures.md": causes_of_a_bad_signature,
     "docs/man/port-hook.1": man_page,
     "port_hook_cli/assistant/SKILL.md": skill,
     "port_hook_cli/cli/completion/words.py": completion_words,

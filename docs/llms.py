@@ -92,11 +92,11 @@ def _table(heading: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _signatures() -> str:
-    """Return the scheme and the statuses as the reference has them."""
+    """Return the scheme and the verdicts as the reference has them."""
     page = (ROOT / "docs" / "reference" / "signatures.md").read_text("utf-8")
     parts = dict(re.findall(r"(?ms)^## ([^\n]+)\n\n(.*?)\n*(?=^##|\Z)", page))
-    statuses = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", parts["Statuses"])
-    return f"{parts['What Port sends']}\n\nStatuses of a verdict:\n\n{statuses}"
+    verdicts = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", parts["Verdicts"])
+    return f"{parts['What Port sends']}\n\nVerdicts:\n\n{verdicts}"
 
 
 def _records() -> Iterator[str]:

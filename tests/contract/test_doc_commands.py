@@ -1,7 +1,7 @@
 """Every command line in the documentation runs, or a reason says why it does not run here.
 
 They run in one folder, beside a sandbox, a handler and a listener on free ports: plain `port-hook …` in this process,
-all others in bash. The tutorials and the page "My signature is invalid" have tests of their own.
+all others in bash. The tutorials and the catalog of causes have tests of their own.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.processes import environment
 OWN_TESTS = {
     ROOT / "docs" / "start" / "without-port.md",
     ROOT / "docs" / "start" / "execution-agent.md",
-    ROOT / "docs" / "reference" / "causes.md",
+    ROOT / "docs" / "reference" / "signatures.md",
 }
 PAGES = [
     page

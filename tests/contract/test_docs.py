@@ -110,7 +110,8 @@ def test_pages_show_a_valid_and_a_reencoded_verdict() -> None:
 
 def computed_signatures() -> Iterator[list[str]]:
     """The blocks that compare a signature with the last capture: the command line, and the lines shown."""
-    page = (ROOT / "docs" / "debug" / "bad-signature.md").read_text("utf-8")
+    pages = (ROOT / "docs" / name for name in ("debug/bad-signature.md", "reference/signatures.md"))
+    page = "".join(page.read_text("utf-8") for page in pages)
     for block in re.findall(r"<!-- own code: [^\n]*-->\n```console\n(.*?)```", page, re.DOTALL):
         yield block.splitlines()
 
@@ -128,7 +129,7 @@ def test_verdicts_on_computed_signatures_match_the_program(lines: list[str], run
     assert "note: the request's own signature is valid, so port-hook has the right client secret" in result.err
 
 
-def test_page_compares_four_computed_signatures() -> None:
+def test_pages_compare_four_computed_signatures() -> None:
     causes = [line.split(":")[0] for lines in computed_signatures() for line in lines if ": Your code" in line]
     assert {"timestamp-not-signed", "reserialized-python", "secret-quoted", "wrong-secret"} <= set(causes)
 

@@ -1,4 +1,4 @@
-"""The page "My signature is invalid": each command on it shows the cause that its section is about."""
+"""The catalog of causes: each command in it shows the cause that its section is about."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.conftest import Run
 from tests.installed import needs
 from tests.processes import environment, listener
 
-PAGE = Path(__file__).parents[2] / "docs" / "reference" / "causes.md"
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "signatures.md"
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
@@ -28,7 +28,7 @@ def blocks(text: str) -> list[str]:
     return re.findall(r"(?s)```sh\n(.*?)```", text)
 
 
-INTRODUCTION, *SECTIONS = re.split(r"(?m)^## ", PAGE.read_text("utf-8"))
+INTRODUCTION, *SECTIONS = re.split(r"(?m)^### ", PAGE.read_text("utf-8").split("\n## Causes\n")[1])
 COMMANDS = {section.split("\n")[0]: command for section in SECTIONS for command in blocks(section)}
 
 
