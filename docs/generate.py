@@ -167,15 +167,9 @@ def public_url(text: str) -> str:
 
 
 def causes_of_a_bad_signature(text: str) -> str:
-    """Return the page on signatures with a table of all causes, and a section for each."""
-    rows = [f"| [`{slug}`](#{slug}) | {_sentence(meaning)} |" for slug, meaning in causes.CAUSES.items()]
-    table = "\n".join(["| cause | meaning |", "|---|---|", *rows])
+    """Return the page on signatures with a section for each cause."""
     sections = "\n\n".join(_section(slug) for slug in causes.CAUSES)
-    return _CAUSES.sub(lambda match: f"{match[1]}\n{table}\n\n{sections}\n\n", text)
-
-
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+    return _CAUSES.sub(lambda match: f"{match[1]}\n{sections}\n\n", text)
 
 
 def _section(slug: str) -> str:
@@ -195,7 +189,7 @@ def _told(slug: str) -> list[Cause]:
 def _shown(slug: str) -> str:
     command = _reproductions().get(slug)
     if slug == "undiagnosed":
-        return "It takes many large requests at once without a good signature, so no single command shows it."
+        return "No single command shows it: it takes many large concurrent requests with a bad signature."
     if command is None:
         sys.exit(f"add a command that shows {slug} to docs/reproductions.toml")
     before = f"{_LISTENING}\n\n" if slug == "replayed" else ""

@@ -24,12 +24,13 @@ EVERY_CAUSE = [cause for cause in vars(causes).values() if isinstance(cause, Cau
 
 def first_column(heading: str) -> set[str]:
     section = PAGE.split(f"## {heading}\n")[1].split("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith(("| `", "| [`"))]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
     return {slug for row in rows for slug in re.findall("`([a-z0-9-]+)`", row.split("|")[1])}
 
 
 def test_signatures_page_lists_exactly_the_existing_causes() -> None:
-    assert first_column("Causes") == set(CAUSES), "list the cause in docs/reference/signatures.md"
+    listed = re.findall(r"(?m)^### (.+)$", PAGE.split("\n## Causes\n")[1])
+    assert sorted(listed) == sorted(CAUSES), "list the cause in docs/reference/signatures.md"
 
 
 def test_signatures_page_lists_exactly_the_existing_statuses() -> None:
