@@ -4,6 +4,7 @@
 - port_hook_cli/assistant/SKILL.md: the skill for coding agents (docs/skill.py)
 - port_hook_cli/cli/completion/words.py: what completion knows of the commands
 - docs/contributing/code-map.md: the folders, from the import contract and the docstrings of the packages
+- docs/install/install.md: the demo, from a run of the demo
 - docs/receive/public-url.md: the table of tunnels, from the tunnel registry
 - docs/images/listen.svg: from a run of `listen` (docs/picture.py)
 - docs/llms.txt: the page for coding agents, from the code and the reference (docs/llms.py)
@@ -11,7 +12,6 @@
 - docs/reference/mcp.md: from the tools
 - docs/reference/settings.md: the options that a project's `.env` may set, from the code
 - docs/reference/signatures.md: the causes, from the code and docs/reproductions.toml
-- README.md: the demo, from a run of the demo
 
 Ports, ids, times and other values that differ between two runs are replaced. With `--check`, nothing is written, and a
 difference is an error.
@@ -113,8 +113,8 @@ def cli_reference(_: str) -> str:
     return "\n".join(sections)
 
 
-def readme(text: str) -> str:
-    """Return README.md with the output of a run of the demo."""
+def install(text: str) -> str:
+    """Return the install page with the output of a run of the demo."""
     shown = output("-m", "port_hook_cli", "demo")
     for pattern, placeholders in _REPLACED:
         shown = _replaced(shown, pattern, placeholders)
@@ -305,6 +305,7 @@ def man_page(text: str) -> str:
 PAGES: dict[str, Callable[[str], str]] = {
     "docs/contributing/code-map.md": code_map,
     "docs/images/listen.svg": picture,
+    "docs/install/install.md": install,
     "docs/receive/public-url.md": public_url,
     "docs/llms.txt": llms,
     "docs/reference/cli.md": cli_reference,
@@ -315,7 +316,6 @@ PAGES: dict[str, Callable[[str], str]] = {
     "docs/man/port-hook.1": man_page,
     "port_hook_cli/assistant/SKILL.md": skill,
     "port_hook_cli/cli/completion/words.py": completion_words,
-    "README.md": readme,
 }
 
 

@@ -19,7 +19,6 @@ def blocks(page: str, heading: str = "") -> list[str]:
 # tests/process/test_readme_commands.py types these, and no other test runs their command lines.
 TYPED = {
     "README.md": blocks("README.md", "Use it without Port"),
-    "README.md (your handler)": blocks("README.md", "Find the mistake in your handler"),
     "docs/start/sandbox.md": blocks("docs/start/sandbox.md"),
     "examples/README.md": blocks("examples/README.md")[:1],
 }

@@ -52,8 +52,8 @@ def test_picture_loads_nothing_from_elsewhere() -> None:
     assert re.findall(r"@font-face|@import|<script|href|url\((?!#)", picture) == []
 
 
-def test_demo_in_the_readme_names_different_servers_and_requests_differently() -> None:
-    demo = (ROOT / "README.md").read_text("utf-8").split("<!-- demo:", 1)[1].split("\n2. ", 1)
+def test_demo_on_the_install_page_names_different_servers_and_requests_differently() -> None:
+    demo = (ROOT / "docs" / "install" / "install.md").read_text("utf-8").split("<!-- demo:", 1)[1].split("\n2. ", 1)
     servers = re.findall(r"http://127\.0\.0\.1:(\d+)", demo[0])
     requests = re.findall(r"(?m)-> \d{3}  ([0-9a-f]{12})$", demo[1])
     assert (len(servers), len(set(servers))) == (3, 3)
