@@ -29,7 +29,7 @@ def reader(tmp_path: Path) -> Reader:
     ports = {known: str(free_port()) for known in ("8790", "8787", "8000")}
     for page in (TUTORIAL, AGENT_TUTORIAL):
         page.save(tmp_path, ports["8000"])
-    fix(tmp_path / "backend.py")
+    fix(tmp_path / "handler.py")
     return Reader(tmp_path, ports)
 
 
@@ -50,7 +50,7 @@ def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) ->
             assert "invocationMethod" in message.stdout, message
             assert "X-Port-Signature" in message.stdout, message
         with (
-            reader.terminal(AGENT_TUTORIAL.terminal("the backend")),
+            reader.terminal(AGENT_TUTORIAL.terminal("the handler")),
             reader.terminal(AGENT_TUTORIAL.terminal("the forwarding listener")),
         ):
             done = reader.run(f". ./.env\n{ended.code}")
@@ -61,10 +61,10 @@ def test_handler_with_the_line_for_the_agent_verifies_what_the_agent_signs(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (line,) = [block.code for block in AGENT_TUTORIAL.blocks if block.language == "python" and not block.file]
-    handler = (reader.folder / "backend.py").read_text("utf-8")
+    handler = (reader.folder / "handler.py").read_text("utf-8")
     before = "    message = timestamp"
     assert handler.count(before) == 1
-    scope: dict[str, Any] = {"__name__": "backend"}
+    scope: dict[str, Any] = {"__name__": "handler"}
     exec(handler.replace(before, line + before), scope)  # noqa: S102 - the page's own code
     monkeypatch.setenv("PORT_CLIENT_SECRET", "secret")
 

@@ -127,7 +127,7 @@ def commands() -> list[Block]:
 def test_reader_gets_from_nothing_to_a_tested_handler(reader: Reader) -> None:
     failing, through_listener, find_fault, replay, wait, tests, check = commands()
     with reader.terminal(TUTORIAL.terminal("the sandbox")):
-        with reader.terminal(TUTORIAL.terminal("the backend")):
+        with reader.terminal(TUTORIAL.terminal("the handler")):
             refused = reader.run(failing.code)
             assert (refused.returncode, "401" in refused.stdout) == (int(failing.value), True), refused
             with reader.terminal(TUTORIAL.terminal("the listener")):
@@ -138,8 +138,8 @@ def test_reader_gets_from_nothing_to_a_tested_handler(reader: Reader) -> None:
         verified, named = TUTORIAL.expected_outputs()
         assert verdict.stdout.startswith(verified), verdict
         assert (found.returncode, found.stdout.startswith(named)) == (int(find_fault.value), True), found
-        fix(reader.folder / "backend.py")
-        with reader.terminal(TUTORIAL.terminal("the backend")):
+        fix(reader.folder / "handler.py")
+        with reader.terminal(TUTORIAL.terminal("the handler")):
             for command, shown in ((replay, "202"), (wait, r"(?s)\nwfr_\w+  SUCCESS\n.*\nr_\w+  SUCCESS")):
                 done = reader.run(f". ./.env\n{command.code}")
                 assert (done.returncode, bool(re.search(shown, done.stdout))) == (0, True), done
@@ -148,7 +148,7 @@ def test_reader_gets_from_nothing_to_a_tested_handler(reader: Reader) -> None:
     found = reader.run(check.code)
     assert (found.returncode, "reports    ✓ 4 of 4" in found.stdout) == (0, True), found
     careless = "or abs(time.time() - int(timestamp)) > 300"
-    handler = reader.folder / "backend.py"
+    handler = reader.folder / "handler.py"
     text = handler.read_text("utf-8")
     assert text.count(careless) == 1
     handler.write_text(text.replace(careless, ""), encoding="utf-8")
