@@ -21,15 +21,15 @@ MOST_SENTENCES = 4
 # The beginnings of the bullets that no test can prove: advice, what port-hook does not protect against, and facts about
 # Port, Kafka, browsers and other programs.
 WITHOUT_TESTS = [
-    "Before you open a tunnel in someone else's directory, read the lines on stderr",
-    "The captures in a folder's store are as trustworthy as the folder",
+    "Before you open a tunnel in someone else's directory, read the secret's source",
+    "A store is as trustworthy as its directory.",
     "Port does not sign headers",
     "The size of a compressed message is known only after librdkafka",
     "If you use a public URL, a third party carries your requests",
     "The ngrok agent has [its own web page]",
     "The exceptions are commands that print only such text",
     "A service worker is the exception.",
-    "If another user of the machine has the port while no inspector runs",
+    "If another user has the port while no inspector runs",
     "port-hook does not recognize a signature that a response repeats in another encoding",
     "What a coding agent reads is sent to the provider of its model.",
     "Other users can see the arguments of your commands",
@@ -37,15 +37,13 @@ WITHOUT_TESTS = [
 ]
 # The paragraphs outside of bullets, which define words and lead to the bullets.
 PARAGRAPHS = [
-    "port-hook protects two things",
-    "This page is the threat model.",
-    "Each claim has the tests that fail",
-    "Not being trusted with memory, time or the terminal means",
-    "The working folder may be someone else's directory",
-    "A mapping file may be someone else's",
+    "port-hook protects your Port organization's client secret",
+    "Apart from what the table allows",
+    "The current directory may be someone else's",
     "Anyone who knows your public URL can send requests.",
-    "A coding agent that uses [`port-hook mcp`]",
-    "Modes and owners have no effect on Windows",
+    "A coding agent reads text from untrusted senders",
+    "Modes and owners have [no effect on Windows]",
+    "**Next:**",
 ]
 
 
