@@ -185,7 +185,7 @@ test-wheel: build $(WHEEL_VENV)/.done ## Run tests that depend on Python or pack
 	$(WHEEL_VENV)/$(PROGRAMS)/python -m pip install --quiet --no-deps --force-reinstall dist/*.whl
 	rm -rf build/wheel
 	mkdir -p build/wheel
-	cp -R tests examples docs README.md CHANGELOG.md Makefile mkdocs.yml pyproject.toml build/wheel/
+	cp -R tests examples docs README.md CHANGELOG.md SECURITY.md Makefile mkdocs.yml pyproject.toml build/wheel/
 	cd build/wheel && $(abspath $(WHEEL_VENV))/$(PROGRAMS)/pytest --quiet $(PARALLEL) -m "not once and not nightly" $(IN_WHEEL)
 
 # pip uses one core, so with `make --jobs 2` both environments take as long as one.
