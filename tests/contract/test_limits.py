@@ -64,7 +64,7 @@ KIB, MIB = 1024, 1024 * 1024
         ("reference/signatures.md", "the raw body | 16 KiB", MILLISECONDS_BODY_BYTES, 16 * KIB),
         ("reference/signatures.md", "2 MiB for other secrets without the timestamp", LAYOUT_BYTES, 2 * MIB),
         ("reference/signatures.md", "indented forms are tried | 256 KiB", MAX_INDENTED_CHARACTERS, 256 * KIB),
-        ("reference/store.md", "for a refused request, the first 256 KiB", REFUSED_BODY_LIMIT, 256 * KIB),
+        ("reference/store.md", "for a rejected request, the first 256 KiB", REFUSED_BODY_LIMIT, 256 * KIB),
         ("reference/store.md", "headers (masked), the first 64 KiB of the body", SHOWN_BYTES, 64 * KIB),
         ("reference/templates.md", "A result can have at most 8 MiB", MAX_RESULT_BYTES, 8 * MIB),
         ("reference/templates.md", "a template at most 150 levels of nesting", TEMPLATE_LEVELS, 150),
