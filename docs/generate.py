@@ -32,7 +32,8 @@ from typing import Any
 
 import port_hook_cli
 from port_hook_cli.assistant.catalog import TOOLS
-from port_hook_cli.assistant.tool import AssistantTool
+from port_hook_cli.assistant.sending import TO
+from port_hook_cli.assistant.tool import CAPTURE, UNTRUSTED, AssistantTool
 from port_hook_cli.check.catalog import CHECKS, CheckGroup, HandlerCheck
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.option_groups import ANY_VALUE
@@ -61,6 +62,10 @@ _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*?(?=\*\*Next:)")
 _LISTENING = "While `port-hook listen --tunnel none` runs in another terminal, with the same `PORT_CLIENT_SECRET`:"
 _TOOLS = re.compile(r"(?s)(<!-- tools: [^\n]*-->\n).*\Z")
+_TARGET = TO.partition(" Default:")[0]
+_SAID_ONCE = {UNTRUSTED: "*Untrusted data.*", CAPTURE: "*Capture.*", _TARGET: "*Target.*"}
+_TERMS = "In the descriptions, a term in italics stands for text that the model reads in full:"
+_AFTER_TOOLS = "**Next:** [let a coding agent debug](../agents/coding-agents.md)."
 _CHECKS = re.compile(r"(?s)(<!-- checks: [^\n]*-->\n).*\Z")
 _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 
@@ -226,9 +231,13 @@ def _check_cells(check: HandlerCheck) -> tuple[str, ...]:
 
 
 def mcp_reference(text: str) -> str:
-    """Return the page on the tools for coding agents with a section for each."""
+    """Return the page on the tools for coding agents with a section for each, and what several of them say once."""
     sections = "\n\n".join(map(_tool, TOOLS))
-    return _TOOLS.sub(lambda match: f"{match[1]}\n{sections}\n", text)
+    for repeated, short in _SAID_ONCE.items():
+        sections = sections.replace(repeated, short)
+    terms = f"- *Untrusted data*: {UNTRUSTED}\n- *Capture*: {CAPTURE}\n- *Target*: {_TARGET}"
+    page = "\n\n".join(["## Terms", _TERMS, terms, sections, _AFTER_TOOLS])
+    return _TOOLS.sub(lambda match: f"{match[1]}\n{page}\n", text)
 
 
 def _tool(tool: AssistantTool) -> str:
