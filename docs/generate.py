@@ -236,7 +236,7 @@ def mcp_reference(text: str) -> str:
     for repeated, short in _SAID_ONCE.items():
         sections = sections.replace(repeated, short)
     terms = f"- *Untrusted data*: {UNTRUSTED}\n- *Capture*: {CAPTURE}\n- *Target*: {_TARGET}"
-    page = "\n\n".join(["## Terms", _TERMS, terms, sections, _AFTER_TOOLS])
+    page = f"## Terms\n\n{_TERMS}\n\n{terms}\n\n{sections}\n\n{_AFTER_TOOLS}"
     return _TOOLS.sub(lambda match: f"{match[1]}\n{page}\n", text)
 
 
