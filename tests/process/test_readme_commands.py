@@ -176,10 +176,10 @@ def test_the_commands_on_the_page_of_workflows_work(terminals: Terminals) -> Non
     terminals.type(start)
     [triggered] = terminals.type(f". ./.env\n{run}")
     assert '"ready":true' in triggered
-    *_, point = blocks(page, "Point a node of a live workflow at your machine")
+    *_, point = blocks(page, "Point a workflow node at your machine")
     [via_port] = terminals.type(f". ./.env\n{point}")
     assert re.search(r"wfr_\w+  SUCCESS$", via_port.strip())
-    [again] = blocks(page, "One node, with the outputs of the last run")
+    [again] = blocks(page, "Run one node with the outputs of the latest run")
     [node] = terminals.type(f". ./.env\n{again}")
     assert "responded  20" in node
 
