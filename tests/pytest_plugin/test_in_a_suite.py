@@ -272,7 +272,7 @@ def test_blocked_sockets_are_reported_with_a_hint(pytester: pytest.Pytester) -> 
 def test_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
     page = (ROOT / "docs" / "test" / "pytest.md").read_text("utf-8")
     in_process = page.partition("## Test a server")[0]
-    about_workflows = page.partition("## Workflows\n")[2].partition("\n## ")[0]
+    about_workflows = page.partition("## Test a workflow\n")[2].partition("\n## ")[0]
     blocks, (block,) = (re.findall(r"```python\n(.*?)```", part, re.DOTALL) for part in (in_process, about_workflows))
     assert len(blocks) == 2
     pytester.makepyfile(
