@@ -15,7 +15,7 @@ from port_hook_cli.text.layout import wrap
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled
 
-# `listen` and `verify` accept timestamps that are this far off, as Port's own handlers do.
+# The tolerance of `listen` and `verify` for timestamps, and of Port's own handlers.
 _TOLERANCE_S = 300.0
 _NOTABLE_S = 5.0
 _GAP = "  "
@@ -24,7 +24,7 @@ CHECK = "port-hook/check/1"
 
 @unique
 class CheckState(StrEnum):
-    """How a check ended. Something optional that is not set up, and a check that could not be made, are skipped."""
+    """How a check ended. A missing optional feature, and a check that could not run, are skipped."""
 
     OK = "ok"
     SKIPPED = "skipped"
@@ -34,9 +34,9 @@ class CheckState(StrEnum):
 
 @frozen(kw_only=True)
 class CheckResult:
-    """What a check found: a sentence, what to do next (or ""), and values for programs. None of it is a secret.
+    """The result of a check: a sentence, the next step (or ""), and values for programs, without secrets.
 
-    `subject` is what a check of several things is about, such as the name of a tunnel provider; else "".
+    `subject` is the subject of a check with several results, such as the name of a tunnel provider, otherwise "".
     """
 
     check: str
@@ -53,9 +53,10 @@ def has_problem(results: Iterable[CheckResult]) -> bool:
 
 
 def clock_skew_s(date: str | None, sent_s: float, received_s: float) -> float | None:
-    """Return how many seconds this machine's clock is at least ahead (negative: behind), or None without a date.
+    """Return the minimum number of seconds by which this machine's clock is ahead (negative: behind).
 
-    The server wrote its time, without fractions, at some moment between `sent_s` and `received_s` (epoch seconds).
+    Without a date, return None. The server wrote its time, without fractions, between `sent_s` and `received_s` (epoch
+    seconds).
     """
     try:
         parsed = parsedate_to_datetime(date or "")
@@ -69,7 +70,7 @@ def clock_skew_s(date: str | None, sent_s: float, received_s: float) -> float | 
 def clock_result(skew_s: float | None, api_url: str) -> CheckResult:
     """Return the result of the check of the clock."""
     if skew_s is None:
-        return CheckResult(check="clock", state=CheckState.SKIPPED, message=f"{api_url} did not say what time it is.")
+        return CheckResult(check="clock", state=CheckState.SKIPPED, message=f"{api_url} did not send its time.")
     details = {"skew_s": round(skew_s, 3)}
     if abs(skew_s) < _NOTABLE_S:
         message = "The clock agrees with the API's clock."
@@ -77,7 +78,7 @@ def clock_result(skew_s: float | None, api_url: str) -> CheckResult:
     side = "ahead of" if skew_s > 0 else "behind"
     is_large = abs(skew_s) > _TOLERANCE_S
     effect = (
-        "Signatures are refused because of their timestamps." if is_large else "Timestamps look too old or too new."
+        "Signatures are rejected because of their timestamps." if is_large else "Timestamps look too old or too new."
     )
     return CheckResult(
         check="clock",

@@ -1,4 +1,4 @@
-"""The checks of the credentials: where they come from, what contradicts them, and whether Port accepts them."""
+"""The checks of the credentials: their sources, contradictions, and whether Port accepts them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from port_hook_cli.port_api.settings_places import Found, SettingsPlaces
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.durations import format_duration
 
-_NAMES = {"client_secret": "client secret", "client_id": "client id", "api_url": "address of Port's API"}
+_NAMES = {"client_secret": "client secret", "client_id": "client ID", "api_url": "URL for Port's API"}
 _QUOTES = "'\"`"
 _ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
 
@@ -33,7 +33,7 @@ class _Response:
 
 
 def check_credentials(access: PortAccess, runtime: Runtime) -> tuple[Settings | None, CheckResult]:
-    """Return the settings, and the result of the check of where they come from; None if they cannot be read."""
+    """Return the settings, or None if they cannot be read, and the result of the check of their sources."""
     try:
         settings = access.found
     except SettingsError as problem:
@@ -61,7 +61,7 @@ async def check_api(settings: Settings | None, runtime: Runtime, timeout_s: floa
         return _skipped("api"), _skipped("clock")
     is_complete = settings.client_id is not None and settings.client_secret is not None
     if not is_complete and settings.project_address:
-        return _skipped("api"), _skipped("clock")  # the folder must not choose where requests go
+        return _skipped("api"), _skipped("clock")  # files in the current directory must not choose the API's URL
     response = _Response()
     sent_s, started = runtime.now(), time.monotonic()
     try:
@@ -88,7 +88,7 @@ async def _get_token(settings: Settings, runtime: Runtime, timeout_s: float, res
 
 
 async def _ask_for_the_time(api_url: str, runtime: Runtime, timeout_s: float, response: _Response) -> None:
-    """Send a request without credentials; raises PortApiError."""
+    """Send a request without credentials. Raises PortApiError."""
     import httpx
 
     try:
@@ -114,7 +114,7 @@ def _api_result(settings: Settings, spent_s: float, *, is_complete: bool) -> Che
     if is_complete:
         message = f"{settings.api_url} accepts the credentials (token issued in {took})."
         return CheckResult(check="api", state=CheckState.OK, message=message, details=details)
-    message = f"{settings.api_url} responds, but without credentials no token can be had."
+    message = f"{settings.api_url} responds, but port-hook cannot get a token without credentials."
     return CheckResult(check="api", state=CheckState.SKIPPED, message=message, details=details)
 
 
@@ -126,7 +126,7 @@ def _api_problem(problem: PortApiError, settings: Settings) -> CheckResult:
             "This machine may have no network. Check the connection, a proxy or VPN, and PORT_API_URL or PORT_REGION."
         )
     elif problem.status == HTTPStatus.UNAUTHORIZED:
-        hint = f"{hint} `port-hook login` finds the region and keeps what Port accepts."
+        hint = f"{hint} Run `port-hook login` to find the region and save working credentials."
     return CheckResult(check="api", state=CheckState.PROBLEM, message=problem.message, next_step=hint, details=details)
 
 
@@ -138,7 +138,7 @@ def _refusal(settings: Settings) -> SettingsError | None:
     except SettingsError as refused:
         if settings.client_secret is not None or settings.client_id is not None:
             return refused
-        both = refused.message.replace("No client secret is set", "No client id and no client secret are set", 1)
+        both = refused.message.replace("No client secret is set", "No client ID and no client secret are set", 1)
         return SettingsError(both, hint=refused.hint)
     return None
 
@@ -149,28 +149,28 @@ def _sources(settings: Settings) -> dict[str, Any]:
 
 
 def _whence(settings: Settings) -> str:
-    """Return the sentences that say where the settings come from."""
+    """Return the sentences about the sources of the settings."""
     secret, identity = settings.sources["client_secret"], settings.sources["client_id"]
     address = settings.sources.get("api_url", "the default")
     if secret == identity == address:
-        return f"Client id, client secret and address ({settings.api_url}): {secret}."
-    return f"Client secret: {secret}. Client id: {identity}. Port's API: {settings.api_url} ({address})."
+        return f"Client ID, client secret and API URL ({settings.api_url}): {secret}."
+    return f"Client secret: {secret}. Client ID: {identity}. API URL: {settings.api_url} ({address})."
 
 
 def _doubts(settings: Settings) -> Iterator[str]:
-    """Yield what is suspicious about the settings in use. Never quotes a value."""
+    """Yield sentences about suspicious settings, without their values."""
     for warning in settings.warnings:
         if f"{warning}." != settings.conflict:  # it is among the contradictions
             yield _capital(f"{warning}.") if warning in settings.placeholders else f"{warning}."
     secret, identity = settings.require_secret().reveal(), settings.require_client_id()
-    for name, value in (("client secret", secret), ("client id", identity)):
+    for name, value in (("client secret", secret), ("client ID", identity)):
         if value != value.strip():
             yield f"The {name} has white space around it."
         elif value[0] in _QUOTES and value[-1] == value[0]:
             yield f"The {name} has quotes around it."
     secret_place, id_place = (_place(settings.sources[name]) for name in ("client_secret", "client_id"))
     if secret_place != id_place:
-        yield "The id and the secret come from different places, which may belong to different organizations."
+        yield "The client ID and the client secret come from different places, maybe from different organizations."
 
 
 def _place(source: str) -> str:
@@ -178,7 +178,7 @@ def _place(source: str) -> str:
 
 
 def _contradictions(settings: Settings, access: PortAccess, runtime: Runtime) -> Iterator[str]:
-    """Yield the places with values that differ from the values in use, unless the user chose a place."""
+    """Yield the places with different values than the values in use, unless the user chose a place."""
     if access.is_chosen:
         return
     used = {
@@ -191,7 +191,7 @@ def _contradictions(settings: Settings, access: PortAccess, runtime: Runtime) ->
         for name, other in found.items():
             if other.source not in seen and other.value != used[name]:
                 seen.add(other.source)
-                yield f"{_capital(other.source)} has another {_NAMES[name]}, which is not used."
+                yield f"{_capital(other.source)} has a different {_NAMES[name]} and is not used."
 
 
 def _all_places(runtime: Runtime) -> Iterator[Mapping[str, Found]]:
@@ -202,7 +202,7 @@ def _all_places(runtime: Runtime) -> Iterator[Mapping[str, Found]]:
             yield found
         yield places.default_login(with_secret=False)[0]
     except SettingsError:
-        return  # the setting that is needed from it is reported as missing
+        return  # its settings are reported as missing
 
 
 def _capital(text: str) -> str:

@@ -1,4 +1,4 @@
-"""All checks of `doctor` at the same time, each with a time limit: tunnels, the store, retargeted actions, versions."""
+"""Runs all checks of `doctor` concurrently, with time limits: tunnels, the store, retargeted actions, versions."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from port_hook_cli.tunnels.protocol import NotUsable, Usable
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, Provider, parse_tunnel
 
 TIMEOUT_S = 3.0
-# The credentials may be in a keyring that does not respond, and then the API is not asked.
+# The credentials may be in a keyring that does not respond. Then the API is not called.
 _MARGIN_S = 0.5
 _MIB = 1024 * 1024
 _PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", "rich", "typer")
@@ -41,10 +41,10 @@ _PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", 
 
 @frozen(kw_only=True)
 class Examination:
-    """What to check. `handler` is the URL of the handler that the user named, or None.
+    """What to check. `handler` is the URL of the user's handler, or None.
 
-    `tunnel` is the default of `listen --tunnel` here, None if nothing sets one. `can_ask` says whether `listen` could
-    ask a question here.
+    `tunnel` is the default of `listen --tunnel`, or None if no variable or file sets it. `can_ask` is whether `listen`
+    could ask a question on this terminal.
     """
 
     access: PortAccess
@@ -56,7 +56,7 @@ class Examination:
 
 
 async def examine(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
-    """Return the results of all checks, in the order of the table. They run at the same time."""
+    """Return the results of all checks, in the order of the table. They run concurrently."""
     asyncio.get_running_loop().set_default_executor(UnwaitedThreads())
     groups = await asyncio.gather(
         _account(wanted, runtime),
@@ -115,14 +115,14 @@ def _unfinished(check: str, timeout_s: float) -> CheckResult:
         check=check,
         state=CheckState.PROBLEM,
         message=f"The check did not end within {timeout_s:g} s.",
-        next_step="Is a disk, a name server or a locked file in the way?",
+        next_step="Check for a slow disk, a slow name server or a locked file.",
     )
 
 
 def check_tunnels(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
-    """Return one result for what `listen` opens by default and one for each provider.
+    """Return a result for the default tunnel of `listen`, and a result for each provider.
 
-    Nothing is opened or downloaded.
+    It doesn't open or download anything.
     """
     found = {
         provider: check_provider(provider.auto, runtime.environ, runtime.home, can_ask=wanted.can_ask)
@@ -133,7 +133,7 @@ def check_tunnels(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
 
 
 def _default_tunnel(name: str | None, found: dict[Provider, Usable | NotUsable]) -> CheckResult:
-    """Return what `listen` opens by default, `name` if a variable or the project's file sets that."""
+    """Return the result for the default tunnel. `name` is the tunnel from a variable or the project's file, if any."""
     try:
         choice = parse_tunnel(name) if name else AUTO
     except UsageError as wrong:
@@ -152,7 +152,7 @@ def _default_tunnel(name: str | None, found: dict[Provider, Usable | NotUsable])
         check="tunnel",
         subject="auto",
         state=CheckState.OK,
-        message=f"`listen` opens {opens} by default: a variable or this folder's file sets --tunnel.",
+        message=f"`listen` opens {opens} by default: a variable or a project's file sets --tunnel.",
         details={"provider": None if choice == NO_TUNNEL else choice.provider},
     )
 
@@ -163,7 +163,7 @@ def _automatic_tunnel(usable: dict[Provider, Usable]) -> CheckResult:
             check="tunnel",
             subject="auto",
             state=CheckState.WARNING,
-            message="No tunnel opens by itself, so Port cannot call a listener on this machine.",
+            message="`--tunnel auto` has no tunnel to open, so Port cannot reach this machine.",
             next_step="Set up one of the tunnels below, or use `listen --tunnel smee` or --public-url.",
             details={"provider": None},
         )
@@ -188,8 +188,8 @@ def _each_tunnel(found: dict[Provider, Usable | NotUsable]) -> Iterator[CheckRes
 
 
 def _usable_tunnel(provider: Provider, state: Usable | None) -> CheckResult:
-    reason = state.reason if state else f"it needs {provider.needs}; choose it with --tunnel {provider.name}"
-    asks = "; it asks before it opens the first tunnel" if state and state.question else ""
+    reason = state.reason if state else f"it needs {provider.needs}. To use it, pass --tunnel {provider.name}"
+    asks = ". port-hook asks before it opens the first tunnel" if state and state.question else ""
     return CheckResult(
         check="tunnel",
         subject=provider.name,
@@ -216,7 +216,7 @@ def _tunnel_value(provider: Provider) -> str:
 
 
 def check_store(option: Path | None, runtime: Runtime) -> tuple[CheckResult, str | None]:
-    """Return the result, and where the last listener with the store forwarded to, if that is on this machine."""
+    """Return the result, and the last `listen` target of the store if it is on this machine."""
     path = store_path(option, runtime.cwd)
     try:
         if not os.path.lexists(path):
@@ -235,7 +235,7 @@ def _store_result(store: StoreReader) -> CheckResult:
         check="store",
         state=CheckState.WARNING if store.warnings else CheckState.OK,
         message=". ".join([f"{store.path} has {captures}, {size / _MIB:.1f} MiB", *store.warnings]) + ".",
-        next_step="Check what is in it: it may not be your own." if store.warnings else "",
+        next_step="Check its captures. Someone else may have written them." if store.warnings else "",
         details=_store_details(store.path, exists=True, writable=True, captures=count, size=size),
     )
 
@@ -247,8 +247,8 @@ def _check_folder(path: Path) -> CheckResult:
     return CheckResult(
         check="store",
         state=CheckState.OK if is_writable else CheckState.PROBLEM,
-        message=f"There is no store yet; `listen` creates {path}." if is_writable else f"{folder} cannot be written.",
-        next_step="" if is_writable else "Change to another folder, or name another store with --store.",
+        message=f"`listen` will create the store {path}." if is_writable else f"{folder} cannot be written.",
+        next_step="" if is_writable else "Change to another directory, or pass another store with --store.",
         details=_store_details(path, exists=False, writable=is_writable),
     )
 
@@ -283,11 +283,11 @@ def check_retargets(home: Path) -> CheckResult:
         return CheckResult(
             check="retargets",
             state=CheckState.WARNING,
-            message=f"Still with the URL of a listener that has ended: {', '.join(left)}.",
+            message=f"These still have the URL of a listener that has ended: {', '.join(left)}.",
             next_step="Run `port-hook restore`.",
             details=details,
         )
-    in_use = f"In use by a running listener: {', '.join(held)}." if held else "Nothing has to be restored in Port."
+    in_use = f"In use by a running listener: {', '.join(held)}." if held else "Nothing needs to be restored in Port."
     return CheckResult(check="retargets", state=CheckState.OK, message=in_use, details=details)
 
 
@@ -296,7 +296,7 @@ def _entry_name(kept: Kept) -> str:
 
 
 def check_versions() -> CheckResult:
-    """Return the versions of port-hook, Python and what port-hook needs."""
+    """Return the versions of port-hook, Python and port-hook's dependencies."""
     versions = {package: installed_version(package) for package in _PACKAGES}
     missing = [package for package, version in versions.items() if version is None]
     sqlite = sqlite3.sqlite_version

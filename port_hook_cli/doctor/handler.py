@@ -17,20 +17,19 @@ _FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 
 
 async def check_handler(target: str | None, *, is_chosen: bool, has_store: bool = True) -> CheckResult:
-    """Return whether something accepts connections at the URL `target`. No request is sent.
+    """Return whether a program accepts connections at the URL `target`. It doesn't send a request.
 
-    On this machine, both protocols are tried, even if the target names an address: a handler that listens on the other
-    protocol is a frequent mistake. `is_chosen` means that the user named the target. Without a store, no `listen` has
-    run.
+    On this machine, try both protocols, even if the target has an IP address: a handler on the other protocol is a
+    frequent mistake. `is_chosen` means that the user passed the target. Without a store, no `listen` has run.
     """
     if target is None:
-        last = "the last `listen` with this store forwarded to none on this machine"
+        last = "the last `listen` with this store did not forward to this machine"
         reason = last if has_store else "no `listen` has run with this store yet"
         return CheckResult(
             check="handler",
             state=CheckState.SKIPPED,
             message=f"No handler is known: {reason}.",
-            next_step="To check one, add --forward-to.",
+            next_step="To check a handler, pass --forward-to.",
         )
     host, port = handler_address(target)
     try:
@@ -47,7 +46,7 @@ async def check_handler(target: str | None, *, is_chosen: bool, has_store: bool 
 
 
 async def _addresses(host: str, port: int) -> Mapping[str, str]:
-    """Return one address for each protocol; raises OSError or UnicodeError for a name that cannot be resolved."""
+    """Return one address for each protocol. Raises OSError or UnicodeError if the name cannot be resolved."""
     if is_loopback(host):
         own = {_family(host): host} if host != "localhost" else {}
         return {**_LOOPBACK, **own}
@@ -80,13 +79,13 @@ def _reached(target: str, problems: Mapping[str, str]) -> CheckResult:
 def _failed(target: str, problems: Mapping[str, str], reason: str, *, is_chosen: bool, other: str = "") -> CheckResult:
     if other:
         url = http_url(other, handler_address(target)[1])
-        step = f"Something listens on {other} at this port: forward to {url}."
+        step = f"A program listens on {other} at this port. Forward to {url}."
     else:
         step = "Start your handler, or choose another handler with --forward-to."
     return CheckResult(
         check="handler",
         state=CheckState.PROBLEM if is_chosen or other else CheckState.WARNING,
-        message=f"{_origin(target)} accepts no connections: {reason}.",
+        message=f"{_origin(target)} does not accept connections: {reason}.",
         next_step=step,
         details=_details(target, problems),
     )

@@ -46,7 +46,7 @@ def test_clock_is_not_checked_without_a_date(text: str | None) -> None:
         (-4.9, CheckState.OK, "agrees"),
         (42.0, CheckState.WARNING, "42 s ahead of"),
         (-42.0, CheckState.WARNING, "42 s behind"),
-        (301.0, CheckState.PROBLEM, "Signatures are refused"),
+        (301.0, CheckState.PROBLEM, "Signatures are rejected"),
     ],
 )
 def test_clock_is_a_warning_when_it_is_seconds_off_and_a_problem_beyond_the_tolerance(

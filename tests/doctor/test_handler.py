@@ -44,7 +44,7 @@ async def test_handler_that_listens_on_ipv6_only_is_a_problem_for_an_ipv4_target
         result = await check_handler(f"http://127.0.0.1:{port}", is_chosen=False)
         by_name = await check_handler(f"http://localhost:{port}", is_chosen=False)
     assert result.state is CheckState.PROBLEM
-    assert result.next_step == f"Something listens on ::1 at this port: forward to http://[::1]:{port}."
+    assert result.next_step == f"A program listens on ::1 at this port. Forward to http://[::1]:{port}."
     assert by_name.state is CheckState.OK
     assert by_name.message.endswith("over IPv6.")
 
@@ -53,7 +53,7 @@ async def test_handler_that_listens_on_ipv4_only_is_a_problem_for_an_ipv6_target
     with server("127.0.0.1") as port:
         result = await check_handler(f"http://[::1]:{port}", is_chosen=False)
     assert result.state is CheckState.PROBLEM
-    assert f"forward to http://127.0.0.1:{port}" in result.next_step
+    assert f"Forward to http://127.0.0.1:{port}" in result.next_step
 
 
 @pytest.mark.parametrize(("is_chosen", "state"), [(True, CheckState.PROBLEM), (False, CheckState.WARNING)])
