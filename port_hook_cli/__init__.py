@@ -12,7 +12,7 @@ __all__ = ["UNDEFINED", "Cause", "Status", "Verdict", "__version__", "render", "
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded when it is asked for: the command line needs none of it to start.
+    # Loaded on demand, because the command line does not need it to start.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from port_hook_cli import api

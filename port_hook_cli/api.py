@@ -1,9 +1,9 @@
-"""The Python API: what the tests and scripts of a handler may call.
+"""The Python API for the tests and scripts of a handler.
 
 The names in `__all__` are as stable as the command line: see docs/reference/python.md. Everything else in the package
-is internal. The functions that send requests are coroutines. They print nothing and ask nothing. Problems that a user
-can fix, such as an argument that cannot be used, are PortHookErrors with a `message`, a `hint` and a `code`. Without
-`secret` or `org`, settings are read from the same places as for the command line.
+is internal. The functions that send requests are coroutines. They don't print or ask questions. Problems that a user
+can fix, such as an invalid argument, are PortHookErrors with a `message`, a `hint` and a `code`. Without `secret` or
+`org`, port-hook reads the settings from the same places as the command line.
 """
 
 from __future__ import annotations
@@ -66,19 +66,19 @@ _JSON = ("content-type", "application/json")
 
 @runtime_checkable
 class HasItems(Protocol):
-    """Header fields in a mapping or another class with `items()`, such as the header classes of web frameworks."""
+    """Headers in a mapping or another class with `items()`, such as the header classes of web frameworks."""
 
     def items(self) -> Iterable[tuple[str, str]]:
-        """Return the fields' names and values."""
+        """Return the names and values of the headers."""
         ...
 
 
 def sign(payload: object, secret: str, *, timestamp: int | None = None) -> tuple[dict[str, str], bytes]:
-    """Return the header fields and the body of the request that Port would send for `payload`.
+    """Return the headers and the body of the request that Port would send for `payload`.
 
-    Bytes are signed unchanged. A string is JSON text, and any other payload is a JSON value: both are signed in the
-    form that JSON.stringify writes, as Port does. `timestamp` is seconds since the epoch; the default is now. Raises
-    ValueError if the payload is not JSON or the secret is empty.
+    Bytes are signed unchanged. A string is JSON text, and any other payload is a JSON value: like Port, port-hook signs
+    the output of JSON.stringify. `timestamp` is seconds since the epoch. The default is now. Raises ValueError if the
+    payload is not JSON or the secret is empty.
     """
     body = payload if isinstance(payload, bytes) else stringify(_text(payload)).encode()
     stamp = TimestampUnit.SECONDS.stamp(time.time() if timestamp is None else timestamp)
@@ -96,9 +96,9 @@ def verify(
     """Return the verdict on a request: its `status` and, unless that is `valid`, the `causes` with their fixes.
 
     Accept a request only if `verdict.status == "valid"`. `headers` are the headers of an invocation, pairs, or an
-    object with `items()`; the names may have any case. `body` is the exact bytes. `now` is seconds since the epoch; the
-    default is the current time. No request raises an exception; an empty secret raises ValueError, because anyone could
-    sign with it.
+    object with `items()`. The names may have any case. `body` is the raw body. `now` is seconds since the epoch. The
+    default is the current time. Requests never raise exceptions. An empty secret raises ValueError, because anyone
+    could sign with it.
     """
     # In `Headers`, `items` is not a method. Iterating it yields pairs.
     pairs = headers.items() if not isinstance(headers, Headers) and isinstance(headers, HasItems) else headers
@@ -111,8 +111,8 @@ def render(template: object, data: object, *, strict: bool = False) -> Any:
     """Return the JSON value that Port renders from a template (`{{ … }}` with jq) and `data`, or UNDEFINED.
 
     An expression that fails becomes None. With `strict` it raises RenderError. A number beyond the range of a double is
-    None, as in JSON.stringify. All calls of a process share one process of jq, which starts with the first call.
-    Threads may call it.
+    None, as in JSON.stringify. All calls share one jq process, which starts with the first call. The function is
+    thread-safe.
     """
     from port_hook_cli.engines.renderer import shared_renderer
 
@@ -120,11 +120,11 @@ def render(template: object, data: object, *, strict: bool = False) -> Any:
 
 
 class RunAbout(TypedDict, total=False):
-    """What a run is about, for `trigger`.
+    """The content of a run, for `trigger`.
 
     `entity` is the entity that the action runs on. `event` is the event of an automation. `by` is the user who starts
     the run: a user, or all of `trigger.by`. `secrets` are the organization's secrets by name. `operation` is CREATE,
-    DAY-2 or DELETE; the default is the action's own. `run_id` is the run's id; the default is a new id.
+    DAY-2 or DELETE. The default is the action's own operation. The default of `run_id` is a new run ID.
     """
 
     entity: Mapping[str, Any]
@@ -136,10 +136,10 @@ class RunAbout(TypedDict, total=False):
 
 
 class ReportFields(TypedDict, total=False):
-    """What to report on a run, for `report_run`.
+    """The content of a report, for `report_run`.
 
-    `status` ends the run. `cancelled`, `log_level` and `output` are for runs of workflow nodes. `failure` and `failed`
-    mean the same.
+    `status` ends the run. `cancelled`, `log_level` and `output` are for workflow node runs. `failure` and `failed` mean
+    the same.
     """
 
     status: Literal["success", "failure", "failed", "cancelled"]
@@ -153,9 +153,9 @@ class ReportFields(TypedDict, total=False):
 
 
 class CheckSelection(TypedDict, total=False):
-    """What to check, for `check`.
+    """The selection of checks, for `check`.
 
-    `only` has the names of the checks or groups to make, and `skip` of the checks or groups to leave out. The check
+    `only` contains the names of the checks or groups to run, and `skip` the checks or groups to leave out. The check
     ends after `within_s` seconds. The default is 60.
     """
 
@@ -166,12 +166,12 @@ class CheckSelection(TypedDict, total=False):
 
 @frozen(kw_only=True)
 class Sent:
-    """A request that was sent to a handler, and its `delivery`.
+    """A request that port-hook sent to a handler, and its `delivery`.
 
-    `delivery.status` is None if there was no response. Then `delivery.error` says why. `delivery.ok` says whether the
-    response was a 2xx. `run_id` is the run that the request belongs to, None if it has none. `capture` is the id of the
-    capture that a replay was saved as, "" if it was not saved, or by a listener. `notes` are what the command line
-    would say about it.
+    Without a response, `delivery.status` is None and `delivery.error` is the reason. `delivery.ok` is whether the
+    response was a 2xx. `run_id` is the run of the request, or None. `capture` is the ID of the capture in which a
+    replay was saved, or "" if it was not saved, or saved by a listener. `notes` are the notes that the command line
+    would print.
     """
 
     run_id: str | None
@@ -192,16 +192,16 @@ async def trigger(
     timeout_s: float = 40.0,
     **about: Unpack[RunAbout],
 ) -> Sent:
-    """Make the request that Port sends for a run of an action or automation, send it to a handler, and return it.
+    """Send the request that Port would send for a run of an action or automation to a handler, and return it.
 
     `action` is a JSON or YAML file, `FILE#ID` for one of several, an identifier in Port, or the action as a mapping.
     `inputs` are its inputs by name. `to` is a URL, or a port on this machine. Without it, the request goes to the
     action's URL, which must be on this machine. `secret` is the client secret. `timeout_s` is the limit for the
     response in seconds. 0 waits indefinitely.
 
-    Raises PortHookError: for inputs that Port would refuse, an automation that does not run for its event, a file
-    without an action, a missing secret, and a URL on another machine. A handler that does not respond is a delivery.
-    Raises TypeError for an unknown argument.
+    Raises PortHookError for inputs that Port would reject, an automation that does not run for its event, a file
+    without an action, a missing secret, and a URL on another machine. A missing response is not an error, but a
+    delivery. Raises TypeError for an unknown argument.
     """
     import secrets
 
@@ -253,13 +253,13 @@ async def replay(
 ) -> Sent:
     """Send a captured request again, newly signed, and return it with its delivery.
 
-    `source` is a capture's id, `last`, a run id, or a file. `to` is a URL, or a port on this machine. Without it, the
-    request goes to the handler on this machine that it was forwarded to. `changes` are new values in the body by path,
-    such as `{"payload.properties.cpu": 4}`. `as_captured` sends body, timestamp and signature as captured. `store` is
+    `source` is a capture ID, `last`, a run ID, or a file. `to` is a URL, or a port on this machine. Without it, the
+    request goes to the handler on this machine that received the capture. `changes` are new values in the body by path,
+    such as `{"payload.properties.cpu": 4}`. `as_captured` sends the captured body, timestamp and signature. `store` is
     the capture store's file, by default the store of the current directory. A replay of a capture in the store is saved
     there. `timeout_s` is the limit for the response in seconds. 0 waits indefinitely.
 
-    Raises PortHookError: for an unknown source, a missing target or secret, and a change that does not fit the body.
+    Raises PortHookError for an unknown source, a missing target or secret, and a change that does not fit the body.
     """
     from contextlib import closing
     from functools import partial
@@ -280,7 +280,7 @@ async def replay(
     signer = None if as_captured else Signer(_secret(secret, access))
     edit = None if changes is None else _edit(arguments.read_object("changes", changes))
     if edit is not None and as_captured:
-        raise UsageError("`as_captured` sends the body as it was captured.", hint="Leave out `changes`.")
+        raise UsageError("`as_captured` sends the captured body unchanged.", hint="Leave out `changes`.")
     rewriter = Rewriter(signer=signer, now=runtime.now, new_id=runtime.new_id, edit=edit)
     with closing(Finder(file, runtime, CaptureUse.SEND, said.append)) as finder:
         found = await find_source(name, finder, access)
@@ -301,11 +301,11 @@ async def replay(
 async def report_run(run_id: str, *, org: str | None = None, **fields: Unpack[ReportFields]) -> Reported:
     """Report logs, fields and the status of a run to Port, and return what Port accepted.
 
-    `run_id` is the id of an action run or of a workflow node's run. The status ends the run and is sent last. `org` is
-    an organization of `port-hook login`. Raises PortHookError: for values that Port does not accept, missing
-    credentials, and when Port refuses the report or cannot be reached (`code` "port-api" or "run-ended"). Raises
-    ValueError for an unknown status or log level, and TypeError for an unknown argument and for `logs` or `links` that
-    are not iterables of strings.
+    `run_id` is the ID of an action run or a workflow node run. The status ends the run and is sent last. `org` is an
+    organization from `port-hook login`. Raises PortHookError for values that Port does not accept, missing credentials,
+    and if Port rejects the report or cannot be reached (`code` "port-api" or "run-ended"). Raises ValueError for an
+    unknown status or log level, and TypeError for an unknown argument and for `logs` or `links` that are not iterables
+    of strings.
     """
     from port_hook_cli import api_arguments as arguments
     from port_hook_cli.reporting.report import send_report
@@ -314,7 +314,7 @@ async def report_run(run_id: str, *, org: str | None = None, **fields: Unpack[Re
 
     report = RunReport.of(arguments.read_all(fields, arguments.REPORT))
     if report.is_empty:
-        raise UsageError("There is nothing to report.", hint="Pass `status`, `logs`, or another field.")
+        raise UsageError("The report is empty.", hint="Pass `status`, `logs`, or another field.")
     plan = plan_report(arguments.read_run_id("run_id", run_id), report)
     chosen = None if org is None else arguments.read_text("org", org)
     async with _access(silent_runtime(), say_nothing, org=chosen, only_the_secret=False).client() as port:
@@ -333,17 +333,18 @@ async def check(
 ) -> CheckReport:
     """Send valid, forged, repeated and broken requests to a handler on this machine, and return the findings.
 
-    `source` is the request: a capture's id, `last`, a file, an action as for `trigger`, `FILE#NODE` of a workflow, a
+    `source` is the request: a capture ID, `last`, a file, an action as for `trigger`, `FILE#NODE` of a workflow, a
     payload as bytes or a mapping, or None for the latest valid capture, if any, and otherwise a sample action. `inputs`
     are inputs of an action. Missing inputs get sample values. `to` is a URL, or a port on this machine.
 
     `command` starts the handler with the credentials of a temporary sandbox. Without it, checks of reports are observed
-    only if the settings lead to a running sandbox. With `secret`, settings are not used. The requests of findings are
-    saved in `store`, which is created, or without it in the current directory's store, if that exists.
+    only if the settings lead to a running sandbox. With `secret`, settings are not used. port-hook saves the requests
+    of findings in `store` and creates it if needed. Without `store`, it uses the current directory's store, if that
+    exists.
 
     Raises PortHookError for an unknown source or check, a missing target or secret, a URL on another machine, a command
-    that does not start, and a target that nothing listens on. Raises TypeError for an unknown argument, and for `only`,
-    `skip` or `command` that are not iterables of strings.
+    that does not start, and a target that does not accept connections. Raises TypeError for an unknown argument, and
+    for `only`, `skip` or `command` that are not iterables of strings.
     """
     from contextlib import closing
     from functools import partial
@@ -407,8 +408,8 @@ class Listener:
     async def next(self, timeout_s: float | None = None) -> Capture:
         """Return the next capture: its `invocation`, `verdict`, `payload` and `response`.
 
-        Raises TimeoutError if none arrives within `timeout_s` seconds; None waits indefinitely. If more than 1,000
-        captures or 64 MiB of bodies wait to be read, the oldest are dropped. They stay in the capture store.
+        Raises TimeoutError if no capture arrives within `timeout_s` seconds. None waits indefinitely. If more than
+        1,000 captures or 64 MiB of bodies wait to be read, the oldest are discarded. They stay in the capture store.
         """
         import asyncio
 
@@ -432,9 +433,9 @@ async def listen(
     `forward_to` is the URL of a handler, or its port on this machine. Without it, the response to each verified request
     is 200. Requests that fail verification are saved, get 401, and are not forwarded. With `port` 0, the listener uses
     any free port. `store` is the capture store's file, by default the store of the current directory.
-    `forward_timeout_s` is the limit for the handler's response in seconds. No tunnel is opened.
+    `forward_timeout_s` is the limit for the handler's response in seconds. It doesn't open a tunnel.
 
-    Raises PortHookError: for a port that is in use, a store that cannot be written, and a missing secret.
+    Raises PortHookError for a port that is in use, a store that cannot be written, and a missing secret.
     """
     import asyncio
 

@@ -1,7 +1,7 @@
 """Reads the arguments of the Python API: the only place that checks their types.
 
-A reader gets the name of an argument and its value. It returns the value to use, or raises UsageError, whose message
-names the argument.
+A reader gets the name of an argument and its value. It returns the value to use, or raises UsageError with the name of
+the argument in the message.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ _LARGEST_PORT = 65535
 
 
 def read_all(given: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
-    """Return what the readers return for the arguments that are not None. Raises TypeError for unknown arguments."""
+    """Return the results of the readers for arguments other than None. Raises TypeError for unknown arguments."""
     if unknown := given.keys() - readers.keys():
-        raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(readers)}")
+        raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))} (known: {', '.join(readers)})")
     return {name: readers[name](name, value) for name, value in given.items() if value is not None}
 
 
@@ -39,7 +39,7 @@ def read_text(name: str, value: object) -> str:
 
 
 def read_texts(name: str, value: object) -> tuple[str, ...]:
-    """Return an iterable of strings. Raises TypeError for a single string, which would be read as its characters."""
+    """Return an iterable of strings. Raises TypeError for a single string, which is an iterable of its characters."""
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"`{name}` must be an iterable of strings, not {type(value).__name__}")
     texts = tuple(value)
@@ -50,14 +50,14 @@ def read_texts(name: str, value: object) -> tuple[str, ...]:
 
 
 def read_name(name: str, value: object) -> str:
-    """Return the name of something that can be in a file: a string or a path."""
+    """Return the name of a source that may be a file: a string or a path."""
     text = str(value) if isinstance(value, str | PurePath) else _refuse(name, "a string or a path", value)
     try:
         can_be_file = b"\0" not in os.fsencode(text)
     except UnicodeEncodeError:
         can_be_file = False
     if not can_be_file:
-        raise UsageError(f"`{name}` has a character that no file's name can have: {brief(repr(text))}.")
+        raise UsageError(f"`{name}` contains a character that file names cannot have: {brief(repr(text))}.")
     return text
 
 
@@ -128,7 +128,7 @@ def read_secrets(name: str, value: object) -> dict[str, str]:
 
 
 def read_run_id(name: str, value: object) -> str:
-    """Return the id of a run."""
+    """Return a run ID."""
     return check_run_id(read_text(name, value))
 
 
@@ -140,7 +140,7 @@ ABOUT_A_RUN: Mapping[str, Reader] = {
     "operation": read_choice(*OPERATIONS),
     "run_id": read_run_id,
 }
-"""What a run is about, for `trigger`."""
+"""The readers of `RunAbout`, for `trigger`."""
 
 REPORT: Mapping[str, Reader] = {
     "status": read_choice(*RunStatus, error=ValueError),
@@ -152,7 +152,7 @@ REPORT: Mapping[str, Reader] = {
     "log_level": read_choice(*LogLevel, error=ValueError),
     "output": read_object,
 }
-"""What to report on a run, for `report_run`."""
+"""The readers of `ReportFields`, for `report_run`."""
 
 
 SELECTION: Mapping[str, Reader] = {

@@ -1,4 +1,4 @@
-"""What is installed on this machine: programs on PATH, and how to install a package that is missing."""
+"""Installed programs and packages on this machine, and how to install missing packages."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _OPTIONAL = r"(?P<requirement>(?P<package>[A-Za-z0-9._-]+)[^;]*);.*\bextra *== *
 
 
 def find_program(name: str, environ: Mapping[str, str], platform: str = sys.platform) -> str | None:
-    """Return the path of a program that is on PATH, or None."""
+    """Return the path of a program on PATH, or None."""
     return next(find_programs(name, environ, platform), None)
 
 
 def find_programs(name: str, environ: Mapping[str, str], platform: str = sys.platform) -> Iterator[str]:
     """Yield the paths of all programs of this name on PATH.
 
-    On Windows, `shutil.which` would look in the working folder first, where someone else may have put a file. So each
-    folder is searched by its full name there.
+    On Windows, `shutil.which` would first look in the current directory, where someone else may have put a file. So
+    port-hook searches each folder by its full name there.
     """
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
         if platform == "win32":
@@ -59,7 +59,7 @@ def install_hint(*packages: str) -> str:
 def install_command(
     packages: Iterable[str], prefix: Path | None = None, *, has_pip: bool | None = None, platform: str = sys.platform
 ) -> str:
-    """Return the command that adds packages to the environment `prefix`, which has port-hook.
+    """Return the command that adds packages to port-hook's environment, `prefix`.
 
     Packages of extras get the bounds that port-hook requires. pipx and uv leave a file in the environments that they
     manage. An upgrade by either retains only packages that its own command added.
@@ -78,7 +78,7 @@ def install_command(
 
 
 def reinstall_command(package: str) -> str:
-    """Return the command that installs a package again over a broken one, beside port-hook."""
+    """Return the command that reinstalls a broken package in port-hook's environment."""
     prefix = Path(sys.prefix)
     if _is_of_pipx(prefix):
         return shell_command(["pipx", "runpip", prefix.name, "install", "--force-reinstall", package])
@@ -93,7 +93,7 @@ def command_for_tests() -> str:
 
 
 def _source() -> str | None:
-    """Return the folder or wheel that port-hook was installed from, None if it is not there any more."""
+    """Return the folder or wheel that port-hook was installed from, or None if it no longer exists."""
     from importlib.metadata import PackageNotFoundError, distribution
     from urllib.parse import urlsplit
     from urllib.request import url2pathname
@@ -114,12 +114,12 @@ def shell_command(words: Iterable[str], platform: str = sys.platform) -> str:
 
 
 def _is_of_pipx(prefix: Path) -> bool:
-    """Return whether `pipx inject` finds the environment by its name. That of `pipx run` has no name."""
+    """Return whether `pipx inject` finds the environment by its name. The environment of `pipx run` has no name."""
     return prefix.parent.name == "venvs" and (prefix / "pipx_metadata.json").is_file()
 
 
 def _installer(*, has_pip: bool | None = None) -> list[str]:
-    """Return the beginning of the command that installs into this environment. Environments of uv have no pip."""
+    """Return the beginning of the command that installs into this environment. uv environments have no pip."""
     if find_spec("pip") is not None if has_pip is None else has_pip:
         return [sys.executable, "-m", "pip", "install"]
     return ["uv", "pip", "install", "--python", sys.executable]
@@ -127,16 +127,16 @@ def _installer(*, has_pip: bool | None = None) -> list[str]:
 
 @frozen
 class _UvTool:
-    """What `uv tool install` has to be told again: it replaces the tool, and forgets its other packages."""
+    """The arguments to repeat for `uv tool install`, because it replaces the tool without its other packages."""
 
     itself: list[str]
     others: list[str]
 
 
 def _tool_of_uv(prefix: Path) -> _UvTool | None:
-    """Return how a tool of uv was installed, or None if this is not one, or it cannot be installed the same way.
+    """Return how a uv tool was installed, or None if this is not a uv tool, or it cannot be reinstalled the same way.
 
-    Without its source, uv would look for a package of the name of port-hook on an index, and anyone could own that.
+    Without its source, uv would look for a package named port-hook on an index, and anyone could own that package.
     """
     try:
         text = (prefix / "uv-receipt.toml").read_text("utf-8")
@@ -159,7 +159,7 @@ def _tool_of_uv(prefix: Path) -> _UvTool | None:
 
 
 def _uv_requirement(entry: dict[str, Any]) -> str:
-    """Return a package of a receipt as `--with` names it; raises ValueError for one that is not from an index."""
+    """Return a package of a receipt as an argument of `--with`. Raises ValueError if it is not from an index."""
     if entry.keys() - {"name", "extras", "specifier"}:
         raise ValueError
     extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""

@@ -208,7 +208,7 @@ async def test_replay_needs_a_target_and_changes_only_what_is_newly_signed(tmp_p
     (tmp_path / "payload.json").write_text("{}")
     with pytest.raises(PortHookError, match="was not forwarded to a handler on this machine"):
         await replay(str(tmp_path / "payload.json"), secret=SECRET)
-    with pytest.raises(PortHookError, match="sends the body as it was captured"):
+    with pytest.raises(PortHookError, match="sends the captured body unchanged"):
         await replay("last", changes={"a": 1}, as_captured=True)
 
 
@@ -274,9 +274,9 @@ async def test_run_id_is_checked_as_on_the_command_line(run_id: str) -> None:
 @pytest.mark.parametrize(
     ("name", "arguments", "error", "message"),
     [
-        ("trigger", {"entitty": {}}, TypeError, "unknown arguments: entitty; known are entity, event, by"),
-        ("report_run", {"link": "x", "log": "y"}, TypeError, "unknown arguments: link, log; known are status, label"),
-        ("check", {"onli": ["old"]}, TypeError, "unknown arguments: onli; known are only, skip, within_s"),
+        ("trigger", {"entitty": {}}, TypeError, "unknown arguments: entitty (known: entity, event, by"),
+        ("report_run", {"link": "x", "log": "y"}, TypeError, "unknown arguments: link, log (known: status, label"),
+        ("check", {"onli": ["old"]}, TypeError, "unknown arguments: onli (known: only, skip, within_s"),
         ("check", {"only": "old"}, TypeError, "`only` must be an iterable of strings, not str"),
         ("check", {"command": "python app.py"}, TypeError, "`command` must be an iterable of strings, not str"),
         ("check", {"only": ["nothing"]}, PortHookError, "Unknown check or group: 'nothing'"),
@@ -404,5 +404,5 @@ async def test_run_is_reported_with_the_settings_of_the_process() -> None:
     assert out.decode().splitlines() == [
         "Reported(run_id='r_QOz6WoOB1Q2lmhZZ', logs_sent=1, fields=(), status='SUCCESS')",
         "run-ended",
-        "There is nothing to report.",
+        "The report is empty.",
     ]
