@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _WATCH_INTERVAL_S = 0.3
 _OTHER_SECRET = hint(
-    "Another client secret may have signed it: without --state, each start of a sandbox makes a new secret. To see "
+    "Another client secret may have signed it: without --state, each start of a sandbox creates a new secret. To see "
     "what would be sent, remove the two signature headers from the message."
 )
 
@@ -53,8 +53,8 @@ def agent(
 ) -> ExitCode:
     """Show what Port's execution agent does with a message: mapping, request, reports.
 
-    Prints which mapping is used, the exact request, and the calls to Port for each response. Nothing is sent without
-    --send. Expressions read only the environment variables of --env; in the agent, they can read all.
+    Prints the mapping, the exact request, and the calls to Port for each response. Sends the request only with --send.
+    Expressions can read only the environment variables in --env. In the agent, they can read all variables.
     """
     _refuse_values(reading, arrivals, responses, sending)
     if mapping.check is not None:
@@ -62,13 +62,13 @@ def agent(
     if not source and not arrivals.follows:
         raise UsageError(
             "Missing argument MESSAGE.",
-            hint="Name a message, add --kafka or --poll to show messages as they arrive, or check a mapping file with "
+            hint="Pass a message, add --kafka or --poll to show messages as they arrive, or check a mapping file with "
             "--check FILE.",
         )
     if output.raw and arrivals.follows and arrivals.count != 1:
-        raise UsageError("--raw prints the bytes of one request, but more messages may arrive.", hint="Add --count 1.")
+        raise UsageError("--raw prints only one request, but more messages may arrive.", hint="Add --count 1.")
     if mapping.watch and mapping.mapping == "-":
-        raise UsageError("stdin cannot be watched.", hint="Give the mapping as a file.")
+        raise UsageError("stdin cannot be watched.", hint="Pass the mapping as a file.")
     given = AgentOptions(
         runtime=ctx.obj,
         reading=reading,
@@ -99,13 +99,13 @@ def _refuse_values(
         {"--poll": arrivals.poll, "--transport kafka": reading.transport is AgentTransport.KAFKA},
         pointless={
             "No run is claimed without --poll and --send": {"--take-over": arrivals.take_over and not claims},
-            "Runs are claimed whatever their age": {"--since": claims and arrivals.since is not None},
+            "Runs of any age are claimed": {"--since": claims and arrivals.since is not None},
         },
     )
 
 
 def _check(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
-    """Print what is wrong with a mapping file. The code is 1 if the agent does not start or an expression fails."""
+    """Print the problems of a mapping file. The exit code is 1 if the agent does not start or an expression fails."""
     from port_hook_cli.agent.mappings import check_mappings
     from port_hook_cli.cli.agent_screen import show_check
     from port_hook_cli.prediction.mapping import Severity
@@ -116,7 +116,7 @@ def _check(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
 
 
 def _show_message(name: str, given: AgentOptions) -> ExitCode:
-    """Predict one message, show it, and if asked to, send its request and report."""
+    """Show the prediction for one message. With --send, send its request. With --report, report the run."""
     from port_hook_cli.agent.predictor import read_message
     from port_hook_cli.terminal.console import sayer, tell
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from port_hook_cli.text.remark import Remark
 
 _LOWEST_STATUS, _HIGHEST_STATUS = 200, 599
-_NO_MESSAGE = NoEffect("--check needs no message", beside=("--check",))
+_NO_MESSAGE = NoEffect("--check does not use a message", beside=("--check",))
 _NOT_SENT = NoEffect("Nothing is sent", without=("--send",))
 _NOT_FOLLOWED = NoEffect("No messages arrive", without=("--kafka", "--poll"))
 
@@ -31,8 +31,7 @@ Message = Annotated[
     argument(
         name="a MESSAGE",
         metavar="MESSAGE",
-        help="A file (a message of a topic, a run that the agent claims, a payload, a capture; - for stdin), a "
-        "capture's id, or `last`.",
+        help="A file (Kafka message, claimed run, payload or capture; - for stdin), a capture ID, or `last`.",
         show_default=False,
         excludes=("--check", "--kafka", "--poll"),
         stdin="the message",
@@ -43,25 +42,26 @@ Message = Annotated[
 
 @option_group("Message")
 class AgentReading:
-    """How a message is read, and by which agent."""
+    """How a message is read, and which agent version reads it."""
 
     transport: Annotated[
         AgentTransport | None,
         option(
-            "--transport", help="How the agent gets the message. Default: STREAMER_NAME, or what the message shows."
+            "--transport",
+            help="How the agent receives the message. Default: STREAMER_NAME, otherwise detected from the message.",
         ),
     ] = None
     agent_version: Annotated[
         AgentVersion,
         option(
             "--agent-version",
-            help="Predict the agent of May 2026, of a later time or in its latest version: messages and logs differ.",
+            help="Predict the agent version of May 2026, a later version, or the latest. Messages and logs differ.",
         ),
     ] = AgentVersion.LATEST
     store: options.Store = None
 
 
-@option_group("Messages that arrive")
+@option_group("Incoming messages")
 class AgentArrivals:
     """The stream of messages, and whether its runs are taken from a running agent."""
 
@@ -77,7 +77,7 @@ class AgentArrivals:
         bool,
         option(
             "--poll",
-            help="Show each of the agent's action runs in progress, without claiming it; see --take-over.",
+            help="Show the agent's action runs in progress, without claiming them. See --take-over.",
         ),
     ] = False
     since: Annotated[
@@ -103,7 +103,7 @@ class AgentArrivals:
         bool,
         option(
             "--take-over",
-            help="With --poll --send: claim runs from Port, so that a running agent does not get them. Not needed for a"
+            help="With --poll --send: claim runs from Port, so that a running agent doesn't get them. Not needed for a"
             " sandbox on this machine.",
         ),
     ] = False
@@ -112,8 +112,8 @@ class AgentArrivals:
         option(
             "--yes",
             "-y",
-            help="Do not ask before --take-over begins.",
-            no_effect=(NoEffect("There is no question", without=("--take-over",)),),
+            help="Don't ask before --take-over begins.",
+            no_effect=(NoEffect("Nothing needs confirmation", without=("--take-over",)),),
         ),
     ] = False
 
@@ -139,7 +139,7 @@ class AgentMappingFile:
             "--mapping",
             metavar="FILE",
             help="The agent's mapping file. Default: CONTROL_THE_PAYLOAD_CONFIG_PATH, or "
-            "control_the_payload_config.json in this folder, or the agent's own default.",
+            "control_the_payload_config.json in the current directory, or the agent's own default.",
             no_effect=(_NO_MESSAGE,),
             stdin="the mapping file",
         ),
@@ -149,7 +149,7 @@ class AgentMappingFile:
         option(
             "--env",
             metavar="NAME",
-            help="Let expressions read this variable (repeatable). Default: none.",
+            help="Let expressions read this environment variable (repeatable). Default: none.",
             no_effect=(_NO_MESSAGE,),
         ),
     ] = None
@@ -186,7 +186,7 @@ class AgentResponses:
             metavar="CODE",
             min=_LOWEST_STATUS,
             max=_HIGHEST_STATUS,
-            help="Show only what the agent reports for this status.",
+            help="Show only the reports for this response status.",
         ),
     ] = None
     response: Annotated[
@@ -194,13 +194,13 @@ class AgentResponses:
         option(
             "--response",
             metavar="FILE",
-            help="Show what the agent reports for a response with this body, and with --response-status or 200.",
+            help="Show the reports for a response with this body. Its status is --response-status, or 200.",
             stdin="the response",
         ),
     ] = None
 
 
-@option_group("Send it")
+@option_group("Send the request")
 class AgentSending:
     """Whether and where the request is sent."""
 
@@ -212,7 +212,7 @@ class AgentSending:
         option(
             "--to",
             metavar="URL|PORT",
-            help="With --send: the target. Without a path, the request's is used.",
+            help="With --send: the target. If it has no path, port-hook uses the request's path.",
             excludes=("--to-its-url",),
             no_effect=(_NOT_SENT,),
         ),
@@ -244,7 +244,7 @@ class AgentSending:
         return AgentSender(target=target, send=over_new_connections(self.timeout_s))
 
 
-@option_group("Report it")
+@option_group("Report the run")
 class AgentReporting:
     """Reports to Port."""
 
@@ -252,7 +252,7 @@ class AgentReporting:
         bool,
         option(
             "--report",
-            help="With --send: report the run to Port as the agent does, for real.",
+            help="With --send: report the result to Port, like the agent. This changes the run in Port.",
             no_effect=(_NOT_SENT,),
         ),
     ] = False
@@ -276,7 +276,7 @@ class AgentOutput:
         bool,
         option(
             "--raw",
-            help="Print only the bytes of the request.",
+            help="Print only the raw request.",
             excludes=("--send",),
             no_effect=(_NO_MESSAGE,),
         ),

@@ -39,7 +39,7 @@ class AgentForm(Enum):
 class AgentScreen:
     """Prints what the verbs return, and their events. `responses` are the responses whose reports are shown.
 
-    `reports` says that runs are reported to Port. `beginning` is told when messages can arrive.
+    `reports` means that runs are reported to Port. `beginning` is printed when messages can arrive.
     """
 
     def __init__(
@@ -155,10 +155,10 @@ class AgentScreen:
             self._is_titled = True
 
     def _show_unread(self, source: AgentInput, reason: str) -> None:
-        """Print why there is no prediction for a message. Raises PortHookError if its bytes were to be printed."""
+        """Print why a message has no prediction. Raises PortHookError if the form is BYTES."""
         match self._form:
             case AgentForm.BYTES:
-                raise PortHookError(f"The agent sends nothing: {reason}")
+                raise PortHookError(f"The agent does not send a request: {reason}")
             case AgentForm.RECORD:
                 from port_hook_cli.prediction.view import unpredicted_record
 
@@ -169,10 +169,10 @@ class AgentScreen:
                 self._print([unpredicted_line(reason)])
 
     def _write_request(self, shown: ShownPrediction) -> None:
-        """Print the bytes of the request, with secrets masked. If there are any, print a note."""
+        """Print the raw request with secrets masked. If it contains secrets, print a note."""
         wire = shown.prediction.wire
         if wire is None:
-            raise PortHookError(f"The agent sends nothing: {shown.masker.text(shown.prediction.reason)}.")
+            raise PortHookError(f"The agent does not send a request: {shown.masker.text(shown.prediction.reason)}.")
         content = shown.masker.content(wire.content)
         if content != wire.content:
             self._tell([note("secrets are masked, so this is not exactly what would be sent")])
@@ -199,9 +199,9 @@ def _response_remarks(performed: Performed) -> Iterator[Remark]:
 
     delivery = performed.delivery
     if len(delivery.body) >= SHOWN_BYTES:
-        yield note(f"the response is longer; only its first {SHOWN_BYTES:,} bytes are used here")
+        yield note(f"only the first {SHOWN_BYTES:,} bytes of the response are used")
     if delivery.status in _REDIRECTS and delivery.headers.get("location"):
-        yield note("the agent follows redirects and gets another response; port-hook does not follow them")
+        yield note("the agent follows redirects and gets another response, but port-hook does not follow them")
     if delivery.status is None:
         yield Remark(RemarkKind.ERROR, printable(performed.shown.masker.text(delivery.error or "no response")))
 
@@ -216,13 +216,13 @@ def claim_remarks(left: ClaimLeft) -> Iterator[Remark]:
             yield note(f"another agent acknowledged {name} first, so nothing was sent")
         case ClaimState.CLAIMED:
             yield warning(
-                f"{name} was claimed, but not acknowledged. Port does not document when it hands out such a run again; "
-                "the sandbox does after 60 s."
+                f"{name} was claimed, but not acknowledged. Port does not document when an agent can claim it again. "
+                "In the sandbox, an agent can after 60 s."
             )
         case ClaimState.UNCLEAR:
             yield warning(
-                f"It is not known whether {name} was acknowledged, so nothing was sent. If it was, no agent gets it, "
-                "and it stays IN_PROGRESS."
+                f"port-hook does not know whether {name} was acknowledged, so it did not send the request. If the run "
+                "was acknowledged, no agent gets it, and it stays IN_PROGRESS."
             )
             yield from _how_to_report(left)
         case ClaimState.ACKNOWLEDGED:
@@ -237,12 +237,12 @@ def _how_to_report(left: ClaimLeft) -> Iterator[Remark]:
     from port_hook_cli.runs.view import report_command
 
     if command := report_command(left.run_id, failed=False):
-        advice = "" if left.reports else " With --report, port-hook reports runs as the agent does."
+        advice = "" if left.reports else " With --report, port-hook reports runs like the agent."
         yield hint(f"To report it: {command} (or --status failure).{advice}")
 
 
 def show_check(name: str, checked: CheckedMappings, runtime: Runtime, *, json: bool) -> None:
-    """Print what is wrong with a mapping file."""
+    """Print the problems of a mapping file."""
     if json:
         from port_hook_cli.prediction.view import check_record
 
@@ -263,7 +263,7 @@ def _check_remarks(name: str, checked: CheckedMappings) -> Iterator[Remark]:
     count = len(checked.mappings)
     used = environment_use([text for mapping in checked.mappings for _, text in mapping.expressions])
     if used.names:
-        yield note(f"its expressions read these variables: {printable(', '.join(used.names))}")
+        yield note(f"its expressions read these environment variables: {printable(', '.join(used.names))}")
     match checked.worst:
         case Severity.FATAL:
             yield Remark(RemarkKind.ERROR, f"The agent does not start with {name}.")

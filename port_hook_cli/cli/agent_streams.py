@@ -1,4 +1,4 @@
-"""`agent` with an event loop: messages that arrive, and requests that are sent."""
+"""`agent` with an event loop: follows incoming messages and sends requests."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from port_hook_cli.text.remark import Remark, note, plain
 from port_hook_cli.text.safe import printable
 
 _STOP = plain("Stop with Ctrl-C.")
-_NEW_ONLY = "Only new messages are shown; --since 10m also shows messages of the last 10 minutes."
-_MAY_BE_HANDLED = note("the agent may have handled these runs already; Port's list has no runs of workflow nodes")
+_NEW_ONLY = "Showing only new messages. To include the last 10 minutes, add --since 10m."
+_MAY_BE_HANDLED = note("the agent may have handled these runs already. Port's list does not include workflow node runs")
 
 
 def send_once(shown: ShownPrediction, sender: AgentSender, access: PortAccess | None, screen: AgentScreen) -> ExitCode:
@@ -45,7 +45,7 @@ def send_once(shown: ShownPrediction, sender: AgentSender, access: PortAccess | 
 
 
 def follow_topics(given: AgentOptions) -> ExitCode:
-    """Show the messages of the topics as they arrive, and if asked to, send their requests."""
+    """Show the messages of the topics as they arrive. With --send, send their requests."""
     from port_hook_cli.agent.sources import TopicMessages
     from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening, load_kafka_settings
 
@@ -69,7 +69,7 @@ def follow_topics(given: AgentOptions) -> ExitCode:
 
 
 def follow_runs(given: AgentOptions) -> ExitCode:
-    """Show the runs that the agent gets by polling; or with --send, claim them and send their requests."""
+    """Show the runs that the agent gets by polling. With --send, claim them and send their requests."""
     since_s = given.arrivals.since_s(given.runtime.now())
     sender, reports = given.sending.sender(), given.reporting.report
     access = given.access(needs_api=True)
@@ -95,8 +95,8 @@ def follow_runs(given: AgentOptions) -> ExitCode:
 def _beginning(api_url: str, *, claims: bool) -> tuple[Remark, ...]:
     url = printable(api_url)
     if claims:
-        return plain(f"Claiming runs from {url}; a running execution agent does not get them."), _STOP
-    return plain(f"Showing the action runs in progress at {url}; nothing is claimed."), _MAY_BE_HANDLED, _STOP
+        return plain(f"Claiming runs from {url}. A running execution agent does not get them."), _STOP
+    return plain(f"Showing the action runs in progress at {url}, without claiming them."), _MAY_BE_HANDLED, _STOP
 
 
 async def _confirm(api_url: str, given: AgentOptions) -> None:
@@ -107,9 +107,9 @@ async def _confirm(api_url: str, given: AgentOptions) -> None:
 async def confirm_claims(
     api_url: str, *, take_over: bool, yes: bool, ask: Callable[[str], Awaitable[bool]] | None
 ) -> None:
-    """Ask before claiming runs that a running agent would get. A sandbox on this machine needs no confirmation.
+    """Ask before claiming runs that a running agent would get. For a sandbox on this machine, don't ask.
 
-    Raises UsageError unless the user agrees. `ask` asks a yes-or-no question; it is None if nobody can answer.
+    Raises UsageError unless the user agrees. `ask` asks a yes-or-no question. Without a terminal, it is None.
     """
     if is_on_this_machine(api_url):
         return
@@ -120,8 +120,9 @@ async def confirm_claims(
         return
     if ask is None:
         raise UsageError(
-            "--take-over takes runs away from the agent and needs confirmation, but nobody can answer a question here.",
-            hint="Add --yes.",
+            "--take-over takes runs away from the agent. port-hook cannot ask for confirmation because this is not a "
+            "terminal.",
+            hint="Pass --yes.",
         )
     if not await ask(f"{what} Take over?"):
         raise UsageError("No run was claimed.", hint="Leave out --send to only show the runs.")

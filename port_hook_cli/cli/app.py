@@ -30,18 +30,18 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "captures": "List captures, latest first.",
         "show": "Show one capture in full.",
         "diff": "Compare two captures: bodies, headers, verdicts and responses.",
-        "inspect": "Show captures in the browser: search them, see why a signature failed, send them again.",
+        "inspect": "Show captures in the browser: search, explain and replay them.",
     },
     "Send a request": {
-        "replay": "Send an existing request, newly signed: a capture, or a payload from a file.",
-        "trigger": "Build the request of an action, automation or workflow as Port does, and send it.",
+        "replay": "Send an existing request, newly signed: a capture or a payload file.",
+        "trigger": "Send the request that Port would send for an action, automation or workflow.",
         "check": "Send valid, forged, repeated and broken requests to a handler, and report its mistakes.",
-        "sign": "Sign a payload as Port does and print the request.",
-        "render": "Render a template of an action as Port does, with jq.",
-        "export": "Write captures in the format of another tool.",
+        "sign": "Sign a payload and print the request that Port would send.",
+        "render": "Render an action's template with jq, like Port.",
+        "export": "Export captures to another format, such as curl, pytest or Postman.",
     },
     "Without Port": {
-        "demo": "Show a complete example on this machine; needs no Port account, tunnel or internet.",
+        "demo": "Run a complete example on this machine, without a Port account, tunnel or internet.",
         "sandbox": "Simulate Port's API on this machine.",
     },
     "Report to Port": {
@@ -50,7 +50,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "Set up": {
         "doctor": "Check credentials, Port's API, the clock, tunnels, the store and the handler.",
-        "init": "Write port-hook.toml, which sets defaults of options for this folder.",
+        "init": "Create port-hook.toml, with default options for the current directory.",
         "login": "Save a Port organization's credentials for other commands.",
         "logout": "Delete credentials that `port-hook login` saved.",
         "mcp": "Serve tools for coding agents on stdin and stdout, with the Model Context Protocol.",
@@ -59,33 +59,33 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     "Execution agent, Kafka and encrypted inputs": {
         "agent": "Show what Port's execution agent does with a message: mapping, request, reports.",
         "decrypt": "Decrypt the encrypted inputs of a payload.",
-        "encrypt": "Encrypt a test value as Port encrypts an input.",
+        "encrypt": "Encrypt a test value the way Port encrypts inputs.",
     },
 }
-"""The commands by the headings of the help, those that are used most first, each with its docstring's first line.
+"""The commands by help heading, the most used first, each with the first line of its docstring.
 
-They are here, so that `--help` imports no command; tests/contract/test_cli.py compares the two.
+They are repeated here so that `--help` doesn't import the commands. tests/contract/test_cli.py compares the two.
 """
 
 COMMANDS: Mapping[str, str] = {name: line for group in GROUPS.values() for name, line in group.items()}
 
 
 _MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login"}
-"""The modules of commands that share one."""
+"""Commands whose module has another name."""
 
 # Words that people type instead of options. `help COMMAND` is `COMMAND --help`.
 _WORDS = {"help": "--help", "version": "--version"}
-# The folder of retarget/journal.py in the home folder. Repeated here, so that checking it needs no import.
+# The folder of retarget/journal.py in the home folder. Repeated here, so that checking it doesn't need an import.
 _RETARGETS = ".port-hook/retargets"
 # The names in files/settings_file.py. Repeated here for the same reason.
 _PROJECT_FILES = ("port-hook.toml", "pyproject.toml")
-# Errors of writing to the file that stdout is redirected to. None of them is a bug of port-hook.
+# Errors when writing to the file that stdout is redirected to. They are not bugs in port-hook.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
 
 @cache
 def _load(name: str) -> Any:
-    """Return a command, which is built once."""
+    """Return a command. It is built only once."""
     module = import_module(f"port_hook_cli.cli.{_MODULES.get(name, name.replace('-', '_'))}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
@@ -101,7 +101,7 @@ class CommandGroup(TyperGroup):
     """Imports a command's module only when that command runs, and turns failures into messages and exit codes."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; `help`, `help COMMAND` and `version` mean the options of these names."""
+        """Read the command line. `help`, `help COMMAND` and `version` mean `--help` and `--version`."""
         if "--all" in args and {"--help", "-h"} & set(args[:2]) and not args[0][:1].isalpha():
             args = ["--help"]  # of all commands: its options are few
         if option := _WORDS.get(args[0] if args else ""):
@@ -122,7 +122,7 @@ class CommandGroup(TyperGroup):
         return command
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """Find the command that `args` begin with; first report actions that a killed listener did not restore."""
+        """Return the command at the start of `args`. First, report actions that a killed listener did not restore."""
         name, command, rest = super().resolve_command(ctx, args)
         own = rest[: rest.index("--")] if "--" in rest else rest
         if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(own):
@@ -157,7 +157,7 @@ class CommandGroup(TyperGroup):
                 formatter.write_dl(commands.items(), width=width)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an exit code it returns or a problem it raises becomes the process's code."""
+        """Run the command. Its exit code, or the exit code of its error, becomes the exit code of the process."""
         ctx.obj = runtime = ctx.obj or system_runtime()
         try:
             code = super().invoke(ctx) or ExitCode.OK
@@ -177,7 +177,7 @@ class CommandGroup(TyperGroup):
 
 
 def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
-    """Add the defaults of the project's file, and say which. Without a file, this only looks for one."""
+    """Add the defaults of the project's file, and print them. Without a file, this only looks for one."""
     runtime, name, profile = ctx.obj, str(command.name), ctx.params.get("profile")
     if profile == "":
         raise empty_value("--profile")
@@ -193,7 +193,7 @@ def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
 
 
 def _tell_of_leftovers(runtime: Runtime) -> None:
-    """Say how many actions still point at a listener that has ended. Usually this only looks for a folder."""
+    """Print how many actions still point at a listener that has ended. Usually this only looks for a folder."""
     try:
         has_any = any(path.suffix == ".json" for path in (runtime.home / _RETARGETS).iterdir())
     except OSError:
@@ -208,7 +208,7 @@ def _tell_of_leftovers(runtime: Runtime) -> None:
 
 
 def _output_failed(error: OSError, runtime: Runtime) -> ExitCode:
-    """Return the exit code after an error of writing to stdout; raise any other error again."""
+    """Return the exit code after a failed write to stdout. Raise any other error again."""
     from port_hook_cli.terminal.signals import is_broken_pipe
 
     if is_broken_pipe(error):  # the reader has ended, such as `head`
@@ -217,7 +217,7 @@ def _output_failed(error: OSError, runtime: Runtime) -> ExitCode:
     if error.errno not in _FULL or error.filename is not None:
         raise error
     _let_go_of_stdout()
-    print_problem(PortHookError(f"The output was truncated: {error.strerror}.", hint="Free some space."), runtime)
+    print_problem(PortHookError(f"The output was truncated: {error.strerror}.", hint="Free some disk space."), runtime)
     return ExitCode.FAILED
 
 
@@ -234,7 +234,7 @@ def print_problem(problem: PortHookError, runtime: Runtime) -> None:
     if hint := _hint(problem):
         tell(f"hint: {hint}", runtime)
     if problem.is_for_doctor:
-        tell("hint: `port-hook doctor` checks credentials, Port's API and tunnels.", runtime)
+        tell("hint: Run `port-hook doctor` to check credentials, Port's API and tunnels.", runtime)
 
 
 def _hint(problem: PortHookError) -> str:
@@ -268,7 +268,7 @@ def root(
     ] = False,
     profile: Annotated[
         str | None,
-        typer.Option("--profile", metavar="NAME", help="A profile of this folder's port-hook.toml."),
+        typer.Option("--profile", metavar="NAME", help="Use this profile from port-hook.toml."),
     ] = None,
 ) -> None:
     """Debug the webhooks behind Port's workflows and self-service actions from your terminal.
@@ -313,7 +313,7 @@ def _run(words: list[str], runtime: Runtime) -> int:
 
 
 def _refuse(wrong: Any, words: Sequence[str], runtime: Runtime) -> int:
-    """Print what is wrong with the command line, or the help if it is empty, and return the exit code."""
+    """Print the error in the command line, or the help if the line is empty. Return the exit code."""
     if words:
         from port_hook_cli.cli.failures import usage_problem
 

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _LOOK_EVERY_S = 0.3
 _NONE = (
-    "There are no captures yet.",
-    "hint: Start `port-hook listen` in this folder, and run a workflow or an action in Port.",
+    "No captures yet.",
+    "hint: Run `port-hook listen` in this directory, then run a workflow or an action in Port.",
     "hint: Without Port, send a request to the listener: `port-hook trigger FILE --to 8787`.",
 )
 _NO_MATCH = ("No captures match.", "hint: Run `port-hook captures` without filters to list the latest.")
@@ -72,8 +72,7 @@ def captures(
         str,
         option(
             "--search",
-            help="List only captures with this text in the target, headers or body; ASCII letters match in either "
-            "case.",
+            help="List only captures with this text in the path, headers or body. ASCII letters match in either case.",
             metavar="TEXT",
         ),
     ] = "",
@@ -93,7 +92,7 @@ def captures(
     ] = 20,
     watch: Annotated[
         bool,
-        option("--watch", help="List the latest captures oldest first, and then each new capture until Ctrl-C."),
+        option("--watch", help="List the latest captures, oldest first, and then each new capture until Ctrl-C."),
     ] = False,
     store: options.Store = None,
     no_pager: options.NoPager = False,
@@ -117,7 +116,7 @@ def captures(
     )
     with (
         open_captures(store, runtime, sayer(runtime), show_only=True) as kept,
-        open_body_filter(jq, sayer(runtime), name="the expression of --jq") as bodies,
+        open_body_filter(jq, sayer(runtime), name="the --jq expression") as bodies,
     ):
         if watch:
             _watch(kept, wanted, bodies, runtime, limit=limit, as_json=as_json)
@@ -154,7 +153,7 @@ def _watch(
 
 
 def _place_of(path: Path) -> tuple[int, int] | None:
-    """Return what changes when a file is replaced, None if the file does not exist."""
+    """Return the file's device and inode, which change when it is replaced, or None if it does not exist."""
     try:
         found = path.stat()
     except OSError:
@@ -180,7 +179,7 @@ def _print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool) -> 
 
 
 def _emit_all(found: Iterable[Capture], runtime: Runtime) -> bool:
-    """Print records of captures while they are read. Return whether there are any."""
+    """Print records of captures while they are read. Return whether any were found."""
     from port_hook_cli.captures.documents.capture_file import capture_summary
 
     has_any = False
@@ -191,7 +190,7 @@ def _emit_all(found: Iterable[Capture], runtime: Runtime) -> bool:
 
 
 def _list_all(found: Iterator[ListedCapture], runtime: Runtime, *, pager: bool) -> bool:
-    """Print captures while they are read. Return whether there are any."""
+    """Print captures while they are read. Return whether any were found."""
     from port_hook_cli.captures.view.captures import captures_lines, captures_table
 
     first = next(found, None)

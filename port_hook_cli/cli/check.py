@@ -28,7 +28,7 @@ def check(
         str | None,
         argument(
             metavar="SOURCE",
-            help="The request to use: a capture's ID, `last`, a payload, an action, or FILE#NODE of a workflow. "
+            help="The request to use: a capture ID, `last`, a payload, an action, or FILE#NODE of a workflow. "
             "Default: the latest capture with a valid signature, or a sample action.",
             completes="check_sources",
             stdin="the source",
@@ -37,7 +37,7 @@ def check(
     command_to_run: Annotated[
         list[str] | None,
         argument(
-            help="The command that starts the handler. It gets the credentials of a temporary sandbox.",
+            help="The command that starts the handler. It receives the credentials of a temporary sandbox.",
             metavar="-- COMMAND...",
             name=COMMAND,
         ),
@@ -52,9 +52,10 @@ def check(
 ) -> ExitCode:
     """Send valid, forged, repeated and broken requests to a handler, and report its mistakes.
 
-    Valid requests start real work, so by default, the handler must be on this machine. With a command after `--`,
-    port-hook starts the handler and a sandbox for its reports, and ends both. Without a command, start `port-hook
-    sandbox` first to include checks of reports. Exits with code 1 if a check fails, and with 12 if none has a result.
+    Valid requests start real work, so the handler must be on this machine by default. With a command after `--`,
+    port-hook starts the handler and a sandbox for its reports, and stops both at the end. Without a command, start
+    `port-hook sandbox` first to check reports too. Exits with code 1 if a check fails, and with 12 if no check has a
+    result.
     """
     runtime: Runtime = ctx.obj
     plan = choice.plan(times.read())

@@ -82,7 +82,7 @@ def check_handler(asked: CheckCommand) -> ExitCode:
 def _checked(
     session: CheckSession, begin: Callable[[CheckBegins], Awaitable[None]], screen: CheckScreen
 ) -> CheckReport | None:
-    """Check and return the report, or None after Ctrl-C. The handler's process has ended then."""
+    """Check and return the report, or None after Ctrl-C. The handler's process has ended by then."""
     from port_hook_cli.check.handler_process import NotReadyError
 
     try:
@@ -122,7 +122,7 @@ def _finish(report: CheckReport, output: CheckOutput, screen: CheckScreen, runti
         replace_file(output.junit, junit_report(report, screen.url, strict=output.strict), cwd=runtime.cwd)
         tell(f"note: wrote the JUnit report to {printable(output.junit)}", runtime)
     if not report.has_results:
-        tell("note: no check has a result, so nothing is known about the handler", runtime)
+        tell("note: no check has a result, so port-hook cannot rate the handler", runtime)
         return ExitCode.NOT_OBSERVED
     return ExitCode.OK if is_good else ExitCode.FAILED
 

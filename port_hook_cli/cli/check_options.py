@@ -53,20 +53,20 @@ class CheckTarget:
             "--yes",
             "-y",
             help="Skip the confirmation of --to-its-url.",
-            no_effect=(NoEffect("Nothing is asked", without=("--to-its-url",)),),
+            no_effect=(NoEffect("Nothing needs confirmation", without=("--to-its-url",)),),
         ),
     ] = False
 
     def read(self, runtime: Runtime) -> RunTarget:
-        """Return the target. Raises UsageError for an invalid target, and for a question that nobody can answer."""
+        """Return the target. Raises UsageError for an invalid target, and if it cannot ask for confirmation."""
         from port_hook_cli.invocations.targets import read_target
         from port_hook_cli.trigger.action import RunTarget
 
         if self.to_its_url and not self.yes and not can_ask(runtime):
             raise UsageError(
-                "--to-its-url can start work on another machine. "
-                "It needs confirmation, but nobody can answer a question here.",
-                hint="Add --yes.",
+                "--to-its-url can start work on another machine. port-hook cannot ask for confirmation because this "
+                "is not a terminal.",
+                hint="Pass --yes.",
             )
         return RunTarget(to=None if self.to is None else read_target(self.to, "--to"), to_its_url=self.to_its_url)
 
@@ -104,7 +104,7 @@ class CheckChoice:
 
 @option_group("Run")
 class CheckRun(RunContents):
-    """What the run of an action or a workflow node is made of."""
+    """The content of an action run or a workflow node run."""
 
     outputs: Annotated[
         str | None,
@@ -198,7 +198,7 @@ class CheckOutput:
     json: options.Json = False
     junit: Annotated[
         str | None,
-        option("--junit", metavar="FILE", help="Write a JUnit report for CI; an earlier report is replaced."),
+        option("--junit", metavar="FILE", help="Write a JUnit report for CI. Replaces an earlier report."),
     ] = None
     strict: Annotated[bool, option("--strict", help="Exit with code 1 even for warnings.", trust=ANY_VALUE)] = False
     store: options.Store = None
@@ -206,7 +206,7 @@ class CheckOutput:
 
 @frozen(kw_only=True)
 class CheckCommand:
-    """What the command line asks for. `words` are the command that starts the handler."""
+    """The values of the command line. `words` are the command that starts the handler."""
 
     source: str | None
     words: tuple[str, ...]

@@ -48,14 +48,14 @@ class CheckScreen:
         self.url = ""
 
     def begin(self, begins: CheckBegins) -> None:
-        """Print what the check sends, and show the progress if someone watches."""
+        """Print what the check sends. On a terminal, show the progress."""
         self.url, self._began = begins.url, time.perf_counter()
         tell(begin_text(self.url, begins.valid_requests), self._runtime)
         expected = self._plan.expected(begins.subject, starts_handler=self._starts)
         if not begins.sees_reports and expected & _ABOUT_REPORTS:
             tell(f"note: {NO_SANDBOX}", self._runtime)
             tell(
-                "hint: Add `-- COMMAND` to let port-hook start the handler. Or run `port-hook sandbox`, and set the "
+                "hint: Add `-- COMMAND` so that port-hook starts the handler. Or run `port-hook sandbox`, and set the "
                 "variables that it prints for the handler and for this command.",
                 self._runtime,
             )
@@ -70,7 +70,7 @@ class CheckScreen:
         self._advance(finding)
 
     def finish(self, report: CheckReport) -> None:
-        """Print the report, or the records that were not printed yet."""
+        """Print the report, or the remaining records."""
         self.close()
         if not self._as_json:
             self._print(report)

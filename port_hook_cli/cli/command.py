@@ -1,4 +1,4 @@
-"""A typer command that accepts one target at most, and whose help has groups of options and examples."""
+"""A typer command that accepts at most one target. Its help shows groups of options and examples."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def styled_help(command: Any, ctx: Any) -> str:
 
     runtime = ctx.find_root().obj or system_runtime()
     output = Output(runtime.stdout, runtime.environ)
-    ctx.color = output.has_styles  # or typer would remove the styles that FORCE_COLOR asks for
+    ctx.color = output.has_styles  # otherwise typer removes the styles that FORCE_COLOR asks for
     return help_text(command, ctx, output)
 
 
@@ -37,7 +37,7 @@ def empty_value(option: str) -> UsageError:
 
 
 class Command(TyperCommand):
-    """One command of port-hook. Each of its parameters has the attribute `declared`, a `Declaration`."""
+    """A command of port-hook. Each parameter has the attribute `declared`, a `Declaration`."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -46,7 +46,7 @@ class Command(TyperCommand):
             parameter.declared = declared[parameter.name]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line; raises UsageError for two targets, empty values, and a command without `--`."""
+        """Read the command line. Raises UsageError for two targets, empty values, and a command without `--`."""
         own, rest = self._apart(args)
         if _ALL in own and _HELP & set(own):
             ctx.meta[_ALL] = True
@@ -91,13 +91,13 @@ class Command(TyperCommand):
         try:
             words, _, order = self.make_parser(ctx).parse_args(list(args))
         except TyperException as wrong:
-            if getattr(wrong, "ctx", self) is None:  # then the hint could not name the command
+            if getattr(wrong, "ctx", self) is None:  # the hint needs it for the command's name
                 wrong.ctx = ctx  # type: ignore[attr-defined]
             raise
         return words, order
 
     def _tell_old_names(self, ctx: Any, args: Sequence[str]) -> None:
-        """Say what an option is called now if its former name is used."""
+        """Print the new name of an option if the command line has its former name."""
         from port_hook_cli.terminal.console import tell
 
         flags = {word.partition("=")[0] for word in args}
@@ -106,10 +106,10 @@ class Command(TyperCommand):
                 tell(f"note: {old} is now {parameter.declared.name}", ctx.find_root().obj or system_runtime())
 
     def _refuse_second_targets(self, order: list[Any]) -> None:
-        """Raise UsageError for a target given twice: typer would use only the last."""
+        """Raise UsageError if a target is passed twice. Typer would use only the last."""
         for name in (name for parameter in self.params for name in _TARGETS.intersection(parameter.opts)):
             if sum(name in parameter.opts for parameter in order) > 1:
-                raise UsageError(f"{name} is given more than once.", hint="Give one target; see --route for others.")
+                raise UsageError(f"{name} is used more than once.", hint="Pass one target. For others, use --route.")
 
     def _refuse_empty_values(self, words: dict[str, Any]) -> None:
         """Raise UsageError for an option whose value is empty, usually because a shell variable is unset."""
@@ -166,7 +166,7 @@ class Command(TyperCommand):
         )
 
     def groups(self) -> Mapping[str, Sequence[Any]]:
-        """Return the groups of options in the help, by their titles; none for a command without groups."""
+        """Return the help's groups of options by title. A command without groups has none."""
         groups: dict[str, list[Any]] = {}
         for parameter in cast("list[Any]", self.params):
             if parameter.declared.title:

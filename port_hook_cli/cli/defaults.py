@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from port_hook_cli.files.dotenv import DotenvFile
 
 PREFIX = "PORT_HOOK_"
-# Where typer's context keeps what a project's file has set.
+# The key in typer's context for the defaults from a project's file.
 PROJECT_DEFAULTS = "port_hook_cli.project_defaults"
 
-# These mean the same in every command that has them, so one variable sets them all.
+# These options mean the same in every command, so one variable sets them all.
 SHARED = {"store", "secret_file", "org", "tolerance", "insecure_api"}
 
 _OFF = frozenset({"0", "false", "f", "no", "n", "off"})
@@ -53,7 +53,7 @@ def default_map(command: str, parameters: Iterable[Any], runtime: Runtime) -> di
 
 
 def name_variable(wrong: Any, runtime: Runtime) -> None:
-    """If the value in typer's error came from a variable or a project's file, make the error name it."""
+    """If the value in typer's error came from a variable or a project's file, add the source to the error."""
     source = wrong.ctx and wrong.param and wrong.ctx.get_parameter_source(wrong.param.name)
     if source and source.name == "DEFAULT_MAP":
         command = wrong.ctx.info_name
@@ -70,7 +70,7 @@ def find_variable(command: str, parameter: Any, variables: Mapping[str, str]) ->
 
 
 def given_options(command: str, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> set[str]:
-    """Return the options on the command line, in the environment and in the folder's `.env`, without their dashes."""
+    """Return the options on the command line, in the environment and in the directory's `.env`, without dashes."""
     parameters = list(parameters)
     flags = {word.partition("=")[0] for word in words}
     variables = _nearer_variables(command, parameters, runtime)
@@ -84,9 +84,9 @@ def given_options(command: str, parameters: Iterable[Any], words: Sequence[str],
 
 
 def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> None:
-    """Say which variables of the folder's `.env` are ignored, and what is wrong with the `.env` files.
+    """Print the ignored variables of the directory's `.env`, and the problems of the `.env` files.
 
-    Variables of options that are among the `words` of the command line are not needed, so they are not reported.
+    If the `words` of the command line already set an option, its variable is not reported.
     """
     given = {word.partition("=")[0] for word in words}
     files = _dotenv_files(runtime)
@@ -105,7 +105,7 @@ def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence
         if not parameter.declared.trust.allows(project[name])
     ]
     if ignored:
-        advice = "A project's file can set harmless options only; export the variable if you want it"
+        advice = "A project's file can set only harmless options. To use the variable, export it"
         _tell(f"ignored in ./.env: {', '.join(ignored)}. {advice}", runtime)
 
 
@@ -126,13 +126,13 @@ def _names(command: str, parameter: Any) -> Iterator[str]:
 
 
 def _variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
-    """Return the variables that apply to these parameters; from the folder's `.env`, only harmless ones."""
+    """Return the variables that apply to these parameters. The directory's `.env` can only set harmless options."""
     _, at_home = _dotenv_files(runtime)
     return {**(at_home.values if at_home else {}), **_nearer_variables(command, parameters, runtime)}
 
 
 def _nearer_variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
-    """Return the variables of the environment and of the folder's `.env`, which come before the project's file."""
+    """Return the variables of the environment and of the directory's `.env`. They override the project's file."""
     found = {name: value for name, value in runtime.environ.items() if name.startswith(PREFIX)}
     file, _ = _dotenv_files(runtime)
     project = file.values if file else {}
@@ -152,14 +152,14 @@ def _counts(parameter: Any, value: str) -> bool:
 
 
 def _dotenv_files(runtime: Runtime) -> tuple[DotenvFile | None, DotenvFile | None]:
-    """Return the folder's `.env` and the user's own, None if there is none or it cannot be read."""
+    """Return the directory's `.env` and the user's `.env`, or None for a missing or unreadable file."""
     paths = (runtime.cwd / ".env", runtime.home / ".port" / ".env")
     if not any(map(os.path.lexists, paths)):
         return None, None
     from port_hook_cli.files.dotenv import home_dotenv, project_dotenv
 
     project = at_home = None
-    # A broken file must not make `--help` fail; a command that needs a setting from it reports the error.
+    # A broken file must not make `--help` fail. A command that needs a setting from it reports the error.
     with suppress(SettingsError):
         project = project_dotenv(runtime.cwd, runtime.home, PREFIX)
     with suppress(SettingsError):

@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 _NEXT = """\
 Next:
 {path}  port-hook replay --find-fault --to 8000
-        finds the mistake in a handler that has the secret in PORT_CLIENT_SECRET
+        finds the mistake in a handler with the secret in PORT_CLIENT_SECRET
   port-hook listen --forward-to 8000
         opens a public URL for a workflow node or action of your organization
-Continue with README.md; `port-hook --help` lists the commands.
+Continue with README.md. `port-hook --help` lists the commands.
 """
 _WAIT_S = 10
 _IN_PORT = "  in Port"
@@ -45,18 +45,18 @@ _IN_PORT = "  in Port"
 
 @command
 def demo(ctx: typer.Context) -> ExitCode:
-    """Show a complete example on this machine; needs no Port account, tunnel or internet.
+    """Run a complete example on this machine, without a Port account, tunnel or internet.
 
     Starts the sandbox, a sample handler and the listener on loopback. The sandbox runs the workflow "Deploy service",
-    whose node calls the listener. Then the demo sends an invocation of the action "Create VM", and the same invocation
-    with a changed body.
+    and its node calls the listener. Then the demo sends an invocation of the action "Create VM", and the same
+    invocation with a changed body.
     """
     return asyncio.run(_demo(ctx.obj))
 
 
 @frozen
 class _Stage:
-    """What runs during the demo. `url` is the listener's, and `received` has what the listener receives."""
+    """The running parts of the demo. `url` is the listener's URL, and `received` contains the received captures."""
 
     sandbox: Sandbox
     api: PortApi
@@ -64,7 +64,7 @@ class _Stage:
     received: asyncio.Queue[Capture]
 
     async def next(self) -> Capture:
-        """Return the next request that the listener has received."""
+        """Return the next request that the listener receives."""
         return await asyncio.wait_for(self.received.get(), _WAIT_S)
 
 
@@ -185,7 +185,7 @@ def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
 
 
 def _next(runtime: Runtime) -> str:
-    """Return what to do next, with a line that makes the commands work if `port-hook` is not on PATH."""
+    """Return the next steps. If `port-hook` is not on PATH, add a line that makes the commands work."""
     is_found = shutil.which("port-hook", path=runtime.environ.get("PATH")) is not None
     folder = str(Path(sys.executable).parent)
     line = f'$env:PATH = "{folder};$env:PATH"' if sys.platform == "win32" else f"PATH={shlex.quote(folder)}:$PATH"
@@ -214,9 +214,9 @@ def _say(text: str, runtime: Runtime) -> None:
 
 
 def _show(capture: Capture, runtime: Runtime, *, payload: bool = True) -> None:
-    """Show a capture like `listen`, without what to do in Port, because the handler reports the run.
+    """Show a capture like `listen`, without the next steps in Port, because the handler reports the run.
 
-    Without `payload`, what was read from the body is left out.
+    Without `payload`, leave out the details from the body.
     """
     from port_hook_cli.captures.view.capture import capture_lines
     from port_hook_cli.captures.view.parts import payload_lines

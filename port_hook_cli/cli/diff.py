@@ -19,14 +19,14 @@ from port_hook_cli.text.safe import brief
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.finder import Finder, FoundRequest
 
-# Every request has its own; the verdict says whether they are right.
+# Every request has different values. The verdict shows whether they are correct.
 _SIGNATURES = ("x-port-signature", "x-port-timestamp")
-# A replay has those of its target and its body.
+# A replay gets new values for its target and its body.
 _WRITTEN_ANEW = ("host", "content-length")
 _ID = re.compile(r"[0-9a-f]{12}")
 _LONGEST_NAME = 40
 _COMPLETES = "captures_and_files"
-_NAME = "a capture's ID, `last`, `last-replay`, or a file (capture, raw HTTP request, payload; - for stdin)."
+_NAME = "a capture ID, `last`, `last-replay`, or a file (capture, raw HTTP request, payload; - for stdin)."
 
 
 @command
@@ -42,7 +42,7 @@ def diff(
         str | None,
         argument(
             metavar="[B]",
-            help="The capture after. Default: `last`. If A is a replay, it is compared with its original.",
+            help="The capture after. Default: `last`. If A is a replay, compares its original with A.",
             stdin="B",
             completes=_COMPLETES,
         ),
@@ -57,9 +57,9 @@ def diff(
 ) -> ExitCode:
     """Compare two captures: bodies, headers, verdicts and responses.
 
-    Without arguments, compare the last two requests that arrived. Exit with code 0 if they are the same, and 1 if they
-    differ. The comparison leaves out the signature and timestamp headers, and for a replay and its original also
-    host and content-length.
+    Without arguments, compares the last two received requests. Exits with code 0 if they are the same, and with 1 if
+    they differ. Ignores the signature and timestamp headers. For a replay and its original, also ignores the host and
+    content-length headers.
     """
     from port_hook_cli.captures.comparison import Ignoring, compare, diff_lines, diff_record, is_same, without_ignored
     from port_hook_cli.captures.store.finder import CaptureUse, Finder
@@ -97,11 +97,14 @@ def _pair(a: str | None, b: str | None, finder: Finder) -> tuple[FoundRequest, F
 
 
 def _original(name: str, finder: Finder) -> FoundRequest:
-    """Return the capture that a replay names. Any program may have written the name, so it never means a file."""
+    """Return the original of a replay. Any program may have written its name, so the name is never used as a file."""
     from port_hook_cli.captures.store.finder import FoundRequest
 
     if not _ID.fullmatch(name):
-        raise StoreError(f"The replay names no capture: {brief(name, _LONGEST_NAME)}.", hint="Name both sides.")
+        raise StoreError(
+            f"The original of the replay is not a capture ID: {brief(name, _LONGEST_NAME)}.",
+            hint="Pass both captures.",
+        )
     return FoundRequest(name, finder.store().get(name), is_stored=True)
 
 

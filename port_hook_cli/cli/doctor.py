@@ -40,8 +40,8 @@ def doctor(
 ) -> ExitCode:
     """Check credentials, Port's API, the clock, tunnels, the store and the handler.
 
-    Each problem comes with the next step. Nothing is changed in Port, no tunnel is opened, and secrets are not shown.
-    The checks run at the same time and end within seconds. The exit code is 1 if there is a problem.
+    Shows the next step for each problem. Doesn't change Port, open a tunnel or show secrets. The checks run
+    concurrently and end within seconds. Exits with code 1 if there is a problem.
     """
     runtime: Runtime = ctx.obj
     wanted = Examination(
@@ -70,7 +70,7 @@ def _default_tunnel(ctx: typer.Context) -> str | None:
     options = group.get_command(ctx.parent, "listen").params
     given = given_options("listen", options, (), runtime)
     values = default_map("listen", options, runtime)
-    with suppress(PortHookError):  # `listen` reports what is wrong with the file
+    with suppress(PortHookError):  # `listen` reports the problems of the file
         values |= project_defaults("listen", options, runtime=runtime, commands=COMMANDS, given=given).values
     chosen = {flag: values.get(option.name) for option in options for flag in option.opts}
     return chosen["--tunnel"] or ("none" if chosen["--public-url"] else None)

@@ -41,7 +41,7 @@ from port_hook_cli.text.secret import Secret
 
 _MOST_LIKELY = 5
 _BOM = b"\xef\xbb\xbf"
-_KINDS = "Give a capture (an id or `last`), a capture file, a JSON payload, or a raw HTTP request; - reads stdin."
+_KINDS = "Pass a capture (an ID or `last`), a capture file, a JSON payload, a raw HTTP request, or - for stdin."
 
 
 @command
@@ -50,7 +50,7 @@ def decrypt(
     capture: Annotated[
         str,
         argument(
-            help="A capture's id, `last`, or a file (payload, capture, raw HTTP request; - for stdin).",
+            help="A capture ID, `last`, or a file (payload, capture, raw HTTP request; - for stdin).",
             metavar="CAPTURE|last|FILE",
             stdin="the payload",
             completes="captures_and_files",
@@ -61,7 +61,7 @@ def decrypt(
         list[str] | None,
         argument(
             help="The path of a value, such as payload.properties.password, or an input's name. "
-            "Default: the properties that the payload names as encrypted.",
+            "Default: the properties that the payload lists as encrypted.",
             metavar="[PATH]...",
             show_default=False,
         ),
@@ -85,8 +85,8 @@ def decrypt(
 ) -> ExitCode:
     """Decrypt the encrypted inputs of a payload.
 
-    Exits with code 0 if every input was decrypted, and with 1 otherwise. Decrypted values are not saved. `decrypt`
-    takes a whole payload or capture; `encrypt` takes one value, for a test.
+    Exits with code 0 if every input was decrypted, and with 1 otherwise. Doesn't save decrypted values.
+    `decrypt` takes a whole payload or capture. `encrypt` takes one value, for a test.
     """
     runtime: Runtime = ctx.obj
     wanted = tuple(map(JsonPath.parse, paths or ()))
@@ -112,8 +112,8 @@ def decrypt(
 
 
 def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
-    """Return the payload of a file or a capture; raises StoreError if there is none."""
-    from port_hook_cli.captures.store.finder import CaptureUse, Finder  # `encrypt` needs no database
+    """Return the payload of a file or a capture. Raises StoreError if it is missing."""
+    from port_hook_cli.captures.store.finder import CaptureUse, Finder  # `encrypt` doesn't use the store
     from port_hook_cli.invocations.payload import read_payload
 
     with closing(Finder(store, runtime, CaptureUse.CHECK, sayer(runtime), kinds=_KINDS)) as finder:
@@ -129,10 +129,10 @@ def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
 def _nothing_named(payload: Payload) -> PortHookError:
     likely = ", ".join(map(str, likely_paths(payload.document, most=_MOST_LIKELY)))
     return PortHookError(
-        "The payload does not name any encrypted property.",
-        hint=f"Give the paths of the values. These look encrypted: {printable(likely)}."
+        "The payload does not list any encrypted properties.",
+        hint=f"Pass the paths of the values. These look encrypted: {printable(likely)}."
         if likely
-        else "None of its values looks encrypted either. Is it the right payload?",
+        else "Check that this is the right payload: none of its values look encrypted.",
     )
 
 
@@ -145,7 +145,7 @@ def _write_whole(document: Any, runtime: Runtime) -> None:
 
 
 def _show(decryptions: Sequence[Decryption], runtime: Runtime, *, alone: bool) -> None:
-    """Print the values; a single value is written to a pipe or a file byte for byte."""
+    """Print the values. If stdout is a pipe or a file, write a single value byte for byte."""
     if not alone:
         Output(runtime.stdout, runtime.environ).print(*decryption_lines(decryptions))
         return
@@ -176,7 +176,7 @@ def encrypt(
     value: Annotated[
         str,
         argument(
-            help="The value, a file that contains it, or - for stdin. A JSON object is encrypted as Port writes it.",
+            help="The value, a file that contains it, or - for stdin. A JSON object is written like JSON.stringify.",
             metavar="VALUE|FILE|-",
             stdin="the value",
             show_default=False,
@@ -195,11 +195,11 @@ def encrypt(
     org: options.Org = None,
     secret_file: options.SecretFile = None,
 ) -> ExitCode:
-    """Encrypt a test value as Port encrypts an input.
+    """Encrypt a test value the way Port encrypts inputs.
 
-    It uses the client secret (aes256-gcm), or a public key (client-side encryption). Other users of this machine can
-    see a VALUE on the command line, so pass a real one on stdin. `encrypt` takes one value; `decrypt` takes a whole
-    payload or capture.
+    Uses the client secret (aes256-gcm), or a public key (client-side encryption). Other users of this machine can see a
+    VALUE on the command line, so pass real secrets on stdin.
+    `encrypt` takes one value. `decrypt` takes a whole payload or capture.
     """
     from port_hook_cli.engines import encryption
 
@@ -249,7 +249,7 @@ def _content(value: str, runtime: Runtime) -> bytes:
     if value != "-" and not is_file(value, runtime.cwd):
         return value.encode("utf-8", "surrogateescape")
     if value != "-":
-        tell(f"note: the content of the file {printable(value)} is encrypted", runtime)
+        tell(f"note: encrypting the content of the file {printable(value)}", runtime)
     content = read_input(value, cwd=runtime.cwd, stdin=runtime.stdin)
     return content.removesuffix(b"\n").removesuffix(b"\r") if content.endswith(b"\n") else content
 
@@ -275,14 +275,14 @@ def build_decrypter(
 
 
 def read_key_file(name: str, runtime: Runtime) -> bytes:
-    """Return the content of a key's file, or of stdin for `-`; raises KeyUnreadable."""
+    """Return the content of a key file, or of stdin for `-`. Raises KeyUnreadable."""
     if name == "-":
         return read_stdin(runtime.stdin)
     try:
         return (runtime.cwd / name).read_bytes()
     except OSError as error:
         raise KeyUnreadable(
-            f"The key {name} cannot be read: {error.strerror}.", hint="Give the path of a PEM file, or - for stdin."
+            f"The key {name} cannot be read: {error.strerror}.", hint="Pass the path of a PEM file, or - for stdin."
         ) from error
 
 

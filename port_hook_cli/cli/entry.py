@@ -1,4 +1,4 @@
-"""Where the program starts. A shell's request for completions is answered without importing a command."""
+"""The entry point of the program. It completes a shell's words without importing a command."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 import sys
 
 _ASKED = "_PORT_HOOK_COMPLETE"
-# `ExitCode.INTERRUPTED`. Repeated here, because importing it would take time that a Tab needs.
+# `ExitCode.INTERRUPTED`. Repeated here because importing it would slow down completion.
 _INTERRUPTED = 130
 _OF_COMPLETION = frozenset({"--install-completion", "--show-completion"})
 
 
 def main() -> int:
-    """Run port-hook on the words of the process and return its exit code."""
+    """Run port-hook with the arguments of the process and return its exit code."""
     if _ASKED in os.environ:
         from port_hook_cli.cli.completion.answer import answer
 

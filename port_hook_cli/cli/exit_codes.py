@@ -29,29 +29,29 @@ class ExitCode(IntEnum):
 
     @property
     def meaning(self) -> str:
-        """What the code means, in one line for the documentation."""
+        """The meaning of the code, in one line for the documentation."""
         return _MEANINGS[self]
 
 
 _MEANINGS = {
-    ExitCode.OK: "success; also `listen` after Ctrl-C or SIGTERM",
+    ExitCode.OK: "success, including `listen` after Ctrl-C or SIGTERM",
     ExitCode.FAILED: (
         "an unmet expectation (`--expect-status`, `--compare`, `--count` within `--stop-after`), "
-        "a difference that `diff` found, a failed check of a handler, a verdict that `export --redact` cannot "
+        "a difference found by `diff`, a failed check of a handler, a verdict that `export --redact` cannot "
         "reproduce, or any other failure"
     ),
     ExitCode.USAGE: "the command line is invalid",
-    ExitCode.NOT_VALID: "`verify`: the signature is not valid",
-    ExitCode.SETTINGS: "a secret, a client ID or a settings file is missing, unreadable or not safe to use",
+    ExitCode.NOT_VALID: "`verify`: the signature is invalid",
+    ExitCode.SETTINGS: "a secret, a client ID or a settings file is missing, unreadable or unsafe to use",
     ExitCode.LISTEN: "the listener, a local server, the tunnel or the connection to Kafka could not start",
     ExitCode.TARGET: "the target of a forward, replay, trigger or check could not be reached",
     ExitCode.PORT_API: "Port's API rejected a call or could not be reached",
     ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
-    ExitCode.RUN_ENDED: "the run has already ended and accepts no more reports",
+    ExitCode.RUN_ENDED: "the run has already ended, so Port rejects more reports",
     ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
     ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the automation's condition, so nothing was sent",
-    ExitCode.NOT_OBSERVED: "`check`: no check has a result, so nothing is known about the handler",
-    ExitCode.BUG: "a bug in port-hook; a crash report was written",
+    ExitCode.NOT_OBSERVED: "`check`: no check has a result, so port-hook cannot rate the handler",
+    ExitCode.BUG: "a bug in port-hook, described in a crash report",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
 
@@ -70,5 +70,5 @@ _CODES = {
 
 
 def exit_code_of(problem: PortHookError) -> ExitCode:
-    """Return the exit code of a command that ends with this error."""
+    """Return the exit code for an error."""
     return _CODES.get(problem.code, ExitCode.FAILED)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 _FORMATS = tuple(row.name for row in EXPORT_FORMATS)
 _PYTEST = "pytest"
 _SIGNING = frozenset({"postman"})
-"""The formats of requests that sign when they are used."""
+"""The formats that sign the request at run time."""
 _FALLBACK = "http://127.0.0.1:8000"
 
 
@@ -71,16 +71,16 @@ def export(
     to: Annotated[
         str | None,
         options.target(
-            "The URL in the export. Without a path, the captured path and query are used. Default: the handler on "
-            "this machine that received the capture, the last `listen` target, or 8000."
+            "The URL in the export. If it has no path, port-hook uses the captured path and query. Default: the "
+            "handler on this machine that received the capture, the last `listen` target, or 8000."
         ),
     ] = None,
     store: options.Store = None,
 ) -> ExitCode:
-    """Write captures in the format of another tool.
+    """Export captures to another format, such as curl, pytest or Postman.
 
     An export contains the recorded signature, or signs at run time with PORT_CLIENT_SECRET. It never contains the
-    secret. `sign` makes a new signature.
+    secret. To create a new signature, use `sign`.
     """
     import asyncio
 
@@ -105,7 +105,7 @@ def export(
     elif format_ in REQUEST_FORMATS and format_ not in _SIGNING:
         _tell_unsigned(captures, found, format_, runtime)
     _write(row.write(found), output, runtime)
-    if format_ == _PYTEST and find_spec("pytest") is None:  # so port-hook is not in the environment of the tests
+    if format_ == _PYTEST and find_spec("pytest") is None:  # port-hook is not in the environment of the tests
         needs = f"Your tests need port-hook in their environment. Install it there: {command_for_tests()}"
         tell(f"note: {needs}", runtime)
     return code
@@ -127,7 +127,7 @@ def _exported(found: FoundRequest, target: str | None, finder: Finder) -> Export
 
 
 def _unsent(invocation: Invocation) -> Capture:
-    """Return the request that Port has for a run, without an outcome."""
+    """Return Port's request for a run, without an outcome."""
     payload = read_payload(invocation.body, invocation.headers)
     return Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=payload)
 

@@ -1,4 +1,4 @@
-"""`port-hook export --redact`: the captures to export without names, ids and other values."""
+"""`port-hook export --redact`: captures without names, IDs and other values."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from port_hook_cli.text.safe import brief
 def redact_all(
     captures: Sequence[Exported], to: str | None, fallback: str, runtime: Runtime, *, as_capture: bool
 ) -> tuple[list[Exported], ExitCode]:
-    """Return the captures redacted, with the same pseudonyms, and FAILED if a verdict could not be reproduced.
+    """Return the redacted captures with common pseudonyms, and FAILED if a verdict could not be reproduced.
 
-    URLs are at `to`, otherwise where the redacted captures were forwarded to on this machine, otherwise at `fallback`.
+    Their URLs are at `to`. Otherwise they are at the handler on this machine that received the captures, or `fallback`.
     """
     settings = PortAccess(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     pseudonyms, redacted, code = Pseudonyms(), [], ExitCode.OK
@@ -67,7 +67,7 @@ def _verdict(capture: Capture, settings: Settings, runtime: Runtime) -> Verdict:
     if settings.client_secret is None and recorded.status is not Status.UNCHECKED:
         tell("note: without a client secret, the capture's recorded verdict is reproduced", runtime)
         return recorded
-    # A capture that is redacted already is not signed with the client secret.
+    # A redacted capture is not signed with the client secret.
     saved, secret = from_capture(capture), capture.throwaway_secret or settings.require_secret()
     verdict = explain(saved, secret, now=capture.invocation.compared_at, tolerance_s=DEFAULT_TOLERANCE_S).verdict
     is_known = recorded.status is not Status.UNCHECKED and UNDIAGNOSED.slug not in recorded.slugs

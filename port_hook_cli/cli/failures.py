@@ -24,7 +24,7 @@ _KINDS = {"int": "a whole number", "float": "a number"}
 _REWORDED = (
     (re.compile(r"^Got unexpected extra argument\(s\) \((.*)\)$", re.DOTALL), r"Unexpected argument: \1."),
     (re.compile(r"^Option '(-[^']*)' requires an argument\.$"), r"\1 needs a value."),
-    (re.compile(r"^Option '(-[^']*)' does not take a value\.$"), r"\1 takes no value."),
+    (re.compile(r"^Option '(-[^']*)' does not take a value\.$"), r"\1 does not take a value."),
 )
 
 
@@ -48,7 +48,7 @@ def usage_problem(wrong: Any, words: Sequence[str]) -> UsageError:
 
 
 def _hint(wrong: Any, command: str, words: Sequence[str]) -> str:
-    """Return what to do instead of what is wrong, "" if that is not known."""
+    """Return the hint for an invalid command line, or "" without one."""
     from port_hook_cli.cli import habits
 
     message = str(wrong.message)
@@ -63,7 +63,7 @@ def _hint(wrong: Any, command: str, words: Sequence[str]) -> str:
     if found := _EXTRA.match(message):
         hint = habits.hint_for_argument(command, found[1].partition(" ")[0], options)
         takes_none = command and all(each.param_type_name == "option" for each in parameters)
-        return hint or (f"`port-hook {command}` takes no arguments. Leave it out." if takes_none else "")
+        return hint or (f"Leave it out. `port-hook {command}` doesn't take arguments." if takes_none else "")
     if hasattr(wrong, "param_type"):
         return f"Example: `{_EXAMPLES[command]}`." if command in _EXAMPLES else ""
     if (parameter := getattr(wrong, "param", None)) and (found := _VALUE.match(message)):
@@ -108,7 +108,7 @@ def _message(wrong: Any) -> str:
 
 def _about_parameter(wrong: Any) -> str:
     name = wrong.param_hint or (_name(wrong.param) if wrong.param else "")
-    if hasattr(wrong, "param_type"):  # it is missing
+    if hasattr(wrong, "param_type"):  # the parameter is missing
         kind = wrong.param.param_type_name if wrong.param else "argument"
         return f"Missing {kind} {name}."
     return f"Invalid value for {name}: {plain_words(wrong.message)}" if name else plain_words(wrong.message)
@@ -147,7 +147,7 @@ def report_crash(bug: Exception, *, environ: Mapping[str, str], secrets: Collect
     with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(Masker([*secrets, *_secrets_of(environ)]).text(_describe(bug)))
     print(
-        f"error: port-hook hit a bug of its own ({type(bug).__name__}). Your input did not cause it.\n"
+        f"error: port-hook crashed because of a bug ({type(bug).__name__}). Your input did not cause it.\n"
         f"hint: The details are in {path}. Please attach that file to an issue.",
         file=stderr,
     )

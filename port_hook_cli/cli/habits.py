@@ -1,6 +1,6 @@
-"""What people type who know other tools (curl, gh, HTTPie, ngrok, stripe), and what port-hook has instead.
+"""Options and commands of other tools (curl, gh, HTTPie, ngrok, stripe), and what port-hook has instead.
 
-Imported only after a command line was refused. A habit wins over the most similar name: `--url` is no `--org`.
+Imported only for an invalid command line. A habit comes before the most similar name: `--url` doesn't mean `--org`.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ HABITS: Sequence[Habit] = (
     ),
     Habit(
         ("-F", "-f"),
-        "Name the file without an option, and pass inputs with --input NAME=VALUE.",
+        "Pass the file as an argument, and inputs with --input NAME=VALUE.",
         "--input",
     ),
     Habit(("--raw",), "Pass --body to write the raw body.", "--file"),
@@ -150,7 +150,7 @@ _SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
         "Run `port-hook replay {0} --to 8000`, or `port-hook trigger {0} --to 8000` for an action or a workflow.",
     ),
 )
-"""What a word that is no command looks like, and the hint."""
+"""Patterns of words that are not commands, and the hints."""
 
 _ARGUMENTS: Sequence[tuple[Callable[[str], object], str, str]] = (
     (
@@ -165,7 +165,7 @@ _ARGUMENTS: Sequence[tuple[Callable[[str], object], str, str]] = (
     (_INPUT.fullmatch, "--input", "Pass inputs with --input: `--input {}`."),
     (_INPUT.fullmatch, "--set", "Pass changes with --set: `--set {}`."),
 )
-"""What an argument that a command does not take looks like, the option that takes it, and the hint."""
+"""Patterns of unexpected arguments, the options that accept them, and the hints."""
 
 _CAPTURE_SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
     (is_run_id, "Pass a run with --run: `--run {}`."),
@@ -173,11 +173,11 @@ _CAPTURE_SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
     (re.compile("last.*|[0-9a-f]{4,12}").fullmatch, "Run `port-hook show {}` to show one capture."),
     (bool, "Pass an action with --action: `--action {}`."),
 )
-"""What an argument of `captures` looks like, and the hint. The last fits any word."""
+"""Patterns of arguments of `captures`, and the hints. The last pattern matches any word."""
 
 
 def hint_for_option(command: str, typed: str, options: Collection[str]) -> str:
-    """Return what to use instead of an option that `command` does not have, "" if that is not known."""
+    """Return the hint for an option that `command` doesn't have, or "" without one."""
     for habit in HABITS:
         applies = habit.instead in options if habit.instead else command in habit.commands
         if typed in habit.typed and applies:
@@ -187,14 +187,14 @@ def hint_for_option(command: str, typed: str, options: Collection[str]) -> str:
 
 
 def hint_for_root_option(typed: str, words: Sequence[str], options_of: Mapping[str, Collection[str]]) -> str:
-    """Return where to put an option that was written before the command, "" if the command does not have it."""
+    """Return the hint for an option before the command, or "" if the command doesn't have that option."""
     name = typed.partition("=")[0]
     command = next((word for word in words if name in options_of.get(word, ())), None)
     return f"Put it after the command: `port-hook {command} {name}`." if command else ""
 
 
 def hint_for_command(typed: str, commands: Iterable[str]) -> str:
-    """Return what to run instead of a command that does not exist, "" if that is not known."""
+    """Return the hint for an unknown command, or "" without one."""
     if hint := COMMANDS_ELSEWHERE.get(typed.lower()):
         return hint
     if similar := closest(typed, commands):
@@ -204,7 +204,7 @@ def hint_for_command(typed: str, commands: Iterable[str]) -> str:
 
 
 def hint_for_argument(command: str, typed: str, options: Collection[str]) -> str:
-    """Return what to do with an argument that `command` does not take, "" if that is not known."""
+    """Return the hint for an argument that `command` doesn't take, or "" without one."""
     word = _pasted(typed)
     if command == "captures":
         return _capture_hint(typed)
@@ -215,12 +215,12 @@ def hint_for_argument(command: str, typed: str, options: Collection[str]) -> str
 
 
 def _pasted(typed: str) -> str:
-    """Return a word as a shell takes it: someone else may have named the file that a user typed by mistake."""
+    """Return a word, quoted for a shell. Someone else may have chosen the name of a mistyped file."""
     return shlex.quote(typed)
 
 
 def hint_for_value(command: str, option: str, typed: str) -> str:
-    """Return what to use instead of a value that an option does not take, "" if that is not known."""
+    """Return the hint for a value that an option doesn't accept, or "" without one."""
     if command == "captures" and option in {"--verdict", "--status"} and _STATUS.fullmatch(typed):
         return f"Pass an HTTP status with --status-code: `--status-code {typed}`."
     return ""
@@ -234,7 +234,7 @@ def _capture_hint(typed: str) -> str:
 
 
 def closest(typed: str, names: Iterable[str]) -> str | None:
-    """Return the name that was probably meant: the most similar of the close ones, or one that begins with `typed`."""
+    """Return the closest name: the most similar name, or a name that begins with `typed`, or None."""
     found = max(_scores(typed, names), default=(0.0, ""))
     return found[1] or None
 

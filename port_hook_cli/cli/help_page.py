@@ -119,7 +119,7 @@ class HelpPage:
 
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
-        """Write a heading; what is written inside is indented."""
+        """Write a heading, and indent the text inside."""
         self.write_paragraph()
         self.lines.append(Styled(f"{name}:", "bold"))
         with self.indentation():
@@ -127,7 +127,7 @@ class HelpPage:
 
     @contextmanager
     def indentation(self) -> Iterator[None]:
-        """Indent what is written inside."""
+        """Indent the text inside."""
         self.current_indent += _MARGIN
         try:
             yield

@@ -19,16 +19,16 @@ from port_hook_cli.terminal.prompts import ask_for, can_ask, confirm
 _HANDLER, _PORT, _MAX_PORT = "8000", 8787, 65535
 
 _FILE = """\
-# Defaults of port-hook's options for this project, in a table for each command.
-# Options on the command line, variables and .env come before this file.
-# It can set harmless options only: none that names a secret, a file or another machine.
+# Default options of port-hook for this project, with one table per command.
+# The command line, environment variables and .env override this file.
+# It can set only harmless options. It cannot set a secret, a file or another machine.
 
 [listen]
 # Your handler on this machine: a port, host:port or URL.
 forward-to = {handler}
 # The port to listen on; 0 chooses a free port.
 port = {port}
-# true: one line per invocation; false: everything about it.
+# true: one line per invocation. false: everything about it.
 compact = {compact}
 
 # Other handlers, by workflow node or action:
@@ -56,9 +56,9 @@ def init(
     compact: Annotated[bool, option("--compact", help="Show one line per invocation.")] = False,
     force: Annotated[bool, option("--force", help="Overwrite the file if it exists.")] = False,
 ) -> ExitCode:
-    """Write port-hook.toml, which sets defaults of options for this folder.
+    """Create port-hook.toml, with default options for the current directory.
 
-    On a terminal, it asks for each value that no option sets.
+    On a terminal, asks for each value without an option.
     """
     runtime: Runtime = ctx.obj
     if not force:
@@ -87,7 +87,7 @@ def _read_handler(text: str) -> str:
     url = read_target(text, "--forward-to")
     if not is_on_this_machine(url):
         raise UsageError(
-            "--forward-to is not on this machine, and a project's file can name handlers on this machine only.",
+            "--forward-to is not on this machine. A project's file can only use handlers on this machine.",
             hint="Pass --forward-to to `port-hook listen` instead.",
         )
     is_port = text.isascii() and text.isdecimal()
@@ -98,6 +98,6 @@ def _read_port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) < len("100000") and int(text) <= _MAX_PORT):
         raise UsageError(
             "The port to listen on is not a number from 0 to 65535.",
-            hint="Enter a free port, or 0 to take any free one.",
+            hint="Enter a free port, or 0 to choose any free port.",
         )
     return int(text)

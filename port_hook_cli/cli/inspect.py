@@ -66,7 +66,7 @@ def inspect(
     private_key: options.PrivateKey = None,
     insecure_api: options.InsecureApi = False,
 ) -> ExitCode:
-    """Show captures in the browser: search them, see why a signature failed, send them again."""
+    """Show captures in the browser: search, explain and replay them."""
     from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.inspector.session import InspectorOptions
 
@@ -112,7 +112,7 @@ def beside_listener(
     private_key: str | None,
     opens: bool,
 ) -> tuple[Observer, Companion, Callable[[], None]]:
-    """Return what `listen --inspect` adds to its session: observer, companion, and a function that opens the page."""
+    """Return what `listen --inspect` adds to a session: observer, companion, and a function to open the page."""
     from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.inspector.session import InspectorObserver, InspectorOptions, inspecting_listener
 
@@ -152,13 +152,13 @@ class SandboxInspector:
         self._sent: asyncio.Queue[tuple[Invocation, Delivery]] = asyncio.Queue(_MOST_UNSAVED)
 
     def add(self, invocation: Invocation, delivery: Delivery) -> None:
-        """Record a sent request, unless too many are waiting to be saved."""
+        """Record a sent request, unless too many requests are waiting to be saved."""
         with suppress(asyncio.QueueFull):
             self._sent.put_nowait((invocation, delivery))
 
     @asynccontextmanager
     async def opened(self, api_url: str, client_id: str, secret: Secret) -> AsyncIterator[str]:
-        """Serve the inspector with the sandbox's credentials; yield its URL."""
+        """Serve the inspector with the sandbox's credentials. Yield its URL."""
         from port_hook_cli.captures.store.capture_store import open_store
         from port_hook_cli.inspector.sandbox_runs import SentRequests
         from port_hook_cli.inspector.session import InspectorOptions, inspecting_store
@@ -204,7 +204,7 @@ class SandboxInspector:
         if delivery.status is not None:
             response = Response(status=delivery.status, headers=delivery.headers, body=delivery.body)
         return Capture(
-            # A run's id is the id of its request in the sandbox, and a run may be sent again.
+            # The run ID is the ID of its request in the sandbox, and a run may be sent again.
             invocation=replace(
                 invocation, id=self._runtime.new_id(), target=request_target(delivery.url).decode("latin-1")
             ),
@@ -218,7 +218,7 @@ class SandboxInspector:
 def _decrypt(
     secret: Secret | None, private_key: str | None, runtime: Runtime
 ) -> Callable[[Payload], list[Decryption]] | None:
-    """Return what decrypts inputs, or None without a key that can; raises KeyUnreadable for a faulty --private-key."""
+    """Return the function that decrypts inputs, or None without a key. Raises KeyUnreadable for a bad --private-key."""
     from port_hook_cli.cli.encryption import build_decrypter
 
     if secret is None and private_key is None:
@@ -228,7 +228,7 @@ def _decrypt(
     except KeyUnreadable:
         if private_key is not None:
             raise
-        return None  # too short to be a client secret; everything else works
+        return None  # too short for a client secret. Everything else works
 
 
 def _refuse_to_inspect_itself(plan: ListenPlan, port: int) -> None:
@@ -245,7 +245,7 @@ def _handlers_here(plan: ListenPlan) -> list[str]:
 def _open_soon(inspector: OpenInspector) -> None:
     """Open the page in a separate thread: a browser in the terminal would block the event loop until it ends.
 
-    Other users of the machine can read the arguments of the browser, so its address has a code that works once.
+    Other users of the machine can read the arguments of the browser, so the URL has a code that works once.
     """
     import webbrowser
 

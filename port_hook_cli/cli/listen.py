@@ -69,9 +69,9 @@ def listen(
 ) -> ExitCode:
     """Receive Port's invocations: verify, explain, save, forward and respond.
 
-    Without --forward-to, the listener responds to each verified invocation with 200. It shows, explains and saves
-    requests that fail verification, and responds with 401 instead of forwarding them. On a terminal, press ? for the
-    keys: replay, copy the URL, switch the view, open the inspector, hold incoming requests, and quit.
+    Without --forward-to, the listener responds to each verified invocation with 200. If verification fails, it
+    shows, explains and saves the request, and responds with 401 instead of forwarding it. On a terminal, press ? to
+    list the keys: replay, copy the URL, switch the view, open the inspector, hold incoming requests, and quit.
     """
     runtime: Runtime = ctx.obj
     responses.refuse_seed_without_chance()
@@ -82,7 +82,7 @@ def listen(
     from port_hook_cli.tunnels.protocol import decline
 
     tunnel_options = tunnel.read(is_needed=not kafka.is_read)
-    # The ready lines say where the secret comes from.
+    # The ready lines show the source of the secret.
     chosen = partial(
         PortAccess,
         runtime,
@@ -213,7 +213,7 @@ def _kafka_source(
 
 
 def _app_url(runtime: Runtime, org: str | None) -> str | None:
-    """Return where the pages of runs are; a settings file that is broken costs the link, not the listener."""
+    """Return the URL of Port's pages. With a broken settings file, the listener works without links."""
     try:
         return PortAccess(runtime, sayer(runtime), org=org, needs=("api_url",)).settings.app_url
     except SettingsError:

@@ -35,14 +35,14 @@ _EXIT_CODES = {
 
 @frozen(kw_only=True)
 class RunWatching:
-    """What to do with runs in Port after the handler has responded: `report` their end, follow them for `follow_s`."""
+    """What happens to runs in Port after the handler's response: `report` their end, follow them for `follow_s`."""
 
     access: PortAccess
     report: str | None = None
     follow_s: float | None = None
 
     def observers(self, screen: Observer, settled: set[str]) -> Iterator[Observer]:
-        """Yield the observers. Reports come first, so that a run is followed to its end; `settled` gets ended runs."""
+        """Yield the observers. Reports come first, so that a run is followed to its end. `settled` gets ended runs."""
         if self.report is not None:
             from port_hook_cli.listener.port_runs import RunReporter
             from port_hook_cli.runs.updates import RunStatus
@@ -63,9 +63,9 @@ async def run_session(
     observers: Sequence[Observer],
     open_page: Callable[[], None] | None,
 ) -> ExitCode:
-    """Listen until Ctrl-C, SIGTERM, the end of the session, or until stdout is closed by its reader.
+    """Listen until Ctrl-C, SIGTERM, the end of the session, or until the reader closes stdout.
 
-    Without `display`, JSON records are printed.
+    Without `display`, prints JSON records.
     """
     loop = asyncio.get_running_loop()
     with _tuned(), stop_signal() as stop:
@@ -109,7 +109,7 @@ async def run_session(
 def _tuned() -> Iterator[None]:
     """Tune the process for many requests, and switch between threads more often until the context ends."""
     tune_heap()
-    # Objects from the start-up live until the end, and requests create no cycles: garbage collection can be rare.
+    # Objects from startup live until the end, and requests don't create cycles, so garbage collection can be rare.
     gc.freeze()
     gc.set_threshold(20_000)
     with switching_often():  # rendering for a terminal takes milliseconds in a thread
@@ -117,7 +117,7 @@ def _tuned() -> Iterator[None]:
 
 
 class _LoopProblems:
-    """Reports problems of the event loop as one line each, without tracebacks; the same line once in 10 seconds."""
+    """Reports each problem of the event loop in one line, without a traceback, at most once in 10 seconds."""
 
     def __init__(self, notice: Callable[[str], None], now: Callable[[], float]) -> None:
         self._notice, self._now = notice, now

@@ -1,4 +1,4 @@
-"""The options of `listen` about requests: where they go, and how they are verified, answered and saved."""
+"""The options of `listen` about requests: target, verification, response and storage."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ class ListenTarget:
             "--route",
             is_common=True,
             metavar="RULE=URL",
-            help="Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable; the first"
-            " match wins).",
+            help="Another handler for an ACTION, blueprint:NAME, WORKFLOW#NODE or jq:EXPRESSION (repeatable). The first"
+            " match wins.",
             trust=HANDLER_HERE,
             completes="rules",
         ),
@@ -71,7 +71,7 @@ class ListenTarget:
             "--only",
             is_common=True,
             metavar="ACTION",
-            help="Show and forward only this action; others get 200 (repeatable).",
+            help="Show and forward only this action (repeatable). Other requests get 200.",
             completes="names",
         ),
     ] = None
@@ -81,7 +81,7 @@ class ListenTarget:
             "--max-in-flight",
             metavar="N",
             min=1,
-            help="Forward at most N requests at a time; the others wait.",
+            help="Forward at most N requests at a time. The others wait.",
             trust=ANY_VALUE,
             no_effect=(_NO_HANDLER,),
         ),
@@ -105,14 +105,14 @@ class ListenTarget:
     ] = 30.0
 
     def routes(self, path: str) -> Routes:
-        """Return where the requests to `path` go; raises UsageError."""
+        """Return the targets of requests to `path`. Raises UsageError."""
         return read_routes(self.forward_to, self.route or [], path)
 
 
 def read_routes(forward_to: str | None, routes: list[str], path: str) -> Routes:
-    """Return where invocations go, by `--forward-to`, `--route` and `--path`; raises UsageError."""
+    """Return the targets of invocations, from `--forward-to`, `--route` and `--path`. Raises UsageError."""
     if not path.startswith("/") or "?" in path:
-        raise UsageError(f"--path {path!r} is not a path.", hint="Write it as --path /webhook.")
+        raise UsageError(f"--path {path!r} is not a path.", hint="Use a path such as /webhook.")
     return Routes(
         default=read_target(forward_to, "--forward-to") if forward_to else None,
         rules=tuple(map(_read_route, routes)),
@@ -171,14 +171,14 @@ class ListenVerification:
     strict: Annotated[
         bool,
         option(
-            "--strict", help="Forward only requests whose signature matches the raw bytes ('valid').", trust=ANY_VALUE
+            "--strict", help="Forward a request only if its signature matches the raw body ('valid').", trust=ANY_VALUE
         ),
     ] = False
     refuse_replays: Annotated[
         bool,
         option(
             "--refuse-replays",
-            help="Respond with 401 to signatures that were already used within the tolerance.",
+            help="Respond with 401 if a signature was already used within the tolerance.",
             trust=ANY_VALUE,
         ),
     ] = False
@@ -194,7 +194,7 @@ class ListenVerification:
         bool,
         option(
             "--no-verify",
-            help="Do not verify signatures; no client secret is needed.",
+            help="Don't verify signatures. Doesn't need a secret.",
             excludes=("--strict", "--refuse-replays", "--report", "--follow"),
         ),
     ] = False
@@ -205,7 +205,7 @@ def read_delay(text: str) -> DelayRange:
     least, dots, most = text.partition("..")
     delay = DelayRange(_seconds(least), _seconds(most if dots else least))
     if not 0 <= delay.least_s <= delay.most_s:
-        raise typer.BadParameter(f"{text!r} is not a range of seconds: write the smaller number first, as 2s..5s.")
+        raise typer.BadParameter(f"{text!r} is not a range of seconds. Put the smaller number first, such as 2s..5s.")
     return delay
 
 
@@ -242,7 +242,7 @@ class ListenResponses:
             parser=read_delay,
             trust=Trust(0.0, 60.0),
         ),
-    ] = "0"  # type: ignore[assignment] # its parser reads it
+    ] = "0"  # type: ignore[assignment] # parsed by its parser
     fail_first: Annotated[
         int, option("--fail-first", metavar="N", min=0, help="Respond with 500 to the first N invocations.")
     ] = 0
@@ -265,8 +265,8 @@ class ListenResponses:
         bool,
         option(
             "--drop",
-            help="Close the connection without a response, after saving; with --fail-first or --fail-rate, only for"
-            " invocations that fail.",
+            help="Save the request, then close the connection without a response. With --fail-first or --fail-rate,"
+            " only for failed invocations.",
         ),
     ] = False
     max_response: Annotated[
@@ -277,7 +277,7 @@ class ListenResponses:
             help="Respond with 502 if the handler's response is larger than SIZE, such as 500KiB.",
             parser=size,
         ),
-    ] = "32MiB"  # type: ignore[assignment] # its parser reads it
+    ] = "32MiB"  # type: ignore[assignment] # parsed by its parser
 
     def refuse_seed_without_chance(self) -> None:
         """Raise UsageError for a seed if nothing is random."""
@@ -286,14 +286,14 @@ class ListenResponses:
         refuse_contradictions(pointless={reason: {"--seed": self.seed is not None and not is_random}})
 
     def response(self, cwd: Path) -> Response:
-        """Return the response without a handler. Raises UsageError for an invalid `--respond`."""
+        """Return the listener's own response. Raises UsageError for an invalid `--respond`."""
         if not self.respond:
             return OK
         try:
             return parse_response(self.respond, lambda name: (cwd / name).read_bytes())
         except BadResponse as error:
             raise UsageError(
-                f"--respond: {error}.", hint="Write it as 503, 200:'{\"ok\":true}' or 200:@answer.json."
+                f"--respond: {error}.", hint="Write it as 503, 200:'{\"ok\":true}' or 200:@response.json."
             ) from None
         except OSError as error:
             raise UsageError(
@@ -317,7 +317,7 @@ class ListenStorage:
             help="Use at most SIZE on disk, such as 512MiB. The oldest unverified captures are deleted first.",
             parser=size,
         ),
-    ] = "1GiB"  # type: ignore[assignment] # its parser reads it
+    ] = "1GiB"  # type: ignore[assignment] # parsed by its parser
     max_body: Annotated[
         int,
         option(
@@ -327,7 +327,7 @@ class ListenStorage:
             parser=size,
             trust=Trust(1.0, 10 * _MIB),
         ),
-    ] = "10MiB"  # type: ignore[assignment] # its parser reads it
+    ] = "10MiB"  # type: ignore[assignment] # parsed by its parser
     keep_secrets: Annotated[bool, option("--keep-secrets", help="Save authorization headers and cookies unmasked.")] = (
         False
     )

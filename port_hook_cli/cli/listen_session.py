@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from port_hook_cli.terminal.prompts import Ask
     from port_hook_cli.text.secret import Secret
 
-_NO_INSPECTOR = NoEffect("There is no inspector", without=("--inspect",))
+_NO_INSPECTOR = NoEffect("The inspector does not run", without=("--inspect",))
 _NO_KAFKA = NoEffect("No messages are read", without=("--kafka",))
 _NO_GROUP = NoEffect("No group is joined", without=("--group",))
 
@@ -75,7 +75,7 @@ class ListenTunnel:
     copy: Annotated[bool, option("--copy", help="Copy the public URL to the clipboard.")] = False
 
     def read(self, *, is_needed: bool) -> TunnelOptions:
-        """Return the tunnel to open; by default none, unless one `is_needed`. Raises UsageError."""
+        """Return the tunnel to open. By default, open a tunnel only if it `is_needed`. Raises UsageError."""
         from port_hook_cli.listener.public_url import TunnelOptions
 
         given = {"--public-url": self.public_url, "--domain": self.domain, "--accept-host-key": self.accept_host_key}
@@ -91,9 +91,9 @@ class ListenTunnel:
 
 
 def _read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelChoice:
-    """Return the tunnel to open: the tunnel in `text`, else `none` when `--public-url` is given, else `auto`.
+    """Return the tunnel to open: the tunnel in `text`, otherwise `none` with `--public-url`, otherwise `auto`.
 
-    `options` maps the options that only some tunnels take to their values. Raises UsageError.
+    `options` contains the values of the options that only some tunnels accept. Raises UsageError.
     """
     choice = parse_tunnel(text) if text else NO_TUNNEL if options.get("--public-url") else AUTO
     refuse_options(choice, [name for name, value in options.items() if value])
@@ -101,7 +101,7 @@ def _read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelC
 
 
 def _read_public_url(text: str | None) -> str | None:
-    """Return `--public-url`; raises UsageError if it is not a URL."""
+    """Return `--public-url`. Raises UsageError if it is not a URL."""
     if text and not _is_web_url(text):
         raise UsageError(f"--public-url {text!r} is not a URL.", hint="Write it as https://…")
     return text
@@ -137,7 +137,7 @@ class ListenKafka:
         bool,
         option(
             "--from-end",
-            help="Start at the end, not where this store's last listener stopped.",
+            help="Start at the end of the topics instead of where this store's last listener stopped.",
             no_effect=(_NO_KAFKA,),
         ),
     ] = False
@@ -146,7 +146,7 @@ class ListenKafka:
         option(
             "--group",
             metavar="NAME",
-            help="Join a consumer group; its name must start with your org's ID.",
+            help="Join this consumer group. Its name must start with your organization's ID.",
             no_effect=(_NO_KAFKA,),
         ),
     ] = None
@@ -176,21 +176,22 @@ class ListenRetarget:
         ),
     ] = None
     yes: Annotated[
-        bool, option("--yes", "-y", help="Do not ask before --retarget changes anything or --take-over begins.")
+        bool, option("--yes", "-y", help="Don't ask before --retarget changes anything or --take-over begins.")
     ] = False
     api_timeout: options.ApiTimeout = API_TIMEOUT_S
     insecure_api: options.InsecureApi = False
 
     def refuse_incomplete(self, ask: Ask | None) -> None:
-        """Raise UsageError for an incomplete name, or if nobody can be asked."""
+        """Raise UsageError for an incomplete name, or if port-hook cannot ask for confirmation."""
         from port_hook_cli.retarget.entry import split_name
 
         for name in self.names or ():
             split_name(name)
         if self.names and ask is None and not self.yes:
             raise UsageError(
-                "--retarget makes changes in Port and needs confirmation, but nobody can answer a question here.",
-                hint="Add --yes.",
+                "--retarget makes changes in Port. port-hook cannot ask for confirmation because this is not a "
+                "terminal.",
+                hint="Pass --yes.",
             )
 
     def with_access(self, access: PortAccess, ask: Ask | None) -> Retarget | None:
@@ -235,7 +236,7 @@ class ListenEnd:
         float | None,
         seconds(
             "--stop-after",
-            "Stop after S seconds; exit with code 1 if --count was not reached.",
+            "Stop after S seconds. Exits with code 1 if --count was not reached.",
             trust=ANY_VALUE,
             old=("--timeout",),
         ),
@@ -245,7 +246,7 @@ class ListenEnd:
 
 @option_group("Output")
 class ListenOutput:
-    """What is shown of each invocation."""
+    """How each invocation is shown."""
 
     compact: Annotated[
         bool,
@@ -269,13 +270,13 @@ class ListenOutput:
         option(
             "--decrypt-path",
             metavar="PATH",
-            help="Decrypt this property instead of the properties that the payload names (repeatable).",
+            help="Decrypt this property (repeatable). Default: the properties that the payload lists as encrypted.",
         ),
     ] = None
     private_key: options.PrivateKey = None
 
     def reveal(self, secret: Secret | None, runtime: Runtime) -> Reveal | None:
-        """Return what decrypts the inputs that are shown, if any is; may ask for the passphrase of the key."""
+        """Return the function that decrypts inputs for display, or None. May ask for the passphrase of the key."""
         if not (self.decrypt or self.decrypt_path):
             return None
         from port_hook_cli.cli.encryption import build_decrypter
@@ -293,8 +294,8 @@ class ListenInspector:
         bool,
         option(
             "--inspect",
-            help="Serve the inspector: a page in your browser that shows requests as they arrive, "
-            "and can hold and answer them.",
+            help="Serve the inspector, a browser page that shows requests as they arrive, and can hold and respond to "
+            "them.",
             is_common=True,
         ),
     ] = False

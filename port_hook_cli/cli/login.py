@@ -43,13 +43,11 @@ class KeepIn(StrEnum):
 def login(
     ctx: typer.Context,
     org: Annotated[
-        str | None, option("--org", help="A name for the organization, to choose it with --org later.", metavar="NAME")
+        str | None, option("--org", help="A name for the organization, for --org of other commands.", metavar="NAME")
     ] = None,
     client_id: Annotated[
         str | None,
-        option(
-            "--client-id", help="The client ID. Default: ask on the terminal.", metavar="ID", no_effect=(_ONLY_LISTS,)
-        ),
+        option("--client-id", help="The client ID. By default, asks for it.", metavar="ID", no_effect=(_ONLY_LISTS,)),
     ] = None,
     secret_file: options.SecretFile = None,
     region: Annotated[
@@ -82,8 +80,8 @@ def login(
 ) -> ExitCode:
     """Save a Port organization's credentials for other commands.
 
-    Port checks them first. The secret is saved in the system's keyring, or in ~/.port-hook/logins.json, which only you
-    can read. The organization becomes the default. With --org NAME, other commands use another organization.
+    Port checks them first. port-hook saves the secret in the system's keyring, or in ~/.port-hook/logins.json, which
+    only you can read. The organization becomes the default. With --org NAME, other commands use another organization.
     """
     runtime: Runtime = ctx.obj
     if listing:
@@ -109,7 +107,7 @@ def login(
 
 
 def _addresses(region: str | None, api_url: str | None) -> tuple[str, ...]:
-    """Return the addresses to try; raises UsageError for an address that would get the secret unencrypted."""
+    """Return the API URLs to try. Raises UsageError for a URL that would receive the secret unencrypted."""
     if region is not None:
         return (REGIONS[region],)
     if api_url is None:
@@ -117,11 +115,11 @@ def _addresses(region: str | None, api_url: str | None) -> tuple[str, ...]:
     try:
         address = parse_api_url(api_url)
     except ValueError as error:
-        raise UsageError(f"--api-url is wrong: {error}.", hint=f"Write it like {DEFAULT_API_URL}.") from error
+        raise UsageError(f"--api-url is invalid: {error}.", hint=f"Use a URL such as {DEFAULT_API_URL}.") from error
     if sends_in_the_clear(address):
         raise UsageError(
-            f"The client secret is not sent to {address}: plain http is not encrypted.",
-            hint="Write the address with https://.",
+            f"port-hook does not send the client secret to {address} because plain http is not encrypted.",
+            hint="Use https:// in the URL.",
         )
     return (address,)
 
@@ -129,11 +127,11 @@ def _addresses(region: str | None, api_url: str | None) -> tuple[str, ...]:
 def _client_id(given: str | None, runtime: Runtime) -> str:
     if given is None:
         if not can_ask(runtime):
-            raise SettingsError("No client id is given.", hint="Pass it with --client-id, or run this on a terminal.")
-        print(f"You find both values {CREDENTIALS_IN_PORT}.\nClient id: ", end="", file=runtime.stderr, flush=True)
+            raise SettingsError("The client ID is missing.", hint="Pass --client-id ID, or run this on a terminal.")
+        print(f"You find both values {CREDENTIALS_IN_PORT}.\nClient ID: ", end="", file=runtime.stderr, flush=True)
         given = runtime.stdin.readline().decode("utf-8", "replace")
     if not given.strip():
-        raise SettingsError("The client id is empty.", hint=f"You find it {CREDENTIALS_IN_PORT}.")
+        raise SettingsError("The client ID is empty.", hint=f"You find it {CREDENTIALS_IN_PORT}.")
     return given.strip()
 
 
@@ -147,7 +145,7 @@ def _secret(secret_file: str | None, runtime: Runtime) -> Secret:
         text = _typed_secret(runtime)
     else:
         raise SettingsError(
-            "No client secret is given.",
+            "The client secret is missing.",
             hint="Pass --secret-file FILE, or --secret-file - for stdin, or run this on a terminal.",
         )
     runtime.keep_secret(text.strip())
@@ -173,16 +171,16 @@ def _tell_where(kept: Login, remark: str, runtime: Runtime) -> None:
 
 
 def _tell_what_overrides(kept: Login, runtime: Runtime) -> None:
-    """Say which place comes before the login, if one has a secret."""
+    """Print the place that overrides the login, if another place has a secret."""
     from port_hook_cli.port_api.settings import ONLY_THE_SECRET, load_settings
 
     try:
         settings = load_settings(runtime, needs=ONLY_THE_SECRET)
     except PortHookError:
-        return  # the command that needs the broken place reports it
+        return  # the command that needs the broken file reports it
     if settings.secret_place and settings.secret_place != kept.place:
         source = printable(settings.sources["client_secret"])
-        tell(f"note: {source} comes before this login; choose it with --org {printable(kept.name)}", runtime)
+        tell(f"note: {source} overrides this login. To use the login, pass --org {printable(kept.name)}", runtime)
 
 
 def _list(kept: Logins, runtime: Runtime, *, as_json: bool) -> ExitCode:
@@ -195,13 +193,13 @@ def _list(kept: Logins, runtime: Runtime, *, as_json: bool) -> ExitCode:
         else:
             print(_line(login, is_default=is_default), file=runtime.stdout)
     if not kept.by_name:
-        tell("There are no logins. Create one with `port-hook login`.", runtime)
+        tell("No logins are saved. Run `port-hook login` to save credentials.", runtime)
     return ExitCode.OK
 
 
 def _line(login: Login, *, is_default: bool) -> str:
     mark = "  (default)" if is_default else ""
-    return printable(f"{login.name}  {login.api_url}  client id {login.client_id}  secret in the {login.kept_in}{mark}")
+    return printable(f"{login.name}  {login.api_url}  client ID {login.client_id}  secret in the {login.kept_in}{mark}")
 
 
 def _record(kind: str, login: Login, *, is_default: bool) -> dict[str, object]:
@@ -213,7 +211,9 @@ def _record(kind: str, login: Login, *, is_default: bool) -> dict[str, object]:
 @command
 def logout(
     ctx: typer.Context,
-    org: Annotated[str | None, option("--org", help="The organization. Default: the only one.", metavar="NAME")] = None,
+    org: Annotated[
+        str | None, option("--org", help="The organization. Needed if several are saved.", metavar="NAME")
+    ] = None,
     all_of_them: Annotated[bool, option("--all", help="Delete the credentials of all organizations.")] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
@@ -233,7 +233,7 @@ def logout(
         else:
             print(f"Logged out of organization {printable(name)!r}.", file=runtime.stdout)
     if not chosen:
-        tell("There are no logins.", runtime)
+        tell("No logins are saved.", runtime)
     return ExitCode.OK
 
 
@@ -245,6 +245,6 @@ def _chosen(kept: Logins, org: str | None, ctx: typer.Context, *, all_of_them: b
         return (org,)
     if len(kept.by_name) > 1:
         raise UsageError(
-            f"There are several logins: {printable(', '.join(kept.by_name))}.", hint="Choose one with --org, or --all."
+            f"Several logins are saved: {printable(', '.join(kept.by_name))}.", hint="Pass --org NAME or --all."
         )
     return tuple(kept.by_name)

@@ -33,7 +33,7 @@ def mcp(
     to: Annotated[
         str | None,
         options.target(
-            "With --allow-send: the target of replays and triggers, which may be on another machine.",
+            "With --allow-send: the target of replays and triggers. It may be on another machine.",
             no_effect=(NoEffect("Nothing is sent", without=("--allow-send",)),),
         ),
     ] = None,
@@ -41,7 +41,7 @@ def mcp(
         bool,
         option(
             "--skill",
-            help="Print SKILL.md, which teaches a coding agent to use the commands, and exit.",
+            help="Print SKILL.md, which teaches coding agents to use the commands, and exit.",
             excludes=("--allow-send",),
         ),
     ] = False,
@@ -60,13 +60,13 @@ def mcp(
         return ExitCode.OK
     if secret_file == "-":  # noqa: S105 - the name of stdin
         raise UsageError(
-            "stdin carries the protocol, so it cannot carry the secret.", hint="Pass --secret-file a path."
+            "The protocol uses stdin, so the secret cannot come from stdin.", hint="Pass a file with --secret-file."
         )
     runtime: Runtime = ctx.obj
     target = None if to is None else read_target(to, "--to")
     store_path(store, runtime.cwd)  # each tool would report the error, but a client may not show it
     serve = _load_server()
-    # Results mask the secrets that this process has read. Reading it now masks it from the first call on.
+    # Results mask the secrets that this process has read. Reading the secret now masks it from the first call on.
     open_access = partial(PortAccess, org=org, secret_file=secret_file, insecure_api=insecure_api)
     _ = open_access(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     from port_hook_cli.assistant.catalog import offered_tools
@@ -84,6 +84,6 @@ def _load_server() -> Callable[..., Coroutine[Any, Any, None]]:
         if (error.name or "").partition(".")[0] != "mcp":
             raise
         raise SettingsError(
-            "`port-hook mcp` needs the package mcp, which is not installed.", hint=install_hint("mcp")
+            "`port-hook mcp` needs the mcp package, but it is not installed.", hint=install_hint("mcp")
         ) from None
     return serve

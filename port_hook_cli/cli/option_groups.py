@@ -1,6 +1,6 @@
 """Options in groups, and the decorator that makes a function with option groups a command.
 
-An option is declared once. The parser, the help, the defaults from files and variables, completion, the refusal of
+An option is declared once. The parser, the help, the defaults from files and variables, completion, the check for
 contradictory options, and the generated pages read its declaration. To add an option, add a parameter to the command,
 or a field to one of its groups, and run `make docs`:
 
@@ -9,7 +9,7 @@ or a field to one of its groups, and run `make docs`:
         option(
             "--dry-run",
             help="Print what would be sent.",
-            trust=ANY_VALUE,  # files in the current directory may set it; the default is NEVER
+            trust=ANY_VALUE,  # files in the current directory may set it. The default is NEVER
             excludes=("--json",),
             no_effect=(NoEffect("Nothing is sent", without=("--to",)),),
         ),
@@ -53,11 +53,11 @@ from port_hook_cli.errors import UsageError
 class Trust(NamedTuple):
     """The values of an option that files in the current directory may set: numbers from `least` to `most`.
 
-    Someone else may have written these files, so an option is trusted only if none of its values can name a file, host,
-    URL, target, tunnel, store, secret or organization, determine the content of a request or response, turn off a check
-    or a question, hide or delete anything, or loosen a limit. A switch can only be turned on. A switch that is on by
-    default, such as `--in-order`, can also be turned off. `is_handler` is for options that name a handler: a project's
-    `port-hook.toml` may name handlers on this machine.
+    Someone else may have written these files. So an option is trusted only if no value can select a file, host, URL,
+    target, tunnel, store, secret or organization, determine the content of a request or response, turn off a check or a
+    question, hide or delete anything, or loosen a limit. A switch can only be turned on. A switch that is on by
+    default, such as `--in-order`, can also be turned off. `is_handler` is for options with a handler as their value: a
+    project's `port-hook.toml` may set handlers on this machine.
     """
 
     least: float = 1.0
@@ -95,10 +95,10 @@ def _number(value: str) -> float:
 
 
 class NoEffect(NamedTuple):
-    """Why an option has no effect: none of the options `without` is given, or one of the options `beside` is.
+    """Why an option has no effect: all options in `without` are missing, or an option in `beside` is set.
 
-    Beside another option, only the command line counts: a default from a file or a variable yields, and the command
-    gets the option's own default. With `defaults_count`, defaults are refused too.
+    With `beside`, only the command line counts: a default from a file or a variable is ignored, and the command gets
+    the option's own default. With `defaults_count`, such defaults raise UsageError too.
     """
 
     reason: str
@@ -107,11 +107,11 @@ class NoEffect(NamedTuple):
     defaults_count: bool = False
 
     def lacks(self, given: Collection[str]) -> bool:
-        """Return whether none of the options that it needs is `given`."""
+        """Return whether all options that it needs are missing from `given`."""
         return bool(self.without) and not any(name in given for name in self.without)
 
     def is_beside(self, given: Collection[str]) -> bool:
-        """Return whether one of the options that silence it is `given`."""
+        """Return whether `given` contains an option that disables it."""
         return any(name in given for name in self.beside)
 
     @property
@@ -121,25 +121,25 @@ class NoEffect(NamedTuple):
 
 
 class Declaration(NamedTuple):
-    """What is declared about an option or argument, apart from what Typer reads."""
+    """The declaration of an option or argument, apart from the settings for Typer."""
 
     name: str
-    """How messages refer to it: the option's first name, or text such as `a SOURCE` for an argument."""
+    """Its name in messages: the option's first name, or text such as `a SOURCE` for an argument."""
     trust: Trust = NEVER
     excludes: tuple[str, ...] = ()
-    """The options that contradict it. Declare a contradiction at the option that the message names first."""
+    """The options that contradict it. Declare a contradiction at the option that comes first in the message."""
     no_effect: tuple[NoEffect, ...] = ()
     stdin: str = ""
-    """What stdin contains if the value is `-` or `-#ID`, such as `the secret`. Only one option may read stdin."""
+    """The content of stdin if the value is `-` or `-#ID`, such as `the secret`. Only one option may read stdin."""
     completes: str = ""
     """The values that completion offers: the name of a method of `completion.values.Surroundings`."""
     choices: tuple[str, ...] = ()
     """The values that completion offers, if neither the type nor the metavar contains them."""
     may_be_empty: bool = False
     old: tuple[str, ...] = ()
-    """Former names of an option. They go on working, with a note, and no page shows them."""
+    """Former names of an option. They still work, with a note. Help and docs leave them out."""
     is_common: bool = False
-    """Whether `--help` shows the option. It shows all options of a command that declares none as common."""
+    """Whether `--help` shows the option. Without common options, the help shows all options of a command."""
     title: str = ""
     """The group in the help, which `command` adds."""
 
@@ -169,7 +169,7 @@ def _declared(info: Any, declaration: Declaration) -> Any:
 def also(
     *, excludes: tuple[str, ...] = (), no_effect: tuple[NoEffect, ...] = (), is_common: bool = False
 ) -> Mapping[str, Any]:
-    """Return what a command declares about a shared option in addition, for `Annotated`."""
+    """Return a command's additional declarations for a shared option, for `Annotated`."""
     return {"excludes": excludes, "no_effect": no_effect, "is_common": is_common}
 
 
@@ -199,8 +199,8 @@ def _set_options(self: object, **values: Any) -> None:
 def command(function: Callable[..., int]) -> Callable[..., int]:
     """Return a function that Typer can read. Its parameters are the options in the groups that `function` takes.
 
-    Options that contradict each other are refused before `function` is called. The attribute `declared` of the result
-    maps the parameters to their declarations.
+    Contradictory options raise UsageError before `function` is called. The attribute `declared` of the result maps the
+    parameters to their declarations.
     """
     parameters: list[inspect.Parameter] = []
     declared: dict[str, Declaration] = {}
@@ -256,9 +256,9 @@ def refuse_contradictions(
 ) -> None:
     """Raise UsageError for options that contradict each other.
 
-    At most one option of each `exclusive` group may be given. `stdin` contains inputs with their names. Only one of
-    them may be `-`. `pointless` maps a reason to the options that have no effect for that reason. A reason that ends
-    with `without` and other options says which are needed. Options are mapped to whether they are given.
+    At most one option of each `exclusive` group may be set. `stdin` contains inputs with their names. Only one of them
+    may be `-`. `pointless` maps a reason to the options without effect for that reason. If the reason ends with
+    `without` and other options, those are needed. Options are mapped to whether they are set.
     """
     for group in exclusive:
         given = [name for name, is_given in group.items() if is_given]
@@ -276,9 +276,9 @@ def refuse_contradictions(
 
 
 def refuse_declared(ctx: typer.Context, declared: Mapping[str, Declaration]) -> set[str]:
-    """Raise UsageError for options that contradict each other by their declarations; `declared` is by parameter.
+    """Raise UsageError for options that contradict each other. `declared` contains the declarations by parameter.
 
-    Returns the parameters whose defaults, from a file or a variable, yield to another option.
+    Returns the parameters with a default, from a file or a variable, that another option overrides.
     """
     parameters: list[Any] = ctx.command.params
     given = {declared[each.name].name: each for each in parameters if _has_effect(ctx, each)}
@@ -311,7 +311,7 @@ def _has_effect(ctx: typer.Context, parameter: Any) -> bool:
 
 
 def is_typed(ctx: typer.Context, name: str) -> bool:
-    """Return whether the command line has the option of this parameter, and not only a file or a variable."""
+    """Return whether the command line, not only a file or a variable, sets the option of this parameter."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -327,7 +327,7 @@ def _leave_out(name: str, reason: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Return the text with a capital: names of inputs, such as `the secret`, have none."""
+    """Return the text with a capital letter. Names of inputs, such as `the secret`, start without one."""
     return text[0].upper() + text[1:]
 
 

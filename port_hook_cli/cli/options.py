@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def finite(seconds: float | None) -> float | None:
-    """Return an option's value; raises BadParameter for `inf` and `nan`, which are floats in Python."""
+    """Return an option's value. Raises BadParameter for `inf` and `nan`, which are floats in Python."""
     if seconds is not None and not math.isfinite(seconds):
         raise typer.BadParameter(f"{seconds} is not a number of seconds.")
     return seconds
 
 
 def size(text: str) -> int:
-    """Return an option's size in bytes; raises BadParameter if the value is not a size."""
+    """Return an option's size in bytes. Raises BadParameter if the value is not a size."""
     from port_hook_cli.http.limits import parse_size  # few commands have size options
 
     try:
@@ -45,7 +45,7 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
 
 
 def request_format(names: Sequence[str], text: str, *, trust: Trust = NEVER, no_effect: Sequence[NoEffect] = ()) -> Any:
-    """Return the option --format for `Annotated`. `names` are those of `invocations.snippets.FORMATS`, and others.
+    """Return the option --format for `Annotated`. `names` contains `invocations.snippets.FORMATS`, and more formats.
 
     `text` is the help before the names, such as `The format:`.
     """
@@ -66,12 +66,12 @@ def seconds(flag: str, text: str, *, least: float = 0, trust: Trust = NEVER, old
 
 
 def target(text: str, *, no_effect: tuple[NoEffect, ...] = ()) -> Any:
-    """Return the option --to for `Annotated`: where requests are sent. `text` is its help."""
+    """Return the option --to for `Annotated`, the target of requests. `text` is its help."""
     return option("--to", metavar="URL|PORT", help=text, no_effect=no_effect)
 
 
 def is_given(ctx: typer.Context, parameter: str) -> bool:
-    """Return whether an option is on the command line; a default from the environment does not count."""
+    """Return whether an option is on the command line. A default from the environment does not count."""
     source = ctx.get_parameter_source(parameter)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -81,7 +81,7 @@ Json = Annotated[
     option("--json", help="Print only versioned JSON records on stdout, one per line.", trust=ANY_VALUE),
 ]
 NoPager = Annotated[
-    bool, option("--no-pager", help="Do not use a pager ($PAGER, default: less) for long output on a terminal.")
+    bool, option("--no-pager", help="Don't use a pager ($PAGER, default: less) for long output on a terminal.")
 ]
 Store = Annotated[
     Path | None,
@@ -112,7 +112,7 @@ InspectActions = Annotated[
     option(
         "--actions",
         metavar="PATH",
-        help="Offer the actions and workflows in this file or folder in the inspector (repeatable).",
+        help="Offer the actions and workflows in this file or directory in the inspector (repeatable).",
     ),
 ]
 OpenBrowser = Annotated[bool, option("--open", help="Open the inspector in the browser.")]
@@ -149,7 +149,7 @@ ExpectStatus = Annotated[
 
 @option_group()
 class CredentialOptions:
-    """The organization, its client secret, and whether Port's API may be reached without encryption."""
+    """The organization, its client secret, and whether unencrypted requests to Port's API are allowed."""
 
     org: Org = None
     secret_file: SecretFile = None

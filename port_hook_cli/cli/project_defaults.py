@@ -1,7 +1,7 @@
-"""Defaults of options from `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`, in the working folder.
+"""Defaults of options from `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`, in the current directory.
 
-Someone else may have written the file. It may set the harmless options that a project's `.env` may set, and name
-handlers on this machine. This module is imported only if one of the two files exists.
+Someone else may have written the file. It may set the harmless options that a project's `.env` may set, and handlers on
+this machine. This module is imported only if one of the two files exists.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _MAX_NAME = 60
 class ProjectDefaults:
     """The defaults of a command's parameters in a project's file `name`.
 
-    `values` are their texts, `taken` the options as a user would write them, and `ignored` the options that the file
-    must not set, each with the reason.
+    `values` are their texts. `taken` are the options in the form of the command line. `ignored` are the options that
+    the file must not set, each with the reason.
     """
 
     name: str = ""
@@ -40,7 +40,7 @@ class ProjectDefaults:
     warning: str = ""
 
     def tell(self, runtime: Runtime) -> None:
-        """Say what is taken from the file and what is not."""
+        """Print the used and ignored options of the file."""
         if self.warning:
             tell(f"warning: {self.warning}", runtime)
         for reason in self.ignored:
@@ -58,9 +58,9 @@ def project_defaults(
     given: Collection[str],
     profile: str | None = None,
 ) -> ProjectDefaults:
-    """Return the defaults in the working folder's file, except for options that are `given` in another way.
+    """Return the defaults in the file of the current directory, except for options `given` in another way.
 
-    Raises SettingsError for a file that is not valid or has an unknown key, and UsageError for an unknown profile.
+    Raises SettingsError for an invalid file or an unknown key, and UsageError for an unknown profile.
     """
     file = read_project_file(runtime.cwd)
     if file is None or file.warning:
@@ -78,8 +78,8 @@ def _refuse_profile(profile: str, file: ProjectFile | None) -> None:
     if file is not None:
         raise SettingsError(f"{file.warning}.", hint="A profile needs this file.")
     raise UsageError(
-        f"There is no profile {brief(profile, _MAX_NAME)!r}: this folder has no {PROJECT_CONFIG}.",
-        hint="`port-hook init` writes one; profiles are tables such as [profiles.staging.listen].",
+        f"Profile not found: {brief(profile, _MAX_NAME)!r}. The current directory has no {PROJECT_CONFIG}.",
+        hint="Run `port-hook init` to create the file. Profiles are tables such as [profiles.staging.listen].",
     )
 
 
@@ -93,7 +93,7 @@ def _table_of(command: str, file: ProjectFile, commands: Collection[str], profil
     if profile is not None and profile not in profiles:
         known = ", ".join(brief(name, _MAX_NAME) for name in list(profiles)[:10])
         raise UsageError(
-            f"{file.name} has no profile {brief(profile, _MAX_NAME)!r}.",
+            f"Profile not found in {file.name}: {brief(profile, _MAX_NAME)!r}.",
             hint=f"Its profiles: {known}." if known else "Profiles are tables such as [profiles.staging.listen].",
         )
     chosen = profiles[profile].get(command, {}) if profile is not None else {}
@@ -129,7 +129,7 @@ def _defaults_of(
         trust: Trust = options[option].declared.trust
         texts = list(_texts(option, value, options[option], place)) if trust.is_handler or trust.allows_some else []
         if reason := _refusal(trust, option, texts):
-            ignored.append(f"{command}.{option}. {reason}; pass --{option} if you want it")
+            ignored.append(f"{command}.{option}. {reason}. To use the value, pass --{option}")
         elif texts:
             values[options[option].name] = texts if options[option].multiple else texts[0]
             taken += [_as_written(option, text, options[option]) for text in texts]
@@ -145,9 +145,9 @@ def _contradicting(option: str, options: Mapping[str, Any]) -> set[str]:
 
 
 def _texts(option: str, value: Any, parameter: Any, place: str) -> Iterator[str]:
-    """Yield the texts of a value as they would be on the command line; none for an empty string.
+    """Yield the texts of a value in the form of the command line. For an empty string, yield nothing.
 
-    `false` has none either, except for a switch that is on by default.
+    For `false`, yield nothing either, except for a switch that is on by default.
     """
     if option == "route":
         yield from _routes(value, place)
@@ -162,7 +162,7 @@ def _texts(option: str, value: Any, parameter: Any, place: str) -> Iterator[str]
 
 
 def _as_written(option: str, text: str, parameter: Any) -> str:
-    """Return an option of the file as a user would write it on the command line."""
+    """Return an option of the file in the form of the command line."""
     if parameter.is_flag:
         return f"--{option}" if text == "true" else f"--no-{option}"
     return f"--{option} {brief(text)}"
@@ -179,10 +179,10 @@ def _routes(value: Any, place: str) -> Iterator[str]:
 
 def _scalar(value: Any, place: str) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise SettingsError(f"{place} is not a text or a number.", hint="Write it as on the command line, in quotes.")
+        raise SettingsError(f"{place} is not a string or a number.", hint="Write the value in quotes.")
     try:
         return str(value)
-    except ValueError as error:  # a number of thousands of digits
+    except ValueError as error:  # a number with thousands of digits
         raise SettingsError(f"{place} is too large.", hint="Write a smaller number.") from error
 
 
@@ -190,10 +190,10 @@ def _refusal(trust: Trust, option: str, texts: Sequence[str]) -> str:
     """Return why a project's file must not set an option to these values, or ""."""
     if trust.is_handler:
         targets = [text.partition("=")[2] if option == "route" else text for text in texts]
-        return "" if all(map(_is_here, targets)) else "A project's file can name handlers on this machine only"
+        return "" if all(map(_is_here, targets)) else "A project's file can only use handlers on this machine"
     if trust.allows_some and all(map(trust.allows, texts)):
         return ""
-    return "A project's file can set harmless options only, within limits"
+    return "A project's file can set only harmless options, within limits"
 
 
 def _is_here(target: str) -> bool:

@@ -46,8 +46,8 @@ def prune(
 ) -> ExitCode:
     """Delete old captures.
 
-    A listener can use the store at the same time. If at least a quarter of the file is free, the file shrinks, unless
-    another program uses it and many captures are left.
+    A listener can use the store at the same time. If at least a quarter of the file is free, port-hook shrinks the
+    file, unless another program uses it and many captures are left.
     """
     from port_hook_cli.captures.store.capture_store import open_store
     from port_hook_cli.captures.store.finder import say_warnings
@@ -76,7 +76,7 @@ def _rule(older_than: str | None, keep: int | None, runtime: Runtime) -> PruneRu
         return PruneRule(before_s=parse_since(older_than, now=runtime.now()))
     if keep is not None:
         return PruneRule(keep=keep)
-    raise UsageError("Nothing says what to delete.", hint="Give --older-than 7d or --keep 1000.")
+    raise UsageError("Missing option --older-than or --keep.", hint="Pass --older-than 7d or --keep 1000.")
 
 
 def _confirmed(expected: PruneCount, runtime: Runtime) -> bool:
@@ -84,10 +84,11 @@ def _confirmed(expected: PruneCount, runtime: Runtime) -> bool:
 
     if not can_ask(runtime):
         raise UsageError(
-            f"This would delete {_captures(expected.deleted)}, and nobody can answer a question here.",
-            hint="Add --yes.",
+            f"This would delete {_captures(expected.deleted)}. port-hook cannot ask for confirmation because this is "
+            "not a terminal.",
+            hint="Pass --yes.",
         )
-    return confirm(f"Delete {_captures(expected.deleted)} and keep {expected.kept:,}?", runtime, default=False)
+    return confirm(f"Delete {_captures(expected.deleted)} and retain {expected.kept:,}?", runtime, default=False)
 
 
 def _report(count: PruneCount, runtime: Runtime, *, as_json: bool, dry_run: bool) -> ExitCode:

@@ -31,7 +31,9 @@ def render(
     ],
     data: Annotated[
         str,
-        option("--data", help="The JSON that the expressions see, or - for stdin.", metavar="FILE|-", stdin="the data"),
+        option(
+            "--data", help="A file with JSON for the expressions, or - for stdin.", metavar="FILE|-", stdin="the data"
+        ),
     ],
     strict: Annotated[
         bool, option("--strict", help="Fail if an expression fails, instead of using null.", trust=ANY_VALUE)
@@ -48,11 +50,12 @@ def render(
     ] = 5.0,
     json: options.Json = False,
 ) -> ExitCode:
-    """Render a template of an action as Port does, with jq.
+    """Render an action's template with jq, like Port.
 
-    Strings, lists, objects and keys are rendered. An expression that fails becomes null, as in Port,
-    with a warning on stderr. `render` takes one template and any data; `trigger --dry-run` takes a whole action and its
-    inputs, and prints the request.
+    Renders strings, lists, objects and keys. If an expression fails, it becomes null, as in Port, and port-hook prints
+    a warning on stderr.
+    `render` takes one template and any data. `trigger --dry-run` takes a whole action and its inputs, and prints the
+    request.
     """
     runtime: Runtime = ctx.obj
     from port_hook_cli.engines.renderer import Renderer
@@ -90,7 +93,7 @@ def _warn(rendering: Rendering, runtime: Runtime) -> None:
         shown = printable(f"{{{{ {error.expression.strip()} }}}} became null: {error.message}")
         tell(f"warning: {shown}", runtime)
     if rendering.value is UNDEFINED:
-        tell("note: the template rendered to undefined, so Port sends nothing in its place", runtime)
+        tell("note: the template rendered to undefined, so Port leaves it out", runtime)
 
 
 def _note_differences(template: Any, runtime: Runtime) -> None:

@@ -56,7 +56,7 @@ def replay(
         argument(
             name="a SOURCE",
             metavar="SOURCE...",
-            help="A file (payload, capture, raw HTTP request; - for stdin), a capture's ID, `last`, `last-replay`, or "
+            help="A file (payload, capture, raw HTTP request; - for stdin), a capture ID, `last`, `last-replay`, or "
             "a run ID (r_…).",
             completes="sources",
             stdin="a source",
@@ -70,7 +70,7 @@ def replay(
     output: ReplayOutput,
     places: ReplaySources,
 ) -> ExitCode:
-    """Send an existing request, newly signed: a capture, or a payload from a file.
+    """Send an existing request, newly signed: a capture or a payload file.
 
     The method, path, headers and raw body of a capture stay the same. The timestamp and signature are new.
     `replay` starts from an existing request, `trigger` from an action or workflow.
@@ -104,7 +104,7 @@ def replay(
     secret = None if signature.as_captured else access.secret
     if secret is not None:
         rewriter = replace(rewriter, signer=Signer(secret, signature.unit))
-    # While the payload is being edited, it is in a temporary file that only this process deletes.
+    # During editing, the payload is in a temporary file, and only this process deletes that file.
     with unwinding_on_sigterm() if changes.edit else nullcontext():
         if uses_sample:
             from port_hook_cli.cli.replay_fault import sample_source
@@ -132,7 +132,7 @@ def replay(
         # Only replays of stored captures are saved. Without any, SQLite is loaded only to check --store.
         uses_store = places.store is not None or any(source.is_stored for source in found)
         with _keeper(places.store, secret, runtime) if uses_store else nullcontext() as keeper:
-            # A series is not saved: it would push out what Port sent.
+            # A series is not saved, because it would displace Port's invocations.
             keep = None if keeper is None or is_series else keeper.keep
             finish = SeriesRewriter(rewriter).finish
             sending = partial(send_series, readies, series, finish=finish, on_sent=report.add, keep=keep)
@@ -179,7 +179,7 @@ def _find_fault(
     from port_hook_cli.cli.replay_fault import report_fault, search_fault, signing_keys
 
     keys = signing_keys(access.settings)
-    if (place := access.settings.secret_place) != PROJECT_FILE:  # a secret from the project's file is reported already
+    if (place := access.settings.secret_place) != PROJECT_FILE:  # that place has been reported already
         tell(f"note: client secret from {printable(place)}", runtime)
     found = search_fault(
         ready,
@@ -223,7 +223,7 @@ def _found(sources: list[str], store: Path | None, access: PortAccess, runtime: 
 def _failed(
     store: Path | None, since_s: float | None, ignoring: Ignoring | None, runtime: Runtime
 ) -> list[ReplaySource]:
-    """Return the captures that failed, and say how many there are."""
+    """Return the failed captures, and print their number."""
     with open_captures(store, runtime, sayer(runtime)) as captures:
         failed, done = find_failed(captures, since_s)
     wanted = [source for source in failed if ignoring is None or source.recorded is not None]
@@ -236,8 +236,8 @@ def _prepared(
 ) -> ReadyReplay:
     if compares and source.recorded is None:
         raise UsageError(
-            f"{source.name} was not forwarded, so there is no response of a handler to compare with.",
-            hint="Leave out --compare, or name captures that `listen` forwarded.",
+            f"{source.name} was not forwarded, so it has no handler's response to compare with.",
+            hint="Leave out --compare, or pass captures that `listen` forwarded.",
         )
     try:
         ready = rewriter.prepare(source, to or _default_target(source, runtime, sends=sends))
@@ -248,14 +248,14 @@ def _prepared(
 
 
 def _default_target(source: ReplaySource, runtime: Runtime, *, sends: bool) -> str:
-    """Return the target of a capture if --to is not given, and say which. Raises UsageError if there is none."""
+    """Return and print the target of a capture without --to. Raises UsageError if it has none."""
     to, reason = source.forwarded_to, "where the capture was forwarded"
     if to is None:
         to, reason = source.listener_target, "where the last `listen` with this store forwarded"
     if to is None:
         raise UsageError(
             f"Missing option --to: {source.name} was not forwarded to a handler on this machine.",
-            hint="Name the target, such as --to 8000.",
+            hint="Pass the target, such as --to 8000.",
         )
     line = f"{'Sending' if sends else 'Would send'} to {to}, {reason}."
     if runtime.memory.is_new(line):

@@ -54,7 +54,7 @@ def signing_keys(settings: Settings) -> SigningKeys:
 
 
 def sample_source(to: str | None, access: PortAccess, store: Path | None, runtime: Runtime) -> ReplaySource:
-    """Return the request of the sample action that `check` uses too, and print a note. Raises UsageError."""
+    """Return the request of the sample action from `check`, and print a note. Raises UsageError."""
     from port_hook_cli.check.sources import SubjectSource
 
     if to is None:
@@ -63,7 +63,7 @@ def sample_source(to: str | None, access: PortAccess, store: Path | None, runtim
     with closing(Finder(store, runtime, CaptureUse.SEND, say, kinds=KINDS)) as finder:
         source = SubjectSource(finder=finder, access=access, runtime=runtime, say=say, target=RunTarget(to=to))
         subject = asyncio.run(source.of_sample(lambda: access.secret)).subject
-    tell(f"note: without a SOURCE, the request is that of the sample action {subject.name}", runtime)
+    tell(f"note: without a SOURCE, port-hook sends a request of the sample action {subject.name}", runtime)
     return ReplaySource(name=subject.name, invocation=subject.request)
 
 
@@ -79,7 +79,7 @@ def search_fault(
 ) -> FoundFault | None:
     """Print how many requests the search sends, then search. Return None after Ctrl-C.
 
-    With `new_runs`, each request gets another run id: a sandbox accepts any, and no report of a run that has ended.
+    With `new_runs`, each request gets another run ID. A sandbox accepts any ID, but rejects reports of ended runs.
     """
     from port_hook_cli.http.client import HttpClient  # imported here, so that `--help` starts faster
 
@@ -112,7 +112,7 @@ def search_fault(
 
 @contextmanager
 def _progress(runtime: Runtime) -> Iterator[Callable[[int, str], None]]:
-    """Yield what gets each request, and after a second show it in one line, if someone watches."""
+    """Yield a function that receives the progress. On a terminal, it shows one line after a second."""
     if not shows_progress(runtime):
         yield lambda _number, _what: None
         return
@@ -134,9 +134,9 @@ def _progress(runtime: Runtime) -> Iterator[Callable[[int, str], None]]:
 def report_fault(
     ready: ReadyReplay, found: FoundFault, keeper: ReplayKeeper, secret: Secret, runtime: Runtime, *, as_json: bool
 ) -> ExitCode:
-    """Print the result, and return the exit code. If the source is a capture, save the deciding requests.
+    """Print the result, and return the exit code. If the source is a capture, save the decisive requests.
 
-    If no mistake was found, print what tells another secret from other bytes.
+    Without a mistake, print how to tell another secret from other bytes.
     """
     captures = [_saved(*each[1:], keeper, runtime) for each in found.requests] if ready.source.is_stored else []
     if as_json:
@@ -176,7 +176,7 @@ def _comparison(
 ) -> Iterator[Styled]:
     """Yield how to tell whether the handler uses another secret or signs other bytes.
 
-    The digest of the secret is shown only to someone at a terminal. A capture with its signature reveals more.
+    The digest of the secret is shown only on a terminal. A capture with its signature reveals more.
     """
     key = secret.reveal().encode("utf-8", "surrogatepass")
     timestamp = valid.headers.get(TIMESTAMP_HEADER) or ""

@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from port_hook_cli.captures.comparison import Ignoring
 
 _LAMBDA = "lambda"
-_CAPTURED = NoEffect("--as-captured sends the request as it was captured", beside=("--as-captured",))
+_CAPTURED = NoEffect("--as-captured sends the captured request unchanged", beside=("--as-captured",))
 _SEARCH = NoEffect("--find-fault sends one request at a time until it finds the mistake", beside=("--find-fault",))
-_DRY = NoEffect("--dry-run sends nothing", beside=("--dry-run",))
+_DRY = NoEffect("--dry-run does not send requests", beside=("--dry-run",))
 
 
 @option_group("Target")
 class ReplayTarget:
-    """Where requests are sent."""
+    """The target of requests."""
 
     to: Annotated[
         str | None,
         options.target(
-            "The target. Without a path, the captured path and query are used. Default: the handler on this machine "
-            "that received the capture, or the last `listen` target.",
+            "The target. If it has no path, port-hook uses the captured path and query. Default: the handler on this "
+            "machine that received the capture, or the last `listen` target.",
         ),
     ] = None
     kind: Annotated[
@@ -64,7 +64,7 @@ class ReplayTarget:
         return self.kind == _LAMBDA
 
     def url(self) -> str | None:
-        """Return the target, None if each capture is sent to its own. Raises UsageError."""
+        """Return the target, or None if each capture has its own target. Raises UsageError."""
         to = None if self.to is None else read_target(self.to, "--to")
         return endpoint_url(to) if self.is_lambda else to
 
@@ -78,7 +78,7 @@ class ReplayResponses:
         bool,
         option(
             "--compare",
-            help="Compare each response with the recorded one; exit with code 1 if they differ.",
+            help="Compare each response with the recorded response. Exits with code 1 if they differ.",
             no_effect=(_DRY,),
         ),
     ] = False
@@ -97,7 +97,7 @@ class ReplayResponses:
         return None if self.expect_status is None else Expectation.parse(self.expect_status)
 
     def ignoring(self) -> Ignoring | None:
-        """Return what a comparison leaves out, None if responses are not compared. Raises UsageError."""
+        """Return what a comparison ignores, or None without --compare. Raises UsageError."""
         if not self.compare:
             return None
         from port_hook_cli.captures.comparison import Ignoring
@@ -136,7 +136,7 @@ class ReplayChanges:
     )
     header: Annotated[
         list[str] | None,
-        option("--header", "-H", metavar="K:V", help="Set a header; an empty value removes it (repeatable)."),
+        option("--header", "-H", metavar="K:V", help="Set a header (repeatable). An empty value removes it."),
     ] = None
 
     def new_method(self) -> str | None:
@@ -144,7 +144,7 @@ class ReplayChanges:
         return None if self.method is None else parse_method(self.method)
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return the header fields to set. Raises UsageError."""
+        """Return the headers to set. Raises UsageError."""
         return tuple(map(parse_header, self.header or ()))
 
     def body_edit(self, runtime: Runtime) -> Edit | None:
@@ -181,7 +181,7 @@ class ReplaySignature:
     org: options.Org = None
     unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT, also(no_effect=(_CAPTURED, _SEARCH))] = TimestampUnit.SECONDS
     as_captured: Annotated[
-        bool, option("--as-captured", help="Send body, timestamp and signature as captured; needs no secret.")
+        bool, option("--as-captured", help="Send the captured body, timestamp and signature. Doesn't need a secret.")
     ] = False
     find_fault: Annotated[
         bool,
@@ -228,7 +228,7 @@ class ReplaySeries:
             "--plot",
             metavar="FILE",
             help="With --times: draw the latencies in a new .svg file.",
-            no_effect=(_DRY, NoEffect("There are no latencies to draw", without=("--times",))),
+            no_effect=(_DRY, NoEffect("Latencies are not measured", without=("--times",))),
         ),
     ] = None
 
@@ -250,9 +250,9 @@ class ReplaySeries:
         """Raise UsageError if this number of sources is more than one series may send."""
         if sources * self.times > MOST_SENDS:
             raise UsageError(
-                f"{sources:,} sources sent {self.times:,} times are {sources * self.times:,} requests; at most "
-                f"{MOST_SENDS:,} are sent.",
-                hint="Lower --times, or name fewer sources.",
+                f"{sources:,} sources sent {self.times:,} times are {sources * self.times:,} requests, but the maximum "
+                f"is {MOST_SENDS:,}.",
+                hint="Lower --times, or pass fewer sources.",
             )
 
 
@@ -290,7 +290,7 @@ class ReplaySources:
     insecure_api: options.InsecureApi = False
 
     def since_s(self, runtime: Runtime) -> float | None:
-        """Return the time since which captures are sent, in seconds since the epoch. Raises UsageError."""
+        """Return the time of the oldest capture to send, in seconds since the epoch. Raises UsageError."""
         if self.since is None:
             return None
         from port_hook_cli.text.durations import parse_since

@@ -38,12 +38,12 @@ _SEPARATOR = b"\n\n"
 def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
     """Print what the user should know about a replay."""
     for note in ready.notes:
-        option = "; set it with --header" if note.about == MASKED else ""
+        option = ". Set it with --header" if note.about == MASKED else ""
         tell(f"note: {ready.source.name}: {note.text}{option}", runtime)
 
 
 def tell_failed(*, found: int, done: int, unforwarded: int, runtime: Runtime) -> None:
-    """Say how many captures failed and how many of them are skipped: replayed since, or not forwarded."""
+    """Print how many captures failed, and how many are skipped: replayed since, or not forwarded."""
     if done:
         tell(f"Skipped {done} that {'has' if done == 1 else 'have'} since succeeded.", runtime)
     if unforwarded:
@@ -55,7 +55,7 @@ def tell_failed(*, found: int, done: int, unforwarded: int, runtime: Runtime) ->
     elif count:
         tell("Found 1 failed capture.", runtime)
     else:
-        nothing = "There is nothing else to send." if found else "No captures failed, so there is nothing to send."
+        nothing = "No other captures failed." if found else "No captures failed."
         tell(nothing, runtime)
 
 
@@ -71,8 +71,8 @@ def print_requests(requests: Sequence[tuple[Invocation, str]], runtime: Runtime,
 class ReplayReport:
     """Prints each result, and holds the numbers so far, so that Ctrl-C does not lose them.
 
-    `total` is the number of requests. With `is_series`, each is sent many times. `ignoring` is None if
-    responses are not compared.
+    `total` is the number of requests. With `is_series`, each request is sent many times. Without --compare, `ignoring`
+    is None.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ReplayReport:
 
     @contextmanager
     def receiving(self) -> Iterator[None]:
-        """Measure the time from now on, and show a progress bar for several requests if someone watches."""
+        """Measure the time from now on. On a terminal, show a progress bar for several requests."""
         self._began = self._ended = time.perf_counter()
         # The lines of a comparison are printed meanwhile.
         if self._total == 1 or self._ignoring is not None or not shows_progress(self._runtime):
@@ -117,7 +117,7 @@ class ReplayReport:
     def finish(self, expectation: Expectation | None, plot: str | None, conflict: str) -> ExitCode:
         """Print the numbers, write the plot, and return the exit code.
 
-        `conflict` says that two places have different secrets.
+        `conflict` is a hint if two places have different secrets.
         """
         tally = self._counter.tally(self._ended - self._began)
         if self._last is not None and not self._as_json:
@@ -178,7 +178,7 @@ def check_plot(name: str, runtime: Runtime) -> None:
     if not name.lower().endswith(".svg"):
         raise UsageError(
             f"--plot writes an SVG image, but the name {name!r} does not end in .svg.",
-            hint="Give a name that ends in .svg, such as latencies.svg.",
+            hint="Use a name such as latencies.svg.",
         )
     check_new_file(name, cwd=runtime.cwd)
 

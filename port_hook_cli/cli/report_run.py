@@ -50,13 +50,13 @@ _REPORTS = (
 
 @option_group()
 class ReportOptions:
-    """What is reported."""
+    """The content of the report."""
 
     status: Annotated[
         RunStatus | None,
         option(
             "--status",
-            help="End the run with this status, which is sent last.",
+            help="End the run with this status. It is sent last.",
             excludes=(_COMMAND,),
             case_sensitive=False,
         ),
@@ -76,7 +76,7 @@ class ReportOptions:
         option("--external-run-id", help="The run's ID in your own system.", metavar="ID", may_be_empty=True),
     ] = None
     log: Annotated[
-        list[str] | None, option("--log", help="A log message (repeatable; sent in order).", metavar="T")
+        list[str] | None, option("--log", help="A log message (repeatable). Messages are sent in order.", metavar="T")
     ] = None
     log_file: Annotated[
         str | None,
@@ -128,7 +128,7 @@ def report_run(
     command_to_run: Annotated[
         list[str] | None,
         argument(
-            help="A command to run and to report: its output as the log, its exit code as the status.",
+            help="The command to run. port-hook reports its output as the log, and its exit code as the status.",
             metavar="-- COMMAND...",
             name=_COMMAND,
         ),
@@ -139,7 +139,7 @@ def report_run(
         bool,
         option(
             "--pending",
-            help="Resend command reports that did not reach Port.",
+            help="Send saved reports that haven't reached Port.",
             excludes=(_COMMAND, *_REPORTS),
         ),
     ] = False,
@@ -151,9 +151,9 @@ def report_run(
 ) -> int:
     """Report the progress and result of an action run or a workflow node run to Port.
 
-    Sends logs first, then label, summary, links and external ID, and the status last, because a run that has ended
-    accepts no more of these. With a command after `--`, its output is sent as log lines while it runs, its exit code
-    ends the run, and port-hook exits with that code.
+    Sends logs first, then label, summary, links and external ID, and the status last, because Port rejects these after
+    a run has ended. With a command after `--`, sends its output as log lines while it runs, ends the run with the
+    status of its exit code, and exits with that code.
     """
     runtime: Runtime = ctx.obj
     words = command_to_run or []
@@ -172,10 +172,10 @@ def report_run(
         named = None if run_id is None else _find_run(run_id, store, runtime)
         return _report_pending(named, access, runtime, as_json=as_json)
     if run_id is None:
-        raise UsageError("No run is given.", hint="Name a run, such as `port-hook report-run r_…`, or last.")
+        raise UsageError("Missing argument RUN_ID.", hint="Pass a run ID, such as r_…, or `last`.")
     report = reported.read(runtime)
     if report.is_empty and reported.log_file is None and not words:
-        raise UsageError("There is nothing to report.", hint="Add --status success, --log TEXT, or another option.")
+        raise UsageError("The report is empty.", hint="Add --status success, --log TEXT, or another option.")
     plan = plan_report(_find_run(run_id, store, runtime), report)
     for remark in plan.remarks:
         _note(remark, runtime)
@@ -194,14 +194,14 @@ def report_run(
 
 @contextmanager
 def _naming_another_run(name: str, run_id: str) -> Iterator[None]:
-    """Say how to get another run if `last` is a run that has ended."""
+    """Explain how to report another run if `last` is a run that has ended."""
     try:
         yield
     except RunEndedError as problem:
         if parse_latest(name) is None:
             raise
         hint = (
-            f"`{name}` is {printable(run_id)}, the run of a capture. Name another run: `port-hook captures` "
+            f"`{name}` is {printable(run_id)}, the run of a capture. Pass another run ID: `port-hook captures` "
             "lists them. For a new run, run the action again. Or send only log messages, without other fields."
         )
         raise RunEndedError(problem.message, hint=hint) from problem
@@ -244,13 +244,13 @@ def _report_pending(run_id: str | None, access: PortAccess, runtime: Runtime, *,
 
 def _tell_result(result: CommandResult, page: str, runtime: Runtime) -> None:
     if result.dropped:
-        tell(f"warning: {result.dropped} lines of the log could not be kept, so they are not reported.", runtime)
+        tell(f"warning: {result.dropped} log lines could not be saved, so they are not reported.", runtime)
     if result.problem is None:
         tell(f"note: {format_reported(result.reported, page)}", runtime)
         return
     tell(f"warning: {printable(result.problem.message)} {printable(result.problem.hint)}".rstrip(), runtime)
     if result.kept_in is not None:
-        tell("hint: The rest of the report is kept. Send it with `port-hook report-run --pending`.", runtime)
+        tell("hint: The rest of the report is saved. Send it with `port-hook report-run --pending`.", runtime)
 
 
 def _print_pending(sent: SentPending, access: PortAccess, runtime: Runtime, *, as_json: bool) -> None:
@@ -261,7 +261,7 @@ def _print_pending(sent: SentPending, access: PortAccess, runtime: Runtime, *, a
         print(format_reported(sent.reported, page), file=runtime.stdout)
     elif sent.outcome == "open":
         print(format_reported(sent.reported, page), file=runtime.stdout)
-        _note("port-hook was killed before this command ended, so its status is not known; report it yourself", runtime)
+        _note("port-hook was killed before this command ended, so its status is unknown. Report it yourself", runtime)
     elif sent.outcome == "in-use":
         _note("another process is sending a report now", runtime)
     else:
@@ -269,9 +269,8 @@ def _print_pending(sent: SentPending, access: PortAccess, runtime: Runtime, *, a
         if sent.hint:
             tell(f"hint: {printable(sent.hint)}", runtime)
         if sent.outcome == "failed":
-            tell(
-                f"hint: The report is kept in {printable(str(sent.folder))}; delete it to discard the report.", runtime
-            )
+            folder = printable(str(sent.folder))
+            tell(f"hint: The report is saved in {folder}. To discard it, delete that folder.", runtime)
 
 
 def _page(access: PortAccess, run_id: str) -> str:
@@ -329,15 +328,13 @@ def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
         recent = captures.latest(with_run=True, originals=not latest.replays, back=latest.back)
     if recent is None or recent.payload.run_id is None:
         what = name if latest.back else "replay" if latest.replays else "captured request"
-        raise StoreError(
-            f"The store has no {what} with a run ID.", hint="Name the run, such as `port-hook report-run r_…`."
-        )
+        raise StoreError(f"The store has no {what} with a run ID.", hint="Pass a run ID, such as r_….")
     _note(f"{name} is {recent.payload.run_id}", runtime)
     return check_run_id(recent.payload.run_id)
 
 
 def _text(given: str | None, runtime: Runtime) -> str | None:
-    """Return an option's text, or the content of the file that `@FILE` names."""
+    """Return an option's text, or the content of the file for `@FILE`."""
     if given is None or not given.startswith("@"):
         return given
     return read_input(given[1:], cwd=runtime.cwd, stdin=runtime.stdin).decode("utf-8", "replace")

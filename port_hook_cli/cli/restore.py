@@ -30,8 +30,8 @@ def restore(
     names: Annotated[
         list[str] | None,
         argument(
-            help="Restore only these actions, automations or workflow nodes (WORKFLOW#NODE). Default: all that a killed"
-            " listener left.",
+            help="Restore only these actions, automations or workflow nodes (WORKFLOW#NODE). Default: everything that a"
+            " killed listener changed.",
             metavar="[NAME]...",
         ),
     ] = None,
@@ -41,7 +41,7 @@ def restore(
     overwrite: Annotated[bool, option("--overwrite", help="Restore even if someone else changed it since.")] = False,
     yes: Annotated[
         bool,
-        option("--yes", "-y", help="Do not ask. Without --overwrite, someone else's changes stay."),
+        option("--yes", "-y", help="Don't ask. Without --overwrite, someone else's changes stay."),
     ] = False,
     api_timeout_s: options.ApiTimeout = API_TIMEOUT_S,
     as_json: options.Json = False,
@@ -50,8 +50,8 @@ def restore(
 ) -> ExitCode:
     """Restore the URLs in Port that a killed listener changed.
 
-    If someone else has changed a URL, the change is shown. The URL is restored only if you confirm or use --overwrite.
-    A running listener restores its own actions and nodes when it ends.
+    If someone else has changed a URL, port-hook shows the change, and restores the URL only if you confirm or pass
+    --overwrite. A running listener restores its own actions and nodes when it ends.
     """
     runtime: Runtime = ctx.obj
     if "" in (names or ()):
@@ -87,21 +87,21 @@ def restore(
 
 
 def _note_others(leftovers: Leftovers, runtime: Runtime, *, is_named: bool) -> list[ExitCode]:
-    """Print a note about everything in the journal that cannot be restored, and return the exit codes for it."""
+    """Print a note about each journal entry that cannot be restored, and return the exit codes for them."""
     for kept in leftovers.unreadable:
         _note(f"{kept.path} cannot be read: {kept.fault}", runtime)
     for kept in leftovers.held:
         name = kept.entry.name if kept.entry else ""
         _note(f"{name} is in use by a running listener, which restores it when it ends", runtime)
     for name, nodes in leftovers.unknown:
-        question = f"; did you mean {', '.join(nodes)}?" if nodes else ""
-        _note(f"{name} has nothing to restore{question}", runtime)
+        question = f". Did you mean {', '.join(nodes)}?" if nodes else ""
+        _note(f"{name} does not need to be restored{question}", runtime)
     held = ExitCode.FAILED if is_named else ExitCode.OK
     return [*[ExitCode.STORE] * len(leftovers.unreadable), *[held] * len(leftovers.held)]
 
 
 async def _may_overwrite(outcome: Outcome, *, runtime: Runtime, overwrite: bool, asks: bool) -> bool:
-    """Show what someone else changed, and return whether it may be undone."""
+    """Show someone else's change, and return whether it may be undone."""
     name = printable(outcome.entry.name)
     tell(f"{name} was changed by someone else after the listener set it:", runtime)
     for line in conflict_lines(outcome.entry, outcome.now or {}):

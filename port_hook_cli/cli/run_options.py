@@ -1,4 +1,4 @@
-"""The options that say what a run of an action is made of, for the commands that make its request."""
+"""The options for the content of an action run, for the commands that build its request."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OutputValues = Annotated[
 
 @option_group("Run")
 class RunContents:
-    """What a run is made of."""
+    """The content of a run."""
 
     input_: InputValues = None
     inputs: Annotated[
@@ -69,7 +69,7 @@ class RunContents:
     def read_run(self, form: PortAction, runtime: Runtime) -> RunData:
         """Return the data of a run. `form` is the action, or the workflow's form as an action.
 
-        Its secrets are remembered, so that a crash report masks them. Raises UsageError and StoreError.
+        port-hook remembers its secrets, so that a crash report masks them. Raises UsageError and StoreError.
         """
         from port_hook_cli.actions.inputs import parse_input
         from port_hook_cli.trigger import run_data

@@ -43,23 +43,25 @@ def _check_rate(text: str) -> str:
 
 @option_group()
 class SandboxContent:
-    """What the sandbox starts with."""
+    """The initial content of the sandbox."""
 
     workflows: Annotated[
         list[Path] | None,
-        option("--workflows", help="A file or folder of workflows, as JSON or YAML (repeatable).", metavar="PATH"),
+        option("--workflows", help="A file or directory with workflows, in JSON or YAML (repeatable).", metavar="PATH"),
     ] = None
     actions: Annotated[
         list[Path] | None,
         option(
             "--actions",
-            help="A file or folder of actions, as JSON or YAML (repeatable). Default: a sample action, create_vm.",
+            help="A file or directory with actions, in JSON or YAML (repeatable). Default: a sample action, create_vm.",
             metavar="PATH",
         ),
     ] = None
     blueprints: Annotated[
         list[Path] | None,
-        option("--blueprints", help="A file or folder of blueprints, as JSON or YAML (repeatable).", metavar="PATH"),
+        option(
+            "--blueprints", help="A file or directory with blueprints, in JSON or YAML (repeatable).", metavar="PATH"
+        ),
     ] = None
     secrets: Annotated[
         str | None,
@@ -71,7 +73,7 @@ class SandboxContent:
         str | None,
         option(
             "--kafka",
-            help="Publish Port's Kafka messages to this broker; `embedded` starts one.",
+            help="Publish Port's Kafka messages to this broker. `embedded` starts a broker.",
             metavar="HOST:PORT|embedded",
         ),
     ] = None
@@ -116,7 +118,7 @@ class SandboxContent:
 
 @option_group()
 class SandboxBehavior:
-    """How the sandbox answers calls and sends invocations."""
+    """How the sandbox responds to calls and sends invocations."""
 
     strict_runs: Annotated[
         bool,
@@ -152,7 +154,7 @@ class SandboxBehavior:
     ] = "0"
 
     def rules(self) -> ApiRules:
-        """Return what the API accepts."""
+        """Return the rules of the API."""
         from port_hook_cli.sandbox import ApiRules
         from port_hook_cli.sandbox.limits import parse_rate
 
@@ -184,7 +186,7 @@ def sandbox(
     content: SandboxContent,
     behavior: SandboxBehavior,
     inspect: Annotated[
-        bool, option("--inspect", help="Serve the inspector: a page in your browser that shows the requests and runs.")
+        bool, option("--inspect", help="Serve the inspector, a browser page that shows requests and runs.")
     ] = False,
     inspect_port: options.InspectPort = 0,
     open_: options.OpenBrowser = False,
@@ -192,8 +194,8 @@ def sandbox(
 ) -> ExitCode:
     """Simulate Port's API on this machine.
 
-    It listens on 127.0.0.1, generates its own credentials, and prints the variables that a handler needs. Then it
-    prints every call and every step of a run. POST /v1/workflows/ID/runs starts a workflow run, and
+    Listens on 127.0.0.1, generates credentials, and prints the environment variables that a handler needs. Then prints
+    every call and every step of a run. POST /v1/workflows/ID/runs starts a workflow run, and
     POST /v1/actions/ID/runs an action run. The sandbox signs each invocation, sends it to the URL of the node or
     action, and records it.
     """
@@ -310,7 +312,7 @@ class _Teller:
         print(line, file=self.runtime.stderr, flush=True)
 
     def tell_event(self, event: ApiEvent | RunEvent) -> None:
-        # If the reader of stdout has ended, the caller's request must not fail.
+        # Even if the reader of stdout has ended, the caller's request must not fail.
         with contextlib.suppress(OSError):
             if self.as_json:
                 emit(event.record, self.runtime.stdout)

@@ -50,7 +50,7 @@ def sign(
     unit: Annotated[
         TimestampUnit,
         options.TIMESTAMP_UNIT,
-        also(no_effect=(NoEffect("--timestamp gives the header's text", beside=("--timestamp",)),)),
+        also(no_effect=(NoEffect("--timestamp sets the header's whole value", beside=("--timestamp",)),)),
     ] = TimestampUnit.SECONDS,
     raw: Annotated[bool, option("--raw", help="Sign the file's bytes unchanged, even if they are not JSON.")] = False,
     output: Annotated[
@@ -63,7 +63,7 @@ def sign(
         str,
         option(
             "--to",
-            help="Where the printed command sends the request. Without a path, a capture's path is used.",
+            help="The target of the printed request. If it has no path, port-hook uses a capture's path.",
             metavar="URL|PORT",
         ),
     ] = _DEFAULT_URL,
@@ -71,10 +71,10 @@ def sign(
     secret_file: options.SecretFile = None,
     org: options.Org = None,
 ) -> ExitCode:
-    """Sign a payload as Port does and print the request.
+    """Sign a payload and print the request that Port would send.
 
-    It signs the output of JSON.stringify, as Port does; with --raw, it signs the file's exact bytes. `export` prints
-    the recorded signature.
+    Signs the output of JSON.stringify, like Port. With --raw, signs the file's bytes unchanged. To print the recorded
+    signature of a capture, use `export`.
     """
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
@@ -88,7 +88,7 @@ def sign(
     stamp = unit.stamp(runtime.now()) if timestamp is None else _stamp(timestamp, runtime)
     signed = _signable(source.body, name=payload, raw=raw)
     if signed.difference:
-        tell(f"note: signed {printable(payload)} {signed.difference}; --raw signs the exact bytes", runtime)
+        tell(f"note: signed {printable(payload)} {signed.difference}. To sign the raw bytes, add --raw", runtime)
     fields = (("content-type", "application/json"), *signed_headers(signed.body, secret, stamp))
     url = chosen if source.target is None else _with_path(chosen, source.target)
     request = SignedRequest(url=url, headers=fields, body=signed.body, method=source.method)
@@ -97,7 +97,7 @@ def sign(
 
 
 class _Source(NamedTuple):
-    """What is signed. `target` is the path and query of a request, or None for a payload."""
+    """The request to sign. `target` is its path and query, or None for a payload."""
 
     body: bytes
     method: str = "POST"
@@ -105,7 +105,7 @@ class _Source(NamedTuple):
 
 
 def _source(name: str, store: Path | None, access: PortAccess, runtime: Runtime, *, raw: bool) -> _Source:
-    """Return what `name` means to `replay`, too. Raises StoreError, UsageError, SettingsError and PortApiError."""
+    """Return the same source as `replay` for `name`. Raises StoreError, UsageError, SettingsError and PortApiError."""
     if parse_latest(name) is None and (name == "-" or is_file(name, runtime.cwd) or not _can_be_stored(name)):
         return _in_file(read_input(name, cwd=runtime.cwd, stdin=runtime.stdin), name, raw=raw)
     import asyncio
@@ -131,7 +131,7 @@ def _in_file(content: bytes, name: str, *, raw: bool) -> _Source:
         try:
             capture = capture_in(content)
         except NotARequest as error:
-            raise StoreError(f"{name} cannot be signed: {error}.", hint="Give a complete capture file.") from error
+            raise StoreError(f"{name} cannot be signed: {error}.", hint="Pass a complete capture file.") from error
         if capture is not None:
             found = require_whole(name, capture.invocation)
             return _Source(found.body, found.method, found.target)
@@ -140,7 +140,7 @@ def _in_file(content: bytes, name: str, *, raw: bool) -> _Source:
             request = parse_request(content)
         except NotHttp as error:
             raise StoreError(
-                f"{name} cannot be read as an HTTP request: {error}.", hint="Sign its exact bytes with --raw."
+                f"{name} cannot be read as an HTTP request: {error}.", hint="To sign the raw bytes, add --raw."
             ) from error
         return _Source(request.body, request.method, request.target)
     return _Source(content)
@@ -162,9 +162,9 @@ def _with_path(url: str, target: str) -> str:
 
 def _stamp(text: str, runtime: Runtime) -> str:
     if not re.fullmatch(r"[0-9A-Za-z_.:+-]+", text):
-        raise UsageError(f"--timestamp: {text!r} cannot be used as a header value.", hint="Give seconds since 1970.")
+        raise UsageError(f"--timestamp: {text!r} cannot be used as a header value.", hint="Pass seconds since 1970.")
     if not text.isdecimal():
-        tell(f"warning: Port sends digits as the timestamp; {text} will be refused by most handlers", runtime)
+        tell(f"warning: Port sends digits as the timestamp, so most handlers reject {text}", runtime)
     return text
 
 
@@ -175,7 +175,7 @@ def _signable(content: bytes, *, name: str, raw: bool) -> Signable:
         return signable(content, raw=raw)
     except NotJson as error:
         raise UsageError(
-            f"{name} is not JSON: {error.fault}.", hint="Fix the JSON, or sign its exact bytes with --raw."
+            f"{name} is not JSON: {error.fault}.", hint="Fix the JSON, or add --raw to sign the raw bytes."
         ) from error
 
 
@@ -187,7 +187,7 @@ def _print(request: SignedRequest, output: str, form: str, runtime: Runtime) -> 
         return
     quick = {_HEADERS: format_headers, **{row.name: row.write for row in SNIPPET_FORMATS}}
     if output in quick:  # without imports
-        # UTF-8 whatever the terminal's encoding is: the printed command must contain the signed bytes.
+        # Always UTF-8, because the printed command must contain the signed bytes.
         write_bytes(f"{quick[output](request)}\n".encode(), runtime.stdout)
     else:
         write_content(_written(request, output, runtime), runtime.stdout)

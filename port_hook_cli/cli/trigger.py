@@ -32,8 +32,8 @@ def trigger(
         argument(
             metavar="ACTION",
             show_default=False,
-            help="The file of an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID for one of "
-            "several, - for stdin, or its identifier, to read it from Port. WORKFLOW#NODE runs one node.",
+            help="A file with an action, automation or workflow (JSON or YAML), FILE#ID or DIRECTORY#ID to choose from "
+            "several, - for stdin, or an identifier in Port. WORKFLOW#NODE runs one node.",
             completes="definitions",
             stdin="the action",
         ),
@@ -46,13 +46,13 @@ def trigger(
     port: TriggerInPort,
     output: TriggerOutput,
 ) -> ExitCode:
-    """Build the request of an action, automation or workflow as Port does, and send it.
+    """Send the request that Port would send for an action, automation or workflow.
 
     Checks inputs, fills in defaults, renders templates with jq, and sends the request to your handler. Exits with code
     1 if the response is not 2xx, and with 11 if the automation's condition is not met.
 
     `trigger` starts from an action or workflow, `replay` from an existing request. `trigger --dry-run` prints the
-    request of a whole action. `render` takes one template and any data.
+    whole request of an action. `render` takes one template and any data.
     """
     import asyncio
 
@@ -68,10 +68,10 @@ def trigger(
         return list_triggers(action, ctx.obj, as_json=output.json)
     if action is None:
         raise UsageError(
-            "trigger needs an ACTION.",
-            hint="Name an action, automation or workflow. `port-hook trigger --list` lists them.",
+            "Missing argument ACTION.",
+            hint="Pass an action, automation or workflow. `port-hook trigger --list` lists them.",
         )
-    # Values that are not valid are refused before anything is read.
+    # Invalid values raise UsageError before anything is read.
     target.read()
     if run.run_id is not None:
         check_run_id(run.run_id)

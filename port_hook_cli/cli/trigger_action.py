@@ -1,4 +1,4 @@
-"""`trigger` of an action or automation: its request is sent or printed, its message published, or Port runs it."""
+"""`trigger` of an action or automation: sends or prints its request, publishes its message, or lets Port run it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _visible_secrets(action: PortAction, asked: TriggerCommand) -> Iterator[Rema
     if any(
         name in given and isinstance(rules, Mapping) and rules.get("encryption") for name, rules in declared.items()
     ):
-        yield note("other users of this machine can see a secret in --input; use --inputs FILE for a real one")
+        yield note("other users of this machine can see a secret in --input. Pass real secrets with --inputs FILE")
 
 
 async def _make(
@@ -99,7 +99,7 @@ async def _make(
         return await make(action, data, invoker, run_id=run_id, now=now, any_url=any_url)
     if asked.target.brokers is None and asked.output.sends:
         raise UsageError(
-            f"The action {action.identifier} is invoked by Kafka: Port publishes a message and sends no request.",
+            f"Port invokes the action {action.identifier} over Kafka: it publishes a message instead of a request.",
             hint="Publish it with --kafka HOST:PORT, or print it with --dry-run.",
         )
     from port_hook_cli.trigger.publishing import make_message
@@ -138,7 +138,7 @@ async def _send(made: Made, asked: TriggerCommand) -> ExitCode:
 
 
 def _announce(asked: TriggerCommand) -> Announce | None:
-    """Return what tells a sandbox of a run, or None: a request without a signature needs no settings."""
+    """Return the function that announces a run to a sandbox, or None for a request without a signature."""
     return None if asked.signature.no_sign and not asked.port.wait_s else asked.access.announce
 
 
@@ -149,7 +149,7 @@ async def _follow(action: str, run_id: str, asked: TriggerCommand) -> ExitCode:
 
 
 def _tell_unmet(unmet: Unmet, asked: TriggerCommand) -> ExitCode:
-    """Print why an automation does not run for its event, and return the exit code."""
+    """Print why an automation doesn't run for its event, and return the exit code."""
     if asked.output.json:
         emit(unmet_record(unmet), asked.runtime.stdout)
         return ExitCode.NOT_TRIGGERED
@@ -264,4 +264,6 @@ def _refuse_options_of_actions(asked: TriggerCommand) -> None:
         "--from": workflow.from_,
         "--wait": asked.port.wait_s,
     }
-    refuse_given(given, f"has no effect: {brief(asked.action)} is a capture, which is published as it was captured.")
+    refuse_given(
+        given, f"has no effect: {brief(asked.action)} is a capture, and port-hook publishes its body unchanged."
+    )

@@ -1,4 +1,4 @@
-"""`trigger --via-port`: Port runs the action or workflow, and the run is followed and shown until it ends."""
+"""`trigger --via-port`: Port runs the action or workflow, and port-hook shows the run until it ends."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def run_action_in_port(action: PortAction, data: RunData, asked: TriggerCo
 
 
 async def follow_action_here(action: str, run_id: str, asked: TriggerCommand) -> ExitCode:
-    """Follow in the sandbox a run whose request or message was sent by `trigger`. Raises PortApiError.
+    """Follow a run in the sandbox after `trigger` has sent its request or message. Raises PortApiError.
 
     The exit code is 1 for a run that failed or did not end within --wait.
     """
@@ -80,7 +80,7 @@ async def follow_action_here(action: str, run_id: str, asked: TriggerCommand) ->
 def _end_action(
     action: str, run: Mapping[str, object], page: str, screen: ActionScreen, asked: TriggerCommand
 ) -> ExitCode:
-    """Print the record of a run, say if it did not end in time, and return the exit code."""
+    """Print the record of a run, or an error if it did not end in time. Return the exit code."""
     wait_s = asked.port.wait_s
     if asked.output.json:
         emit(run_record(action, run, page=page, logs=screen.logs), asked.runtime.stdout)
@@ -93,7 +93,7 @@ def _end_action(
 
 
 class ActionScreen:
-    """Prints the progress of an action's run for people, and keeps the messages of its log."""
+    """Prints the progress of an action run for people, and remembers its log messages."""
 
     def __init__(self, asked: TriggerCommand) -> None:
         self.logs: list[str] = []
@@ -138,7 +138,7 @@ async def run_workflow_in_port(found: FoundWorkflow, data: RunData, asked: Trigg
     """
     refuse_given(
         {"--entity": asked.run.entity, "--user": asked.run.user},
-        "has no effect: Port's API takes only inputs for a run of a workflow.",
+        "has no effect: Port's API accepts only inputs for a workflow run.",
     )
     form = form_of_workflow(found.workflow, startable_trigger(found).identifier)
     screen = _WorkflowScreen(found, Masker(data.secret_values(form)), asked)
@@ -153,7 +153,7 @@ async def run_workflow_in_port(found: FoundWorkflow, data: RunData, asked: Trigg
 
 
 class _WorkflowScreen:
-    """Prints the progress of a workflow's run in Port, for people or as records."""
+    """Prints the progress of a workflow run in Port, for people or as records."""
 
     def __init__(self, found: FoundWorkflow, masker: Masker, asked: TriggerCommand) -> None:
         self._workflow = found.workflow
@@ -230,6 +230,6 @@ def _exit_code(run: ShownRun, asked: TriggerCommand) -> ExitCode:
         return ExitCode.OK
     if not run.has_ended:
         current = run.current
-        where = "" if current is None else f"; {brief(current.node)} ({brief(current.id)}) is {brief(current.status)}"
+        where = "" if current is None else f". {brief(current.node)} ({brief(current.id)}) is {brief(current.status)}"
         tell(f"error: {brief(run.id)} did not end within {asked.port.wait_s:g} s{where}", asked.runtime)
     return ExitCode.OK if run.result == _SUCCESS and run.has_ended else ExitCode.FAILED

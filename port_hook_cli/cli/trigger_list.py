@@ -1,4 +1,4 @@
-"""`trigger --list`: what the files here define and `trigger` can invoke."""
+"""`trigger --list`: the definitions in files that `trigger` can invoke."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _CONTINUED = 4
 
 
 def refuse_other_options(ctx: typer.Context) -> None:
-    """Raise UsageError for an option on the command line that has no effect beside --list."""
+    """Raise UsageError for an option on the command line without an effect beside --list."""
     declared: dict[str, Declaration] = ctx.command.callback.declared  # type: ignore[union-attr]
     for name in declared.keys() - _ALLOWED:
         if options.is_given(ctx, name):
-            refuse_contradictions(pointless={"--list sends nothing": {declared[name].name: True}})
+            refuse_contradictions(pointless={"--list does not send requests": {declared[name].name: True}})
 
 
 def list_triggers(name: str | None, runtime: Runtime, *, as_json: bool) -> ExitCode:
@@ -54,14 +54,14 @@ def list_triggers(name: str | None, runtime: Runtime, *, as_json: bool) -> ExitC
             output.print(Styled(brief(file), "bold"))
         output.print(*output.fit([_line(found, topic)], indent=_CONTINUED))
     if not count:
-        tell("Nothing here can be triggered.", runtime)
+        tell("No actions, automations or workflows found.", runtime)
         tell(f"hint: {_hint(name)}", runtime)
     return ExitCode.OK
 
 
 def _hint(name: str | None) -> str:
     if name is not None:
-        return "Pass a file or a directory with actions, automations or workflows, as Port's API shows them."
+        return "Pass a file or a directory with actions, automations or workflows in the format of Port's API."
     current, *others = DEFAULT_DIRECTORIES
     assert current == "."
     return f"Pass a file or a directory. The default is the current directory, {'/ and '.join(others)}/."

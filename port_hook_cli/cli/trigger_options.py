@@ -44,21 +44,21 @@ class RunOrigin(StrEnum):
     API = "API"
 
 
-_IN_PORT = (NoEffect("--via-port has Port make the request", beside=("--via-port",)),)
-# A dry run that is set as a default must not start a run.
+_IN_PORT = (NoEffect("With --via-port, Port sends the request", beside=("--via-port",)),)
+# A default --dry-run must not start a run.
 _DRY_IN_PORT = (_IN_PORT[0]._replace(defaults_count=True),)
 
 
 @option_group("Target")
 class TriggerTarget:
-    """Where the request or message of a run goes."""
+    """The target of a run's request or message."""
 
     to: Annotated[
         str | None,
         option(
             "--to",
             metavar="URL|PORT",
-            help="The target. Without a path, the action's path and query are used.",
+            help="The target. If it has no path, port-hook uses the action's path and query.",
             no_effect=_IN_PORT,
         ),
     ] = None
@@ -96,7 +96,7 @@ class TriggerTarget:
 
     @property
     def brokers(self) -> tuple[str, ...] | None:
-        """The brokers that messages are published to. Raises UsageError."""
+        """The Kafka brokers for messages. Raises UsageError."""
         if self.kafka is None:
             return None
         from port_hook_cli.kafka.producer import read_bootstrap
@@ -105,13 +105,13 @@ class TriggerTarget:
 
     @property
     def chosen(self) -> Mapping[str, object]:
-        """The values of the options that choose where a request is sent."""
+        """The values of the options that choose the target of a request."""
         return {"--to": self.to, "--route": self.route, "--to-its-url": self.to_its_url}
 
 
 @option_group("Run")
 class TriggerRun(RunContents):
-    """What a run is made of."""
+    """The content of a run."""
 
     event: Annotated[run_options.EventFile, also(no_effect=_IN_PORT)] = None
     secrets: Annotated[run_options.SecretsFile, also(no_effect=_IN_PORT)] = None
@@ -135,7 +135,7 @@ class TriggerRun(RunContents):
     ] = False
 
     def read(self, form: PortAction, runtime: Runtime) -> RunData:
-        """Return the data of a run as `read_run` does, with its origin and operation."""
+        """Return the data of a run from `read_run`, with its origin and operation."""
         data = self.read_run(form, runtime)
         return replace(
             data,
@@ -146,15 +146,15 @@ class TriggerRun(RunContents):
 
 @option_group("Workflow")
 class TriggerWorkflow:
-    """What stands in for nodes of a workflow."""
+    """The outputs and responses that replace nodes of a workflow."""
 
     outputs: Annotated[
         str | None,
         option(
             "--outputs",
             metavar="FILE|last",
-            help="The outputs of nodes that should not run: a map, or a run exported from Port. last: the latest run "
-            "in Port or the sandbox.",
+            help="The outputs of nodes that should not run: a map, a run exported from Port, or last for the latest "
+            "run in Port or the sandbox.",
             no_effect=_IN_PORT,
             stdin="the outputs",
         ),
@@ -164,8 +164,8 @@ class TriggerWorkflow:
         option(
             "--from",
             metavar="NODE",
-            help="Run the workflow from this node to its end, with the outputs of earlier nodes (--outputs; default: "
-            "last). Lists the nodes that have already acted. WORKFLOW#NODE runs one node only.",
+            help="Run the workflow from this node to its end. The outputs of earlier nodes come from --outputs, by "
+            "default last. Lists the nodes that have already acted. WORKFLOW#NODE runs only one node.",
             no_effect=(NoEffect("Port documents no way to run a workflow from a node", beside=("--via-port",)),),
         ),
     ] = None
@@ -201,7 +201,7 @@ class TriggerWorkflow:
     async def read_outputs(
         self, workflow: Workflow, node: str | None, access: PortAccess, runtime: Runtime, say: Say
     ) -> GivenOutputs:
-        """Return the outputs by node that the options give, or the outputs of the last run and of the options."""
+        """Return the outputs by node from the options, or from the last run and the options."""
         from functools import reduce
 
         from port_hook_cli.trigger.action_files import read_object
@@ -220,7 +220,7 @@ class TriggerWorkflow:
             found = await last_outputs(workflow, access, say)
         else:
             found = read_object(self.outputs, runtime, read_given_outputs) or GivenOutputs({})
-        if self.from_ is not None and found.run is not None:  # what that run did later does not stand in for anything
+        if self.from_ is not None and found.run is not None:  # that run's later outputs are not used
             found = replace(found, outputs=earlier_outputs(workflow, self.from_, found.outputs))
         return replace(found, outputs=reduce(add_output, self.output_of or [], found.outputs))
 
@@ -233,7 +233,7 @@ class TriggerSignature:
     org: options.Org = None
     unit: Annotated[TimestampUnit, options.TIMESTAMP_UNIT, also(no_effect=_IN_PORT)] = TimestampUnit.SECONDS
     no_sign: Annotated[
-        bool, option("--no-sign", help="Send without a signature; needs no secret.", no_effect=_IN_PORT)
+        bool, option("--no-sign", help="Send without a signature. Doesn't need a secret.", no_effect=_IN_PORT)
     ] = False
 
     def signer(self, access: PortAccess) -> Callable[[], Signer | None]:
@@ -241,17 +241,17 @@ class TriggerSignature:
         return lambda: None if self.no_sign else Signer(access.secret, self.unit)
 
     def conflict(self, access: PortAccess) -> str:
-        """Return what to say about two places that have different secrets, "" if it does not matter."""
+        """Return the hint about two places with different secrets, or "" if it does not matter."""
         return "" if self.no_sign else access.settings.conflict
 
 
 @option_group("Run in Port")
 class TriggerInPort:
-    """How a run goes in Port, and how Port's API is called."""
+    """The run in Port, and the calls of Port's API."""
 
-    via_port: Annotated[bool, option("--via-port", help="Run the action or workflow in Port instead, for real.")] = (
-        False
-    )
+    via_port: Annotated[
+        bool, option("--via-port", help="Run the action or workflow in Port. This starts real work.")
+    ] = False
     wait_s: Annotated[
         float,
         options.seconds(
@@ -273,8 +273,8 @@ class TriggerOutput:
         bool,
         option(
             "--list",
-            help="List what `trigger` can invoke in the file or directory ACTION, without sending it. Default: the "
-            "current directory, actions/ and workflows/.",
+            help="List what `trigger` can invoke in the file or directory ACTION, without sending requests. Default: "
+            "the current directory, actions/ and workflows/.",
         ),
     ] = False
     dry_run: Annotated[options.DryRun, also(no_effect=_DRY_IN_PORT)] = False
@@ -292,7 +292,7 @@ class TriggerOutput:
 
 @frozen(kw_only=True)
 class TriggerCommand:
-    """A call of `trigger`: the action's name, the options, and what carries them out."""
+    """A call of `trigger`: the action's name, the options, and the objects that it needs to run."""
 
     action: str
     target: TriggerTarget
@@ -306,7 +306,7 @@ class TriggerCommand:
     say: Say
 
     def show(self, lines: Iterable[Styled], *, indent: int | None = None) -> None:
-        """Print lines for people, none with --json."""
+        """Print lines for people. With --json, print nothing."""
         if not self.output.json:
             screen = Output(self.runtime.stdout, self.runtime.environ)
             screen.print(*screen.fit(lines, indent=indent))

@@ -61,8 +61,8 @@ def response_lines(
 ) -> Iterator[Text]:
     """Yield the lines of the response, or the error, and the effect on the run in Port, with secrets masked.
 
-    `conflict` says that two places have different secrets. It is shown if the handler refused the signature. `ended` is
-    the status with which the run has ended in the sandbox.
+    `conflict` is a hint about two places with different secrets. It is shown if the handler rejected the signature.
+    `ended` is the status of an ended run in the sandbox.
     """
     masker, fate, run_id = ready.made.masker, ready.fate(delivery), ready.made.request.run_id
     if delivery.status is None:
@@ -129,7 +129,7 @@ def log_line(entry: Mapping[str, Any]) -> str:
 
 
 def headline(run: WorkflowRun) -> Text:
-    """Return the line that begins a run: the workflow, the run's id, how many nodes there are."""
+    """Return the first line of a run: the workflow, the run ID, and the number of nodes."""
     workflow = run.workflow
     count = len(workflow.nodes)
     what = f"  {brief(run.id)}  {count} node{'' if count == 1 else 's'}"
@@ -137,7 +137,7 @@ def headline(run: WorkflowRun) -> Text:
 
 
 def retry_lines(retry: Retry) -> Iterator[Text]:
-    """Yield which nodes of the last run have acted in other systems: those that do not run again, and those that do."""
+    """Yield the nodes of the last run that have acted in other systems, and whether they run again."""
     run_id = brief(retry.last_run.id)
     if retry.kept:
         yield Text(f"note: these nodes acted in the run {run_id}, and do not run again:")
@@ -155,7 +155,7 @@ def _acted_line(node_run: ShownNodeRun) -> Text:
 
 
 def sending_line(step: Step, request: RenderedRequest, masker: Masker) -> Text:
-    """Return the line of a WEBHOOK node whose request is about to be sent."""
+    """Return the line of a WEBHOOK node, before its request is sent."""
     kind = "waits for the response" if request.synchronized else "asynchronous"
     url = brief(masker.text(step.url or ""), MOST_OF_A_URL)
     return Text.assemble((brief(step.node.identifier), "bold"), f"  {request.method} {url}  ({kind})")
@@ -164,7 +164,7 @@ def sending_line(step: Step, request: RenderedRequest, masker: Masker) -> Text:
 def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]:
     """Yield the outcome of a node: the response, its result and output, what Port does not document, what to do next.
 
-    `conflict` says that two places have different secrets. It is shown if the handler refused the signature.
+    `conflict` is a hint about two places with different secrets. It is shown if the handler rejected the signature.
     """
     from port_hook_cli.workflows.shown_run import show_node_run
 
@@ -191,21 +191,21 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]
 
 
 def node_line(node_run: ShownNodeRun, kind: str) -> Text:
-    """Return the line of a node that a run has reached. `kind` is its type."""
+    """Return the line of a node in a run. `kind` is its type."""
     return Text.assemble((brief(node_run.node), "bold"), f"  {brief(kind)}".rstrip())
 
 
 def waiting_lines(node_run_id: str) -> Iterator[Text]:
-    """Yield what an asynchronous node waits for, and the command that reports it."""
+    """Yield the state of an asynchronous node, and the command that reports it."""
     yield _line("in Port", Text(f"{brief(node_run_id)} {RunFate.WAITS}"))
     if command := report_command(node_run_id, failed=False):
         yield _line("", Text(command, style="cyan", no_wrap=True))
 
 
 def question_lines(node_run_id: str, node: Node, *, advice: str = "") -> Iterator[Text]:
-    """Yield what an INPUT node waits for: a response that names an outlet."""
+    """Yield what an INPUT node waits for: a response with an outlet."""
     names = ", ".join(outlet.identifier for outlet in node.outlets) or "none"
-    yield _line("in Port", Text(f"{brief(node_run_id)} waits for a response; its outlets are: {brief(names)}"))
+    yield _line("in Port", Text(f"{brief(node_run_id)} waits for a response. Its outlets: {brief(names)}"))
     if advice:
         yield _line("hint", Text(advice))
 
@@ -227,13 +227,13 @@ def _link_lines(node_run: ShownNodeRun, masker: Masker) -> Iterator[Text]:
 
 
 def end_line(run: ShownRun) -> Text:
-    """Return the line that ends the output: the run's id, and its result or status."""
+    """Return the last line: the run ID, and its result or status."""
     result = run.result or run.status
     return Text.assemble((brief(run.id), "bold"), "  ", (brief(result), _RESULTS.get(result, "")))
 
 
 def port_headline(workflow: Workflow, run: ShownRun, version: int | None) -> Text:
-    """Return the line that begins a run in Port: the workflow, its version, the run's id and status."""
+    """Return the first line of a run in Port: the workflow, its version, the run ID and status."""
     shown = "" if version is None else f"  version {version}"
     what = f"{shown}  {brief(run.id)}  {brief(run.status)}"
     return Text.assemble((brief(workflow.title or workflow.identifier), "bold"), what)

@@ -1,4 +1,4 @@
-"""`trigger` of a workflow: a whole run or one node of it, walked here and shown as it goes on, or run by Port."""
+"""`trigger` of a workflow: runs it, or one of its nodes, on this machine and shows each step, or lets Port run it."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitC
 
 
 async def _retry(found: FoundWorkflow, node: str, asked: TriggerCommand) -> ExitCode:
-    """Run the workflow from a node, after saying which nodes have already acted."""
+    """Print which nodes have already acted, then run the workflow from a node."""
     workflow = found.workflow
     if found.node is not None:
         raise UsageError(
-            f"{asked.action} runs the node {found.node} alone, and --from runs the workflow from a node on.",
+            f"{asked.action} runs only the node {found.node}, but --from runs the workflow from a node to its end.",
             hint=f"Leave out #{found.node}, or leave out --from.",
         )
     require_start(workflow, node)
@@ -115,7 +115,7 @@ async def _walk(start: WorkflowStart, asked: TriggerCommand) -> ExitCode:
 
 
 def _asker(runtime: Runtime) -> Callable[[Node], Awaitable[str]]:
-    """Return what asks the user which outlet of an INPUT node to take."""
+    """Return the function that asks the user for the outlet of an INPUT node."""
 
     async def ask(node: Node) -> str:
         names = ", ".join(outlet.identifier for outlet in node.outlets)
@@ -125,7 +125,7 @@ def _asker(runtime: Runtime) -> Callable[[Node], Awaitable[str]]:
 
 
 class _Shower:
-    """Prints a run as it goes on, for people or as records."""
+    """Prints the progress of a run, for people or as records."""
 
     def __init__(self, masker: Masker, asked: TriggerCommand) -> None:
         self._masker = masker
@@ -155,7 +155,7 @@ class _Shower:
             return
         if run.current is not None and (node := run.node(run.current)).type == NodeType.INPUT:
             self._asked.show([node_line(show_node_run(run, run.current), node.type)])
-            advice = f"Answer it with --respond {brief(node.identifier)}=OUTLET."
+            advice = f"Pass --respond {brief(node.identifier)}=OUTLET."
             self._asked.show(question_lines(run.current.id, node, advice=advice))
         self._asked.show([end_line(show_run(run))])
 
@@ -166,7 +166,7 @@ class _Shower:
                 self._asked.show(step_lines(Step(run=run, node_run=node_run), self._masker))
 
     def _send(self, step: Step) -> None:
-        if step.request is not None:  # the next step says where a message was published
+        if step.request is not None:  # for a message, the next step shows the topic
             self._asked.show([sending_line(step, step.request, self._masker)])
 
 

@@ -48,7 +48,7 @@ def verify(
     request: Annotated[
         str | None,
         argument(
-            help="A capture's ID, `last`, `last-replay`, a run ID, a capture file, or a file with a raw HTTP "
+            help="A capture ID, `last`, `last-replay`, a run ID, a capture file, or a file with a raw HTTP "
             "request; - for stdin.",
             metavar="[CAPTURE|FILE|-]",
             stdin="the request",
@@ -56,7 +56,8 @@ def verify(
         ),
     ] = None,
     body: Annotated[
-        str | None, option("--body", help="The raw body, in a file.", metavar="FILE|-", stdin="the body")
+        str | None,
+        option("--body", help="A file with the raw body, or - for stdin.", metavar="FILE|-", stdin="the body"),
     ] = None,
     signature: Annotated[
         str | None,
@@ -90,7 +91,7 @@ def verify(
         bool,
         option(
             "--redacted",
-            help="Verify a capture of `export --redact` with the throwaway secret in it, which anyone can sign with.",
+            help="Verify a capture from `export --redact` with its throwaway secret. Anyone can sign with that secret.",
             excludes=("--secret-file", "--org"),
         ),
     ] = False,
@@ -101,8 +102,8 @@ def verify(
 ) -> ExitCode:
     """Explain why a signature is invalid and how to fix it.
 
-    With a request and --signature, compare what your own code computed for the request, and explain what that code did.
-    Exits with code 0 for a valid signature, and with 3 for any other.
+    With a request and --signature, explains how your own code computed that signature. Exits with code 0 if the
+    signature is valid, and with 3 otherwise.
     """
     from port_hook_cli.port_api.access import PortAccess
     from port_hook_cli.port_api.settings import ONLY_THE_SECRET
@@ -122,7 +123,7 @@ def verify(
             tell(f"note: {_IS_REDACTED}", runtime)
         settings = PortAccess(runtime, sayer(runtime), org=org, secret_file=secret_file, needs=ONLY_THE_SECRET).settings
         secret, conflict = settings.require_secret(), settings.conflict
-        # The place of a secret from the project's file is reported already.
+        # For a secret from the project's file, the place has been reported already.
         place = [] if settings.secret_place == PROJECT_FILE else [f"client secret from {settings.secret_place}"]
     explained = explain(saved, secret, now=clock, tolerance_s=tolerance, conflict=conflict, computed=computed)
     verdict = explained.verdict
@@ -148,9 +149,9 @@ def _require_one_form(request: str | None, body: str | None, signature: str | No
     if request is not None and timestamp is not None and signature is None:
         raise UsageError("With a request, --timestamp needs --signature.", hint=_FORMS)
     if request is None and body is None:
-        raise UsageError("There is nothing to verify.", hint=_FORMS)
+        raise UsageError("The request to verify is missing.", hint=_FORMS)
     if request is None and None in (body, signature, timestamp):
-        raise UsageError("--body, --signature and --timestamp belong together.", hint=_FORMS)
+        raise UsageError("--body, --signature and --timestamp must be used together.", hint=_FORMS)
 
 
 def _throwaway_secret(saved: SavedRequest) -> Secret:
@@ -194,11 +195,9 @@ def _read(name: str, runtime: Runtime) -> bytes:
 
 def _clock(saved: SavedRequest, now: float | None, runtime: Runtime, *, received_at: bool) -> float:
     if now is not None and not isfinite(now):
-        raise UsageError(f"--now: {now} is not a point in time.", hint="Give seconds since 1970.")
+        raise UsageError(f"--now: {now} is not a point in time.", hint="Pass seconds since 1970.")
     if received_at and saved.compared_at is None:
-        raise UsageError(
-            "The time at which this request was received is unknown.", hint="Give the time as --now SECONDS."
-        )
+        raise UsageError("The time at which this request was received is unknown.", hint="Pass --now SECONDS.")
     if now is not None:
         return now
     return runtime.now() if saved.compared_at is None else saved.compared_at

@@ -199,7 +199,7 @@ def test_missing_sdk_is_an_error_with_the_command_that_installs_it(run: Run, mon
     monkeypatch.delitem(sys.modules, "port_hook_cli.assistant.server", raising=False)
     result = run("mcp")
     assert (result.code, result.out) == (4, "")
-    assert "needs the package mcp, which is not installed" in result.err
+    assert "needs the mcp package, but it is not installed" in result.err
     assert "port-hook doctor" not in result.err
     assert f"{os.fspath(sys.executable)} -m pip install 'mcp<3,>=2'" in result.err
 
@@ -218,7 +218,7 @@ def test_folder_cannot_allow_an_agent_to_send(run: Run, folder: Path, file: str)
     ("options", "message"),
     [
         (["--to", "8000"], "--to"),
-        (["--secret-file", "-"], "stdin carries the protocol"),
+        (["--secret-file", "-"], "The protocol uses stdin"),
         (["--allow-send", "--to", "ftp://x"], "--to"),
     ],
 )

@@ -125,7 +125,7 @@ def test_agent_reads_a_capture_and_stdin(run: Run, folder: Path) -> None:
 def test_agent_says_why_a_message_of_an_earlier_sandbox_is_dropped(run: Run, folder: Path) -> None:
     result = run("agent", write(folder, "m.json", topic_message(secret=OTHER_SECRET)), env=ENV)
     assert "the agent drops it" in result.out
-    assert "each start of a sandbox makes a new secret" in result.err
+    assert "each start of a sandbox creates a new secret" in result.err
 
 
 def test_agent_gets_its_settings_by_the_names_of_the_agent(run: Run, folder: Path) -> None:
@@ -401,7 +401,7 @@ def test_check_names_the_key_and_the_column(run: Run, folder: Path) -> None:
     assert lines[1].endswith('for the text itself, write it in jq\'s quotes: "\\"POST\\""')
     assert lines[2].endswith("line 1, column 4")
     assert lines[3] == "[1] is never used: a mapping before it is always enabled"
-    assert "read these variables: TOKEN" in result.err
+    assert "read these environment variables: TOKEN" in result.err
 
 
 TEXT_HINT = 'for the text itself, write it in jq\'s quotes: "\\"PUT\\""'

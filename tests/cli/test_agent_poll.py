@@ -82,7 +82,7 @@ def test_poll_shows_the_runs_in_progress_and_claims_none(poll: Poll) -> None:
     assert {(record["type"], record["transport"], record["kafka"]) for record in result.records} == {
         ("prediction", "polling", None)
     }
-    assert "nothing is claimed" in result.err
+    assert "without claiming them." in result.err
     assert "Stop with Ctrl-C." in result.err
 
 
@@ -178,7 +178,10 @@ def test_run_is_named_whose_acknowledgment_or_report_is_lost(run: Run, receiver:
     with scripted_port({**script, f"PATCH /v1/actions/runs/{RUN}": [LOST]}) as port:
         result = run("agent", "--poll", "--send", "--report", "--count", "2", env=port.environ)
     assert (result.code, len(receiver.requests)) == (ExitCode.PORT_API, 1)
-    assert f"warning: It is not known whether {RUN} was acknowledged, so nothing was sent." in result.err
+    assert (
+        f"warning: port-hook does not know whether {RUN} was acknowledged, so it did not send the request."
+        in result.err
+    )
     assert f"warning: port-hook does not report {RUN}, and no other agent gets it." in result.err
     assert result.err.count(f"hint: To report it: port-hook report-run {RUN}") == 2
     assert "another agent" not in result.err
@@ -217,19 +220,19 @@ def test_secret_that_a_run_repeats_is_still_masked_in_a_crash_report(
     ("options", "message"),
     [
         (("--poll", "--send"), "so a running execution agent does not get them"),
-        (("--poll", "--send", "--take-over"), "needs confirmation, but nobody can answer a question here"),
+        (("--poll", "--send", "--take-over"), "cannot ask for confirmation because this is not a terminal"),
         (("--poll", "--take-over"), "No run is claimed without --poll and --send, so --take-over has no effect"),
         (("--kafka", "--send", "--take-over"), "No run is claimed without --poll and --send"),
-        (("--poll", "--yes"), "There is no question without --take-over"),
+        (("--poll", "--yes"), "Nothing needs confirmation without --take-over"),
         (("--poll", "--kafka"), "Use either --kafka or --poll, not both"),
         (("last", "--poll"), "Use either a MESSAGE or --poll, not both"),
         (("--poll", "--check", "m.json"), "Use either --check or --poll, not both"),
         (("--poll", "--transport", "kafka"), "Use either --poll or --transport kafka, not both"),
         (("--kafka", "--transport", "polling"), "Use either --kafka or --transport polling, not both"),
-        (("--poll", "--raw"), "--raw prints the bytes of one request, but more messages may arrive"),
+        (("--poll", "--raw"), "--raw prints only one request, but more messages may arrive"),
         (("last", "--count", "2"), "No messages arrive without --kafka or --poll"),
         (("last", "--since", "2h"), "No messages arrive without --kafka or --poll"),
-        (("--poll", "--send", "--since", "2h"), "Runs are claimed whatever their age"),
+        (("--poll", "--send", "--since", "2h"), "Runs of any age are claimed"),
         (("--poll", "--since", "soon"), "soon"),
     ],
 )
@@ -292,7 +295,7 @@ async def test_runs_are_not_claimed_from_port_without_take_over_or_someone_to_as
     with pytest.raises(UsageError, match="does not get them") as caught:
         await confirm_claims(PORT, take_over=False, yes=False, ask=Asked(True))
     assert "add --take-over" in caught.value.hint
-    with pytest.raises(UsageError, match="nobody can answer a question here"):
+    with pytest.raises(UsageError, match="cannot ask for confirmation because this is not a terminal"):
         await confirm_claims(PORT, take_over=True, yes=False, ask=None)
 
 

@@ -104,7 +104,7 @@ def test_captures_are_found_by_a_jq_expression(run: Run, kept: None, expression:
 
 def test_captures_say_how_often_a_jq_expression_failed(run: Run, kept: None) -> None:
     result = run("captures", "--jq", ".action.b")
-    assert "note: the expression of --jq failed for 2 captures, for example with: " in result.err
+    assert "note: the --jq expression failed for 2 captures, for example with: " in result.err
     assert "No captures match." in result.err
 
 

@@ -297,13 +297,13 @@ def test_without_a_sandbox_reports_are_not_observed_and_a_hint_says_how(run: Run
     with handler() as other:
         result = run("check", "--only", "reports", "--to", str(other.port), env=ENV)
     assert result.code == ExitCode.NOT_OBSERVED
-    assert "note: no check has a result, so nothing is known about the handler" in result.err
+    assert "note: no check has a result, so port-hook cannot rate the handler" in result.err
     assert (
         "  reports    ? terminal, once, after-work, failure-reported: not observed because no sandbox shows"
         in result.out
     )
     assert "note: no sandbox shows what the handler reports" in result.err
-    assert "hint: Add `-- COMMAND` to let port-hook start the handler." in result.err
+    assert "hint: Add `-- COMMAND` so that port-hook starts the handler." in result.err
 
 
 def test_newest_valid_capture_is_the_request_but_never_a_request_of_a_check(run: Run, folder: Path) -> None:
@@ -420,7 +420,12 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
         ((), ExitCode.USAGE, "Missing option --to.", "--to 8000"),
         (("action.json",), ExitCode.USAGE, "https://example.com is not on this machine", "--to-its-url"),
         (("--to", "https://example.com/"), ExitCode.USAGE, "https://example.com/ is not on this machine", "--to"),
-        (("action.json", "--to-its-url"), ExitCode.USAGE, "nobody can answer a question here", "Add --yes."),
+        (
+            ("action.json", "--to-its-url"),
+            ExitCode.USAGE,
+            "cannot ask for confirmation because this is not a terminal",
+            "Pass --yes.",
+        ),
         (("--to-its-url", "--to", "8000"), ExitCode.USAGE, "Use either --to-its-url or --to, not both", "Leave out"),
         (
             ("--to-its-url", "--yes", "--", "x"),
@@ -429,7 +434,12 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
             "Leave out --to-its-url",
         ),
         (("--list", "--json"), ExitCode.USAGE, "Use either --list or --json, not both", "Leave out"),
-        (("--yes", "--to", "8000"), ExitCode.USAGE, "Nothing is asked without --to-its-url", "Add --to-its-url"),
+        (
+            ("--yes", "--to", "8000"),
+            ExitCode.USAGE,
+            "Nothing needs confirmation without --to-its-url",
+            "Add --to-its-url",
+        ),
         (("a", "b", "--to", "8000"), ExitCode.USAGE, "Unexpected argument: b.", "put -- before it"),
         (
             ("payload.json", "--input", "a=b", "--to", "8000"),

@@ -160,7 +160,7 @@ def test_decrypt_reports_a_path_that_does_not_exist(run: Run, folder: Path) -> N
 def test_decrypt_fails_when_the_payload_names_no_encrypted_property(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, {"vm": {"pw": encrypted(run, "s3cret")}}), env=ENV)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
-    assert "does not name any encrypted property" in result.err
+    assert "does not list any encrypted properties" in result.err
     assert "These look encrypted: vm.pw." in result.err
 
 
@@ -270,7 +270,7 @@ class TestEncrypt:
     def test_encrypt_prints_a_note_when_it_reads_a_file(self, run: Run, folder: Path) -> None:
         (folder / "value").write_text("s3cret\n")
         result = run("encrypt", "value", env=ENV)
-        assert result.err == "note: the content of the file value is encrypted\n"
+        assert result.err == "note: encrypting the content of the file value\n"
         assert run("decrypt", write(folder, {"it": result.out.strip()}), "it", env=ENV).raw == b"s3cret"
 
     @pytest.mark.parametrize(

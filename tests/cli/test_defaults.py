@@ -176,7 +176,7 @@ def test_an_ignored_variable_is_reported_in_one_line_and_the_command_continues(r
     assert "Listening on  http://127.0.0.1:" in result.err
     ignored = [line for line in result.err.splitlines() if line.startswith("warning: ")]
     names = "PORT_HOOK_LISTEN_HOST, PORT_HOOK_STORE"
-    advice = "A project's file can set harmless options only; export the variable if you want it"
+    advice = "A project's file can set only harmless options. To use the variable, export it"
     assert ignored == [f"warning: ignored in ./.env: {names}. {advice}"]
 
 

@@ -74,8 +74,8 @@ def test_doctor_prints_one_record_for_each_check(run: Run, port: Handler) -> Non
         "subject": None,
         "state": "ok",
         "message": "Client secret: PORT_CLIENT_SECRET in the environment. "
-        "Client id: PORT_CLIENT_ID in the environment. "
-        f"Port's API: {port.url} (PORT_API_URL in the environment).",
+        "Client ID: PORT_CLIENT_ID in the environment. "
+        f"API URL: {port.url} (PORT_API_URL in the environment).",
         "next_step": None,
         "details": {
             "client_secret_from": "PORT_CLIENT_SECRET in the environment",
@@ -100,7 +100,7 @@ def test_page_describes_the_details_of_every_check(run: Run, port: Handler) -> N
 def test_doctor_says_that_credentials_are_missing_and_asks_the_api_for_the_time_only(run: Run, port: Handler) -> None:
     found = checks(run, env={"PORT_API_URL": port.url})
     assert found["credentials"]["state"] == "problem"
-    assert found["credentials"]["message"] == "No client id and no client secret are set."
+    assert found["credentials"]["message"] == "No client ID and no client secret are set."
     assert "port-hook login" in found["credentials"]["next_step"]
     assert found["api"]["state"] == "skipped"
     assert found["clock"]["state"] == "ok"
@@ -158,9 +158,9 @@ def test_doctor_names_each_place_that_contradicts_the_credentials_in_use(
     found = checks(run, env=environ(port))["credentials"]
     assert found["state"] == "warning"
     assert found["details"]["contradictions"] == [
-        "PORT_CLIENT_SECRET in ./.env has another client secret, which is not used.",
-        f"PORT_CLIENT_ID in {tmp_path}/home/.port/.env has another client id, which is not used.",
-        f"PORT_CLIENT_SECRET in {tmp_path}/home/.port/.env has another client secret, which is not used.",
+        "PORT_CLIENT_SECRET in ./.env has a different client secret and is not used.",
+        f"PORT_CLIENT_ID in {tmp_path}/home/.port/.env has a different client ID and is not used.",
+        f"PORT_CLIENT_SECRET in {tmp_path}/home/.port/.env has a different client secret and is not used.",
     ]
     assert "another-" not in json.dumps(found).replace("another-id", "")
 
@@ -233,7 +233,7 @@ def test_doctor_says_what_the_variable_of_listen_makes_the_default(
 def test_doctor_knows_that_listen_cannot_ask_without_a_terminal(run: Run, port: Handler) -> None:
     pytest.importorskip("asyncssh")
     found = checks(run, env={**environ(port), "PATH": ""})
-    assert found["tunnel auto"]["message"].startswith("No tunnel opens by itself")
+    assert found["tunnel auto"]["message"].startswith("`--tunnel auto` has no tunnel to open")
     assert found["tunnel ssh"]["message"] == "Not usable: localhost.run needs your consent, on a terminal."
 
 

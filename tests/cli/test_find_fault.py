@@ -119,7 +119,7 @@ def test_sample_request_is_used_without_a_source(run: Run) -> None:
     with of_bodies_in_hex(received=received) as url:
         result = run("replay", "--find-fault", "--to", url, env=ENV)
     assert result.code == ExitCode.FAILED
-    assert "note: without a SOURCE, the request is that of the sample action create_vm\n" in result.err
+    assert "note: without a SOURCE, port-hook sends a request of the sample action create_vm\n" in result.err
     assert result.out.startswith("The handler signs the body without the timestamp, in hex.")
     assert json.loads(received[0])["action"] == "create_vm"
 

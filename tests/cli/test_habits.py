@@ -69,10 +69,10 @@ INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
         ("listen --auth x", "Run `port-hook listen --help` for usage."),
         ("listen -k", "Pass --no-verify to accept requests without a valid signature."),
         ("listen --insecure", "Pass --no-verify to accept requests without a valid signature."),
-        ("trigger -f x.json", "Name the file without an option, and pass inputs with --input NAME=VALUE."),
+        ("trigger -f x.json", "Pass the file as an argument, and inputs with --input NAME=VALUE."),
         ("export last --curl", "Pass the format with --format, such as --format curl."),
         ("show last --raw", "Pass --body to write the raw body."),
-        ("sandbox start", "`port-hook sandbox` takes no arguments. Leave it out."),
+        ("sandbox start", "Leave it out. `port-hook sandbox` doesn't take arguments."),
         ("report-run r_QOz6WoOB1Q2lmhZZ success", "Pass the status with --status: `--status success`."),
         ("last", "Run `port-hook show last`."),
         (

@@ -84,7 +84,7 @@ def test_init_asks_again_after_an_invalid_answer(runtime: Callable[..., Runtime]
     assert shown.count("Your handler [8000]: ") == 3
     assert shown.count("The port to listen on [8787]: ") == 2
     assert " The port to listen on is not a number from 0 to 65535.\n" in shown
-    assert " Enter a free port, or 0 to take any free one.\n" in shown
+    assert " Enter a free port, or 0 to choose any free port.\n" in shown
     assert listen_table(folder) == {"forward-to": 9000, "port": 9001, "compact": False}
 
 

@@ -148,7 +148,7 @@ def test_diff_of_a_replay_never_reads_a_file_that_the_store_names(run: Run, fold
     keep(folder, a_capture(an_invocation(id="cc0000000003", replay_of=name)))
     result = run("diff", "last-replay", stdin=b'{"password": "TOPSECRET"}')
     assert (result.code, result.out) == (ExitCode.STORE, "")
-    assert "error: The replay names no capture: " in result.err
+    assert "error: The original of the replay is not a capture ID: " in result.err
     assert len(result.err) < 500
 
 

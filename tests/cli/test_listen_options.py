@@ -7,7 +7,7 @@ import pytest
 from port_hook_cli.cli.exit_codes import ExitCode
 from tests.conftest import Run
 
-NO_INSPECTOR = "There is no inspector without --inspect"
+NO_INSPECTOR = "The inspector does not run without --inspect"
 NO_KAFKA = "No messages are read without --kafka"
 NO_HANDLER = "Nothing is forwarded without --forward-to or --route"
 NOT_RANDOM = "Nothing is random without --fail-rate or a range in --delay"

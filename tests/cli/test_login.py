@@ -127,12 +127,12 @@ def test_login_refuses_a_name_that_cannot_be_shown(run: Run, port: Handler, name
 
 
 def test_login_lists_organizations_and_marks_the_default(run: Run, port: Handler) -> None:
-    assert "There are no logins." in run("login", "--list").err
+    assert "No logins are saved." in run("login", "--list").err
     log_in(run, port, "--org", "staging")
     log_in(run, port, "--org", "production")
     assert run("login", "--list").out.splitlines() == [
-        f"staging  {port.url}  client id an-id  secret in the file",
-        f"production  {port.url}  client id an-id  secret in the file  (default)",
+        f"staging  {port.url}  client ID an-id  secret in the file",
+        f"production  {port.url}  client ID an-id  secret in the file  (default)",
     ]
     first, second = run("login", "--list", "--json").records
     assert first == {
@@ -221,7 +221,7 @@ def test_every_other_place_comes_before_a_login(run: Run, port: Handler, folder:
         path.chmod(0o600)
     run("report-run", RUN_ID, "--label", "x", env={} if place in files else variables)
     assert json.loads(port.requests[1].body)["clientSecret"] == "of-the-place"
-    assert ("comes before this login" in log_in(run, port).err) is (place in files)
+    assert ("overrides this login" in log_in(run, port).err) is (place in files)
 
 
 def test_org_of_the_configuration_file_is_found_beside_logins(run: Run, port: Handler, folder: Path) -> None:
@@ -290,7 +290,7 @@ def test_login_json_prints_one_record_and_the_notes_on_stderr(run: Run, port: Ha
 def test_login_says_that_another_place_overrides_it(run: Run, port: Handler) -> None:
     given = ("--client-id", "an-id", "--secret-file", "-", "--api-url", port.url)
     result = run("login", *given, stdin=SECRET.encode(), env={"PORT_CLIENT_SECRET": "another-secret"})
-    line = "note: PORT_CLIENT_SECRET in the environment comes before this login; choose it with --org default"
+    line = "note: PORT_CLIENT_SECRET in the environment overrides this login. To use the login, pass --org default"
     assert line in result.err.splitlines()
 
 

@@ -110,11 +110,11 @@ def test_profile_overrides_the_table_of_the_command(run: Run, folder: Path) -> N
 def test_unknown_profile_is_refused_with_those_that_exist(run: Run, folder: Path) -> None:
     result = run("--profile", "staging", *SIGN, stdin=b"{}", env=ENV)
     assert result.code == ExitCode.USAGE
-    assert "There is no profile 'staging': this folder has no port-hook.toml." in result.err
+    assert "Profile not found: 'staging'. The current directory has no port-hook.toml." in result.err
     write(folder, PROFILES)
     result = run("--profile", "prod", *SIGN, stdin=b"{}", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert "./port-hook.toml has no profile 'prod'." in result.err
+    assert "Profile not found in ./port-hook.toml: 'prod'." in result.err
     assert "hint: Its profiles: staging, other one." in result.err
 
 
@@ -168,7 +168,7 @@ def test_project_file_cannot_set_an_option_that_is_not_listed(runtime: Callable[
         assert parameters(command, world) == expected
         assert told(world).splitlines() == [
             f"warning: ignored in ./port-hook.toml: {command}.{option}."
-            f" A project's file can set harmless options only, within limits; pass --{option} if you want it"
+            f" A project's file can set only harmless options, within limits. To use the value, pass --{option}"
             for option, *_ in unlisted
             if command != "init"  # it writes the file, and doesn't read it
         ]
@@ -213,7 +213,7 @@ def test_ignored_handler_is_reported_with_the_file_and_the_option_to_pass(run: R
     write(folder, '[listen]\nforward-to = "https://example.com"\n')
     line = (
         "warning: ignored in ./port-hook.toml: listen.forward-to."
-        " A project's file can name handlers on this machine only; pass --forward-to if you want it\n"
+        " A project's file can only use handlers on this machine. To use the value, pass --forward-to\n"
     )
     result = run(*LISTEN)
     assert result.code == ExitCode.OK
@@ -277,8 +277,8 @@ def test_command_line_replaces_what_it_contradicts_in_the_file(
         ("sign = 1\n", "error: ./port-hook.toml: sign is not a table."),
         ("profiles = 1\n", "profiles is not a table."),
         ("[profiles]\na = 1\n", "profiles.a is not a table."),
-        ("[sign]\nformat = true\n", "./port-hook.toml: sign.format is not a text or a number."),
-        ("[sign]\nformat = 1979-05-27\n", "sign.format is not a text or a number."),
+        ("[sign]\nformat = true\n", "./port-hook.toml: sign.format is not a string or a number."),
+        ("[sign]\nformat = 1979-05-27\n", "sign.format is not a string or a number."),
         ("[sign]\nformat = 'xml'\n", "Invalid value for sign.format in ./port-hook.toml: 'xml' is not one of"),
         ("[sign\n", "./port-hook.toml is not valid TOML: Expected ']'"),
         (f"a = {'9' * 5000}\n", "./port-hook.toml is not valid TOML: Exceeds the limit"),

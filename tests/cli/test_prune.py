@@ -98,7 +98,7 @@ def test_prune_asks_on_a_terminal(
     stderr = Screen()
     world = replace(runtime(), stdin=Keyboard(typed), stderr=stderr)
     assert main(["prune", "--keep", "2"], world) == code
-    assert "Delete 8 captures and keep 2? [y/N] " in stderr.getvalue()
+    assert "Delete 8 captures and retain 2? [y/N] " in stderr.getvalue()
     assert len(left(folder)) == count
 
 

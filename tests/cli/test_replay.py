@@ -462,7 +462,7 @@ def test_replay_refuses_more_than_a_million_requests(run: Run, folder: Path, tar
     payload = payload_file(folder)
     result = run("replay", payload, payload, "--to", target.url, "--times", "500001", env=ENV)
     assert (result.code, target.requests) == (2, [])
-    assert "2 sources sent 500,001 times are 1,000,002 requests; at most 1,000,000 are sent." in result.err
+    assert "2 sources sent 500,001 times are 1,000,002 requests, but the maximum is 1,000,000." in result.err
 
 
 def test_replay_json_prints_only_records_on_stdout(run: Run, folder: Path, target: Handler) -> None:
@@ -636,7 +636,7 @@ def test_option_for_several_requests_is_refused_for_a_single_request(
         f"hint: Add --times or more sources, or leave out {option}.\n"
     )
     dry = run("replay", name, "--to", target.url, "--dry-run", "--times", "2", option, value, env=ENV)
-    assert f"--dry-run sends nothing, so {option} has no effect." in dry.err
+    assert f"--dry-run does not send requests, so {option} has no effect." in dry.err
     assert target.requests == []
     assert run("replay", name, name, "--to", target.url, option, value, env=ENV).code == 0
     default = {**ENV, f"PORT_HOOK_REPLAY_{option[2:].upper()}": value}
@@ -663,7 +663,7 @@ def test_a_capture_that_was_not_forwarded_on_this_machine_needs_a_target(
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err == (
         "error: Missing option --to: last was not forwarded to a handler on this machine.\n"
-        "hint: Name the target, such as --to 8000.\n"
+        "hint: Pass the target, such as --to 8000.\n"
     )
 
 

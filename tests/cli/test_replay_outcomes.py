@@ -88,7 +88,7 @@ def test_captures_whose_replay_succeeded_are_left_out_and_replays_are_not_replay
         assert result.err.startswith("Skipped 1 that has since succeeded.\nFound 1 failed capture.\n")
         result = run("replay", "--failed", env=ENV)
         assert (result.code, result.out) == (0, "")
-        assert result.err.endswith("succeeded.\nThere is nothing else to send.\n")
+        assert result.err.endswith("succeeded.\nNo other captures failed.\n")
 
 
 def test_replay_of_failed_captures_says_that_none_failed(run: Run, folder: Path) -> None:
@@ -96,7 +96,7 @@ def test_replay_of_failed_captures_says_that_none_failed(run: Run, folder: Path)
         keep(folder, forwarded("aa0000000001", target, 200))
         result = run("replay", "--failed", env=ENV)
         assert (result.code, target.requests) == (0, [])
-    assert result.err == "No captures failed, so there is nothing to send.\n"
+    assert result.err == "No captures failed.\n"
 
 
 def test_dry_run_of_failed_captures_sends_and_keeps_nothing(run: Run, folder: Path) -> None:
@@ -280,7 +280,7 @@ def test_compare_needs_a_recorded_response(run: Run, folder: Path) -> None:
         keep(folder, a_capture(response=Response(status=401)))
         result = run("replay", "last", "--compare", "--to", target.url, env=ENV)
         assert (result.code, target.requests) == (ExitCode.USAGE, [])
-    assert "no response of a handler to compare with" in result.err
+    assert "no handler's response to compare with" in result.err
 
 
 def test_compare_of_a_long_response_compares_what_was_kept_of_it(run: Run, folder: Path) -> None:

@@ -160,7 +160,7 @@ def test_command_refuses_options_that_do_not_fit(run: Run, options: tuple[str, .
 
 def test_report_run_without_a_run_is_refused(run: Run) -> None:
     result = run("report-run", "--status", "success")
-    assert (result.code, "No run is given." in result.err) == (ExitCode.USAGE, True)
+    assert (result.code, "Missing argument RUN_ID." in result.err) == (ExitCode.USAGE, True)
 
 
 # --- a Port that fails ----------------------------------------------------------------------------------------------
@@ -334,7 +334,7 @@ def test_pending_keeps_a_report_whose_lines_cannot_be_read(run: Run, pending: Pe
     assert result.err.splitlines() == [
         f"error: The report of {RUN_ID} cannot be read: Is a directory.",
         "hint: Check the disk.",
-        f"hint: The report is kept in {folder}; delete it to discard the report.",
+        f"hint: The report is saved in {folder}. To discard it, delete that folder.",
     ]
     assert reports(tmp_path / "home") == [folder]
     assert port.run["status"] == "IN_PROGRESS"
@@ -347,7 +347,7 @@ def test_log_lines_that_cannot_be_saved_are_counted(run: Run, env: dict[str, str
     program = f"{move}; print('one'); print('two')"
     result = run("report-run", RUN_ID, *python(program), env=env)
     assert (result.code, result.out) == (ExitCode.OK, "one\ntwo\n")
-    assert "warning: 2 lines of the log could not be kept, so they are not reported.\n" in result.err
+    assert "warning: 2 log lines could not be saved, so they are not reported.\n" in result.err
 
 
 # --- signals --------------------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_hint_for_the_last_run_says_how_to_find_another(run: Run, env: dict[str,
     run("report-run", "last", "--status", "success", env=env)
     result = run("report-run", "last", "--status", "failure", env=env)
     assert result.code == ExitCode.RUN_ENDED
-    assert f"hint: `last` is {RUN_ID}, the run of a capture. Name another run: `port-hook captures`" in result.err
+    assert f"hint: `last` is {RUN_ID}, the run of a capture. Pass another run ID: `port-hook captures`" in result.err
 
 
 def test_report_run_sends_stdin_as_a_log_before_the_status(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
@@ -186,7 +186,7 @@ def test_report_run_dry_run_record_has_the_calls(run: Run) -> None:
 def test_report_run_exits_2_when_there_is_nothing_to_report(run: Run) -> None:
     result = run("report-run", RUN_ID)
     assert result.code == ExitCode.USAGE
-    assert "nothing to report" in result.err
+    assert "The report is empty." in result.err
 
 
 def test_report_run_refuses_stdin_for_two_inputs(run: Run) -> None:
@@ -368,7 +368,7 @@ def test_report_run_accepts_failed_as_the_status_of_an_action_run(
         (RUN_ID, ("--log", "x", "--log-level", "error"), "--log-level is for runs of workflow nodes"),
         (NODE_RUN, ("--output", "[1]"), "--output is not a JSON object."),
         (NODE_RUN, ("--link", "https://a.example") * 4, "A workflow node run takes 3 links, not 4."),
-        (NODE_RUN, ("--log-level", "error"), "There is nothing to report."),
+        (NODE_RUN, ("--log-level", "error"), "The report is empty."),
     ],
 )
 def test_report_run_refuses_options_that_do_not_fit_the_run_before_any_call(

@@ -80,7 +80,7 @@ def test_restore_restores_only_the_named_action(sandbox: Sandbox, home: Path, ru
     killed(sandbox, home, ["create_vm", "delete_vm"])
     result = run("restore", "delete_vm", "other", env=environ_of(sandbox))
     assert (result.code, result.out) == (0, "delete_vm: is restored to https://example.com\n")
-    assert result.err == "note: other has nothing to restore\n"
+    assert result.err == "note: other does not need to be restored\n"
     assert url(sandbox) == ONE
 
 
@@ -143,7 +143,7 @@ def test_restore_tells_an_action_from_a_workflow_with_the_same_identifier(
     result = run("restore", "deploy_service", env=environ_of(sandbox))
     assert (result.code, result.out) == (0, "deploy_service: is restored to https://example.com\n")
     again = run("restore", "deploy_service", env=environ_of(sandbox))
-    assert again.err == "note: deploy_service has nothing to restore; did you mean deploy_service#check?\n"
+    assert again.err == "note: deploy_service does not need to be restored. Did you mean deploy_service#check?\n"
     assert run("restore", "deploy_service#check", env=environ_of(sandbox)).code == 0
     assert journal_files(home) == []
 

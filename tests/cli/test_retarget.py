@@ -155,7 +155,7 @@ def test_listen_refuses_to_retarget_when_no_one_can_confirm(run: Run) -> None:
     environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
     result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "create_vm", env=environ)
     assert result.code == ExitCode.USAGE
-    assert "needs confirmation, but nobody can answer a question here." in result.err
+    assert "port-hook cannot ask for confirmation because this is not a terminal." in result.err
     assert "--yes" in result.err
 
 

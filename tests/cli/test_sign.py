@@ -117,8 +117,8 @@ def test_sign_signs_indented_json_as_compact_json_and_prints_a_note(run: Run, fo
     result = run("sign", payload(folder, b'{"a": 1.0}'), "--timestamp", "17", env=ENV)
     assert sign(b'{"a":1}', SECRET, "17") in result.out
     assert result.err == (
-        "note: signed payload.json as compact JSON, as Port does (7 bytes; the file has 10); "
-        "--raw signs the exact bytes\n"
+        "note: signed payload.json as compact JSON, as Port does (7 bytes; the file has 10). "
+        "To sign the raw bytes, add --raw\n"
     )
 
 
@@ -210,7 +210,7 @@ def test_sign_uses_the_current_time_in_the_requested_unit(run: Run) -> None:
 def test_sign_uses_an_unusual_timestamp_unchanged_and_prints_a_warning(run: Run, timestamp: str) -> None:
     result = run("sign", "-", "--timestamp", timestamp, stdin=b"{}", env=ENV)
     assert sign(b"{}", SECRET, timestamp) in result.out
-    assert result.err.startswith(f"warning: Port sends digits as the timestamp; {timestamp}")
+    assert result.err.startswith(f"warning: Port sends digits as the timestamp, so most handlers reject {timestamp}")
 
 
 @pytest.mark.parametrize("timestamp", ["", "17\r\nx: y", "17 ", "=17", "1٣"])
@@ -227,7 +227,7 @@ def test_sign_refuses_a_file_that_is_not_json_with_the_position_and_a_hint(run: 
     result = run("sign", payload(folder, b'{"a":\n 1,}'), env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err.startswith("error: payload.json is not JSON: ")
-    assert "hint: Fix the JSON, or sign its exact bytes with --raw." in result.err
+    assert "hint: Fix the JSON, or add --raw to sign the raw bytes." in result.err
 
 
 def test_sign_names_a_file_that_does_not_exist(run: Run) -> None:

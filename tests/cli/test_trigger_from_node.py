@@ -109,7 +109,7 @@ def test_given_output_of_a_later_node_stands_in_for_it(run: Run, handler: Failin
     [
         (("flow.json", "--from", "other"), "The workflow flow has no node other."),
         (("flow.json", "--from", "start"), "--from start is a trigger"),
-        (("flow.json#ship", "--from", "ship"), "--from runs the workflow from a node on"),
+        (("flow.json#ship", "--from", "ship"), "but --from runs the workflow from a node to its end"),
         (("flow", "--via-port", "--from", "ship"), "Port documents no way to run a workflow from a node"),
         (
             ("flow.json", "--from", "ship", "--outputs", "none.json"),

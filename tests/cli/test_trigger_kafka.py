@@ -154,7 +154,7 @@ def test_trigger_asks_for_a_broker_for_a_kafka_action(run: Run, folder: Path) ->
     action = write(folder, {**create_vm_action(), "invocationMethod": KAFKA})
     result = run("trigger", action, "--to", "8000", *TITLE, env=ENV)
     assert result.code == ExitCode.USAGE
-    assert "is invoked by Kafka" in result.err
+    assert "over Kafka" in result.err
     assert "--kafka HOST:PORT" in result.err
 
 

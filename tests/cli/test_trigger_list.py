@@ -78,13 +78,13 @@ def test_definition_that_trigger_cannot_invoke_is_named(run: Run, folder: Path) 
 def test_directory_without_definitions_lists_nothing(run: Run) -> None:
     result = run("trigger", "--list")
     assert (result.code, result.out) == (0, "")
-    assert result.err.startswith("Nothing here can be triggered.\nhint: ")
+    assert result.err.startswith("No actions, automations or workflows found.\nhint: ")
 
 
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [
-        (("--list", "--to", "8000"), ExitCode.USAGE, "--list sends nothing, so --to has no effect."),
+        (("--list", "--to", "8000"), ExitCode.USAGE, "--list does not send requests, so --to has no effect."),
         (("--list", "missing.json"), ExitCode.STORE, "File or directory not found: missing.json."),
         ((), ExitCode.USAGE, "`port-hook trigger --list` lists them."),
     ],

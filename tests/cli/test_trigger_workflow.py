@@ -155,8 +155,8 @@ def test_option_gives_the_response_to_an_input_node(run: Run, folder: Path) -> N
     waiting = run("trigger", file, "--json", env=ENV).records
     assert waiting[-1]["waits_for"]["node"] == "approval"
     shown = run("trigger", file, env=ENV).out
-    assert "waits for a response; its outlets are: approve, decline" in shown
-    assert "Answer it with --respond approval=OUTLET." in shown
+    assert "waits for a response. Its outlets: approve, decline" in shown
+    assert "Pass --respond approval=OUTLET." in shown
     wrong = run("trigger", file, "--respond", "approval=maybe", env=ENV)
     assert (wrong.code, "has no outlet maybe; it has: approve, decline" in wrong.err) == (ExitCode.USAGE, True)
 

@@ -27,7 +27,7 @@ CREATE_VM = str(Path(__file__).parents[2] / "examples" / "actions" / "create_vm.
         ("encrypt", "Missing argument VALUE|FILE|-.", "encrypt --help"),
         ("replay", "Missing argument SOURCE.", "replay --help"),
         ("show", "Missing argument ID|last.", "show --help"),
-        ("listen --once=1", "--once takes no value.", "listen --help"),
+        ("listen --once=1", "--once does not take a value.", "listen --help"),
         ("replay x --times 2 --plot", "--plot needs a value.", "replay --help"),
         ("--profile", "--profile needs a value.", "port-hook --help"),
         ("listen --foo", "Unknown option: --foo.", "listen --help"),
@@ -66,7 +66,7 @@ def test_a_control_character_of_the_command_line_is_escaped(run: Run) -> None:
 def test_target_given_twice_is_refused(run: Run, line: str) -> None:
     result = run(*line.split())
     assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert " is given more than once." in result.err
+    assert " is used more than once." in result.err
 
 
 def test_target_option_overrides_the_environment(run: Run) -> None:

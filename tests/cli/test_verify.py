@@ -163,11 +163,11 @@ def test_verify_never_prints_the_secret(written_out: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ((), "There is nothing to verify."),
+        ((), "The request to verify is missing."),
         (("last", "--body", "body"), "not both"),
         (("-", "--timestamp", "1"), "--timestamp needs --signature"),
-        (("--body", "body", "--signature", "s"), "belong together"),
-        (("--signature", "s", "--timestamp", "1"), "nothing to verify"),
+        (("--body", "body", "--signature", "s"), "must be used together"),
+        (("--signature", "s", "--timestamp", "1"), "to verify is missing"),
         (("-", "--secret-file", "-"), "cannot both use stdin"),
         (("--body", "-", "--signature", "s", "--timestamp", "1", "--secret-file", "-"), "cannot both use stdin"),
         (("-", "--now", "1", "--received-at"), ", not both."),

@@ -145,7 +145,7 @@ def test_home_folder_that_others_can_write_is_refused_and_keeps_its_mode(tmp_pat
     logins = read_logins(home)
     assert (logins.by_name, logins.is_refused) == ({}, True)
     result = run("logout", "--all")
-    assert (result.code, result.out) == (ExitCode.SETTINGS, "")  # and not "There are no logins."
+    assert (result.code, result.out) == (ExitCode.SETTINGS, "")  # and not "No logins are saved."
     assert "logins.json is not used: others on this machine can write it" in result.err
     assert stat.S_IMODE(folder.stat().st_mode) == 0o777
 

@@ -65,7 +65,7 @@ def crash(runtime: Callable[..., Runtime], folder: Path, temporary: Path, monkey
 def test_a_bug_prints_one_line_and_a_hint_and_exits_70(crash: Crash) -> None:
     told, _ = crash(MESSAGE, *SIGN)
     error, hint = told.splitlines()
-    assert error.startswith("error: port-hook hit a bug of its own (ZeroDivisionError)")
+    assert error.startswith("error: port-hook crashed because of a bug (ZeroDivisionError)")
     assert hint.startswith("hint: ")
 
 

@@ -133,7 +133,7 @@ def test_login_asks_on_a_terminal_and_hides_the_secret(tmp_path: Path, port: Han
         "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
     }
     child = typed(tmp_path, "login", "--api-url", port.url, env=environment, encoding="utf-8")
-    child.expect("Client id: ")
+    child.expect("Client ID: ")
     child.sendline("an-id")
     child.expect(r"Client secret \(hidden\): ")
     child.waitnoecho()

@@ -58,14 +58,17 @@ def test_question_is_an_error_with_the_option_for_an_agent(runtime: Callable[...
     keep(folder, a_capture(an_invocation()))
     assert on_a_terminal(runtime, "prune", "--keep", "0") == (
         ExitCode.USAGE,
-        "error: This would delete 1 capture, and nobody can answer a question here.\nhint: Add --yes.\n",
+        (
+            "error: This would delete 1 capture. port-hook cannot ask for confirmation because this is not a terminal.\n"
+            "hint: Pass --yes.\n"
+        ),
     )
 
 
 def test_login_asks_an_agent_for_an_option(runtime: Callable[..., Runtime]) -> None:
     code, shown = on_a_terminal(runtime, "login")
     assert code == ExitCode.SETTINGS
-    assert shown.startswith("error: No client id is given.\nhint: Pass it with --client-id")
+    assert shown.startswith("error: The client ID is missing.\nhint: Pass --client-id")
 
 
 def test_init_uses_the_defaults_for_an_agent(runtime: Callable[..., Runtime], folder: Path) -> None:

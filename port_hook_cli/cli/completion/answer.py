@@ -1,4 +1,4 @@
-"""Answers a shell: reads the line that it sends, and writes what completes it."""
+"""Reads a shell's request for completions, and writes the completions."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _BREAKS = re.compile(r"[=:]+")
 
 
 class CompletionRequest(NamedTuple):
-    """What a shell asks about: the complete words, the start of the next word, and what it adds by itself.
+    """A shell's request: the complete words, the start of the next word, and what the shell adds by itself.
 
-    `kept` is the part of `start` that the shell does not replace; `only_whether` asks for the exit code only.
+    The shell doesn't replace `kept`, a part of `start`. With `only_whether`, it needs only the exit code.
     """
 
     words: tuple[str, ...]
@@ -31,7 +31,7 @@ class CompletionRequest(NamedTuple):
 
 
 class Shell(NamedTuple):
-    """How to read a shell's request, and how to write what the shell expects: the text and the exit code."""
+    """How to read a shell's request, and how to write the text and the exit code that the shell expects."""
 
     read: Callable[[Mapping[str, str]], CompletionRequest]
     write: Callable[..., tuple[str, int]]
@@ -93,7 +93,7 @@ def _joined(words: Sequence[str]) -> list[str]:
 def _write_bash(found: Sequence[Candidate], asked: CompletionRequest, **_: object) -> tuple[str, int]:
     words = [candidate.word[len(asked.kept) :] for candidate in found]
     if len(words) == 1 and words[0].endswith("="):
-        words.append(f"{words[0]}http")  # with two candidates, bash adds no space after the part that they share
+        words.append(f"{words[0]}http")  # with two candidates, bash doesn't add a space after their common part
     return "".join(f"{word}\n" for word in words), 0
 
 
@@ -119,7 +119,7 @@ def _zsh_row(candidate: Candidate) -> str:
 def _write_fish(found: Sequence[Candidate], asked: CompletionRequest, **_: object) -> tuple[str, int]:
     if asked.only_whether:
         return "", int(not found)
-    # Fish keeps the start of an option with its value (`--to=`) only if the candidate has it.
+    # Fish preserves the start of an option with its value (`--to=`) only if the candidate has it.
     return "".join(f"{word}\t{description}\n" for word, description in found), 0
 
 
@@ -134,7 +134,7 @@ SHELLS = {
     "powershell": Shell(_read_powershell, _write_powershell),
     "pwsh": Shell(_read_powershell, _write_powershell),
 }
-"""Shell -> how it asks, and what it expects."""
+"""How each shell asks, and what it expects."""
 
 
 _MAX_OFFERED = 100
@@ -143,9 +143,9 @@ _OPTION = "-"
 
 
 def answer(instruction: str, environ: Mapping[str, str], stdout: TextIO) -> int | None:
-    """Write the completions that a shell asks for, and return the exit code; None for another instruction.
+    """Write the completions that a shell asks for, and return the exit code, or None for another instruction.
 
-    If it fails, it offers nothing, because a message would disturb the line that the user is typing.
+    If it fails, it writes nothing, because a message would disturb the line that the user is typing.
     """
     shell = SHELLS.get(instruction.removeprefix(_INSTRUCTION)) if instruction.startswith(_INSTRUCTION) else None
     if shell is None:

@@ -1,4 +1,4 @@
-"""The names of the actions and workflows in files of this folder, for completion."""
+"""The names of the actions and workflows in files of the current directory, for completion."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _YAML_WORKFLOW = re.compile(r"(?m)^(?:- |  )?nodes:")
 class FoundDefinition(NamedTuple):
     """An action or workflow in a file.
 
-    `names` are what can be retargeted: the action, or the workflow's WEBHOOK nodes (`WORKFLOW#NODE`). `has_others` says
-    that the file contains other definitions, too.
+    `names` can be retargeted: the action, or the workflow's WEBHOOK nodes (`WORKFLOW#NODE`). `has_others` means that
+    the file contains more definitions.
     """
 
     identifier: str
@@ -60,7 +60,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    """Return the content of a regular file of limited size, else nothing: reading a pipe could block indefinitely."""
+    """Return the content of a small regular file, otherwise nothing. Reading a pipe could block indefinitely."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
@@ -93,7 +93,7 @@ def _in_json(name: str, text: str) -> Iterator[FoundDefinition]:
 
 
 def _listed(document: Any) -> Iterator[Any]:
-    """Yield the definitions in a document: one, an array, or a response of Port's API with either."""
+    """Yield the definitions in a document: a definition, an array, or a response of Port's API with either."""
     if isinstance(document, list):
         for each in document:
             yield from _listed(each) if isinstance(each, dict) else ()
@@ -122,7 +122,7 @@ def _is_webhook(node: object) -> bool:
 
 
 def _in_yaml(name: str, text: str) -> Iterator[FoundDefinition]:
-    """Yield what a YAML file in the usual layout defines: parsing YAML takes too long for completion."""
+    """Yield the definitions in a YAML file with the usual layout. Parsing YAML takes too long for completion."""
     names = _YAML_NAME.findall(text)
     if _YAML_ACTION.search(text):
         yield from (_action(name, identifier) for identifier in names)

@@ -1,4 +1,4 @@
-"""What Typer's completion script for zsh lacks: completing at the first Tab of a shell."""
+"""Adds completion at the first Tab of a shell to Typer's completion script for zsh."""
 
 from __future__ import annotations
 

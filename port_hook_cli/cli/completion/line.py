@@ -1,4 +1,4 @@
-"""Which option or argument of a command line the next word belongs to, and which words are safe to offer."""
+"""Finds the option or argument that the next word belongs to, and checks which words are safe to offer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _COMMAND_TO_RUN = "command_to_run"  # the argument that all words after `--` bel
 
 
 class OptionWord(NamedTuple):
-    """An option as completion sees it. `value` is the placeholder of its value in the help, empty for a flag.
+    """An option. `value` is the placeholder of its value in the help, empty for a flag.
 
     `completes` is the name of a method of `Surroundings`, which yields the values.
     """
@@ -30,7 +30,7 @@ class OptionWord(NamedTuple):
 
 
 class ArgumentWord(NamedTuple):
-    """An argument as completion sees it."""
+    """An argument."""
 
     name: str
     value: str
@@ -43,8 +43,8 @@ class ArgumentWord(NamedTuple):
 class IncompleteLine(NamedTuple):
     """A command line whose last word, `start`, is being typed.
 
-    `place` names what the word belongs to: COMMAND, an option (`--store`), an argument (`capture`), or nothing.
-    `given` has the options before it with their values.
+    `place` is what the word belongs to: COMMAND, an option (`--store`), an argument (`capture`), or nothing.
+    `given` contains the options before it with their values.
     """
 
     command: str
@@ -54,7 +54,7 @@ class IncompleteLine(NamedTuple):
 
 
 def options_of(command: str) -> list[OptionWord]:
-    """Return the options of a command; of port-hook itself for an empty name."""
+    """Return the options of a command. An empty name means port-hook itself."""
     rows = COMMANDS[command][2] if command else ROOT_OPTIONS
     return [OptionWord(*row) for row in rows]
 
@@ -65,7 +65,7 @@ def arguments_of(command: str) -> list[ArgumentWord]:
 
 
 def read_line(words: Sequence[str], start: str) -> IncompleteLine:
-    """Return what `start` belongs to; `words` come before it, without the name of the program."""
+    """Return what `start` belongs to. `words` come before it, without the name of the program."""
     root = _Words(options_of(""))
     for number, word in enumerate(words):
         if not root.take(word):
@@ -105,7 +105,7 @@ class _Words:
         self.only_others = False  # after `--`
 
     def take(self, word: str) -> bool:
-        """Read one word; return whether it belongs to an option."""
+        """Read one word. Return whether it belongs to an option."""
         if self._waiting:
             self.given[self._waiting], self._waiting = word, ""
             return True
@@ -133,32 +133,32 @@ class _Words:
         return "-", start
 
 
-# Someone else may have written a store or an action file. Only what every shell reads as one plain word is offered, and
-# a description has nothing that a shell or a terminal could interpret.
+# Someone else may have written a store or an action file. So completion offers only words that every shell reads as one
+# plain word, and descriptions without characters that a shell or a terminal could interpret.
 _WORD = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.#@/+-]{0,199}=?")
 _NOT_PLAIN = re.compile(r"[^A-Za-z0-9 _.,:/#@+=-]+")
 _MAX_DESCRIPTION = 72
 
 
 class Candidate(NamedTuple):
-    """A word that completes the line, and what a shell shows beside it. No space follows a word that ends in `=`."""
+    """A word that completes the line, and its description. No space follows a word that ends in `=`."""
 
     word: str
     description: str = ""
 
 
 def is_word(text: object) -> bool:
-    """Return whether a value from outside is text that every shell reads as one plain word."""
+    """Return whether every shell reads an untrusted value as one plain word."""
     return isinstance(text, str) and _WORD.fullmatch(text) is not None
 
 
 def plain_description(text: str) -> str:
-    """Return a text from outside without characters that a shell or a terminal could interpret, and shortened."""
+    """Return an untrusted text, shortened and without characters that a shell or a terminal could interpret."""
     return _NOT_PLAIN.sub("?", text[: 2 * _MAX_DESCRIPTION])[:_MAX_DESCRIPTION].strip()
 
 
 def starting_with(candidates: Iterable[Candidate], start: str) -> Iterator[Candidate]:
-    """Yield the candidates that begin with `start`, each word once; not `start` itself if it ends in `=`."""
+    """Yield the candidates that begin with `start`, each word once, without `start` itself if it ends in `=`."""
     seen = {start} if start.endswith("=") else set()
     for candidate in candidates:
         if candidate.word.startswith(start) and candidate.word not in seen:

@@ -1,4 +1,4 @@
-"""The values that completion offers: from the capture store and the files of this folder, never from Port."""
+"""The values that completion offers, from the capture store and the files of the current directory, never from Port."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LAST_RUN = Candidate(LAST, "the run of the latest request that arrived")
 
 
 class Surroundings:
-    """Where values come from: the folder, and the capture store that the line names."""
+    """The sources of values: the current directory, and the capture store of the command line."""
 
     def __init__(self, line: IncompleteLine, folder: Path, environ: Mapping[str, str]) -> None:
         self._folder = folder
@@ -39,30 +39,30 @@ class Surroundings:
         self._store = line.given.get("--store") or next((environ[name] for name in names if environ.get(name)), None)
 
     def captures(self) -> Iterator[Candidate]:
-        """Yield the ids of the latest captures."""
+        """Yield the IDs of the latest captures."""
         yield from _LATEST
         for capture in self._recent():
             if is_word(capture.id):
                 yield Candidate(capture.id, _describe(capture))
 
     def captures_and_files(self) -> Iterator[Candidate]:
-        """Yield captures, and files of this folder if a name was begun, because then the shell does not offer files."""
+        """Yield captures. If a name was begun, yield files too, because the shell doesn't offer them then."""
         yield from self.captures()
         yield from self.files()
 
     def runs(self) -> Iterator[Candidate]:
-        """Yield the ids of the runs of the latest captures."""
+        """Yield the run IDs of the latest captures."""
         for capture in self._recent():
             if is_word(capture.run_id):
                 yield Candidate(str(capture.run_id), _describe(capture))
 
     def runs_to_report(self) -> Iterator[Candidate]:
-        """Yield what `report-run` accepts: `last` and run ids."""
+        """Yield what `report-run` accepts: `last` and run IDs."""
         yield _LAST_RUN
         yield from self.runs()
 
     def sources(self) -> Iterator[Candidate]:
-        """Yield what `replay` accepts: captures, run ids and files."""
+        """Yield what `replay` accepts: captures, run IDs and files."""
         yield from self.captures()
         yield from self.runs()
         yield from self.files()
@@ -79,7 +79,7 @@ class Surroundings:
                 yield Candidate(str(capture.action), "captured here")
 
     def names(self) -> Iterator[Candidate]:
-        """Yield the actions, and the workflow nodes (WORKFLOW#NODE), of the files and captures here."""
+        """Yield the actions and workflow nodes (WORKFLOW#NODE) of the files and captures in the current directory."""
         from port_hook_cli.cli.completion.definitions import find_definitions
 
         for found in find_definitions(self._folder):
@@ -107,7 +107,7 @@ class Surroundings:
         return recent_captures(None if self._store is None else Path(self._store), self._folder)
 
     def files(self) -> Iterator[Candidate]:
-        """Yield the files of this folder whose names begin as typed, if anything is typed."""
+        """If a name was begun, yield the matching files of the current directory."""
         if not self._start or "/" in self._start:
             return
         with os.scandir(self._folder) as entries:
@@ -121,7 +121,7 @@ def _describe(capture: RecentCapture) -> str:
 
 
 def values_of(line: IncompleteLine, folder: Path, environ: Mapping[str, str]) -> Iterator[Candidate]:
-    """Yield the values of the option or argument that a line ends in."""
+    """Yield the values of the option or argument at the end of a line."""
     option = next((each for each in options_of(line.command) if each.names[0] == line.place), None)
     argument = next((each for each in arguments_of(line.command) if each.name == line.place), None)
     place = option or argument
