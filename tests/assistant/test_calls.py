@@ -48,7 +48,7 @@ def test_every_declared_tool_is_offered() -> None:
         ("wait_for_invocation", {"after": "nothing"}, "capture store"),
         ("render_template", {"template": "{{ .a"}, "braces"),
         ("replay_capture", {"capture": 7}, "capture: 7 is not of type 'string'"),
-        ("report_run", {"run_id": "r_QOz6WoOB1Q2lmhZZ"}, "The report is empty."),
+        ("report_run", {"run_id": "r_QOz6WoOB1Q2lmhZZ"}, "There is nothing to report."),
         ("report_run", {"run_id": "a b", "status": "success"}, "is not a run id"),
         ("no_such_tool", {}, "There is no tool no_such_tool."),
     ],
