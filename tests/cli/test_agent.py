@@ -66,7 +66,7 @@ def test_agent_shows_mapping_request_and_reports(run: Run, folder: Path) -> None
         assert part in shown, shown
 
 
-def test_agent_does_not_say_that_a_captured_request_came_from_a_topic(run: Run, folder: Path) -> None:
+def test_captured_request_is_not_shown_as_a_topic_message(run: Run, folder: Path) -> None:
     body = json.dumps(topic_message()).encode()
     keep(folder, a_capture(an_invocation(body)))
     shown = words(run("agent", "last", env=ENV).out)
@@ -87,7 +87,7 @@ def test_agent_prints_a_record(run: Run, folder: Path) -> None:
     assert result.err == "note: no mapping file, so the agent's default mappings are used\n"
 
 
-def test_agent_says_why_nothing_is_sent(run: Run, folder: Path) -> None:
+def test_agent_explains_why_no_request_is_sent(run: Run, folder: Path) -> None:
     write(folder, MAPPING, [{"enabled": ".action == 1"}])
     result = run("agent", write(folder, "m.json", topic_message()), env=ENV)
     assert "sends nothing: no mapping is enabled for it" in words(result.out)
@@ -122,13 +122,13 @@ def test_agent_reads_a_capture_and_stdin(run: Run, folder: Path) -> None:
         assert RUN in run("agent", name, stdin=stdin, env=ENV).out
 
 
-def test_agent_says_why_a_message_of_an_earlier_sandbox_is_dropped(run: Run, folder: Path) -> None:
+def test_agent_explains_a_dropped_message_of_an_earlier_sandbox(run: Run, folder: Path) -> None:
     result = run("agent", write(folder, "m.json", topic_message(secret=OTHER_SECRET)), env=ENV)
     assert "the agent drops it" in result.out
     assert "each start of a sandbox creates a new secret" in result.err
 
 
-def test_agent_gets_its_settings_by_the_names_of_the_agent(run: Run, folder: Path) -> None:
+def test_agent_reads_settings_from_the_agents_own_variables(run: Run, folder: Path) -> None:
     write(folder, "other.json", [{"method": '"DELETE"'}])
     document = topic_message()
     del document["headers"]
@@ -196,7 +196,7 @@ def test_many_problems_of_a_mapping_file_are_shortened(run: Run, folder: Path) -
     assert len(result.err.splitlines()) == 21
 
 
-def test_expression_that_crashes_the_agent_is_reported_as_such(run: Run, folder: Path) -> None:
+def test_expression_crash_of_the_agent_is_reported(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"body": {"name": ".payload.properties.name | debug", "all": ".action"}}])
     checked = run("agent", "--check", "map.json", env=ENV)
     assert (checked.code, checked.out.splitlines()) == (1, ["[0].body.name `debug` may crash the agent"])
@@ -206,7 +206,7 @@ def test_expression_that_crashes_the_agent_is_reported_as_such(run: Run, folder:
     assert "PATCH" not in shown.out
 
 
-def test_report_that_hangs_the_agent_ends_its_calls(run: Run, folder: Path) -> None:
+def test_report_hanging_the_agent_ends_its_calls(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"report": {"summary": '.response.text | gsub(""; "-")'}}])
     shown = run(
         "agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--response-status", "200", env=ENV
@@ -226,7 +226,7 @@ def test_report_that_hangs_the_agent_ends_its_calls(run: Run, folder: Path) -> N
         ('{"n": 7}', {"summary": '"ok"', "link": '["https://ci"]', "externalRunId": '"7"'}, None),
     ],
 )
-def test_value_of_a_type_that_port_does_not_document_is_told(
+def test_value_of_an_undocumented_type_gets_a_note(
     run: Run, folder: Path, body: str, report: dict[str, str], hint: str | None
 ) -> None:
     write(folder, "map.json", [{"report": report}])
@@ -237,7 +237,7 @@ def test_value_of_a_type_that_port_does_not_document_is_told(
     assert ("API document" in result.out) is (hint is not None)
 
 
-def test_number_that_json_lacks_is_text_in_a_record(run: Run, folder: Path) -> None:
+def test_non_json_number_is_text_in_a_record(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"body": {"n": "nan", "big": "1700000000000"}}])
     result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", "--json", env=ENV)
     assert [field["value"] for field in result.records[0]["fields"]] == ["nan", 1700000000000.0]
@@ -247,7 +247,7 @@ def test_number_that_json_lacks_is_text_in_a_record(run: Run, folder: Path) -> N
 # Secrets.
 
 
-def test_expressions_read_no_variable_of_the_environment_unless_it_is_named(run: Run, folder: Path) -> None:
+def test_expressions_read_only_the_environment_variables_of_env(run: Run, folder: Path) -> None:
     headers = {"Authorization": '"Bearer " + env.TOKEN', "X-Other": 'env.PORT_CLIENT_SECRET // "none"'}
     write(folder, "map.json", [{"headers": headers, "body": {"all": "env", "t": "env.TOKEN"}}])
     env = {**ENV, "TOKEN": "the-t0ken-itself"}
@@ -271,7 +271,7 @@ def test_expressions_read_no_variable_of_the_environment_unless_it_is_named(run:
     assert "secrets are masked" in opened[2].err
 
 
-def test_missing_variable_is_refused(run: Run, folder: Path) -> None:
+def test_missing_variable_is_rejected(run: Run, folder: Path) -> None:
     result = run("agent", write(folder, "m.json", topic_message()), "--env", "NOTHING", env=ENV)
     assert (result.code, "this variable is not set" in result.err) == (ExitCode.USAGE, True)
 
@@ -290,7 +290,7 @@ def test_decrypted_values_are_not_shown(run: Run, folder: Path, receiver: Handle
     assert json.loads(receiver.requests[0].body)["pw"] == value
 
 
-def test_only_paths_that_cannot_be_decrypted_are_yellow(run: Run, folder: Path) -> None:
+def test_only_undecryptable_paths_are_yellow(run: Run, folder: Path) -> None:
     document = topic_message(pw=encrypt_aes_gcm(SECRET, b"one"), other=encrypt_aes_gcm(OTHER_SECRET, b"two"))
     paths = ["payload.properties.pw", "payload.properties.other"]
     write(folder, "map.json", [{"fieldsToDecryptPaths": paths}])
@@ -304,7 +304,7 @@ def test_only_paths_that_cannot_be_decrypted_are_yellow(run: Run, folder: Path) 
 # Sending.
 
 
-def test_agent_sends_the_exact_bytes(run: Run, folder: Path, receiver: Handler) -> None:
+def test_agent_sends_the_raw_body(run: Run, folder: Path, receiver: Handler) -> None:
     document = topic_message(method={"url": f"{receiver.url}/hook?a=1"})
     raw = run("agent", write(folder, "m.json", document), "--raw", env=ENV)
     result = run("agent", "m.json", "--send", env=ENV)
@@ -337,7 +337,7 @@ def test_agent_does_not_send_to_another_machine_unasked(run: Run, folder: Path, 
     assert (result.code, "is not on this machine, so nothing was sent" in words(result.err)) == (ExitCode.USAGE, True)
 
 
-def test_mapping_file_of_the_folder_is_not_used_to_send_unless_it_is_named(
+def test_mapping_file_of_the_current_directory_is_used_to_send_only_with_mapping(
     run: Run, folder: Path, receiver: Handler
 ) -> None:
     write(folder, MAPPING, [{"url": f'"{receiver.url}/elsewhere"'}])
@@ -379,7 +379,7 @@ def test_agent_reports_the_run_to_port_as_predicted(run: Run, folder: Path, rece
 
 
 @pytest.mark.parametrize("run_id", ["../../blueprints/x", "r_1", "wfnr_"])
-def test_value_that_is_not_a_run_id_is_not_reported(run: Run, folder: Path, receiver: Handler, run_id: str) -> None:
+def test_invalid_run_id_is_not_reported(run: Run, folder: Path, receiver: Handler, run_id: str) -> None:
     document = {**action_run(), "id": run_id}
     document["payload"]["url"] = receiver.url
     env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
@@ -391,7 +391,7 @@ def test_value_that_is_not_a_run_id_is_not_reported(run: Run, folder: Path, rece
 # Checks and refusals.
 
 
-def test_check_names_the_key_and_the_column(run: Run, folder: Path) -> None:
+def test_check_shows_the_key_and_the_column(run: Run, folder: Path) -> None:
     mapping = {"method": "POST", "url": ".a +", "uri": "x", "headers": {"A": "env.TOKEN"}}
     result = run("agent", "--check", write(folder, "map.json", [{}, mapping]))
     assert result.code == ExitCode.FAILED
@@ -409,7 +409,7 @@ TEMPLATE_HINT = "Port's templates do not work in mappings: write the jq expressi
 
 
 @pytest.mark.parametrize(("text", "hint"), [("PUT", TEXT_HINT), ("{{ .foo }}", TEMPLATE_HINT)])
-def test_prediction_and_check_say_how_to_correct_an_expression(run: Run, folder: Path, text: str, hint: str) -> None:
+def test_prediction_and_check_explain_how_to_fix_an_expression(run: Run, folder: Path, text: str, hint: str) -> None:
     write(folder, MAPPING, [{"method": text, "url": ".payload.action.invocationMethod.url"}])
     assert hint in words(run("agent", "--check", MAPPING).out)
     assert hint in words(run("agent", write(folder, "m.json", topic_message()), env=ENV).out)
@@ -430,7 +430,7 @@ def test_check_accepts_a_file_without_problems(run: Run, folder: Path) -> None:
     ]
 
 
-def test_mapping_file_with_which_the_agent_does_not_start_is_refused(run: Run, folder: Path) -> None:
+def test_mapping_file_is_rejected_when_the_agent_would_not_start(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"body": 5}, {"enabled": []}])
     write(folder, "m.json", topic_message())
     result = run("agent", "m.json", "--mapping", "map.json", env=ENV)
@@ -456,7 +456,7 @@ def test_mapping_file_with_which_the_agent_does_not_start_is_refused(run: Run, f
         (("claimed.json", "--transport", "kafka"), "claims by polling"),
     ],
 )
-def test_agent_refuses_messages_and_options_that_it_cannot_use(
+def test_agent_rejects_unusable_messages_and_options(
     run: Run, folder: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     write(folder, "m.json", topic_message())
@@ -498,14 +498,14 @@ def test_watch_shows_the_prediction_again_when_the_mapping_file_changes(folder: 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders")
-def test_a_pipe_in_the_place_of_the_mapping_file_is_refused(run: Run, folder: Path) -> None:
+def test_pipe_as_the_mapping_file_is_rejected(run: Run, folder: Path) -> None:
     os.mkfifo(folder / MAPPING)
     result = run("agent", write(folder, "m.json", topic_message()), env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "is not a regular file" in result.err
 
 
-def test_a_url_with_a_backslash_after_its_host_is_shown(run: Run, folder: Path) -> None:
+def test_url_with_a_backslash_after_its_host_is_shown(run: Run, folder: Path) -> None:
     write(folder, "map.json", [{"url": json.dumps("http://127.0.0.1:1\\a")}])
     result = run("agent", write(folder, "m.json", topic_message()), "--mapping", "map.json", env=ENV)
     assert (result.code, result.err) == (0, "")

@@ -93,7 +93,7 @@ def test_poll_shows_runs_as_text_below_their_action(poll: Poll) -> None:
     assert "if the response is 204" in result.out
 
 
-def test_poll_prints_the_bytes_of_one_request(poll: Poll) -> None:
+def test_poll_with_raw_prints_one_request(poll: Poll) -> None:
     with waiting("http://127.0.0.1:1/") as (sandbox, _):
         result = poll(sandbox, "--count", "1", "--raw")
     assert result.out.startswith("POST / HTTP/1.1\r\nHost: 127.0.0.1:1\r\n")
@@ -115,7 +115,7 @@ def test_send_claims_acknowledges_sends_and_reports_as_the_agent_does(poll: Poll
     assert "not acknowledged" not in result.err
 
 
-def test_run_that_is_sent_and_not_reported_is_named_with_what_to_do(poll: Poll, receiver: Handler) -> None:
+def test_unreported_run_is_shown_with_the_next_step(poll: Poll, receiver: Handler) -> None:
     with waiting(receiver.url) as (sandbox, (run_id,)):
         result = poll(sandbox, "--send", "--count", "1")
         assert (sandbox.runs[run_id].invocation.phase, sandbox.runs[run_id].report.status) == (
@@ -137,7 +137,7 @@ def test_run_for_another_machine_is_shown_and_not_acknowledged(poll: Poll) -> No
     assert f"warning: {run_id} was claimed, but not acknowledged." in result.err
 
 
-def test_run_that_no_mapping_is_enabled_for_is_not_acknowledged(poll: Poll, folder: Path, receiver: Handler) -> None:
+def test_run_without_an_enabled_mapping_is_not_acknowledged(poll: Poll, folder: Path, receiver: Handler) -> None:
     (folder / "map.json").write_text('[{"enabled": false}]')
     with waiting(receiver.url) as (sandbox, (run_id,)):
         result = poll(sandbox, "--send", "--count", "1")
@@ -147,7 +147,7 @@ def test_run_that_no_mapping_is_enabled_for_is_not_acknowledged(poll: Poll, fold
     assert "was claimed, but not acknowledged" in result.err
 
 
-def test_handler_that_does_not_respond_sets_the_exit_code(poll: Poll) -> None:
+def test_missing_response_sets_the_exit_code(poll: Poll) -> None:
     with waiting("http://127.0.0.1:1/") as (sandbox, (run_id,)):
         result = poll(sandbox, "--send", "--report", "--count", "1")
         assert sandbox.runs[run_id].report.status == "FAILURE"
@@ -173,7 +173,7 @@ def test_lost_run_is_not_sent(run: Run, receiver: Handler) -> None:
     assert f"note: another agent acknowledged {RUN} first, so nothing was sent" in result.err
 
 
-def test_run_is_named_whose_acknowledgment_or_report_is_lost(run: Run, receiver: Handler) -> None:
+def test_warning_shows_the_run_when_its_acknowledgment_or_report_is_lost(run: Run, receiver: Handler) -> None:
     script = {CLAIM: [runs(a_run(receiver.url))], ACK: [LOST, acknowledged(1)]}
     with scripted_port({**script, f"PATCH /v1/actions/runs/{RUN}": [LOST]}) as port:
         result = run("agent", "--poll", "--send", "--report", "--count", "2", env=port.environ)
@@ -198,9 +198,7 @@ def test_text_of_port_is_made_safe_for_the_terminal(run: Run) -> None:
     assert not {"\x1b", "\x07", "\u202e"} & set(result.out + result.err)
 
 
-def test_secret_that_a_run_repeats_is_still_masked_in_a_crash_report(
-    runtime: Callable[..., Runtime], folder: Path
-) -> None:
+def test_repeated_secret_is_masked_in_a_crash_report(runtime: Callable[..., Runtime], folder: Path) -> None:
     secret = Secret("0123456789abcdef" * 2)
     mapping = {"fieldsToDecryptPaths": ["key", "other"]}
     (folder / "map.json").write_text(json.dumps([mapping]))
@@ -236,9 +234,7 @@ def test_secret_that_a_run_repeats_is_still_masked_in_a_crash_report(
         (("--poll", "--since", "soon"), "soon"),
     ],
 )
-def test_options_that_make_no_sense_or_need_a_confirmation_are_refused(
-    run: Run, options: tuple[str, ...], message: str
-) -> None:
+def test_poll_rejects_contradictory_and_unconfirmed_options(run: Run, options: tuple[str, ...], message: str) -> None:
     env = {
         "PORT_CLIENT_SECRET": "0123456789abcdef",
         "PORT_CLIENT_ID": "id",
@@ -249,14 +245,14 @@ def test_options_that_make_no_sense_or_need_a_confirmation_are_refused(
     assert message in result.err
 
 
-def test_api_that_refuses_the_credentials_ends_the_polling(run: Run) -> None:
+def test_polling_ends_when_port_rejects_the_credentials(run: Run) -> None:
     with a_sandbox() as sandbox:
         result = run("agent", "--poll", env={**environ_of(sandbox), "PORT_CLIENT_ID": "another"})
     assert result.code == ExitCode.PORT_API
     assert "Traceback" not in result.err
 
 
-def test_mapping_file_of_the_folder_does_not_decide_what_claimed_runs_send(
+def test_claims_are_rejected_with_a_mapping_file_from_the_current_directory(
     run: Run, folder: Path, receiver: Handler
 ) -> None:
     (folder / "control_the_payload_config.json").write_text("[{}]")
@@ -300,5 +296,5 @@ async def test_runs_are_not_claimed_from_port_without_take_over_or_someone_to_as
 
 
 @pytest.mark.parametrize(("api_url", "take_over", "yes"), [("http://127.0.0.1:8790", False, False), (PORT, True, True)])
-async def test_nothing_is_asked_for_a_sandbox_or_with_yes(api_url: str, take_over: bool, yes: bool) -> None:
+async def test_claims_need_no_confirmation_for_a_sandbox_or_with_yes(api_url: str, take_over: bool, yes: bool) -> None:
     await confirm_claims(api_url, take_over=take_over, yes=yes, ask=None)

@@ -77,7 +77,7 @@ def test_captures_are_found_by_their_outcome(run: Run, outcomes: None, options: 
     assert "".join(record["id"][0] for record in run("captures", *options, "--json").records) == found
 
 
-def test_capture_whose_outcome_is_not_json_has_no_status(run: Run, outcomes: None, folder: Path) -> None:
+def test_capture_with_an_invalid_outcome_has_no_status(run: Run, outcomes: None, folder: Path) -> None:
     with closing(sqlite3.connect(folder / ".port-hook" / "captures.db")) as database:
         database.execute("UPDATE captures SET response = '{', delivery = NULL WHERE id = 'aa0000000001'")
         database.commit()
@@ -86,7 +86,7 @@ def test_capture_whose_outcome_is_not_json_has_no_status(run: Run, outcomes: Non
     assert run("captures", "--failed").code == ExitCode.STORE
 
 
-def test_captures_refuses_a_status_code_that_is_none(run: Run, kept: None) -> None:
+def test_captures_rejects_an_invalid_status_code(run: Run, kept: None) -> None:
     assert run("captures", "--status-code", "bad").code == ExitCode.USAGE
 
 
@@ -102,20 +102,20 @@ def test_captures_are_found_by_a_jq_expression(run: Run, kept: None, expression:
     assert shown(run("captures", "--jq", expression).out) == found
 
 
-def test_captures_say_how_often_a_jq_expression_failed(run: Run, kept: None) -> None:
+def test_captures_prints_how_often_a_jq_expression_failed(run: Run, kept: None) -> None:
     result = run("captures", "--jq", ".action.b")
     assert "note: the --jq expression failed for 2 captures, for example with: " in result.err
     assert "No captures match." in result.err
 
 
-def test_captures_refuse_a_jq_expression_that_is_not_valid(run: Run, kept: None) -> None:
+def test_captures_rejects_an_invalid_jq_expression(run: Run, kept: None) -> None:
     result = run("captures", "--jq", ".a |")
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "The expression of --jq is not valid: jq: compile error" in result.err
 
 
 @pytest.mark.nightly
-def test_captures_stop_a_jq_expression_that_does_not_end(run: Run, kept: None) -> None:
+def test_captures_stops_an_endless_jq_expression(run: Run, kept: None) -> None:
     result = run("captures", "--jq", 'if type == "null" then 1 else [range(1e12)] end')
     assert result.code == ExitCode.USAGE
     assert "was stopped" in result.err
@@ -153,7 +153,7 @@ def test_captures_lists_the_latest_first(run: Run, kept: None) -> None:
         (("--limit", "0"), ["bb0000000002", "aa0000000001"]),
     ],
 )
-def test_captures_lists_only_the_captures_that_match_the_filters(
+def test_captures_lists_only_matching_captures(
     run: Run, kept: None, options: tuple[str, ...], found: list[str]
 ) -> None:
     assert shown(run("captures", *options).out) == found
@@ -205,7 +205,7 @@ def test_captures_prints_a_hint_when_no_capture_matches(run: Run, kept: None, as
     assert "without filters" in result.err
 
 
-def test_captures_exits_8_when_there_is_no_store(run: Run, folder: Path) -> None:
+def test_captures_exits_8_without_a_store(run: Run, folder: Path) -> None:
     result = run("captures")
     assert result.code == ExitCode.STORE
     assert "no capture store" in result.err
@@ -218,7 +218,7 @@ def test_captures_reads_the_store_named_by_an_option(run: Run, folder: Path) -> 
 
 
 @pytest.mark.parametrize("options", [("--since", "soon"), ("--status", "fine"), ("--limit", "-1")])
-def test_captures_refuses_invalid_option_values(run: Run, kept: None, options: tuple[str, ...]) -> None:
+def test_captures_rejects_invalid_option_values(run: Run, kept: None, options: tuple[str, ...]) -> None:
     result = run("captures", *options)
     assert result.code == ExitCode.USAGE
     assert result.out == ""

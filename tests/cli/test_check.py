@@ -137,7 +137,7 @@ def test_mistake_is_named_with_its_fix_and_the_saved_requests(checking: Checking
     assert "The last lines of the command's output:\n  ***\n  listening on" in done.err
 
 
-def test_handler_that_closes_connections_without_announcing_it_passes(checking: Checking, folder: Path) -> None:
+def test_handler_passes_when_it_closes_connections_unannounced(checking: Checking, folder: Path) -> None:
     (folder / "once.py").write_text(ANSWERS_ONCE, "utf-8")
     port = str(free_port())
     command = ["--to", port, "--", sys.executable, "once.py", port]
@@ -171,7 +171,7 @@ def test_junit_report_has_a_test_for_each_check(checking: Checking, folder: Path
 
 
 @pytest.mark.parametrize("kind", ["source", "folder", "link", "dangling link", "pipe"])
-def test_junit_report_replaces_nothing_but_a_report(run: Run, folder: Path, kind: str) -> None:
+def test_junit_report_replaces_only_a_report(run: Run, folder: Path, kind: str) -> None:
     path, report = folder / "out.xml", folder / "report.xml"
     report.write_bytes(b"<testsuites/>")
     make: dict[str, Callable[[], object]] = {
@@ -189,7 +189,7 @@ def test_junit_report_replaces_nothing_but_a_report(run: Run, folder: Path, kind
     assert not (folder / "absent").exists()
 
 
-def test_command_that_ends_early_is_reported_with_its_output(checking: Checking, folder: Path) -> None:
+def test_early_end_of_the_command_is_reported_with_its_output(checking: Checking, folder: Path) -> None:
     port = str(free_port())
     done = checking("--to", port, "--", "sh", "-c", "echo no such database; exit 3", code=ExitCode.TARGET)
     output, error = done.err.split("error: ")
@@ -197,7 +197,7 @@ def test_command_that_ends_early_is_reported_with_its_output(checking: Checking,
     assert error.startswith("sh -c 'echo no such database; exit 3' ended with exit code 3")
 
 
-def test_second_start_that_fails_for_another_reason_proves_nothing(checking: Checking, folder: Path) -> None:
+def test_second_start_failing_for_another_reason_has_no_result(checking: Checking, folder: Path) -> None:
     command = receiver(folder)
     other_reason = 'import os, sys\nif "PORT_CLIENT_SECRET" not in os.environ: sys.exit("Address already in use")\n'
     docstring, future, rest = EXAMPLE_HANDLER.partition("from __future__ import annotations\n")
@@ -221,7 +221,7 @@ def test_response_of_another_process_is_not_blamed_on_the_command(checking: Chec
     assert "✗ does not get the requests, because another process listens on its port: " in done.out
 
 
-def test_command_that_does_not_exist_is_refused(checking: Checking, folder: Path) -> None:
+def test_missing_command_is_rejected(checking: Checking, folder: Path) -> None:
     done = checking("--to", str(free_port()), "--", "no-such-program", "--to", code=ExitCode.USAGE)
     assert "error: no-such-program --to cannot be started: " in done.err
 
@@ -293,7 +293,7 @@ def test_running_sandbox_shows_what_the_handler_reports(folder: Path) -> None:
     assert "no sandbox" not in done.stderr
 
 
-def test_without_a_sandbox_reports_are_not_observed_and_a_hint_says_how(run: Run) -> None:
+def test_reports_are_not_observed_without_a_sandbox_and_a_hint_explains_how(run: Run) -> None:
     with handler() as other:
         result = run("check", "--only", "reports", "--to", str(other.port), env=ENV)
     assert result.code == ExitCode.NOT_OBSERVED
@@ -306,7 +306,7 @@ def test_without_a_sandbox_reports_are_not_observed_and_a_hint_says_how(run: Run
     assert "hint: Add `-- COMMAND` so that port-hook starts the handler." in result.err
 
 
-def test_newest_valid_capture_is_the_request_but_never_a_request_of_a_check(run: Run, folder: Path) -> None:
+def test_latest_valid_capture_is_the_request_except_requests_of_a_check(run: Run, folder: Path) -> None:
     keep(folder, a_capture())
     with handler() as other:  # it accepts everything
         results = [run("check", "--only", "no-signature", "--to", str(other.port), env=ENV) for _ in range(2)]
@@ -341,7 +341,7 @@ def test_secret_in_the_request_is_sent_but_neither_printed_nor_saved(run: Run, f
     assert set(verdicts) == {"missing", "valid"}  # of the bytes that were sent
 
 
-def test_node_whose_url_does_not_render_is_an_error_with_the_reason(run: Run, folder: Path) -> None:
+def test_unrenderable_node_url_is_an_error_with_the_reason(run: Run, folder: Path) -> None:
     trigger = {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}
     call = {"type": "WEBHOOK", "url": "ftp://{{ .secrets.TOKEN }}/", "method": "POST"}
     nodes = [{"identifier": "start", "config": trigger}, {"identifier": "call", "config": call}]
@@ -355,7 +355,7 @@ def test_node_whose_url_does_not_render_is_an_error_with_the_reason(run: Run, fo
     assert 'error: The node call\'s `url` rendered to "ftp://***/", which is not a URL' in result.err
 
 
-def test_check_of_a_trigger_says_that_it_uses_the_next_node(run: Run, folder: Path) -> None:
+def test_check_of_a_trigger_prints_a_note_about_the_next_node(run: Run, folder: Path) -> None:
     trigger = {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}
     call = {"type": "WEBHOOK", "url": "http://127.0.0.1:9/", "method": "POST"}
     nodes = [{"identifier": "start", "config": trigger}, {"identifier": "call", "config": call}]
@@ -370,7 +370,7 @@ def test_check_of_a_trigger_says_that_it_uses_the_next_node(run: Run, folder: Pa
             assert other.requests
 
 
-def test_store_that_does_not_exist_yet_is_created_for_the_sample(run: Run, folder: Path) -> None:
+def test_missing_store_is_created_for_the_sample(run: Run, folder: Path) -> None:
     with handler() as other:
         words = ("--only", "no-signature", "--to", str(other.port), "--store", "new.db")
         result = run("check", *words, env=ENV)
@@ -379,7 +379,7 @@ def test_store_that_does_not_exist_yet_is_created_for_the_sample(run: Run, folde
     assert (folder / "new.db").exists()
 
 
-def test_handler_that_does_not_run_is_an_error(run: Run) -> None:
+def test_stopped_handler_is_an_error(run: Run) -> None:
     port = str(free_port())
     result = run("check", "--to", port, env=ENV)
     assert result.code == ExitCode.TARGET
@@ -451,7 +451,7 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
         (("--junit", "no/out.xml", "--to", "8000"), ExitCode.STORE, "no/out.xml", ""),
     ],
 )
-def test_command_line_is_refused(
+def test_invalid_command_line_is_rejected(
     run: Run, folder: Path, words: tuple[str, ...], code: int, message: str, hint: str
 ) -> None:
     (folder / "action.json").write_text(json.dumps(create_vm_action()))

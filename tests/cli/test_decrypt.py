@@ -124,7 +124,7 @@ def test_decrypt_needs_both_keys_when_a_payload_has_both_schemes(run: Run, folde
     ]
 
 
-def test_decrypt_error_names_the_source_of_a_wrong_secret(run: Run, folder: Path) -> None:
+def test_decrypt_error_shows_the_source_of_a_wrong_secret(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, payload_with(password=encrypted(run, "s3cret"))), env=OTHER)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
     assert f"error: {PASSWORD}: the client secret does not decrypt it: another key was used, or the value" in result.err
@@ -151,13 +151,13 @@ def test_decrypt_shows_decrypted_values_when_others_fail(run: Run, folder: Path)
     assert "payload.properties.pin: it has 3 bytes" in result.err
 
 
-def test_decrypt_reports_a_path_that_does_not_exist(run: Run, folder: Path) -> None:
+def test_decrypt_reports_a_missing_path(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, a_document()), "payload.nothing", env=ENV)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
     assert "payload.nothing: the payload has no value there" in result.err
 
 
-def test_decrypt_fails_when_the_payload_names_no_encrypted_property(run: Run, folder: Path) -> None:
+def test_decrypt_fails_when_the_payload_lists_no_encrypted_properties(run: Run, folder: Path) -> None:
     result = run("decrypt", write(folder, {"vm": {"pw": encrypted(run, "s3cret")}}), env=ENV)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
     assert "does not list any encrypted properties" in result.err
@@ -187,7 +187,7 @@ def test_decrypted_values_cannot_control_the_terminal(run: Run, folder: Path) ->
         (("p.json", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
     ],
 )  # fmt: skip
-def test_invalid_arguments_are_refused_with_the_reason(
+def test_invalid_arguments_are_rejected_with_the_reason(
     run: Run, folder: Path, arguments: tuple[str, ...], code: int, words: str
 ) -> None:
     (folder / "p.json").write_text('{"a":1}')
@@ -199,7 +199,7 @@ def test_invalid_arguments_are_refused_with_the_reason(
     assert words in result.err
 
 
-def test_decrypt_fails_when_a_key_needs_a_passphrase_and_there_is_no_terminal(run: Run, folder: Path) -> None:
+def test_decrypt_fails_when_a_key_needs_a_passphrase_without_a_terminal(run: Run, folder: Path) -> None:
     write_keys(folder, passphrase=PASSPHRASE)
     result = run("decrypt", write(folder, a_document()), "cpu", "--private-key", "private.pem")
     assert result.code == ExitCode.SETTINGS
@@ -254,7 +254,7 @@ class TestEncrypt:
             ("x" * 5000, "x" * 5000),
         ],
     )
-    def test_encrypt_keeps_a_string_unchanged_and_serializes_an_object_as_port_does(
+    def test_encrypt_leaves_a_string_unchanged_and_serializes_an_object_like_port(
         self, run: Run, folder: Path, given: str, plaintext: str
     ) -> None:
         name = write(folder, {"it": encrypted(run, given)})
@@ -284,7 +284,7 @@ class TestEncrypt:
             (("x", "--secret-file", "short"), ExitCode.SETTINGS, "has only 5 bytes"),
         ],
     )
-    def test_invalid_arguments_are_refused_with_the_reason(
+    def test_invalid_arguments_are_rejected_with_the_reason(
         self, run: Run, folder: Path, arguments: tuple[str, ...], code: int, words: str
     ) -> None:
         write_keys(folder)

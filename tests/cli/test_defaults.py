@@ -33,7 +33,7 @@ def signed_with(secret: str, timestamp: str) -> str:
     return sign(b"{}", type(SECRET)(secret), timestamp)
 
 
-def test_an_option_overrides_its_variable(run: Run) -> None:
+def test_option_overrides_its_variable(run: Run) -> None:
     result = run("sign", "-", "--timestamp", "18", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_TIMESTAMP": "17"})
     assert "x-port-timestamp: 18" in result.out
 
@@ -47,7 +47,7 @@ def test_empty_environment_variable_is_ignored(run: Run) -> None:
     assert run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": ""}).code == 0
 
 
-def test_the_variable_of_a_command_overrides_the_shared_one(run: Run, folder: Path) -> None:
+def test_variable_of_a_command_overrides_the_shared_variable(run: Run, folder: Path) -> None:
     (folder / "a").write_text("secret-a")
     (folder / "b").write_text("secret-b")
     env = {"PORT_HOOK_SECRET_FILE": "a", "PORT_HOOK_SIGN_TIMESTAMP": "17"}
@@ -56,7 +56,7 @@ def test_the_variable_of_a_command_overrides_the_shared_one(run: Run, folder: Pa
     assert signed_with("secret-b", "17") in run("sign", "-", stdin=b"{}", env=env).out
 
 
-def test_defaults_come_from_the_environment_then_the_folder_then_the_home(run: Run, folder: Path) -> None:
+def test_defaults_come_from_the_environment_then_the_current_directory_then_the_home(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
     (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=curl\n")
@@ -67,13 +67,13 @@ def test_defaults_come_from_the_environment_then_the_folder_then_the_home(run: R
     assert result.out.startswith("x-port-signature: ")
 
 
-def test_invalid_value_of_a_variable_is_refused_with_the_name_of_the_variable(run: Run) -> None:
+def test_invalid_value_of_a_variable_is_rejected_with_its_name(run: Run) -> None:
     result = run("sign", "-", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "xml"})
     assert result.code == ExitCode.USAGE
     assert "Invalid value for PORT_HOOK_SIGN_FORMAT: 'xml' is not one of 'headers'" in result.err
 
 
-def test_invalid_value_on_the_command_line_is_refused_with_the_name_of_the_option(run: Run) -> None:
+def test_invalid_value_of_an_option_is_rejected_with_its_name(run: Run) -> None:
     result = run("sign", "-", "--format", "xml", stdin=b"{}", env={**ENV, "PORT_HOOK_SIGN_FORMAT": "xml"})
     assert "Invalid value for --format" in result.err
 
@@ -100,13 +100,13 @@ def test_variable_of_a_repeatable_option_has_values_separated_by_spaces(run: Run
 LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--no-verify")
 
 
-def test_folder_can_set_only_the_listed_options() -> None:
+def test_dotenv_file_can_set_only_the_listed_options() -> None:
     assert FOLDER_OPTIONS.keys() <= COMMANDS.keys()
     for command in COMMANDS:
         require_listed(command)
 
 
-def test_folder_sets_each_listed_option(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_dotenv_file_sets_each_listed_option(runtime: Callable[..., Runtime], folder: Path) -> None:
     for command in FOLDER_OPTIONS:
         listed = [(option, *rest) for option, *rest in valued(command) if is_listed(command, option)]
         assert {option for option, *_ in listed} == set(FOLDER_OPTIONS[command])
@@ -118,7 +118,7 @@ def test_folder_sets_each_listed_option(runtime: Callable[..., Runtime], folder:
         assert told(world) == ""
 
 
-def test_folder_cannot_exceed_the_listed_limits(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_dotenv_file_cannot_exceed_the_listed_limits(runtime: Callable[..., Runtime], folder: Path) -> None:
     limits = [
         (command, option, least, most)
         for command, listed in FOLDER_OPTIONS.items()
@@ -134,7 +134,7 @@ def test_folder_cannot_exceed_the_listed_limits(runtime: Callable[..., Runtime],
             assert list(found.values()) == ([str(value)] if is_used else []), (command, option, value)
 
 
-def test_folder_cannot_set_an_option_that_is_not_listed(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_dotenv_file_cannot_set_an_unlisted_option(runtime: Callable[..., Runtime], folder: Path) -> None:
     refused = 0
     for command in COMMANDS:
         require_listed(command)
@@ -169,7 +169,7 @@ def test_environment_and_home_env_file_set_every_option(runtime: Callable[..., R
         (home / ".env").unlink()
 
 
-def test_an_ignored_variable_is_reported_in_one_line_and_the_command_continues(run: Run, folder: Path) -> None:
+def test_ignored_variable_is_reported_in_one_line_and_the_command_continues(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_LISTEN_HOST=0.0.0.0\nPORT_HOOK_STORE=/tmp/x.db\nPORT_HOOK_SIGN_TO=9\n")
     result = run(*LISTEN)
     assert result.code == 0
@@ -180,7 +180,7 @@ def test_an_ignored_variable_is_reported_in_one_line_and_the_command_continues(r
     assert ignored == [f"warning: ignored in ./.env: {names}. {advice}"]
 
 
-def test_a_variable_that_the_command_line_or_the_environment_overrides_is_not_reported(run: Run, folder: Path) -> None:
+def test_variable_overridden_by_the_command_line_or_the_environment_is_not_reported(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_SIGN_TO=9\n")
     assert run("sign", "-", "--to", "8", stdin=b"{}", env=ENV).err == ""
     assert run("sign", "-", "--to=8", stdin=b"{}", env=ENV).err == ""
@@ -190,7 +190,7 @@ def test_a_variable_that_the_command_line_or_the_environment_overrides_is_not_re
 
 
 @pytest.mark.parametrize(("value", "used"), [("10", True), ("301", False), ("nan", False)])
-def test_the_folder_can_make_a_limit_tighter_but_not_looser(run: Run, folder: Path, value: str, used: bool) -> None:
+def test_dotenv_file_can_tighten_but_not_loosen_a_limit(run: Run, folder: Path, value: str, used: bool) -> None:
     (folder / ".env").write_text(f"PORT_HOOK_LISTEN_TOLERANCE={value}\n")
     result = run(*LISTEN[:-1], env=ENV)
     assert f"timestamps within {value if used else '300'} s" in result.err
@@ -198,15 +198,13 @@ def test_the_folder_can_make_a_limit_tighter_but_not_looser(run: Run, folder: Pa
 
 
 @pytest.mark.parametrize(("value", "used"), [("10MiB", True), ("512MiB", False)])
-def test_the_folder_cannot_raise_a_limit_that_is_written_as_a_size(
-    run: Run, folder: Path, value: str, used: bool
-) -> None:
+def test_dotenv_file_cannot_raise_a_size_limit(run: Run, folder: Path, value: str, used: bool) -> None:
     (folder / ".env").write_text(f"PORT_HOOK_LISTEN_MAX_BODY={value}\n")
     err = run(*LISTEN[:-1], env=ENV).err
     assert ("ignored in ./.env: PORT_HOOK_LISTEN_MAX_BODY" in err) == (not used)
 
 
-def test_the_folder_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> None:
+def test_dotenv_file_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
     (home / ".env").write_text("PORT_HOOK_LISTEN_STRICT=1\n")
@@ -217,12 +215,12 @@ def test_the_folder_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> N
     assert "only signatures over the raw bytes are accepted (--strict)" in run(*LISTEN[:-1], env=ENV).err
 
 
-def test_environment_overrides_the_folder_for_both_names_of_a_variable(run: Run, folder: Path) -> None:
+def test_environment_overrides_the_dotenv_file_for_both_names_of_a_variable(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("PORT_HOOK_LISTEN_TOLERANCE=200\n")
     assert "timestamps within 9 s" in run(*LISTEN[:-1], env={**ENV, "PORT_HOOK_TOLERANCE": "9"}).err
 
 
-def test_home_file_is_read_when_the_folder_file_is_unreadable(run: Run, folder: Path) -> None:
+def test_home_dotenv_file_is_read_when_the_current_directorys_file_is_unreadable(run: Run, folder: Path) -> None:
     home = folder.parent / "home" / ".port"
     home.mkdir()
     (home / ".env").write_text("PORT_HOOK_SIGN_FORMAT=json\n")

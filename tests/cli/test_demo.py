@@ -13,7 +13,9 @@ from tests.conftest import Run
 from tests.processes import environment, port_hook
 
 
-def test_demo_shows_a_workflow_run_an_action_run_and_a_refused_request_without_settings(run: Run, folder: Path) -> None:
+def test_demo_shows_a_workflow_run_an_action_run_and_a_rejected_request_without_settings(
+    run: Run, folder: Path
+) -> None:
     env = {"PORT_CLIENT_SECRET": "of-someone", "PORT_API_URL": "http://127.0.0.1:1", "PORT_CLIENT_ID": "of-someone"}
     result = run("demo", env=env)
 
@@ -51,7 +53,7 @@ def test_demo_fits_on_one_screen_and_ends_with_commands_for_the_users_handler(ru
     ]
 
 
-def test_demo_shows_how_to_put_port_hook_on_the_path_before_the_commands_that_need_it(run: Run) -> None:
+def test_demo_shows_the_path_setting_before_the_next_commands(run: Run) -> None:
     lines = run("demo", env={"PATH": ""}).out.splitlines()
     after = lines[lines.index("Next:") + 1 :]
     assert str(Path(sys.executable).parent) in after[0]

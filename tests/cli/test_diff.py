@@ -101,7 +101,7 @@ def test_bodies_of_the_same_json_in_different_bytes_are_the_same_with_a_note(run
     assert result.out.splitlines()[2:] == ["The bodies are the same JSON in different bytes.", "No differences."]
 
 
-def test_comparison_that_stopped_early_is_a_difference_even_if_all_of_it_is_ignored(run: Run, folder: Path) -> None:
+def test_incomplete_comparison_is_a_difference_even_if_everything_is_ignored(run: Run, folder: Path) -> None:
     for name, value in (("p.json", 1), ("q.json", 2)):
         (folder / name).write_text(json.dumps({"a": dict.fromkeys(map(str, range(501)), value)}))
     result = run("diff", "p.json", "q.json", "--ignore", "a")
@@ -110,7 +110,7 @@ def test_comparison_that_stopped_early_is_a_difference_even_if_all_of_it_is_igno
 
 
 @pytest.mark.parametrize("ignored", ["header:", "a..b", "tags[]", ""])
-def test_diff_refuses_what_cannot_be_ignored(run: Run, ignored: str) -> None:
+def test_diff_rejects_an_invalid_ignore_option(run: Run, ignored: str) -> None:
     assert run("diff", "aa00", "bb00", "--ignore", ignored).code == ExitCode.USAGE
 
 
@@ -131,7 +131,7 @@ def test_diff_reads_a_raw_http_request(run: Run, folder: Path) -> None:
     assert {change["path"] for change in record["facts"]} >= {"target", "verdict", "response"}
 
 
-def test_diff_names_what_is_missing(run: Run) -> None:
+def test_diff_rejects_missing_and_invalid_captures(run: Run) -> None:
     assert run("diff", "aa00", "ff00").code == ExitCode.STORE
     assert run("diff", "aa00", "").code == ExitCode.USAGE
     assert run("diff", "-", "-").code == ExitCode.USAGE

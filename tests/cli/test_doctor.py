@@ -97,7 +97,7 @@ def test_page_describes_the_details_of_every_check(run: Run, port: Handler) -> N
         assert record["details"].keys() <= described
 
 
-def test_doctor_says_that_credentials_are_missing_and_asks_the_api_for_the_time_only(run: Run, port: Handler) -> None:
+def test_doctor_without_credentials_asks_the_api_only_for_the_time(run: Run, port: Handler) -> None:
     found = checks(run, env={"PORT_API_URL": port.url})
     assert found["credentials"]["state"] == "problem"
     assert found["credentials"]["message"] == "No client ID and no client secret are set."
@@ -108,7 +108,7 @@ def test_doctor_says_that_credentials_are_missing_and_asks_the_api_for_the_time_
     assert (request.line, request.value("authorization"), request.body) == ("GET / HTTP/1.1", None, b"")
 
 
-def test_doctor_sends_nothing_to_an_address_of_the_folder(run: Run, port: Handler, folder: Path) -> None:
+def test_doctor_sends_nothing_to_an_api_url_from_the_dotenv_file(run: Run, port: Handler, folder: Path) -> None:
     write(folder / ".env", f"PORT_API_URL={port.url}\n")
     found = checks(run, env={"PORT_CLIENT_ID": "an-id", "PORT_CLIENT_SECRET": SECRET})
     assert found["credentials"]["state"] == "problem"
@@ -117,7 +117,7 @@ def test_doctor_sends_nothing_to_an_address_of_the_folder(run: Run, port: Handle
     assert port.requests == []
 
 
-def test_doctor_reports_credentials_that_port_refuses(run: Run) -> None:
+def test_doctor_reports_rejected_credentials(run: Run) -> None:
     with handler(REFUSED) as port:
         found = checks(run, env=environ(port))
     assert found["api"]["state"] == "problem"
@@ -134,7 +134,7 @@ def test_doctor_shows_the_words_of_a_hostile_api_in_visible_characters(run: Run)
     assert not any(line.startswith("ok       api") for line in result.out.splitlines())
 
 
-def test_doctor_reports_that_there_may_be_no_network(run: Run, port: Handler) -> None:
+def test_doctor_reports_a_possibly_missing_network(run: Run, port: Handler) -> None:
     port.port = 1
     found = checks(run, env=environ(port))
     assert found["api"]["state"] == "problem"
@@ -142,7 +142,7 @@ def test_doctor_reports_that_there_may_be_no_network(run: Run, port: Handler) ->
     assert found["clock"]["state"] == "skipped"
 
 
-def test_doctor_reports_a_clock_that_is_minutes_off(run: Run) -> None:
+def test_doctor_reports_a_clock_with_minutes_of_skew(run: Run) -> None:
     with handler(token_answer(at_s=time.time() - 900)) as port:
         found = checks(run, env=environ(port))
     assert found["clock"]["state"] == "problem"
@@ -150,7 +150,7 @@ def test_doctor_reports_a_clock_that_is_minutes_off(run: Run) -> None:
     assert 890 < found["clock"]["details"]["skew_s"] < 930
 
 
-def test_doctor_names_each_place_that_contradicts_the_credentials_in_use(
+def test_doctor_lists_each_place_with_different_credentials(
     run: Run, port: Handler, folder: Path, tmp_path: Path
 ) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=another-secret\n")
@@ -180,7 +180,7 @@ def test_doctor_reports_an_id_and_a_secret_from_different_places(run: Run, port:
     assert "different places" in found["credentials"]["message"]
 
 
-def test_doctor_reports_a_settings_file_that_cannot_be_read(run: Run, port: Handler, tmp_path: Path) -> None:
+def test_doctor_reports_an_unreadable_settings_file(run: Run, port: Handler, tmp_path: Path) -> None:
     write(tmp_path / "home" / ".port" / "config.yaml", "organizations: [")
     found = checks(run, env={})
     assert "not valid YAML" in found["credentials"]["message"]
@@ -195,7 +195,7 @@ def test_doctor_finds_the_placeholder_of_an_example(run: Run, port: Handler, val
     assert found["next_step"].startswith("Replace it with the value of your organization")
 
 
-def test_doctor_says_which_tunnels_are_usable_and_why_others_are_not(run: Run, port: Handler, tmp_path: Path) -> None:
+def test_doctor_lists_usable_tunnels_and_reasons_for_unusable_tunnels(run: Run, port: Handler, tmp_path: Path) -> None:
     program = tmp_path / "bin" / "cloudflared"
     program.parent.mkdir()
     program.write_text("#!/bin/sh\n")
@@ -217,7 +217,7 @@ def test_doctor_says_which_tunnels_are_usable_and_why_others_are_not(run: Run, p
         ("ngork", "problem", "`listen` cannot start with its default tunnel: --tunnel 'ngork' is not", None),
     ],
 )
-def test_doctor_says_what_the_variable_of_listen_makes_the_default(
+def test_doctor_shows_the_default_tunnel_from_the_variable_of_listen(
     run: Run, port: Handler, tmp_path: Path, tunnel: str, state: str, message: str, provider: str | None
 ) -> None:
     program = tmp_path / "bin" / "cloudflared"
@@ -230,14 +230,14 @@ def test_doctor_says_what_the_variable_of_listen_makes_the_default(
     assert found["message"].startswith(message)
 
 
-def test_doctor_knows_that_listen_cannot_ask_without_a_terminal(run: Run, port: Handler) -> None:
+def test_doctor_leaves_out_tunnels_with_a_question_without_a_terminal(run: Run, port: Handler) -> None:
     pytest.importorskip("asyncssh")
     found = checks(run, env={**environ(port), "PATH": ""})
     assert found["tunnel auto"]["message"].startswith("`--tunnel auto` has no tunnel to open")
     assert found["tunnel ssh"]["message"] == "Not usable: localhost.run needs your consent, on a terminal."
 
 
-def test_doctor_says_that_listen_asks_first_on_a_terminal(runtime: Callable[..., Runtime]) -> None:
+def test_doctor_reports_the_question_of_listen_on_a_terminal(runtime: Callable[..., Runtime]) -> None:
     pytest.importorskip("asyncssh")
     stdout = Screen()
     main(["doctor"], replace(runtime(env={"PATH": ""}), stdin=Keyboard(), stdout=stdout, stderr=Screen()))
@@ -245,7 +245,7 @@ def test_doctor_says_that_listen_asks_first_on_a_terminal(runtime: Callable[...,
     assert "`listen` asks before it opens a tunnel with localhost.run by default." in " ".join(shown.split())
 
 
-def test_doctor_says_that_a_tunnel_through_ssh_needs_the_extra(
+def test_doctor_reports_the_missing_extra_for_ssh_tunnels(
     run: Run, port: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "asyncssh", None)  # as if it was not installed
@@ -266,7 +266,7 @@ def test_doctor_shows_size_and_captures_of_the_store(run: Run, port: Handler, fo
     assert found["details"]["size_bytes"] > 4000
 
 
-def test_doctor_reports_a_store_that_is_not_one(run: Run, port: Handler, folder: Path) -> None:
+def test_doctor_reports_an_invalid_store(run: Run, port: Handler, folder: Path) -> None:
     write(folder / "other.db", "not a database, but long enough to look like a file of one" * 100)
     found = checks(run, "--store", "other.db", env=environ(port))["store"]
     assert found["state"] == "problem"
@@ -290,7 +290,7 @@ def test_doctor_checks_the_handler_of_the_last_session(run: Run, port: Handler, 
     assert elsewhere["state"] == "skipped"
 
 
-def test_doctor_checks_the_handler_that_the_user_names(run: Run, port: Handler) -> None:
+def test_doctor_checks_the_handler_of_forward_to(run: Run, port: Handler) -> None:
     with open_port() as target:
         assert checks(run, "--forward-to", str(target.getsockname()[1]), env=environ(port))["handler"]["state"] == "ok"
     assert checks(run, "--forward-to", "1", env=environ(port))["handler"]["state"] == "problem"

@@ -48,9 +48,7 @@ def test_export_writes_several_captures_for_where_each_was_forwarded_on_this_mac
     assert urls(result.out) == ["http://127.0.0.1:4000/hooks", "http://127.0.0.1:8000/b"]
 
 
-def test_export_uses_the_target_of_the_last_listener_for_a_capture_that_was_not_forwarded_here(
-    run: Run, folder: Path
-) -> None:
+def test_export_uses_the_last_listen_target_for_an_unforwarded_capture(run: Run, folder: Path) -> None:
     with open_store(None, folder) as store:
         store.record_session("http://127.0.0.1:5000")
     assert urls(run("export", "last", "--format", "har").out) == ["http://127.0.0.1:5000/b"]
@@ -66,7 +64,7 @@ def test_export_reads_a_capture_file_without_a_store(run: Run, folder: Path) -> 
     assert urls(run("export", "c.json", "--format", "har").out) == ["http://127.0.0.1:8000/b"]
 
 
-def test_export_writes_a_new_file_that_only_the_user_can_read(run: Run, folder: Path) -> None:
+def test_export_writes_a_new_private_file(run: Run, folder: Path) -> None:
     result = run("export", "last", "--format", "postman", "--output", "collection.json")
     assert (result.code, result.out) == (0, "")
     file = folder / "collection.json"
@@ -103,26 +101,26 @@ def test_export_to_a_file_without_a_name_is_an_error(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["http", "lambda", "capture"])
-def test_export_refuses_several_captures_for_a_format_with_one(run: Run, name: str) -> None:
+def test_export_rejects_several_captures_for_a_single_capture_format(run: Run, name: str) -> None:
     result = run("export", "aa00", "bb00", "--format", name)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert f"The format {name} takes one capture." in result.err
     assert run("export", "aa00", "--format", name).code == 0
 
 
-def test_export_refuses_a_body_that_was_not_kept_whole(run: Run, folder: Path) -> None:
+def test_export_rejects_a_truncated_body(run: Run, folder: Path) -> None:
     keep(folder, a_capture(an_invocation(id="cc0000000003", truncated=Truncation(9999, "0" * 64))))
     result = run("export", "last", "--format", "curl")
     assert result.code == ExitCode.STORE
     assert "incomplete" in result.err
 
 
-def test_export_refuses_a_payload_without_a_request(run: Run, folder: Path) -> None:
+def test_export_rejects_a_payload_without_a_request(run: Run, folder: Path) -> None:
     (folder / "p.json").write_bytes(a_body())
     assert run("export", "p.json", "--format", "curl").code == ExitCode.STORE
 
 
-def test_export_refuses_an_unknown_format(run: Run) -> None:
+def test_export_rejects_an_unknown_format(run: Run) -> None:
     assert run("export", "last", "--format", "soap").code == ExitCode.USAGE
 
 
@@ -142,7 +140,7 @@ def test_export_reads_stdin_and_raw_requests_and_runs(run: Run, folder: Path) ->
     assert run("export", RUN_ID).raw == run("export", "last").raw
 
 
-def test_export_says_that_a_request_has_no_signature(run: Run) -> None:
+def test_export_prints_a_note_when_a_request_has_no_signature(run: Run) -> None:
     result = run("export", "-", stdin=REQUEST)
     assert (result.code, "--request PUT" in result.out) == (0, True)
     assert result.err == "note: - has no signature. `port-hook sign '-' --format curl` signs it\n"
@@ -167,7 +165,7 @@ def test_several_captures_are_sent_by_one_script(run: Run, folder: Path) -> None
         assert [request.line for request in target.requests] == ["POST /a HTTP/1.1", "POST /b HTTP/1.1"]
 
 
-def test_pytest_module_says_what_its_environment_needs(run: Run) -> None:
+def test_pytest_module_explains_what_its_environment_needs(run: Run) -> None:
     result = run("export", "aa00", "--format", "pytest")
     assert (result.code, result.err) == (0, "")
     about = ast.get_docstring(ast.parse(result.out))
@@ -175,7 +173,7 @@ def test_pytest_module_says_what_its_environment_needs(run: Run) -> None:
     assert about.endswith("    python -m pip install '/path/to/clone[pytest]'")
 
 
-def test_export_to_pytest_says_how_to_install_port_hook_where_pytest_is_not(
+def test_export_to_pytest_prints_the_install_command_when_pytest_is_missing(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "pytest", None)  # as in an environment of pipx

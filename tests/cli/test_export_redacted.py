@@ -53,7 +53,7 @@ def verdict_of(run: Run, name: str, *options: str, env: dict[str, str] | None = 
     return record
 
 
-def test_export_redacts_a_capture_that_verifies_like_the_original(run: Run, folder: Path) -> None:
+def test_redacted_capture_verifies_like_the_original(run: Run, folder: Path) -> None:
     keep(folder, reencoded())
     result = run("export", "last", "--redact", env=ENV)
     assert (result.code, result.err) == (0, READ_IT)
@@ -98,7 +98,7 @@ def test_verify_does_not_use_the_secret_of_a_file_unless_it_is_asked_to(run: Run
     ) in result.err
 
 
-def test_verify_redacted_is_refused_for_other_requests_and_with_another_secret(run: Run, folder: Path) -> None:
+def test_verify_redacted_rejects_other_requests_and_another_secret(run: Run, folder: Path) -> None:
     keep(folder, a_capture())
     result = run("verify", "last", "--redacted", env=ENV)
     assert result.code == ExitCode.USAGE
@@ -107,7 +107,7 @@ def test_verify_redacted_is_refused_for_other_requests_and_with_another_secret(r
     assert run("verify", "last", "--redacted", "--secret-file", "secret").code == ExitCode.USAGE
 
 
-def test_settings_of_the_folder_cannot_make_verify_use_the_secret_of_a_file(run: Run, folder: Path) -> None:
+def test_settings_of_the_current_directory_cannot_make_verify_use_the_secret_of_a_file(run: Run, folder: Path) -> None:
     keep(folder, a_capture())
     export(run, folder)
     (folder / "port-hook.toml").write_text("[verify]\nredacted = true\n")
@@ -158,7 +158,7 @@ def test_recorded_verdict_is_reproduced_when_the_secret_belongs_to_another_organ
     assert "note: the client secret does not match, so the capture's recorded verdict is reproduced\n" in result.err
 
 
-def test_verdict_that_cannot_be_reproduced_is_reported_with_its_own_exit_code(run: Run, folder: Path) -> None:
+def test_unreproducible_verdict_is_reported_with_its_own_exit_code(run: Run, folder: Path) -> None:
     keep(folder, a_capture(verdict=Verdict(status=Status.INVALID, causes=(UNDIAGNOSED,), age_s=0.0)))
     result = run("export", "last", "--redact")
     assert (result.code, json.loads(result.out)["verdict"]["causes"]) == (ExitCode.FAILED, ["wrong-secret"])
@@ -210,7 +210,7 @@ def test_redacting_twice_keeps_the_verdict(run: Run, folder: Path) -> None:
     assert json.loads(result.out)["verdict"]["causes"] == ["reserialized-js"]
 
 
-def test_header_fields_of_credentials_are_masked(run: Run, folder: Path) -> None:
+def test_credential_headers_are_masked(run: Run, folder: Path) -> None:
     headers = Headers((*signed(a_body()), ("Authorization", "Bearer hunter2hunter2"), ("X-Acme-Key", "hunter2hunter2")))
     keep(folder, a_capture(an_invocation(headers=headers)))
     document = export(run, folder)

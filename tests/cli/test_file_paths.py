@@ -81,7 +81,7 @@ def mode(path: Path) -> int:
 
 @pytest.mark.parametrize("path", ["", ".", "..", "sub", "sub/..", "sub/", "~", "~/captures.db"])
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
-def test_path_that_is_no_file_is_refused(run: Run, folder: Path, command: tuple[str, ...], path: str) -> None:
+def test_path_without_a_file_name_is_rejected(run: Run, folder: Path, command: tuple[str, ...], path: str) -> None:
     (folder / "sub").mkdir()
     for each in (folder, folder / "sub"):
         each.chmod(0o755)
@@ -94,7 +94,7 @@ def test_path_that_is_no_file_is_refused(run: Run, folder: Path, command: tuple[
 
 
 @pytest.mark.parametrize("path", ["", ".", "/", "sub"])
-def test_mcp_refuses_a_store_that_is_no_file_before_a_client_calls_a_tool(run: Run, folder: Path, path: str) -> None:
+def test_mcp_rejects_an_invalid_store_path_before_a_tool_call(run: Run, folder: Path, path: str) -> None:
     (folder / "sub").mkdir()
     result = run("mcp", "--store", path, stdin=b"{}\n")
     assert (result.code, result.out) == (ExitCode.USAGE, "")
@@ -105,7 +105,7 @@ def test_mcp_refuses_a_store_that_is_no_file_before_a_client_calls_a_tool(run: R
 @POSIX
 @pytest.mark.parametrize("kind", ["device", "pipe"])
 @pytest.mark.parametrize("command", COMMANDS[:-2], ids=lambda command: command[0])
-def test_store_that_is_a_device_or_a_pipe_is_refused_without_advice_to_remove_it(
+def test_device_or_pipe_as_the_store_is_rejected_without_advice_to_remove_it(
     run: Run, folder: Path, command: tuple[str, ...], kind: str
 ) -> None:
     path = Path(os.devnull) if kind == "device" else folder / "pipe"

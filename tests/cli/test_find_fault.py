@@ -90,7 +90,7 @@ def test_handler_with_another_secret_is_told_where_port_hooks_secret_comes_from(
     assert "note: client secret from the environment\n" in result.err
 
 
-def test_unknown_mistake_is_explained_by_the_signature_that_the_handler_computed(run: Run, folder: Path) -> None:
+def test_unknown_mistake_is_explained_from_the_signature_of_the_handler(run: Run, folder: Path) -> None:
     (folder / "payload.json").write_bytes(a_body())
     with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
         result = run("replay", "payload.json", "--to", url, "--find-fault", env=ENV)
@@ -129,7 +129,7 @@ def test_sample_request_needs_a_target(run: Run) -> None:
     assert (result.code, "error: Missing option --to.\n" in result.err) == (ExitCode.USAGE, True)
 
 
-def test_unknown_mistake_names_the_capture_of_the_valid_request(run: Run, folder: Path) -> None:
+def test_unknown_mistake_shows_the_capture_of_the_valid_request(run: Run, folder: Path) -> None:
     keep(folder, a_capture(an_invocation(a_body(), id="aa0000000001")))
     with of_bodies_in_hex("a-secret-that-port-hook-does-not-know") as url:
         result = run("replay", "last", "--to", url, "--find-fault", env=ENV)
@@ -225,14 +225,16 @@ def test_secret_of_the_other_place_is_named_without_showing_it(run: Run, folder:
         (b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", ExitCode.FAILED, "it also accepts another secret"),
     ],
 )
-def test_search_that_names_no_way_says_why(run: Run, folder: Path, answer: bytes, code: ExitCode, words: str) -> None:
+def test_search_without_a_result_explains_the_reason(
+    run: Run, folder: Path, answer: bytes, code: ExitCode, words: str
+) -> None:
     (folder / "payload.json").write_text('{"url":"/"}')
     with handler(answer) as target:
         result = run("replay", "payload.json", "--to", target.url, "--find-fault", env=ENV)
     assert (result.code, words in result.out) == (code, True)
 
 
-def test_valid_request_that_the_handler_accepts_exits_0(run: Run, folder: Path) -> None:
+def test_accepted_valid_request_exits_0(run: Run, folder: Path) -> None:
     (folder / "payload.json").write_bytes(a_body())
 
     async def respond(request: web.Request) -> web.Response:
@@ -273,14 +275,14 @@ def test_unreachable_handler_exits_6(run: Run, folder: Path) -> None:
         ("other.json",),
     ],
 )
-def test_option_that_contradicts_a_search_is_refused(run: Run, folder: Path, options: tuple[str, ...]) -> None:
+def test_option_contradicting_find_fault_is_rejected(run: Run, folder: Path, options: tuple[str, ...]) -> None:
     (folder / "payload.json").write_bytes(a_body())
     result = run("replay", "payload.json", "--to", "1", "--find-fault", *options, env=ENV)
     assert result.code == ExitCode.USAGE
     assert "--find-fault" in result.err
 
 
-def test_search_of_failed_captures_is_refused(run: Run) -> None:
+def test_find_fault_with_failed_captures_is_rejected(run: Run) -> None:
     assert run("replay", "--failed", "--find-fault", env=ENV).code == ExitCode.USAGE
 
 

@@ -101,7 +101,7 @@ def test_first_use_without_options_is_helpful(name: str, run: Run, bounds: dict[
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_first_use_with_an_option_that_lacks_its_value_is_helpful(name: str, run: Run) -> None:
+def test_first_use_with_a_missing_option_value_is_helpful(name: str, run: Run) -> None:
     for option in options(name):
         if not option.is_flag:
             result = run(name, option.opts[0])
@@ -143,7 +143,7 @@ def test_every_command_with_arguments_is_tested_with_them() -> None:
     assert taking == set(ARGUMENTS)
 
 
-def test_missing_secret_points_to_what_needs_no_account(run: Run) -> None:
+def test_missing_secret_hint_suggests_commands_without_an_account(run: Run) -> None:
     result = run("listen")
     assert "error: No client secret is set." in result.err
     assert "Without a Port account, use the credentials that `port-hook sandbox` prints; `port-hook demo`" in result.err

@@ -108,7 +108,7 @@ INPUT = "Pass inputs with --input NAME=VALUE, or as a file with --inputs FILE."
         ("zzz", "Run `port-hook --help` for usage."),
     ],
 )
-def test_wrong_use_gets_the_hint_that_helps(run: Run, line: str, hint: str | None) -> None:
+def test_habit_of_another_tool_gets_a_hint(run: Run, line: str, hint: str | None) -> None:
     result = run(*shlex.split(line))
     assert result.out == ""
     if hint is not None:

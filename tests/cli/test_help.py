@@ -14,13 +14,13 @@ GROUPED = ("listen", "trigger", "agent", "check", "replay")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_options_are_all_in_groups_or_none_is(name: str) -> None:
+def test_options_are_either_all_in_groups_or_all_ungrouped(name: str) -> None:
     grouped = [option.opts[0] for members in command(name).groups().values() for option in members]
     assert sorted(grouped) == (sorted(option.opts[0] for option in options(name)) if name in GROUPED else [])
 
 
 @pytest.mark.parametrize("name", GROUPED)
-def test_the_help_shows_examples_and_then_the_groups(run: Run, name: str) -> None:
+def test_help_shows_examples_and_then_the_groups(run: Run, name: str) -> None:
     out = run(name, "--help", "--all").out
     titles = re.findall(r"^(\S.*):$", out, re.MULTILINE)
     arguments = [title for title in titles if title == "Arguments"]
@@ -30,7 +30,7 @@ def test_the_help_shows_examples_and_then_the_groups(run: Run, name: str) -> Non
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_names_each_value_as_a_user_does(run: Run, name: str) -> None:
+def test_help_shows_each_value_in_the_words_of_a_user(run: Run, name: str) -> None:
     out = run(name, "--help").out
     assert re.findall(r"<\w+(?: range)?>", out) == []
     assert re.findall(r"\{[A-Z][^|}]*\}|\.{4}", out) == []
@@ -56,13 +56,13 @@ def test_help_of_listen_shows_twelve_options_and_how_to_see_the_others(run: Run)
     assert "--max-body" not in shown
 
 
-def test_the_usage_keeps_braces_around_alternatives_only(run: Run) -> None:
+def test_usage_has_braces_only_around_alternatives(run: Run) -> None:
     assert run("export", "--help").out.startswith("Usage: port-hook export [OPTIONS] [CAPTURE|FILE|-]...\n")
     assert run("show", "--help").out.startswith("Usage: port-hook show [OPTIONS] {ID|last}\n")
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_examples_name_options_that_exist(name: str) -> None:
+def test_examples_use_existing_options(name: str) -> None:
     for example in EXAMPLES[name]:
         program, used, *rest = shlex.split(example)
         assert (program, used) == ("port-hook", command(name or used).name)

@@ -95,13 +95,13 @@ def test_init_ends_after_the_third_invalid_answer(runtime: Callable[..., Runtime
     assert list(folder.iterdir()) == []
 
 
-def test_init_ends_when_no_answer_follows_an_invalid_one(runtime: Callable[..., Runtime]) -> None:
+def test_init_ends_when_stdin_ends_after_an_invalid_answer(runtime: Callable[..., Runtime]) -> None:
     code, shown = answer(runtime, b"x y\n")
     assert (code, shown.count("Your handler [8000]: ")) == (ExitCode.USAGE, 2)
     assert shown.splitlines()[-2].endswith(" No valid answer was given.")
 
 
-def test_init_refuses_a_handler_on_another_machine(run: Run) -> None:
+def test_init_rejects_a_handler_on_another_machine(run: Run) -> None:
     result = run("init", "--forward-to", "https://example.com")
     assert result.code == ExitCode.USAGE
     assert "--forward-to is not on this machine" in result.err
@@ -139,7 +139,7 @@ def test_file_of_init_is_not_writable_for_a_group(run: Run, folder: Path) -> Non
     assert stat.S_IMODE((folder / "port-hook.toml").stat().st_mode) == 0o644
 
 
-def test_init_reports_a_file_that_cannot_be_written(run: Run, folder: Path) -> None:
+def test_init_reports_an_unwritable_file(run: Run, folder: Path) -> None:
     (folder / "port-hook.toml").mkdir()
     result = run("init", "--force")
     assert result.code == ExitCode.STORE

@@ -50,7 +50,7 @@ def test_inspect_prints_its_url_and_ends_with_ctrl_c(folder: Path, kept: None) -
         assert SECRET.reveal() not in err
 
 
-def test_browser_is_started_without_the_token_and_with_an_address_that_works_once(folder: Path, kept: None) -> None:
+def test_browser_opens_a_single_use_url_without_the_token(folder: Path, kept: None) -> None:
     """Every user of the machine can read the arguments of a program."""
     arguments = folder / "arguments"
     os.mkfifo(arguments)
@@ -84,7 +84,7 @@ def test_inspect_without_a_store_fails(run: Run) -> None:
     assert "There is no capture store" in result.err
 
 
-def test_inspect_refuses_a_port_that_is_taken(run: Run, kept: None) -> None:
+def test_inspect_rejects_a_port_in_use(run: Run, kept: None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run("inspect", "--port", str(taken.getsockname()[1]))
     assert result.code == ExitCode.LISTEN
@@ -92,7 +92,7 @@ def test_inspect_refuses_a_port_that_is_taken(run: Run, kept: None) -> None:
 
 
 @pytest.mark.parametrize("option", ["--forward-to", "--route"])
-def test_listen_refuses_to_forward_to_its_own_inspector(run: Run, option: str) -> None:
+def test_listen_rejects_its_own_inspector_as_the_target(run: Run, option: str) -> None:
     port = free_port()
     target = f"http://localhost:{port}/"
     given = f"create_vm={target}" if option == "--route" else target

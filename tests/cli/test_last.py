@@ -48,7 +48,7 @@ def replayed(run: Run, target: Handler, name: str = "last") -> str:
     return str(record["capture"])
 
 
-def test_verify_last_explains_the_request_that_arrived_after_a_replay_of_it(run: Run, target: Handler) -> None:
+def test_verify_last_explains_the_received_request_after_its_replay(run: Run, target: Handler) -> None:
     before = run("verify", "last", env=ENV)
     replayed(run, target)
     after = run("verify", "last", env=ENV)
@@ -56,7 +56,7 @@ def test_verify_last_explains_the_request_that_arrived_after_a_replay_of_it(run:
     assert before.out == after.out
 
 
-def test_verify_says_that_a_replay_is_one(run: Run, target: Handler) -> None:
+def test_verify_prints_a_note_for_a_replay(run: Run, target: Handler) -> None:
     name = replayed(run, target)
     for each in ("last-replay", name):
         result = run("verify", each, env=ENV)
@@ -68,7 +68,7 @@ def test_verify_says_that_a_replay_is_one(run: Run, target: Handler) -> None:
     ("name", "shown"),
     [("last", BAD), ("last~1", FIRST), ("last~", FIRST), (RUN_ID, BAD)],
 )
-def test_show_finds_requests_that_arrived(run: Run, target: Handler, name: str, shown: str) -> None:
+def test_show_last_finds_received_requests(run: Run, target: Handler, name: str, shown: str) -> None:
     replayed(run, target)
     assert run("show", name, "--json").records[0]["id"] == shown
 
@@ -100,7 +100,7 @@ def test_captures_marks_replays(run: Run, target: Handler) -> None:
         ("last-replay", "has no replays."),
     ],
 )
-def test_error_says_how_many_there_are(run: Run, name: str, words: str) -> None:
+def test_error_for_last_shows_the_number_of_requests(run: Run, name: str, words: str) -> None:
     result = run("show", name)
     assert result.code == ExitCode.STORE
     assert words in result.err
@@ -116,7 +116,7 @@ def test_store_with_replays_only_has_no_last(run: Run, folder: Path) -> None:
     assert "`last-replay`" in result.err
 
 
-def test_report_run_takes_the_run_of_the_latest_request_that_arrived(run: Run, folder: Path) -> None:
+def test_report_run_last_is_the_run_of_the_latest_received_request(run: Run, folder: Path) -> None:
     body = a_body(a_document(context={"runId": "r_aaaaaaaaaaaaaaaa"}))
     keep(folder, a_capture(an_invocation(body, id="cc0000000003", replay_of=FIRST)))
     for name, expected in (("last", RUN_ID), ("last-replay", "r_aaaaaaaaaaaaaaaa")):
@@ -143,7 +143,7 @@ def test_diff_of_a_replay_compares_it_with_its_original_and_leaves_out_what_is_w
 
 
 @pytest.mark.parametrize("name", ["secret.json", "-", "last-replay", "/dev/zero", "x" * 100_000])
-def test_diff_of_a_replay_never_reads_a_file_that_the_store_names(run: Run, folder: Path, name: str) -> None:
+def test_diff_of_a_replay_never_reads_its_original_from_a_file(run: Run, folder: Path, name: str) -> None:
     (folder / "secret.json").write_text('{"password": "TOPSECRET"}')
     keep(folder, a_capture(an_invocation(id="cc0000000003", replay_of=name)))
     result = run("diff", "last-replay", stdin=b'{"password": "TOPSECRET"}')
@@ -165,7 +165,7 @@ def test_diff_of_last_compares_it_with_the_request_before(run: Run) -> None:
         ("user-agent", PROBE_AGENT),
     ],
 )
-def test_request_that_only_resembles_one_of_check_did_arrive(run: Run, folder: Path, field: tuple[str, str]) -> None:
+def test_request_resembling_a_check_request_counts_as_received(run: Run, folder: Path, field: tuple[str, str]) -> None:
     keep(folder, a_capture(an_invocation(id="cc0000000003", headers=signed(a_body()).plus(field))))
     assert run("show", "last", "--json").records[0]["id"] == "cc0000000003"
 
@@ -180,7 +180,7 @@ def test_captures_marks_requests_of_check(run: Run, folder: Path) -> None:
 @pytest.mark.parametrize(
     "headers", ['["port-hook-check/x"]', '[["user-agent"]]', '"port-hook-check/x"', '[["a","port-hook-check/"],5,null]']
 )
-def test_headers_that_no_listener_writes_do_not_disturb_last(run: Run, folder: Path, headers: str) -> None:
+def test_tampered_headers_do_not_change_last(run: Run, folder: Path, headers: str) -> None:
     with closing(sqlite3.connect(folder / ".port-hook" / "captures.db", isolation_level=None)) as store:
         store.execute("UPDATE captures SET headers = ? WHERE id = ?", [headers, BAD])
     # The damaged capture itself cannot be shown; the others can.

@@ -31,7 +31,7 @@ def kafka(cluster: Cluster) -> dict[str, str]:
         (("--group", f"{ORG}.mine", "--take-over"), "so there is nothing to take over"),
     ],
 )
-def test_a_group_that_must_not_be_joined_is_refused(
+def test_forbidden_consumer_group_is_rejected(
     options: tuple[str, ...], message: str, kafka: dict[str, str], run: Run
 ) -> None:
     done = _listen(run, kafka | {"KAFKA_CONSUMER_GROUP_ID": f"{ORG}.agent"}, *options)
@@ -41,13 +41,13 @@ def test_a_group_that_must_not_be_joined_is_refused(
     assert "Traceback" not in done.err
 
 
-def test_forwarding_warns_that_the_agent_handles_the_runs_too(kafka: dict[str, str], run: Run) -> None:
+def test_forwarding_warns_when_the_agent_handles_the_runs_too(kafka: dict[str, str], run: Run) -> None:
     done = _listen(run, kafka, "--forward-to", "9", "--stop-after", "0")
 
     assert "The execution agent handles these runs too" in done.err
 
 
-def test_settings_in_the_working_folder_are_not_read(kafka: dict[str, str], run: Run, folder: Path) -> None:
+def test_settings_in_the_current_directory_are_not_read(kafka: dict[str, str], run: Run, folder: Path) -> None:
     (folder / ".env").write_text("KAFKA_CONSUMER_BROKERS=127.0.0.1:9\nPORT_ORG_ID=another\nKAFKA_RUNS_TOPIC=x\n")
     done = _listen(run, kafka, "--stop-after", "0")
 
@@ -55,7 +55,7 @@ def test_settings_in_the_working_folder_are_not_read(kafka: dict[str, str], run:
     assert RUNS in done.err
 
 
-def test_working_folder_does_not_choose_the_agents_group(kafka: dict[str, str], run: Run, folder: Path) -> None:
+def test_current_directory_does_not_choose_the_agents_group(kafka: dict[str, str], run: Run, folder: Path) -> None:
     (folder / ".env").write_text(f"KAFKA_CONSUMER_GROUP_ID={ORG}.mine\n")
     done = _listen(run, kafka, "--group", f"{ORG}.mine", "--take-over")
 
@@ -63,7 +63,9 @@ def test_working_folder_does_not_choose_the_agents_group(kafka: dict[str, str], 
     assert "so there is nothing to take over" in done.err
 
 
-def test_kafka_credentials_of_the_working_folder_are_not_used(kafka: dict[str, str], run: Run, folder: Path) -> None:
+def test_kafka_credentials_from_the_current_directory_are_not_used(
+    kafka: dict[str, str], run: Run, folder: Path
+) -> None:
     (folder / ".env").write_text("KAFKA_USERNAME=me\nKAFKA_PASSWORD=a-password-of-the-folder\n")
     done = _listen(run, kafka | {"KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL"}, "--stop-after", "0")
 
@@ -72,7 +74,7 @@ def test_kafka_credentials_of_the_working_folder_are_not_used(kafka: dict[str, s
 
 
 @pytest.mark.parametrize("name", ["KAFKA_CONSUMER_BROKERS", "PORT_ORG_ID"])
-def test_kafka_setting_is_missing_when_only_the_working_folder_has_it(
+def test_kafka_setting_is_missing_when_only_the_current_directory_has_it(
     name: str, kafka: dict[str, str], run: Run, folder: Path
 ) -> None:
     (folder / ".env").write_text(f"{name}={kafka.pop(name)}\n")
@@ -81,7 +83,7 @@ def test_kafka_setting_is_missing_when_only_the_working_folder_has_it(
     assert (done.code, done.out) == (4, "")
 
 
-def test_an_unknown_organization_is_an_error_with_a_next_step(kafka: dict[str, str], run: Run) -> None:
+def test_unknown_organization_is_an_error_with_a_next_step(kafka: dict[str, str], run: Run) -> None:
     del kafka["PORT_ORG_ID"]
     done = _listen(run, kafka)
 
@@ -98,7 +100,7 @@ def test_missing_topics_exit_5(kafka: dict[str, str], run: Run) -> None:
 
 
 @pytest.mark.parametrize("command", [("listen", "--port", "0"), ("agent",)])
-def test_a_secret_from_stdin_is_used_for_messages_and_for_the_credentials_of_the_api(
+def test_secret_from_stdin_is_used_for_messages_and_for_the_api(
     command: tuple[str, ...], cluster: Cluster, run: Run
 ) -> None:
     with a_sandbox(kafka_brokers=[cluster.address]) as sandbox:

@@ -43,7 +43,7 @@ NOT_RANDOM = "Nothing is random without --fail-rate or a range in --delay"
         ("--seed 0 --delay 1", f"{NOT_RANDOM}, so --seed has no effect."),
     ],
 )
-def test_options_of_listen_that_contradict_each_other_are_refused(run: Run, line: str, error: str) -> None:
+def test_listen_rejects_contradictory_options(run: Run, line: str, error: str) -> None:
     result = run("listen", *line.split())
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err.splitlines()[0] == f"error: {error}"
@@ -52,12 +52,12 @@ def test_options_of_listen_that_contradict_each_other_are_refused(run: Run, line
 @pytest.mark.parametrize(
     "line", ["--seed 0 --delay 1..2", "--seed 0 --fail-rate 0.5", "--inspect-port 0", "--in-order"]
 )
-def test_options_of_listen_that_have_an_effect_are_accepted(run: Run, line: str) -> None:
+def test_listen_accepts_options_with_an_effect(run: Run, line: str) -> None:
     handler = () if "--seed" in line or "--inspect-port" in line else ("--forward-to", "1")
     options = ("--no-verify", "--tunnel", "none", "--timeout", "0", "--port", "0", *handler)
     assert run("listen", *options, *line.split()).code == ExitCode.OK
 
 
-def test_a_variable_that_repeats_the_default_of_in_order_needs_no_handler(run: Run) -> None:
+def test_variable_with_the_default_of_in_order_does_not_need_a_handler(run: Run) -> None:
     options = ("--no-verify", "--tunnel", "none", "--timeout", "0", "--port", "0")
     assert run("listen", *options, env={"PORT_HOOK_LISTEN_IN_ORDER": "false"}).code == ExitCode.OK

@@ -67,7 +67,7 @@ def test_login_hints_name_its_own_options(run: Run, answer: bytes | None, hint: 
     assert "PORT_" not in result.err
 
 
-def test_login_keeps_credentials_in_a_private_file_and_says_where(run: Run, port: Handler, logins: Path) -> None:
+def test_login_saves_credentials_in_a_private_file_and_prints_its_path(run: Run, port: Handler, logins: Path) -> None:
     result = log_in(run, port)
     assert result.code == ExitCode.OK
     assert result.out == f"Logged in to {port.url} as organization 'default'.\n"
@@ -80,7 +80,7 @@ def test_login_keeps_credentials_in_a_private_file_and_says_where(run: Run, port
     assert TOKEN not in result.out + result.err + logins.read_text("utf-8")
 
 
-def test_login_keeps_nothing_that_port_refuses(run: Run, logins: Path) -> None:
+def test_login_does_not_save_rejected_credentials(run: Run, logins: Path) -> None:
     with handler(REFUSED) as port:
         result = log_in(run, port)
     assert result.code == ExitCode.PORT_API
@@ -90,13 +90,13 @@ def test_login_keeps_nothing_that_port_refuses(run: Run, logins: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://api.example.com", "http://10.0.0.1/v1", "ftp://x", "https://user:pw@x"])
-def test_login_sends_nothing_to_an_address_that_is_not_safe(run: Run, url: str, logins: Path) -> None:
+def test_login_sends_nothing_to_an_unsafe_api_url(run: Run, url: str, logins: Path) -> None:
     result = run("login", "--client-id", "i", "--secret-file", "-", "--api-url", url, stdin=b"s")
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert not logins.exists()
 
 
-def test_login_takes_no_address_from_a_project(run: Run, port: Handler, folder: Path, logins: Path) -> None:
+def test_login_ignores_the_api_url_of_a_project(run: Run, port: Handler, folder: Path, logins: Path) -> None:
     with handler(token_answer()) as other:
         (folder / ".env").write_text(f"PORT_API_URL={other.url}\nPORT_HOOK_LOGIN_API_URL={other.url}\n")
         (folder / ".env").chmod(0o600)
@@ -105,7 +105,7 @@ def test_login_takes_no_address_from_a_project(run: Run, port: Handler, folder: 
     assert port.url in logins.read_text("utf-8")
 
 
-def test_login_needs_a_client_id_and_a_secret_when_no_one_can_answer(run: Run) -> None:
+def test_login_needs_a_client_id_and_a_secret_without_a_terminal(run: Run) -> None:
     result = run("login")
     assert result.code == ExitCode.SETTINGS
     assert "--client-id" in result.err
@@ -120,7 +120,7 @@ def test_login_removes_white_space_around_the_secret(run: Run, port: Handler) ->
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "x" * 101])
-def test_login_refuses_a_name_that_cannot_be_shown(run: Run, port: Handler, name: str) -> None:
+def test_login_rejects_an_unprintable_name(run: Run, port: Handler, name: str) -> None:
     result = log_in(run, port, f"--org={name}")
     assert result.code == ExitCode.USAGE
     assert port.requests == []
@@ -148,13 +148,13 @@ def test_login_lists_organizations_and_marks_the_default(run: Run, port: Handler
     assert second["is_default"]
 
 
-def test_report_run_uses_the_id_the_secret_and_the_address_of_a_login(run: Run, port: Handler) -> None:
+def test_report_run_uses_the_client_id_the_secret_and_the_url_of_a_login(run: Run, port: Handler) -> None:
     log_in(run, port)
     run("report-run", RUN_ID, "--label", "x")
     assert json.loads(port.requests[1].body) == {"clientId": "an-id", "clientSecret": SECRET}
 
 
-def test_report_run_uses_the_login_that_org_names(run: Run, port: Handler) -> None:
+def test_report_run_uses_the_login_of_org(run: Run, port: Handler) -> None:
     log_in(run, port, "--org", "a", secret="the-secret-of-a")
     log_in(run, port, "--org", "b", secret="the-secret-of-b")
     run("report-run", RUN_ID, "--label", "x", "--org", "a")
@@ -164,7 +164,7 @@ def test_report_run_uses_the_login_that_org_names(run: Run, port: Handler) -> No
 
 
 @pytest.mark.parametrize("variable", ["PORT_API_URL", "PORT_API_BASE_URL"])
-def test_a_secret_of_a_login_is_not_sent_to_an_address_of_the_folder(
+def test_login_secret_is_not_sent_to_an_api_url_from_the_dotenv_file(
     run: Run, port: Handler, folder: Path, variable: str
 ) -> None:
     log_in(run, port)
@@ -177,7 +177,7 @@ def test_a_secret_of_a_login_is_not_sent_to_an_address_of_the_folder(
     assert other.requests == []
 
 
-def test_a_secret_of_a_login_is_not_sent_to_another_address_of_the_environment(run: Run, port: Handler) -> None:
+def test_login_secret_is_not_sent_to_another_api_url_from_the_environment(run: Run, port: Handler) -> None:
     log_in(run, port)
     with handler(token_answer()) as other:
         result = run("report-run", RUN_ID, "--label", "x", env={"PORT_API_URL": other.url})
@@ -185,7 +185,7 @@ def test_a_secret_of_a_login_is_not_sent_to_another_address_of_the_environment(r
     assert other.requests == []
 
 
-def test_a_secret_of_a_login_is_not_used_with_another_client_id(run: Run, port: Handler) -> None:
+def test_login_secret_is_not_used_with_another_client_id(run: Run, port: Handler) -> None:
     log_in(run, port)
     result = run("report-run", RUN_ID, "--label", "x", env={"PORT_CLIENT_ID": "another-id"})
     assert result.code == ExitCode.SETTINGS
@@ -193,7 +193,7 @@ def test_a_secret_of_a_login_is_not_used_with_another_client_id(run: Run, port: 
     assert len(port.requests) == 1
 
 
-def test_a_login_adds_nothing_to_a_secret_from_elsewhere(run: Run, port: Handler) -> None:
+def test_login_adds_nothing_to_a_secret_from_another_place(run: Run, port: Handler) -> None:
     log_in(run, port)
     result = run("report-run", RUN_ID, "--label", "x", env={"PORT_CLIENT_SECRET": "another-secret"})
     assert result.code == ExitCode.SETTINGS
@@ -244,7 +244,7 @@ def test_logout_deletes_the_only_login(run: Run, port: Handler, logins: Path) ->
     assert (again.code, again.out) == (ExitCode.OK, "")
 
 
-def test_logout_asks_which_of_several_organizations(run: Run, port: Handler) -> None:
+def test_logout_needs_an_organization_when_several_are_saved(run: Run, port: Handler) -> None:
     for name in ("a", "b", "c"):
         log_in(run, port, "--org", name)
     assert run("logout").code == ExitCode.USAGE
@@ -272,7 +272,7 @@ def test_malformed_file_of_logins_is_reported_and_not_overwritten(
         assert logins.read_text() == content
 
 
-def test_file_of_logins_that_others_can_write_is_not_used(run: Run, port: Handler, logins: Path) -> None:
+def test_logins_file_is_not_used_when_others_can_write_it(run: Run, port: Handler, logins: Path) -> None:
     log_in(run, port)
     logins.chmod(0o666)
     result = run("sign", "-", stdin=b"{}")
@@ -287,7 +287,7 @@ def test_login_json_prints_one_record_and_the_notes_on_stderr(run: Run, port: Ha
     assert SECRET not in result.out
 
 
-def test_login_says_that_another_place_overrides_it(run: Run, port: Handler) -> None:
+def test_login_prints_a_note_when_another_place_overrides_it(run: Run, port: Handler) -> None:
     given = ("--client-id", "an-id", "--secret-file", "-", "--api-url", port.url)
     result = run("login", *given, stdin=SECRET.encode(), env={"PORT_CLIENT_SECRET": "another-secret"})
     line = "note: PORT_CLIENT_SECRET in the environment overrides this login. To use the login, pass --org default"
@@ -309,7 +309,7 @@ def test_login_says_that_another_place_overrides_it(run: Run, port: Handler) -> 
         (StoreError("x"), False),
     ],
 )
-def test_problem_names_doctor_only_if_it_is_about_credentials_or_tunnels(
+def test_error_suggests_doctor_only_for_credentials_and_tunnels(
     problem: PortHookError, names_doctor: bool, runtime: Callable[..., Runtime]
 ) -> None:
     world = runtime()

@@ -92,12 +92,12 @@ def test_command_gets_its_groups_with_the_values_of_their_options(parser: Any) -
     )
 
 
-def test_group_includes_the_options_of_the_group_that_it_extends(parser: Any) -> None:
+def test_group_includes_the_options_of_its_base_group(parser: Any) -> None:
     titles = {title: [each.opts[0] for each in members] for title, members in parser.groups().items()}
     assert titles == {"Target": ["--to", "--route", "--via-port", "--rate"], "Signature": ["--key", "--in-order"]}
 
 
-def test_declaration_belongs_to_the_parameter_that_typer_made(parser: Any) -> None:
+def test_declaration_belongs_to_the_parameter_of_typer(parser: Any) -> None:
     declared = {parameter.name: parameter.declared for parameter in parser.params}
     assert declared["rate"].trust == Trust(1, 9)
     assert declared["verbose"].trust == ANY_VALUE
@@ -137,9 +137,7 @@ OUT, ADD = "Leave out", "Add --to or --route, or leave out"
         ),
     ],
 )
-def test_options_that_contradict_each_other_by_their_declarations_are_refused(
-    parser: Any, line: str, message: str, hint: str
-) -> None:
+def test_options_with_contradictory_declarations_are_rejected(parser: Any, line: str, message: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         call(parser, line)
     assert caught.value.message == message
@@ -148,11 +146,11 @@ def test_options_that_contradict_each_other_by_their_declarations_are_refused(
 
 
 @pytest.mark.parametrize("line", ["", "--rate 5", "--via-port", "- --key k", "--route a --in-order", "--verbose"])
-def test_options_that_have_an_effect_are_accepted(parser: Any, line: str) -> None:
+def test_options_with_an_effect_are_accepted(parser: Any, line: str) -> None:
     assert call(parser, line)
 
 
-def test_default_contradicts_other_options_except_beside_one_that_replaces_it(parser: Any) -> None:
+def test_default_contradicts_other_options_unless_another_option_replaces_it(parser: Any) -> None:
     with pytest.raises(UsageError, match=r"^Use either --via-port or --route, not both\.$"):
         call(parser, "--via-port", {"route": ["a"]})
     with pytest.raises(UsageError, match=r"so --rate has no effect\.$"):
@@ -161,7 +159,7 @@ def test_default_contradicts_other_options_except_beside_one_that_replaces_it(pa
     assert call(parser, "", {"in_order": "false"})
 
 
-def test_option_without_a_declaration_is_refused_when_the_command_is_made() -> None:
+def test_option_without_a_declaration_is_rejected() -> None:
     def undeclared(ctx: typer.Context, to: Annotated[str, typer.Option("--to")] = "") -> ExitCode:
         return ExitCode.OK
 
@@ -169,7 +167,7 @@ def test_option_without_a_declaration_is_refused_when_the_command_is_made() -> N
         command(undeclared)
 
 
-def test_field_that_two_groups_have_is_refused_when_the_command_is_made() -> None:
+def test_duplicate_field_of_two_groups_is_rejected() -> None:
     def twice(ctx: typer.Context, *, one: SampleSigning, other: SampleSigningInOrder) -> ExitCode:
         return ExitCode.OK
 
@@ -187,6 +185,6 @@ def test_field_that_two_groups_have_is_refused_when_the_command_is_made() -> Non
         (Trust(1, 1024), ["1KiB", "500"], ["2KiB", "1MiB"]),
     ],
 )
-def test_file_may_set_the_values_that_are_trusted(trust: Trust, allowed: list[str], refused: list[str]) -> None:
+def test_file_may_set_only_trusted_values(trust: Trust, allowed: list[str], refused: list[str]) -> None:
     assert [value for value in allowed if not trust.allows(value)] == []
     assert [value for value in refused if trust.allows(value)] == []

@@ -46,7 +46,7 @@ def write(path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("variable", ["PORT_API_URL", "PORT_API_BASE_URL"])
-def test_a_secret_of_the_environment_is_not_sent_to_an_address_of_the_folder(
+def test_secret_of_the_environment_is_not_sent_to_an_api_url_from_the_dotenv_file(
     run: Run, folder: Path, stranger: Handler, variable: str
 ) -> None:
     write(folder / ".env", f"{variable}={stranger.url}\n")
@@ -60,7 +60,7 @@ def test_a_secret_of_the_environment_is_not_sent_to_an_address_of_the_folder(
 
 
 @pytest.mark.parametrize("place", ["home", "secret-file", "yaml", "org"])
-def test_a_secret_of_the_user_s_own_files_is_not_sent_to_an_address_of_the_folder(
+def test_secret_of_the_home_is_not_sent_to_an_api_url_from_the_dotenv_file(
     run: Run, folder: Path, port_home: Path, stranger: Handler, place: str
 ) -> None:
     write(folder / ".env", f"PORT_CLIENT_ID=i\nPORT_API_URL={stranger.url}\nPORT_CLIENT_SECRET=of-the-stranger\n")
@@ -92,7 +92,7 @@ def test_a_secret_of_the_user_s_own_files_is_not_sent_to_an_address_of_the_folde
     ],
     ids=" ".join,
 )
-def test_no_command_sends_the_secret_to_an_address_of_the_folder(
+def test_no_command_sends_the_secret_to_an_api_url_from_the_dotenv_file(
     run: Run, folder: Path, stranger: Handler, arguments: tuple[str, ...]
 ) -> None:
     write(folder / ".env", f"PORT_API_URL={stranger.url}\n")
@@ -100,7 +100,7 @@ def test_no_command_sends_the_secret_to_an_address_of_the_folder(
     assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
 
 
-def test_restore_does_not_send_the_secret_to_an_address_of_the_folder(
+def test_restore_does_not_send_the_secret_to_an_api_url_from_the_dotenv_file(
     run: Run, folder: Path, stranger: Handler
 ) -> None:
     journal = folder.parent / "home" / ".port-hook" / "retargets"
@@ -112,7 +112,7 @@ def test_restore_does_not_send_the_secret_to_an_address_of_the_folder(
     assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
 
 
-def test_an_address_and_a_secret_of_the_same_file_are_used_and_reported(run: Run, folder: Path) -> None:
+def test_api_url_and_secret_of_the_same_file_are_used_and_reported(run: Run, folder: Path) -> None:
     with a_sandbox(runs=[RUN_ID]) as sandbox:
         write(folder / ".env", "".join(f"export {name}={value}\n" for name, value in environ_of(sandbox).items()))
         result = run(*REPORT, "--json")
@@ -121,7 +121,7 @@ def test_an_address_and_a_secret_of_the_same_file_are_used_and_reported(run: Run
     assert len(result.records) == 1
 
 
-def test_an_exported_secret_with_the_value_of_the_file_goes_to_its_address(run: Run, folder: Path) -> None:
+def test_exported_secret_equal_to_the_dotenv_secret_is_sent_to_its_api_url(run: Run, folder: Path) -> None:
     with a_sandbox(runs=[RUN_ID]) as sandbox:
         environ = environ_of(sandbox)
         write(folder / ".env", "".join(f"export {name}={value}\n" for name, value in environ.items()))
@@ -137,7 +137,7 @@ def test_no_source_is_printed_when_all_settings_come_from_the_environment(run: R
 
 
 @pytest.mark.parametrize("insecure", [(), ("--insecure-api",)])
-def test_plain_http_to_another_machine_is_refused_without_insecure_api(
+def test_plain_http_to_another_machine_is_rejected_without_insecure_api(
     run: Run, stranger: Handler, monkeypatch: pytest.MonkeyPatch, insecure: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", stranger.url)  # by which httpx reaches a host that is not there
@@ -151,7 +151,7 @@ def test_plain_http_to_another_machine_is_refused_without_insecure_api(
     assert "add --insecure-api" in result.err
 
 
-def test_plain_http_can_be_allowed_by_the_environment_and_not_by_the_folder(
+def test_plain_http_can_be_allowed_by_the_environment_but_not_by_the_dotenv_file(
     run: Run, folder: Path, stranger: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTP_PROXY", stranger.url)
@@ -163,7 +163,7 @@ def test_plain_http_can_be_allowed_by_the_environment_and_not_by_the_folder(
     assert stranger.requests
 
 
-def test_the_folder_cannot_choose_the_files_of_the_home(run: Run, folder: Path, port_home: Path) -> None:
+def test_dotenv_file_cannot_choose_the_files_of_the_home(run: Run, folder: Path, port_home: Path) -> None:
     write(
         port_home / "config.yaml", "default_org: a\norganizations: {a: {client_secret: of-a}, b: {client_secret: of-b}}"
     )
@@ -176,7 +176,7 @@ def test_the_folder_cannot_choose_the_files_of_the_home(run: Run, folder: Path, 
 # --- which secret verifies ------------------------------------------------------------------------------------------
 
 
-def test_sign_prints_a_note_when_its_secret_comes_from_the_folder(run: Run, folder: Path) -> None:
+def test_sign_prints_a_note_when_its_secret_comes_from_the_dotenv_file(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     assert run("sign", "-", stdin=b"{}").err == "note: client secret from ./.env\n"
 
@@ -207,14 +207,14 @@ def test_listen_prints_the_source_of_its_secret_once(
     assert {record["type"] for record in result.records} == {"ready", "summary"}
 
 
-def test_a_folder_secret_that_differs_from_the_environment_is_reported(run: Run, folder: Path) -> None:
+def test_dotenv_secret_different_from_the_environment_is_reported(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
     told = "differs from the client secret in ./.env; the secret in the environment is used\n"
     assert result.err == f"warning: PORT_CLIENT_SECRET in the environment {told}"
 
 
-def test_a_folder_secret_that_differs_from_the_home_is_reported(run: Run, folder: Path, port_home: Path) -> None:
+def test_dotenv_secret_different_from_the_home_is_reported(run: Run, folder: Path, port_home: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     write(port_home / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
     result = run("sign", "-", stdin=b"{}")
@@ -222,7 +222,7 @@ def test_a_folder_secret_that_differs_from_the_home_is_reported(run: Run, folder
     assert f"warning: PORT_CLIENT_SECRET in ./.env {told}" in result.err
 
 
-def test_a_folder_secret_that_differs_from_the_organization_is_reported_when_that_is_read(
+def test_dotenv_secret_different_from_the_organization_is_reported_when_the_configuration_is_read(
     run: Run, folder: Path, port_home: Path
 ) -> None:
     write(port_home / "config.yaml", f"organizations: {{a: {{client_id: i, client_secret: {REAL}}}}}")
@@ -249,7 +249,7 @@ def test_unreadable_file_is_ignored_when_it_is_only_compared(
 
 
 @POSIX
-def test_a_dotenv_file_that_others_can_write_is_not_used(run: Run, folder: Path) -> None:
+def test_dotenv_file_is_not_used_when_others_can_write_it(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\nPORT_HOOK_SIGN_FORMAT=curl\n")
     (folder / ".env").chmod(0o666)
     result = run("sign", "-", stdin=b"{}")
@@ -265,7 +265,7 @@ def test_a_dotenv_file_that_others_can_write_is_not_used(run: Run, folder: Path)
 
 
 @POSIX
-def test_a_configuration_that_others_can_write_is_not_used(run: Run, port_home: Path) -> None:
+def test_configuration_is_not_used_when_others_can_write_it(run: Run, port_home: Path) -> None:
     path = port_home / "config.yaml"
     path.write_text("organizations: {a: {client_secret: s}}")
     path.chmod(0o602)
@@ -278,7 +278,7 @@ def test_a_configuration_that_others_can_write_is_not_used(run: Run, port_home: 
 
 
 @POSIX
-def test_a_file_without_port_variables_may_belong_to_anyone(run: Run, folder: Path) -> None:
+def test_file_without_port_variables_may_belong_to_anyone(run: Run, folder: Path) -> None:
     (folder / ".env").write_text("DATABASE_URL=x\n")
     (folder / ".env").chmod(0o666)
     assert run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL}).err == ""
@@ -292,7 +292,7 @@ def test_command_does_not_wait_for_a_pipe_instead_of_the_dotenv_file(run: Run, f
     assert result.err == "warning: ./.env is not used: it is not a regular file\n"
 
 
-def test_a_file_of_more_than_64_kib_is_not_used(run: Run, folder: Path) -> None:
+def test_file_of_more_than_64_kib_is_not_used(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n" + "#" * 2**20)
     result = run("sign", "-", stdin=b"{}")
     assert result.code == ExitCode.SETTINGS

@@ -45,7 +45,7 @@ def write(folder: Path, text: str, name: str = "port-hook.toml") -> None:
     (folder / name).chmod(0o600)
 
 
-def test_port_hook_toml_sets_the_default_of_an_option_and_says_so(run: Run, folder: Path) -> None:
+def test_port_hook_toml_sets_the_default_of_an_option_with_a_note(run: Run, folder: Path) -> None:
     write(folder, '[sign]\nformat = "json"\n')
     result = run(*SIGN, stdin=b"{}", env=ENV)
     assert result.records
@@ -107,7 +107,7 @@ def test_profile_overrides_the_table_of_the_command(run: Run, folder: Path) -> N
     assert run("--profile=other one", *SIGN, stdin=b"{}", env=ENV).out.startswith("x-port-signature: ")
 
 
-def test_unknown_profile_is_refused_with_those_that_exist(run: Run, folder: Path) -> None:
+def test_unknown_profile_is_rejected_with_the_list_of_profiles(run: Run, folder: Path) -> None:
     result = run("--profile", "staging", *SIGN, stdin=b"{}", env=ENV)
     assert result.code == ExitCode.USAGE
     assert "Profile not found: 'staging'. The current directory has no port-hook.toml." in result.err
@@ -118,7 +118,7 @@ def test_unknown_profile_is_refused_with_those_that_exist(run: Run, folder: Path
     assert "hint: Its profiles: staging, other one." in result.err
 
 
-def test_profile_after_the_command_is_refused_with_the_right_place(run: Run) -> None:
+def test_profile_after_the_command_is_rejected_with_the_right_place(run: Run) -> None:
     result = run("sign", "--profile", "staging", "-")
     assert result.code == ExitCode.USAGE
     assert "hint: Put it before the command: `port-hook --profile NAME sign`." in result.err
@@ -151,7 +151,7 @@ def test_project_file_sets_each_listed_option(runtime: Callable[..., Runtime], f
         assert told(world) == f"note: from ./port-hook.toml: {taken}\n"
 
 
-def test_project_file_cannot_set_an_option_that_is_not_listed(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_project_file_cannot_set_an_unlisted_option(runtime: Callable[..., Runtime], folder: Path) -> None:
     refused = 0
     for command in COMMANDS:
         require_listed(command)
@@ -288,7 +288,7 @@ def test_command_line_replaces_what_it_contradicts_in_the_file(
         ('[sign]\n"\\u001b[2J" = 1\n', "sign has no option \\x1b[2J."),
     ],
 )  # fmt: skip
-def test_invalid_project_file_is_an_error_that_names_it(run: Run, folder: Path, text: str, message: str) -> None:
+def test_invalid_project_file_is_an_error_with_its_name(run: Run, folder: Path, text: str, message: str) -> None:
     write(folder, text)
     result = run(*SIGN, stdin=b"{}", env=ENV)
     assert result.code in {ExitCode.SETTINGS, ExitCode.USAGE}
@@ -296,7 +296,7 @@ def test_invalid_project_file_is_an_error_that_names_it(run: Run, folder: Path, 
     assert run("sign", "--help").code == ExitCode.OK
 
 
-def test_switch_that_is_on_by_default_is_turned_off_by_the_file_or_the_command_line(run: Run, folder: Path) -> None:
+def test_default_switch_is_turned_off_by_the_file_or_the_command_line(run: Run, folder: Path) -> None:
     write(folder, "[listen]\nin-order = false\n")
     assert "note: from ./port-hook.toml: --no-in-order" in run(*LISTEN, "--forward-to", "1").err
     assert "Not in order" in run(*LISTEN, "--forward-to", "1").err
@@ -306,20 +306,20 @@ def test_switch_that_is_on_by_default_is_turned_off_by_the_file_or_the_command_l
     assert ("Not in order" in overridden, "note: from" in overridden) == (True, False)
 
 
-def test_switch_that_is_not_true_or_false_is_an_error(run: Run, folder: Path) -> None:
+def test_switch_is_an_error_unless_it_is_true_or_false(run: Run, folder: Path) -> None:
     write(folder, "[listen]\nstrict = 1\n")
     result = run(*LISTEN[:-1], env=ENV)
     assert result.code == ExitCode.SETTINGS
     assert "error: ./port-hook.toml: listen.strict is not true or false." in result.err
 
 
-def test_project_file_that_is_not_text_is_an_error(run: Run, folder: Path) -> None:
+def test_binary_project_file_is_an_error(run: Run, folder: Path) -> None:
     (folder / "port-hook.toml").write_bytes(b"\xff\xfe")
     result = run(*SIGN, stdin=b"{}", env=ENV)
     assert (result.code, "./port-hook.toml is not UTF-8 text." in result.err) == (ExitCode.SETTINGS, True)
 
 
-def test_project_file_that_is_too_large_is_not_used(run: Run, folder: Path) -> None:
+def test_too_large_project_file_is_not_used(run: Run, folder: Path) -> None:
     write(folder, '[sign]\nformat = "json"\n' + "#" * 65536)
     result = run(*SIGN, stdin=b"{}", env=ENV)
     assert result.out.startswith("x-port-signature: ")
@@ -327,7 +327,7 @@ def test_project_file_that_is_too_large_is_not_used(run: Run, folder: Path) -> N
     assert run("--profile", "a", *SIGN, stdin=b"{}", env=ENV).code == ExitCode.SETTINGS
 
 
-def test_option_of_the_file_yields_to_an_option_that_excludes_it(run: Run, folder: Path) -> None:
+def test_option_of_the_file_yields_to_a_contradictory_option(run: Run, folder: Path) -> None:
     keep(folder, a_capture(an_invocation()))
     write(folder, "[show]\njson = true\n")
     assert "note: from ./port-hook.toml: --json\n" in run("show", "last").err
@@ -336,7 +336,7 @@ def test_option_of_the_file_yields_to_an_option_that_excludes_it(run: Run, folde
 
 
 @POSIX
-def test_project_file_that_others_can_write_is_not_used(run: Run, folder: Path) -> None:
+def test_project_file_is_not_used_when_others_can_write_it(run: Run, folder: Path) -> None:
     write(folder, '[sign]\nformat = "json"\n')
     (folder / "port-hook.toml").chmod(0o602)
     result = run(*SIGN, stdin=b"{}", env=ENV)
@@ -355,7 +355,7 @@ VALUES = st.recursive(
 
 @settings(suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture])
 @given(option=st.sampled_from([item.opts[0][2:] for item in options("listen")]), value=VALUES)
-def test_any_value_is_taken_as_text_or_refused(folder: Path, option: str, value: object) -> None:
+def test_any_value_is_accepted_as_text_or_rejected(folder: Path, option: str, value: object) -> None:
     def toml(item: object) -> str:
         if isinstance(item, dict):
             return "{" + ", ".join(f"{json.dumps(key)} = {toml(inner)}" for key, inner in item.items()) + "}"

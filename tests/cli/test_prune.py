@@ -42,7 +42,7 @@ def left(folder: Path) -> list[int]:
 @pytest.mark.parametrize(
     ("keep", "expected"), [(3, [9, 8, 7]), (0, []), (10, [*range(9, -1, -1)]), (99, [*range(9, -1, -1)])]
 )
-def test_prune_keeps_the_latest(run: Run, folder: Path, keep: int, expected: list[int]) -> None:
+def test_prune_retains_the_latest_captures(run: Run, folder: Path, keep: int, expected: list[int]) -> None:
     result = run("prune", "--keep", str(keep), "--yes")
     deleted = 10 - len(expected)
     assert (result.code, result.out) == (0, f"Deleted {deleted} captures, {len(expected)} left.\n")
@@ -75,7 +75,7 @@ def test_prune_prints_one_record(run: Run) -> None:
 @pytest.mark.parametrize(
     "options", [(), ("--keep", "1", "--older-than", "1d"), ("--keep", "-1"), ("--older-than", "soon")]
 )
-def test_prune_refuses_options_that_do_not_say_what_to_delete(run: Run, folder: Path, options: tuple[str, ...]) -> None:
+def test_prune_needs_a_rule(run: Run, folder: Path, options: tuple[str, ...]) -> None:
     assert run("prune", *options, "--yes").code == ExitCode.USAGE
     assert len(left(folder)) == 10
 
@@ -102,7 +102,7 @@ def test_prune_asks_on_a_terminal(
     assert len(left(folder)) == count
 
 
-def test_prune_works_beside_a_listener_that_saves(run: Run, folder: Path) -> None:
+def test_prune_works_while_a_listener_saves(run: Run, folder: Path) -> None:
     fill(folder, 3000)
     saved = threading.Event()
     stop = threading.Event()
@@ -133,6 +133,6 @@ def test_prune_works_beside_a_listener_that_saves(run: Run, folder: Path) -> Non
 
 
 @pytest.mark.skipif(sys.platform == "win32" or os.geteuid() == 0, reason="needs a file that cannot be written")
-def test_prune_of_a_store_that_cannot_be_written_is_an_error(run: Run, folder: Path) -> None:
+def test_prune_of_an_unwritable_store_is_an_error(run: Run, folder: Path) -> None:
     (folder / ".port-hook" / "captures.db").chmod(0o400)
     assert run("prune", "--keep", "1", "--yes").code == ExitCode.STORE

@@ -37,7 +37,7 @@ def test_render_keeps_dates_in_a_yaml_template_as_text(run: Run, folder: Path) -
     assert result.records[0]["result"] == {"on_day": "2026-01-02", "id": "r_QOz6WoOB1Q2lmhZZ", "list": [64]}
 
 
-def test_render_refuses_yaml_whose_expanded_aliases_are_too_large(run: Run, folder: Path) -> None:
+def test_render_rejects_yaml_with_too_large_expanded_aliases(run: Run, folder: Path) -> None:
     lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 30))]
     (folder / "bomb.yaml").write_text("\n".join(lines))
     result = run("render", "bomb.yaml", "--data", "data.json")

@@ -134,9 +134,7 @@ def test_replay_prints_a_note_when_the_capture_was_not_valid(run: Run, folder: P
     assert (result.code, result.err) == (0, "note: last: its signature was stale when it was captured\n")
 
 
-def test_replay_prints_a_note_when_a_capture_wrongly_says_that_it_was_valid(
-    run: Run, folder: Path, target: Handler
-) -> None:
+def test_replay_prints_a_note_when_a_capture_has_a_false_valid_verdict(run: Run, folder: Path, target: Handler) -> None:
     """Someone else can write this into a store."""
     planted = an_invocation(headers=signed(a_body(), secret=Secret("the-secret-of-a-stranger-0123456789")))
     store(folder, capture=a_capture(planted))
@@ -176,7 +174,7 @@ def test_replay_as_captured_sends_the_exact_request_without_a_secret(run: Run, f
     assert "captured timestamp" in result.err
 
 
-def test_replay_as_captured_ignores_changes_that_a_variable_sets(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_as_captured_ignores_changes_from_a_variable(run: Run, folder: Path, target: Handler) -> None:
     store(
         folder, body=b'{"a":1}', headers=Headers((("x-port-signature", "v1,old="), ("x-port-timestamp", "1700000000")))
     )
@@ -184,7 +182,7 @@ def test_replay_as_captured_ignores_changes_that_a_variable_sets(run: Run, folde
     assert target.requests[0].body == b'{"a":1}'
 
 
-def test_replay_refuses_as_captured_when_there_is_no_signature(run: Run, folder: Path) -> None:
+def test_replay_rejects_as_captured_without_a_signature(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), "--to", "1", "--as-captured")
     assert result.code == 2
     hint = "hint: Leave out --as-captured to sign it.\n"
@@ -192,7 +190,7 @@ def test_replay_refuses_as_captured_when_there_is_no_signature(run: Run, folder:
 
 
 @pytest.mark.parametrize("options", [["--set", "a=1"], ["--unset", "a"], ["--edit"], ["--timestamp-unit", "ms"]])
-def test_replay_refuses_what_has_no_effect_with_as_captured(run: Run, folder: Path, options: list[str]) -> None:
+def test_replay_rejects_options_without_effect_with_as_captured(run: Run, folder: Path, options: list[str]) -> None:
     result = run("replay", payload_file(folder), "--to", "1", "--as-captured", *options)
     assert result.code == 2
     assert "--as-captured" in result.err
@@ -280,13 +278,13 @@ def test_replay_serializes_an_edited_payload_as_json_stringify_does(run: Run, fo
     assert accepts(target.requests[0])
 
 
-def test_replay_keeps_the_exact_bytes_when_the_editor_changes_nothing(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_sends_the_raw_body_when_the_editor_changes_nothing(run: Run, folder: Path, target: Handler) -> None:
     store(folder, body=b'{ "a": 1.0 }')
     assert run("replay", "last", "--to", target.url, "--edit", env=an_editor(folder, "")).code == 0
     assert target.requests[0].body == b'{ "a": 1.0 }'
 
 
-def test_replay_sends_nothing_and_keeps_the_file_when_edited_text_is_not_json(
+def test_replay_sends_nothing_and_saves_the_file_when_edited_text_is_invalid_json(
     run: Run, folder: Path, target: Handler
 ) -> None:
     env = an_editor(folder, "path.write_text('{')")
@@ -299,7 +297,7 @@ def test_replay_sends_nothing_and_keeps_the_file_when_edited_text_is_not_json(
     assert target.requests == []
 
 
-def test_replay_sets_the_method_and_header_fields(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_sets_the_method_and_headers(run: Run, folder: Path, target: Handler) -> None:
     options = ["--method", "delete", "--header", "RUN_ID: r_1", "--header", "content-type:"]
     run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
     (request,) = target.requests
@@ -329,7 +327,7 @@ def test_replay_gets_a_run_from_ports_api_when_it_was_not_captured(run: Run, tar
     assert result.records[0]["run_id"] == RUN_ID
 
 
-def test_replay_refuses_an_empty_source_name(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_rejects_an_empty_source_name(run: Run, folder: Path, target: Handler) -> None:
     store(folder)
     result = run("replay", "last", "", "--to", target.url, env=ENV)
     assert result.code == 2
@@ -337,7 +335,7 @@ def test_replay_refuses_an_empty_source_name(run: Run, folder: Path, target: Han
     assert target.requests == []
 
 
-def test_replay_fails_when_there_is_no_secret(run: Run, folder: Path) -> None:
+def test_replay_fails_without_a_secret(run: Run, folder: Path) -> None:
     result = run("replay", payload_file(folder), "--to", "1")
     assert result.code == 4
     assert "PORT_CLIENT_SECRET" in result.err
@@ -408,7 +406,7 @@ def test_series_output_ends_with_a_table(run: Run, folder: Path) -> None:
     assert sum(int(row[3]) for row in buckets) == 20
 
 
-def test_plot_is_a_new_file_that_only_the_user_can_read(run: Run, folder: Path, target: Handler) -> None:
+def test_plot_is_a_new_private_file(run: Run, folder: Path, target: Handler) -> None:
     options = ["--times", "3", "--plot", "latencies.svg"]
     result = run("replay", payload_file(folder), "--to", target.url, *options, env=ENV)
     assert (result.code, result.err) == (0, "note: wrote the latencies to latencies.svg\n")
@@ -424,7 +422,7 @@ def test_plot_is_a_new_file_that_only_the_user_can_read(run: Run, folder: Path, 
     ("name", "words"),
     [("no/such.svg", "The folder of no/such.svg does not exist."), ("x" * 300 + ".svg", "cannot be written")],
 )
-def test_plot_that_could_not_be_written_is_refused_before_anything_is_sent(
+def test_unwritable_plot_is_rejected_before_any_request(
     run: Run, folder: Path, target: Handler, name: str, words: str
 ) -> None:
     result = run("replay", payload_file(folder), "--to", target.url, "--times", "2", "--plot", name, env=ENV)
@@ -433,7 +431,7 @@ def test_plot_that_could_not_be_written_is_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("name", ["latencies.png", "latencies", "svg"])
-def test_plot_with_a_name_that_does_not_end_in_svg_is_refused_before_anything_is_sent(
+def test_plot_without_an_svg_name_is_rejected_before_any_request(
     run: Run, folder: Path, target: Handler, name: str
 ) -> None:
     result = run("replay", payload_file(folder), "--to", target.url, "--times", "2", "--plot", name, env=ENV)
@@ -458,7 +456,7 @@ def test_plot_is_left_out_when_nothing_responded(run: Run, folder: Path, closed_
     assert not (folder / "latencies.svg").exists()
 
 
-def test_replay_refuses_more_than_a_million_requests(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_rejects_more_than_a_million_requests(run: Run, folder: Path, target: Handler) -> None:
     payload = payload_file(folder)
     result = run("replay", payload, payload, "--to", target.url, "--times", "500001", env=ENV)
     assert (result.code, target.requests) == (2, [])
@@ -487,7 +485,7 @@ def test_replay_json_prints_only_records_on_stdout(run: Run, folder: Path, targe
     assert sum(bucket["count"] for bucket in series["buckets"]) == 2
 
 
-def test_replay_record_has_an_error_when_there_is_no_response(run: Run, folder: Path, closed_port: str) -> None:
+def test_replay_record_has_an_error_without_a_response(run: Run, folder: Path, closed_port: str) -> None:
     result = run("replay", payload_file(folder), "--to", closed_port, "--json", env=ENV)
     assert result.code == 6
     assert result.records[0]["status"] is None
@@ -538,7 +536,7 @@ def test_replay_exits_2_for_invalid_options(run: Run, folder: Path, options: lis
     assert run("replay", payload_file(folder), *options, env=ENV).code == 2
 
 
-def test_replay_refuses_stdin_for_both_payload_and_secret(run: Run) -> None:
+def test_replay_rejects_stdin_for_both_payload_and_secret(run: Run) -> None:
     assert run("replay", "-", "--to", "1", "--secret-file", "-", stdin=b"x").code == 2
 
 
@@ -604,9 +602,7 @@ def test_terminal_shows_progress_and_escapes_control_characters_of_the_payload(f
     assert (series.exitstatus, dry_run.exitstatus) == (0, 0)
 
 
-def test_a_capture_is_sent_where_it_was_forwarded_when_no_target_is_given(
-    run: Run, folder: Path, target: Handler
-) -> None:
+def test_capture_is_sent_to_its_forward_target_by_default(run: Run, folder: Path, target: Handler) -> None:
     url = f"{target.url}/hooks?a=1"
     store(folder, capture=a_capture(delivery=Delivery(url=url, status=500)))
     result = run("replay", "last", env=ENV)
@@ -615,7 +611,7 @@ def test_a_capture_is_sent_where_it_was_forwarded_when_no_target_is_given(
     assert accepts(target.requests[0])
 
 
-def test_dry_run_says_where_the_request_would_be_sent(run: Run, folder: Path) -> None:
+def test_dry_run_shows_the_target(run: Run, folder: Path) -> None:
     store(folder, capture=a_capture(delivery=Delivery(url="http://127.0.0.1:9/hooks", status=500)))
     result = run("replay", "last", "--dry-run", env=ENV)
     assert (result.code, result.err) == (
@@ -625,7 +621,7 @@ def test_dry_run_says_where_the_request_would_be_sent(run: Run, folder: Path) ->
 
 
 @pytest.mark.parametrize(("option", "value"), [("--concurrency", "2"), ("--rate", "5/s")])
-def test_option_for_several_requests_is_refused_for_a_single_request(
+def test_option_for_several_requests_is_rejected_for_a_single_request(
     run: Run, folder: Path, target: Handler, option: str, value: str
 ) -> None:
     name = payload_file(folder)
@@ -655,9 +651,7 @@ def test_option_for_several_requests_is_refused_for_a_single_request(
         Delivery(url="", status=200),
     ],
 )
-def test_a_capture_that_was_not_forwarded_on_this_machine_needs_a_target(
-    run: Run, folder: Path, delivery: Delivery | None
-) -> None:
+def test_unforwarded_capture_needs_a_target(run: Run, folder: Path, delivery: Delivery | None) -> None:
     store(folder, capture=a_capture(delivery=delivery))
     result = run("replay", "last", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
@@ -668,7 +662,7 @@ def test_a_capture_that_was_not_forwarded_on_this_machine_needs_a_target(
 
 
 @pytest.mark.parametrize("delivery", [None, Delivery(url="http://10.0.0.1/", status=200)])
-def test_a_capture_that_was_not_forwarded_on_this_machine_is_sent_to_the_target_of_the_last_listener(
+def test_unforwarded_capture_is_sent_to_the_last_listen_target(
     run: Run, folder: Path, target: Handler, delivery: Delivery | None
 ) -> None:
     store(folder, capture=a_capture(delivery=delivery))
@@ -696,9 +690,7 @@ def test_a_capture_that_was_not_forwarded_on_this_machine_is_sent_to_the_target_
         "8" * 100_000,
     ],
 )
-def test_a_target_of_the_last_listener_on_another_machine_is_not_used(
-    run: Run, folder: Path, planted: str | None
-) -> None:
+def test_last_listen_target_on_another_machine_is_not_used(run: Run, folder: Path, planted: str | None) -> None:
     store(folder)
     last_listener(folder, planted)
     result = run("replay", "last", env=ENV)
@@ -706,7 +698,7 @@ def test_a_target_of_the_last_listener_on_another_machine_is_not_used(
     assert result.err.startswith("error: Missing option --to: last was not forwarded to a handler on this machine.\n")
 
 
-def test_a_target_of_the_last_listener_that_is_not_text_is_not_used(run: Run, folder: Path) -> None:
+def test_invalid_last_listen_target_is_not_used(run: Run, folder: Path) -> None:
     store(folder)
     with closing(sqlite3.connect(folder / ".port-hook" / "captures.db")) as connection, connection:
         connection.execute("INSERT INTO last_session VALUES (x'38303030')")
@@ -714,7 +706,7 @@ def test_a_target_of_the_last_listener_that_is_not_text_is_not_used(run: Run, fo
 
 
 @pytest.mark.parametrize(("url", "named"), [("localhost", "localhost:80"), ("http://127.0.0.1/a", "127.0.0.1:80")])
-def test_unreachable_error_names_the_default_port_of_the_scheme(run: Run, folder: Path, url: str, named: str) -> None:
+def test_unreachable_error_shows_the_default_port_of_the_scheme(run: Run, folder: Path, url: str, named: str) -> None:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", 80)) == 0:
             pytest.skip("something listens on port 80")
@@ -734,7 +726,7 @@ def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_of_the
     assert (found.start.action, found.made_up, found.start.properties["cpu"]) == ("create_vm", True, 8)
 
 
-def test_replay_tells_a_sandbox_nothing_of_a_captured_signature_or_without_sending(run: Run, folder: Path) -> None:
+def test_replay_does_not_announce_captured_signatures_or_dry_runs_to_a_sandbox(run: Run, folder: Path) -> None:
     store(folder)
     with a_sandbox() as sandbox, handler() as target:
         for option in ("--as-captured", "--dry-run"):
@@ -742,7 +734,7 @@ def test_replay_tells_a_sandbox_nothing_of_a_captured_signature_or_without_sendi
         assert sandbox.runs == {}
 
 
-def test_replay_sends_all_the_same_when_nothing_listens_where_the_sandbox_should(run: Run, folder: Path) -> None:
+def test_replay_sends_the_request_when_the_sandbox_is_unreachable(run: Run, folder: Path) -> None:
     (folder / "payload.json").write_bytes(a_body())
     env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
     with handler() as target:
@@ -751,13 +743,13 @@ def test_replay_sends_all_the_same_when_nothing_listens_where_the_sandbox_should
 
 
 @pytest.mark.parametrize("definition", ["actions/create_vm.json", "workflows/deploy_service.json"])
-def test_replay_of_a_definition_says_what_makes_its_request(run: Run, definition: str) -> None:
+def test_replay_of_a_definition_suggests_trigger(run: Run, definition: str) -> None:
     file = str(Path(__file__).parents[2] / "examples" / definition)
     result = run("replay", file, "--to", "1", "--dry-run", env=ENV)
     assert "it looks like a definition, not a payload. `port-hook trigger` makes the request" in result.err
 
 
-def test_replay_of_a_payload_with_an_identifier_says_nothing_of_definitions(run: Run, folder: Path) -> None:
+def test_replay_of_a_payload_with_an_identifier_does_not_mention_definitions(run: Run, folder: Path) -> None:
     payload = payload_file(folder, b'{"identifier":"x","invocationMethod":"POST"}')
     assert "definition" not in run("replay", payload, "--to", "1", "--dry-run", env=ENV).err
 

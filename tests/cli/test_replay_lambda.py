@@ -85,7 +85,7 @@ def real_function(folder: Path) -> Iterator[str]:
 
 
 @pytest.mark.skipif(importlib.util.find_spec("awslambdaric") is None, reason="needs awslambdaric, which is for Linux")
-def test_function_in_the_real_runtime_client_accepts_the_signature_and_its_answer_is_shown(
+def test_function_in_the_real_runtime_client_accepts_the_signature_and_its_response_is_shown(
     run: Run, folder: Path, tmp_path: Path
 ) -> None:
     with real_function(tmp_path) as url:
@@ -99,7 +99,7 @@ def test_function_in_the_real_runtime_client_accepts_the_signature_and_its_answe
         assert record["status"] == 502
 
 
-def test_event_is_that_of_a_function_url(run: Run) -> None:
+def test_event_has_the_form_of_a_function_url_event(run: Run) -> None:
     with function(answering({"statusCode": 200})) as (url, runtime):
         assert run("replay", "aa00", "bb00", "--as", "lambda", "--to", url, env=ENV).code == 0
         event, binary = map(json.loads, runtime.events)
@@ -134,7 +134,9 @@ def test_path_of_the_runtime_can_be_given(run: Run) -> None:
         ({"errorMessage": "no", "errorType": "ValueError"}, 502, '{"errorMessage": "no", "errorType": "ValueError"}'),
     ],
 )
-def test_answer_is_read_as_a_function_url_reads_it(run: Run, folder: Path, answer: Any, status: int, body: str) -> None:
+def test_lambda_response_is_read_like_a_function_url(
+    run: Run, folder: Path, answer: Any, status: int, body: str
+) -> None:
     with function(answering(answer)) as (url, _):
         (record,) = run("replay", "aa00", "--as", "lambda", "--to", url, "--json", env=ENV).records
     assert record["status"] == status
@@ -155,7 +157,7 @@ def test_answer_is_read_as_a_function_url_reads_it(run: Run, folder: Path, answe
         b'{"statusCode": 200, "body": "*", "isBase64Encoded": true}',
     ],
 )
-def test_answer_that_is_no_response_is_a_failure(run: Run, answer: bytes) -> None:
+def test_invalid_lambda_response_is_a_failure(run: Run, answer: bytes) -> None:
     with function(lambda _: answer) as (url, _):
         result = run("replay", "aa00", "--as", "lambda", "--to", url, env=ENV)
     assert result.code == ExitCode.FAILED
@@ -168,12 +170,12 @@ def test_dry_run_prints_the_event(run: Run) -> None:
     assert (event["rawPath"], event["requestContext"]["domainName"]) == ("/hook", "127.0.0.1:9000")
 
 
-def test_answers_can_be_compared_with_the_recorded_response(run: Run) -> None:
+def test_lambda_responses_can_be_compared_with_the_recorded_response(run: Run) -> None:
     with function(answering({"statusCode": 202})) as (url, _):
         assert run("replay", "aa00", "--as", "lambda", "--to", url, "--compare", env=ENV).code == 0
     with function(answering({"statusCode": 500})) as (url, _):
         assert run("replay", "aa00", "--as", "lambda", "--to", url, "--compare", env=ENV).code == ExitCode.FAILED
 
 
-def test_unknown_form_is_refused(run: Run) -> None:
+def test_unknown_value_of_as_is_rejected(run: Run) -> None:
     assert run("replay", "aa00", "--as", "soap", env=ENV).code == ExitCode.USAGE

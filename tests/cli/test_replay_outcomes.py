@@ -76,7 +76,7 @@ def test_failed_captures_can_be_limited_to_recent_ones(run: Run, folder: Path) -
         assert paths(target) == ["/b"]
 
 
-def test_captures_whose_replay_succeeded_are_left_out_and_replays_are_not_replayed(run: Run, folder: Path) -> None:
+def test_successfully_replayed_captures_and_replays_are_not_sent_again(run: Run, folder: Path) -> None:
     with handler(ok("", status=500)) as target:
         keep(folder, forwarded("aa0000000001", target, 500), forwarded("bb0000000002", target, 500))
         assert run("replay", "--failed", env=ENV).code == 0  # both fail again
@@ -91,7 +91,7 @@ def test_captures_whose_replay_succeeded_are_left_out_and_replays_are_not_replay
         assert result.err.endswith("succeeded.\nNo other captures failed.\n")
 
 
-def test_replay_of_failed_captures_says_that_none_failed(run: Run, folder: Path) -> None:
+def test_replay_of_failed_captures_prints_a_note_when_none_failed(run: Run, folder: Path) -> None:
     with handler(ok("")) as target:
         keep(folder, forwarded("aa0000000001", target, 200))
         result = run("replay", "--failed", env=ENV)
@@ -99,7 +99,7 @@ def test_replay_of_failed_captures_says_that_none_failed(run: Run, folder: Path)
     assert result.err == "No captures failed.\n"
 
 
-def test_dry_run_of_failed_captures_sends_and_keeps_nothing(run: Run, folder: Path) -> None:
+def test_dry_run_of_failed_captures_sends_and_saves_nothing(run: Run, folder: Path) -> None:
     with handler(ok("")) as target:
         keep(folder, forwarded("aa0000000001", target, 500), forwarded("bb0000000002", target, 500))
         result = run("replay", "--failed", "--dry-run", env=ENV)
@@ -125,12 +125,12 @@ def test_failed_captures_are_read_from_the_store_even_if_files_have_their_names(
         (),
     ],
 )
-def test_contradictions_are_refused(run: Run, folder: Path, options: tuple[str, ...]) -> None:
+def test_contradictory_options_are_rejected(run: Run, folder: Path, options: tuple[str, ...]) -> None:
     keep(folder, a_capture())
     assert run("replay", *options, env=ENV).code == ExitCode.USAGE
 
 
-def test_response_to_a_replay_is_kept_and_shown(run: Run, folder: Path) -> None:
+def test_response_to_a_replay_is_saved_and_shown(run: Run, folder: Path) -> None:
     with handler(ok('{"ok":true}', "set-cookie: canary")) as target:
         keep(folder, forwarded("aa0000000001", target, 500))
         (record,) = run("replay", "aa00", "--json", env=ENV).records
@@ -147,7 +147,7 @@ def test_response_to_a_replay_is_kept_and_shown(run: Run, folder: Path) -> None:
     assert f"as {replay.invocation.id}: 200" in run("show", "aa00").out
 
 
-def test_replay_to_a_listener_with_the_same_store_is_kept_once(run: Run, folder: Path) -> None:
+def test_replay_to_a_listener_with_the_same_store_is_saved_once(run: Run, folder: Path) -> None:
     async def receive(request: web.Request) -> web.Response:
         headers = Headers(tuple(request.headers.items()))
         received = an_invocation(await request.read(), id="ff0000000006", headers=headers, received_at=time.time())
@@ -165,7 +165,7 @@ def test_replay_to_a_listener_with_the_same_store_is_kept_once(run: Run, folder:
     assert replay.invocation.replay_of == "0123456789ab"  # so `last` still means the original
 
 
-def test_replay_is_kept_when_its_capture_arrived_in_the_same_second_with_the_same_signature(
+def test_replay_is_saved_when_its_capture_has_the_same_second_and_signature(
     runtime: Callable[..., Runtime], folder: Path
 ) -> None:
     world = replace(runtime(env=ENV), now=lambda: NOW + 0.75)
@@ -200,7 +200,7 @@ def test_last_is_not_a_replay(run: Run, folder: Path) -> None:
     assert [capture.invocation.replay_of for capture in kept(folder)] == ["aa0000000001"] * 2 + [None]
 
 
-def test_series_files_and_payloads_are_not_kept(run: Run, folder: Path) -> None:
+def test_series_files_and_payloads_are_not_saved(run: Run, folder: Path) -> None:
     with handler(ok("")) as target:
         capture = forwarded("aa0000000001", target, 200)
         keep(folder, capture)
@@ -212,7 +212,7 @@ def test_series_files_and_payloads_are_not_kept(run: Run, folder: Path) -> None:
     assert len(kept(folder)) == 1
 
 
-def test_replay_drops_no_captures_of_a_larger_store(run: Run, folder: Path) -> None:
+def test_replay_deletes_no_captures_of_a_larger_store(run: Run, folder: Path) -> None:
     with handler(ok("")) as target, open_store(None, folder, create=True, max_captures=20_000) as store:
         store.add([a_capture(an_invocation(b"{}", id=f"{number:012x}")) for number in range(10_050)])
         store.add([forwarded("aa0000000001", target, 200)])
@@ -257,7 +257,7 @@ def test_compare_of_failed_captures_shows_each(run: Run, folder: Path) -> None:
     ]
 
 
-def test_compare_of_failed_captures_leaves_out_those_that_were_not_forwarded(run: Run, folder: Path) -> None:
+def test_compare_of_failed_captures_skips_unforwarded_captures(run: Run, folder: Path) -> None:
     with handler(ok("", "content-type: application/json")) as target:
         keep(folder, a_capture(), forwarded("aa0000000001", target, 500))
         result = run("replay", "--failed", "--compare", env=ENV)
@@ -265,7 +265,7 @@ def test_compare_of_failed_captures_leaves_out_those_that_were_not_forwarded(run
     assert "Skipped 1 that has no response to compare with." in result.err
 
 
-def test_compare_says_why_the_replay_got_no_response(run: Run, folder: Path) -> None:
+def test_compare_explains_why_the_replay_got_no_response(run: Run, folder: Path) -> None:
     with handler(ok("")) as target:
         keep(folder, forwarded("aa0000000001", target, 200))
     result = run("replay", "aa00", "--compare", "--to", target.url, env=ENV)
@@ -283,7 +283,7 @@ def test_compare_needs_a_recorded_response(run: Run, folder: Path) -> None:
     assert "no handler's response to compare with" in result.err
 
 
-def test_compare_of_a_long_response_compares_what_was_kept_of_it(run: Run, folder: Path) -> None:
+def test_compare_of_a_long_response_compares_its_saved_part(run: Run, folder: Path) -> None:
     body = "x" * 100_000
     with handler(ok(body, "content-type: application/json")) as target:
         keep(folder, forwarded("aa0000000001", target, 200, body.encode()))
@@ -297,7 +297,7 @@ def test_compare_is_a_difference_when_there_are_more_changes_than_it_lists(run: 
         assert run("replay", "aa00", "--compare", "--ignore", "a", env=ENV).code == ExitCode.FAILED
 
 
-def test_request_that_the_handler_may_be_working_on_has_not_failed(run: Run, folder: Path) -> None:
+def test_request_in_progress_has_not_failed(run: Run, folder: Path) -> None:
     keep(
         folder,
         a_capture(an_invocation(id="aa0000000001", received_at=time.time() - 5)),

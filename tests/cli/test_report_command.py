@@ -76,7 +76,7 @@ def test_command_output_is_shown_byte_for_byte_and_reported_as_text(
     assert reports(tmp_path / "home") == []
 
 
-def test_command_that_fails_ends_the_run_as_failure_with_its_last_lines(
+def test_failed_command_ends_the_run_as_failure_with_its_last_lines(
     run: Run, sandbox: Sandbox, env: dict[str, str]
 ) -> None:
     result = run("report-run", RUN_ID, *python("print('broken'); raise SystemExit(3)"), env=env)
@@ -110,7 +110,7 @@ def test_command_with_fields_reports_them_before_its_lines_and_the_summary_at_th
 
 
 @pytest.mark.parametrize(("name", "code"), [("does-not-exist", 127), ("not-executable", 126)])
-def test_command_that_cannot_be_started_ends_the_run_as_failure(
+def test_unstartable_command_ends_the_run_as_failure(
     run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path, name: str, code: int
 ) -> None:
     (folder / "not-executable").write_text("")
@@ -132,7 +132,7 @@ def test_command_does_not_run_without_credentials(run: Run, folder: Path) -> Non
     assert not (folder / "ran").exists()
 
 
-def test_command_does_not_run_when_its_report_cannot_be_kept(
+def test_command_does_not_run_when_its_report_cannot_be_saved(
     run: Run, env: dict[str, str], folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "home" / ".port-hook").write_text("")
@@ -153,12 +153,12 @@ def test_command_does_not_run_when_its_report_cannot_be_kept(
         (("--secret-file", "-", "--", "true"), "The secret and the command cannot both use stdin."),
     ],
 )
-def test_command_refuses_options_that_do_not_fit(run: Run, options: tuple[str, ...], message: str) -> None:
+def test_command_rejects_contradictory_options(run: Run, options: tuple[str, ...], message: str) -> None:
     result = run("report-run", RUN_ID, *options)
     assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
 
 
-def test_report_run_without_a_run_is_refused(run: Run) -> None:
+def test_report_run_without_a_run_is_rejected(run: Run) -> None:
     result = run("report-run", "--status", "success")
     assert (result.code, "Missing argument RUN_ID." in result.err) == (ExitCode.USAGE, True)
 
@@ -175,7 +175,7 @@ def script(seed: int) -> tuple[Fault | None, ...]:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_no_line_is_lost_or_sent_twice_by_a_port_that_is_busy_and_loses_connections(run: Run, seed: int) -> None:
+def test_log_lines_are_sent_once_when_port_is_busy_and_loses_connections(run: Run, seed: int) -> None:
     count = 60_000
     with a_flaky_port(script(seed)) as port:
         env = environ_of_flaky(port)
@@ -187,7 +187,7 @@ def test_no_line_is_lost_or_sent_twice_by_a_port_that_is_busy_and_loses_connecti
     assert port.run["status"] == "SUCCESS"
 
 
-def test_command_goes_on_and_keeps_its_report_when_port_cannot_be_reached(run: Run, tmp_path: Path) -> None:
+def test_command_continues_and_saves_its_report_when_port_is_unreachable(run: Run, tmp_path: Path) -> None:
     with a_flaky_port((WAIT_LONG,) * 3) as port:
         env = environ_of_flaky(port)
         result = run("report-run", RUN_ID, *python("print('one'); raise SystemExit(4)"), env=env)
@@ -206,7 +206,7 @@ def test_command_goes_on_and_keeps_its_report_when_port_cannot_be_reached(run: R
     assert reports(tmp_path / "home") == []
 
 
-def test_command_goes_on_when_its_run_has_ended_and_nothing_is_kept(
+def test_command_continues_without_a_saved_report_when_its_run_has_ended(
     run: Run, sandbox: Sandbox, env: dict[str, str], tmp_path: Path
 ) -> None:
     sandbox.add_run(RUN_ID, status="SUCCESS", ended_at=1.0)
@@ -216,7 +216,7 @@ def test_command_goes_on_when_its_run_has_ended_and_nothing_is_kept(
     assert reports(tmp_path / "home") == []
 
 
-def test_command_keeps_its_report_when_port_does_not_know_the_run(run: Run, tmp_path: Path) -> None:
+def test_command_saves_its_report_when_port_does_not_know_the_run(run: Run, tmp_path: Path) -> None:
     with a_flaky_port((GONE,) * 9) as port:
         result = run("report-run", RUN_ID, *python("print('one')"), env=environ_of_flaky(port))
     assert (result.code, result.out) == (ExitCode.OK, "one\n")
@@ -239,7 +239,7 @@ def keep_a_report(run: Run, env: Mapping[str, str], *options: str) -> None:
     assert "--pending" in result.err, result.err
 
 
-def test_pending_sends_no_log_twice_whose_response_was_lost(run: Run) -> None:
+def test_pending_does_not_resend_a_log_when_its_response_was_lost(run: Run) -> None:
     hopeless = Fault(status=501)
     # Run and log are read; the log line is taken, but neither its response nor a look at the log arrives.
     faults = (None, None, LOST_AFTER, hopeless, hopeless, hopeless, hopeless)
@@ -251,7 +251,7 @@ def test_pending_sends_no_log_twice_whose_response_was_lost(run: Run) -> None:
     assert (port.logs, port.run["status"]) == (["one"], "SUCCESS")
 
 
-def test_pending_counts_a_status_as_sent_that_port_took_without_a_response(run: Run, tmp_path: Path) -> None:
+def test_pending_counts_a_status_as_sent_when_its_response_was_lost(run: Run, tmp_path: Path) -> None:
     hopeless = Fault(status=501)
     faults = (None, None, None, LOST_AFTER, hopeless, hopeless, hopeless)
     with a_flaky_port(faults) as port:
@@ -263,7 +263,9 @@ def test_pending_counts_a_status_as_sent_that_port_took_without_a_response(run: 
     assert reports(tmp_path / "home") == []
 
 
-def test_pending_discards_a_report_whose_run_has_ended_otherwise(run: Run, pending: Pending, tmp_path: Path) -> None:
+def test_pending_discards_a_report_when_its_run_has_ended_with_another_status(
+    run: Run, pending: Pending, tmp_path: Path
+) -> None:
     port, env = pending
     port.run["status"] = "FAILURE"
     result = run("report-run", "--pending", env=env)
@@ -271,7 +273,7 @@ def test_pending_discards_a_report_whose_run_has_ended_otherwise(run: Run, pendi
     assert reports(tmp_path / "home") == []
 
 
-def test_pending_sends_nothing_to_another_address(
+def test_pending_sends_nothing_to_another_api_url(
     run: Run, sandbox: Sandbox, env: dict[str, str], tmp_path: Path
 ) -> None:
     with a_flaky_port((WAIT_LONG,) * 3) as port:
@@ -283,7 +285,7 @@ def test_pending_sends_nothing_to_another_address(
     assert len(reports(tmp_path / "home")) == 1
 
 
-def test_pending_sends_only_the_reports_of_the_run_that_is_named(run: Run, pending: Pending) -> None:
+def test_pending_with_a_run_id_sends_only_its_reports(run: Run, pending: Pending) -> None:
     port, env = pending
     result = run("report-run", "r_0000000000000000", "--pending", env=env)
     assert (result.code, result.err) == (ExitCode.OK, "note: no report is pending\n")
@@ -292,7 +294,7 @@ def test_pending_sends_only_the_reports_of_the_run_that_is_named(run: Run, pendi
     assert port.logs == ["one"]
 
 
-def test_pending_names_a_report_that_cannot_be_read_and_sends_the_others(run: Run, tmp_path: Path) -> None:
+def test_pending_shows_an_unreadable_report_and_sends_the_others(run: Run, tmp_path: Path) -> None:
     with a_flaky_port((WAIT_LONG,) * 6) as port:
         env = environ_of_flaky(port)
         keep_a_report(run, env)
@@ -306,7 +308,7 @@ def test_pending_names_a_report_that_cannot_be_read_and_sends_the_others(run: Ru
     assert port.logs == ["one"]
 
 
-def test_pending_skips_a_report_that_another_process_is_sending(run: Run, pending: Pending, tmp_path: Path) -> None:
+def test_pending_skips_a_report_in_use_by_another_process(run: Run, pending: Pending, tmp_path: Path) -> None:
     port, env = pending
     (folder,) = reports(tmp_path / "home")
     in_use = KeptReports(tmp_path / "home").open(folder)
@@ -322,7 +324,7 @@ def test_pending_skips_a_report_that_another_process_is_sending(run: Run, pendin
     assert (port.logs, port.run["status"]) == (["one"], "SUCCESS")
 
 
-def test_pending_keeps_a_report_whose_lines_cannot_be_read(run: Run, pending: Pending, tmp_path: Path) -> None:
+def test_pending_does_not_delete_a_report_with_unreadable_lines(run: Run, pending: Pending, tmp_path: Path) -> None:
     port, env = pending
     (folder,) = reports(tmp_path / "home")
     (lines,) = folder.glob("log-*")
@@ -340,7 +342,7 @@ def test_pending_keeps_a_report_whose_lines_cannot_be_read(run: Run, pending: Pe
     assert port.run["status"] == "IN_PROGRESS"
 
 
-def test_log_lines_that_cannot_be_saved_are_counted(run: Run, env: dict[str, str], tmp_path: Path) -> None:
+def test_unsaved_log_lines_are_counted(run: Run, env: dict[str, str], tmp_path: Path) -> None:
     home = tmp_path / "home"
     # Renames the folder instead of deleting it, because port-hook may be writing its state there.
     move = f"import os; os.rename({str(home / '.port-hook')!r}, {str(home / 'moved')!r})"
@@ -389,7 +391,7 @@ sys.stdout.write(('x' * 99 + '\\n') * 50_000)
 """
 
 
-def test_command_does_not_wait_for_a_port_that_hangs_and_ctrl_c_ends_the_wait_after_it(tmp_path: Path) -> None:
+def test_command_runs_while_port_hangs_and_ctrl_c_ends_the_wait_after_it(tmp_path: Path) -> None:
     with a_flaky_port((Fault(hang=True),) * 9) as port:
         env = environment(tmp_path, **environ_of_flaky(port))
         with running(
@@ -440,7 +442,7 @@ def test_lines_are_reported_while_the_command_runs_and_survive_a_kill(tmp_path: 
     assert reports(tmp_path) == []
 
 
-def test_command_whose_background_process_keeps_the_output_open_does_not_block(
+def test_background_process_with_open_output_does_not_block_the_command(
     run: Run, sandbox: Sandbox, env: dict[str, str]
 ) -> None:
     program = "import subprocess; subprocess.Popen(['sleep', '5']); print('done')"

@@ -82,7 +82,7 @@ def test_report_run_exits_9_when_the_run_has_ended(run: Run, sandbox: Sandbox, e
     assert messages(sandbox) == []
 
 
-def test_log_messages_alone_are_sent_to_a_run_that_has_ended(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
+def test_log_messages_alone_are_sent_to_an_ended_run(run: Run, sandbox: Sandbox, env: dict[str, str]) -> None:
     run("report-run", RUN_ID, "--status", "success", env=env)
     result = run("report-run", RUN_ID, "--log", "late", env=env)
     assert (result.code, result.err) == (ExitCode.OK, "")
@@ -90,7 +90,7 @@ def test_log_messages_alone_are_sent_to_a_run_that_has_ended(run: Run, sandbox: 
     assert messages(sandbox) == ["late", "later"]
 
 
-def test_hint_for_the_last_run_says_how_to_find_another(run: Run, env: dict[str, str], folder: Path) -> None:
+def test_hint_for_the_last_run_suggests_other_runs(run: Run, env: dict[str, str], folder: Path) -> None:
     keep(folder, a_capture(an_invocation()))
     run("report-run", "last", "--status", "success", env=env)
     result = run("report-run", "last", "--status", "failure", env=env)
@@ -115,7 +115,7 @@ def test_log_file_over_the_limit_is_sent_completely(
     assert "".join(messages(sandbox)) == text.rstrip("\n")
 
 
-def test_log_file_that_is_not_utf8_is_sent_with_replacement_characters(
+def test_non_utf8_log_file_is_sent_with_replacement_characters(
     run: Run, sandbox: Sandbox, env: dict[str, str], folder: Path
 ) -> None:
     (folder / "build.log").write_bytes(b"\xff\xfe\x00\x1b[2J\n")
@@ -183,13 +183,13 @@ def test_report_run_dry_run_record_has_the_calls(run: Run) -> None:
     assert record["calls"] == [{"method": "PATCH", "url": url, "body": {"status": "FAILURE"}}]
 
 
-def test_report_run_exits_2_when_there_is_nothing_to_report(run: Run) -> None:
+def test_report_run_exits_2_when_the_report_is_empty(run: Run) -> None:
     result = run("report-run", RUN_ID)
     assert result.code == ExitCode.USAGE
     assert "The report is empty." in result.err
 
 
-def test_report_run_refuses_stdin_for_two_inputs(run: Run) -> None:
+def test_report_run_rejects_stdin_for_two_inputs(run: Run) -> None:
     result = run("report-run", RUN_ID, "--log-file", "-", "--secret-file", "-")
     assert result.code == ExitCode.USAGE
 
@@ -210,14 +210,14 @@ def test_report_run_prints_a_note_and_continues_when_the_run_id_is_unusual(
     assert messages(sandbox) == ["x"]
 
 
-def test_report_run_names_what_to_check_when_port_does_not_know_the_run(run: Run, env: dict[str, str]) -> None:
+def test_report_run_explains_what_to_check_when_port_does_not_know_the_run(run: Run, env: dict[str, str]) -> None:
     result = run("report-run", RUN_ID[:-1], "--log", "x", env=env)
     assert result.code == ExitCode.PORT_API
     assert "404 Not Found" in result.err
     assert "PORT_REGION" in result.err
 
 
-def test_report_run_names_missing_credentials(run: Run) -> None:
+def test_report_run_shows_missing_credentials(run: Run) -> None:
     result = run("report-run", RUN_ID, "--log", "x")
     assert result.code == ExitCode.SETTINGS
     assert "PORT_CLIENT_ID" in result.err
@@ -255,7 +255,7 @@ def test_report_run_last_means_the_run_of_the_latest_capture_with_a_run_id(
     assert sandbox.runs[RUN_ID].report.status == "SUCCESS"
 
 
-def test_report_run_last_fails_when_there_is_no_store(run: Run) -> None:
+def test_report_run_last_fails_without_a_store(run: Run) -> None:
     result = run("report-run", "last", "--status", "success")
     assert result.code == ExitCode.STORE
 
@@ -371,7 +371,7 @@ def test_report_run_accepts_failed_as_the_status_of_an_action_run(
         (NODE_RUN, ("--log-level", "error"), "The report is empty."),
     ],
 )
-def test_report_run_refuses_options_that_do_not_fit_the_run_before_any_call(
+def test_report_run_rejects_options_of_another_run_type_before_any_call(
     run: Run, run_id: str, options: tuple[str, ...], message: str
 ) -> None:
     calls: list[ApiEvent] = []

@@ -167,7 +167,7 @@ def test_restore_overwrites_only_the_url_of_a_node_with_overwrite(sandbox: Sandb
     assert (now["title"], node_config(now, "check")) == ("Theirs", node_config(a_workflow(), "check"))
 
 
-def test_restore_names_the_original_url_and_the_file_when_the_node_was_removed(
+def test_restore_shows_the_original_url_and_the_file_when_the_node_was_removed(
     sandbox: Sandbox, home: Path, run: Run
 ) -> None:
     killed(sandbox, home, ["deploy_service#check"])
@@ -273,7 +273,7 @@ def test_every_command_but_restore_and_help_prints_a_note_about_unrestored_actio
     assert "note" not in run("show", "last").err
 
 
-def test_restore_error_names_a_damaged_journal_entry(home: Path, sandbox: Sandbox, run: Run) -> None:
+def test_restore_error_shows_a_damaged_journal_entry(home: Path, sandbox: Sandbox, run: Run) -> None:
     killed(sandbox, home)
     journal_files(home)[0].write_text("{")
     result = run("restore", env=environ_of(sandbox))

@@ -85,7 +85,7 @@ async def test_retargeted_actions_get_each_url_and_are_restored_with_a_notice_fo
     ]
 
 
-def test_listen_refuses_an_incomplete_node_before_it_calls_port(run: Run) -> None:
+def test_listen_rejects_an_incomplete_node_before_it_calls_port(run: Run) -> None:
     environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
     result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "deploy_service#", "--yes", env=environ)
     assert result.code == ExitCode.USAGE
@@ -139,7 +139,7 @@ async def test_listen_shows_the_change_of_another_user_and_the_restore_command(
     assert told[-1] == "To undo this or to keep it: port-hook restore create_vm"
 
 
-async def test_listen_names_the_original_url_and_what_to_do_when_the_node_was_removed(
+async def test_listen_shows_the_original_url_and_the_next_step_when_the_node_was_removed(
     sandbox: Sandbox, runtime: Callable[..., Runtime]
 ) -> None:
     told: list[str] = []
@@ -151,7 +151,7 @@ async def test_listen_names_the_original_url_and_what_to_do_when_the_node_was_re
     assert next_step == "To try again: port-hook restore deploy_service#check"
 
 
-def test_listen_refuses_to_retarget_when_no_one_can_confirm(run: Run) -> None:
+def test_listen_rejects_retarget_without_a_terminal(run: Run) -> None:
     environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
     result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "create_vm", env=environ)
     assert result.code == ExitCode.USAGE

@@ -79,7 +79,7 @@ def test_sandbox_json_prints_the_credentials_and_then_a_record_for_each_call(run
     assert ready["client_secret"] not in out
 
 
-def test_strict_sandbox_refuses_what_the_blueprints_of_its_files_do_not_have(tmp_path: Path) -> None:
+def test_strict_sandbox_rejects_entities_without_a_matching_blueprint(tmp_path: Path) -> None:
     blueprint = {"identifier": "vm", "schema": {"properties": {"cpu": {"type": "number"}}}}
     (tmp_path / "vm.json").write_text(json.dumps(blueprint))
     with a_process(tmp_path, "--json", "--strict", "--blueprints", "vm.json") as process:
@@ -111,7 +111,7 @@ def test_sandbox_error_has_a_hint_when_the_port_is_in_use(run: Run) -> None:
 
 
 @pytest.mark.parametrize("run_id", ["", "a b"])
-def test_sandbox_refuses_an_invalid_run_id(run: Run, run_id: str) -> None:
+def test_sandbox_rejects_an_invalid_run_id(run: Run, run_id: str) -> None:
     assert run("sandbox", "--run", run_id).code == ExitCode.USAGE
 
 
@@ -140,21 +140,21 @@ def test_sandbox_json_prints_a_record_for_each_step_of_a_run(tmp_path: Path) -> 
     assert (last["run_id"], last["action"], last["status"]) == (run_id, "create_vm", "FAILURE")
 
 
-def test_sandbox_error_names_an_invalid_file_of_actions(run: Run, folder: Path) -> None:
+def test_sandbox_error_shows_an_invalid_actions_file(run: Run, folder: Path) -> None:
     (folder / "bad.json").write_text("{")
     result = run("sandbox", "--actions", "bad.json")
     assert result.code == ExitCode.USAGE
     assert "bad.json" in result.err
 
 
-def test_sandbox_refuses_a_state_file_of_another_kind_and_does_not_change_it(run: Run, folder: Path) -> None:
+def test_sandbox_rejects_an_unrelated_state_file_without_changing_it(run: Run, folder: Path) -> None:
     (folder / "notes.txt").write_text("mine")
     result = run("sandbox", "--state", "notes.txt")
     assert result.code == ExitCode.STORE
     assert (folder / "notes.txt").read_text() == "mine"
 
 
-def test_sandbox_refuses_an_invalid_rate_limit(run: Run) -> None:
+def test_sandbox_rejects_an_invalid_rate_limit(run: Run) -> None:
     result = run("sandbox", "--rate-limit", "5/h")
     assert result.code == ExitCode.USAGE
     assert "'5/h' is not N, N/m or N/s" in result.err
@@ -167,14 +167,14 @@ def test_sandbox_refuses_an_invalid_rate_limit(run: Run) -> None:
         (("--kafka", "9092"), "is not the address of a Kafka broker"),
     ],
 )
-def test_sandbox_refuses_a_broker_that_it_cannot_publish_to(run: Run, options: tuple[str, ...], message: str) -> None:
+def test_sandbox_rejects_an_invalid_broker(run: Run, options: tuple[str, ...], message: str) -> None:
     result = run("sandbox", *options)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert message in result.err
 
 
 @pytest.mark.parametrize("option", ["--actions", "--workflows", "--blueprints"])
-def test_sandbox_says_that_a_file_is_missing(run: Run, folder: Path, option: str) -> None:
+def test_sandbox_reports_a_missing_file(run: Run, folder: Path, option: str) -> None:
     result = run("sandbox", option, "missing.json")
     assert result.code == ExitCode.USAGE
     assert result.err == (

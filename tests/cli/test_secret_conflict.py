@@ -44,7 +44,7 @@ def assert_says_which_secret_was_used(text: str) -> None:
     assert CURRENT not in text
 
 
-def test_verify_says_which_secret_it_used_when_the_signature_does_not_match(run: Run, conflict: Path) -> None:
+def test_verify_shows_the_place_of_the_secret_when_the_signature_does_not_match(run: Run, conflict: Path) -> None:
     result = run("verify", "last", env=ENV)
     assert result.code == ExitCode.NOT_VALID
     assert_says_which_secret_was_used(result.out)
@@ -52,7 +52,9 @@ def test_verify_says_which_secret_it_used_when_the_signature_does_not_match(run:
     assert_says_which_secret_was_used(details[0]["fix"])
 
 
-def test_verify_says_which_secret_it_used_when_own_code_computed_another_signature(run: Run, conflict: Path) -> None:
+def test_verify_shows_the_place_of_the_secret_when_own_code_computed_another_signature(
+    run: Run, conflict: Path
+) -> None:
     signature = dict(signed(a_body(), secret=Secret("a third")))["x-port-signature"]
     result = run("verify", "last", "--signature", signature, env=ENV)
     assert result.code == ExitCode.NOT_VALID
@@ -66,7 +68,7 @@ def test_verify_mentions_no_other_secret_when_the_signature_is_valid(run: Run, c
     assert "differs" not in result.out + result.err
 
 
-def test_report_run_says_which_secret_it_used_when_port_responds_401(run: Run, conflict: Path) -> None:
+def test_report_run_shows_the_place_of_the_secret_when_port_responds_with_401(run: Run, conflict: Path) -> None:
     with handler(REFUSED) as port:
         result = run("report-run", RUN_ID, "--status", "success", env={**ENV, "PORT_API_URL": port.url})
     assert result.code == ExitCode.PORT_API
@@ -80,13 +82,13 @@ def test_response_401_mentions_no_other_secret_when_only_one_is_set(run: Run, fo
     assert "differs" not in result.err
 
 
-def test_replay_says_which_secret_it_used_when_the_target_responds_401(run: Run, conflict: Path) -> None:
+def test_replay_shows_the_place_of_the_secret_when_the_target_responds_with_401(run: Run, conflict: Path) -> None:
     with handler(REFUSED) as target:
         result = run("replay", "last", "--to", target.url, env=ENV)
     assert_says_which_secret_was_used(result.err)
 
 
-def test_trigger_says_which_secret_it_used_when_the_handler_responds_401(run: Run, conflict: Path) -> None:
+def test_trigger_shows_the_place_of_the_secret_when_the_handler_responds_with_401(run: Run, conflict: Path) -> None:
     action = {
         "identifier": "create_vm",
         "trigger": {"type": "self-service", "operation": "CREATE", "userInputs": {"properties": {}}},

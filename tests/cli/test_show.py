@@ -45,13 +45,13 @@ def test_show_prints_small_numbers_as_port_sends_them(run: Run, folder: Path) ->
     assert '"rate": -1.5e-9' in run("show", "f2").out
 
 
-def test_show_body_writes_only_the_exact_bytes(run: Run) -> None:
+def test_show_body_writes_only_the_raw_body(run: Run) -> None:
     result = run("show", "last", "--body")
     assert result.code == ExitCode.OK
     assert result.raw == BYTES
 
 
-def test_secret_that_a_sender_knows_is_shown_as_part_of_the_raw_body(run: Run, folder: Path) -> None:
+def test_secret_in_the_raw_body_is_shown(run: Run, folder: Path) -> None:
     body = json.dumps({"leaked": SECRET.reveal()}).encode()
     keep(folder, a_capture(an_invocation(body, id="ff0000000003")))
     env = {"PORT_CLIENT_SECRET": SECRET.reveal()}
@@ -75,7 +75,7 @@ def test_show_file_prints_a_capture_file(run: Run) -> None:
 
 @pytest.mark.parametrize("name", ["capture.json", "a b.http"])
 @pytest.mark.parametrize("stored", [True, False])
-def test_show_names_the_commands_that_read_a_file(run: Run, folder: Path, name: str, stored: bool) -> None:
+def test_show_of_a_file_suggests_verify_and_replay(run: Run, folder: Path, name: str, stored: bool) -> None:
     (folder / name).write_text("{}")
     result = run("show", name, *(() if stored else ("--store", "none.db")))
     assert (result.code, result.out) == (ExitCode.USAGE, "")
@@ -91,7 +91,7 @@ def test_show_reads_the_store_when_a_file_has_the_name_of_a_capture(run: Run, fo
 
 
 @pytest.mark.parametrize("options", [("--body", "--json"), ("--file", "--json"), ("--body", "--file")])
-def test_show_refuses_two_output_forms(run: Run, options: tuple[str, ...]) -> None:
+def test_show_rejects_two_output_forms(run: Run, options: tuple[str, ...]) -> None:
     result = run("show", "last", *options)
     assert result.code == ExitCode.USAGE
     assert ", not both." in result.err

@@ -104,7 +104,7 @@ def payload(folder: Path, content: bytes) -> str:
 # --- what is signed -------------------------------------------------------------------------------------------------
 
 
-def test_sign_prints_the_headers_that_port_sends(run: Run, folder: Path) -> None:
+def test_sign_prints_the_headers_of_port(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, a_body()), "--timestamp", "1700000000", env=ENV)
     assert result.out.splitlines() == [
         f"x-port-signature: {sign(a_body(), SECRET, '1700000000')}",
@@ -122,7 +122,7 @@ def test_sign_signs_indented_json_as_compact_json_and_prints_a_note(run: Run, fo
     )
 
 
-def test_sign_raw_signs_the_exact_bytes(run: Run, folder: Path) -> None:
+def test_sign_raw_signs_the_raw_bytes(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b"\xff not json\n"), "--raw", "--timestamp", "17", env=ENV)
     assert sign(b"\xff not json\n", SECRET, "17") in result.out
     assert result.err == ""
@@ -138,7 +138,7 @@ def test_sign_signs_the_body_of_a_capture_file(run: Run, folder: Path) -> None:
     assert sign(a_body(), SECRET, "17") in result.out
 
 
-def test_sign_signs_a_payload_that_only_mentions_the_capture_schema(run: Run, folder: Path) -> None:
+def test_sign_signs_a_payload_with_the_name_of_the_capture_schema(run: Run, folder: Path) -> None:
     body = b'{"note":"port-hook/capture/1"}'
     assert sign(body, SECRET, "17") in run("sign", payload(folder, body), "--timestamp", "17", env=ENV).out
 
@@ -166,7 +166,7 @@ def test_sign_signs_the_body_of_a_raw_request(run: Run) -> None:
     assert sign(content, SECRET, "17") in raw.out
 
 
-def test_sign_says_that_a_capture_is_missing(run: Run) -> None:
+def test_sign_reports_a_missing_capture(run: Run) -> None:
     result = run("sign", "last", env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
 
@@ -184,13 +184,13 @@ def test_sign_http_can_be_verified(run: Run) -> None:
     assert run("verify", "-", stdin=request, env=ENV).code == 0
 
 
-def test_sign_refuses_a_damaged_capture_file(run: Run, folder: Path) -> None:
+def test_sign_rejects_a_damaged_capture_file(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b'{"schema":"port-hook/capture/1"}'), env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "damaged capture" in result.err
 
 
-def test_sign_refuses_a_timestamp_unit_when_the_timestamp_is_given(run: Run) -> None:
+def test_sign_rejects_a_timestamp_unit_with_a_timestamp(run: Run) -> None:
     result = run("sign", "-", "--timestamp", "1700000000", "--timestamp-unit", "ms", stdin=b"{}", env=ENV)
     assert (result.code, result.out) == (2, "")
     assert "--timestamp-unit" in result.err
@@ -214,7 +214,7 @@ def test_sign_uses_an_unusual_timestamp_unchanged_and_prints_a_warning(run: Run,
 
 
 @pytest.mark.parametrize("timestamp", ["", "17\r\nx: y", "17 ", "=17", "1٣"])
-def test_sign_refuses_a_timestamp_that_a_header_cannot_have(run: Run, timestamp: str) -> None:
+def test_sign_rejects_a_timestamp_with_invalid_header_characters(run: Run, timestamp: str) -> None:
     result = run("sign", "-", "--timestamp", timestamp, stdin=b"{}", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "--timestamp" in result.err
@@ -223,38 +223,38 @@ def test_sign_refuses_a_timestamp_that_a_header_cannot_have(run: Run, timestamp:
 # --- what is wrong --------------------------------------------------------------------------------------------------
 
 
-def test_sign_refuses_a_file_that_is_not_json_with_the_position_and_a_hint(run: Run, folder: Path) -> None:
+def test_sign_rejects_invalid_json_with_the_position_and_a_hint(run: Run, folder: Path) -> None:
     result = run("sign", payload(folder, b'{"a":\n 1,}'), env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert result.err.startswith("error: payload.json is not JSON: ")
     assert "hint: Fix the JSON, or add --raw to sign the raw bytes." in result.err
 
 
-def test_sign_names_a_file_that_does_not_exist(run: Run) -> None:
+def test_sign_error_shows_the_missing_file(run: Run) -> None:
     result = run("sign", "none.json", env=ENV)
     assert result.code == ExitCode.STORE
     assert "There is no file none.json." in result.err
 
 
-def test_sign_refuses_a_directory(run: Run) -> None:
+def test_sign_rejects_a_directory(run: Run) -> None:
     assert run("sign", ".", env=ENV).code == ExitCode.STORE
 
 
-def test_sign_names_every_place_for_a_secret_when_there_is_none(run: Run) -> None:
+def test_sign_lists_every_place_for_a_missing_secret(run: Run) -> None:
     result = run("sign", "-", stdin=b"{}")
     assert (result.code, result.out) == (ExitCode.SETTINGS, "")
     for place in ("PORT_CLIENT_SECRET", "--secret-file", ".env", "~/.port/.env", "~/.port/config.yaml", "--org"):
         assert place in result.err
 
 
-def test_sign_refuses_stdin_for_both_payload_and_secret(run: Run) -> None:
+def test_sign_rejects_stdin_for_both_payload_and_secret(run: Run) -> None:
     result = run("sign", "-", "--secret-file", "-", stdin=b"x")
     assert result.code == ExitCode.USAGE
     assert "stdin" in result.err
 
 
 @pytest.mark.parametrize("to", ["ftp://x/", "http://a b/", "http://a/\nb"])
-def test_sign_refuses_a_target_that_is_not_a_url(run: Run, to: str) -> None:
+def test_sign_rejects_an_invalid_target(run: Run, to: str) -> None:
     result = run("sign", "-", "--to", to, stdin=b"{}", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert "--to" in result.err
@@ -291,7 +291,7 @@ def test_sign_json_has_the_whole_request(run: Run) -> None:
     }
 
 
-def test_sign_json_has_bytes_that_are_not_text_as_base64(run: Run) -> None:
+def test_sign_json_encodes_a_binary_body_in_base64(run: Run) -> None:
     (record,) = run("sign", "-", "--raw", "--format", "json", stdin=b"\xff", env=ENV).records
     assert (record["form"], record["body"], record["body_base64"]) == ("raw", None, "/w==")
 
@@ -321,7 +321,7 @@ async def test_request_of_the_curl_command_is_accepted_by_both_documented_verifi
         for name in AWKWARD | ONLY_RAW
     ],
 )
-async def test_command_sends_the_exact_bytes_with_raw(
+async def test_command_with_raw_sends_the_raw_body(
     form: str, name: str, run: Run, folder: Path, receiver: Receiver
 ) -> None:
     content = (AWKWARD | ONLY_RAW)[name]

@@ -83,7 +83,7 @@ def test_error_is_wrapped_only_between_words_and_keeps_commands_whole(folder: Pa
 
 
 @WIDTHS
-def test_a_usage_error_is_wrapped_at_words(folder: Path, width: int) -> None:
+def test_usage_error_is_wrapped_at_words(folder: Path, width: int) -> None:
     words = ["--a-very-long-option-that-does-not-exist-anywhere", "and-an-argument"]
     shown = on_terminal(folder, "listen", *words, env={"COLUMNS": str(width)})
     lines = lines_of(shown, width)
@@ -174,6 +174,6 @@ def test_records_and_exports_never_have_color(words: tuple[str, ...], folder: Pa
     assert not STYLE.search(on_terminal(folder, *words).raw.decode())
 
 
-def test_body_that_is_not_json_has_no_color(folder: Path) -> None:
+def test_non_json_body_has_no_color(folder: Path) -> None:
     capture(folder, an_invocation(b'<p class="x">true</p>', id="html"))
     assert not JSON_COLOR.search(on_terminal(folder, "show", "html").raw.decode())

@@ -176,14 +176,14 @@ def test_trigger_sends_an_action_with_a_placeholder_url_to_the_given_target(
 
 
 @pytest.mark.parametrize("more", [(), ("--to-its-url",)])
-def test_trigger_refuses_a_placeholder_url_without_a_target(run: Run, folder: Path, more: tuple[str, ...]) -> None:
+def test_trigger_rejects_a_placeholder_url_without_a_target(run: Run, folder: Path, more: tuple[str, ...]) -> None:
     action = write(folder, "a.json", an_action(url="<WEBHOOK_URL>"))
     result = run("trigger", action, *more, "--input", "title=t", "--input", "cpu=2", env=ENV)
     assert result.code != 0
     assert 'rendered to "<WEBHOOK_URL>", which is not a URL' in result.err
 
 
-def test_trigger_refuses_a_url_that_renders_to_nothing_even_with_a_target(run: Run, folder: Path) -> None:
+def test_trigger_rejects_an_empty_rendered_url_even_with_a_target(run: Run, folder: Path) -> None:
     action = write(folder, "a.json", an_action(url="{{ .nothing }}"))
     result = run("trigger", action, "--to", "1", "--input", "title=t", "--input", "cpu=2", env=ENV)
     assert "`url` rendered to nothing" in result.err
@@ -225,7 +225,7 @@ def test_trigger_options_set_the_user_origin_operation_and_timestamp_unit(
     assert "a DELETE action needs an entity" in result.err
 
 
-def test_trigger_says_what_it_does_not_check_of_an_action(run: Run, folder: Path, receiver: Handler) -> None:
+def test_trigger_prints_notes_about_unchecked_parts_of_an_action(run: Run, folder: Path, receiver: Handler) -> None:
     condition = {"type": "SEARCH", "rules": [], "combinator": "and"}
     document = {**an_action(), "requiredApproval": True}
     document["trigger"] = {**document["trigger"], "condition": condition}
@@ -292,7 +292,7 @@ def test_trigger_dry_run_prints_the_request_and_sends_nothing(run: Run, receiver
 
 
 @needs("curl")
-def test_curl_command_sends_the_request_that_trigger_would_send(run: Run, receiver: Handler) -> None:
+def test_curl_command_sends_the_same_request_as_trigger(run: Run, receiver: Handler) -> None:
     args = ("trigger", CREATE_VM, "--to", receiver.url, "--input", "title=it's", "--format", "curl")
     script = run(*args, env=ENV).raw
     done = subprocess.run(["sh"], input=script, capture_output=True, check=True)
@@ -412,7 +412,7 @@ def test_trigger_error_lists_every_violation_with_its_input(run: Run, receiver: 
     ]
 
 
-def test_input_on_the_command_line_overrides_the_one_in_a_file(run: Run, folder: Path, receiver: Handler) -> None:
+def test_input_option_overrides_the_inputs_file(run: Run, folder: Path, receiver: Handler) -> None:
     inputs = write(folder, "i.json", create_vm(RUN_ID, at=""))
     args = ("trigger", CREATE_VM, "--to", receiver.url, "--inputs", inputs, "--input", "cpu:=8")
     assert run(*args, env=ENV).code == 0
@@ -437,7 +437,7 @@ def test_trigger_reads_an_action_from_stdin(run: Run, receiver: Handler) -> None
     assert sent(receiver)[1]["action"] == "create_vm"
 
 
-def test_error_about_an_invalid_action_on_stdin_names_stdin(run: Run) -> None:
+def test_error_about_an_invalid_action_on_stdin_shows_stdin(run: Run) -> None:
     result = run("trigger", "-", "--to", "http://127.0.0.1:9", stdin=b"{}", env=ENV)
     assert result.code == ExitCode.USAGE
     assert result.err.startswith("error: stdin ")
@@ -454,7 +454,9 @@ def test_error_about_an_invalid_action_on_stdin_names_stdin(run: Run) -> None:
         ("a: {{ .x }}\nb: [", "a.json is neither JSON nor YAML: "),
     ],
 )
-def test_trigger_error_says_why_a_file_has_no_action_to_send(run: Run, folder: Path, content: Any, words: str) -> None:
+def test_trigger_error_explains_why_a_file_has_no_action_to_send(
+    run: Run, folder: Path, content: Any, words: str
+) -> None:
     result = run("trigger", write(folder, "a.json", content), "--to", "1", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err
@@ -462,7 +464,7 @@ def test_trigger_error_says_why_a_file_has_no_action_to_send(run: Run, folder: P
 
 
 @pytest.mark.parametrize("name", ["none.json", "folder/none", "none.yaml#a"])
-def test_trigger_error_names_a_file_that_does_not_exist(run: Run, name: str) -> None:
+def test_trigger_error_shows_the_missing_file(run: Run, name: str) -> None:
     result = run("trigger", name, "--to", "1", env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "There is no file" in result.err
@@ -480,7 +482,7 @@ def test_trigger_error_names_a_file_that_does_not_exist(run: Run, name: str) -> 
         ("--secrets", "=s3cret\n", "d is neither JSON nor a .env file: line 1"),
     ],
 )
-def test_trigger_refuses_an_invalid_document_without_quoting_its_values(
+def test_trigger_rejects_an_invalid_document_without_quoting_its_values(
     run: Run, folder: Path, option: str, content: str, words: str
 ) -> None:
     result = run("trigger", CREATE_VM, "--to", "1", option, write(folder, "d", content), env=ENV)
@@ -502,7 +504,7 @@ def test_trigger_refuses_an_invalid_document_without_quoting_its_values(
         (("--inputs", "-", "--secret-file", "-"), "cannot both use stdin"),
     ],
 )
-def test_trigger_refuses_options_that_contradict_each_other(run: Run, args: tuple[str, ...], words: str) -> None:
+def test_trigger_rejects_contradictory_options(run: Run, args: tuple[str, ...], words: str) -> None:
     result = run("trigger", CREATE_VM, *args, env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err
@@ -532,7 +534,7 @@ def test_trigger_http_is_what_a_dry_run_prints(run: Run) -> None:
         ("POST / HTTP/1.1\n\n{}", "is an HTTP request, not an action or a workflow."),
     ],
 )
-def test_trigger_names_replay_for_a_file_that_is_not_a_definition(
+def test_trigger_suggests_replay_for_a_file_without_a_definition(
     run: Run, folder: Path, content: Any, what: str
 ) -> None:
     name = write(folder, "my file.json", content)
@@ -555,7 +557,7 @@ def test_trigger_reads_an_action_from_port_by_its_identifier(run: Run, receiver:
     assert "Port has no action, automation or workflow nothing" in unknown.err
 
 
-def test_a_note_names_an_expression_that_port_may_render_differently(run: Run, folder: Path, receiver: Handler) -> None:
+def test_note_shows_an_expression_with_a_possible_difference_in_port(run: Run, folder: Path, receiver: Handler) -> None:
     action = create_vm_action()
     action["invocationMethod"]["body"] = {"a": '{{ .inputs.title | trimstr("x") }}', "b": '{{ "trimstr(1)" }}'}
     action["trigger"]["userInputs"]["properties"]["on"] = {
@@ -637,7 +639,7 @@ def test_trigger_via_port_errors_never_contain_an_encrypted_input(run: Run, fold
     assert LONG not in result.err
 
 
-def test_trigger_via_port_refuses_an_automation(run: Run) -> None:
+def test_trigger_via_port_rejects_an_automation(run: Run) -> None:
     result = run("trigger", TIER, "--via-port", env=ENV)
     assert result.code == ExitCode.USAGE
     assert "started by its event" in result.err
@@ -670,13 +672,13 @@ def test_trigger_sends_the_only_action_in_a_directory(run: Run, folder: Path, re
         (str(EXAMPLES / "express" / "..") + "#nope", "contains no .json, .yaml or .yml file"),
     ],
 )
-def test_trigger_error_says_that_a_directory_does_not_have_the_action(run: Run, name: str, words: str) -> None:
+def test_trigger_error_shows_the_directory_without_the_action(run: Run, name: str, words: str) -> None:
     result = run("trigger", name, "--to", "1", env=ENV)
     assert result.code == ExitCode.USAGE
     assert words in result.err
 
 
-def test_trigger_error_says_that_the_inputs_are_a_directory(run: Run) -> None:
+def test_trigger_rejects_a_directory_as_the_inputs(run: Run) -> None:
     result = run("trigger", CREATE_VM, "--to", "1", "--inputs", str(EXAMPLES), env=ENV)
     assert result.code == ExitCode.STORE
     assert f"{EXAMPLES} is a directory; a file is needed." in result.err

@@ -67,7 +67,7 @@ def test_workflow_runs_from_a_failed_node_to_its_end(run: Run, handler: Failing,
     assert json.loads(handler.requests[1][1]) == {"shipped": 202}
 
 
-def test_nodes_that_have_acted_are_listed_before_anything_is_sent(run: Run, handler: Failing) -> None:
+def test_nodes_with_effects_are_listed_before_any_request(run: Run, handler: Failing) -> None:
     result = run("trigger", "flow.json", "--from", "ship", "--to", "1", env=handler.api)
     kept, repeated = result.err.split("note: these nodes acted in the run wfr_")[1:]
     assert "and do not run again:\n  check  WEBHOOK  SUCCESS  wfnr_" in kept
@@ -75,7 +75,7 @@ def test_nodes_that_have_acted_are_listed_before_anything_is_sent(run: Run, hand
     assert "is_ready" not in result.err
 
 
-def test_first_record_lists_the_nodes_that_have_acted(run: Run, handler: Failing) -> None:
+def test_first_record_lists_the_nodes_with_effects(run: Run, handler: Failing) -> None:
     first, *others = run("trigger", "flow", "--from", "ship", "--to", handler.url, "--json", env=handler.api).records
     assert (first["type"], first["workflow"], first["from"]) == ("retry", "flow", "ship")
     assert [(each["node"], each["result"]) for each in first["not_run_again"]] == [("check", "SUCCESS")]
@@ -118,7 +118,7 @@ def test_given_output_of_a_later_node_stands_in_for_it(run: Run, handler: Failin
         (("a.json", "--from", "ship"), "--from is for workflows"),
     ],
 )
-def test_from_says_what_it_cannot_do(
+def test_from_rejects_invalid_nodes_and_options(
     run: Run, handler: Failing, folder: Path, args: tuple[str, ...], words: str
 ) -> None:
     (folder / "none.json").write_text("{}", "utf-8")

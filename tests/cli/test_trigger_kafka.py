@@ -88,7 +88,7 @@ def test_trigger_shows_the_message_and_who_ends_the_run(run: Run, broker: str, a
         assert words in result.out
 
 
-def test_trigger_says_that_the_agent_ends_a_synchronized_run(run: Run, folder: Path, broker: str) -> None:
+def test_trigger_shows_the_end_of_a_synchronized_run_by_the_agent(run: Run, folder: Path, broker: str) -> None:
     action = write(folder, {**create_vm_action(), "invocationMethod": {**WEBHOOK, "synchronized": True}})
     result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
     assert "the run is synchronized: the agent reports the response, which ends it" in result.out
@@ -143,7 +143,7 @@ def test_trigger_exits_6_when_the_broker_cannot_be_reached(run: Run, action: str
     assert "Connection refused" in result.err
 
 
-def test_trigger_refuses_to_publish_what_port_sends_itself(run: Run, folder: Path, broker: str) -> None:
+def test_trigger_with_kafka_rejects_a_webhook_action(run: Run, folder: Path, broker: str) -> None:
     action = write(folder, {**create_vm_action(), "invocationMethod": {**WEBHOOK, "agent": False}})
     result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
     assert result.code == ExitCode.USAGE
@@ -159,14 +159,14 @@ def test_trigger_asks_for_a_broker_for_a_kafka_action(run: Run, folder: Path) ->
 
 
 @pytest.mark.parametrize("broker", ["kafka.example.com:9092", "10.0.0.1:9092"])
-def test_trigger_refuses_a_broker_on_another_machine(run: Run, action: str, broker: str) -> None:
+def test_trigger_rejects_a_broker_on_another_machine(run: Run, action: str, broker: str) -> None:
     result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
     assert result.code == ExitCode.USAGE
     assert "only to brokers on this machine" in result.err
 
 
 @pytest.mark.parametrize("option", [("--to", "8000"), ("--to-its-url",), ("--route", "a=8000"), ("--via-port",)])
-def test_trigger_refuses_options_of_requests_with_kafka(run: Run, action: str, option: tuple[str, ...]) -> None:
+def test_trigger_with_kafka_rejects_options_of_requests(run: Run, action: str, option: tuple[str, ...]) -> None:
     result = run("trigger", action, "--kafka", "127.0.0.1:9092", *option, *TITLE, env=ENV)
     assert result.code == ExitCode.USAGE
     assert option[0] in result.err
@@ -191,7 +191,7 @@ def test_trigger_publishes_without_a_client_id_when_the_organization_is_known(
     assert run("trigger", action, "--kafka", broker, *TITLE, env=env).code == 0
 
 
-def test_trigger_says_how_to_name_the_organization_when_nothing_does(run: Run, broker: str, action: str) -> None:
+def test_trigger_explains_how_to_set_a_missing_organization(run: Run, broker: str, action: str) -> None:
     result = run("trigger", action, "--kafka", broker, *TITLE, env={"PORT_CLIENT_SECRET": SECRET.reveal()})
     assert result.code == ExitCode.SETTINGS
     assert "PORT_ORG_ID" in result.err
@@ -202,7 +202,7 @@ def test_trigger_publishes_without_a_signature_and_without_a_secret(run: Run, br
     assert result.records[0]["message"]["headers"] == {}
 
 
-def test_organization_of_a_working_folder_does_not_choose_the_topic(
+def test_organization_from_the_current_directory_does_not_choose_the_topic(
     run: Run, folder: Path, broker: str, action: str
 ) -> None:
     (folder / ".env").write_text("PORT_ORG_ID=org_of_a_stranger\n")
@@ -250,7 +250,7 @@ def test_workflow_waits_for_the_report_of_its_kafka_node_in_the_sandbox(run: Run
     assert "was not reported within 0.1 s" in result.err
 
 
-def test_workflow_without_a_broker_says_that_nothing_is_published(run: Run, folder: Path) -> None:
+def test_workflow_without_a_broker_explains_how_to_publish(run: Run, folder: Path) -> None:
     workflow = write(folder, a_sequence({"identifier": "tell", "config": {"type": "KAFKA", "payload": {}}}))
     result = run("trigger", workflow, env=ENV)
     assert result.code == 0
@@ -283,17 +283,17 @@ def test_trigger_publishes_a_capture_with_a_new_signature(run: Run, broker: str,
     message_at(broker, TOPIC, record)
 
 
-def test_trigger_refuses_inputs_for_a_capture(run: Run, broker: str, capture: str) -> None:
+def test_trigger_rejects_inputs_for_a_capture(run: Run, broker: str, capture: str) -> None:
     result = run("trigger", "last", "--kafka", broker, "--input", "title=a", env=ENV)
     assert result.code == ExitCode.USAGE
     assert "--input has no effect: last is a capture" in result.err
 
 
-def test_trigger_says_that_a_capture_is_missing(run: Run, broker: str) -> None:
+def test_trigger_reports_a_missing_capture(run: Run, broker: str) -> None:
     assert run("trigger", "last", "--kafka", broker, env=ENV).code == ExitCode.STORE
 
 
-def test_trigger_refuses_a_capture_that_is_not_an_object(run: Run, folder: Path, broker: str) -> None:
+def test_trigger_rejects_a_capture_without_a_json_object(run: Run, folder: Path, broker: str) -> None:
     capture = to_capture(a_capture(an_invocation(b"[1]")))
     (folder / "capture.json").write_text(json.dumps(capture))
     result = run("trigger", "capture.json", "--kafka", broker, env=ENV)

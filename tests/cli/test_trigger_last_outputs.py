@@ -49,7 +49,7 @@ def run_in_sandbox(run: Run, handler: Reporting, workflow: str, version: str) ->
 
 
 @pytest.mark.parametrize("workflow", ["two.json", "two"])
-def test_a_node_runs_over_the_outputs_of_the_latest_run(run: Run, handler: Reporting, workflow: str) -> None:
+def test_node_uses_the_outputs_of_the_latest_run(run: Run, handler: Reporting, workflow: str) -> None:
     run_in_sandbox(run, handler, "two", "1")
     handler.ready = "soon"
     latest = run_in_sandbox(run, handler, "two", "2").records[-1]["run_id"]
@@ -60,7 +60,7 @@ def test_a_node_runs_over_the_outputs_of_the_latest_run(run: Run, handler: Repor
     assert f"note: the outputs come from the run {latest}  SUCCESS  20" in result.err
 
 
-def test_an_input_and_an_output_replace_those_of_the_last_run(run: Run, handler: Reporting) -> None:
+def test_input_and_output_options_override_the_last_run(run: Run, handler: Reporting) -> None:
     run_in_sandbox(run, handler, "two", "1")
     options = ("--outputs", "last", "--input", "version=9", "--output", "check.response.data.ready=false")
     assert run("trigger", "two.json#ship", *options, "--to", handler.url, env=handler.api).code == 0
@@ -69,7 +69,7 @@ def test_an_input_and_an_output_replace_those_of_the_last_run(run: Run, handler:
     assert (wrong.code, "version must be string" in wrong.err) == (ExitCode.USAGE, True)
 
 
-def test_a_workflow_without_a_run_has_no_last_outputs(run: Run, handler: Reporting) -> None:
+def test_workflow_without_a_run_has_no_last_outputs(run: Run, handler: Reporting) -> None:
     run_in_sandbox(run, handler, "other", "1")
     result = run("trigger", "two.json#ship", "--outputs", "last", "--to", handler.url, env=handler.api)
     assert result.code == ExitCode.USAGE
@@ -77,7 +77,7 @@ def test_a_workflow_without_a_run_has_no_last_outputs(run: Run, handler: Reporti
     assert handler.requests == []
 
 
-def test_an_output_that_the_last_run_lacks_is_named(run: Run, handler: Reporting) -> None:
+def test_error_shows_a_missing_output_of_the_last_run(run: Run, handler: Reporting) -> None:
     handler.status = 500
     latest = run_in_sandbox(run, handler, "two", "1").records[-1]["run_id"]
     handler.status = 200
@@ -101,7 +101,7 @@ def test_last_outputs_are_for_one_node(run: Run, handler: Reporting, name: str) 
     assert (result.code, "--outputs last runs one node" in result.err) == (ExitCode.USAGE, True)
 
 
-def test_a_file_may_be_called_last(run: Run, handler: Reporting, folder: Path) -> None:
+def test_outputs_file_may_be_called_last(run: Run, handler: Reporting, folder: Path) -> None:
     (folder / "last").write_text('{"check": {"response": {"data": {"ready": 1}}}, "start": {"version": "0"}}', "utf-8")
     options = ("--outputs", "./last", "--to", handler.url)
     assert run("trigger", "two.json#ship", *options, env=handler.api).code == 0

@@ -68,7 +68,7 @@ def test_without_a_name_the_usual_directories_are_read(run: Run, folder: Path) -
     assert [line for line in result.out.splitlines() if not line.startswith(" ")] == ["here.json", "actions/there.json"]
 
 
-def test_definition_that_trigger_cannot_invoke_is_named(run: Run, folder: Path) -> None:
+def test_uninvokable_definition_is_listed_in_a_note(run: Run, folder: Path) -> None:
     write(folder, "a.json", [an_action("hub", type="GITHUB"), an_action("late", type="INTEGRATION_ACTION")])
     result = run("trigger", "--list", "a.json")
     assert "note: hub in a.json is not listed: it is invoked by GITHUB; only a WEBHOOK sends a request" in result.err
@@ -89,6 +89,6 @@ def test_directory_without_definitions_lists_nothing(run: Run) -> None:
         ((), ExitCode.USAGE, "`port-hook trigger --list` lists them."),
     ],
 )
-def test_list_refuses_what_it_cannot_use(run: Run, args: tuple[str, ...], code: int, words: str) -> None:
+def test_list_rejects_other_options(run: Run, args: tuple[str, ...], code: int, words: str) -> None:
     result = run("trigger", *args)
     assert (result.code, words in result.err) == (code, True)

@@ -72,7 +72,7 @@ def receiver(folder: Path) -> Iterator[Reporter]:
         yield it
 
 
-def test_run_that_was_reported_before_the_response_has_ended(run: Run, receiver: Reporter) -> None:
+def test_run_reported_before_the_response_has_ended(run: Run, receiver: Reporter) -> None:
     result = run(*ARGUMENTS, "--to", receiver.url, env=receiver.env)
     assert (result.code, result.err) == (0, "")
     assert "sandbox    the run has ended as SUCCESS: the handler reported its result" in result.out
@@ -80,7 +80,7 @@ def test_run_that_was_reported_before_the_response_has_ended(run: Run, receiver:
     assert "report-run" not in result.out
 
 
-def test_run_that_is_reported_a_moment_after_the_response_has_ended(run: Run, receiver: Reporter) -> None:
+def test_run_reported_shortly_after_the_response_has_ended(run: Run, receiver: Reporter) -> None:
     receiver.reports = "later"
     result = run(*ARGUMENTS, "--to", receiver.url, env=receiver.env)
     assert "sandbox    the run has ended as SUCCESS: the handler reported its result" in result.out
@@ -92,7 +92,7 @@ def test_record_has_the_status_of_the_sandbox(run: Run, receiver: Reporter) -> N
     assert record["run_status"] == "FAILURE"
 
 
-def test_run_that_was_not_reported_stays_in_progress(run: Run, receiver: Reporter) -> None:
+def test_unreported_run_stays_in_progress(run: Run, receiver: Reporter) -> None:
     receiver.reports = "never"
     result = run(*ARGUMENTS, "--to", receiver.url, env=receiver.env)
     assert f"the run {STAYS}" in result.out
@@ -112,7 +112,7 @@ def test_wait_follows_the_run_in_the_sandbox(run: Run, receiver: Reporter) -> No
     assert result.out.endswith(f"  log  Creating the VM\n{RUN_ID}  SUCCESS  Created\n")
 
 
-def test_wait_of_a_run_that_failed_exits_1_with_two_records(run: Run, receiver: Reporter) -> None:
+def test_wait_for_a_failed_run_exits_1_with_two_records(run: Run, receiver: Reporter) -> None:
     receiver.reports, receiver.result = "later", "FAILURE"
     result = run(*ARGUMENTS, "--to", receiver.url, "--wait", "20", "--json", env=receiver.env)
     assert result.code == ExitCode.FAILED
@@ -142,7 +142,7 @@ def test_wait_does_not_follow_after_a_failed_response(run: Run, receiver: Report
         ({"PORT_API_URL": "http://127.0.0.1:1", "PORT_CLIENT_ID": "a"}, ExitCode.PORT_API, "http://127.0.0.1:1"),
     ],
 )
-def test_wait_says_why_it_cannot_follow_before_anything_is_sent(
+def test_wait_fails_before_any_request_when_it_cannot_follow(
     run: Run, folder: Path, env: Mapping[str, str], code: int, words: str
 ) -> None:
     (folder / "a.json").write_text(json.dumps(create_vm_action()), "utf-8")

@@ -51,7 +51,7 @@ def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, receiver: Node
 
 
 @pytest.mark.parametrize("name", ["w.json#deploy_service", "./#deploy_service"])
-def test_trigger_finds_a_workflow_in_a_list_that_ports_api_returned(
+def test_trigger_finds_a_workflow_in_a_list_response_of_port(
     run: Run, folder: Path, receiver: NodeHandler, name: str
 ) -> None:
     deploy = json.loads(Path(DEPLOY).read_text("utf-8"))
@@ -114,7 +114,7 @@ def test_outputs_are_read_from_a_file_and_from_options(
     assert json.loads(receiver.requests[0][1]) == {"n": 1, "m": [2]}
 
 
-def test_the_outlet_of_a_given_output_is_shown(run: Run, receiver: NodeHandler, folder: Path) -> None:
+def test_outlet_of_an_output_option_is_shown(run: Run, receiver: NodeHandler, folder: Path) -> None:
     (folder / "o.json").write_text('{"is_ready": {"selectedOutlet": {"identifier": "ready"}}}', "utf-8")
     options = ("--outputs", "o.json", "--to", receiver.url, *INPUTS)
     result = run("trigger", f"{DEPLOY}#deploy", *options, env=ENV)
@@ -184,9 +184,7 @@ def test_workflow_with_an_event_trigger_needs_an_event(run: Run, folder: Path, r
         ((str(EXAMPLES / "actions" / "create_vm.json"), "--to", "1", "--respond", "a=b"), "--respond is for workflows"),
     ],
 )
-def test_invalid_arguments_are_refused_before_anything_is_sent(
-    run: Run, arguments: tuple[str, ...], message: str
-) -> None:
+def test_invalid_arguments_are_rejected_before_any_request(run: Run, arguments: tuple[str, ...], message: str) -> None:
     result = run("trigger", *arguments, env={**ENV, "PORT_CLIENT_ID": "x"})
     assert (result.code, message in result.err) == (ExitCode.USAGE, True), result.err
 
@@ -210,7 +208,7 @@ def test_trigger_rejects_action_options_for_a_workflow(run: Run, receiver: NodeH
     assert receiver.requests == []
 
 
-def test_a_note_names_the_expressions_that_port_may_render_differently(
+def test_note_shows_expressions_with_possible_differences_in_port(
     run: Run, receiver: NodeHandler, folder: Path
 ) -> None:
     outlets = [{"identifier": "yes", "expression": ".outputs.a.ok | toboolean"}]
@@ -289,7 +287,7 @@ def test_agent_node_is_sent_once_and_printed_once(run: Run, receiver: NodeHandle
     assert receiver.paths == ["/do"]
 
 
-def test_a_node_whose_handler_is_unreachable_fails_with_the_reason(run: Run) -> None:
+def test_node_with_an_unreachable_handler_fails_with_the_reason(run: Run) -> None:
     with handler() as gone:
         port = str(gone.port)
     result = run("trigger", DEPLOY, "--to", port, *INPUTS, env=ENV)
@@ -297,7 +295,7 @@ def test_a_node_whose_handler_is_unreachable_fails_with_the_reason(run: Run) -> 
     assert f"  failed     nothing listens on 127.0.0.1:{port}" in result.out
 
 
-def test_expression_of_a_webhook_node_that_failed_is_a_warning_and_in_the_record(
+def test_failed_expression_of_a_webhook_node_is_a_warning_and_in_the_record(
     run: Run, receiver: NodeHandler, folder: Path
 ) -> None:
     file = save(folder, a_sequence(a_webhook("first"), a_webhook("second", body={"x": "{{ 1 | .b }}"})))
@@ -307,7 +305,7 @@ def test_expression_of_a_webhook_node_that_failed_is_a_warning_and_in_the_record
     assert [error["expression"] for error in second["errors"]] == ["1 | .b"]
 
 
-def test_expression_of_an_asynchronous_node_that_failed_is_a_warning(run: Run, folder: Path) -> None:
+def test_failed_expression_of_an_asynchronous_node_is_a_warning(run: Run, folder: Path) -> None:
     node = a_webhook("only", synchronized=False, body={"x": "{{ 1 | .b }}"})
     file = save(folder, a_sequence(node, trigger={"type": "SCHEDULE_TRIGGER"}))
     with handler() as target:
@@ -318,7 +316,7 @@ def test_expression_of_an_asynchronous_node_that_failed_is_a_warning(run: Run, f
 @pytest.mark.parametrize(
     ("body", "data"), [(b"NaN", "NaN"), (b"[1e999]", [None]), (b'{"a": -Infinity}', '{"a": -Infinity}')]
 )
-def test_response_with_a_number_that_json_lacks_leaves_the_records_json(
+def test_response_with_a_non_json_number_leaves_the_records_valid_json(
     run: Run, folder: Path, body: bytes, data: Any
 ) -> None:
     def refuse(constant: str) -> None:

@@ -48,7 +48,7 @@ def handler() -> Iterator[Reporting]:
             yield found
 
 
-def test_a_workflow_of_port_runs_there_and_is_followed_node_by_node(run: Run, handler: Reporting) -> None:
+def test_workflow_runs_in_port_and_is_shown_node_by_node(run: Run, handler: Reporting) -> None:
     result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=handler.api)
     assert (result.code, result.err) == (0, "")
     assert handler.paths == ["/builds/check", "/deploy"]
@@ -70,7 +70,7 @@ def test_a_workflow_of_port_runs_there_and_is_followed_node_by_node(run: Run, ha
     assert places == sorted(places)
 
 
-def test_json_has_a_record_for_each_node_and_one_for_the_run(run: Run, handler: Reporting) -> None:
+def test_json_has_a_record_for_each_node_and_for_the_run(run: Run, handler: Reporting) -> None:
     *nodes, end = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, "--json", env=handler.api).records
     assert [(each["type"], each["node"], each["node_type"], each["result"]) for each in nodes] == [
         ("node", "check", "WEBHOOK", "SUCCESS"),
@@ -85,7 +85,7 @@ def test_json_has_a_record_for_each_node_and_one_for_the_run(run: Run, handler: 
     )  # fmt: skip
 
 
-def test_the_log_of_a_node_is_shown(run: Run, handler: Reporting) -> None:
+def test_log_of_a_node_is_shown(run: Run, handler: Reporting) -> None:
     handler.log = "deployed \x1b[2J"
     result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=handler.api)
     assert "log        WARN  deployed" in result.out
@@ -102,7 +102,7 @@ def test_without_wait_the_run_is_only_started(run: Run, handler: Reporting) -> N
 
 
 @pytest.mark.parametrize("result", ["FAILED", "CANCELLED"])
-def test_a_run_that_does_not_succeed_ends_with_1(run: Run, handler: Reporting, result: str) -> None:
+def test_unsuccessful_run_exits_1(run: Run, handler: Reporting, result: str) -> None:
     handler.result = result
     found = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=handler.api)
     assert (found.code, found.out.rstrip().endswith(result)) == (ExitCode.FAILED, True)
@@ -114,7 +114,7 @@ def test_port_checks_the_inputs_of_a_workflow(run: Run, handler: Reporting) -> N
     assert handler.requests == []
 
 
-def test_the_workflow_of_a_file_has_to_be_in_port(run: Run, handler: Reporting, folder: Path) -> None:
+def test_workflow_of_a_file_must_exist_in_port(run: Run, handler: Reporting, folder: Path) -> None:
     result = run("trigger", str(EXAMPLE), *FOLLOWED, *INPUTS, env=handler.api)
     assert (result.code, handler.paths) == (0, ["/builds/check", "/deploy"])  # at the URLs of the one in Port
     other = {**json.loads(EXAMPLE.read_text("utf-8")), "identifier": "other"}
@@ -125,7 +125,7 @@ def test_the_workflow_of_a_file_has_to_be_in_port(run: Run, handler: Reporting, 
     assert "create it there" in missing.err
 
 
-def test_an_identifier_that_port_does_not_have_is_named(run: Run, handler: Reporting) -> None:
+def test_error_shows_an_unknown_identifier(run: Run, handler: Reporting) -> None:
     whole = run("trigger", "nothing", "--via-port", env=handler.api)
     assert (whole.code, "Port has no action, automation or workflow nothing." in whole.err) == (7, True)
     node = run("trigger", "nothing#check", "--to", handler.url, env=handler.api)
@@ -148,7 +148,7 @@ def test_an_identifier_that_port_does_not_have_is_named(run: Run, handler: Repor
         (("deploy_service", "--user", "o.json"), "--user has no effect"),
     ],
 )
-def test_what_port_cannot_do_is_refused_before_a_run_starts(
+def test_options_unsupported_by_port_are_rejected_before_a_run_starts(
     run: Run, handler: Reporting, folder: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     (folder / "o.json").write_text('{"identifier": "x", "email": "a@example.com"}', "utf-8")
@@ -157,12 +157,12 @@ def test_what_port_cannot_do_is_refused_before_a_run_starts(
     assert handler.requests == []
 
 
-def test_a_trigger_can_be_named(run: Run, handler: Reporting) -> None:
+def test_trigger_node_can_be_chosen(run: Run, handler: Reporting) -> None:
     result = run("trigger", "several#trigger", *FOLLOWED, *INPUTS, env=handler.api)
     assert (result.code, handler.paths) == (0, ["/builds/check", "/deploy"])
 
 
-def test_a_node_is_read_from_port_and_sent_from_here(run: Run, handler: Reporting) -> None:
+def test_node_of_a_workflow_in_port_is_sent_from_this_machine(run: Run, handler: Reporting) -> None:
     result = run("trigger", "deploy_service#deploy", "--to", handler.url, *INPUTS, env=handler.api)
     assert (result.code, handler.paths) == (0, ["/deploy"])
     assert "note: the workflow deploy_service was read from Port, version 1\n" in result.err
@@ -190,7 +190,7 @@ def a_port(workflow: Mapping[str, Any], run: Any, *, status: int = 201) -> Itera
         yield {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "a-secret-value", "PORT_API_URL": url}
 
 
-def test_a_log_that_port_does_not_show_does_not_end_the_run(run: Run) -> None:
+def test_unavailable_log_does_not_end_the_run(run: Run) -> None:
     shown = {"identifier": "wfr_QOz6WoOB1Q2lmhZZ", "status": "COMPLETED", "result": "SUCCESS"}
     with a_port(deploy_service("http://127.0.0.1:1"), {"ok": True, "run": shown}) as env:
         result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=env)
@@ -198,7 +198,7 @@ def test_a_log_that_port_does_not_show_does_not_end_the_run(run: Run) -> None:
     assert result.err.count("the log of wfr_QOz6WoOB1Q2lmhZZ is not shown: ") == 1
 
 
-def test_a_run_that_waits_for_a_report_ends_with_1_and_the_command_to_report_it(run: Run) -> None:
+def test_unreported_run_exits_1_with_the_command_to_report_it(run: Run) -> None:
     node_run = {"identifier": "wfnr_QOz6WoOB1Q2lmhZZ", "node": {"identifier": "deploy"}, "status": "IN_PROGRESS"}
     shown = {"identifier": "wfr_1", "status": "IN_PROGRESS", "result": None, "nodeRuns": [node_run]}
     options = ("--via-port", "--wait", "0.2", *INPUTS)
@@ -214,7 +214,7 @@ def test_a_run_that_waits_for_a_report_ends_with_1_and_the_command_to_report_it(
 
 
 @pytest.mark.parametrize("shown", [{}, {"run": {"identifier": ""}}, {"run": {"identifier": "wfr_\x1b"}}, {"run": []}])
-def test_a_response_without_a_run_is_an_error(run: Run, shown: dict[str, Any]) -> None:
+def test_response_without_a_run_is_an_error(run: Run, shown: dict[str, Any]) -> None:
     with a_port(deploy_service("http://127.0.0.1:1"), {"ok": True, **shown}) as env:
         result = run("trigger", "deploy_service", *FOLLOWED, *INPUTS, env=env)
     assert (result.code, "did not respond with a workflow run" in result.err) == (ExitCode.PORT_API, True)

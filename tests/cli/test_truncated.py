@@ -29,7 +29,7 @@ def kept(folder: Path) -> None:
         store.write([store.row(replace(capture, refused=True))], [])
 
 
-def test_show_prints_the_kept_and_the_original_size(run: Run) -> None:
+def test_show_prints_the_saved_and_the_original_size(run: Run) -> None:
     out = run("show", "aa").out
     assert "the first 262,144 of 600,008 bytes" in out
     assert sha256(BODY).hexdigest() in out
@@ -41,7 +41,7 @@ def test_captures_marks_a_truncated_body(run: Run) -> None:
     assert (record["body_truncated"], record["body_size"]) == (True, 600_008)
 
 
-def test_show_body_writes_the_kept_bytes_and_prints_a_note_that_they_are_truncated(run: Run) -> None:
+def test_show_body_writes_a_truncated_body_with_a_note(run: Run) -> None:
     result = run("show", "aa", "--body")
     assert result.raw == BODY[:262_144]
     assert "note: the body is truncated" in result.err
@@ -57,7 +57,7 @@ def test_show_body_writes_the_kept_bytes_and_prints_a_note_that_they_are_truncat
         ("replay", "SOURCE", "--to", "1", "--as-captured", "--dry-run"),
     ],
 )
-def test_a_truncated_body_is_not_verified_decrypted_or_sent(
+def test_truncated_body_is_not_verified_decrypted_or_sent(
     run: Run, folder: Path, command: tuple[str, ...], source: str
 ) -> None:
     (folder / "cap.json").write_bytes(run("show", "aa", "--file").raw)
@@ -83,7 +83,7 @@ def test_invalid_store_limit_exits_2(run: Run, options: tuple[str, ...], words: 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX permissions")
-def test_store_that_other_users_can_read_is_made_private_with_a_note(run: Run, folder: Path) -> None:
+def test_store_readable_by_others_is_made_private_with_a_note(run: Run, folder: Path) -> None:
     (folder / ".port-hook" / "captures.db").chmod(0o644)
     result = run("captures")
     assert result.code == ExitCode.OK

@@ -48,7 +48,7 @@ def test_mistyped_option_gets_a_suggestion(run: Run) -> None:
     assert "hint: Did you mean --strict? Run `port-hook" in run("listen", "--stric").err
 
 
-def test_a_control_character_of_the_command_line_is_escaped(run: Run) -> None:
+def test_control_character_of_the_command_line_is_escaped(run: Run) -> None:
     result = run("demo", "a\x1b[2Jb\nhint: c")
     assert "\x1b" not in result.err
     assert result.err.count("\nhint: ") == 1
@@ -63,7 +63,7 @@ def test_a_control_character_of_the_command_line_is_escaped(run: Run) -> None:
         "trigger x --to 1 --to 2",
     ],
 )
-def test_target_given_twice_is_refused(run: Run, line: str) -> None:
+def test_second_target_is_rejected(run: Run, line: str) -> None:
     result = run(*line.split())
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert " is used more than once." in result.err
@@ -89,9 +89,7 @@ README = "# Title\n\n```sh\nmake\n```\n"
         ("render {{.}} --data README.md", "README.md is not JSON: a value was expected"),
     ],
 )
-def test_error_about_a_file_that_is_not_json_has_no_message_of_a_library(
-    run: Run, folder: Path, line: str, error: str
-) -> None:
+def test_error_about_invalid_json_has_no_library_message(run: Run, folder: Path, line: str, error: str) -> None:
     (folder / "README.md").write_text(README)
     result = run(*line.split(), env={"PORT_CLIENT_SECRET": "x"})
     assert result.err.startswith(f"error: {error}")
@@ -121,7 +119,7 @@ def test_error_about_an_input_does_not_mention_defaults_computed_from_it(run: Ru
         (("replay", CREATE_VM, "--to", " "), "--to: the target is empty."),
     ],
 )
-def test_empty_value_is_reported_as_a_variable_that_may_be_unset(
+def test_empty_value_is_reported_with_a_hint_about_unset_variables(
     run: Run, command: tuple[str, ...], error: str
 ) -> None:
     result = run(*command, env={"PORT_CLIENT_SECRET": "secret"})

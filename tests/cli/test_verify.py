@@ -175,7 +175,7 @@ def test_verify_never_prints_the_secret(written_out: Any) -> None:
         (("-", "--now", "nan"), "not a point in time"),
     ],
 )
-def test_verify_refuses_invalid_options_with_the_reason(run: Run, arguments: tuple[str, ...], words: str) -> None:
+def test_verify_rejects_invalid_options_with_the_reason(run: Run, arguments: tuple[str, ...], words: str) -> None:
     result = run("verify", *arguments, stdin=b"POST / HTTP/1.1\n\n", env=ENV)
     assert (result.code, result.out) == (ExitCode.USAGE, "")
     assert words in result.err
@@ -194,9 +194,7 @@ def test_verify_exits_4_without_a_secret(written_out: Any) -> None:
         (b"\x00", "payload.json does not contain a request: it is neither"),
     ],
 )
-def test_verify_error_says_what_a_file_without_a_request_contains(
-    run: Run, folder: Path, content: bytes, words: str
-) -> None:
+def test_verify_error_explains_why_a_file_has_no_request(run: Run, folder: Path, content: bytes, words: str) -> None:
     (folder / "payload.json").write_bytes(content)
     result = run("verify", "payload.json", env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")

@@ -102,7 +102,7 @@ def signed_by_own_code(run: Run, folder: Path, signature: str, *options: str) ->
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistake_of_own_code_is_explained_with_a_fix_for_that_code(run: Run, folder: Path, name: str) -> None:
+def test_mistake_of_own_code_is_explained_with_a_fix(run: Run, folder: Path, name: str) -> None:
     mistake = MISTAKES[name]
     result = signed_by_own_code(run, folder, mistake.signature)
     assert result.code == ExitCode.NOT_VALID
@@ -158,7 +158,7 @@ def test_right_signature_of_own_code_for_an_old_request_is_stale(run: Run, folde
         ),
     ],
 )
-def test_first_cause_says_what_own_code_did(run: Run, folder: Path, signature: str, first: str) -> None:
+def test_first_cause_explains_the_mistake_of_own_code(run: Run, folder: Path, signature: str, first: str) -> None:
     result = signed_by_own_code(run, folder, signature)
     assert result.code == ExitCode.NOT_VALID
     assert next(line for line in result.out.splitlines()[1:] if not line.startswith(("signed form", "age"))).startswith(
@@ -166,7 +166,7 @@ def test_first_cause_says_what_own_code_did(run: Run, folder: Path, signature: s
     )
 
 
-def test_timestamp_that_own_code_signed_is_compared_with_that_of_the_request(run: Run, folder: Path) -> None:
+def test_timestamp_of_own_code_is_compared_with_the_timestamp_of_the_request(run: Run, folder: Path) -> None:
     own = str(int(NOW) + 2)
     result = signed_by_own_code(run, folder, sign(BODY, SECRET, own), "--timestamp", own)
     assert result.code == ExitCode.NOT_VALID
@@ -206,7 +206,7 @@ def test_own_code_is_compared_with_a_kafka_message(run: Run, folder: Path) -> No
     assert run("verify", "last", "--signature", in_base64(b"x" * 32), env=ENV).code == ExitCode.NOT_VALID
 
 
-def test_json_says_whose_code_the_causes_explain(run: Run, folder: Path) -> None:
+def test_json_record_shows_the_code_explained_by_the_causes(run: Run, folder: Path) -> None:
     (own,) = signed_by_own_code(run, folder, MISTAKES["timestamp forgotten"].signature, "--json").records
     assert (own["side"], own["causes"][0]) == ("verifier", "timestamp-not-signed")
     assert own["details"][0]["words"] == "Your code signed the body alone."
@@ -214,7 +214,7 @@ def test_json_says_whose_code_the_causes_explain(run: Run, folder: Path) -> None
     assert sent["side"] == "sender"
 
 
-def test_request_without_a_timestamp_whose_signature_covers_the_body_alone_is_explained(run: Run, folder: Path) -> None:
+def test_signature_of_the_body_alone_is_explained_without_a_timestamp(run: Run, folder: Path) -> None:
     received(folder, (SIGNATURE_HEADER, f"sha256={raw_hmac(BODY).hex()}"))
     result = run("verify", "last", env=ENV)
     assert result.code == ExitCode.NOT_VALID

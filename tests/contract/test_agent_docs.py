@@ -37,7 +37,7 @@ def servers() -> Iterator[dict[str, Any]]:
         yield {"command": "port-hook", "args": json.loads(arguments)}
 
 
-def test_configurations_of_clients_start_the_server_with_options_that_it_has() -> None:
+def test_client_configurations_start_the_server_with_existing_options() -> None:
     known = {flag for option in options("mcp") for flag in option.opts}
     found = list(servers())
     assert len(found) == 6
@@ -92,7 +92,7 @@ def test_skill_is_in_the_usual_form_and_is_printed_without_a_secret_or_the_extra
     assert all(f"`{tool.name}`" in body for tool in TOOLS)
 
 
-def test_commands_of_the_skill_have_options_that_exist(run: Run) -> None:
+def test_commands_of_the_skill_use_existing_options(run: Run) -> None:
     for line in re.findall(r"`port-hook ([^`]+)`", run("mcp", "--skill").out):
         name, *words = shlex.split(line)
         if name == "help":

@@ -31,7 +31,7 @@ FILES_OF_SECRETS = {"--secret-file", "--secrets"}
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_list_of_commands_shows_the_summary_of_each_command(name: str) -> None:
+def test_list_of_commands_shows_the_summary_of_each_command(name: str) -> None:
     assert command(name).help.splitlines()[0] == COMMANDS[name]
 
 
@@ -42,7 +42,7 @@ def test_every_argument_and_option_has_help(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_shows_every_option(name: str, run: Run) -> None:
+def test_help_shows_every_option(name: str, run: Run) -> None:
     result = run(name, "--help", "--all")
     assert result.code == 0
     assert COMMANDS[name] in " ".join(result.out.split())
@@ -58,7 +58,7 @@ def test_no_option_takes_a_secret(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_option_with_an_empty_value_is_an_error_that_names_it(name: str, run: Run) -> None:
+def test_empty_value_of_each_option_is_an_error_with_its_name(name: str, run: Run) -> None:
     flags = [option.opts[0] for option in options(name) if not option.is_flag]
     errors = {flag: run(name, flag, "") for flag in flags if (name, flag) not in MAY_BE_EMPTY}
     assert {(result.code, result.out) for result in errors.values()} <= {(ExitCode.USAGE, "")}
@@ -77,13 +77,13 @@ def test_rules_of_an_option_name_options_of_the_same_command(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_values_that_complete_an_option_exist(name: str) -> None:
+def test_completion_methods_of_options_exist(name: str) -> None:
     completing = {parameter.declared.completes for parameter in command(name).params} - {""}
     assert [each for each in completing if not callable(getattr(Surroundings, each, None))] == []
 
 
 @pytest.mark.parametrize("flag", EMPTY_REPORTS)
-def test_the_options_of_a_report_that_may_be_empty_send_the_empty_text(flag: str, run: Run) -> None:
+def test_report_options_may_send_an_empty_text(flag: str, run: Run) -> None:
     result = run("report-run", "r_1234567890123456", flag, "", "--dry-run", "--json")
     [call] = result.records[0]["calls"]
     assert (result.code, list(call["body"].values())) == (ExitCode.OK, [""])
@@ -102,7 +102,7 @@ def test_only_options_with_the_same_meaning_share_an_environment_variable() -> N
     assert shared == SHARED_VARIABLES
 
 
-def test_the_help_lists_every_command_with_its_summary(run: Run) -> None:
+def test_help_lists_every_command_with_its_summary(run: Run) -> None:
     words = " ".join(run("--help").out.split())
     assert all(f"{name} {line}" in words for name, line in COMMANDS.items())
 
@@ -113,7 +113,7 @@ def test_help_is_shown_without_arguments(run: Run) -> None:
 
 
 @pytest.mark.parametrize("word", ["--version", "-V", "version"])
-def test_the_version_is_printed(word: str, run: Run) -> None:
+def test_version_is_printed(word: str, run: Run) -> None:
     result = run(word)
     assert (result.code, result.err) == (0, "")
     assert re.fullmatch(r"port-hook \d+\.\d+\.\d+\S*\n", result.out)
@@ -162,7 +162,7 @@ def test_settings_page_lists_every_environment_variable() -> None:
     assert [variable for variable in variables if f"`{variable}`" not in page] == []
 
 
-def test_bad_signature_page_names_only_existing_causes() -> None:
+def test_bad_signature_page_lists_only_existing_causes() -> None:
     page = (DOCS / "debug" / "bad-signature.md").read_text("utf-8")
     shown = re.findall(r"(?m)^([a-z0-9-]+): .*\n  fix: ", page)
     slugs = {*re.findall(r"\[`([^`]+)`\]\(\S+signatures\.md#", page), *shown}

@@ -71,7 +71,7 @@ def _writes(argument: ast.expr) -> bool:
     return isinstance(mode, str) and len(mode) < 4 and bool(set(mode) & set("wax+"))
 
 
-def test_files_are_created_and_modes_are_set_only_where_the_page_says_so() -> None:
+def test_files_are_created_and_modes_are_set_only_as_documented() -> None:
     assert {(module, name) for module, name, _ in calls()} == set(PLACES)
 
 

@@ -32,7 +32,7 @@ def locked(name: str) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("name", "version"), sorted(set(lower_bounds())))
-def test_lowest_allowed_version_is_the_one_that_is_tested(name: str, version: str) -> None:
+def test_lowest_allowed_version_is_tested(name: str, version: str) -> None:
     lowest = [pin for package, pin in locked("requirements-lowest.lock") if package == name]
     latest = [pin for lock in LOCKS[:2] for package, pin in locked(lock) if package == name]
     tested = {tuple(numbers(pin[2:].split()[0])) for pin in lowest or latest}
@@ -49,7 +49,7 @@ def test_no_version_is_locked_twice() -> None:
     assert len(found) == len(set(found)) > 150
 
 
-def test_packages_are_built_with_the_tools_that_tests_build_with() -> None:
+def test_packages_and_tests_use_the_same_build_tools() -> None:
     tools = {(package, pin.split()[0]) for package, pin in locked("requirements-build.lock")}
     assert {"build", "hatchling"} <= {package for package, _ in tools}
     assert tools <= {(package, pin.split()[0]) for name in LOCKS for package, pin in locked(name)}

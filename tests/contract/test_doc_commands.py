@@ -250,6 +250,6 @@ def test_command_line_of_the_docs_succeeds_in_bash(code: str, machine: Machine) 
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_that_write_credentials_make_the_file_private(page: Path) -> None:
+def test_commands_writing_credentials_make_the_file_private(page: Path) -> None:
     blocks = re.findall(r"(?ms)^```(?:sh|text)\n(.*?)^```", page.read_text("utf-8"))
     assert [block for block in blocks if "> .env" in block and "umask 077" not in block] == []

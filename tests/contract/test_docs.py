@@ -52,7 +52,7 @@ def test_picture_loads_nothing_from_elsewhere() -> None:
     assert re.findall(r"@font-face|@import|<script|href|url\((?!#)", picture) == []
 
 
-def test_demo_on_the_install_page_names_different_servers_and_requests_differently() -> None:
+def test_demo_on_the_install_page_shows_different_servers_and_requests() -> None:
     demo = (ROOT / "docs" / "install" / "install.md").read_text("utf-8").split("<!-- demo:", 1)[1].split("\n2. ", 1)
     servers = re.findall(r"http://127\.0\.0\.1:(\d+)", demo[0])
     requests = re.findall(r"(?m)-> \d{3}  ([0-9a-f]{12})$", demo[1])
@@ -207,7 +207,7 @@ def test_page_of_records_describes_the_result_of_every_tool() -> None:
     assert table("reference/json-records.md", "tool") == tools, "describe it in reference/json-records.md"
 
 
-def test_the_changelog_has_this_version() -> None:
+def test_changelog_has_this_version() -> None:
     latest = re.search(r"(?m)^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"))
     assert latest
     assert latest[1] == __version__

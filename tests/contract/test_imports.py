@@ -77,7 +77,7 @@ def test_light_command_imports_no_heavy_library(folder: Path, arguments: tuple[s
         (("replay", "last", "--dry-run", "--to", "8000"), 68, HEAVY - {"asyncio"}),
     ],
 )
-def test_command_that_reads_captures_imports_only_what_it_uses(
+def test_command_reading_captures_imports_only_used_modules(
     folder: Path, arguments: tuple[str, ...], most: int, unneeded: set[str]
 ) -> None:
     body = a_body()
@@ -88,7 +88,7 @@ def test_command_that_reads_captures_imports_only_what_it_uses(
     assert len([name for name in added if name.startswith("port_hook_cli.")]) <= most
 
 
-def test_replay_of_a_payload_in_a_file_imports_nothing_of_the_store(folder: Path) -> None:
+def test_replay_of_a_payload_file_does_not_import_the_store(folder: Path) -> None:
     (folder / "payload.json").write_text("{}")
     with handler() as target:
         found = modules(folder, "replay", "payload.json", "--to", target.url)

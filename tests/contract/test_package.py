@@ -122,7 +122,7 @@ def test_image_has_a_pinned_base_and_only_locked_packages() -> None:
 
 
 @needs_sources
-def test_command_of_the_image_is_one_of_port_hooks() -> None:
+def test_command_of_the_image_is_a_port_hook_command() -> None:
     from port_hook_cli.cli.app import COMMANDS
 
     name, *options = yaml.safe_load(dict(instructions())["CMD"])
@@ -152,7 +152,7 @@ def test_release_uses_a_trusted_publisher() -> None:
 
 @needs_sources
 @pytest.mark.parametrize("file", workflow_files(), ids=lambda file: file.stem)
-def test_workflow_uses_pinned_actions_and_only_the_permissions_that_it_needs(file: Path) -> None:
+def test_workflow_uses_pinned_actions_and_minimal_permissions(file: Path) -> None:
     text = file.read_text("utf-8")
     workflow = yaml.safe_load(text)
     jobs = workflow["jobs"]
@@ -240,7 +240,7 @@ def commands(job: dict[str, Any]) -> str:
 
 
 @needs_sources
-def test_job_that_builds_runs_no_test_and_installs_no_package_of_the_tests() -> None:
+def test_build_job_runs_no_tests_and_installs_no_test_packages() -> None:
     targets = re.findall(r"\bmake (.+)", commands(release()["build"]))
     assert targets == ["build"]
     rules = (ROOT / "Makefile").read_text("utf-8")
@@ -250,7 +250,7 @@ def test_job_that_builds_runs_no_test_and_installs_no_package_of_the_tests() -> 
 
 
 @needs_sources
-def test_job_that_publishes_runs_nothing_of_the_repository() -> None:
+def test_publish_job_runs_no_code_of_the_repository() -> None:
     publish = release()["publish"]
     actions = [step["uses"].split("@")[0] for step in publish["steps"] if "uses" in step]
     assert actions == ["actions/download-artifact", "pypa/gh-action-pypi-publish"]
@@ -258,7 +258,7 @@ def test_job_that_publishes_runs_nothing_of_the_repository() -> None:
 
 
 @needs_sources
-def test_only_files_with_the_hashes_of_the_job_that_builds_are_published() -> None:
+def test_only_files_with_the_hashes_of_the_build_job_are_published() -> None:
     jobs = release()
     assert list(jobs["build"]["outputs"]) == ["hashes"]
     for name in ("check", "publish"):

@@ -18,14 +18,14 @@ FILES = sorted(FOLDER.glob("*.json"))
 PAGE = (ROOT / "docs" / "reference" / "json-records.md").read_text("utf-8")
 
 
-def test_the_page_links_the_schema_of_each_record() -> None:
+def test_page_links_the_schema_of_each_record() -> None:
     described = {name.replace("/", "-") for name in re.findall(r"(?m)^## `port-hook/([^`]+)`", PAGE)}
     linked = set(re.findall(r"\]\(schemas/([^)]+)\.json\)", PAGE))
     assert described == linked == {file.stem for file in FILES}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_a_schema_is_valid_and_closes_each_object_it_describes(file: Path) -> None:
+def test_schema_is_valid_and_closes_each_object(file: Path) -> None:
     document = json.loads(file.read_text("utf-8"))
     Draft202012Validator.check_schema(document)
     assert document["title"].replace("/", "-") == f"port-hook-{file.stem}"
@@ -73,7 +73,7 @@ def test_page_lists_exactly_the_fields_of_a_record_of_trigger(kind: str) -> None
 @pytest.mark.parametrize(
     "change", [{"kept": "2"}, {"other": 1}, {"schema": "port-hook/prune/1", "deleted": None}], ids=str
 )
-def test_a_record_that_differs_from_its_schema_is_refused(change: dict[str, Any]) -> None:
+def test_record_is_rejected_when_it_differs_from_its_schema(change: dict[str, Any]) -> None:
     record = {"schema": "port-hook/prune/1", "deleted": 1, "kept": 2, "dry_run": False}
     assert checked(record) == record
     with pytest.raises(ValidationError):

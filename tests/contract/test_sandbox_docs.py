@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "sandbox.md").read_text("utf-8")
 
 
-def test_the_table_of_routes_matches_the_code() -> None:
+def test_route_table_matches_the_code() -> None:
     rows = re.findall(r"(?m)^\| ([A-Z]+) \| `(/v1/[^`]*)` \|", PAGE)
     assert rows == [(route.method, route.path) for route in ROUTES]
 
 
-def test_the_table_of_errors_lists_every_slug() -> None:
+def test_error_table_lists_every_slug() -> None:
     import port_hook_cli.sandbox as package
 
     sources = "".join(file.read_text("utf-8") for file in Path(package.__file__).parent.rglob("*.py"))

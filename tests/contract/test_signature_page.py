@@ -118,7 +118,7 @@ def test_request_without_a_fault_is_valid(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("slug", sorted(COMMANDS.keys() - {"replayed"}))
-def test_command_of_a_cause_shows_that_cause(slug: str, folder: Path, run: Run) -> None:
+def test_command_of_a_cause_shows_the_cause(slug: str, folder: Path, run: Run) -> None:
     code, out = in_shell(COMMANDS[slug], folder, run)
     shown = [name for name in re.findall(r"(?m)^([a-z0-9-]+): ", out) if name in CAUSES]
     # A document that changed has the cause of its form too.
@@ -127,7 +127,7 @@ def test_command_of_a_cause_shows_that_cause(slug: str, folder: Path, run: Run) 
 
 
 @needs("curl")
-def test_request_that_is_sent_twice_is_shown_as_a_replay(tmp_path: Path) -> None:
+def test_request_sent_twice_is_shown_as_a_replay(tmp_path: Path) -> None:
     with listener(tmp_path, env={"PORT_CLIENT_SECRET": "an-example-and-no-secret"}) as running:
         done = in_shell_with_port_hook(COMMANDS["replayed"].replace("8787", str(running.port)), tmp_path)
         causes = [running.record()["verdict"]["causes"] for _ in range(2)]

@@ -27,7 +27,7 @@ def checked(site: Path, pages: dict[str, str]) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_site_with_links_that_have_targets_is_complete(tmp_path: Path) -> None:
+def test_site_without_broken_links_is_complete(tmp_path: Path) -> None:
     pages = {
         "index.html": '<a href="send/a.html#one">A</a> <a href="https://port.io">Port</a> <img src="x.svg">',
         "send/a.html": '<h2 id="one">One</h2> <a href="../index.html">up</a> <a href="/#">top</a>',

@@ -55,7 +55,7 @@ def callers_of(name: str) -> Iterator[str]:
                 yield path.relative_to(PACKAGE).as_posix()
 
 
-def test_port_api_client_is_created_only_where_its_address_is_checked() -> None:
+def test_port_api_client_is_created_only_where_its_url_is_checked() -> None:
     assert list(callers_of("PortApi")) == ["port_api/access.py"]
     assert list(callers_of("PortConnection")) == ["port_api/client.py"]
 
@@ -78,7 +78,7 @@ def test_bullet_of_the_threat_model_is_short_enough_for_its_tests_to_be_checked(
     assert [each for each in bullets if len(re.findall(r"[.!?](?= |,|$)", each)) > MOST_SENTENCES] == []
 
 
-def test_threat_model_makes_no_claim_outside_of_its_bullets_and_table() -> None:
+def test_threat_model_makes_claims_only_in_its_bullets_and_table() -> None:
     paragraphs = [line for line in page_lines() if not line.startswith(("- ", "#", "|"))]
     assert [line for line in paragraphs if not line.startswith(tuple(PARAGRAPHS))] == []
     assert len(paragraphs) == len(PARAGRAPHS)

@@ -45,7 +45,7 @@ async def test_checks_end_when_the_api_without_credentials_does_not_respond(runt
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes")
-async def test_checks_end_when_a_secret_file_is_a_pipe_that_no_one_writes(runtime: Build, folder: Path) -> None:
+async def test_checks_end_when_a_secret_file_is_a_silent_pipe(runtime: Build, folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     try:
         async with asyncio.timeout(30):

@@ -39,7 +39,7 @@ async def test_handler_on_ipv4_is_reached_by_address_and_by_name(host: str) -> N
 
 
 @pytest.mark.skipif(not has_ipv6(), reason="needs IPv6")
-async def test_handler_that_listens_on_ipv6_only_is_a_problem_for_an_ipv4_target() -> None:
+async def test_handler_only_on_ipv6_is_a_problem_for_an_ipv4_target() -> None:
     with server("::1") as port:
         result = await check_handler(f"http://127.0.0.1:{port}", is_chosen=False)
         by_name = await check_handler(f"http://localhost:{port}", is_chosen=False)
@@ -49,7 +49,7 @@ async def test_handler_that_listens_on_ipv6_only_is_a_problem_for_an_ipv4_target
     assert by_name.message.endswith("over IPv6.")
 
 
-async def test_handler_that_listens_on_ipv4_only_is_a_problem_for_an_ipv6_target() -> None:
+async def test_handler_only_on_ipv4_is_a_problem_for_an_ipv6_target() -> None:
     with server("127.0.0.1") as port:
         result = await check_handler(f"http://[::1]:{port}", is_chosen=False)
     assert result.state is CheckState.PROBLEM
@@ -57,9 +57,7 @@ async def test_handler_that_listens_on_ipv4_only_is_a_problem_for_an_ipv6_target
 
 
 @pytest.mark.parametrize(("is_chosen", "state"), [(True, CheckState.PROBLEM), (False, CheckState.WARNING)])
-async def test_handler_that_is_not_started_is_a_problem_only_if_the_user_named_it(
-    is_chosen: bool, state: CheckState
-) -> None:
+async def test_stopped_handler_is_a_problem_only_if_the_user_passed_it(is_chosen: bool, state: CheckState) -> None:
     with server("127.0.0.1") as port:
         pass
     result = await check_handler(f"http://localhost:{port}", is_chosen=is_chosen)
@@ -67,11 +65,11 @@ async def test_handler_that_is_not_started_is_a_problem_only_if_the_user_named_i
     assert f"port {port} refuses connections over IPv4" in result.message
 
 
-async def test_handler_is_skipped_when_none_is_known() -> None:
+async def test_handler_check_is_skipped_without_a_handler() -> None:
     assert (await check_handler(None, is_chosen=False)).state is CheckState.SKIPPED
 
 
-async def test_handler_gets_no_request() -> None:
+async def test_doctor_sends_no_request_to_the_handler() -> None:
     with open_port() as listening:
         target = f"http://127.0.0.1:{listening.getsockname()[1]}"
         assert (await check_handler(target, is_chosen=True)).state is CheckState.OK

@@ -15,7 +15,7 @@ def test_installed_extra_is_reported_with_its_version() -> None:
     )
 
 
-def test_missing_extra_is_skipped_with_the_command_that_installs_it() -> None:
+def test_missing_extra_is_skipped_with_its_install_command() -> None:
     found = check_extra("ssh", "a-package-that-nobody-has")
     assert (found.state, found.subject, found.message) == (CheckState.SKIPPED, "ssh", "Not installed.")
     assert " install " in found.next_step

@@ -36,5 +36,5 @@ def test_table_on_a_narrow_terminal_is_not_wrapped() -> None:
     assert lines(30) == lines(None)
 
 
-def test_table_without_problems_says_so() -> None:
+def test_table_without_problems_ends_with_a_summary() -> None:
     assert [line.plain for line in result_lines(RESULTS[:1], None)][-1] == "No problems, no warnings."

@@ -82,7 +82,7 @@ def test_capture_ids_are_offered_with_time_and_action(line: str, here: Path) -> 
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d create_vm valid", found["bbb"])
 
 
-def test_only_ids_that_begin_as_typed_are_offered(here: Path) -> None:
+def test_only_ids_with_the_typed_prefix_are_offered(here: Path) -> None:
     with_captures(here, "aaa", "bbb")
     assert set(offered("show b")) == {"bbb"}
     assert offered("show c") == {}
@@ -97,7 +97,7 @@ def test_only_ids_that_begin_as_typed_are_offered(here: Path) -> None:
         ("show ", {"PORT_HOOK_SHOW_STORE": "other.db", "PORT_HOOK_STORE": "none.db"}),
     ],
 )
-def test_ids_come_from_the_store_that_the_line_or_the_environment_names(
+def test_ids_come_from_the_store_of_the_command_line_or_the_environment(
     line: str, environ: dict[str, str], here: Path
 ) -> None:
     with_captures(here, "abc", name="other.db")
@@ -159,7 +159,7 @@ def write(path: Path, document: object) -> None:
     path.write_text(json.dumps(document))
 
 
-def test_files_that_could_block_or_exhaust_completion_are_left_out(here: Path) -> None:
+def test_pipes_and_huge_files_are_not_offered(here: Path) -> None:
     os.mkfifo(here / "pipe.json")
     (here / "loop.json").symlink_to("loop.json")
     (here / "device.json").symlink_to("/dev/zero")
@@ -172,7 +172,7 @@ def test_files_that_could_block_or_exhaust_completion_are_left_out(here: Path) -
 
 
 @pytest.mark.parametrize("value", [1e300, -1.0, "x", b"x", None])
-def test_capture_with_values_that_no_listener_writes_is_left_out(value: object, here: Path) -> None:
+def test_capture_with_a_tampered_time_is_not_offered(value: object, here: Path) -> None:
     with_captures(here, "abc", "def")
     store = here / ".port-hook" / "captures.db"
     with closing(sqlite3.connect(store)) as connection, connection:
@@ -185,7 +185,7 @@ def test_capture_with_values_that_no_listener_writes_is_left_out(value: object, 
     )
 
 
-def test_store_that_is_not_a_database_offers_nothing(here: Path) -> None:
+def test_invalid_store_offers_nothing(here: Path) -> None:
     (here / "bad.db").write_bytes(b"x" * 5000)
     assert set(offered("show --store bad.db ")) == {"last", "last-replay"}
 
@@ -227,7 +227,7 @@ def test_bash_adds_no_space_after_the_only_name_of_a_rule() -> None:
     )
 
 
-def test_bash_gets_only_the_part_of_a_word_that_it_replaces() -> None:
+def test_bash_gets_only_the_replaced_part_of_a_word() -> None:
     asked = CompletionRequest((), "--store=a", kept="--store=")
     assert SHELLS["bash"].write([Candidate("--store=abc")], asked, has_files=False) == ("abc\n", 0)
 

@@ -55,7 +55,7 @@ def test_options_before_the_cursor_are_known_with_their_values() -> None:
     assert read_line(["show", "--store", "a.db", "--body"], "").given == {"--store": "a.db", "--body": ""}
 
 
-def test_bash_words_that_it_splits_at_equals_signs_and_colons_are_one_word_again() -> None:
+def test_bash_words_split_at_equals_signs_and_colons_are_joined() -> None:
     words = ["port-hook", "listen", "--route", "a", "=", "http", ":", "//localhost", "--store", "=", "x"]
     environ = {"COMP_WORDS": "\n".join(words), "COMP_CWORD": "10"}
     asked = SHELLS["bash"].read(environ)
