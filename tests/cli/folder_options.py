@@ -1,7 +1,7 @@
 """The options that files in the current directory may set, and the parameters that a command line sets.
 
 Someone else may have written these files. To let them set another option, add it here too: a test compares the
-package's list with this list. Such an option must be harmless. It must not name a file, host, target, store, secret or
+package's list with this list. Such an option must be harmless. It must not set a file, host, target, store, secret or
 organization, send anything, turn off a check or question, or loosen a limit.
 """
 
@@ -84,7 +84,7 @@ SHARED_VARIABLES = {
     "insecure-api": "PORT_HOOK_INSECURE_API",
 }
 
-# A valid value, other than the default, of each option that isn't a switch and has no choices.
+# A valid value, other than the default, of each option except switches and options with choices.
 _BY_TYPE = {"int": "7", "int range": "200", "float": "0.5", "float range": "0.5", "size": "5MiB", "_delay": "1s..2s"}
 _BY_OPTION = {
     ("listen", "report"): "success",
@@ -103,7 +103,7 @@ _BY_OPTION = {
 def valued(command: str) -> Iterator[tuple[str, Any, str]]:
     """Yield each long name of each option of a command, without dashes, with Typer's parameter and a valid value.
 
-    Former names are left out. The value isn't the default. It is written as an environment variable has it.
+    Former names are left out. The value isn't the default. It has the form of an environment variable.
     """
     for parameter in options(command):
         for name in parameter.opts:

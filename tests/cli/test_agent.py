@@ -1,4 +1,4 @@
-"""`port-hook agent`: what it shows, what it keeps secret, what it sends, and what it refuses."""
+"""`port-hook agent`: its output, masked secrets, requests and rejected options."""
 
 from __future__ import annotations
 
@@ -388,7 +388,7 @@ def test_invalid_run_id_is_not_reported(run: Run, folder: Path, receiver: Handle
     assert "no valid run id" in result.err
 
 
-# Checks and refusals.
+# Checks and rejected options.
 
 
 def test_check_shows_the_key_and_the_column(run: Run, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""`port-hook agent --poll`: what it shows of Port's runs, what it claims, and what it says of claimed runs."""
+"""`port-hook agent --poll`: shown runs, claimed runs, and messages about claimed runs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def a_client(sandbox: Sandbox) -> Iterator[httpx.Client]:
 
 @pytest.fixture
 def poll(run: Run, folder: Path) -> Poll:
-    """Run `agent --poll` in a sandbox's environment, with a mapping that needs no jq."""
+    """Run `agent --poll` in a sandbox's environment, with a mapping without jq expressions."""
     (folder / "map.json").write_text("[{}]")
 
     def invoke(sandbox: Sandbox, *options: str) -> Result:
@@ -66,7 +66,7 @@ def an_action(url: str, **changes: Any) -> dict[str, Any]:
 
 @contextmanager
 def waiting(url: str, count: int = 1, **changes: Any) -> Iterator[tuple[Sandbox, list[str]]]:
-    """Yield a sandbox and the ids of runs that wait for the agent."""
+    """Yield a sandbox and the IDs of runs that wait for the agent."""
     with a_sandbox(actions=[an_action(url, **changes)]) as sandbox, a_client(sandbox) as client:
         body = {"properties": {"title": "zoë"}}
         started = [client.post("/v1/actions/create_vm/runs", json=body).json()["run"]["id"] for _ in range(count)]
@@ -211,7 +211,7 @@ def test_repeated_secret_is_masked_in_a_crash_report(runtime: Callable[..., Runt
     assert world.memory.secrets == {secret.reveal(), "t"}
 
 
-# What is refused.
+# Rejected options.
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,11 @@ def test_claims_are_rejected_with_a_mapping_file_from_the_current_directory(
     assert (result.code, receiver.requests) == (ExitCode.USAGE, [])
 
 
-# The question before runs are taken away from a running agent.
+# The confirmation before port-hook claims runs instead of a running agent.
 
 
 class Asked:
-    """Answers questions, and records them."""
+    """Replies to questions, and records them."""
 
     def __init__(self, answer: bool) -> None:
         self._answer, self.questions = answer, list[str]()

@@ -38,7 +38,7 @@ LISTENED = (
 
 
 def outcome(id_: str, *, handler: int | None, response: int | None, fault: str | None = None) -> Capture:
-    """A capture that was forwarded, and what came of it."""
+    """A forwarded capture with its outcome."""
     is_forwarded = handler is not None or fault is not None
     return a_capture(
         an_invocation(id=id_),
@@ -127,7 +127,7 @@ def kept(folder: Path) -> None:
 
 
 def shown(lines: str) -> list[str]:
-    """The ids in a listing."""
+    """The IDs in a listing."""
     return [line.split()[0] for line in lines.splitlines()[1:]]
 
 

@@ -1,4 +1,4 @@
-"""`port-hook check`: what it prints, saves and starts, and what it refuses. The example receiver is the handler."""
+"""`port-hook check` of the example receiver: output, saved requests, started commands and rejected options."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SHOWS_SECRET = (
     'print(f"listening',
     'print(os.environ["PORT_CLIENT_SECRET"], "\\x1b[31m", flush=True)\n    print(f"listening',
 )
-# Servers do this after an error: they respond, and close the connection without a field that says so.
+# Servers do this after an error: they respond, and close the connection without a `Connection: close` header.
 ANSWERS_ONCE = """
 import http.server, sys
 
@@ -83,7 +83,7 @@ def check(folder: Path, *words: str, code: int, **options: Any) -> subprocess.Co
 
 @pytest.fixture
 def checking(run: Run, folder: Path) -> Checking:
-    """Run a check that starts a command, within the test's process: `checking(*words, code=0)`."""
+    """Run a check with a command in the test's process: `checking(*words, code=0)`."""
 
     def check_here(*words: str, code: int) -> Result:
         done = run("check", *words, env=environment(folder))
@@ -239,7 +239,7 @@ def test_command_is_not_started_beside_another_handler(checking: Checking, folde
 
 @contextmanager
 def hanging_check(folder: Path, place: str, *words: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """Yield a running check whose handler hangs at `place`, a line of the receiver, and the handler's process id."""
+    """Yield a running check with a handler that hangs at `place`, a line of the receiver, and its process ID."""
     hang = "if os.path.exists('hang') or 'not-json' in self.headers['user-agent']:"
     lines = [hang, "    print('hangs', os.getpid(), flush=True)", "    time.sleep(600)", place]
     _, port, *_ = receiver(folder, (f"        {place}", "\n".join(f"        {line}" for line in lines)), ACCEPTS_OLD)
@@ -276,7 +276,7 @@ def test_ctrl_c_shows_the_findings_so_far(folder: Path) -> None:
     assert "Interrupted after 1 check in " in out
 
 
-# --- a handler that is running
+# --- a running handler
 
 
 def test_running_sandbox_shows_what_the_handler_reports(folder: Path) -> None:
@@ -308,7 +308,7 @@ def test_reports_are_not_observed_without_a_sandbox_and_a_hint_explains_how(run:
 
 def test_latest_valid_capture_is_the_request_except_requests_of_a_check(run: Run, folder: Path) -> None:
     keep(folder, a_capture())
-    with handler() as other:  # it accepts everything
+    with handler() as other:  # the handler accepts everything
         results = [run("check", "--only", "no-signature", "--to", str(other.port), env=ENV) for _ in range(2)]
     assert [result.code for result in results] == [1, 1]
     note = "the latest capture with a valid signature, 0123456789ab"
@@ -338,7 +338,7 @@ def test_secret_in_the_request_is_sent_but_neither_printed_nor_saved(run: Run, f
     assert "t0k3n" not in result.out + result.err
     assert b"t0k3n" not in saved
     verdicts = [each["verdict"]["status"] for each in run("captures", "--json").records]
-    assert set(verdicts) == {"missing", "valid"}  # of the bytes that were sent
+    assert set(verdicts) == {"missing", "valid"}  # of the sent bytes
 
 
 def test_unrenderable_node_url_is_an_error_with_the_reason(run: Run, folder: Path) -> None:
@@ -473,7 +473,7 @@ def test_words_after_two_dashes_are_the_command_without_a_source(run: Run) -> No
 @pytest.mark.parametrize(("answer", "is_sent"), [("n", False), ("y", True)])
 def test_another_machine_is_asked_for(folder: Path, answer: str, is_sent: bool) -> None:
     action = create_vm_action()
-    # Nothing listens there, and no packet leaves: the address is one of this machine, in a form that does not count.
+    # Nothing listens there, and no packet leaves: it is an address of this machine in an unrecognized form.
     action["invocationMethod"]["url"] = f"http://127.1:{free_port()}/"
     (folder / "action.json").write_text(json.dumps(action))
     child = typed(folder, "check", "action.json", "--to-its-url", "--only", "old", dimensions=(40, 300))

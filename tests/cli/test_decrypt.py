@@ -31,7 +31,7 @@ def encrypted(run: Run, value: str, *options: str) -> str:
 
 
 def payload_with(**properties: Any) -> dict[str, Any]:
-    """An invocation of the old shape that names `properties` as encrypted."""
+    """An invocation in the old form that lists `properties` as encrypted."""
     document = a_document()
     document["payload"]["properties"] |= properties
     document["payload"]["censoredProperties"] = list(properties)

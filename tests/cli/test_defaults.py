@@ -95,7 +95,7 @@ def test_variable_of_a_repeatable_option_has_values_separated_by_spaces(run: Run
     assert "buy_boat" not in result.err
 
 
-# --- the .env of the working folder ---------------------------------------------------------------------------------
+# --- the .env of the current directory ------------------------------------------------------------------------------
 
 LISTEN = ("listen", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--no-verify")
 

@@ -1,4 +1,4 @@
-"""The demo: the whole job on this machine, with nothing set and nothing left behind."""
+"""The demo: the complete example on this machine, without settings and without leftover files."""
 
 from __future__ import annotations
 

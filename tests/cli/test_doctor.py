@@ -1,4 +1,4 @@
-"""`port-hook doctor` finds what is wrong with a setup, and never shows a secret."""
+"""`port-hook doctor` finds the problems of a setup, and never shows a secret."""
 
 from __future__ import annotations
 
@@ -248,7 +248,7 @@ def test_doctor_reports_the_question_of_listen_on_a_terminal(runtime: Callable[.
 def test_doctor_reports_the_missing_extra_for_ssh_tunnels(
     run: Run, port: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "asyncssh", None)  # as if it was not installed
+    monkeypatch.setitem(sys.modules, "asyncssh", None)  # as if the package were not installed
     found = checks(run, env=environ(port))["tunnel ssh"]
     command = f"{sys.executable} -m pip install 'asyncssh<3,>=2.23'"
     assert found["next_step"] == f"If you want it, run `{command}`, then use `--tunnel localhost.run`."

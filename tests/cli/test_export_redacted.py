@@ -1,4 +1,4 @@
-"""`export --redact`, and what other commands do with its files."""
+"""`export --redact`, and its files as input of other commands."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PRIVATE = (RUN_ID, "create_vm", "zoë@", "62ceaea697ca00f09d7c4f45", "eu-west-1"
 
 
 def reencoded() -> Capture:
-    """A request of Port's execution agent, which its handler did not accept."""
+    """A request of Port's execution agent, rejected by its handler."""
     return a_capture(
         an_invocation(SPACED, headers=signed(a_body()), target=f"/hooks/{RUN_ID}?user=alice.smith"),
         verdict=Verdict(status=Status.UNCHECKED),

@@ -1,4 +1,4 @@
-"""Options that need the path of a file: folders and paths without a name are refused, and keep their modes."""
+"""Options with a file path: folders and paths without a name are rejected, and their modes do not change."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_folder_of_a_named_store_keeps_its_mode(run: Run, folder: Path) -> None:
     shared = folder / "shared"
     shared.mkdir()
     shared.chmod(0o755)
-    for command in COMMANDS[:-1]:  # the sandbox would go on
+    for command in COMMANDS[:-1]:  # the sandbox would continue to run
         run(*command, f"shared/{command[0]}/captures.db")
         run(*command, "shared/mine.db")
     assert mode(shared) == 0o755

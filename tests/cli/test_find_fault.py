@@ -1,4 +1,4 @@
-"""`replay --find-fault`: what is sent, printed and saved, and the exit codes."""
+"""`replay --find-fault`: requests, output, captures and exit codes."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ ARGUMENTS = {
     "trigger": ("action.json",),
     "verify": ("payload.json",),
 }
-"""Command -> arguments with which its options are read. A command that is missing here needs no arguments."""
+"""Command -> arguments with which its options are read. Other commands do not need arguments."""
 
 REQUIRED = {"export": ("--format", "curl"), "render": ("--data", "payload.json")}
 ABSURD = (
@@ -63,7 +63,7 @@ def busy() -> Iterator[int]:
 
 @pytest.fixture
 def bounds(busy: int) -> dict[str, tuple[str, ...]]:
-    """The options that keep a command on this machine, and keep it from waiting."""
+    """The options that limit a command to this machine, and prevent it from waiting."""
     return {
         "check": ("--to", "http://127.0.0.1:1"),
         "inspect": ("--port", str(busy)),
@@ -86,7 +86,7 @@ def files(folder: Path) -> None:
 
 
 def unhelpful(results: Iterator[tuple[tuple[str, ...], Result]]) -> list[tuple[tuple[str, ...], int, str]]:
-    """Return the command lines that failed without an explanation, or with an exit code that is not documented."""
+    """Return the command lines with an unexplained failure or an undocumented exit code."""
     return [
         (words, result.code, result.err[:200])
         for words, result in results

@@ -1,4 +1,4 @@
-"""What people type who know other tools: each gets the right answer, not the most similar name."""
+"""Options and commands of other tools: each gets the right hint instead of the most similar name."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def listen_table(folder: Path) -> object:
 
 
 def answer(runtime: Callable[..., Runtime], typed: bytes, *args: str) -> tuple[int, str]:
-    """Run `init` on a terminal on which the user types `typed`; return the exit code and stderr."""
+    """Run `init` on a terminal on which the user types `typed`. Return the exit code and stderr."""
     stderr = Screen()
     code = main(("init", *args), replace(runtime(), stdin=Keyboard(typed), stderr=stderr))
     return code, stderr.getvalue()

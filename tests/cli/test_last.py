@@ -1,4 +1,4 @@
-"""`last` means the latest request that arrived, in every command."""
+"""`last` means the latest received request, in every command."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def target() -> Iterator[Handler]:
 
 @pytest.fixture(autouse=True)
 def _kept(folder: Path) -> None:
-    """Two requests; the newer is badly signed, by another secret."""
+    """Two requests. The later request is signed with another secret."""
     forged = signed(a_body(), secret=Secret("of another organization"))
     keep(
         folder,
@@ -43,7 +43,7 @@ def _kept(folder: Path) -> None:
 
 
 def replayed(run: Run, target: Handler, name: str = "last") -> str:
-    """Replay a capture, and return the replay's id."""
+    """Replay a capture, and return the replay's ID."""
     (record,) = run("replay", name, "--to", target.url, "--json", env=ENV).records
     return str(record["capture"])
 
@@ -183,5 +183,5 @@ def test_captures_marks_requests_of_check(run: Run, folder: Path) -> None:
 def test_tampered_headers_do_not_change_last(run: Run, folder: Path, headers: str) -> None:
     with closing(sqlite3.connect(folder / ".port-hook" / "captures.db", isolation_level=None)) as store:
         store.execute("UPDATE captures SET headers = ? WHERE id = ?", [headers, BAD])
-    # The damaged capture itself cannot be shown; the others can.
+    # The damaged capture itself cannot be shown. The others can.
     assert run("show", "last~1", "--json").records[0]["id"] == FIRST

@@ -1,4 +1,4 @@
-"""Which options of `listen` contradict each other. Each line is refused before anything starts."""
+"""Contradictory options of `listen`. Each command line is rejected before anything starts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`login` and `logout` without a keyring, and how other commands use what was kept."""
+"""`login` and `logout` without a keyring, and other commands with the saved credentials."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECRET = "the-secret-of-a-login"
 
 @pytest.fixture
 def port() -> Iterator[Handler]:
-    """A stand-in for Port's API that accepts all credentials."""
+    """A simulated Port API that accepts all credentials."""
     with handler(token_answer()) as running:
         yield running
 
@@ -61,7 +61,7 @@ def log_in(run: Run, port: Handler, *options: str, secret: str = SECRET) -> Resu
 def test_login_hints_name_its_own_options(run: Run, answer: bytes | None, hint: str) -> None:
     with handler(answer or b"") as api:
         answered = log_in(run, api)
-    result = answered if answer else log_in(run, api)  # without an answer, nothing listens there anymore
+    result = answered if answer else log_in(run, api)  # without a response, because nothing listens there anymore
     assert result.code == ExitCode.PORT_API
     assert f"hint: {hint}" in result.err
     assert "PORT_" not in result.err

@@ -1,4 +1,4 @@
-"""Options that are declared once: what a command gets, what the help shows, and which options contradict each other."""
+"""Declared options: the values of a command, its help, and contradictory options."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_default_contradicts_other_options_unless_another_option_replaces_it(par
         call(parser, "--via-port", {"route": ["a"]})
     with pytest.raises(UsageError, match=r"so --rate has no effect\.$"):
         call(parser, "", {"rate": "7"})
-    assert call(parser, "--via-port", {"to": "1"})[2] == []  # the default yields: the command does not get it
+    assert call(parser, "--via-port", {"to": "1"})[2] == []  # the default is ignored: the command does not get it
     assert call(parser, "", {"in_order": "false"})
 
 

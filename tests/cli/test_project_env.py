@@ -1,4 +1,4 @@
-"""A `.env` in the working folder that a stranger wrote: what it cannot do, what it can, and what is said of it."""
+"""An untrusted `.env` in the current directory: what it cannot do, what it can do, and the messages about it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 
 @pytest.fixture
 def stranger() -> Iterator[Handler]:
-    """A server that takes whatever is posted to it."""
+    """A server that accepts every POST request."""
     with handler(token_answer()) as server:
         yield server
 
@@ -140,7 +140,7 @@ def test_no_source_is_printed_when_all_settings_come_from_the_environment(run: R
 def test_plain_http_to_another_machine_is_rejected_without_insecure_api(
     run: Run, stranger: Handler, monkeypatch: pytest.MonkeyPatch, insecure: tuple[str, ...]
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", stranger.url)  # by which httpx reaches a host that is not there
+    monkeypatch.setenv("HTTP_PROXY", stranger.url)  # through which httpx reaches a nonexistent host
     env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL, "PORT_API_URL": "http://api.example"}
     result = run(*REPORT, *insecure, env=env)
     if insecure:
@@ -226,7 +226,7 @@ def test_dotenv_secret_different_from_the_organization_is_reported_when_the_conf
     run: Run, folder: Path, port_home: Path
 ) -> None:
     write(port_home / "config.yaml", f"organizations: {{a: {{client_id: i, client_secret: {REAL}}}}}")
-    # An API that refuses at once: one that cannot be reached is tried five times.
+    # An API that rejects the request immediately. port-hook would call an unreachable API five times.
     with handler(REFUSED) as port:
         write(folder / ".env", f"PORT_CLIENT_SECRET=of-the-folder\nPORT_API_URL={port.url}\n")
         assert "warning" not in run("sign", "-", stdin=b"{}").err

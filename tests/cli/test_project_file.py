@@ -1,4 +1,4 @@
-"""`port-hook.toml` and `[tool.port-hook]` in the working folder: what they can set, what they cannot, what is said."""
+"""`port-hook.toml` and `[tool.port-hook]` in the current directory: what they can set, what they cannot."""
 
 from __future__ import annotations
 
@@ -260,10 +260,10 @@ def test_command_line_replaces_what_it_contradicts_in_the_file(
     run: Run, folder: Path, arguments: tuple[str, ...]
 ) -> None:
     write(folder, "[listen]\nforward-to = 9\ncompact = true\ncount = 3\nstrict = true\n")
-    assert run(*LISTEN, *arguments).code == ExitCode.FAILED  # because no invocation came
+    assert run(*LISTEN, *arguments).code == ExitCode.FAILED  # because no invocation arrived
 
 
-# --- what is wrong with the file --------------------------------------------------------------------------------------
+# --- problems of the file ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

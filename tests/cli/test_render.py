@@ -1,4 +1,4 @@
-"""`port-hook render`: what it prints, what it warns of, and what it takes as a template."""
+"""`port-hook render`: output, warnings and accepted templates."""
 
 from __future__ import annotations
 

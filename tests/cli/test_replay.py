@@ -48,7 +48,7 @@ def target() -> Iterator[Handler]:
 
 @pytest.fixture
 def closed_port() -> Iterator[str]:
-    """A port that is taken but not listened on."""
+    """A port in use on which nothing listens."""
     with socket.socket() as it:
         it.bind(("127.0.0.1", 0))
         yield str(it.getsockname()[1])
@@ -60,7 +60,7 @@ def payload_file(folder: Path, content: bytes | None = None) -> str:
 
 
 def store(folder: Path, **overrides: Any) -> str:
-    """Save a capture in the store of `folder`; return its id."""
+    """Save a capture in the store of `folder`. Return its ID."""
     capture = overrides.pop("capture", None) or a_capture(an_invocation(**overrides))
     keep(folder, capture)
     return str(capture.invocation.id)
@@ -73,7 +73,7 @@ def last_listener(folder: Path, forward_to: str | None) -> None:
 
 
 def accepts(request: RawRequest, secret: str = SECRET.reveal(), *, unit: int = 1) -> bool:
-    """Verify as a handler would: the documented signature, and an age of at most five minutes."""
+    """Verify a request like a handler: the documented signature, and an age of at most five minutes."""
     timestamp = request.value("x-port-timestamp") or ""
     digest = hmac.new(secret.encode(), timestamp.encode() + b"." + request.body, hashlib.sha256).digest()
     _, _, given = (request.value("x-port-signature") or "").partition("v1,")
@@ -135,7 +135,7 @@ def test_replay_prints_a_note_when_the_capture_was_not_valid(run: Run, folder: P
 
 
 def test_replay_prints_a_note_when_a_capture_has_a_false_valid_verdict(run: Run, folder: Path, target: Handler) -> None:
-    """Someone else can write this into a store."""
+    """Someone else can write this value into a store."""
     planted = an_invocation(headers=signed(a_body(), secret=Secret("the-secret-of-a-stranger-0123456789")))
     store(folder, capture=a_capture(planted))
     result = run("replay", "last", "--to", target.url, env=ENV)
@@ -547,7 +547,7 @@ def replaying(folder: Path, *options: str) -> AbstractContextManager[subprocess.
 
 @contextmanager
 def counting(most: int) -> Iterator[tuple[str, threading.Event]]:
-    """Serve a target that sets the event when it has answered `most` requests."""
+    """Serve a target that sets the event after `most` responses."""
     reached, numbers = threading.Event(), iter(range(1, 10**9))
 
     async def answer(_: web.Request) -> web.Response:

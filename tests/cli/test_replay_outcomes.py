@@ -1,4 +1,4 @@
-"""`replay --failed` and `--compare`, and what is kept of a replay."""
+"""`replay --failed` and `--compare`, and the captures of replays."""
 
 from __future__ import annotations
 

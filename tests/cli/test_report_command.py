@@ -34,7 +34,7 @@ BUSY = Fault(status=429, headers={"retry-after": "0"})
 GONE = Fault(status=404, body=b'{"ok":false,"error":"not_found","message":"no"}')
 LOST_AFTER = Fault(lose=True, after=True)
 WAIT_LONG = Fault(status=429, headers={"retry-after": "3600"})
-"""Port asks for a pause that port-hook does not make."""
+"""Port asks for a pause, but port-hook does not wait."""
 
 
 @pytest.fixture
@@ -163,13 +163,13 @@ def test_report_run_without_a_run_is_rejected(run: Run) -> None:
     assert (result.code, "Missing argument RUN_ID." in result.err) == (ExitCode.USAGE, True)
 
 
-# --- a Port that fails ----------------------------------------------------------------------------------------------
+# --- failures of Port -----------------------------------------------------------------------------------------------
 
 NUMBERED = "import sys\nfor number in range({count}): print('line', number, flush=number % 100 == 0)"
 
 
 def script(seed: int) -> tuple[Fault | None, ...]:
-    """The first calls pass: the run and its log are read, so that lost responses can be looked up."""
+    """The first calls pass, because port-hook reads the run and its log, to look up lost responses."""
     chance = random.Random(seed)  # noqa: S311 - guards nothing
     return (None, None, *chance.choices([None, BUSY, LOST_AFTER, Fault(lose=True)], [5, 3, 1, 1], k=12))
 
@@ -241,7 +241,7 @@ def keep_a_report(run: Run, env: Mapping[str, str], *options: str) -> None:
 
 def test_pending_does_not_resend_a_log_when_its_response_was_lost(run: Run) -> None:
     hopeless = Fault(status=501)
-    # Run and log are read; the log line is taken, but neither its response nor a look at the log arrives.
+    # Run and log are read. Port accepts the log line, but its response is lost, and the log cannot be read.
     faults = (None, None, LOST_AFTER, hopeless, hopeless, hopeless, hopeless)
     with a_flaky_port(faults) as port:
         env = environ_of_flaky(port)

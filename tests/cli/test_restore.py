@@ -42,7 +42,7 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def leave(sandbox: Sandbox, home: Path, identifiers: Sequence[str] = ("create_vm",)) -> MortalJournal:
-    """Point actions elsewhere as a listener does, and let it go on living until it is told to `die`."""
+    """Retarget actions like a listener, and leave it running until `die`."""
     journal = MortalJournal(home)
 
     async def listen() -> None:
@@ -282,7 +282,7 @@ def test_restore_error_shows_a_damaged_journal_entry(home: Path, sandbox: Sandbo
 
 
 def ask(runtime: Callable[..., Runtime], sandbox: Sandbox, answers: bytes, *flags: str) -> tuple[int, str]:
-    """Run `restore` on a terminal and type `answers`; return the exit code and stdout."""
+    """Run `restore` on a terminal and type `answers`. Return the exit code and stdout."""
     with on_a_terminal(runtime(env=environ_of(sandbox))) as (world, person):
         os.write(person, answers)
         code = main(("restore", *flags), world)

@@ -49,7 +49,7 @@ async def retargeting(
     told: list[str],
     ask: Callable[[str], Awaitable[bool]] | None = None,
 ) -> AsyncIterator[Retargeting]:
-    """Retarget an action or a node as `listen` does; without `ask`, as with `--yes`."""
+    """Retarget an action or a node like `listen`. Without `ask`, it is like `listen --yes`."""
 
     async def confirm(changes: Sequence[PlannedChange]) -> bool:
         told.extend(planned_lines(changes))
@@ -173,7 +173,7 @@ async def test_retargeting_shows_the_changes_and_asks_on_a_terminal(
         except RetargetError:
             assert not agreed
         shown, wanted = "", f"invocationMethod.url: {ORIGINAL} -> {ONE}"
-        while wanted not in shown:  # the terminal's echo of what was typed may come by itself, before it
+        while wanted not in shown:  # the terminal's echo of the input may arrive separately, before it
             shown += os.read(person, 65536).decode()
     assert url(sandbox) == ORIGINAL
 

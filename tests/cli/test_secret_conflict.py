@@ -1,4 +1,4 @@
-"""The environment and `./.env` have different client secrets: what is said when one of them may be the wrong one."""
+"""The environment and `./.env` have different client secrets: the messages when the wrong secret may be in use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ENV = {"PORT_CLIENT_SECRET": STALE, "PORT_CLIENT_ID": "an-id"}
 
 @pytest.fixture
 def conflict(folder: Path) -> Path:
-    """A folder with a capture that Port signed with the secret of `.env`, and another one in the environment."""
+    """A folder with a capture signed with the secret of `.env`, and another secret in the environment."""
     path = folder / ".env"
     path.write_text(f"PORT_CLIENT_SECRET={CURRENT}\n")
     path.chmod(0o600)

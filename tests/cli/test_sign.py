@@ -25,7 +25,7 @@ from tests.stores import keep
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 
-# Port's documented verifier for Node: it signs the parsed body, written again.
+# Port's documented verifier for Node: it parses the body and signs its serialization.
 NODE_VERIFIER = """
 const crypto = require("crypto")
 const [secret, timestamp] = process.argv.slice(1)
@@ -55,7 +55,7 @@ HARDEST = {"quotes and backslashes", "one MiB", "an @ first", "NUL", "empty"}
 
 @dataclass
 class Receiver:
-    """A server that checks signatures as Port's documented Python verifier does: over the raw body."""
+    """A server that verifies signatures like Port's documented Python verifier: over the raw body."""
 
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
@@ -101,7 +101,7 @@ def payload(folder: Path, content: bytes) -> str:
     return "payload.json"
 
 
-# --- what is signed -------------------------------------------------------------------------------------------------
+# --- signed content -------------------------------------------------------------------------------------------------
 
 
 def test_sign_prints_the_headers_of_port(run: Run, folder: Path) -> None:
@@ -220,7 +220,7 @@ def test_sign_rejects_a_timestamp_with_invalid_header_characters(run: Run, times
     assert "--timestamp" in result.err
 
 
-# --- what is wrong --------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
 def test_sign_rejects_invalid_json_with_the_position_and_a_hint(run: Run, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What commands show on a terminal of 60, 80 and 120 columns, as pyte reads it."""
+"""The output of commands on a terminal of 60, 80 and 120 columns, read with pyte."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="pseudo terminal
 WIDTHS = pytest.mark.parametrize("width", [60, 80, 120])
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 COLOR = re.compile(r"\x1b\[(?:[0-9;]*;)?3[0-9]m")
-# A key or a string of JSON in the color that it has nowhere else.
+# A key or a string of JSON in the color that only JSON has.
 JSON_COLOR = re.compile(r"\x1b\[(?:36|32)m\"[a-z]+\"\x1b\[0m")
 
 

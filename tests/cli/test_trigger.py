@@ -629,7 +629,7 @@ def test_trigger_via_port_errors_never_contain_an_encrypted_input(run: Run, fold
     action["trigger"]["userInputs"]["properties"]["key"] = {"type": "string", "encryption": "aes256-gcm"}
     write(folder, "a.json", action)
     inputs = write(folder, "i.json", {"title": "a", "key": LONG})
-    # An API that refuses whatever it is asked, and quotes what it was given.
+    # An API that rejects every request, and quotes the request.
     body = json.dumps({"ok": False, "error": "invalid", "message": f"{LONG} is too long"}).encode()
     with handler(b"HTTP/1.1 422 No\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)) as api:
         environ = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": api.url}

@@ -20,7 +20,7 @@ INPUTS = {"required": ["version"], "properties": {"version": {"type": "string"}}
 
 
 class Failing(Reporting):
-    """A handler whose `/ship` fails until it is repaired."""
+    """A handler with a failing `/ship`, until it is repaired."""
 
     is_broken = True
 

@@ -48,7 +48,7 @@ def write(folder: Path, document: Any) -> str:
 
 
 def message_at(broker: str, topic: str, published: dict[str, Any]) -> dict[str, Any]:
-    """Return the message at the place that a record names; messages before it are of other tests."""
+    """Return the message at the offset of a record. Earlier messages belong to other tests."""
     with reading(broker, topic) as found:
         for _ in range(100):
             value = found.next()
@@ -259,7 +259,7 @@ def test_workflow_without_a_broker_explains_how_to_publish(run: Run, folder: Pat
 
 @pytest.fixture
 def capture(run: Run, folder: Path) -> str:
-    """The id of a captured request for the agent."""
+    """The ID of a captured request for the agent."""
     method = {**WEBHOOK, "synchronized": True}
     document = a_document(payload={"action": {"identifier": "create_vm", "invocationMethod": method}})
     capture = a_capture(an_invocation(a_body(document)))

@@ -1,4 +1,4 @@
-"""`trigger WORKFLOW#NODE --outputs last`: over the outputs of the latest run that a sandbox knows."""
+"""`trigger WORKFLOW#NODE --outputs last`: with the outputs of the latest run in a sandbox."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.sandboxes import a_sandbox, a_sequence, a_webhook, environ_of
 
 
 def two_nodes(url: str) -> dict[str, Any]:
-    """A workflow whose second node uses the outputs of its trigger and of its first node, and a third which fails."""
+    """A workflow: the second node uses the outputs of the trigger and the first node, and the third node fails."""
     body = {"version": "{{ .outputs.trigger.version }}", "ready": '{{ .outputs["check"].response.data.ready }}'}
     inputs = {"required": ["version"], "properties": {"version": {"type": "string"}}}
     return a_sequence(
@@ -32,7 +32,7 @@ def two_nodes(url: str) -> dict[str, Any]:
 
 @pytest.fixture
 def handler(folder: Path) -> Iterator[Reporting]:
-    """The handler; `two.json` is the workflow that the sandbox named by `api` has, too."""
+    """The handler. `two.json` is the same workflow as in the sandbox of `api`."""
     with serving(Reporting()) as found, Renderer() as renderer:
         workflow, other = two_nodes(found.url), {**two_nodes(found.url), "identifier": "other"}
         (folder / "two.json").write_text(json.dumps(workflow), "utf-8")

@@ -1,4 +1,4 @@
-"""`trigger --list`: what files define and `trigger` can invoke."""
+"""`trigger --list`: the definitions in files that `trigger` can invoke."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`trigger` beside a sandbox: the run that the handler reports there is shown, and followed with --wait."""
+"""`trigger` beside a sandbox: shows the run that the handler reports there, and follows it with --wait."""
 
 from __future__ import annotations
 

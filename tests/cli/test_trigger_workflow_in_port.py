@@ -1,4 +1,4 @@
-"""`trigger WORKFLOW --via-port`, against a sandbox that has the workflow."""
+"""`trigger WORKFLOW --via-port`, with a sandbox that has the workflow."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def other_triggers(url: str) -> dict[str, Any]:
 
 @pytest.fixture
 def handler() -> Iterator[Reporting]:
-    """The handler of the workflows in a sandbox; `api` is the environment that names the sandbox."""
+    """The handler of the workflows in a sandbox. `api` is the environment for that sandbox."""
     with serving(Reporting()) as found, Renderer() as renderer:
         workflows = [deploy_service(found.url), other_triggers(found.url)]
         with a_sandbox(workflows=workflows, renders=renderer) as sandbox:
@@ -116,7 +116,7 @@ def test_port_checks_the_inputs_of_a_workflow(run: Run, handler: Reporting) -> N
 
 def test_workflow_of_a_file_must_exist_in_port(run: Run, handler: Reporting, folder: Path) -> None:
     result = run("trigger", str(EXAMPLE), *FOLLOWED, *INPUTS, env=handler.api)
-    assert (result.code, handler.paths) == (0, ["/builds/check", "/deploy"])  # at the URLs of the one in Port
+    assert (result.code, handler.paths) == (0, ["/builds/check", "/deploy"])  # at the URLs of the workflow in Port
     other = {**json.loads(EXAMPLE.read_text("utf-8")), "identifier": "other"}
     (folder / "other.json").write_text(json.dumps(other), "utf-8")
     missing = run("trigger", "other.json", *FOLLOWED, *INPUTS, env=handler.api)
@@ -170,9 +170,9 @@ def test_node_of_a_workflow_in_port_is_sent_from_this_machine(run: Run, handler:
 
 @contextmanager
 def a_port(workflow: Mapping[str, Any], run: Any, *, status: int = 201) -> Iterator[dict[str, str]]:
-    """A stand-in that knows a workflow and responds `run` to a start and to a read; it has no log and checks nothing.
+    """A simulated Port API with one workflow. It responds with `run` to a start and to a read, without a log or checks.
 
-    The environment that names it is yielded.
+    Yields the environment for it.
     """
 
     async def respond(request: web.Request) -> web.Response:

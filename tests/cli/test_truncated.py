@@ -1,4 +1,4 @@
-"""What the commands do with a capture whose body is incomplete."""
+"""Commands with a capture that has a truncated body."""
 
 from __future__ import annotations
 

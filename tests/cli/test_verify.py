@@ -157,7 +157,7 @@ def test_verify_never_prints_the_secret(written_out: Any) -> None:
     assert SECRET.reveal() not in result.out + result.err
 
 
-# --- what is wrong --------------------------------------------------------------------------------------------------
+# --- errors ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

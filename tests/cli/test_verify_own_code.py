@@ -1,4 +1,4 @@
-"""The usual mistakes of a first handler, from what it computed for a capture, and from a request signed with them."""
+"""Frequent mistakes of a first handler, found in its signature for a capture, or in a signed request."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def in_base64(digest: bytes) -> str:
 
 
 class Mistake(NamedTuple):
-    """A signature with a mistake, its cause, and what is said about the user's code and about a sender."""
+    """A signature with a mistake, its cause, and the messages about the user's code and about a sender."""
 
     signature: str
     slug: str
@@ -92,7 +92,7 @@ def capture(folder: Path, headers: Headers | None = None, body: bytes = BODY) ->
 
 
 def received(folder: Path, *fields: tuple[str, str], body: bytes = BODY) -> None:
-    """Keep a request with these signature header fields."""
+    """Save a request with these signature headers."""
     capture(folder, Headers((("content-type", "application/json"), *fields)), body)
 
 

@@ -1,4 +1,4 @@
-"""The handler of the example workflow `deploy_service`, without the checks that a real one makes."""
+"""The handler of the example workflow `deploy_service`, without the checks of a real handler."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def serving(handler: _H) -> Iterator[_H]:
 
 
 class NodeHandler:
-    """A handler that keeps what it got; `/builds/check` says whether the build is ready."""
+    """A handler that records its requests. `/builds/check` returns whether the build is ready."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, bytes, Headers]] = []

@@ -1,4 +1,4 @@
-"""The clock of this machine against the `Date` of a response, whose seconds have no fractions."""
+"""The clock of this machine compared with the `Date` header of a response, in whole seconds."""
 
 from __future__ import annotations
 

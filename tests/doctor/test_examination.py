@@ -1,4 +1,4 @@
-"""All checks end in time, whatever hangs."""
+"""All checks end in time, even if something hangs."""
 
 from __future__ import annotations
 

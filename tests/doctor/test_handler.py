@@ -24,7 +24,7 @@ def has_ipv6() -> bool:
 
 @contextmanager
 def server(host: str) -> Iterator[int]:
-    """A port on one address."""
+    """A port on a single address."""
     with open_port(host) as listening:
         yield listening.getsockname()[1]
 

@@ -207,5 +207,5 @@ def test_a_full_disk_is_reported_and_is_not_a_bug(captured: Path, arguments: tup
     with Path("/dev/full").open("wb") as full:
         done = port_hook(captured, *arguments, stdout=full)
     assert done.returncode == 1
-    assert b"error: The output was truncated: No space left on device.\nhint: Free some space.\n" in done.stderr
+    assert b"error: The output was truncated: No space left on device.\nhint: Free some disk space.\n" in done.stderr
     assert b"bug" not in done.stderr

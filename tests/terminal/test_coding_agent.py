@@ -59,8 +59,8 @@ def test_question_is_an_error_with_the_option_for_an_agent(runtime: Callable[...
     assert on_a_terminal(runtime, "prune", "--keep", "0") == (
         ExitCode.USAGE,
         (
-            "error: This would delete 1 capture. port-hook cannot ask for confirmation because this is not a "
-            "terminal.\nhint: Pass --yes.\n"
+            "error: This would delete 1 capture. port-hook cannot ask for confirmation\n"
+            "  because this is not a terminal.\nhint: Pass --yes.\n"
         ),
     )
 

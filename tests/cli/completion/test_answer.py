@@ -1,4 +1,4 @@
-"""What completion offers: commands, options, captures, runs, actions and files."""
+"""The values that completion offers: commands, options, captures, runs, actions and files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def offered(line: str, **environ: str) -> dict[str, str]:
-    """Return what fish is offered at the end of a line, with the descriptions."""
+    """Return the completions for fish at the end of a line, with their descriptions."""
     stdout = io.StringIO()
     variables = {"_TYPER_COMPLETE_ARGS": f"port-hook {line}", "_TYPER_COMPLETE_FISH_ACTION": "get-args", **environ}
     assert answer("complete_fish", variables, stdout) == 0

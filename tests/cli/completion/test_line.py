@@ -1,4 +1,4 @@
-"""What the next word of a command line is, and what shells send about it."""
+"""The meaning of the next word of a command line, and the requests of shells."""
 
 from __future__ import annotations
 
