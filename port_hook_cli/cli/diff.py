@@ -34,15 +34,13 @@ def diff(
     ctx: typer.Context,
     a: Annotated[
         str | None,
-        argument(
-            metavar="[A]", help=f"The capture before: {_NAME} Default: `last~1`.", stdin="A", completes=_COMPLETES
-        ),
+        argument(metavar="[A]", help=f"The first capture: {_NAME} Default: `last~1`.", stdin="A", completes=_COMPLETES),
     ] = None,
     b: Annotated[
         str | None,
         argument(
             metavar="[B]",
-            help="The capture after. Default: `last`. If A is a replay, compares its original with A.",
+            help="The second capture. Default: `last`. If A is a replay, compares its original with A.",
             stdin="B",
             completes=_COMPLETES,
         ),

@@ -176,7 +176,7 @@ def encrypt(
     value: Annotated[
         str,
         argument(
-            help="The value, a file that contains it, or - for stdin. A JSON object is written like JSON.stringify.",
+            help="The value, a file that contains it, or - for stdin. JSON objects are serialized like JSON.stringify.",
             metavar="VALUE|FILE|-",
             stdin="the value",
             show_default=False,

@@ -14,9 +14,9 @@ _OF_COMPLETION = frozenset({"--install-completion", "--show-completion"})
 def main() -> int:
     """Run port-hook with the arguments of the process and return its exit code."""
     if _ASKED in os.environ:
-        from port_hook_cli.cli.completion.answer import answer
+        from port_hook_cli.cli.completion.shells import complete
 
-        code = answer(os.environ[_ASKED], os.environ, sys.stdout)
+        code = complete(os.environ[_ASKED], os.environ, sys.stdout)
         if code is not None:
             return code
     if _OF_COMPLETION.intersection(sys.argv):

@@ -58,7 +58,7 @@ def init(
 ) -> ExitCode:
     """Create port-hook.toml, with default options for the current directory.
 
-    On a terminal, asks for each value without an option.
+    On a terminal, asks for the values that you don't pass as options.
     """
     runtime: Runtime = ctx.obj
     if not force:

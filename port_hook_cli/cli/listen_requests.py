@@ -71,7 +71,7 @@ class ListenTarget:
             "--only",
             is_common=True,
             metavar="ACTION",
-            help="Show and forward only this action (repeatable). Other requests get 200.",
+            help="Show and forward only this action (repeatable). Other requests get a 200 response.",
             completes="names",
         ),
     ] = None

@@ -120,7 +120,7 @@ def report_run(
     run_id: Annotated[
         str | None,
         argument(
-            help="The run, or `last`: the run of the latest request that arrived.",
+            help="A run ID, or `last`: the run of the latest received request.",
             metavar="RUN_ID|last",
             completes="runs_to_report",
         ),

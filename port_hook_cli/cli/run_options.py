@@ -62,7 +62,9 @@ class RunContents:
     event: EventFile = None
     user: Annotated[
         str | None,
-        option("--user", metavar="FILE", help="The user who runs it. Default: a sample user.", stdin="the user"),
+        option(
+            "--user", metavar="FILE", help="The user who runs the action. Default: a sample user.", stdin="the user"
+        ),
     ] = None
     secrets: SecretsFile = None
 

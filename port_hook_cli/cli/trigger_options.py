@@ -116,7 +116,8 @@ class TriggerRun(RunContents):
     event: Annotated[run_options.EventFile, also(no_effect=_IN_PORT)] = None
     secrets: Annotated[run_options.SecretsFile, also(no_effect=_IN_PORT)] = None
     operation: Annotated[
-        Operation | None, option("--operation", help="Default: the action's own operation.", no_effect=_IN_PORT)
+        Operation | None,
+        option("--operation", help="What the action does. Default: the action's operation.", no_effect=_IN_PORT),
     ] = None
     run_id: Annotated[
         str | None, option("--run-id", metavar="ID", help="The run's ID. Default: a new ID.", no_effect=_IN_PORT)
@@ -153,7 +154,7 @@ class TriggerWorkflow:
         option(
             "--outputs",
             metavar="FILE|last",
-            help="The outputs of nodes that should not run: a map, a run exported from Port, or last for the latest "
+            help="The outputs of nodes that should not run: a map, a run exported from Port, or `last` for the latest "
             "run in Port or the sandbox.",
             no_effect=_IN_PORT,
             stdin="the outputs",
@@ -164,8 +165,8 @@ class TriggerWorkflow:
         option(
             "--from",
             metavar="NODE",
-            help="Run the workflow from this node to its end. The outputs of earlier nodes come from --outputs, by "
-            "default last. Lists the nodes that have already acted. WORKFLOW#NODE runs only one node.",
+            help="Run the workflow from this node to its end, with the outputs of earlier nodes from --outputs "
+            "(default: last). Lists the nodes that have already acted. WORKFLOW#NODE runs only one node.",
             no_effect=(NoEffect("Port documents no way to run a workflow from a node", beside=("--via-port",)),),
         ),
     ] = None

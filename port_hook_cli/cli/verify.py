@@ -63,7 +63,7 @@ def verify(
         str | None,
         option(
             "--signature",
-            help="The x-port-signature header's value. With a request: what your own code computed for it.",
+            help="The x-port-signature header's value. With a request: the signature that your code computed.",
             metavar="S",
             may_be_empty=True,
         ),
@@ -72,7 +72,7 @@ def verify(
         str | None,
         option(
             "--timestamp",
-            help="The x-port-timestamp header's value. With a request: the timestamp that your own code signed.",
+            help="The x-port-timestamp header's value. With a request: the timestamp that your code signed.",
             metavar="T",
             may_be_empty=True,
         ),

@@ -95,9 +95,9 @@ async def _ask_for_the_time(api_url: str, runtime: Runtime, timeout_s: float, re
         async with (
             asyncio.timeout(timeout_s),
             open_client(api_url, timeout=None) as client,
-            client.stream("GET", api_url) as answer,
+            client.stream("GET", api_url) as received,
         ):
-            response.date, response.received_s = answer.headers.get("date"), runtime.now()
+            response.date, response.received_s = received.headers.get("date"), runtime.now()
     except TimeoutError:
         raise PortApiError(f"Port's API at {api_url} did not respond within {timeout_s:g} s.") from None
     except (BadProxy, httpx.RequestError, httpx.InvalidURL) as error:

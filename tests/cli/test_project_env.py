@@ -24,7 +24,7 @@ POSIX = pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX")
 
 
 @pytest.fixture
-def stranger() -> Iterator[Handler]:
+def untrusted() -> Iterator[Handler]:
     """A server that accepts every POST request."""
     with handler(token_answer()) as server:
         yield server
@@ -47,26 +47,26 @@ def write(path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("variable", ["PORT_API_URL", "PORT_API_BASE_URL"])
 def test_secret_of_the_environment_is_not_sent_to_an_api_url_from_the_dotenv_file(
-    run: Run, folder: Path, stranger: Handler, variable: str
+    run: Run, folder: Path, untrusted: Handler, variable: str
 ) -> None:
-    write(folder / ".env", f"{variable}={stranger.url}\n")
+    write(folder / ".env", f"{variable}={untrusted.url}\n")
     result = run(*REPORT, env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
-    assert (result.code, result.out, stranger.requests) == (ExitCode.SETTINGS, "", [])
+    assert (result.code, result.out, untrusted.requests) == (ExitCode.SETTINGS, "", [])
     assert "note: using" not in result.err
     assert "error: The client secret (PORT_CLIENT_SECRET in the environment) is not sent to" in result.err
-    assert f"is not sent to {stranger.url}: only {variable} in ./.env names it." in result.err
+    assert f"is not sent to {untrusted.url}: only {variable} in ./.env names it." in result.err
     assert f"delete it. Otherwise export {variable} yourself if you trust it, or unset PORT_CLIENT_SECRET" in result.err
     assert REAL not in result.err
 
 
 @pytest.mark.parametrize("place", ["home", "secret-file", "yaml", "org"])
 def test_secret_of_the_home_is_not_sent_to_an_api_url_from_the_dotenv_file(
-    run: Run, folder: Path, port_home: Path, stranger: Handler, place: str
+    run: Run, folder: Path, port_home: Path, untrusted: Handler, place: str
 ) -> None:
-    write(folder / ".env", f"PORT_CLIENT_ID=i\nPORT_API_URL={stranger.url}\nPORT_CLIENT_SECRET=of-the-stranger\n")
+    write(folder / ".env", f"PORT_CLIENT_ID=i\nPORT_API_URL={untrusted.url}\nPORT_CLIENT_SECRET=of-someone-else\n")
     options: tuple[str, ...] = ()
     if place == "home":
-        write(folder / ".env", f"PORT_API_URL={stranger.url}\n")
+        write(folder / ".env", f"PORT_API_URL={untrusted.url}\n")
         write(port_home / ".env", f"PORT_CLIENT_ID=i\nPORT_CLIENT_SECRET={REAL}\n")
     elif place == "secret-file":
         write(folder / "secret", REAL)
@@ -76,9 +76,9 @@ def test_secret_of_the_home_is_not_sent_to_an_api_url_from_the_dotenv_file(
         if place == "org":
             options = ("--org", "a")
         else:
-            write(folder / ".env", f"PORT_API_URL={stranger.url}\n")
+            write(folder / ".env", f"PORT_API_URL={untrusted.url}\n")
     result = run(*REPORT, *options)
-    assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
+    assert (result.code, untrusted.requests) == (ExitCode.SETTINGS, [])
     assert "only PORT_API_URL in ./.env names it." in result.err
 
 
@@ -93,23 +93,23 @@ def test_secret_of_the_home_is_not_sent_to_an_api_url_from_the_dotenv_file(
     ids=" ".join,
 )
 def test_no_command_sends_the_secret_to_an_api_url_from_the_dotenv_file(
-    run: Run, folder: Path, stranger: Handler, arguments: tuple[str, ...]
+    run: Run, folder: Path, untrusted: Handler, arguments: tuple[str, ...]
 ) -> None:
-    write(folder / ".env", f"PORT_API_URL={stranger.url}\n")
+    write(folder / ".env", f"PORT_API_URL={untrusted.url}\n")
     result = run(*arguments, env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
-    assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
+    assert (result.code, untrusted.requests) == (ExitCode.SETTINGS, [])
 
 
 def test_restore_does_not_send_the_secret_to_an_api_url_from_the_dotenv_file(
-    run: Run, folder: Path, stranger: Handler
+    run: Run, folder: Path, untrusted: Handler
 ) -> None:
     journal = folder.parent / "home" / ".port-hook" / "retargets"
     journal.mkdir(parents=True)
-    entry = Entry(identifier="create_vm", api_url=stranger.url, original=an_action())
+    entry = Entry(identifier="create_vm", api_url=untrusted.url, original=an_action())
     (journal / "a.json").write_text(write_entry(entry))
-    write(folder / ".env", f"PORT_API_URL={stranger.url}\n")
+    write(folder / ".env", f"PORT_API_URL={untrusted.url}\n")
     result = run("restore", "--yes", env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
-    assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
+    assert (result.code, untrusted.requests) == (ExitCode.SETTINGS, [])
 
 
 def test_api_url_and_secret_of_the_same_file_are_used_and_reported(run: Run, folder: Path) -> None:
@@ -138,29 +138,29 @@ def test_no_source_is_printed_when_all_settings_come_from_the_environment(run: R
 
 @pytest.mark.parametrize("insecure", [(), ("--insecure-api",)])
 def test_plain_http_to_another_machine_is_rejected_without_insecure_api(
-    run: Run, stranger: Handler, monkeypatch: pytest.MonkeyPatch, insecure: tuple[str, ...]
+    run: Run, untrusted: Handler, monkeypatch: pytest.MonkeyPatch, insecure: tuple[str, ...]
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", stranger.url)  # through which httpx reaches a nonexistent host
+    monkeypatch.setenv("HTTP_PROXY", untrusted.url)  # through which httpx reaches a nonexistent host
     env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL, "PORT_API_URL": "http://api.example"}
     result = run(*REPORT, *insecure, env=env)
     if insecure:
-        assert stranger.requests[0].line == "POST http://api.example/v1/auth/access_token HTTP/1.1"
+        assert untrusted.requests[0].line == "POST http://api.example/v1/auth/access_token HTTP/1.1"
         return
-    assert (result.code, stranger.requests) == (ExitCode.SETTINGS, [])
+    assert (result.code, untrusted.requests) == (ExitCode.SETTINGS, [])
     assert "is not sent to http://api.example (PORT_API_URL in the environment): plain http" in result.err
     assert "add --insecure-api" in result.err
 
 
 def test_plain_http_can_be_allowed_by_the_environment_but_not_by_the_dotenv_file(
-    run: Run, folder: Path, stranger: Handler, monkeypatch: pytest.MonkeyPatch
+    run: Run, folder: Path, untrusted: Handler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HTTP_PROXY", stranger.url)
+    monkeypatch.setenv("HTTP_PROXY", untrusted.url)
     env = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL, "PORT_API_URL": "http://api.example"}
     write(folder / ".env", "PORT_HOOK_INSECURE_API=1\nPORT_HOOK_REPORT_RUN_INSECURE_API=1\n")
     assert run(*REPORT, env=env).code == ExitCode.SETTINGS
-    assert stranger.requests == []
+    assert untrusted.requests == []
     run(*REPORT, env={**env, "PORT_HOOK_INSECURE_API": "1"})
-    assert stranger.requests
+    assert untrusted.requests
 
 
 def test_dotenv_file_cannot_choose_the_files_of_the_home(run: Run, folder: Path, port_home: Path) -> None:

@@ -136,7 +136,7 @@ def test_replay_prints_a_note_when_the_capture_was_not_valid(run: Run, folder: P
 
 def test_replay_prints_a_note_when_a_capture_has_a_false_valid_verdict(run: Run, folder: Path, target: Handler) -> None:
     """Someone else can write this value into a store."""
-    planted = an_invocation(headers=signed(a_body(), secret=Secret("the-secret-of-a-stranger-0123456789")))
+    planted = an_invocation(headers=signed(a_body(), secret=Secret("the-secret-of-a-sender-0123456789")))
     store(folder, capture=a_capture(planted))
     result = run("replay", "last", "--to", target.url, env=ENV)
     assert result.code == 0

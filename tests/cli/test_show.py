@@ -15,7 +15,7 @@ from tests.factories import RUN_ID, SECRET, a_body, a_capture, a_document, an_in
 from tests.stores import keep
 
 BYTES = b"\x00\r\n\xff\x1b[2J" + os.urandom(5000) + b"\n"
-EXCHANGE = a_capture(
+CAPTURE = a_capture(
     delivery=Delivery(url="http://127.0.0.1:8000/", status=200, latency_ms=1.5, body=b"ok"),
     response=Response(status=200, body=b"ok"),
 )
@@ -23,7 +23,7 @@ EXCHANGE = a_capture(
 
 @pytest.fixture(autouse=True)
 def kept(folder: Path) -> None:
-    keep(folder, EXCHANGE, a_capture(an_invocation(BYTES, id="ff0000000002")))
+    keep(folder, CAPTURE, a_capture(an_invocation(BYTES, id="ff0000000002")))
 
 
 @pytest.mark.parametrize("name", ["0123456789ab", "01"])
@@ -63,14 +63,14 @@ def test_show_json_prints_the_whole_capture_on_one_line(run: Run) -> None:
     (record,) = run("show", "01", "--json").records
     assert record["schema"] == "port-hook/capture/1"
     assert record["run_id"] == RUN_ID
-    assert read_capture(record) == EXCHANGE
+    assert read_capture(record) == CAPTURE
 
 
 def test_show_file_prints_a_capture_file(run: Run) -> None:
     result = run("show", "01", "--file")
     assert result.raw.isascii()
     assert len(result.out.splitlines()) > 20
-    assert read_capture(json.loads(result.out)) == EXCHANGE
+    assert read_capture(json.loads(result.out)) == CAPTURE
 
 
 @pytest.mark.parametrize("name", ["capture.json", "a b.http"])

@@ -205,7 +205,7 @@ def test_trigger_publishes_without_a_signature_and_without_a_secret(run: Run, br
 def test_organization_from_the_current_directory_does_not_choose_the_topic(
     run: Run, folder: Path, broker: str, action: str
 ) -> None:
-    (folder / ".env").write_text("PORT_ORG_ID=org_of_a_stranger\n")
+    (folder / ".env").write_text("PORT_ORG_ID=org_of_someone_else\n")
     result = run("trigger", action, "--kafka", broker, "--json", *TITLE, env=ENV)
     assert result.records[0]["published"]["topic"] == TOPIC
 

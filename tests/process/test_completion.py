@@ -83,7 +83,7 @@ def test_bash_offers_ids_and_runs_nothing_of_the_store(home: Path) -> None:
 
 def test_fish_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: Path) -> None:
     found = dict(row.split("\t") for row in in_fish(home, "port-hook show "))
-    assert found["last"] == "the latest request that arrived"
+    assert found["last"] == "the latest received request"
     assert found[ID].endswith("create_vm valid")
     assert len(found) == 3 + len(CODE)
     assert not (home / "touched").exists()
@@ -102,7 +102,7 @@ def test_zsh_offers_ids_with_descriptions_and_runs_nothing_of_the_store(home: Pa
     child.expect("create_vm=X")  # without a space
     child.send("\x15port-hook show \t")
     child.expect("create_vm valid")
-    child.expect("-- the latest request that arrived")
+    child.expect("-- the latest received request")
     child.send("abc\t\n")
     child.expect(ID)
     child.expect("verdict")  # `show` ran with the whole id
@@ -146,6 +146,6 @@ def test_completion_imports_neither_typer_nor_a_command(line: str, home: Path) -
     command = [sys.executable, "-X", "importtime", "-m", "port_hook_cli"]
     done = subprocess.run(command, cwd=home, env=environ, capture_output=True, text=True, check=True, timeout=30)
     imported = {row.rpartition("|")[2].strip() for row in done.stderr.splitlines()}
-    assert "port_hook_cli.cli.completion.answer" in imported
+    assert "port_hook_cli.cli.completion.shells" in imported
     assert not {name for name in imported if name.partition(".")[0] in {"typer", "rich", "json", "asyncio"}}
     assert "port_hook_cli.cli.app" not in imported

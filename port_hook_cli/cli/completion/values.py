@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 _MAX_FILES = 50
 _FILES = ("FILE", "PATH", "CAPTURE", "SOURCE", "TEMPLATE", "PAYLOAD", "ID...")
 _NAMES_OR_FILES = (("trigger", "action"), ("agent", "source"))
-_LATEST = (Candidate(LAST, "the latest request that arrived"), Candidate(LAST_REPLAY, "the latest replay"))
-_LAST_RUN = Candidate(LAST, "the run of the latest request that arrived")
+_LATEST = (Candidate(LAST, "the latest received request"), Candidate(LAST_REPLAY, "the latest replay"))
+_LAST_RUN = Candidate(LAST, "the run of the latest received request")
 
 
 class Surroundings:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from port_hook_cli.cli.completion.answer import SHELLS
 from port_hook_cli.cli.completion.line import IncompleteLine, read_line
+from port_hook_cli.cli.completion.shells import SHELLS
 
 
 def place(line: str) -> tuple[str, str, str]:

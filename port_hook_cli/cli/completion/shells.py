@@ -142,7 +142,7 @@ _INSTRUCTION = "complete_"
 _OPTION = "-"
 
 
-def answer(instruction: str, environ: Mapping[str, str], stdout: TextIO) -> int | None:
+def complete(instruction: str, environ: Mapping[str, str], stdout: TextIO) -> int | None:
     """Write the completions that a shell asks for, and return the exit code, or None for another instruction.
 
     If it fails, it writes nothing, because a message would disturb the line that the user is typing.

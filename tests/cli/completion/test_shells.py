@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.cli.app import COMMANDS
-from port_hook_cli.cli.completion.answer import SHELLS, CompletionRequest, answer
 from port_hook_cli.cli.completion.line import Candidate, is_word, plain_description
+from port_hook_cli.cli.completion.shells import SHELLS, CompletionRequest, complete
 from tests.factories import RUN_ID, a_capture, an_invocation
 from tests.options import command
 
@@ -35,7 +35,7 @@ def offered(line: str, **environ: str) -> dict[str, str]:
     """Return the completions for fish at the end of a line, with their descriptions."""
     stdout = io.StringIO()
     variables = {"_TYPER_COMPLETE_ARGS": f"port-hook {line}", "_TYPER_COMPLETE_FISH_ACTION": "get-args", **environ}
-    assert answer("complete_fish", variables, stdout) == 0
+    assert complete("complete_fish", variables, stdout) == 0
     return dict(row.split("\t") for row in stdout.getvalue().splitlines())
 
 
@@ -203,13 +203,13 @@ def test_tunnels_formats_and_other_fixed_values_are_offered() -> None:
 @pytest.mark.usefixtures("here")
 def test_failure_offers_nothing_and_prints_no_traceback(shell: str) -> None:
     stdout = io.StringIO()
-    assert answer(f"complete_{shell}", {"COMP_WORDS": "port-hook", "COMP_CWORD": "x"}, stdout) in {0, 1}
+    assert complete(f"complete_{shell}", {"COMP_WORDS": "port-hook", "COMP_CWORD": "x"}, stdout) in {0, 1}
     assert "Traceback" not in stdout.getvalue()
 
 
 @pytest.mark.parametrize("instruction", ["source_bash", "complete_tcsh", "", "complete_"])
 def test_other_instructions_are_left_to_typer(instruction: str) -> None:
-    assert answer(instruction, {}, io.StringIO()) is None
+    assert complete(instruction, {}, io.StringIO()) is None
 
 
 @given(st.text() | st.sampled_from([*HOSTILE, HOSTILE_TEXT]))
