@@ -16,7 +16,7 @@ def written(path: Path) -> Path:
     return path
 
 
-def test_unreadable_data_files_are_removed_and_the_others_are_kept(tmp_path: Path) -> None:
+def test_only_unreadable_data_files_are_removed(tmp_path: Path) -> None:
     good, cut, damaged = (written(tmp_path / f".coverage.{name}") for name in ("good", "cut", "damaged"))
     content = good.read_bytes()
     cut.write_bytes(content[:5000])

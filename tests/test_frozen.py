@@ -112,7 +112,7 @@ def test_equal_values_have_the_same_hash() -> None:
         hash(Point(1))  # like a dataclass, because it contains a dict
 
 
-def test_error_names_wrong_arguments() -> None:
+def test_error_lists_unknown_arguments() -> None:
     with pytest.raises(TypeError, match=r"Point\.__init__\(\) missing 1 required positional argument: 'x'"):
         Point()  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"Base\.__init__\(\) takes 1 positional argument but 2 were given"):
@@ -125,11 +125,11 @@ def test_class_can_be_extended() -> None:
     assert Extended(2) != Base()
 
 
-def test_methods_of_the_class_stay() -> None:
+def test_methods_of_the_class_are_retained() -> None:
     assert (repr(Own(1)), hash(Own(1)), Own(1) == Own(1)) == ("own", 7, True)
 
 
-def test_nothing_is_compiled_before_the_first_value() -> None:
+def test_methods_are_not_compiled_before_the_first_value() -> None:
     @frozen
     class Late:
         """A class without values."""

@@ -33,7 +33,7 @@ def test_programs_on_path_are_found_in_its_order(tmp_path: Path, platform: str) 
 
 
 @pytest.mark.parametrize("path", ["", ".", "bin"])
-def test_program_in_the_working_folder_is_not_used_on_windows(
+def test_program_in_the_current_directory_is_not_used_on_windows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     a_program(tmp_path)
@@ -42,7 +42,7 @@ def test_program_in_the_working_folder_is_not_used_on_windows(
     assert find_program("ngrok", {"PATH": path}, "win32") is None
 
 
-def test_empty_part_of_path_is_not_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_part_of_path_is_not_the_current_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     a_program(tmp_path)
     monkeypatch.chdir(tmp_path)
     assert find_program("ngrok", {"PATH": f"{os.pathsep}/absent"}) is None
@@ -54,7 +54,7 @@ def test_taskkill_has_a_full_path() -> None:
     assert taskkill(7, {})[0] == r"C:\Windows\System32\taskkill.exe"
 
 
-def test_programs_are_searched_in_one_place() -> None:
+def test_programs_are_searched_by_one_function() -> None:
     """`shutil.which` looks in the working folder on Windows. The pager searches `less` on other systems only."""
     package = Path(port_hook_cli.__file__).parent
     searching = {
@@ -87,7 +87,7 @@ def test_pipx_adds_a_package_of_an_extra_with_its_bounds(tmp_path: Path) -> None
     assert install_command(["jq", "jsonschema"], prefix) == "pipx inject port-hook jq jsonschema"
 
 
-def test_environment_of_pipx_run_has_no_name_to_inject_into(tmp_path: Path) -> None:
+def test_pipx_run_environment_has_no_name_to_inject_into(tmp_path: Path) -> None:
     prefix = tmp_path / "3f2a9c0b1d4e"
     prefix.mkdir()
     (prefix / "pipx_metadata.json").touch()
@@ -157,7 +157,7 @@ def test_each_extra_has_the_requirement_of_the_project_file() -> None:
         assert sorted(re.findall(r"[<>=]+[\d.]+", line)) == sorted(re.findall(r"[<>=]+[\d.]+", requirement))
 
 
-def test_docs_name_the_commands_that_doctor_prints(tmp_path: Path) -> None:
+def test_docs_list_the_commands_printed_by_doctor(tmp_path: Path) -> None:
     prefix = an_environment(tmp_path, pipx_metadata__json="{}")
     expected = {install_command([package], prefix) for package, _ in optional_packages().values()}
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
@@ -165,7 +165,7 @@ def test_docs_name_the_commands_that_doctor_prints(tmp_path: Path) -> None:
     assert found == {line for line in expected if "pytest" not in line}
 
 
-def test_only_the_install_page_names_extras_of_a_new_pipx_installation() -> None:
+def test_only_the_install_page_lists_extras_of_a_new_pipx_installation() -> None:
     """`pipx install` changes nothing in an existing installation, so another page must not recommend it."""
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         if page != ROOT / "docs" / "install" / "install.md":

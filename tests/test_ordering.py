@@ -31,13 +31,13 @@ def test_slow_tests_are_divided_evenly_without_browser_tests() -> None:
     assert [Counter(part)["process"] for part in parts] == [15, 16]
 
 
-def test_tests_of_the_same_kind_keep_their_order() -> None:
+def test_tests_of_the_same_kind_stay_in_order() -> None:
     numbers = list(range(50))
     ordered = for_workers(numbers, lambda number: "process" if number % 2 else "text", 1)
     assert ordered == [*range(1, 50, 2), *range(0, 50, 2)]
 
 
-def test_no_test_is_lost_when_one_kind_exceeds_its_part() -> None:
+def test_all_tests_run_when_one_kind_exceeds_its_part() -> None:
     for folders in (["browser"] * 9 + ["cli"], ["process"] * 9, ["cli"] * 9, []):
         for workers in (1, 2, 4):
             assert Counter(for_workers(folders, str, workers)) == Counter(folders)

@@ -45,12 +45,12 @@ JSON = json_values(st.integers() | st.floats(allow_nan=False, allow_infinity=Fal
 
 
 @given(JSON.filter(lambda value: not isinstance(value, str)))
-def test_a_signed_request_is_valid(payload: object) -> None:
+def test_signed_request_is_valid(payload: object) -> None:
     headers, body = sign(payload, SECRET)
     assert verify(headers, body, SECRET).status is Status.VALID
 
 
-def test_sign_keeps_bytes_unchanged_and_serializes_other_payloads_as_port_does() -> None:
+def test_sign_does_not_change_bytes_and_serializes_other_payloads_like_port() -> None:
     assert sign(b'{ "a": 1.0 }', SECRET)[1] == b'{ "a": 1.0 }'
     assert sign('{ "a": 1.0 }', SECRET)[1] == b'{"a":1}'
     assert sign({"a": 1.0, "é": [None]}, SECRET)[1] == '{"a":1,"é":[null]}'.encode()
@@ -64,7 +64,7 @@ def test_sign_uses_the_timestamp_of_the_caller() -> None:
     assert (late.status, late.slugs) == ("stale", ("clock-skew",))
 
 
-def test_verify_accepts_any_kind_of_headers_and_names_the_cause() -> None:
+def test_verify_accepts_any_kind_of_headers_and_returns_the_cause() -> None:
     headers, body = sign({"a": 1}, SECRET)
     pairs = [(name.upper(), value) for name, value in headers.items()]
     assert verify(pairs, body, SECRET).status is Status.VALID
@@ -78,7 +78,7 @@ def test_verify_accepts_any_kind_of_headers_and_names_the_cause() -> None:
     assert verify({}, body, SECRET).status is Status.MISSING
 
 
-def test_an_empty_secret_is_refused() -> None:
+def test_empty_secret_is_rejected() -> None:
     with pytest.raises(ValueError, match="PORT_CLIENT_SECRET"):
         sign({}, "")
     with pytest.raises(ValueError, match="PORT_CLIENT_SECRET"):
@@ -91,11 +91,11 @@ def test_sign_raises_value_error_when_the_payload_is_not_json(text: str) -> None
         sign(text, SECRET)
 
 
-def test_a_template_is_rendered_as_port_does() -> None:
+def test_template_is_rendered_like_in_port() -> None:
     assert render({"cpu": "{{ .inputs.cpu }}", "x": "{{ .nope | empty }}"}, {"inputs": {"cpu": 2}}) == {"cpu": 2}
 
 
-def test_an_undefined_result_differs_from_null() -> None:
+def test_undefined_result_differs_from_null() -> None:
     assert render("{{ empty }}", {}) is UNDEFINED
     assert render("{{ null }}", {}) is None
 
@@ -112,7 +112,7 @@ def test_threads_share_one_jq_process() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no fork")
-def test_a_forked_process_renders_with_its_own_jq_and_the_parent_continues() -> None:
+def test_forked_process_renders_with_its_own_jq_and_the_parent_continues() -> None:
     program = textwrap.dedent("""
         import os
         from port_hook_cli import render
@@ -129,7 +129,7 @@ def test_a_forked_process_renders_with_its_own_jq_and_the_parent_continues() -> 
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
-def test_an_unknown_name_of_the_package_raises_attribute_error() -> None:
+def test_unknown_name_of_the_package_raises_attribute_error() -> None:
     with pytest.raises(AttributeError, match="nope"):
         port_hook_cli.__getattr__("nope")
 
@@ -181,7 +181,7 @@ async def test_listener_forwards_to_a_handler_and_rejects_another_secret(tmp_pat
     assert len(receiver.requests) == 1
 
 
-async def test_trigger_raises_what_the_user_can_fix_and_returns_a_failed_delivery() -> None:
+async def test_trigger_raises_port_hook_errors_and_returns_failed_deliveries() -> None:
     with handler() as gone:
         port = gone.port
     sent = await trigger(create_vm_action(), {"title": "a"}, to=port, secret=SECRET)
@@ -193,7 +193,7 @@ async def test_trigger_raises_what_the_user_can_fix_and_returns_a_failed_deliver
         await trigger(create_vm_action(), {"title": "a"}, secret=SECRET)
 
 
-async def test_automation_that_does_not_run_for_its_event_is_an_error() -> None:
+async def test_automation_not_matching_the_event_is_an_error() -> None:
     condition = {"type": "JQ", "expressions": [".diff.after.n > 1"]}
     automation = {
         "identifier": "tell",
@@ -204,7 +204,7 @@ async def test_automation_that_does_not_run_for_its_event_is_an_error() -> None:
         await trigger(automation, event={"diff": {"after": {"n": 1}}}, secret=SECRET)
 
 
-async def test_replay_needs_a_target_and_changes_only_what_is_newly_signed(tmp_path: Path) -> None:
+async def test_replay_needs_a_target_and_changes_only_newly_signed_requests(tmp_path: Path) -> None:
     (tmp_path / "payload.json").write_text("{}")
     with pytest.raises(PortHookError, match="was not forwarded to a handler on this machine"):
         await replay(str(tmp_path / "payload.json"), secret=SECRET)
@@ -254,7 +254,7 @@ async def calls(name: str, arguments: dict[str, Any]) -> None:
         *(("listen", {name: value}) for name, value in (("store", 5), ("secret", 5), ("forward_timeout_s", math.nan))),
     ],
 )
-async def test_value_that_cannot_be_used_is_a_usage_error_that_names_the_argument(
+async def test_invalid_value_is_a_usage_error_with_the_argument(
     name: str, arguments: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -266,7 +266,7 @@ async def test_value_that_cannot_be_used_is_a_usage_error_that_names_the_argumen
 
 
 @pytest.mark.parametrize("run_id", ["", "r_a b", "https://app.port.io/run?runId=r_QOz6WoOB1Q2lmhZZ"])
-async def test_run_id_is_checked_as_on_the_command_line(run_id: str) -> None:
+async def test_run_id_is_checked_like_on_the_command_line(run_id: str) -> None:
     with pytest.raises(PortHookError, match="run id"):
         await calls("trigger", {"run_id": run_id})
 
@@ -291,7 +291,7 @@ async def test_run_id_is_checked_as_on_the_command_line(run_id: str) -> None:
         ("report_run", {"log_level": "x"}, ValueError, "`log_level` must be debug, info, warn or error, not 'x'"),
     ],
 )
-async def test_mistake_in_a_call_names_what_is_known(
+async def test_call_error_lists_known_arguments(
     name: str, arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=re.escape(message)):
@@ -332,7 +332,7 @@ async def test_handler_is_started_and_its_reports_are_seen(tmp_path: Path, monke
     assert await connection_problem("127.0.0.1", port), "the handler has ended"
 
 
-async def test_notes_are_what_the_command_line_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_notes_equal_the_command_line_notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PORT_CLIENT_SECRET", raising=False)
     (tmp_path / ".env").write_text(f"PORT_CLIENT_SECRET={SECRET}\n")
@@ -343,7 +343,7 @@ async def test_notes_are_what_the_command_line_says(tmp_path: Path, monkeypatch:
     assert [each.notes[0] for each in (sent, again)] == ["client secret from ./.env"] * 2
 
 
-async def test_unread_captures_are_dropped_beyond_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unread_captures_are_discarded_beyond_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(observers, "MAX_UNREAD", 3)
     monkeypatch.setattr(observers, "MAX_UNREAD_BYTES", 4_000)
     async with listen(secret=SECRET, store=str(tmp_path / "captures.db")) as listener:
@@ -363,7 +363,7 @@ async def never_opens(_: SourceContext) -> Any:
 
 
 @pytest.mark.parametrize("sources", [[never_opens], []], ids=["while it opens", "while it waits"])
-async def test_canceled_listener_leaves_no_task(sources: list[OpenSource], tmp_path: Path) -> None:
+async def test_canceled_listener_does_not_leave_a_task(sources: list[OpenSource], tmp_path: Path) -> None:
     plan = ListenPlan(policy=Policy(secret=Secret(SECRET)), port=0, store=tmp_path / "captures.db")
     before = asyncio.all_tasks()
 

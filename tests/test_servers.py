@@ -75,7 +75,7 @@ def clients(url: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("serve", [a_handler, an_application, a_hostile_server])
-def test_server_in_a_thread_closes_the_connections_that_arrive_while_it_ends(
+def test_server_in_a_thread_closes_connections_arriving_while_it_ends(
     serve: Callable[[], Iterator[str]],
 ) -> None:
     a_server: Callable[[], AbstractContextManager[str]] = contextmanager(serve)
@@ -91,7 +91,7 @@ def test_server_in_a_thread_closes_the_connections_that_arrive_while_it_ends(
 
 
 @pytest.mark.parametrize("turns", range(0, 6, 2))
-async def test_server_closes_a_connection_that_arrived_just_before_it_ends(turns: int) -> None:
+async def test_server_closes_a_connection_arriving_just_before_it_ends(turns: int) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         async with HostileServer(endless_chunks).serve() as server:

@@ -33,7 +33,7 @@ def run_of(folder: Path, *options: str, **sources: str) -> subprocess.CompletedP
     )
 
 
-def test_skip_that_is_not_expected_fails_the_run(tmp_path: Path) -> None:
+def test_unexpected_skip_fails_the_run(tmp_path: Path) -> None:
     done = run_of(
         tmp_path,
         *("-n", "2"),  # as CI runs pytest

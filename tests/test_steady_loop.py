@@ -13,13 +13,13 @@ pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reas
 STALL_S = 0.5
 
 
-async def test_sleep_takes_its_time() -> None:
+async def test_steady_sleep_takes_its_full_duration() -> None:
     began_s = time.monotonic()
     await asyncio.sleep(0.2)
     assert time.monotonic() - began_s >= 0.2
 
 
-async def test_stall_of_a_callback_makes_no_timer_due() -> None:
+async def test_stalled_callback_does_not_make_timers_due() -> None:
     loop, order = asyncio.get_running_loop(), list[str]()
     timer = loop.call_later(STALL_S / 2, order.append, "timer")
     began_s = loop.time()
@@ -38,7 +38,7 @@ async def test_stall_of_a_callback_makes_no_timer_due() -> None:
     os.close(other)
 
 
-async def test_stall_of_a_wait_makes_no_timer_due(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stalled_wait_does_not_make_timers_due(monkeypatch: pytest.MonkeyPatch) -> None:
     before = signal.signal(signal.SIGUSR1, lambda *_: time.sleep(STALL_S))
     stall = Timer(0.02, os.kill, (os.getpid(), signal.SIGUSR1))
     loop = asyncio.get_running_loop()

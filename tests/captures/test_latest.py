@@ -18,7 +18,7 @@ from port_hook_cli.captures.latest import Latest, parse_latest
         ("last-replay~2", Latest(replays=True, back=2)),
     ],
 )
-def test_names_of_the_latest_captures_are_read_as_git_reads_revisions(name: str, expected: Latest) -> None:
+def test_names_of_the_latest_captures_follow_git_revision_syntax(name: str, expected: Latest) -> None:
     assert parse_latest(name) == expected
 
 

@@ -32,7 +32,7 @@ def jq() -> Iterator[AgentJq]:
         ("1700000000000", 1700000000000.0), (".big | tostring", "12345678901234567000"),
     ],
 )  # fmt: skip
-def test_result_is_what_pyjq_returns(jq: AgentJq, expression: str, value: Any) -> None:
+def test_agent_jq_result_equals_the_pyjq_result(jq: AgentJq, expression: str, value: Any) -> None:
     (result,) = jq.evaluate([expression], DOCUMENT)
     assert (result.value, type(result.value), result.error) == (value, type(value), "")
     assert result.is_empty is (expression == "empty")
@@ -56,7 +56,7 @@ def test_result_is_what_pyjq_returns(jq: AgentJq, expression: str, value: Any) -
         ("$nothing", "is not defined"),
     ],
 )
-def test_failed_expression_is_null_and_says_why(jq: AgentJq, expression: str, error: str) -> None:
+def test_failed_expression_is_null_with_a_reason(jq: AgentJq, expression: str, error: str) -> None:
     (result,) = jq.evaluate([expression], DOCUMENT)
     assert result.value is None
     assert error in result.error
@@ -65,11 +65,11 @@ def test_failed_expression_is_null_and_says_why(jq: AgentJq, expression: str, er
 @pytest.mark.parametrize(
     "expression", ["if . then 1 else 2 end", "def pick(f): 1; pick(.a)", '.a | "pick \\(.)"', ".trim"]
 )
-def test_expression_that_jq_15_can_compile_is_evaluated(jq: AgentJq, expression: str) -> None:
+def test_expression_compiled_by_jq_15_is_evaluated(jq: AgentJq, expression: str) -> None:
     assert jq.evaluate([expression], DOCUMENT)[0].error == ""
 
 
-def test_text_that_is_not_unicode_makes_every_expression_fail(jq: AgentJq) -> None:
+def test_non_unicode_text_makes_every_expression_fail(jq: AgentJq) -> None:
     assert [result.error for result in jq.evaluate([".", "1"], "\ud800")] == [
         "UnicodeEncodeError: surrogates not allowed"
     ] * 2
@@ -81,7 +81,7 @@ def test_expressions_see_only_the_given_variables(jq: AgentJq, monkeypatch: pyte
     assert [result.value for result in results] == [{"TOKEN": "t0ken"}, None, "t0ken", None, None]
 
 
-def test_result_that_is_not_a_number_is_one_as_from_pyjq(jq: AgentJq) -> None:
+def test_nan_result_equals_the_pyjq_result(jq: AgentJq) -> None:
     (result,) = jq.evaluate(["[nan]"], {})
     assert math.isnan(result.value[0])
 
@@ -99,7 +99,7 @@ def test_result_that_is_not_a_number_is_one_as_from_pyjq(jq: AgentJq) -> None:
         ('"abc" | gsub("b"; "x")', None),
     ],
 )
-def test_expression_on_which_the_agent_crashes_or_hangs_is_found(
+def test_expression_crashing_or_hanging_the_agent_is_reported(
     jq: AgentJq, expression: str, stop: Stop | None
 ) -> None:
     (result,) = jq.evaluate([expression], {"a": None})
@@ -107,14 +107,14 @@ def test_expression_on_which_the_agent_crashes_or_hangs_is_found(
     assert (result.value is None) is (stop is not None)
 
 
-def test_expression_that_is_nested_too_deeply_is_an_error_and_not_null(jq: AgentJq) -> None:
+def test_deeply_nested_expression_is_an_error_instead_of_null(jq: AgentJq) -> None:
     with pytest.raises(RenderError, match="nested too deeply to be predicted"):
         jq.evaluate(["(" * 5000 + "1" + ")" * 5000], None)
     assert jq.compile_errors(["(" * 5000 + "1" + ")" * 5000]) == [""]
     assert jq.evaluate([".a" + " + .a" * 150], {"a": 1})[0].value == 151
 
 
-def test_number_that_is_too_large_for_pyjq_makes_every_expression_fail(jq: AgentJq) -> None:
+def test_number_too_large_for_pyjq_makes_every_expression_fail(jq: AgentJq) -> None:
     (result,) = jq.evaluate(["1"], {"n": 10**400})
     assert result.error == "OverflowError: int too large to convert to float"
 
@@ -126,7 +126,7 @@ def test_error_of_an_endless_expression_does_not_show_the_environment() -> None:
     assert "t0ken" not in caught.value.message
 
 
-def test_expressions_are_compiled_without_being_run(jq: AgentJq) -> None:
+def test_expressions_are_compiled_without_running(jq: AgentJq) -> None:
     errors = jq.compile_errors(["", ".a", 'error("x")', "def f: f; f", ".a +", "pick(.a)", "POST"])
     assert [bool(error) for error in errors] == [False, False, False, False, True, True, True]
     assert errors[4].endswith("line 1, column 4")
@@ -143,11 +143,11 @@ def test_expressions_are_compiled_without_being_run(jq: AgentJq) -> None:
         ("{env: .env}", EnvironmentUse()),
     ],
 )  # fmt: skip
-def test_variables_that_an_expression_reads_are_found(expression: str, use: EnvironmentUse) -> None:
+def test_variables_read_by_an_expression_are_found(expression: str, use: EnvironmentUse) -> None:
     assert environment_use([expression]) == use
 
 
-def test_closing_ends_an_expression_that_another_thread_evaluates() -> None:
+def test_closing_ends_an_expression_in_another_thread() -> None:
     jq = AgentJq({}, timeout_s=300)
     jq.evaluate(["1"], None)  # the process runs from now on
     with ThreadPoolExecutor(2) as threads:

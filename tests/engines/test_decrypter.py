@@ -46,7 +46,7 @@ def test_each_value_is_decrypted_with_its_own_key() -> None:
     ]
 
 
-def test_paths_replace_the_properties_that_the_payload_lists() -> None:
+def test_paths_replace_the_listed_properties_of_the_payload() -> None:
     capture = capture_with(password=encrypt_aes_gcm(SECRET, b"s3cret"), title=encrypt_aes_gcm(SECRET, b"t"))
     decrypter = Decrypter(deciphers=BY_SECRET, paths=(JsonPath.parse("title"),))
     assert [it.value for it in decrypter.decrypt(capture.payload)] == ["t"]
@@ -72,7 +72,7 @@ def test_most_informative_failure_is_reported_when_no_key_works(
     assert expected in result[1]
 
 
-def test_both_keys_are_named_when_both_are_wrong() -> None:
+def test_error_mentions_both_keys_when_both_are_incorrect() -> None:
     value = encrypt_client_side(an_rsa_key(number=1).public_key(), b"x")
     _, expected = only_value(value, Decrypter(deciphers=BY_KEY | BY_SECRET))
     assert "the private key does not decrypt it" in expected
@@ -86,6 +86,6 @@ def test_reveal_limits_the_results_and_omits_missing_properties() -> None:
     assert {it.problem for it in revealed} == {Problem.NOT_ENCRYPTED}
 
 
-def test_reveal_returns_nothing_without_encrypted_inputs() -> None:
+def test_reveal_returns_an_empty_result_without_encrypted_inputs() -> None:
     for body in (a_body(), b"", b"no json", b"[]"):
         assert Decrypter(deciphers=BY_SECRET).reveal(a_capture(an_invocation(body))) == []

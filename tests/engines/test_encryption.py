@@ -120,13 +120,13 @@ class TestWithTheClientSecret:
         ours = [encrypt_aes_gcm(SECRET, text.encode()) for text in AWKWARD]
         assert ask_node(*(("decrypt", secret, value) for value in ours)) == AWKWARD
 
-    def test_short_secret_is_rejected_as_in_node(self) -> None:
+    def test_short_secret_is_rejected_like_in_node(self) -> None:
         assert ask_node(("encrypt", "s" * 31, "text")) == [{"error": "ERR_CRYPTO_INVALID_KEYLEN"}]
         for call in (encrypt_aes_gcm, decrypt_aes_gcm):
             with pytest.raises(KeyUnreadable, match="has only 31 bytes"):
                 call(Secret("s" * 31), b"text")
 
-    def test_wrong_secret_is_recognized(self) -> None:
+    def test_incorrect_secret_is_recognized(self) -> None:
         assert problem_of(encrypt_aes_gcm(OTHER_SECRET, b"text")) is Problem.WRONG_KEY
 
     @given(st.binary(max_size=40), st.data())
@@ -146,7 +146,7 @@ class TestWithTheClientSecret:
             else:  # whole base64 does not show that something is missing
                 assert problem is (Problem.TRUNCATED if length % 4 else Problem.WRONG_KEY)
 
-    def test_base64_is_decoded_as_in_node(self) -> None:
+    def test_base64_is_decoded_like_in_node(self) -> None:
         value = encrypt_aes_gcm(SECRET, b"text" * 50)
         raw = b64decode(value)
         for written in (value.rstrip("="), urlsafe_b64encode(raw).decode(), f" {value}\n"):
@@ -198,7 +198,7 @@ class TestClientSide:
         ours = [encrypt_client_side(key.public_key(), text.encode()) for text in AWKWARD]
         assert ask_node(*(("decryptWith", private_pem(key).decode(), value) for value in ours)) == AWKWARD
 
-    def test_wrong_key_is_recognized(self) -> None:
+    def test_incorrect_key_is_recognized(self) -> None:
         value = encrypt_client_side(an_rsa_key(number=1).public_key(), b"text")
         with pytest.raises(WrongKey, match="private key does not decrypt it"):
             decrypt_client_side(an_rsa_key(), value)
@@ -235,7 +235,7 @@ class TestKeys:
             assert key.private_numbers() == an_rsa_key().private_numbers()
 
     @pytest.mark.parametrize(("given", "expected"), [(None, "none was given"), ("wrong", "with this passphrase")])
-    def test_private_key_is_rejected_when_the_passphrase_is_missing_or_wrong(
+    def test_private_key_is_rejected_when_the_passphrase_is_missing_or_incorrect(
         self, given: str | None, expected: str
     ) -> None:
         with pytest.raises(KeyUnreadable, match=expected):
@@ -254,7 +254,7 @@ class TestKeys:
         ],
         ids=["empty", "garbage", "public", "EC"],
     )
-    def test_file_that_is_not_a_private_key_is_rejected(self, pem: bytes, expected: str) -> None:
+    def test_file_without_a_private_key_is_rejected(self, pem: bytes, expected: str) -> None:
         with pytest.raises(KeyUnreadable, match=expected):
             read_private_key("k.pem", pem, no_passphrase)
 
@@ -267,6 +267,6 @@ class TestKeys:
         ],
         ids=["ssh", "private", "EC"],
     )
-    def test_file_that_is_not_a_public_key_is_rejected(self, pem: bytes, expected: str) -> None:
+    def test_file_without_a_public_key_is_rejected(self, pem: bytes, expected: str) -> None:
         with pytest.raises(KeyUnreadable, match=expected):
             read_public_key("k.pem", pem)

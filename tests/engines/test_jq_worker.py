@@ -49,7 +49,7 @@ def test_started_process_evaluates_the_first_program() -> None:
         assert jq_processes() - others == {started}
 
 
-def test_process_that_died_before_its_first_program_is_started_again() -> None:
+def test_jq_process_killed_before_its_first_program_is_restarted() -> None:
     others = jq_processes()
     with closing(JqWorker()) as worker:
         worker.start()
@@ -92,7 +92,7 @@ def test_first_result_is_returned(worker: JqWorker, program: str, result: Any) -
 
 
 @pytest.mark.parametrize("comment", ["# \\", "# \\\r", "# \\\\\\"])
-def test_comment_in_an_expression_does_not_affect_the_next_one(worker: JqWorker, comment: str) -> None:
+def test_comment_in_an_expression_does_not_affect_the_next_expression(worker: JqWorker, comment: str) -> None:
     for _ in range(3):  # a backslash leads a comment on to the next line, and there must be nothing of another's
         assert worker.evaluate([f"1 {comment}", "2", "3"], "null") == [1, 2, 3]
 
@@ -161,7 +161,7 @@ def test_expressions_cannot_read_files_or_the_environment(
     assert "secret" not in json.dumps(str(result).replace("leaked", ""))
 
 
-def test_endless_expression_is_stopped_and_the_next_one_runs() -> None:
+def test_endless_expression_is_stopped_and_the_next_expression_runs() -> None:
     with closing(JqWorker(timeout_s=0.3)) as worker:
         started = time.monotonic()
         for programs in ([".a", ENDLESS, ".a"], [ENDLESS]):
@@ -218,7 +218,7 @@ def _is_running(pid: int) -> bool:
 
 
 @posix_only
-def test_idle_process_that_was_killed_is_restarted() -> None:
+def test_killed_idle_process_is_restarted() -> None:
     with closing(JqWorker()) as worker:
         assert one(worker, ".a") == 1
         process = worker._process  # noqa: SLF001 - there is no public access to the process
@@ -259,19 +259,19 @@ async def test_canceled_rendering_ends_immediately_without_affecting_others() ->
         assert time.monotonic() - started < 25  # guards against a hang, and is less than the time-out
 
 
-def test_data_is_read_as_in_node() -> None:
+def test_data_is_read_like_in_node() -> None:
     with Renderer() as renderer:
         data = {"b": 1, "2": 2, "1": 3, "big": 12345678901234567890, "one": 1.0, "much": float("inf")}
         assert renderer.render('{{ keys_unsorted | join(",") }}', data) == "1,2,b,big,one,much"
         assert renderer.render("{{ .big }} {{ .one | tostring }} {{ .much }}", data) == ("12345678901234567000 1 null")
 
 
-def test_data_that_is_not_json_is_rejected() -> None:
+def test_non_json_data_is_rejected() -> None:
     with Renderer() as renderer, pytest.raises(RenderError, match="The data is not JSON"):
         renderer.render("{{ . }}", {"a": object()})
 
 
-def test_lone_surrogate_makes_the_data_unreadable_as_in_port() -> None:
+def test_lone_surrogate_makes_the_data_unreadable_like_in_port() -> None:
     with Renderer() as renderer:
         rendering = renderer.render_and_tell("{{ .a }}", {"a": "\ud800"})
     assert rendering.value is None

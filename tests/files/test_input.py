@@ -22,7 +22,7 @@ def test_documents_in_lists_json_and_yaml_by_name(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs pipes and devices")
 @pytest.mark.parametrize("kind", ["pipe", "device"])
-def test_file_without_an_end_in_a_folder_of_actions_is_refused(run: Run, folder: Path, kind: str) -> None:
+def test_endless_file_in_an_actions_folder_is_rejected(run: Run, folder: Path, kind: str) -> None:
     actions = folder / "actions"
     actions.mkdir()
     if kind == "pipe":
@@ -36,7 +36,7 @@ def test_file_without_an_end_in_a_folder_of_actions_is_refused(run: Run, folder:
     assert "a.json is not a file." in result.err
 
 
-def test_file_that_is_too_large_in_a_folder_is_refused(tmp_path: Path) -> None:
+def test_large_file_in_an_actions_folder_is_rejected(tmp_path: Path) -> None:
     with (tmp_path / "a.json").open("wb") as file:
         file.truncate(MAX_DOCUMENT_BYTES + 1)
     with pytest.raises(UsageError, match="has more than"):
@@ -44,7 +44,7 @@ def test_file_that_is_too_large_in_a_folder_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a device")
-def test_named_file_without_an_end_is_refused(run: Run, folder: Path) -> None:
+def test_endless_file_argument_is_rejected(run: Run, folder: Path) -> None:
     (folder / "a.json").symlink_to("/dev/zero")
     result = run("sign", "a.json", env={"PORT_CLIENT_SECRET": SECRET.reveal()})
     assert result.code == ExitCode.STORE
@@ -53,7 +53,7 @@ def test_named_file_without_an_end_is_refused(run: Run, folder: Path) -> None:
         read_actions([folder / "a.json"])
 
 
-def test_number_that_json_lacks_is_refused_in_a_file_of_actions(tmp_path: Path) -> None:
+def test_non_json_number_in_an_actions_file_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('{"identifier": NaN}')
     with pytest.raises(UsageError, match="is not JSON"):
         read_actions([tmp_path / "a.json"])

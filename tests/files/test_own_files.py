@@ -104,7 +104,7 @@ def test_new_folders_and_files_are_private_whatever_the_umask_is(
     assert list(base.iterdir())
 
 
-def test_any_umask_and_any_order_of_commands_make_private_files(tmp_path: Path) -> None:
+def test_files_are_private_with_any_umask_and_order_of_commands(tmp_path: Path) -> None:
     number = 0
     for number in rounds():
         draw = chance("umask", number)
@@ -123,7 +123,7 @@ def test_any_umask_and_any_order_of_commands_make_private_files(tmp_path: Path) 
     report(f"umask: {number + 1} rounds")
 
 
-def test_home_folder_that_others_can_write_is_refused_and_keeps_its_mode(tmp_path: Path, run: Run) -> None:
+def test_shared_home_folder_is_rejected_without_changing_its_mode(tmp_path: Path, run: Run) -> None:
     home = tmp_path / "home"
     for make in MAKERS[:4]:
         make(home, tmp_path)
@@ -195,7 +195,7 @@ def test_inspector_address_in_a_folder_of_another_user_is_not_used(tmp_path: Pat
     assert recall(tmp_path, tmp_path / "captures.db") is None
 
 
-def test_link_or_pipe_in_the_place_of_a_journal_entry_is_refused(tmp_path: Path) -> None:
+def test_link_or_pipe_in_the_place_of_a_journal_entry_is_rejected(tmp_path: Path) -> None:
     path = plant_entry(tmp_path)
     moved = tmp_path / "moved.json"
     path.rename(moved)
@@ -210,7 +210,7 @@ def test_link_or_pipe_in_the_place_of_a_journal_entry_is_refused(tmp_path: Path)
 
 
 @pytest.mark.parametrize("name", ["retargets", ""])
-def test_restore_and_doctor_say_that_the_journal_cannot_be_read(tmp_path: Path, run: Run, name: str) -> None:
+def test_restore_and_doctor_report_an_unreadable_journal(tmp_path: Path, run: Run, name: str) -> None:
     """`Nothing to restore` would be false: `sudo port-hook listen --retarget` may have made the folder."""
     block(tmp_path / "home", name)
     result = run("restore", "--yes")
@@ -221,7 +221,7 @@ def test_restore_and_doctor_say_that_the_journal_cannot_be_read(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("name", ["reports", ""])
-def test_folder_of_reports_that_cannot_be_read_is_an_error(tmp_path: Path, name: str) -> None:
+def test_unreadable_reports_folder_is_an_error(tmp_path: Path, name: str) -> None:
     block(tmp_path, name)
     with pytest.raises(StoreError, match="Not a directory"):
         KeptReports(tmp_path).folders()
@@ -234,7 +234,7 @@ def block(home: Path, *names: str) -> None:
     path.write_text("")
 
 
-def test_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+def test_symbolic_link_as_a_lock_is_not_followed(tmp_path: Path) -> None:
     plant_entry(tmp_path)
     (path,) = (tmp_path / FOLDER).glob("*.json")
     (tmp_path / "elsewhere").mkdir()
@@ -258,7 +258,7 @@ def test_folders_are_made_level_by_level(tmp_path: Path) -> None:
         make_own_folder(tmp_path, Path("link"))
 
 
-def test_file_that_others_can_write_is_not_read(tmp_path: Path) -> None:
+def test_file_writable_by_others_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text(json.dumps({}))
     file.chmod(0o644)

@@ -31,29 +31,29 @@ def a_file(folder: Path, mode: int) -> Path:
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o644, 0o640])
 @pytest.mark.parametrize("owner", [0, 1000])
-def test_a_file_that_only_its_owner_can_write_may_be_used(mode: int, owner: int) -> None:
+def test_file_writable_only_by_its_owner_is_accepted(mode: int, owner: int) -> None:
     assert fault_of(mode, owner=owner, user=1000, is_private=lambda: False) is None
 
 
 @pytest.mark.parametrize("mode", [0o602, 0o666, 0o660, 0o620])
-def test_a_file_that_others_can_write_may_not_be_used(mode: int) -> None:
+def test_file_writable_by_others_is_rejected(mode: int) -> None:
     fault = fault_of(mode, owner=1000, user=1000, is_private=lambda: False)
     assert fault == ("others on this machine can write it", "check its content, then chmod 600")
 
 
-def test_a_file_that_a_private_group_can_write_may_be_used() -> None:
+def test_file_writable_by_a_private_group_is_accepted() -> None:
     assert fault_of(0o664, owner=1000, user=1000, is_private=lambda: True) is None
     assert fault_of(0o666, owner=1000, user=1000, is_private=lambda: True)
 
 
 @pytest.mark.parametrize("user", [0, 1000])
-def test_a_file_of_another_user_may_not_be_used(user: int) -> None:
+def test_file_mode_of_another_user_is_rejected(user: int) -> None:
     fault = fault_of(0o600, owner=1001, user=user, is_private=lambda: False)
     assert fault == ("it belongs to another user (uid 1001)", f"if you trust it, make it yours: chown {user}")
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
-def test_a_file_that_belongs_to_another_user_is_refused(tmp_path: Path) -> None:
+def test_file_of_another_user_is_rejected(tmp_path: Path) -> None:
     path = a_file(tmp_path, 0o600)
     os.chown(path, 4242, 4242)
     assert read_settings_file(path, "./.env").warning == (
@@ -61,12 +61,12 @@ def test_a_file_that_belongs_to_another_user_is_refused(tmp_path: Path) -> None:
     )
 
 
-def test_a_group_that_does_not_exist_is_not_private() -> None:
+def test_missing_group_is_not_private() -> None:
     assert not is_private_group(2**30, owner=os.geteuid())
     assert not is_private_group(os.getegid(), owner=2**30)
 
 
-def test_a_link_is_checked_by_its_target(tmp_path: Path) -> None:
+def test_link_is_checked_by_its_target(tmp_path: Path) -> None:
     target = a_file(tmp_path, 0o666)
     link = tmp_path / "link"
     link.symlink_to(target)
@@ -76,7 +76,7 @@ def test_a_link_is_checked_by_its_target(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "device", "loop", "below a file"])
-def test_a_path_that_is_not_a_file_has_no_content(tmp_path: Path, kind: str) -> None:
+def test_non_file_path_has_no_content(tmp_path: Path, kind: str) -> None:
     path = tmp_path / ".env"
     if kind == "folder":
         path.mkdir()
@@ -91,7 +91,7 @@ def test_a_path_that_is_not_a_file_has_no_content(tmp_path: Path, kind: str) -> 
     assert (file.content, file.refusal) == (b"", "")
 
 
-def test_a_file_is_exposed_where_others_can_read_it_and_enter_its_folders(open_folder: Path) -> None:
+def test_file_is_exposed_when_others_can_read_it_and_enter_its_folders(open_folder: Path) -> None:
     path = a_file(open_folder, 0o644)
     assert read_settings_file(path, "./.env").is_exposed
     open_folder.chmod(0o700)
@@ -101,7 +101,7 @@ def test_a_file_is_exposed_where_others_can_read_it_and_enter_its_folders(open_f
     assert not read_settings_file(path, "./.env").is_exposed
 
 
-def test_an_exposed_secret_is_a_warning_and_is_used(open_folder: Path) -> None:
+def test_exposed_secret_is_a_warning_and_is_used(open_folder: Path) -> None:
     from port_hook_cli.files.dotenv import read_dotenv
 
     file = read_dotenv(a_file(open_folder, 0o644), "PORT_", "./.env")
@@ -111,7 +111,7 @@ def test_an_exposed_secret_is_a_warning_and_is_used(open_folder: Path) -> None:
     assert read_dotenv(open_folder / ".env", "PORT_", "./.env").warnings == ()
 
 
-def test_an_exposed_configuration_with_a_secret_is_a_warning_and_is_used(open_folder: Path) -> None:
+def test_exposed_configuration_with_a_secret_is_a_warning_and_is_used(open_folder: Path) -> None:
     from port_hook_cli.port_api.org_file import read_org_file
 
     path = open_folder / "config.yaml"

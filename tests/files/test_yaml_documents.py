@@ -42,7 +42,7 @@ def read_named_actions(path: Path) -> None:
 @pytest.mark.parametrize(
     "text", [LISTS, MERGED, "x: " + BRACKETS, NUMBER], ids=["aliases", "merged aliases", "brackets", "number"]
 )
-def test_yaml_that_would_take_long_is_an_error_that_names_the_file(tmp_path: Path, read: object, text: str) -> None:
+def test_slow_yaml_is_an_error_with_the_file_name(tmp_path: Path, read: object, text: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
     path.chmod(0o600)
@@ -56,7 +56,7 @@ def test_yaml_that_would_take_long_is_an_error_that_names_the_file(tmp_path: Pat
     assert time.process_time() - began < 3
 
 
-def test_text_of_the_yaml_format_that_would_take_long_is_refused_quickly() -> None:
+def test_slow_yaml_text_is_rejected_quickly() -> None:
     began = time.process_time()
     assert find_faults({"type": "string", "format": "yaml"}, BRACKETS)
     assert time.process_time() - began < 3
@@ -68,7 +68,7 @@ def test_aliases_of_an_ordinary_document_are_expanded() -> None:
     assert load_yaml(text)["copy49"] == {**shared, "own": 49}
 
 
-def test_catalog_of_100_actions_that_share_their_inputs_is_read_quickly() -> None:
+def test_catalog_of_100_actions_with_shared_inputs_is_read_quickly() -> None:
     shared = {f"input{n}": {"type": "string", "title": f"Input {n}", "description": "x" * 60} for n in range(40)}
     action = "- {identifier: action%d, userInputs: {properties: {<<: *s, own: {type: string}}}, copy: *s}\n"
     text = f"- &s {json.dumps(shared)}\n" + "".join(action % n for n in range(100))

@@ -70,7 +70,7 @@ async def failure(server: HostileApi, **options: Any) -> PortApiError:
 
 
 @pytest.mark.parametrize("trick", [drip, endless_continue])
-async def test_a_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
+async def test_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server, asyncio.timeout(30):
         problem = await failure(server, timeout_s=0.2)
     assert "did not send a complete response within 0.2 s (tried 5 times)." in problem.message
@@ -87,7 +87,7 @@ async def test_a_call_takes_no_longer_than_its_timeout(trick: Trick) -> None:
         ("restore", "--yes"),
     ],
 )
-def test_each_command_that_calls_port_has_an_api_timeout(run: Run, home: Path, command: tuple[str, ...]) -> None:
+def test_commands_calling_port_have_an_api_timeout(run: Run, home: Path, command: tuple[str, ...]) -> None:
     journal = home / ".port-hook" / "retargets"
     journal.mkdir(parents=True)
     with in_thread((server := HostileApi(_too_late)).start):
@@ -123,7 +123,7 @@ async def _too_late(connection: Connection) -> None:
 
 
 @pytest.mark.parametrize("run_id", [b"5", b"null", b'""', b'"\\ud800"', b'"a\\nb"', b'"%s"' % (b"x" * 5000)])
-async def test_new_run_without_a_usable_id_is_not_a_response_of_port(run_id: bytes) -> None:
+async def test_new_run_without_a_usable_id_is_not_a_port_response(run_id: bytes) -> None:
     async with (
         HostileApi(lambda connection: connection.answer(b'{"run": {"id": %s}}' % run_id)).serve() as server,
         client(server.url) as api,
@@ -132,7 +132,7 @@ async def test_new_run_without_a_usable_id_is_not_a_response_of_port(run_id: byt
             await api.start_run("create_vm", {})
 
 
-async def test_log_with_anything_but_entries_is_not_a_response_of_port() -> None:
+async def test_log_with_anything_but_entries_is_not_a_port_response() -> None:
     async with (
         HostileApi(lambda connection: connection.answer(b'{"runLogs": [{"message": "x"}, null]}')).serve() as server,
         client(server.url) as api,
@@ -142,7 +142,7 @@ async def test_log_with_anything_but_entries_is_not_a_response_of_port() -> None
 
 
 @pytest.mark.parametrize("trick", [endless_body, endless_chunks])
-async def test_a_response_is_read_up_to_8_mib(trick: Trick) -> None:
+async def test_response_is_read_up_to_8_mib(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server, asyncio.timeout(30):
         problem = await failure(server)
         await server.hung_up.wait()
@@ -151,7 +151,7 @@ async def test_a_response_is_read_up_to_8_mib(trick: Trick) -> None:
 
 
 @pytest.mark.parametrize("trick", [endless_field, endless_fields, endless_trailers])
-async def test_endless_header_fields_are_read_only_up_to_a_limit(trick: Trick) -> None:
+async def test_endless_headers_are_read_only_up_to_a_limit(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server, asyncio.timeout(30):
         problem = await failure(server)
     assert "could not be reached" in problem.message
@@ -159,7 +159,7 @@ async def test_endless_header_fields_are_read_only_up_to_a_limit(trick: Trick) -
 
 
 @pytest.mark.parametrize(("trick", "coding"), [(gzip_bomb, "gzip"), (gzip_bomb_in_gzip, "gzip, gzip")])
-async def test_a_compressed_response_is_refused_and_not_decompressed(trick: Trick, coding: str) -> None:
+async def test_compressed_response_is_rejected_and_not_decompressed(trick: Trick, coding: str) -> None:
     async with HostileApi(trick).serve() as server:
         problem = await failure(server)
     words = f"{server.url} responded, but with a content-encoding that port-hook did not ask for ({coding})."
@@ -169,13 +169,13 @@ async def test_a_compressed_response_is_refused_and_not_decompressed(trick: Tric
 
 
 @pytest.mark.parametrize("trick", [deep_json, json_too_deep_to_write])
-async def test_json_that_nests_too_deeply_is_not_a_response_of_port(trick: Trick) -> None:
+async def test_deeply_nested_json_is_not_a_port_response(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server:
         problem = await failure(server)
     assert problem.message == f"{server.url} responded, but not as Port's API does."
 
 
-async def test_a_connection_that_is_reset_midway_is_reported() -> None:
+async def test_connection_reset_midway_is_reported() -> None:
     async with HostileApi(reset_midway).serve() as server:
         problem = await failure(server)
     assert "could not be reached" in problem.message
@@ -205,7 +205,7 @@ async def test_a_connection_that_is_reset_midway_is_reported() -> None:
         (b'{"accessToken": ["t"], "expiresIn": 60}', "responded, but not as Port's API does"),
     ],
 )
-async def test_a_token_that_cannot_be_used_is_reported(token: bytes, words: str) -> None:
+async def test_unusable_token_is_reported(token: bytes, words: str) -> None:
     async with HostileApi(token=token).serve() as server:
         problem = await failure(server)
     assert words in problem.message
@@ -214,7 +214,7 @@ async def test_a_token_that_cannot_be_used_is_reported(token: bytes, words: str)
 
 
 @pytest.mark.parametrize("line", ["501 Not Implemented", "505 Version", "511 Network Authentication Required"])
-async def test_a_permanent_error_status_is_not_tried_again(line: str) -> None:
+async def test_permanent_error_status_is_not_tried_again(line: str) -> None:
     async with HostileApi(status(line)).serve() as server:
         problem = await failure(server)
     assert f"responded with {line[:3]}" in problem.message
@@ -222,7 +222,7 @@ async def test_a_permanent_error_status_is_not_tried_again(line: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["9" * 400, "31", "Fri, 31 Dec 9999 23:59:59 GMT"])
-async def test_a_pause_that_a_server_asks_for_is_at_most_30_s(value: str) -> None:
+async def test_retry_after_pause_is_at_most_30_s(value: str) -> None:
     async with HostileApi(status("429 Too Many", f"retry-after: {value}")).serve() as server, asyncio.timeout(30):
         problem = await failure(server, sleep=asyncio.sleep)
     assert "Port asks you to wait" in problem.hint
@@ -230,7 +230,7 @@ async def test_a_pause_that_a_server_asks_for_is_at_most_30_s(value: str) -> Non
 
 
 @pytest.mark.parametrize("line", ["302 Found", "307 Temporary Redirect", "308 Permanent Redirect"])
-async def test_a_redirect_does_not_send_the_secret_or_the_token_elsewhere(line: str) -> None:
+async def test_redirect_does_not_send_the_secret_or_the_token_elsewhere(line: str) -> None:
     async with HostileApi().serve() as elsewhere:
         redirect = status(line, f"location: {elsewhere.url}/v1/auth/access_token")
         async with HostileApi(redirect).serve() as server:
@@ -247,14 +247,14 @@ class _RedirectsAll(HostileApi):
         return self.trick
 
 
-async def test_a_response_that_comes_before_the_request_was_read_is_accepted() -> None:
+async def test_response_before_the_request_was_read_is_accepted() -> None:
     async with HostileApi(early=True).serve() as server, asyncio.timeout(30), client(server.url) as api:
         answer = await api.patch_run(RUN_ID, {"summary": "x" * 8 * MIB})
     assert answer == {"ok": True, "run": {"id": RUN_ID, "status": "IN_PROGRESS"}}
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY"])
-async def test_no_proxy_is_used_for_an_api_on_this_machine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_is_not_used_for_an_api_on_this_machine(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async with HostileApi().serve() as proxy, HostileApi().serve() as server:
         monkeypatch.setenv(name, proxy.url)
         for host in ("127.0.0.1", "localhost", "127.1"):
@@ -263,7 +263,7 @@ async def test_no_proxy_is_used_for_an_api_on_this_machine(name: str, monkeypatc
     assert proxy.requests == []
 
 
-async def test_a_proxy_is_used_for_an_api_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_is_used_for_an_api_on_another_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     async with HostileApi().serve() as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url)
         async with client("http://api.port.invalid") as api:
@@ -271,14 +271,14 @@ async def test_a_proxy_is_used_for_an_api_on_another_machine(monkeypatch: pytest
     assert all(b" http://api.port.invalid/v1/" in head for head in proxy.requests)
 
 
-async def test_a_proxy_that_cannot_be_used_is_an_error_that_does_not_quote_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unusable_proxy_is_an_error_without_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "gopher://user:hunter22@proxy.invalid")
     with pytest.raises(PortApiError, match="HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used") as caught:
         client("http://api.port.invalid")
     assert "hunter22" not in caught.value.message
 
 
-async def test_a_netrc_file_adds_no_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_netrc_file_does_not_add_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password hunter22\n")
     netrc.chmod(0o600)

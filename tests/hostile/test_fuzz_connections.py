@@ -92,7 +92,7 @@ async def a_crowd(number: int) -> AsyncIterator[Crowd]:
                 writer.transport.abort()
 
 
-async def test_idle_connections_keep_no_one_out_and_cut_off_no_request() -> None:
+async def test_idle_connections_do_not_block_clients_or_requests() -> None:
     served = 0
     for number in rounds():
         async with a_crowd(number) as crowd:

@@ -251,7 +251,7 @@ def check_store(folder: Path, round_: Round) -> None:
     assert not lost, f"{lost.total()} acknowledged requests are not in the store\n{how_to_repeat(round_.number)}"
 
 
-async def test_a_listener_survives_hostile_clients_and_loses_no_captures(tmp_path: Path) -> None:
+async def test_listener_survives_hostile_clients_without_losing_captures(tmp_path: Path) -> None:
     statuses: Counter[int] = Counter()
     for number in rounds():
         folder = tmp_path / f"round-{number}"

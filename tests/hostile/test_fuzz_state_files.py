@@ -73,13 +73,13 @@ def take_up(path: Path) -> None:
 
 
 @pytest.mark.parametrize("statement", TABLES.values(), ids=TABLES.keys())
-def test_state_file_with_another_table_is_rejected_and_runs_nothing(run: Run, file: Path, statement: str) -> None:
+def test_state_file_with_another_table_is_rejected_without_running_code(run: Run, file: Path, statement: str) -> None:
     edit(file, "PRAGMA journal_mode = DELETE", "DROP TABLE part", statement)
     assert_rejected(run, file)
 
 
 @pytest.mark.parametrize("statement", OBJECTS.values(), ids=OBJECTS.keys())
-def test_state_file_with_other_objects_is_rejected_and_runs_nothing(run: Run, file: Path, statement: str) -> None:
+def test_state_file_with_other_objects_is_rejected_without_running_code(run: Run, file: Path, statement: str) -> None:
     edit(file, "PRAGMA journal_mode = DELETE", statement)
     assert_rejected(run, file)
 
@@ -105,7 +105,7 @@ def test_nested_json_in_a_state_file_is_an_error(run: Run, file: Path, kind: str
 @pytest.mark.parametrize(
     ("column", "form"), [("document", "TEXT"), ("key", "BLOB"), pytest.param("kind", "TEXT", marks=pytest.mark.nightly)]
 )
-def test_huge_value_in_a_state_file_is_refused_and_not_read(file: Path, column: str, form: str) -> None:
+def test_huge_value_in_a_state_file_is_rejected_and_not_read(file: Path, column: str, form: str) -> None:
     edit(file, f"UPDATE part SET {column} = CAST(zeroblob(80000000) AS {form}) WHERE kind = 'action'",  # noqa: S608
          "PRAGMA wal_checkpoint(TRUNCATE)")  # fmt: skip
     Path("/proc/self/clear_refs").write_text("5")
@@ -116,7 +116,7 @@ def test_huge_value_in_a_state_file_is_refused_and_not_read(file: Path, column: 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resets the peak of its memory in /proc")
-def test_state_file_with_too_many_values_is_refused_and_not_parsed(file: Path) -> None:
+def test_state_file_with_too_many_values_is_rejected_and_not_parsed(file: Path) -> None:
     lists = "'[' || replace(hex(zeroblob(9000000)), '00', '[],') || '1]'"
     edit(file, f"UPDATE part SET document = {lists} WHERE kind = 'action'",  # noqa: S608
          "PRAGMA wal_checkpoint(TRUNCATE)")  # fmt: skip
@@ -174,7 +174,7 @@ def plant(rng: random.Random, path: Path) -> None:
             )
 
 
-def test_any_state_file_is_loaded_or_refused(file: Path) -> None:
+def test_any_state_file_is_loaded_or_rejected(file: Path) -> None:
     good = file.read_bytes()
     loaded = refused = number = 0
     for number in rounds():

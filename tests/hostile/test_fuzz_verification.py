@@ -149,7 +149,7 @@ def double(rng: random.Random, case: Case) -> None:
         rng.shuffle(case.fields)
 
 
-def test_the_oracle_signs_as_openssl_does() -> None:
+def test_oracle_signs_like_openssl() -> None:
     """`printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac a-client-secret -binary | base64`."""
     assert oracle.sign("a-client-secret", "1700000000", b'{"a":1}') == "v1,fzohPxYY67giOAAL6etHZMjp6OZmjr1eYaw4C5lNFNM="
 
@@ -164,7 +164,7 @@ def test_the_oracle_signs_as_openssl_does() -> None:
         ({"now": NOW + 301}, False),
     ],
 )
-def test_the_oracle_recognizes_valid_signatures(change: dict[str, object], valid: bool) -> None:
+def test_oracle_recognizes_valid_signatures(change: dict[str, object], valid: bool) -> None:
     fields = (("X-Port-Signature", oracle.sign("a", "1700000000", b"{}")), ("X-Port-Timestamp", " 1700000000"))
     given = {"fields": fields, "body": b"{}", "secret": "a", "now": NOW, **change}
     assert oracle.is_valid(**given) is valid  # type: ignore[arg-type]

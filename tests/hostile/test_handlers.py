@@ -65,7 +65,7 @@ async def send(server: HostileServer, *, timeout_s: float = 5, max_response: int
         (many_interim, "the target sent more than 32 interim (1xx) responses"),
     ],
 )
-async def test_the_forwarder_disconnects_on_an_endless_response(trick: Trick, words: str) -> None:
+async def test_forwarder_disconnects_on_an_endless_response(trick: Trick, words: str) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(30):
         delivery = await forward(server, timeout_s=0)
         await server.hung_up.wait()
@@ -73,7 +73,7 @@ async def test_the_forwarder_disconnects_on_an_endless_response(trick: Trick, wo
     assert server.sent < SOCKET_BUFFERS
 
 
-async def test_the_forwarder_disconnects_on_a_response_that_it_cannot_read() -> None:
+async def test_forwarder_disconnects_on_an_unreadable_response() -> None:
     async with HostileServer(switch_protocols).serve() as server, asyncio.timeout(30):
         delivery = await forward(server, timeout_s=0)
         await server.hung_up.wait()
@@ -82,14 +82,14 @@ async def test_the_forwarder_disconnects_on_a_response_that_it_cannot_read() -> 
 
 
 @pytest.mark.parametrize(("size", "status"), [(1000, 200), (1001, None), (300_000, None)])
-async def test_the_forwarder_passes_on_a_response_up_to_the_limit(size: int, status: int | None) -> None:
+async def test_forwarder_passes_on_a_response_up_to_the_limit(size: int, status: int | None) -> None:
     async with HostileServer(lambda connection: connection.answer(b"x" * size)).serve() as server:
         delivery = await forward(server, max_response=1000)
     assert delivery.status == status
     assert len(delivery.body) == (size if status else 0)
 
 
-async def test_the_forwarder_disconnects_from_a_handler_that_sends_unrequested_data() -> None:
+async def test_forwarder_disconnects_from_a_handler_sending_unrequested_data() -> None:
     async with HostileServer(never_silent).serve() as server, asyncio.timeout(30):
         async with HttpClient(timeout_s=30) as client:
             assert (await client.send(an_invocation(b"{}"), server.url)).body == b"ok"
@@ -98,26 +98,26 @@ async def test_the_forwarder_disconnects_from_a_handler_that_sends_unrequested_d
 
 
 @pytest.mark.parametrize("trick", [drip, endless_continue, endless_chunks])
-async def test_a_forward_takes_no_longer_than_its_timeout(trick: Trick) -> None:
+async def test_forward_takes_no_longer_than_its_timeout(trick: Trick) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(30):
         delivery = await forward(server, timeout_s=0.3, max_response=2**40)
     assert delivery.fault in {"timeout", "too-large"}
 
 
-async def test_a_response_that_comes_before_the_request_was_read_is_passed_on() -> None:
+async def test_response_before_the_request_was_read_is_passed_on() -> None:
     body = b"x" * 8 * MIB
     async with HostileServer(ok, early=True).serve() as server, asyncio.timeout(30), HttpClient(timeout_s=30) as client:
         delivery = await client.send(an_invocation(body), server.url)
     assert delivery.body == b"ok"
 
 
-async def test_a_connection_that_is_reset_midway_is_a_broken_response() -> None:
+async def test_connection_reset_midway_is_a_broken_response() -> None:
     async with HostileServer(reset_midway).serve() as server:
         assert (await forward(server)).fault == "broken"
         assert (await send(server)).fault == "broken"
 
 
-async def test_a_replay_disconnects_on_an_endless_body() -> None:
+async def test_replay_disconnects_on_an_endless_body() -> None:
     async with HostileServer(endless_body).serve() as server, asyncio.timeout(30):
         delivery = await send(server, timeout_s=0)
         await server.hung_up.wait()
@@ -126,14 +126,14 @@ async def test_a_replay_disconnects_on_an_endless_body() -> None:
     assert server.sent < SOCKET_BUFFERS
 
 
-async def test_a_replay_takes_no_longer_than_its_timeout() -> None:
+async def test_replay_takes_no_longer_than_its_timeout() -> None:
     async with HostileServer(drip).serve() as server, asyncio.timeout(30):
         delivery = await send(server, timeout_s=0.3)
     assert (delivery.fault, delivery.error) == ("timeout", "no response within 0.3 s")
 
 
 @pytest.mark.parametrize("trick", [gzip_bomb, gzip_bomb_in_gzip])
-async def test_a_replay_decompresses_no_more_than_it_keeps(trick: Trick) -> None:
+async def test_replay_decompresses_only_the_shown_part(trick: Trick) -> None:
     bomb()  # making it takes memory, too
     async with HostileServer(trick).serve() as server:
         tracemalloc.start()
@@ -147,7 +147,7 @@ async def test_a_replay_decompresses_no_more_than_it_keeps(trick: Trick) -> None
     assert peak < 16 * MIB
 
 
-def test_a_listener_responds_502_when_a_response_is_too_large_and_continues(tmp_path: Path) -> None:
+def test_listener_responds_502_when_a_response_is_too_large_and_continues(tmp_path: Path) -> None:
     body = a_body()
     with (
         hostile_handler(endless_body) as handler,
@@ -162,7 +162,7 @@ def test_a_listener_responds_502_when_a_response_is_too_large_and_continues(tmp_
     assert record["delivery"]["error"] == json.loads(answer)["message"]
 
 
-def test_replay_says_that_a_response_is_too_large_and_exits_1(run: Run, folder: Path) -> None:
+def test_replay_reports_a_large_response_and_exits_1(run: Run, folder: Path) -> None:
     (folder / "payload.json").write_bytes(a_body())
     with hostile_handler(endless_body) as handler:
         result = run("replay", "payload.json", "--to", handler.url, env=ENV)
@@ -172,7 +172,7 @@ def test_replay_says_that_a_response_is_too_large_and_exits_1(run: Run, folder: 
     assert handler.sent < 32 * MIB + SOCKET_BUFFERS
 
 
-def test_a_trigger_disconnects_on_an_endless_body(run: Run, folder: Path) -> None:
+def test_trigger_disconnects_on_an_endless_body(run: Run, folder: Path) -> None:
     with hostile_handler(endless_body) as handler:
         (folder / "action.json").write_text(json.dumps(_create_vm_at(handler.url)))
         result = run("trigger", "action.json", "--input", "title=a", "--to-its-url", env=ENV)
@@ -182,7 +182,7 @@ def test_a_trigger_disconnects_on_an_endless_body(run: Run, folder: Path) -> Non
 
 
 @pytest.mark.parametrize("options", [(), ("--as-captured",)])
-def test_replay_reports_a_method_that_is_not_ascii(run: Run, folder: Path, options: tuple[str, ...]) -> None:
+def test_replay_reports_a_non_ascii_method(run: Run, folder: Path, options: tuple[str, ...]) -> None:
     invocation = an_invocation(method="P\xd6ST", headers=Headers((*signed(a_body()), ("x", "y"))))
     with open_store(None, folder, create=True) as store:
         store.add([a_capture(invocation)])
@@ -213,13 +213,13 @@ async def _run_in_sandbox(trick: Trick) -> dict[str, Any]:
         return run
 
 
-async def test_a_sandbox_fails_a_run_whose_response_is_too_large() -> None:
+async def test_sandbox_fails_a_run_with_a_large_response() -> None:
     run = await _run_in_sandbox(endless_body)
     assert run["status"] == "FAILURE"
     assert run["summary"] == "The webhook could not be invoked: the response is larger than 32 MiB."
 
 
-async def test_a_sandbox_treats_json_that_nests_too_deeply_as_text() -> None:
+async def test_sandbox_treats_deeply_nested_json_as_text() -> None:
     depth = 940
     text = b"[" * depth + b"]" * depth
     run = await _run_in_sandbox(lambda connection: connection.answer(text))

@@ -120,7 +120,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("args", COMMANDS, ids=" ".join)
-def test_text_from_outside_is_never_at_the_place_of_a_message(
+def test_untrusted_text_never_looks_like_a_message(
     planted: Path, receiver: Handler, port: str, args: tuple[str, ...]
 ) -> None:
     words = [word.replace("URL", receiver.url) for word in args]
@@ -133,7 +133,7 @@ def test_text_from_outside_is_never_at_the_place_of_a_message(
     assert ("EVIL" in shown.text) == (args not in WITHOUT)
 
 
-def test_listener_indents_text_from_outside(planted: Path) -> None:
+def test_listener_indents_untrusted_text(planted: Path) -> None:
     from port_hook_cli.captures.view.capture import capture_lines
 
     with open_store(None, planted) as store:

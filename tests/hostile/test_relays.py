@@ -71,7 +71,7 @@ async def good_stream_but_endless_responses(connection: Connection) -> None:
         (endless_fields, "it closed the connection"),
     ],
 )
-async def test_a_relay_that_sends_too_much_is_reported(trick: Trick, words: str) -> None:
+async def test_relay_sending_too_much_is_reported(trick: Trick, words: str) -> None:
     async with HostileServer(trick).serve() as relay, asyncio.timeout(30):
         with pytest.raises(TunnelError) as caught:
             await open_relay(relay.url)
@@ -85,7 +85,7 @@ async def test_opening_a_relay_takes_no_longer_than_its_timeout() -> None:
             await open_relay(relay.url, timeout_s=0.3)
 
 
-async def test_a_probe_through_a_relay_does_not_read_an_endless_response() -> None:
+async def test_probe_through_a_relay_does_not_read_an_endless_response() -> None:
     async with HostileServer(good_stream_but_endless_responses).serve() as relay, asyncio.timeout(30):
         tunnel = await open_relay(relay.url)
         tunnel.probe_timeout_s = 0.3
@@ -97,7 +97,7 @@ async def test_a_probe_through_a_relay_does_not_read_an_endless_response() -> No
 
 
 @pytest.mark.parametrize("trick", [endless_body, endless_chunks, endless_continue, endless_fields, endless_field])
-async def test_a_probe_ends_within_its_timeout_for_any_server_at_the_public_url(trick: Trick) -> None:
+async def test_probe_ends_within_its_timeout_for_any_server_at_the_public_url(trick: Trick) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(30):
         found = await probe(server.url, "token", timeout_s=0.3)
     assert found.connectivity in {Connectivity.UNREACHABLE, Connectivity.TAKEN}
@@ -105,7 +105,7 @@ async def test_a_probe_ends_within_its_timeout_for_any_server_at_the_public_url(
 
 
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
-async def test_no_proxy_is_used_for_a_relay_or_a_listener_on_this_machine(
+async def test_proxy_is_not_used_for_a_relay_or_a_listener_on_this_machine(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with (
@@ -120,7 +120,7 @@ async def test_no_proxy_is_used_for_a_relay_or_a_listener_on_this_machine(
     assert proxy.requests == []
 
 
-async def test_a_supervisor_that_sends_an_endless_line_is_killed() -> None:
+async def test_supervisor_sending_an_endless_line_is_killed() -> None:
     endless = "import sys\nwhile True: sys.stdout.write('x' * 65536)"
     supervisor = await asyncio.create_subprocess_exec(
         sys.executable,

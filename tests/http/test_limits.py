@@ -18,12 +18,12 @@ from port_hook_cli.http.limits import format_size, parse_size
         ("1gib", 1_073_741_824),
     ],
 )
-def test_a_size_is_a_number_with_or_without_a_unit(text: str, size: int) -> None:
+def test_size_is_a_number_with_or_without_a_unit(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
 @pytest.mark.parametrize("text", ["", "0", "0MiB", "-1", "1.5MiB", "x", "1TB", "MiB", "9" * 400, "\u0663"])
-def test_an_invalid_size_is_refused(text: str) -> None:
+def test_invalid_size_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="is not a size like 500, 64KiB, 32MiB or 1GiB"):
         parse_size(text)
 
@@ -32,5 +32,5 @@ def test_an_invalid_size_is_refused(text: str) -> None:
     ("size", "text"),
     [(0, "0 bytes"), (300, "300 bytes"), (1024, "1 KiB"), (1025, "1025 bytes"), (2**25, "32 MiB"), (2**30, "1 GiB")],
 )
-def test_a_size_is_written_in_the_largest_unit_that_divides_it(size: int, text: str) -> None:
+def test_size_is_written_in_its_largest_whole_unit(size: int, text: str) -> None:
     assert format_size(size) == text

@@ -19,7 +19,7 @@ def _unreadable_authorities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("_unreadable_authorities")
-async def test_client_for_plain_http_on_this_machine_reads_no_authorities() -> None:
+async def test_client_for_plain_http_on_this_machine_does_not_read_authorities() -> None:
     with handler() as target:
         async with open_client(target.url) as client:
             assert (await client.post(target.url)).status_code == 200
@@ -32,7 +32,7 @@ def test_client_for_another_url_reads_the_authorities(url: str) -> None:
         open_client(url)
 
 
-async def test_client_for_plain_http_refuses_every_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_client_for_plain_http_rejects_every_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))

@@ -52,14 +52,14 @@ def test_content_length_is_added_when_there_is_a_body_or_the_method_expects_one(
         ("http://zo\xeb.example:8", Origin("http", "zo\xeb.example", 8), "xn--zo-ija.example:8"),
     ],
 )
-def test_read_destination_returns_the_server_and_the_host_field_of_a_url(
+def test_read_endpoint_returns_the_server_and_host_header_of_a_url(
     url: str, origin: Origin, authority: str
 ) -> None:
     destination = read_destination(url)
     assert (destination.origin, destination.authority) == (origin, authority)
 
 
-def test_a_body_whose_transfer_coding_is_chunked_is_sent_as_one_chunk() -> None:
+def test_chunked_body_is_sent_as_one_chunk() -> None:
     field = ("Transfer-Encoding", "chunked")
     assert written(b"hello world!", HOST, field).endswith(b"\r\n\r\nc\r\nhello world!\r\n0\r\n\r\n")
     assert written(b"", HOST, field).endswith(b"chunked\r\n\r\n0\r\n\r\n")
@@ -81,13 +81,13 @@ def test_a_body_whose_transfer_coding_is_chunked_is_sent_as_one_chunk() -> None:
         [("x", "\u20ac")],
     ],
 )
-def test_header_field_that_http_forbids_is_refused(fields: list[tuple[str, str]]) -> None:
+def test_header_forbidden_by_http_is_rejected(fields: list[tuple[str, str]]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - UnsendableRequest, or UnicodeEncodeError
         written(b"{}", *fields)
 
 
 @pytest.mark.parametrize("method", ["", "PO ST", "P\xd6ST", "GET / HTTP/1.1\r\nx: y\r\n\r\nPOST"])
-def test_method_that_http_forbids_is_refused(method: str) -> None:
+def test_method_forbidden_by_http_is_rejected(method: str) -> None:
     with pytest.raises(UnsendableRequest, match="the method"):
         written(method=method)
 
@@ -99,7 +99,7 @@ def test_method_that_http_forbids_is_refused(method: str) -> None:
     any_texts(max_size=12),
     st.binary(max_size=20),
 )
-def test_header_field_method_or_path_never_adds_a_line(
+def test_header_method_or_path_never_adds_a_line(
     fields: list[tuple[str, str]], method: str, path: str, body: bytes
 ) -> None:
     try:
@@ -132,7 +132,7 @@ def test_repeated_requests_are_written_once_and_changed_requests_again() -> None
         assert repeated.write(changed, destination) == write_request(changed, destination)
 
 
-def test_repeated_request_that_cannot_be_written_is_refused_each_time() -> None:
+def test_repeated_unsendable_request_is_rejected_each_time() -> None:
     repeated, request = RepeatedRequests(), an_invocation(b"", headers=Headers((("a b", "1"),)))
     for _ in range(2):
         with pytest.raises(UnsendableRequest):

@@ -58,7 +58,7 @@ def read(*parts: bytes, at_end: bool = False) -> tuple[int, bytes] | str:
         (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n", "incomplete"),
     ],
 )  # fmt: skip
-def test_response_is_read_at_once_or_byte_by_byte(data: bytes, expected: tuple[int, bytes] | str) -> None:
+def test_response_is_read_in_one_piece_or_byte_by_byte(data: bytes, expected: tuple[int, bytes] | str) -> None:
     assert read(data) == expected
     assert read(*(data[at : at + 1] for at in range(len(data)))) == expected
 
@@ -87,11 +87,11 @@ def test_response_is_read_at_once_or_byte_by_byte(data: bytes, expected: tuple[i
         b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
     ],
 )
-def test_a_malformed_response_is_unreadable(data: bytes) -> None:
+def test_malformed_response_is_unreadable(data: bytes) -> None:
     assert read(data) == "UnreadableResponse"
 
 
-def test_a_field_that_is_folded_is_joined_with_a_space() -> None:
+def test_folded_header_is_joined_with_a_space() -> None:
     parser, _ = parse(b"HTTP/1.1 200 OK\r\nX: a\r\n  b\r\n\tc\r\ncontent-length: 0\r\n\r\n")
     assert parser.headers.items == (("X", "a b c"), ("content-length", "0"))
 
@@ -111,7 +111,7 @@ def test_only_the_end_of_the_connection_ends_a_body_without_a_length() -> None:
         b"HTTP/1.1 200 OK\r\n\r\nok",
     ],
 )
-def test_a_parser_is_freed_without_a_garbage_collection(data: bytes) -> None:
+def test_parser_is_freed_without_a_garbage_collection(data: bytes) -> None:
     gc.disable()
     try:
         parser = ResponseParser(bytearray().extend)
@@ -147,7 +147,7 @@ def test_head_chunk_lines_and_trailers_are_limited_in_size(begin: bytes, piece: 
         feed_again(parser, piece)
 
 
-def test_a_chunk_line_without_an_end_is_unreadable() -> None:
+def test_chunk_line_without_an_end_is_unreadable() -> None:
     parser = ResponseParser(lambda _: None)
     parser.feed(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1;")
     with pytest.raises(UnreadableResponse):
@@ -204,7 +204,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @settings(deadline=None)
 @given(LINES, FIELDS, BODIES)
-def test_a_response_is_read_as_aiohttp_reads_it(
+def test_parser_reads_a_response_like_aiohttp(
     loop: asyncio.AbstractEventLoop, line: bytes, fields: list[bytes], body: bytes
 ) -> None:
     data = line + b"".join(fields) + b"\r\n" + body
@@ -250,7 +250,7 @@ def test_parser_raises_only_its_own_exceptions_for_any_bytes(parts: list[bytes],
         (b"HTTP/1.1 304 Not Modified\r\ntransfer-encoding: chunked\r\n\r\n", False),
     ],
 )
-def test_connection_is_not_reused_after_a_body_that_a_response_must_not_have(head: bytes, can_reuse: bool) -> None:
+def test_connection_is_not_reused_after_a_forbidden_response_body(head: bytes, can_reuse: bool) -> None:
     parser, body = parse(head)
     assert (parser.is_complete, parser.can_reuse, body) == (True, can_reuse, b"")
 

@@ -39,7 +39,7 @@ def listener(request: pytest.FixtureRequest) -> Iterator[tuple[int, int]]:
 
 @linux_only
 @pytest.mark.parametrize("listener", ["127.0.0.1", "0.0.0.0", "::1", "::"], indirect=True)  # noqa: S104 - the point
-def test_another_process_is_named_with_its_pid(listener: tuple[int, int]) -> None:
+def test_port_owner_shows_another_process_with_its_pid(listener: tuple[int, int]) -> None:
     pid, port = listener
     name = Path(f"/proc/{pid}/comm").read_text().strip()
     assert describe_owner("localhost", port) == f"{name} (pid {pid})"
@@ -47,7 +47,7 @@ def test_another_process_is_named_with_its_pid(listener: tuple[int, int]) -> Non
 
 @linux_only
 @pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost"])  # noqa: S104 - the point
-def test_this_process_is_named_for_every_address_that_overlaps(host: str) -> None:
+def test_port_owner_shows_this_process_for_overlapping_addresses(host: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         described = describe_owner(host, server.getsockname()[1])
     assert described is not None
@@ -55,7 +55,7 @@ def test_this_process_is_named_for_every_address_that_overlaps(host: str) -> Non
 
 
 @linux_only
-def test_this_process_is_named_although_it_closes_a_file_meanwhile() -> None:
+def test_port_owner_shows_this_process_when_it_closes_a_file_meanwhile() -> None:
     low = os.open(os.devnull, os.O_RDONLY)
     with socket.create_server(("127.0.0.1", 0)) as server:
         os.close(low)  # reading the list of open files takes this number, and closes it before the links are read
@@ -65,17 +65,17 @@ def test_this_process_is_named_although_it_closes_a_file_meanwhile() -> None:
 
 
 @linux_only
-def test_a_listener_on_another_address_does_not_occupy_the_port() -> None:
+def test_listener_on_another_address_does_not_occupy_the_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         assert describe_owner("127.0.0.2", server.getsockname()[1]) is None
 
 
-def test_a_free_port_has_no_owner() -> None:
+def test_free_port_has_no_owner() -> None:
     assert describe_owner("127.0.0.1", free_port()) is None
 
 
 @needs_lsof
-def test_lsof_names_the_process_where_there_is_no_proc(listener: tuple[int, int]) -> None:
+def test_lsof_shows_the_process_without_proc(listener: tuple[int, int]) -> None:
     pid, port = listener
     described = servers.by_lsof(port, os.environ)
     assert described is not None
@@ -84,7 +84,7 @@ def test_lsof_names_the_process_where_there_is_no_proc(listener: tuple[int, int]
 
 
 @needs_lsof
-def test_lsof_names_no_process_for_a_free_port() -> None:
+def test_lsof_does_not_show_a_process_for_a_free_port() -> None:
     assert servers.by_lsof(free_port(), os.environ) is None
 
 
@@ -95,7 +95,7 @@ class _Greeting(asyncio.Protocol):
         transport.close()
 
 
-async def test_a_connection_accepted_right_before_the_end_is_served() -> None:
+async def test_connection_accepted_before_the_end_is_served() -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(_Greeting, "127.0.0.1", 0)
     with socket.create_connection(server.sockets[0].getsockname()) as client:
@@ -107,7 +107,7 @@ async def test_a_connection_accepted_right_before_the_end_is_served() -> None:
             assert await loop.sock_recv(client, 10) == b"hello"
 
 
-async def test_a_server_that_has_stopped_refuses_connections_and_can_stop_again() -> None:
+async def test_stopped_server_refuses_connections_and_can_stop_again() -> None:
     server = await asyncio.get_running_loop().create_server(_Greeting, "127.0.0.1", 0)
     address = server.sockets[0].getsockname()
     for _ in range(2):
@@ -128,7 +128,7 @@ def test_listening_sockets_accept_at_each_address_of_a_host() -> None:
             each.close()
 
 
-async def test_request_that_arrives_before_the_server_is_made_gets_its_response() -> None:
+async def test_request_before_the_server_exists_gets_its_response() -> None:
     async def respond(_: web.Request) -> web.Response:
         return web.Response(text="late")
 

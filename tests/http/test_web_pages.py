@@ -28,7 +28,7 @@ OURS.add("https://Abc.Tunnel.example/path")
         "ABC.tunnel.example.:443",
     ],
 )
-def test_a_host_that_a_web_page_cannot_own_is_accepted(host: str | None) -> None:
+def test_local_host_name_is_accepted(host: str | None) -> None:
     assert find_foreign(host, None, None, names=OURS) is None
 
 
@@ -49,7 +49,7 @@ def test_a_host_that_a_web_page_cannot_own_is_accepted(host: str | None) -> None
         "a, localhost",
     ],
 )
-def test_any_other_host_is_refused(host: str) -> None:
+def test_any_other_host_is_rejected(host: str) -> None:
     found = find_foreign(host, None, None, names=OURS)
     assert found is not None
     assert found.status == 421
@@ -67,14 +67,14 @@ def test_any_other_host_is_refused(host: str) -> None:
         "http://10.0.0.1:8787",
     ],
 )
-def test_an_origin_that_is_the_listener_itself_or_local_is_accepted(origin: str) -> None:
+def test_own_or_local_origin_is_accepted(origin: str) -> None:
     assert find_foreign("10.0.0.1:8787", origin, None, names=OURS) is None
 
 
 @pytest.mark.parametrize(
     "origin", ["null", "", "https://page.example", "http://203.0.113.5", "http://[::1", "file://", "page.example"]
 )
-def test_any_other_origin_is_refused(origin: str) -> None:
+def test_any_other_origin_is_rejected(origin: str) -> None:
     for checks_host in (True, False):
         found = find_foreign("localhost", origin, None, names=OURS, checks_host=checks_host)
         assert found is not None
@@ -82,18 +82,18 @@ def test_any_other_origin_is_refused(origin: str) -> None:
 
 
 @pytest.mark.parametrize(("site", "is_accepted"), [("none", True), ("same-origin", True), ("same-site", False)])
-def test_a_site_other_than_the_listeners_is_refused(site: str, is_accepted: bool) -> None:
+def test_cross_site_request_is_rejected(site: str, is_accepted: bool) -> None:
     assert (find_foreign("localhost", None, site, names=OURS) is None) is is_accepted
 
 
 @pytest.mark.parametrize("site", ["cross-site", "", "Cross-Site", "something-new"])
-def test_an_unknown_site_is_refused(site: str) -> None:
+def test_unknown_site_is_rejected(site: str) -> None:
     found = find_foreign("localhost", "http://localhost", site, names=OURS)
     assert found is not None
     assert found.status == 403
 
 
-def test_a_long_origin_or_host_is_truncated() -> None:
+def test_long_origin_or_host_is_truncated() -> None:
     found = find_foreign("x" * 10_000, None, None, names=OURS)
     assert found is not None
     assert len(found.message) < 400

@@ -26,7 +26,7 @@ def test_every_beginning_of_a_body_can_be_read() -> None:
     assert all(each.inputs.items() <= found[-1].inputs.items() for each in found)
 
 
-def test_number_that_the_beginning_ends_in_is_not_shown() -> None:
+def test_number_at_the_end_of_the_beginning_is_not_shown() -> None:
     assert read(b'{"inputs": {"cpu": 2, "memory": 40').inputs == {"cpu": 2}
 
 

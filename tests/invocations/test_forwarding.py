@@ -26,14 +26,14 @@ from tests.factories import an_invocation
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )
-def test_a_target_may_be_a_port_a_host_or_a_url(text: str, url: str) -> None:
+def test_target_may_be_a_port_a_host_or_a_url(text: str, url: str) -> None:
     assert parse_target(text) == url
 
 
 @pytest.mark.parametrize(
     "text", ["", "http://", "ftp://x", "http://x:99999", "http://x:0", "0", "http://u:p@x", "http://x/#f"]
 )
-def test_a_target_is_refused_with_a_message_when_it_is_not_a_url(text: str) -> None:
+def test_target_is_rejected_with_a_message_when_it_is_not_a_url(text: str) -> None:
     with pytest.raises(BadTarget, match=r"."):
         parse_target(text)
 
@@ -53,7 +53,7 @@ def test_a_target_is_refused_with_a_message_when_it_is_not_a_url(text: str) -> N
         ("http://h:1", "/%C3%A9%2F..//b", "/", "http://h:1/%C3%A9%2F..//b"),
     ],
 )
-def test_join_target_keeps_the_path_unless_the_base_has_one(base: str, target: str, mount: str, url: str) -> None:
+def test_join_target_retains_the_path_unless_the_base_has_a_path(base: str, target: str, mount: str, url: str) -> None:
     assert join_target(base, target, mount=mount) == url
 
 
@@ -62,11 +62,11 @@ def test_join_target_keeps_the_path_unless_the_base_has_one(base: str, target: s
     [("/", "/", True), ("/a", "/", True), ("/hooks", "/hooks", True), ("/hooks?x", "/hooks", True),
      ("/hooks/a", "/hooks", True), ("/hooksa", "/hooks", False), ("/", "/hooks", False), ("/hooks", "/hooks/", True)],
 )  # fmt: skip
-def test_a_mount_includes_its_path_and_the_paths_below(target: str, mount: str, below: bool) -> None:
+def test_mount_includes_its_path_and_the_paths_below(target: str, mount: str, below: bool) -> None:
     assert is_below(target, mount) is below
 
 
-def test_forwarded_headers_keep_order_case_and_duplicates_without_hop_by_hop_fields() -> None:
+def test_forwarded_headers_retain_order_case_and_duplicates_without_hop_by_hop_headers() -> None:
     headers = Headers(
         (
             ("X-B", "1"), ("hOsT", "public.example"), ("x-a", "2"), ("X-B", "3"), ("Connection", "close, X-Secret-Hop"),
@@ -81,7 +81,7 @@ def test_forwarded_headers_keep_order_case_and_duplicates_without_hop_by_hop_fie
     )  # fmt: skip
 
 
-def test_forwarded_headers_keep_and_extend_those_of_a_tunnel() -> None:
+def test_forwarded_headers_extend_the_headers_of_a_tunnel() -> None:
     headers = Headers(
         (("Host", "a"), ("X-Forwarded-For", "9.9.9.9"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "p"))
     )
@@ -116,7 +116,7 @@ LENGTH = ("Content-Length", "42")
         ("HEAD", 204, b"", (LENGTH,), ()),
     ],
 )
-def test_a_response_has_the_length_of_its_body_or_of_the_omitted_one(
+def test_response_has_the_length_of_its_body_or_of_the_omitted_body(
     method: str, status: int, body: bytes, fields: tuple[tuple[str, str], ...], sent: tuple[tuple[str, str], ...]
 ) -> None:
     answer = Response(status=status, headers=Headers(fields), body=body)
@@ -128,7 +128,7 @@ def test_join_target_never_raises_for_any_request_target(target: str, mount: str
     assert join_target("http://h:1/api", f"/{target}", mount=mount).startswith("http://h:1/")
 
 
-def test_invalid_target_of_an_option_is_a_usage_error_that_names_the_option() -> None:
+def test_invalid_target_is_a_usage_error_with_the_option() -> None:
     assert read_target("8001/hook", "--to") == "http://127.0.0.1:8001/hook"
     with pytest.raises(UsageError, match=r"--to: 'ftp://x' does not start with http"):
         read_target("ftp://x", "--to")

@@ -41,7 +41,7 @@ SENDERS = [LISTEN_OPTIONS, REPLAY_OPTIONS, TRIGGER_OPTIONS]
         (599, "its log"),
     ],
 )
-def test_error_status_has_a_hint_that_says_where_to_look(status: int, words: str, options: SenderOptions) -> None:
+def test_error_status_has_a_hint(status: int, words: str, options: SenderOptions) -> None:
     assert words in " ".join(delivery_hints(Delivery(url=URL, status=status), options))
 
 
@@ -83,7 +83,7 @@ def test_delivery_without_a_response_has_a_hint_for_its_fault(fault: str, words:
         (TRIGGER_OPTIONS, Delivery(url=URL, status=415), "in `headers`"),
     ],
 )
-def test_hint_names_the_options_of_the_command_that_sent(
+def test_hint_shows_the_options_of_the_sending_command(
     options: SenderOptions, delivery: Delivery, words: str
 ) -> None:
     assert words in " ".join(delivery_hints(delivery, options))
@@ -112,7 +112,7 @@ def test_delivery_has_hints_of_one_line_only_when_it_failed(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_hint_names_the_signed_form_when_a_handler_refuses_a_message(status: int) -> None:
+def test_hint_describes_the_signed_form_when_a_handler_rejects_a_message(status: int) -> None:
     (hint,) = delivery_hints(Delivery(url=URL, status=status), LISTEN_OPTIONS, is_message=True)
     assert "without the two signature headers" in hint
     assert "--find-fault" not in hint
@@ -120,7 +120,7 @@ def test_hint_names_the_signed_form_when_a_handler_refuses_a_message(status: int
 
 @pytest.mark.parametrize("is_message", [False, True])
 @pytest.mark.parametrize(("status", "is_told"), [(400, False), (401, True), (403, True), (404, False), (200, False)])
-def test_conflict_of_secrets_is_the_last_hint_when_the_signature_may_be_refused(
+def test_conflict_of_secrets_is_the_last_hint_when_the_signature_may_be_rejected(
     status: int, is_told: bool, is_message: bool
 ) -> None:
     conflict = "Two places differ."

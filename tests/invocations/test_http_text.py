@@ -64,14 +64,14 @@ def test_body_ends_at_content_length_with_a_remark_about_the_rest() -> None:
     assert request.remarks == ("content-length is 2; the rest (1 B) was left out",)
 
 
-def test_a_body_that_is_too_short_is_used_with_a_remark() -> None:
+def test_short_body_is_used_with_a_remark() -> None:
     request = parse_request(a_request(b"Content-Length: 9", body=b"{}"))
     assert request.body == b"{}"
     assert "only 2" in request.remarks[0]
 
 
 @pytest.mark.parametrize("length", [b"two", b"-1", b"9" * 5000, "٣".encode()])
-def test_a_content_length_is_ignored_when_it_is_not_a_number(length: bytes) -> None:
+def test_content_length_is_ignored_when_it_is_not_a_number(length: bytes) -> None:
     request = parse_request(a_request(b"Content-Length: " + length, body=b"{}"))
     assert request.body == b"{}"
     assert "not a number" in request.remarks[0]
@@ -87,7 +87,7 @@ def test_chunks_of_a_body_are_joined(chunks: list[bytes], line_end: bytes) -> No
 
 
 @pytest.mark.parametrize("body", [b'{"a":1}', b"5\r\nab", b"5\r\nabcdefgh", b""])
-def test_a_body_is_used_unchanged_when_it_is_not_chunked_as_declared(body: bytes) -> None:
+def test_body_is_used_unchanged_when_it_is_not_chunked_as_declared(body: bytes) -> None:
     request = parse_request(a_request(b"Transfer-Encoding: chunked", body=body))
     assert request.body == body
     assert "chunked" in request.remarks[0]
@@ -98,13 +98,13 @@ def test_folded_header_value_is_joined_with_a_space() -> None:
     assert request.headers.get("x-long") == "one two"
 
 
-def test_headers_without_an_empty_line_after_them_have_no_body() -> None:
+def test_headers_without_a_following_empty_line_have_no_body() -> None:
     request = parse_request(b"POST / HTTP/1.1\nHost: localhost\n")
     assert (request.headers.get("host"), request.body) == ("localhost", b"")
     assert "no empty line" in request.remarks[0]
 
 
-def test_a_line_that_is_not_a_field_is_reported_with_its_number() -> None:
+def test_invalid_header_line_is_reported_with_its_number() -> None:
     with pytest.raises(NotHttp, match="line 3 is not a header field like 'name: value': 'nonsense'"):
         parse_request(a_request(b"Host: a", b"nonsense"))
 

@@ -56,7 +56,7 @@ def test_entity_object_is_reduced_to_its_identifier() -> None:
         ({"x": f"{RUN_ID}x", "y": "r_short"}, Headers((("RUN_ID", "nonsense"),)), None),
     ],
 )
-def test_the_run_id_is_searched_in_the_documented_order(document: Any, headers: Headers, expected: str | None) -> None:
+def test_run_id_is_searched_in_the_documented_order(document: Any, headers: Headers, expected: str | None) -> None:
     assert read(document, headers).run_id == expected
 
 
@@ -94,7 +94,7 @@ def test_automation_payload_has_its_event_and_the_changed_values() -> None:
         (b"[%s1]" % (b"[]," * 1_000_000), "JSON with too many values to read"),
     ],
 )
-def test_unreadable_body_has_a_problem_that_says_why(body: bytes, problem: str) -> None:
+def test_unreadable_body_has_a_problem_with_the_reason(body: bytes, problem: str) -> None:
     payload = read_payload(body, NONE)
     assert payload.kind is Kind.UNKNOWN
     assert payload.problem == problem
@@ -111,7 +111,7 @@ def test_is_run_id_accepts_the_form_of_run_ids(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "r_short", RUN_ID + "\n", f"x{RUN_ID}", "wfnr_", "wfnr_" + "a" * 96, None, 1])
-def test_is_run_id_refuses_text_that_is_too_short_too_long_or_contains_more(text: object) -> None:
+def test_is_run_id_rejects_short_long_or_embedded_ids(text: object) -> None:
     assert not is_run_id(text)
 
 
@@ -143,7 +143,7 @@ def test_read_payload_never_raises_for_documents_with_ports_keys(document: Any) 
 
 
 @given(JSON)
-def test_find_changes_finds_nothing_between_a_document_and_itself(document: Any) -> None:
+def test_find_changes_is_empty_for_equal_documents(document: Any) -> None:
     assert find_changes(document, document) == ()
 
 
@@ -231,7 +231,7 @@ PLACES: list[tuple[str, list[tuple[str, Any]], Any]] = [
 
 
 @pytest.mark.parametrize(("field", "places", "absent"), PLACES)
-def test_field_is_read_from_the_first_place_that_has_a_value(
+def test_field_is_read_from_the_first_place_with_a_value(
     field: str, places: list[tuple[str, Any]], absent: Any
 ) -> None:
     for number, (_, value) in enumerate(places):
@@ -254,7 +254,7 @@ AUTOMATION: list[tuple[str, list[tuple[str, Any]]]] = [
 
 
 @pytest.mark.parametrize(("field", "places"), AUTOMATION)
-def test_field_of_an_automation_is_read_from_the_first_place_that_has_a_value(
+def test_automation_field_is_read_from_the_first_place_with_a_value(
     field: str, places: list[tuple[str, Any]]
 ) -> None:
     for number, (_, value) in enumerate(places):

@@ -15,7 +15,7 @@ URL = "http://127.0.0.1:1/"
 
 
 @pytest.mark.parametrize("body", [b"{}", a_body()], ids=["empty", "payload"])
-def test_what_a_check_adds_to_a_body_is_removed_again(body: bytes) -> None:
+def test_member_added_by_a_check_is_removed(body: bytes) -> None:
     subject = subject_of("x", an_invocation(body), URL)
     assert json.loads(subject.trying())["port-hook"]["numbers"] == [1e-7, 0.00001, 1e21]
     assert len(subject.large(90_000)) >= 90_000
@@ -28,7 +28,7 @@ def test_what_a_check_adds_to_a_body_is_removed_again(body: bytes) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"{}", b'{"port-hook":"own"}', b'{"port-hook":"x"}x', b'[{"a":1,"port-hook":"xy"}]', b"\xff}"]
 )
-def test_other_bodies_stay_as_they_are(body: bytes) -> None:
+def test_other_bodies_are_not_changed(body: bytes) -> None:
     assert without_probe(body) == body
 
 
@@ -44,11 +44,11 @@ def test_other_bodies_stay_as_they_are(body: bytes) -> None:
         ("curl/8", None),
     ],
 )
-def test_user_agent_names_the_check_that_sent_a_request(agent: str, slug: str | None) -> None:
+def test_user_agent_contains_the_check_slug(agent: str, slug: str | None) -> None:
     headers = Headers((("User-Agent", agent),))
     assert probed_check(headers) == slug
     assert original_of_probe(an_invocation(headers=headers, replay_of="abc")) == ("abc" if slug else None)
 
 
-def test_request_without_a_user_agent_is_not_of_a_check() -> None:
+def test_request_without_a_user_agent_is_not_from_a_check() -> None:
     assert probed_check(Headers()) is None

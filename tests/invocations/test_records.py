@@ -52,7 +52,7 @@ def test_time_is_the_same_as_from_datetime(epoch_s: float) -> None:
     assert records.format_time(epoch_s) == expected.replace("+00:00", "Z")
 
 
-def test_a_verdict_record_has_status_causes_age_and_hint() -> None:
+def test_verdict_record_has_status_causes_age_and_hint() -> None:
     assert signature_records.verdict_record(VERDICT) == {
         "schema": "port-hook/verdict/1",
         "status": "invalid",
@@ -68,7 +68,7 @@ def test_a_verdict_record_has_status_causes_age_and_hint() -> None:
     }
 
 
-def test_a_verdict_record_has_no_age_without_a_timestamp() -> None:
+def test_verdict_record_has_no_age_without_a_timestamp() -> None:
     record = signature_records.verdict_record(Verdict(status=Status.MISSING))
     assert (record["age_s"], record["hint"], record["details"]) == (None, "", [])
 
@@ -78,7 +78,7 @@ def test_every_status_is_written_as_plain_text(status: Status) -> None:
     assert json.loads(json.dumps(records.verdict_fields(Verdict(status=status))))["status"] == status.value
 
 
-def test_a_delivery_record_has_source_run_and_outcome() -> None:
+def test_delivery_record_has_source_run_and_outcome() -> None:
     assert records.delivery_record(DELIVERED, source="last", run_id=RUN_ID) == {
         "schema": "port-hook/delivery/1",
         "source": "last",
@@ -90,7 +90,7 @@ def test_a_delivery_record_has_source_run_and_outcome() -> None:
     }
 
 
-def test_a_delivery_record_has_an_error_when_there_is_no_response() -> None:
+def test_delivery_record_has_an_error_when_there_is_no_response() -> None:
     failed = Delivery(url="u", fault="unreachable", error="nothing answers")
     record = records.delivery_record(failed, source="a.json", run_id=None)
     assert (record["status"], record["error"], record["run_id"]) == (None, "nothing answers", None)
@@ -115,7 +115,7 @@ def test_invocation_event_is_one_flat_record() -> None:
     }
 
 
-def test_an_invocation_event_has_null_for_steps_that_did_not_happen() -> None:
+def test_invocation_event_has_null_for_skipped_steps() -> None:
     record = records.invocation_event(a_capture())
     assert (record["answer"], record["delivery"]) == (None, None)
 
@@ -150,14 +150,14 @@ def test_signature_record_has_the_body_as_text() -> None:
 
 
 @given(st.binary())
-def test_a_signature_record_contains_a_body_of_any_bytes(body: bytes) -> None:
+def test_signature_record_contains_a_body_of_any_bytes(body: bytes) -> None:
     record = json.loads(json.dumps(signature_records.signature_record(a_request(body), form="raw")))
     text, encoded = record["body"], record["body_base64"]
     assert (text is None) != (encoded is None)
     assert (b64decode(encoded) if text is None else text.encode()) == body
 
 
-def test_ready_event_has_the_addresses_of_the_listener() -> None:
+def test_ready_event_has_the_urls_of_the_listener() -> None:
     assert listener_view.ready_event(url="http://127.0.0.1:8787/", public_url=None) == {
         "schema": "port-hook/event/1",
         "type": "ready",
@@ -183,7 +183,7 @@ def test_summary_event_has_the_counts_and_the_waiting_runs() -> None:
     }
 
 
-def test_tunnel_change_is_a_record_and_the_last_one_is_in_the_summary() -> None:
+def test_tunnel_change_is_a_record_and_the_last_change_is_in_the_summary() -> None:
     report = TunnelReport(
         state=TunnelState.REACHABLE,
         url="https://two.example/",

@@ -36,7 +36,7 @@ def test_route_is_split_before_its_target(text: str, by: RouteBy, name: str, tar
 @pytest.mark.parametrize(
     "text", ["", "=", "a", "a=", "=8001", "blueprint:=8001", "jq:=8001", "jq: =8001", "jq:.a", "#=1", "a#=1", "#b=1"]
 )
-def test_route_without_a_rule_or_a_target_is_refused(text: str) -> None:
+def test_route_without_a_rule_or_a_target_is_rejected(text: str) -> None:
     with pytest.raises(BadRoute):
         split_route(text)
 
@@ -61,7 +61,7 @@ def _targets(routes: Routes, payload: Payload) -> list[str]:
     return [route.target for route in routes.candidates(payload)]
 
 
-def test_routes_that_match_are_candidates_in_the_order_in_which_they_were_given() -> None:
+def test_matching_routes_are_candidates_in_their_order() -> None:
     texts = ["deploy#check=http://n", "jq:.a=http://j", "blueprint:vm=http://b", "scale=http://s", "scale=http://t"]
     routes = read_routes("http://d", texts, "/")
     assert _targets(routes, Payload(action="scale", blueprint="vm")) == ["http://j", "http://b", "http://s", "http://t"]
@@ -71,7 +71,7 @@ def test_routes_that_match_are_candidates_in_the_order_in_which_they_were_given(
     assert routes.targets == ("http://d", "http://n", "http://j", "http://b", "http://s", "http://t")
 
 
-def test_routes_without_a_default_take_only_what_may_match() -> None:
+def test_routes_without_a_default_take_only_possible_matches() -> None:
     only = read_routes(None, ["scale=http://s"], "/")
     assert only.may_take(Payload(action="scale"))
     assert not only.may_take(Payload(action="other"))

@@ -111,7 +111,7 @@ def with_fields(*fields: tuple[str, str], method: str = "POST") -> SignedRequest
 
 
 @pytest.mark.parametrize("method", ["POST;echo out;", "`echo out`", "$(echo out)", "A|B", "-o", "A\nB"])
-def test_method_of_a_strange_store_is_one_word(method: str) -> None:
+def test_method_from_an_untrusted_store_is_one_shell_word(method: str) -> None:
     for row in SNIPPET_FORMATS:
         if row.is_command:
             assert row.name in PROGRAMS, f"add the program that {row.name} calls to PROGRAMS in this file"
@@ -122,7 +122,7 @@ def test_method_of_a_strange_store_is_one_word(method: str) -> None:
     ("name", "value"),
     [("@/etc/hostname", "v"), ("a=b", "v"), ("a b", "v"), ("", "v"), ("x", "a\r\ny: 1"), ("x", "a\0b"), ("x:\ny", "1")],
 )
-def test_field_that_http_cannot_send_is_left_out(name: str, value: str) -> None:
+def test_header_invalid_in_http_is_omitted(name: str, value: str) -> None:
     request, plain = with_fields((name, value)), with_fields()
     for row in SNIPPET_FORMATS:
         assert row.write(request) == row.write(plain), f"{row.name} has to leave the field out"
@@ -145,7 +145,7 @@ def test_commands_send_empty_fields() -> None:
     assert {"x-empty;", "x-blank;"} <= set(the_words(format_httpie(request), "http"))
 
 
-def test_commands_send_no_content_type_of_their_own() -> None:
+def test_commands_do_not_add_a_content_type() -> None:
     request = a_request()._replace(headers=(("x-a", "1"),))
     assert "content-type:" in the_words(format_curl(request), "curl")
     assert "content-type:" in the_words(format_httpie(request), "http")
@@ -172,7 +172,7 @@ def test_python_program_is_valid_and_has_the_body(body: bytes) -> None:
     assert eval(ast.unparse(assigned.value)) == body  # noqa: S307 - our own program
 
 
-def test_the_python_program_escapes_invisible_characters() -> None:
+def test_python_program_escapes_invisible_characters() -> None:
     program = format_python(a_request(url="http://127.0.0.1/\u3164\U000e0101"))
     assert all(map(is_visible, program.splitlines()))
     assert "\\U00003164\\U000e0101" in program

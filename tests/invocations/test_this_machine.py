@@ -94,7 +94,7 @@ ELSEWHERE = [
 
 
 @pytest.mark.parametrize("host", CERTAIN)
-def test_loopback_in_every_parsers_notation_is_this_machine(host: str) -> None:
+def test_loopback_in_every_notation_is_this_machine(host: str) -> None:
     assert is_loopback(host.strip("[]"))
     for scheme, rest in product(
         ["http", "https", "HTTP"], ["", "/", ":3000", ":3000/v1?to=me@example.com", "?a", "#a"]
@@ -104,7 +104,7 @@ def test_loopback_in_every_parsers_notation_is_this_machine(host: str) -> None:
 
 
 @pytest.mark.parametrize("host", UNCERTAIN)
-def test_host_that_resolvers_disagree_about_is_refused_but_may_be_this_machine(host: str) -> None:
+def test_ambiguous_host_is_rejected_but_may_be_this_machine(host: str) -> None:
     assert not is_loopback(host.strip("[]"))
     for rest in ("", "/", ":3000/v1"):
         assert not is_on_this_machine(f"http://{host}{rest}")
@@ -145,7 +145,7 @@ def test_other_host_is_not_this_machine(host: str) -> None:
         "http://[::1",
     ],
 )
-def test_text_that_is_not_an_http_url_is_not_this_machine(url: str) -> None:
+def test_non_http_url_is_not_this_machine(url: str) -> None:
     assert not is_on_this_machine(url)
 
 

@@ -22,7 +22,7 @@ from tests.any_texts import any_texts
         ("/path\x00", "/path%00"),
     ],
 )
-def test_percent_encoded_encodes_a_url_as_it_is_sent(url: str, sent: str) -> None:
+def test_percent_encoded_returns_the_sent_url(url: str, sent: str) -> None:
     assert percent_encoded(url) == sent
 
 

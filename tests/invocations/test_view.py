@@ -52,7 +52,7 @@ def test_bytes_text_escapes_control_characters_of_other_text() -> None:
     assert bytes_text(b"", limit=100) == ""
 
 
-def test_a_document_is_shown_unchanged_when_it_cannot_be_parsed() -> None:
+def test_unparseable_document_is_shown_unchanged() -> None:
     assert bytes_text(b"[" * 10_000, limit=10) == "[" * 11
 
 
@@ -62,7 +62,7 @@ def test_bytes_text_is_none_when_the_body_is_not_utf8(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("limit", range(1, 9))
-def test_bytes_text_keeps_whole_characters_of_a_truncated_body(limit: int) -> None:
+def test_bytes_text_does_not_split_characters_of_a_truncated_body(limit: int) -> None:
     body = ("a" + "🚢" * 50_000).encode()
     assert bytes_text(body, limit=limit) == "a" + "🚢" * limit
 
@@ -101,7 +101,7 @@ def many_keys() -> bytes:
 @pytest.mark.parametrize(
     "body", [deep_and_wide(), many_keys(), json.dumps(["\x1b" * 500_000]).encode()], ids=["deep", "keys", "string"]
 )
-def test_omitted_part_of_a_body_takes_no_processing_time(body: bytes, limit: int) -> None:
+def test_omitted_part_of_a_body_is_not_processed(body: bytes, limit: int) -> None:
     payload = read_payload(body, Headers())
     start = time.process_time()
     shown = body_text(payload, body, limit=limit)

@@ -66,7 +66,7 @@ def test_pointer_gets_its_steps_from_the_document(text: str, document: Any, step
 
 
 @pytest.mark.parametrize("text", ["/a~", "/a~2b"])
-def test_pointer_with_an_unknown_escape_is_refused(text: str) -> None:
+def test_pointer_with_an_unknown_escape_is_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="is not a JSON Pointer"):
         path(text)
 
@@ -80,7 +80,7 @@ def test_pointer_with_an_unknown_escape_is_refused(text: str) -> None:
         ([1], "/5", "/5: the document has 1 items, so there is no /5 to set.", "Write /- to append an item."),
     ],
 )
-def test_error_about_a_pointer_is_written_as_pointers(document: Any, where: str, words: str, hint: str) -> None:
+def test_pointer_error_shows_json_pointers(document: Any, where: str, words: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         set_at(document, path(where), 9)
     assert caught.value.message == words
@@ -90,19 +90,19 @@ def test_error_about_a_pointer_is_written_as_pointers(document: Any, where: str,
 @pytest.mark.parametrize(
     "text", ["", ".", "a.", "a..b", "a[", "a[x]", "a[-1]", "a[0]b", 'a["x]', 'a["\\q"]', "a]", "a=b"]
 )
-def test_a_path_is_refused_when_it_cannot_be_parsed(text: str) -> None:
+def test_path_is_rejected_when_it_cannot_be_parsed(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         path(text)
     assert caught.value.hint
 
 
-def test_a_refused_path_shows_the_part_that_cannot_be_read() -> None:
+def test_path_error_shows_the_invalid_part() -> None:
     with pytest.raises(UsageError, match=r"'\[x\]\.b'"):
         path("a[x].b")
 
 
 @given(st.lists(KEYS.filter(lambda key: key.isprintable()) | st.integers(0, 999), min_size=1, max_size=5))
-def test_a_formatted_path_parses_to_itself(steps: list[str | int]) -> None:
+def test_formatted_path_parses_to_itself(steps: list[str | int]) -> None:
     written = JsonPath(tuple(steps))
     assert path(str(written)) == written
 
@@ -111,12 +111,12 @@ def test_a_formatted_path_parses_to_itself(steps: list[str | int]) -> None:
     ("text", "parts"),
     [("a=1", ("a", "1")), ("a=b=c", ("a", "b=c")), ('a["x=y"]=2', ('a["x=y"]', "2")), ("a=", ("a", ""))],
 )
-def test_an_assignment_splits_at_the_first_equals_sign_outside_quotes(text: str, parts: tuple[str, str]) -> None:
+def test_assignment_splits_at_the_first_equals_sign_outside_quotes(text: str, parts: tuple[str, str]) -> None:
     assert split_assignment(text) == parts
 
 
 @pytest.mark.parametrize("text", ["a", "", 'a["=1'])
-def test_an_assignment_without_equals_sign_is_refused(text: str) -> None:
+def test_assignment_without_equals_sign_is_rejected(text: str) -> None:
     with pytest.raises(UsageError):
         split_assignment(text)
 
@@ -153,7 +153,7 @@ def test_set_at_replaces_appends_and_creates_missing_values(document: Any, where
         ([1], "x", "the document is an array"),
     ],
 )
-def test_set_at_error_names_the_part_of_the_path_that_does_not_fit(document: Any, where: str, words: str) -> None:
+def test_set_at_error_shows_the_mismatching_part_of_the_path(document: Any, where: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         set_at(document, path(where), 9)
 
@@ -186,7 +186,7 @@ def test_unset_at_removes_one_value_or_returns_the_same_document(document: Any, 
         assert len(get_at(after, JsonPath(tuple(steps[:-1])))) == len(parent) - 1
 
 
-def test_get_at_finds_nothing_after_the_last_item() -> None:
+def test_get_at_returns_missing_after_the_last_item() -> None:
     assert get_at({"a": [1]}, path("a[]")) is MISSING
     document = {"a": [1]}
     assert unset_at(document, path("a[]")) is document

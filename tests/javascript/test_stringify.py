@@ -27,25 +27,25 @@ def ours(text: str, indent: str = "") -> str | None:
 @given(JSON_TEXTS)
 @example(r'{"a":{"1":1,"0":{"b":2,"b":3}},"a":[{"2":1,"1":[]}]}')
 @example('["\ud83d\\ude00","\\ud83d\ude00",{"\ud83d\\ude00":1,"😀":2}]')
-def test_stringify_serializes_every_json_text_as_node_does(node: Node, text: str) -> None:
+def test_stringify_serializes_every_json_text_like_node(node: Node, text: str) -> None:
     written = node.stringify(text)
     assert written is not None
     assert stringify(text) == written
 
 
 @given(JSON_TEXTS)
-def test_stringify_indents_as_node_does(node: Node, text: str) -> None:
+def test_stringify_indents_like_node(node: Node, text: str) -> None:
     for indent in ("  ", "\t", "more than ten characters"):
         assert stringify(text, indent) == node.stringify(text, indent)
 
 
 @given(nearly_json())
-def test_stringify_refuses_the_text_that_node_refuses(node: Node, text: str) -> None:
+def test_stringify_rejects_the_same_text_as_node(node: Node, text: str) -> None:
     assert ours(text) == node.stringify(text)
 
 
 @given(NUMBERS)
-def test_stringify_writes_every_number_as_node_does(node: Node, text: str) -> None:
+def test_stringify_writes_every_number_like_node(node: Node, text: str) -> None:
     assert stringify(text) == node.stringify(text)
 
 
@@ -124,13 +124,13 @@ def test_stringify_raises_not_json_when_json_parse_throws(text: str) -> None:
         stringify(text)
 
 
-def test_stringify_accepts_nesting_up_to_the_limit_and_refuses_more() -> None:
+def test_stringify_accepts_nesting_up_to_the_limit_and_rejects_more() -> None:
     assert stringify("[" * MAX_DEPTH + "]" * MAX_DEPTH) == "[" * MAX_DEPTH + "]" * MAX_DEPTH
     with pytest.raises(NotJson, match="deeper"):
         stringify("[" * 10_000 + "1" + "]" * 10_000)
 
 
-def test_stringify_refuses_a_result_beyond_the_size_limit() -> None:
+def test_stringify_rejects_a_result_beyond_the_size_limit() -> None:
     with pytest.raises(NotJson):
         stringify("[1,2,3]", limit=6)
     assert stringify("[1,2,3]", limit=7) == "[1,2,3]"

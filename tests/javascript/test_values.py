@@ -31,7 +31,7 @@ _values = st.recursive(
 
 
 @given(_values)
-def test_write_json_writes_a_value_as_stringify_writes_its_text(value: object) -> None:
+def test_write_json_equals_stringify(value: object) -> None:
     assert write_json(value) == stringify(json.dumps(value, ensure_ascii=False))
 
 
@@ -52,5 +52,5 @@ def test_write_json_writes_a_value_as_stringify_writes_its_text(value: object) -
         ("\ud83d\ude00", '"😀"'),
     ],
 )
-def test_write_json_writes_a_value_as_node_does(value: object, text: str) -> None:
+def test_write_json_equals_node(value: object, text: str) -> None:
     assert write_json(value) == text

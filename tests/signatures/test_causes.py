@@ -37,7 +37,7 @@ def test_signatures_page_lists_exactly_the_existing_statuses() -> None:
     assert first_column("Verdicts") == {str(status) for status in Status}
 
 
-def test_signatures_page_lists_exactly_the_existing_readings() -> None:
+def test_signatures_page_lists_exactly_the_existing_signed_forms() -> None:
     """The documents differ in every form: unsorted keys, a double, escapes, letters beyond ASCII, empty containers."""
     texts = ('{"s": "ë/\\u003c", "n": 1.0, "big": 1e21, "inner": {"z": [], "a": {}}}', "[1]")
     bodies = (b"\n", b"\xef\xbb\xbf", gzip.compress(b"{}"), zlib.compress(b"{}"), b'"\xeb"', '"ë"'.encode("utf-16"))
@@ -65,7 +65,7 @@ STALE = Verdict(
 )
 
 
-def test_verdict_lines_have_status_reading_age_and_each_cause_with_its_fix() -> None:
+def test_verdict_lines_have_status_signed_form_age_and_each_cause_with_its_fix() -> None:
     assert verdict_lines(STALE) == [
         "stale: the signature matches, but its timestamp is outside the tolerance",
         "signed form: raw",
@@ -76,11 +76,11 @@ def test_verdict_lines_have_status_reading_age_and_each_cause_with_its_fix() -> 
     ]
 
 
-def test_verdict_lines_leave_out_unknown_values() -> None:
+def test_verdict_lines_omit_unknown_values() -> None:
     assert verdict_lines(Verdict(status=Status.MISSING)) == ["missing: the signature or the timestamp is missing"]
 
 
-def test_valid_message_is_not_said_to_match_its_exact_bytes() -> None:
+def test_valid_message_verdict_does_not_mention_exact_bytes() -> None:
     assert verdict_lines(Verdict(status=Status.VALID, signed_form="kafka")) == [
         "valid: the signature is Port's, for this message without its two signature headers",
         "signed form: kafka",
@@ -105,5 +105,5 @@ def test_every_status_has_a_meaning_and_a_color(status: Status) -> None:
 @pytest.mark.parametrize(
     ("age_s", "text"), [(-0.5, "0.5 s in the future"), (-90, "90 s in the future"), (90, "90 s"), (7800, "2 h 10 min")]
 )
-def test_an_age_says_when_it_is_in_the_future(age_s: float, text: str) -> None:
+def test_age_in_the_future_is_marked(age_s: float, text: str) -> None:
     assert format_age(age_s) == text

@@ -41,7 +41,7 @@ def written(text: str) -> list[Serialization]:
 
 
 @given(JSON_TEXTS)
-def test_indented_python_forms_are_those_of_json_dumps(text: str) -> None:
+def test_indented_python_forms_equal_json_dumps(text: str) -> None:
     found = [serialization.text for serialization in written(text)]
     document = json.loads(text)
     assert stringify(text, "    ") in found
@@ -49,7 +49,7 @@ def test_indented_python_forms_are_those_of_json_dumps(text: str) -> None:
     assert json.dumps(document, indent=4, ensure_ascii=False) in found
 
 
-def test_deeply_nested_document_has_no_python_forms() -> None:
+def test_deeply_nested_document_does_not_have_python_forms() -> None:
     assert {serialization.name for serialization in written("[" * 3_900 + "]" * 3_900)} >= {"js"}
     assert written("[" * 100_000 + "]" * 100_000) == []
 
@@ -63,7 +63,7 @@ def test_nesting_around_the_limits_of_python_raises_no_exception(depth: int) -> 
     assert any(serialization.name == "js" for serialization in found) is (depth <= MAX_DEPTH)
 
 
-def test_a_body_that_ends_inside_a_character_has_no_other_character_set() -> None:
+def test_body_ending_inside_a_character_does_not_have_another_character_set() -> None:
     assert all("decoded" not in form.name for form in in_bytes(b"\xff\xfe[\x00]"))
 
 
@@ -84,17 +84,17 @@ def test_long_texts_have_no_indented_forms() -> None:
     assert found == {"js", "python", "python-compact", "python-unescaped"}
 
 
-def test_a_lone_surrogate_has_only_escaped_forms() -> None:
+def test_lone_surrogate_has_only_escaped_forms() -> None:
     found = {name for name in readings(b'[ "\\ud800" ]') if "newline" not in name}
     assert found == {"js", "python", "python-compact", "js-indented-2", "js-indented-4", "js-indented-tab"}
 
 
-def test_the_body_itself_is_not_among_its_forms() -> None:
+def test_body_itself_is_not_among_its_forms() -> None:
     assert b"[1,2]" not in readings(b"[1,2]").values()
     assert all(form.body != b"[1,2]\n" for form in in_bytes(b"[1,2]\n"))
 
 
-def test_reading_names_the_steps_in_order() -> None:
+def test_signed_form_name_lists_the_steps_in_order() -> None:
     body = gzip.compress('\ufeff{"a": "ë"}'.encode("utf-16"))
     found = [form.name for form in in_bytes(body)]
     assert found[:2] == ["decoded-gzip", "decoded-gzip+decoded-utf-16"]

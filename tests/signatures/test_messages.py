@@ -35,27 +35,27 @@ def verdict_on(value: bytes, *, secret: Secret = SECRET, now: float = NOW) -> Ve
     return verdict
 
 
-def test_a_message_is_valid_in_the_form_that_port_signs() -> None:
+def test_message_is_valid_in_the_form_signed_by_port() -> None:
     verdict = verdict_on(a_message(at=NOW - 2, RUN_ID="r_1"))
 
     assert (verdict.status, verdict.signed_form, verdict.age_s, verdict.causes) == (Status.VALID, "kafka", 2.0, ())
 
 
-def test_the_same_bytes_as_a_request_are_not_valid() -> None:
+def test_message_bytes_as_a_request_are_invalid() -> None:
     value = a_message(at=NOW)
 
     assert verify_received(message_headers(value), value, SECRET, is_message=False, now=NOW).status is Status.INVALID
 
 
 @given(JSON)
-def test_any_document_is_valid_as_signed_and_not_if_a_byte_changes(value: object) -> None:
+def test_signed_message_is_invalid_when_a_byte_changes(value: object) -> None:
     message = a_message({"properties": value, "marker": "before"}, at=NOW)
 
     assert verdict_on(message).status is Status.VALID
     assert verdict_on(message.replace(b"before", b"after_")).status is Status.INVALID
 
 
-def test_numbers_that_python_writes_differently_are_verified_as_they_are() -> None:
+def test_numbers_written_differently_by_python_are_verified_unchanged() -> None:
     value = a_message({"number": "N"}, at=NOW)
     number = b"1e-7"  # Python writes 1e-07
     signed = signed_value(value.replace(b'"N"', number))
@@ -64,13 +64,13 @@ def test_numbers_that_python_writes_differently_are_verified_as_they_are() -> No
     assert b"X-Port" not in signed
 
 
-def test_a_value_with_spaces_is_verified_as_the_agent_writes_it_again() -> None:
+def test_message_with_spaces_is_verified_in_compact_form() -> None:
     spaced = json.dumps(json.loads(a_message(at=NOW, RUN_ID="r_1")), ensure_ascii=False).encode()
 
     assert verdict_on(spaced).status is Status.VALID
 
 
-def test_a_key_that_appears_twice_is_not_valid() -> None:
+def test_message_with_a_repeated_key_is_invalid() -> None:
     spaced = json.dumps(json.loads(a_message({"cpu": 2}, at=NOW)), ensure_ascii=False)
     doubled = spaced.replace('"cpu": 2', '"cpu": 64, "cpu": 2')
 
@@ -82,19 +82,19 @@ def test_another_secret_is_invalid_and_a_missing_signature_is_missing() -> None:
     assert verdict_on(b'{"headers":{},"changelogDestination":{}}').status is Status.MISSING
 
 
-def test_a_secret_with_a_line_break_is_diagnosed() -> None:
+def test_secret_with_a_line_break_is_diagnosed() -> None:
     verdict = verdict_on(a_message(at=NOW), secret=Secret(SECRET.reveal() + "\n"))
 
     assert verdict.slugs == ("secret-whitespace",)
 
 
 @pytest.mark.parametrize("value", [b"", b"{", b"[]", b'{"headers":[]}', b"\xff", b'{"headers":' + b"[" * 100_000])
-def test_a_value_that_has_no_headers_is_verified_as_it_is(value: bytes) -> None:
+def test_message_without_headers_is_verified_unchanged(value: bytes) -> None:
     assert signed_value(value) == value
 
 
 @given(st.binary())
-def test_the_signed_form_of_any_bytes_is_bytes(value: bytes) -> None:
+def test_signed_form_of_any_bytes_is_bytes(value: bytes) -> None:
     assert isinstance(signed_value(value), bytes)
 
 
@@ -127,7 +127,7 @@ def test_signed_message_is_accepted_by_the_agent_and_by_port_hook(document: dict
     assert not agent_accepts(message, Secret("another"))
 
 
-def test_signed_message_keeps_other_headers_and_replaces_old_signatures() -> None:
+def test_signed_message_retains_other_headers_and_replaces_old_signatures() -> None:
     document = {"headers": {"X-Team": "a", "X-Port-Signature": "v1,old", "X-Port-Timestamp": "1"}, "a": "zoë"}
     message = signed_message(document, SECRET, STAMP)
     headers = json.loads(message)["headers"]
@@ -137,7 +137,7 @@ def test_signed_message_keeps_other_headers_and_replaces_old_signatures() -> Non
     assert agent_accepts(message, SECRET)
 
 
-def test_signed_message_replaces_headers_that_are_not_an_object() -> None:
+def test_signed_message_replaces_non_object_headers() -> None:
     assert agent_accepts(signed_message({"headers": "none"}, SECRET, STAMP), SECRET)
 
 
@@ -146,7 +146,7 @@ def test_message_without_a_secret_has_no_signature() -> None:
 
 
 @pytest.mark.parametrize("document", [[1, 2], "text", None])
-def test_message_that_is_not_an_object_has_no_signature(document: Any) -> None:
+def test_non_object_message_does_not_have_a_signature(document: Any) -> None:
     assert json.loads(signed_message(document, SECRET, STAMP)) == document
 
 
@@ -161,7 +161,7 @@ def test_edited_message_gets_a_new_signature_inside() -> None:
     assert json.loads(message)["headers"]["RUN_ID"] == "r_1"
 
 
-def test_message_stays_as_it_is_if_nothing_or_its_signature_was_edited() -> None:
+def test_message_is_unchanged_without_edits_or_with_an_edited_signature() -> None:
     captured = signed_message(a_document(), SECRET, str(int(NOW)))
     assert Signer(SECRET).message(captured, captured, 1) is captured
     edits: list[Any] = [{}, {"X-Port-Signature": "v1,bad", "X-Port-Timestamp": "1"}, []]
@@ -177,7 +177,7 @@ def test_message_with_a_timestamp_alone_does_not_get_a_signature() -> None:
 
 
 @given(st.binary() | st.just(b'{"headers": {"X-Port-Signature": 1}}') | st.just(b'{"headers":' * 2000))
-def test_any_other_body_stays_as_it_is(body: bytes) -> None:
+def test_other_body_is_not_changed(body: bytes) -> None:
     assert Signer(SECRET).message(a_body(), body, 1) is body
 
 

@@ -11,7 +11,7 @@ from port_hook_cli.signatures.signing import as_port_sends, signable
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\n\n"])
-def test_difference_mentions_only_the_line_break_when_nothing_else_differs(end: bytes) -> None:
+def test_difference_mentions_only_the_line_break_when_the_rest_is_equal(end: bytes) -> None:
     signable = as_port_sends(b'{"a":1}' + end)
     assert signable.body == b'{"a":1}'
     assert signable.difference == "without the line break at the end of the file"
@@ -23,17 +23,17 @@ def test_difference_has_both_sizes() -> None:
     assert signable.difference == "as compact JSON, as Port does (7 bytes; the file has 10)"
 
 
-def test_a_byte_order_mark_is_not_signed() -> None:
+def test_byte_order_mark_is_not_signed() -> None:
     assert as_port_sends(b"\xef\xbb\xbf{}").body == b"{}"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"{'a':1}", b"\xff", b"NaN", b'{"a":1}}'])
-def test_content_that_is_not_json_is_refused(content: bytes) -> None:
+def test_non_json_content_is_rejected(content: bytes) -> None:
     with pytest.raises(NotJson):
         as_port_sends(content)
 
 
-def test_a_byte_that_is_not_utf8_is_reported() -> None:
+def test_invalid_utf8_byte_is_reported() -> None:
     with pytest.raises(NotJson, match="byte 3 is not UTF-8"):
         as_port_sends(b'{"\xff":1}')
 

@@ -87,13 +87,13 @@ def compare(value: bytes) -> None:
 
 
 @given(MESSAGES | st.randoms(use_true_random=False).map(any_message))
-def test_signed_form_of_a_message_is_the_plainly_computed_form(value: bytes) -> None:
+def test_signed_form_of_a_message_equals_the_simple_implementation(value: bytes) -> None:
     compare(value)
 
 
 @pytest.mark.nightly  # the test above, with many more messages
 @pytest.mark.parametrize("seed", range(10))
-def test_signed_form_of_100_000_messages_is_the_plainly_computed_form(seed: int) -> None:
+def test_signed_form_of_100_000_messages_equals_the_simple_implementation(seed: int) -> None:
     random = Random(seed)  # noqa: S311 - a campaign that can be repeated
     for number in range(10_000):
         value = any_message(random)

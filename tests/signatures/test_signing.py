@@ -38,14 +38,14 @@ def node() -> Iterator[Node]:
 
 
 @given(JSON_TEXTS, st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_both_documented_verifiers_accept_a_body_serialized_as_node_does(node: Node, text: str, secret: str) -> None:
+def test_both_documented_verifiers_accept_a_body_serialized_like_node(node: Node, text: str, secret: str) -> None:
     body = stringify(text)
     signature = sign(body.encode(), Secret(secret), STAMP)
     assert documented_python_verifier(signature, STAMP, body, secret)
     assert node.verify(signature, STAMP, body, secret)
 
 
-def test_the_documented_verifiers_differ_about_a_body_with_spaces(node: Node) -> None:
+def test_documented_verifiers_disagree_about_a_body_with_spaces(node: Node) -> None:
     spaced = json.dumps(a_document(), ensure_ascii=False)
     signature = sign(spaced.encode(), SECRET, STAMP)
     assert documented_python_verifier(signature, STAMP, spaced, SECRET.reveal())
@@ -59,7 +59,7 @@ def test_signature_matches_a_known_test_vector() -> None:
     assert sign(b'{"a":1}', Secret("secret"), "1700000000") == f"v1,{VECTOR}"
 
 
-def test_signed_headers_are_the_two_of_port() -> None:
+def test_signed_headers_are_the_two_headers_of_port() -> None:
     headers = signed_headers(a_body(), SECRET, STAMP)
     assert headers == ((SIGNATURE_HEADER, sign(a_body(), SECRET, STAMP)), (TIMESTAMP_HEADER, STAMP))
 
@@ -77,13 +77,13 @@ VECTOR = "SfJOU3QHdD+koCQrtjuUuaR+6Zy74HHM2KIlUK5BFoY="
 
 
 @pytest.mark.parametrize("size", [0, 2**16 - 1, 2**16, 2**20])
-def test_a_body_of_any_size_is_signed_over_timestamp_dot_body(size: int) -> None:
+def test_body_of_any_size_is_signed_over_timestamp_dot_body(size: int) -> None:
     body = b"\xff" * size
     expected = hmac.new(SECRET.reveal().encode(), STAMP.encode() + b"." + body, hashlib.sha256).digest()
     assert sign(body, SECRET, STAMP) == f"v1,{base64.b64encode(expected).decode()}"
 
 
-def test_signatures_of_several_secrets_are_right_in_several_threads_at_once() -> None:
+def test_signatures_of_several_secrets_are_correct_in_concurrent_threads() -> None:
     secrets = [Secret(f"secret {number}") for number in range(20)]
     wanted = [(secret, b"x" * size) for secret in secrets for size in range(20)] * 3
     with ThreadPoolExecutor(4) as threads:

@@ -23,7 +23,7 @@ def good_signature(secret: str = SECRET) -> str:
 
 
 @pytest.mark.parametrize("stray", ["!", "!!!!", "*", " ", "\n", ",", "\x00", "é"])
-def test_a_stray_character_in_base64_makes_a_signature_malformed(stray: str) -> None:
+def test_stray_character_in_base64_makes_a_signature_malformed(stray: str) -> None:
     signature = good_signature()
     assert status_of(f"{signature[:20]}{stray}{signature[20:]}") is Status.MALFORMED
 
@@ -40,7 +40,7 @@ def test_lone_surrogate_inside_a_signature_makes_it_malformed(number: int) -> No
     assert status_of(f"{signature[:number]}\ud800{signature[number + 1 :]}") is Status.MALFORMED
 
 
-def test_a_timestamp_with_a_lone_surrogate_is_malformed() -> None:
+def test_timestamp_with_a_lone_surrogate_is_malformed() -> None:
     assert status_of(good_signature(), timestamp=f"{NOW}\ud800") is Status.MALFORMED
 
 
@@ -79,7 +79,7 @@ def test_quotes_around_a_secret_of_one_character_are_recognized(quote: str) -> N
         ("utf-32", "utf-32", "3 €"),
     ],
 )
-def test_a_body_in_the_declared_character_set_is_recognized(declared: str, charset: str, text: str) -> None:
+def test_body_in_the_declared_character_set_is_recognized(declared: str, charset: str, text: str) -> None:
     headers, body = sign({"price": text}, SECRET, timestamp=NOW)
     headers["content-type"] = f"application/json; charset={declared}"
     verdict = verify(headers, body.decode().encode(charset), SECRET, now=NOW)
@@ -89,7 +89,7 @@ def test_a_body_in_the_declared_character_set_is_recognized(declared: str, chars
 @pytest.mark.parametrize(
     ("size", "status"), [(2**20 - 1, Status.REENCODED), (2**20, Status.REENCODED), (2**20 + 1, Status.INVALID)]
 )
-def test_a_body_of_up_to_1_mib_is_recognized_in_another_form(size: int, status: Status) -> None:
+def test_body_of_up_to_1_mib_is_recognized_in_another_form(size: int, status: Status) -> None:
     document = {"filler": "x" * (size - len(json.dumps({"filler": ""})))}
     headers, _ = sign(document, SECRET, timestamp=NOW)
     body = json.dumps(document).encode()

@@ -53,7 +53,7 @@ def test_copy_tries_the_next_program_when_one_fails(path: Path) -> None:
     assert (path / "xsel.got").read_bytes() == TEXT.encode()
 
 
-def test_copy_does_not_wait_for_a_program_that_stays_in_the_background(path: Path) -> None:
+def test_copy_does_not_wait_for_a_background_program(path: Path) -> None:
     standin(path, "xclip", 'cat > "$0.got"; sleep 30 & echo $! > "$0.pid"')
     assert copy_text(TEXT, environ={"PATH": str(path)}) == "Copied to the clipboard."
     os.kill(int((path / "xclip.pid").read_text()), 9)
@@ -66,7 +66,7 @@ def test_copy_asks_the_terminal_when_no_program_works(path: Path) -> None:
     assert terminal.getvalue() == f"\x1b]52;c;{base64.b64encode(TEXT.encode()).decode()}\x07"
 
 
-def test_copy_says_that_nothing_was_copied_without_a_program_and_a_terminal(path: Path) -> None:
+def test_copy_reports_failure_without_a_program_and_a_terminal(path: Path) -> None:
     (path / "xclip").write_text("not a program")
     (path / "xclip").chmod(0o755)
     for terminal, term in ((io.StringIO(), "xterm"), (Screen(), "dumb")):
@@ -75,7 +75,7 @@ def test_copy_says_that_nothing_was_copied_without_a_program_and_a_terminal(path
         assert terminal.getvalue() == ""
 
 
-def test_copy_raises_no_exception_when_the_terminal_is_closed(path: Path) -> None:
+def test_copy_does_not_raise_when_the_terminal_is_closed(path: Path) -> None:
     class Gone(Screen):
         def flush(self) -> None:
             raise OSError(5, "Input/output error")

@@ -43,7 +43,7 @@ def test_agent_is_recognized_by_its_variable(environ: dict[str, str], name: str)
     ],
     ids=["nothing", "empty", "off", "another agent", "a person in an editor"],
 )
-def test_person_is_not_taken_for_an_agent(environ: dict[str, str]) -> None:
+def test_person_is_not_recognized_as_an_agent(environ: dict[str, str]) -> None:
     assert coding_agent(environ) is None
 
 
@@ -54,7 +54,7 @@ def on_a_terminal(runtime: Callable[..., Runtime], *args: str) -> tuple[int, str
     return main(args, world), re.sub(r"\x1b\[[\d;]*m", "", stderr.getvalue())
 
 
-def test_question_is_an_error_with_the_option_for_an_agent(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_prompt_is_an_error_with_the_option_for_an_agent(runtime: Callable[..., Runtime], folder: Path) -> None:
     keep(folder, a_capture(an_invocation()))
     assert on_a_terminal(runtime, "prune", "--keep", "0") == (
         ExitCode.USAGE,
@@ -88,6 +88,6 @@ def test_progress_is_not_shown_to_an_agent(runtime: Callable[..., Runtime]) -> N
     assert not shows_progress(replace(world, environ={"OPENCODE": "1"}))
 
 
-def test_how_to_page_names_each_variable() -> None:
+def test_how_to_page_lists_each_agent_variable() -> None:
     page = (Path(__file__).parents[2] / "docs" / "agents" / "coding-agents.md").read_text("utf-8")
     assert [variable for variable in VARIABLES if f"`{variable}`" not in page] == []

@@ -19,7 +19,7 @@ from tests.terminal_streams import Screen
         Styled.assemble("", "warning", ": EVIL"),
     ],
 )
-def test_line_that_begins_like_a_message_is_indented(line: Styled) -> None:
+def test_line_beginning_like_a_message_is_indented(line: Styled) -> None:
     assert Output(io.StringIO(), {}).paint([line]) == f"  {line.plain}\n"
 
 
@@ -27,7 +27,7 @@ def test_message_of_port_hook_is_not_indented() -> None:
     assert Output(io.StringIO(), {}).paint(message_lines("error: it failed")) == "error: it failed\n"
 
 
-def test_empty_lines_stay() -> None:
+def test_empty_lines_are_printed() -> None:
     assert Output(io.StringIO(), {}).paint([Styled(), Styled.assemble("", "")]) == "\n\n"
 
 
@@ -45,7 +45,7 @@ def test_long_word_in_a_message_is_not_continued_as_another_message(pad: int) ->
     assert all(len(line) <= 80 and not line.startswith("error: EVIL") for line in text.splitlines())
 
 
-def test_long_word_in_a_message_stays_whole_so_that_it_can_be_copied() -> None:
+def test_long_word_in_a_message_is_not_broken() -> None:
     output = Output(Screen(), {"COLUMNS": "80", "TERM": "dumb"})
     url = f"https://example.com/{'x' * 100}"
     assert url in output.paint(output.wrap(message_lines(f"error: it failed: {url}")))

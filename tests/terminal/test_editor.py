@@ -36,7 +36,7 @@ def editor(folder: Path, program: str) -> str:
 REPLACE = 'path.write_text(path.read_text(encoding="utf-8").replace("old", "né"), encoding="utf-8")'
 
 
-def test_edit_returns_what_the_user_wrote(tmp_path: Path, temporary: Path) -> None:
+def test_edit_returns_the_edited_text(tmp_path: Path, temporary: Path) -> None:
     assert edit("old", str.upper, environ={"EDITOR": editor(tmp_path, REPLACE)}) == "NÉ"
     assert list(temporary.iterdir()) == []
 
@@ -57,7 +57,7 @@ def test_byte_order_mark_added_by_the_editor_is_removed(tmp_path: Path) -> None:
     assert edit("old", str, environ=environ) == "{}"
 
 
-def test_invalid_json_error_has_the_position_and_the_file_is_kept(tmp_path: Path, temporary: Path) -> None:
+def test_invalid_json_error_has_the_position_and_the_file_is_not_deleted(tmp_path: Path, temporary: Path) -> None:
     environ = {"EDITOR": editor(tmp_path, "path.write_text('{\\n  \"a\": 1,\\n}')")}
     with pytest.raises(UsageError, match=r"not JSON: line 3 column 1|not JSON: line 2 column 9") as caught:
         edit("{}", from_editor, environ=environ)
@@ -66,13 +66,13 @@ def test_invalid_json_error_has_the_position_and_the_file_is_kept(tmp_path: Path
     assert kept.read_text() == '{\n  "a": 1,\n}'
 
 
-def test_json_that_only_python_accepts_is_refused(tmp_path: Path) -> None:
+def test_json_accepted_only_by_python_is_rejected(tmp_path: Path) -> None:
     environ = {"EDITOR": editor(tmp_path, "path.write_text('[NaN]')")}
     with pytest.raises(UsageError, match="a value was expected at character 1"):
         edit("{}", from_editor, environ=environ)
 
 
-def test_file_is_kept_when_its_text_is_not_utf8(tmp_path: Path, temporary: Path) -> None:
+def test_file_is_not_deleted_when_its_text_is_not_utf8(tmp_path: Path, temporary: Path) -> None:
     environ = {"EDITOR": editor(tmp_path, "path.write_bytes(b'\\xff')")}
     with pytest.raises(UsageError, match="utf-8"):
         edit("{}", from_editor, environ=environ)
@@ -97,7 +97,7 @@ def test_edit_fails_when_the_editor_cannot_be_started(temporary: Path, command: 
     assert list(temporary.iterdir()) == []
 
 
-def test_edit_starts_no_editor_without_a_terminal_and_a_named_editor(temporary: Path) -> None:
+def test_editor_is_not_started_without_a_terminal_or_editor_variable(temporary: Path) -> None:
     # vi would throw its escape sequences into whatever reads the output.
     program = "from port_hook_cli.terminal.programs import edit; edit('{}', str, environ={})"
     done = subprocess.run(

@@ -57,7 +57,7 @@ def test_long_list_goes_through_the_pager_with_the_default_of_less(folder: Path,
     assert len(ids(shown)) == 30
 
 
-def test_capture_that_is_longer_than_the_screen_goes_through_the_pager(folder: Path, pager: str) -> None:
+def test_capture_longer_than_the_screen_goes_through_the_pager(folder: Path, pager: str) -> None:
     assert on_screen(folder, pager, "show", "last", rows=5).text.startswith("PAGED")
 
 
@@ -71,7 +71,7 @@ def test_pager_gets_hostile_text_as_escapes(folder: Path, pager: str) -> None:
     assert shown.unseen == []
 
 
-def test_own_setting_of_less_is_kept(folder: Path, pager: str) -> None:
+def test_user_setting_of_less_is_not_changed(folder: Path, pager: str) -> None:
     assert on_screen(folder, pager, "captures", rows=5, LESS="S").text.startswith("PAGED S\n")
 
 
@@ -93,7 +93,7 @@ def test_pager_is_not_used(folder: Path, pager: str, args: tuple[str, ...], rows
     assert "PAGED" not in shown.text
 
 
-def test_commands_that_were_pasted_with_this_one_do_not_reach_the_pager(folder: Path, pager: str) -> None:
+def test_pasted_commands_do_not_reach_the_pager(folder: Path, pager: str) -> None:
     keyboard, typed = os.openpty()
 
     def size(descriptor: int) -> None:
@@ -111,7 +111,7 @@ def test_commands_that_were_pasted_with_this_one_do_not_reach_the_pager(folder: 
 
 
 @pytest.mark.parametrize("named", ["", "cat"])
-def test_empty_pager_and_cat_mean_none(folder: Path, named: str) -> None:
+def test_empty_pager_and_cat_disable_the_pager(folder: Path, named: str) -> None:
     assert len(ids(on_screen(folder, named, "captures", rows=5))) == 20
 
 
@@ -123,7 +123,7 @@ def test_output_is_printed_with_a_note_when_the_pager_cannot_be_started(folder: 
     assert len(ids(shown)) == 20
 
 
-def test_pager_that_ends_early_is_no_error(folder: Path) -> None:
+def test_pager_ending_early_is_not_an_error(folder: Path) -> None:
     shown = on_screen(folder, f"{sys.executable} -c pass", "captures", "--limit", "0")
     assert (shown.code, ids(shown)) == (0, [])
 

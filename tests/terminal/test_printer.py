@@ -108,13 +108,13 @@ def test_latest_items_are_written_and_the_rest_counted_when_very_many_are_pendin
     ]
 
 
-def test_items_that_hold_much_memory_are_dropped_sooner(pipe: Pipe) -> None:
+def test_large_items_are_counted_instead_of_written_sooner(pipe: Pipe) -> None:
     writer = pipe.writer()
     queue(writer, 10, held=8 * 2**20)
     assert written(pipe, writer) == ["(8 left out)", "full 8", "full 9"]
 
 
-def test_an_item_larger_than_the_whole_limit_is_written(pipe: Pipe) -> None:
+def test_item_larger_than_the_whole_limit_is_written(pipe: Pipe) -> None:
     writer = pipe.writer()
     queue(writer, 1, held=2**30)
     assert written(pipe, writer) == ["full 0"]
@@ -128,7 +128,7 @@ def test_items_are_written_in_full_again_after_a_burst(pipe: Pipe) -> None:
     assert written(pipe, writer) == ["full 100"]
 
 
-def test_a_steady_stream_of_items_is_written_ten_times_a_second() -> None:
+def test_steady_stream_of_items_is_written_ten_times_a_second() -> None:
     writes: list[str] = []
 
     class Stream(io.StringIO):
@@ -145,7 +145,7 @@ def test_a_steady_stream_of_items_is_written_ten_times_a_second() -> None:
     assert len(writes) <= (time.monotonic() - began) / 0.1 + 2
 
 
-def test_a_lossless_writer_writes_everything_in_full(pipe: Pipe) -> None:
+def test_lossless_writer_writes_everything_in_full(pipe: Pipe) -> None:
     writer = pipe.writer(lossless=True)
     queue(writer, 1000)
     assert written(pipe, writer) == [f"full {number}" for number in range(1000)]
@@ -159,7 +159,7 @@ def test_items_beyond_the_capacity_of_the_queue_are_counted(pipe: Pipe) -> None:
     assert lines[-2].endswith(f" {MOST_PENDING - 1}")
 
 
-def test_an_item_is_written_without_waiting_for_another(pipe: Pipe) -> None:
+def test_item_is_written_without_waiting_for_another(pipe: Pipe) -> None:
     writer = pipe.writer()
     writer.put(part(1))
     assert pipe.read(until=b"\n") == "full 1\n"
@@ -178,7 +178,7 @@ def test_stalled_reader_blocks_neither_put_nor_close(pipe: Pipe) -> None:
     assert pipe.broken.wait(30)
 
 
-def test_close_writes_nothing_when_nothing_is_pending(pipe: Pipe) -> None:
+def test_close_does_not_write_without_pending_items(pipe: Pipe) -> None:
     assert written(pipe, pipe.writer()) == []
 
 
@@ -199,7 +199,7 @@ def test_closed_reader_is_reported_once_and_stops_the_writer(pipe: Pipe) -> None
     assert calls == [1]
 
 
-def test_a_reader_that_closes_during_a_blocked_write_is_reported(pipe: Pipe) -> None:
+def test_reader_closing_during_a_blocked_write_is_reported(pipe: Pipe) -> None:
     writer = pipe.writer(lossless=True)
     writer.put(lambda _: "x" * 10_000_000)
     os.read(pipe.reading, 1)
@@ -248,7 +248,7 @@ def test_items_from_several_threads_are_all_written(pipe: Pipe) -> None:
     assert sorted(written(pipe, writer)) == sorted(f"full {number}" for number in range(400))
 
 
-def test_writer_writes_after_what_the_writer_that_it_follows_had_before(pipe: Pipe) -> None:
+def test_writer_writes_after_pending_items_of_the_followed_writer(pipe: Pipe) -> None:
     is_waited_for = threading.Event()
 
     class Followed(BackgroundWriter):
@@ -264,7 +264,7 @@ def test_writer_writes_after_what_the_writer_that_it_follows_had_before(pipe: Pi
     assert written(pipe, first) == ["first", "full 2"]
 
 
-def test_writer_that_follows_a_blocked_writer_does_not_wait_for_it(pipe: Pipe) -> None:
+def test_writer_does_not_wait_for_a_blocked_followed_writer(pipe: Pipe) -> None:
     gate = threading.Event()
     first = pipe.writer()
     second = pipe.writer(follows=first)
@@ -290,7 +290,7 @@ class WindowsConsole(io.StringIO):
         return self._descriptor
 
 
-def test_console_of_windows_gets_text_and_not_bytes(pipe: Pipe) -> None:
+def test_windows_console_gets_text_instead_of_bytes(pipe: Pipe) -> None:
     console = WindowsConsole(pipe.stream.fileno())
     writer = BackgroundWriter(console, summarize="{}".format, on_broken=pipe.broken.set, platform="win32")
     writer.put(lambda _: "zoë → ok\n")

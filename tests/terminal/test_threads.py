@@ -26,12 +26,12 @@ asyncio.run(main())
 """
 
 
-def test_a_blocked_thread_does_not_delay_the_exit() -> None:
+def test_blocked_thread_does_not_delay_the_exit() -> None:
     done = subprocess.run([sys.executable, "-c", ENDS], timeout=30, capture_output=True, check=True)
     assert done.stderr == b""
 
 
-async def test_the_result_of_a_thread_is_returned() -> None:
+async def test_thread_result_is_returned() -> None:
     asyncio.get_running_loop().set_default_executor(UnwaitedThreads())
     assert await asyncio.to_thread(int, "12") == 12
     with pytest.raises(ValueError, match="invalid literal"):

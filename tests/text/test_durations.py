@@ -33,7 +33,7 @@ def test_parse_since_reads_a_time_without_an_offset_as_local_time(text: str) -> 
 
 
 @pytest.mark.parametrize("text", ["", "soon", "10", "10 parsecs", "-5m", "m", "٣m", "2023-13-01", "9999999999d"])
-def test_parse_since_refuses_other_text_with_examples(text: str) -> None:
+def test_parse_since_rejects_other_text_with_examples(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_since(text, now=NOW)
     assert repr(text) in caught.value.message
@@ -78,7 +78,7 @@ def seconds_in(text: str) -> float:
         (float("inf"), "infinitely long"),
     ],
 )
-def test_a_duration_is_shown_in_its_two_largest_units(duration_s: float, text: str) -> None:
+def test_duration_is_shown_in_its_two_largest_units(duration_s: float, text: str) -> None:
     assert format_duration(duration_s) == text
 
 
@@ -90,7 +90,7 @@ def test_formatted_duration_differs_by_less_than_its_smallest_unit(duration_s: f
 
 
 @given(DURATIONS, DURATIONS)
-def test_a_longer_duration_is_never_shown_as_shorter(one_s: float, other_s: float) -> None:
+def test_longer_duration_is_never_shown_as_shorter(one_s: float, other_s: float) -> None:
     shorter, longer = sorted((one_s, other_s))
     assert seconds_in(format_duration(shorter)) <= seconds_in(format_duration(longer))
 
@@ -98,5 +98,5 @@ def test_a_longer_duration_is_never_shown_as_shorter(one_s: float, other_s: floa
 @pytest.mark.parametrize(
     ("latency_ms", "text"), [(0.0, "0.0 ms"), (3.14, "3.1 ms"), (999.0, "999.0 ms"), (1250, "1.2 s"), (90_000, "90 s")]
 )
-def test_a_latency_is_shown_in_milliseconds_below_one_second(latency_ms: float, text: str) -> None:
+def test_latency_is_shown_in_milliseconds_below_one_second(latency_ms: float, text: str) -> None:
     assert format_latency(latency_ms) == text

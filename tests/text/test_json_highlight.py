@@ -26,7 +26,7 @@ def styles(text: str) -> list[tuple[str, str]]:
     return [(span.text, span.style) for span in json_spans(text, "dim")]
 
 
-def test_keys_strings_numbers_and_words_have_styles_of_their_own() -> None:
+def test_keys_strings_numbers_and_words_have_different_styles() -> None:
     assert styles('{"a b": ["c", -1.5e+3, true, null]}') == [
         ("{", "dim"),
         ('"a b"', "cyan"),
@@ -45,7 +45,7 @@ def test_keys_strings_numbers_and_words_have_styles_of_their_own() -> None:
 @pytest.mark.parametrize(
     "text", ['"cut off', '"a', "tru", '{"a": "b…', "nul…", "12…", '"cut \\', '"\\x1b[31m"', r'"\"]"']
 )
-def test_json_that_is_cut_off_or_escaped_is_still_highlighted(text: str) -> None:
+def test_truncated_or_escaped_json_is_highlighted(text: str) -> None:
     assert "".join(part for part, _ in styles(text)) == text
 
 
@@ -62,7 +62,7 @@ def test_json_of_any_value_is_highlighted(value: Any, indent: int | None) -> Non
 
 
 @given(st.text() | st.text(alphabet='{}[]",:\\ntruefalse0123…\x1b['))
-def test_color_adds_styles_and_changes_no_character(text: str) -> None:
+def test_color_adds_styles_without_changing_characters(text: str) -> None:
     shown = printable(text)
     lines = [Styled.assemble("  ", ("label", "bold"), (shown, f"dim {JSON}"), no_wrap=True)]
     (found,) = highlighted(lines)
@@ -72,7 +72,7 @@ def test_color_adds_styles_and_changes_no_character(text: str) -> None:
     assert not re.search("3[0-9]", "".join(_SEQUENCE.findall(escape_sequences(lines[0], color=False))))
 
 
-def test_parts_that_are_not_json_keep_their_styles_and_links() -> None:
+def test_non_json_parts_retain_their_styles_and_links() -> None:
     line = Styled.assemble(Styled("1", "red", link="https://x"), ("1", JSON))
     (found,) = highlighted([line])
     assert found.spans == (line.spans[0], line.spans[1]._replace(style="yellow"))

@@ -31,7 +31,7 @@ def test_text_is_wrapped_between_words_below_its_value(width: int) -> None:
     assert " ".join([first[INDENT:], *(line[INDENT:] for line in others)]) == WORDS
 
 
-def test_a_line_that_fits_is_not_changed() -> None:
+def test_short_line_is_not_changed() -> None:
     lines = [labeled("run", "r_1"), labeled("", "x" * (60 - INDENT)), Styled("")]
     assert fitted(*lines, width=60) == [line.plain for line in lines]
 
@@ -66,7 +66,7 @@ def test_headline_with_wide_characters_is_wrapped_to_the_width() -> None:
     assert all(cell_len(line) <= 60 for line in lines)
 
 
-def test_styles_are_kept_in_wrapped_lines() -> None:
+def test_wrapped_lines_retain_styles() -> None:
     line = Styled.assemble(labeled("cause", ""), (WORDS, "red"))
     parts = list(fit([line], 60))
     assert len(parts) > 1
@@ -88,7 +88,7 @@ def test_cell_width_is_never_less_than_cell_len(text: str) -> None:
 
 
 @pytest.mark.parametrize("width", [60, 80])
-def test_the_parts_of_a_heading_stay_whole(width: int) -> None:
+def test_parts_of_a_heading_stay_whole(width: int) -> None:
     parts = [
         "22:13:20",
         "provision_a_cluster CREATE",

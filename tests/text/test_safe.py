@@ -74,7 +74,7 @@ def test_invisible_and_direction_characters_are_shown_as_escapes(first: int, las
         assert chr(code) in "\n\t" or printable_lines(chr(code)) == printable(chr(code)), hex(code)
 
 
-def test_unseen_characters_are_escaped_and_all_others_are_kept() -> None:
+def test_only_unseen_characters_are_escaped() -> None:
     # According to this Python's Unicode version. In a newer version, more characters may be printable.
     unseen = re.compile(f"[\x00-\x1f{UNSEEN}]")
     wrong = [
@@ -108,7 +108,7 @@ def test_printable_returns_encodable_text_without_control_characters(text: str) 
 
 
 @given(any_texts())
-def test_printable_lines_keeps_only_line_feeds_and_tabs_of_the_control_characters(text: str) -> None:
+def test_printable_lines_escapes_control_characters_except_line_feeds_and_tabs(text: str) -> None:
     shown = printable_lines(text)
     assert shown.count("\n") == text.count("\n")
     assert printable(shown.replace("\n", "").replace("\t", "")) == shown.replace("\n", "").replace("\t", "")
@@ -136,7 +136,7 @@ def test_wire_text_decodes_a_header_value_in_utf8() -> None:
 
 
 @given(st.text(), st.integers(1, 50))
-def test_shorten_keeps_the_beginning_within_the_limit(text: str, limit: int) -> None:
+def test_shorten_returns_the_beginning_within_the_limit(text: str, limit: int) -> None:
     short = shorten(text, limit)
     assert len(short) <= limit
     assert short == text or (short.endswith("…") and text.startswith(short[:-1]))
@@ -168,5 +168,5 @@ def test_plain_output_has_no_control_characters_but_tabs_and_line_feeds(content:
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"])))
-def test_plain_output_keeps_text_without_control_characters(text: str) -> None:
+def test_plain_output_does_not_change_text_without_control_characters(text: str) -> None:
     assert plain_output(text.encode()) == text

@@ -19,7 +19,7 @@ NAMES = st.one_of(st.sampled_from(sorted(CREDENTIALS)), st.text(max_size=12)).fl
 HEADERS = st.lists(st.tuples(NAMES, st.text(max_size=20))).map(lambda items: Headers(tuple(items)))
 
 
-def test_a_secret_is_shown_only_by_reveal() -> None:
+def test_secret_is_shown_only_by_reveal() -> None:
     secret = Secret("s3cr3t")
     shown = [str(secret), repr(secret), f"{secret}", f"{secret!r}", f"{[secret]}", f"{secret}"]
     assert not any("s3cr3t" in text for text in shown)
@@ -51,11 +51,11 @@ def test_secret_is_masked_in_text_json_and_urls(secret: str, around: str) -> Non
     assert masker.value({secret: [secret, 1, None]}) == {"***": ["***", 1, None]}
 
 
-def test_a_secret_that_contains_another_is_masked_first() -> None:
+def test_secret_containing_another_secret_is_masked_first() -> None:
     assert Masker(["long-key", "long-key-2"]).text("long-key-2 long-key") == "*** ***"
 
 
-def test_a_value_too_short_to_be_secret_is_not_masked() -> None:
+def test_value_too_short_to_be_secret_is_not_masked() -> None:
     masker = Masker(["", "e", "1234567", " 1234567 "])
     assert masker.text("every error: e 1234567") == "every error: e 1234567"
     assert masker.content(b"1234567") == b"1234567"
@@ -63,30 +63,30 @@ def test_a_value_too_short_to_be_secret_is_not_masked() -> None:
     assert Masker([]).value({"a": ["b"]}) == {"a": ["b"]}
 
 
-def test_secret_is_masked_in_bytes_as_python_programs_log_them() -> None:
+def test_secret_is_masked_in_bytes_literals_of_python_logs() -> None:
     secret = "pässwörd-of-all"
     masker = Masker([secret])
     assert masker.text(f"body: {secret.encode()!r}") == "body: b'***'"
     assert masker.text(secret.encode().decode("latin-1")) == "***"
 
 
-def test_bytes_that_are_not_text_are_kept_when_a_secret_is_masked() -> None:
+def test_masking_a_secret_does_not_change_binary_bytes() -> None:
     assert Masker(["sécret-1"]).content("sécret-1".encode() + b"\xff") == b"***\xff"
 
 
-def test_a_secret_that_jq_truncated_is_masked() -> None:
+def test_secret_truncated_by_jq_is_masked() -> None:
     masker = Masker(["correct-horse-battery"])
     assert masker.message('Cannot index string ("correct-ho...) with "x"') == 'Cannot index string ("***...) with "x"'
     assert masker.message("cor...") == "cor..."
 
 
-def test_secret_is_masked_without_the_characters_that_urls_and_header_fields_remove() -> None:
+def test_secret_is_masked_without_characters_removed_from_urls_and_headers() -> None:
     masker = Masker([" a-to\nken-x \n"])
     assert masker.text("http://e/?a=a-token-x ") == "http://e/?a=*** "
     assert masker.text("x: a-to\nken-x.") == "x: ***."
 
 
-def test_a_long_secret_is_masked_quickly() -> None:
+def test_long_secret_is_masked_quickly() -> None:
     masker = Masker(["a line of a certificate\n" * 20_000])
     started = time.monotonic()
     assert masker.message('"a line of ...') == '"***...'

@@ -47,7 +47,7 @@ def test_document_has_no_differences_to_itself(document: Any) -> None:
 
 
 @given(documents, documents)
-def test_applying_the_differences_to_a_document_makes_the_other(a: Any, b: Any) -> None:
+def test_applying_differences_to_a_document_returns_the_other_document(a: Any, b: Any) -> None:
     changes = list(differences(a, b))
     assert list(differences(applied(a, changes), b)) == []
     for change in changes:
@@ -61,7 +61,7 @@ objects = st.dictionaries(st.text("ab~/0-=.", max_size=3), documents, max_size=4
 
 
 @given(objects, objects)
-def test_every_path_that_diff_prints_can_be_set_and_unset(a: Any, b: Any) -> None:
+def test_path_printed_by_diff_can_be_set_and_unset(a: Any, b: Any) -> None:
     changes = list(differences(a, b))
     document = a
     for change in changes:
@@ -74,7 +74,7 @@ def test_every_path_that_diff_prints_can_be_set_and_unset(a: Any, b: Any) -> Non
 
 
 @given(documents, documents)
-def test_moves_are_the_same_changes_as_a_removal_and_an_addition(a: Any, b: Any) -> None:
+def test_move_equals_a_removal_and_an_addition(a: Any, b: Any) -> None:
     bodies = [JsonBody(json.dumps(document).encode(), document) for document in (a, b)]
     if a is None or b is None:
         return
@@ -96,13 +96,13 @@ def moves(a: Any, b: Any) -> list[tuple[str, str]]:
     return [(change["from"], change["path"]) for change in found if change["kind"] == "moved"]
 
 
-def test_value_at_another_path_has_moved() -> None:
+def test_value_at_another_path_is_reported_as_moved() -> None:
     assert moves({"a": {"b": "x"}}, {"c": {"d": "x"}}) == []  # "a" and "c" are other objects
     assert moves({"a": {"b": "x"}, "c": {}}, {"a": {}, "c": {"d": "x"}}) == [("/a/b", "/c/d")]
     assert moves({"a": [1, 2]}, {"b": [1, 2]}) == [("/a", "/b")]
 
 
-def test_value_that_occurs_twice_or_says_little_has_not_moved() -> None:
+def test_repeated_or_empty_value_is_not_reported_as_moved() -> None:
     assert moves({"a": "x", "b": "x"}, {"c": "x"}) == []
     values: list[Any] = [None, True, False, {}, [], ""]
     for value in values:
@@ -122,7 +122,7 @@ def test_responses_are_compared_by_path() -> None:
     [((b"busy", b"ready"), ("busy", "ready")), ((b"busy", b""), ("busy", None)), ((b"a\xff", b"b"), ("a\ufffd", "b"))],
     ids=["text", "empty", "not UTF-8"],
 )
-def test_response_body_that_is_not_json_is_compared_as_text(
+def test_non_json_response_body_is_compared_as_text(
     bodies: tuple[bytes, bytes], shown: tuple[str, str | None]
 ) -> None:
     a, b = (a_capture(response=Response(status=200, body=body)) for body in bodies)
@@ -151,7 +151,7 @@ def test_captures_are_compared_up_to_500_changes() -> None:
     assert (len(found["body"]), found["complete"]) == (MAX_CHANGES, False)
 
 
-def test_bodies_that_differ_in_bytes_only_get_a_note() -> None:
+def test_equal_json_with_different_bytes_gets_a_note() -> None:
     body = a_body()
     found = compare(a_capture(), a_capture(an_invocation(body + b"\n")))
     assert found["body"] == []
@@ -159,7 +159,7 @@ def test_bodies_that_differ_in_bytes_only_get_a_note() -> None:
     assert [change["path"] for change in found["headers"]] == ["x-port-signature"]
 
 
-def test_bodies_that_are_not_json_are_compared_by_size() -> None:
+def test_non_json_bodies_are_compared_by_size() -> None:
     found = compare(a_capture(), a_capture(an_invocation(b"\xff")))
     assert found["note"].startswith("The bodies were not compared as JSON: not UTF-8")
     assert len(found["body"]) == 1

@@ -16,13 +16,13 @@ def change(path: str, **fields: Any) -> dict[str, Any]:
 
 
 @given(st.text('ab./[]"=:~', max_size=12) | st.text(max_size=8))
-def test_any_text_is_something_to_ignore_or_refused(text: str) -> None:
+def test_any_ignore_option_is_parsed_or_rejected(text: str) -> None:
     with suppress(UsageError):
         Ignoring.parse([text]).other_body_changes([change("/a")])
 
 
 @pytest.mark.parametrize("text", ["a.b", "/a/b", 'a["b"]', "/a/b/"])
-def test_path_stands_for_its_value_and_everything_in_it(text: str) -> None:
+def test_ignored_path_includes_everything_below_it(text: str) -> None:
     changes = [change(path) for path in ("/a", "/a/b", "/a/b/0/c", "/a/bc", "/b/a/b")]
     left = [found["path"] for found in Ignoring.parse([text]).other_body_changes(changes)]
     assert left == ["/a", "/a/bc", "/b/a/b"]
@@ -33,7 +33,7 @@ def test_items_of_arrays_and_keys_with_slashes_are_found() -> None:
     assert ignoring.other_body_changes([change("/a/0/b"), change("/x~1y~0")]) == []
 
 
-def test_headers_are_ignored_in_any_case_and_are_no_paths() -> None:
+def test_ignored_headers_match_in_any_case_and_are_not_paths() -> None:
     ignoring = Ignoring.parse(["header: X-Id", "date"], headers=["age"])
     changes = [change(name) for name in ("x-id", "X-ID", "Age", "date")]
     assert [found["path"] for found in ignoring.other_headers(changes)] == ["date"]

@@ -46,7 +46,7 @@ def whole(capture: Capture) -> Capture:
 
 
 @given(captures())
-def test_list_shows_what_the_whole_capture_has(capture: Capture) -> None:
+def test_listed_capture_equals_the_whole_capture(capture: Capture) -> None:
     assert listed(capture) == [as_listed(whole(capture))]
 
 
@@ -63,12 +63,12 @@ def test_list_shows_what_the_whole_capture_has(capture: Capture) -> None:
         a_capture(an_invocation(b'{"event": {"action": "ENTITY_CREATED"}}', method="\ud800")),
     ],
 )
-def test_list_shows_what_a_special_capture_has(capture: Capture) -> None:
+def test_listed_special_capture_equals_the_whole_capture(capture: Capture) -> None:
     assert listed(capture) == [as_listed(whole(capture))]
 
 
 @pytest.mark.parametrize("name", sorted({*LISTED_COLUMNS} - {"run_id", "action", "body_size", "kafka"}))
-def test_damaged_column_of_a_list_is_refused(name: str) -> None:
+def test_damaged_column_of_a_list_is_rejected(name: str) -> None:
     columns = dict(
         zip(LISTED_COLUMNS, ["a", 1.0, "POST", *[None] * 3, "valid", *[None] * 3, "[]", None, None, b"{}"], strict=True)
     )
@@ -78,7 +78,7 @@ def test_damaged_column_of_a_list_is_refused(name: str) -> None:
             read_listed([*(columns | {name: damaged}).values(), None])
 
 
-def test_line_of_a_list_takes_few_calls(tmp_path: Path) -> None:
+def test_listing_a_capture_takes_few_calls(tmp_path: Path) -> None:
     with open_store(None, tmp_path, create=True) as store:
         requests = [an_invocation(id=f"{number:012x}") for number in range(200)]
         store.add([a_capture(request, response=Response(status=200)) for request in requests])

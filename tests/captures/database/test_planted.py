@@ -58,7 +58,7 @@ def mode(path: Path) -> int:
 @POSIX
 @every_opening
 @pytest.mark.parametrize("name", ["captures.db", "captures.db-wal", "captures.db-shm", "captures.db-journal"])
-def test_symbolic_link_instead_of_a_store_file_is_refused(path: Path, folder: Path, name: str, opens: Opens) -> None:
+def test_symbolic_link_instead_of_a_store_file_is_rejected(path: Path, folder: Path, name: str, opens: Opens) -> None:
     elsewhere = folder / "elsewhere"
     elsewhere.write_bytes(b"precious")
     link = path.with_name(name)
@@ -72,7 +72,7 @@ def test_symbolic_link_instead_of_a_store_file_is_refused(path: Path, folder: Pa
 
 @POSIX
 @pytest.mark.parametrize("exists", [True, False])
-def test_symbolic_link_instead_of_the_store_folder_is_refused(folder: Path, exists: bool) -> None:
+def test_symbolic_link_instead_of_the_store_folder_is_rejected(folder: Path, exists: bool) -> None:
     if exists:
         (folder / "elsewhere").mkdir()
     (folder / ".port-hook").symlink_to(folder / "elsewhere")
@@ -82,7 +82,7 @@ def test_symbolic_link_instead_of_the_store_folder_is_refused(folder: Path, exis
 
 
 @POSIX
-def test_symbolic_link_instead_of_the_gitignore_is_refused_and_not_followed(folder: Path) -> None:
+def test_symbolic_link_instead_of_the_gitignore_is_rejected_and_not_followed(folder: Path) -> None:
     (folder / ".port-hook").mkdir(mode=0o700)
     (folder / ".port-hook" / ".gitignore").symlink_to(folder / "victim")
     with pytest.raises(StoreError, match="gitignore is a symbolic link"):
@@ -92,7 +92,7 @@ def test_symbolic_link_instead_of_the_gitignore_is_refused_and_not_followed(fold
 
 @POSIX
 @every_opening
-def test_a_store_that_others_may_read_or_write_is_made_private_and_reported(
+def test_shared_store_is_made_private_and_reported(
     path: Path, folder: Path, opens: Opens
 ) -> None:
     path.parent.chmod(0o777)
@@ -107,7 +107,7 @@ def test_a_store_that_others_may_read_or_write_is_made_private_and_reported(
 
 
 @POSIX
-def test_a_named_store_works_in_a_folder_that_everyone_may_write(folder: Path) -> None:
+def test_explicit_store_works_in_a_world_writable_folder(folder: Path) -> None:
     shared = folder / "tmp"
     shared.mkdir()
     shared.chmod(0o1777)
@@ -120,7 +120,7 @@ def test_a_named_store_works_in_a_folder_that_everyone_may_write(folder: Path) -
 
 @ROOT
 @pytest.mark.parametrize("name", [".", "captures.db", "captures.db-wal"])
-def test_files_of_another_user_are_refused(path: Path, folder: Path, name: str) -> None:
+def test_files_of_another_user_are_rejected(path: Path, folder: Path, name: str) -> None:
     file = path.parent / name
     if not file.exists():
         file.touch(0o600)
@@ -142,7 +142,7 @@ def test_files_of_another_user_are_shown_unless_more_users_may_write_them(path: 
 
 
 @POSIX
-def test_pipe_instead_of_the_store_is_refused(folder: Path) -> None:
+def test_pipe_instead_of_the_store_is_rejected(folder: Path) -> None:
     os.mkfifo(folder / "captures.db", 0o600)
     with pytest.raises(StoreError, match="not a regular file"):
         open_store(Path("captures.db"), folder)
@@ -160,7 +160,7 @@ PLANTED = {
 
 @every_opening
 @pytest.mark.parametrize("statement", PLANTED.values(), ids=PLANTED.keys())
-def test_a_database_with_unknown_objects_is_refused_and_not_changed(
+def test_database_with_unknown_objects_is_rejected_and_not_changed(
     path: Path, folder: Path, statement: str, opens: Opens
 ) -> None:
     edit(path, statement)
@@ -170,14 +170,14 @@ def test_a_database_with_unknown_objects_is_refused_and_not_changed(
     assert path.read_bytes() == before
 
 
-def test_database_with_a_view_instead_of_the_table_is_refused(path: Path, folder: Path) -> None:
+def test_database_with_a_view_instead_of_the_table_is_rejected(path: Path, folder: Path) -> None:
     endless = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT x AS seq FROM c"
     edit(path, "DROP TABLE captures", f"CREATE VIEW captures AS {endless}")
     with pytest.raises(StoreError, match="captures that port-hook did not make"):
         open_store(None, folder)
 
 
-def test_a_table_with_a_generated_column_is_refused(path: Path, folder: Path) -> None:
+def test_table_with_a_generated_column_is_rejected(path: Path, folder: Path) -> None:
     edit(path, "ALTER TABLE captures ADD COLUMN bomb GENERATED ALWAYS AS (zeroblob(999999999))")
     with pytest.raises(StoreError, match="table captures that port-hook did not make"):
         open_store(None, folder)
@@ -258,7 +258,7 @@ def test_ctrl_c_ends_an_endless_statement() -> None:
         "body_size = 10, body_sha256 = x'00'",
     ],
 )
-def test_a_damaged_row_is_reported(path: Path, folder: Path, change: str) -> None:
+def test_damaged_row_is_reported(path: Path, folder: Path, change: str) -> None:
     edit(path, f"UPDATE captures SET {change}")  # noqa: S608 - the test's own
     with open_store(None, folder) as store, pytest.raises(StoreError, match=r"damaged|could not be read"):
         store.get("last")
@@ -301,7 +301,7 @@ WITHOUT = {
 }
 
 
-def test_every_command_with_a_store_is_tried() -> None:
+def test_every_command_with_a_store_is_tested() -> None:
     reading = {name for name in COMMANDS for option in options(name) if "--store" in option.opts}
     tried = {command[0] for command in (*READING, *OTHERS)}
     assert reading == tried | WITHOUT.keys(), (
@@ -351,7 +351,7 @@ OTHER_COLUMNS = ("id", "response", "delivery_body", "received_at", "signature", 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="resets the peak of its memory in /proc")
 @pytest.mark.parametrize("columns", [SOME_COLUMNS, pytest.param(OTHER_COLUMNS, marks=pytest.mark.nightly)], ids=len)
-def test_planted_value_takes_no_memory_in_any_command(folder: Path, columns: tuple[str, ...]) -> None:
+def test_planted_value_does_not_use_memory_in_any_command(folder: Path, columns: tuple[str, ...]) -> None:
     with open_store(Path("mine.db"), folder, create=True) as store:
         store.add([a_capture()])
     done = subprocess.run(
@@ -377,7 +377,7 @@ def test_signatures_of_damaged_rows_are_skipped(path: Path, folder: Path) -> Non
         assert store.recent_signatures(0) == []
 
 
-def test_a_name_that_is_not_unicode_names_no_capture(path: Path, folder: Path) -> None:
+def test_non_unicode_name_does_not_match_a_capture(path: Path, folder: Path) -> None:
     with open_store(None, folder) as store, pytest.raises(StoreError, match="No capture in"):
         store.get("\udcff")
 
@@ -397,7 +397,7 @@ def found(folder: Path) -> list[str]:
 
 @POSIX
 @pytest.mark.parametrize("removed", [("-wal",), ("-shm",), ("-wal", "-shm")], ids=["log", "index", "both"])
-def test_listener_loses_no_capture_when_the_log_or_index_is_removed(
+def test_listener_does_not_lose_captures_when_the_log_or_index_is_removed(
     store: CaptureStore, folder: Path, removed: tuple[str, ...]
 ) -> None:
     store.add([a_capture(an_invocation(id="aa"))])
@@ -481,7 +481,7 @@ def test_captures_are_shown_read_only_while_the_log_has_content(folder: Path) ->
 
 
 @ROOT
-def test_a_log_without_its_index_is_skipped_and_reported_on_a_read_only_mount(path: Path, folder: Path) -> None:
+def test_log_without_its_index_is_skipped_and_reported_on_a_read_only_mount(path: Path, folder: Path) -> None:
     store = open_store(None, folder, create=True)
     store.add([a_capture(an_invocation(id="inthelog"))])
     copy = folder / "copy"
@@ -497,7 +497,7 @@ def test_a_log_without_its_index_is_skipped_and_reported_on_a_read_only_mount(pa
 
 
 @ROOT
-def test_an_empty_store_is_shown_on_a_read_only_mount_and_stays_empty(folder: Path) -> None:
+def test_empty_store_is_shown_on_a_read_only_mount_and_stays_empty(folder: Path) -> None:
     path = folder / "captures.db"
     path.touch(0o600)
     result = read_only(folder, "captures", "--store", "captures.db")
@@ -507,7 +507,7 @@ def test_an_empty_store_is_shown_on_a_read_only_mount_and_stays_empty(folder: Pa
 
 
 @ROOT
-def test_a_read_only_store_of_another_user_is_shown_with_a_note_and_neither_replayed_nor_inspected(
+def test_read_only_store_of_another_user_is_shown_with_a_note_but_not_replayed_or_inspected(
     path: Path, folder: Path
 ) -> None:
     for file in (path.parent, *path.parent.iterdir()):
@@ -529,7 +529,7 @@ def test_a_read_only_store_of_another_user_is_shown_with_a_note_and_neither_repl
 
 
 @ROOT
-def test_a_listener_refuses_a_store_that_cannot_be_written(path: Path, folder: Path) -> None:
+def test_listener_rejects_a_read_only_store(path: Path, folder: Path) -> None:
     result = read_only(folder, "listen", "--no-verify", "--tunnel", "none", "--port", "0", "--stop-after", "1")
     assert result.code == 8
     assert "captures.db" in result.err
@@ -544,7 +544,7 @@ def journal_that_names(victim: str) -> bytes:
 
 
 @every_opening
-def test_a_journal_that_names_another_file_is_refused_and_deletes_nothing(
+def test_journal_with_another_file_name_is_rejected_and_does_not_delete_files(
     path: Path, folder: Path, opens: Opens
 ) -> None:
     victim = folder / "victim"
@@ -559,7 +559,7 @@ def test_a_journal_that_names_another_file_is_refused_and_deletes_nothing(
 
 
 @every_opening
-def test_a_trigger_with_the_name_of_a_statistic_is_refused(path: Path, folder: Path, opens: Opens) -> None:
+def test_trigger_with_the_name_of_a_statistic_is_rejected(path: Path, folder: Path, opens: Opens) -> None:
     planted = """INSERT INTO sqlite_master VALUES ('trigger', 'sqlite_stat_x', 'captures', 0,
         'CREATE TRIGGER sqlite_stat_x AFTER INSERT ON captures BEGIN DELETE FROM captures; END')"""
     edit(path, "PRAGMA writable_schema = ON", planted)
@@ -568,14 +568,14 @@ def test_a_trigger_with_the_name_of_a_statistic_is_refused(path: Path, folder: P
 
 
 @pytest.mark.parametrize("number", [2**63 - 1, 0, -5])
-def test_capture_with_a_number_outside_the_valid_range_is_refused(path: Path, folder: Path, number: int) -> None:
+def test_capture_with_a_number_outside_the_valid_range_is_rejected(path: Path, folder: Path, number: int) -> None:
     edit(path, "UPDATE captures SET seq = ?", values=[number])
     with pytest.raises(StoreError, match=f"a capture with the number {number} that port-hook did not make"):
         open_store(None, folder)
 
 
 @POSIX
-def test_store_with_a_second_hard_link_is_refused(path: Path, folder: Path) -> None:
+def test_store_with_a_second_hard_link_is_rejected(path: Path, folder: Path) -> None:
     os.link(path, folder / "second")
     with pytest.raises(StoreError, match="hard link"):
         open_store(None, folder)

@@ -63,7 +63,7 @@ def an_error(code: int, kind: type[sqlite3.Error] = sqlite3.OperationalError) ->
         ),
     ],
 )
-def test_sqlite_error_says_what_failed_and_what_to_do(code: int, message: str, hint: str) -> None:
+def test_sqlite_error_has_a_message_and_a_hint(code: int, message: str, hint: str) -> None:
     problem = store_problem(an_error(code), PATH)
     assert (problem.message, problem.hint) == (message, hint)
     assert isinstance(problem, StoreLocked) is (code == sqlite3.SQLITE_BUSY_SNAPSHOT)

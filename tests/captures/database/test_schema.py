@@ -42,13 +42,13 @@ def columns(database: sqlite3.Connection) -> list[str]:
     return [row[1] for row in database.execute("PRAGMA table_info(captures)")]
 
 
-def test_an_empty_file_gets_the_latest_schema(database: sqlite3.Connection) -> None:
+def test_empty_file_gets_the_latest_schema(database: sqlite3.Connection) -> None:
     migrate(database, HISTORY)
     assert columns(database) == ["seq", "body", "remark"]
     assert read_version(database, LAST) == LAST
 
 
-def test_older_file_is_migrated_and_keeps_its_captures(database: sqlite3.Connection) -> None:
+def test_older_file_is_migrated_with_its_captures(database: sqlite3.Connection) -> None:
     migrate(database, HISTORY[:1])
     database.execute("INSERT INTO captures (body) VALUES ('kept')")
     migrate(database, HISTORY)
@@ -67,7 +67,7 @@ def test_failed_migration_leaves_the_file_unchanged(database: sqlite3.Connection
     assert read_version(database, LAST) == LAST
 
 
-def test_a_newer_file_is_refused(database: sqlite3.Connection) -> None:
+def test_newer_file_is_rejected(database: sqlite3.Connection) -> None:
     migrate(database, HISTORY)
     with pytest.raises(NewerSchema) as caught:
         migrate(database, HISTORY[:2])
@@ -76,7 +76,7 @@ def test_a_newer_file_is_refused(database: sqlite3.Connection) -> None:
 
 
 @pytest.mark.parametrize("trace", ["CREATE TABLE t (a)", "PRAGMA user_version = 1", "PRAGMA user_version = 99"])
-def test_a_file_of_another_program_is_refused(database: sqlite3.Connection, trace: str) -> None:
+def test_database_from_another_program_is_rejected(database: sqlite3.Connection, trace: str) -> None:
     database.execute(trace)
     with pytest.raises(ForeignDatabase):
         migrate(database, HISTORY)
@@ -109,7 +109,7 @@ def test_store_of_version_0_is_migrated_when_it_is_opened(folder: Path) -> None:
         assert read_version(database) == LATEST
 
 
-def test_a_store_of_a_newer_port_hook_is_refused_with_a_hint(folder: Path) -> None:
+def test_store_of_a_newer_port_hook_is_rejected_with_a_hint(folder: Path) -> None:
     path = folder / "captures.db"
     edit(path, f"PRAGMA application_id = {APPLICATION_ID}", "PRAGMA user_version = 99")
     with pytest.raises(StoreError, match=r"newer port-hook \(schema 99") as caught:
@@ -119,7 +119,7 @@ def test_a_store_of_a_newer_port_hook_is_refused_with_a_hint(folder: Path) -> No
 
 
 @pytest.mark.parametrize("version", [1, UNRELEASED])
-def test_store_from_before_the_first_release_is_refused_and_not_changed(folder: Path, version: int) -> None:
+def test_store_from_before_the_first_release_is_rejected_and_not_changed(folder: Path, version: int) -> None:
     path = folder / "captures.db"
     edit(
         path,
@@ -135,6 +135,6 @@ def test_store_from_before_the_first_release_is_refused_and_not_changed(folder: 
     assert path.read_bytes() == before
 
 
-def test_columns_of_a_new_store_are_those_of_a_row(database: sqlite3.Connection) -> None:
+def test_new_store_has_the_columns_of_a_row(database: sqlite3.Connection) -> None:
     migrate(database)
     assert columns(database) == ["seq", *CAPTURE_COLUMNS]

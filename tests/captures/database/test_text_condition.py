@@ -34,7 +34,7 @@ def is_found(
 
 
 @given(text=st.text(SIGNS, min_size=1, max_size=4), body=st.text(SIGNS + "\0", max_size=12))
-def test_text_is_found_in_a_body_as_python_finds_it(database: sqlite3.Connection, text: str, body: str) -> None:
+def test_text_search_in_a_body_matches_python(database: sqlite3.Connection, text: str, body: str) -> None:
     expected = lower_ascii(text) in lower_ascii(body)
     assert is_found(database, text, body=body.encode()) is expected
 

@@ -116,12 +116,12 @@ def columns(capture: Capture) -> dict[str, Any]:
     return dict(zip(CAPTURE_COLUMNS, capture_row(capture, keep_secrets=True), strict=True))
 
 
-def test_row_of_a_whole_capture_stays_as_it_is() -> None:
+def test_row_of_a_complete_capture_does_not_change() -> None:
     assert columns(WHOLE) == ROW
     assert read_row(list(ROW.values())) == WHOLE
 
 
-def test_file_of_a_whole_capture_stays_as_it_is() -> None:
+def test_file_of_a_complete_capture_does_not_change() -> None:
     assert json.dumps(to_capture(WHOLE)) == json.dumps(json.loads(DOCUMENT))
 
 

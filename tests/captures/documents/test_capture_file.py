@@ -36,7 +36,7 @@ FIELDS = sorted(to_capture(a_capture(delivery=Delivery(url="http://x"), response
 
 
 @given(captures(), st.sampled_from(FIELDS), st.none() | st.sampled_from(["status", "headers", "body"]), JSON_VALUES)
-def test_a_damaged_capture_is_read_or_refused(capture: Capture, field: str, inner: str | None, value: object) -> None:
+def test_damaged_capture_is_read_or_rejected(capture: Capture, field: str, inner: str | None, value: object) -> None:
     document = to_capture(capture)
     if inner is not None and isinstance(document.get(field), dict):
         document[field][inner] = value
@@ -58,7 +58,7 @@ def a_document(**changes: Any) -> dict[str, Any]:
     return {**to_capture(a_capture()), **changes}
 
 
-def test_a_capture_of_another_version_is_recognized_and_refused() -> None:
+def test_capture_of_another_version_is_recognized_and_rejected() -> None:
     document = a_document(schema="port-hook/capture/2")
     assert is_capture(document)
     with pytest.raises(NotACapture, match="upgrade"):
@@ -77,7 +77,7 @@ def test_capture_file_has_no_text_of_a_binary_body() -> None:
     assert "body" not in to_capture(a_capture(invocation))
 
 
-def test_edited_body_is_refused_with_a_pointer_to_replay_set() -> None:
+def test_edited_body_is_rejected_with_a_hint_about_replay_set() -> None:
     with pytest.raises(NotACapture, match="replay --set"):
         read_capture(a_document(body="{}"))
 
@@ -117,7 +117,7 @@ def test_handwritten_capture_needs_only_a_method_and_a_body() -> None:
         ({"simulated": {"dropped": 1}}, "neither true nor false"),
     ],
 )
-def test_invalid_field_is_named_in_the_error(changes: dict[str, Any], words: str) -> None:
+def test_error_contains_the_invalid_field(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(NotACapture, match=words):
         read_capture(a_document(**changes))
 

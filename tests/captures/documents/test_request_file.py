@@ -42,7 +42,7 @@ def test_raw_request_file_has_a_request_and_no_time_of_receipt() -> None:
         (json.dumps({"schema": CAPTURE}).encode(), "it is a damaged capture file"),
     ],
 )
-def test_error_says_what_the_file_contains_when_it_has_no_request(content: bytes, words: str) -> None:
+def test_error_describes_the_file_when_it_has_no_request(content: bytes, words: str) -> None:
     with pytest.raises(NotARequest, match=words):
         read_request(content)
 

@@ -18,7 +18,7 @@ LARGE = an_invocation(b"x" * (REFUSED_BODY_LIMIT + 1))
 
 
 @given(st.binary(max_size=40), st.integers(0, 40))
-def test_truncate_keeps_the_beginning_and_the_size_and_hash_of_the_whole(body: bytes, limit: int) -> None:
+def test_truncation_retains_the_beginning_and_the_size_and_hash_of_the_body(body: bytes, limit: int) -> None:
     whole = an_invocation(body)
     cut = truncate(whole, limit)
     if len(body) <= limit:
@@ -29,7 +29,7 @@ def test_truncate_keeps_the_beginning_and_the_size_and_hash_of_the_whole(body: b
         assert truncate(cut, 0) is cut
 
 
-def test_a_capture_file_says_that_the_body_is_truncated_and_reads_back() -> None:
+def test_truncated_capture_file_reads_back() -> None:
     capture = a_capture(truncate(LARGE))
     document = to_capture(capture)
     assert document["body_truncated"] is True
@@ -40,13 +40,13 @@ def test_a_capture_file_says_that_the_body_is_truncated_and_reads_back() -> None
     assert "is incomplete" in (again.payload.problem or "")
 
 
-def test_a_summary_says_that_the_body_is_truncated() -> None:
+def test_summary_marks_a_truncated_body() -> None:
     truncated = capture_summary(a_capture(truncate(LARGE)))
     assert truncated["body_truncated"] is True
     assert (truncated["body_size"], len(truncated["body_sha256"])) == (REFUSED_BODY_LIMIT + 1, 64)
 
 
-def test_a_whole_capture_has_no_truncation_fields() -> None:
+def test_whole_capture_has_no_truncation_fields() -> None:
     for record in (to_capture(a_capture()), capture_summary(a_capture())):
         assert not [name for name in record if name.startswith("body_") and name != "body_base64"]
 
@@ -54,12 +54,12 @@ def test_a_whole_capture_has_no_truncation_fields() -> None:
 @pytest.mark.parametrize(
     "change", [{"body_truncated": "yes"}, {"body_truncated": 1}, {"body_size": None}, {"body_sha256": 7}]
 )
-def test_a_capture_file_with_damaged_truncation_fields_is_refused(change: dict[str, object]) -> None:
+def test_capture_file_with_damaged_truncation_fields_is_rejected(change: dict[str, object]) -> None:
     with pytest.raises(NotACapture):
         read_capture({**to_capture(a_capture(truncate(LARGE))), **change})
 
 
-def test_a_truncated_body_is_neither_replayed_nor_verified() -> None:
+def test_truncated_body_is_not_replayed_or_verified() -> None:
     capture = a_capture(truncate(LARGE))
     for use in (lambda: source_of("aa", capture), lambda: saved_request(capture)):
         with pytest.raises(StoreError, match=r"is incomplete.* 262,144 of its 262,145 bytes"):

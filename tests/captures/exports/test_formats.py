@@ -154,12 +154,12 @@ DATA = {"http", "har", "json", "txt"}
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
 @pytest.mark.parametrize("row", [row for row in EXPORT_FORMATS if row.ending not in DATA], ids=lambda row: row.name)
-def test_program_runs_nothing_that_a_capture_contains(tmp_path: Path, row: ExportFormat) -> None:
+def test_exported_program_does_not_run_code_from_a_capture(tmp_path: Path, row: ExportFormat) -> None:
     assert row.ending in CHECKS, f"add a check of .{row.ending} files to CHECKS in this file, or the ending to DATA"
     CHECKS[row.ending](lambda text: row.write([Exported(a_hostile_capture(text), f"http://h/{text}")]), tmp_path)
 
 
-def test_pytest_file_of_findings_runs_nothing_that_a_capture_contains(tmp_path: Path) -> None:
+def test_pytest_file_of_findings_does_not_run_code_from_a_capture(tmp_path: Path) -> None:
     row = find_export("pytest")
     assert row is not None
     url = "http://h/"
@@ -183,7 +183,7 @@ def test_python_program_sends_the_same_request(tmp_path: Path, body: bytes) -> N
 
 
 @pytest.mark.parametrize(("answer", "code"), [(200, 0), (500, 1)])
-def test_pytest_file_passes_while_the_handler_responds_as_it_did(tmp_path: Path, answer: int, code: int) -> None:
+def test_pytest_file_passes_while_the_handler_responds_with_the_same_status(tmp_path: Path, answer: int, code: int) -> None:
     head = f"HTTP/1.1 {answer} X\r\ncontent-length: 0\r\n\r\n".encode()
     with handler(head) as target:
         file = tmp_path / "test_export.py"
@@ -299,7 +299,7 @@ def test_postman_collection_has_the_shape_of_format_2_1(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [BINARY, b"not JSON {{SECRET}}"], ids=["binary", "braces"])
-def test_postman_collection_refuses_a_body_that_it_would_change(body: bytes) -> None:
+def test_postman_collection_rejects_a_body_with_its_own_syntax(body: bytes) -> None:
     with pytest.raises(UsageError, match=r"not text|Postman would replace"):
         exported("postman", an_example(body))
 
@@ -331,7 +331,7 @@ def test_lambda_event_has_the_shape_of_a_function_url(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("body", [BODY, BINARY], ids=["json", "binary"])
-def test_capture_file_is_read_back_as_the_same_capture(body: bytes) -> None:
+def test_exported_capture_file_reads_back_as_the_same_capture(body: bytes) -> None:
     example = an_example(body)
     found = capture_in(exported("capture", example).encode())
     assert found is not None
@@ -345,7 +345,7 @@ def test_http_message_is_the_request() -> None:
     assert text.endswith(BODY.decode())
 
 
-def test_no_format_has_a_masked_field_in_the_clear() -> None:
+def test_formats_do_not_reveal_masked_headers() -> None:
     secret = [(name, "Bearer canary") for name in ("authorization", "cookie", "set-cookie")]
     headers = signed(BODY).plus(*secret)
     delivery = Delivery(url="http://127.0.0.1:1/", status=200, headers=headers)
@@ -356,7 +356,7 @@ def test_no_format_has_a_masked_field_in_the_clear() -> None:
 
 
 @pytest.mark.parametrize("name", [row.name for row in EXPORT_FORMATS])
-def test_exports_leave_out_what_was_simulated(name: str) -> None:
+def test_exports_omit_simulations(name: str) -> None:
     example = an_example()
     assert exported(name, replace(example, simulated=Simulated(failure="fail-rate", delay_s=1.0))) == exported(
         name, example

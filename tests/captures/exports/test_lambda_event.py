@@ -25,7 +25,7 @@ answers = st.fixed_dictionaries(
 @given(st.binary(max_size=50) | (answers | values).map(lambda value: json.dumps(value).encode()))
 @example(b'{"statusCode":200,"headers":{"a":' + b"[" * 900 + b"]" * 900 + b"}}")
 @example(b'{"statusCode":200,"body":"\\ud800"}')
-def test_any_answer_is_a_response_or_refused(content: bytes) -> None:
+def test_any_function_result_is_a_response_or_rejected(content: bytes) -> None:
     with suppress(NotAnAnswer):
         assert 100 <= read_answer(content).status < 1000
 
@@ -33,18 +33,18 @@ def test_any_answer_is_a_response_or_refused(content: bytes) -> None:
 @given(
     st.integers(100, 599), st.dictionaries(st.text(max_size=5), st.text("aé", max_size=5)), st.text("aé日", max_size=9)
 )
-def test_answer_keeps_status_headers_and_body(status: int, headers: dict[str, str], body: str) -> None:
+def test_function_result_retains_status_headers_and_body(status: int, headers: dict[str, str], body: str) -> None:
     found = read_answer(json.dumps({"statusCode": status, "headers": headers, "body": body}).encode())
     assert (found.status, found.body) == (status, body.encode())
     assert [value.encode("latin-1").decode() for _, value in found.headers] == list(headers.values())
 
 
-def test_cookies_are_header_fields() -> None:
+def test_cookies_become_headers() -> None:
     answer: dict[str, Any] = {"statusCode": 200, "cookies": ["a=1", "b=2"]}
     assert read_answer(json.dumps(answer).encode()).headers.all("set-cookie") == ("a=1", "b=2")
 
 
-def test_event_joins_fields_and_parameters_of_the_same_name() -> None:
+def test_event_joins_headers_and_parameters_of_the_same_name() -> None:
     headers = Headers((("X-A", "1"), ("x-a", "2"), ("User-Agent", "port")))
     event = lambda_event(an_invocation(headers=headers), "http://h/p?a=1&a=2&B=")
     assert event["headers"] == {"x-a": "1,2", "user-agent": "port"}

@@ -17,7 +17,7 @@ documents = st.recursive(
 
 
 @given(documents, texts, texts)
-def test_no_text_of_a_capture_names_a_variable_and_the_document_stays_the_same(
+def test_capture_text_does_not_become_a_postman_variable(
     document: Any, header: str, path: str
 ) -> None:
     invocation = an_invocation(json.dumps(document).encode(), headers=Headers((("x-h", header),)), method=f"P{header}")

@@ -84,7 +84,7 @@ def folded(body: bytes) -> bytes:
 
 
 @given(contents=bodies, needle=st.text(ALPHABET.replace("\0", ""), min_size=1, max_size=5), data=st.data())
-def test_text_search_finds_what_in_finds_with_and_without_the_full_text_index(
+def test_text_search_matches_python_with_and_without_the_full_text_index(
     contents: list[bytes], needle: str, data: st.DataObject
 ) -> None:
     body = data.draw(st.sampled_from(contents)).decode("utf-8", "ignore").replace("\0", "")
@@ -159,13 +159,13 @@ FILTERED = (
         ({"text": "nowhere"}, []),
     ],
 )
-def test_filter_finds_its_captures(path: Path, query: dict[str, Any], expected: list[int]) -> None:
+def test_filter_finds_matching_captures(path: Path, query: dict[str, Any], expected: list[int]) -> None:
     fill(path, FILTERED)
     with indexed(path) as index:
         assert seqs(index, **query) == expected
 
 
-def test_captures_that_arrive_are_found_and_their_outcome_later(path: Path) -> None:
+def test_new_captures_are_found_before_their_outcome(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store:
         store.add(captures([b"first"]))
         with indexed(path) as index:
@@ -181,7 +181,7 @@ def test_captures_that_arrive_are_found_and_their_outcome_later(path: Path) -> N
             assert index.catch_up() == step._replace(changed=())
 
 
-def test_search_that_is_repeated_finds_what_arrived_and_changed_meanwhile(path: Path) -> None:
+def test_repeated_search_finds_new_and_changed_captures(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store:
         store.add(captures([b"needle", b"other"]))
         with indexed(path) as index:
@@ -279,7 +279,7 @@ def test_cleared_store_is_read_from_the_start(path: Path) -> None:
         assert seqs(index, text="old") == []
 
 
-def test_store_that_disappears_is_reported_and_read_again_when_it_is_back(path: Path) -> None:
+def test_missing_store_is_reported_and_read_again_when_it_reappears(path: Path) -> None:
     fill(path, captures([b"needle"]))
     with indexed(path) as index:
         away = path.with_name("away.db")
@@ -304,7 +304,7 @@ def test_store_of_a_newer_port_hook_is_reported(path: Path) -> None:
             index.catch_up()
 
 
-def test_store_that_a_newer_port_hook_changes_is_reported_until_it_is_changed_back(path: Path) -> None:
+def test_store_upgraded_by_a_newer_port_hook_is_reported_until_it_is_downgraded(path: Path) -> None:
     fill(path, captures([b"{}"]))
     with indexed(path) as index:
         edit(path, "PRAGMA user_version = 99")
@@ -365,7 +365,7 @@ def test_damaged_bodies_are_reported_when_they_are_read(path: Path) -> None:
                 read()
 
 
-def test_full_text_part_is_made_again_when_most_of_it_was_dropped(path: Path) -> None:
+def test_full_text_index_is_rebuilt_when_most_rows_are_deleted(path: Path) -> None:
     with open_store(path, path.parent, create=True, max_captures=100) as store:
         store.add(captures([b"old"] * 100))
         with indexed(path) as index:
@@ -406,7 +406,7 @@ def test_planted_value_damages_only_its_own_row(path: Path, column: str, value: 
 
 
 @pytest.mark.parametrize("column", CAST_TEXTS)
-def test_text_that_is_not_utf_8_damages_only_its_own_row(path: Path, column: str) -> None:
+def test_non_utf_8_text_damages_only_its_own_row(path: Path, column: str) -> None:
     fill(path, FILTERED)
     edit(path, f"UPDATE captures SET {column} = CAST(x'ff41ff' AS TEXT) WHERE seq = 3")  # noqa: S608
     check_others(path)
@@ -455,7 +455,7 @@ def test_capture_is_found_by_a_unique_beginning_of_its_id(path: Path) -> None:
                 index.get(name)
 
 
-def test_texts_are_indexed_in_bounded_steps_that_a_search_need_not_wait_for(path: Path) -> None:
+def test_search_does_not_wait_for_text_indexing_steps(path: Path) -> None:
     fill(path, captures([b"needle"] * 40))
     with closing(CaptureIndex(path)) as index:
         for number in count():
@@ -481,7 +481,7 @@ def test_deleted_captures_with_reused_numbers_are_not_listed(path: Path) -> None
         assert not index.catch_up().is_reset
 
 
-def test_large_body_is_listed_with_what_its_beginning_says(path: Path) -> None:
+def test_large_body_is_listed_with_fields_from_its_beginning(path: Path) -> None:
     document = a_document()
     payload = document["payload"]
     properties = {"title": "large", "log": "x" * 300_000, "after": 1}

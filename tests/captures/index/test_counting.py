@@ -117,7 +117,7 @@ def fill(path: Path, rows: dict[int, Row]) -> None:
     bounds=st.tuples(st.integers(0, 40), st.integers(0, 60), st.integers(1, 5)),
 )
 @settings(max_examples=20)
-def test_index_finds_and_counts_as_a_list_does(
+def test_index_finds_and_counts_the_same_as_a_list(
     rows: dict[int, Row],
     late: dict[int, Row],
     dropped: set[int],

@@ -84,7 +84,7 @@ def check(index: CaptureIndex, query: dict[str, Any], expected: list[int]) -> No
 
 @pytest.mark.parametrize("uses_texts", [True, False])
 @pytest.mark.parametrize("texts", [0, 2, 100])
-def test_facts_are_filters_whether_the_payloads_are_indexed_or_not(path: Path, *, uses_texts: bool, texts: int) -> None:
+def test_payload_facts_filter_with_and_without_an_index(path: Path, *, uses_texts: bool, texts: int) -> None:
     with (
         open_store(path, path.parent, create=True) as store,
         closing(CaptureIndex(path, uses_texts=uses_texts)) as index,
@@ -97,7 +97,7 @@ def test_facts_are_filters_whether_the_payloads_are_indexed_or_not(path: Path, *
             check(index, query, expected)
 
 
-def test_latency_is_known_when_the_outcome_is(path: Path) -> None:
+def test_latency_is_indexed_with_the_outcome(path: Path) -> None:
     with open_store(path, path.parent, create=True) as store, closing(CaptureIndex(path)) as index:
         store.add([captured(1, of_user("a"))])
         index.catch_up()
@@ -111,7 +111,7 @@ def test_latency_is_known_when_the_outcome_is(path: Path) -> None:
     "planted",
     ["headers = 'x'", "headers = '[[1]]'", "body = 'text'", "body_size = 3", 'delivery = \'{"latency_ms":"x"}\''],
 )
-def test_damaged_row_has_no_facts(path: Path, planted: str) -> None:
+def test_damaged_row_does_not_have_payload_facts(path: Path, planted: str) -> None:
     with open_store(path, path.parent, create=True) as store:
         store.add([captured(1, of_user("a"), **handled(200, 9)), captured(2, of_user("a"), **handled(200, 9))])
     edit(path, f"UPDATE captures SET {planted} WHERE seq = 1")  # noqa: S608
@@ -146,7 +146,7 @@ def test_filter_of_10_000_captures_takes_less_than_100_ms(path: Path) -> None:
             assert min(taken_s) < 0.1, taken_s
 
 
-def test_masked_header_changes_no_fact(path: Path) -> None:
+def test_masked_header_does_not_change_payload_facts(path: Path) -> None:
     capture = captured(1, of_user("a"))
     headers = Headers((("authorization", "x"), *capture.invocation.headers))
     with open_store(path, path.parent, create=True) as store:

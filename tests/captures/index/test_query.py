@@ -11,12 +11,12 @@ from port_hook_cli.captures.index.query import CaptureQuery, index_conditions, m
 from port_hook_cli.invocations.models import Status
 
 
-def test_query_without_filters_has_no_conditions() -> None:
+def test_query_without_filters_does_not_have_conditions() -> None:
     assert list(index_conditions(CaptureQuery(text="text"))) == []
     assert joined([]).sql == "1"
 
 
-def test_values_are_parameters_and_never_part_of_the_sql() -> None:
+def test_query_values_are_parameters_and_never_part_of_the_sql() -> None:
     hostile = "') OR 1=1 --"
     query = CaptureQuery(
         text=hostile,
@@ -42,7 +42,7 @@ def test_values_are_parameters_and_never_part_of_the_sql() -> None:
 
 
 @given(st.text(min_size=3, max_size=8), st.text(max_size=4), st.text(max_size=4))
-def test_expression_is_valid_and_matches_every_text_that_contains_the_wanted_one(
+def test_expression_matches_every_text_containing_the_search_text(
     wanted: str, before: str, after: str
 ) -> None:
     expression = match_expression(wanted)

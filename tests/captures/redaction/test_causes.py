@@ -200,7 +200,7 @@ def test_every_cause_of_one_request_has_a_redacted_request() -> None:
 
 
 @pytest.mark.parametrize("name", ["valid", "reserialized-js", "clock-skew"])
-def test_cause_that_depends_on_earlier_requests_stays_in_the_capture(name: str) -> None:
+def test_cause_depending_on_earlier_requests_stays_in_the_capture(name: str) -> None:
     request = REQUESTS[name]
     wanted = verify_signature(request.headers, request.body, SECRET, now=NOW, seen=True)
     result = redacted(request, wanted)
@@ -209,7 +209,7 @@ def test_cause_that_depends_on_earlier_requests_stays_in_the_capture(name: str) 
     assert set(result.verdict.slugs) == set(wanted.slugs) - {"replayed"}
 
 
-def test_verdict_that_cannot_be_reproduced_is_reported() -> None:
+def test_unreproducible_verdict_is_reported() -> None:
     request = REQUESTS["wrong-secret"]
     wanted = Verdict(status=Status.INVALID, causes=(request.verdict().causes[0]._replace(slug="undiagnosed"),))
     result = redacted(request, wanted)
@@ -225,7 +225,7 @@ def forms_of(body: bytes) -> Iterator[bytes]:
 
 
 @given(JSON_TEXTS, st.data())
-def test_any_document_signed_in_any_form_keeps_its_verdict(text: str, data: st.DataObject) -> None:
+def test_redacted_document_in_any_signed_form_has_the_same_verdict(text: str, data: st.DataObject) -> None:
     body = text.encode("utf-8", "replace")
     signs = data.draw(st.sampled_from(list(forms_of(body))))
     request = a_request(body or b" ", signs=signs)
@@ -255,7 +255,7 @@ DOCUMENTS = (
 
 
 @given(st.data())
-def test_mistakes_together_keep_their_verdict(data: st.DataObject) -> None:
+def test_redacted_request_with_several_mistakes_has_the_same_verdict(data: st.DataObject) -> None:
     def one_of(*values: Any) -> Any:
         return data.draw(st.sampled_from(values))
 
@@ -289,7 +289,7 @@ def ways_to_match(request: Request) -> set[frozenset[str]]:
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_keep_their_verdict(body: bytes) -> None:
+def test_redacted_bytes_have_the_same_verdict(body: bytes) -> None:
     assume(body)
     request = a_request(body)
     assert outcome(verified(redacted(request).capture)) == outcome(request.verdict())

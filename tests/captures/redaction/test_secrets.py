@@ -188,7 +188,7 @@ BODIES: dict[str, Callable[[str], bytes]] = {
 }
 
 
-def test_none_of_a_thousand_planted_secrets_is_left() -> None:
+def test_redaction_removes_a_thousand_planted_secrets() -> None:
     planted = 0
     for seed, (name, encode) in enumerate([*BODIES.items()] * 4):
         planter = Planter(seed)
@@ -201,7 +201,7 @@ def test_none_of_a_thousand_planted_secrets_is_left() -> None:
 
 
 @given(st.randoms(use_true_random=False), st.sampled_from(sorted(BODIES)), st.booleans())
-def test_no_planted_secret_is_left_in_any_capture(seeded: random.Random, name: str, escapes: bool) -> None:
+def test_redaction_removes_planted_secrets_from_any_capture(seeded: random.Random, name: str, escapes: bool) -> None:
     planter = Planter(seeded.randrange(2**32))
     text = json.dumps(planter.document(), ensure_ascii=escapes)
     assert leaks(redacted(a_capture(planter, BODIES[name](text))), planter.planted) == []
@@ -214,7 +214,7 @@ SECRETS = st.text(
 
 
 @given(SECRETS, st.booleans())
-def test_no_part_of_any_text_is_left(text: str, escapes: bool) -> None:
+def test_redaction_removes_every_part_of_any_text(text: str, escapes: bool) -> None:
     assume(text not in KEYS | VALUES)
     body = json.dumps({text: [text, json.dumps([text])]}, ensure_ascii=escapes).encode()
     invocation = Invocation(id="0" * 12, received_at=NOW, method="POST", target="/", headers=Headers(), body=body)
@@ -225,7 +225,7 @@ def test_no_part_of_any_text_is_left(text: str, escapes: bool) -> None:
     assert not [part for part in left if sum(map(str.isalnum, part)) >= PART // 2]
 
 
-def test_kafka_message_has_no_planted_secret() -> None:
+def test_redacted_kafka_message_does_not_contain_planted_secrets() -> None:
     planter = Planter(7)
     body = json.dumps({**planter.document(), "headers": {"X-Port-Signature": planter.ascii()}}).encode()
     origin = MessageOrigin(f"{planter.ascii()}.runs", 0, int(planter.number()), int(NOW * 1000))
@@ -252,7 +252,7 @@ def test_kafka_message_has_no_planted_secret() -> None:
         ('["10.1.2.3","127.0.0.1","http://localhost:3000/x"]', '["192.0.2.1","127.0.0.1","http://localhost:3000/q"]'),
     ],
 )
-def test_structure_stays(original: str, new: str) -> None:
+def test_redaction_does_not_change_the_structure(original: str, new: str) -> None:
     invocation = Invocation(
         id="0" * 12, received_at=NOW, method="POST", target="/", headers=Headers(), body=original.encode()
     )
@@ -260,7 +260,7 @@ def test_structure_stays(original: str, new: str) -> None:
     assert redacted(capture).invocation.body.decode() == new
 
 
-def test_redaction_is_linear() -> None:
+def test_redaction_takes_linear_time() -> None:
     """With a pattern that reads the rest of a text again at each position, this takes minutes."""
     hostile = ['"\\', '"\\"', "a.", "a@", "[", '{"a":', "http://", "%41", "1-", "é", "\\u0041", "1e1", "2023-11-14T"]
     for piece in hostile:

@@ -34,7 +34,7 @@ def test_bodies_match_when_the_first_result_is_neither_null_nor_false() -> None:
     assert matching("empty", *bodies) == []
 
 
-def test_bodies_that_are_not_json_do_not_match_and_leave_the_others_in_place() -> None:
+def test_non_json_bodies_do_not_match_and_do_not_shift_other_results() -> None:
     bodies = (b"", b"\xff", b"1,2", b"[1", b"NaN", b"1] | [1", b'{\n "a":\n 1}', b"9" * 5000, b"[" * 5000)
     assert matching("true", *bodies) == [6]
 
@@ -43,7 +43,7 @@ def test_body_with_too_many_values_does_not_match_and_does_not_stop_the_search()
     assert matching("true", b"1", b"[%s1]" % (b"[]," * 20_000_000), b"2") == [0, 2]
 
 
-def test_body_that_jq_cannot_read_does_not_hide_the_others() -> None:
+def test_body_unreadable_for_jq_does_not_hide_other_bodies() -> None:
     deep = b"[" * 300 + b"]" * 300
     assert 1 in matching("true", deep, b"1")
 
@@ -61,7 +61,7 @@ def test_every_body_gets_its_own_result(objects: JqBodyFilter, values: list[Any]
     assert list(objects(enumerate(as_bodies(*values)))) == expected
 
 
-def test_failures_are_counted_and_the_first_is_kept() -> None:
+def test_failures_are_counted_and_the_first_message_is_returned() -> None:
     with JqBodyFilter(".a.b") as bodies:
         assert list(bodies(enumerate(as_bodies({"a": 1}, {"a": {"b": 1}}, 7)))) == [1]
         assert bodies.failures == 2
@@ -69,7 +69,7 @@ def test_failures_are_counted_and_the_first_is_kept() -> None:
 
 
 @pytest.mark.parametrize("expression", [".a |", "1) | (2", "1] | [2", ""])
-def test_expression_that_is_not_whole_is_refused(expression: str) -> None:
+def test_incomplete_expression_is_rejected(expression: str) -> None:
     with pytest.raises(UsageError, match="not valid"):
         matching(expression, b"1")
 
@@ -83,12 +83,12 @@ def test_endless_expression_is_stopped() -> None:
         list(bodies_filter([(0, b"1")]))
 
 
-def test_expression_sees_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expression_cannot_read_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PORT_CLIENT_SECRET", "canary")
     assert matching("env.PORT_CLIENT_SECRET or $ENV.PORT_CLIENT_SECRET", b"1") == []
 
 
-def test_bodies_are_read_only_as_far_as_they_are_needed() -> None:
+def test_bodies_are_read_only_until_enough_match() -> None:
     taken: list[int] = []
 
     def bodies() -> Iterator[tuple[int, bytes]]:

@@ -47,7 +47,7 @@ def ids(captures: Iterator[Capture]) -> list[str]:
 # --- the file
 
 
-def test_last_target_is_that_of_the_latest_session(tmp_path: Path) -> None:
+def test_last_target_is_the_target_of_the_latest_session(tmp_path: Path) -> None:
     with open_store(None, tmp_path, create=True) as store:
         assert store.last_target() is None
         for target in ("http://127.0.0.1:8000", "http://127.0.0.1:9000", None):
@@ -56,7 +56,7 @@ def test_last_target_is_that_of_the_latest_session(tmp_path: Path) -> None:
                 assert reader.last_target() == target
 
 
-def test_store_path_is_in_the_working_folder_unless_another_is_named(tmp_path: Path) -> None:
+def test_store_path_defaults_to_the_current_directory(tmp_path: Path) -> None:
     assert store_path(None, tmp_path) == tmp_path / ".port-hook" / "captures.db"
     assert store_path(Path("other.db"), tmp_path) == tmp_path / "other.db"
     assert store_path(tmp_path / "other.db", Path("elsewhere")) == tmp_path / "other.db"
@@ -66,7 +66,7 @@ def test_store_folder_is_ignored_by_git(store: CaptureStore, folder: Path) -> No
     assert (folder / ".port-hook" / ".gitignore").read_text() == "*\n"
 
 
-def test_store_in_a_folder_of_the_user_gets_no_gitignore(folder: Path) -> None:
+def test_store_in_an_existing_folder_does_not_get_a_gitignore(folder: Path) -> None:
     open_store(Path("mine/captures.db"), folder, create=True).close()
     assert [path.name for path in (folder / "mine").iterdir()] == ["captures.db"]
 
@@ -87,7 +87,7 @@ def test_open_store_does_not_create_a_missing_store_when_only_reading(folder: Pa
     assert not list(folder.iterdir())
 
 
-def test_file_that_is_not_a_database_is_refused_and_unchanged(folder: Path) -> None:
+def test_non_database_file_is_rejected_and_not_changed(folder: Path) -> None:
     path = folder / "notes.txt"
     path.write_text("remember the milk\n" * 100)
     for create in (True, False):
@@ -96,7 +96,7 @@ def test_file_that_is_not_a_database_is_refused_and_unchanged(folder: Path) -> N
     assert path.read_text() == "remember the milk\n" * 100
 
 
-def test_database_of_another_program_is_refused_and_unchanged(folder: Path) -> None:
+def test_database_of_another_program_is_rejected_and_not_changed(folder: Path) -> None:
     path = folder / "other.db"
     edit(path, "CREATE TABLE captures (of_butterflies TEXT)")
     before = path.read_bytes()
@@ -106,7 +106,7 @@ def test_database_of_another_program_is_refused_and_unchanged(folder: Path) -> N
     assert [entry.name for entry in folder.iterdir()] == ["other.db"]
 
 
-def test_open_store_refuses_a_folder(folder: Path) -> None:
+def test_open_store_rejects_a_folder(folder: Path) -> None:
     for name in (Path(), Path(".."), folder):
         with pytest.raises(UsageError, match="--store needs the path of a file"):
             open_store(name, folder)
@@ -118,14 +118,14 @@ def test_open_store_fails_when_the_store_cannot_be_created(folder: Path) -> None
         open_store(Path("file/captures.db"), folder, create=True)
 
 
-def test_a_sqlite_that_is_too_old_is_refused_with_a_hint() -> None:
+def test_old_sqlite_is_rejected_with_a_hint() -> None:
     require_sqlite((3, 33, 0))
     with pytest.raises(StoreError, match=r"SQLite 3\.26\.0.* needs 3\.33") as caught:
         require_sqlite((3, 26, 0))
     assert "another Python" in caught.value.hint
 
 
-def test_opening_waits_for_a_reader_that_keeps_the_file_from_write_ahead_logging(folder: Path) -> None:
+def test_opening_waits_for_a_reader_blocking_write_ahead_logging(folder: Path) -> None:
     path = folder / "captures.db"
     with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as reader:
         migrate(reader)
@@ -167,7 +167,7 @@ def test_execute_patiently_fails_when_the_lock_outlasts_the_timeout(
         execute_patiently(other, "CREATE TABLE made (a)", timeout_s=0.05)
 
 
-def test_execute_patiently_raises_other_errors_at_once(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
+def test_execute_patiently_raises_other_errors_immediately(two: tuple[sqlite3.Connection, sqlite3.Connection]) -> None:
     with pytest.raises(sqlite3.OperationalError, match="syntax"):
         execute_patiently(two[0], "nonsense", timeout_s=3600)
 
@@ -183,7 +183,7 @@ CAPTURE_IDS = st.text("0123456789abcdef", min_size=12, max_size=12)
     suppress_health_check=[*settings().suppress_health_check, HealthCheck.function_scoped_fixture], max_examples=60
 )
 @given(captures(ids=CAPTURE_IDS, targets=any_texts(8)), outcomes())
-def test_capture_read_from_the_store_equals_the_saved_one(
+def test_capture_read_from_the_store_equals_the_saved_capture(
     store: CaptureStore, capture: Capture, outcome: dict[str, Any]
 ) -> None:
     store.add([capture])
@@ -219,7 +219,7 @@ def test_credentials_in_headers_are_masked_and_the_signature_is_not(store: Captu
     assert not [path for path in folder.rglob("*") if path.is_file() and b"abc123" in path.read_bytes()]
 
 
-def test_store_keeps_credentials_with_keep_secrets(folder: Path) -> None:
+def test_store_saves_credentials_with_keep_secrets(folder: Path) -> None:
     with open_store(None, folder, create=True, keep_secrets=True) as store:
         store.add([with_secrets()])
         assert store.get("last") == with_secrets()
@@ -235,14 +235,14 @@ def test_response_body_is_truncated_to_64_kib(store: CaptureStore) -> None:
     assert kept.delivery.body == kept.response.body == body[:65_536]
 
 
-def test_response_body_equal_to_that_of_the_handler_is_stored_once(store: CaptureStore, folder: Path) -> None:
+def test_response_body_equal_to_the_delivery_body_is_stored_once(store: CaptureStore, folder: Path) -> None:
     body = os.urandom(60_000)
     delivery = Delivery(url="http://127.0.0.1", status=200, body=body)
     store.add([named("aa", delivery=delivery, response=Response(status=200, body=body))])
     assert sum(path.stat().st_size for path in folder.rglob("*") if "shm" not in path.name) < 110_000
 
 
-def test_outcome_of_a_dropped_capture_is_ignored(store: CaptureStore) -> None:
+def test_outcome_of_a_deleted_capture_is_ignored(store: CaptureStore) -> None:
     store.add([named("aa")])
     store.complete([named("bb", response=Response(status=200)), named("aa", response=Response(status=201))])
     assert ids(store.select()) == ["aa"]
@@ -258,7 +258,7 @@ def test_captures_beyond_the_limit_of_one_statement_are_all_saved(store: Capture
         assert all(capture.response == Response(status=200) for capture in reader.select())
 
 
-def test_failed_transaction_saves_nothing(store: CaptureStore) -> None:
+def test_failed_transaction_does_not_save_anything(store: CaptureStore) -> None:
     rows = [store.row(named(f"{number:04x}")) for number in range(40)]
     no_body = (*rows[-1][:-1], None)
     with pytest.raises(StoreError, match="NOT NULL"):
@@ -268,7 +268,7 @@ def test_failed_transaction_saves_nothing(store: CaptureStore) -> None:
     assert len(ids(store.select())) == 40
 
 
-def test_a_damaged_file_raises_store_error(store: CaptureStore, folder: Path) -> None:
+def test_damaged_file_raises_store_error(store: CaptureStore, folder: Path) -> None:
     store.add([named(f"{number:04x}") for number in range(200)])
     store.close()
     with store.path.open("r+b") as file:
@@ -278,7 +278,7 @@ def test_a_damaged_file_raises_store_error(store: CaptureStore, folder: Path) ->
         list(damaged.select())
 
 
-def test_a_closed_store_raises_store_error(store: CaptureStore) -> None:
+def test_closed_store_raises_store_error(store: CaptureStore) -> None:
     store.close()
     with pytest.raises(StoreError, match="could not be read"):
         store.get("aa")
@@ -327,7 +327,7 @@ def test_captures_are_found_latest_first(several: CaptureStore, filters: dict[st
     assert ids(several.select(wanted, limit=1)) == found[:1]
 
 
-def test_get_prefers_an_exact_id_to_a_prefix_of_others(several: CaptureStore) -> None:
+def test_get_prefers_an_exact_id_to_a_prefix(several: CaptureStore) -> None:
     several.add([named("ab01ff")])
     assert several.get("ab01").invocation.id == "ab01"
 
@@ -344,14 +344,14 @@ def test_ambiguous_prefix_error_lists_at_most_5_ids(several: CaptureStore) -> No
         several.get("ef")
 
 
-def test_an_unknown_id_raises_store_error(several: CaptureStore) -> None:
+def test_unknown_id_raises_store_error(several: CaptureStore) -> None:
     for name in ("ff", "ab01ff", "AB", "%", "last2"):
         with pytest.raises(StoreError, match=f"No capture in .* has an id that starts with '{name}'"):
             several.get(name)
 
 
 @pytest.mark.parametrize("name", ["last", "ab01", RUN_ID])
-def test_an_empty_store_raises_store_error(store: CaptureStore, name: str) -> None:
+def test_empty_store_raises_store_error(store: CaptureStore, name: str) -> None:
     with pytest.raises(StoreError, match="has no captures yet"):
         store.get(name)
 
@@ -365,7 +365,7 @@ def test_recent_signatures_returns_accepted_signatures_with_their_times(several:
 # --- the limit
 
 
-def test_oldest_captures_are_dropped_when_the_limit_is_exceeded(folder: Path) -> None:
+def test_oldest_captures_are_deleted_when_the_limit_is_exceeded(folder: Path) -> None:
     with open_store(None, folder, create=True, max_captures=100) as store:
         for number in range(500):
             store.add([named(f"{number:04x}", at=NOW - number)])  # a clock that runs backwards changes nothing
@@ -374,7 +374,7 @@ def test_oldest_captures_are_dropped_when_the_limit_is_exceeded(folder: Path) ->
         assert ids(store.select()) == [f"{number:04x}" for number in range(499, 399, -1)]
 
 
-def test_reading_a_store_drops_no_captures(folder: Path) -> None:
+def test_opening_a_store_to_read_does_not_delete_captures(folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
         store.add([named(f"{number:04x}") for number in range(10)])
     with open_store(None, folder, create=True, max_captures=2) as store:
@@ -399,7 +399,7 @@ with open_store(None, Path.cwd(), create=True) as store:
 """
 
 
-def test_several_processes_make_and_write_one_store_at_once(folder: Path) -> None:
+def test_several_processes_create_and_write_one_store_concurrently(folder: Path) -> None:
     writers = [python(WRITE, name, 150, cwd=folder) for name in "abc"]
     assert [(writer.communicate(timeout=50), writer.returncode) for writer in writers] == [(("", ""), 0)] * 3
     with open_store(None, folder) as store:
@@ -429,7 +429,7 @@ def test_saved_captures_survive_a_kill(folder: Path) -> None:
 
 
 @POSIX
-def test_a_store_is_created_again_when_it_is_removed_while_a_listener_runs(store: CaptureStore, folder: Path) -> None:
+def test_store_removed_while_a_listener_runs_is_created_again(store: CaptureStore, folder: Path) -> None:
     store.add([named("aa")])
     for path in (folder / ".port-hook").iterdir():
         path.unlink()
@@ -465,7 +465,7 @@ print(*saved)
 
 
 @POSIX
-def test_write_beyond_the_file_size_limit_fails_and_loses_no_saved_capture(folder: Path) -> None:
+def test_write_beyond_the_file_size_limit_fails_without_losing_captures(folder: Path) -> None:
     process = python(FILL_UP, cwd=folder)
     problem, saved = process.communicate(timeout=50)[0].splitlines()
     assert process.returncode == 0

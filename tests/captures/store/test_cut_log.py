@@ -55,7 +55,7 @@ def is_sound(path: Path) -> bool:
 
 
 @pytest.mark.parametrize("share", [0.03, 0.5, 0.98])
-def test_cut_log_is_an_error_that_says_what_is_lost_and_then_captures_are_saved_again(
+def test_cut_log_is_reported_with_the_lost_captures_and_saving_continues(
     store: CaptureStore, folder: Path, share: float
 ) -> None:
     before = ids("before", 100)
@@ -90,7 +90,7 @@ def test_cut_log_is_repaired_while_another_program_reads_the_store(store: Captur
 
 
 @pytest.mark.parametrize("is_damaged", [False, True])
-def test_store_that_a_checkpoint_has_changed_is_used_after_a_cut_only_if_it_is_undamaged(
+def test_store_with_a_cut_log_is_used_after_a_checkpoint_only_if_undamaged(
     folder: Path, is_damaged: bool
 ) -> None:
     with open_store(None, folder, create=True) as earlier:
@@ -129,7 +129,7 @@ while True:
 """
 
 
-def test_store_stays_undamaged_and_counts_what_is_lost_however_often_its_log_is_cut(
+def test_store_with_a_repeatedly_cut_log_stays_undamaged_and_counts_losses(
     store: CaptureStore, folder: Path
 ) -> None:
     keeper = sqlite3.connect(store.path)  # so the log is not removed when the store is opened again
@@ -160,7 +160,7 @@ def test_store_stays_undamaged_and_counts_what_is_lost_however_often_its_log_is_
     assert len(saved - set(found(folder))) == lost > 0
 
 
-def test_log_that_was_cut_is_reported_when_the_store_is_closed(store: CaptureStore, folder: Path) -> None:
+def test_cut_log_is_reported_when_the_store_is_closed(store: CaptureStore, folder: Path) -> None:
     add(store, *ids("before", 20))
     os.truncate(log_of(store), log_of(store).stat().st_size // 2)
     store.close()
@@ -182,7 +182,7 @@ def test_emptied_log_is_reported(store: CaptureStore, folder: Path, has_reader: 
 
 
 @pytest.mark.parametrize("mode", ["PASSIVE", "RESTART", "TRUNCATE"])
-def test_checkpoint_of_another_program_is_not_taken_for_a_loss(store: CaptureStore, folder: Path, mode: str) -> None:
+def test_checkpoint_of_another_program_is_not_reported_as_a_loss(store: CaptureStore, folder: Path, mode: str) -> None:
     expected = []
     for number in range(20):
         add(store, f"one{number:03}", f"two{number:03}", size=20_000)
@@ -194,7 +194,7 @@ def test_checkpoint_of_another_program_is_not_taken_for_a_loss(store: CaptureSto
 
 
 @pytest.mark.parametrize("is_filled", [False, True])
-def test_prune_of_all_captures_is_not_taken_for_a_loss(store: CaptureStore, folder: Path, is_filled: bool) -> None:
+def test_prune_of_all_captures_is_not_reported_as_a_loss(store: CaptureStore, folder: Path, is_filled: bool) -> None:
     add(store, *ids("before", 20), size=20_000)
     with open_store(None, folder) as other:
         other.prune(PruneRule(keep=0))
@@ -209,7 +209,7 @@ def test_prune_of_all_captures_is_not_taken_for_a_loss(store: CaptureStore, fold
     assert found(folder)[-1] == "after"
 
 
-def test_write_after_a_checkpoint_of_another_program_waits_for_the_lock_of_a_third_one(
+def test_write_after_a_checkpoint_waits_for_the_lock_of_a_third_program(
     store: CaptureStore, folder: Path
 ) -> None:
     add(store, *ids("before", 20))
@@ -228,7 +228,7 @@ def test_write_after_a_checkpoint_of_another_program_waits_for_the_lock_of_a_thi
     assert found(folder)[-2:] == ["quick", "after"]
 
 
-def test_two_listeners_do_not_take_the_commits_of_each_other_for_a_loss(store: CaptureStore, folder: Path) -> None:
+def test_commits_of_two_listeners_are_not_reported_as_losses(store: CaptureStore, folder: Path) -> None:
     with open_store(None, folder, create=True) as second:
         for number in range(300):
             add(store, f"one{number:03}", size=60_000)  # the log begins anew several times

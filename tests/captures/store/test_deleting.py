@@ -104,7 +104,7 @@ def test_step_deletes_fewer_large_captures_beside_another_program(
     assert left == expected
 
 
-def test_program_that_waits_for_a_long_step_can_write_in_the_pause_after_it(folder: Path) -> None:
+def test_program_waiting_for_a_long_step_can_write_in_the_pause(folder: Path) -> None:
     path, pauses = store_of(folder, 40_000), list[float]()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         delete_captures(connection, PruneRule(keep=0), pause=pauses.append)
@@ -143,7 +143,7 @@ def test_large_steps_become_small_if_the_disk_has_no_space_for_their_log(folder:
     assert (out, err) == ("29990\nTrue True\n", "")
 
 
-def test_process_that_saves_during_a_prune_loses_nothing(folder: Path) -> None:
+def test_process_saving_during_a_prune_does_not_lose_captures(folder: Path) -> None:
     path, stop = store_of(folder, 20_000), folder / "stop"
     command = [sys.executable, "-c", SAVES, str(path), str(stop)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()) as saver:
@@ -176,7 +176,7 @@ def test_pruned_store_is_smaller_and_still_private(run: Run, folder: Path, keep:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_file_with_many_captures_keeps_its_size_while_another_program_uses_it(run: Run, folder: Path) -> None:
+def test_file_with_many_captures_does_not_shrink_while_another_program_uses_it(run: Run, folder: Path) -> None:
     path = store_of(folder, 20_000)
     before = size_of(path)
     with open_store(None, folder) as other:

@@ -100,7 +100,7 @@ def what_it_is(found: FoundRequest) -> str:
 
 @pytest.mark.parametrize("command", KINDS)
 @pytest.mark.parametrize("name", TABLE)
-def test_name_means_the_same_for_all_commands_of_a_kind(
+def test_capture_name_means_the_same_for_all_commands_of_a_kind(
     runtime: MakeRuntime, filled: Path, name: str, command: str
 ) -> None:
     expected = TABLE[name][list(KINDS).index(command)]
@@ -128,7 +128,7 @@ def test_name_means_the_same_for_all_commands_of_a_kind(
     ],
     ids=lambda value: value if isinstance(value, str) else value[0],
 )
-def test_each_command_is_of_its_kind(run: Run, filled: Path, command: tuple[str, ...], kind: str) -> None:
+def test_command_uses_the_finder_of_its_kind(run: Run, filled: Path, command: tuple[str, ...], kind: str) -> None:
     env = {"PORT_CLIENT_SECRET": SECRET.reveal()}
     for name in ("bb", "capture.json", "ffff"):
         expected = TABLE[name][list(KINDS).index(kind)]
@@ -142,7 +142,7 @@ def test_each_command_is_of_its_kind(run: Run, filled: Path, command: tuple[str,
 
 
 @pytest.mark.parametrize("command", KINDS)
-def test_missing_store_is_named(runtime: MakeRuntime, command: str) -> None:
+def test_missing_store_error_contains_its_path(runtime: MakeRuntime, command: str) -> None:
     with closing(finder(runtime, command)) as it:
         for name in ("last", "aaaa"):
             with pytest.raises(StoreError, match="There is no capture store at") as caught:
@@ -150,7 +150,7 @@ def test_missing_store_is_named(runtime: MakeRuntime, command: str) -> None:
             assert ("There is no file aaaa either." in caught.value.message) is (name != "last" and KINDS[command][1])
 
 
-def test_payload_is_only_a_body_and_a_capture_file_a_whole_capture(runtime: MakeRuntime, filled: Path) -> None:
+def test_payload_file_is_a_body_and_capture_file_is_a_complete_capture(runtime: MakeRuntime, filled: Path) -> None:
     with closing(finder(runtime, "diff")) as it:
         payload, capture, request = (it.find(name) for name in ("-", "capture.json", "request.http"))
     assert [found.is_body_only for found in (payload, capture, request)] == [True, False, False]
@@ -191,7 +191,7 @@ def keep_runs(folder: Path, *captures: tuple[str, str]) -> None:
 
 
 @pytest.mark.parametrize("run_id", [RUN_ID, NODE_RUN])
-async def test_run_id_names_the_latest_capture_of_the_run(runtime: MakeRuntime, folder: Path, run_id: str) -> None:
+async def test_run_id_selects_the_latest_capture_of_the_run(runtime: MakeRuntime, folder: Path, run_id: str) -> None:
     keep_runs(folder, ("older", run_id), ("newer", run_id))
     found, asked = await find(runtime, run_id)
     assert (found.shown, found.is_stored, asked) == ("newer", True, [])
@@ -204,7 +204,7 @@ async def test_file_takes_precedence_over_a_run_of_the_same_name(runtime: MakeRu
 
 
 @pytest.mark.parametrize("has_store", [True, False])
-async def test_port_is_asked_for_an_action_run_that_was_not_captured(
+async def test_action_run_without_a_capture_is_requested_from_port(
     runtime: MakeRuntime, folder: Path, has_store: bool
 ) -> None:
     if has_store:
@@ -214,7 +214,7 @@ async def test_port_is_asked_for_an_action_run_that_was_not_captured(
 
 
 @pytest.mark.parametrize("problem", [PortApiError("404.", hint="Look."), SettingsError("No client id.", hint="Look.")])
-async def test_unknown_run_names_every_place_that_was_searched(runtime: MakeRuntime, problem: PortHookError) -> None:
+async def test_unknown_run_error_lists_every_searched_place(runtime: MakeRuntime, problem: PortHookError) -> None:
     words = rf"{problem.message} Port was asked because there is no file {RUN_ID} and no capture of that run here\."
     with pytest.raises(type(problem), match=words) as caught:
         await find(runtime, RUN_ID, problem)
@@ -222,7 +222,7 @@ async def test_unknown_run_names_every_place_that_was_searched(runtime: MakeRunt
 
 
 @pytest.mark.parametrize("has_store", [True, False])
-async def test_port_is_not_asked_for_a_node_run_that_was_not_captured(
+async def test_node_run_without_a_capture_is_not_requested_from_port(
     runtime: MakeRuntime, folder: Path, has_store: bool
 ) -> None:
     if has_store:

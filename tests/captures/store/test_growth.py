@@ -61,7 +61,7 @@ def plan_of(path: Path, sql: str, values: Sequence[Any]) -> str:
 
 
 @pytest.mark.parametrize("wanted", [StoreFilter(run_id=ABSENT), StoreFilter(replay_of="000000absent")])
-def test_search_for_an_absent_name_looks_at_one_row_per_thousand_captures(folder: Path, wanted: StoreFilter) -> None:
+def test_search_for_an_absent_name_reads_one_row_per_thousand_captures(folder: Path, wanted: StoreFilter) -> None:
     path = store_of(folder, 20_500)
     query = statements.search(wanted, limit=20)
     # Only the 500 captures without a block are read.
@@ -120,7 +120,7 @@ def test_run_with_an_unusual_id_is_found_in_a_block(folder: Path, run_id: str) -
 
 
 @pytest.mark.parametrize("listed", [CaptureStore.select, CaptureStore.listed])
-def test_log_can_restart_while_someone_waits_in_the_middle_of_a_list(folder: Path, listed: Any) -> None:
+def test_log_can_restart_while_a_reader_pauses_in_a_list(folder: Path, listed: Any) -> None:
     path = store_of(folder, BLOCK)
     with open_store(None, folder) as store, closing(sqlite3.connect(path, isolation_level=None)) as other:
         found = listed(store, StoreFilter())
@@ -131,7 +131,7 @@ def test_log_can_restart_while_someone_waits_in_the_middle_of_a_list(folder: Pat
         assert len(list(found)) == BLOCK - 1
 
 
-def test_large_captures_are_read_one_after_another(folder: Path) -> None:
+def test_large_captures_are_read_one_at_a_time(folder: Path) -> None:
     bodies = [b'{"filler": "%s"}' % (b"x" * 3_000_000), b"{}", b'{"filler": "%s"}' % (b"y" * 5_000_000)]
     with open_store(None, folder, create=True) as store:
         store.add([a_capture(an_invocation(body, id=f"{number:012x}")) for number, body in enumerate(bodies)])
@@ -139,7 +139,7 @@ def test_large_captures_are_read_one_after_another(folder: Path) -> None:
     assert found == bodies[::-1]
 
 
-def test_request_that_is_marked_as_a_replay_later_is_found_in_its_block(folder: Path) -> None:
+def test_request_marked_as_a_replay_later_is_found_in_its_block(folder: Path) -> None:
     path = store_of(folder, BLOCK - 1)
     received = an_invocation(id="received", received_at=NOW + 10**6)
     with open_store(None, folder) as store:
@@ -152,7 +152,7 @@ def test_request_that_is_marked_as_a_replay_later_is_found_in_its_block(folder: 
     assert "received" in {capture.invocation.id for capture in found}
 
 
-def test_captures_that_reuse_the_numbers_of_deleted_ones_are_found(folder: Path) -> None:
+def test_captures_with_reused_numbers_are_found(folder: Path) -> None:
     store_of(folder, 2 * BLOCK)
     with open_store(None, folder) as store:
         store.prune(PruneRule(keep=0))
@@ -161,7 +161,7 @@ def test_captures_that_reuse_the_numbers_of_deleted_ones_are_found(folder: Path)
     assert [capture.invocation.id for capture in found] == ["later"]
 
 
-def test_blocks_of_dropped_captures_are_deleted(folder: Path) -> None:
+def test_blocks_of_deleted_captures_are_deleted(folder: Path) -> None:
     path = store_of(folder, 5 * BLOCK)
     with open_store(None, folder) as store:
         store.prune(PruneRule(keep=BLOCK))
@@ -169,7 +169,7 @@ def test_blocks_of_dropped_captures_are_deleted(folder: Path) -> None:
         assert connection.execute("SELECT since, upto FROM name_blocks").fetchall() == [(4 * BLOCK + 1, 5 * BLOCK)]
 
 
-def test_blocks_of_dropped_unsigned_requests_do_not_fill_the_store_of_an_old_verified_capture(folder: Path) -> None:
+def test_blocks_of_deleted_unsigned_requests_do_not_fill_the_store(folder: Path) -> None:
     with open_store(None, folder, create=True) as store:
         store.add([a_capture(an_invocation(id="verified0000"))])
     with open_store(None, folder, create=True, max_captures=100) as store:
@@ -185,7 +185,7 @@ def unsigned(number: int) -> Capture:
     return a_capture(an_invocation(id=f"{number:012x}"), verdict=Verdict(status=Status.MISSING))
 
 
-def test_listener_that_drops_captures_keeps_only_the_blocks_of_the_others(folder: Path) -> None:
+def test_listener_deletes_the_blocks_of_deleted_captures(folder: Path) -> None:
     path = store_of(folder, 5 * BLOCK)
     with open_store(None, folder, create=True, max_captures=2 * BLOCK) as store:
         store.add([a_capture()])
@@ -220,7 +220,7 @@ def test_older_store_is_upgraded_without_reading_its_captures(folder: Path) -> N
     assert not counted
 
 
-def test_listener_describes_the_captures_of_an_older_store_a_thousand_at_a_time(folder: Path) -> None:
+def test_listener_adds_blocks_to_an_older_store_a_thousand_captures_at_a_time(folder: Path) -> None:
     path = older_store(folder, 3 * BLOCK)
     with open_store(None, folder, create=True) as store:
         assert [capture.invocation.id for capture in store.select(StoreFilter(run_id=f"r_{7:016}"))] == [f"{7:012x}"]
@@ -230,7 +230,7 @@ def test_listener_describes_the_captures_of_an_older_store_a_thousand_at_a_time(
         assert connection.execute("SELECT count(*) FROM name_blocks").fetchone() == (3,)
 
 
-def test_older_store_that_cannot_be_written_is_searched(folder: Path) -> None:
+def test_older_read_only_store_is_searched(folder: Path) -> None:
     path = older_store(folder, BLOCK)
     path.chmod(0o400)
     path.parent.chmod(0o500)
@@ -265,7 +265,7 @@ with open_store(None, Path(folder)) as store:
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="changing an owner and mounting take root on Linux"
 )
-def test_older_store_that_cannot_be_written_is_not_pruned(folder: Path) -> None:
+def test_older_read_only_store_is_not_pruned(folder: Path) -> None:
     path = older_store(folder, 100)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")

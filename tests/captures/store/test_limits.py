@@ -58,7 +58,7 @@ def test_large_unverified_captures_take_at_most_one_percent_of_a_full_store(open
         assert kept(store)[1] == [7, 8, 9]  # three of 13 kB are less than 42 kB
 
 
-def test_unverified_captures_never_evict_a_verified_one(opens: Opens) -> None:
+def test_unverified_captures_never_evict_verified_captures(opens: Opens) -> None:
     with opens(max_captures=100) as store:
         store.add([verified(number) for number in range(90)])
         for number in range(500):
@@ -67,7 +67,7 @@ def test_unverified_captures_never_evict_a_verified_one(opens: Opens) -> None:
         assert kept(store) == (list(range(90)), list(range(490, 500)))
 
 
-def test_verified_captures_evict_the_oldest_unverified_ones_first(opens: Opens) -> None:
+def test_verified_captures_evict_the_oldest_unverified_captures_first(opens: Opens) -> None:
     with opens(max_captures=100) as store:
         refuse(store, *(unverified(number) for number in range(100)))
         store.add([verified(number) for number in range(60)])
@@ -78,7 +78,7 @@ def test_verified_captures_evict_the_oldest_unverified_ones_first(opens: Opens) 
         assert kept(store) == (list(range(150, 250)), [99])
 
 
-def test_the_latest_failure_is_kept_in_a_store_full_of_verified_captures(opens: Opens) -> None:
+def test_latest_failure_stays_in_a_store_full_of_verified_captures(opens: Opens) -> None:
     with opens(max_captures=100) as store:
         store.add([verified(number) for number in range(200)])
         refuse(store, unverified(1), unverified(2))
@@ -87,7 +87,7 @@ def test_the_latest_failure_is_kept_in_a_store_full_of_verified_captures(opens: 
         assert kept(store) == (list(range(100, 200)), [2])
 
 
-def test_a_refused_replay_counts_as_unverified(opens: Opens) -> None:
+def test_rejected_replay_counts_as_unverified(opens: Opens) -> None:
     with opens(max_captures=10) as store:
         store.add([verified(number) for number in range(10)])
         refuse(store, *(verified(number) for number in range(100, 200)))
@@ -95,7 +95,7 @@ def test_a_refused_replay_counts_as_unverified(opens: Opens) -> None:
         assert kept(store)[0] == [*range(10), 199]
 
 
-def test_store_file_stays_near_its_limit_and_keeps_verified_captures(opens: Opens) -> None:
+def test_store_file_stays_near_its_limit_and_retains_verified_captures(opens: Opens) -> None:
     limit = 24 * MIB
     with opens(max_size=limit) as store:
         store.add([verified(number, os.urandom(MIB)) for number in range(5)])
@@ -112,7 +112,7 @@ def test_store_file_stays_near_its_limit_and_keeps_verified_captures(opens: Open
     assert others[-1] == 299
 
 
-def test_verified_captures_over_the_byte_limit_drop_the_oldest_and_keep_the_latest(opens: Opens) -> None:
+def test_verified_captures_over_the_byte_limit_evict_the_oldest(opens: Opens) -> None:
     with opens(max_size=4 * MIB) as store:
         for number in range(20):
             store.add([verified(number, os.urandom(MIB))])
@@ -123,7 +123,7 @@ def test_verified_captures_over_the_byte_limit_drop_the_oldest_and_keep_the_late
         assert kept(store)[0] == [99]
 
 
-def test_the_limits_hold_when_several_listeners_share_a_file(opens: Opens) -> None:
+def test_limits_hold_when_several_listeners_share_a_file(opens: Opens) -> None:
     with opens(max_captures=50) as first, opens(max_captures=50) as second:
         for number in range(300):
             (first if number % 2 else second).add([verified(number)])
@@ -133,7 +133,7 @@ def test_the_limits_hold_when_several_listeners_share_a_file(opens: Opens) -> No
         assert kept(store) == (list(range(250, 300)), [299])
 
 
-def test_a_large_store_is_trimmed_after_a_twentieth_of_its_limit(opens: Opens) -> None:
+def test_large_store_is_trimmed_after_a_twentieth_of_its_limit(opens: Opens) -> None:
     with opens(max_captures=2_000) as store:
         store.add([verified(number) for number in range(2_000)])  # trims, as the first write does
         for number in range(2_000, 2_100):
@@ -143,7 +143,7 @@ def test_a_large_store_is_trimmed_after_a_twentieth_of_its_limit(opens: Opens) -
         assert kept(store)[0] == list(range(101, 2_101))
 
 
-def test_unknown_id_error_mentions_no_dropped_captures_when_numbers_have_gaps(opens: Opens) -> None:
+def test_unknown_id_error_does_not_mention_deleted_captures_when_numbers_have_gaps(opens: Opens) -> None:
     with opens(max_captures=10) as store:
         store.add([verified(1)])
         refuse(store, *(unverified(number) for number in range(100)))
@@ -151,7 +151,7 @@ def test_unknown_id_error_mentions_no_dropped_captures_when_numbers_have_gaps(op
         store.get("00000005")
 
 
-def test_a_refused_body_is_truncated_with_the_size_and_hash_of_the_whole(opens: Opens) -> None:
+def test_rejected_body_is_truncated_with_its_size_and_hash(opens: Opens) -> None:
     body = os.urandom(3 * MIB)
     with opens() as store:
         refuse(store, unverified(1, body))
@@ -162,7 +162,7 @@ def test_a_refused_body_is_truncated_with_the_size_and_hash_of_the_whole(opens: 
     assert invocation.truncated.sha256 == sha256(body).hexdigest()
 
 
-def test_a_forwarded_body_that_failed_verification_is_kept_whole(opens: Opens) -> None:
+def test_forwarded_unverified_body_is_saved_completely(opens: Opens) -> None:
     body = os.urandom(MIB)
     with opens() as store:
         store.add([unverified(1, body)])

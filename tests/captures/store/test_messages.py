@@ -54,7 +54,7 @@ def a_message(origin: MessageOrigin | None = ORIGIN, **fields: object) -> Captur
 
 
 @given(st.none() | ORIGINS)
-def test_origin_survives_the_store_and_a_capture_file(origin: MessageOrigin | None) -> None:
+def test_message_origin_is_saved_in_the_store_and_capture_files(origin: MessageOrigin | None) -> None:
     capture = a_message(origin)
 
     assert read_row(capture_row(capture, keep_secrets=False)).invocation.origin == origin
@@ -87,7 +87,7 @@ def test_origin_is_in_the_summary() -> None:
     assert capture_summary(a_message(None))["kafka"] is None
 
 
-def test_screen_shows_where_a_message_was_and_no_response() -> None:
+def test_screen_shows_the_origin_of_a_message_without_a_response() -> None:
     capture = a_message(response=Response(status=200))
 
     assert "kafka org.runs[3]@42" in compact_line(capture).plain
@@ -121,7 +121,7 @@ def test_positions_are_replaced_by_later_ones(tmp_path: Path) -> None:
         assert store.kafka_positions() == {PART: 2, other: 7}
 
 
-def test_saved_messages_are_those_of_kafka_the_latest_first(tmp_path: Path) -> None:
+def test_saved_messages_are_the_latest_kafka_messages_first(tmp_path: Path) -> None:
     origins = [MessageOrigin("t", 0, offset) for offset in (3, 12, 5)]
     with open_store(None, tmp_path, create=True) as store:
         store.add([a_message(None), *map(a_message, origins)])
@@ -129,7 +129,7 @@ def test_saved_messages_are_those_of_kafka_the_latest_first(tmp_path: Path) -> N
         assert list(store.saved_messages(limit=1)) == [origins[-1]]
 
 
-def test_damaged_message_is_no_saved_message(tmp_path: Path) -> None:
+def test_damaged_message_is_not_a_saved_message(tmp_path: Path) -> None:
     with open_store(None, tmp_path, create=True) as store:
         store.add([a_message(), a_message(ORIGIN._replace(offset=43))])
         path = store.path
@@ -138,7 +138,7 @@ def test_damaged_message_is_no_saved_message(tmp_path: Path) -> None:
         assert list(store.saved_messages()) == [ORIGIN]
 
 
-async def test_writer_keeps_the_last_position_after_the_captures(tmp_path: Path) -> None:
+async def test_writer_saves_the_last_position_after_the_captures(tmp_path: Path) -> None:
     writer = StoreWriter(open_store(None, tmp_path, create=True), asyncio.get_running_loop())
     await writer.save(a_message())
     writer.keep_position(PART, 42)
@@ -150,7 +150,7 @@ async def test_writer_keeps_the_last_position_after_the_captures(tmp_path: Path)
         assert store.kafka_positions() == {PART: 43}
 
 
-async def test_position_waits_behind_captures_that_another_program_delays(tmp_path: Path) -> None:
+async def test_position_is_saved_after_captures_delayed_by_another_program(tmp_path: Path) -> None:
     store = open_store(None, tmp_path, create=True)
     writer = StoreWriter(store, asyncio.get_running_loop())
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:

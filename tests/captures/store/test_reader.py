@@ -12,7 +12,7 @@ from tests.factories import a_capture, an_invocation
 
 
 @pytest.mark.parametrize("show_only", [False, True])
-def test_reader_finds_what_is_saved_while_it_is_open(folder: Path, *, show_only: bool) -> None:
+def test_reader_finds_captures_saved_while_it_is_open(folder: Path, *, show_only: bool) -> None:
     with ExitStack() as stack:
         store = stack.enter_context(open_store(None, folder, create=True))
         store.add([a_capture(an_invocation(id="aaaa"))])

@@ -39,7 +39,7 @@ def test_captures_are_read_while_a_listener_has_the_store_open_and_writes(folder
         writer.rollback()
 
 
-def test_store_that_another_program_has_locked_has_no_captures(folder: Path) -> None:
+def test_store_locked_by_another_program_has_no_recent_captures(folder: Path) -> None:
     path = keep(folder, 2)
     with closing(sqlite3.connect(path, isolation_level=None)) as writer:
         writer.execute("PRAGMA locking_mode = EXCLUSIVE")

@@ -50,7 +50,7 @@ def parts(path: Path, wanted: StoreFilter = NEEDLE, *, threads: int = 2) -> list
     return list(parts_to_read(path, wanted, 1, COUNT, threads=threads))
 
 
-def test_captures_of_all_parts_are_found_the_latest_first(folder: Path) -> None:
+def test_captures_of_all_parts_are_found_latest_first(folder: Path) -> None:
     numbers = [2, 499, 500, 501, 502, PART + 500, PART + 501, 2 * PART, 2 * PART + 500, 2 * PART + 501, COUNT]
     store_with(folder, *numbers)
     for limit in (None, 1, 2, 4, 50):
@@ -70,7 +70,7 @@ def test_only_parts_with_a_match_are_read_from_their_latest_match_on(folder: Pat
     assert second > PART + 7 > third
 
 
-def test_text_that_is_absent_leaves_only_the_first_part(folder: Path) -> None:
+def test_absent_text_is_searched_only_in_the_first_part(folder: Path) -> None:
     assert parts(store_with(folder)) == [Numbers(after=COUNT - PART)]
 
 
@@ -84,19 +84,19 @@ def test_text_that_is_absent_leaves_only_the_first_part(folder: Path) -> None:
         StoreFilter(text="a needle", numbers=Numbers(upto=PART)),
     ],
 )
-def test_search_of_few_captures_starts_no_threads(tmp_path: Path, wanted: StoreFilter) -> None:
+def test_search_of_few_captures_does_not_start_threads(tmp_path: Path, wanted: StoreFilter) -> None:
     assert parts(tmp_path / "never opened", wanted) == [wanted.numbers]
 
 
-def test_one_core_searches_the_store_at_once(tmp_path: Path) -> None:
+def test_one_core_searches_the_store_as_one_part(tmp_path: Path) -> None:
     assert parts(tmp_path / "never opened", threads=1) == [Numbers()]
 
 
-def test_store_that_cannot_be_opened_again_is_left_to_the_open_connection(tmp_path: Path) -> None:
+def test_store_is_searched_by_the_open_connection_when_it_cannot_be_reopened(tmp_path: Path) -> None:
     assert parts(tmp_path / "missing") == [Numbers()]
 
 
-def test_store_that_another_file_replaces_during_a_search_is_searched_to_its_end(folder: Path) -> None:
+def test_store_replaced_during_a_search_is_searched_completely(folder: Path) -> None:
     path = store_with(folder, COUNT, PART, 2)
     with open_reader(None, folder, show_only=True) as store:
         listed = store.listed(NEEDLE)
@@ -123,14 +123,14 @@ with open_reader(None, Path(), show_only=True) as store:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_search_is_complete_where_no_thread_can_be_started(folder: Path) -> None:
+def test_search_is_complete_when_threads_cannot_be_started(folder: Path) -> None:
     store_with(folder, COUNT, PART, 2)
     process = python(WITHOUT_THREADS, cwd=folder)
     out, err = process.communicate(timeout=30)
     assert (out.split(), err) == (ids([COUNT, PART, 2]), "")
 
 
-def test_numbers_that_are_far_apart_make_few_parts(folder: Path) -> None:
+def test_distant_numbers_result_in_few_parts(folder: Path) -> None:
     path = store_with(folder, 2)
     edit(path, "UPDATE captures SET seq = ? WHERE seq = ?", values=[2**52, COUNT])
     scanned = list(parts_to_read(path, NEEDLE, 1, 2**52, threads=2))
@@ -145,7 +145,7 @@ def test_part_with_a_large_value_is_searched_by_the_open_connection(folder: Path
     assert found(folder, NEEDLE) == ids([PART])
 
 
-def test_damage_in_an_older_part_is_reported_after_the_newer_captures(folder: Path) -> None:
+def test_damage_in_an_older_part_is_reported_after_newer_captures(folder: Path) -> None:
     path = store_with(folder, COUNT, 2 * PART, 1)
     with open_reader(None, folder, show_only=True) as store:
         middle = path.stat().st_size // 4096 // 4

@@ -15,7 +15,7 @@ from port_hook_cli.errors import StoreError
 from tests.factories import a_capture
 
 
-def test_store_that_another_program_writes_to_is_writable(tmp_path: Path) -> None:
+def test_store_written_by_another_program_is_writable(tmp_path: Path) -> None:
     with open_store(None, tmp_path, create=True) as store, closing(sqlite3.connect(store.path)) as other:
         other.execute("BEGIN IMMEDIATE")
         store.check_writable()
@@ -24,7 +24,7 @@ def test_store_that_another_program_writes_to_is_writable(tmp_path: Path) -> Non
         store.add([a_capture()])  # the check holds no lock
 
 
-def test_store_on_a_file_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
+def test_read_only_store_file_is_reported(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root can write to every file")
     with open_store(None, tmp_path, create=True) as store:

@@ -66,7 +66,7 @@ def test_captures_are_counted_once_unless_another_program_changes_them(folder: P
         assert sum("count(*)" in statement for statement in seen) == 2
 
 
-def test_captures_that_another_program_deletes_are_not_dropped_twice(folder: Path) -> None:
+def test_captures_deleted_by_another_program_are_not_counted_twice(folder: Path) -> None:
     path = store_of(folder, 2_000)
     trimmer = Trimmer(Limits(1_900, NO_BYTES))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

@@ -28,7 +28,7 @@ def news(watch: CaptureWatch, now: float = NOW) -> list[str]:
     return [capture.invocation.id[:2] for capture in watch.news(now)]
 
 
-def test_capture_is_news_once_and_when_it_has_an_outcome(store: CaptureStore) -> None:
+def test_watch_yields_a_capture_once_when_it_has_an_outcome(store: CaptureStore) -> None:
     watch = CaptureWatch(store, StoreFilter())
     assert news(watch) == []
     store.add([OPEN, replace(DONE, response=RESPONDED)])
@@ -39,7 +39,7 @@ def test_capture_is_news_once_and_when_it_has_an_outcome(store: CaptureStore) ->
     assert news(watch) == []
 
 
-def test_capture_without_an_outcome_is_news_after_a_minute(store: CaptureStore) -> None:
+def test_watch_yields_a_capture_without_an_outcome_after_a_minute(store: CaptureStore) -> None:
     watch = CaptureWatch(store, StoreFilter())
     store.add([OPEN])
     assert news(watch, NOW + 59) == []
@@ -47,7 +47,7 @@ def test_capture_without_an_outcome_is_news_after_a_minute(store: CaptureStore) 
     assert news(watch, NOW + 62) == []
 
 
-def test_filter_applies_to_the_outcome(store: CaptureStore) -> None:
+def test_watch_filter_applies_to_the_outcome(store: CaptureStore) -> None:
     watch = CaptureWatch(store, StoreFilter(response=Expectation.parse("5xx")))
     store.add([OPEN, DONE])
     assert news(watch) == []
@@ -55,7 +55,7 @@ def test_filter_applies_to_the_outcome(store: CaptureStore) -> None:
     assert news(watch) == ["bb"]
 
 
-def test_request_that_takes_long_is_news_among_many_others(store: CaptureStore) -> None:
+def test_watch_yields_a_slow_request_among_many_others(store: CaptureStore) -> None:
     watch = CaptureWatch(store, StoreFilter())
     many = [a_capture(an_invocation(id=f"{number:012x}", received_at=NOW)) for number in range(700)]
     store.add(many)

@@ -92,7 +92,7 @@ async def test_concurrent_saves_share_a_commit(writer: StoreWriter, store: Count
     assert len(saved(folder)) == 50
 
 
-async def test_captures_that_are_saved_together_share_a_commit_with_others(
+async def test_captures_saved_together_share_a_commit_with_others(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     alone = writer.save(numbered(0))
@@ -102,7 +102,7 @@ async def test_captures_that_are_saved_together_share_a_commit_with_others(
     assert [*saved(folder)] == [f"{number:04}" for number in reversed(range(41))]
 
 
-async def test_captures_that_are_saved_together_fail_together(
+async def test_captures_saved_together_fail_together(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     store.failure = StoreError("There is no space left.")
@@ -123,7 +123,7 @@ async def test_commit_of_several_waits_for_one_turn_only(writer: StoreWriter, st
     assert store.commits[0] == (3, 0)
 
 
-async def test_a_single_save_is_committed_without_waiting_for_others(writer: StoreWriter, store: CountedStore) -> None:
+async def test_single_save_is_committed_without_waiting_for_others(writer: StoreWriter, store: CountedStore) -> None:
     first = writer.save(numbered(0))
     await asyncio.sleep(0)
     assert first.done()
@@ -139,7 +139,7 @@ async def test_large_captures_do_not_wait_for_others(writer: StoreWriter, store:
     assert store.commits == [(2, 0)]
 
 
-async def test_several_outcomes_travel_with_the_next_save(
+async def test_several_outcomes_join_the_next_save(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     await asyncio.gather(*(writer.save(numbered(number)) for number in range(8)))
@@ -151,7 +151,7 @@ async def test_several_outcomes_travel_with_the_next_save(
     assert saved(folder)["0008"].response is None
 
 
-async def test_a_save_does_not_wait_for_a_single_outcome(
+async def test_save_does_not_wait_for_a_single_outcome(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
     await writer.save(numbered(1))
@@ -353,7 +353,7 @@ asyncio.run(main())
 @pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="changing an owner and mounting take root on Linux"
 )
-def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_refused(folder: Path) -> None:
+def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_rejected(folder: Path) -> None:
     process = python(FULL_DISK, folder, before=("unshare", "-m"))
     out, err = process.communicate(timeout=50)
     if "cannot mount" in err or "unshare" in err:
@@ -407,7 +407,7 @@ async def save_until_restart(writer: StoreWriter, store: CountedStore, *, most: 
     raise AssertionError("the log did not restart")
 
 
-async def test_log_restarts_while_captures_keep_arriving(writer: StoreWriter, store: CountedStore) -> None:
+async def test_log_restarts_during_a_steady_load(writer: StoreWriter, store: CountedStore) -> None:
     for _ in range(2):
         await save_until_restart(writer, store)
 
@@ -434,7 +434,7 @@ async def test_capture_takes_a_few_pages_of_the_log(writer: StoreWriter, store: 
     assert (log.stat().st_size - before) / count < 13_000
 
 
-async def test_log_stays_short_while_captures_are_dropped(folder: Path) -> None:
+async def test_log_stays_short_while_captures_are_deleted(folder: Path) -> None:
     store = CountedStore(folder / ".port-hook" / "captures.db", max_captures=100)
     writer = StoreWriter(store, asyncio.get_running_loop())
     for _ in range(2):
@@ -444,7 +444,7 @@ async def test_log_stays_short_while_captures_are_dropped(folder: Path) -> None:
     await writer.close()
 
 
-async def test_log_that_another_program_reads_stays_and_is_reused_later(
+async def test_log_read_by_another_program_stays_and_is_reused_later(
     writer: StoreWriter, store: CountedStore
 ) -> None:
     await writer.save(numbered(0))

@@ -94,7 +94,7 @@ def test_valid_action_run_shows_all_fields_and_the_report_run_command() -> None:
     ]
 
 
-def test_an_capture_without_a_response_shows_no_response() -> None:
+def test_capture_without_a_response_shows_no_response() -> None:
     lines = lines_of(a_capture())
     assert lines[0] == f"{clock_time(NOW)}  create_vm CREATE  POST /  signature valid  0123456789ab"
     assert not any(line.startswith(("  responded", "  in Port")) for line in lines)
@@ -134,7 +134,7 @@ def test_decrypted_inputs_are_marked_and_escape_control_characters() -> None:
     assert all(map(is_safe, lines))
 
 
-def test_inputs_are_truncated_with_the_number_of_the_rest_when_there_are_many() -> None:
+def test_inputs_are_truncated_with_the_number_of_omitted_inputs() -> None:
     document = a_document()
     document["payload"]["properties"] = {f"input-{number}": number for number in range(45)}
     lines = lines_of(of(document))
@@ -271,14 +271,14 @@ def test_synchronized_run_ends_with_the_response_and_shows_no_report_run_command
 
 
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE")])
-def test_run_that_may_be_synchronized_shows_both_outcomes(status: int, end: str) -> None:
+def test_possibly_synchronized_run_shows_both_outcomes(status: int, end: str) -> None:
     lines = lines_of(of(synchronized(None), response=Response(status=status)))
     assert f"ends with this response ({end}); any other run stays IN_PROGRESS" in value_at("in Port", lines)
     assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status {end.lower()}"
 
 
 @pytest.mark.parametrize(("status", "failed"), [(200, False), (202, False), (302, True), (404, True), (502, True)])
-def test_report_run_command_equals_that_of_the_summary(status: int, failed: bool) -> None:
+def test_report_run_command_equals_the_command_in_the_summary(status: int, failed: bool) -> None:
     *_, line = summary_lines(Tally(waiting=OrderedDict({RUN_ID: failed})))
     assert lines_of(a_capture(response=Response(status=status)))[-1].strip() == line.strip()
 
@@ -518,13 +518,13 @@ def a_message(**method: Any) -> Capture:
         ),
     ],
 )
-def test_message_is_shown_with_who_ends_its_run(method: dict[str, Any], words: str, is_reported: bool) -> None:
+def test_message_shows_who_ends_its_run(method: dict[str, Any], words: str, is_reported: bool) -> None:
     shown = "\n".join(lines_of(a_message(**method)))
     assert words in shown
     assert (f"port-hook report-run {RUN_ID} --status success" in shown) is is_reported
 
 
-def test_refused_message_is_shown_without_its_run() -> None:
+def test_rejected_message_is_shown_without_its_run() -> None:
     shown = "\n".join(lines_of(replace(a_message(type="KAFKA"), refused=True)))
     assert "  refused    not forwarded" in shown
     assert "IN_PROGRESS" not in shown

@@ -90,12 +90,12 @@ def test_captures_lines_are_aligned_under_their_headers() -> None:
     assert second.endswith("  (no action)       -                   -         -")
 
 
-def test_captures_line_shows_the_fault_when_the_handler_gave_no_status() -> None:
+def test_captures_line_shows_the_fault_when_the_handler_did_not_respond() -> None:
     failed = a_capture(delivery=Delivery(url="http://127.0.0.1:1", fault="unreachable", error="refused"))
     assert list(captures_lines(listed(failed)))[1].endswith("-         unreachable")
 
 
-def test_table_keeps_ids_whole_when_the_terminal_is_narrow() -> None:
+def test_table_does_not_truncate_ids_on_a_narrow_terminal() -> None:
     lines = table(a_full_one(), a_capture(delivery=Delivery(url="http://x", fault="unreachable"))).splitlines()
     assert len(lines) == 3
     assert all(len(line) <= 80 for line in lines)
@@ -122,7 +122,7 @@ def test_list_begins_before_all_captures_are_read(is_table: bool) -> None:
     assert sum(1 for _ in lines) == 10_000
 
 
-def test_longer_cells_of_later_captures_stay_whole_except_for_the_action() -> None:
+def test_longer_cells_of_later_captures_are_not_truncated_except_the_action() -> None:
     later = with_body(a_body(a_document(context={"runId": "r_" + "x" * 30}, action="y" * 31)))
     captures = [*[a_capture()] * 200, later]
     last = list(captures_lines(listed(*captures)))[-1]
@@ -133,14 +133,14 @@ def test_longer_cells_of_later_captures_stay_whole_except_for_the_action() -> No
     assert "y" * 31 not in shown
 
 
-def test_table_drops_no_column_when_all_fit_exactly() -> None:
+def test_table_shows_all_columns_when_they_fit_exactly() -> None:
     widest = table(a_full_one(), width=200)
     width = max(map(len, widest.splitlines()))
     assert table(a_full_one(), width=width) == widest
     assert table(a_full_one(), width=width - 1) != widest
 
 
-def test_table_shows_the_time_of_todays_captures_and_the_day_of_older_ones() -> None:
+def test_table_shows_the_time_of_todays_captures_and_the_day_of_older_captures() -> None:
     today = list(captures_lines(listed(a_capture())))[1].split()[2]
     day = list(captures_lines(listed(a_capture())))[1].split()[1]
     assert f" {today} " in table(a_capture())
@@ -285,7 +285,7 @@ def test_any_body_and_target_are_shown_without_terminal_escapes(body: bytes, tar
         (Simulated(delay_s=2.5), 200, "200 delayed", "delay of 2.50 s (--delay)"),
     ],
 )
-def test_views_show_what_was_simulated(simulated: Simulated, status: int | None, cell: str, line: str) -> None:
+def test_views_show_simulations(simulated: Simulated, status: int | None, cell: str, line: str) -> None:
     capture = a_capture(response=status and Response(status=status), simulated=simulated)
     assert cell in list(captures_lines(listed(capture)))[1]
     assert cell in table(capture, width=140)
@@ -298,7 +298,7 @@ def test_full_view_compares_the_age_of_a_message_with_when_it_was_sent_to_kafka(
     assert "signed 2 s before it was sent to Kafka" in text
 
 
-def test_full_view_of_a_message_has_no_response_as_no_one_waits_for_one() -> None:
+def test_full_view_of_a_message_does_not_have_a_response() -> None:
     request = a_capture(response=Response(status=200))
     message = replace(request, invocation=an_invocation(origin=MessageOrigin("org.runs", 0, 1, None)))
     assert "responded" in full(request)
@@ -306,7 +306,7 @@ def test_full_view_of_a_message_has_no_response_as_no_one_waits_for_one() -> Non
     assert "refused    not forwarded" in full(replace(message, refused=True))
 
 
-def test_views_escape_and_shorten_a_simulated_failure_of_a_stranger() -> None:
+def test_views_escape_and_truncate_an_untrusted_simulated_failure() -> None:
     text = full(a_capture(simulated=Simulated(failure=HOSTILE[:-1] + "x" * 1000)))
     assert is_harmless(text)
     assert "xxxxxxxxxxxxxxxxxxxxxxxxx" not in text
@@ -321,7 +321,7 @@ def test_body_with_a_problem_is_shown_with_the_reason(body: bytes, problem: str)
     assert value_of("body", with_body(body)) == f"{len(body):,} bytes"
 
 
-def test_a_body_that_can_be_read_has_no_problem() -> None:
+def test_readable_body_does_not_have_a_problem() -> None:
     assert value_of("problem", a_capture()) is None
 
 
@@ -331,7 +331,7 @@ def test_event_is_shown_for_an_automation_only() -> None:
     assert value_of("event", with_body(a_body(event))) == "UPDATE"
 
 
-def test_capture_shows_whether_the_run_is_synchronized_when_the_payload_says_so() -> None:
+def test_capture_shows_whether_the_run_is_synchronized_when_the_payload_has_it() -> None:
     document = a_document()
     method = document["payload"]["action"]["invocationMethod"]
     lines = [value_of("sync", with_body(a_body({**document, "synchronized": None})))]
@@ -355,7 +355,7 @@ def test_verdict_shows_the_time_between_signing_and_receipt(age_s: float, side: 
     assert "raw" in line
 
 
-def test_truncated_body_shows_both_sizes_and_the_hash_of_the_whole() -> None:
+def test_truncated_body_shows_both_sizes_and_the_hash_of_the_whole_body() -> None:
     invocation = truncate(an_invocation(b"x" * 300_000))
     assert invocation.truncated is not None
     capture = a_capture(invocation, refused=True)
@@ -372,7 +372,7 @@ def test_binary_body_is_shown_as_a_hex_dump_with_printable_characters() -> None:
     assert "00000010  0a 0b 0c 0d 0e 0f                                ......" in text
 
 
-def test_a_delivery_is_shown_with_url_status_latency_headers_and_body() -> None:
+def test_delivery_is_shown_with_url_status_latency_headers_and_body() -> None:
     delivery = Delivery(
         url="http://127.0.0.1:8000/", status=500, latency_ms=12.34, headers=Headers((("Server", "x"),)), body=b"oops"
     )
