@@ -1,4 +1,4 @@
-"""The differences between two captures: found, without what is ignored, and as text and as a record. Pure."""
+"""Find the differences between two captures, filter ignored ones, and return them as text or as a record. Pure."""
 
 from __future__ import annotations
 
@@ -90,9 +90,10 @@ def compare_bodies(one: JsonBody, other: JsonBody) -> BodyChanges:
 
 
 def _with_moves(changes: list[Change]) -> list[Change]:
-    """Return changes in which a value that was removed at one path and added at another is one change, `moved`.
+    """Return changes with a value removed at one path and added at another as one change, `moved`.
 
-    Only values that occur once on each side count. Null, booleans and empty values do not: they say too little.
+    Only values that occur once on each side count. Null, booleans and empty values don't count, because they don't
+    identify a value.
     """
     removed, added = (_by_value(changes, kind, side) for kind, side in (("removed", "before"), ("added", "after")))
     moved = {id(added[text]): removed[text] for text in added if text in removed}
@@ -128,7 +129,7 @@ def _moved(before: Change, after: Change) -> Change:
 
 
 def differences(before: Any, after: Any) -> Iterator[Change]:
-    """Yield the changes from one document to another, in the order of the first; without recursion."""
+    """Yield the changes from one document to another, in the order of the first, without recursion."""
     stack: list[tuple[_Place | None, Any, Any]] = [(None, before, after)]
     while stack:
         place, one, other = stack.pop()
@@ -147,7 +148,7 @@ def differences(before: Any, after: Any) -> Iterator[Change]:
 
 
 class _Absent:
-    """The value of a member that a document does not have."""
+    """The value of a missing member."""
 
 
 _ABSENT = _Absent()
@@ -182,7 +183,7 @@ def _is_same(one: Any, other: Any) -> bool:
 
 
 def compare_headers(one: Headers, other: Headers) -> list[Change]:
-    """Return the changes from some header fields to others, by name; values of the same name are joined."""
+    """Return the changes from some headers to others, by name. Values of the same name are joined."""
     names = dict.fromkeys((*one.names, *other.names))
     return [
         _change(name, _kind(before, after), before, after)
@@ -239,27 +240,27 @@ def _change(path: str, kind: str, before: str | None, after: str | None) -> Chan
 
 @frozen
 class Ignoring:
-    """JSON Pointers of values, which stand for everything in them, and names of header fields in lower case."""
+    """JSON Pointers, each of which includes everything below it, and names of headers in lower case."""
 
     pointers: tuple[str, ...] = ()
     headers: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, texts: Iterable[str], *, headers: Iterable[str] = ()) -> Ignoring:
-        """Return what `--ignore` options name, and `headers`; raises UsageError."""
+        """Return the parts that `--ignore` options and `headers` specify. Raises UsageError."""
         texts = list(texts)
         names = [text.removeprefix(_HEADER).strip().lower() for text in texts if text.startswith(_HEADER)]
         if "" in names:
-            raise UsageError("--ignore header: names no header.", hint=_HINT)
+            raise UsageError("--ignore header: needs the name of a header.", hint=_HINT)
         pointers = tuple(_ignored_pointer(text) for text in texts if not text.startswith(_HEADER))
         return cls(pointers, frozenset((*names, *headers)))
 
     def other_body_changes(self, changes: Sequence[Change]) -> list[Change]:
-        """Return the changes of a body that are not ignored. A value that moved is ignored with both of its paths."""
+        """Return a body's changes without ignored ones. A moved value is ignored if both of its paths are ignored."""
         return [change for change in changes if not all(map(self._has, _places(change)))]
 
     def other_headers(self, changes: Sequence[Change]) -> list[Change]:
-        """Return the changes of header fields that are not ignored."""
+        """Return the changes of headers without ignored ones."""
         return [change for change in changes if change["path"].lower() not in self.headers]
 
     def _has(self, pointer: str) -> bool:
@@ -290,7 +291,7 @@ def is_same(found: Mapping[str, Any]) -> bool:
 
 
 def without_ignored(found: Mapping[str, Any], ignoring: Ignoring, *, bodies_only: bool) -> dict[str, Any]:
-    """Return a comparison without what is ignored; with `bodies_only`, without what a payload does not have."""
+    """Return a comparison without ignored changes. With `bodies_only`, compare only what a payload can have."""
     if bodies_only:
         return {**found, "body": ignoring.other_body_changes(found["body"]), "headers": [], "facts": [], "response": []}
     response = ignoring.other_body_changes(found["response"])
@@ -360,11 +361,11 @@ def diff_lines(names: tuple[str, str], found: Mapping[str, Any]) -> Iterator[Sty
             yield Styled(title, "bold")
             yield from change_lines(found[name], is_json=name in _JSON_SECTIONS)
     if not found["complete"]:
-        yield Styled("There are more changes; these are the first 500.", "dim")
+        yield Styled("There are more changes. These are the first 500.", "dim")
 
 
 def change_lines(changes: Sequence[Change], *, is_json: bool = False) -> Iterator[Styled]:
-    """Yield a line for each change: its mark, its path, and the values. `is_json` says that these are JSON."""
+    """Yield a line for each change: its mark, its path, and the values. `is_json` says that the values are JSON."""
     for change in changes:
         mark, style = _MARKS[change["kind"]]
         path = brief(change["path"] or "(whole)", _MAX_PATH)

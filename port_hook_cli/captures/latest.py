@@ -22,7 +22,7 @@ class Latest:
 
 
 def parse_latest(name: str) -> Latest | None:
-    """Return what `last`, `last-replay`, and either with `~N`, mean; None for any other name.
+    """Return what `last`, `last-replay`, and either with `~N`, mean, or None for any other name.
 
     As in git, `last~1` (or `last~`) is the capture before `last`.
     """

@@ -9,7 +9,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.payload import is_run_id
 
 MOST_NAMED = 5
-"""The largest number of ids in the message about an ambiguous name."""
+"""The largest number of IDs in the message about an ambiguous name."""
 
 _LIST_THEM = "Run `port-hook captures` to list them."
 
@@ -46,20 +46,22 @@ def no_latest(store: str, name: str, latest: Latest, *, count: int, captures: in
 
 
 def no_such(store: str, name: str, *, ever: int, now: int) -> MissingCapture:
-    """Return the error if no capture has the run or the id `name`. The store has `now` captures, and had `ever`."""
+    """Return the error if no capture has the run ID or the ID `name`. The store has `now` captures, and had `ever`."""
     if not now:
         return no_captures(store)
     if is_run_id(name):
         return MissingCapture(
-            f"{store} has no capture of the run {name}.", "Run `port-hook captures` to list what it has."
+            f"Capture not found: {name}. {store} has no capture of this run.",
+            "Run `port-hook captures` to list what it has.",
         )
     deleted = f" {ever - now} older captures were deleted (--max-captures, --max-store, prune)." if ever > now else ""
-    return MissingCapture(f"No capture in {store} has an id that starts with '{name}'.{deleted}", _LIST_THEM)
+    return MissingCapture(f"Capture not found: {name}. No ID in {store} starts with it.{deleted}", _LIST_THEM)
 
 
 def ambiguous(name: str, ids: Sequence[str]) -> MissingCapture:
-    """Return the error if several `ids` begin with `name`. The message lists the first ids."""
+    """Return the error if several `ids` begin with `name`. The message lists the first IDs."""
     more = ", …" if len(ids) > MOST_NAMED else ""
     return MissingCapture(
-        f"'{name}' is the start of several captures: {', '.join(ids[:MOST_NAMED])}{more}.", "Type more of the id."
+        f"'{name}' is the start of several captures: {', '.join(ids[:MOST_NAMED])}{more}.",
+        "Type more characters of the ID.",
     )

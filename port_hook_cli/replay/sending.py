@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
-from port_hook_cli.captures.exports.lambda_event import NotAnAnswer, lambda_event, read_answer
+from port_hook_cli.captures.exports.lambda_event import InvalidResult, lambda_event, read_result
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.heap import tune_heap
@@ -195,8 +195,8 @@ class LambdaClient:
         if delivery.status != HTTPStatus.OK:  # the runtime's own error, or no response
             return delivery
         try:
-            answer = read_answer(delivery.body)
-        except NotAnAnswer as problem:
+            answer = read_result(delivery.body)
+        except InvalidResult as problem:
             error = f"the function's answer cannot be sent as a response: {problem}"
             return replace(delivery, status=None, headers=Headers(), body=b"", fault="broken", error=error)
         return replace(delivery, status=answer.status, headers=answer.headers, body=answer.body)

@@ -92,4 +92,4 @@ async def test_wait_that_is_canceled_closes_the_store(assistant: Assistant) -> N
 
 def test_wait_after_an_unknown_capture_is_an_error(assistant: Assistant) -> None:
     assistant.save(a_capture())
-    assert "has an id that starts with 'beef'." in assistant.error("wait_for_invocation", after="beef")
+    assert "Capture not found: beef. No ID in " in assistant.error("wait_for_invocation", after="beef")

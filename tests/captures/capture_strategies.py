@@ -1,4 +1,4 @@
-"""Hypothesis strategies for captures, with which tests check that the store and files return what was saved."""
+"""Hypothesis strategies for captures. With them, tests check that the store and files return equal captures."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def captures(draw: st.DrawFn, *, ids: st.SearchStrategy[str] = TEXT, targets: st
 
 @st.composite
 def outcomes(draw: st.DrawFn) -> dict[str, Any]:
-    """What a handler and port-hook may have responded, as fields of a capture."""
+    """Responses of a handler and of port-hook, as fields of a capture."""
     delivery = st.builds(
         Delivery,
         url=TEXT,

@@ -1,4 +1,4 @@
-"""What a list shows of captures that are saved."""
+"""The listed form of saved captures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ _PLACES = [CAPTURE_COLUMNS.index(name) for name in LISTED_COLUMNS]
 
 
 def listed(*captures: Capture) -> list[ListedCapture]:
-    """Return what a list reads from the rows of captures."""
+    """Return captures in the form that a list reads from their rows."""
     rows = (capture_row(capture, keep_secrets=False) for capture in captures)
     return [read_listed([*(row[place] for place in _PLACES), None]) for row in rows]

@@ -111,7 +111,7 @@ def test_captures_prints_how_often_a_jq_expression_failed(run: Run, kept: None) 
 def test_captures_rejects_an_invalid_jq_expression(run: Run, kept: None) -> None:
     result = run("captures", "--jq", ".a |")
     assert (result.code, result.out) == (ExitCode.USAGE, "")
-    assert "The expression of --jq is not valid: jq: compile error" in result.err
+    assert "The --jq expression is invalid: jq: compile error" in result.err
 
 
 @pytest.mark.nightly
@@ -208,7 +208,7 @@ def test_captures_prints_a_hint_when_no_capture_matches(run: Run, kept: None, as
 def test_captures_exits_8_without_a_store(run: Run, folder: Path) -> None:
     result = run("captures")
     assert result.code == ExitCode.STORE
-    assert "no capture store" in result.err
+    assert "Capture store not found" in result.err
     assert not list(folder.iterdir())
 
 

@@ -106,7 +106,7 @@ def test_incomplete_comparison_is_a_difference_even_if_everything_is_ignored(run
         (folder / name).write_text(json.dumps({"a": dict.fromkeys(map(str, range(501)), value)}))
     result = run("diff", "p.json", "q.json", "--ignore", "a")
     assert result.code == ExitCode.FAILED
-    assert "There are more changes; these are the first 500." in result.out
+    assert "There are more changes. These are the first 500." in result.out
 
 
 @pytest.mark.parametrize("ignored", ["header:", "a..b", "tags[]", ""])

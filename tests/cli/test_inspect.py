@@ -81,7 +81,7 @@ def test_browser_opens_a_single_use_url_without_the_token(folder: Path, kept: No
 def test_inspect_without_a_store_fails(run: Run) -> None:
     result = run("inspect")
     assert result.code == ExitCode.STORE
-    assert "There is no capture store" in result.err
+    assert "Capture store not found" in result.err
 
 
 def test_inspect_rejects_a_port_in_use(run: Run, kept: None) -> None:

@@ -189,7 +189,7 @@ def test_replay_goes_on_with_a_warning_when_its_response_cannot_be_saved(run: Ru
     with application(app) as url:
         result = run("replay", "aa00", "bb00", "--to", url, env=ENV)
     assert result.code == 0
-    assert result.err.count("warning: the responses were not saved: There is no capture store") == 1
+    assert result.err.count("warning: the responses were not saved: Capture store not found") == 1
 
 
 def test_last_is_not_a_replay(run: Run, folder: Path) -> None:

@@ -98,7 +98,7 @@ def test_show_rejects_two_output_forms(run: Run, options: tuple[str, ...]) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "words"), [("ee", "No capture in"), ("r_aaaaaaaaaaaaaaaa", "has no capture of the run")]
+    ("name", "words"), [("ee", "Capture not found: ee. No ID in"), ("r_aaaaaaaaaaaaaaaa", "has no capture of this run")]
 )
 def test_show_exits_8_when_no_capture_has_the_name(run: Run, name: str, words: str) -> None:
     result = run("show", name)

@@ -64,7 +64,7 @@ def test_truncated_body_is_not_verified_decrypted_or_sent(
     result = run(*(source if part == "SOURCE" else part for part in command), env=SECRET_ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
     assert "is incomplete" in result.err
-    assert "There is no file" not in result.err
+    assert "File not found" not in result.err
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_store_readable_by_others_is_made_private_with_a_note(run: Run, folder: 
     result = run("captures")
     assert result.code == ExitCode.OK
     assert "note: " in result.err
-    assert "could be read by other users (mode 0644); it is now private" in result.err
+    assert "could be read by other users (mode 0644). port-hook made it private" in result.err
     assert run("captures").err == ""
 
 

@@ -194,7 +194,7 @@ async def test_store_that_disappears_is_a_problem_of_the_session_until_it_is_bac
         assert (await events.next("session"))["problem"] is None
         away = store.with_name("away.db")
         os.rename(store, away)  # noqa: PTH104
-        assert "There is no capture store" in (await events.next("session"))["problem"]
+        assert "Capture store not found" in (await events.next("session"))["problem"]
         assert len((await client.get("/api/captures"))["captures"]) == 1
         os.rename(away, store)  # noqa: PTH104
         assert (await events.next("session"))["problem"] is None

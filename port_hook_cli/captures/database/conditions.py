@@ -43,10 +43,10 @@ def _status_in(column: str) -> str:
 
 
 RESPONSE, HANDLER = _status_in("response"), _status_in("delivery")
-"""SQL for the status of the response and of the handler; NULL without one."""
+"""SQL for the status of the response and of the handler, or NULL without a status."""
 # "delivery IS NOT NULL" would read the value.
 FAULT = f"CASE WHEN typeof(delivery) <> 'null' AND ({HANDLER}) IS NULL THEN 1 END"
-"""SQL for 1 if a request was forwarded and the handler did not respond, else NULL."""
+"""SQL for 1 if a request was forwarded and the handler did not respond, otherwise NULL."""
 _LATENCY = "json_extract(delivery, '$.latency_ms')"
 LATENCY = f"""
     CASE WHEN {has_at_most("delivery")} THEN CASE WHEN json_valid(delivery) THEN
@@ -54,7 +54,7 @@ LATENCY = f"""
 """
 """SQL for the milliseconds until the handler responded or failed. NULL if nothing was forwarded."""
 
-# The text is searched first, because few captures have it. The conditions are those of `probes.probed_check`.
+# The text is searched first, because few captures have it. The conditions are the same as in `probes.probed_check`.
 _IS_PROBE = f"""
     CASE WHEN {has_at_most("headers")} THEN
         CASE WHEN instr(CAST(headers AS TEXT), '"{PROBE_AGENT}') > 0 AND json_valid(headers) THEN EXISTS (
@@ -74,7 +74,7 @@ DROPPED = f"""
         CASE WHEN json_valid(simulated) THEN json_extract(simulated, '$.dropped') IS 1 END
     END
 """
-"""SQL for whether `listen --drop` closed the connection of a request; NULL for a request without a simulation."""
+"""SQL for whether `listen --drop` closed the connection of a request, or NULL for a request without a simulation."""
 
 
 def handler_failed(
@@ -117,12 +117,12 @@ def joined(conditions: Iterable[Condition]) -> Condition:
     return Condition(" AND ".join(condition.sql for condition in found) or "1", values)
 
 
-_LONGEST_PATTERN = 1_000  # SQLite refuses patterns of more than 50,000 bytes
+_LONGEST_PATTERN = 1_000  # SQLite rejects patterns of more than 50,000 bytes
 _SEARCHED = ("captures.body", "captures.headers", "captures.target")
 
 
 def text_condition(text: str) -> Condition:
-    """Return the condition that a capture has `text` in its target, header fields or body."""
+    """Return the condition that a capture has `text` in its target, headers or body."""
     wanted = lower_ascii(text)
     if not text.isascii() or "\0" in text or len(text) > _LONGEST_PATTERN:
         found = " OR ".join(f"CASE WHEN {has_at_most(column)} THEN {_contains(column)} END" for column in _SEARCHED)

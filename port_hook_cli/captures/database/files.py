@@ -1,4 +1,4 @@
-"""The files of a store: whether they can be trusted, and whether they are still the files that were opened.
+"""The files of a store: whether they can be trusted, and whether they are still the opened files.
 
 A folder may come from an archive, a repository or another user of the machine. So a store's files must be regular
 files that belong to this user, and no other user may read or write them.
@@ -25,22 +25,22 @@ _BESIDE = (LOG, INDEX, _JOURNAL)
 _IGNORE = ".gitignore"
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_NAME_ANOTHER = "Name another file with --store (a sandbox: with --state)."
-_REMOVE_IT = "Remove it, or name another file with --store (a sandbox: with --state)."
-# A rollback journal that names another file ends with these bytes. SQLite deletes that file when it uses the journal
-# (https://www.sqlite.org/fileformat.html, "The Rollback Journal"). A single database never needs one.
+_NAME_ANOTHER = "Pass another file with --store (for a sandbox, --state)."
+_REMOVE_IT = "Remove it, or pass another file with --store (for a sandbox, --state)."
+# A rollback journal with the name of another file ends with these bytes. SQLite deletes that file when it uses the
+# journal (https://www.sqlite.org/fileformat.html, "The Rollback Journal"). A single database never needs one.
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-# Larger than the part of its index that SQLite ever maps. The file is sparse, so it takes no space on the disk.
+# Larger than the part of its index that SQLite ever maps. The file is sparse, so it doesn't take space on the disk.
 _INDEX_BYTES = 4 * 1024 * 1024
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """Return the path of one of the files that SQLite keeps beside a database."""
+    """Return the path of a file that SQLite creates beside a database."""
     return path.with_name(path.name + suffix)
 
 
 def check_files(path: Path, *, show_only: bool) -> list[str]:
-    """Return what the user should know about the store's files, without changing them.
+    """Return warnings about the store's files, without changing them.
 
     Raises StoreError for a path without a name, for symbolic links, and for files of another user. With `show_only`,
     files of another user are only reported, unless others may write them.
@@ -48,12 +48,12 @@ def check_files(path: Path, *, show_only: bool) -> list[str]:
     if not path.name:
         raise _unusable(path, "is not the name of a file")
     warnings = [warning for file, found in _found(path) for warning in _check(file, found, show_only=show_only)]
-    _refuse_journal(beside(path, _JOURNAL))
+    _reject_journal(beside(path, _JOURNAL))
     return warnings
 
 
 def close_to_others(path: Path, *, show_only: bool) -> list[str]:
-    """Make the store's files private if they belong to this user. Return what the user should know about that.
+    """Make the store's files private if they belong to this user. Return warnings about the files.
 
     Call it only for a database that port-hook has created, because port-hook does not change the mode of other files.
     For the same reason, only a folder with the name `.port-hook` is made private. Raises StoreError.
@@ -88,7 +88,7 @@ def _found(path: Path) -> Iterator[tuple[_StoreFile, os.stat_result]]:
             raise _unusable(file.path, f"could not be opened: {error.strerror}") from error
 
 
-def _refuse_journal(journal: Path) -> None:
+def _reject_journal(journal: Path) -> None:
     """Raise StoreError for a journal that would make SQLite delete a file that the journal's author chose."""
     try:
         with journal.open("rb") as file:
@@ -101,11 +101,11 @@ def _refuse_journal(journal: Path) -> None:
     except OSError as error:
         raise _unusable(journal, f"could not be opened: {error.strerror}") from error
     if names_another:
-        raise _unusable(journal, "names another file, which SQLite would delete")
+        raise _unusable(journal, "specifies another file, which SQLite would delete")
 
 
 def make(path: Path) -> None:
-    """Create the file and its folder if they are missing, readable by this user only; raises StoreError."""
+    """Create the file and its folder if they are missing, readable by this user only. Raises StoreError."""
     from port_hook_cli.files.own_files import make_folders  # readers do not create folders
 
     try:
@@ -115,13 +115,13 @@ def make(path: Path) -> None:
         _make_file(path)
     except OSError as error:
         raise StoreError(
-            f"The capture store {path} could not be made: {error.strerror}.",
-            hint="Look at the permissions of its folder and at the disk, or name another store with --store.",
+            f"The capture store {path} cannot be created: {error.strerror}.",
+            hint="Check the permissions of its folder and the disk, or pass another store with --store.",
         ) from error
 
 
 def _make_file(path: Path, content: bytes = b"") -> None:
-    # An existing file is not even opened: closing it would drop the locks that SQLite has on it in this process.
+    # An existing file is not even opened: closing it would release the locks that SQLite has on it in this process.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
     with suppress(FileExistsError):
         descriptor = os.open(path, flags, 0o600)
@@ -164,7 +164,7 @@ def _close_to_others(file: Path, mode: int, *, show_only: bool) -> Iterator[str]
             return
         raise _unusable(file, f"is open to other users, and that could not be changed: {error.strerror}") from error
     done = "written" if mode & _WRITABLE_BY_OTHERS else "read"
-    yield f"{file} could be {done} by other users (mode {mode:04o}); it is now private"
+    yield f"{file} could be {done} by other users (mode {mode:04o}). port-hook made it private"
 
 
 def _unusable(file: Path, words: str) -> StoreError:
@@ -172,7 +172,7 @@ def _unusable(file: Path, words: str) -> StoreError:
 
 
 class Files(NamedTuple):
-    """The identity of an open store's files, to detect others with the same names; None for a missing file."""
+    """The identity of an open store's files, to detect others with the same names. None for a missing file."""
 
     store_id: tuple[int, int] | None = None
     log_id: tuple[int, int] | None = None
@@ -182,18 +182,18 @@ class Files(NamedTuple):
 
     @classmethod
     def at(cls, path: Path | str) -> Files:
-        """Return what is at `path`. A listener calls it for each write with a `str`, which is faster than a `Path`."""
+        """Return the status of a file. A listener calls it for each write, with a `str` because it is faster."""
         name = str(path)
         (store, _), (log, log_size), (index, index_size) = map(_found_at, (name, name + LOG, name + INDEX))
         return cls(store, log, index, log_size, index_size)
 
     def is_same_as(self, other: Files) -> bool:
-        """Return whether these are the same files; their sizes may differ."""
+        """Return whether these are the same files, even with other sizes."""
         return (self.store_id, self.log_id, self.index_id) == (other.store_id, other.log_id, other.index_id)
 
 
 def regrow(path: Path) -> None:
-    """Restore the size of an index that was emptied.
+    """Restore the size of an emptied index.
 
     SQLite maps the index into memory, so reading beyond its end would end the process (SIGBUS). The zeros are not a
     valid index, so SQLite makes a new index from the log.
@@ -204,7 +204,7 @@ def regrow(path: Path) -> None:
 
 
 def _found_at(name: str) -> tuple[tuple[int, int] | None, int]:
-    """Return a file's identity and size; None and 0 if it is missing."""
+    """Return a file's identity and size, or None and 0 if it is missing."""
     try:
         found = os.stat(name)  # noqa: PTH116 - faster
     except OSError:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from port_hook_cli.captures.database.conditions import bounded
-from port_hook_cli.captures.database.rows import maybe_text, parsed, refuse_large
+from port_hook_cli.captures.database.rows import maybe_text, parsed, reject_large
 from port_hook_cli.captures.documents.capture_fields import (
     DELIVERY,
     NOT_WHOLE,
@@ -49,8 +49,8 @@ LISTED_COLUMNS = (
     "body",
 )
 
-# The name of a damaged body. SQLite knows the type of a value without reading it. A response without a body of
-# its own has that of the delivery.
+# The name of a damaged body. SQLite knows the type of a value without reading it. A response without its own body has
+# the delivery's body.
 _DAMAGED_BODY = """
     CASE
         WHEN (delivery IS NOT NULL OR (response IS NOT NULL AND response_body IS NULL))
@@ -68,9 +68,9 @@ _STATUSES = {str(status): status for status in Status}
 
 
 def read_listed(row: Sequence[Any]) -> ListedCapture:
-    """Return what a list shows of a row of the columns in `LISTED`. Raises ValueError for a damaged row."""
+    """Return a listed capture from a row of the columns in `LISTED`. Raises ValueError for a damaged row."""
     if math.inf in row:
-        refuse_large(dict(zip(LISTED_COLUMNS, row, strict=False)))
+        reject_large(dict(zip(LISTED_COLUMNS, row, strict=False)))
     try:
         return _read(row)
     except (ArithmeticError, RecursionError) as error:
@@ -124,7 +124,7 @@ def _response_status(written: Any) -> int | None:
 
 
 def _telling_headers(written: str) -> Headers:
-    """Return the header fields, or `_NO_HEADERS` if a list shows nothing from them. Raises ValueError."""
+    """Return the headers, or `_NO_HEADERS` if a list shows nothing from them. Raises ValueError."""
     found = parsed(written, "headers")
     is_telling = PROBE_AGENT in written or "run_id" in written.lower()
     return read_headers(found, "headers") if is_telling else _NO_HEADERS

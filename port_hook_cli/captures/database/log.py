@@ -50,7 +50,7 @@ else:
     _read = os.pread
 
 
-# Closing a file drops every lock that this process has on it, including SQLite's locks. So an index that this module
+# Closing a file releases every lock that this process has on it, including SQLite's locks. So an index that this module
 # has opened, after a log was cut, stays open.
 _open_indexes: dict[tuple[int, int], int] = {}
 
@@ -108,7 +108,7 @@ class Log:
         return not added or self.end > before
 
     def repair(self, connection: sqlite3.Connection) -> Gap:
-        """Cut the log at the gap, let SQLite make a new index, and return what is missing.
+        """Cut the log at the gap, let SQLite make a new index, and return which commits are missing.
 
         The commits before the gap remain. The caller has to close `connection`, which is open, afterwards. Raises
         sqlite3.Error if another program is writing, and OSError.

@@ -16,8 +16,8 @@ from port_hook_cli.captures.database.conditions import LARGEST_VALUE
 from port_hook_cli.captures.database.files import FOLDER, LOG, beside, check_files, close_to_others, make
 from port_hook_cli.captures.database.schema import (
     LATEST,
-    ForeignDatabase,
     NewerSchema,
+    NotACaptureStore,
     PlantedSchema,
     UnreleasedSchema,
     check_schema,
@@ -60,7 +60,7 @@ def require_sqlite(version: tuple[int, ...]) -> None:
     """Raise StoreError for a SQLite that is too old."""
     if version < _OLDEST_SQLITE:
         raise StoreError(
-            f"This Python comes with SQLite {'.'.join(map(str, version))}, and the capture store needs 3.33 or newer.",
+            f"This Python comes with SQLite {'.'.join(map(str, version))}, but the capture store needs 3.33 or newer.",
             hint="Run port-hook with another Python.",
         )
 
@@ -86,7 +86,7 @@ class Opened(NamedTuple):
 
 
 def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -> Opened:
-    """Open a store, and upgrade it to the latest schema unless the access is GLANCE; raises StoreError.
+    """Open a store, and upgrade it to the latest schema unless the access is GLANCE. Raises StoreError.
 
     If another program has locked the file, each statement waits for `patience_s` seconds at most.
     """
@@ -97,8 +97,8 @@ def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -
         make(path)
     elif not path.exists():
         raise StoreError(
-            f"There is no capture store at {path}.",
-            hint="Start `port-hook listen` in this folder, or name the store with --store.",
+            f"Capture store not found: {path}.",
+            hint="Start `port-hook listen` in this directory, or pass the store with --store.",
         )
     opened = _open(path, access, patience_s)
     try:
@@ -119,30 +119,30 @@ def _open(path: Path, access: Access, patience_s: float) -> Opened:
         return _open_to_read(path, patience_s, migrates=access is not Access.GLANCE)
     except sqlite3.Error as error:
         raise store_problem(error, path) from error
-    except ForeignDatabase as error:
+    except NotACaptureStore as error:
         raise StoreError(
             f"{path} is a database of another program.",
-            hint="Choose another file with --store; this file was not changed.",
+            hint="Choose another file with --store. This file was not changed.",
         ) from error
     except PlantedSchema as error:
         raise StoreError(
             f"{path} has a {error} that port-hook did not make, so someone else has changed it.",
-            hint="Move it away, or choose another store with --store; this store was not changed.",
+            hint="Move it away, or choose another store with --store. This store was not changed.",
         ) from error
     except UnreleasedSchema as error:
         raise StoreError(
             f"{path} was written by a port-hook before the first release ({error}), and cannot be read.",
-            hint="Move it away, or choose another store with --store; this store was not changed.",
+            hint="Move it away, or choose another store with --store. This store was not changed.",
         ) from error
     except NewerSchema as error:
         raise StoreError(
             f"{path} was written by a newer port-hook ({error}).",
-            hint="Upgrade port-hook, or name another store with --store.",
+            hint="Upgrade port-hook, or pass another store with --store.",
         ) from error
 
 
 def _open_to_read(path: Path, patience_s: float, *, migrates: bool) -> Opened:
-    """Open a store for a reader: writable if possible, as SQLite prefers, or else read-only."""
+    """Open a store for a reader: writable if possible, which SQLite prefers, otherwise read-only."""
     opening = partial(_connect, path, patience_s=patience_s, interruptible=True, migrates=migrates)
     for mode in ("mode=rw", "mode=ro"):
         try:
@@ -154,7 +154,7 @@ def _open_to_read(path: Path, patience_s: float, *, migrates: bool) -> Opened:
     log = beside(path, LOG)
     if not (log.exists() and log.stat().st_size):
         return opened
-    return Opened(opened.connection, (f"the latest captures may be missing, because {log} cannot be read here",))
+    return Opened(opened.connection, (f"the latest captures may be missing, because {log} cannot be read",))
 
 
 def _connect(
@@ -209,7 +209,7 @@ def portable(sql: str) -> str:
 def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
     """Return a temporary copy of a store that is too old and cannot be written, migrated to the latest schema.
 
-    The copy cannot be written either: what was written to it would be lost.
+    The copy cannot be written either: changes would be lost.
     """
     copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     distrust(copy)
@@ -221,7 +221,7 @@ def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def end_at_ctrl_c(connection: sqlite3.Connection) -> None:
-    """Let Ctrl-C end a statement of this connection, however long it takes; SQLite then raises SQLITE_INTERRUPT.
+    """Let Ctrl-C end a statement of this connection, however long it takes. SQLite then raises SQLITE_INTERRUPT.
 
     Python handles signals only between its own instructions, and SQLite returns only when the statement is done.
     """
@@ -229,8 +229,8 @@ def end_at_ctrl_c(connection: sqlite3.Connection) -> None:
 
 
 def _set_up(connection: sqlite3.Connection, patience_s: float) -> None:
-    # This setting is saved in the file. If several programs open a new store at once, SQLite tells some of them that
-    # it is locked without waiting (seen in 3 of 100 openings by six processes).
+    # This setting is saved in the file. If several programs open a new store concurrently, SQLite tells some of them
+    # immediately that it is locked (seen in 3 of 100 openings by six processes).
     execute_patiently(connection, "PRAGMA journal_mode = WAL", timeout_s=patience_s)
     for setting in (
         "synchronous = NORMAL",
@@ -243,7 +243,7 @@ def _set_up(connection: sqlite3.Connection, patience_s: float) -> None:
 
 
 def execute_patiently(connection: sqlite3.Connection, sql: str, *, timeout_s: float = BUSY_TIMEOUT_S) -> None:
-    """Retry a statement for which SQLite itself does not wait for a lock; raises sqlite3.Error after `timeout_s`."""
+    """Retry a statement if SQLite itself does not wait for a lock. Raises sqlite3.Error after `timeout_s`."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
@@ -267,11 +267,11 @@ def without_waiting(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute(f"PRAGMA busy_timeout = {patience_ms}")
 
 
-_ANOTHER = "name another store with --store"
+_ANOTHER = "pass another store with --store"
 
 # The keys are result codes, as from `result_code`.
 _WORDS = {
-    sqlite3.SQLITE_FULL: ("There is no space left for {path}.", "Free some space, or " + _ANOTHER + "."),
+    sqlite3.SQLITE_FULL: ("No space is left for {path}.", "Free some space, or " + _ANOTHER + "."),
     sqlite3.SQLITE_IOERR: (
         "{path} could not be read or written: {error}.",
         "Check whether the disk is full or missing, or " + _ANOTHER + ".",
@@ -282,7 +282,7 @@ _WORDS = {
         "Check the permissions of the file and of its folder, or " + _ANOTHER + ".",
     ),
     sqlite3.SQLITE_BUSY: (
-        "Another program kept {path} locked for too long.",
+        "Another program locked {path} for too long.",
         "Close the program that uses it (a database browser?), or " + _ANOTHER + ".",
     ),
     sqlite3.SQLITE_CORRUPT: ("{path} is damaged: {error}.", "Move it away. port-hook then creates a new store."),
@@ -290,7 +290,7 @@ _WORDS = {
         "{path} has a value that is larger than any value that port-hook saves.",
         "Someone else has changed it: move it away, or " + _ANOTHER + ".",
     ),
-    sqlite3.SQLITE_NOTADB: ("{path} is not a capture store.", "Name the right file with --store, or move it away."),
+    sqlite3.SQLITE_NOTADB: ("{path} is not a capture store.", "Pass the right file with --store, or move it away."),
 }
 _ANY_OTHER = ("{path} could not be read or written: {error}.", "Move it away, or " + _ANOTHER + ".")
 
@@ -305,7 +305,7 @@ def result_code(error: sqlite3.Error) -> int:
 
 
 def store_problem(error: sqlite3.Error, path: Path) -> StoreError:
-    """Return an SQLite error as a problem that a user can fix; raises KeyboardInterrupt if Ctrl-C caused it."""
+    """Return a PortHookError for an SQLite error. Raises KeyboardInterrupt if Ctrl-C caused it."""
     code = result_code(error)
     if code == sqlite3.SQLITE_INTERRUPT:
         raise KeyboardInterrupt from error
@@ -316,7 +316,7 @@ def store_problem(error: sqlite3.Error, path: Path) -> StoreError:
 
 @contextmanager
 def sqlite_problems(path: Path) -> Iterator[None]:
-    """Raise SQLite's errors in the block as `store_problem` returns them."""
+    """Raise SQLite's errors in the block as errors from `store_problem`."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,7 +1,7 @@
 """One connection to a store's file, which other programs may remove, replace, empty or cut.
 
-Before a commit, the database looks whether the file and SQLite's files beside it are still the ones that it opened.
-After the commit, it reads in SQLite's log whether the commit is there. Between the two, it counts what is lost.
+Before a commit, the database checks that the file and SQLite's files beside it are still the files that it opened.
+After the commit, it reads in SQLite's log whether the commit is there. Between the two, it counts lost captures.
 """
 
 from __future__ import annotations
@@ -58,10 +58,11 @@ class ResilientDatabase:
         latest_at: float | None = None,
         last: LastStep | None = None,
     ) -> None:
-        """Execute statements in one transaction, and check that they are saved; raises StoreError.
+        """Execute statements in one transaction, and check that they are saved. Raises StoreError.
 
-        `latest_at` is when the latest capture that they add was received, None if they add none. Without `patient`,
-        StoreLocked is raised immediately for a file that another program has locked, instead of after five seconds.
+        `latest_at` is when the latest capture that they add was received, or None if they don't add any. Without
+        `patient`, StoreLocked is raised immediately for a file that another program has locked, instead of after five
+        seconds.
         """
         adds = latest_at is not None
         try:
@@ -110,18 +111,18 @@ class ResilientDatabase:
 
     @property
     def log_bytes(self) -> int:
-        """How much of SQLite's log is in use after the latest commit, in bytes; 0 if that is unknown (Windows)."""
+        """How much of SQLite's log is in use after the latest commit, in bytes, or 0 if that is unknown (Windows)."""
         return 0 if self._log is None else self._log.end
 
     def take_losses(self) -> list[str]:
-        """Return sentences for the user about captures that were lost since the last call."""
+        """Return sentences for the user about captures lost since the last call."""
         losses = [*self.losses]
         self.losses.clear()
         return losses
 
     def close(self, last: Callable[[sqlite3.Connection], bool] | None = None) -> None:
         """Execute last transactions, which a cut log leaves out, until `last` returns False, and close the file."""
-        # Best effort: the next listener drops the rest, and a full disk must not prevent the exit.
+        # Best effort: the next listener deletes the rest, and a full disk must not prevent the exit.
         with suppress(sqlite3.Error, StoreError):
             found = Files.at(self._name)
             if found.is_same_as(self._files) and self._is_cut(found):
@@ -194,7 +195,7 @@ class ResilientDatabase:
                 self._mend()
 
     def _mend(self) -> str:
-        """Repair a log that has become shorter, and reopen the store. Return a sentence about what was lost, or "".
+        """Repair a log that has become shorter, and reopen the store. Return a sentence about lost captures, or "".
 
         Raises StoreError if the store cannot be used. The next write tries again then.
         """
@@ -206,13 +207,13 @@ class ResilientDatabase:
         return self._reopen(gap)
 
     def _reopen(self, gap: Gap = Gap.NONE) -> str:
-        """Open the store again. Return a sentence about what was lost because its log was cut, or ""."""
+        """Open the store again. Return a sentence about captures lost because its log was cut, or ""."""
         self.connection.close()
         self._close_log()
         self._files = Files()
         self.connection = connect(self.path, self._access).connection
         if self._is_suspect:
-            self._refuse_damage()
+            self._reject_damage()
         self._files = Files.at(self._name)
         self._has_written = False
         self._is_patient = True
@@ -231,7 +232,7 @@ class ResilientDatabase:
         self.losses.append(lost)
         return lost
 
-    def _refuse_damage(self) -> None:
+    def _reject_damage(self) -> None:
         """Close the file and raise StoreError if SQLite finds that it is damaged."""
         try:
             faults = self.connection.execute("PRAGMA integrity_check(1)").fetchall()

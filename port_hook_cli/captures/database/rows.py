@@ -1,4 +1,4 @@
-"""Convert captures to rows and back. Pure; `capture_row` is on the listener's hot path."""
+"""Convert captures to rows and back. Pure. `capture_row` is on the listener's hot path."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ CAPTURE_COLUMNS = (
     "response_body",
     "body",
 )
-# `simulated` is in both: a request is saved before the user answers it by hand.
+# `simulated` is in both: a request is saved before the user responds to it by hand.
 OUTCOME_COLUMNS = ("received_at", "id", "simulated", "delivery", "response", "delivery_body", "response_body")
 # SQLite looks for an adapter for any subclass of `str`.
 _PLAIN = {status: str(status.value) for status in Status}
 _JSON_COLUMNS = ("kafka", "simulated", "causes", "headers", "delivery", "response")
 
-# The statuses that count as verified when a store is full. --no-verify forwards requests as `unchecked`.
+# The statuses that count as verified when the store is full. --no-verify forwards requests as `unchecked`.
 _VERIFIED = frozenset({Status.VALID, Status.REENCODED, Status.UNCHECKED})
 
 _large_of_capture = itemgetter(
@@ -106,7 +106,7 @@ def outcome_weight(row: Row) -> int:
 
 
 def capture_row(capture: Capture, *, keep_secrets: bool) -> Row:
-    """Return the row of a capture, in the order of CAPTURE_COLUMNS; a refused body is truncated."""
+    """Return the row of a capture, in the order of CAPTURE_COLUMNS. A rejected request's body is truncated."""
     invocation, payload, verdict = capture.invocation, capture.payload, capture.verdict
     if capture.refused and len(invocation.body) > REFUSED_BODY_LIMIT:
         invocation = truncate(invocation)
@@ -154,20 +154,20 @@ def _simulated(simulated: Simulated) -> str:
 
 
 def read_row(row: Sequence[Any]) -> Capture:
-    """Return the capture of a row in the order of CAPTURE_COLUMNS; raises ValueError if it is damaged.
+    """Return the capture of a row in the order of CAPTURE_COLUMNS. Raises ValueError if it is damaged.
 
     Any program may have written the row, so every column is checked.
     """
     columns = dict(zip(CAPTURE_COLUMNS, row, strict=True))
     if math.inf in row:
-        refuse_large(columns)
+        reject_large(columns)
     try:
         return _read_columns(columns)
     except (ArithmeticError, RecursionError) as error:
         raise NotACapture(str(error) or type(error).__name__) from error
 
 
-def refuse_large(columns: Fields) -> None:
+def reject_large(columns: Fields) -> None:
     """Raise NotACapture if a value is infinity, which `bounded` returns instead of a value that is too large."""
     for name, value in columns.items():
         if value == math.inf and name != "age_s":  # the age of a request can be infinite
@@ -215,7 +215,7 @@ def _read_outcome(shape: Shape[T], columns: Fields, name: str, body: str) -> T |
 
 
 def parse_origin(written: str) -> MessageOrigin:
-    """Return where a message was, from the `kafka` column; raises ValueError."""
+    """Return the origin of a message, from the `kafka` column. Raises ValueError."""
     try:
         origin = ORIGIN.maybe(json.loads(written), "kafka")
     except RecursionError as error:
@@ -267,7 +267,7 @@ def _origin_json(origin: MessageOrigin) -> str:
 
 
 def _outcome(capture: Capture, *, keep_secrets: bool) -> tuple[str | None, str | None, bytes | None, bytes | None]:
-    """Return delivery, response and their bodies; a body that the response shares with the delivery is stored once."""
+    """Return delivery, response and their bodies. A body that the response shares with the delivery is stored once."""
     delivery, response = capture.delivery, capture.response
     delivered = None if delivery is None else delivery.body[:RESPONSE_LIMIT]
     responded = None if response is None else response.body[:RESPONSE_LIMIT]

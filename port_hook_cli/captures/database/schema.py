@@ -1,6 +1,6 @@
 """The tables, and the migrations that bring an older file to the latest schema.
 
-`PRAGMA user_version` is the version of a file's schema; `PRAGMA application_id` identifies it as a capture store.
+`PRAGMA user_version` is the version of a file's schema. `PRAGMA application_id` identifies it as a capture store.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ UNRELEASED = 5
 # Append only: entry n makes version UNRELEASED + n + 1 out of the version before it.
 #
 # Small columns come first and bodies last, because SQLite reads a row from its start. The first index grows at one end:
-# an index on the ids themselves, which are random, would touch another page for nearly every capture and
+# an index on the IDs themselves, which are random, would touch another page for nearly every capture and
 # triple the cost of a commit (docs/contributing/decisions/0005-captures-survive-a-crash-not-a-power-cut.md).
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        # `kafka` is the JSON of a message's origin and `simulated` of what the listener simulated; mostly NULL.
+        # `kafka` is the JSON of a message's origin, and `simulated` the JSON of the listener's simulation. Both are
+        # mostly NULL.
         """
         CREATE TABLE captures (
             seq INTEGER PRIMARY KEY,
@@ -58,7 +59,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX messages ON captures (kafka) WHERE kafka IS NOT NULL",
         # One row: what the last listener was started with.
         "CREATE TABLE last_session (forward_to TEXT)",
-        # Where a listener that watches topics resumes, by the id of the cluster.
+        # Where a listener that watches topics resumes, by the ID of the cluster.
         """
         CREATE TABLE kafka_positions (
             cluster TEXT NOT NULL,
@@ -92,51 +93,51 @@ _STATISTICS = {
 # Numbers count up from 1. After the largest possible number, SQLite continues with random numbers, and the order is
 # lost.
 _LARGEST_NUMBER = 2**53
-# As one query, it would read an index, and with it any value that was planted there.
+# As one query, it would read an index, and with it any planted value.
 _NUMBERS = "SELECT (SELECT min(seq) FROM captures), (SELECT max(seq) FROM captures)"
 
 
-class ForeignDatabase(Exception):
+class NotACaptureStore(Exception):
     """A SQLite database that another program made."""
 
 
 class PlantedSchema(Exception):
-    """A store with a table, index, view or trigger that is not port-hook's; the message names it."""
+    """A store with a table, index, view or trigger that port-hook didn't create. The message contains its name."""
 
 
 class NewerSchema(Exception):
-    """A store that a newer port-hook wrote; `version` is its schema version."""
+    """A store that a newer port-hook wrote. `version` is its schema version."""
 
     def __init__(self, version: int, known: int) -> None:
-        super().__init__(f"schema {version}, while this port-hook knows up to {known}")
+        super().__init__(f"schema {version}, but this port-hook supports up to {known}")
         self.version = version
 
 
 class UnreleasedSchema(Exception):
-    """A store that port-hook wrote before its first release; the message names its schema version."""
+    """A store that port-hook wrote before its first release. The message contains its schema version."""
 
 
 def read_version(connection: sqlite3.Connection, known: int = LATEST) -> int:
     """Return the file's schema version, 0 for an empty file.
 
-    Raises ForeignDatabase, NewerSchema and UnreleasedSchema.
+    Raises NotACaptureStore, NewerSchema and UnreleasedSchema.
     """
     version, application, tables = connection.execute(_STATE).fetchone()
     if application != APPLICATION_ID:
         if version or tables:
-            raise ForeignDatabase
+            raise NotACaptureStore
         return 0
     if version > known:
         raise NewerSchema(version, known)
     if version < 0:
-        raise ForeignDatabase
+        raise NotACaptureStore
     if 0 < version <= UNRELEASED:
         raise UnreleasedSchema(f"schema {version}")
     return int(version)
 
 
 def check_schema(connection: sqlite3.Connection) -> int:
-    """Return the file's schema version; raises PlantedSchema for unknown objects, and what `read_version` raises.
+    """Return the file's schema version. Raises PlantedSchema for unknown objects, and the errors of `read_version`.
 
     A view, a trigger or a generated column runs code of its author whenever the table is read or written.
     """
@@ -187,7 +188,7 @@ def _definitions(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[Sequence[str]] = MIGRATIONS) -> None:
-    """Bring the file to the latest schema in one transaction; raises what `read_version` raises."""
+    """Migrate the file to the latest schema in one transaction. Raises the errors of `read_version`."""
     latest = UNRELEASED + len(migrations)
     if read_version(connection, latest) == latest:
         return

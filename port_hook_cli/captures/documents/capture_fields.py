@@ -1,8 +1,8 @@
-"""The fields of a capture as the store's rows and capture files contain them: their names, types and limits.
+"""The fields of a capture in the store's rows and in capture files: their names, types and limits.
 
 A `Shape` is a value of the program and the JSON object for it. Rows and files are read through the same shapes. Any
 program may have written them, so every field is checked. `database.rows` writes rows without the shapes, because that
-is on the listener's hot path; a test compares the two. Only the beginning of a refused request's large body is saved.
+is on the listener's hot path. A test compares the two. Only the beginning of a rejected request's large body is saved.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ NOT_WHOLE = "not read, because the body is incomplete"
 T = TypeVar("T")
 Fields = Mapping[str, Any]
 Loader = Callable[[Any, str], Any]
-"""Returns the value of a field from its JSON and its name; raises NotACapture."""
+"""Returns the value of a field from its JSON and its name. Raises NotACapture."""
 
 _REQUIRED = object()
 _PAIR = [str, str]
 
 
 class NotACapture(ValueError):
-    """The document is not a capture, or a damaged one; the message says what is wrong."""
+    """The document is not a capture, or a damaged capture. The message describes the fault."""
 
 
 class Field(NamedTuple):
@@ -80,7 +80,7 @@ class Shape(Generic[T]):
         }
 
     def load(self, written: Fields, **others: Any) -> T:
-        """Return the value with these fields and the attributes `others`; raises NotACapture."""
+        """Return the value with these fields and the attributes `others`. Raises NotACapture."""
         for name, key, load, default in self._loaders:
             part = written.get(key)
             if part is not None:
@@ -92,7 +92,7 @@ class Shape(Generic[T]):
         return self.make(**others)
 
     def maybe(self, written: Any, name: str, **others: Any) -> T | None:
-        """Return the value of an object that may be null; raises NotACapture."""
+        """Return the value of an object or null. Raises NotACapture."""
         if written is None:
             return None
         if not isinstance(written, dict):
@@ -183,7 +183,7 @@ def read_status(value: Any, _: str) -> Status:
 
 
 def read_headers(value: Any, name: str) -> Headers:
-    """Return header fields."""
+    """Return headers."""
     if not isinstance(value, list):
         raise NotACapture(f'its "{name}" is not a list')
     for pair in value:
@@ -192,7 +192,8 @@ def read_headers(value: Any, name: str) -> Headers:
     try:
         "".join([text for pair in value for text in pair]).encode("latin-1")
     except UnicodeEncodeError as error:
-        raise NotACapture("a header has characters beyond Latin-1; write its UTF-8 bytes as one each") from error
+        fault = "a header has characters outside Latin-1. Write each byte of its UTF-8 as one character"
+        raise NotACapture(fault) from error
     return Headers(tuple(map(tuple, value)))
 
 
@@ -255,7 +256,7 @@ INVOCATION = Shape(
 
 
 def truncate(invocation: Invocation, limit: int = REFUSED_BODY_LIMIT) -> Invocation:
-    """Return a refused invocation with at most `limit` bytes of its body, and the size and hash of the whole body."""
+    """Return a rejected invocation with at most `limit` bytes of its body, and the size and hash of the whole body."""
     body = invocation.body
     if len(body) <= limit or invocation.truncated is not None:
         return invocation
@@ -266,12 +267,12 @@ def truncate(invocation: Invocation, limit: int = REFUSED_BODY_LIMIT) -> Invocat
 
 
 def require_whole(name: str, invocation: Invocation) -> Invocation:
-    """Return `invocation`; raises StoreError if its body is incomplete."""
+    """Return `invocation`. Raises StoreError if its body is incomplete."""
     truncated = invocation.truncated
     if truncated is None:
         return invocation
     raise StoreError(
-        f"The body of {name} is incomplete: the request was refused, and only the first "
+        f"The body of {name} is incomplete: the request was rejected, and only the first "
         f"{len(invocation.body):,} of its {truncated.size:,} bytes were saved.",
-        hint="Send the request again, or give its payload as a file.",
+        hint="Send the request again, or pass its payload as a file.",
     )

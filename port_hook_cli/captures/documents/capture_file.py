@@ -1,7 +1,7 @@
-"""The capture as a portable JSON document: what `show --file` writes, and `replay` and `verify` take.
+"""The capture as a portable JSON document: written by `show --file` and read by `replay` and `verify`.
 
-`body_base64` has the exact body. If the body is UTF-8, `body` has the same as text, for people. A document written by
-hand may have only `body`. If it has both, they must agree, because it is unknown which of them was edited.
+`body_base64` has the raw body. If the body is UTF-8, `body` has the same as text, for people. A document written by
+hand may have only `body`. If it has both, they must agree, because port-hook cannot know which one was edited.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def capture_summary(capture: Capture) -> dict[str, Any]:
 
 
 def to_capture(capture: Capture) -> dict[str, Any]:
-    """Return a capture as a capture document. `run_id` and `action` are for information; they are not read back."""
+    """Return a capture as a capture document. `run_id` and `action` are for information. They are not read back."""
     invocation, payload, origin = capture.invocation, capture.payload, capture.invocation.origin
     request, verdict = INVOCATION.dump(invocation), VERDICT.dump(capture.verdict)
     details = verdict.pop("details")
@@ -77,7 +77,7 @@ def to_capture(capture: Capture) -> dict[str, Any]:
 
 
 def read_capture(document: Any) -> Capture:
-    """Return the capture in a capture document; raises NotACapture and nothing else.
+    """Return the capture in a capture document. Raises only NotACapture.
 
     Only `schema`, `method` and a body are required, so that a capture can be written by hand.
     """
@@ -85,7 +85,7 @@ def read_capture(document: Any) -> Capture:
         raise NotACapture(f'it has no "schema": "{CAPTURE}"')
     if document["schema"] != CAPTURE:
         raise NotACapture(
-            f"its schema is {document['schema']!r}, and this port-hook reads {CAPTURE}; upgrade port-hook"
+            f"its schema is {document['schema']!r}, but this port-hook reads {CAPTURE}. Upgrade port-hook"
         )
     invocation = INVOCATION.load(
         document,

@@ -1,4 +1,4 @@
-"""A saved request, in a capture or in a file (a capture file, or raw HTTP), and what verifying it says."""
+"""A request in a capture or in a file (a capture file, or raw HTTP), and the result of verifying it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SENT = "the time when the message was sent to Kafka"
 
 
 class NotARequest(ValueError):
-    """The file does not contain a request; the message says what it contains instead."""
+    """The file does not contain a request. The message says what it contains instead."""
 
 
 @frozen
 class SavedRequest:
-    """The parts of a request that are verified.
+    """The verified parts of a request.
 
     `compared_at` is the time with which the timestamp is compared, in seconds since the epoch, or None if it is
     unknown. `event` describes that time. `is_message` says that it is a Kafka message. `throwaway_secret` is the secret
@@ -44,7 +44,7 @@ class SavedRequest:
 
 
 def from_capture(capture: Capture) -> SavedRequest:
-    """Return the request of a capture; raises StoreError if its body is incomplete."""
+    """Return the request of a capture. Raises StoreError if its body is incomplete."""
     from port_hook_cli.captures.documents.capture_fields import require_whole  # `verify --body` starts faster without
 
     invocation = require_whole(f"the capture {capture.invocation.id}", capture.invocation)
@@ -62,13 +62,13 @@ def from_capture(capture: Capture) -> SavedRequest:
 def _replay_remark(original: str) -> str:
     return (
         f"this is a replay, which port-hook sent. It repeats the capture {brief(original)}. "
-        "`last` means the latest request that arrived"
+        "`last` is the latest request that arrived"
     )
 
 
 @frozen
 class Explained:
-    """The verdict on a saved request, and notes on how it was reached, besides the remarks of the request.
+    """The verdict on a capture or a request file, and notes on how it was reached, besides the remarks of the request.
 
     `side` is whose code the causes explain.
     """
@@ -90,7 +90,7 @@ def explain(
     """Return why a signature is valid or not, with the request's age at `now` (seconds since the epoch).
 
     The signature is the request's, or what the user's code `computed` for it. `conflict` says that two places have
-    different secrets; it is added to the fix for a wrong secret.
+    different secrets. It is added to the fix for a wrong secret.
     """
 
     def verify(headers: Headers) -> Verdict:
@@ -109,7 +109,7 @@ def explain(
 
 
 def read_request(content: bytes) -> SavedRequest:
-    """Return the request in a file; raises NotARequest, or StoreError for an incomplete body."""
+    """Return the request in a file. Raises NotARequest, or StoreError for an incomplete body."""
     from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 
     if is_request(content):
@@ -125,7 +125,7 @@ def read_request(content: bytes) -> SavedRequest:
 
 
 def capture_in(content: bytes) -> Capture | None:
-    """Return the capture in a file, or None for another file; raises NotARequest if it is damaged."""
+    """Return the capture in a file, or None for other files. Raises NotARequest if it is damaged."""
     from port_hook_cli.captures.documents.capture_fields import NotACapture
     from port_hook_cli.captures.documents.capture_file import is_capture, read_capture
 
@@ -139,7 +139,7 @@ def capture_in(content: bytes) -> Capture | None:
 
 
 def body_in(content: bytes) -> bytes:
-    """Return the body in a capture file, or another file unchanged; raises NotARequest for a damaged capture file."""
+    """Return the body in a capture file, or other files unchanged. Raises NotARequest for a damaged capture file."""
     capture = capture_in(content)
     return content if capture is None else capture.invocation.body
 

@@ -1,8 +1,8 @@
-"""Captures, and requests that have not been sent, in the formats of other tools. Pure.
+"""Captures, and unsent requests, in the formats of other tools. Pure.
 
 To add a format, add its row to `invocations.snippets.FORMATS`, and a function that takes captures with their URLs to
-`_WRITERS`. If requests that have not been sent can have it, add a function to `_REQUEST_WRITERS`, too. No format has a
-secret: a signature is the recorded one, or is computed from the environment when the result is used.
+`_WRITERS`. If unsent requests can have it, also add a function to `_REQUEST_WRITERS`. No format contains a secret: a
+signature is either recorded, or computed from the environment when the result is used.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _json(document: Any) -> str:
 def _masked(capture: Capture) -> Capture:
     """Return a capture without credentials (a store has them with --keep-secrets), because users share exports.
 
-    What a listener simulated is left out too: it says nothing about the request or the handler.
+    A listener's simulation is also left out, because it doesn't describe the request or the handler.
     """
     invocation, delivery, response = capture.invocation, capture.delivery, capture.response
     return replace(
@@ -211,9 +211,9 @@ def find_export(name: str) -> ExportFormat | None:
 
 
 def write_request(name: str, invocation: Invocation, url: str) -> bytes:
-    """Return a request that has not been sent in one of the `REQUEST_FORMATS`. Raises KeyError for another name.
+    """Return an unsent request in one of the `REQUEST_FORMATS`. Raises KeyError for another name.
 
-    Its header fields are not masked, except in `http`: the caller has made the request, and masks its secrets.
+    Its headers are not masked, except in `http`: the caller has built the request, and masks its secrets.
     """
     return _REQUEST_WRITERS[name](invocation, url)
 

@@ -1,4 +1,4 @@
-"""A request as the event of a Lambda function URL, payload format 2.0, and the answer of the function. Pure.
+"""A request as the event of a Lambda function URL, payload format 2.0, and the function's result. Pure.
 
 See docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html.
 """
@@ -22,12 +22,12 @@ _STATUSES = range(100, 1000)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
-class NotAnAnswer(ValueError):
-    """The answer of a function that a function URL could not send; the message says what is wrong."""
+class InvalidResult(ValueError):
+    """A function's result that a function URL cannot send. The message describes the fault."""
 
 
 def lambda_event(invocation: Invocation, url: str) -> dict[str, Any]:
-    """Return the event for a request that is sent to `url`."""
+    """Return the event for a request to `url`."""
     parts = urlsplit(url)
     path = parts.path or "/"
     headers = _joined(invocation.headers)
@@ -69,22 +69,22 @@ def _clf_time(epoch_s: float) -> str:
     return f"{at:%d}/{_MONTHS[at.month - 1]}/{at:%Y:%H:%M:%S} +0000"
 
 
-def read_answer(content: bytes) -> Response:
-    """Return the response that a function URL makes of a function's answer; raises NotAnAnswer.
+def read_result(content: bytes) -> Response:
+    """Return the response that a function URL makes from a function's result. Raises InvalidResult.
 
-    An answer without a `statusCode` is the body of a 200 response. An exception of the function is a 502.
+    A result without a `statusCode` is the body of a 200 response. An exception of the function is a 502.
     """
     try:
-        answer = json.loads(content)
+        result = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise NotAnAnswer("it is not JSON") from error
-    if not isinstance(answer, dict) or "statusCode" not in answer:
-        failed = isinstance(answer, dict) and "errorMessage" in answer and "errorType" in answer
+        raise InvalidResult("it is not JSON") from error
+    if not isinstance(result, dict) or "statusCode" not in result:
+        failed = isinstance(result, dict) and "errorMessage" in result and "errorType" in result
         return Response(status=FUNCTION_FAILED if failed else 200, headers=_JSON, body=content)
     try:
-        return Response(status=_status(answer["statusCode"]), headers=_headers(answer), body=_body(answer))
+        return Response(status=_status(result["statusCode"]), headers=_headers(result), body=_body(result))
     except RecursionError as error:
-        raise NotAnAnswer("it is nested too deep") from error
+        raise InvalidResult("it is nested too deep") from error
 
 
 def _joined(headers: Headers, *, lower: bool = True) -> dict[str, str]:
@@ -109,14 +109,14 @@ def _status(value: Any) -> int:
     except ValueError:
         status = 0
     if status not in _STATUSES:
-        raise NotAnAnswer('its "statusCode" is not an HTTP status')
+        raise InvalidResult('its "statusCode" is not an HTTP status')
     return status
 
 
-def _headers(answer: dict[str, Any]) -> Headers:
-    fields, cookies = answer.get("headers") or {}, answer.get("cookies") or []
+def _headers(result: dict[str, Any]) -> Headers:
+    fields, cookies = result.get("headers") or {}, result.get("cookies") or []
     if not isinstance(fields, dict) or not isinstance(cookies, list):
-        raise NotAnAnswer('its "headers" or "cookies" have another form')
+        raise InvalidResult('its "headers" or "cookies" have the wrong type')
     pairs = [*fields.items(), *(("set-cookie", cookie) for cookie in cookies)]
     return Headers.from_raw((_bytes(name), _bytes(value)) for name, value in pairs)
 
@@ -126,15 +126,15 @@ def _bytes(value: Any) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def _body(answer: dict[str, Any]) -> bytes:
-    body = answer.get("body")
+def _body(result: dict[str, Any]) -> bytes:
+    body = result.get("body")
     if body is None:
         return b""
     if not isinstance(body, str):
         return json.dumps(body).encode()
-    if not answer.get("isBase64Encoded"):
+    if not result.get("isBase64Encoded"):
         return body.encode("utf-8", "replace")
     try:
         return b64decode(body, validate=True)
     except ValueError as error:
-        raise NotAnAnswer('its "body" is not base64, but "isBase64Encoded" is true') from error
+        raise InvalidResult('its "body" is not base64, but "isBase64Encoded" is true') from error

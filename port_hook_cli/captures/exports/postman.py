@@ -19,7 +19,7 @@ from port_hook_cli.invocations.models import Capture, Invocation, Response
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 
 NOT_SENT = ("host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect")
-"""The header fields that another client sets itself."""
+"""Headers that other clients set themselves."""
 
 _BRACES = r"\{(?=\{)"
 _SIGNING = f"""\
@@ -34,7 +34,7 @@ if (secret) {{
 
 
 def postman_collection(captures: Iterable[tuple[Capture, str]]) -> dict[str, Any]:
-    """Return the collection of captures that are sent to their URLs; raises UsageError for a body that is not text."""
+    """Return a collection that sends captures to their URLs. Raises UsageError for a binary body."""
     return {
         "info": {"name": "Captures of port-hook", "schema": SCHEMA},
         "item": [_item(capture, url) for capture, url in captures],

@@ -39,7 +39,7 @@ CAPTURES = [
 
 
 @pytest.mark.parametrize(("method", "url", "body", "expected"), CAPTURES)
-def test_the_handler_responds_as_it_did(method, url, body, expected):
+def test_handler_responds_with_the_captured_status(method, url, body, expected):
     headers, body = sign(body, os.environ["PORT_CLIENT_SECRET"])
     url = os.environ.get("BACKEND_URL", url)
     request = urllib.request.Request(url, data=body, headers=headers, method=method)
@@ -57,12 +57,12 @@ FINDINGS = [
 
 
 @pytest.mark.parametrize(("check", "method", "url", "payload"), FINDINGS)
-def test_the_handler_passes_the_check(port_hook, check, method, url, payload):
+def test_handler_passes_the_check(port_hook, check, method, url, payload):
     url = os.environ.get("BACKEND_URL", url)
     secret = os.environ.get("PORT_CLIENT_SECRET")
     try:
         port_hook.check(url, payload, only=[check], method=method, secret=secret, strict=True)
-    except pytest.skip.Exception as reason:  # a check without a result is no success
+    except pytest.skip.Exception as reason:  # a check without a result is not a success
         pytest.fail(str(reason))
 """
 _ABOUT_CAPTURES = "Captured invocations as tests: start your handler, set PORT_CLIENT_SECRET, run pytest."

@@ -66,11 +66,11 @@ _SCAN = """
 
 
 class NoSuchCapture(StoreError):
-    """No capture has the id."""
+    """No capture has the ID."""
 
 
 class AmbiguousCapture(StoreError):
-    """Several captures have ids with this prefix."""
+    """Several captures have IDs with this prefix."""
 
 
 class Listed(NamedTuple):
@@ -143,7 +143,7 @@ class CaptureIndex(FilledIndex):
         return self._last
 
     def advance(self, search: CaptureSearch, enough: int, *, for_s: float = math.inf) -> bool:
-        """Search for about `for_s` seconds; return whether it is done, or has found `enough` captures."""
+        """Search for about `for_s` seconds. Return whether the search is complete, or has found `enough` captures."""
         if search.point.resets != self._resets:  # the numbers belong to another store
             search.is_done = True
         missing = enough - len(search.seqs)
@@ -170,7 +170,7 @@ class CaptureIndex(FilledIndex):
         return bool(query.text) or query.has_payload_facts or is_named
 
     def spans(self, query: CaptureQuery, search: CaptureSearch | None = None, *, max_spans: int = MAX_SPANS) -> Spans:
-        """Return the numbers of all matches as spans; `search` has looked for all of them, if that was needed."""
+        """Return the numbers of all matches as spans. If necessary, `search` has already found all of them."""
         if not self.needs_search(query):
             with sqlite_problems(self.path):
                 return find_spans(self._connection, query, max_spans)
@@ -187,7 +187,7 @@ class CaptureIndex(FilledIndex):
             return count_over_time(self._connection, query, seqs, now=now, buckets=buckets)
 
     def listed(self, seqs: Sequence[int]) -> list[Listed]:
-        """Return the captures with these numbers, in their order, without dropped captures."""
+        """Return the captures with these numbers, in their order, without deleted captures."""
         found: dict[int, Listed] = {}
         for start in range(0, len(seqs), _ROW_PARAMETERS):
             part = seqs[start : start + _ROW_PARAMETERS]
@@ -214,9 +214,9 @@ class CaptureIndex(FilledIndex):
         return b""
 
     def get(self, name: str) -> tuple[int, Capture]:
-        """Return the number and the capture of the capture with this name, as in the commands.
+        """Return the number and the capture with this name, which means the same as in the commands.
 
-        The name is a capture's id or the unique beginning of an id, a name of `latest`, or a run ID. A run ID selects
+        The name is a capture's ID or the unique beginning of an ID, a name of `latest`, or a run ID. A run ID selects
         the run's latest request, or its latest replay if no request arrived.
         """
         if latest := parse_latest(name):
@@ -263,7 +263,7 @@ class CaptureIndex(FilledIndex):
         return [seq for (seq,) in self._all(sql, (text_column(capture_id), limit))]
 
     def last_target(self) -> str | None:
-        """Return where the store's last listener forwarded to. Any program may have written it."""
+        """Return the target of the store's last listener. Any program may have written it."""
         found = self._all(TARGET_OF_THE_LAST_SESSION)
         return found[0][0] if found and isinstance(found[0][0], str) else None
 
@@ -322,7 +322,7 @@ class CaptureIndex(FilledIndex):
             yield from part
 
     def _from_scan(self, wanted: Condition, latest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
-        """Yield matches, and the last capture of each part that was scanned."""
+        """Yield matches, and the last capture of each scanned part."""
         ends = f"SELECT seq FROM seen.rows WHERE seq <= ? AND seq > ? ORDER BY seq {order} LIMIT 1 OFFSET ?"  # noqa: S608
         sql = f"{_SCAN} AND {wanted.sql} ORDER BY rows.seq {order}"
         while latest > after:
@@ -347,7 +347,7 @@ class CaptureIndex(FilledIndex):
     def _from_texts(
         self, wanted: Condition, expression: str, latest: int, after: int, order: str
     ) -> Iterator[tuple[int, bool]]:
-        """Yield what the full-text part finds. Captures that it does not contain completely are searched one by one."""
+        """Yield the matches of the full-text part. Captures that it contains only partly are searched individually."""
         if latest <= after:
             return
         texts = (

@@ -50,7 +50,7 @@ class Histogram:
 
 
 def find_spans(connection: sqlite3.Connection, query: CaptureQuery, max_spans: int) -> Spans:
-    """Return the numbers of all matches of a query without text, run or id."""
+    """Return the numbers of all matches of a query without text, run or ID."""
     return spans_of(_runs(connection, joined(index_conditions(query))), max_spans)
 
 
@@ -75,7 +75,7 @@ def count_over_time(
 ) -> Histogram:
     """Return matches over time, from the query's `since_s` (or the oldest match) to its `until_s` (or `now`).
 
-    The matches have the numbers `seqs`. If it is None, they are all matches of a query without text, run or id.
+    The matches have the numbers `seqs`. If it is None, they are all matches of a query without text, run or ID.
     """
     where = joined(index_conditions(query)) if seqs is None else Condition(_PICKED, (json.dumps(seqs),))
     until = now if query.until_s is None else query.until_s

@@ -42,12 +42,12 @@ _TEXTS_PER_PART = 5
 _STEP_S = 0.1
 # Rows without a response are read again until they have one, but only the latest: some never get one.
 _LATEST = 2_000
-# The full-text part is rebuilt when most of it belongs to dropped captures, but only if these are many.
+# The full-text part is rebuilt when most of it belongs to deleted captures, but only if these are many.
 _MOST_DROPPED = 5_000
 
 
 class IndexStep(NamedTuple):
-    """What one step of `catch_up` did.
+    """The result of one step of `catch_up`.
 
     `latest` is the number of the latest capture, and `has_new` says that captures arrived. `changed` are the numbers of
     captures that have got their outcome. `is_reset` says that the store was replaced, and that the index is filled
@@ -75,7 +75,7 @@ class IndexState(NamedTuple):
 
 @dataclass(slots=True)
 class _Range:
-    """The numbers that a part of the index covers: `low` to `high`, none if `high` is smaller."""
+    """The numbers that a part of the index covers: `low` to `high`, or none if `high` is smaller."""
 
     low: int = 1
     high: int = 0
@@ -93,7 +93,7 @@ class IndexPoint(NamedTuple):
 class FilledIndex:
     """An open index that follows its store. Several threads may use it, one at a time.
 
-    Without `uses_texts`, it has no full-text part, as where SQLite has no FTS5. All methods raise StoreError.
+    Without `uses_texts`, it has no full-text part, as if SQLite had no FTS5. All methods raise StoreError.
     """
 
     def __init__(self, path: Path, *, uses_texts: bool = True) -> None:
@@ -103,7 +103,7 @@ class FilledIndex:
         self._open()
 
     def close(self) -> None:
-        """Drop the index."""
+        """Delete the index."""
         self._connection.close()
 
     @property
@@ -116,7 +116,7 @@ class FilledIndex:
 
     @property
     def latest(self) -> int:
-        """The number of the latest capture in the index, 0 for none."""
+        """The number of the latest capture in the index, or 0 for none."""
         return self._rows.high
 
     @property
@@ -135,7 +135,7 @@ class FilledIndex:
             pass
 
     def _open(self) -> None:
-        """Open the store and begin an empty index; what was open before stays open if this fails."""
+        """Open the store and begin an empty index. If this fails, the previous connection stays open."""
         files = Files.at(self.path)
         connection = connect(self.path, Access.SHOW).connection
         connection.text_factory = decoded
@@ -165,7 +165,7 @@ class FilledIndex:
         before = self._rows.high
         changed: tuple[int, ...] = ()
         if is_changed:
-            self._refuse_newer()
+            self._reject_newer()
             changed = self._refresh()
             self._fill_new(rows)
         is_behind = self._rows.high - before >= rows
@@ -173,7 +173,7 @@ class FilledIndex:
             self._version = -1
         if not self._has_history:
             self._fill_history(rows)
-            is_changed = True  # captures may have been dropped in the meantime
+            is_changed = True  # captures may have been deleted in the meantime
         if self._has_history and is_changed:
             self._forget_dropped()
         # A list without its older captures is worse than a search that is slow a little longer.
@@ -183,7 +183,7 @@ class FilledIndex:
         return IndexStep(self._rows.high, self._rows.high > before, changed, is_reset, is_behind)
 
     def _reopen_if_replaced(self) -> bool:
-        """Begin again if the store was replaced, or if all of its captures were deleted; return whether it was."""
+        """Begin again if the store was replaced or all of its captures were deleted. Return whether it began again."""
         self._keep_readable()
         found = Files.at(self.path)
         if self._is_same(found) and not self._is_cleared():
@@ -194,7 +194,7 @@ class FilledIndex:
         old.close()
         return True
 
-    def _refuse_newer(self) -> None:
+    def _reject_newer(self) -> None:
         """Raise StoreError if a newer port-hook has changed the store's tables since it was opened."""
         version = self._value("PRAGMA main.user_version")
         if version > LATEST:
@@ -218,7 +218,7 @@ class FilledIndex:
     def _is_cleared(self) -> bool:
         """Return whether captures were deleted: the store's latest capture is older than the index's.
 
-        Later captures reuse the numbers, so the ids are compared too.
+        Later captures reuse the numbers, so the IDs are compared too.
         """
         latest = self._value("SELECT max(seq) FROM main.captures") or 0
         return bool(latest < self._rows.high or self._value(IS_REUSED, (self._rows.high,)))
@@ -227,7 +227,7 @@ class FilledIndex:
         return self._texts.low <= self._rows.low and self._texts.high >= self._rows.high
 
     def _forget_dropped(self) -> None:
-        """Remove captures that a listener has dropped because the store was full."""
+        """Remove captures that a listener deleted because the store was full."""
         kept = self._value("SELECT count(*) FROM main.captures")
         if kept >= self._count():
             return

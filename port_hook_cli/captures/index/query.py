@@ -1,4 +1,4 @@
-"""The index over a capture store in SQL: the conditions of a query, its tables, and how they are filled. Pure.
+"""The index over a capture store in SQL: conditions of queries, tables, and the statements that fill them. Pure.
 
 Any program may have written the store, so every column is converted and cut to a form that the index can use. Pass the
 SQL to `opening.portable`.
@@ -40,13 +40,13 @@ TRIGRAM = 3
 
 @frozen(kw_only=True)
 class CaptureQuery:
-    """A filter of captures; None and empty values match everything.
+    """A filter of captures. None and empty values match everything.
 
-    `text` is searched in the target, the header fields and the body; ASCII letters match in either case.
+    `text` is searched in the target, the headers and the body. ASCII letters match in either case.
     `response` and `handler` are a status such as "502", one of STATUS_CLASSES, or NO_RESPONSE. `handler` can also be
     HANDLER_FAILED (`Capture.handler_failed`), or HANDLER_SILENT for a handler that did not respond. `slower_ms`
     matches handlers that took longer. `since_s` (included) and `until_s` (excluded) are seconds since the epoch.
-    `id_prefix` also matches the replays of the capture with that id. `user`, `entity`, `workflow` and `node` are in
+    `id_prefix` also matches the replays of the capture with that ID. `user`, `entity`, `workflow` and `node` are in
     the payload (`PAYLOAD_FACTS`).
     """
 
@@ -104,9 +104,9 @@ def payload_conditions(query: CaptureQuery, *, is_filled: bool) -> Iterator[Cond
 
 
 def match_expression(text: str) -> str | None:
-    """Return the FTS5 expression for every capture that may have `text`; None for a text that is too short.
+    """Return the FTS5 expression for every capture that may have `text`, or None if the text is too short.
 
-    The index has no positions, so it finds captures that have all trigrams of the text; `text_condition` decides.
+    The index has no positions, so it finds captures with all trigrams of the text. `text_condition` decides.
     """
     trigrams = {text[start : start + TRIGRAM] for start in range(len(text) - TRIGRAM + 1)}
     quoted = ['"' + trigram.replace('"', '""') + '"' for trigram in sorted(trigrams) if "\0" not in trigram]
@@ -156,7 +156,7 @@ LARGEST_BODY_OF_A_ROW = 256 * 1024
 
 # Filters read payloads up to this size.
 _LARGEST_FILTERED_BODY = 1024 * 1024
-# Target, header fields and body are indexed up to here. The rest of a longer text is searched in the store itself.
+# Target, headers and body are indexed up to here. The rest of a longer text is searched in the store itself.
 _INDEXED_BYTES = 1024 * 1024
 _MAX_ID = 200
 _MAX_NAME = 1_000
@@ -299,7 +299,7 @@ def _fact(payload: Payload, name: str) -> str | None:
 
 
 def decoded(value: bytes) -> str | bytes:
-    """Return a text of the store, as bytes if it is not UTF-8: then the row that has it counts as damaged."""
+    """Return a text of the store, or bytes if it is not UTF-8. The row then counts as damaged."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:

@@ -25,7 +25,7 @@ _COMPRESSIONS = {"decoded-gzip", "decoded-deflate"}
 
 
 def redacted_body(body: bytes, headers: Headers, pseudonyms: Pseudonyms, kept: frozenset[str] = frozenset()) -> bytes:
-    """Return a body in which everything that `Texts` finds is replaced. `kept` are strings that stay. Never raises."""
+    """Return a body with everything replaced that `Texts` finds. `kept` strings stay. Never raises."""
     steps = unwrap(body, headers, Budget())
     names = [step.name.rpartition("+")[2] for step in steps]
     is_compressed = len(steps) > 1 and names[1] in _COMPRESSIONS
@@ -67,7 +67,7 @@ def _redacted_text(content: bytes, charset: str, pseudonyms: Pseudonyms, kept: f
 
 
 def _codec(content: bytes, charset: str) -> tuple[str, bytes]:
-    """Return the codec of a body, and its byte order mark if that decides about the codec."""
+    """Return the codec of a body, and its byte order mark if that determines the codec."""
     if charset in {"utf-16", "utf-32"}:
         size = 2 if charset == "utf-16" else 4
         mark = content[:size]

@@ -1,4 +1,4 @@
-"""Redact a capture: its request, what the handler responded, and its signature."""
+"""Redact a capture: its request, the handler's response, and its signature."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _TOPICS = re.compile(r"\.(?:runs|change\.log)\Z")
 
 
 class Redacted(NamedTuple):
-    """A redacted capture with its throwaway secret. `is_same`: its verdict is that of the original."""
+    """A redacted capture with its throwaway secret. `is_same` says that it has the original's verdict."""
 
     capture: Capture
     verdict: Verdict
@@ -50,9 +50,9 @@ class Redacted(NamedTuple):
 
 
 def redact(capture: Capture, wanted: Verdict, pseudonyms: Pseudonyms, *, new_secret: Callable[[], str]) -> Redacted:
-    """Return a capture without names, ids and other values, signed anew so that its verdict is like `wanted`.
+    """Return a capture without names, IDs and other values, newly signed so that its verdict is like `wanted`.
 
-    `new_secret` returns another throwaway secret at each call. What a listener simulated is left out.
+    `new_secret` returns another throwaway secret at each call. A listener's simulation is left out.
     """
     request = _request(capture.invocation, pseudonyms)
     resigned = _resigned(request, wanted, pseudonyms, new_secret)
@@ -135,7 +135,7 @@ def _outcome(outcome: T, pseudonyms: Pseudonyms) -> T:
 
 
 def _headers(headers: Headers, pseudonyms: Pseudonyms, lengths: Mapping[int, int]) -> Headers:
-    """Return header fields. `lengths` are the new lengths of bodies by their old lengths."""
+    """Return headers. `lengths` are the new lengths of bodies by their old lengths."""
     keeps_agent = is_probe(headers)
 
     def field(name: str, value: str) -> tuple[str, str]:
@@ -174,7 +174,7 @@ def _field(kind: str, value: str, pseudonyms: Pseudonyms, lengths: Mapping[int, 
 
 
 def _with_signature(message: bytes, headers: Headers) -> bytes:
-    """Return a Kafka message with the signature of its header fields inside it, where Port writes it."""
+    """Return a Kafka message with the signature from its headers written into its value, where Port writes it."""
     signature = headers.get(SIGNATURE_HEADER)
     fields = headers_in(message)
     if not signature or fields is None:

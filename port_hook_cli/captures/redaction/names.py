@@ -68,7 +68,7 @@ PROTOCOL_HEADERS = _names(
     x-frame-options
     """
 )
-"""Header fields whose values are made of `PROTOCOL_WORDS`."""
+"""Headers whose values are made of `PROTOCOL_WORDS`."""
 
 PROTOCOL_WORDS = _names(
     """

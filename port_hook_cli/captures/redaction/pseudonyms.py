@@ -1,7 +1,7 @@
-"""The pseudonyms of one capture: for each word or number another of the same length and kind, the same everywhere.
+"""The pseudonyms of one capture: another word or number of the same length and kind, the same everywhere.
 
-Pseudonyms are numbered in the order in which the originals are found, so they say nothing about the originals except
-length, case and kind. No two originals have the same pseudonym: the keys of an object stay different.
+Pseudonyms are numbered in the order in which the originals are found, so they reveal only the originals' length, case
+and kind. No two originals have the same pseudonym: the keys of an object stay different.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from port_hook_cli.javascript.stringify import NotJson, format_double, stringify
 from port_hook_cli.signatures.same_document import compare_documents
 
 HARMLESS = 7
-"""The length of the longest number, and of the longest text without letters, that stays."""
+"""Numbers and texts without letters up to this length are not replaced."""
 
 _LETTERS = "qzjkvxbhwpgyfmucdrlsnioate"
 _LEADING = _LETTERS.replace("w", "")
@@ -37,7 +37,7 @@ _number = re.compile(r"(-?)([0-9]+)(?:(\.)([0-9]+))?([eE][-+]?)?([0-9]+)?").full
 
 
 class Pseudonyms:
-    """The pseudonyms that were given so far."""
+    """The pseudonyms so far."""
 
     def __init__(self) -> None:
         self._given: dict[tuple[str, str], str] = {}
@@ -91,7 +91,7 @@ class Pseudonyms:
         return self._named("number", literal, lambda: self._new_number(literal, is_checked=is_checked))
 
     def order(self, indices: Iterable[str]) -> None:
-        """Give pseudonyms to keys that JavaScript sorts as numbers, in their order."""
+        """Assign pseudonyms to keys that JavaScript sorts as numbers, in their order."""
         by_length: dict[int, list[str]] = {}
         for index in sorted(set(indices)):
             if len(index) > HARMLESS and int(index) <= _MOST_INDEX and ("word", index) not in self._given:
@@ -188,12 +188,12 @@ def _digits(number: int, original: str) -> str:
 
 
 def _filler(fillers: str, original: str) -> str:
-    """Return a character of which there is no long run in the original."""
+    """Return a character without a long run in the original."""
     return next((each for each in fillers if each * HARMLESS not in original.lower()), fillers[0])
 
 
 def _is_like(new: str, original: str) -> bool:
-    """Return whether a pseudonym has a part of the original that says something about it."""
+    """Return whether a pseudonym contains a part that reveals something about the original."""
     part = HARMLESS + 1
     return any(new[start : start + part] in original for start in range(min(len(new), _MOST_COMPARED) - HARMLESS))
 
@@ -247,7 +247,7 @@ def _shortest(literal: str) -> str:
 
 
 def _traits(literal: str) -> tuple[object, ...]:
-    """Return what serializers do to a number: whether they write it in the same way, and with the same value."""
+    """Return the effect of serializers on a number: whether they retain its text, and its value."""
     try:
         script, python = stringify(literal), json.dumps(json.loads(literal))
     except (NotJson, ValueError):

@@ -1,4 +1,4 @@
-"""Find what to replace in a text, as edits: words, and what consists of several, such as URLs and mail addresses.
+"""Find what to replace in a text, as edits: words, and groups of words such as URLs and mail addresses.
 
 Text may have layers: a JSON document has strings, whose escapes are decoded, and a string may contain a document or
 percent-encoding. An edit of decoded text becomes an edit of the text around it, in the notation of each character.
@@ -70,7 +70,7 @@ _UNIT = len("%41")
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
-    """Return `text` with the edits, which are in the order of the text."""
+    """Return `text` with the edits, which are sorted by position."""
     pieces: list[str] = []
     position = 0
     for start, end, new in edits:
@@ -83,7 +83,7 @@ class Texts:
     """Finds the edits of texts, with the pseudonyms of one capture.
 
     With `narrow`, new characters exist in single-byte character sets. Without `is_checked`, numbers may be written
-    differently by serializers. `kept` are more strings that stay.
+    differently by serializers. `kept` are additional strings that stay.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class Texts:
         """Yield the edits of JSON, or of what looks like JSON: of its strings, and of the text between them."""
         position = 0
         for match in _strings(text):
-            if match[1] is None:  # a quotation mark that opens a string without an end, as do all that follow
+            if match[1] is None:  # this quotation mark, and all after it, open a string without an end
                 break
             yield from self._between(text[position : match.start()], position)
             names = KEYS if match[2] else VALUES

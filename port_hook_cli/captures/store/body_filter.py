@@ -58,7 +58,7 @@ class JqBodyFilter:
         self._worker.close()
 
     def __call__(self, bodies: Iterable[tuple[int, Any]]) -> Iterator[int]:
-        """Yield the numbers of the bodies that match, in order; raises UsageError if the expression takes too long."""
+        """Yield the numbers of the bodies that match, in order. Raises UsageError if the expression takes too long."""
         for batch in _batches(_readable(bodies)):
             for body, result in zip(batch, self._results(batch), strict=True):
                 if isinstance(result, str):
@@ -68,11 +68,11 @@ class JqBodyFilter:
                     yield body.number
 
     def _check(self) -> None:
-        """Raise UsageError for an expression that cannot be compiled: only a whole one may be put into another."""
+        """Raise UsageError for an invalid expression: only a complete expression may be put into another."""
         (result,) = self._evaluate(self._expression, "null")
         if isinstance(result, JqError) and result.kind == "compile":
             raise UsageError(
-                f"The expression of --jq is not valid: {result.message}.",
+                f"The --jq expression is invalid: {result.message}.",
                 hint="Write a jq filter of the body, such as --jq '.payload.properties.cpu > 2'.",
             )
 
@@ -80,7 +80,7 @@ class JqBodyFilter:
         (found,) = self._evaluate(_EACH % self._expression, f"[{','.join(body.text for body in batch)}]")
         if isinstance(found, list) and len(found) == len(batch):
             return found
-        if len(batch) > 1:  # a body that is nested too deeply must not hide the others
+        if len(batch) > 1:  # a deeply nested body must not hide the others
             return [result for body in batch for result in self._results([body])]
         return [found.message if isinstance(found, JqError) else "the expression has no usable result"]
 
@@ -89,7 +89,7 @@ class JqBodyFilter:
             return self._worker.evaluate([program], data)
         except RenderError as error:
             raise UsageError(
-                f"The expression of --jq was stopped: it took longer than {self._timeout_s:g} s for some captures, "
+                f"The --jq expression was stopped: it took longer than {self._timeout_s:g} s for some captures, "
                 "or too much memory.",
                 hint="Check it for an endless loop, or search fewer captures with --since.",
             ) from error
@@ -103,7 +103,7 @@ def _readable(bodies: Iterable[tuple[int, Any]]) -> Iterator[_Body]:
 
 
 def _as_json_line(body: Any) -> str | None:
-    """Return a body on one line, None if it is not JSON or has too many values.
+    """Return a body on one line, or None if it is not JSON or has too many values.
 
     In JSON, a line end is never part of a string.
     """

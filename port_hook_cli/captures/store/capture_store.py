@@ -68,22 +68,22 @@ class CaptureStore(StoreReader):
         self.write([self.row(capture) for capture in captures], [])
 
     def complete(self, captures: Sequence[Capture]) -> None:
-        """Add delivery and response to captures that were saved, in one transaction. Raises StoreError.
+        """Add delivery and response to saved captures, in one transaction. Raises StoreError.
 
-        Captures that have been dropped since are ignored.
+        Captures deleted meanwhile are ignored.
         """
         self.write([], [self.outcome(capture) for capture in captures])
 
     def row(self, capture: Capture) -> Row:
-        """Return the row that `write` adds for a capture, its credentials masked unless they are to be kept.
+        """Return the row that `write` adds for a capture, with its credentials masked, unless the store saves them.
 
-        Only the beginning of a refused request's body is kept. A request is refused if it fails verification and is not
-        forwarded.
+        Only the beginning of a rejected request's body is saved. A request is rejected if it fails verification and is
+        not forwarded.
         """
         return capture_row(capture, keep_secrets=self._keep_secrets)
 
     def outcome(self, capture: Capture) -> Row:
-        """Return what `write` adds to a capture that was saved."""
+        """Return what `write` adds to a saved capture."""
         return outcome_row(capture, keep_secrets=self._keep_secrets)
 
     def write(
@@ -132,9 +132,9 @@ class CaptureStore(StoreReader):
         return has_more
 
     def mark_replay(self, request: Invocation) -> bool:
-        """Mark what a listener has captured of a replay as one; return whether there is any. Raises StoreError.
+        """Mark a listener's captures of a replay as replays. Return whether it has any. Raises StoreError.
 
-        `request` is the replay that was sent. The listener cannot know that it is a replay.
+        `request` is the replay. The listener cannot know that it is a replay.
         """
         signature = request.headers.get(SIGNATURE_HEADER)
         if signature is None:
@@ -147,7 +147,7 @@ class CaptureStore(StoreReader):
         return oldest is not None
 
     def recent_signatures(self, since_s: float) -> list[tuple[str, float]]:
-        """Return signature header and time of each verified request captured at `since_s` or later, oldest first."""
+        """Return the signature and the time of each verified request captured at `since_s` or later, oldest first."""
         found = self._rows(statements.RECENT_SIGNATURES, [since_s])
         return [(text, at) for text, at in found if isinstance(text, str) and isinstance(at, float)]
 
@@ -211,19 +211,19 @@ class CaptureStore(StoreReader):
 
     @property
     def log_bytes(self) -> int:
-        """How much of SQLite's log is in use after the latest commit, in bytes; 0 if that is unknown (Windows)."""
+        """How much of SQLite's log is in use after the latest commit, in bytes, or 0 if that is unknown (Windows)."""
         return self._database.log_bytes
 
     def take_losses(self) -> list[str]:
-        """Return sentences for the user about captures that were lost since the last call."""
+        """Return sentences for the user about captures lost since the last call."""
         return self._database.take_losses()
 
     def close(self) -> None:
-        """Drop what is over the limits if this store has added captures, and close the file."""
+        """Delete captures over the limits if this store has added captures, and close the file."""
         self._database.close(self._tidy if self._has_added else None)
 
     def _tidy(self, connection: sqlite3.Connection) -> bool:
-        """Drop captures over the limits, otherwise add a name block. Return whether there is more to do."""
+        """Delete captures over the limits, otherwise add a name block. Return whether there is more to do."""
         return self._trimmer.step(connection) or add_block(connection)
 
 

@@ -56,7 +56,7 @@ _PAUSE_S, _LONG_PAUSE_S = 0.016, 0.11
 
 
 class PruneRule(NamedTuple):
-    """What to delete: captures from before a moment (seconds since the epoch), or else all but the latest `keep`."""
+    """What to delete: captures from before a moment (seconds since the epoch), or all but the latest `keep`."""
 
     before_s: float | None = None
     keep: int = 0
@@ -70,7 +70,7 @@ class PruneCount(NamedTuple):
 
 
 def count_prunable(connection: sqlite3.Connection, rule: PruneRule) -> PruneCount:
-    """Return what `delete_captures` would do now. Raises sqlite3.Error."""
+    """Return the effect that `delete_captures` would have now. Raises sqlite3.Error."""
     total = connection.execute(_COUNT).fetchone()[0]
     sql = _COUNT_UP_TO if rule.before_s is None else _COUNT_OLDER
     deleted = connection.execute(sql, [_limit(connection, rule)]).fetchone()[0]
@@ -146,7 +146,7 @@ def _number_within(most: int, sizes: list[int]) -> int:
 
 
 def _limit(connection: sqlite3.Connection, rule: PruneRule) -> float:
-    """Return the moment before which captures are deleted, or the number of the last capture to delete; 0 for none."""
+    """Return the time before which captures are deleted, or the number of the last capture to delete (0 for none)."""
     if rule.before_s is not None:
         return rule.before_s
     found = connection.execute(_LAST_TO_DELETE, [rule.keep]).fetchone()

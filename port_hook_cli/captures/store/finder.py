@@ -1,4 +1,4 @@
-"""What a name means: `last`, a capture's id or the start of one, a run, a file, or `-`. The finder opens the store."""
+"""What a name means: `last`, a capture ID or its beginning, a run ID, a file, or `-`. The finder opens the store."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 
 
 LEAST_PREFIX = 4
-"""The minimum length of a prefix that names a capture to send: a typing error could send another request."""
+"""The minimum length of an ID prefix for a capture to send: a typing error could send another request."""
 
 _TARGET = r":?\d{2,5}|https?://[\w.:/-]+"
-_KINDS = "Give a capture's id, `last`, or a file with a capture, a raw HTTP request or a payload."
+_KINDS = "Pass a capture ID, `last`, or a file with a capture, a raw HTTP request or a payload."
 
 
 class CaptureUse(Enum):
-    """What a capture is wanted for.
+    """What a command does with a capture.
 
-    A capture to SHOW may be in another user's store. A capture to SEND needs `LEAST_PREFIX` characters of its id.
+    A capture to SHOW may be in another user's store. A capture to SEND needs `LEAST_PREFIX` characters of its ID.
     """
 
     SHOW = 1
@@ -44,9 +44,9 @@ class CaptureUse(Enum):
 
 
 class FoundRequest(NamedTuple):
-    """What a name means: a capture, a raw HTTP request, the bytes of another file, or an action run as Port returns it.
+    """What a name means: a capture, a raw HTTP request, the bytes of another file, or an action run from Port.
 
-    `is_stored` says that it is a capture of the store.
+    `is_stored` says that the store has the capture.
     """
 
     name: str
@@ -60,7 +60,7 @@ class FoundRequest(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The capture's id, or the name of its file."""
+        """The capture ID, or the name of the file."""
         return (self.content.invocation.id if isinstance(self.content, Capture) else "") or self.name
 
     @property
@@ -105,7 +105,7 @@ class Finder:
     def find(self, name: str) -> FoundRequest:
         """Return the file `name`, otherwise the capture. `last` and `last-replay` are never files.
 
-        Raises StoreError, and UsageError for an empty name and for an id that is too short.
+        Raises StoreError, and UsageError for an empty name and for an ID that is too short.
         """
         from port_hook_cli.invocations.payload import is_run_id
 
@@ -115,9 +115,9 @@ class Finder:
         return self._file(name, can_be_missing=can_be_id) or FoundRequest(name, self._in_store(name), is_stored=True)
 
     async def find_or_get(self, name: str, access: PortAccess) -> FoundRequest:
-        """Return what `find` returns. A run id names the latest capture of the run, otherwise the run in Port.
+        """Like `find`, but a run ID means the latest capture of the run, otherwise the run in Port.
 
-        Port is asked about action runs only. Raises PortApiError and SettingsError too.
+        Only action runs are requested from Port. Raises PortApiError and SettingsError too.
         """
         from port_hook_cli.invocations.payload import is_run_id
 
@@ -134,14 +134,14 @@ class Finder:
             # Port's API reference has routes that update node runs and their logs, but no route that returns their
             # request.
             raise StoreError(
-                f"There is no file {name} and no capture of that run here, and Port's API does not return a "
-                "node run's request: runs of workflow nodes are replayed from captures only.",
-                hint="Capture it with `port-hook listen` when the node runs again, or name a file with its payload.",
+                f"File or capture not found: {name}. Port's API does not return a node run's request, so node runs "
+                "can only be replayed from captures.",
+                hint="Capture it with `port-hook listen` when the node runs again, or pass a file with its payload.",
             )
         try:
             return FoundRequest(name, await access.get_run(name))
         except PortHookError as problem:
-            reason = f"Port was asked because there is no file {name} and no capture of that run here."
+            reason = f"Port was asked because no file or capture was found for {name}."
             raise type(problem)(f"{problem.message} {reason}", hint=problem.hint) from problem
 
     def store(self) -> StoreReader:
@@ -149,7 +149,7 @@ class Finder:
         return self._store.open()
 
     def last_target(self) -> str | None:
-        """Return where the last listener with the store forwarded to, None if the store was not needed so far."""
+        """Return the target of the store's last listener, or None if the store was not needed so far."""
         return self._store.open().last_target() if self._store.is_open else None
 
     def _file(self, name: str, *, can_be_missing: bool) -> FoundRequest | None:
@@ -185,9 +185,9 @@ class Finder:
                 raise type(error)(error.message, hint=f"Pass a target with --to: `--to {name}`.") from error
             if self._is(name, Path.is_dir):
                 raise StoreError(
-                    f"{name} is a directory; a file or a capture is needed.", hint="Name a file in it."
+                    f"{name} is a directory. Pass a file or a capture.", hint="Pass a file in it."
                 ) from error
-            raise type(error)(f"{error.message} There is no file {name} either.", hint=error.hint) from error
+            raise type(error)(f"{error.message} File not found: {name}.", hint=error.hint) from error
 
     def _captured(self, name: str) -> Capture:
         from port_hook_cli.invocations.payload import is_run_id
@@ -196,8 +196,8 @@ class Finder:
             return self._of_run(name) or self.store().get(name)
         if self._purpose is CaptureUse.SEND and len(name) < LEAST_PREFIX:
             raise UsageError(
-                f"{name} is too short for a capture's id.",
-                hint=f"Give at least {LEAST_PREFIX} characters of the id; `port-hook captures` lists them.",
+                f"{name} is too short for a capture ID.",
+                hint=f"Pass at least {LEAST_PREFIX} characters of the ID. `port-hook captures` lists the IDs.",
             )
         return self.store().get(name)
 
@@ -206,7 +206,7 @@ class Finder:
         return self.store().latest(run_id=run_id, originals=True) or self.store().latest(run_id=run_id)
 
     def has_no_store(self) -> bool:
-        """Return whether no store is named and the current directory has none."""
+        """Return whether no store was passed and the current directory has none."""
         return self._option is None and not self.has_store_file()
 
     def has_store_file(self) -> bool:
@@ -255,7 +255,7 @@ def say_warnings(store: StoreReader, say: Say) -> None:
 
 @contextmanager
 def open_body_filter(expression: str | None, say: Say, *, name: str) -> Iterator[JqBodyFilter | None]:
-    """Yield the filter for a jq expression; afterward, `say` gets how often it failed.
+    """Yield the filter for a jq expression. Afterward, `say` gets the number of failures.
 
     Messages call the expression `name`.
     """
@@ -278,7 +278,7 @@ OpenStore = TypeVar("OpenStore", bound="StoreReader")
 
 
 class LateStore(Generic[OpenStore]):
-    """A store that is opened when it is first needed, by `opening`, and closed once."""
+    """A store that `opening` opens when it is first needed."""
 
     def __init__(self, opening: Callable[[], OpenStore]) -> None:
         self._opening = opening
@@ -290,7 +290,7 @@ class LateStore(Generic[OpenStore]):
         return self._store is not None
 
     def open(self) -> OpenStore:
-        """Return the open store; raises StoreError."""
+        """Return the open store. Raises StoreError."""
         if self._store is None:
             self._store = self._opening()
         return self._store

@@ -54,7 +54,7 @@ def named(column: str, name: str | bytes) -> Condition:
 def add_block(connection: sqlite3.Connection) -> bool:
     """Add a block for the next thousand captures, if there are that many. Return whether there are a thousand more.
 
-    Delete the blocks whose captures were all dropped, so that blocks do not fill the store. Raises sqlite3.Error.
+    Delete blocks without remaining captures, so that blocks do not fill the store. Raises sqlite3.Error.
     """
     described, latest = connection.execute(_STATE).fetchone()
     described, latest = described or 0, latest or 0

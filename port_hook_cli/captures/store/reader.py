@@ -31,12 +31,12 @@ from port_hook_cli.invocations.models import Capture
 if TYPE_CHECKING:
     from port_hook_cli.captures.listed import ListedCapture
 
-# What is read at a time: ten milliseconds of work, and one capture more than these bytes.
+# The size of one read: ten milliseconds of work, and one capture more than these bytes.
 _PAGE, _PAGE_BYTES = 200, 4 * 1024 * 1024
 
 T = TypeVar("T")
 BodyFilter = Callable[[Iterable[tuple[int, Any]]], Iterator[int]]
-"""Takes the numbers and bodies of captures, and yields the numbers of those that match, in the same order."""
+"""Takes the numbers and bodies of captures, and yields the numbers of the matches, in the same order."""
 
 
 class OpenDatabase(Protocol):
@@ -63,7 +63,7 @@ class StoreReader:
         self._opened = opened
 
     def get(self, name: str) -> Capture:
-        """Return one capture by id, by a prefix that only one id has, or by a name of `latest`. Raises StoreError."""
+        """Return one capture by ID, by a unique prefix of its ID, or by a name of `latest`. Raises StoreError."""
         latest = parse_latest(name)
         query = (statements.by_number(), [self._number(name)]) if latest is None else _query_of(latest)
         found = next(self._read(query, read_row), None)
@@ -95,7 +95,7 @@ class StoreReader:
     def latest(
         self, *, run_id: str | None = None, with_run: bool = False, originals: bool | None = None, back: int = 0
     ) -> Capture | None:
-        """Return the latest capture, or the one `back` captures before it, if there is one. Raises StoreError.
+        """Return the latest capture, or the capture `back` captures before it, if it exists. Raises StoreError.
 
         `StoreFilter` describes the other parameters.
         """
@@ -120,7 +120,7 @@ class StoreReader:
         limit: int | None = None,
         bodies: BodyFilter | None = None,
     ) -> Iterator[ListedCapture]:
-        """Yield what a list shows of the captures that `select` yields. Raises StoreError."""
+        """Yield the captures of `select` in the form of a list. Raises StoreError."""
         from port_hook_cli.captures.database.listing import LISTED, read_listed
 
         return self._select(wanted, LISTED, read_listed, limit=limit, bodies=bodies)
@@ -135,7 +135,7 @@ class StoreReader:
         bodies: BodyFilter | None,
         oldest: bool = False,
     ) -> Iterator[T]:
-        """Yield what `read` makes of these columns of the captures that match."""
+        """Yield the results of `read` for these columns of the matching captures."""
         if bodies is not None:
             query = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
             return islice(self._read_kept(query, bodies, statements.by_number(columns), read), limit)
@@ -146,7 +146,7 @@ class StoreReader:
     def _read_pages(
         self, wanted: statements.StoreFilter, columns: str, read: Callable[[Row], T], *, limit: int
     ) -> Iterator[T]:
-        """Yield captures, latest first, and read some of them at a time.
+        """Yield captures, latest first, and read them in batches.
 
         SQLite cannot restart its log while a statement is being read, and the caller may wait a long time between two
         captures, such as for a pager.
@@ -193,7 +193,7 @@ class StoreReader:
                 yield from self._read((by_number, [number]), read)
 
     def replayed(self) -> dict[str, bool]:
-        """Return whether the latest replay of each capture succeeded, by the capture's id. Raises StoreError."""
+        """Return whether the latest replay of each capture succeeded, by capture ID. Raises StoreError."""
         rows = self._rows(statements.OUTCOMES_OF_REPLAYS, [])
         return {name: bool(succeeded) for name, succeeded in rows if isinstance(name, str)}
 
@@ -211,9 +211,9 @@ class StoreReader:
         return int(self._rows(statements.EVER_AND_NOW, [])[0][1])
 
     def last_target(self) -> str | None:
-        """Return where the last listener with this store forwarded to. Raises StoreError.
+        """Return the target of this store's last listener. Raises StoreError.
 
-        None if it forwarded nothing. Any program may have written it, so check it before you send anything there.
+        None if it didn't forward. Any program may have written it, so check it before you send anything there.
         """
         rows = self._rows(statements.LAST_TARGET, [])
         return rows[0][0] if rows and isinstance(rows[0][0], str) else None

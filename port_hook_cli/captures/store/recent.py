@@ -1,6 +1,6 @@
 """The latest captures by name, for completion: a few columns, without reading a body or waiting for a lock.
 
-The store is not brought to the latest schema for it: that takes time, and an older port-hook may be using it.
+The store is not migrated to the latest schema for it: that takes time, and an older port-hook may be using it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class RecentCapture(NamedTuple):
 
 
 def recent_captures(option: Path | None, cwd: Path) -> list[RecentCapture]:
-    """Return the latest captures of a store, latest first; none if it cannot be read."""
+    """Return the latest captures of a store, latest first, or none if it cannot be read."""
     found: list[RecentCapture] = []
     with suppress(StoreError, UsageError, OSError, sqlite3.Error), closing(_open(option, cwd)) as connection:
         rows = connection.execute(_LATEST, [_MOST]).fetchall()

@@ -1,7 +1,7 @@
 """The SQL of the store, in as few steps as possible.
 
 The sqlite3 module releases the interpreter's lock at every step of a statement, and then has to get it back from a busy
-event loop. One INSERT of 32 rows is one step; 32 INSERTs are 32 steps.
+event loop. One INSERT of 32 rows is one step, and 32 INSERTs are 32 steps.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 # 32 rows of 22 columns stay below 999, the number of parameters that older builds of SQLite allow.
 _ROWS_PER_STATEMENT = 32
 
-# The sqlite3 module caches one statement for each number of rows, and a cached statement keeps copies of the values
+# The sqlite3 module caches one statement for each number of rows, and a cached statement holds copies of the values
 # that were last bound to it. So a statement carries no more than this, unless it has a single row. The copies of a
 # larger row are released by executing its statement again without values.
 MOST_BYTES = 128 * 1024
@@ -60,7 +60,7 @@ def by_number(columns: str = BOUNDED) -> str:
     return portable(f"SELECT {columns} FROM captures WHERE seq = ?")  # noqa: S608 - names of our own
 
 
-# INDEXED BY: the index is small and holds every id; the table holds the bodies as well.
+# INDEXED BY: the index is small and has every ID. The table also has the bodies.
 BY_PREFIX = portable(f"""
     SELECT seq, {bounded("id", _LONGEST_NAME)} FROM captures INDEXED BY arrivals
     WHERE substr(id, 1, ?) = ?
@@ -93,7 +93,7 @@ SAVED_MESSAGES = portable(
 LATEST = "SELECT max(seq) FROM captures"
 # Two subqueries, because SQLite would scan a whole index for `SELECT min(seq), max(seq)`.
 OLDEST_AND_LATEST = "SELECT (SELECT min(seq) FROM captures), (SELECT max(seq) FROM captures)"
-# The latest capture is never dropped, so its number is how many there have ever been.
+# The latest capture is never deleted, so its number is the count of all captures so far.
 EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM captures)"
 
 NUMBER_AND_BODY = f"seq, {bounded('body')}"
@@ -110,7 +110,7 @@ _ONE_INSERT = f"INSERT INTO captures ({_COLUMNS}) SELECT {', '.join('?' * len(CA
 
 
 def inserts(rows: Sequence[Row], *, small: bool) -> list[Statement]:
-    """Return the statements that add `rows`; `small` says that they have no more than MOST_BYTES together."""
+    """Return the statements that add `rows`. `small` says that they have no more than MOST_BYTES together."""
     if small and len(rows) == 1:  # nearly always
         return [(_insert(1), rows[0])]
     steps: list[Statement] = []
@@ -123,12 +123,12 @@ def inserts(rows: Sequence[Row], *, small: bool) -> list[Statement]:
 
 
 def updates(outcomes: Sequence[Row], *, small: bool) -> list[Statement]:
-    """Return the statements that fill in `outcomes`; `small` is as for `inserts`."""
+    """Return the statements that fill in `outcomes`. `small` means the same as in `inserts`."""
     steps: list[Statement] = []
     for part in _in_rows(outcomes) if small else _in_bytes(outcomes, outcome_weight):
         steps.append((_update(len(part)), list(chain.from_iterable(part))))
         if not small and len(part) == 1:
-            steps.append((_update(1), (None,) * len(part[0])))  # no capture has the id NULL
+            steps.append((_update(1), (None,) * len(part[0])))  # no capture has the ID NULL
     return steps
 
 
@@ -146,13 +146,13 @@ ANY_NUMBER = Numbers()
 
 @frozen(kw_only=True)
 class StoreFilter:
-    """Which captures of a store to find; None, False and empty values match everything.
+    """Which captures of a store to find. None, False and empty values match everything.
 
-    `status` is the verdict's, `response` the statuses of the response. `failed` finds captures that the handler failed
-    (`Capture.handler_failed`). `accepted` finds captures that were verified and not rejected. `since_s` is seconds
-    since the epoch. `text` is in the target, the header fields or the body, ASCII letters in either case. `originals`
-    finds requests that arrived, or if it is False, only replays and the requests of `check`. `replay_of` finds the
-    replays of one capture.
+    `status` is the verdict's status, and `response` the statuses of the response. `failed` finds captures that the
+    handler failed (`Capture.handler_failed`). `accepted` finds captures that were verified and not rejected. `since_s`
+    is seconds since the epoch. `text` is in the target, the headers or the body, ASCII letters in either case.
+    `originals` finds requests that arrived, or if it is False, only replays and the requests of `check`. `replay_of`
+    finds the replays of one capture.
     """
 
     action: str | None = None

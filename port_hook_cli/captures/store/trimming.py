@@ -1,6 +1,6 @@
-"""Drop captures over a store's limits, in small steps.
+"""Delete captures over a store's limits, in small steps.
 
-Unverified captures are dropped before verified ones, and the oldest first. A verified capture is dropped only if
+Unverified captures are deleted before verified captures, and the oldest first. A verified capture is deleted only if
 verified captures alone exceed a limit, so a sender without the secret cannot push it out. The latest unverified
 captures, up to a hundredth of each limit, stay even if verified captures fill the store, so that a user can look at a
 recent failure.
@@ -17,7 +17,7 @@ from port_hook_cli.frozen import frozen
 
 _SHARE_OF_THE_LATEST = 100
 
-# The most captures that one step drops: a few milliseconds of work.
+# The most captures that one step deletes: a few milliseconds of work.
 STEP = 640
 _STEP_BYTES = 16 * 1024 * 1024
 
@@ -79,7 +79,7 @@ class _Spared:
 
 @frozen
 class _Dropped:
-    """What a step has dropped, and whether it ended because it reached its limit."""
+    """What a step has deleted, and whether it ended because it reached its limit."""
 
     count: int
     size: int
@@ -87,7 +87,7 @@ class _Dropped:
 
 
 class Trimmer:
-    """Drops captures over the limits of a store.
+    """Deletes captures over the limits of a store.
 
     It counts the captures only when another program has changed the store, because counting a million takes 30 ms.
     """
@@ -97,7 +97,7 @@ class Trimmer:
         self._counted: _Counted | None = None
 
     def step(self, connection: sqlite3.Connection) -> bool:
-        """Drop at most `STEP` captures, and return whether there are more to drop. Raises sqlite3.Error.
+        """Delete at most `STEP` captures, and return whether there are more to delete. Raises sqlite3.Error.
 
         Run it inside a transaction. If the transaction is rolled back, call `forget`.
         """
@@ -149,7 +149,7 @@ def _latest_unverified(connection: sqlite3.Connection, limits: Limits) -> _Spare
 
 
 def _drop(connection: sqlite3.Connection, sql: tuple[str, str], floor: int, count: int, size: int) -> _Dropped:
-    """Drop captures below `floor` until `count` of them and `size` bytes are dropped, or the step reaches its limit."""
+    """Delete captures below `floor`, until it has deleted `count` of them and `size` bytes, or reaches its limit."""
     oldest, drop = sql
     last, gone_count, gone_size, is_full = None, 0, 0, False
     with closing(connection.execute(oldest, [floor])) as rows:

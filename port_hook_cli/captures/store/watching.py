@@ -27,7 +27,7 @@ class CaptureWatch:
         self._open: tuple[int, ...] = ()
 
     def news(self, now: float) -> Iterator[Capture]:
-        """Yield the captures that have got an outcome since the last call; `now` is epoch seconds.
+        """Yield the captures that have received an outcome since the last call. `now` is epoch seconds.
 
         Raises StoreError.
         """

@@ -1,4 +1,4 @@
-"""Save captures for a listener: captures that arrive together share one commit.
+"""Save captures for a listener: simultaneous captures share one commit.
 
 A single request is committed in the next turn of the event loop. Several wait one more turn, so that others can join.
 With 32 connections, this reduces the number of commits by a third. A commit costs a quarter of what a request costs,
@@ -6,8 +6,8 @@ however few captures it has.
 
 The commit runs on the loop: it takes a tenth of a millisecond, less than waking up a thread. A thread does what takes
 longer: large bodies, and a file that another program has locked. While the thread has something to write, everything
-goes through it, so that the order is kept. The thread also copies committed data from SQLite's log into its file, which
-would block the loop for ten milliseconds from time to time.
+goes through it, so that the order doesn't change. The thread also copies committed data from SQLite's log into its
+file, which would block the loop for ten milliseconds from time to time.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class _Checkpoint:
 
 
 class _Batch:
-    """What one commit saves: captures with the futures that wait for them, and outcomes.
+    """The content of one commit: captures with the futures that wait for them, and outcomes.
 
     The commit turns the captures into rows: by then, the requests have been forwarded, and their handlers run.
     """
@@ -88,10 +88,10 @@ class _Batch:
 
 
 class StoreWriter:
-    """Saves to `store` for callers on `loop`; owns the store and closes it.
+    """Saves to `store` for callers on `loop`. Owns the store and closes it.
 
-    `problem` is the latest failure; `failures` counts the captures and outcomes that were lost. `warn` is called with a
-    sentence when saved captures are lost because another program has changed the files.
+    `problem` is the latest failure, and `failures` the number of captures and outcomes that were lost. `warn` is called
+    with a sentence when saved captures are lost because another program has changed the files.
     """
 
     def __init__(
@@ -114,20 +114,20 @@ class StoreWriter:
         self._ended: asyncio.Future[None] = loop.create_future()
         self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
         self._log_bytes = 0  # after the latest commit by the loop
-        self._checkpoint_from = 0  # the log's size when a checkpoint was asked for; 0 after the log restarted
+        self._checkpoint_from = 0  # the log's size when a checkpoint was asked for, or 0 after the log restarted
         self._commits = 0  # by the loop
         # Used only in the thread. Both are monotonic times.
         self._tidy_at: float | None = None
         self._look_at: float | None = None  # when to check for a pause
         self._commits_before = 0  # at the last check
-        self._in_thread = 0  # batches that the thread has not committed yet; the store is its own meanwhile
+        self._in_thread = 0  # batches that the thread has not committed yet. Meanwhile, only the thread uses the store
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
 
     def save(self, capture: Capture) -> asyncio.Future[None]:
-        """Begin to save `capture`. The future is done when it is committed; a StoreError is its exception.
+        """Begin to save `capture`. The future is done when the capture is committed. Its exception is a StoreError.
 
-        The caller must await it, now or later. Only the beginning of a large refused body is kept.
+        The caller must await it, now or later. Only the beginning of a rejected request's large body is saved.
         """
         return self.save_together((capture,))
 
@@ -146,7 +146,7 @@ class StoreWriter:
         return saved
 
     def complete(self, capture: Capture) -> None:
-        """Save delivery and response of a capture, at the latest after 50 ms; a failure is kept in `problem`."""
+        """Save delivery and response of a capture, at the latest after 50 ms. `problem` has the latest failure."""
         if self._closed:
             return
         self._outcomes.append(self._store.outcome(capture))
@@ -154,7 +154,7 @@ class StoreWriter:
             self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
     async def flush(self) -> None:
-        """Commit everything that was passed to `save` and `complete`, within seconds. Failures are in `problem`."""
+        """Commit everything passed to `save` and `complete`, within seconds. Failures are in `problem`."""
         if self._closed:
             return
         committed: asyncio.Future[None] = self._loop.create_future()
@@ -165,9 +165,9 @@ class StoreWriter:
             committed.exception()  # `problem` has it
 
     def keep_position(self, partition: Partition, next_offset: int) -> None:
-        """Record how far a Kafka partition is saved, after at most 100 ms; a failure is kept in `problem`.
+        """Record the saved offset of a Kafka partition, after at most 100 ms. `problem` has the latest failure.
 
-        Call it after the messages before `next_offset` were saved: what is recorded is never ahead of the captures.
+        Call it after the messages before `next_offset` were saved: the recorded offset is never ahead of the captures.
         """
         if self._closed:
             return
@@ -176,7 +176,7 @@ class StoreWriter:
             self._keeping = self._loop.call_later(_POSITION_DELAY_S, self._turn_over_positions)
 
     async def close(self) -> None:
-        """Write what is waiting, then close the store."""
+        """Write all waiting captures, then close the store."""
         if not self._closed:
             self._closed = True
             self._turn_over()
@@ -187,7 +187,7 @@ class StoreWriter:
             self._thread.join()
 
     def _turn_over_captures(self) -> None:
-        """Commit the captures that have arrived, now or in the next turn; outcomes join them if there are several."""
+        """Commit the waiting captures, now or in the next turn. Outcomes join them if there are several."""
         batch = self._batch
         if len(batch.captures) > 1 and batch.size < _JOINING_BYTES and not batch.has_waited:
             batch.has_waited = True
@@ -235,7 +235,7 @@ class StoreWriter:
         self._tell(self._ended.set_result, None)
 
     def _work(self) -> bool:
-        """Process the queue; return False when it has ended. What was written is no longer referenced then."""
+        """Process the queue. Return False when it has ended. Written batches are no longer referenced then."""
         handed = [self._next()]
         while self._queue.qsize():  # only this thread takes from the queue
             handed.append(self._queue.get())
@@ -255,7 +255,7 @@ class StoreWriter:
         return is_open
 
     def _next(self) -> _Batch | _Checkpoint | None:
-        """Wait for the next item. Meanwhile, do what is due."""
+        """Wait for the next item. Meanwhile, do other work that is due."""
         while times := [at for at in (self._tidy_at, self._look_at) if at is not None]:
             with suppress(Empty):
                 return self._queue.get(timeout=max(0.0, min(times) - monotonic()))
@@ -284,7 +284,7 @@ class StoreWriter:
         try:
             rows = [self._store.row(capture) for capture in batch.captures]
             size = sum(map(capture_weight, rows)) + batch.outcome_size
-            if size > _QUICK_BYTES and not patient:  # long header fields
+            if size > _QUICK_BYTES and not patient:  # long headers
                 return False
             self._store.write(rows, batch.outcomes, size=size, patient=patient)
             if batch.positions:

@@ -1,7 +1,7 @@
 """One capture on the screen: in full, or in one line.
 
 All text from a sender or a handler is made safe by `text.safe` first. Lines are wrapped later, by `text.layout`, for
-the width of the terminal; a line that is meant to be copied has `no_wrap`.
+the width of the terminal. Lines to copy have `no_wrap`.
 """
 
 from __future__ import annotations
@@ -75,8 +75,8 @@ def capture_lines(
 ) -> Iterator[Styled]:
     """Yield a capture in full, line by line.
 
-    `app_url` is the address of Port's pages, if known; `decrypted` are inputs that were decrypted for the screen.
-    `conflict` says that two places have different secrets; it is shown where that may be the reason for a failure.
+    `app_url` is the base URL of Port's pages, if known. `decrypted` are inputs decrypted for the screen.
+    `conflict` says that two places have different secrets. It is shown if that may be the reason for a failure.
     """
     yield _head(capture)
     yield from _verdict(with_conflict(capture.verdict, conflict))
@@ -90,9 +90,9 @@ def capture_lines(
 
 
 def fate_of_stored(capture: Capture) -> str | None:
-    """Return what Port does with a capture's response. None if it gets none, there is no run, or it was refused.
+    """Return what Port does with a capture's response. None without a response or run, or for a rejected request.
 
-    No one gets a response to a message. The store does not save that a request was refused; the outcome shows it.
+    No one gets a response to a message. The store does not save that a request was rejected, but the outcome shows it.
     """
     response = capture.response
     if response is None or capture.invocation.origin is not None:
@@ -156,8 +156,8 @@ def _response(capture: Capture) -> Iterator[Styled]:
     if capture.invocation.origin is not None:
         yield from _message_outcome(capture)
         return
-    refused = " and not forwarded" if capture.refused else ""
-    yield labeled("responded", f"{capture.response.status}{refused}")
+    rejected = " and not forwarded" if capture.refused else ""
+    yield labeled("responded", f"{capture.response.status}{rejected}")
     fate = run_fate(capture.payload, capture.response, is_message=capture.is_message)
     if fate is RunFate.NO_RUN or capture.refused:
         return
@@ -170,10 +170,10 @@ def _response(capture: Capture) -> Iterator[Styled]:
 
 
 def _message_outcome(capture: Capture) -> Iterator[Styled]:
-    """Yield what ends the run of a message: no one waits for a response to it."""
+    """Yield what ends the run of a message: nobody waits for a response to it."""
     payload, response = capture.payload, capture.response
     if capture.refused or response is None:
-        yield labeled("refused", "not forwarded")
+        yield labeled("rejected", "not forwarded")
     elif fate := message_fate(payload):
         yield labeled("in Port", fate)
         command = "" if payload.synchronized else report_command(payload.run_id or "", failed=not response.ok)

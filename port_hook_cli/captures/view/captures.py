@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", "handler")
 
 _ACTION = COLUMNS.index("action")
-# Left out in this order until there is room for the actions. `show` has all of it.
+# Columns are left out in this order until there is room for the actions. `show` has all of them.
 _LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "response", "time"))
 # Columns are left out until the longest action has up to the first width. It always has at least the second.
 _MOST_OF_AN_ACTION = 24
@@ -157,12 +157,12 @@ def _cells(capture: ListedCapture, time: str) -> Sequence[str]:
 
 
 def _mark(capture: ListedCapture) -> str:
-    """Return what `last` passes over."""
+    """Return the mark of captures that `last` skips."""
     return " (replay)" if capture.replay_of else " (check)" if capture.is_probe else ""
 
 
 def _response_cell(capture: ListedCapture) -> str:
-    """Return the status of the response, marked if simulated, delayed or by hand. `dropped` without a response."""
+    """Return the response's status, marked if simulated, delayed or by hand. `dropped` for a closed connection."""
     simulated = capture.simulated
     status = "-" if capture.response is None else str(capture.response)
     if simulated is None:
@@ -222,7 +222,7 @@ def _body(invocation: Invocation, payload: Payload) -> Iterator[Styled]:
     if truncated is None:
         yield labeled("body", f"{len(body):,} bytes")
     else:
-        kept = f"the first {len(body):,} of {truncated.size:,} bytes; the request was refused, so the rest was not kept"
+        kept = f"the first {len(body):,} of {truncated.size:,} bytes. The rest of the rejected request was not saved"
         yield labeled("body", kept, "yellow")
         yield labeled("sha-256", f"{brief(truncated.sha256, _HASH_LIMIT)} of the whole body")
     yield from _block(body, body_text(payload, body, limit=_BODY_LIMIT), "--body")
@@ -242,7 +242,7 @@ def _delivery(delivery: Delivery) -> Iterator[Styled]:
 def _response(capture: Capture) -> Iterator[Styled]:
     response = capture.response
     if capture.invocation.origin is not None:  # no one waits for a response to a message
-        yield from [labeled("refused", "not forwarded")] if capture.refused else ()
+        yield from [labeled("rejected", "not forwarded")] if capture.refused else ()
         return
     if response is None:
         return
@@ -266,10 +266,10 @@ def _hex_lines(body: bytes) -> Iterator[str]:
 
 
 def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
-    """Yield a text line by line, or the beginning of a binary body in hexadecimal; `option` shows all of it."""
+    """Yield a text line by line, or the beginning of a binary body in hexadecimal. `option` shows all of it."""
     lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
     style = "dim" if text is None else f"dim {JSON}"
     for line in lines:
         yield labeled("", line, style)
     if text is not None and len(text) > _BODY_LIMIT:
-        yield labeled("", f"and more; {option} has all {len(body):,} bytes", "dim")
+        yield labeled("", f"and more. Use {option} for all {len(body):,} bytes", "dim")

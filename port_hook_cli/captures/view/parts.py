@@ -27,7 +27,7 @@ _MOST_CHANGES = 20
 
 
 def what_it_is(payload: Payload) -> str:
-    """Return what an invocation asks for in a few words: the action and its operation, or the event and its entity."""
+    """Return a short description of an invocation: the action and its operation, or the event and its entity."""
     if payload.kind in {Kind.AUTOMATION, Kind.CHANGE_LOG}:
         kind = "automation" if payload.kind is Kind.AUTOMATION else "change log"
         where = "/".join(part for part in (payload.blueprint, payload.entity) if part)
@@ -94,7 +94,7 @@ def simulated_label(simulated: Simulated) -> str:
 
 
 def simulated_text(simulated: Simulated) -> str:
-    """Return what was simulated and by which options, or that the user answered by hand."""
+    """Return a description of the simulation with its options, or of a response by hand."""
     if simulated.by_hand:
         return f"by hand, after {simulated.delay_s:g} s" if simulated.delay_s else "by hand"
     parts = []
@@ -113,7 +113,7 @@ def _table(label: str, values: dict[str, Any]) -> Iterator[Styled]:
         text = Styled.assemble((name.ljust(width), "bold"), "  ", (value_text(value), JSON))
         yield labeled("" if index else label, text)
     if len(values) > len(shown):
-        yield labeled("", f"and {len(values) - len(shown)} more; `port-hook show ID` lists them all", "dim")
+        yield labeled("", f"and {len(values) - len(shown)} more (use `port-hook show ID`)", "dim")
 
 
 def excerpt_lines(label: str, body: bytes, text: str | None) -> Iterator[Styled]:
@@ -125,4 +125,4 @@ def excerpt_lines(label: str, body: bytes, text: str | None) -> Iterator[Styled]
     for index, line in enumerate(lines[:_MOST_LINES]):
         yield labeled("" if index else label, line, f"dim {JSON}")
     if len(text) > BODY_EXCERPT or len(lines) > _MOST_LINES:
-        yield labeled("", "and more; `port-hook show ID` shows it", "dim")
+        yield labeled("", "and more (use `port-hook show ID`)", "dim")

@@ -23,7 +23,7 @@ documents = st.recursive(
 
 
 def applied(document: Any, changes: list[dict[str, Any]]) -> Any:
-    """Return a document with changes applied to it: those of an array's end in reverse order."""
+    """Return a document with changes applied to it: changes at the end of an array in reverse order."""
     holder = {"": copy.deepcopy(document)}
     removals = [change for change in changes if change["kind"] == "removed"]
     for change in [*(each for each in changes if each["kind"] != "removed"), *reversed(removals)]:
@@ -122,9 +122,7 @@ def test_responses_are_compared_by_path() -> None:
     [((b"busy", b"ready"), ("busy", "ready")), ((b"busy", b""), ("busy", None)), ((b"a\xff", b"b"), ("a\ufffd", "b"))],
     ids=["text", "empty", "not UTF-8"],
 )
-def test_non_json_response_body_is_compared_as_text(
-    bodies: tuple[bytes, bytes], shown: tuple[str, str | None]
-) -> None:
+def test_non_json_response_body_is_compared_as_text(bodies: tuple[bytes, bytes], shown: tuple[str, str | None]) -> None:
     a, b = (a_capture(response=Response(status=200, body=body)) for body in bodies)
     rows = {change["path"]: (change["before"], change["after"]) for change in compare(a, b)["facts"]}
     assert rows["response body"] == shown

@@ -1,4 +1,4 @@
-"""Stores that someone else made or changed, and files that cannot be written."""
+"""Stores that someone else created or changed, and read-only files."""
 
 from __future__ import annotations
 
@@ -92,16 +92,14 @@ def test_symbolic_link_instead_of_the_gitignore_is_rejected_and_not_followed(fol
 
 @POSIX
 @every_opening
-def test_shared_store_is_made_private_and_reported(
-    path: Path, folder: Path, opens: Opens
-) -> None:
+def test_shared_store_is_made_private_and_reported(path: Path, folder: Path, opens: Opens) -> None:
     path.parent.chmod(0o777)
     path.chmod(0o644)
     with opens(None, folder) as store:
         assert [mode(path.parent), mode(path)] == [0o700, 0o600]
         first, second = store.warnings
-    assert first.endswith("could be written by other users (mode 0777); it is now private")
-    assert second.endswith("could be read by other users (mode 0644); it is now private")
+    assert first.endswith("could be written by other users (mode 0777). port-hook made it private")
+    assert second.endswith("could be read by other users (mode 0644). port-hook made it private")
     with opens(None, folder) as store:
         assert store.warnings == ()
 
@@ -148,7 +146,7 @@ def test_pipe_instead_of_the_store_is_rejected(folder: Path) -> None:
         open_store(Path("captures.db"), folder)
 
 
-# --- what is in the database
+# --- content of the database
 
 PLANTED = {
     "a trigger": "CREATE TRIGGER evil AFTER INSERT ON captures BEGIN DELETE FROM captures; END",
@@ -365,7 +363,7 @@ def test_planted_value_does_not_use_memory_in_any_command(folder: Path, columns:
     found = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("PLANTED")]
     assert [column for column, *_ in found] == list(columns), done.stderr
     for column, growth, *codes in found:
-        # To find an id, SQLite itself reads an index that has the signatures, once.
+        # To find an ID, SQLite itself reads an index that has the signatures, once.
         assert int(growth) < (90 if column == "signature" else 40), (column, growth)
         assert codes[0] == "8", (column, codes)
         assert not {"70", "1"} & set(codes[: len(READING)]), (column, codes)
@@ -378,11 +376,11 @@ def test_signatures_of_damaged_rows_are_skipped(path: Path, folder: Path) -> Non
 
 
 def test_non_unicode_name_does_not_match_a_capture(path: Path, folder: Path) -> None:
-    with open_store(None, folder) as store, pytest.raises(StoreError, match="No capture in"):
+    with open_store(None, folder) as store, pytest.raises(StoreError, match="Capture not found"):
         store.get("\udcff")
 
 
-# --- what is removed or emptied under a running listener
+# --- files removed or emptied while a listener runs
 
 
 @pytest.fixture
@@ -438,7 +436,7 @@ def test_listener_survives_when_the_index_or_log_is_emptied(folder: Path, names:
     assert len(found(folder)) == left  # what was in the log only went with it
 
 
-# --- what cannot be written
+# --- read-only files
 
 READ_ONLY = """
 import os, subprocess, sys
@@ -535,7 +533,7 @@ def test_listener_rejects_a_read_only_store(path: Path, folder: Path) -> None:
     assert "captures.db" in result.err
 
 
-# The tail of a rollback journal that names another file: its page number, name, length, sum and magic.
+# The tail of a rollback journal with the name of another file: its page number, name, length, sum and magic.
 def journal_that_names(victim: str) -> bytes:
     name = victim.encode()
     magic = bytes.fromhex("d9d505f920a163d7")
@@ -553,7 +551,7 @@ def test_journal_with_another_file_name_is_rejected_and_does_not_delete_files(
     content[18] = content[19] = 1  # no longer a database with a write-ahead log
     path.write_bytes(content)
     path.with_name("captures.db-journal").write_bytes(journal_that_names(str(victim)))
-    with pytest.raises(StoreError, match="names another file, which SQLite would delete"):
+    with pytest.raises(StoreError, match="specifies another file, which SQLite would delete"):
         opens(None, folder)
     assert victim.read_text() == "precious"
 

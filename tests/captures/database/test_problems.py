@@ -23,28 +23,28 @@ def an_error(code: int, kind: type[sqlite3.Error] = sqlite3.OperationalError) ->
     [
         (
             sqlite3.SQLITE_FULL,
-            f"There is no space left for {PATH}.",
-            "Free some space, or name another store with --store.",
+            f"No space is left for {PATH}.",
+            "Free some space, or pass another store with --store.",
         ),
         (
             sqlite3.SQLITE_IOERR_SHORT_READ,
             f"{PATH} could not be read or written: SQLite's words.",
-            "Check whether the disk is full or missing, or name another store with --store.",
+            "Check whether the disk is full or missing, or pass another store with --store.",
         ),
         (
             sqlite3.SQLITE_READONLY_DBMOVED,
             f"{PATH} is read-only.",
-            "Make it and its folder writable, or name another store with --store.",
+            "Make it and its folder writable, or pass another store with --store.",
         ),
         (
             sqlite3.SQLITE_CANTOPEN_ISDIR,
             f"{PATH} could not be opened.",
-            "Check the permissions of the file and of its folder, or name another store with --store.",
+            "Check the permissions of the file and of its folder, or pass another store with --store.",
         ),
         (
             sqlite3.SQLITE_BUSY_SNAPSHOT,
-            f"Another program kept {PATH} locked for too long.",
-            "Close the program that uses it (a database browser?), or name another store with --store.",
+            f"Another program locked {PATH} for too long.",
+            "Close the program that uses it (a database browser?), or pass another store with --store.",
         ),
         (
             sqlite3.SQLITE_CORRUPT_INDEX,
@@ -54,12 +54,12 @@ def an_error(code: int, kind: type[sqlite3.Error] = sqlite3.OperationalError) ->
         (
             sqlite3.SQLITE_NOTADB,
             f"{PATH} is not a capture store.",
-            "Name the right file with --store, or move it away.",
+            "Pass the right file with --store, or move it away.",
         ),
         (
             sqlite3.SQLITE_ERROR,
             f"{PATH} could not be read or written: SQLite's words.",
-            "Move it away, or name another store with --store.",
+            "Move it away, or pass another store with --store.",
         ),
     ],
 )

@@ -12,8 +12,8 @@ from port_hook_cli.captures.database.schema import (
     APPLICATION_ID,
     LATEST,
     UNRELEASED,
-    ForeignDatabase,
     NewerSchema,
+    NotACaptureStore,
     migrate,
     read_version,
 )
@@ -22,7 +22,7 @@ from port_hook_cli.errors import StoreError
 from tests.databases import edit
 from tests.factories import a_capture
 
-# A made-up history of three versions.
+# A sample history of three versions.
 HISTORY = (
     ("CREATE TABLE captures (seq INTEGER PRIMARY KEY, body TEXT)",),
     ("ALTER TABLE captures ADD COLUMN note TEXT", "UPDATE captures SET note = 'older'"),
@@ -78,7 +78,7 @@ def test_newer_file_is_rejected(database: sqlite3.Connection) -> None:
 @pytest.mark.parametrize("trace", ["CREATE TABLE t (a)", "PRAGMA user_version = 1", "PRAGMA user_version = 99"])
 def test_database_from_another_program_is_rejected(database: sqlite3.Connection, trace: str) -> None:
     database.execute(trace)
-    with pytest.raises(ForeignDatabase):
+    with pytest.raises(NotACaptureStore):
         migrate(database, HISTORY)
 
 

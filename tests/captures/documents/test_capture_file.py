@@ -61,7 +61,7 @@ def a_document(**changes: Any) -> dict[str, Any]:
 def test_capture_of_another_version_is_recognized_and_rejected() -> None:
     document = a_document(schema="port-hook/capture/2")
     assert is_capture(document)
-    with pytest.raises(NotACapture, match="upgrade"):
+    with pytest.raises(NotACapture, match="Upgrade"):
         read_capture(document)
 
 

@@ -1,4 +1,4 @@
-"""Each export is used by the tool that it is for."""
+"""Each export works in the tool that it is for."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_httpie_command_sends_the_same_request(tmp_path: Path, body: bytes) -> N
 
 
 def a_hostile_capture(text: str, *, agent: str | None = None) -> Capture:
-    """Return a capture whose every field has `text`."""
+    """Return a capture with `text` in every field."""
     headers = Headers((("@/etc/hostname", "1"), (f"x{text}", "2"), ("x-a", "1"), ("x-b", text), ("content-type", text)))
     headers = headers if agent is None else headers.plus(("user-agent", agent))
     body = a_body({"a": text, "action": text})
@@ -125,7 +125,7 @@ def a_hostile_capture(text: str, *, agent: str | None = None) -> Capture:
 
 
 def run_shell(write: Write, folder: Path) -> None:
-    """Run commands, with a stand-in for the programs that they call, which writes its arguments."""
+    """Run commands with a fake of the programs that they call. The fake writes its arguments."""
     trace, arguments = folder / "trace", folder / "arguments"
     for program in ("curl", "http"):
         (folder / program).write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {arguments}\n')
@@ -144,10 +144,10 @@ def read_python(write: Write, _: Path) -> None:
         return [type(node).__name__ for node in ast.walk(ast.parse(program)) if not isinstance(node, ast.Constant)]
 
     for text in ("'+x()+'", '"+x()+"', "\\'+x()#", '"""+x()+"""', '"""\nx()\n"""', "\nx()\n", "\\", "{x()}"):
-        assert shape(write(text)) == shape(write("harmless")), f"{text!r} becomes code: write it as `repr` does"
+        assert shape(write(text)) == shape(write("harmless")), f"{text!r} becomes code: write it with `repr`"
 
 
-# How a program is checked, by the ending of its file, and the endings of files that are not run.
+# How a program is checked, by the extension of its file, and the extensions of files without a program.
 CHECKS = {"sh": run_shell, "py": read_python}
 DATA = {"http", "har", "json", "txt"}
 
@@ -183,7 +183,9 @@ def test_python_program_sends_the_same_request(tmp_path: Path, body: bytes) -> N
 
 
 @pytest.mark.parametrize(("answer", "code"), [(200, 0), (500, 1)])
-def test_pytest_file_passes_while_the_handler_responds_with_the_same_status(tmp_path: Path, answer: int, code: int) -> None:
+def test_pytest_file_passes_while_the_handler_responds_with_the_same_status(
+    tmp_path: Path, answer: int, code: int
+) -> None:
     head = f"HTTP/1.1 {answer} X\r\ncontent-length: 0\r\n\r\n".encode()
     with handler(head) as target:
         file = tmp_path / "test_export.py"
@@ -250,7 +252,7 @@ def test_pytest_file_can_have_captures_and_findings() -> None:
         [Exported(an_example(), "http://127.0.0.1:1/a"), Exported(a_capture(probe), "http://127.0.0.1:1/b")]
     )
     functions = [node.name for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)]
-    assert functions == ["test_the_handler_responds_as_it_did", "test_the_handler_passes_the_check"]
+    assert functions == ["test_handler_responds_with_the_captured_status", "test_handler_passes_the_check"]
     assert "pytest.param('not-json', 'POST', 'http://127.0.0.1:1/b', None, id='not-json')" in text
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from port_hook_cli.captures.exports.lambda_event import NotAnAnswer, lambda_event, read_answer
+from port_hook_cli.captures.exports.lambda_event import InvalidResult, lambda_event, read_result
 from port_hook_cli.invocations.headers import Headers
 from tests.factories import an_invocation
 
@@ -26,22 +26,22 @@ answers = st.fixed_dictionaries(
 @example(b'{"statusCode":200,"headers":{"a":' + b"[" * 900 + b"]" * 900 + b"}}")
 @example(b'{"statusCode":200,"body":"\\ud800"}')
 def test_any_function_result_is_a_response_or_rejected(content: bytes) -> None:
-    with suppress(NotAnAnswer):
-        assert 100 <= read_answer(content).status < 1000
+    with suppress(InvalidResult):
+        assert 100 <= read_result(content).status < 1000
 
 
 @given(
     st.integers(100, 599), st.dictionaries(st.text(max_size=5), st.text("aé", max_size=5)), st.text("aé日", max_size=9)
 )
 def test_function_result_retains_status_headers_and_body(status: int, headers: dict[str, str], body: str) -> None:
-    found = read_answer(json.dumps({"statusCode": status, "headers": headers, "body": body}).encode())
+    found = read_result(json.dumps({"statusCode": status, "headers": headers, "body": body}).encode())
     assert (found.status, found.body) == (status, body.encode())
     assert [value.encode("latin-1").decode() for _, value in found.headers] == list(headers.values())
 
 
 def test_cookies_become_headers() -> None:
     answer: dict[str, Any] = {"statusCode": 200, "cookies": ["a=1", "b=2"]}
-    assert read_answer(json.dumps(answer).encode()).headers.all("set-cookie") == ("a=1", "b=2")
+    assert read_result(json.dumps(answer).encode()).headers.all("set-cookie") == ("a=1", "b=2")
 
 
 def test_event_joins_headers_and_parameters_of_the_same_name() -> None:

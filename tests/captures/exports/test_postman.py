@@ -17,9 +17,7 @@ documents = st.recursive(
 
 
 @given(documents, texts, texts)
-def test_capture_text_does_not_become_a_postman_variable(
-    document: Any, header: str, path: str
-) -> None:
+def test_capture_text_does_not_become_a_postman_variable(document: Any, header: str, path: str) -> None:
     invocation = an_invocation(json.dumps(document).encode(), headers=Headers((("x-h", header),)), method=f"P{header}")
     collection = postman_collection([(a_capture(invocation), f"http://127.0.0.1/{path}?{path}={path}")])
     request = collection["item"][0]["request"]

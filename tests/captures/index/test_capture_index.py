@@ -1,4 +1,4 @@
-"""The index over a store agrees with the store, whatever arrives, is dropped or is planted in it."""
+"""The index over a store agrees with the store, whatever is added, deleted or planted in it."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_text_search_matches_python_with_and_without_the_full_text_index(
             expected = [number for number, body in enumerate(contents, 1) if folded(needle.encode()) in folded(body)][
                 ::-1
             ]
-            # A short text may also be in the header fields, which are the same for all captures but for the signature.
+            # A short text may also be in the headers, which are the same for all captures but for the signature.
             if len(needle) > 2 and not needle.isalnum():
                 assert seqs(index, text=needle) == expected
             assert seqs(index, text=needle) == seqs(scan, text=needle)
@@ -285,7 +285,7 @@ def test_missing_store_is_reported_and_read_again_when_it_reappears(path: Path) 
         away = path.with_name("away.db")
         path.rename(away)
         for _ in range(2):
-            with pytest.raises(StoreError, match="There is no capture store"):
+            with pytest.raises(StoreError, match="Capture store not found"):
                 index.catch_up()
         assert index.page(CaptureQuery(), limit=9) == [1]  # what was read stays
         away.rename(path)

@@ -1,4 +1,4 @@
-"""The index selects and counts as a plain list of the same captures does."""
+"""The index selects and counts like a plain list of the same captures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STATUSES = (None, -5, 0, 199, 200, 299, 302, 404, 599, 600, 2**62)
 
 
 class Row(NamedTuple):
-    """What filters compare, in the order of the columns that `fill` writes."""
+    """The values that filters compare, in the order of the columns that `fill` writes."""
 
     received_at: Any
     status: Any
@@ -131,7 +131,7 @@ def test_index_finds_and_counts_the_same_as_a_list(
         with closing(CaptureIndex(path)) as index:
             index.catch_up(rows=5)
             fill(path, late)
-            dropped -= {max({**rows, **late}, default=0)}  # a store keeps the latest
+            dropped -= {max({**rows, **late}, default=0)}  # a store retains the latest
             with closing(sqlite3.connect(path)) as connection, connection:
                 connection.executemany("DELETE FROM captures WHERE seq = ?", [(seq,) for seq in dropped])
             complete(index)

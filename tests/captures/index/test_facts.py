@@ -1,4 +1,4 @@
-"""Facts of the payload, the handler's latency and exact statuses as filters of the index."""
+"""Filters of the index by payload facts, the handler's latency and exact statuses."""
 
 from __future__ import annotations
 

@@ -42,9 +42,7 @@ def test_query_values_are_parameters_and_never_part_of_the_sql() -> None:
 
 
 @given(st.text(min_size=3, max_size=8), st.text(max_size=4), st.text(max_size=4))
-def test_expression_matches_every_text_containing_the_search_text(
-    wanted: str, before: str, after: str
-) -> None:
+def test_expression_matches_every_text_containing_the_search_text(wanted: str, before: str, after: str) -> None:
     expression = match_expression(wanted)
     if expression is None or "\0" in before + wanted + after:
         return

@@ -1,4 +1,4 @@
-"""Nothing that was planted in a capture is left in its redacted form: no part of 8 or more characters."""
+"""Redacted captures contain no part of 8 or more characters of a planted secret."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def parts(text: str) -> set[str]:
 
 
 def leaks(capture: Capture, planted: Iterable[str]) -> list[str]:
-    """Return the planted secrets of which a part is in the document of a capture, or in one of its decoded bodies."""
+    """Return the planted secrets with a part in the document of a capture, or in one of its decoded bodies."""
     document = to_capture(capture)
     text = json.dumps(document, ensure_ascii=False)
     for body in (capture.invocation.body, *(each.body for each in (capture.delivery, capture.response) if each)):

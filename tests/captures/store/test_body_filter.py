@@ -70,7 +70,7 @@ def test_failures_are_counted_and_the_first_message_is_returned() -> None:
 
 @pytest.mark.parametrize("expression", [".a |", "1) | (2", "1] | [2", ""])
 def test_incomplete_expression_is_rejected(expression: str) -> None:
-    with pytest.raises(UsageError, match="not valid"):
+    with pytest.raises(UsageError, match="is invalid"):
         matching(expression, b"1")
 
 

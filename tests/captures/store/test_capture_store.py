@@ -81,7 +81,7 @@ def test_store_files_are_readable_only_by_their_owner(store: CaptureStore, folde
 
 
 def test_open_store_does_not_create_a_missing_store_when_only_reading(folder: Path) -> None:
-    with pytest.raises(StoreError, match="no capture store at") as caught:
+    with pytest.raises(StoreError, match="Capture store not found:") as caught:
         open_store(None, folder)
     assert "port-hook listen" in caught.value.hint
     assert not list(folder.iterdir())
@@ -114,7 +114,7 @@ def test_open_store_rejects_a_folder(folder: Path) -> None:
 
 def test_open_store_fails_when_the_store_cannot_be_created(folder: Path) -> None:
     (folder / "file").write_text("")
-    with pytest.raises(StoreError, match="could not be made"):
+    with pytest.raises(StoreError, match="cannot be created"):
         open_store(Path("file/captures.db"), folder, create=True)
 
 
@@ -172,7 +172,7 @@ def test_execute_patiently_raises_other_errors_immediately(two: tuple[sqlite3.Co
         execute_patiently(two[0], "nonsense", timeout_s=3600)
 
 
-# --- what goes in comes out
+# --- saved and read captures are equal
 
 
 # The IDs that the listener makes.
@@ -335,7 +335,7 @@ def test_get_prefers_an_exact_id_to_a_prefix(several: CaptureStore) -> None:
 def test_ambiguous_prefix_error_lists_the_matching_ids(several: CaptureStore) -> None:
     with pytest.raises(StoreError, match=r"several captures: ab02, ab01\.") as caught:
         several.get("ab")
-    assert "more of the id" in caught.value.hint
+    assert "more characters of the ID" in caught.value.hint
 
 
 def test_ambiguous_prefix_error_lists_at_most_5_ids(several: CaptureStore) -> None:
@@ -346,7 +346,7 @@ def test_ambiguous_prefix_error_lists_at_most_5_ids(several: CaptureStore) -> No
 
 def test_unknown_id_raises_store_error(several: CaptureStore) -> None:
     for name in ("ff", "ab01ff", "AB", "%", "last2"):
-        with pytest.raises(StoreError, match=f"No capture in .* has an id that starts with '{name}'"):
+        with pytest.raises(StoreError, match=f"Capture not found: {name}. No ID in .* starts with it"):
             several.get(name)
 
 
@@ -368,7 +368,7 @@ def test_recent_signatures_returns_accepted_signatures_with_their_times(several:
 def test_oldest_captures_are_deleted_when_the_limit_is_exceeded(folder: Path) -> None:
     with open_store(None, folder, create=True, max_captures=100) as store:
         for number in range(500):
-            store.add([named(f"{number:04x}", at=NOW - number)])  # a clock that runs backwards changes nothing
+            store.add([named(f"{number:04x}", at=NOW - number)])  # a backward clock has no effect
             assert store.number_of_captures() <= 164
     with open_store(None, folder) as store:
         assert ids(store.select()) == [f"{number:04x}" for number in range(499, 399, -1)]

@@ -90,9 +90,7 @@ def test_cut_log_is_repaired_while_another_program_reads_the_store(store: Captur
 
 
 @pytest.mark.parametrize("is_damaged", [False, True])
-def test_store_with_a_cut_log_is_used_after_a_checkpoint_only_if_undamaged(
-    folder: Path, is_damaged: bool
-) -> None:
+def test_store_with_a_cut_log_is_used_after_a_checkpoint_only_if_undamaged(folder: Path, is_damaged: bool) -> None:
     with open_store(None, folder, create=True) as earlier:
         add(earlier, *ids("earlier", 60), size=3_000)
     store = open_store(None, folder, create=True)
@@ -129,9 +127,7 @@ while True:
 """
 
 
-def test_store_with_a_repeatedly_cut_log_stays_undamaged_and_counts_losses(
-    store: CaptureStore, folder: Path
-) -> None:
+def test_store_with_a_repeatedly_cut_log_stays_undamaged_and_counts_losses(store: CaptureStore, folder: Path) -> None:
     keeper = sqlite3.connect(store.path)  # so the log is not removed when the store is opened again
     keeper.execute("SELECT count(*) FROM captures").fetchone()
     add(store, *ids("before", 20))
@@ -209,9 +205,7 @@ def test_prune_of_all_captures_is_not_reported_as_a_loss(store: CaptureStore, fo
     assert found(folder)[-1] == "after"
 
 
-def test_write_after_a_checkpoint_waits_for_the_lock_of_a_third_program(
-    store: CaptureStore, folder: Path
-) -> None:
+def test_write_after_a_checkpoint_waits_for_the_lock_of_a_third_program(store: CaptureStore, folder: Path) -> None:
     add(store, *ids("before", 20))
     row = store.row(a_capture(an_invocation(id="after")))
     store.write([store.row(a_capture(an_invocation(id="quick")))], [], patient=False)

@@ -1,4 +1,4 @@
-"""What a name means: one table for all commands, and what only some of them find."""
+"""The meaning of capture names: one table for all commands, and names that only some of them accept."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MakeRuntime = Callable[..., Runtime]
 NODE_RUN = "wfnr_abc123"
 REQUEST = b"PUT /x HTTP/1.1\r\ncontent-type: application/json\r\n\r\n{}"
 
-# How commands find: `show` and the tools that read; `diff` and `export`; `verify`, `decrypt` and `agent`; `replay`.
+# How commands find captures: `show` and reading tools, `diff` and `export`, `verify`, `decrypt` and `agent`, `replay`.
 KINDS: Mapping[str, tuple[CaptureUse, bool]] = {
     "show": (CaptureUse.SHOW, False),
     "diff": (CaptureUse.SHOW, True),
@@ -34,8 +34,8 @@ KINDS: Mapping[str, tuple[CaptureUse, bool]] = {
     "replay": (CaptureUse.SEND, True),
     "replay_capture": (CaptureUse.SEND, False),
 }
-UNKNOWN, SEVERAL, SHORT = "has an id that starts with", "is the start of several captures", "is too short"
-RUN, NO_FILE, NO_PATH = "has no capture of the run", "There is no file", "is a directory"
+UNKNOWN, SEVERAL, SHORT = "starts with it", "is the start of several captures", "is too short"
+RUN, NO_FILE, NO_PATH = "has no capture of this run", "File not found", "is a directory"
 TOO_FAR = r"Capture not found: last~2\. .* has 2 captured requests"
 OTHER_RUN = "r_aaaaaaaaaaaaaaaa"
 CAPTURES = frozenset({"aaaa1", "aaaa2", "bbbb3"})
@@ -70,7 +70,7 @@ TABLE: Mapping[str, tuple[str, str, str, str, str]] = {
 
 @pytest.fixture
 def filled(folder: Path) -> Path:
-    """A folder with a store and files, one of them with the id of a capture as its name, and one called `last`."""
+    """A folder with a store and files, one of them with the ID of a capture as its name, and one called `last`."""
     with open_store(None, folder, create=True) as store:
         for number, (name, replay_of) in enumerate((("aaaa1", None), ("aaaa2", None), ("bbbb3", "aaaa2"))):
             invocation = an_invocation(id=name, received_at=1_700_000_000.0 + number, replay_of=replay_of)
@@ -112,7 +112,7 @@ def test_capture_name_means_the_same_for_all_commands_of_a_kind(
         with pytest.raises((StoreError, UsageError), match=expected) as caught:
             it.find(name)
     says_file = KINDS[command][1] and expected in {UNKNOWN, SEVERAL, SHORT, RUN}
-    assert (f"There is no file {name} either." in caught.value.message) is says_file
+    assert (f" File not found: {name}." in caught.value.message) is says_file
 
 
 @pytest.mark.parametrize(
@@ -145,9 +145,9 @@ def test_command_uses_the_finder_of_its_kind(run: Run, filled: Path, command: tu
 def test_missing_store_error_contains_its_path(runtime: MakeRuntime, command: str) -> None:
     with closing(finder(runtime, command)) as it:
         for name in ("last", "aaaa"):
-            with pytest.raises(StoreError, match="There is no capture store at") as caught:
+            with pytest.raises(StoreError, match="Capture store not found:") as caught:
                 it.find(name)
-            assert ("There is no file aaaa either." in caught.value.message) is (name != "last" and KINDS[command][1])
+            assert (" File not found: aaaa." in caught.value.message) is (name != "last" and KINDS[command][1])
 
 
 def test_payload_file_is_a_body_and_capture_file_is_a_complete_capture(runtime: MakeRuntime, filled: Path) -> None:
@@ -164,7 +164,7 @@ def test_payload_file_is_a_body_and_capture_file_is_a_complete_capture(runtime: 
 
 
 class Port(PortAccess):
-    """Port as far as a run is asked for; `asked` are the ids."""
+    """A fake of Port that returns runs. `asked` are the requested IDs."""
 
     def __init__(self, runtime: Runtime, problem: PortHookError | None = None) -> None:
         super().__init__(runtime, say_nothing)
@@ -213,9 +213,9 @@ async def test_action_run_without_a_capture_is_requested_from_port(
     assert (found.content, found.is_stored, asked) == ({"id": RUN_ID}, False, [RUN_ID])
 
 
-@pytest.mark.parametrize("problem", [PortApiError("404.", hint="Look."), SettingsError("No client id.", hint="Look.")])
+@pytest.mark.parametrize("problem", [PortApiError("404.", hint="Look."), SettingsError("No client ID.", hint="Look.")])
 async def test_unknown_run_error_lists_every_searched_place(runtime: MakeRuntime, problem: PortHookError) -> None:
-    words = rf"{problem.message} Port was asked because there is no file {RUN_ID} and no capture of that run here\."
+    words = rf"{problem.message} Port was asked because no file or capture was found for {RUN_ID}\."
     with pytest.raises(type(problem), match=words) as caught:
         await find(runtime, RUN_ID, problem)
     assert caught.value.hint == "Look."
@@ -227,7 +227,7 @@ async def test_node_run_without_a_capture_is_not_requested_from_port(
 ) -> None:
     if has_store:
         keep_runs(folder, ("other", RUN_ID))
-    words = r"no capture of that run here, and Port's API does not return .* captures only"
+    words = r"File or capture not found: .* Port's API does not return .* only be replayed from captures"
     with pytest.raises(StoreError, match=words) as caught:
         await find(runtime, NODE_RUN, PortApiError("asked"))
     assert "port-hook listen" in caught.value.hint

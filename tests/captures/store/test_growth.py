@@ -1,4 +1,4 @@
-"""A store stays quick as it grows. The tests count steps of SQLite, which do not depend on the machine."""
+"""A large store stays fast. The tests count steps of SQLite, which do not depend on the machine."""
 
 from __future__ import annotations
 

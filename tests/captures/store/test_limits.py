@@ -1,4 +1,4 @@
-"""How much a store keeps: captures, bytes, and of refused bodies the beginning."""
+"""The limits of a store: captures, bytes, and the saved beginning of rejected bodies."""
 
 from __future__ import annotations
 

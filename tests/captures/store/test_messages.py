@@ -1,4 +1,4 @@
-"""Where a message was in Kafka: kept with its capture, shown, and how far a listener has read."""
+"""Kafka messages in a store: their origins, how they are shown, and how far a listener has read."""
 
 from __future__ import annotations
 

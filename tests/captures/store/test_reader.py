@@ -25,6 +25,6 @@ def test_reader_finds_captures_saved_while_it_is_open(folder: Path, *, show_only
 
 @pytest.mark.parametrize("show_only", [False, True])
 def test_reader_does_not_create_a_missing_store(folder: Path, *, show_only: bool) -> None:
-    with pytest.raises(StoreError, match="no capture store at"):
+    with pytest.raises(StoreError, match="Capture store not found:"):
         open_reader(None, folder, show_only=show_only)
     assert not list(folder.iterdir())

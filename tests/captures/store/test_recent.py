@@ -1,4 +1,4 @@
-"""The latest captures by name: none from a store that cannot be read, and no wait for one that is locked."""
+"""The latest captures by name: none from an unreadable store, and no wait for a locked store."""
 
 from __future__ import annotations
 

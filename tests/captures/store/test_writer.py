@@ -29,7 +29,7 @@ OK = Response(status=200)
 
 
 class CountedStore(CaptureStore):
-    """A store that notes how many rows and outcomes each of its commits took, and fails as it is told."""
+    """A store that records the rows and outcomes of each commit, and fails on request."""
 
     def __init__(self, path: Path, *, max_captures: int = 10_000) -> None:
         super().__init__(path, access=Access.CREATE, limits=Limits(max_captures, 2**30), keep_secrets=False)
@@ -102,11 +102,9 @@ async def test_captures_saved_together_share_a_commit_with_others(
     assert [*saved(folder)] == [f"{number:04}" for number in reversed(range(41))]
 
 
-async def test_captures_saved_together_fail_together(
-    writer: StoreWriter, store: CountedStore, folder: Path
-) -> None:
-    store.failure = StoreError("There is no space left.")
-    with pytest.raises(StoreError, match="no space"):
+async def test_captures_saved_together_fail_together(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
+    store.failure = StoreError("No space is left.")
+    with pytest.raises(StoreError, match="No space"):
         await writer.save_together([numbered(0), numbered(1)])
     assert (writer.failures, saved(folder)) == (2, {})
     await writer.close()
@@ -139,9 +137,7 @@ async def test_large_captures_do_not_wait_for_others(writer: StoreWriter, store:
     assert store.commits == [(2, 0)]
 
 
-async def test_several_outcomes_join_the_next_save(
-    writer: StoreWriter, store: CountedStore, folder: Path
-) -> None:
+async def test_several_outcomes_join_the_next_save(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
     await asyncio.gather(*(writer.save(numbered(number)) for number in range(8)))
     for number in range(8):
         writer.complete(replace(numbered(number), response=OK))
@@ -151,9 +147,7 @@ async def test_several_outcomes_join_the_next_save(
     assert saved(folder)["0008"].response is None
 
 
-async def test_save_does_not_wait_for_a_single_outcome(
-    writer: StoreWriter, store: CountedStore, folder: Path
-) -> None:
+async def test_save_does_not_wait_for_a_single_outcome(writer: StoreWriter, store: CountedStore, folder: Path) -> None:
     await writer.save(numbered(1))
     writer.complete(replace(numbered(1), response=OK))
     await writer.save(numbered(2))
@@ -223,22 +217,22 @@ async def test_save_canceled_while_another_program_locks_the_file_does_not_affec
 async def test_failed_commit_fails_all_its_saves_and_later_saves_succeed(
     writer: StoreWriter, store: CountedStore, folder: Path
 ) -> None:
-    store.failure = StoreError("There is no space left.", hint="Free some.")
+    store.failure = StoreError("No space is left.", hint="Free some.")
     outcomes = await asyncio.gather(*(writer.save(numbered(number)) for number in range(3)), return_exceptions=True)
     for outcome in outcomes:
         assert isinstance(outcome, StoreError)
-        assert (outcome.message, outcome.hint) == ("There is no space left.", "Free some.")
+        assert (outcome.message, outcome.hint) == ("No space is left.", "Free some.")
     assert writer.failures == 3
     store.failure = None
     await writer.save(numbered(9))
     assert saved(folder).keys() == {"0009"}
     assert writer.problem is not None
-    assert writer.problem.message == "There is no space left."
+    assert writer.problem.message == "No space is left."
 
 
 async def test_unsaved_outcome_is_counted_as_a_failure(writer: StoreWriter, store: CountedStore) -> None:
     await writer.save(numbered(1))
-    store.failure = StoreError("There is no space left.")
+    store.failure = StoreError("No space is left.")
     writer.complete(replace(numbered(1), response=OK))
     await writer.close()
     assert writer.failures == 1
@@ -360,7 +354,7 @@ def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_rejected(fold
         pytest.skip("no right to mount a file system here")
     assert process.returncode == 0, err
     report = json.loads(out)
-    assert "There is no space left for" in report["problems"][0]
+    assert "No space is left for" in report["problems"][0]
     assert report["found"] == report["saved"]
     assert len(report["saved"]) > 20
     assert report["failures"] == len(report["problems"]) == 1
@@ -444,9 +438,7 @@ async def test_log_stays_short_while_captures_are_deleted(folder: Path) -> None:
     await writer.close()
 
 
-async def test_log_read_by_another_program_stays_and_is_reused_later(
-    writer: StoreWriter, store: CountedStore
-) -> None:
+async def test_log_read_by_another_program_stays_and_is_reused_later(writer: StoreWriter, store: CountedStore) -> None:
     await writer.save(numbered(0))
     before = log_salts(store.path)
     with closing(sqlite3.connect(store.path, isolation_level=None)) as reader:

@@ -1,4 +1,4 @@
-"""What a person sees of a capture."""
+"""The view of a capture on a terminal."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def lines_of(capture: Capture, *, app_url: str | None = None) -> list[str]:
 
 
 def of(document: Any, *, response: Response | None = OK, **overrides: Any) -> Capture:
-    """Return a capture whose body is `document`; bytes stand for themselves."""
+    """Return a capture with the body `document`, which may be bytes."""
     body = document if isinstance(document, bytes) else json.dumps(document).encode()
     fields = {"response": response, "payload": read_payload(body, Headers())}
     return a_capture(an_invocation(body), **fields | overrides)
 
 
 def value_at(label: str, lines: Sequence[str]) -> str:
-    """Return what stands beside `label`."""
+    """Return the text beside `label`."""
     return next(line for line in lines if line.startswith(f"  {label.ljust(11)}"))[13:]
 
 
@@ -231,8 +231,8 @@ def test_handler_failure_shows_its_body_and_a_hint() -> None:
         (b'{"cpu":["too","many"]}', ["{", '  "cpu": [', '    "too",', '    "many"', "  ]", "}"]),
         (b"\xff\x00" * 1024, ["(2,048 bytes that are not UTF-8 text)"]),
         (b"line\n" * 24, ["line"] * 24),
-        (b"line\n" * 25, [*["line"] * 24, "and more; `port-hook show ID` shows it"]),
-        (b"~" * 100_000, ["~" * 2047 + "…", "and more; `port-hook show ID` shows it"]),
+        (b"line\n" * 25, [*["line"] * 24, "and more (use `port-hook show ID`)"]),
+        (b"~" * 100_000, ["~" * 2047 + "…", "and more (use `port-hook show ID`)"]),
     ],
     ids=["indented JSON", "not text", "24 lines", "25 lines", "more than 2 KB"],
 )
@@ -250,10 +250,10 @@ def test_successful_handler_response_does_not_show_its_body() -> None:
 
 @pytest.mark.parametrize(("fault", "hint"), [("unreachable", "replay last"), ("timeout", "--forward-timeout")])
 def test_missing_handler_response_shows_the_fault_and_a_hint(fault: str, hint: str) -> None:
-    delivery = Delivery(url=URL, latency_ms=0.4, fault=fault, error="nothing answers here")
+    delivery = Delivery(url=URL, latency_ms=0.4, fault=fault, error="nothing listens here")
     lines = lines_of(a_capture(delivery=delivery, response=answering.undelivered(delivery)))
     assert value_at("forwarded", lines) == f"http://127.0.0.1:8000/  {fault} in 0.4 ms"
-    assert "             nothing answers here" in lines
+    assert "             nothing listens here" in lines
     assert hint in value_at("hint", lines)
 
 
@@ -355,7 +355,7 @@ def test_report_run_command_is_never_wrapped_or_truncated() -> None:
 
 
 def hostile_documents() -> list[Any]:
-    """Documents that have hostile text in every field that is shown."""
+    """Documents with hostile text in every shown field."""
     action = {
         "action": HOSTILE,
         HOSTILE: HOSTILE,
@@ -387,7 +387,7 @@ def test_hostile_text_in_any_field_is_escaped_on_its_own_line(document: Any, asc
     )
     shown = [*lines_of(capture), compact_line(capture).plain]
     assert [line for line in shown if not is_safe(line)] == []
-    # Markup is text like any other: nothing of it is taken away.
+    # Markup is ordinary text and is not removed.
     assert any("[/x][bold red]" in line for line in shown)
 
 
@@ -395,7 +395,7 @@ LONG = "\x1b" * 100_000
 
 
 def endless() -> Capture:
-    """Return a capture whose every field is long enough to fill a screen for minutes."""
+    """Return a capture with very long text in every field."""
     payload = Payload(
         kind=Kind.AUTOMATION,
         run_id=LONG,
@@ -426,7 +426,7 @@ def test_capture_from_an_oversized_request_is_truncated(kind: Kind) -> None:
     capture = endless()
     capture = replace(capture, payload=replace(capture.payload, kind=kind))
     lines = lines_of(capture, app_url=APP)
-    # Each is one field, or two of a change; the long ones are the beginnings of two bodies.
+    # Each is one field, or two of a change. The long texts are the beginnings of two bodies.
     assert max(map(len, lines)) < 2100
     assert sum(map(len, lines)) < 12_000
     assert len(lines) < 30
@@ -446,7 +446,7 @@ def test_input_name_is_truncated_to_40_columns() -> None:
 
 
 def test_causes_and_fixes_are_never_truncated() -> None:
-    # The longest is this one, when sentences on all that was left untried follow it.
+    # This text is the longest when it has sentences about everything untried.
     cause = causes.WRONG_SECRET._replace(
         explanation=" ".join((causes.WRONG_SECRET.explanation, *["It is too large for that."] * 12)),
     )
@@ -526,7 +526,7 @@ def test_message_shows_who_ends_its_run(method: dict[str, Any], words: str, is_r
 
 def test_rejected_message_is_shown_without_its_run() -> None:
     shown = "\n".join(lines_of(replace(a_message(type="KAFKA"), refused=True)))
-    assert "  refused    not forwarded" in shown
+    assert "  rejected   not forwarded" in shown
     assert "IN_PROGRESS" not in shown
 
 

@@ -69,7 +69,7 @@ def is_harmless(text: str) -> bool:
 
 
 def value_of(label: str, capture: Capture) -> str | None:
-    """Return what stands behind a label."""
+    """Return the text after a label."""
     match = re.search(rf"^  {label} +(.*)$", full(capture), re.MULTILINE)
     return match[1] if match else None
 
@@ -188,7 +188,7 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
                 status=Status.REENCODED,
                 signed_form="python",
                 age_s=-2.0,
-                causes=(Cause("reserialized-python", "the body was written anew", "sign the bytes that are sent"),),
+                causes=(Cause("reserialized-python", "the body was written anew", "sign exactly what you send"),),
             ),
         )
     )
@@ -197,7 +197,7 @@ def test_full_view_shows_every_part_of_a_capture() -> None:
         "x-port-timestamp: 1700000000",
         "reencoded, matches the python form of the body, signed 2 s after it arrived",
         "reserialized-python: the body was written anew",
-        "sign the bytes that are sent",
+        "sign exactly what you send",
         "the run stays IN_PROGRESS until the handler reports its result",
         RUN_ID,
         "zoë@example.com",
@@ -226,7 +226,7 @@ def test_large_body_is_truncated_with_a_pointer_to_the_body_option() -> None:
     text = full(a_capture(an_invocation(b"x" * 100_000)))
     assert "x" * 60_000 in text
     assert len(text) < 70_000
-    assert "and more; --body has all 100,000 bytes" in text
+    assert "and more. Use --body for all 100,000 bytes" in text
 
 
 def test_large_responses_are_truncated_with_a_pointer_to_the_json_option() -> None:
@@ -235,7 +235,7 @@ def test_large_responses_are_truncated_with_a_pointer_to_the_json_option() -> No
         response=Response(status=200, body=b"z" * 90_000),
     )
     text = full(capture)
-    assert text.count("and more; --json has all") == 2
+    assert text.count("and more. Use --json for all") == 2
     assert len(text) < 140_000
 
 
@@ -303,7 +303,7 @@ def test_full_view_of_a_message_does_not_have_a_response() -> None:
     message = replace(request, invocation=an_invocation(origin=MessageOrigin("org.runs", 0, 1, None)))
     assert "responded" in full(request)
     assert "responded" not in full(message) + full(replace(message, refused=True))
-    assert "refused    not forwarded" in full(replace(message, refused=True))
+    assert "rejected   not forwarded" in full(replace(message, refused=True))
 
 
 def test_views_escape_and_truncate_an_untrusted_simulated_failure() -> None:
