@@ -92,7 +92,7 @@ def _measure(node: Any, known: dict[int, int], limit: int, level: int = 0) -> in
             raise YamlLimit("it contains a number that is too long")
         return len(node.value) + 1
     if id(node) not in known:
-        known[id(node)] = 0  # a value that contains itself is refused when it is written as JSON
+        known[id(node)] = 0  # a value that contains itself is rejected when it is written as JSON
         size = 1
         for part in node.value:
             for inner in part if isinstance(part, tuple) else (part,):
@@ -104,24 +104,24 @@ def _measure(node: Any, known: dict[int, int], limit: int, level: int = 0) -> in
 
 
 def read_template(text: str, *, name: str) -> Any:
-    """Return the template in `text`: a JSON or YAML document, else the text itself if it contains double braces.
+    """Return the template in `text`: a JSON or YAML document, otherwise the text itself if it contains double braces.
 
-    Raises UsageError for a text that begins like JSON but is not valid, and for a text that is not a template.
+    Raises UsageError for a text that begins like JSON but is invalid, and for a text that is not a template.
     """
     return _read(text.removeprefix("\ufeff"), name, is_template=True)
 
 
 def read_data(content: bytes, *, name: str) -> Any:
-    """Return the JSON document in `content`; raises UsageError if it is not valid."""
+    """Return the JSON document in `content`. Raises UsageError for invalid JSON."""
     try:
         return read_json(content.decode("utf-8-sig"))
     except ValueError as error:  # NotJson and UnicodeDecodeError
         fault = error.fault if isinstance(error, NotJson) else "it is not UTF-8 text"
-        raise UsageError(f"{name} is not JSON: {fault}.", hint="Give the trigger's data as a JSON document.") from error
+        raise UsageError(f"{name} is not JSON: {fault}.", hint="Pass the trigger's data as a JSON document.") from error
 
 
 def read_yaml(text: str) -> Any:
-    """Return a YAML document as JSON; raises NotJson. Timestamps stay text, as JSON has none."""
+    """Return a YAML document as JSON. Raises NotJson. Timestamps stay text, because JSON lacks them."""
     import yaml
 
     try:
@@ -140,12 +140,12 @@ def _place_of(error: Any) -> str:
 
 
 def read_document(content: bytes, *, name: str) -> Any:
-    """Return the JSON or YAML document in `content`; raises UsageError that says where it is wrong."""
+    """Return the JSON or YAML document in `content`. Raises UsageError with the position of the fault."""
     return _read(_text(content, name), name, is_template=False)
 
 
 def read_secrets_file(content: bytes, *, name: str) -> Any:
-    """Return the JSON document in `content`, or the variables of a `.env` file; raises UsageError."""
+    """Return the JSON document in `content`, or the variables of a `.env` file. Raises UsageError."""
     text = _text(content, name)
     if text.lstrip()[:1] in {"{", "["}:
         return read_document(content, name=name)
@@ -170,7 +170,7 @@ def _read(text: str, name: str, *, is_template: bool) -> Any:
             return text.removesuffix("\n")
         raise UsageError(
             f"{name} is neither JSON nor YAML: {error.fault}.",
-            hint="Give a JSON or YAML file. In YAML, a value that begins with {{ needs quotes.",
+            hint="Pass a JSON or YAML file. In YAML, a value that begins with {{ needs quotes.",
         ) from error
 
 

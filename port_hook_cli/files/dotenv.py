@@ -30,7 +30,7 @@ class DotenvFile:
 
 
 def project_dotenv(cwd: Path, home: Path, prefix: str = "PORT_") -> DotenvFile:
-    """Return the variables of the working folder's `.env`; none in `~/.port`, where that file is the user's own."""
+    """Return the variables of the current directory's `.env`. None in `~/.port`, where that file is the user's own."""
     return DotenvFile(name=PROJECT_FILE) if cwd == home / ".port" else read_dotenv(cwd / ".env", prefix, PROJECT_FILE)
 
 
@@ -41,7 +41,7 @@ def home_dotenv(home: Path, prefix: str = "PORT_") -> DotenvFile:
 
 
 def read_dotenv(path: Path, prefix: str, name: str) -> DotenvFile:
-    """Return the variables that begin with `prefix`; a missing file (or a folder of that name) has none.
+    """Return the variables that begin with `prefix`. A missing file (or a folder of that name) has none.
 
     Raises SettingsError if the file exists and cannot be read. A file that does not contain the prefix has no settings
     of port-hook: it is not parsed, so it needs no import and causes no error. A file that is not safe to use has a
@@ -63,7 +63,7 @@ def read_dotenv(path: Path, prefix: str, name: str) -> DotenvFile:
 
 
 def other_secret(path: Path, used: str) -> str | None:
-    """Return the client secret in a `.env` file if it differs from `used`; None if the file is not usable."""
+    """Return the client secret in a `.env` file if it differs from `used`. None if the file is not usable."""
     try:
         file = read_settings_file(path, str(path))
         # If the file's only line with a secret has the secret in use, skip the parser, which takes longer than `sign`.
@@ -92,7 +92,7 @@ def _mentions(file: SettingsFile, prefix: str) -> bool:
 
 def parse_dotenv(text: str) -> tuple[dict[str, str], tuple[int, ...]]:
     """Return the variables in a `.env` file's text, and the numbers of the lines that could not be read."""
-    # dotenv_values drops the lines that it cannot read, and reports them only to the log, without the file's name.
+    # dotenv_values ignores lines that it cannot read, and reports them only to the log, without the file's name.
     from dotenv.parser import parse_stream
 
     bindings = list(parse_stream(io.StringIO(text)))

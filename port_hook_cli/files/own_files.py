@@ -2,7 +2,7 @@
 
 Other users do not get access, whatever the umask is. An existing folder or file may have been planted, so its owner and
 mode are checked, but its mode is not changed. The system releases a lock when the process ends in any way, so port-hook
-need not trust process ids.
+need not trust process IDs.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def replace_own_file(path: Path, content: bytes, *, fresh: Path, syncs: bool = T
 if sys.platform == "linux":
 
     def _link_unnamed(fresh: Path, content: bytes, *, syncs: bool) -> bool:
-        """Write `content` to a file without a name, then name it `fresh`. Return False if this cannot be done."""
+        """Write `content` to a file without a name, then name it `fresh`. Return False if the system can't."""
         try:
             handle = os.open(fresh.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
         except OSError:

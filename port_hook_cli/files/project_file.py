@@ -1,6 +1,6 @@
-"""`port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`: the configuration of the project in the working folder.
+"""The project's configuration in the current directory: `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`.
 
-A stranger may have written either file. What its options may do is decided in `cli/project_defaults.py`.
+Someone else may have written either file. `cli/project_defaults.py` decides what its options may do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_DOTS = 100
 
 @frozen(kw_only=True)
 class ProjectFile:
-    """The tables of a project's configuration; messages call it `name`. `warning` says why it is not used."""
+    """The tables of a project's configuration. Messages call it `name`. `warning` says why it is not used."""
 
     name: str
     tables: Mapping[str, Any] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class ProjectFile:
 
 
 def read_project_file(cwd: Path) -> ProjectFile | None:
-    """Return the configuration in the working folder, or None; `port-hook.toml` comes before `pyproject.toml`.
+    """Return the configuration in the current directory, or None. `port-hook.toml` comes before `pyproject.toml`.
 
     Raises SettingsError for a file that cannot be read or is not TOML. A file that is not safe to use has a warning
     instead. A `pyproject.toml` without the text `tool.port-hook` is not parsed, so it causes no error.
@@ -61,8 +61,8 @@ def _parse(content: bytes, name: str) -> Mapping[str, Any]:
         raise SettingsError(f"{name} is not UTF-8 text.", hint="Save it as UTF-8.") from error
     except RecursionError as error:
         raise SettingsError(f"{name} is nested too deeply.", hint="Fix the file, or move it away.") from error
-    except ValueError as error:  # also a number of thousands of digits
-        raise SettingsError(f"{name} is not valid TOML: {error}.", hint="Fix the file, or move it away.") from error
+    except ValueError as error:  # or a number of thousands of digits
+        raise SettingsError(f"{name} is invalid TOML: {error}.", hint="Fix the file, or move it away.") from error
 
 
 def _check_dots(content: bytes, name: str) -> None:
@@ -80,15 +80,15 @@ def _tool_table(file: ProjectFile) -> ProjectFile | None:
 
 
 def check_no_project_file(cwd: Path) -> None:
-    """Raise StoreError if the working folder has a `port-hook.toml`."""
+    """Raise StoreError if the current directory has a `port-hook.toml`."""
     if os.path.lexists(cwd / PROJECT_CONFIG):
         raise StoreError(f"./{PROJECT_CONFIG} already exists.", hint="Edit it, or overwrite it with --force.")
 
 
 def write_project_file(cwd: Path, text: str, *, overwrites: bool) -> None:
-    """Write `port-hook.toml`, readable for all; raises StoreError if it exists, unless `overwrites`, or on failure.
+    """Write `port-hook.toml`, readable for all. Raises StoreError if it exists, unless `overwrites`, or on failure.
 
-    A link of that name is replaced, not followed: a stranger may have pointed it at a file of the user.
+    A link of that name is replaced, not followed: someone else may have pointed it at a file of the user.
     """
     path = cwd / PROJECT_CONFIG
     if not overwrites:
@@ -100,7 +100,7 @@ def write_project_file(cwd: Path, text: str, *, overwrites: bool) -> None:
         draft.replace(path)
     except OSError as error:
         raise StoreError(
-            f"./{PROJECT_CONFIG} cannot be written: {error.strerror}.", hint="Run this in a folder of yours."
+            f"./{PROJECT_CONFIG} cannot be written: {error.strerror}.", hint="Run this in a directory that you own."
         ) from error
     finally:
         draft.unlink(missing_ok=True)

@@ -16,13 +16,13 @@ from port_hook_cli.frozen import frozen
 # The parser's time grows with the square of a line's length.
 MOST_BYTES = 64 * 1024
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-# A pipe in the place of a file must not hang the command; the last two exist on Windows only.
+# A pipe in the place of a file must not hang the command. The last two exist on Windows only.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_NOINHERIT"))
 
 
 @frozen
 class SettingsFile:
-    """A file's content. `refusal` says why it must not be used, `advice` what to do about that.
+    """A file's content. `refusal` says why it must not be used, and `advice` what to do about that.
 
     If `status` is None, the mode is unknown. `is_folder` means that the path is a folder, which has no content.
     """
@@ -39,8 +39,8 @@ class SettingsFile:
 
     @property
     def warning(self) -> str:
-        """The refusal with the advice, in one line."""
-        return f"{self.refusal}; {self.advice}" if self.advice else self.refusal
+        """The reason and the advice, in one line."""
+        return f"{self.refusal}. {self.advice[:1].upper()}{self.advice[1:]}" if self.advice else self.refusal
 
     @property
     def is_exposed(self) -> bool:
@@ -55,9 +55,9 @@ class SettingsFile:
 
 
 def read_settings_file(path: Path, shown: str) -> SettingsFile:
-    """Return the content of a settings file; a missing file, a folder and a device have none.
+    """Return the content of a settings file. A missing file, a folder and a device don't have content.
 
-    A file that is not safe to use has a refusal, which calls it `shown`. Symbolic links are followed: the target is
+    An unsafe file has a `refusal`, which calls it `shown`. Symbolic links are followed: the target is
     checked, and exactly the checked file is read. Raises SettingsError if it cannot be read.
     """
     try:
@@ -97,7 +97,7 @@ def _read(path: Path, shown: str) -> SettingsFile:
 
 
 def fault_of(mode: int, *, owner: int, user: int, is_private: Callable[[], bool]) -> tuple[str, str] | None:
-    """Return why a file with this mode and owner must not be used, and advice that ends before its name; else None.
+    """Return why a file with this mode and owner is unsafe, and advice that ends before its name. None if it is safe.
 
     A file that a group can write is accepted if `is_private` says that the group is its owner's alone.
     """
@@ -128,10 +128,10 @@ def is_private_group(gid: int, *, owner: int) -> bool:
 
 
 ENVIRONMENT = "the environment"
-# The file of the working folder, which a stranger may have written.
+# The file in the current directory, which someone else may have written.
 PROJECT_FILE = "./.env"
 SECRET_VARIABLE = "PORT_CLIENT_SECRET"  # noqa: S105 - a variable's name
-# The list of what `port-hook login` keeps, in the home folder.
+# The list of what `port-hook login` saved, in the home folder.
 LOGINS = ".port-hook/logins.json"
 PROJECT_CONFIG = "port-hook.toml"
 PYPROJECT = "pyproject.toml"

@@ -1,4 +1,4 @@
-"""Files and folders that a user names on the command line, for input and output. `-` is stdin."""
+"""Files and folders that a user passes on the command line, for input and output. `-` is stdin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DOCUMENT_SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 _BEGINNING = 4096
 MAX_INPUT_BYTES = 256 * 1024 * 1024
-"""The maximum size of a file: a file from a stranger may be a link to a device that has no end."""
+"""The maximum size of a file: someone else's file may be a link to a device without an end."""
 
 
 def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
@@ -35,18 +35,18 @@ def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
         with path.open("rb") as file:
             content = file.read(MAX_INPUT_BYTES + 1)
     except FileNotFoundError as error:
-        raise StoreError(f"There is no file {name}.", hint="Give a file's path, or - to read stdin.") from error
+        raise StoreError(f"File not found: {name}.", hint="Pass a file's path, or - to read stdin.") from error
     except OSError as error:
         if is_directory(path):  # Windows says that it may not be read
             raise is_a_directory(name) from error
-        raise StoreError(f"{name} cannot be read: {error.strerror}.", hint="Give a file that you may read.") from error
+        raise StoreError(f"{name} cannot be read: {error.strerror}.", hint="Pass a file that you may read.") from error
     if len(content) > MAX_INPUT_BYTES:
-        raise StoreError(f"{name} has more than {MAX_INPUT_BYTES:,} bytes.", hint="Give a smaller file.")
+        raise StoreError(f"{name} has more than {MAX_INPUT_BYTES:,} bytes.", hint="Pass a smaller file.")
     return content
 
 
 def require_name(name: str) -> None:
-    """Raise UsageError for an empty name of a file, which would mean the current folder."""
+    """Raise UsageError for an empty name of a file, which would mean the current directory."""
     if not name:
         raise UsageError("The name of a file is empty.", hint="Check whether a shell variable is unset.")
 
@@ -58,7 +58,7 @@ def file_path(option: str, path: Path, cwd: Path) -> Path:
     """
     if path.name in {"", ".."}:
         raise UsageError(
-            f"{option} needs the path of a file, and {str(path)!r} is a folder.",
+            f"{option} needs the path of a file, but {str(path)!r} is a folder.",
             hint="Pass the path of a file. If you used a shell variable, check that it is set.",
         )
     if path.parts[0] == "~":
@@ -68,7 +68,7 @@ def file_path(option: str, path: Path, cwd: Path) -> Path:
         )
     found = (cwd / path).absolute()
     if is_directory(found):
-        raise UsageError(f"{option} needs the path of a file, and {path} is a folder.", hint="Pass the path of a file.")
+        raise UsageError(f"{option} needs the path of a file, but {path} is a folder.", hint="Pass the path of a file.")
     return found
 
 
@@ -81,7 +81,7 @@ def documents_in(folder: Path) -> list[Path]:
     found = sorted(file for file in folder.iterdir() if file.suffix.lower() in DOCUMENT_SUFFIXES)
     for file in found:
         if not file.is_file():
-            raise UsageError(f"{file} is not a file.", hint="Remove it, or name the files one by one.")
+            raise UsageError(f"{file} is not a file.", hint="Remove it, or pass the files individually.")
         if file.stat().st_size > MAX_DOCUMENT_BYTES:
             raise UsageError(f"{file} has more than {MAX_DOCUMENT_BYTES:,} bytes.", hint="Remove it from the folder.")
     return found
@@ -105,7 +105,7 @@ def is_directory(path: Path) -> bool:
 
 def is_a_directory(name: str) -> StoreError:
     """Return the error for a directory where a file is needed."""
-    return StoreError(f"{name} is a directory; a file is needed.", hint="Give a file in it, or - to read stdin.")
+    return StoreError(f"{name} is a directory. Pass a file.", hint="Pass a file in it, or - to read stdin.")
 
 
 def read_stdin(stdin: BinaryIO) -> bytes:
@@ -139,7 +139,7 @@ def _in_event_loop() -> bool:
 
 
 def check_new_file(name: str, *, cwd: Path) -> None:
-    """Raise StoreError if `write_new_file` would refuse the name: call it before work whose result would be lost.
+    """Raise StoreError if `write_new_file` would reject the name. Call it before work whose result would be lost.
 
     Raises UsageError for an empty name.
     """
@@ -157,11 +157,11 @@ def check_new_file(name: str, *, cwd: Path) -> None:
 
 
 def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
-    """Write a file that only the user can read; raises StoreError if it exists or cannot be written.
+    """Write a file that only the user can read. Raises StoreError if it exists or cannot be written.
 
     Raises UsageError for an empty name.
 
-    A stranger may have made a file or link of that name, so that another file is overwritten.
+    Someone else may have made a file or link of that name, so that another file is overwritten.
     """
     require_name(name)
     path = cwd / name
@@ -183,7 +183,7 @@ def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
 
 
 def check_replaceable(name: str, what: str, is_one: Callable[[bytes], bool], *, cwd: Path) -> None:
-    """Raise StoreError if `replace_file` should not write the name: call it before work whose result would be lost.
+    """Raise StoreError if `replace_file` should not write the name. Call it before work whose result would be lost.
 
     An existing file has to be regular and empty, or `what`, such as "a JUnit report": `is_one` gets its beginning.
     Raises UsageError for an empty name.
@@ -200,7 +200,7 @@ def check_replaceable(name: str, what: str, is_one: Callable[[bytes], bool], *, 
         with suppress(OSError), path.open("rb") as file:
             beginning = file.read(_BEGINNING)
     if not is_regular or (beginning and not is_one(beginning)):
-        raise StoreError(f"{name} exists and is not {what}.", hint="Remove it, or name another file.")
+        raise StoreError(f"{name} exists and is not {what}.", hint="Remove it, or pass another file name.")
 
 
 def replace_file(name: str, content: bytes, *, cwd: Path) -> None:
@@ -217,13 +217,13 @@ def replace_file(name: str, content: bytes, *, cwd: Path) -> None:
 
 
 def _exists(name: str) -> StoreError:
-    return StoreError(f"{name} already exists.", hint="Remove it, or name another file.")
+    return StoreError(f"{name} already exists.", hint="Remove it, or pass another file name.")
 
 
 def _without_folder(name: str) -> StoreError:
-    return StoreError(f"The folder of {name} does not exist.", hint="Create it, or name another file.")
+    return StoreError(f"The folder of {name} does not exist.", hint="Create it, or pass another file name.")
 
 
 def _not_creatable(name: str, error: Exception) -> StoreError:
     reason = getattr(error, "strerror", None) or error
-    return StoreError(f"{name} cannot be written: {reason}.", hint="Name a file in a folder that you may write to.")
+    return StoreError(f"{name} cannot be written: {reason}.", hint="Pass a file in a folder that you may write to.")

@@ -1,12 +1,12 @@
-"""Whether a coding agent runs port-hook: it reads the output and cannot answer a question or leave a pager."""
+"""Whether a coding agent runs port-hook: it reads the output, and cannot answer a prompt or leave a pager."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-# The variables that agents set for the commands that they run, as GitHub's and Stripe's command lines know them. Those
-# that an editor sets for its user's own terminal as well (CURSOR_TRACE_ID, REPL_ID, TERM_PROGRAM) say nothing.
+# The variables that agents set for the commands that they run, the same as in GitHub's and Stripe's command lines.
+# Variables that an editor also sets for its user's own terminal (CURSOR_TRACE_ID, REPL_ID, TERM_PROGRAM) don't count.
 VARIABLES: Mapping[str, str] = {
     "CLAUDECODE": "claude-code",
     "CLAUDE_CODE": "claude-code",

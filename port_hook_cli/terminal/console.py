@@ -1,4 +1,4 @@
-"""The two streams: results on stdout, everything else on stderr; styles only on a terminal."""
+"""The two streams: results on stdout, everything else on stderr. Styles only on a terminal."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Output:
 
     @property
     def width(self) -> int:
-        """The number of columns: COLUMNS, or the terminal's width now; 100 in a pipe."""
+        """The number of columns: COLUMNS, or the terminal's current width, or 100 in a pipe."""
         if columns := _number_of_columns(self._columns):
             return columns
         if not self.is_terminal:
@@ -59,18 +59,18 @@ class Output:
             return _TERMINAL_COLUMNS
 
     def paint(self, lines: Iterable[Styled]) -> str:
-        """Return lines as they are written to the stream.
+        """Return lines in the form written to the stream.
 
         A line that begins like a message is indented, unless it is one of `message_lines`.
         """
         return "".join(self.painted(lines))
 
     def painted(self, lines: Iterable[Styled]) -> Iterator[str]:
-        """Yield lines as `paint` returns them, each with a newline, while `lines` produces them."""
+        """Yield lines from `paint`, each with a newline, while `lines` produces them."""
         return self._painted(map(_not_a_message, lines))
 
     def paint_content(self, lines: Iterable[Styled]) -> str:
-        """Return lines as `paint` does, but with all of their characters unchanged."""
+        """Return lines like `paint`, but with all of their characters unchanged."""
         return "".join(self._painted(lines))
 
     def _painted(self, lines: Iterable[Styled]) -> Iterator[str]:
@@ -153,7 +153,7 @@ def _label_length(line: Styled) -> int:
 
 
 def tell(text: str, runtime: Runtime) -> None:
-    """Write a message to stderr; on a terminal wrapped at words, and its label in color."""
+    """Write a message to stderr. On a terminal, wrap it at words and color its label."""
     output = Output(runtime.stderr, runtime.environ)
     output.print(*output.wrap(message_lines(text)))
 
@@ -166,14 +166,14 @@ def shows_progress(runtime: Runtime) -> bool:
 
 
 def sayer(runtime: Runtime) -> Say:
-    """Return what shows the remarks of a verb on stderr."""
+    """Return a function that shows the remarks of a verb on stderr."""
     return lambda remark: tell(remark.line, runtime)
 
 
 def message_lines(text: str) -> Iterator[Styled]:
     """Yield a message such as `error: …` or `note: …` with its label in color.
 
-    Its further lines are indented: a line of text from outside must not look like a hint.
+    Its further lines are indented: a line of untrusted text must not look like a hint.
     """
     from port_hook_cli.text.styled import Styled
 
@@ -206,7 +206,7 @@ def print_streamed(lines: Iterable[str], stream: TextIO) -> None:
 def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
     """Return a rich console on `stream` without markup, emoji codes or automatic highlighting.
 
-    NO_COLOR and COLUMNS are read from `environ`; without a terminal there is no color and the width is 100.
+    NO_COLOR and COLUMNS are read from `environ`. Without a terminal there is no color, and the width is 100.
     """
     from rich.console import Console
 
@@ -237,7 +237,7 @@ def _number_of_columns(text: str) -> int:
 
 
 def write_content(content: bytes, stream: TextIO, *, environ: Mapping[str, str] | None = None, end: str = "") -> None:
-    """Write exact bytes to a pipe or a file, whatever FORCE_COLOR says; write their text, then `end`, to a terminal.
+    """Write raw bytes to a pipe or a file, whatever FORCE_COLOR says. Write their text, then `end`, to a terminal.
 
     With an `environ` that allows color, lines of JSON are in color there.
     """
@@ -250,7 +250,7 @@ def write_content(content: bytes, stream: TextIO, *, environ: Mapping[str, str] 
 
 
 def write_json_text(text: str, stream: TextIO, *, environ: Mapping[str, str]) -> None:
-    """Write JSON as UTF-8, in color where color is shown; on a terminal, escape invisible characters as JSON does."""
+    """Write JSON as UTF-8, in color where color is shown. On a terminal, escape invisible characters like JSON."""
     output = Output(stream, environ)
     if stream.isatty():
         stream.write(_colored(printable_json(text), output))
@@ -272,7 +272,7 @@ def _colored(text: str, output: Output) -> str:
 
 
 def write_bytes(content: bytes, stream: TextIO) -> None:
-    """Write exact bytes to a text stream, whatever its encoding, and flush it."""
+    """Write raw bytes to a text stream, whatever its encoding, and flush it."""
     stream.flush()
     stream.buffer.write(content)
     stream.buffer.flush()

@@ -1,4 +1,4 @@
-"""Hide the keys that are typed while a server runs, and keep them from the shell that reads the terminal next."""
+"""Hide the keys typed while a server runs, and prevent the shell from reading them afterward."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ABRUPT = ("SIGTSTP", "SIGQUIT", "SIGHUP")
 
 @contextmanager
 def typed_keys_hidden(runtime: Runtime, *, at_once: bool = False) -> Iterator[bool]:
-    """Turn the terminal's echo off until the context ends, and discard what was typed meanwhile.
+    """Turn the terminal's echo off until the context ends, and discard the keys typed meanwhile.
 
     With `at_once`, keys can be read before Enter is pressed, and a read never waits for a key. Yields whether the
     terminal was changed.
@@ -59,11 +59,11 @@ class _Terminal:
         self._waits: Mapping[int, Any] = {}
 
     def hide(self) -> bool:
-        """Turn the echo off; return False if it is already off or this process is in the background."""
+        """Turn the echo off. Return False if it is already off or this process is in the background."""
         return is_in_foreground(self._descriptor) and self._set_echo(on=False)
 
     def show(self) -> None:
-        """Turn the echo on, and discard the keys that were typed meanwhile: the shell would run them unseen."""
+        """Turn the echo on, and discard the keys typed meanwhile: the shell would run them unseen."""
         if not is_in_foreground(self._descriptor):
             return
         with suppress(self._termios.error):
@@ -71,7 +71,7 @@ class _Terminal:
         self._set_echo(on=True)
 
     def leave(self, number: int, _: object) -> None:
-        """Restore the echo, then do what the signal does by default; after Ctrl-Z and `fg`, turn the echo off again."""
+        """Restore the echo, then do what the signal does by default. After Ctrl-Z and `fg`, turn the echo off again."""
         self.show()
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
@@ -101,7 +101,7 @@ class _Terminal:
 
 
 def is_in_foreground(descriptor: int) -> bool:
-    """Return whether this process may use the terminal; the system stops a background process that does."""
+    """Return whether this process may use the terminal. The system stops a background process that does."""
     if sys.platform != "win32":
         with suppress(OSError):
             return os.tcgetpgrp(descriptor) == os.getpgrp()
@@ -112,7 +112,7 @@ def _terminal(runtime: Runtime, *, at_once: bool) -> _Terminal | None:
     try:
         if runtime.stdin.isatty() and runtime.stdout.isatty() and not coding_agent(runtime.environ):
             return _Terminal(runtime.stdin.fileno(), at_once=at_once)
-    except (ImportError, OSError, ValueError):  # Windows, or a stream that was closed
+    except (ImportError, OSError, ValueError):  # Windows, or a closed stream
         return None
     return None
 

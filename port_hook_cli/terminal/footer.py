@@ -1,4 +1,4 @@
-"""The last line of a terminal, which is erased before anything else is written and painted again below it."""
+"""The last line of a terminal, which is erased before other output, and painted again below it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Footer:
         self._lock = threading.Lock()
 
     def show(self, paint: Callable[[], str] | None) -> None:
-        """Show what `paint` returns from the next write on; None erases the line. Never waits for the terminal."""
+        """Show what `paint` returns from the next write on. None erases the line. Never waits for the terminal."""
         self._paint = paint
 
     def write(self, text: str, write: Callable[[str], None]) -> None:

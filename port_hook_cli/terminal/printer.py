@@ -16,11 +16,11 @@ from typing import TextIO
 
 from port_hook_cli.terminal.footer import Footer
 
-# Above these backlogs a capture is one line, and only the count of them.
+# Above these backlogs, each capture is printed on one line, or only their count.
 COMPACT_ABOVE = 8
 COUNT_ABOVE = 40
 _MOST_PENDING = 4_000
-# How many bytes, such as bodies, waiting items may keep in memory while a terminal is blocked.
+# How many bytes, such as bodies, waiting items may hold in memory while a terminal is blocked.
 _MOST_HELD_BYTES = 16 * 1024 * 1024
 # Items that arrive within this time are written together: waking the thread for each line would cost more.
 _GATHER_S = 0.02
@@ -57,7 +57,7 @@ class BackgroundWriter:
         self._summarize = summarize
         self._on_broken = on_broken
         self._lossless = lossless
-        # An item that will only be counted is released immediately. If it were kept, it would push the listener's data
+        # An item that will only be counted is released immediately. Otherwise it would push the listener's data
         # out of the processor's cache, which costs a tenth of the throughput.
         self._room = _MOST_PENDING if lossless else COUNT_ABOVE
         self._pending: deque[tuple[Part, int]] = deque()
@@ -74,7 +74,7 @@ class BackgroundWriter:
         self._thread.start()
 
     def put(self, part: Part, *, held: int = 0) -> None:
-        """Queue an item that keeps `held` bytes in memory. If it does not fit, the oldest items are only counted.
+        """Queue an item that holds `held` bytes in memory. If it does not fit, the oldest items are only counted.
 
         A `lossless` writer only counts the new item instead.
         """
@@ -98,7 +98,7 @@ class BackgroundWriter:
             self._wake.set()
 
     def close(self, timeout_s: float) -> None:
-        """Write what is pending, for at most `timeout_s` seconds; a blocked reader does not delay the end."""
+        """Write pending items, for at most `timeout_s` seconds. A blocked reader does not delay the end."""
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout_s)
@@ -151,7 +151,7 @@ class BackgroundWriter:
             self._write_through(text)
 
     def _take(self) -> tuple[Sequence[Part], int, int, int]:
-        """Take what is pending; return the items, how many were left out, and `_queued` and `_after` at this time."""
+        """Take the pending items. Return them, the number of omitted items, and `_queued` and `_after` at this time."""
         with self._lock:
             batch, self._pending = [part for part, _ in self._pending], deque()
             self._held = 0
@@ -167,7 +167,7 @@ class BackgroundWriter:
 def _writer(stream: TextIO, platform: str) -> Callable[[str], None]:
     """Return a function that writes text to `stream` without Python's buffers.
 
-    A thread that is blocked in a buffered write would keep the interpreter from ending. A thread in `write(2)` does
+    A thread that is blocked in a buffered write would prevent the interpreter from ending. A thread in `write(2)` does
     not. A console of Windows is an exception: it would read the bytes in its code page, but Python's stream writes
     UTF-16.
     """

@@ -25,7 +25,8 @@ def edit(text: str, read: Callable[[str], Edited], *, environ: Mapping[str, str]
     """Let the user edit `text` in $VISUAL, $EDITOR or vi, and return `read` of the edited text.
 
     The text is in a temporary file with mode 0600, which is deleted, unless `read` raises ValueError: then the hint of
-    the UsageError names the file, so that the user's text is not lost. Also raises UsageError if the editor fails.
+    the UsageError contains the path of the file, so that the user's text is not lost. Also raises UsageError if the
+    editor fails.
     """
     path = _private_file(text)
     try:
@@ -34,7 +35,7 @@ def edit(text: str, read: Callable[[str], Edited], *, environ: Mapping[str, str]
     except ValueError as problem:
         raise UsageError(
             f"The edited text is not JSON: {_position(path) or problem}.",
-            hint=f"Your text is kept in {path}: fix it and replay that file.",
+            hint=f"Your text is saved in {path}. Fix it and replay that file.",
         ) from problem
     except BaseException:
         path.unlink(missing_ok=True)
@@ -55,7 +56,10 @@ def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
     if coding_agent(environ):
         raise UsageError("port-hook does not open an editor for a coding agent.", hint="Change the request with --set.")
     if not named and not (sys.stdin and sys.stdin.isatty()):
-        raise UsageError("There is no terminal for the editor.", hint="Set EDITOR, or change it with --set.")
+        raise UsageError(
+            "port-hook cannot open an editor because this is not a terminal.",
+            hint="Set EDITOR, or change it with --set.",
+        )
     command = named or _FALLBACK
     try:
         words = editor_words(command, environ)
@@ -64,12 +68,12 @@ def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
         raise UsageError(f"The editor {command!r} cannot be started: {problem}.", hint="Set EDITOR.") from problem
     if ended.returncode:
         raise UsageError(
-            f"The editor {command!r} ended with code {ended.returncode}.", hint="Nothing was sent; try again."
+            f"The editor {command!r} ended with code {ended.returncode}.", hint="Nothing was sent. Try again."
         )
 
 
 def editor_words(command: str, environ: Mapping[str, str], platform: str = sys.platform) -> list[str]:
-    """Return the words of the editor's command line; ValueError for an unbalanced quotation mark.
+    """Return the words of the editor's command line. Raises ValueError for an unbalanced quotation mark.
 
     Windows starts a script such as `code.cmd` only under its whole name, and backslashes are not escapes there.
     """
@@ -89,7 +93,7 @@ def _text_of(path: Path) -> str:
 
 
 def _position(path: Path) -> str:
-    """Return where the JSON in `path` stops being valid, as an editor shows positions; empty if it is valid."""
+    """Return where the JSON in `path` becomes invalid, with the line and column in an editor, or "" for valid JSON."""
     try:
         json.loads(_text_of(path))
     except json.JSONDecodeError as problem:
@@ -111,10 +115,10 @@ _TIMEOUT_S = 3
 
 
 def copy_text(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = None) -> str:
-    """Copy `text` to the clipboard with the first program on PATH that succeeds, else through `terminal` (stderr).
+    """Copy `text` to the clipboard with the first program on PATH that succeeds, otherwise through `terminal` (stderr).
 
     Returns the outcome as a sentence. The terminal gets the sequence OSC 52, which not every terminal supports and none
-    confirms. Never raises; may take 3 seconds for each program that hangs.
+    confirms. Never raises. May take 3 seconds for each program that hangs.
     """
     for name, *options in _PROGRAMS:
         path = find_program(name, environ)
@@ -123,7 +127,7 @@ def copy_text(text: str, *, environ: Mapping[str, str], terminal: TextIO | None 
     if terminal and terminal.isatty() and environ.get("TERM") != "dumb" and _sent(text, terminal):
         return "Asked the terminal to copy it to the clipboard."
     names = ", ".join(name for name, *_ in _PROGRAMS)
-    return f"Nothing was copied: none of {names} works here."
+    return f"Nothing was copied: none of {names} works."
 
 
 def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:

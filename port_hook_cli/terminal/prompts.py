@@ -1,4 +1,4 @@
-"""Questions on the terminal: asked on stderr, answered on stdin."""
+"""Prompts on the terminal: the question on stderr, the user's answer on stdin."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _TRIES = 3
 
 
 def can_ask(runtime: Runtime) -> bool:
-    """Return whether a user can answer: stdin and stderr are a terminal, and no coding agent runs port-hook."""
+    """Return whether a user can answer prompts: stdin and stderr are a terminal, and no coding agent runs port-hook."""
     return runtime.stdin.isatty() and runtime.stderr.isatty() and not coding_agent(runtime.environ)
 
 
 def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
-    """Return the answer to a yes-or-no question. `question` is printable.
+    """Return the user's answer to a yes-or-no question. `question` is printable.
 
-    Enter means `default`; the end of stdin and any other text mean no. In a running event loop, use `confirm_in_loop`:
+    Enter means `default`. The end of stdin and any other text mean no. In a running event loop, use `confirm_in_loop`:
     there, Ctrl-C would take effect only after the answer.
     """
     _put(_with_choice(question, default=default), runtime)
@@ -34,7 +34,7 @@ def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
 
 
 def ask_for(question: str, read: Callable[[str], _Value], runtime: Runtime, *, default: str) -> _Value:
-    """Return what `read` makes of the user's answer, or of `default` for an empty one. `question` is printable.
+    """Return `read` of the user's answer, or of `default` for an empty answer. `question` is printable.
 
     If `read` raises UsageError, print the error and ask again, up to three times in all. Raises UsageError if the last
     answer is invalid, or if stdin ends after an invalid one.
@@ -51,17 +51,17 @@ def ask_for(question: str, read: Callable[[str], _Value], runtime: Runtime, *, d
                 raise
             tell(f"error: {error.message}", runtime)
             tell(f"hint: {error.hint}", runtime)
-    raise UsageError("No valid answer was given.", hint="Run the command again.")
+    raise UsageError("No valid answer was entered.", hint="Run the command again.")
 
 
 async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> bool:
-    """Return the answer as `confirm` does, without blocking the event loop."""
+    """Return the same as `confirm`, without blocking the event loop."""
     _put(_with_choice(question, default=default), runtime)
     return _is_yes(_ended(await _line_in_loop(runtime), runtime), default=default)
 
 
 def asker(runtime: Runtime) -> Ask | None:
-    """Return a function that asks the user a yes-or-no question in the event loop, or None if nobody can answer."""
+    """Return a function that asks a yes-or-no question in the event loop, or None without a user at a terminal."""
     if not can_ask(runtime):
         return None
 
@@ -102,7 +102,7 @@ def _put(question: str, runtime: Runtime) -> None:
 
 
 def _ended(line: bytes, runtime: Runtime) -> bytes:
-    """Return a line that was read. At the end of stdin, there was no Enter, so the terminal needs a line end."""
+    """Return the line read from stdin. At the end of stdin, there was no Enter, so the terminal needs a line end."""
     if not line.endswith(b"\n"):
         print(file=runtime.stderr)
     return line

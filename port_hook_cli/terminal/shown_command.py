@@ -29,7 +29,7 @@ _UNSUPPORTED = (NotImplementedError, RuntimeError, ValueError)
 
 
 class ShownCommand:
-    """A running command. Create it in a running event loop; the constructor raises OSError if it cannot be started.
+    """A running command. Create it in a running event loop. The constructor raises OSError if it cannot be started.
 
     `on_output` is called in threads with the number of a stream (0 or 1) and a chunk, which is empty at its end. It has
     port-hook's stdin. Its stdout is a terminal if port-hook's is.
@@ -58,7 +58,7 @@ class ShownCommand:
         self._pumps = [_Pump(number, pipe, on_output) for number, pipe in enumerate(self._pipes)]
 
     async def wait(self) -> int:
-        """Wait until the command has ended and its output was shown; return its exit code as a shell shows it.
+        """Wait until the command has ended and its output was shown. Return its exit code in a shell's form.
 
         If a process that it started keeps the output open, the output ends when nothing was written for a second.
         """
@@ -89,7 +89,7 @@ class ShownCommand:
 
 
 class _Pump:
-    """A thread that reads one output and shows it. It does not keep the process alive."""
+    """A thread that reads one output and shows it. It does not prevent the process from ending."""
 
     def __init__(self, number: int, pipe: OutputPipe, on_output: Callable[[int, bytes], None]) -> None:
         self._number, self._pipe, self._on_output = number, pipe, on_output
@@ -152,7 +152,7 @@ def _is_in_foreground() -> bool:
 
 
 async def _in_thread(work: Callable[[], int]) -> int:
-    """Await `work` in a daemon thread, so that it does not keep the process alive."""
+    """Await `work` in a daemon thread, so that it does not prevent the process from ending."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[int] = loop.create_future()
 
@@ -172,10 +172,10 @@ def _settle(done: asyncio.Future[int], result: int) -> None:
 
 @frozen(kw_only=True)
 class OutputPipe:
-    """One output of a command: port-hook reads at `reader` what the command writes at `writer`.
+    """One output of a command: the command writes to `writer`, and port-hook reads from `reader`.
 
     `shown` is the stream on which port-hook shows it. `terminal` is the descriptor of the user's terminal if the
-    command's side is a pseudo-terminal, else None.
+    command's side is a pseudo-terminal, otherwise None.
     """
 
     reader: int
@@ -184,7 +184,7 @@ class OutputPipe:
     terminal: int | None = None
 
     def fit_terminal(self) -> None:
-        """Give the command's side the size of the user's terminal."""
+        """Set the size of the command's side to the size of the user's terminal."""
         if sys.platform != "win32" and self.terminal is not None:
             import termios
 
@@ -193,9 +193,9 @@ class OutputPipe:
 
 
 def open_outputs(stdout: TextIO, stderr: TextIO) -> tuple[OutputPipe, OutputPipe]:
-    """Return what a command gets as stdout and stderr: a pseudo-terminal in place of a terminal, else a pipe.
+    """Return what a command gets as stdout and stderr: a pseudo-terminal in place of a terminal, otherwise a pipe.
 
-    Both are the same if port-hook's own are the same: then all of the output stays in order.
+    Both are the same if port-hook's own are the same. Then all of the output stays in order.
     """
     first = _open_output(stdout)
     return first, first if _is_same(stdout, stderr) else _open_output(stderr)
@@ -234,7 +234,7 @@ if sys.platform != "win32":
 
     def _open_terminal(shown: TextIO) -> OutputPipe:
         reader, writer = os.openpty()
-        # The user's terminal processes the output: here, every byte stays as it is.
+        # The user's terminal processes the output. Here, bytes stay unchanged.
         attributes = termios.tcgetattr(writer)
         attributes[1] &= ~termios.OPOST
         termios.tcsetattr(writer, termios.TCSANOW, attributes)

@@ -26,9 +26,9 @@ class _Terminated(SystemExit):
 def stopping_at_once() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the process with code 0, immediately and silently, until `stop_signal` takes over.
 
-    For the start of a server, when it has received nothing and has nothing to clean up. The handler ends the process
-    instead of raising an exception, because Python drops exceptions in the callbacks of imports. After `stop_signal`,
-    the signals do nothing: the server is already ending and sets its own exit code.
+    For the start of a server, when it hasn't received anything and doesn't have to clean up. The handler ends the
+    process instead of raising an exception, because Python ignores exceptions in the callbacks of imports. After
+    `stop_signal`, the signals do nothing: the server is already ending and sets its own exit code.
     """
     before = {number: signal.getsignal(number) for number in _STOPPING}
     for number in _STOPPING:

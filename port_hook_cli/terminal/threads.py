@@ -14,7 +14,7 @@ from typing import Any
 class UnwaitedThreads(ThreadPoolExecutor):
     """A default executor for an event loop. Its threads do not delay the end of the process.
 
-    It is for work that cannot be stopped and changes nothing, such as looking up a host name. asyncio and the
+    It is for work that cannot be stopped and doesn't change anything, such as looking up a host name. asyncio and the
     interpreter wait for ordinary threads, so without a network, a lookup could delay the end by more than ten seconds
     after Ctrl-C. Here each piece of work has its own daemon thread, which ends with the process. The class extends
     ThreadPoolExecutor because asyncio accepts no other type.

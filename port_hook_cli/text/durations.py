@@ -45,15 +45,15 @@ def format_duration(duration_s: float) -> str:
 
 
 def format_latency(latency_ms: float) -> str:
-    """Return a latency in milliseconds as `3.1 ms`, and from one second as `format_duration` does."""
+    """Return a latency in milliseconds as `3.1 ms`. From one second, it is formatted by `format_duration`."""
     return f"{latency_ms:.1f} ms" if latency_ms < _MS_PER_S else format_duration(latency_ms / _MS_PER_S)
 
 
 def parse_since(text: str, *, now: float) -> float:
-    """Return the moment that `text` names, in seconds since the epoch; raises UsageError.
+    """Return the moment that `text` describes, in seconds since the epoch. Raises UsageError.
 
-    A duration counts back from `now` (seconds since the epoch). A time without an offset is in the local time zone, as
-    captures are listed.
+    A duration counts back from `now` (seconds since the epoch). A time without an offset is in the local time zone,
+    like the times of listed captures.
     """
     wanted = text.strip()
     duration = re.fullmatch(_DURATION, wanted)

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from port_hook_cli.text.styled import JSON, Span, Styled
 
 MAX_HIGHLIGHTED = 64 * 1024
-"""How many characters of one output are highlighted; the rest is shown without color."""
+"""How many characters of one output are highlighted. The rest is shown without color."""
 
-# Text that was made safe may have `\x1b` in a string. A string or a word may be cut off at the end of the text.
+# Safe text may have `\x1b` in a string. A string or a word may be cut off at the end of the text.
 _TOKEN = re.compile(
     r"""(?P<key>"(?:[^"\\]|\\.)*+"(?=\s*:))"""
     r"""|(?P<string>"(?:[^"\\]|\\.)*+(?:"|\\?\Z))"""

@@ -1,4 +1,4 @@
-"""Lines on a terminal: words stay whole, and a line that is continued is indented below its value. Pure."""
+"""Lines on a terminal: words stay whole, and a continued line is indented below its value. Pure."""
 
 from __future__ import annotations
 
@@ -97,6 +97,6 @@ def _broken(plain: str, begin: int, end: int, width: int) -> Iterator[tuple[int,
 
 
 def labeled(label: str, text: Styled | str, style: str = "") -> Styled:
-    """Return a line with a value and its label; `style` is for a string. `fit` continues it below the value."""
+    """Return a line with a value and its label. `style` is for a string. `fit` continues it below the value."""
     value = text if isinstance(text, Styled) else Styled(text, style)
     return Styled.assemble("  ", (label.ljust(INDENT - 2), "dim"), value, no_wrap=value.no_wrap)

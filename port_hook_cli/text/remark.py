@@ -1,4 +1,4 @@
-"""What a verb says on the way: a note, a warning, an error or a hint, as a value. Faces decide how to show it. Pure."""
+"""The remarks of a verb: notes, warnings, errors and hints, as values. Faces decide how to show them. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RemarkKind(StrEnum):
 
 @frozen
 class Remark:
-    """One remark. `text` is one or more lines without the label; text from the network in it is already printable."""
+    """One remark. `text` is one or more lines without the label. Text from the network in it is already printable."""
 
     kind: RemarkKind
     text: str
@@ -32,7 +32,7 @@ class Remark:
 
 
 Say = Callable[[Remark], None]
-"""How a verb says something while it works: the face shows it, and each remark once if it keeps `Runtime.memory`."""
+"""How a verb reports a remark while it works. The face shows it, and only once if it uses `Runtime.memory`."""
 
 
 def plain(text: str) -> Remark:
@@ -41,7 +41,7 @@ def plain(text: str) -> Remark:
 
 
 def note(text: str) -> Remark:
-    """Return a note: something that the user may not expect, and that needs no action."""
+    """Return a note: something that the user may not expect, but doesn't have to act on."""
     return Remark(RemarkKind.NOTE, text)
 
 

@@ -59,34 +59,34 @@ def printable(text: str) -> str:
 
 
 def brief(text: str, limit: int = 200) -> str:
-    """Return at most the first `limit` characters of `text`, as `printable` shows them."""
+    """Return at most the first `limit` characters of `text`, formatted by `printable`."""
     return shorten(printable(shorten(text, limit)), limit)
 
 
 def printable_lines(text: str) -> str:
-    """Return `text` with line feeds and tabs kept and every other control character written out."""
+    """Return `text` with its line feeds and tabs, and every other control character as an escape."""
     if is_visible(text.replace("\n", "").replace("\t", "")):
         return text
     return re.sub(_UNSAFE_IN_LINES, _visible, text)
 
 
 def printable_json(text: str) -> str:
-    r"""Return JSON text as `printable_lines` does, but with JSON's escapes (`\u009b`), so that it is the same JSON."""
+    r"""Return JSON text like `printable_lines`, but with JSON's escapes (`\u009b`), so that it is the same JSON."""
     import json  # little text needs it, and `--help` starts faster without
 
     return re.sub(_UNSAFE_IN_LINES, lambda match: json.dumps(match.group())[1:-1], text)
 
 
 def printable_bytes(content: bytes) -> str:
-    r"""Return bytes as `printable_lines` shows their text.
+    r"""Return the text of bytes, formatted by `printable_lines`.
 
-    CRLF is one line end; a byte that is not UTF-8 shows as `\xff`.
+    CRLF is one line end. A byte outside UTF-8 is shown as `\xff`.
     """
     return printable_lines(content.replace(b"\r\n", b"\n").decode("utf-8", "backslashreplace"))
 
 
 def wire_text(value: str) -> str:
-    """Return a header value (its bytes as Latin-1) as text: as UTF-8 if it is valid UTF-8, else as Latin-1."""
+    """Return a header value (its bytes as Latin-1) as text: as UTF-8 if it is valid UTF-8, otherwise as Latin-1."""
     return printable(field_text(value))
 
 

@@ -1,4 +1,4 @@
-"""Secrets: strings that are not printed, and the masking of known secrets in text, bytes and JSON values."""
+"""Secrets: unprintable strings, and the masking of known secrets in text, bytes and JSON values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHORTEST_SECRET = 8
 
 @frozen
 class Secret:
-    """A string that prints as `***`; only `reveal` returns its value."""
+    """A string that prints as `***`. Only `reveal` returns its value."""
 
     _value: str
 
@@ -43,11 +43,11 @@ _LINE_ENDS = "[\t\r\n]"
 class Masker:
     """Replaces secrets of 8 or more characters with `***`, including their escaped forms in JSON and URLs.
 
-    A value that an expression derives from a secret, such as its base64 or a part of it, is not masked.
+    A value derived from a secret, such as its base64 or a part of it, is not masked.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # A URL is sent without its line ends, and a header field without its outer white space.
+        # A URL is sent without its line ends, and a header without its outer white space.
         lost = {form for value in secrets for form in (value, re.sub(_LINE_ENDS, "", value))}
         values = {form for value in lost for form in (value, value.strip()) if len(form) >= SHORTEST_SECRET}
         forms = {form for value in values for form in _forms(value)}

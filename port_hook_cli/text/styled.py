@@ -1,7 +1,7 @@
-"""Styled text: what views return, and what a terminal is sent for it. Pure.
+"""Styled text: the result of views, and the escape sequences for a terminal. Pure.
 
 A style is one or more words of `STYLES` and `COLORS`, such as `bold red`. Without color, the words that name colors are
-ignored. The word `json` marks a text that is colored as JSON where color is shown (see `text.json_highlight`).
+ignored. The word `json` marks a text to color as JSON where color is shown (see `text.json_highlight`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Styled:
         return Styled._of(self._cut(start, len(self.plain) if end is None else end), no_wrap=self.no_wrap)
 
     def replaced(self, spans: Iterable[Span]) -> Styled:
-        """Return a text of other spans that is wrapped like this text."""
+        """Return a text of other spans, wrapped like this text."""
         return Styled._of(spans, no_wrap=self.no_wrap)
 
     def _cut(self, start: int, end: int) -> Iterator[Span]:
@@ -93,7 +93,7 @@ _WIDE_SINCE_UNICODE_16 = (
 
 
 def cell_width(text: str) -> int:
-    """Return how many columns of a terminal `text` takes: two for each wide character, none for combining ones."""
+    """Return how many columns of a terminal `text` takes: two for a wide character, and none for a combining one."""
     return len(text) if text.isascii() else sum(map(_cells, text))
 
 
@@ -105,7 +105,7 @@ def _cells(character: str) -> int:
 
 
 def cut_to(text: str, width: int, *, end: str) -> str:
-    """Return `text` in at most `width` columns, with `end` in place of what is cut off."""
+    """Return `text` in at most `width` columns, with `end` in place of omitted text."""
     if cell_width(text) <= width:
         return text
     room, used = max(0, width - cell_width(end)), 0

@@ -184,7 +184,9 @@ def test_junit_report_replaces_only_a_report(run: Run, folder: Path, kind: str) 
     make[kind]()
     result = run("check", "--only", "old", "--junit", "out.xml", "--to", "9", env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
-    assert result.err == ("error: out.xml exists and is not a JUnit report.\nhint: Remove it, or name another file.\n")
+    assert result.err == (
+        "error: out.xml exists and is not a JUnit report.\nhint: Remove it, or pass another file name.\n"
+    )
     assert report.read_bytes() == b"<testsuites/>"
     assert not (folder / "absent").exists()
 

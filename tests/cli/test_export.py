@@ -91,7 +91,9 @@ def test_export_overwrites_neither_a_file_nor_what_a_link_points_to(run: Run, fo
 def test_export_to_a_missing_folder_is_an_error(run: Run) -> None:
     result = run("export", "last", "--format", "har", "--output", "none/x.har")
     assert result.code == ExitCode.STORE
-    assert result.err == ("error: The folder of none/x.har does not exist.\nhint: Create it, or name another file.\n")
+    assert result.err == (
+        "error: The folder of none/x.har does not exist.\nhint: Create it, or pass another file name.\n"
+    )
 
 
 def test_export_to_a_file_without_a_name_is_an_error(run: Run) -> None:

@@ -115,7 +115,7 @@ def test_device_or_pipe_as_the_store_is_rejected_without_advice_to_remove_it(
     assert (result.code, result.out) == (ExitCode.STORE, "")
     assert result.err.endswith(
         f"error: {path} could not be opened: it is not a regular file.\n"
-        "hint: Name another file with --store (a sandbox: with --state).\n"
+        "hint: Pass another file with --store (for a sandbox, --state).\n"
     )
 
 

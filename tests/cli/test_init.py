@@ -98,7 +98,7 @@ def test_init_ends_after_the_third_invalid_answer(runtime: Callable[..., Runtime
 def test_init_ends_when_stdin_ends_after_an_invalid_answer(runtime: Callable[..., Runtime]) -> None:
     code, shown = answer(runtime, b"x y\n")
     assert (code, shown.count("Your handler [8000]: ")) == (ExitCode.USAGE, 2)
-    assert shown.splitlines()[-2].endswith(" No valid answer was given.")
+    assert shown.splitlines()[-2].endswith(" No valid answer was entered.")
 
 
 def test_init_rejects_a_handler_on_another_machine(run: Run) -> None:

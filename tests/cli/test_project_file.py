@@ -78,7 +78,7 @@ def test_invalid_pyproject_is_an_error_if_it_has_the_table(run: Run, folder: Pat
     write(folder, "[tool.port-hook.sign]\nformat = [broken", "pyproject.toml")
     result = run(*SIGN, stdin=b"{}", env=ENV)
     assert result.code == ExitCode.SETTINGS
-    assert "./pyproject.toml is not valid TOML" in result.err
+    assert "./pyproject.toml is invalid TOML" in result.err
 
 
 def test_project_file_comes_after_command_line_environment_and_dotenv(run: Run, folder: Path) -> None:
@@ -280,8 +280,8 @@ def test_command_line_replaces_what_it_contradicts_in_the_file(
         ("[sign]\nformat = true\n", "./port-hook.toml: sign.format is not a string or a number."),
         ("[sign]\nformat = 1979-05-27\n", "sign.format is not a string or a number."),
         ("[sign]\nformat = 'xml'\n", "Invalid value for sign.format in ./port-hook.toml: 'xml' is not one of"),
-        ("[sign\n", "./port-hook.toml is not valid TOML: Expected ']'"),
-        (f"a = {'9' * 5000}\n", "./port-hook.toml is not valid TOML: Exceeds the limit"),
+        ("[sign\n", "./port-hook.toml is invalid TOML: Expected ']'"),
+        (f"a = {'9' * 5000}\n", "./port-hook.toml is invalid TOML: Exceeds the limit"),
         (f"[sign]\nformat = 0x{'f' * 9000}\n", "sign.format is too large."),
         (f"a{'.a' * 30000} = 1\n", "./port-hook.toml is not used: line 1 has more than 100 dots."),
         (f"a = {'[' * 30000}\n", "./port-hook.toml is nested too deeply."),

@@ -291,7 +291,7 @@ def test_replay_sends_nothing_and_saves_the_file_when_edited_text_is_invalid_jso
     result = run("replay", payload_file(folder), "--to", target.url, "--edit", env=env)
     assert result.code == 2
     assert "line 1 column 2" in result.err
-    kept = Path(result.err.partition("kept in ")[2].partition(": ")[0])
+    kept = Path(result.err.partition("saved in ")[2].partition(". Fix")[0])
     assert kept.read_text() == "{"
     kept.unlink()
     assert target.requests == []

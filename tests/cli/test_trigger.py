@@ -681,7 +681,7 @@ def test_trigger_error_shows_the_directory_without_the_action(run: Run, name: st
 def test_trigger_rejects_a_directory_as_the_inputs(run: Run) -> None:
     result = run("trigger", CREATE_VM, "--to", "1", "--inputs", str(EXAMPLES), env=ENV)
     assert result.code == ExitCode.STORE
-    assert f"{EXAMPLES} is a directory; a file is needed." in result.err
+    assert f"{EXAMPLES} is a directory. Pass a file." in result.err
 
 
 def test_trigger_converts_an_action_in_the_old_format_and_prints_a_note(

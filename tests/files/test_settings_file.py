@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes and owner
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that everyone can enter; the folders that pytest makes are for their user alone."""
+    """A folder that everyone can enter. The folders that pytest makes are private."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         path = Path(name).resolve()
         path.chmod(0o755)
@@ -52,12 +52,12 @@ def test_file_mode_of_another_user_is_rejected(user: int) -> None:
     assert fault == ("it belongs to another user (uid 1001)", f"if you trust it, make it yours: chown {user}")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can change the owner of a file")
 def test_file_of_another_user_is_rejected(tmp_path: Path) -> None:
     path = a_file(tmp_path, 0o600)
     os.chown(path, 4242, 4242)
     assert read_settings_file(path, "./.env").warning == (
-        "./.env is not used: it belongs to another user (uid 4242); if you trust it, make it yours: chown 0 ./.env"
+        "./.env is not used: it belongs to another user (uid 4242). If you trust it, make it yours: chown 0 ./.env"
     )
 
 

@@ -48,7 +48,7 @@ def test_slow_yaml_is_an_error_with_the_file_name(tmp_path: Path, read: object, 
     path.chmod(0o600)
     began = time.process_time()
     if read is read_org_file and text is NUMBER:
-        read_org_file(path)  # it reads no numbers
+        read_org_file(path)  # it doesn't read numbers
     else:
         with pytest.raises(PortHookError) as caught:
             read(path)  # type: ignore[operator]

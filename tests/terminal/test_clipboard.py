@@ -12,11 +12,11 @@ from port_hook_cli.terminal.programs import copy_text
 from tests.terminal_streams import Screen
 
 TEXT = "https://x.ngrok.app/ü?a=1"
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the stand-ins are shell scripts")
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the fake programs are shell scripts")
 
 
 def standin(folder: Path, name: str, script: str) -> None:
-    """A clipboard program that keeps what it is given in `NAME.got`; it knows no display and no later paste."""
+    """A clipboard program that saves its input in `NAME.got`. It doesn't have a display or serve later pastes."""
     (folder / name).write_text(f"#!/bin/sh\n{script}\n")
     (folder / name).chmod(0o755)
 

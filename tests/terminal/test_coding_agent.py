@@ -48,7 +48,7 @@ def test_person_is_not_recognized_as_an_agent(environ: dict[str, str]) -> None:
 
 
 def on_a_terminal(runtime: Callable[..., Runtime], *args: str) -> tuple[int, str]:
-    """Run port-hook on a terminal on which a coding agent types nothing; return the exit code and stderr."""
+    """Run port-hook on a terminal, as a coding agent without input. Return the exit code and stderr."""
     stderr = Screen()
     world = replace(runtime(env={"CLAUDECODE": "1"}), stdin=Keyboard(b"y\n"), stderr=stderr)
     return main(args, world), re.sub(r"\x1b\[[\d;]*m", "", stderr.getvalue())

@@ -108,7 +108,7 @@ def test_editor_is_not_started_without_a_terminal_or_editor_variable(temporary: 
         text=True,
         check=False,
     )
-    assert "There is no terminal for the editor." in done.stderr
+    assert "port-hook cannot open an editor because this is not a terminal." in done.stderr
     assert done.stdout == ""
     assert list(temporary.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""Printing from a thread into real pipes: what is read, what is not, and what is left out."""
+"""Printing from a thread into real pipes: read items, unread items, and omitted items."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Pipe:
         return BackgroundWriter(self.stream, **options)
 
     def read(self, until: bytes = b"") -> str:
-        """Read until `until` has come, or the end."""
+        """Read until `until` or the end."""
         got = b""
         while not (until and until in got) and (part := os.read(self.reading, 65536)):
             got += part
         return got.decode()
 
     def leave(self) -> None:
-        """Close the reading end, as `| head` does."""
+        """Close the reading end, like `| head`."""
         reading, self.reading = self.reading, -1
         os.close(reading)
 
@@ -58,12 +58,12 @@ def pipe() -> Iterator[Pipe]:
 
 
 def part(number: int) -> Part:
-    """Return an item that says in which form it was asked for."""
+    """Return an item that renders the form in which it was requested."""
     return lambda is_compact: f"{'compact' if is_compact else 'full'} {number}\n"
 
 
 def queue(writer: BackgroundWriter, count: int, *, held: int = 0) -> None:
-    """Queue so many items while the thread is held by one before them, so that it meets them all at once."""
+    """Queue this many items while an earlier item blocks the thread, so that all of them are pending together."""
     gate, reached = threading.Event(), threading.Event()
 
     def hold(_: bool) -> str:

@@ -52,7 +52,7 @@ DURATIONS = st.floats(0, 1e12)
 
 
 def seconds_in(text: str) -> float:
-    """Return the seconds that a formatted duration names."""
+    """Return the seconds of a formatted duration."""
     assert re.fullmatch(r"\d[\d,.]* [a-z]+( \d+ [a-z]+)?", text)
     return sum(float(amount.replace(",", "")) * UNITS_S[unit] for amount, unit in re.findall(r"(\S+) (\S+)", text))
 

@@ -1,4 +1,4 @@
-"""JSON in color keeps every character, and only JSON is colored."""
+"""JSON in color has the same characters, and only JSON is colored."""
 
 from __future__ import annotations
 
