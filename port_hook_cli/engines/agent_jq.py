@@ -33,9 +33,9 @@ _COLUMN = re.compile(r"(line 1, column )(\d+)")
 
 
 class AgentJq(JqOwner):
-    """Evaluates expressions as the agent does. Use it as a context manager, or call `close`.
+    """Evaluates expressions like the agent. Use it as a context manager, or call `close`.
 
-    `environment` has the variables that expressions see; all others are missing.
+    `environment` has the variables that expressions see. All others are missing.
     """
 
     def __init__(self, environment: Mapping[str, str], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
@@ -83,7 +83,7 @@ class AgentJq(JqOwner):
         return evaluated
 
     def compile_errors(self, expressions: Sequence[str]) -> list[str]:
-        """Return why the agent's jq cannot compile each expression, or "". No expression is run."""
+        """Return why the agent's jq cannot compile each expression, or "". Doesn't run any expression."""
         errors = iter(self._faults(expressions))
         return [next(errors) if agent_program(each).fault else "" for each in expressions]
 
@@ -94,7 +94,7 @@ class AgentJq(JqOwner):
             raise _as_written(error, programs, expressions) from error
 
     def _stop(self, expression: str, program: AgentProgram, opening: str, data: str) -> Stop:
-        """Return what the agent does where `program` was stopped. Without crashes, only a hang can stop it."""
+        """Return the agent's behavior for a stopped `program`. Without crashes, only a hang can stop it."""
         text = _program(program, opening).replace(_CRASH, _NO_CRASH)
         return Stop.HANG if self._run([text], data, [expression]) == [UNDEFINED] else Stop.CRASH
 
@@ -123,7 +123,7 @@ def _program(program: AgentProgram, opening: str) -> str:
 
 
 def _text(data: Any) -> str:
-    """Return data as a line of JSON, with keys in their order and every number as Python writes it."""
+    """Return data as a line of JSON, with keys in their order and every number in Python's form."""
     text = json.dumps(data, ensure_ascii=False)
     text.encode()
     return text

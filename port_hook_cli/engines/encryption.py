@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.padding import OAEP
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
-_PRIVATE_HINT = "Give the RSA private key of the public key in Port, in PEM format."
-_PUBLIC_HINT = "Give an RSA public key in PEM format; `openssl pkey -in private.pem -pubout` writes one."
+_PRIVATE_HINT = "Pass the RSA private key of the public key in Port, in PEM format."
+_PUBLIC_HINT = "Pass an RSA public key in PEM format. `openssl pkey -in private.pem -pubout` writes one."
 
 
 def decrypt_aes_gcm(secret: Secret, value: Any) -> bytes:
@@ -56,7 +56,7 @@ def open_aes_gcm(secret: Secret, content: bytes) -> bytes | None:
 
 
 def decrypt_client_side(key: RSAPrivateKey, value: Any) -> bytes:
-    """Return the plaintext of a value that was encrypted with the public key of `key`; raises CannotDecrypt."""
+    """Return the plaintext of a value encrypted with the public key of `key`. Raises CannotDecrypt."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -75,7 +75,7 @@ def decrypt_client_side(key: RSAPrivateKey, value: Any) -> bytes:
 
 
 def encrypt_aes_gcm(secret: Secret, plaintext: bytes) -> str:
-    """Return `plaintext` as Port encrypts it with the client secret; raises KeyUnreadable if it is too short."""
+    """Encrypt `plaintext` with the client secret, like Port. Raises KeyUnreadable if the secret is too short."""
     from base64 import b64encode
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -85,7 +85,7 @@ def encrypt_aes_gcm(secret: Secret, plaintext: bytes) -> str:
 
 
 def encrypt_client_side(key: RSAPublicKey, plaintext: bytes) -> str:
-    """Return `plaintext` as Port's web page encrypts it with a public key; raises KeyUnreadable for a small key."""
+    """Encrypt `plaintext` with a public key, like Port's web page. Raises KeyUnreadable for a small key."""
     from base64 import b64encode
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -99,9 +99,9 @@ def encrypt_client_side(key: RSAPublicKey, plaintext: bytes) -> str:
 
 
 def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | None]) -> RSAPrivateKey:
-    """Return the RSA private key in a PEM file called `name`; raises KeyUnreadable.
+    """Return the RSA private key in a PEM file. Messages call the file `name`. Raises KeyUnreadable.
 
-    `ask_passphrase` is called for a key with a passphrase; it returns None if nobody can answer.
+    `ask_passphrase` is called for a key with a passphrase. It returns None without a terminal.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -122,7 +122,7 @@ def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | N
 
 
 def read_public_key(name: str, pem: bytes) -> RSAPublicKey:
-    """Return the RSA public key in a PEM file called `name`; raises KeyUnreadable."""
+    """Return the RSA public key in a PEM file. Messages call the file `name`. Raises KeyUnreadable."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -131,7 +131,7 @@ def read_public_key(name: str, pem: bytes) -> RSAPublicKey:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm) as error:
         is_private = b"PRIVATE KEY" in pem
-        fault = "is a private key; its public key is needed" if is_private else "is not a public key in PEM format"
+        fault = "is a private key, but a public key is needed" if is_private else "is not a public key in PEM format"
         raise KeyUnreadable(f"{name} {fault}.", hint=_PUBLIC_HINT) from error
     if not isinstance(key, RSAPublicKey):
         raise KeyUnreadable(f"{name} is not an RSA key.", hint=_PUBLIC_HINT)
@@ -142,7 +142,7 @@ def _passphrase(name: str, ask: Callable[[], str | None]) -> bytes:
     passphrase = ask()
     if not passphrase:
         raise KeyUnreadable(
-            f"{name} has a passphrase, and none was given.",
+            f"{name} has a passphrase, but none was entered.",
             hint="Run the command in a terminal to enter it, or enter it in openssl: "
             "`openssl pkey -in KEY | port-hook decrypt CAPTURE --private-key -`.",
         )

@@ -1,9 +1,9 @@
-"""The process that runs jq: jq holds Python's lock, so an endless expression can be stopped only with its process.
+"""The process of jq: jq holds Python's lock, so only ending the process can stop an endless expression.
 
 It runs as a script, `python -IS jq_process.py CONFIG`, and imports only the standard library and jq. CONFIG is a JSON
-object: `jq` is the folder of the jq package; `timeout_s`; `memory` and `max_result`, in bytes. A request is two lines
-on stdin: a JSON list of programs, and the data. The response is one line of JSON on stdout for each program, written
-as soon as it has finished: `["v", value]`, `["u"]` (undefined), or `["e", kind, message]`.
+object with `jq` (the folder of the jq package), `timeout_s`, and `memory` and `max_result` in bytes. A request is two
+lines on stdin: a JSON list of programs, and the data. The response is one line of JSON on stdout for each program,
+written as soon as it has finished: `["v", value]`, `["u"]` (undefined), or `["e", kind, message]`.
 
 The expressions are untrusted. The kernel's alarm ends the process if a request takes too long. The process has no
 environment, and cannot open files if the system can limit that. It ends when its stdin ends.
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 CLOSED_ENVIRONMENT = "def env: {}; {} as $ENV | "
-"""Port's engine puts this before every expression. `import` and `include` are not valid after it."""
+"""Port's engine puts this before every expression. `import` and `include` are invalid after it."""
 
 # Port's engine caches the same number of compiled programs.
 _MAX_PROGRAMS = 1000
@@ -65,7 +65,7 @@ def _restrict(memory: int) -> None:
     os.environ["HOME"] = os.devnull
     # The parent process handles Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if sys.platform != "win32":  # docs/reference/platforms.md says what is missing there
+    if sys.platform != "win32":  # docs/reference/platforms.md lists the missing protections
         import resource
 
         for limit, maximum in (
@@ -74,13 +74,13 @@ def _restrict(memory: int) -> None:
             (resource.RLIMIT_NOFILE, 3),
             (resource.RLIMIT_AS, memory),
         ):
-            # macOS refuses RLIMIT_AS.
+            # macOS rejects RLIMIT_AS.
             with contextlib.suppress(OSError, ValueError):
                 resource.setrlimit(limit, (maximum, maximum))
 
 
 def _set_alarm(seconds: float) -> None:
-    """End the process after `seconds`, even inside C code; 0 disables the alarm."""
+    """End the process after `seconds`, even inside C code. 0 disables the alarm."""
     seconds = min(seconds, _MAX_ALARM_S)
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -97,7 +97,7 @@ def _write(response: str) -> None:
 
 
 class _Worker:
-    """Compiles, caches and runs programs. A list of programs that is repeated runs as one program.
+    """Compiles, caches and runs programs. A repeated list of programs runs as one program.
 
     jq parses the data for each program, which takes longer than most expressions.
     """

@@ -54,7 +54,7 @@ class JqWorker:
         self._has_started = False
         self._lock = threading.Lock()
         self._turn = threading.Lock()
-        self._call: threading.Event | None = None  # the current call; guarded by `_turn`
+        self._call: threading.Event | None = None  # the current call, guarded by `_turn`
 
     def start(self) -> None:
         """Start the process without waiting for it, so that the first program waits less."""
@@ -65,8 +65,8 @@ class JqWorker:
     def evaluate(self, programs: Sequence[str], data: str, *, stopped: threading.Event | None = None) -> list[Any]:
         """Return the first result over `data` of each program, UNDEFINED or a JqError.
 
-        `data` is one line of JSON; `stopped` identifies this call for `stop`. Raises RenderError if a program takes too
-        long, uses too much memory, or crashes jq; the next call starts a new process.
+        `data` is one line of JSON. `stopped` identifies this call for `stop`. Raises RenderError if a program takes too
+        long, uses too much memory, or crashes jq. The next call starts a new process.
         """
         if not programs:
             return []
@@ -176,10 +176,10 @@ class JqWorker:
 
 
 class JqOwner:
-    """Owns a worker of jq, which is kept running between calls. Use it as a context manager, or call `close`."""
+    """Owns a jq worker, which runs until `close`. Use it as a context manager, or call `close`."""
 
     def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Prepare the worker. jq starts with the first expression; `timeout_s` limits all expressions of one call."""
+        """Prepare the worker. jq starts with the first expression. `timeout_s` limits all expressions of one call."""
         self._worker = JqWorker(timeout_s=timeout_s)
 
     def __enter__(self) -> Self:

@@ -23,7 +23,7 @@ _MAX_FAULTS = 5
 
 
 def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
-    """Return the rules of a declared input that `value` violates. No fault contains the value.
+    """Return the rules of a declared input that `value` violates. Faults don't contain the value.
 
     Raises BadAction for a declaration that is not a valid schema.
     """
@@ -39,10 +39,10 @@ def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
 
 
 def _is_clearly_valid(schema: Mapping[str, Any], value: Any) -> bool:
-    """Return whether each keyword is in `_CLEAR`, has a valid limit, and is obeyed by the value.
+    """Return whether each keyword is in `_CLEAR` and has a valid limit, and the value obeys it.
 
     Most declarations and values are that simple. Then the library is not needed, whose import takes a third of the time
-    of `trigger`. Everything else is left to the library, which also says what is wrong.
+    of `trigger`. The library checks everything else, and also describes the faults.
     """
     for keyword, limit in schema.items():
         if keyword not in _CLEAR:

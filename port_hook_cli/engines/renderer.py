@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 
 class Renderer(JqOwner):
-    """Renders templates and keeps jq running between them. Use it as a context manager, or call `close`.
+    """Renders templates with one jq process. Use it as a context manager, or call `close`.
 
     Threads and tasks can share a renderer. `timeout_s` is the limit in seconds for all expressions of one template.
     """
@@ -43,7 +43,7 @@ class Renderer(JqOwner):
         return self.render_and_tell(template, data, strict=strict).value
 
     def render_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
-        """Like `render`, but return also the expressions that failed and became null."""
+        """Like `render`, but also return the expressions that failed and became null."""
         return self._render(template, data, strict=strict, stopped=None)
 
     def _render(self, template: Any, data: Any, *, strict: bool, stopped: threading.Event | None) -> Rendering:
@@ -61,7 +61,7 @@ class Renderer(JqOwner):
         except ExpressionFailed as error:
             raise RenderError(
                 f"{{{{ {error.error.expression.strip()} }}}}: {error}",
-                hint="Correct the expression; without --strict it becomes null, as it does in Port.",
+                hint="Correct the expression. Without --strict, it becomes null, like in Port.",
             ) from error
 
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
@@ -128,4 +128,4 @@ def _as_text(data: Any) -> str:
     try:
         return write_json(data)
     except NotJson as error:
-        raise RenderError(f"The data is not JSON: {error}.", hint="Give a JSON document.") from error
+        raise RenderError(f"The data is not JSON: {error}.", hint="Pass a JSON document.") from error

@@ -15,7 +15,7 @@ MOST_MARKS = 2_000_000
 MOST_LEVELS = 900
 """How many levels a value may have. Python 3.11 supports about 990 in each of the places that recurse."""
 
-# Large numbers keep the exponent: without it, 1e16 would look like a whole number.
+# Large numbers retain the exponent: without it, 1e16 would look like a whole number.
 _SMALL = r"-?[0-9.]+e-[0-9]+"
 _MARKS = r'(?s)"(?:[^"\\]|\\.)*+"|[\[{\]}]'
 
@@ -56,10 +56,10 @@ def count_marks(text: str) -> int:
 
 def strict_json(text: str | bytes, **options: Any) -> Any:
     """Return `json.loads(text)`, but raise ValueError for NaN and Infinity: Python reads them, and JSON lacks them."""
-    return json.loads(text, parse_constant=_refuse_constant, **options)
+    return json.loads(text, parse_constant=_reject_constant, **options)
 
 
-def _refuse_constant(name: str) -> Any:
+def _reject_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
@@ -72,7 +72,7 @@ def _as_javascript(number: re.Match[str]) -> str:
 def json_beginning(value: Any, limit: int, *, indent: int | None = None, compact: bool = False) -> str:
     """Return a value's JSON, or its first `limit + 1` characters.
 
-    Small numbers are written as JavaScript does, and so as Port does: 1e-7, not 1e-07. Each level takes at least one
+    Small numbers are written like JavaScript and Port write them: 1e-7, not 1e-07. Each level takes at least one
     character, so a deep value reaches the limit before Python's recursion limit.
     """
     encoder = json.JSONEncoder(ensure_ascii=False, indent=indent, separators=(",", ":") if compact else None)

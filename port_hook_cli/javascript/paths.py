@@ -3,7 +3,7 @@
 A path is a sequence of keys, joined by dots. A key that contains a dot, a bracket, an equals sign or a quote is written
 as a JSON string. `[n]` is the n-th item of an array, counted from 0, and `[]` is the place after its last item.
 
-A path that begins with a slash is a JSON Pointer (RFC 6901), as `diff` and other programs write it:
+A path that begins with a slash is a JSON Pointer (RFC 6901), the form that `diff` and other programs write:
 `/payload/properties/cpu`, `/tags/0`, and `/tags/-` for the place after the last item. `["/a"]` is a key that begins
 with a slash.
 """
@@ -61,7 +61,7 @@ class JsonPath:
 
     @classmethod
     def parse(cls, text: str) -> JsonPath:
-        """Return the path that `text` describes; raises UsageError, which shows the part that cannot be read."""
+        """Return the path in `text`. Raises UsageError, which shows the invalid part."""
         if text.startswith("/"):
             return cls(tuple(pointer_tokens(text)), is_pointer=True)
         steps: list[Step] = []
@@ -69,7 +69,7 @@ class JsonPath:
         while position < len(text):
             match = re.compile(_STEP).match(text, position)
             if match is None or (steps and text[position] not in ".["):
-                raise UsageError(f"The path {text!r} is not valid from {text[position:]!r} on.", hint=_SYNTAX)
+                raise UsageError(f"The path {text!r} is invalid from {text[position:]!r} on.", hint=_SYNTAX)
             steps.append(_step(match, text))
             position = match.end()
         if not steps:
@@ -95,7 +95,7 @@ class JsonPath:
         return "".join(_format_step(step) for step in self.steps[:length]).removeprefix(".") or "the document"
 
     def step_text(self, step: Step) -> str:
-        """Return a step as this path writes it."""
+        """Return a step in this path's notation."""
         if not self.is_pointer:
             return _format_step(step)
         return f"/{_AFTER_LAST if isinstance(step, Append) else escaped(str(step))}"
@@ -105,7 +105,7 @@ class JsonPath:
 
 
 def pointer_tokens(pointer: str) -> list[str]:
-    """Return the keys in a JSON Pointer; raises UsageError."""
+    """Return the keys in a JSON Pointer. Raises UsageError."""
     if re.search(_BAD_ESCAPE, pointer):
         raise UsageError(
             f"The path {pointer!r} is not a JSON Pointer: after ~ comes 0 or 1.", hint="Write ~0 for ~ and ~1 for /."
@@ -114,7 +114,7 @@ def pointer_tokens(pointer: str) -> list[str]:
 
 
 def _item_step(token: Step) -> Step:
-    """Return what a step of a JSON Pointer means in an array."""
+    """Return the meaning of a JSON Pointer's step in an array."""
     if token == _AFTER_LAST:
         return END
     return int(token) if isinstance(token, str) and re.fullmatch(_INDEX, token) else token
@@ -143,7 +143,7 @@ def _format_step(step: Step) -> str:
 
 
 def split_assignment(text: str) -> tuple[str, str]:
-    """Return the text before and after the first `=` outside quotes; raises UsageError if there is none."""
+    """Return the text before and after the first `=` outside quotes. Raises UsageError if there is none."""
     match = re.match(_BEFORE_EQUALS, text)
     end = match.end() if match else 0
     if text[end : end + 1] != "=":
@@ -163,7 +163,7 @@ def get_at(document: Any, path: JsonPath) -> Any:
 def set_at(document: Any, path: JsonPath, value: Any) -> Any:
     """Return a copy of `document` with `value` at `path`.
 
-    Objects and arrays that are missing or null on the way are created. Raises UsageError, which names the part of the
+    Objects and arrays that are missing or null on the way are created. Raises UsageError, which shows the part of the
     path that does not fit the document.
     """
     path = path.fitted(document)
@@ -220,7 +220,7 @@ def _opened(value: Any, path: JsonPath, depth: int) -> Any:
         hint=(
             "Write a number for an item of an array. Any other step is a key of an object."
             if path.is_pointer
-            else "Write [n] for an item of an array; any other step is a key of an object."
+            else "Write [n] for an item of an array. Any other step is a key of an object."
         ),
     )
 
@@ -247,19 +247,19 @@ def _noun(value: Any) -> str:
 
 
 MAX_POINTER = 4_096
-"""A match at a longer pointer is left out; no address could name it."""
+"""A match at a longer pointer is left out, because the pointer would exceed this limit."""
 
 _MAX_DIGITS = 15
 
 
 class NoSuchValue(ValueError):
-    """A pointer that leads nowhere in the document."""
+    """A pointer without a value in the document."""
 
 
 def path_to(document: Any, pointer: str) -> JsonPath:
-    """Return the path that a JSON Pointer (RFC 6901) describes in a document; raises NoSuchValue.
+    """Return the path that a JSON Pointer (RFC 6901) describes in a document. Raises NoSuchValue.
 
-    Its last step may be a name that the object does not have.
+    Its last step may be a missing name of an object.
     """
     if pointer and not pointer.startswith("/"):
         raise NoSuchValue(pointer)
@@ -279,7 +279,7 @@ def path_to(document: Any, pointer: str) -> JsonPath:
 
 
 def value_at(document: Any, pointer: str) -> Any:
-    """Return the value at a JSON Pointer (RFC 6901); raises NoSuchValue."""
+    """Return the value at a JSON Pointer (RFC 6901). Raises NoSuchValue."""
     value = get_at(document, path_to(document, pointer))
     if value is MISSING:
         raise NoSuchValue(pointer)

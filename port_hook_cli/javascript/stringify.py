@@ -1,4 +1,4 @@
-"""JSON as Node writes it: `JSON.stringify(JSON.parse(text), null, indent)`, byte for byte.
+"""JSON in Node's form: `JSON.stringify(JSON.parse(text), null, indent)`, byte for byte.
 
 Handlers in Node serialize a body again before they verify it, so Port signs this form. The rules are in ECMA-262:
 SerializeJSONProperty, QuoteJSONString, Number::toString and the order of OrdinaryOwnPropertyKeys.
@@ -52,7 +52,7 @@ class NotJson(ValueError):
 
     @property
     def fault(self) -> str:
-        """What is wrong, for a sentence that already says that the text is not JSON."""
+        """The reason, for a sentence that already says that the text is not JSON."""
         return str(self).removeprefix("not JSON: ")
 
 
@@ -130,7 +130,7 @@ class _Writer:
         while self.levels:
             match = _delimiter_at(self.text, self.position)
             if match is None:
-                raise self._refusal("a comma or the end of a list or an object")
+                raise self._syntax_error("a comma or the end of a list or an object")
             self.position = match.end()
             if match[1] == ",":
                 self._member()
@@ -138,7 +138,7 @@ class _Writer:
             else:
                 self._close(match[1])
         if not _end_at(self.text, self.position):
-            raise self._refusal("the end")
+            raise self._syntax_error("the end")
 
     def _value(self) -> None:
         """Read a value, or the beginning of a container up to its first value that is not a container."""
@@ -148,7 +148,7 @@ class _Writer:
     def _is_opening(self) -> bool:
         match = _value_at(self.text, self.position)
         if match is None:
-            raise self._refusal("a value")
+            raise self._syntax_error("a value")
         self.position = match.end()
         kind = match.lastindex
         if kind == _SAME_AS_READ:
@@ -169,7 +169,7 @@ class _Writer:
         self.pieces.append(self.lead + value)
 
     def _open(self, opener: str, closer: str) -> bool:
-        """Begin a container; return whether it has content."""
+        """Begin a container. Return whether it has content."""
         match = _delimiter_at(self.text, self.position)
         if match and match[1] == closer:
             self.position = match.end()
@@ -184,14 +184,14 @@ class _Writer:
         return True
 
     def _member(self) -> None:
-        """Read the text before a value, and set `lead` to what is written before it."""
+        """Read the text before a value, and set `lead` to the text to write before it."""
         level = self.levels[-1]
         self.lead = "," + self.breaks[len(self.levels)]
         if level.closer == "]":
             return
         match = _key_at(self.text, self.position)
         if match is None:
-            raise self._refusal("a key and a colon")
+            raise self._syntax_error("a key and a colon")
         self.position = match.end()
         key = match[1] or self._escaped_key()
         level.keys.append(key)
@@ -202,7 +202,7 @@ class _Writer:
         key = quote(self._string())
         match = _colon_at(self.text, self.position)
         if match is None:
-            raise self._refusal("a colon")
+            raise self._syntax_error("a colon")
         self.position = match.end()
         return key
 
@@ -217,7 +217,7 @@ class _Writer:
     def _close(self, closer: str) -> None:
         level = self.levels.pop()
         if level.closer != closer:
-            raise self._refusal(f"{level.closer!r}")
+            raise self._syntax_error(f"{level.closer!r}")
         if not level.is_in_order:
             self._order(level)
         else:
@@ -241,12 +241,12 @@ class _Writer:
     def _without_comma(pieces: list[Piece], at: int) -> None:
         pieces[at] = cast("str", pieces[at])[1:]
 
-    def _refusal(self, wanted: str) -> NotJson:
+    def _syntax_error(self, wanted: str) -> NotJson:
         return NotJson(f"not JSON: {wanted} was expected at character {self.position}")
 
 
 def format_double(value: float) -> str:
-    """Return a double as JSON.stringify writes it: as Number::toString does, or `null` for an infinity.
+    """Return a double in JSON.stringify's form: the result of Number::toString, or `null` for an infinity.
 
     Python finds the same shortest digits that read back as `value`. Only their layout differs.
     """
@@ -279,7 +279,7 @@ def _lay_out(digits: str, point: int) -> str:
 
 
 def quote(value: str) -> str:
-    """Return `value` as QuoteJSONString writes it: with the escapes of Python's json, and lone surrogates escaped."""
+    """Return `value` in the form of QuoteJSONString: with the escapes of Python's json, and lone surrogates escaped."""
     quoted = encode_basestring(value)
     # Only lone surrogates cannot be encoded. JavaScript escapes them in the same way.
     if quoted.isascii() or not re.search(_SURROGATE, quoted):

@@ -1,7 +1,7 @@
-"""Read and write JSON as Node does: `JSON.parse` to Python values, and `JSON.stringify` of them.
+"""Read and write JSON like Node: `JSON.parse` to Python values, and `JSON.stringify` of them.
 
-A number is an int if a double holds it exactly (up to 2**53), else a float, so that large integers lose the same digits
-as in Node. Repeated keys and keys that are array indices are in JavaScript's order.
+A number is an int if a double holds it exactly (up to 2**53), otherwise a float, so that large integers lose the same
+digits as in Node. Repeated keys and keys that are array indices are in JavaScript's order.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _has_surrogate = re.compile("[\ud800-\udfff]").search
 
 
 def read_json(text: str) -> Any:
-    """Return `JSON.parse(text)`; raises NotJson if it would throw, and for nesting that is too deep for Python."""
+    """Return `JSON.parse(text)`. Raises NotJson if it would throw, and for nesting that is too deep for Python."""
     return _read(stringify(text), float)
 
 
 def read_result(text: str) -> Any:
-    """Return the value of a result that jq wrote, with numbers as in JavaScript.
+    """Return the value of a result that jq wrote, with JavaScript's numbers.
 
     Keys keep their order. The largest double is read as infinity, because jq writes infinity like that, and no one uses
     the number itself. Raises NotJson for nesting that is too deep for Python.
@@ -106,7 +106,7 @@ def _plain(value: Any) -> Any:
     if kind is str or value is None or kind is bool:
         return value
     if kind is dict:
-        return {key if type(key) is str and key >= ":" else _refuse(): _plain(item) for key, item in value.items()}
+        return {key if type(key) is str and key >= ":" else _reject(): _plain(item) for key, item in value.items()}
     if kind is list or kind is tuple:
         return [_plain(element) for element in value]
     if kind is int and -_MAX_SAFE <= value <= _MAX_SAFE:
@@ -116,7 +116,7 @@ def _plain(value: Any) -> Any:
     raise _NotPlain
 
 
-def _refuse() -> Any:
+def _reject() -> Any:
     # Such a key may be an array index, which JavaScript puts first.
     raise _NotPlain
 
@@ -152,7 +152,7 @@ def js_entries(value: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def same(one: Any, other: Any) -> bool:
-    """Return whether two JSON values are equal. The order of keys does not matter; 1 equals 1.0, but not true."""
+    """Return whether two JSON values are equal. The order of keys does not matter. 1 equals 1.0, but not true."""
     pairs = [(one, other)]
     while pairs:  # a loop, because documents may be nested deeper than Python's stack
         left, right = pairs.pop()

@@ -1,4 +1,4 @@
-"""Expressions of the agent's mapping: results as pyjq gives them, and an environment that is open on purpose only."""
+"""Expressions of the agent's mapping: the same results as pyjq, and an environment with chosen variables only."""
 
 from __future__ import annotations
 
@@ -99,9 +99,7 @@ def test_nan_result_equals_the_pyjq_result(jq: AgentJq) -> None:
         ('"abc" | gsub("b"; "x")', None),
     ],
 )
-def test_expression_crashing_or_hanging_the_agent_is_reported(
-    jq: AgentJq, expression: str, stop: Stop | None
-) -> None:
+def test_expression_crashing_or_hanging_the_agent_is_reported(jq: AgentJq, expression: str, stop: Stop | None) -> None:
     (result,) = jq.evaluate([expression], {"a": None})
     assert result.stop is stop
     assert (result.value is None) is (stop is not None)

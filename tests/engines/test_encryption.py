@@ -234,7 +234,7 @@ class TestKeys:
             key = read_private_key("k.pem", pem, lambda: PASSPHRASE)
             assert key.private_numbers() == an_rsa_key().private_numbers()
 
-    @pytest.mark.parametrize(("given", "expected"), [(None, "none was given"), ("wrong", "with this passphrase")])
+    @pytest.mark.parametrize(("given", "expected"), [(None, "none was entered"), ("wrong", "with this passphrase")])
     def test_private_key_is_rejected_when_the_passphrase_is_missing_or_incorrect(
         self, given: str | None, expected: str
     ) -> None:

@@ -93,7 +93,7 @@ def test_first_result_is_returned(worker: JqWorker, program: str, result: Any) -
 
 @pytest.mark.parametrize("comment", ["# \\", "# \\\r", "# \\\\\\"])
 def test_comment_in_an_expression_does_not_affect_the_next_expression(worker: JqWorker, comment: str) -> None:
-    for _ in range(3):  # a backslash leads a comment on to the next line, and there must be nothing of another's
+    for _ in range(3):  # a backslash continues a comment on the next line, which must not contain another expression
         assert worker.evaluate([f"1 {comment}", "2", "3"], "null") == [1, 2, 3]
 
 
