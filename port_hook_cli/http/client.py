@@ -1,7 +1,7 @@
-"""The only client that sends requests to the code under development: forwarded, replayed, or made by port-hook.
+"""The only client that sends requests to the user's handler: forwarded, replayed, or created by port-hook.
 
-A request is sent exactly as it is given: method, target, header fields in their order and case, repeated fields, body.
-Nothing is retried, no redirect is followed, and no proxy is used. See
+A request is sent unchanged: method, target, headers in their order and case, repeated headers, body.
+The client doesn't retry, follow redirects or use proxies. See
 docs/contributing/decisions/0007-our-own-client.md.
 """
 
@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 from port_hook_cli.http.connection import Connection, Deadlines, connect
 from port_hook_cli.http.failures import EXPECTED, describe_failure
 from port_hook_cli.http.limits import MAX_RESPONSE_BYTES
-from port_hook_cli.http.request_writer import Destination, Origin, RepeatedRequests, read_destination, write_request
+from port_hook_cli.http.request_writer import Endpoint, Origin, RepeatedRequests, read_endpoint, write_request
 from port_hook_cli.http.response_body import BodyBeginning, WholeBody
 from port_hook_cli.http.response_parser import ResponseParser
 from port_hook_cli.invocations.models import Delivery, Invocation
 
-# Shorter than the keep-alive of any common server, so that no request is sent on a connection that is being closed.
+# Shorter than the keep-alive of any common server, so that no request is sent on a closing connection.
 _MAX_IDLE_S = 1.0
 _SERVER_ERROR = 500
 _LEAD_BYTE = rb"[\xc2-\xf4]"  # the first byte of a character with several bytes in UTF-8
@@ -31,12 +31,12 @@ _MAX_DESTINATIONS = 1_000
 
 
 class HttpClient:
-    """Sends requests; use it with `async with`, or call `close`. One instance serves one event loop.
+    """Sends requests. Use it with `async with`, or call `close`. One instance serves one event loop.
 
-    `timeout_s` bounds one request, from connecting to the last byte of the response, in seconds; 0 waits indefinitely.
-    A response's body may have `max_response` bytes. `whole_body` says that the body is needed as it was sent;
-    otherwise its beginning is kept, decompressed, to be shown. Without `keep_alive`, each request has a connection of
-    its own, so that it cannot fail because the target closes the connection after the response before. `repeats` means
+    `timeout_s` bounds one request, from connecting to the last byte of the response, in seconds. 0 waits indefinitely.
+    A response's body may have `max_response` bytes. `whole_body` says that the unchanged body is needed. Otherwise only
+    its beginning is returned, decompressed, for display. Without `keep_alive`, each request has a connection of its
+    own, so that it cannot fail because the target closes the connection after the previous response. `repeats` means
     that the same few requests are sent again and again, so the client remembers their bytes.
     """
 
@@ -55,7 +55,7 @@ class HttpClient:
         self._keep_alive = keep_alive
         self._write = RepeatedRequests().write if repeats else write_request
         self._idle: dict[Origin, list[Connection]] = {}
-        self._destinations: dict[str, Destination] = {}
+        self._endpoints: dict[str, Endpoint] = {}
         self._deadlines = Deadlines()
         self._trust: ssl.SSLContext | None = None
 
@@ -74,22 +74,22 @@ class HttpClient:
         self._deadlines.close()
 
     async def send(self, request: Invocation, url: str) -> Delivery:
-        """Send `request` to `url`, whose path and query are sent; `request.target` is not.
+        """Send `request` to `url`, with the path and query of `url` instead of `request.target`.
 
         Every failure is a Delivery, never an exception.
         """
         began = time.perf_counter()
         connection: Connection | None = None
         try:
-            destination = self._destination(url)
-            content = self._write(request, destination)
+            endpoint = self._endpoint(url)
+            content = self._write(request, endpoint)
             deadline = self._deadline()
-            connection = await self._take_idle(destination.origin) or await self._connect(destination.origin, deadline)
+            connection = await self._take_idle(endpoint.origin) or await self._connect(endpoint.origin, deadline)
             body = self._body_type(self._max_response)
             parser = ResponseParser(body.take, is_head=request.method == "HEAD")
             self._deadlines.add(connection, deadline)
-            await connection.exchange(content, parser)
-            self._put_back(destination.origin, connection, can_reuse=parser.can_reuse and not _has_failed(parser))
+            await connection.send(content, parser)
+            self._put_back(endpoint.origin, connection, can_reuse=parser.can_reuse and not _has_failed(parser))
             return _delivery(url, connection, parser, body)
         except EXPECTED as error:
             return self._failed(url, error, began if connection is None else connection.sent_at)
@@ -108,14 +108,14 @@ class HttpClient:
         began = time.perf_counter()
         connection: Connection | None = None
         try:
-            destination = self._destination(url)
-            parts = _parts(write_request(request, destination), pieces)
+            endpoint = self._endpoint(url)
+            parts = _parts(write_request(request, endpoint), pieces)
             deadline = self._deadline()
-            connection = await self._connect(destination.origin, deadline)
+            connection = await self._connect(endpoint.origin, deadline)
             body = self._body_type(self._max_response)
             parser = ResponseParser(body.take, is_head=request.method == "HEAD")
             self._deadlines.add(connection, deadline)
-            await connection.exchange_slowly(parts, pause_s, parser)
+            await connection.send_slowly(parts, pause_s, parser)
             return _delivery(url, connection, parser, body)
         except EXPECTED as error:
             return self._failed(url, error, began if connection is None else connection.sent_at)
@@ -132,10 +132,10 @@ class HttpClient:
         """
         began = time.perf_counter()
         try:
-            destination = self._destination(url)
-            content = write_request(request, destination)
+            endpoint = self._endpoint(url)
+            content = write_request(request, endpoint)
             deadline = self._deadline()
-            connection = await self._connect(destination.origin, deadline)
+            connection = await self._connect(endpoint.origin, deadline)
         except EXPECTED as error:
             return self._failed(url, error, began)
         await connection.write_and_close(_first_half(content), deadline)
@@ -145,17 +145,17 @@ class HttpClient:
         return asyncio.get_running_loop().time() + self._timeout_s if self._timeout_s else None
 
     def _failed(self, url: str, error: Exception, since: float) -> Delivery:
-        """Return the delivery of a request that failed; it began at `since`, in seconds of `time.perf_counter`."""
+        """Return the delivery of a failed request that began at `since`, in seconds of `time.perf_counter`."""
         failure = describe_failure(error, _place(url), timeout_s=self._timeout_s)
         elapsed_s = time.perf_counter() - since
         return Delivery(url=url, latency_ms=elapsed_s * 1000, fault=failure.fault, error=failure.message)
 
-    def _destination(self, url: str) -> Destination:
-        found = self._destinations.get(url)
+    def _endpoint(self, url: str) -> Endpoint:
+        found = self._endpoints.get(url)
         if found is None:
-            if len(self._destinations) >= _MAX_DESTINATIONS:
-                self._destinations.clear()
-            found = self._destinations[url] = read_destination(url)
+            if len(self._endpoints) >= _MAX_DESTINATIONS:
+                self._endpoints.clear()
+            found = self._endpoints[url] = read_endpoint(url)
         return found
 
     async def _take_idle(self, origin: Origin) -> Connection | None:
@@ -218,7 +218,7 @@ def _first_half(content: bytes) -> bytes:
 
 
 def _place(url: str) -> str:
-    """Return the host and port of a URL; the default port of its scheme is named too."""
+    """Return the host and port of a URL, including the default port of its scheme."""
     place = url.partition("://")[2].partition("/")[0] or url
     try:
         parts = urlsplit(url)

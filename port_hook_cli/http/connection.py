@@ -1,4 +1,4 @@
-"""One connection of the client: opened to the first address that accepts, used for one request at a time."""
+"""One connection of the client: opened to the first address that accepts, and used for one request at a time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXPIRY_PAUSE_S = 0.01
 
 
 class Connection(asyncio.Protocol):
-    """An open connection; `connect` makes one. Times are seconds of `time.perf_counter`."""
+    """An open connection. `connect` returns one. Times are seconds of `time.perf_counter`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.sent_at = 0.0
@@ -36,7 +36,7 @@ class Connection(asyncio.Protocol):
         self._is_lost = False
         self._poll: Any = None  # a select.poll
 
-    async def exchange(self, request: bytes, parser: ResponseParser) -> None:
+    async def send(self, request: bytes, parser: ResponseParser) -> None:
         """Send `request` and let `parser` read the response.
 
         Raises ClosedEarly, OSError, TimeoutError after `expire`, and what `parser` raises. The connection is then
@@ -54,14 +54,14 @@ class Connection(asyncio.Protocol):
         finally:
             self._parser = self._response = None
 
-    async def exchange_slowly(self, parts: Sequence[bytes], pause_s: float, parser: ResponseParser) -> None:
-        """Do the same as `exchange`, with a request in parts and pauses of `pause_s` seconds between them.
+    async def send_slowly(self, parts: Sequence[bytes], pause_s: float, parser: ResponseParser) -> None:
+        """Like `send`, but send the request in parts, with pauses of `pause_s` seconds between them.
 
         The rest of the request is not sent after the response.
         """
         writing = self._loop.create_task(self._write_slowly(parts[1:], pause_s))
         try:
-            await self.exchange(parts[0], parser)
+            await self.send(parts[0], parser)
         finally:
             writing.cancel()
 
@@ -97,7 +97,7 @@ class Connection(asyncio.Protocol):
         return self._poll is not None
 
     def has_input(self) -> bool:
-        """Return whether the target has sent something that was not read yet, usually the end of the connection.
+        """Return whether the target has sent unread data, usually the end of the connection.
 
         The event loop handles it in its next turn, which is too late for a request that is sent in the current turn.
         Always False on Windows, and with TLS, where it may be a part of the protocol.
@@ -111,7 +111,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def expire(self) -> None:
-        """End the exchange with a TimeoutError."""
+        """End the request with a TimeoutError."""
         self._fail(TimeoutError())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -123,7 +123,7 @@ class Connection(asyncio.Protocol):
             self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
-        """Read a part of the response. Data that no request asked for ends the connection."""
+        """Read a part of the response. Unrequested data ends the connection."""
         parser = self._parser
         if parser is None:
             self.abort()
@@ -171,9 +171,9 @@ class Connection(asyncio.Protocol):
 
 
 class Deadlines:
-    """Expires exchanges at their deadlines, which are times of the event loop: never early, and at most 10 ms late.
+    """Expires requests at their deadlines (times of the event loop), never early, and at most 10 ms late.
 
-    One timer, set for the earliest deadline, serves all exchanges. A timer for each exchange would cost a tenth of a
+    One timer, set for the earliest deadline, serves all requests. A timer for each request would cost a tenth of a
     request, mostly to sort timers that are nearly always canceled.
     """
 
@@ -182,7 +182,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: Connection, deadline: float | None) -> None:
-        """Expire the exchange of `connection` at `deadline`, unless it is removed earlier. None means never."""
+        """Expire the request on `connection` at `deadline`, unless it is removed earlier. None means never."""
         if deadline is None:
             return
         self._waiting[connection] = deadline
@@ -190,7 +190,7 @@ class Deadlines:
             self._set_timer(deadline)
 
     def remove(self, connection: Connection) -> None:
-        """Remove the exchange of `connection`, if there is one."""
+        """Remove the request on `connection`, if there is one."""
         self._waiting.pop(connection, None)
 
     def close(self) -> None:
@@ -205,10 +205,10 @@ class Deadlines:
         self._timer = asyncio.get_running_loop().call_at(deadline, self._expire, deadline)
 
     def _expire(self, now: float) -> None:
-        """Expire the exchanges that are due at `now`, and wait for the next deadline.
+        """Expire the requests that are due at `now`, and wait for the next deadline.
 
         The event loop may call this a moment before `now`, so this does not read the clock. Each call examines all
-        exchanges. The pause limits the work if thousands of exchanges expire one after another.
+        requests. The pause limits the work if thousands of requests expire one after another.
         """
         self._timer = None
         for connection in [connection for connection, deadline in self._waiting.items() if deadline <= now]:
@@ -233,7 +233,7 @@ async def connect(origin: Origin, deadline: float | None, trust: ssl.SSLContext 
 
 
 async def _connect_to_any(origin: Origin, trust: ssl.SSLContext | None) -> Connection:
-    """Connect to the first address of `origin` that accepts; if none does, raise the error of the first address."""
+    """Connect to the first address of `origin` that accepts. If none does, raise the error of the first address."""
     first_error: OSError | None = None
     addresses = await _addresses(origin)
     for number, address in enumerate(addresses, 1):

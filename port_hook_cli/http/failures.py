@@ -1,6 +1,6 @@
 """Why a request got no response: the kinds of failure, and one message for each.
 
-A message is a clause that names the target, not the option that the user gave: hints name options.
+A message is a clause with the target, not the user's option: options are in hints.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ERRNO = r"^\[(?:Errno|WinError) -?[0-9]+\] "
 
 
 class UnreadableResponse(Exception):
-    """A response is not well-formed HTTP/1.1; the message says where, as a clause."""
+    """A response is not well-formed HTTP/1.1. The message describes the fault, as a clause."""
 
 
 class ResponseTooLarge(Exception):
@@ -25,11 +25,11 @@ class ResponseTooLarge(Exception):
 
 
 class UnsendableRequest(ValueError):
-    """A request cannot be sent as HTTP/1.1; the message says why, as a clause."""
+    """A request cannot be sent as HTTP/1.1. The message contains the reason, as a clause."""
 
 
 class ClosedEarly(ConnectionError):
-    """The target closed the connection before the response was complete; `has_begun` says whether a part arrived."""
+    """The target closed the connection before the response was complete. `has_begun` says whether a part arrived."""
 
     def __init__(self, *, has_begun: bool) -> None:
         super().__init__()
@@ -37,7 +37,7 @@ class ClosedEarly(ConnectionError):
 
 
 class CannotConnect(Exception):
-    """No connection to the target could be opened; `__cause__` is the reason."""
+    """No connection to the target could be opened. `__cause__` is the reason."""
 
 
 class SendFailure(NamedTuple):
@@ -52,7 +52,7 @@ EXPECTED = (UnreadableResponse, ResponseTooLarge, CannotConnect, OSError, ValueE
 
 
 def describe_failure(error: Exception, place: str, *, timeout_s: float) -> SendFailure:
-    """Return what `error` means for a request to `place`, a host and port."""
+    """Return the failure that `error` means for a request to `place`, a host and port."""
     match error:
         case CannotConnect():
             return _unreachable(error.__cause__ or error, place)

@@ -1,4 +1,4 @@
-"""Limits on responses, and sizes as users write them."""
+"""Limits on responses, and sizes in the users' notation."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ API_TIMEOUT_S = 30.0
 """The time that one call to Port's API may take, from connecting to the response's last byte."""
 
 MAX_API_BYTES = 8 * MIB
-"""The largest response body that is read from Port's API."""
+"""The largest response body to read from Port's API."""
 
 MAX_RESPONSE_BYTES = 32 * MIB
-"""The largest response body that is read from a handler, unless the user sets another limit."""
+"""The largest response body to read from a handler, unless the user sets another limit."""
 
 _UNITS: dict[str, int] = {
     "": 1,
@@ -28,7 +28,7 @@ _SIZE = r"(?i)([0-9]{1,15})\s*([a-z]*)"
 
 
 def parse_size(text: str) -> int:
-    """Return the number of bytes in `text`, such as `500`, `64K`, `32MiB` or `1GB`; raises ValueError."""
+    """Return the number of bytes in `text`, such as `500`, `64K`, `32MiB` or `1GB`. Raises ValueError."""
     match = re.fullmatch(_SIZE, text.strip())
     factor = _UNITS.get(match[2].lower()) if match else None
     if match is None or factor is None or int(match[1]) == 0:

@@ -1,4 +1,4 @@
-"""What httpx clients use from their surroundings: the proxies in the environment, and the certificate authorities."""
+"""What httpx clients use from their environment: proxies and certificate authorities."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class BadProxy(Exception):
-    """A proxy in the environment cannot be used. The message is a clause; it does not quote the proxy's address."""
+    """A proxy in the environment cannot be used. The message is a clause without the proxy's URL."""
 
 
 def open_client(url: str, **options: Any) -> httpx.AsyncClient:
-    """Return a client for `url`, which follows no redirect and adds no credentials of its own; raises BadProxy.
+    """Return a client for `url`, which doesn't follow redirects or add its own credentials. Raises BadProxy.
 
     A proxy can see what it forwards, so requests to this machine never use one.
     """
@@ -35,12 +35,12 @@ def open_client(url: str, **options: Any) -> httpx.AsyncClient:
     try:
         return httpx.AsyncClient(trust_env=not is_here, follow_redirects=False, **options)
     except (ImportError, ValueError, httpx.InvalidURL) as error:
-        raise BadProxy("a proxy that HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used") from error
+        raise BadProxy("the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used") from error
 
 
 @cache
 def _trust(*_: str | None) -> ssl.SSLContext:
-    """Return the context for these values of the variables that httpx reads; reading the authorities takes a while."""
+    """Return the context for these values of the variables that httpx reads. Reading the authorities takes a while."""
     import httpx
 
     return httpx.create_ssl_context()

@@ -1,13 +1,13 @@
-"""aiohttp's request parser, extended to accept repeated header fields and to limit the size of a head.
+"""aiohttp's request parser, extended to accept repeated headers and to limit the size of a head.
 
-The C parser refuses a request that has `Content-Type`, `Host`, `User-Agent` or some others twice, and no option
-changes that. A debugger must show and forward such a request. So a refused head is given to a second parser with the
-repeated names replaced by a placeholder, and the names are restored in the parsed message. The C parser still decides
-everything else, and requests without repeated fields cost almost nothing.
+The C parser rejects a request that has `Content-Type`, `Host`, `User-Agent` or some others twice, and no option changes
+that. A debugger must show and forward such a request. So a second parser gets the rejected head with placeholders for
+the repeated names, and the names are restored in the parsed message. The C parser still decides everything else, and
+requests without repeated headers have almost no cost.
 
-The fields that frame a message (`Content-Length`, `Transfer-Encoding`) are never replaced: two of them stay refused,
-because two readers could disagree on where the request ends. A repeated field is also refused if the client sends
-requests without waiting for responses: only the parser that refused knows where each head begins.
+The headers that frame a message (`Content-Length`, `Transfer-Encoding`) are never replaced: two of them stay rejected,
+because two readers could disagree on where the request ends. A repeated header is also rejected if the client sends
+requests without waiting for responses: only the rejecting parser knows where each head begins.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ class RequestParser:
         self._payload: StreamReader = EMPTY_PAYLOAD
         self._in_body = False  # whether the body was incomplete after the latest data
         self._head: bytes | None = b""
-        """The part of the current head that has arrived; None once it is unknown where heads begin."""
-        self._refusal: BadHttpMessage | None = None
+        """The part of the current head that has arrived, or None once it is unknown where heads begin."""
+        self._rejection: BadHttpMessage | None = None
         self._ending = b""
         self._after_head = 0
         self._body_size = 0
         self._without_end = 0
 
     def feed_data(self, data: bytes) -> _Found:
-        """Return the messages whose heads `data` completes, as aiohttp's parser does; raises BadHttpMessage."""
+        """Return the messages whose heads `data` completes, like aiohttp's parser. Raises BadHttpMessage."""
         in_body = self._in_body
-        if not (data or in_body or self._refusal):
+        if not (data or in_body or self._rejection):
             return self._left_over()
         self._ending = (self._ending + data[-4:])[-4:]
         if in_body:
@@ -59,13 +59,13 @@ class RequestParser:
         elif self._head is not None:
             self._head += data  # without a copy when it was empty
         try:
-            found = self._parser.feed_data(data) if self._refusal is None else self._read_again(self._refusal)
-        except BadHttpMessage as refusal:
-            if in_body or self._refusal is not None:
+            found = self._parser.feed_data(data) if self._rejection is None else self._read_again(self._rejection)
+        except BadHttpMessage as rejection:
+            if in_body or self._rejection is not None:
                 self._head = None
                 self._in_body = in_body and not self._payload.is_eof()
                 raise
-            found = self._read_again(refusal)
+            found = self._read_again(rejection)
         if found[0]:
             self._begin(found[0], in_body=in_body)
         else:
@@ -99,7 +99,7 @@ class RequestParser:
         self._payload.set_exception(error)
 
     def _left_over(self) -> _Found:
-        """Return the messages that the parser has kept, nearly always none. aiohttp asks for them after each body."""
+        """Return messages that the parser has retained, nearly always none. aiohttp asks for them after each body."""
         found: _Found = self._parser.feed_data(b"")
         if found[0]:
             self._begin(found[0], in_body=False)
@@ -120,7 +120,7 @@ class RequestParser:
         self._head = b""
 
     def _count_overhead(self, size: int, in_body: bool) -> None:
-        """Count bytes outside of bodies, such as heads and trailers; raises BadHttpMessage above the limit."""
+        """Count bytes outside of bodies, such as heads and trailers. Raises BadHttpMessage above the limit."""
         grown = self._payload.total_bytes
         self._without_end = 0 if in_body and grown != self._body_size else self._without_end + size
         self._body_size = grown
@@ -131,21 +131,21 @@ class RequestParser:
             raise self._too_large()
 
     def _too_large(self) -> BadHttpMessage:
-        return BadHttpMessage(f"header fields of more than {self._limit} bytes")
+        return BadHttpMessage(f"headers of more than {self._limit} bytes")
 
-    def _read_again(self, refusal: BadHttpMessage) -> _Found:
-        """Return what a second parser reads from the whole head, or no messages while the head is incomplete."""
+    def _read_again(self, rejection: BadHttpMessage) -> _Found:
+        """Return a second parser's messages from the whole head, or no messages while the head is incomplete."""
         head, end, rest = (self._head or b"").lstrip(b"\r\n").partition(_END)
-        if not end and self._refusal is not None:
-            return (), False, b""  # it was read before, and repeated fields stay repeated
+        if not end and self._rejection is not None:
+            return (), False, b""  # it was read before, and repeated headers stay repeated
         replaced, names = _replace_repeated(head)
         if not names:
             self._head = None
-            raise refusal
+            raise rejection
         if not end:
-            self._refusal = refusal
+            self._rejection = rejection
             return (), False, b""
-        self._refusal = None
+        self._rejection = None
         self._parser = self._another()
         ((message, payload), *others), upgraded, tail = self._parser.feed_data(replaced + end + rest)
         return [(_restore_names(message, names), payload), *others], upgraded, tail

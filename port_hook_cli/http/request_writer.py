@@ -1,4 +1,4 @@
-"""Write a request as the bytes of HTTP/1.1: method, target, fields and body exactly as they are given."""
+"""Write a request as the bytes of HTTP/1.1, with unchanged method, target, headers and body."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ _MAX_REMEMBERED = 256
 
 
 class Origin(NamedTuple):
-    """The server that a URL names."""
+    """The server in a URL."""
 
     scheme: str
     host: str
     port: int
 
 
-class Destination(NamedTuple):
-    """A URL taken apart: the server, the `Host` field's value, and the request line's target."""
+class Endpoint(NamedTuple):
+    """A URL taken apart: the server, the value of `Host`, and the request line's target."""
 
     origin: Origin
     authority: str
     target: bytes
 
 
-def read_destination(url: str) -> Destination:
-    """Return the destination of a request to `url`; raises ValueError for a URL that is not usable."""
+def read_endpoint(url: str) -> Endpoint:
+    """Return the endpoint of a request to `url`. Raises ValueError for an unusable URL."""
     parts = urlsplit(url)
     port = parts.port  # raises ValueError for 65536 and more
     if parts.scheme not in _PORTS or not parts.hostname:
         raise UnsendableRequest(f"{url!a} is not an http or https URL")
     if port == 0:
-        raise UnsendableRequest("there is no port 0")
+        raise UnsendableRequest("port 0 cannot be used")
     authority = parts.netloc.rpartition("@")[2]
     if not authority.isascii():
         authority = authority.encode("idna").decode("ascii")
     origin = Origin(parts.scheme, parts.hostname, port or _PORTS[parts.scheme])
-    return Destination(origin, authority, request_target(url))
+    return Endpoint(origin, authority, request_target(url))
 
 
-def write_request(request: Invocation, destination: Destination) -> bytes:
-    """Return the bytes of `request`; raises UnsendableRequest and UnicodeError for what HTTP cannot carry.
+def write_request(request: Invocation, endpoint: Endpoint) -> bytes:
+    """Return the bytes of `request`. Raises UnsendableRequest and UnicodeError if HTTP cannot carry it.
 
     `Host` is added first and `Content-Length` last, if the request has none. A body whose `transfer-encoding` is
     `chunked` is sent as one chunk.
@@ -64,7 +64,7 @@ def write_request(request: Invocation, destination: Destination) -> bytes:
         raise UnsendableRequest(f"the method {method!a} {fault}")
     lines = [f"{name}: {value}\r\n" for name, value in headers]
     if "host" not in headers.names:
-        lines.insert(0, f"Host: {destination.authority}\r\n")
+        lines.insert(0, f"Host: {endpoint.authority}\r\n")
     if "transfer-encoding" in headers.names:
         body = _chunked(headers, body)
     elif "content-length" not in headers.names:
@@ -75,13 +75,13 @@ def write_request(request: Invocation, destination: Destination) -> bytes:
     fields = "".join(lines).encode("latin-1")
     # A value with a line break can look like several well-formed fields.
     if not _FIELDS(fields) or fields.count(b"\n") != len(lines):
-        raise UnsendableRequest(f"{_bad_field(lines)!a} is not a header field")
-    return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method.encode("ascii"), destination.target, fields, body)
+        raise UnsendableRequest(f"{_bad_field(lines)!a} is not a header")
+    return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method.encode("ascii"), endpoint.target, fields, body)
 
 
 class _Written(NamedTuple):
     request: Invocation
-    destination: Destination
+    endpoint: Endpoint
     content: bytes
 
 
@@ -95,21 +95,21 @@ class RepeatedRequests:
         # By the body's `id()`. The entry references the body, so no other body can get the same `id()`.
         self._written: dict[int, _Written] = {}
 
-    def write(self, request: Invocation, destination: Destination) -> bytes:
+    def write(self, request: Invocation, endpoint: Endpoint) -> bytes:
         """Return the bytes of `request`. Raises what `write_request` raises."""
         last = self._written.get(id(request.body))
         if (
             last is not None
             and last.request.headers is request.headers
             and last.request.method == request.method
-            and last.destination is destination
+            and last.endpoint is endpoint
         ):
             return last.content
-        content = write_request(request, destination)
+        content = write_request(request, endpoint)
         if len(content) <= _MAX_REMEMBERED_BYTES:
             if len(self._written) >= _MAX_REMEMBERED:
                 self._written.clear()
-            self._written[id(request.body)] = _Written(request, destination, content)
+            self._written[id(request.body)] = _Written(request, endpoint, content)
         return content
 
 

@@ -1,4 +1,4 @@
-"""What is kept of a response's body: all of it as it was sent, or its beginning, decompressed."""
+"""The saved part of a response's body: the raw body, or its decompressed beginning."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse, bo
 from port_hook_cli.invocations.headers import Headers
 
 SHOWN_BYTES = 64 * 1024
-"""How much of a body is kept if it is only shown; the rest is read and dropped."""
+"""How much of a body is saved if it is only shown. The rest is read and discarded."""
 
 
 class WholeBody:
-    """The whole body as it was sent, of at most `limit` bytes."""
+    """The whole raw body, of at most `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -49,7 +49,7 @@ class BodyBeginning:
             self._kept += part[: SHOWN_BYTES - len(self._kept)]
 
     def content(self, headers: Headers) -> bytes:
-        """Return the beginning; raises UnreadableResponse if it cannot be decompressed."""
+        """Return the beginning. Raises UnreadableResponse if it cannot be decompressed."""
         try:
             return _decompressed(bytes(self._kept), headers.get("content-encoding") or "")
         except zlib.error as error:
@@ -57,7 +57,7 @@ class BodyBeginning:
 
 
 def _decompressed(data: bytes, coding: str) -> bytes:
-    """Return at most SHOWN_BYTES of what `data` decompresses to; raises zlib.error."""
+    """Return at most SHOWN_BYTES of what `data` decompresses to. Raises zlib.error."""
     match coding.strip().lower():
         case "gzip" | "x-gzip":
             return _inflated(data, zlib.MAX_WBITS | 16)

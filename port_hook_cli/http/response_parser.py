@@ -1,7 +1,7 @@
 """Read HTTP/1.1 responses from the bytes of a connection (RFC 9112).
 
 It accepts what aiohttp's parser and h11 accept: lines that end with a bare LF, fields folded over several lines, and
-a status line without a reason. It refuses a response if the end of its body is ambiguous.
+a status line without a reason. It rejects a response if the end of its body is ambiguous.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class ResponseParser:
         # A function: a bound method would refer back to the parser, which would then live until a garbage collection.
         self._read: Callable[[ResponseParser], bool] = ResponseParser._read_head
         self._buffer = b""
-        self._at = 0  # where the unread part of the buffer begins; beyond 0 only between chunks
+        self._at = 0  # where the unread part of the buffer begins: beyond 0 only between chunks
         self._searched = 0
         self._remaining = 0
         self._head_bytes = self._interim = 0
@@ -74,7 +74,7 @@ class ResponseParser:
             self.is_complete = True
 
     def _read_head(self) -> bool:
-        """Read the head if it is complete; return whether to go on reading."""
+        """Read the head if it is complete. Return whether to go on reading."""
         start, end = _find_empty_line(self._buffer, self._searched)
         if end < 0:
             self._count(0, pending=len(self._buffer))
@@ -96,7 +96,7 @@ class ResponseParser:
 
     def _skip_interim(self, status: int) -> None:
         if status == _SWITCHING_PROTOCOLS:
-            raise UnreadableResponse("it switches to another protocol, which the request did not ask for")
+            raise UnreadableResponse("it switches to another protocol, but the request did not ask for one")
         self._interim += 1
         if self._interim > MAX_INTERIM:
             raise ResponseTooLarge(too_many_interim(MAX_INTERIM))
@@ -117,7 +117,7 @@ class ResponseParser:
             self._begin_until_close()
 
     def _declares_body(self) -> bool:
-        """Return whether the header of a response without a body announces one; a 304 may have a length."""
+        """Return whether a response without a body announces a body. A 304 may have a length."""
         if "transfer-encoding" in self.headers.names:
             return True
         lengths = self.headers.all("content-length") if self.status == _NO_CONTENT else ()
@@ -204,13 +204,13 @@ class ResponseParser:
         return True
 
     def _drop_read(self) -> None:
-        """Drop the chunks that were read. Call this once for each arrival: once for each chunk takes quadratic time."""
+        """Discard the chunks already read. Call this once per arrival: calling it per chunk takes quadratic time."""
         if self._at:
             self._buffer = self._buffer[self._at :]
             self._at = 0
 
     def _read_trailer(self) -> bool:
-        """Read one trailer field, which is dropped, or the empty line at the end."""
+        """Read and discard one trailer field, or read the empty line at the end."""
         end = self._buffer.find(b"\n", self._searched)
         if end < 0:
             self._count(0, pending=len(self._buffer))
@@ -236,7 +236,7 @@ class ResponseParser:
             raise UnreadableResponse(f"{_shown(self._buffer)} follows the end of its body")
 
     def _count(self, size: int, *, pending: int = 0) -> None:
-        """Count `size` bytes outside the body; `pending` more have arrived. Raises ResponseTooLarge."""
+        """Count `size` bytes outside the body. `pending` more have arrived. Raises ResponseTooLarge."""
         self._head_bytes += size
         if self._head_bytes + pending > MAX_HEAD_BYTES:
             raise ResponseTooLarge(head_too_large(MAX_HEAD_BYTES))
@@ -258,7 +258,7 @@ def _parse_head(head: str) -> tuple[int, str, Headers]:
             name, value = items[-1]
             items[-1] = (name, f"{value} {text.strip()}".strip())
         else:
-            raise UnreadableResponse(f"{_shown(text.encode('latin-1'))} is not a header field")
+            raise UnreadableResponse(f"{_shown(text.encode('latin-1'))} is not a header")
     return int(status_line[2]), status_line[1], Headers(tuple(items))
 
 

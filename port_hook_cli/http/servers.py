@@ -1,4 +1,4 @@
-"""What port-hook's HTTP servers share: the limit of their connections, the end of accepting, no log, busy ports.
+"""Shared parts of port-hook's HTTP servers: connection limit, end of accepting, silent log, busy ports.
 
 At the limit, the oldest idle connection makes room for a new connection. A connection is idle while it waits for the
 head of a request. Anyone can open many idle connections, so these must not block other clients. A connection with a
@@ -72,12 +72,12 @@ else:
 
 
 async def stop_accepting(server: asyncio.Server) -> None:
-    """Close the listening sockets of a server, but none of the connections that it has accepted.
+    """Close the listening sockets of a server, but not its accepted connections.
 
     It returns after `connection_made` has been called for each of them, so that the caller can close them all.
 
     asyncio accepts a connection, makes its transport and calls its protocol in three rounds of the event loop. If the
-    server is closed between the first two, asyncio drops the connection, and Python 3.12 and later print a traceback
+    server is closed between the first two, asyncio closes the connection, and Python 3.12 and later print a traceback
     (https://github.com/python/cpython/issues/109564). So the last connections get these rounds here.
     """
     loop = asyncio.get_running_loop()
@@ -172,7 +172,7 @@ def _close(link: Link) -> None:
     transport = link.transport
     link.force_close()
     if transport is not None:
-        transport.abort()  # a client that does not read could keep a closed connection open
+        transport.abort()  # a client that does not read could hold a closed connection open
 
 
 if sys.platform == "win32":
@@ -244,7 +244,7 @@ class _Closing(asyncio.Protocol):
 def describe_owner(host: str, port: int) -> str | None:
     """Return the process that listens on this port, such as `python3 (pid 123)`, or None if it is unknown.
 
-    On Linux, /proc shows it for processes of this user (proc(5)); elsewhere `lsof` shows it, if it is installed. A
+    On Linux, /proc shows it for processes of this user (proc(5)). Elsewhere `lsof` shows it, if it is installed. A
     host that is not an address, such as `localhost`, means every address. Never raises.
     """
     with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
@@ -285,7 +285,7 @@ def _overlap(host: str, held: ipaddress.IPv4Address | ipaddress.IPv6Address) -> 
 
 
 def _holds(pid: int, sockets: set[str]) -> bool:
-    """Return whether a process has one of these sockets open; False for another user's process."""
+    """Return whether a process has one of these sockets open. False for another user's process."""
     with contextlib.suppress(OSError):
         return any(_target(link) in sockets for link in (_PROC / str(pid) / "fd").iterdir())
     return False

@@ -1,8 +1,8 @@
-"""Refuse requests that a web page may have made.
+"""Reject requests that a web page may have made.
 
-A page in a browser on this machine can send requests to a server on loopback. A browser says where such a request
-comes from (`sec-fetch-site`, `origin`), except when the page's own host name has been pointed at 127.0.0.1 (DNS
-rebinding); then the request carries that name in `host`.
+A page in a browser on this machine can send requests to a server on loopback. A browser says where such a request comes
+from (`sec-fetch-site`, `origin`), except when the page's own host name has been pointed at 127.0.0.1 (DNS rebinding).
+Then the request carries that name in `host`.
 """
 
 from __future__ import annotations
@@ -23,27 +23,27 @@ _FORBIDDEN, _MISDIRECTED = 403, 421
 
 
 @frozen
-class Foreign:
-    """Why a request is refused: the response's status, and the origin, site or host that caused it."""
+class WebPageRequest:
+    """Why a request is rejected: the response's status, and the origin, site or host that caused it."""
 
     status: int
     source: str
 
     @property
     def is_by_host(self) -> bool:
-        """Whether it is refused because of the `host` field."""
+        """Whether it is rejected because of the `host` header."""
         return self.status == _MISDIRECTED
 
     @property
     def message(self) -> str:
-        """Why it is refused."""
+        """Why it is rejected."""
         if self.is_by_host:
-            return f"the host {self.source} is not this server; a web page may have made this request"
+            return f"the host {self.source} is not this server, so a web page may have made this request"
         return f"a web page made this request ({self.source})"
 
 
 class PublicNames:
-    """The host names of a listener's public URLs, the latest 8 of them: a tunnel that is reopened may get another."""
+    """The host names of a listener's latest 8 public URLs: a reopened tunnel may get another name."""
 
     def __init__(self) -> None:
         self._names: deque[str] = deque(maxlen=_MAX_NAMES)
@@ -58,19 +58,19 @@ class PublicNames:
         return name in self._names
 
 
-def find_foreign(
+def find_web_page_request(
     host: str | None, origin: str | None, site: str | None, *, names: Container[str], checks_host: bool = True
-) -> Foreign | None:
-    """Return why a request with these headers is refused, or None. `names` are accepted in addition to local hosts."""
+) -> WebPageRequest | None:
+    """Return why a request with these headers is rejected, or None. `names` are accepted in addition to local hosts."""
     if origin is None and site is None and (host is None or not checks_host or cannot_be_rebound(host)):
         return None  # true of nearly every request, so this comes first
     name = _host_name(host or "")
     if checks_host and host is not None and not cannot_be_rebound(host) and name not in names:
-        return Foreign(_MISDIRECTED, name[:200])
+        return WebPageRequest(_MISDIRECTED, name[:200])
     if origin is not None and not _is_own(origin, name, names):
-        return Foreign(_FORBIDDEN, f"origin: {origin[:200]}")
+        return WebPageRequest(_FORBIDDEN, f"origin: {origin[:200]}")
     if site is not None and site not in _OWN_SITES:
-        return Foreign(_FORBIDDEN, f"sec-fetch-site: {site[:200]}")
+        return WebPageRequest(_FORBIDDEN, f"sec-fetch-site: {site[:200]}")
     return None
 
 
@@ -92,7 +92,7 @@ def _is_own(origin: str, host_name: str, names: Container[str]) -> bool:
 
 
 def _host_name(host: str) -> str:
-    """Return the name in a `host` field, without its port."""
+    """Return the name in a `host` header, without its port."""
     text = host.strip().lower()
     name = text[1:].partition("]")[0] if text.startswith("[") else text.partition(":")[0]
     return name.removesuffix(".")

@@ -7,7 +7,7 @@ from hmac import compare_digest
 from hmac import new as keyed_hash
 
 from port_hook_cli.frozen import frozen
-from port_hook_cli.http.web_pages import find_foreign
+from port_hook_cli.http.web_pages import find_web_page_request
 
 CHANGE_HEADER = "x-port-hook"
 _BEARER = "bearer "
@@ -82,7 +82,7 @@ def foreign_refusal(asker: Asker) -> AccessRefusal | None:
 
     A page on another port of this machine counts as another site, although browsers call it the same site.
     """
-    foreign = find_foreign(asker.host, asker.origin, asker.site, names=())
+    foreign = find_web_page_request(asker.host, asker.origin, asker.site, names=())
     if foreign is None and asker.host is not None and asker.origin in {None, f"http://{asker.host}"}:
         return None
     return AccessRefusal(foreign.status if foreign else 403, _FOREIGN, _OPEN_IT)

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 
-from port_hook_cli.http.web_pages import Foreign
+from port_hook_cli.http.web_pages import WebPageRequest
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Delivery, Response, Status, Verdict
 
@@ -55,14 +55,14 @@ def _busy() -> Response:
     return replace(problem, headers=Headers((*_JSON.items, ("retry-after", "1"))))
 
 
-def foreign(found: Foreign) -> Response:
+def foreign(found: WebPageRequest) -> Response:
     """Return the response to a request that a web page may have made."""
     if found.is_by_host:
         return _problem(found.status, "host", found.message, own_tunnel_hint(found))
     return _problem(found.status, "web-page", found.message, "send it from a program instead")
 
 
-def own_tunnel_hint(found: Foreign) -> str:
+def own_tunnel_hint(found: WebPageRequest) -> str:
     """Return what to do if the refused host is the user's own."""
     return f"if that is your own tunnel, start port-hook with --public-url https://{found.source}"
 

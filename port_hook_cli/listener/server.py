@@ -17,7 +17,7 @@ from multidict import istr
 from port_hook_cli.errors import StoreError
 from port_hook_cli.heap import return_freed_memory
 from port_hook_cli.http.servers import disabled_logger
-from port_hook_cli.http.web_pages import Foreign, find_foreign
+from port_hook_cli.http.web_pages import WebPageRequest, find_web_page_request
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Invocation, Response
 from port_hook_cli.invocations.source import SourceContext
@@ -254,9 +254,9 @@ class HttpServer:
         if not share.add(arrived):
             raise _RefusedError(responses.BUSY)
 
-    def _find_foreign(self, request: web.BaseRequest) -> Foreign | None:
+    def _find_foreign(self, request: web.BaseRequest) -> WebPageRequest | None:
         headers = request.headers
-        found = find_foreign(
+        found = find_web_page_request(
             headers.get(hdrs.HOST),
             headers.get(hdrs.ORIGIN),
             headers.get(_SITE),

@@ -17,7 +17,7 @@ from port_hook_cli.http.servers import (
     listening_sockets,
     serving,
 )
-from port_hook_cli.http.web_pages import find_foreign
+from port_hook_cli.http.web_pages import find_web_page_request
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.runs.updates import REQUEST_LIMIT
@@ -74,7 +74,7 @@ async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | 
     from aiohttp import web
 
     names = ("host", "origin", "sec-fetch-site")
-    found = find_foreign(*(request.headers.get(name) for name in names), names=(), checks_host=checks_host)
+    found = find_web_page_request(*(request.headers.get(name) for name in names), names=(), checks_host=checks_host)
     if found is not None:
         return foreign(found)
     try:

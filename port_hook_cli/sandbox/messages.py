@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, unquote
 
 from port_hook_cli.frozen import frozen
 from port_hook_cli.http.limits import format_size
-from port_hook_cli.http.web_pages import Foreign
+from port_hook_cli.http.web_pages import WebPageRequest
 from port_hook_cli.javascript.nesting import MOST_LEVELS, nests_too_deep
 from port_hook_cli.sandbox.checks import Fields, find_fault, find_query_fault
 
@@ -148,7 +148,7 @@ def too_many(wait_s: int) -> ApiResponse:
     return Refused(429, "rate_limit_exceeded", message, {"retry-after": str(wait_s)}).response
 
 
-def foreign(found: Foreign) -> ApiResponse:
+def foreign(found: WebPageRequest) -> ApiResponse:
     """Return the response to a request that a web page may have sent."""
     if found.is_by_host:
         return Refused(421, "misdirected_request", f"{found.message}. Use 127.0.0.1 or localhost.").response

@@ -23,7 +23,7 @@ from port_hook_cli.http.client import HttpClient
 from port_hook_cli.http.connection import Connection as ClientConnection
 from port_hook_cli.http.connection import Deadlines, connect
 from port_hook_cli.http.proxies import open_client, system_trust
-from port_hook_cli.http.request_writer import read_destination
+from port_hook_cli.http.request_writer import read_endpoint
 from port_hook_cli.http.response_body import SHOWN_BYTES
 from port_hook_cli.http.response_parser import ResponseParser
 from port_hook_cli.invocations.headers import Headers
@@ -43,7 +43,7 @@ class Connection:
     writer: asyncio.StreamWriter
 
     async def request(self) -> bytes:
-        """Return the next request, byte for byte; raises IncompleteReadError when the client has gone."""
+        """Return the next request, byte for byte. Raises IncompleteReadError when the client has disconnected."""
         head = await self.reader.readuntil(b"\r\n\r\n")
         length = next(
             (int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")), 0
@@ -59,7 +59,7 @@ Talk = Callable[[Connection], Awaitable[None]]
 
 @dataclass
 class Server:
-    """A server whose side of each connection is a function; `ended` is set when one of them has ended."""
+    """A server whose side of each connection is a function. `ended` is set when one of them has ended."""
 
     talk: Talk
     url: str = ""
@@ -101,9 +101,9 @@ async def serving(talk: Talk, *, tls: ssl.SSLContext | None = None) -> AsyncIter
 
 
 def always(*answers: bytes) -> tuple[Talk, list[tuple[int, bytes]]]:
-    """Return a talk that gives these answers in turn, then the last for ever, and the requests that it gets.
+    """Return a talk that sends these responses in turn, then the last one forever, and the requests that it gets.
 
-    An answer is many writes where it has a `|` in it.
+    A `|` separates the writes of a response.
     """
     requests: list[tuple[int, bytes]] = []
 
@@ -117,7 +117,7 @@ def always(*answers: bytes) -> tuple[Talk, list[tuple[int, bytes]]]:
 
 
 def once(answer: bytes) -> Talk:
-    """Return a talk that answers one request in pieces, cut at `|`, and hangs up."""
+    """Return a talk that responds to one request in pieces, cut at `|`, and hangs up."""
 
     async def talk(connection: Connection) -> None:
         await connection.request()
@@ -139,12 +139,12 @@ async def forward(invocation: Invocation, url: str, *, timeout_s: float = 10.0) 
 
 
 async def show(invocation: Invocation, url: str, *, timeout_s: float = 10.0) -> Delivery:
-    """Send as a replay does, which keeps the beginning of the response's body."""
+    """Send like a replay, which retains only the beginning of the response's body."""
     async with HttpClient(timeout_s=timeout_s) as client:
         return await client.send(invocation, url)
 
 
-# --- what is sent
+# --- sending
 
 
 async def test_request_is_sent_byte_for_byte() -> None:
@@ -193,7 +193,7 @@ def test_any_fields_and_any_body_arrive_unchanged(fields: list[tuple[str, bytes]
     assert asyncio.run(exchange()) == b"POST / HTTP/1.1\r\nHost: h\r\n" + expected + tail
 
 
-# --- what is read
+# --- reading
 
 
 @pytest.mark.parametrize(
@@ -309,7 +309,7 @@ async def test_late_response_is_never_used_for_the_next_request() -> None:
     async with serving(late) as server, HttpClient(timeout_s=0.2, whole_body=True) as client:
         (slow,) = await send_many(client, server.url, 1)
         assert slow.fault == "timeout"
-        # The first request's answer comes now; the next is on a connection of its own.
+        # The first request's response comes now. The next request has its own connection.
         answers.put_nowait(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlate")
         await server.ended.wait()
         answers.put_nowait(OK)
@@ -415,7 +415,7 @@ async def test_client_closes_idle_connections_when_its_context_ends() -> None:
         await asyncio.wait_for(server.ended.wait(), 5)
 
 
-# --- what goes wrong
+# --- failures
 
 
 async def test_target_without_a_listener_is_unreachable() -> None:
@@ -483,13 +483,13 @@ async def test_requests_with_close_deadlines_expire_and_never_early() -> None:
 
     async with serving(never) as server:
         deadlines, clock = Deadlines(), asyncio.get_running_loop().time
-        connections = [await connect(read_destination(server.url).origin, None, None) for _ in range(20)]
+        connections = [await connect(read_endpoint(server.url).origin, None, None) for _ in range(20)]
         due = {connection: clock() + 0.05 + number / 1_000 for number, connection in enumerate(connections)}
 
         async def expire(connection: ClientConnection) -> float:
             deadlines.add(connection, due[connection])
             with pytest.raises(TimeoutError):
-                await connection.exchange(b"a", ResponseParser(list[bytes]().append))
+                await connection.send(b"a", ResponseParser(list[bytes]().append))
             return clock() - due[connection]
 
         late_s = await asyncio.gather(*map(expire, connections))
@@ -502,12 +502,12 @@ async def test_earlier_deadline_added_later_is_used() -> None:
 
     async with serving(never) as server:
         deadlines, now = Deadlines(), asyncio.get_running_loop().time()
-        one, other = [await connect(read_destination(server.url).origin, None, None) for _ in range(2)]
-        waiting = asyncio.create_task(one.exchange(b"a", ResponseParser(list[bytes]().append)))
+        one, other = [await connect(read_endpoint(server.url).origin, None, None) for _ in range(2)]
+        waiting = asyncio.create_task(one.send(b"a", ResponseParser(list[bytes]().append)))
         deadlines.add(one, now + 30)
         deadlines.add(other, now + 0.05)
         with pytest.raises(TimeoutError):
-            await other.exchange(b"b", ResponseParser(list[bytes]().append))
+            await other.send(b"b", ResponseParser(list[bytes]().append))
         assert not waiting.done()
         waiting.cancel()
 
@@ -567,7 +567,7 @@ def test_any_response_is_a_delivery_and_never_an_exception(answer: bytes, is_hea
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 with its key, and that of its authority."""
+    """A certificate for 127.0.0.1 with its key, and the certificate of its authority."""
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
     path = tmp_path / "server.pem"
@@ -638,7 +638,7 @@ async def test_target_without_tls_is_unreachable_over_https() -> None:
     assert "no TLS connection" in (delivery.error or "")
 
 
-# --- what a replay keeps, and what a client must not do
+# --- what a replay retains, and what a client must not do
 
 
 async def test_only_the_beginning_of_a_long_body_is_returned() -> None:
@@ -732,7 +732,7 @@ async def test_request_invalid_in_http_is_not_sent() -> None:
 
 async def test_next_address_of_a_host_is_tried_when_one_refuses_connections() -> None:
     talk, _ = always(OK)
-    async with serving(talk) as server:  # listens on 127.0.0.1; localhost is often ::1 first
+    async with serving(talk) as server:  # listens on 127.0.0.1, but localhost is often ::1 first
         delivery = await show(request(), server.url.replace("127.0.0.1", "localhost"))
     assert delivery.status == 200
 

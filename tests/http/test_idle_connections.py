@@ -60,7 +60,7 @@ async def test_connection_with_an_unread_response_is_not_closed_for_another_conn
         slow.setblocking(False)
         await loop.sock_connect(slow, place)
         count, waiting = 0, 0
-        while not waiting:  # until the system takes no more of the responses
+        while not waiting:  # until the system stops accepting the responses
             await loop.sock_sendall(slow, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             count += 1
             while server.requests_count < count or server.connections[0]._waiter is None:  # noqa: ASYNC110, SLF001

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from port_hook_cli.http.failures import UnsendableRequest
-from port_hook_cli.http.request_writer import Origin, RepeatedRequests, read_destination, write_request
+from port_hook_cli.http.request_writer import Origin, RepeatedRequests, read_endpoint, write_request
 from port_hook_cli.invocations.headers import Headers
 from tests.any_texts import any_texts
 from tests.factories import an_invocation
@@ -17,7 +17,7 @@ def written(
     body: bytes = b"", *fields: tuple[str, str], method: str = "POST", url: str = "http://127.0.0.1:8000/hook"
 ) -> bytes:
     request = an_invocation(body, headers=Headers(fields), method=method)
-    return write_request(request, read_destination(url))
+    return write_request(request, read_endpoint(url))
 
 
 def test_request_writer_adds_only_host_and_content_length() -> None:
@@ -52,10 +52,8 @@ def test_content_length_is_added_when_there_is_a_body_or_the_method_expects_one(
         ("http://zo\xeb.example:8", Origin("http", "zo\xeb.example", 8), "xn--zo-ija.example:8"),
     ],
 )
-def test_read_endpoint_returns_the_server_and_host_header_of_a_url(
-    url: str, origin: Origin, authority: str
-) -> None:
-    destination = read_destination(url)
+def test_read_endpoint_returns_the_server_and_host_header_of_a_url(url: str, origin: Origin, authority: str) -> None:
+    destination = read_endpoint(url)
     assert (destination.origin, destination.authority) == (origin, authority)
 
 
@@ -118,7 +116,7 @@ def test_repeated_requests_are_written_once_and_changed_requests_again() -> None
     repeated = RepeatedRequests()
     body, other = b"1" * 20, b"2" * 20
     signed, renewed = Headers((("a", "1"),)), Headers((("a", "2"),))
-    here, there = read_destination("http://h/1"), read_destination("http://h/2")
+    here, there = read_endpoint("http://h/1"), read_endpoint("http://h/2")
     request = an_invocation(body, headers=signed)
     content = repeated.write(request, here)
     assert repeated.write(an_invocation(body, headers=signed, id="other"), here) is content
@@ -136,17 +134,17 @@ def test_repeated_unsendable_request_is_rejected_each_time() -> None:
     repeated, request = RepeatedRequests(), an_invocation(b"", headers=Headers((("a b", "1"),)))
     for _ in range(2):
         with pytest.raises(UnsendableRequest):
-            repeated.write(request, read_destination("http://h/"))
+            repeated.write(request, read_endpoint("http://h/"))
 
 
 def test_large_requests_are_not_remembered() -> None:
     repeated, request = RepeatedRequests(), an_invocation(b"1" * 17_000)
-    destination = read_destination("http://h/")
+    destination = read_endpoint("http://h/")
     assert repeated.write(request, destination) is not repeated.write(request, destination)
 
 
 def test_number_of_remembered_requests_is_limited() -> None:
-    repeated, destination = RepeatedRequests(), read_destination("http://h/")
+    repeated, destination = RepeatedRequests(), read_endpoint("http://h/")
     first, *others = [an_invocation(b"%d" % number) for number in range(300)]
     content = repeated.write(first, destination)
     for request in others[:200]:

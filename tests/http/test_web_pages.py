@@ -1,10 +1,10 @@
-"""Which header fields give a web page away."""
+"""The headers that reveal a request from a web page."""
 
 from __future__ import annotations
 
 import pytest
 
-from port_hook_cli.http.web_pages import PublicNames, find_foreign
+from port_hook_cli.http.web_pages import PublicNames, find_web_page_request
 
 OURS = PublicNames()
 OURS.add("https://Abc.Tunnel.example/path")
@@ -29,7 +29,7 @@ OURS.add("https://Abc.Tunnel.example/path")
     ],
 )
 def test_local_host_name_is_accepted(host: str | None) -> None:
-    assert find_foreign(host, None, None, names=OURS) is None
+    assert find_web_page_request(host, None, None, names=OURS) is None
 
 
 @pytest.mark.parametrize(
@@ -50,10 +50,10 @@ def test_local_host_name_is_accepted(host: str | None) -> None:
     ],
 )
 def test_any_other_host_is_rejected(host: str) -> None:
-    found = find_foreign(host, None, None, names=OURS)
+    found = find_web_page_request(host, None, None, names=OURS)
     assert found is not None
     assert found.status == 421
-    assert find_foreign(host, None, None, names=OURS, checks_host=False) is None
+    assert find_web_page_request(host, None, None, names=OURS, checks_host=False) is None
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_any_other_host_is_rejected(host: str) -> None:
     ],
 )
 def test_own_or_local_origin_is_accepted(origin: str) -> None:
-    assert find_foreign("10.0.0.1:8787", origin, None, names=OURS) is None
+    assert find_web_page_request("10.0.0.1:8787", origin, None, names=OURS) is None
 
 
 @pytest.mark.parametrize(
@@ -76,25 +76,25 @@ def test_own_or_local_origin_is_accepted(origin: str) -> None:
 )
 def test_any_other_origin_is_rejected(origin: str) -> None:
     for checks_host in (True, False):
-        found = find_foreign("localhost", origin, None, names=OURS, checks_host=checks_host)
+        found = find_web_page_request("localhost", origin, None, names=OURS, checks_host=checks_host)
         assert found is not None
         assert found.status == 403
 
 
 @pytest.mark.parametrize(("site", "is_accepted"), [("none", True), ("same-origin", True), ("same-site", False)])
 def test_cross_site_request_is_rejected(site: str, is_accepted: bool) -> None:
-    assert (find_foreign("localhost", None, site, names=OURS) is None) is is_accepted
+    assert (find_web_page_request("localhost", None, site, names=OURS) is None) is is_accepted
 
 
 @pytest.mark.parametrize("site", ["cross-site", "", "Cross-Site", "something-new"])
 def test_unknown_site_is_rejected(site: str) -> None:
-    found = find_foreign("localhost", "http://localhost", site, names=OURS)
+    found = find_web_page_request("localhost", "http://localhost", site, names=OURS)
     assert found is not None
     assert found.status == 403
 
 
 def test_long_origin_or_host_is_truncated() -> None:
-    found = find_foreign("x" * 10_000, None, None, names=OURS)
+    found = find_web_page_request("x" * 10_000, None, None, names=OURS)
     assert found is not None
     assert len(found.message) < 400
 
