@@ -19,20 +19,20 @@ MILLISECONDS_BODY_BYTES = 2**14
 
 @dataclass(slots=True)
 class Budget:
-    """The number of bytes that may still be hashed, and sentences that say what was not tried because of its size."""
+    """The number of bytes that may still be hashed, and sentences about what was not tried because of its size."""
 
     room: int = HASHED_BYTES
     untried: list[str] = field(default_factory=list)
 
     def covers(self, size: int) -> bool:
-        """Return whether `size` bytes may be hashed; if not, record that something was not tried."""
+        """Return whether `size` bytes may be hashed. If not, record that something was not tried."""
         if size > self.room:
             self.leave_out("Not all forms were tried: the body is too large.")
             return False
         return True
 
     def takes(self, size: int) -> bool:
-        """Use `size` bytes of the budget; return whether that many were left."""
+        """Use `size` bytes of the budget. Return whether that many were left."""
         if not self.covers(size):
             return False
         self.room -= size

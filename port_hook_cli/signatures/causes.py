@@ -41,7 +41,7 @@ CAUSES: Mapping[str, str] = MappingProxyType(
         "prefix-version": "the signature begins with something similar to `v1,`",
         "hex-encoded": "the signature is written in hex instead of base64",
         "base64-urlsafe": "the signature is written in the URL-safe alphabet of base64",
-        "base64-padding": "the padding of the signature's base64 is wrong",
+        "base64-padding": "the padding of the signature's base64 is missing or incorrect",
         "bom": "a byte order mark was added to the body or removed from it",
         "content-encoding": "the body was compressed after it was signed",
         "charset": "the body arrived in a character set other than UTF-8",
@@ -92,26 +92,26 @@ RESERIALIZED_JS = Cause(
 RESERIALIZED_PYTHON = Cause(
     "reserialized-python",
     "The signature matches Python's json.dumps(body), with a space after each comma and colon, not the raw body.",
-    "Sign the bytes that are sent: send data=body instead of json=document.",
+    "Sign exactly what you send: use data=body instead of json=document.",
 )
 RESERIALIZED_PYTHON_COMPACT = Cause(
     "reserialized-python-compact",
     "The signature matches json.dumps(body, separators=(',', ':')), not the raw body. Port's execution agent signs "
     "that form, but sends JSON with spaces.",
-    "If requests come from the agent, verify json.dumps(json.loads(body), separators=(',', ':')). Otherwise sign the "
-    "bytes that are sent.",
+    "If requests come from the agent, verify json.dumps(json.loads(body), separators=(',', ':')). Otherwise sign "
+    "exactly what you send.",
 )
 RESERIALIZED_PYTHON_UNESCAPED = Cause(
     "reserialized-python-compact",
     "The signature matches json.dumps(body, separators=(',', ':'), ensure_ascii=False), not the raw body. Port signs "
     "its Kafka messages in that form.",
-    "Verify that form of the parsed body, or sign the bytes that are sent.",
+    "Verify that form of the parsed body, or sign exactly what you send.",
 )
 MEANING_CHANGED = Cause(
     "meaning-changed",
     "The raw body is not the signed document: the value of a number changed, as happens beyond the "
     "precision or range of a double.",
-    "Send such numbers as strings, or sign the bytes that are sent.",
+    "Send such numbers as strings, or sign exactly what you send.",
 )
 KEY_REPEATED = Cause(
     "meaning-changed",
@@ -166,7 +166,7 @@ TIMESTAMP_DIFFERS = Cause(
 TIMESTAMP_UNIT = Cause(
     "timestamp-unit",
     "The signature covers the timestamp in another unit (seconds or milliseconds) than the header.",
-    "Sign the exact text that is sent as x-port-timestamp.",
+    "Sign the exact text that you send as x-port-timestamp.",
 )
 TIMESTAMP_MALFORMED = Cause(
     "timestamp-malformed",
@@ -176,7 +176,7 @@ TIMESTAMP_MALFORMED = Cause(
 TIMESTAMP_MISSING = Cause(
     "timestamp-missing",
     "The x-port-timestamp header is missing or empty.",
-    "Send the timestamp that was signed. If Port sent this, look for a proxy that removes the header.",
+    "Send the signed timestamp. If Port sent this, look for a proxy that removes the header.",
 )
 SIGNATURE_MISSING = Cause(
     "signature-missing",
@@ -217,7 +217,7 @@ BASE64_PADDING = Cause(
 )
 BOM_ADDED = Cause(
     "bom",
-    "The body begins with a byte order mark that was not signed.",
+    "The body begins with an unsigned byte order mark.",
     "Send UTF-8 without a byte order mark. Editors and PowerShell may write one into files.",
 )
 BOM_REMOVED = Cause(
@@ -232,7 +232,7 @@ COMPRESSED = Cause(
 )
 COMPRESSED_UNDECLARED = Cause(
     "content-encoding",
-    "The body was compressed after it was signed, and its content-encoding is missing, wrong or ambiguous.",
+    "The body was compressed after it was signed, and its content-encoding is missing, incorrect or ambiguous.",
     "Send a content-encoding header, or stop the proxy from compressing requests.",
 )
 CHARSET = Cause(
@@ -259,18 +259,18 @@ HEADER_REPEATED = Cause(
 )
 HEADER_AMBIGUOUS = Cause(
     "header-doubled",
-    "The signature or the timestamp was sent more than once, with different values. port-hook uses the first; "
-    "other programs may use the last.",
+    "The signature or the timestamp was sent more than once, with different values. port-hook uses the first value, "
+    "but other programs may use the last.",
     "Send each header once. If a proxy sets it, let the proxy replace the header instead of adding one.",
 )
 
 
 def reserialized_indented(style: str) -> Cause:
-    """Return the cause for a body that was signed in the indented form that `style` describes."""
+    """Return the cause for a body signed in the indented form that `style` describes."""
     return Cause(
         "reserialized-indented",
         f"The signature matches the body {style}, not the raw body.",
-        "Sign the bytes that are sent, and indent JSON only to display it.",
+        "Sign exactly what you send, and indent JSON only to display it.",
     )
 
 

@@ -74,7 +74,7 @@ _CHANGES = {
 
 @frozen
 class Findings:
-    """All matches, and sentences that say what was not tried."""
+    """All matches, and sentences about what was not tried."""
 
     matches: tuple[Match, ...]
     untried: tuple[str, ...]
@@ -87,7 +87,7 @@ def find_matches(
     body: bytes,
     headers: Headers,
 ) -> Findings:
-    """Return what one of `signatures` matches: several matches if forms of the body have the same bytes.
+    """Return the matches of one of `signatures`: several if forms of the body have the same bytes.
 
     Never raises.
     """
@@ -162,7 +162,7 @@ def _match(signature: ParsedSignature, key: Key, form: Form, comparison: Documen
 
 
 def _keeping(kept: list[Form], forms: Iterator[Form]) -> Iterator[Form]:
-    """Yield `forms`, and append the small ones to `kept`."""
+    """Yield `forms`, and append the small forms to `kept`."""
     for form in forms:
         kept += _small([form])
         yield form

@@ -82,7 +82,7 @@ _up_to_mark = re.compile(rf"((?:{_STRING}|\[\]|\{{\}}|[^\"\[\]{{}},:])*+)([\[\]{
 
 @frozen
 class Form:
-    """A form of a body: its name, how it deviates from the body that arrived, and its bytes."""
+    """A form of a body: its name, how it deviates from the raw body, and its bytes."""
 
     name: str
     causes: tuple[Cause, ...]
@@ -173,7 +173,7 @@ def _decompressed(body: bytes, headers: Headers, budget: Budget) -> Form | None:
 
 
 def _inflate(body: bytes, window_bits: int, limit: int, budget: Budget) -> bytes | None:
-    """Return the content of exactly one complete stream, else None: receivers differ on bytes after its end."""
+    """Return the content of exactly one complete stream, otherwise None: receivers differ on bytes after its end."""
     stream = zlib.decompressobj(window_bits)
     try:
         content = stream.decompress(body, limit + 1)
@@ -307,10 +307,10 @@ def _indented(js: str | None, compact: str | None, budget: Budget) -> Iterator[S
         styles = {
             unescaped: (
                 "python-indented-unescaped",
-                f"indented with {indentation} as json.dumps does it without escapes",
+                f"indented with {indentation} like json.dumps without escapes",
             ),
-            escaped: ("python-indented", f"indented with {indentation} as json.dumps does it"),
-            node: ("js-indented", f"indented with {indentation} as JSON.stringify does it"),
+            escaped: ("python-indented", f"indented with {indentation} like json.dumps"),
+            node: ("js-indented", f"indented with {indentation} like JSON.stringify"),
         }
         for rendered, (style_name, style) in styles.items():
             wide = None if rendered is None else rendered.replace("\t", indent)

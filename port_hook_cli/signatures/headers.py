@@ -63,7 +63,7 @@ class SignatureHeaders:
         return (causes.HEADER_REPEATED if is_same else causes.HEADER_AMBIGUOUS,)
 
     def parsed(self) -> list[ParsedSignature]:
-        """Return what the signatures mean. All but the first have `HEADER_AMBIGUOUS` as a cause."""
+        """Return the decoded signatures. All but the first have `HEADER_AMBIGUOUS` as a cause."""
         found = []
         for position, value in enumerate(self.signatures):
             signature = read_signature(value)
@@ -135,7 +135,7 @@ def _timestamps_in(value: str) -> list[str]:
 
 
 def read_signature(value: str) -> ParsedSignature | None:
-    """Return what `value` (without surrounding white space) means, or None if it is not a signature. Never raises."""
+    """Return the decoded signature in `value`, or None. Ignores surrounding white space. Never raises."""
     if len(value) > MAX_CHARACTERS:
         return None
     match = re.match(_VERSIONS, value)
@@ -176,7 +176,7 @@ def _decode(text: str) -> tuple[bytes, tuple[Cause, ...]] | None:
 
 
 def _base64(text: str) -> bytes:
-    """Return what `text` decodes to with correct padding, or nothing if it is not base64."""
+    """Return `text` decoded with correct padding, or nothing if it is not base64."""
     bare = text.rstrip("=")
     try:
         return b64decode(bare + "=" * (-len(bare) % 4), validate=True)

@@ -1,4 +1,4 @@
-"""What Port signs of a Kafka message: its value without the two signature headers, which are inside it.
+"""The signed part of a Kafka message: its value without the two signature headers, which are inside it.
 
 The value is `{…, "headers": {…, "X-Port-Signature": …, "X-Port-Timestamp": …}}`. Port's execution agent parses it,
 removes the two, and verifies what `json.dumps(value, separators=(",", ":"), ensure_ascii=False)` writes.
@@ -27,11 +27,11 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circ
 
 
 class _KeyRepeated(ValueError):
-    """An object has a key twice, so other parsers may read something else than what was verified."""
+    """An object has a key twice, so other parsers may read values that were not verified."""
 
 
 def signed_value(value: bytes) -> bytes:
-    """Return the bytes that Port signed of a message's value; the value itself if it has no signature inside.
+    """Return the part of a message's value that Port signed, or the whole value if it has no signature inside.
 
     Never raises. Only the two headers are cut out if the value is compact JSON, so every other byte is verified.
     Otherwise the value is written again, unless a key is in it twice.
@@ -92,7 +92,7 @@ def verify_received(
 def verify_received_without_diagnosis(
     headers: Headers, body: bytes, secret: Secret, *, is_message: bool, now: float, tolerance_s: float, seen: bool
 ) -> Verdict | None:
-    """Return the verdict of `verify_received` if it needs no diagnosis, else None. Never raises."""
+    """Return the verdict of `verify_received`, or None if it needs a diagnosis. Never raises."""
     signed, signed_form = (signed_value(body), KAFKA_VALUE) if is_message else (body, RAW)
     return verify_without_diagnosis(
         headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen, signed_form=signed_form

@@ -15,7 +15,7 @@ from typing import Any
 from port_hook_cli.javascript.nesting import count_marks
 
 MAX_DOCUMENT_BYTES = 2**20
-"""Larger bodies are not parsed: unsigned ones must not keep the listener busy (see docs/contributing/decisions)."""
+"""Larger bodies are not parsed: unsigned bodies must not block the listener (see docs/contributing/decisions)."""
 
 _MAX_MARKS = 2**15
 _FREE_MARKS = 2**12

@@ -1,4 +1,4 @@
-"""Sign requests as Port does.
+"""Sign requests like Port.
 
 Port's webhook documentation defines it: `x-port-signature` is `v1,` + base64(HMAC-SHA-256(client secret,
 timestamp + "." + body)), and `x-port-timestamp` is the seconds since the epoch.
@@ -21,13 +21,13 @@ from port_hook_cli.text.secret import Secret
 
 VERSION = "v1"
 RAW = "raw"
-"""The form of a body that Port signs: its bytes as they are sent."""
+"""The form of a body that Port signs: the raw body."""
 
 _SMALL_BYTES, _LARGE_BYTES = 2_000, 2**16
 
 
 class TimestampUnit(StrEnum):
-    """The unit of `x-port-timestamp`: Port documents seconds; one of its example handlers reads milliseconds."""
+    """The unit of `x-port-timestamp`: Port documents seconds, but one of its example handlers reads milliseconds."""
 
     SECONDS = "s"
     MILLISECONDS = "ms"
@@ -48,7 +48,7 @@ def encoded(text: str) -> bytes:
 
 
 def message_digest(key: bytes, before: bytes, body: bytes, after: bytes = b"") -> bytes:
-    """Return the 32 bytes of a signature over `body`, and over what is signed before and after it."""
+    """Return the 32 bytes of a signature over `body` and the text before and after it."""
     if len(body) < _SMALL_BYTES:
         # `hmac.digest` always releases the interpreter's lock, and a busy listener waits long to get it back.
         keyed = _keyed(key).copy()
@@ -74,7 +74,7 @@ def sign(body: bytes, secret: Secret, timestamp: str) -> str:
 
 
 def signed_headers(body: bytes, secret: Secret, timestamp: str) -> tuple[tuple[str, str], ...]:
-    """Return the header fields that Port adds to a request with `body`, in Port's order."""
+    """Return the headers that Port adds to a request with `body`, in Port's order."""
     return (
         (SIGNATURE_HEADER, sign(body, secret, timestamp)),
         (TIMESTAMP_HEADER, timestamp),
@@ -109,7 +109,7 @@ def _document(value: bytes) -> Any:
 
 
 def signed_message(document: Any, secret: Secret | None, timestamp: str) -> bytes:
-    """Return the bytes of a message with `document` and its signature, as JSON.stringify writes them.
+    """Return the bytes of a message with `document` and its signature, in JSON.stringify's form.
 
     Other `headers` of the document stay. Without `secret`, there is no signature, and none in a document that is not an
     object, because it cannot have `headers`.
@@ -130,7 +130,7 @@ def signed_message(document: Any, secret: Secret | None, timestamp: str) -> byte
 
 @frozen
 class Signer:
-    """Signs with one secret. A verb that gets None in its place sends requests unsigned, or as they were captured.
+    """Signs with one secret. Verbs that get None in its place send unsigned requests, or the captured signature.
 
     `unit` is the unit of the timestamps. With `inside`, the signature inside a Kafka message is renewed.
     """
@@ -140,7 +140,7 @@ class Signer:
     inside: bool = True
 
     def fields(self, body: bytes, now: float) -> tuple[tuple[str, str], ...]:
-        """Return the signature header fields of a request with `body`, signed at `now` (seconds since the epoch)."""
+        """Return the signature headers of a request with `body`, signed at `now` (seconds since the epoch)."""
         return signed_headers(body, self.secret, self.unit.stamp(now))
 
     def message(self, captured: bytes, edited: bytes, now: float) -> bytes:
@@ -170,7 +170,7 @@ _BOM = b"\xef\xbb\xbf"
 
 @frozen
 class Signable:
-    """The bytes to sign, their form, and a phrase that says how they differ from the file's ("" if they do not)."""
+    """The bytes to sign, their form, and a phrase about how they differ from the file's bytes ("" if they do not)."""
 
     body: bytes
     form: Form
@@ -178,12 +178,12 @@ class Signable:
 
 
 def signable(content: bytes, *, raw: bool = False) -> Signable:
-    """Return the bytes to sign: `raw` the file's own, else the form that Port sends; then raises NotJson."""
+    """Return the bytes to sign: the file's if `raw` is set, otherwise the form that Port sends. Then raises NotJson."""
     return Signable(body=content, form="raw") if raw else as_port_sends(content)
 
 
 def as_port_sends(content: bytes) -> Signable:
-    """Return `JSON.stringify(JSON.parse(content))`, the form that Port signs; raises NotJson.
+    """Return `JSON.stringify(JSON.parse(content))`, the form that Port signs. Raises NotJson.
 
     Handlers in Node serialize the parsed body again before they verify it, so only this form is accepted by all.
     """
@@ -202,4 +202,4 @@ def _difference(content: bytes, body: bytes) -> str:
         return ""
     if content.rstrip(b"\r\n") == body:
         return "without the line break at the end of the file"
-    return f"as compact JSON, as Port does ({len(body):,} bytes; the file has {len(content):,})"
+    return f"as compact JSON, like Port ({len(body):,} bytes, while the file has {len(content):,})"

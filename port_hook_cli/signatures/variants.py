@@ -55,7 +55,7 @@ RARE_LAYOUTS = (
 
 
 def secret_variants(secret: str) -> tuple[Variant, ...]:
-    """Return `secret` and its variants that the sender or the receiver may have used; none for an empty secret."""
+    """Return `secret` and its variants that the sender or the receiver may have used, or none for an empty secret."""
     if not secret:
         return ()
     trimmed = _trim(secret)

@@ -36,7 +36,7 @@ MILLISECONDS_FROM = 10**11
 """Timestamps of at least this value are milliseconds: as seconds, they would be after the year 5138."""
 
 UNCHECKED = Verdict(status=Status.UNCHECKED)
-"""The verdict on requests that are not verified because the user asked for that."""
+"""The verdict on requests that port-hook doesn't verify because of --no-verify."""
 
 _SIGNATURE_CHARACTERS = len("v1,") + 44
 _PREFIX = VERSION.encode() + b","
@@ -81,7 +81,7 @@ def verify_signature(
     """Return the verdict on a request received at `now` (seconds since the epoch). Never raises.
 
     `seen` means that this signature was valid before. An empty secret matches nothing. The cause is searched for only
-    if the signature does not match the raw body; `diagnosis` describes its cost.
+    if the signature does not match the raw body. `diagnosis` describes its cost.
     """
     plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:
@@ -100,7 +100,7 @@ def verify_without_diagnosis(
     seen: bool = False,
     signed_form: str = RAW,
 ) -> Verdict | None:
-    """Return the verdict of `verify_signature` if it needs no diagnosis, else None. Never raises.
+    """Return the verdict of `verify_signature`, or None if it needs a diagnosis. Never raises.
 
     `signed_form` is the name of `body` in the verdict. The check is fast enough for an event loop, because it
     computes at most one HMAC over `body`. It returns a verdict for requests signed exactly like Port's (valid or
@@ -124,10 +124,10 @@ def verify_without_diagnosis(
 
 
 def signature_key(headers: Headers) -> bytes | None:
-    """Return the 32 bytes of the first signature, which identify it; None if it does not contain 32 bytes.
+    """Return the 32 bytes of the first signature, which identify it. None if it does not contain 32 bytes.
 
     If `verify_signature` accepted the request, it accepted the first signature, and these bytes are the HMAC. So a
-    request that is sent again has the same key, even if its header is then written differently.
+    repeated request has the same key, even if its header is then written differently.
     """
     first = next((text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))), "")
     if _as_port_writes_it(first):  # fast path for nearly every request
@@ -256,7 +256,7 @@ def _distinct(found: Iterable[Cause]) -> tuple[Cause, ...]:
 def clock_skew(age_s: float, tolerance_s: float) -> Cause:
     """Return the cause for a timestamp that is `age_s` seconds behind the receiver's clock (negative: ahead)."""
     side = "past" if age_s > 0 else "future"
-    message = f"The timestamp is {format_duration(abs(age_s))} in the {side}; the tolerance is {tolerance_s:g} s."
+    message = f"The timestamp is {format_duration(abs(age_s))} in the {side}. The tolerance is {tolerance_s:g} s."
     return Cause("clock-skew", " ".join([message, *_skew_guesses(age_s)]), _skew_fix(age_s))
 
 
@@ -265,7 +265,7 @@ def _skew_guesses(age_s: float) -> list[str]:
         return ["It looks like microseconds or nanoseconds."]
     guesses = ["A whole number of hours suggests a wrong time zone."] if _is_whole_hours(abs(age_s)) else []
     if age_s > 0:
-        guesses.append("It may be an old request that was sent again.")
+        guesses.append("It may be an old request, sent again.")
     return guesses
 
 

@@ -20,7 +20,7 @@ VERDICT = "port-hook/verdict/1"
 
 SIGNATURE = "port-hook/signature/1"
 STATUS_MEANINGS = {
-    Status.VALID: "the signature is Port's, for exactly these bytes",
+    Status.VALID: "Port signed exactly these bytes",
     Status.REENCODED: "the signature matches the same JSON written differently, not these bytes",
     Status.STALE: "the signature matches, but its timestamp is outside the tolerance",
     Status.INVALID: "the signature does not match",
@@ -29,15 +29,15 @@ STATUS_MEANINGS = {
     Status.UNCHECKED: "the signature was not verified",
 }
 _OWN_MEANINGS = {
-    Status.VALID: "your code's signature is right",
+    Status.VALID: "your code's signature is correct",
     Status.REENCODED: "your code signed the same JSON written differently, not the raw body",
-    Status.STALE: "your code's signature is right, but the timestamp is outside the tolerance",
+    Status.STALE: "your code's signature is correct, but the timestamp is outside the tolerance",
     Status.INVALID: "your code's signature does not match",
     Status.MISSING: "the signature or the timestamp is missing",
     Status.MALFORMED: "your code's signature or the timestamp cannot be read",
     Status.UNCHECKED: "the signature was not verified",
 }
-_VALID_MESSAGE = "the signature is Port's, for this message without its two signature headers"
+_VALID_MESSAGE = "Port signed this message, without its two signature headers"
 
 _FIX = "  fix: "
 
@@ -57,7 +57,7 @@ def verdict_lines(verdict: Verdict, side: Side = Side.SENDER) -> list[str]:
 
 
 def meaning(verdict: Verdict, side: Side = Side.SENDER) -> str:
-    """Return what the status means for the signature, as a clause."""
+    """Return the meaning of the status, as a clause."""
     if side is Side.VERIFIER:
         return _OWN_MEANINGS[verdict.status]
     is_message = verdict.status is Status.VALID and verdict.signed_form == KAFKA_VALUE
@@ -94,7 +94,7 @@ def verdict_record(verdict: Verdict, side: Side = Side.SENDER) -> dict[str, Any]
 def signature_record(request: SignedRequest, *, form: str) -> dict[str, Any]:
     """Return a signed request as the record that `sign --format json` prints.
 
-    `body` is None where the bytes are not UTF-8; `body_base64` is None where they are.
+    `body` is None if the bytes are not UTF-8, and `body_base64` is None if they are.
     """
     from base64 import b64encode  # `show` and `captures` need only the texts
 

@@ -117,8 +117,9 @@ def test_sign_signs_indented_json_as_compact_json_and_prints_a_note(run: Run, fo
     result = run("sign", payload(folder, b'{"a": 1.0}'), "--timestamp", "17", env=ENV)
     assert sign(b'{"a":1}', SECRET, "17") in result.out
     assert result.err == (
-        "note: signed payload.json as compact JSON, as Port does (7 bytes; the file has 10). "
-        "To sign the raw bytes, add --raw\n"
+        "note: signed payload.json as compact JSON, like Port (7 bytes, while the file has 10). "
+        "To sign the raw bytes, add --raw
+"
     )
 
 
@@ -233,7 +234,7 @@ def test_sign_rejects_invalid_json_with_the_position_and_a_hint(run: Run, folder
 def test_sign_error_shows_the_missing_file(run: Run) -> None:
     result = run("sign", "none.json", env=ENV)
     assert result.code == ExitCode.STORE
-    assert "There is no file none.json." in result.err
+    assert "File not found: none.json." in result.err
 
 
 def test_sign_rejects_a_directory(run: Run) -> None:

@@ -52,7 +52,7 @@ def test_verify_verifies_a_signature_given_as_options(written_out: Any) -> None:
     result = written_out(*AT_NOW)
     assert result.code == ExitCode.OK
     assert result.out.splitlines() == [
-        "valid: the signature is Port's, for exactly these bytes",
+        "valid: Port signed exactly these bytes",
         "signed form: raw",
         "age: 0 s",
     ]

@@ -55,7 +55,7 @@ MISTAKES = {
         "Your code signed json.dumps(body), not the raw body.",
         "Verify the raw body before you parse it: `await request.body()` in FastAPI, `request.get_data()` in Flask,",
         "The signature matches Python's json.dumps(body), with a space after each comma and colon, not the raw body.",
-        "send data=body instead of json=document.",
+        "use data=body instead of json=document.",
     ),
     "timestamp forgotten": Mistake(
         f"sha256={raw_hmac(BODY).hex()}",
@@ -127,14 +127,14 @@ def test_mistake_in_a_received_signature_is_explained_with_a_fix_for_the_sender(
 def test_right_signature_of_own_code_is_valid(run: Run, folder: Path) -> None:
     result = signed_by_own_code(run, folder, sign(BODY, SECRET, STAMP))
     assert result.code == ExitCode.OK
-    assert result.out.splitlines() == ["valid: your code's signature is right", "signed form: raw", "age: 1 s"]
+    assert result.out.splitlines() == ["valid: your code's signature is correct", "signed form: raw", "age: 1 s"]
     assert "note: your code's signature equals the request's signature" in result.err
 
 
 def test_right_signature_of_own_code_for_an_old_request_is_stale(run: Run, folder: Path) -> None:
     result = signed_by_own_code(run, folder, sign(BODY, SECRET, STAMP), "--now", str(NOW + 3_600))
     assert result.code == ExitCode.NOT_VALID
-    assert result.out.startswith("stale: your code's signature is right, but the timestamp is outside the tolerance")
+    assert result.out.startswith("stale: your code's signature is correct, but the timestamp is outside the tolerance")
     assert "  fix: The age says nothing about your code's signature." in result.out
 
 
@@ -202,7 +202,7 @@ def test_own_code_is_compared_with_a_kafka_message(run: Run, folder: Path) -> No
     invocation = an_invocation(body=value, headers=headers, origin=MessageOrigin("org.runs", 0, 1, int(NOW * 1000)))
     keep(folder, Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=Payload()))
     result = run("verify", "last", "--signature", headers[SIGNATURE_HEADER], env=ENV)
-    assert (result.code, result.out.splitlines()[0]) == (ExitCode.OK, "valid: your code's signature is right")
+    assert (result.code, result.out.splitlines()[0]) == (ExitCode.OK, "valid: your code's signature is correct")
     assert run("verify", "last", "--signature", in_base64(b"x" * 32), env=ENV).code == ExitCode.NOT_VALID
 
 

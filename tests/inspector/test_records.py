@@ -239,9 +239,9 @@ def test_verdict_says_what_is_wrong_even_with_the_expected_signature() -> None:
     invalid = Verdict(status=Status.INVALID)
     assert about(invalid).startswith("The signature did not match the listener's client secret, but")
     assert about(invalid, secret=Secret("x" * 40)) == "The signature does not match."
-    assert about(Verdict(status=Status.VALID, signed_form="raw")) == "The signature is Port's, for exactly these bytes."
+    assert about(Verdict(status=Status.VALID, signed_form="raw")) == "Port signed exactly these bytes."
     message = Verdict(status=Status.VALID, signed_form="kafka")
-    assert about(message).endswith("for this message without its two signature headers.")
+    assert about(message).endswith("this message, without its two signature headers.")
 
 
 def test_row_has_a_bounded_digest_of_the_inputs_without_encrypted_ones() -> None:

@@ -49,7 +49,7 @@ MESSAGES = st.lists(_MEMBERS, max_size=4).map(_object).map(lambda text: text.enc
 
 
 def any_message(random: Random) -> bytes:
-    """Return a message. Half are written as Port writes them, so that only their values are unusual."""
+    """Return a message. Half are in Port's form, so that only their values are unusual."""
     if random.random() < 0.5:
         document = {"action": "a", "n": _value(random), "headers": _fields(random), "z": _value(random)}
         keys = random.sample(list(document), random.randint(1, len(document)))
@@ -66,7 +66,7 @@ def _fields(random: Random) -> dict[str, object]:
 
 def _value(random: Random) -> object:
     text = random.choice(_SCALARS)
-    return None if len(text) > 1_000 else json.loads(text)  # Python refuses to read longer numbers
+    return None if len(text) > 1_000 else json.loads(text)  # Python cannot read longer numbers
 
 
 def _container(random: Random, depth: int) -> str:

@@ -46,7 +46,7 @@ def test_signatures_page_lists_exactly_the_existing_signed_forms() -> None:
     found |= {form.name for body in bodies for form in byte_forms(unwrap(body, headers, Budget()))}
     steps = {RAW, KAFKA_VALUE, *(step for signed_form in found for step in signed_form.split("+"))}
     assert steps == first_column("Signed forms"), (
-        "list the forms of signatures/forms.py in docs/reference/signatures.md"
+        "list the signed forms of signatures/forms.py in docs/reference/signatures.md"
     )
 
 
@@ -82,7 +82,7 @@ def test_verdict_lines_omit_unknown_values() -> None:
 
 def test_valid_message_verdict_does_not_mention_exact_bytes() -> None:
     assert verdict_lines(Verdict(status=Status.VALID, signed_form="kafka")) == [
-        "valid: the signature is Port's, for this message without its two signature headers",
+        "valid: Port signed this message, without its two signature headers",
         "signed form: kafka",
     ]
 

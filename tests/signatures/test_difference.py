@@ -1,4 +1,4 @@
-"""The first difference between a body and the form of it that was signed."""
+"""The first difference between a body and its signed form."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ STAMP = str(int(NOW))
 
 
 def agent_accepts(message: bytes, secret: Secret) -> bool:
-    """Verify a message as Port's published execution agent does."""
+    """Verify a message like Port's published execution agent."""
     document = json.loads(message)
     signature, stamp = (document["headers"].pop(name) for name in ("X-Port-Signature", "X-Port-Timestamp"))
     signed = json.dumps(document, separators=(",", ":"), ensure_ascii=False)

@@ -20,7 +20,7 @@ def test_difference_mentions_only_the_line_break_when_the_rest_is_equal(end: byt
 def test_difference_has_both_sizes() -> None:
     signable = as_port_sends(b'{"a": 1.0}')
     assert signable.body == b'{"a":1}'
-    assert signable.difference == "as compact JSON, as Port does (7 bytes; the file has 10)"
+    assert signable.difference == "as compact JSON, like Port (7 bytes, while the file has 10)"
 
 
 def test_byte_order_mark_is_not_signed() -> None:

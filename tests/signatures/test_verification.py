@@ -123,9 +123,7 @@ class TestTime:
         assert not any("milliseconds were not tried" in cause.explanation for cause in verdict.causes)
 
     @pytest.mark.parametrize("timestamp", ["1700000000.5", "now", "1_700_000_000", "٣", "²", "9" * 64, "+1", "0x10"])
-    def test_non_integer_timestamp_is_malformed_even_if_signed(
-        self, timestamp: str
-    ) -> None:
+    def test_non_integer_timestamp_is_malformed_even_if_signed(self, timestamp: str) -> None:
         verdict = verdict_on(sent(sign(BODY, SECRET, STAMP), timestamp))
         assert (verdict.status, verdict.slugs, verdict.age_s) == (Status.MALFORMED, ("timestamp-malformed",), None)
         verdict = verdict_on(sent(sign(BODY, SECRET, timestamp), timestamp))
@@ -151,7 +149,7 @@ class TestTime:
             (7_200, "2 h in the past"),
             (-7_200, "2 h in the future"),
             (7_230, "A whole number of hours suggests a wrong time zone"),
-            (5_000, "It may be an old request that was sent again"),
+            (5_000, "It may be an old request, sent again"),
             (400, "6 min 40 s"),
             (90 * 86_400, "90 d in the past"),
         ],
@@ -619,7 +617,7 @@ class TestMeaning:
 
 
 class TestCost:
-    """The limits of a diagnosis are counts that the verdict reports; measured times would fail on a busy machine."""
+    """The limits of a diagnosis are counts that the verdict reports. Measured times would fail on a busy machine."""
 
     @pytest.mark.parametrize(
         ("body", "words"),
@@ -699,7 +697,7 @@ class TestBytes:
             "decoded-gzip",
             ("content-encoding",),
         )
-        assert "missing, wrong or ambiguous" in verdict.causes[0].explanation
+        assert "missing, incorrect or ambiguous" in verdict.causes[0].explanation
 
     def test_body_valid_in_both_forms_of_deflate_is_invalid(self) -> None:
         body, content = both_deflates()

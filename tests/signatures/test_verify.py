@@ -1,4 +1,4 @@
-"""What `verify` makes of unusual signatures, secrets, character sets and sizes."""
+"""Verdicts of `verify` on unusual signatures, secrets, character sets and sizes."""
 
 from __future__ import annotations
 
