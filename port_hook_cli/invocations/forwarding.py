@@ -1,4 +1,4 @@
-"""Which header fields a forwarded request and a relayed response keep: RFC 9110, section 7.6.1."""
+"""The headers that a forwarded request and a relayed response retain: RFC 9110, section 7.6.1."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
         for lowered, (name, value) in zip(received.names, received.items, strict=True)
         if lowered not in dropped
     ]
-    if "host" not in received.names:  # optional in HTTP/1.0, but required in HTTP/1.1, which is used to forward
+    if "host" not in received.names:  # optional in HTTP/1.0, but required in HTTP/1.1, which is used for forwarding
         kept.insert(0, ("host", host))
     kept.append(("x-forwarded-for", ", ".join((*received.all("x-forwarded-for"), client))))
     if received.get("x-forwarded-host") is None:

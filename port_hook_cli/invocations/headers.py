@@ -1,4 +1,4 @@
-"""Header fields: in wire order, the two that sign a request by name, and credentials masked. Pure."""
+"""Headers in wire order, the names of the two signature headers, and masking of credentials. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SECRET_HEADERS = frozenset({"authorization", "cookie", "proxy-authorization", "s
 
 @frozen
 class Headers:
-    """HTTP header fields in wire order, with their case and duplicates.
+    """HTTP headers in wire order, with their case and duplicates.
 
     Names and values are the received bytes, decoded as Latin-1: that works for all bytes and can be reversed. Views try
     UTF-8 first. Lookups ignore case (RFC 9110, section 5.1).
@@ -51,21 +51,21 @@ class Headers:
         return self.items[self.names.index(wanted)][1] if wanted in self.names else None
 
     def __getitem__(self, name: str) -> str:
-        """Return the first value of the header `name`; raises KeyError if there is none."""
+        """Return the first value of the header `name`. Raises KeyError if it is missing."""
         value = self.get(name)
         if value is None:
             raise KeyError(name)
         return value
 
     def __contains__(self, name: str) -> bool:
-        """Return whether there is a field `name`."""
+        """Return whether there is a header `name`."""
         return name.lower() in self.names
 
     def __len__(self) -> int:
         return len(self.items)
 
     def without(self, *names: str) -> Headers:
-        """Return these headers without the fields named in `names`."""
+        """Return these headers without those in `names`."""
         dropped = {name.lower() for name in names}
         return Headers(tuple(item for item in self.items if item[0].lower() not in dropped))
 

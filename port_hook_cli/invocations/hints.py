@@ -1,4 +1,4 @@
-"""What to do about a delivery that failed: one table for everything that sends requests to a handler."""
+"""Hints for failed deliveries: one table for everything that sends requests to a handler."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from port_hook_cli.text.safe import printable
 
 @frozen(kw_only=True)
 class SenderOptions:
-    """How a hint names the options of the command that sent the request.
+    """The options in hints of the command that sent the request.
 
     `search` finds out why a handler rejects a valid request. `advice` is what else this command can do, by
     fault or status. In both, `{url}` is the URL of the request.
@@ -60,7 +60,7 @@ _MESSAGE = (
 _REDIRECTED = "Set {target} to the final URL: Port does not follow redirects."
 _HINTS: Mapping[str | int, tuple[str, ...]] = {
     "unreachable": ("Start your handler, or set {target} to its URL.",),
-    "timeout": ("Respond first and do the work afterwards, or raise {timeout} (0 waits indefinitely).",),
+    "timeout": ("Respond first and do the work afterward, or raise {timeout} (0 waits indefinitely).",),
     "interrupted": ("Send interrupted requests again with `port-hook replay --failed`.",),
     "too-large": ("Return a smaller response.",),
     "broken": ("Check the handler's log for the reason.",),
@@ -85,7 +85,7 @@ _MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
 def delivery_hints(
     delivery: Delivery, options: SenderOptions, *, is_message: bool = False, conflict: str = "", url: str = ""
 ) -> tuple[str, ...]:
-    """Return what to do about a delivery that failed, each hint for a line of its own.
+    """Return hints for a failed delivery, one for each line.
 
     The result is empty if the delivery did not fail, or if the cause is unknown. `is_message` says that the request
     was a Kafka message, whose signature does not cover its raw bytes. `conflict` says that two places have different

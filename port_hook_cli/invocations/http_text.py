@@ -1,6 +1,6 @@
-r"""Parse a raw HTTP request from a file, as a proxy, `nc -l` or a tunnel's inspector saves it.
+r"""Parse a raw HTTP request from a file, such as from a proxy, `nc -l` or a tunnel's inspector.
 
-It has a request line, header fields, an empty line and a body (RFC 9112). Lines may end with LF, as section 2.2 allows.
+It has a request line, headers, an empty line and a body (RFC 9112). Lines may end with LF, as section 2.2 allows.
 The bytes of the body are never changed.
 """
 
@@ -19,12 +19,12 @@ _BEGINNING = 40
 
 
 class NotHttp(ValueError):
-    """The bytes are not an HTTP request. The message says which line is wrong."""
+    """The bytes are not an HTTP request. The message contains the invalid line."""
 
 
 @frozen
 class RawRequest:
-    """A request that was read from text. `remarks` are notes on what is inconsistent in it."""
+    """A parsed request. `remarks` are notes on inconsistencies in it."""
 
     method: str
     target: str
@@ -40,7 +40,7 @@ def is_request(content: bytes) -> bool:
 
 
 def parse_request(content: bytes) -> RawRequest:
-    """Return the request in `content`; raises NotHttp, and no other exception."""
+    """Return the request in `content`. Raises only NotHttp."""
     start = len(content) - len(content.lstrip(b"\r\n"))
     head, body, complete = _split(content[start:])
     lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
@@ -48,7 +48,7 @@ def parse_request(content: bytes) -> RawRequest:
     if first is None:
         raise NotHttp(f"the first line is not a request line like 'POST / HTTP/1.1': {_beginning(lines[0])}")
     headers = _headers(lines[1:], first_line=content[:start].count(b"\n") + 2)
-    remarks = () if complete else ("there is no empty line after the header fields, so there is no body",)
+    remarks = () if complete else ("there is no empty line after the headers, so there is no body",)
     body, more = _framed(headers, body)
     return RawRequest(
         method=first["method"].decode("latin-1"),
@@ -76,17 +76,17 @@ def _headers(lines: list[bytes], *, first_line: int) -> Headers:
             continue
         field = re.fullmatch(_FIELD, line)
         if field is None:
-            raise NotHttp(f"line {number} is not a header field like 'name: value': {_beginning(line)}")
+            raise NotHttp(f"line {number} is not a header like 'name: value': {_beginning(line)}")
         fields.append((field["name"], field["value"].strip(b" \t")))
     return Headers.from_raw(fields)
 
 
 def _framed(headers: Headers, body: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return the body that the header fields delimit, and remarks on what does not match them."""
+    """Return the body that the headers delimit, and remarks on mismatches."""
     if "chunked" in (headers.get("transfer-encoding") or "").lower():
         whole = _unchunked(body)
         if whole is None:
-            return body, ("the header fields say 'chunked', but the body is not chunked; it is used unchanged",)
+            return body, ("the headers say 'chunked', but the body is not chunked and was used unchanged",)
         return whole, ()
     stated = headers.get("content-length")
     if stated is None:
@@ -99,7 +99,7 @@ def _framed(headers: Headers, body: bytes) -> tuple[bytes, tuple[str, ...]]:
 def _cut(body: bytes, length: int) -> tuple[bytes, tuple[str, ...]]:
     extra = len(body) - length
     if extra > 0:
-        return body[:length], (f"content-length is {length}; the rest ({extra} B) was left out",)
+        return body[:length], (f"content-length is {length}, so the rest ({extra} B) was left out",)
     if extra < 0:
         return body, (f"content-length is {length}, but the body has only {len(body)} bytes",)
     return body, ()

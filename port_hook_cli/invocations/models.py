@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Truncation:
-    """A body that was not kept completely: its size in bytes, and its SHA-256 in hexadecimal."""
+    """An incompletely saved body: its size in bytes, and its SHA-256 in hexadecimal."""
 
     size: int
     sha256: str
@@ -33,11 +33,11 @@ class Partition(NamedTuple):
 
 
 LATEST_TIMESTAMP_MS = int(2.5e14)
-"""The latest time that has a date in every time zone."""
+"""The latest time with a date in every time zone."""
 
 
 class MessageOrigin(NamedTuple):
-    """Where a message was in Kafka. `timestamp_ms` is the broker's or producer's time, None without a usable one."""
+    """Where a message was in Kafka. `timestamp_ms` is the broker's or producer's time, None if unusable."""
 
     topic: str
     partition: int
@@ -52,12 +52,12 @@ class MessageOrigin(NamedTuple):
 
 @frozen(kw_only=True)
 class Invocation:
-    """An HTTP request as it arrived, or a Kafka message in the same form.
+    """A received HTTP request, or a Kafka message in the same form.
 
     `received_at` is seconds since the epoch, `target` the path and query of the request line, unchanged, and `body` the
-    exact bytes. `replay_of` is the id of the capture that a replay was made from. If `truncated` is set, `body` is only
-    the beginning of the received body. `origin` is set for a message: its value is the body, and the header fields are
-    the value's `headers`.
+    raw body. `replay_of` is the ID of the replayed capture. If `truncated` is set, `body` is only
+    the beginning of the received body. `origin` is set for a message: its value is the body, and the headers are the
+    value's `headers`.
     """
 
     id: str
@@ -107,7 +107,7 @@ KAFKA_VALUE = "kafka"
 
 @frozen(kw_only=True)
 class Verdict:
-    """The result of `verify_signature`. `signed_form` names the encoding that the signature matches, if any.
+    """The result of `verify_signature`. `signed_form` is the name of the encoding that the signature matches, if any.
 
     `age_s` is the receiver's clock minus the signed timestamp, in seconds: negative if the timestamp is in the future,
     None if there is no readable timestamp.
@@ -156,15 +156,16 @@ class EventChange:
 
 
 WAITS_FOR_REPORT = "stays IN_PROGRESS until the handler reports its result"
-"""What happens to a run that is not synchronized, as the end of a sentence."""
+"""What happens to an unsynchronized run, as the end of a sentence."""
 
 
 @frozen(kw_only=True)
 class Payload:
-    """The fields that were read from a body. A field that the body does not contain is None or empty.
+    """The fields of a body. A missing field is None or empty.
 
-    `workflow`, `node` and `workflow_run` belong to a workflow node's run. `via_agent` says that Port's execution
-    agent sent the request. `document` is the parsed JSON, or None if it could not be read; `problem` says why.
+    `workflow`, `node` and `workflow_run` belong to a workflow node's run. `via_agent` says that Port's execution agent
+    sent the request. `document` is the parsed JSON, or None if it could not be read. Then `problem` contains the
+    reason.
     """
 
     kind: Kind = Kind.UNKNOWN
@@ -206,7 +207,7 @@ class Delivery:
 
     `status` is the target's HTTP status. If it is None, `error` explains why there is none, and `fault` is the slug of
     that reason (`unreachable`, `timeout`, `broken`, `too-large`, `interrupted`). `latency_ms` is milliseconds from the
-    first byte of the request sent to the last byte of the response received, or to the failure; connecting does not
+    first byte of the request sent to the last byte of the response received, or to the failure. Connecting does not
     count. If no connection could be opened, it is the time until that failure. If the request was interrupted, it is
     the time that it had waited: for the handler, or for its turn.
     """
@@ -231,7 +232,7 @@ class Delivery:
 
     @property
     def outcome(self) -> str:
-        """The target's status, or the slug of why there is none."""
+        """The target's status, or the slug of the reason without one."""
         return self.fault or "failed" if self.status is None else str(self.status)
 
 
@@ -253,10 +254,10 @@ class Response:
 class Simulated:
     """What a listener simulates for one request.
 
-    `failure` is the option that made the request fail, or None; `failures_left` is how many `--fail-first` still makes
-    fail, which the store does not keep. `dropped` means that the connection is closed without a response. `delay_s` is
-    how many seconds the response is delayed. With `by_hand`, the user answered the held request by hand, after
-    `delay_s` seconds.
+    `failure` is the option that made the request fail, or None. `failures_left` is how many more requests
+    `--fail-first` makes fail, which the store does not save. `dropped` means that the connection is closed without a
+    response. `delay_s` is how many seconds the response is delayed. With `by_hand`, the user responded to the held
+    request by hand, after `delay_s` seconds.
     """
 
     failure: str | None = None
@@ -271,9 +272,9 @@ class Capture:
     """An invocation with its verdict, its payload and its outcome so far.
 
     `delivery` is None if nothing was forwarded, and `response` is None until it is decided. `refused` means that the
-    listener refused the request because of its verdict. The store does not keep that field.
-    `simulated` is what was simulated, or None. `throwaway_secret` is set only for a redacted capture, in whose file it
-    is: anyone can sign with it, so it says nothing about the sender, and is used only if the user asks.
+    listener rejected the request because of its verdict. The store does not save that field. `simulated` is what was
+    simulated, or None. `throwaway_secret` is set only for a redacted capture, whose file contains it. Anyone can sign
+    with it, so it doesn't identify the sender, and is used only if the user asks.
     """
 
     invocation: Invocation
@@ -299,5 +300,5 @@ class Capture:
 
     @property
     def is_message(self) -> bool:
-        """Whether the invocation was a message of Kafka."""
+        """Whether the invocation was a Kafka message."""
         return self.invocation.origin is not None

@@ -1,8 +1,8 @@
 """Read a body: its run, its action, its user and its inputs.
 
 A body may have Port's default form (`context.runId`, `payload.properties`), the form of an action's own template
-(`invocationMethod.body`), or anything between; automations send their event. So each field is looked up in all the
-places where Port's documentation or published examples have it, and stays empty if none of them has it.
+(`invocationMethod.body`), or anything between. Automations send their event. So each field is looked up in all the
+places where Port's documentation or published examples have it, and stays empty if it is missing everywhere.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from port_hook_cli.invocations.models import EventChange, Kind, Payload
 from port_hook_cli.invocations.small_documents import SMALL_BYTES, small_document
 from port_hook_cli.javascript.nesting import MOST_MARKS, has_too_many_values
 
-# Port does not document the length of a workflow node run's id. Longer texts are not treated as ids.
+# Port does not document the length of a workflow node run's ID. Longer texts are not treated as IDs.
 _NODE_RUN_PREFIX, _WORKFLOW_RUN_PREFIX = "wfnr_", "wfr_"
 _RUN_PREFIXES = ("r_", _NODE_RUN_PREFIX)
 _RUN_ID = r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z"
@@ -28,12 +28,12 @@ _WORKFLOW_RUN_ID = r"wfr_[A-Za-z0-9]{1,95}\Z"
 # `re.match`.
 _compiled = cache(re.compile)
 _ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
-# A hostile body must not make the search for a run id expensive.
+# A hostile body must not make the search for a run ID expensive.
 _MAX_VALUES_SEARCHED = 10_000
-# Python's int() refuses more digits. Such a number is shown as a float, as JavaScript reads it.
+# Python's int() rejects more digits. Such a number is shown as a float, like in JavaScript.
 _MAX_INT_DIGITS = 4_000
 
-# These change with every event and say nothing about it.
+# These change with every event and don't describe it.
 _NOISE = frozenset({"updatedAt", "updatedBy"})
 _MAX_CHANGES = 200
 
@@ -44,18 +44,18 @@ _decode = json.JSONDecoder().decode
 
 
 def is_run_id(text: object) -> bool:
-    """Return whether `text` has the form of an action run's id (`r_` and 16 characters) or a node run's (`wfnr_…`)."""
+    """Return whether `text` has the form of an action run's ID (`r_` and 16 characters) or a node run's (`wfnr_…`)."""
     has_form = isinstance(text, str) and text.startswith(_RUN_PREFIXES)
     return has_form and _compiled(_RUN_ID).match(text) is not None
 
 
 def is_workflow_run_id(text: str) -> bool:
-    """Return whether `text` has the form of a workflow run's id (`wfr_…`)."""
+    """Return whether `text` has the form of a workflow run's ID (`wfr_…`)."""
     return text.startswith(_WORKFLOW_RUN_PREFIX) and _compiled(_WORKFLOW_RUN_ID).match(text) is not None
 
 
 def read_payload(body: bytes, headers: Headers) -> Payload:
-    """Return what can be read from `body`. Never raises, whatever the bytes are."""
+    """Return the readable fields of `body`. Never raises, whatever the bytes are."""
     document, problem = _parse(body)
     root = document if isinstance(document, dict) else {}
     event, context, port_context, payload, trigger = _dicts(
@@ -94,9 +94,9 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
 
 
 def find_run_id(document: Any, headers: Headers) -> str | None:
-    """Return the run id from the payload's context, the `RUN_ID` header, or any string with its form, in this order.
+    """Return the run ID from the payload's context, the `RUN_ID` header, or any string with its form, in this order.
 
-    A run id in an event or an input belongs to another run. So inputs are searched last, and events not at all.
+    A run ID in an event or an input belongs to another run. So inputs are searched last, and events not at all.
     """
     root = document if isinstance(document, dict) else {}
     found = _run_id_in_context(_dict(root, "context"), _dict(root, "port_context"))
@@ -126,7 +126,7 @@ def _parse(body: bytes) -> tuple[Any, str | None]:
     except UnicodeDecodeError as error:
         return None, f"not UTF-8 text (at byte {error.start})"
     except RecursionError:
-        return None, "JSON that is nested too deeply to read"
+        return None, "JSON nested too deeply to read"
     except json.JSONDecodeError as error:
         return None, f"not JSON (line {error.lineno}, column {error.colno})"
     except ValueError:
@@ -150,7 +150,7 @@ def _workflow_node(document: Any, root: dict[str, Any], run_id: str) -> Payload:
     """Return the fields in a workflow node's body: the author's own body, or the execution agent's wrapper around it.
 
     The agent puts the node's config, with the author's body in it, into `context.nodeConfig`. The latest agent puts it
-    into the invocation method, without `agent`. Port adds nothing to an author's body; the places of the names are a
+    into the invocation method, without `agent`. Port doesn't change an author's body. The places of the names are a
     convention of published workflows.
     """
     context = _dict(root, "context")
@@ -266,7 +266,7 @@ def _strings(document: Any) -> Iterator[str]:
 
 
 def find_changes(before: Any, after: Any) -> tuple[EventChange, ...]:
-    """Return the differences between `before` and `after`, with dotted paths; at most 200.
+    """Return at most 200 differences between `before` and `after`, with dotted paths.
 
     If a side is null because the entity was created or deleted, each top-level key of the other side is a difference.
     """

@@ -14,7 +14,7 @@ ADDED_NAME = "port-hook"
 """The name of the member that `check` adds to a body, or the beginning of its name."""
 
 UNUSUAL_VALUES = (
-    '{"text":"ë🚀 / <>&\' \u2028 \x7f",'  # JSON.stringify escapes none of them
+    '{"text":"ë🚀 / <>&\' \u2028 \x7f",'  # JSON.stringify doesn't escape them
     '"numbers":[1e-7,0.00001,1e+21],"empty":{}}'
 )
 """The value of this member: characters and numbers that serializers write differently."""
@@ -39,12 +39,12 @@ def probed_check(headers: Headers) -> str | None:
 
 
 def is_probe(headers: Headers) -> bool:
-    """Return whether a check sent a request with these header fields."""
+    """Return whether a check sent a request with these headers."""
     return probed_check(headers) is not None
 
 
 def original_of_probe(request: Invocation) -> str | None:
-    """Return the id of the capture that a request of `check` is a replay of, or None."""
+    """Return the ID of the capture that a request of `check` is a replay of, or None."""
     return request.replay_of if is_probe(request.headers) else None
 
 

@@ -1,4 +1,4 @@
-"""Where invocations are forwarded: rules by action, blueprint, workflow node or jq expression; the first match wins."""
+"""Where invocations are forwarded: rules by action, blueprint, workflow node or jq expression. The first match wins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BEFORE_URL = r"(?s)(.*)=(https?://.*)"
 
 @unique
 class RouteBy(StrEnum):
-    """What a rule compares; the value is its prefix in `--route`, except for a node, which has none."""
+    """What a rule compares. The value is its prefix in `--route`. A node has no prefix."""
 
     ACTION = "action"
     BLUEPRINT = "blueprint"
@@ -28,14 +28,14 @@ _PREFIXED = (RouteBy.ACTION, RouteBy.BLUEPRINT, RouteBy.JQ)
 
 
 class BadRoute(ValueError):
-    """A text that is not a rule with a target."""
+    """The text is not a rule with a target."""
 
 
 @frozen
 class RouteRule:
     """One rule: the invocations that `name` selects go to `target`.
 
-    `name` is an identifier, `WORKFLOW#NODE`, or a jq expression over the body; `label` is what the user wrote.
+    `name` is an identifier, `WORKFLOW#NODE`, or a jq expression over the body. `label` is the user's text.
     """
 
     by: RouteBy
@@ -44,7 +44,7 @@ class RouteRule:
     label: str
 
     def matches(self, payload: Payload) -> bool:
-        """Return whether the rule selects `payload`, which jq alone can say for an expression: then False."""
+        """Return whether the rule selects `payload`. False for an expression, which only jq can evaluate."""
         match self.by:
             case RouteBy.ACTION:
                 return payload.action == self.name
@@ -58,7 +58,7 @@ class RouteRule:
 
 @frozen(kw_only=True)
 class Routes:
-    """Where invocations are forwarded: by the first of `rules` that matches, else to `default`; nowhere if it is None.
+    """Where invocations are forwarded: to the target of the first matching rule, otherwise to `default`, if set.
 
     `mount` is the path below which the listener receives requests.
     """
@@ -92,7 +92,7 @@ class Routes:
 
 
 def split_route(text: str) -> tuple[RouteBy, str, str, str]:
-    """Return what a `--route` compares, with what, its target, and the text before the target; raises BadRoute."""
+    """Return what a `--route` compares, with what, its target, and the text before the target. Raises BadRoute."""
     label, target = _split(text)
     prefix, colon, name = label.partition(":")
     by = next((by for by in _PREFIXED if colon and prefix == by), None)
@@ -106,7 +106,8 @@ def split_route(text: str) -> tuple[RouteBy, str, str, str]:
 def _split(text: str) -> tuple[str, str]:
     """Return the text before and after the `=` in front of the target.
 
-    After an expression that is the last `=http://` or `=https://`, else the last `=`; after a name it is the first `=`.
+    After an expression it is the last `=http://` or `=https://`, otherwise the last `=`. After a name it is the first
+    `=`.
     """
     if not text.startswith(f"{RouteBy.JQ}:"):
         label, _, target = text.partition("=")

@@ -1,6 +1,6 @@
 """A signed request as text to paste: a shell command with curl or HTTPie, or a Python program.
 
-Each sends exactly the bytes that were signed. In the shell, `printf` writes them: it is built in, so its arguments have
+Each sends exactly the signed bytes. In the shell, `printf` writes them: it is built in, so its arguments have
 no size limit, and POSIX lets it write any byte, including NUL, from an octal escape.
 """
 
@@ -44,7 +44,7 @@ def format_curl(request: SignedRequest) -> str:
 
 def format_httpie(request: SignedRequest) -> str:
     """Return a POSIX shell command that sends the request with HTTPie."""
-    # The space keeps a value that begins with = or @ from being read as JSON or as the name of a file.
+    # The space prevents HTTPie from reading a value that begins with = or @ as JSON or as the name of a file.
     fields = [f"{name}: {value}" if value.strip() else f"{name};" for name, value in _sendable(request)]
     fields += [] if _has_content_type(request) else ["content-type:"]
     # A name may begin with a hyphen, and HTTPie would read it as an option.
@@ -96,7 +96,7 @@ def _carried(request: SignedRequest) -> Iterator[tuple[str, str]]:
 
 
 def _as_bytes(value: str) -> str:
-    """Return a value that was decoded as Latin-1 as the text that a shell writes as the same bytes."""
+    """Return a value, decoded as Latin-1, as the text that a shell writes as the same bytes."""
     try:
         return value.encode("latin-1").decode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -174,7 +174,7 @@ def python_bytes(body: bytes) -> str:
 
 
 def _python_text(text: str) -> str:
-    """Return a Python literal for `text` with visible characters only; `repr` leaves some invisible ones unescaped."""
+    """Return a Python literal for `text` with visible characters only. `repr` doesn't escape all invisible ones."""
     return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in repr(text))
 
 
@@ -225,5 +225,5 @@ SNIPPET_FORMATS = (
 
 
 def find_format(name: str) -> SnippetFormat:
-    """Return the format with this name; raises KeyError if there is none."""
+    """Return the format with this name. Raises KeyError for an unknown name."""
     return {row.name: row for row in SNIPPET_FORMATS}[name]

@@ -19,7 +19,7 @@ canceled, it records the invocation as interrupted.
 
 
 class Group(Protocol):
-    """Invocations that are saved in one commit. Nobody waits for their responses."""
+    """A group of invocations, saved in one commit. Nobody waits for their responses."""
 
     def add(self, invocation: Invocation) -> bool:
         """Verify an invocation and add it. Return False if only `SourceContext.receive` can process it."""
@@ -44,7 +44,7 @@ class MessageLog:
     """What the store knows about Kafka messages.
 
     `positions` are the next offsets of partitions that earlier listeners watched. `saved` are the origins of the latest
-    saved messages. `keep` records the next offset of a partition. Call it after all messages before it are saved.
+    saved messages. `keep` records the next offset of a partition. Call it after saving all messages before it.
     """
 
     positions: Mapping[Partition, int] = field(default_factory=dict)
@@ -54,15 +54,15 @@ class MessageLog:
 
 @frozen(kw_only=True)
 class SourceContext:
-    """What a source gets from the listener.
+    """What the listener passes to a source.
 
     `receive` is the pipeline. A source may call it many times concurrently. `notice` reports a sentence to the user,
     such as a lost connection. A source reports each change once. `now` returns the seconds since the epoch and `new_id`
-    an id, for the invocations. `mount` is the path that the listener serves, which is the target of an invocation
-    without a path. A source drops bodies of more than `max_body` bytes, and reports them. If `is_counted` is set, the
+    an ID, for the invocations. `mount` is the path that the listener serves, which is the target of an invocation
+    without a path. A source skips bodies of more than `max_body` bytes, and reports them. If `is_counted` is set, the
     session ends after a number of invocations, so a source that consumes messages processes one at a time. `messages`
     is for a source of messages. `new_group` returns a group for invocations whose senders don't wait, or None if
-    `receive` has to process each invocation. `leave` removes an invocation (by its id) from the queue while it waits. A
+    `receive` has to process each invocation. `leave` removes an invocation (by its ID) from the queue while it waits. A
     source whose senders wait for the response calls it when a sender disconnects.
     """
 
@@ -94,5 +94,5 @@ class Recipient(Protocol):
     """Where requests go: an HTTP target, a Lambda function, or the pipeline of a listener."""
 
     async def send(self, invocation: Invocation, url: str, /) -> Delivery:
-        """Send one request and return the outcome; a failure is a Delivery too."""
+        """Send one request and return the outcome, as a Delivery even after a failure."""
         ...

@@ -20,7 +20,7 @@ class Expectation:
 
     @classmethod
     def parse(cls, text: str) -> Expectation:
-        """Return the statuses that `200` or `2xx` means; raises UsageError for other text."""
+        """Return the statuses that `200` or `2xx` means. Raises UsageError for other text."""
         match = re.fullmatch(_FORM, text.strip())
         if match is None:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Targets: the URLs that users and captures name, how they are sent, and whether a URL is on this machine."""
+"""Targets: the URLs in options and captures, the form in which they are sent, and whether a URL is on this machine."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LONE = "[\ud800-\udc7f\udd00-\udfff]"
 
 
 def percent_encoded(url: str) -> str:
-    """Return `url` with every character except visible ASCII percent-encoded, as it is sent.
+    """Return `url` with every character except visible ASCII percent-encoded, the form that clients send.
 
     The host keeps its letters, because hosts are encoded in another way. Only its unprintable characters are encoded.
     """
@@ -53,7 +53,7 @@ def path_and_query(url: str) -> str:
 
 
 def request_target(url: str) -> bytes:
-    """Return the path and query of `url` as they are sent: exactly, except that spaces and controls are encoded.
+    """Return the path and query of `url` in the form to send: unchanged, except that spaces and controls are encoded.
 
     Raises UnicodeEncodeError for a surrogate that does not stand for a byte.
     """
@@ -101,7 +101,7 @@ class BadTarget(ValueError):
 
 
 def parse_target(text: str) -> str:
-    """Return a target as a URL. `8000`, `:8000` and `8000/path` are on this machine; `host:8000` uses http.
+    """Return a target as a URL. `8000`, `:8000` and `8000/path` are on this machine. `host:8000` uses http.
 
     Raises BadTarget for anything else.
     """
@@ -122,18 +122,18 @@ def parse_target(text: str) -> str:
     if parts.fragment or "@" in parts.netloc:
         raise BadTarget(f"'{text}' has a fragment or credentials, which cannot be sent")
     if not text.isprintable() or " " in text:
-        raise BadTarget(f"'{text}' has a space or a control character; write a space as %20")
+        raise BadTarget(f"'{text}' has a space or a control character (write a space as %20)")
     return percent_encoded(text)
 
 
 def read_target(text: str, option: str) -> str:
-    """Return the value of the command-line option `option` as a URL (see `parse_target`); raises UsageError."""
+    """Return the value of the command-line option `option` as a URL (see `parse_target`). Raises UsageError."""
     if not text.strip():
         raise UsageError(f"{option}: the target is empty.", hint="Check whether a shell variable is unset.")
     try:
         return parse_target(text)
     except BadTarget as error:
-        hint = "Give a URL like http://127.0.0.1:8000/hook, host:port, or a port."
+        hint = "Pass a URL such as http://127.0.0.1:8000/hook, host:port, or a port."
         raise UsageError(f"{option}: {error}.", hint=hint) from error
 
 
@@ -141,7 +141,7 @@ _ABSOLUTE_FORM = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")  # the form 
 
 
 def target_url(to: str, target: str) -> str:
-    """Return the URL to send to: `to` unchanged if it has a path or query, else `to` with the captured `target`."""
+    """Return the URL to send to: `to` itself if it has a path or query, otherwise `to` with the captured `target`."""
     parts = urlsplit(to)
     if parts.path or parts.query:
         return to
@@ -206,7 +206,7 @@ def is_loopback(host: str) -> bool:
 def may_be_on_this_machine(url: str) -> bool:
     """Return whether some resolver finds this machine for the host of `url`, in any notation.
 
-    Use it to keep requests away from a proxy, or from port-hook's own ports.
+    Use it to bypass a proxy, or to protect port-hook's own ports from its own requests.
     """
     try:
         host = (urlsplit(url).hostname or "").rstrip(".")
@@ -227,6 +227,6 @@ _CLASSIC_IPV4 = r"[0-9][0-9a-fx]*(?:\.[0-9][0-9a-fx]*){0,3}"
 
 
 def _classic_ipv4(host: str) -> IPv4Address:
-    """Return the address in the notation of inet_aton(3), such as `127.1`; raises ValueError or OverflowError."""
+    """Return the address in the notation of inet_aton(3), such as `127.1`. Raises ValueError or OverflowError."""
     *first, rest = (int(part, 16 if "x" in part else 8 if part.startswith("0") else 10) for part in host.split("."))
     return IPv4Address(bytes(first) + rest.to_bytes(4 - len(first), "big"))

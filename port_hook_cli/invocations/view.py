@@ -98,7 +98,7 @@ def _body_text(body: bytes) -> str:
 
 
 def body_text(payload: Payload, body: bytes, *, limit: int) -> str | None:
-    """Return a payload's body as `bytes_text` does, but with its JSON indented whatever its size is."""
+    """Return a payload's body like `bytes_text`, but with its JSON indented, whatever its size."""
     if payload.document is None:
         return bytes_text(body, limit=limit)
     return printable_lines(json_beginning(payload.document, limit, indent=2))
@@ -107,7 +107,7 @@ def body_text(payload: Payload, body: bytes, *, limit: int) -> str | None:
 def bytes_text(body: bytes, *, limit: int) -> str | None:
     """Return the beginning of a body as text, or None if it is not UTF-8. JSON of up to 64 KiB is indented.
 
-    The result is complete if it has at most `limit` characters; otherwise it is truncated.
+    The result is complete if it has at most `limit` characters. Otherwise it is truncated.
     """
     is_whole = len(body) <= _MAX_PARSED_BYTES
     part = body if is_whole else body[: _MAX_BYTES_PER_CHARACTER * (limit + 1)]
@@ -147,12 +147,12 @@ def _second_text(second: float) -> str:
 
 
 def verdict_fields(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as other records contain it."""
+    """Return the record of a verdict inside other records."""
     return {"status": str(verdict.status), "reading": verdict.signed_form, "causes": list(verdict.slugs)}
 
 
 def delivery_fields(delivery: Delivery | None) -> dict[str, Any] | None:
-    """Return a delivery as other records contain it."""
+    """Return the record of a delivery inside other records."""
     if delivery is None:
         return None
     return {
@@ -197,7 +197,7 @@ def invocation_fields(capture: Capture) -> dict[str, Any]:
 
 
 def origin_fields(origin: MessageOrigin | None) -> dict[str, Any] | None:
-    """Return where a message was in Kafka as records contain it; None for a request."""
+    """Return the record of a message's place in Kafka. None for a request."""
     if origin is None:
         return None
     moment = origin.timestamp_ms

@@ -1,4 +1,4 @@
-"""The beginning of a large body says what its complete values say."""
+"""The fields read from the beginning of a large body equal its complete values."""
 
 from __future__ import annotations
 

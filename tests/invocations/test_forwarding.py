@@ -1,4 +1,4 @@
-"""The URL and the header fields of a forwarded request."""
+"""The URL and the headers of a forwarded request."""
 
 from __future__ import annotations
 

@@ -83,9 +83,7 @@ def test_delivery_without_a_response_has_a_hint_for_its_fault(fault: str, words:
         (TRIGGER_OPTIONS, Delivery(url=URL, status=415), "in `headers`"),
     ],
 )
-def test_hint_shows_the_options_of_the_sending_command(
-    options: SenderOptions, delivery: Delivery, words: str
-) -> None:
+def test_hint_shows_the_options_of_the_sending_command(options: SenderOptions, delivery: Delivery, words: str) -> None:
     assert words in " ".join(delivery_hints(delivery, options))
 
 

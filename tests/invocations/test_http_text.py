@@ -61,7 +61,7 @@ def test_empty_lines_before_the_request_are_skipped() -> None:
 def test_body_ends_at_content_length_with_a_remark_about_the_rest() -> None:
     request = parse_request(a_request(b"Content-Length: 2", body=b"{}\n"))
     assert request.body == b"{}"
-    assert request.remarks == ("content-length is 2; the rest (1 B) was left out",)
+    assert request.remarks == ("content-length is 2, so the rest (1 B) was left out",)
 
 
 def test_short_body_is_used_with_a_remark() -> None:
@@ -105,7 +105,7 @@ def test_headers_without_a_following_empty_line_have_no_body() -> None:
 
 
 def test_invalid_header_line_is_reported_with_its_number() -> None:
-    with pytest.raises(NotHttp, match="line 3 is not a header field like 'name: value': 'nonsense'"):
+    with pytest.raises(NotHttp, match="line 3 is not a header like 'name: value': 'nonsense'"):
         parse_request(a_request(b"Host: a", b"nonsense"))
 
 

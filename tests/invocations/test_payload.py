@@ -90,7 +90,7 @@ def test_automation_payload_has_its_event_and_the_changed_values() -> None:
         (b"hello", "not JSON (line 1, column 1)"),
         (b'{"a":\n "secret"', "not JSON (line 2, column 10)"),
         (b"a\xff\xfe", "not UTF-8 text (at byte 1)"),
-        (b"[" * 10_000 + b"]" * 10_000, "JSON that is nested too deeply to read"),
+        (b"[" * 10_000 + b"]" * 10_000, "JSON nested too deeply to read"),
         (b"[%s1]" % (b"[]," * 1_000_000), "JSON with too many values to read"),
     ],
 )
@@ -148,7 +148,7 @@ def test_find_changes_is_empty_for_equal_documents(document: Any) -> None:
 
 
 def document_with(places: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return a document that has each value at its dotted place."""
+    """Return a document with each value at its dotted path."""
     document: dict[str, Any] = {}
     for place, value in places:
         *parents, name = place.split(".")
@@ -159,7 +159,7 @@ def document_with(places: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-# Each field with its places, the first of them first. What is not there, the next one gives.
+# Each field with its places in order. If a place is missing, the next place is used.
 PLACES: list[tuple[str, list[tuple[str, Any]], Any]] = [
     ("run_id", [("context.runId", "a"), ("port_context.runId", "b"), ("port_context.run_id", "c")], None),
     (
@@ -254,9 +254,7 @@ AUTOMATION: list[tuple[str, list[tuple[str, Any]]]] = [
 
 
 @pytest.mark.parametrize(("field", "places"), AUTOMATION)
-def test_automation_field_is_read_from_the_first_place_with_a_value(
-    field: str, places: list[tuple[str, Any]]
-) -> None:
+def test_automation_field_is_read_from_the_first_place_with_a_value(field: str, places: list[tuple[str, Any]]) -> None:
     for number, (_, value) in enumerate(places):
         document = document_with([("event.diff", {"before": None, "after": {}}), *places[number:]])
         payload = read(document)

@@ -1,4 +1,4 @@
-"""The cost of showing a body depends on the part that is shown, not on its size."""
+"""The cost of showing a body depends on the shown part, not on its size."""
 
 from __future__ import annotations
 
@@ -113,4 +113,4 @@ def test_omitted_part_of_a_body_is_not_processed(body: bytes, limit: int) -> Non
     assert limit < len(shown) < 7 * limit
     assert limit < len(again) < 7 * limit
     assert len(value) == 200
-    assert took_s < 5  # guards against a hang; `make bench` measures
+    assert took_s < 5  # guards against a hang (`make bench` measures)
