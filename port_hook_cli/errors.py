@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 CREDENTIALS_IN_PORT = "in Port: `...` > Credentials"
-"""Where a user finds the client id and the client secret."""
+"""Where a user finds the client ID and the client secret."""
 _UNAUTHORIZED = 401  # not from `http`, which takes a millisecond to import
 
 
@@ -33,7 +33,7 @@ class UsageError(PortHookError):
 
 
 class SettingsError(PortHookError):
-    """A secret, client id or settings file is missing, unreadable, wrong or unsafe, or a package is missing."""
+    """A secret, client ID or settings file is missing, unreadable, invalid or unsafe, or a package is missing."""
 
     code = "settings"
 
@@ -58,7 +58,7 @@ class TunnelError(ListenError):
 
 
 class BrokerError(ListenError):
-    """A Kafka broker cannot be used: it cannot be reached, refuses the credentials or lacks the topics."""
+    """A Kafka broker cannot be used: it cannot be reached, rejects the credentials or lacks the topics."""
 
     code = "kafka"
 
@@ -70,7 +70,7 @@ class TargetError(PortHookError):
 
 
 class PortApiError(PortHookError):
-    """Port's API refused a call or could not be reached. `status` is None if it did not respond."""
+    """Port's API rejected a call or could not be reached. `status` is None if it did not respond."""
 
     code = "port-api"
     is_for_doctor = True
@@ -81,14 +81,14 @@ class PortApiError(PortHookError):
         self.is_for_doctor = self.is_for_doctor and status in {None, _UNAUTHORIZED}
 
 
-class LoginRefusedError(PortApiError):
+class LoginRejectedError(PortApiError):
     """Port did not accept the credentials that `login` was to save."""
 
     is_for_doctor = False  # it checks saved credentials, not these
 
 
 class RunEndedError(PortApiError):
-    """The run has ended, so Port accepts no more updates for it."""
+    """The run has ended, so Port doesn't accept more updates for it."""
 
     code = "run-ended"
     is_for_doctor = False  # the credentials were accepted

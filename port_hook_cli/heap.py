@@ -26,7 +26,7 @@ def tune_heap() -> None:
 def return_freed_memory() -> None:
     """Return the free pages of the heap to the system. It takes a few milliseconds, without the interpreter's lock.
 
-    By itself, the heap shrinks only at its end: one small block there can keep hundreds of megabytes of freed bodies.
+    By itself, the heap shrinks only at its end: one small block there can hold hundreds of megabytes of freed bodies.
     """
     _call("malloc_trim", 0)
 

@@ -27,7 +27,7 @@ _ids = _capture_ids()
 
 
 def new_capture_id() -> str:
-    """Return a new capture id: 12 random hexadecimal digits, so that a short prefix identifies it."""
+    """Return a new capture ID: 12 random hexadecimal digits, so that a short prefix identifies it."""
     return next(_ids)
 
 
@@ -48,7 +48,7 @@ class Memory:
 
 @frozen(kw_only=True)
 class Runtime:
-    """The streams, environment, folders, clock, ids and memory of this process.
+    """The streams, environment, folders, clock, IDs and memory of this process.
 
     `now` returns seconds since the epoch. Other folders never read these from globals, so tests pass their own values
     instead of patching.
@@ -72,7 +72,7 @@ class Runtime:
 def system_runtime(find_home: Callable[[], Path] = Path.home) -> Runtime:
     """Return the runtime of the real process.
 
-    Raises UsageError in a folder that was deleted, and SettingsError without a home folder.
+    Raises UsageError in a deleted folder, and SettingsError without a home folder.
 
     A closed stream (`>&-`) is replaced by the null device. A character that the terminal's encoding lacks is written
     as an escape instead of raising an exception.
@@ -93,7 +93,7 @@ def system_runtime(find_home: Callable[[], Path] = Path.home) -> Runtime:
 def silent_runtime() -> Runtime:
     """Return the runtime of a Python program that calls port-hook, whose streams are neither read nor written.
 
-    Raises what `system_runtime` does.
+    Raises the errors of `system_runtime`.
     """
     return Runtime(
         environ=os.environ,
@@ -110,8 +110,8 @@ def _current_folder() -> Path:
         return Path.cwd()
     except OSError as error:
         raise UsageError(
-            f"The current folder cannot be used: {error.strerror}.",
-            hint="If it was deleted, change to another folder.",
+            f"The current directory cannot be used: {error.strerror}.",
+            hint="If it was deleted, change to another directory.",
         ) from error
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from port_hook_cli.errors import CREDENTIALS_IN_PORT, LoginRefusedError, PortApiError, PortHookError
+from port_hook_cli.errors import CREDENTIALS_IN_PORT, LoginRejectedError, PortApiError, PortHookError
 from port_hook_cli.files.settings_file import PROJECT_FILE
 from port_hook_cli.http.limits import API_TIMEOUT_S
 from port_hook_cli.port_api.settings import ALL_NEEDS, Settings, load_settings
@@ -163,7 +163,7 @@ class PortAccess:
 async def find_api(
     client_id: str, secret: Secret, addresses: Sequence[str], runtime: Runtime, *, timeout_s: float
 ) -> str:
-    """Return the first of `addresses` that accepts the credentials; raises LoginRefusedError if none does.
+    """Return the first of `addresses` that accepts the credentials; raises LoginRejectedError if none does.
 
     The next address is tried only if an address refuses them, so an unreachable address ends the search.
     """
@@ -178,7 +178,7 @@ async def find_api(
                 raise
         else:
             return address
-    raise LoginRefusedError(
+    raise LoginRejectedError(
         f"These credentials were not accepted by {' or '.join(addresses)}.",
         hint=f"Copy the client id and the client secret again; you find them {CREDENTIALS_IN_PORT}.",
         status=_UNAUTHORIZED,

@@ -15,7 +15,7 @@ from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import (
     CredentialsError,
     ListenError,
-    LoginRefusedError,
+    LoginRejectedError,
     PortApiError,
     PortHookError,
     RunEndedError,
@@ -303,7 +303,7 @@ def test_login_prints_a_note_when_another_place_overrides_it(run: Run, port: Han
         (PortApiError("x"), True),
         (PortApiError("x", status=401), True),
         (PortApiError("x", status=404), False),
-        (LoginRefusedError("x", status=401), False),
+        (LoginRejectedError("x", status=401), False),
         (RunEndedError("x"), False),
         (ListenError("x"), False),
         (StoreError("x"), False),

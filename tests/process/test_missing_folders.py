@@ -31,8 +31,8 @@ def test_command_in_a_deleted_folder_says_so(tmp_path: Path) -> None:
     )
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr == (
-        "error: The current folder cannot be used: No such file or directory.\n"
-        "hint: If it was deleted, change to another folder.\n"
+        "error: The current directory cannot be used: No such file or directory.\n"
+        "hint: If it was deleted, change to another directory.\n"
     )
 
 
