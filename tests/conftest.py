@@ -1,4 +1,4 @@
-"""Guards for every test, and `run`: port-hook in this process, with its own world."""
+"""Guards for every test, and `run`: port-hook in this process, with its own environment."""
 
 from __future__ import annotations
 
@@ -43,15 +43,14 @@ if hasattr(signal, "SIGQUIT") and signal.getsignal(signal.SIGQUIT) is signal.SIG
 # Tests find this environment's programs, such as HTTPie, even if it isn't activated.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
 
-# Workers and hundreds of processes import the same modules. Each would compile them again where nothing is kept.
+# Workers and hundreds of processes import the same modules. Without a cache, each would compile them again.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# How long an example takes says more about what else the machine does than about the code. In CI a commit gets the same
-# examples each time, so that one that passed does not fail later; everywhere else every run tries new ones, so that 25
-# for each test are enough. `make nightly` tries 100.
-# Hypothesis tries constants of the imported modules, so the order of tests decides how large its examples are, except
-# in CI, which imports all modules first.
+# The duration of an example depends more on the machine's load than on the code. In CI a commit gets the same
+# examples each time, so that a passed test does not fail later. Everywhere else, every run tries new examples, so that
+# 25 for each test are enough. `make nightly` tries 100. Hypothesis tries constants of the imported modules, so the
+# order of tests decides how large its examples are, except in CI, which imports all modules first.
 _SIZES = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile("port-hook", deadline=None, max_examples=25, suppress_health_check=_SIZES)
 settings.register_profile("nightly", settings.get_profile("port-hook"), max_examples=100)
@@ -138,7 +137,7 @@ def pytest_xdist_auto_num_workers() -> int:
 
 @pytest.hookimpl(wrapper=True, trylast=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
-    """Remove what killed processes left of their coverage, before pytest-cov combines the files."""
+    """Remove the incomplete coverage data of killed processes, before pytest-cov combines the files."""
     result = yield
     if session.config.pluginmanager.has_plugin("_cov") and not hasattr(session.config, "workerinput"):
         remove_unreadable(session.config.rootpath)
@@ -147,7 +146,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, Any, Any]:
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left behind."""
+    """The result of a command."""
 
     code: int
     raw: bytes
@@ -169,7 +168,7 @@ class Run(Protocol):
 
 @pytest.fixture(autouse=True)
 def _clean_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No setting, proxy or file of the person who runs the tests reaches one."""
+    """Isolate tests from the settings, proxies and files of the person who runs them."""
     for name in list(os.environ):
         if name.startswith(("PORT_", "NGROK_", "PYNGROK_")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -182,7 +181,7 @@ def _clean_world(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The working folder of `run`."""
+    """The current directory of `run`."""
     path = tmp_path / "folder"
     path.mkdir()
     return path

@@ -1,4 +1,4 @@
-"""The data of processes that a test killed while coverage wrote them, which coverage would report one by one."""
+"""Incomplete coverage data of killed processes, which coverage would report one by one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def remove_unreadable(folder: Path, name: str = ".coverage") -> None:
-    """Remove the files of coverage data in a folder that are not complete."""
+    """Remove incomplete files of coverage data in a folder."""
     for path in folder.glob(f"{name}.*"):
         if not path.name.endswith(("-journal", "-wal", "-shm")) and not _is_complete(path):
             path.unlink(missing_ok=True)

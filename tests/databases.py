@@ -1,4 +1,4 @@
-"""Change SQLite files as another program would."""
+"""Change SQLite files like another program."""
 
 from __future__ import annotations
 

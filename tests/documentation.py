@@ -1,4 +1,4 @@
-"""The shell blocks of the pages, and which of them a test types like a new user."""
+"""The shell blocks of the pages, and the blocks that a test types like a new user."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values for tests; keywords override their fields."""
+"""Values for tests. Keywords override their fields."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def a_document(**overrides: Any) -> dict[str, Any]:
 
 
 def a_body(document: Any = None) -> bytes:
-    """Return the bytes that Port sends for `document`, in which JSON.stringify must change no numbers or keys."""
+    """Return the bytes that Port sends for `document`. JSON.stringify must not change its numbers or keys."""
     return json.dumps(
         a_document() if document is None else document, ensure_ascii=False, separators=(",", ":")
     ).encode()

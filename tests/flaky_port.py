@@ -1,8 +1,8 @@
-"""A stand-in of Port's API that fails on command.
+"""A fake of Port's API that fails on command.
 
 It knows one run with its log, actions, workflows, tokens and the routes that reporting and retargeting use. Its limit:
-it checks no bodies. Faults are taken from `script` in order, one per call other than the token's, which has its own
-`token_script`; None lets a call through.
+it doesn't check bodies. Faults are taken from `script` in order, one per call other than the token's, which has its own
+`token_script`. None lets a call through.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tests.servers import in_thread
 
 @dataclass(frozen=True)
 class Fault:
-    """Answer `status`, or lose the connection; `after` the call took effect, or before.
+    """Respond with `status`, or close the connection, `after` the call took effect or before.
 
-    With a `gate`, nothing is wrong but that the call waits for it.
+    With a `gate`, the call only waits for it.
     """
 
     status: int = 0
@@ -142,7 +142,7 @@ class FlakyPort:
 
 @contextmanager
 def a_flaky_port(script: tuple[Fault | None, ...] = ()) -> Iterator[FlakyPort]:
-    """Serve a stand-in in a thread, for tests that are not asynchronous."""
+    """Serve a fake in a thread, for synchronous tests."""
     port = FlakyPort(script)
 
     async def start() -> Callable[[], Awaitable[None]]:
@@ -155,5 +155,5 @@ def a_flaky_port(script: tuple[Fault | None, ...] = ()) -> Iterator[FlakyPort]:
 
 
 def environ_of_flaky(port: FlakyPort) -> dict[str, str]:
-    """Return the environment with which port-hook uses the stand-in."""
+    """Return the environment with which port-hook uses the fake."""
     return {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "secret-of-the-test", "PORT_API_URL": port.url}

@@ -38,7 +38,7 @@ class InspectorClient:
     serving: Serving | None = None
 
     async def get(self, address: str, **parameters: Any) -> dict[str, Any]:
-        """Return the JSON of a response that is a 200."""
+        """Return the JSON of a 200 response."""
         response = await self.http.get(address, params=parameters or None)
         assert response.status_code == 200, response.text
         found: dict[str, Any] = response.json()
@@ -54,7 +54,7 @@ class InspectorClient:
     async def events(self, *, headers: dict[str, str] | None = None, **parameters: Any) -> AsyncIterator[Events]:
         async with self.http.stream("GET", "/api/events", params=parameters, headers=headers) as response:
             assert response.status_code == 200
-            events = Events(response.aiter_lines())  # kept here: collecting its iterator would close the stream
+            events = Events(response.aiter_lines())  # referenced here: collecting its iterator would close the stream
             yield events
 
 
@@ -86,7 +86,7 @@ class Events:
 
 
 def keep(store: Path, captures: Sequence[Capture]) -> None:
-    """Add captures to a store, which is created if it is missing."""
+    """Add captures to a store. Create it if it is missing."""
     with open_store(store, store.parent, create=True) as opened:
         opened.add(captures)
 

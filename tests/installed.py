@@ -13,7 +13,7 @@ def needs(program: str) -> pytest.MarkDecorator:
 
 
 def each(*programs: str) -> list[object]:
-    """Return the programs as the values of a parameter. Those that aren't on PATH are skipped."""
+    """Return the programs as the values of a parameter. Programs that aren't on PATH are skipped."""
     return [pytest.param(program, marks=needs(program)) for program in programs]
 
 

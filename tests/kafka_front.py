@@ -1,7 +1,8 @@
 """A front for a Kafka broker that has neither TLS nor SASL: it ends both, and can cut every connection.
 
-Clients meet SASL_SSL with SCRAM-SHA-512 as at Port's brokers. After authentication, bytes pass unchanged. The broker
-must advertise the front's address, so that its clients come back here. It has no ACLs: who is in may do everything.
+Clients use SASL_SSL with SCRAM-SHA-512, like with Port's brokers. After authentication, bytes pass unchanged. The
+broker must advertise the front's address, so that its clients come back here. It doesn't have ACLs: authenticated users
+may do everything.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _MECHANISM = "SCRAM-SHA-512"
 
 
 class KafkaFront:
-    """A running front. `passwords` are those of the users; a change applies to new connections."""
+    """A running front. `passwords` are the users' passwords. A change applies to new connections."""
 
     def __init__(self, ca_file: Path | None) -> None:
         self.ca_file = ca_file
@@ -69,7 +70,7 @@ class KafkaFront:
         backend_reader: asyncio.StreamReader,
         backend_writer: asyncio.StreamWriter,
     ) -> bool:
-        """Answer the requests of SASL until a user is authenticated; the broker answers those for versions."""
+        """Respond to SASL requests until a user is authenticated. The broker responds to version requests."""
         server = ScramMechanism(_MECHANISM).make_server(self._stored)
         while True:
             request = await read_frame(reader)
@@ -99,7 +100,7 @@ class KafkaFront:
 
 @asynccontextmanager
 async def kafka_front(folder: Path | None) -> AsyncIterator[KafkaFront]:
-    """Listen on a free port; with a `folder` for the authority's certificate, with TLS and SASL."""
+    """Listen on a free port. With a `folder` for the authority's certificate, use TLS and SASL."""
     context = None
     if folder is not None:
         authority = trustme.CA()
@@ -156,12 +157,12 @@ def _auth_bytes(request: bytes, version: int) -> bytes:
     if version < _FLEXIBLE_FROM:
         (size,) = struct.unpack_from(">i", request, start)
         return request[start + 4 : start + 4 + size]
-    size = request[start + 1] - 1  # after the header's tags; short enough for one byte
+    size = request[start + 1] - 1  # after the header's tags, and short enough for one byte
     return request[start + 2 : start + 2 + size]
 
 
 def _scram(server: ScramServer, message: bytes) -> bytes | None:
-    """Return the next message of the server, or None if it refuses."""
+    """Return the next message of the server, or None if it rejects the login."""
     try:
         if server.stage is None:
             server.set_client_first(message.decode())

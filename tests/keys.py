@@ -19,7 +19,7 @@ PASSPHRASE = "correct horse"
 
 @cache
 def an_rsa_key(bits: int = 2048, *, number: int = 0) -> rsa.RSAPrivateKey:
-    """Return a key of this size; another `number` is another key."""
+    """Return a key of this size. Another `number` is another key."""
     return rsa.generate_private_key(public_exponent=65537, key_size=bits)
 
 

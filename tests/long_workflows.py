@@ -11,7 +11,7 @@ from port_hook_cli.workflows.workflow import MAX_NODES
 def a_chain(url: str, *, nodes: int = MAX_NODES) -> dict[str, Any]:
     """Return a workflow of a trigger and `nodes` - 1 WEBHOOK nodes, each of which sends what the one before returned.
 
-    A node that is called n5 requests `url`/n5.
+    The node n5 requests `url`/n5.
     """
     names = ["trigger", *(f"n{number}" for number in range(1, nodes))]
     inputs = {"service": {"type": "string"}}

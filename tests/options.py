@@ -1,4 +1,4 @@
-"""The commands and their options as typer declares them."""
+"""The commands and their options, from typer's declarations."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ SLOW = frozenset({"contract", "examples", "handlers", "kafka", "process", "pytes
 
 
 def for_workers(tests: Sequence[T], folder: Callable[[T], str], workers: int) -> list[T]:
-    """Return the tests in the order for `workers` workers. Tests of the same kind keep their order.
+    """Return the tests in the order for `workers` workers. Tests of the same kind stay in order.
 
     The first part begins with the browser tests. Each other part begins with some of the slow tests, so that only short
     tests are left at the end, and no worker waits for another.

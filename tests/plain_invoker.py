@@ -1,4 +1,4 @@
-"""An invoker for the sandbox that needs no jq, so that tests of the sandbox start no process."""
+"""An invoker for the sandbox without jq, so that tests of the sandbox don't start a process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from port_hook_cli.sandbox import Asked, SandboxRequest
 
 
 class PlainInvoker:
-    """Sends an action's own body, or Port's old default payload if the action has no body. It renders no templates."""
+    """Sends an action's own body, or Port's old default payload without a body. It doesn't render templates."""
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
         """Return the request."""

@@ -1,4 +1,4 @@
-"""Responses of a stand-in for Port's API, for `tests.servers.handler`."""
+"""Responses of a fake of Port's API, for `tests.servers.handler`."""
 
 from __future__ import annotations
 

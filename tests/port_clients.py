@@ -1,4 +1,4 @@
-"""Clients of Port's API: port-hook's, and one of plain HTTP that has a token."""
+"""Clients of Port's API: port-hook's client, and a plain HTTP client with a token."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def port_client(
 
 @contextmanager
 def authorized(environ: Mapping[str, str]) -> Iterator[httpx.Client]:
-    """Give a client that calls Port's API, or a sandbox, with the address and the credentials of an environment."""
+    """Yield a client that calls Port's API, or a sandbox, with the URL and the credentials of an environment."""
     with httpx.Client(base_url=environ["PORT_API_URL"], timeout=30, verify=NO_TLS) as client:
         body = {"clientId": environ["PORT_CLIENT_ID"], "clientSecret": environ["PORT_CLIENT_SECRET"]}
         token = client.post("/v1/auth/access_token", json=body).json()["accessToken"]

@@ -28,7 +28,7 @@ def port_openapi() -> dict[str, Any]:
     """Return the document, or skip the test if this machine does not have it."""
     place = openapi_file()
     if place is None:
-        pytest.skip("Port's OpenAPI document is not on this machine; name it with PORT_OPENAPI")
+        pytest.skip("Port's OpenAPI document is not on this machine. Set PORT_OPENAPI to its path")
     document: dict[str, Any] = json.loads(place.read_bytes())
     return document
 
@@ -61,7 +61,7 @@ def documented_route(document: Mapping[str, Any], request: httpx.Request) -> str
 
 
 def answer_schema(document: dict[str, Any], method: str, route: str, status: int) -> Any:
-    """Return the schema of one response; raises KeyError for a status that the document does not have."""
+    """Return the schema of one response. Raises KeyError for a status that the document does not have."""
     answers = document["paths"][route][method.lower()]["responses"]
     return answers[str(status)]["content"]["application/json"]["schema"]
 

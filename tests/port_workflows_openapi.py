@@ -1,4 +1,4 @@
-"""The transcription of Port's workflow routes in OpenAPI, where this machine has it, and a check of responses by it."""
+"""The transcription of Port's workflow routes in OpenAPI, if this machine has it, and a check of responses."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ _PLACES = (
     str(Path(__file__).parents[2] / "shared" / "port-workflows-api.json"),
     str(Path(__file__).parents[3] / "shared" / "port-workflows-api.json"),
 )
-# Port answers these, too, but its document does not list them: no token, what has ended, and what the sandbox refuses.
+# Port also sends these statuses, but its document does not list them: a missing token, an ended run, a rejected
+# request.
 _UNDOCUMENTED = {400, 401, 409, 422, 429, 500}
 
 
 @functools.cache
 def workflows_openapi() -> dict[str, Any] | None:
-    """Return the document, or None where it is missing."""
+    """Return the document, or None if it is missing."""
     place = next((Path(place) for place in _PLACES if place and Path(place).is_file()), None)
     return None if place is None else json.loads(place.read_bytes())
 
@@ -34,7 +35,7 @@ def require_workflows_openapi() -> dict[str, Any]:
     """Return the document, or skip the test that asks for it."""
     document = workflows_openapi()
     if document is None:
-        pytest.skip("the workflow routes in OpenAPI are not on this machine; name them with PORT_WORKFLOWS_OPENAPI")
+        pytest.skip("the workflow routes in OpenAPI are not on this machine. Set PORT_WORKFLOWS_OPENAPI to their path")
     return document
 
 
@@ -47,7 +48,7 @@ def faults(document: dict[str, Any], value: Any, schema: Any) -> list[str]:
 
 
 async def check_response(response: httpx.Response) -> None:
-    """Fail when a response of a workflow route is not one that the document allows."""
+    """Fail when the document does not allow a response of a workflow route."""
     await response.aread()
     document = workflows_openapi()
     route = None if document is None else documented_route(document, response.request)

@@ -20,16 +20,16 @@ from port_hook_cli.invocations.headers import Headers
 from tests.factories import SECRET
 from tests.record_schemas import checked
 
-# No test opens a tunnel to the internet, unless it names one.
+# Tests don't open a tunnel to the internet, unless they select one.
 NO_TUNNEL = {"PORT_HOOK_LISTEN_TUNNEL": "none"}
 
-# How often the tests that kill processes do so at full size (`make kill`); 0 where they are to be quick. Read before a
-# test takes everything that begins with PORT_ out of the environment.
+# The number of kills in tests at full size (`make kill`), or 0 for quick tests. Read before a test removes all PORT_
+# variables from the environment.
 KILLS = int(os.environ.get("PORT_HOOK_KILLS") or 0)
 
 
 def environment(home: Path, **extra: str) -> dict[str, str]:
-    """Return the environment of a process under test: without Port's variables, except those of the test."""
+    """Return the environment of a process under test: without Port's variables, except the test's own variables."""
     names = ("PATH", "SYSTEMROOT", "LANG", "PYTHONPATH", "COVERAGE_PROCESS_CONFIG")
     kept = {name: os.environ[name] for name in names if name in os.environ}
     ours = {"HOME": str(home), "PYTHONUNBUFFERED": "1", "PORT_CLIENT_SECRET": SECRET.reveal()}
@@ -37,7 +37,7 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
 
 
 def environment_without_coverage() -> dict[str, str]:
-    """The environment of the tests, for a process whose imports are looked at: measuring coverage imports much."""
+    """The environment for a process whose imports are tested, without coverage, which imports many modules."""
     return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
 
 
@@ -59,7 +59,7 @@ PORT_HOOK = (sys.executable, "-m", "port_hook_cli")
 def port_hook(
     folder: Path, *arguments: str, env: Mapping[str, str] | None = None, **options: Any
 ) -> subprocess.CompletedProcess[Any]:
-    """Run port-hook in `folder` to its end. `options` go to `subprocess.run`; by default, stdin is empty."""
+    """Run port-hook in `folder` to its end. `options` go to `subprocess.run`. By default, stdin is empty."""
     given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "timeout": 50, **options}
     if "input" not in options:
         given.setdefault("stdin", subprocess.DEVNULL)
@@ -93,7 +93,7 @@ def typed(folder: Path, *arguments: str, env: Mapping[str, str] | None = None, *
     )
 
 
-# pytest as a process that loads no plugin but port-hook's: the others of this environment take seconds to import.
+# pytest as a process that loads only port-hook's plugin: the others take seconds to import.
 PYTEST = (sys.executable, "-m", "pytest", "-p", "port_hook", "-p", "no:cacheprovider")
 NO_OTHER_PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
 
@@ -112,7 +112,7 @@ class Listener:
         self.host, self.port = str(parts.hostname), int(parts.port or 0)
 
     def record(self) -> dict[str, Any]:
-        """Return the next record that it prints; fails with its stacks if there is none for a minute."""
+        """Return the next record that it prints. Fail with its stacks if there is none for a minute."""
         assert self.process.stdout is not None
         stacks: list[str] = []
         guard = threading.Timer(60, lambda: stacks.append(self.where_it_is()))
@@ -125,13 +125,13 @@ class Listener:
         return record
 
     def where_it_is(self) -> str:
-        """End the listener; return what it has written to stderr, with the stacks of its threads."""
+        """End the listener. Return what it has written to stderr, with the stacks of its threads."""
         self.process.send_signal(_DUMP)
         self.process.wait(30)
         return self.process.stderr.read().decode() if self.process.stderr else ""
 
     def post(self, body: bytes, headers: Headers, *, method: str = "POST", target: str = "/") -> tuple[int, bytes]:
-        """Send a request on a new connection; return the status and the body of the response."""
+        """Send a request on a new connection. Return the status and the body of the response."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         try:
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
@@ -145,7 +145,7 @@ class Listener:
             connection.close()
 
     def stop(self, number: int = signal.SIGTERM) -> tuple[int, list[dict[str, Any]]]:
-        """Send a signal; return the exit code and the remaining records."""
+        """Send a signal. Return the exit code and the remaining records."""
         self.process.send_signal(number)
         out, _ = self.process.communicate(timeout=30)
         return self.process.returncode, [checked(json.loads(line)) for line in out.splitlines()]
@@ -163,7 +163,7 @@ def listener(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=preexec_fn,  # noqa: PLW1509 - no threads here; a limit must be set in the child
+        preexec_fn=preexec_fn,  # noqa: PLW1509 - no threads here, and a limit must be set in the child
     )
     try:
         assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""An HTTP source on a free port, with what it received and what it reported."""
+"""An HTTP source on a free port, with its received requests and its reports."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FINE = Response(status=200, headers=Headers((("X-Answer", "1"),)), body=b"fine")
 
 @dataclass
 class World:
-    """An HTTP source, what it received, and what it reported."""
+    """An HTTP source, its received requests, and its reports."""
 
     port: int = 0
     received: list[Invocation] = field(default_factory=list)
@@ -47,11 +47,11 @@ class World:
         await self._until(lambda: len(self.received) >= count)
 
     async def told(self, words: str, times: int = 1) -> None:
-        """Wait until `words` were told so many times."""
+        """Wait until `words` were reported this many times."""
         await self._until(lambda: sum(words in notice for notice in self.notices) >= times)
 
     async def turn(self) -> None:
-        """Wait until the server has handled everything that was sent before."""
+        """Wait until the server has handled everything sent before."""
         await self.capture(b"not HTTP\r\n\r\n")
 
     async def _until(self, happened: Callable[[], bool]) -> None:
@@ -61,7 +61,7 @@ class World:
                 await self.changed.wait()
 
     async def capture(self, request: bytes) -> bytes:
-        """Send bytes on a new connection, and return everything that is received until it is closed."""
+        """Send bytes on a new connection, and return everything received until it is closed."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(request)
         try:
@@ -100,7 +100,7 @@ def request(body: bytes = b"", *fields: str, method: str = "POST", target: str =
 
 @dataclass
 class Seen(Observer):
-    """Keeps what a listener tells its observers."""
+    """Records the calls of a listener to its observers."""
 
     captures: list[Capture] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)

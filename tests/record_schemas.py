@@ -21,7 +21,7 @@ def validator(schema: str) -> Draft202012Validator:
 
 
 def checked(record: Any) -> Any:
-    """Return a record that a command printed; raises ValidationError if its schema does not describe it."""
+    """Return a record that a command printed. Raises ValidationError if its schema does not describe it."""
     schema = record.get("schema") if isinstance(record, dict) else None
     if isinstance(schema, str) and schema.startswith("port-hook/"):
         validator(schema).validate(record)

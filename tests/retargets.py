@@ -28,7 +28,7 @@ def an_action(identifier: str = "create_vm", **method: Any) -> dict[str, Any]:
 
 
 def a_workflow(identifier: str = "deploy_service", **config: Any) -> dict[str, Any]:
-    """Return a workflow with two WEBHOOK nodes. `check` uses the agent; `config` are fields of its config."""
+    """Return a workflow with two WEBHOOK nodes. `check` uses the agent, and `config` are fields of its config."""
     webhook = {"type": "WEBHOOK", "url": "https://example.com"}
     body = {"run": "{{ .workflowNodeRun.identifier }}", "n": 1, "é": None}
     check = {**webhook, "agent": True, "headers": {"authorization": "Bearer s3cret"}, "body": body, **config}

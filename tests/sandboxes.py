@@ -1,4 +1,4 @@
-"""A sandbox with a few options, and a sandbox in a thread for tests that are not asynchronous."""
+"""A sandbox with a few options, and a sandbox in a thread for synchronous tests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _GROUPS: dict[str, Any] = {
 
 
 def sandbox_with(**options: Any) -> AbstractAsyncContextManager[Sandbox]:
-    """Return a sandbox to start. `options` are those of `Sandbox.start`, or fields of their groups."""
+    """Return a sandbox to start. `options` are options of `Sandbox.start`, or fields of their groups."""
     groups: dict[str, Any] = {}
     for name, default in _GROUPS.items():
         of_group = {each.name for each in fields(default)} & options.keys()
@@ -33,7 +33,7 @@ def sandbox_with(**options: Any) -> AbstractAsyncContextManager[Sandbox]:
 
 @contextmanager
 def a_sandbox(**options: Any) -> Iterator[Sandbox]:
-    """Serve a sandbox until the end of the block. `options` are those of `sandbox_with`."""
+    """Serve a sandbox until the end of the block. `options` are options of `sandbox_with`."""
     started: list[Sandbox] = []
 
     async def start() -> Callable[[], Awaitable[None]]:
@@ -63,7 +63,7 @@ def environ_of(sandbox: Sandbox) -> dict[str, str]:
 def a_sequence(
     *nodes: Mapping[str, Any], identifier: str = "one", trigger: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return a workflow whose nodes follow one another after its trigger, which is called start."""
+    """Return a workflow whose nodes follow one another after its trigger `start`."""
     names = ["start", *(node["identifier"] for node in nodes)]
     return {
         "identifier": identifier,
@@ -78,5 +78,5 @@ def a_webhook(name: str, url: str = "http://127.0.0.1:1/", **config: Any) -> dic
 
 
 def one_node(**config: Any) -> dict[str, Any]:
-    """Return a workflow with one node of this config, which is called do."""
+    """Return a workflow with one node `do` of this config."""
     return a_sequence({"identifier": "do", "config": config})

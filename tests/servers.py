@@ -20,7 +20,7 @@ NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 @dataclass
 class RawRequest:
-    """A request as it was received."""
+    """A received request."""
 
     head: bytes
     body: bytes
@@ -48,9 +48,9 @@ class RawRequest:
 
 @dataclass
 class Handler:
-    """A handler that keeps what it got, byte for byte, and answers with fixed bytes.
+    """A handler that records what it gets, byte for byte, and responds with fixed bytes.
 
-    It reads a body by its content-length or to its last chunk. A connection stays open if the answer tells where it
+    It reads a body by its content-length or to its last chunk. A connection stays open if the response tells where it
     ends: a client that sends the next request before it notices the end of the connection would lose it.
     """
 
@@ -112,7 +112,7 @@ def handler(answer: bytes | None = None, *, delay_s: float = 0.0, ssl: SSLContex
 
 @contextmanager
 def open_port(host: str = "127.0.0.1") -> Iterator[socket.socket]:
-    """Listen on a free port. The system accepts connections; no program reads from them."""
+    """Listen on a free port. The system accepts connections, but no program reads from them."""
     with socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET) as listening:
         yield listening
 

@@ -1,4 +1,4 @@
-"""Ports of this machine: a free one, and the addresses on which one is open."""
+"""Ports of this machine: a free port, and the addresses on which a port is open."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 
 LOOPBACK = "0100007F"
-"""127.0.0.1 as Linux writes it in its table of sockets."""
+"""127.0.0.1 in the notation of Linux's table of sockets."""
 
 
 def bound_addresses(port: int) -> set[str]:
@@ -16,7 +16,7 @@ def bound_addresses(port: int) -> set[str]:
 
 
 def free_port() -> int:
-    """Return a port that nothing listens on."""
+    """Return a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -27,9 +27,9 @@ needs_sshd = pytest.mark.skipif(
 
 @dataclass
 class Sshd:
-    """A real OpenSSH server on a free port: `sshd -i` for each connection, as inetd would start it.
+    """A real OpenSSH server on a free port: `sshd -i` for each connection, like inetd.
 
-    While it `is_away` it hangs up on whoever comes; those who are connected notice nothing of that.
+    While it `is_away`, it hangs up on new clients. Connected clients are not affected.
     """
 
     folder: Path

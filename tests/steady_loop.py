@@ -1,7 +1,7 @@
 """An event loop for tests. Its clock stops while the process is stopped.
 
 A busy machine may stop a process for seconds. Without this loop, all timers that came due meanwhile would then run
-before the events that a test waits for: a connection would be closed although its request is on its way.
+before the events that a test waits for: a connection would be closed although its request has been sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Streams that say that they are a terminal: what a user types, and what a command shows."""
+"""Streams on a pseudo-terminal: the user's input, and the output of a command."""
 
 from __future__ import annotations
 

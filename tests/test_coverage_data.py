@@ -1,4 +1,4 @@
-"""Data that a killed process has left does not spoil the others' coverage."""
+"""Incomplete data of a killed process does not affect the coverage of others."""
 
 from __future__ import annotations
 

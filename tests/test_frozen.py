@@ -1,4 +1,4 @@
-"""`@frozen` makes the same values as a frozen dataclass with slots, and compiles nothing until one is made."""
+"""`@frozen` makes the same values as a frozen dataclass with slots, and compiles methods with the first value."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Own:
     a: int
 
     def __repr__(self) -> str:
-        """Return no field."""
+        """Return a fixed text."""
         return "own"
 
     def __hash__(self) -> int:

@@ -55,7 +55,7 @@ def test_taskkill_has_a_full_path() -> None:
 
 
 def test_programs_are_searched_by_one_function() -> None:
-    """`shutil.which` looks in the working folder on Windows. The pager searches `less` on other systems only."""
+    """`shutil.which` looks in the current directory on Windows. The pager searches `less` on other systems only."""
     package = Path(port_hook_cli.__file__).parent
     searching = {
         path.relative_to(package).as_posix()
@@ -166,7 +166,7 @@ def test_docs_list_the_commands_printed_by_doctor(tmp_path: Path) -> None:
 
 
 def test_only_the_install_page_lists_extras_of_a_new_pipx_installation() -> None:
-    """`pipx install` changes nothing in an existing installation, so another page must not recommend it."""
+    """`pipx install` does not change an existing installation, so another page must not recommend it."""
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         if page != ROOT / "docs" / "install" / "install.md":
             assert re.findall(r"pipx install '?\.\[", page.read_text("utf-8")) == [], page.name

@@ -45,7 +45,7 @@ def a_hostile_server() -> Iterator[str]:
 
 
 def connect(url: str, over: threading.Event, connected: threading.Event) -> None:
-    """Open connections until `over` is set, and close none before then."""
+    """Open connections until `over` is set, without closing any before."""
     parts = urlsplit(url)
     opened: list[socket.socket] = []
     for _ in range(_CONNECTIONS):

@@ -13,7 +13,7 @@ PASSES = "def test_passes():\n    pass\n"
 
 
 def run_of(folder: Path, *options: str, **sources: str) -> subprocess.CompletedProcess[str]:
-    """Run pytest on a file for each source, with the guard as CI has it."""
+    """Run pytest on a file for each source, with CI's guard."""
     for name, source in sources.items():
         (folder / f"test_{name}.py").write_text(f"import pytest\n{source}")
     (folder / "conftest.py").write_text(

@@ -1,4 +1,4 @@
-"""Kafka topics for tests, read by a consumer that needs no group."""
+"""Kafka topics for tests, read by a consumer without a group."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Topic:
         self._consumer = consumer
 
     def next(self) -> bytes:
-        """Return the value of the next message, of any partition; fails after 25 seconds without one."""
+        """Return the value of the next message, of any partition. Fail after 25 seconds without one."""
         deadline = time.monotonic() + WAIT_S
         while time.monotonic() < deadline:
             message = self._consumer.poll(0.2)

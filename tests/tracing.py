@@ -1,4 +1,4 @@
-"""Kill a process before a chosen line of port-hook's own code, for tests of what a kill leaves behind."""
+"""Kill a process before a chosen line of port-hook's own code, for tests of the state after a kill."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class KilledAtLine:
         self.ran = 0
 
     def before(self, last: int) -> Trace:
-        """Return a trace function that kills the process before its `last`th line; 0 kills it never."""
+        """Return a trace function that kills the process before its `last`th line. 0 never kills it."""
 
         def trace(frame: FrameType, event: str, _: Any) -> Trace | None:
             if not frame.f_code.co_filename.endswith(self._files):

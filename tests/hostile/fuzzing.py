@@ -1,7 +1,7 @@
-"""What the fuzz tests share: the seed, and how long they go on.
+"""Shared parts of the fuzz tests: the seed and the duration.
 
-`PORT_HOOK_FUZZ_S` is the number of seconds that each fuzz test runs for; without it, each runs one round, with the same
-cases every time. `PORT_HOOK_FUZZ_SEED` chooses the cases. Every failure names the seed and the case.
+`PORT_HOOK_FUZZ_S` is the number of seconds that each fuzz test runs for. Without it, each runs one round, with the same
+cases every time. `PORT_HOOK_FUZZ_SEED` chooses the cases. Every failure message contains the seed and the case.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-# Read before a test takes everything that begins with PORT_ out of the environment.
+# Read before a test removes all PORT_ variables from the environment.
 SECONDS = float(os.environ.get("PORT_HOOK_FUZZ_S") or 0)
 SEED = os.environ.get("PORT_HOOK_FUZZ_SEED") or (secrets.token_hex(4) if SECONDS else "port-hook")
 
@@ -39,5 +39,5 @@ def how_to_repeat(*case: object) -> str:
 
 
 def report(figures: str) -> None:
-    """Print what a long run came to; pytest shows it with `-s`."""
+    """Print the result of a long run. pytest shows it with `-s`."""
     sys.stdout.write(f"\n{figures} (seed {SEED})\n")

@@ -1,9 +1,9 @@
-"""A server in the place of Port's API that means harm: it gives a token, and answers every other call with a trick.
+"""A hostile server in the place of Port's API: it issues a token, and responds to every other call with a trick.
 
     async with HostileApi(endless_body).serve() as api: ...
     async with HostileApi(token=b'{"accessToken": "t", "expiresIn": NaN}').serve() as api: ...
 
-Limits: it checks nothing that it is sent, and knows no route but the token's. See `wire.py` for the rest.
+Limits: it doesn't check requests, and has only the token's route. See `wire.py` for the rest.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _GOOD_TOKEN = b'{"accessToken": "good", "expiresIn": 3600}'
 
 
 async def a_run(connection: Connection) -> None:
-    """Answer as Port does."""
+    """Respond like Port."""
     await connection.answer(b'{"ok": true, "run": {"id": "r_QOz6WoOB1Q2lmhZZ", "status": "IN_PROGRESS"}}')
 
 
@@ -30,7 +30,7 @@ class HostileApi(HostileServer):
     token: bytes = _GOOD_TOKEN
 
     def choose(self, connection: Connection) -> Trick:
-        """Return the trick for the request under way."""
+        """Return the trick for the current request."""
         return self._give_token if b"/v1/auth/access_token HTTP" in connection.head else self.trick
 
     async def _give_token(self, connection: Connection) -> None:
@@ -63,7 +63,7 @@ async def json_too_deep_to_write(connection: Connection) -> None:
 
 
 def status(line: str, *fields: str) -> Trick:
-    """Return the trick that answers with a status."""
+    """Return the trick that responds with a status."""
 
     async def answer(connection: Connection) -> None:
         await connection.answer(b"{}", *fields, status=line)

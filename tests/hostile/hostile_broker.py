@@ -17,7 +17,7 @@ from tests.kafka_front import framed, read_frame
 FETCH = 1
 
 Tampering = Callable[[int, bytes], bytes]
-"""Returns what a client gets instead of a response: takes the key of the API that was called and the response."""
+"""Returns what a client gets instead of a response. Takes the key of the called API and the response."""
 
 _BATCH_HEADER = 61
 _MAGIC, _LENGTH, _CODEC = 16, 8, 21
@@ -36,7 +36,7 @@ class HostileBroker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> Callable[[], Awaitable[None]]:
-        """Listen on a free port; return what ends it."""
+        """Listen on a free port. Return the function that ends it."""
         server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
 
@@ -108,9 +108,9 @@ def claim_four_gibibytes(key: int, frame: bytes) -> bytes:
 
 
 def mutations(rng: random.Random) -> Tampering:
-    """Return what changes some of the responses: lengths, counts, bits or the end, or the first batch.
+    """Return a function that changes some of the responses: lengths, counts, bits or the end, or the first batch.
 
-    Most of these changes end no process, so one of three brokers makes those that do.
+    Most of these changes do not end a process, so one of three brokers makes the changes that do.
     """
     kinds, unchanged = 6 if rng.random() < 1 / 3 else 5, rng.choice((0.7, 0.97))
 

@@ -1,9 +1,9 @@
-"""A server in the place of the user's handler, or of what stands behind a redirect, that means harm.
+"""A hostile server in the place of the user's handler, or of a redirect's target.
 
     async with HostileServer(endless_body).serve() as handler: ...
     with hostile_handler(endless_body) as handler: ...      # in a thread, beside a process
 
-The tricks that suit any server are in `wire.py`; these need a handler's client, which keeps connections.
+The tricks that suit any server are in `wire.py`. These need a handler's client, which reuses connections.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from tests.servers import in_thread
 
 
 async def never_silent(connection: Connection) -> None:
-    """Answer well, and go on sending responses on the connection that is idle then."""
+    """Respond correctly, and go on sending responses on the idle connection."""
     await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
     await asyncio.sleep(0.05)
     await connection.flood(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
 
 
 async def ok(connection: Connection) -> None:
-    """Answer well."""
+    """Respond correctly."""
     await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")
 
 
 async def many_interim(connection: Connection) -> None:
-    """Answer well after 33 interim responses."""
+    """Respond correctly after 33 interim responses."""
     await connection.send(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 33)
     await ok(connection)
 

@@ -1,4 +1,4 @@
-"""Requests as bytes: well-formed ones in every shape, and ones that no client should send."""
+"""Requests as bytes: well-formed requests of every kind, and requests that no client should send."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ LIMIT = 256 * 1024
 """How many bytes a head may have."""
 
 MOST_OF_A_BODY = 400_000
-"""What the listener is given as `--max-body`."""
+"""The value of the listener's `--max-body`."""
 
 
 @dataclass
 class Capture:
-    """What is sent on one connection.
+    """The bytes sent on one connection.
 
-    `expected` are the bodies that must be acknowledged, in this order; None where any answer will do, or none.
-    `forbidden` are bodies that are signed but stand inside another request, and must never be taken for one.
+    `expected` are the bodies that must be acknowledged, in this order. None if any response is fine, or none.
+    `forbidden` are signed bodies inside another request, which must never be parsed as requests.
     """
 
     kind: str
@@ -34,7 +34,7 @@ class Capture:
 
 @dataclass
 class Signer:
-    """Makes requests with bodies that nobody has sent before; `signed` are all bodies that a listener may accept."""
+    """Makes requests with new bodies. `signed` are all bodies that a listener may accept."""
 
     secret: str
     host: str
@@ -120,7 +120,7 @@ def half_closed(rng: random.Random, signer: Signer) -> Capture:
     return Capture("half-close", split(rng, b"".join(map(signer.request, bodies))), bodies, half_closes=True)
 
 
-# --- requests that may be refused in any way ------------------------------------------------------------------------
+# --- requests that may be rejected in any way -----------------------------------------------------------------------
 
 
 def lengths(rng: random.Random, signer: Signer) -> Capture:
@@ -215,7 +215,7 @@ def heads(rng: random.Random, signer: Signer) -> Capture:
 
 
 def chunks(rng: random.Random, signer: Signer) -> Capture:
-    """Chunked bodies that are wrong somewhere."""
+    """Chunked bodies with a mistake."""
     body = signer.body(rng)
     right = chunked(rng, body)
     wrong = (
@@ -232,7 +232,7 @@ def chunks(rng: random.Random, signer: Signer) -> Capture:
         right.replace(b"0\r\n\r\n", b"0\r\nx y\r\n\r\n"),
     )
     start = head(b"POST / HTTP/1.1", *signer.fields(body), b"transfer-encoding: chunked")
-    return Capture("chunks that are wrong", split(rng, start + rng.choice(wrong)))
+    return Capture("invalid chunks", split(rng, start + rng.choice(wrong)))
 
 
 def cut_off(rng: random.Random, signer: Signer) -> Capture:
@@ -251,7 +251,7 @@ def too_large(rng: random.Random, signer: Signer) -> Capture:
 
 
 def unsigned(rng: random.Random, signer: Signer) -> Capture:
-    """Requests with a signature that is good for another body or another time, or with none."""
+    """Requests without a signature, or with a signature for another body or another time."""
     body, other = signer.body(rng), signer.body(rng)
     request = signer.request(other, allowed=False)
     fields = request.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
@@ -265,7 +265,7 @@ def unsigned(rng: random.Random, signer: Signer) -> Capture:
 
 
 def mutated(rng: random.Random, signer: Signer) -> Capture:
-    """A good request with a few bytes changed, taken out, doubled or put in."""
+    """A valid request with a few bytes changed, removed, doubled or added."""
     request = bytearray(signer.request(signer.body(rng)))
     for _ in range(rng.choice([1, 1, 2, 5, 20])):
         start = rng.randrange(len(request))

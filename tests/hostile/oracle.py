@@ -1,4 +1,4 @@
-"""Whether a signature is valid, written a second time: from docs/reference/signatures.md alone, with nothing of ours.
+"""A second implementation of verification, from docs/reference/signatures.md alone and without port-hook's code.
 
 Header names and values are Latin-1 texts of the bytes on the wire.
 """
@@ -14,7 +14,7 @@ Fields = Sequence[tuple[str, str]]
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:
-    """Return what Port puts into `x-port-signature`."""
+    """Return Port's value of `x-port-signature`."""
     message = timestamp.encode("latin-1") + b"." + body
     mac = hmac.new(secret.encode("utf-8", "surrogatepass"), message, hashlib.sha256)
     return "v1," + base64.b64encode(mac.digest()).decode()
@@ -23,7 +23,7 @@ def sign(secret: str, timestamp: str, body: bytes) -> str:
 def is_valid(fields: Fields, body: bytes, secret: str, *, now: float, tolerance_s: float = 300) -> bool:
     """Return whether Port signed exactly these bytes with `secret`, at most `tolerance_s` seconds from `now`.
 
-    Of doubled fields the first that is not empty counts.
+    If a header is repeated, the first value that is not empty counts.
     """
     signature, timestamp = _first(fields, "x-port-signature"), _first(fields, "x-port-timestamp")
     age_s = _age_s(timestamp, now)

@@ -1,4 +1,4 @@
-"""port-hook in this process with a pseudo-terminal in front of it, and the text that must not command it."""
+"""port-hook in this process with a pseudo-terminal in front of it, and hostile text that must not control it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from port_hook_cli.text.safe import is_visible
 
 # Clears the screen, sets the title, writes the clipboard, colors by a C1 control, turns text around, and hides some.
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;AAAA\x07\x9b31m\x7f\u202e\u2066\u200f\u061c\u200b\u3164\U000e0041\U000e0101"
-# The same without C0 controls, for places that refuse them.
+# The same without C0 controls, for places that reject them.
 HOSTILE_FIELD = "a\x9b31m\u202e\u2066\u200f\u061c\u200b\u3164b"
 
 # Styles, links, and what moves rich's progress bar.
@@ -27,7 +27,7 @@ _OURS = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;[^;\x1b]*;[^\x1b]*\x1b\\|\x1b\[\?25[
 
 @dataclass(frozen=True)
 class Shown:
-    """What a command wrote to a terminal."""
+    """The output of a command on a terminal."""
 
     code: int
     raw: bytes
@@ -39,7 +39,7 @@ class Shown:
 
     @property
     def unseen(self) -> list[str]:
-        """Every character, apart from tabs and line ends, that a reader does not see as it is."""
+        """Every character, apart from tabs and line ends, that is invisible or changes how text is shown."""
         return [character for character in self.text if character not in "\n\t" and not is_visible(character)]
 
 

@@ -1,4 +1,4 @@
-"""Servers in the place of Port's API that mean harm: a call ends in time, within its limits, and in words."""
+"""Hostile servers in the place of Port's API: a call ends in time, within its limits, and with a message."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MIB = 2**20
 
 
 async def no_pause(_: float) -> None:
-    """Pause not at all."""
+    """Do not pause."""
 
 
 def client(url: str, **options: Any) -> PortApi:
@@ -62,7 +62,7 @@ def calls(server: HostileServer) -> list[bytes]:
 
 
 async def failure(server: HostileApi, **options: Any) -> PortApiError:
-    """Return what asking for a run ends with."""
+    """Return the error of a request for a run."""
     async with client(server.url, **options) as api:
         with pytest.raises(PortApiError) as caught:
             await api.get_run(RUN_ID)
@@ -98,7 +98,7 @@ def test_commands_calling_port_have_an_api_timeout(run: Run, home: Path, command
         result = run(*command, "--api-timeout", "0.1", env=environ)
     assert time.monotonic() - started < 20  # less than the default
     assert result.code == 7
-    assert 2 <= len(calls(server)) <= 4  # a response that came too late, and a refusal
+    assert 2 <= len(calls(server)) <= 4  # a late response, and a rejection
 
 
 async def agree(_: object) -> bool:
@@ -116,7 +116,7 @@ async def test_listen_has_an_api_timeout_for_retargeting(runtime: Callable[..., 
 
 
 async def _too_late(connection: Connection) -> None:
-    """Answer the first call too late, and refuse the next one."""
+    """Respond to the first call too late, and reject the next call."""
     if len(calls(connection.server)) == 1:
         await drip(connection)
     await connection.answer(b"{}", status="403 Forbidden")
@@ -273,7 +273,9 @@ async def test_proxy_is_used_for_an_api_on_another_machine(monkeypatch: pytest.M
 
 async def test_unusable_proxy_is_an_error_without_its_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "gopher://user:hunter22@proxy.invalid")
-    with pytest.raises(PortApiError, match="HTTP_PROXY, HTTPS_PROXY or ALL_PROXY names cannot be used") as caught:
+    with pytest.raises(
+        PortApiError, match="the proxy in HTTP_PROXY, HTTPS_PROXY or ALL_PROXY cannot be used"
+    ) as caught:
         client("http://api.port.invalid")
     assert "hunter22" not in caught.value.message
 

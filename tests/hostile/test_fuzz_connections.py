@@ -1,4 +1,4 @@
-"""Clients occupy a listener's connections: they send nothing, a part of a head, or only one request.
+"""Clients occupy a listener's connections without sending data, or after a part of a head or one request.
 
 Other clients are served promptly, and requests in progress are not cut off.
 """

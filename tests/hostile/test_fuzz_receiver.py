@@ -1,7 +1,7 @@
 """A real listener under requests that no client should send.
 
-It lives, answers or closes in time, and writes no traceback. What it acknowledges with 2xx is in the store byte for
-byte, and what is not signed is neither stored as valid nor handed to the handler.
+It survives, responds or closes in time, and doesn't write a traceback. What it acknowledges with 2xx is in the store
+byte for byte, and unsigned requests are neither saved as valid nor forwarded to the handler.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ CASES = 400  # in a round
 AT_ONCE = 24
 DEADLINE_S = 20.0
 QUIET_S = 0.1
-"""How long a bad request may stay without an answer before the client closes its side."""
+"""How long a bad request may stay without a response before the client closes its side."""
 
 TROUBLE = re.compile(rb"Traceback|bug of its own|port-hook-crash|never retrieved|Error\(")
 
 
 @dataclass
 class Handler:
-    """A handler that answers each request with the digest of its body, and keeps what it got.
+    """A handler that responds to each request with the digest of its body, and records the bodies.
 
-    It reads bodies by content-length only, and takes one request after the other on a connection.
+    It reads bodies by content-length only, and serves one request at a time on a connection.
     """
 
     seen: list[tuple[list[tuple[str, str]], bytes]] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Handler:
 
 @dataclass
 class Answers:
-    """What came back on a connection: the statuses, and the digests of the bodies that were acknowledged."""
+    """The responses on a connection: the statuses, and the digests of the acknowledged bodies."""
 
     raw: bytes = b""
 
@@ -135,7 +135,7 @@ def a_listener(folder: Path, handler: str) -> Iterator[tuple[subprocess.Popen[by
 
 
 async def talk(port: int, capture: Capture) -> Answers:
-    """Send what `capture` says and return what came back; raises TimeoutError when no answer and no end comes."""
+    """Send the request of `capture` and return the responses. Raises TimeoutError without a response or an end."""
     answers = Answers()
     async with asyncio.timeout(DEADLINE_S):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -170,7 +170,7 @@ async def read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, captu
 
 @dataclass
 class Round:
-    """One listener and what was sent to it."""
+    """One listener and the requests sent to it."""
 
     number: int
     signer: Signer
@@ -193,7 +193,7 @@ class Round:
             try:
                 answers = await talk(self.port, capture)
             except (TimeoutError, OSError) as error:
-                raise AssertionError(f"{error!r} instead of an answer to {failed}") from error
+                raise AssertionError(f"{error!r} instead of a response to {failed}") from error
             self._note(capture, answers, failed)
 
     def _note(self, capture: Capture, answers: Answers, failed: str) -> None:
@@ -208,7 +208,7 @@ class Round:
 
 
 async def fuzz(number: int, folder: Path) -> Counter[int]:
-    """Run one round in `folder`, check what it left behind, and return how often each status was answered."""
+    """Run one round in `folder`, check its captures, and return how often each status was sent."""
     handler = Handler()
     server = await asyncio.start_server(handler.serve, "127.0.0.1", 0, limit=2**22)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
@@ -258,7 +258,7 @@ async def test_listener_survives_hostile_clients_without_losing_captures(tmp_pat
         folder.mkdir()
         statuses += await fuzz(number, folder)
     told = ", ".join(f"{count} times {status}" for status, count in sorted(statuses.items()))
-    report(f"receiver: {(number + 1) * CASES} connections answered with {told}")
+    report(f"receiver: {(number + 1) * CASES} connections got {told}")
     # Otherwise the test would show nothing.
     assert statuses[200] > CASES / 10
     assert statuses[400] > CASES / 20

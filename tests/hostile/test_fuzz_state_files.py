@@ -65,7 +65,7 @@ def file(folder: Path) -> Path:
 
 
 def take_up(path: Path) -> None:
-    """Open a state file and load it, as the sandbox does; raises StoreError."""
+    """Open a state file and load it, like the sandbox. Raises StoreError."""
     with StateFile.open(path) as opened:
         state = SandboxState(now=lambda: 1.0)
         state.begin(NOTHING, list(opened.rows()))

@@ -1,4 +1,4 @@
-"""Verification against the oracle: what port-hook calls valid is what the oracle calls valid, and nothing raises."""
+"""Verification against the oracle: port-hook and the oracle agree about validity, and verification never raises."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def in_another_notation(rng: random.Random, signature: str) -> str:
 
 
 def spoiled(rng: random.Random, text: str) -> str:
-    """Return `text` with one character changed, taken out, or put in."""
+    """Return `text` with one character changed, removed or added."""
     at = rng.randrange(len(text) + 1)
     other = rng.choice("0aZ=+/, \t\x00\x7f\xa0\xff")
     return text[:at] + rng.choice(["", other]) + text[at + rng.choice([0, 1]) :]
@@ -134,7 +134,7 @@ def tamper(rng: random.Random, case: Case) -> None:
 
 
 def double(rng: random.Random, case: Case) -> None:
-    """Add fields, doubled ones among them, or a declared form of the body."""
+    """Add headers, including repeated headers, or a declared form of the body."""
     other = rng.choice([*case.fields, (NAMES[0][0], ""), (NAMES[1][0], " "), (NAMES[0][1], "v1,x"), (NAMES[1][0], "1")])
     if rng.random() < 0.15:
         case.fields.insert(rng.randint(0, len(case.fields)), other)

@@ -1,4 +1,4 @@
-"""Handlers that mean harm: neither the listener nor a replay takes more from one than its limits."""
+"""Hostile handlers: neither the listener nor a replay reads more from them than its limits."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ async def test_replay_takes_no_longer_than_its_timeout() -> None:
 
 @pytest.mark.parametrize("trick", [gzip_bomb, gzip_bomb_in_gzip])
 async def test_replay_decompresses_only_the_shown_part(trick: Trick) -> None:
-    bomb()  # making it takes memory, too
+    bomb()  # creating it also uses memory
     async with HostileServer(trick).serve() as server:
         tracemalloc.start()
         try:
@@ -199,7 +199,7 @@ def _create_vm_at(url: str) -> dict[str, Any]:
 
 
 async def _run_in_sandbox(trick: Trick) -> dict[str, Any]:
-    """Run an action of a sandbox whose handler answers with `trick`; return the run as its API shows it."""
+    """Run an action of a sandbox whose handler responds with `trick`. Return the run from the sandbox's API."""
     async with (
         HostileServer(trick).serve() as handler,
         sandbox_with(actions=[_create_vm_at(handler.url)], invoker=PlainInvoker()) as sandbox,

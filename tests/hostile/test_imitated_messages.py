@@ -45,7 +45,7 @@ def receiver() -> Iterator[Handler]:
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[str]:
-    """Port's API with such text in every field."""
+    """A fake of Port's API with such text in every field."""
 
     async def answer(request: web.Request) -> web.Response:
         if request.method == "PATCH":

@@ -1,4 +1,4 @@
-"""Hostile relays and tunnels: a listener reads no more from one than its limits allow."""
+"""Hostile relays and tunnels: a listener does not read more from them than its limits allow."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def event_without_end(connection: Connection) -> None:
 
 
 async def good_stream_but_endless_responses(connection: Connection) -> None:
-    """Open a stream for a GET; answer a POST, as a probe is, without end."""
+    """Open a stream for a GET. Respond to a POST, which a probe sends, without end."""
     if connection.head.startswith(b"POST"):
         await endless_body(connection)
     await connection.send(_STREAM + b"\r\nevent: ready\ndata: {}\n\n")

@@ -1,4 +1,4 @@
-"""Text of a stranger on a terminal: every command writes it out, and a pipe gets the exact bytes."""
+"""Untrusted text on a terminal: every command escapes it, and a pipe gets the raw bytes."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def an_action(**method: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def planted(folder: Path) -> Path:
-    """A folder whose files, store and captures were written by a stranger."""
+    """A folder with files, a store and captures by an untrusted author."""
     document = a_document(action=HOSTILE, trigger={"by": {"user": {"email": HOSTILE}}, "origin": HOSTILE})
     document["payload"]["properties"] = {HOSTILE: HOSTILE, "password": encrypt_aes_gcm(SECRET, HOSTILE.encode())}
     document["payload"]["censoredProperties"] = ["password", HOSTILE]
@@ -188,7 +188,7 @@ WITHOUT = {
     "demo": "shows only its own requests",
     "sandbox": "test_sandbox_shows_calls_and_runs_in_visible_text runs it",
 }
-# Options whose values change only something else than the form of what is printed.
+# Options whose values do not change the format of the output.
 SAME_FORM = {
     "what is sent": {
         *(f"{name} --timestamp-unit" for name in ("sign", "trigger", "replay")),
@@ -227,13 +227,13 @@ def test_every_output_format_is_tested_with_hostile_text() -> None:
 def test_hostile_text_is_escaped_on_a_terminal(planted: Path, receiver: Handler, args: tuple[str, ...]) -> None:
     env = {**ENV, "PORT_API_URL": receiver.url, "PORT_HOOK_LISTEN_PORT": HOSTILE_FIELD}  # no listener starts
     shown = on_terminal(planted, *(word.replace("URL", receiver.url) for word in args), env=env)
-    assert shown.unseen == [], "pass what strangers wrote through `printable` (text/safe.py) before it is printed"
+    assert shown.unseen == [], "pass untrusted text through `printable` (text/safe.py) before it is printed"
     assert shown.text.strip()
     assert shown.code != 70
 
 
 def a_hostile_port(run_id: str) -> web.Application:
-    """Port's API with hostile text in every field that a follower of a run shows."""
+    """A fake of Port's API with hostile text in every field that following a run shows."""
 
     async def answer(request: web.Request) -> web.Response:
         run = {"id": run_id, "status": "IN_PROGRESS", "statusLabel": HOSTILE, "summary": HOSTILE}

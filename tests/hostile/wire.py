@@ -1,13 +1,13 @@
-"""What the hostile servers share: raw HTTP/1.1 on 127.0.0.1, one trick per request, and a count of what was sent.
+"""Shared parts of the hostile servers: raw HTTP/1.1 on 127.0.0.1, one trick per request, and a count of sent bytes.
 
     async with HostileServer(trick).serve() as server: ...          # in the event loop of the test
     with in_thread(server.start): ...                               # beside a test that waits for a process
 
-A trick is a function of a connection. It gets the request's head; the body is read, by content-length, before the
+A trick is a function of a connection. It gets the request's head. The body is read, by content-length, before the
 trick or, by an `early` server, after it. `sent` counts the bytes that the system took from the tricks, so it
-exceeds what the client has read by the socket's buffers (some MiB); `hung_up` is set when a client has gone.
+exceeds what the client has read by the socket's buffers (some MiB). `hung_up` is set when a client has disconnected.
 
-Limits: no TLS, no HTTP/2; a connection serves requests until its trick says that it is over.
+Limits: no TLS, no HTTP/2. A connection serves requests until its trick ends it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BLOCK = 64 * 1024
 
 @dataclass
 class Connection:
-    """A client's connection. `head` is that of the request under way."""
+    """A client's connection. `head` is the head of the current request."""
 
     server: HostileServer
     reader: asyncio.StreamReader
@@ -36,14 +36,14 @@ class Connection:
     head: bytes = b""
 
     async def send(self, data: bytes) -> None:
-        """Send `data`; raises ConnectionError when the client has gone."""
+        """Send `data`. Raises ConnectionError when the client has disconnected."""
         self.writer.write(data)
         await self.writer.drain()
         self.server.sent += len(data)
         await asyncio.sleep(0)  # `drain` alone does not let others run
 
     async def flood(self, piece: bytes, most: int = 900 * 2**20) -> None:
-        """Send `piece` again and again, until the client has gone or has been sent `most` bytes."""
+        """Send `piece` again and again, until the client disconnects or `most` bytes were sent."""
         block = piece * max(1, _BLOCK // len(piece))
         for _ in range(most // len(block)):
             await self.send(block)
@@ -59,7 +59,7 @@ Trick = Callable[[Connection], Awaitable[None]]
 
 @dataclass
 class HostileServer:
-    """A server that answers each request with `trick`; see the module."""
+    """A server that responds to each request with `trick` (see the module)."""
 
     trick: Trick
     early: bool = False
@@ -78,7 +78,7 @@ class HostileServer:
             await stop()
 
     async def start(self) -> Callable[[], Awaitable[None]]:
-        """Listen; return what ends the server and every connection."""
+        """Listen. Return the function that ends the server and every connection."""
         connections = Connections()
         server = await asyncio.get_running_loop().create_server(connections.watched(self._protocol), "127.0.0.1", 0)
         connections.add(server)
@@ -119,7 +119,7 @@ class HostileServer:
             connection.writer.transport.abort()
 
     def choose(self, connection: Connection) -> Trick:
-        """Return the trick for the request under way."""
+        """Return the trick for the current request."""
         return self.trick
 
 
