@@ -32,11 +32,11 @@ async def a_client(sandbox: Sandbox) -> AsyncIterator[httpx.AsyncClient]:
 
 async def token_of(client: httpx.AsyncClient, sandbox: Sandbox) -> str:
     body = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
-    answer = (await client.post("/v1/auth/access_token", json=body)).json()
-    return str(answer["accessToken"])
+    response = (await client.post("/v1/auth/access_token", json=body)).json()
+    return str(response["accessToken"])
 
 
-async def refusal(answering: Any) -> tuple[int, str, str]:
+async def rejection(answering: Any) -> tuple[int, str, str]:
     response = await answering
     document = response.json()
     assert document["ok"] is False
@@ -45,7 +45,7 @@ async def refusal(answering: Any) -> tuple[int, str, str]:
 
 async def require_invalid(answering: Any, words: str) -> None:
     """Fail unless the sandbox rejects a call as invalid, with these words."""
-    status, slug, message = await refusal(answering)
+    status, slug, message = await rejection(answering)
     assert (status, slug) == (422, "invalid_request")
     assert words in message
 

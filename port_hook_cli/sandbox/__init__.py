@@ -1,7 +1,7 @@
-"""A local simulation of Port: its API for actions, runs, entities and the agent, and the sending of invocations.
+"""A local simulation of Port. It has Port's API for actions, runs, entities and the agent, and sends invocations.
 
-Its limits are in docs/reference/sandbox.md: one organization with fixed users; no permissions or automations;
-no invocation method but WEBHOOK; its own messages where Port's reference shows none.
+Its limits are in docs/reference/sandbox.md: one organization with fixed users, no permissions or automations, and
+no invocation method but WEBHOOK. Where Port's reference has no error message, the sandbox has its own.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def create_action(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def delete_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Delete an action; its runs stay."""
+    """Delete an action. Its runs stay."""
     find_action(state, identifier)
     state.remove_action(identifier)
     _move_permissions(state, identifier, None)
@@ -72,7 +72,7 @@ def delete_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRes
 
 
 def list_actions_of(state: SandboxState, _: ApiRequest, blueprint: str) -> ApiResponse:
-    """Return the actions of a blueprint; raises Refused with 404 for an unknown blueprint."""
+    """Return the actions of a blueprint. Raises Rejected with 404 for an unknown blueprint."""
     found = [action for action in state.actions.values() if _blueprint_of(action) == blueprint]
     if not found:
         require_known(state, blueprint)
@@ -103,7 +103,7 @@ def delete_action_of(state: SandboxState, request: ApiRequest, blueprint: str, i
 
 
 def show_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET; raises Refused with 404 for an unknown action."""
+    """Return the response to a GET. Raises Rejected with 404 for an unknown action."""
     return ok({"action": find_action(state, identifier)})
 
 
@@ -148,7 +148,7 @@ def _of_action(state: SandboxState, identifier: str) -> dict[str, Any]:
 
 
 def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:
-    """Return an action as Port shows it; raises Refused with 404."""
+    """Return an action in the format of Port's API. Raises Rejected with 404."""
     action = state.actions.get(identifier)
     if action is None:
         raise not_found("Action with identifier", identifier)
@@ -156,14 +156,14 @@ def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:
 
 
 def find_method_fault(method: Mapping[str, Any], *, name_of: str = "body") -> str | None:
-    """Return the first fault of an invocation method, or None. Only WEBHOOK methods are checked."""
+    """Return the first error of an invocation method, or None. Only WEBHOOK methods are checked."""
     if method.get("type") != WEBHOOK:
         return None
     return checks.find_fault(method, checks.WEBHOOK, required=("type", "url"), name_of=f"{name_of}/invocationMethod")
 
 
 def find_action_of(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any]:
-    """Return an action of a blueprint; raises Refused with 404 if it belongs to another blueprint."""
+    """Return an action of a blueprint. Raises Rejected with 404 if it belongs to another blueprint."""
     action = find_action(state, identifier)
     if _blueprint_of(action) != blueprint:
         raise not_found_in(blueprint, "Action with identifier", identifier)
@@ -173,7 +173,7 @@ def find_action_of(state: SandboxState, blueprint: str, identifier: str) -> dict
 def _replace(state: SandboxState, identifier: str, body: Mapping[str, Any]) -> ApiResponse:
     known = find_action(state, identifier)
     if body["identifier"] != identifier:
-        _refuse_taken(state, body["identifier"])
+        _reject_taken(state, body["identifier"])
     if fault := find_method_fault(body["invocationMethod"]):
         raise invalid(fault)
     replaced = {
@@ -202,7 +202,7 @@ def _move_permissions(state: SandboxState, identifier: str, named: str | None) -
 def _create(state: SandboxState, action: Mapping[str, Any]) -> ApiResponse:
     if fault := find_method_fault(action["invocationMethod"]):
         raise invalid(fault)
-    _refuse_taken(state, action["identifier"])
+    _reject_taken(state, action["identifier"])
     return _saved(state.add_action(action), "created", status=201)
 
 
@@ -224,7 +224,7 @@ def _read_action(request: ApiRequest, blueprint: str | None = None) -> dict[str,
     return action
 
 
-def _refuse_taken(state: SandboxState, identifier: str) -> None:
+def _reject_taken(state: SandboxState, identifier: str) -> None:
     if identifier in state.actions:
         raise taken("An action with identifier", identifier)
 

@@ -1,7 +1,7 @@
 """The routes that Port's execution agent calls in polling mode: claim and acknowledge.
 
 Integrations of Port's Ocean framework claim and acknowledge their runs in the same way. The routes are not in Port's
-API reference; the published agent and Ocean show them. Ocean also reads `identityToken`, `portAccessToken` and
+API reference. The published agent and Ocean show them. Ocean also reads `identityToken`, `portAccessToken` and
 `executionIdentity` of a claimed node run. Port does not document what is in them, so they are left out.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, ok, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Rejected, invalid, ok, read_body
 from port_hook_cli.sandbox.run import Phase, RunInvocation, SandboxRun
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
@@ -65,7 +65,7 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     runs = [state.runs[run_id] for run_id in dict.fromkeys(named) if run_id in state.runs]
     acked = [run for run in runs if run.invocation.phase is Phase.CLAIMED]
     if "runId" in body and body["runId"] not in {run.id for run in acked}:
-        raise Refused(409, "already_acknowledged", f'The run "{body["runId"]}" was taken already, or was not claimed')
+        raise Rejected(409, "already_acknowledged", f'The run "{body["runId"]}" was taken already, or was not claimed')
     for run in acked:
         run.invocation.phase = Phase.ACKED
         run.invocation.claimed_until = None
@@ -79,7 +79,7 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
 def claim_matching(
     state: SandboxState, body: Mapping[str, Any], matches: Callable[[SandboxRun], bool]
 ) -> list[SandboxRun]:
-    """Claim the runs that wait for an agent and for which `matches` is true; return them, the oldest first."""
+    """Claim the runs that wait for an agent and for which `matches` is true. Return them, the oldest first."""
     now = state.now()
     waiting = [run for run in state.runs.values() if matches(run) and not run.ended and _is_free(run.invocation, now)]
     claimed = waiting[: body.get("limit", DEFAULT_CLAIMED)]

@@ -12,7 +12,7 @@ from typing import Any
 
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, ok, read_body, taken
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Rejected, invalid, not_found, ok, read_body, taken
 from port_hook_cli.sandbox.state import ResourceKey, SandboxState
 
 _REQUIRED = ("identifier", "schema")
@@ -28,7 +28,7 @@ def list_blueprints(state: SandboxState, _: ApiRequest) -> ApiResponse:
 def create_blueprint(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Add a blueprint; 409 for an identifier that is taken."""
     body = read_body(request, checks.BLUEPRINT, required=_REQUIRED, others=True)
-    _refuse_taken(state, ("blueprint", body["identifier"]))
+    _reject_taken(state, ("blueprint", body["identifier"]))
     return _put_blueprint(state, body["identifier"], {}, body, status=201, verb="created")
 
 
@@ -46,7 +46,7 @@ def replace_blueprint(state: SandboxState, request: ApiRequest, identifier: str)
 
 
 def update_blueprint(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Set the fields in the body; the others stay."""
+    """Set the fields in the body. The others stay."""
     known = _find(state, ("blueprint", identifier))
     body = read_body(request, checks.BLUEPRINT, others=True)
     return _put_blueprint(state, identifier, known, body, status=200, verb="changed")
@@ -56,13 +56,13 @@ def delete_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> Api
     """Delete a blueprint that has no entities."""
     _find(state, ("blueprint", identifier))
     if any(blueprint == identifier for blueprint, _ in state.entities):
-        raise Refused(409, "has_dependents", f'Blueprint "{identifier}" has entities; delete them first')
+        raise Rejected(409, "has_dependents", f'Blueprint "{identifier}" has entities. Delete them first')
     state.set_blueprint(identifier, None)
     return ok(note=f"deleted the blueprint {identifier}")
 
 
 def require_known(state: SandboxState, identifier: str) -> None:
-    """Raise Refused with 404 for a blueprint that was not created and has no entities."""
+    """Raise Rejected with 404 for an unknown blueprint without entities."""
     if identifier not in state.blueprints and not any(blueprint == identifier for blueprint, _ in state.entities):
         _find(state, ("blueprint", identifier))
 
@@ -78,7 +78,7 @@ def _put_blueprint(
 ) -> ApiResponse:
     named = changes.get("identifier", identifier)
     if named != identifier:
-        _refuse_taken(state, ("blueprint", named))
+        _reject_taken(state, ("blueprint", named))
         if any(blueprint == identifier for blueprint, _ in state.entities):
             raise invalid("body/identifier: the sandbox does not rename a blueprint that has entities")
         for card in state.resources_of("scorecard", identifier):
@@ -104,7 +104,7 @@ def create_scorecard(state: SandboxState, request: ApiRequest, blueprint: str) -
     require_known(state, blueprint)
     body = read_body(request, checks.SCORECARD, required=_SCORECARD_FIELDS, others=True)
     key = ("scorecard", blueprint, body["identifier"])
-    _refuse_taken(state, key)
+    _reject_taken(state, key)
     return _save(state, key, {**body, "blueprint": blueprint}, status=201)
 
 
@@ -121,7 +121,7 @@ def replace_scorecard(state: SandboxState, request: ApiRequest, blueprint: str, 
     body = read_body(request, checks.SCORECARD, required=_SCORECARD_FIELDS, others=True)
     named = ("scorecard", blueprint, body["identifier"])
     if named != key:
-        _refuse_taken(state, named)
+        _reject_taken(state, named)
         state.set_resource(key, None)
     kept = {name: known[name] for name in ("id", "createdAt", "createdBy")}
     return _save(state, named, {**kept, **body, "blueprint": blueprint}, status=200)
@@ -136,7 +136,7 @@ def create_page(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Add a page; 409 for an identifier that is taken."""
     body = read_body(request, checks.PAGE, required=("identifier",), others=True)
     key = ("page", body["identifier"])
-    _refuse_taken(state, key)
+    _reject_taken(state, key)
     return _save(state, key, body, status=201)
 
 
@@ -158,7 +158,7 @@ def _find(state: SandboxState, key: ResourceKey) -> dict[str, Any]:
     return held
 
 
-def _refuse_taken(state: SandboxState, key: ResourceKey) -> None:
+def _reject_taken(state: SandboxState, key: ResourceKey) -> None:
     if key in state.resources or (key[0] == "blueprint" and key[1] in state.blueprints):
         raise taken(f"A {key[0]} with identifier", key[-1])
 

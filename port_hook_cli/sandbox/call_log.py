@@ -15,7 +15,7 @@ from urllib.parse import quote
 from port_hook_cli.frozen import frozen
 from port_hook_cli.runs.seen_calls import MAX_CALLS, SeenCall
 from port_hook_cli.runs.updates import ENDED
-from port_hook_cli.sandbox.messages import ApiRequest, Refused, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, Rejected, read_body
 
 _MAX_PATH_CHARACTERS = 500
 _MAX_WORD_CHARACTERS = 40
@@ -24,7 +24,7 @@ _OWN = ("v1", "sandbox")
 
 @frozen
 class CallIntent:
-    """What a call asks for: the run in its path or query, and how the run is to end. `run` may be an external id."""
+    """What a call asks for: the run in its path or query, and how the run is to end. `run` may be an external ID."""
 
     run: str | None = None
     ends: str = ""
@@ -55,7 +55,7 @@ def is_own_route(segments: tuple[str, ...]) -> bool:
 def _fields(request: ApiRequest) -> Mapping[str, Any]:
     try:
         return read_body(request, {}, others=True)
-    except Refused:
+    except Rejected:
         return {}
 
 
@@ -75,7 +75,7 @@ class CallLog:
         self.last = 0
 
     def add(self, intent: CallIntent, *, at: float, method: str, path: str, status: int, run_id: str | None) -> None:
-        """Add a call. `at` is seconds since the epoch, and `run_id` the id of its run, if it is known."""
+        """Add a call. `at` is seconds since the epoch, and `run_id` the ID of its run, if it is known."""
         self.last += 1
         call = SeenCall(
             number=self.last,

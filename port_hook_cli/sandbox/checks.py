@@ -230,7 +230,7 @@ BLUEPRINT: Fields = {
     "aggregationProperties": _OBJECT,
 }
 DELIVERY: Fields = {
-    "runId": (is_run_id, "must be the id of an action run"),
+    "runId": (is_run_id, "must be the ID of an action run"),
     "action": _STRING,
     "blueprint": _or_null(_STRING),
     "entity": _or_null(_STRING),
@@ -293,7 +293,7 @@ _QUERY: Fields = {
 def find_fault(
     body: Any, fields: Fields, *, required: tuple[str, ...] = (), others: bool = False, name_of: str = "body"
 ) -> str | None:
-    """Return the first fault of a request's body, with the field's name, or None.
+    """Return the first error of a request's body, with the field's name, or None.
 
     With `others`, fields that are not in `fields` may have any value. `name_of` is the name of the body in the message.
     """
@@ -306,7 +306,7 @@ def find_fault(
         if name not in fields:
             if others:
                 continue
-            return f"{name_of} must NOT have additional properties; found '{name}'"
+            return f"{name_of} must NOT have additional properties, found '{name}'"
         is_right, message = fields[name]
         if not is_right(value):
             return f"{name_of}/{name} {message}"
@@ -314,7 +314,7 @@ def find_fault(
 
 
 def find_query_fault(query: Mapping[str, str], *, max_limit: int) -> str | None:
-    """Return the first fault of a query, or None; `max_limit` is the highest `limit` of the route."""
+    """Return the first error of a query, or None. `max_limit` is the highest `limit` of the route."""
     for name, (is_right, message) in _QUERY.items():
         if name in query and not is_right(query[name]):
             return f"querystring/{name} {message}"

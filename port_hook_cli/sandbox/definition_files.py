@@ -27,7 +27,7 @@ _HINT = (
 
 
 def read_actions(paths: Iterable[Path], notice: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
-    """Return the actions in files and folders; raises UsageError with the file and its fault.
+    """Return the actions in files and folders. Raises UsageError with the file and its error.
 
     An action in the format before version 2 is converted, and `notice` gets a message.
     """
@@ -35,7 +35,7 @@ def read_actions(paths: Iterable[Path], notice: Callable[[str], None] = lambda _
 
 
 def read_workflows(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return the workflows in files and folders; raises UsageError with the file and its fault."""
+    """Return the workflows in files and folders. Raises UsageError with the file and its error."""
     return _read_all(paths, "workflow", _workflows)
 
 
@@ -52,7 +52,7 @@ def read_definitions(paths: Iterable[Path]) -> tuple[list[dict[str, Any]], list[
 
 
 def read_blueprints(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return the blueprints in files and folders. Raises UsageError with the file and its fault."""
+    """Return the blueprints in files and folders. Raises UsageError with the file and its error."""
     return _read_all(paths, "blueprint", _blueprints)
 
 
@@ -97,7 +97,7 @@ def _actions(file: Path, notice: Callable[[str], None]) -> Iterator[dict[str, An
             action = _converted(file, action)  # noqa: PLW2901
             notice(CONVERTED.format(action.get("identifier")))
         if isinstance(action, dict):
-            # GET shows fields that PUT does not accept; they are ignored.
+            # GET shows fields that PUT does not accept. They are ignored.
             action = settable(action)  # noqa: PLW2901
         fault = checks.find_fault(
             action, checks.ACTION, required=("identifier", "trigger", "invocationMethod"), name_of=name

@@ -1,7 +1,7 @@
-"""Sending the invocations of runs, one task each, and recording their outcomes as Port does.
+"""Sending the invocations of runs, one task each, and recording their outcomes in Port's format.
 
-An invocation is sent at most once. Each step is saved before it is taken. When a sandbox that was killed starts again,
-it sends the invocations that it had not begun to send, and reports the invocations whose outcome is unknown.
+An invocation is sent at most once. Each step is saved before it is taken. When a killed sandbox starts again, it
+sends the invocations that it had not begun to send, and reports the invocations with an unknown outcome.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 
 _CONTENT_TYPE = ("content-type", "application/json")
 _BY = "port-hook"
-_REFUSALS = frozenset({400, 401, 403})
+_REJECTIONS = frozenset({400, 401, 403})
 _UNIT_HINT = (
     ". If the handler divides x-port-timestamp by 1000, it expects milliseconds, but Port sends seconds: try "
     "`port-hook sandbox --timestamp-unit ms`."
 )
-_LOST = "The sandbox stopped while it sent the request; it is not known whether the request arrived."
+_LOST = "The sandbox stopped while it sent the request. It is unknown whether the request arrived."
 
 
 @frozen(kw_only=True)
@@ -68,7 +68,7 @@ OnDelivery = Callable[[Invocation, Delivery], None]
 class Courier:
     """Sends invocations. `commit` saves and publishes changes of the state. It raises PortHookError if this fails.
 
-    `own_api` answers the invocation of a run whose URL is Port's own API, so that it never leaves this machine.
+    `own_api` responds to the invocation of a run whose URL is Port's own API, so that it never leaves this machine.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Courier:
             self._client.close()
 
     def record(self, run: SandboxRun, delivery: Delivery) -> None:
-        """Record the outcome of the request in a run's `payload`, as Port does. A run without a response fails.
+        """Record the outcome of the request in a run's `payload`. A run without a response fails, like in Port.
 
         If the change cannot be saved now, the next call saves it.
         """
@@ -133,9 +133,9 @@ class Courier:
         self._try_to_commit()
 
     def unit_hint(self, delivery: Delivery) -> str:
-        """Return what to try if the handler may have refused a timestamp in seconds, to follow a note, or ""."""
-        is_refused = delivery.status in _REFUSALS and self._sending.unit is TimestampUnit.SECONDS
-        return _UNIT_HINT if is_refused else ""
+        """Return what to try if the handler may have rejected a timestamp in seconds, to follow a note, or ""."""
+        is_rejected = delivery.status in _REJECTIONS and self._sending.unit is TimestampUnit.SECONDS
+        return _UNIT_HINT if is_rejected else ""
 
     async def _send(self, run: SandboxRun) -> None:
         try:
@@ -153,7 +153,7 @@ class Courier:
                 run.invocation.rendered = document
                 self._step(run, Phase.CLAIMABLE, f"waiting for {_claimer(run, request)} to claim it")
                 return
-            # Before the step, because a run that was not sent does not have an unknown outcome.
+            # Before the step, because the outcome of an unsent run is not unknown.
             self._check_url(request.url, run.start.action)
             self._step(
                 run, Phase.SENDING, f"sending {brief(self._state.masker().text(f'{request.method} {request.url}'))}"
@@ -175,7 +175,7 @@ class Courier:
         place = await self._topic.publish(message)
         run.invocation.phase = Phase.SENT
         self._state.record_change("run", run.id, run)
-        waiting = "" if run.ended else f"; the run {RunFate.WAITS}: PATCH /v1/actions/runs/{run.id}"
+        waiting = "" if run.ended else f". The run {RunFate.WAITS}: PATCH /v1/actions/runs/{run.id}"
         self._state.add_event(run, f"published to {place}{waiting}")
         self._try_to_commit()
 
@@ -184,7 +184,7 @@ class Courier:
         if action is None:
             raise PortHookError(f"The action {run.start.action} no longer exists.")
         if self._sending.invoker is None:
-            raise PortHookError("This sandbox was started without an invoker, so it sends no requests.")
+            raise PortHookError("This sandbox was started without an invoker, so it does not send requests.")
         return await self._sending.invoker.request(
             action,
             properties=run.start.properties,
@@ -208,7 +208,7 @@ class Courier:
         return {**(known or unknown), "blueprint": run.start.blueprint}
 
     def _check_url(self, url: str, retargetable: str) -> None:
-        """Raise PortHookError for a URL that is not sent to. `retargetable` is the value for `listen --retarget`."""
+        """Raise PortHookError if a URL may not be sent to. `retargetable` is the value for `listen --retarget`."""
         if is_in_ports_own(url):
             return
         try:
@@ -220,16 +220,16 @@ class Courier:
         if not self._sending.allow_remote and not is_on_this_machine(url):
             shown = urlsplit(masked_url(url, self._state.masker().text)).netloc
             raise PortHookError(
-                f"The sandbox sends only to this machine, and {brief(shown)} is another one.",
-                hint="Point it at this machine with "
+                f"The sandbox sends only to this machine, and {brief(shown)} is another machine.",
+                hint="Point the URL at this machine with "
                 f"`port-hook listen --tunnel none --retarget {brief(retargetable)} --yes`, "
-                "give it a URL on 127.0.0.1, or start the sandbox with --allow-remote.",
+                "use a URL on 127.0.0.1, or start the sandbox with --allow-remote.",
             )
 
     async def deliver(
         self, run_id: str, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> Delivery:
-        """Sign and send a request; raises PortHookError for a host that is not allowed. Headers are text."""
+        """Sign and send a request. Raises PortHookError if the host is not allowed. Headers are text."""
         self._check_url(url, "WORKFLOW#NODE")  # the URL of an action was checked before its step
         signer = Signer(self._state.client_secret, self._sending.unit)
         given = tuple(headers)
@@ -262,14 +262,14 @@ class Courier:
 
     def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
         """End a synchronized run with the response. For other runs, only log a response that is not 2xx."""
-        refused = f"The webhook responded with {delivery.status}."
+        rejected = f"The webhook responded with {delivery.status}."
         if run.invocation.is_synchronized:
-            summary = {} if delivery.ok else {"summary": refused}
+            summary = {} if delivery.ok else {"summary": rejected}
             response = _response(delivery.body)
             given = {} if response is None else {"response": response}
             self._state.update_run(run, {"status": "SUCCESS" if delivery.ok else "FAILURE", **summary, **given})
         elif not delivery.ok:
-            self._state.add_log(run, {"message": refused}, by=_BY)
+            self._state.add_log(run, {"message": rejected}, by=_BY)
 
     def _record_lost(self, run: SandboxRun) -> None:
         if run.invocation.is_synchronized:
@@ -279,7 +279,7 @@ class Courier:
         self._step(run, Phase.SENT, _LOST)
 
     def _fail(self, run: SandboxRun, reason: str) -> None:
-        """Fail a run whose request got no response, as Port does, and log the reason."""
+        """Fail a run whose request got no response, like in Port, and log the reason."""
         run.invocation.phase, reason = Phase.SENT, self._state.masker().message(reason)
         if run.ended:
             self._state.record_change("run", run.id, run)
@@ -310,9 +310,9 @@ def _claimer(run: SandboxRun, request: SandboxRequest) -> str:
 
 
 def _response(body: bytes) -> Any:
-    """Return a response's body as a run's `response`: a string, an array or an object; None for no body.
+    """Return a response's body as a run's `response`: a string, an array or an object. None without a body.
 
-    JSON that is nested too deep to be serialized stays a string.
+    JSON stays a string if it is nested too deeply to be serialized.
     """
     text = body.decode("utf-8", "replace")
     try:

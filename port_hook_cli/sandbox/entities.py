@@ -16,7 +16,7 @@ from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
     ApiResponse,
-    Refused,
+    Rejected,
     check_query,
     invalid,
     not_found,
@@ -34,11 +34,11 @@ _MAX_LIMIT = 1000
 BUILT_IN = frozenset({"_user", "_team"})
 """Blueprints that every organization has. Their entities are not checked: the sandbox lacks these blueprints."""
 STRICT = "the sandbox is strict"
-"""The beginning of the remark on an entity that was rejected because it does not match its blueprint."""
+"""The beginning of the remark on a rejected entity, which does not match its blueprint."""
 
 
 def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Create an entity. `upsert` replaces an existing entity; `upsert` with `merge` updates it."""
+    """Create an entity. `upsert` replaces an existing entity. `upsert` with `merge` updates it."""
     check_query(request, max_limit=_MAX_LIMIT)
     body = read_body(request, checks.ENTITY, others=True)
     identifier = body.get("identifier") or secrets.token_hex(8)
@@ -56,7 +56,7 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRespo
 
 
 def put_entity(state: SandboxState, blueprint: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Add or replace an entity with these fields. Raises Refused if the API would reject it."""
+    """Add or replace an entity with these fields. Raises Rejected if the API would reject it."""
     if fault := checks.find_fault(fields, checks.ENTITY, required=("identifier",), others=True, name_of="the entity"):
         raise invalid(fault)
     check_entity(state, blueprint, fields)
@@ -109,7 +109,7 @@ def replace(state: SandboxState, request: ApiRequest, blueprint: str, identifier
 
 
 def update(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Change the fields in the body; null clears a field."""
+    """Change the fields in the body. Null clears a field."""
     return _change(state, request, blueprint, identifier, is_patch=True)
 
 
@@ -169,7 +169,7 @@ def _find_to_change(state: SandboxState, blueprint: str, identifier: str) -> dic
 
 
 def _merge(known: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entity as Port shows it: without empty fields, but always with properties and relations."""
+    """Return an entity in the format of Port's API: without empty fields, but always with properties and relations."""
     merged = {name: changes.get(name, known.get(name)) for name in ("identifier", "title", "icon", "team")}
     entity = {name: value for name, value in merged.items() if value is not None}
     return {**entity, **{name: {**known.get(name, {}), **changes.get(name, {})} for name in _MERGED}}
@@ -181,7 +181,7 @@ def _run_of(state: SandboxState, request: ApiRequest) -> SandboxRun | None:
         return None
     run, _ = find_run(state, run_id)
     if run.report.status != IN_PROGRESS:
-        raise Refused(422, "run_exhausted", f'Action run "{run_id}" is not in progress')
+        raise Rejected(422, "run_exhausted", f'Action run "{run_id}" is not in progress')
     return run
 
 
@@ -202,7 +202,7 @@ def _save(
 def check_entity(
     state: SandboxState, blueprint: str, entity: Mapping[str, Any], *, creates_missing: bool = False
 ) -> None:
-    """Raise Refused if a strict sandbox does not accept the fields of an entity. Otherwise, do nothing.
+    """Raise Rejected if a strict sandbox does not accept the fields of an entity. Otherwise, do nothing.
 
     With `creates_missing`, missing related entities are created without properties, as in Port.
     """
@@ -229,7 +229,7 @@ def _check_names(entity: Mapping[str, Any], declared: Mapping[str, Mapping[str, 
     for part, known in declared.items():
         for name in _object(entity.get(part)):
             if name not in known:
-                raise invalid(f"body/{part} must NOT have additional properties; found '{name}'", remark=remark)
+                raise invalid(f"body/{part} must NOT have additional properties, found '{name}'", remark=remark)
 
 
 def _targets(relations: Mapping[str, Any], entity: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -26,7 +26,7 @@ _MAX_DEPTH = 20
 
 
 class BadQuery(Exception):
-    """A query that is faulty or that the sandbox does not support; the message names the field."""
+    """A query has an error, or the sandbox does not support it. The message starts with the path of the field."""
 
 
 def check_query(query: Any) -> None:
@@ -194,7 +194,7 @@ _LIST: tuple[Callable[[Any], bool], str] = (lambda value: isinstance(value, list
 _TEXT: tuple[Callable[[Any], bool], str] = (lambda value: isinstance(value, str)), "must be string"
 _RANGE: tuple[Callable[[Any], bool], str] = (
     (lambda value: isinstance(value, dict) and {"from", "to"} <= value.keys()),
-    "must be object with from and to; the sandbox does not support presets",
+    "must be object with from and to: the sandbox does not support presets",
 )
 _VALUES = {
     **dict.fromkeys(("in", "notIn", "containsAny"), _LIST),

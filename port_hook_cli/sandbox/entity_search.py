@@ -17,7 +17,7 @@ from port_hook_cli.sandbox.entity_query import check_query as check_search
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
     ApiResponse,
-    Refused,
+    Rejected,
     check_query,
     invalid,
     not_found,
@@ -34,7 +34,7 @@ _MAX_LIMIT = 1000
 
 
 def list_entities(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Return the entities of a blueprint; raises Refused with 404 for an unknown blueprint."""
+    """Return the entities of a blueprint. Raises Rejected with 404 for an unknown blueprint."""
     check_query(request, max_limit=_MAX_LIMIT)
     require_known(state, blueprint)
     found = [entities.shown(request, entity) for entity in _all(state) if entity["blueprint"] == blueprint]
@@ -52,7 +52,7 @@ def search(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def search_in(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Return one page of a blueprint's entities that match `query`; `next` is what the next call sends as `from`."""
+    """Return one page of a blueprint's entities that match `query`. The next call sends `next` as `from`."""
     body = read_body(request, checks.BLUEPRINT_SEARCH)
     require_known(state, blueprint)
     found = [entity for entity in _all(state) if entity["blueprint"] == blueprint]
@@ -64,7 +64,7 @@ def search_in(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRe
 def list_of_datasource(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Return one page of the entities saved by clients whose user agent has this beginning and this end.
 
-    Port's reference does not have this route; Ocean 0.56.2 calls it. `before` selects entities that were last changed
+    Port's reference does not have this route. Ocean 0.56.2 calls it. `before` selects entities that were last changed
     before that time.
     """
     body = read_body(request, checks.DATASOURCE, required=("datasource_prefix", "datasource_suffix"))
@@ -123,7 +123,7 @@ def show_migration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRe
 
 
 def create_several(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Create up to 20 entities, each like a single entity. The status is 207 if some of them are refused."""
+    """Create up to 20 entities, each like a single entity. The status is 207 if some of them are rejected."""
     body = read_body(request, checks.BULK, required=("entities",))
     if not 1 <= len(body["entities"]) <= MAX_BULK:
         raise invalid(f"body/entities must have from 1 to {MAX_BULK} items")
@@ -133,8 +133,8 @@ def create_several(state: SandboxState, request: ApiRequest, blueprint: str) -> 
         is_new = not isinstance(identifier, str) or (blueprint, identifier) not in state.entities
         try:
             done = entities.create(state, replace(request, body=json.dumps(entity).encode()), blueprint)
-        except Refused as refused:
-            fault = refused.response
+        except Rejected as rejected:
+            fault = rejected.response
             named = identifier if isinstance(identifier, str) else "unknown"
             reason = {name: fault.document[name] for name in ("error", "message")}
             errors.append({"identifier": named, "index": index, "statusCode": fault.status, **reason})

@@ -24,7 +24,7 @@ EMBEDDED_LIMITS = (
 
 @frozen(kw_only=True)
 class ApiEvent:
-    """One call and its response. `at` is seconds since the epoch; `note` describes what the call did."""
+    """One call and its response. `at` is seconds since the epoch. `note` describes what the call did."""
 
     at: float
     method: str
@@ -98,7 +98,7 @@ def kafka_lines(topic: str, brokers: Sequence[str], *, is_embedded: bool) -> Ite
 def sandbox_ready_record(
     url: str, client_id: str, client_secret: str, *, kafka: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the first record of `sandbox --json`; the credentials are the sandbox's own, `kafka` the topic's."""
+    """Return the first record of `sandbox --json`. The credentials are the sandbox's, `kafka` the topic's."""
     return {
         "schema": SANDBOX,
         "type": "ready",

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, ok, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Rejected, invalid, not_found, ok, read_body
 from port_hook_cli.sandbox.state import SandboxState
 
 _INGEST = "/v1/sandbox/ingest"
@@ -33,7 +33,7 @@ def show(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
 
 
 def update(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Set the fields in the body; the identifier stays."""
+    """Set the fields in the body. The identifier stays."""
     known = _find(state, identifier)
     body = read_body(request, checks.INTEGRATION, others=True)
     return _save(state, identifier, {**known, **body, "installationId": identifier}, status=200)
@@ -92,7 +92,7 @@ def replace_cursor(state: SandboxState, request: ApiRequest, identifier: str) ->
     """Replace a cursor. The status is 404 if it does not exist yet."""
     key = _cursor(request, identifier)
     if key not in state.resources:
-        raise Refused(404, "not_found", f"The cursor of {key[2]} {key[3]} was not found")
+        raise Rejected(404, "not_found", f"The cursor of {key[2]} {key[3]} was not found")
     return create_cursor(state, request, identifier)
 
 

@@ -28,7 +28,7 @@ from port_hook_cli.signatures.signing import TimestampUnit, signed_message
 class SandboxRequest:
     """An action's request without its signature, or its message. `headers` are the action's headers.
 
-    `body` is the raw body that is signed. With `agent`, Port's execution agent sends the request. `properties`
+    The signature is for the raw `body`. With `agent`, Port's execution agent sends the request. `properties`
     are the inputs as Port stores them, with secret inputs encrypted; None leaves them unchanged. `is_message` is true
     for a KAFKA action: `body` is its payload, and there is no URL. `integration` is the rendered invocation method of
     an INTEGRATION_ACTION, which its integration claims. It does not have a URL either.
@@ -88,7 +88,7 @@ class RequestMaker(Protocol):
     """Makes the request of a run."""
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
-        """Return what `action` (as Port's API shows it) sends; raises PortHookError if there is no request to send."""
+        """Return the request of `action`, which has the format of Port's API. Raises PortHookError if there is none."""
         ...
 
 
@@ -105,14 +105,14 @@ def message_and_hint(problem: PortHookError) -> str:
 
 
 class Publishes(Protocol):
-    """Publishes messages, as `kafka.producer.KafkaPublisher` does."""
+    """Publishes messages, like `kafka.producer.KafkaPublisher`."""
 
     async def find(self, topic: str) -> None:
         """Create a topic, or raise BrokerError if no broker responds."""
         ...
 
     async def publish(self, topic: str, message: bytes) -> object:
-        """Publish a message; the result says where it is. Raises BrokerError if it is not confirmed."""
+        """Publish a message. The result says where it is. Raises BrokerError if it is not confirmed."""
         ...
 
 
@@ -130,12 +130,12 @@ class RunsTopic:
         return f"{self._state.organization['id']}{RUNS_SUFFIX}"
 
     async def open(self) -> None:
-        """Make sure that a consumer finds the topic and the topic of the change log; raises BrokerError."""
+        """Make sure that a consumer finds the topic and the topic of the change log. Raises BrokerError."""
         for name in (self.name, f"{self._state.organization['id']}{CHANGE_LOG_SUFFIX}"):
             await self._publisher.find(name)
 
     async def publish(self, document: Any) -> str:
-        """Publish a message and return where it is; raises BrokerError if it is not confirmed."""
+        """Publish a message and return where it is. Raises BrokerError if it is not confirmed."""
         stamp = self._unit.stamp(self._state.now())
         return str(await self._publisher.publish(self.name, signed_message(document, self._state.client_secret, stamp)))
 
@@ -152,18 +152,18 @@ class _Chain:
 
 
 class OwnApi:
-    """Answers requests to Port's own API.
+    """Responds to requests to Port's own API.
 
     Port calls its own API "with automatic authentication", with the organization's own credentials (docs, webhook
-    page). The sandbox answers such a request itself, so that nothing leaves this machine. Port does not document what
-    an `authorization` header of the action does then. Here it has no effect.
+    page). The sandbox itself responds to such a request, so that nothing leaves this machine. Port does not document
+    what an `authorization` header of the action does then. Here it has no effect.
 
-    `answer` takes a request, its path and query, and the id of the run that makes it.
+    `respond` takes a request, its path and query, and the ID of the run that makes it.
     """
 
-    def __init__(self, state: SandboxState, answer: Callable[[ApiRequest, str, str], ApiResponse]) -> None:
+    def __init__(self, state: SandboxState, respond: Callable[[ApiRequest, str, str], ApiResponse]) -> None:
         self._state = state
-        self._answer = answer
+        self._respond = respond
         self._chains: dict[str, _Chain] = {}
 
     def reset(self) -> None:
@@ -183,7 +183,7 @@ class OwnApi:
                 f"The sandbox stops runs that start one another through Port's API after {MAX_CHAIN} runs."
             )
         began = time.perf_counter()
-        given = self._answer(request, target, run_id)
+        given = self._respond(request, target, run_id)
         if starts and given.run_id is not None:
             chain.started += 1
             self._chains[given.run_id] = chain

@@ -19,7 +19,7 @@ _PERIODS_S = {"": _MINUTE_S, "m": _MINUTE_S, "s": 1}
 _UNLIMITED = 1_000_000
 _WRITTEN = r"([0-9]{1,6})(?:/(s|m))?"
 MAX_STATE_BYTES = 128 * 1024 * 1024
-"""Half the maximum size of a state file, so that the next start can load everything that was accepted. A part may
+"""Half the maximum size of a state file, so that the next start can load everything. A part may
 have a quarter of this size, which is half the maximum of a part in a state file."""
 
 BYTES_OF_A_MARK = 16
@@ -34,7 +34,7 @@ def signed_token(claims: Mapping[str, Any], key: bytes) -> str:
 
 
 def read_token(token: str, key: bytes) -> dict[str, Any] | None:
-    """Return the claims of a token that was signed with `key`, or None for any other text."""
+    """Return the claims of a token signed with `key`, or None for any other text."""
     signed, _, signature = token.rpartition(".")
     header, _, claims = signed.partition(".")
     given = signature.encode("utf-8", "replace")
@@ -67,7 +67,7 @@ NO_LIMIT = CallRate()
 
 
 def parse_rate(text: str) -> CallRate:
-    """Return the rate in `N`, `N/m` (a minute) or `N/s` (a second); raises ValueError for anything else."""
+    """Return the rate in `N`, `N/m` (a minute) or `N/s` (a second). Raises ValueError for anything else."""
     found = re.fullmatch(_WRITTEN, text)
     if found is None:
         raise ValueError(f"{text!r} is not N, N/m or N/s")
@@ -81,7 +81,7 @@ TOKEN_LIFETIME_S = 3 * 60 * 60
 class ApiRules:
     """What the sandbox's API accepts.
 
-    Any well-formed run id creates a run when it is first used, unless `strict_runs` is set. With `strict`, entities are
+    Any well-formed run ID creates a run when it is first used, unless `strict_runs` is set. With `strict`, entities are
     checked against their blueprints. With `any_entity`, an entity can be created twice, and changed and deleted before
     it was created, so that the same work can be done again and again. A token is valid for the `token_lifetime_s` of
     the rules.
@@ -106,7 +106,7 @@ class RateLimit:
         self._taken: deque[float] = deque()
 
     def reset(self) -> None:
-        """Forget the calls that were counted so far."""
+        """Reset the count of calls."""
         self._taken.clear()
 
     def take(self) -> int:
@@ -120,7 +120,7 @@ class RateLimit:
         return 0
 
     def headers(self) -> dict[str, str]:
-        """Return the `x-ratelimit-*` headers; the period and the time until the reset are whole seconds."""
+        """Return the `x-ratelimit-*` headers. The period and the time until the reset are whole seconds."""
         self._forget_old()
         limit = self._rate.calls or _UNLIMITED
         return {

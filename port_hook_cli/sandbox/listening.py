@@ -1,4 +1,4 @@
-"""HTTP for the sandbox: its API at an address, which refuses calls from web pages, and the handler of the demo."""
+"""HTTP for the sandbox: its API at an address, which rejects calls from web pages, and the handler of the demo."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from port_hook_cli.http.web_pages import find_web_page_request
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.runs.updates import REQUEST_LIMIT
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, foreign, read_request, too_large
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, from_web_page, read_request, too_large
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -34,7 +34,7 @@ _MAX_CONNECTIONS = 1_024
 async def listening(
     respond: Callable[[web.Request], Awaitable[web.Response]], address: tuple[str, int]
 ) -> AsyncIterator[Sequence[tuple[Any, ...]]]:
-    """Serve until the context ends; yield the addresses, each beginning with a host and a port.
+    """Serve until the context ends. Yield the addresses, each beginning with a host and a port.
 
     Raises ListenError if the address is taken or cannot be used.
     """
@@ -70,13 +70,13 @@ def _reason(error: OSError, host: str, port: int) -> str:
 
 
 async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | ApiResponse:
-    """Return the call in a request, or the response to a request that is refused."""
+    """Return the call in a request, or the response to a rejected request."""
     from aiohttp import web
 
     names = ("host", "origin", "sec-fetch-site")
     found = find_web_page_request(*(request.headers.get(name) for name in names), names=(), checks_host=checks_host)
     if found is not None:
-        return foreign(found)
+        return from_web_page(found)
     try:
         body = await request.read()
     except web.HTTPRequestEntityTooLarge:
@@ -91,7 +91,7 @@ async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | 
 async def sample_handler(work: Callable[[str], Awaitable[None]]) -> AsyncIterator[str]:
     """Serve a typical asynchronous handler on a free loopback port, and yield its URL.
 
-    It accepts an invocation immediately. `work` then gets the run's id, logs to the run and reports it as SUCCESS.
+    It accepts an invocation immediately. `work` then gets the run's ID, logs to the run and reports it as SUCCESS.
     """
     from aiohttp import web
 
@@ -100,7 +100,7 @@ async def sample_handler(work: Callable[[str], Awaitable[None]]) -> AsyncIterato
     async def accept(request: web.BaseRequest) -> web.StreamResponse:
         payload = read_payload(await request.read(), Headers.from_raw(request.raw_headers))
         if payload.run_id is None:
-            return web.json_response({"ok": False, "error": "no run id"}, status=422)
+            return web.json_response({"ok": False, "error": "no run ID"}, status=422)
         task = asyncio.ensure_future(work(payload.run_id))
         tasks.add(task)
         task.add_done_callback(tasks.discard)

@@ -36,7 +36,7 @@ class ApiRequest:
 
 
 def read_request(method: str, target: str, fields: Mapping[str, str], body: bytes) -> ApiRequest:
-    """Return the request with a percent-encoded target (path and query) and header fields with lower-case names."""
+    """Return the request with a percent-encoded target (path and query) and headers with lower-case names."""
     path, _, query = target.partition("?")
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
@@ -56,9 +56,9 @@ def read_request(method: str, target: str, fields: Mapping[str, str], body: byte
 
 @frozen(kw_only=True)
 class ApiResponse:
-    """A response: a status and a JSON document; for observers, the run's id and a note on what happened.
+    """A response: a status and a JSON document. For observers, also the run's ID and a note on what happened.
 
-    `invokes` is the id of the action run whose invocation is sent after the response. `walks` is the id of the workflow
+    `invokes` is the ID of the action run whose invocation is sent after the response. `walks` is the ID of the workflow
     run that continues after it.
     """
 
@@ -80,12 +80,12 @@ def ok(
     invokes: str | None = None,
     walks: str | None = None,
 ) -> ApiResponse:
-    """Return the response to a call that succeeded; its document has `ok` and these `fields`."""
+    """Return the response to a call that succeeded. Its document has `ok` and these `fields`."""
     document = {"ok": True, **(fields or {})}
     return ApiResponse(status=status, document=document, run_id=run_id, note=note, invokes=invokes, walks=walks)
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """An error response of Port's API. `remark` is for observers only: it is not in the response."""
 
     def __init__(
@@ -100,73 +100,73 @@ class Refused(Exception):
         )
 
 
-def invalid(message: str, *, remark: str = "") -> Refused:
+def invalid(message: str, *, remark: str = "") -> Rejected:
     """Return the 422 for a request that does not match the schema of the route."""
-    return Refused(422, "invalid_request", message, remark=remark)
+    return Rejected(422, "invalid_request", message, remark=remark)
 
 
-def not_found(what: str, name: str, *, remark: str = "") -> Refused:
+def not_found(what: str, name: str, *, remark: str = "") -> Rejected:
     """Return the 404 for a name that does not exist. `what` is "Action with identifier", for example."""
-    return Refused(404, "not_found", f'{what} "{name}" was not found', remark=remark)
+    return Rejected(404, "not_found", f'{what} "{name}" was not found', remark=remark)
 
 
-def not_found_in(blueprint: str, what: str, name: str, *, remark: str = "") -> Refused:
+def not_found_in(blueprint: str, what: str, name: str, *, remark: str = "") -> Rejected:
     """Return the 404 for a name that does not exist in a blueprint."""
-    return Refused(404, "not_found", f'{what} "{name}" was not found in "{blueprint}"', remark=remark)
+    return Rejected(404, "not_found", f'{what} "{name}" was not found in "{blueprint}"', remark=remark)
 
 
-def taken(what: str, name: str) -> Refused:
+def taken(what: str, name: str) -> Rejected:
     """Return the 409 for a name that exists already. `what` is "An action with identifier", for example."""
-    return Refused(409, "identifier_taken", f'{what} "{name}" already exists')
+    return Rejected(409, "identifier_taken", f'{what} "{name}" already exists')
 
 
 def no_ai(_: object, __: ApiRequest, *___: str) -> ApiResponse:
-    """Refuse a prompt: the sandbox has no AI, and an invented answer would be misleading."""
-    raise Refused(501, "not_implemented", "The sandbox has no AI, so it cannot answer prompts")
+    """Reject a prompt: the sandbox has no AI, and an invented response would be misleading."""
+    raise Rejected(501, "not_implemented", "The sandbox has no AI, so it cannot respond to prompts")
 
 
 def too_large() -> ApiResponse:
     """Return the response to a body over 1 MiB."""
-    return Refused(413, "payload_too_large", "Request body is too large (limit is 1MiB)").response
+    return Rejected(413, "payload_too_large", "Request body is too large (limit is 1MiB)").response
 
 
 def without_version() -> ApiResponse:
     """Return the response to a run's call of Port's own API whose path does not begin with `/v1` exactly once."""
-    return Refused(404, "not_found", "Port's API has no such route: its paths begin with a single /v1").response
+    return Rejected(404, "not_found", "Port's API has no such route: its paths begin with a single /v1").response
 
 
-def full(limit: int) -> Refused:
-    """Return the refusal of more entities, logs and other parts than the sandbox holds."""
+def full(limit: int) -> Rejected:
+    """Return the rejection of more entities, logs and other parts than the sandbox holds."""
     most = f"{format_size(limit)}, or {format_size(limit // 4)} in one part"
     message = f"The sandbox has reached its limit of {most}. Delete entities, or start an empty sandbox."
-    return Refused(507, "sandbox_full", message)
+    return Rejected(507, "sandbox_full", message)
 
 
 def too_many(wait_s: int) -> ApiResponse:
-    """Return the response to a call over the rate limit; the next call is allowed in `wait_s` seconds."""
-    message = f"Too many requests; try again in {wait_s} seconds"
-    return Refused(429, "rate_limit_exceeded", message, {"retry-after": str(wait_s)}).response
+    """Return the response to a call over the rate limit. The next call is allowed in `wait_s` seconds."""
+    message = f"Too many requests. Try again in {wait_s} seconds"
+    return Rejected(429, "rate_limit_exceeded", message, {"retry-after": str(wait_s)}).response
 
 
-def foreign(found: WebPageRequest) -> ApiResponse:
+def from_web_page(found: WebPageRequest) -> ApiResponse:
     """Return the response to a request that a web page may have sent."""
     if found.is_by_host:
-        return Refused(421, "misdirected_request", f"{found.message}. Use 127.0.0.1 or localhost.").response
-    return Refused(403, "forbidden", f"{found.message}. The sandbox only accepts calls from programs.").response
+        return Rejected(421, "misdirected_request", f"{found.message}. Use 127.0.0.1 or localhost.").response
+    return Rejected(403, "forbidden", f"{found.message}. The sandbox only accepts calls from programs.").response
 
 
 def failed(bug: Exception) -> ApiResponse:
     """Return the response for an unexpected exception."""
-    return Refused(500, "internal_error", f"The sandbox has a bug: {type(bug).__name__}: {bug}").response
+    return Rejected(500, "internal_error", f"The sandbox has a bug: {type(bug).__name__}: {bug}").response
 
 
 def not_saved(problem: str) -> ApiResponse:
     """Return the response for a change that could not be saved."""
-    return Refused(500, "internal_error", f"The sandbox could not save the change: {problem}").response
+    return Rejected(500, "internal_error", f"The sandbox could not save the change: {problem}").response
 
 
 def check_query(request: ApiRequest, *, max_limit: int) -> None:
-    """Raise Refused with 422 for a faulty query; `max_limit` is the highest `limit` of the route."""
+    """Raise Rejected with 422 for an invalid query. `max_limit` is the highest `limit` of the route."""
     if fault := find_query_fault(request.query, max_limit=max_limit):
         raise invalid(fault)
 
@@ -174,7 +174,7 @@ def check_query(request: ApiRequest, *, max_limit: int) -> None:
 def read_body(
     request: ApiRequest, fields: Fields, required: tuple[str, ...] = (), *, others: bool = False
 ) -> dict[str, Any]:
-    """Return the request's JSON object; raises Refused with a 422 that names the faulty field.
+    """Return the request's JSON object. Raises Rejected with a 422 that names the invalid field.
 
     With `others`, fields that are not in `fields` may have any value.
     """

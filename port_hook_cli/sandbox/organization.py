@@ -11,7 +11,7 @@ from typing import Any
 
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.sandbox import checks
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, not_found, ok, read_body, taken
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Rejected, not_found, ok, read_body, taken
 from port_hook_cli.sandbox.state import SandboxState
 
 _TEAM = "platform"
@@ -25,7 +25,7 @@ def show_organization(state: SandboxState, _: ApiRequest) -> ApiResponse:
 
 
 def update_organization(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Set the fields of a PATCH; settings that it does not contain stay."""
+    """Set the fields of a PATCH. Other settings stay."""
     body = read_body(request, checks.ORGANIZATION)
     settings = {**state.organization["settings"], **body.pop("settings", {})}
     state.organization.update({**body, "settings": settings})
@@ -115,10 +115,10 @@ def delete_secret(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
 
 
 def show_kafka_credentials(state: SandboxState, _: ApiRequest) -> ApiResponse:
-    """Return credentials for the user's own broker; raises Refused with 404 if the sandbox was given none."""
+    """Return credentials for the user's own broker. Raises Rejected with 404 if the sandbox has none."""
     if not state.kafka_brokers:
         message = "The sandbox has no Kafka broker. Start the sandbox with --kafka HOST:PORT, or --kafka embedded"
-        raise Refused(404, "not_found", message)
+        raise Rejected(404, "not_found", message)
     credentials = {
         "brokers": list(state.kafka_brokers),
         "username": state.organization["id"],

@@ -1,6 +1,6 @@
 """The sandbox's routes: a response as a function of the state and a request, without sockets.
 
-Routes, fields and errors follow Port's API reference; the agent's routes follow the published execution agent.
+Routes, fields and errors follow Port's API reference. The agent's routes follow the published execution agent.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from port_hook_cli.sandbox import (
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
     ApiResponse,
-    Refused,
+    Rejected,
     check_query,
     full,
     invalid,
@@ -48,7 +48,7 @@ def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
     secret = state.client_secret.reveal().encode()
     given = body["clientSecret"].encode("utf-8", "replace")
     if body["clientId"] != state.client_id or not hmac.compare_digest(given, secret):
-        raise Refused(401, "invalid_credentials", "The client id or client secret is wrong")
+        raise Rejected(401, "invalid_credentials", "The client ID or client secret is invalid")
     token = {"accessToken": state.issue_token(), "expiresIn": state.rules.token_lifetime_s, "tokenType": "Bearer"}
     return ok(token, "issued a token")
 
@@ -266,7 +266,7 @@ _WITHOUT_VERSION = frozenset(route.path.split("/")[2] for route in ROUTES)
 def with_one_version(segments: tuple[str, ...]) -> tuple[str, ...]:
     """Return the segments of a path that begins with `/v1` once.
 
-    Published handlers add `/v1` to the base URL, to each path, or to both. All of them can use the same address here.
+    Published handlers add `/v1` to the base URL, to each path, or to both. All of them can use the same base URL here.
     """
     if segments[:2] == ("v1", "v1"):
         return segments[1:]
@@ -282,8 +282,8 @@ def respond(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Return the response to a request. Never raises."""
     try:
         return _route(state, request)
-    except Refused as refused:
-        return refused.response
+    except Rejected as rejected:
+        return rejected.response
 
 
 def _route(state: SandboxState, request: ApiRequest) -> ApiResponse:
@@ -296,10 +296,10 @@ def _route(state: SandboxState, request: ApiRequest) -> ApiResponse:
             break
     is_open = found is not None and found[0].path == _TOKEN
     if segments[:1] == ("v1",) and not is_open and not state.is_valid_token(request.token):
-        raise Refused(401, "unauthorized", "The access token is missing, unknown or expired")
+        raise Rejected(401, "unauthorized", "The access token is missing, unknown or expired")
     if found is None:
         path = "/".join(("", *request.segments))
-        raise Refused(404, "not_found", f"The sandbox does not have the route {request.method} {path}")
+        raise Rejected(404, "not_found", f"The sandbox does not have the route {request.method} {path}")
     if found[0].handle in _ADDING and not state.size.has_room:
         raise full(state.size.limit)
     taken: Any = found[0].handle(state, request, *found[1])

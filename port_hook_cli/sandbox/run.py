@@ -48,7 +48,7 @@ class RunStart:
 
 @dataclass(slots=True, kw_only=True)
 class SandboxReport:
-    """What has been reported about a run. Only the run of a workflow node has `result` and `output`."""
+    """What has been reported about a run. Only a node run has `result` and `output`."""
 
     status: str = IN_PROGRESS
     status_label: str | None = None
@@ -112,7 +112,7 @@ class SandboxRun:
     """A run. Times are seconds since the epoch.
 
     `entities` describes the changes to entities that belong to the run.
-    `made_up` says that a caller used an id that the sandbox did not know.
+    `made_up` says that a caller used an ID that the sandbox did not know.
     """
 
     id: str
@@ -145,7 +145,7 @@ class SandboxRun:
 
     @property
     def ended(self) -> bool:
-        """Whether the run has ended and accepts no more updates."""
+        """Whether the run has ended and does not accept updates."""
         return self.report.ended_at is not None
 
     def update(self, changes: Mapping[str, Any], now: float) -> None:
@@ -166,7 +166,7 @@ class SandboxRun:
         return shown if self.invocation.rendered is None else {**shown, "payload": self.invocation.rendered}
 
     def document(self) -> dict[str, Any]:
-        """Return the run as Port's API shows it. Port omits some fields while they are empty."""
+        """Return the run in the format of Port's API. Port omits some fields while they are empty."""
         return self._node_document() if is_node_run(self.id) else self._action_document()
 
     def _action_document(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from port_hook_cli.sandbox.actions import find_action, find_action_of
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
     ApiResponse,
-    Refused,
+    Rejected,
     check_query,
     invalid,
     not_found,
@@ -114,12 +114,12 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
 
 
 def start_run_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Start a run of a blueprint's action; an old route."""
+    """Start a run of a blueprint's action. An old route."""
     return _start(state, request, find_action_of(state, blueprint, identifier))
 
 
 def start_run_on(state: SandboxState, request: ApiRequest, blueprint: str, entity: str, identifier: str) -> ApiResponse:
-    """Start a run of a blueprint's action on an entity; an old route."""
+    """Start a run of a blueprint's action on an entity. An old route."""
     return _start(state, request, find_action_of(state, blueprint, identifier), entity)
 
 
@@ -128,7 +128,7 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
     check_query(request, max_limit=_MAX_RUNS)
     body = read_body(request, checks.NEW_RUN, required=("properties",))
     if value_at(action, ("trigger", "type")) != "self-service":
-        raise invalid(f'"{identifier}" is an automation; only a self-service action can be run')
+        raise invalid(f'"{identifier}" is an automation, but only a self-service action can be run')
     properties = {**plain_defaults(_declared(action) or {}, body["properties"]), **body["properties"]}
     if fault := _find_input_fault(action, properties):
         raise invalid(f"body/{fault}")
@@ -151,7 +151,7 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
         run.invocation.phase = Phase.PENDING
     note = f"started {run.id} for {brief(run.start.user_email)}"
     if not _invokes(state, kind):
-        note += f"; no request is sent, because its invocation method is {kind}"
+        note += f" without a request, because its invocation method is {kind}"
     return ok(
         {"run": run.document()},
         note,
@@ -167,7 +167,7 @@ def _invokes(state: SandboxState, kind: Any) -> bool:
 
 
 def _find_input_fault(action: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
-    """Return the first fault of the inputs, with the input's name, or None."""
+    """Return the first error of the inputs, with the input's name, or None."""
     declared = _declared(action)
     if declared is None:
         return None
@@ -177,7 +177,7 @@ def _find_input_fault(action: Mapping[str, Any], given: Mapping[str, Any]) -> st
             return f"properties must have required property '{name}'"
     for name, value in given.items():
         if name not in rules.declared:
-            return f"properties must NOT have additional properties; found '{name}'"
+            return f"properties must NOT have additional properties, found '{name}'"
         if value is not None and (message := _fault(rules.declared[name], value)):
             return f"properties/{name} {message}"
     return None
@@ -203,7 +203,7 @@ def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse
     body = read_body(request, checks.APPROVAL, required=("status",))
     check_open(run)
     if run.report.status != WAITING_FOR_APPROVAL:
-        raise Refused(422, "run_not_waiting_for_approval", f'Action run "{run.id}" is not waiting for approval')
+        raise Rejected(422, "run_not_waiting_for_approval", f'Action run "{run.id}" is not waiting for approval')
     approved = body["status"] == "APPROVE"
     run.approval = {"state": "APPROVED" if approved else DECLINED, "userId": run.start.user_email}
     if "description" in body:
@@ -236,7 +236,7 @@ def update(
 
 
 def find_run(state: SandboxState, run_id: str) -> tuple[SandboxRun, bool]:
-    """Return a run and whether it was just created; raises Refused with 404."""
+    """Return a run and whether it was just created. Raises Rejected with 404."""
     run, is_new = state.find_run(run_id)
     if run is None:
         kind = "node" if is_node_run(run_id) else "action"
@@ -245,16 +245,16 @@ def find_run(state: SandboxState, run_id: str) -> tuple[SandboxRun, bool]:
 
 
 def check_open(run: SandboxRun) -> None:
-    """Raise Refused with 422 if the run has ended."""
+    """Raise Rejected with 422 if the run has ended."""
     if run.ended:
         kind = "Node" if is_node_run(run.id) else "Action"
-        raise Refused(422, "run_exhausted", f'{kind} run "{run.id}" already finished execution')
+        raise Rejected(422, "run_exhausted", f'{kind} run "{run.id}" already finished execution')
 
 
 def check_status(run: SandboxRun, status: str | None) -> None:
     """Raise the 422 for a status if the webhook's HTTP response sets it. Port's agent reports the response itself."""
     if status is not None and run.invocation.is_synchronized and not run.invocation.is_for_agent:
-        raise Refused(422, "run_synchronized_error", "Cannot manually change the status of a synchronized run")
+        raise Rejected(422, "run_synchronized_error", "Cannot manually change the status of a synchronized run")
 
 
 def run_response(

@@ -27,7 +27,7 @@ from port_hook_cli.sandbox.listening import listening, read_call
 from port_hook_cli.sandbox.messages import (
     ApiRequest,
     ApiResponse,
-    Refused,
+    Rejected,
     failed,
     not_saved,
     read_request,
@@ -57,7 +57,7 @@ def _ignore(*_: object) -> None:
 
 @frozen(kw_only=True)
 class EventHandlers:
-    """Callbacks for each call, each step of a run that was started here, and each request that was sent."""
+    """Callbacks for each call, each step of a run started here, and each sent request."""
 
     on_event: Callable[[ApiEvent], None] = _ignore
     on_run: Callable[[RunEvent], None] = _ignore
@@ -74,8 +74,8 @@ class Sandbox:
     """A running sandbox. Make it with `async with Sandbox.start() as sandbox:`.
 
     `runs`, `actions`, `blueprints`, `entities`, `workflows` and `workflow_runs` are its current contents.
-    `add_run`, `add_action` and `add_blueprint` add to it. `call_log` has the latest calls over HTTP. `answer_run`
-    answers the request of a run whose URL is Port's own API with the sandbox's credentials, as in Port.
+    `add_run`, `add_action` and `add_blueprint` add to it. `call_log` has the latest calls over HTTP. `respond_to_run`
+    responds to the request of a run whose URL is Port's own API with the sandbox's credentials, like in Port.
     """
 
     def __init__(
@@ -98,8 +98,8 @@ class Sandbox:
         self._initial = initial
         self._topic = None if sending.publisher is None else RunsTopic(state, sending.publisher, sending.unit)
         state.has_topic = sending.publisher is not None
-        self._own_api = OwnApi(state, self._answer_run)
-        self.answer_run = self._own_api.deliver
+        self._own_api = OwnApi(state, self._respond_to_run)
+        self.respond_to_run = self._own_api.deliver
         self._courier = Courier(state, sending, self._commit, self._own_api.deliver, handlers.on_delivery, self._topic)
         self._walker = WorkflowWalker(
             state, sending.renders, self._deliver, self._commit, self._courier.unit_hint, self._topic
@@ -124,7 +124,7 @@ class Sandbox:
         handlers: EventHandlers = _UNOBSERVED,
         now: Callable[[], float] = time.time,
     ) -> AsyncIterator[Sandbox]:
-        """Serve on `address` (host and port; port 0: any free port) until the block ends.
+        """Serve on `address` (host and port, where port 0 means any free port) until the block ends.
 
         `state` is the file that stores the state. `now` returns seconds since the epoch. Raises ListenError if the
         sandbox cannot listen, StoreError if the file cannot be used, and BrokerError if no broker of the publisher
@@ -150,7 +150,7 @@ class Sandbox:
 
     @property
     def client_id(self) -> str:
-        """The client id of the sandbox: from its state file, otherwise new at each start."""
+        """The client ID of the sandbox: from its state file, otherwise new at each start."""
         return self._state.client_id
 
     @property
@@ -160,7 +160,7 @@ class Sandbox:
 
     @property
     def organization(self) -> str:
-        """The id of the sandbox's organization."""
+        """The ID of the sandbox's organization."""
         return str(self._state.organization["id"])
 
     @property
@@ -172,18 +172,18 @@ class Sandbox:
         """Add or replace an entity. `fields` are the fields of Port's API. Raises UsageError if it is not accepted."""
         try:
             return put_entity(self._state, blueprint, fields)
-        except Refused as refused:
+        except Rejected as rejected:
             raise UsageError(
-                f"The sandbox does not accept this entity: {refused}.",
+                f"The sandbox does not accept this entity: {rejected}.",
                 hint="Add its blueprint or the related entity first." if self._state.rules.strict else "",
             ) from None
 
     def record(self, run_id: str, delivery: Delivery) -> None:
-        """Record the outcome of a run's request that was not sent by the sandbox, as if it had been."""
+        """Record the outcome of a run's request from another sender, as if the sandbox had sent it."""
         self._courier.record(self.runs[run_id], delivery)
 
     async def reset(self) -> None:
-        """Return to the initial actions and runs; raises StoreError. Invocations in progress are canceled.
+        """Return to the initial actions and runs. Raises StoreError. Invocations in progress are canceled.
 
         The URL, the credentials and the issued tokens stay valid.
         """
@@ -212,7 +212,7 @@ class Sandbox:
             await self._changed.wait_for(is_so)
 
     def keep_workflow_run(self, run: WorkflowRun, definition: Mapping[str, Any] | None = None) -> None:
-        """Record a run that the caller walks, so that its nodes can be reported. Give `definition` the first time."""
+        """Record a run that the caller walks, so that its nodes can be reported. The first call needs `definition`."""
         self._walker.leave(run.id)
         self._state.workflows.save(run, definition=definition)
         self._publish()
@@ -233,12 +233,12 @@ class Sandbox:
         return upsert_entity(self._state, config)
 
     async def _deliver(self, run_id: str, request: RenderedRequest) -> Delivery:
-        # A rendered field is the wire's bytes as Latin-1; the courier writes text in UTF-8.
+        # A rendered field is the wire's bytes as Latin-1. The courier writes text in UTF-8.
         headers = ((name, value.encode("latin-1").decode("utf-8")) for name, value in request.headers)
         return await self._courier.deliver(run_id, request.method, request.url, headers, request.content)
 
     def _commit(self) -> None:
-        """Save the changes and publish the events; raises StoreError."""
+        """Save the changes and publish the events. Raises StoreError."""
         self._save()
         self._publish()
 
@@ -260,13 +260,13 @@ class Sandbox:
             self._changed.notify_all()
 
     async def _respond(self, request: web.Request) -> web.Response:
-        """Answer a call over HTTP."""
+        """Respond to a call over HTTP."""
         from aiohttp import web
 
         call = await read_call(request, checks_host=self._is_on_loopback)
-        given = self._answer(call) if isinstance(call, ApiRequest) else call
+        given = self._respond_to_call(call) if isinstance(call, ApiRequest) else call
         if not (isinstance(call, ApiRequest) and is_poll(call)):
-            # A call that is refused before it is read still has a path, so it can be logged for its run.
+            # A call rejected before it is read still has a path, so it can be logged for its run.
             head = call if isinstance(call, ApiRequest) else read_request(request.method, request.raw_path, {}, b"")
             self._log_call(head, request.raw_path, given)
             self._tell(request.method, request.raw_path, given)
@@ -277,12 +277,12 @@ class Sandbox:
             headers={**self._rate_limit.headers(), **given.headers},
         )
 
-    def _answer_run(self, request: ApiRequest, target: str, caller: str) -> ApiResponse:
-        """Answer a run's call of Port's own API like a call over HTTP."""
+    def _respond_to_run(self, request: ApiRequest, target: str, caller: str) -> ApiResponse:
+        """Respond to a run's call of Port's own API like a call over HTTP."""
         if request.segments[:1] != ("v1",) or request.segments[:2] == ("v1", "v1"):
             given = without_version()
         else:
-            given = too_large() if len(request.body) > REQUEST_LIMIT else self._answer(request)
+            given = too_large() if len(request.body) > REQUEST_LIMIT else self._respond_to_call(request)
         given = replace(given, note="; ".join(filter(None, (given.note, f"called by {caller}"))))
         self._tell(request.method, target, given)
         return replace(given, headers={**self._rate_limit.headers(), **given.headers})
@@ -302,7 +302,7 @@ class Sandbox:
         )
 
     def _run_id_of(self, name: str | None) -> str | None:
-        """Return the id of the run with this id or external id, or None if no run can have it."""
+        """Return the ID of the run with this ID or external ID, or None if no run can have it."""
         if name is None or is_run_id(name):
             return name
         run = self._state.known_run(name)
@@ -327,7 +327,7 @@ class Sandbox:
         if given.walks is not None:
             self._walker.go_on(given.walks)
 
-    def _answer(self, request: ApiRequest) -> ApiResponse:
+    def _respond_to_call(self, request: ApiRequest) -> ApiResponse:
         if not is_poll(request) and (wait_s := self._rate_limit.take()):
             return too_many(wait_s)
         try:

@@ -35,7 +35,7 @@ Row = tuple[str, str, Any]
 class InitialData:
     """What a sandbox starts with, and what `reset` returns to.
 
-    `actions` replace the sample action. `runs` are ids of runs in progress. `secrets` are the organization's.
+    `actions` replace the sample action. `runs` are the IDs of runs in progress. `secrets` are the organization's.
     `kafka_brokers` (`HOST:PORT`) are the brokers in the response of GET /v1/kafka-credentials.
     """
 
@@ -80,14 +80,14 @@ class SandboxState:
         self._events: list[RunEvent] = []
 
     def initialize(self, *, sample: bool) -> None:
-        """Record the credentials of a new sandbox; with `sample`, add the action "Create VM"."""
+        """Record the credentials of a new sandbox. With `sample`, add the action "Create VM"."""
         self.record_change("credentials", "", {"id": self.client_id, "secret": self.client_secret.reveal()})
         self.record_change("organization", "", self.organization)
         if sample:
             self.add_action(create_vm_action())
 
     def begin(self, initial: InitialData, rows: Sequence[Row] = ()) -> None:
-        """Load the rows of a file, if any, then add the initial data; raises StoreError for a damaged file."""
+        """Load the rows of a file, if any, then add the initial data. Raises StoreError for a damaged file."""
         try:
             self.restore(rows)
         except ValueError as problem:
@@ -109,7 +109,7 @@ class SandboxState:
                 self.add_run(run_id)
 
     def clear(self) -> None:
-        """Delete everything except the credentials and the organization's id; issued tokens stay valid."""
+        """Delete everything except the credentials and the organization's ID. Issued tokens stay valid."""
         for run in self.runs.values():
             self.record_change("run", run.id, None)
             self._forget_logs(run)
@@ -131,7 +131,7 @@ class SandboxState:
         self.call_log.clear()
 
     def restore(self, rows: Iterable[Row]) -> None:
-        """Load the results of `changes`, with logs after their runs; raises ValueError for invalid rows."""
+        """Load the results of `changes`, with logs after their runs. Raises ValueError for invalid rows."""
         loaders: dict[str, Callable[[str, Any], None]] = {
             "credentials": self._load_credentials,
             "organization": lambda _, value: self.organization.update(value),
@@ -155,7 +155,7 @@ class SandboxState:
                 raise ValueError(f"{kind} {key}: {problem!r}") from problem
 
     def record_change(self, kind: str, key: str, value: Any) -> None:
-        """Record that a part has changed; `value` is None if it was deleted."""
+        """Record that a part has changed. `value` is None if it was deleted."""
         self._changes[kind, key] = value
         if value is None:
             self.size.set(kind, key, None)
@@ -201,7 +201,7 @@ class SandboxState:
         self._events.append(RunEvent(at=self.now(), run_id=run_id, action=action, status=status, note=note))
 
     def take_events(self) -> list[RunEvent]:
-        """Return the steps that were recorded since the last call."""
+        """Return the steps recorded since the last call."""
         events, self._events = self._events, []
         return events
 
@@ -226,10 +226,10 @@ class SandboxState:
         return claims is not None and self.now() < float(claims["exp"])
 
     def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
-        """Add or restart a run in progress; `fields` are fields of `SandboxRun` and its parts.
+        """Add or restart a run in progress. `fields` are fields of `SandboxRun` and its parts.
 
-        If there are then more than `MAX_RUNS` runs, the oldest that has ended is dropped, or the oldest of all. A run
-        whose request is pending or being sent is kept.
+        If there are then more than `MAX_RUNS` runs, this deletes the oldest ended run, or the oldest of all. It retains
+        a run whose request is pending or being sent.
         """
         now = self.now()
         if run_id in self.runs:
@@ -241,11 +241,11 @@ class SandboxState:
         return run
 
     def new_run_id(self) -> str:
-        """Return an id that no run has."""
+        """Return an ID that no run has."""
         return make_run_id(secrets.choice)
 
     def update_run(self, run: SandboxRun, changes: Mapping[str, Any]) -> None:
-        """Set fields of a run, named as in Port's API. If this ends a run that was started here, record the event."""
+        """Set fields of a run, named as in Port's API. If this ends a run started here, record the event."""
         was_ended = run.ended
         run.update(changes, self.now())
         self.record_change("run", run.id, run)
@@ -253,7 +253,7 @@ class SandboxState:
             self.add_event(run, f"ended {format_duration(self.now() - run.created_at)} after its start")
 
     def add_log(self, run: SandboxRun, fields: Mapping[str, Any], *, by: str | None = None) -> dict[str, Any]:
-        """Add an entry to a run's log and return it as Port shows it."""
+        """Add an entry to a run's log and return it in the format of Port's API."""
         log = {
             "id": f"rl_{secrets.token_hex(8)}",
             "runId": run.id,
@@ -312,7 +312,7 @@ class SandboxState:
         return [value for key, value in self.resources.items() if key[: len(beginning)] == beginning]
 
     def set_secret(self, name: str, value: str | None) -> None:
-        """Set a secret of the organization, which is not saved. None deletes it."""
+        """Set a secret of the organization without saving it. None deletes it."""
         if value is None:
             del self.secrets[name]
             self.secret_descriptions.pop(name, None)
@@ -338,7 +338,7 @@ class SandboxState:
         self._set("blueprint", self.blueprints, identifier, blueprint)
 
     def set_integration(self, identifier: str, integration: dict[str, Any] | None) -> None:
-        """Set an integration as Port shows it; None deletes it."""
+        """Set an integration in the format of Port's API. None deletes it."""
         self._set("integration", self.integrations, identifier, integration)
 
     def _set(self, kind: str, held: dict[str, dict[str, Any]], key: str, value: dict[str, Any] | None) -> None:
@@ -349,15 +349,15 @@ class SandboxState:
         self.record_change(kind, key, value)
 
     def known_run(self, name: str) -> SandboxRun | None:
-        """Return the run with this id or external id."""
+        """Return the run with this ID or external ID."""
         return self.runs.get(name) or next(
             (run for run in self.runs.values() if run.report.external_run_id == name), None
         )
 
     def find_run(self, name: str) -> tuple[SandboxRun | None, bool]:
-        """Return the run with this id or external id, and whether it was just created.
+        """Return the run with this ID or external ID, and whether it was just created.
 
-        A well-formed unknown id creates a run that is marked as made up, unless the sandbox has `strict_runs`.
+        A well-formed unknown ID creates a run marked as made up, unless the sandbox has `strict_runs`.
         """
         run = self.known_run(name)
         if run is None and is_run_id(name) and not self.rules.strict_runs:

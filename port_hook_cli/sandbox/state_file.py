@@ -30,7 +30,7 @@ _VERSION = 2
 _SQLITE_MAGIC = b"SQLite format 3\0"
 # In all parts: JSON of three bytes can take 70 in memory.
 MOST_FILE_MARKS = 8 * MOST_MARKS
-# Logs come after the runs that they refer to, in order of their keys; other rows come oldest first.
+# Logs come after the runs that they refer to, in order of their keys. Other rows come oldest first.
 _TABLE = "CREATE TABLE part (kind TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (kind, key))"
 _SIZE = "octet_length(kind) + octet_length(key) + octet_length(document)"
 _SIZES = f"SELECT max({_SIZE}), sum({_SIZE}) FROM part"  # noqa: S608 - names of our own
@@ -46,7 +46,7 @@ class StateFile:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the file, or create it for this user only; raises StoreError."""
+        """Open the file, or create it for this user only. Raises StoreError."""
         with _store_errors(path):
             check_files(path, show_only=False)
             make_folders(path.parent)
@@ -76,7 +76,7 @@ class StateFile:
         self._connection.close()
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows, runs before their logs; raises StoreError."""
+        """Yield the rows, runs before their logs. Raises StoreError."""
         with _store_errors(self._path):
             self._check_sizes()
             marks = 0
@@ -96,7 +96,7 @@ class StateFile:
             )
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Write all `rows` in one transaction; raises StoreError."""
+        """Write all `rows` in one transaction. Raises StoreError."""
         with _store_errors(self._path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -153,7 +153,7 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
     if version and version not in _READ:
         raise StoreError(
             f"{path} was written by another version of port-hook (format {version}).",
-            hint="Update port-hook, or give --state another path.",
+            hint="Update port-hook, or pass another path to --state.",
         )
 
 
@@ -174,7 +174,7 @@ def _store_errors(path: Path) -> Iterator[None]:
             raise KeyboardInterrupt from error
         if "locked" in str(error):
             raise StoreError(
-                f"{path} is open in another sandbox.", hint="Stop that sandbox, or give --state another path."
+                f"{path} is open in another sandbox.", hint="Stop that sandbox, or pass another path to --state."
             ) from error
         raise StoreError(
             f"The state file {path} cannot be used: {error}.", hint="Pass another path to --state."

@@ -51,10 +51,10 @@ async def running(*actions: Mapping[str, Any], **options: Any) -> AsyncIterator[
 
 
 async def start(client: httpx.AsyncClient, path: str = RUNS, body: Any = INPUTS) -> str:
-    """Start a run and return its id."""
-    answer = await client.post(path, json=body)
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["run"]["id"])
+    """Start a run and return its ID."""
+    response = await client.post(path, json=body)
+    assert response.status_code == 202, response.text
+    return str(response.json()["run"]["id"])
 
 
 async def ended(sandbox: Sandbox, run_id: str) -> SandboxRun:

@@ -22,7 +22,7 @@ async def claim_nodes(client: httpx.AsyncClient, base: str = "/v1/workflows/runs
 
 
 async def _claimed(client: httpx.AsyncClient, base: str, name: str, body: Any) -> list[dict[str, Any]]:
-    answer = await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)
-    assert answer.status_code == 200, answer.text
-    claimed: list[dict[str, Any]] = answer.json()[name]
+    response = await client.post(f"{base}/claim-pending", json=body, headers=RESERVED)
+    assert response.status_code == 200, response.text
+    claimed: list[dict[str, Any]] = response.json()[name]
     return claimed

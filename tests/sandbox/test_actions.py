@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.sandbox_clients import refusal, require_invalid
+from tests.sandbox_clients import rejection, require_invalid
 
 METHOD = {"type": "WEBHOOK", "url": "http://127.0.0.1:9"}
 CURRENT: dict[str, Any] = {
@@ -32,10 +32,10 @@ async def test_action_is_created_listed_and_deleted(client: httpx.AsyncClient) -
     assert created.status_code == 201
     assert (await client.get("/v1/actions/scale")).json()["action"] == created.json()["action"]
     assert await listed(client) == ["create_vm", "scale"]
-    assert (await refusal(client.post("/v1/actions", json=CURRENT)))[:2] == (409, "identifier_taken")
+    assert (await rejection(client.post("/v1/actions", json=CURRENT)))[:2] == (409, "identifier_taken")
     assert (await client.delete("/v1/actions/scale")).json() == {"ok": True}
     assert await listed(client) == ["create_vm"]
-    assert (await refusal(client.delete("/v1/actions/scale")))[:2] == (404, "not_found")
+    assert (await rejection(client.delete("/v1/actions/scale")))[:2] == (404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ async def test_old_routes_take_actions_in_the_old_format(client: httpx.AsyncClie
         (await client.get(f"{actions}/stop")).json()["action"]["title"] == changed.json()["action"]["title"] == "Stop"
     )
     for path in ("/v1/blueprints/disk/actions/stop", "/v1/blueprints/disk/actions"):
-        assert (await refusal(client.get(path)))[:2] == (404, "not_found")
+        assert (await rejection(client.get(path)))[:2] == (404, "not_found")
     assert (await client.delete(f"{actions}/stop")).status_code == 200
     assert await listed(client, actions) == ["create_vm"]
 
@@ -109,4 +109,4 @@ async def test_old_routes_start_runs(client: httpx.AsyncClient) -> None:
     plain = (await client.post("/v1/blueprints/vm/actions/scale/runs", json=body)).json()["run"]
     on = (await client.post("/v1/blueprints/vm/entities/dev/actions/scale/runs", json=body)).json()["run"]
     assert ("entity" in plain, on["entity"]["identifier"], on["blueprint"]["identifier"]) == (False, "dev", "vm")
-    assert (await refusal(client.post("/v1/blueprints/disk/actions/scale/runs", json=body)))[0] == 404
+    assert (await rejection(client.post("/v1/blueprints/disk/actions/scale/runs", json=body)))[0] == 404

@@ -14,7 +14,7 @@ from port_hook_cli.sandbox.run import Phase
 from tests.factories import NOW, RUN_ID
 from tests.sandbox.action_runs import Steps, an_action, running, start
 from tests.sandbox.claims import AGENT, CLAIM, RESERVED, claim
-from tests.sandbox_clients import a_client, refusal
+from tests.sandbox_clients import a_client, rejection
 from tests.sandboxes import sandbox_with
 
 
@@ -32,8 +32,8 @@ async def waiting(url: str, clock: list[float] | None = None) -> AsyncIterator[t
 
 async def ack(client: httpx.AsyncClient, *run_ids: str) -> int:
     body = {"runIds": list(run_ids)}
-    answer = await client.patch("/v1/actions/runs/ack", json=body, headers=RESERVED)
-    return int(answer.json()["ackedCount"])
+    response = await client.patch("/v1/actions/runs/ack", json=body, headers=RESERVED)
+    return int(response.json()["ackedCount"])
 
 
 async def test_claim_expires_when_it_is_not_acknowledged() -> None:
@@ -89,9 +89,9 @@ async def test_an_integration_claims_for_a_time_of_its_own_and_acknowledges_one_
         path, body = "/v1/actions/runs/ack", {"runId": run_id}
         assert (await client.patch(path, json=body, headers=RESERVED)).status_code == 200
         again = client.patch(path, json=body, headers=RESERVED)
-        assert (await refusal(again))[:2] == (409, "already_acknowledged")
+        assert (await rejection(again))[:2] == (409, "already_acknowledged")
         nothing = client.patch(path, json={}, headers=RESERVED)
-        assert "runIds" in (await refusal(nothing))[2]
+        assert "runIds" in (await rejection(nothing))[2]
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ async def test_an_integration_claims_for_a_time_of_its_own_and_acknowledges_one_
     [("POST", "/v1/actions/runs/claim-pending", CLAIM), ("PATCH", "/v1/actions/runs/ack", {"runIds": []})],
 )
 async def test_agent_routes_require_its_header(client: httpx.AsyncClient, method: str, path: str, body: Any) -> None:
-    assert "x-port-reserved-usage" in (await refusal(client.request(method, path, json=body)))[2]
+    assert "x-port-reserved-usage" in (await rejection(client.request(method, path, json=body)))[2]
 
 
 @pytest.mark.parametrize("change", [{"limit": 0}, {"limit": "x"}, {"invocationMethod": "KAFKA"}, {"installationId": 1}])
 async def test_invalid_claim_is_rejected(client: httpx.AsyncClient, change: dict[str, Any]) -> None:
     call = client.post("/v1/actions/runs/claim-pending", json=CLAIM | change, headers=RESERVED)
-    assert (await refusal(call))[:2] == (422, "invalid_request")
+    assert (await rejection(call))[:2] == (422, "invalid_request")
 
 
 async def test_claimed_node_run_contains_its_node(sandbox: Sandbox, client: httpx.AsyncClient) -> None:

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from port_hook_cli.sandbox import Sandbox
-from tests.sandbox_clients import a_client, refusal, require_invalid
+from tests.sandbox_clients import a_client, rejection, require_invalid
 
 BLUEPRINTS = "/v1/blueprints"
 VM: dict[str, Any] = {"identifier": "vm", "title": "VM", "schema": {"properties": {}, "required": []}}
@@ -26,15 +26,15 @@ async def test_blueprint_is_created_changed_replaced_and_deleted(client: httpx.A
     assert (await client.get(f"{BLUEPRINTS}/vm")).json()["blueprint"] == replaced
     assert (await client.get(BLUEPRINTS)).json()["blueprints"] == [replaced]
     assert (await client.delete(f"{BLUEPRINTS}/vm")).json() == {"ok": True}
-    assert (await refusal(client.get(f"{BLUEPRINTS}/vm")))[:2] == (404, "not_found")
+    assert (await rejection(client.get(f"{BLUEPRINTS}/vm")))[:2] == (404, "not_found")
 
 
 async def test_blueprint_identifier_can_be_used_once(client: httpx.AsyncClient) -> None:
     await client.post(BLUEPRINTS, json=VM)
     await client.post(BLUEPRINTS, json={**VM, "identifier": "disk"})
-    assert (await refusal(client.post(BLUEPRINTS, json=VM)))[:2] == (409, "identifier_taken")
+    assert (await rejection(client.post(BLUEPRINTS, json=VM)))[:2] == (409, "identifier_taken")
     renamed = client.patch(f"{BLUEPRINTS}/disk", json={"identifier": "vm"})
-    assert (await refusal(renamed))[:2] == (409, "identifier_taken")
+    assert (await rejection(renamed))[:2] == (409, "identifier_taken")
     assert (await client.patch(f"{BLUEPRINTS}/disk", json={"identifier": "volume"})).status_code == 200
     assert [each["identifier"] for each in (await client.get(BLUEPRINTS)).json()["blueprints"]] == ["vm", "volume"]
 
@@ -42,8 +42,8 @@ async def test_blueprint_identifier_can_be_used_once(client: httpx.AsyncClient) 
 async def test_blueprint_with_entities_is_neither_deleted_nor_renamed(client: httpx.AsyncClient) -> None:
     await client.post(BLUEPRINTS, json=VM)
     await client.post(f"{BLUEPRINTS}/vm/entities", json={"identifier": "dev"})
-    assert (await refusal(client.delete(f"{BLUEPRINTS}/vm")))[:2] == (409, "has_dependents")
-    renamed = await refusal(client.patch(f"{BLUEPRINTS}/vm", json={"identifier": "machine"}))
+    assert (await rejection(client.delete(f"{BLUEPRINTS}/vm")))[:2] == (409, "has_dependents")
+    renamed = await rejection(client.patch(f"{BLUEPRINTS}/vm", json={"identifier": "machine"}))
     assert (renamed[0], "rename" in renamed[2]) == (422, True)
 
 
@@ -64,7 +64,7 @@ async def test_invalid_blueprint_is_rejected_with_the_name_of_the_field(
 
 
 async def test_entities_of_a_blueprint_are_listed(client: httpx.AsyncClient) -> None:
-    assert (await refusal(client.get(f"{BLUEPRINTS}/vm/entities")))[:2] == (404, "not_found")
+    assert (await rejection(client.get(f"{BLUEPRINTS}/vm/entities")))[:2] == (404, "not_found")
     await client.post(BLUEPRINTS, json=VM)
     assert (await client.get(f"{BLUEPRINTS}/vm/entities")).json()["entities"] == []
     await client.post(f"{BLUEPRINTS}/vm/entities", json={"identifier": "dev", "properties": {"cpu": 2}})
@@ -84,4 +84,4 @@ async def test_blueprints_and_integrations_are_in_the_state_file(tmp_path: Path)
         assert (await client.get("/v1/integration/mine")).json()["integration"]["version"] == "1"
         await sandbox.reset()
         assert (await client.get(BLUEPRINTS)).json()["blueprints"] == []
-        assert (await refusal(client.get("/v1/integration/mine")))[0] == 404
+        assert (await rejection(client.get("/v1/integration/mine")))[0] == 404

@@ -13,7 +13,7 @@ from port_hook_cli.runs.updates import REQUEST_LIMIT
 from port_hook_cli.sandbox import ApiEvent, CallRate, Sandbox
 from port_hook_cli.sandbox.call_log import CallIntent, CallLog
 from tests.factories import NOW, RUN_ID
-from tests.sandbox_clients import a_client, refusal
+from tests.sandbox_clients import a_client, rejection
 from tests.sandboxes import sandbox_with
 
 RUN = f"/v1/actions/runs/{RUN_ID}"
@@ -92,10 +92,10 @@ async def test_second_end_of_a_run_is_logged_although_the_sandbox_refuses_it(cli
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 100_000, b" " * (REQUEST_LIMIT + 1)])
 async def test_call_with_an_unreadable_body_is_logged_for_its_run(client: httpx.AsyncClient, content: bytes) -> None:
-    answer = await client.patch(RUN, content=content)
+    response = await client.patch(RUN, content=content)
     (call,) = await listed(client)
-    assert (call["status"], call["run_id"], call["ends"]) == (answer.status_code, RUN_ID, "")
-    assert answer.status_code in {413, 422}
+    assert (call["status"], call["run_id"], call["ends"]) == (response.status_code, RUN_ID, "")
+    assert response.status_code in {413, 422}
 
 
 async def test_call_without_a_token_is_logged_for_its_run(client: httpx.AsyncClient) -> None:
@@ -115,11 +115,11 @@ async def test_run_of_a_refused_call_is_found_by_its_id_or_external_id(
         await client.patch(RUN, json={"externalRunId": "gh/7", "status": "SUCCESS"})
         if place == "path":
             quoted = run_id.replace("/", "%2F")
-            answer = await client.patch(f"/v1/actions/runs/{quoted}", json={"summary": "late"})
+            response = await client.patch(f"/v1/actions/runs/{quoted}", json={"summary": "late"})
         else:
-            answer = await client.post(ENTITIES, params={"run_id": run_id}, json={"identifier": "a"})
+            response = await client.post(ENTITIES, params={"run_id": run_id}, json={"identifier": "a"})
         calls = await listed(client)
-    assert 400 <= answer.status_code < 500
+    assert 400 <= response.status_code < 500
     assert calls[-1]["run_id"] == found
 
 
@@ -140,7 +140,7 @@ async def test_calls_are_listed_after_a_number_up_to_a_limit(client: httpx.Async
 
 @pytest.mark.parametrize("query", ["after=-1", "after=x", "after=", "after=1.5", "after=" + "9" * 99, "limit=1001"])
 async def test_invalid_query_of_the_log_is_rejected(client: httpx.AsyncClient, query: str) -> None:
-    assert (await refusal(client.get(f"{CALLS}?{query}")))[:2] == (422, "invalid_request")
+    assert (await rejection(client.get(f"{CALLS}?{query}")))[:2] == (422, "invalid_request")
 
 
 @pytest.mark.parametrize("spelled", [CALLS, CALLS.removeprefix("/v1"), f"/v1{CALLS}"])

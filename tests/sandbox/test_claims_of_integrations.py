@@ -21,7 +21,7 @@ from tests.sandbox import action_runs
 from tests.sandbox.action_runs import Steps
 from tests.sandbox.claims import AGENT, RESERVED, claim, claim_nodes
 from tests.sandbox.workflow_runs import ended, run_workflow, running, started, waiting
-from tests.sandbox_clients import refusal, token_of
+from tests.sandbox_clients import rejection, token_of
 from tests.sandboxes import one_node
 
 
@@ -63,7 +63,7 @@ async def sandbox_of(*actions: dict[str, Any]) -> AsyncIterator[tuple[Sandbox, h
 
 
 async def start(client: httpx.AsyncClient, steps: Steps, action: str) -> str:
-    """Start a run and return its id when it can be claimed."""
+    """Start a run and return its ID when it can be claimed."""
     run_id = await action_runs.start(client, f"/v1/actions/{action}/runs")
     await steps.reach("waiting for")
     return run_id
@@ -158,7 +158,7 @@ async def test_status_label_of_a_node_run_needs_a_text(renderer: Renderer, label
     async with running(renderer, a_workflow()) as (sandbox, client):
         node_run_id = await waiting(sandbox, await started(client))
         call = client.patch(f"/v1/workflows/nodes/runs/{node_run_id}", json={"statusLabel": label})
-        assert (await refusal(call))[2] == "body/statusLabel must be object with a text"
+        assert (await rejection(call))[2] == "body/statusLabel must be object with a text"
 
 
 async def test_status_label_of_an_unknown_node_run_is_shown(renderer: Renderer) -> None:
@@ -177,5 +177,5 @@ async def test_token_is_a_json_web_token_of_a_machine() -> None:
         assert (told["isMachine"], told["orgId"]) == (True, sandbox.organization)
         changed = base64.urlsafe_b64encode(json.dumps({**told, "exp": told["exp"] + 1}).encode()).decode().rstrip("=")
         for token in (f"{header}.{changed}.x", f"{header}.{changed}.", "a.b.c", "."):
-            answer = await client.get("/v1/actions", headers={"authorization": f"Bearer {token}"})
-            assert answer.status_code == 401
+            response = await client.get("/v1/actions", headers={"authorization": f"Bearer {token}"})
+            assert response.status_code == 401

@@ -7,7 +7,7 @@ import pytest
 
 from port_hook_cli.sandbox import ApiRules, Sandbox
 from tests.factories import RUN_ID
-from tests.sandbox_clients import a_client, refusal, require_invalid
+from tests.sandbox_clients import a_client, rejection, require_invalid
 
 ENTITIES = "/v1/blueprints/vm/entities"
 DEV = {"identifier": "dev", "title": "Dev", "properties": {"cpu": 2, "os": "x"}, "relations": {"team": "a"}}
@@ -27,13 +27,13 @@ async def test_entity_is_created_changed_replaced_and_deleted(client: httpx.Asyn
     await client.put(f"{ENTITIES}/dev", json={"identifier": "dev", "properties": {"cpu": 8}})
     assert await get(client) == {"identifier": "dev", "properties": {"cpu": 8}, "relations": {}}
     assert (await client.delete(f"{ENTITIES}/dev")).json() == {"ok": True}
-    assert (await refusal(client.get(f"{ENTITIES}/dev")))[0] == 404
+    assert (await rejection(client.get(f"{ENTITIES}/dev")))[0] == 404
 
 
 async def test_existing_entity_is_overwritten_only_with_upsert(client: httpx.AsyncClient) -> None:
     await client.post(ENTITIES, json=DEV)
     again = {"identifier": "dev", "properties": {"cpu": 4}}
-    assert (await refusal(client.post(ENTITIES, json=again)))[:2] == (409, "identifier_taken")
+    assert (await rejection(client.post(ENTITIES, json=again)))[:2] == (409, "identifier_taken")
     assert (await client.post(f"{ENTITIES}?upsert=true&validation_only=true", json=again)).status_code == 201
     assert await get(client) == DEV
     await client.post(f"{ENTITIES}?upsert=true&merge=true", json=again)
@@ -50,16 +50,16 @@ async def test_same_work_can_be_done_again_with_the_rule_any_entity() -> None:
         assert await get(client, "new") == {"identifier": "new", "properties": {"cpu": 4}, "relations": {}}
         for _ in range(2):
             assert (await client.delete(f"{ENTITIES}/new")).status_code == 200
-        assert (await refusal(client.get(f"{ENTITIES}/new")))[0] == 404
+        assert (await rejection(client.get(f"{ENTITIES}/new")))[0] == 404
 
 
 async def test_entity_can_be_renamed_only_to_a_free_identifier(client: httpx.AsyncClient) -> None:
     await client.post(ENTITIES, json=DEV)
     await client.post(ENTITIES, json={"identifier": "a/b=é"})
-    assert (await refusal(client.patch(f"{ENTITIES}/dev", json={"identifier": "a/b=é"})))[0] == 409
+    assert (await rejection(client.patch(f"{ENTITIES}/dev", json={"identifier": "a/b=é"})))[0] == 409
     assert (await client.patch(f"{ENTITIES}/dev", json={"identifier": "new"})).status_code == 200
     assert (await get(client, "a%2Fb=%C3%A9"))["identifier"] == "a/b=é"
-    assert (await refusal(client.get(f"{ENTITIES}/dev")))[0] == 404
+    assert (await rejection(client.get(f"{ENTITIES}/dev")))[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ async def test_get_shows_the_fields_that_include_and_exclude_select(
 async def test_entity_without_an_identifier_gets_one(client: httpx.AsyncClient) -> None:
     name = (await client.post(ENTITIES, json={})).json()["entity"]["identifier"]
     assert await get(client, name)
-    assert (await refusal(client.get(f"/v1/blueprints/service/entities/{name}")))[0] == 404
+    assert (await rejection(client.get(f"/v1/blueprints/service/entities/{name}")))[0] == 404
 
 
 async def test_change_is_linked_to_its_run_only_while_that_is_in_progress(
@@ -101,10 +101,10 @@ async def test_change_is_linked_to_its_run_only_while_that_is_in_progress(
     await client.patch(f"/v1/actions/runs/{RUN_ID}", json={"status": "SUCCESS"})
     for method, path in (("POST", ENTITIES), ("PUT", f"{ENTITIES}/dev"), ("PATCH", f"{ENTITIES}/dev")):
         late = client.request(method, f"{path}?upsert=true&{tied}", json={"title": "late"})
-        assert (await refusal(late))[:2] == (422, "run_exhausted")
-    assert (await refusal(client.delete(f"{ENTITIES}/dev?{tied}")))[0] == 422
+        assert (await rejection(late))[:2] == (422, "run_exhausted")
+    assert (await rejection(client.delete(f"{ENTITIES}/dev?{tied}")))[0] == 422
     assert (await get(client))["title"] == "D"
-    assert (await refusal(client.post(f"{ENTITIES}?run_id=r_short", json={})))[0] == 404
+    assert (await rejection(client.post(f"{ENTITIES}?run_id=r_short", json={})))[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,9 @@ async def test_invalid_field_is_named(client: httpx.AsyncClient, method: str, bo
 
 @pytest.mark.parametrize("query", ["upsert=1", "merge=yes", "validation_only="])
 async def test_query_switch_accepts_only_true_and_false(client: httpx.AsyncClient, query: str) -> None:
-    assert (await refusal(client.post(f"{ENTITIES}?{query}", json=DEV)))[0] == 422
+    assert (await rejection(client.post(f"{ENTITIES}?{query}", json=DEV)))[0] == 422
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "GET"])
 async def test_unknown_entity_is_not_found(client: httpx.AsyncClient, method: str) -> None:
-    assert (await refusal(client.request(method, f"{ENTITIES}/nobody", content=b"{}")))[:2] == (404, "not_found")
+    assert (await rejection(client.request(method, f"{ENTITIES}/nobody", content=b"{}")))[:2] == (404, "not_found")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from port_hook_cli.sandbox import Sandbox
 from port_hook_cli.sandbox.entity_query import OPERATORS, BadQuery, check_query, matches
 from tests.json_values import json_values
-from tests.sandbox_clients import a_client, refusal, require_invalid
+from tests.sandbox_clients import a_client, rejection, require_invalid
 
 VMS = "/v1/blueprints/vm/entities"
 ENTITIES: list[dict[str, Any]] = [
@@ -75,9 +75,11 @@ def rule(name: str, operator: str, *value: Any) -> dict[str, Any]:
     ],
 )
 async def test_search_finds_the_entities_that_match(client: httpx.AsyncClient, query: Any, found: str) -> None:
-    answer = await client.post("/v1/entities/search", json={"combinator": "and", "rules": [query]})
-    assert " ".join(entity["identifier"] for entity in answer.json()["entities"]) == found
-    assert answer.json()["matchingBlueprints"] == list(dict.fromkeys(e["blueprint"] for e in answer.json()["entities"]))
+    response = await client.post("/v1/entities/search", json={"combinator": "and", "rules": [query]})
+    assert " ".join(entity["identifier"] for entity in response.json()["entities"]) == found
+    assert response.json()["matchingBlueprints"] == list(
+        dict.fromkeys(e["blueprint"] for e in response.json()["entities"])
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,15 +126,15 @@ async def test_search_in_a_blueprint_is_paged(client: httpx.AsyncClient) -> None
     last = (await client.post(f"{VMS}/search", json={**body, "from": first["next"]})).json()
     assert [[entity["identifier"] for entity in page["entities"]] for page in (first, last)] == [["a", "b"], ["c"]]
     assert "next" not in last
-    assert (await refusal(client.post(f"{VMS}/search", json={"from": "x"})))[0] == 422
-    assert (await refusal(client.post("/v1/blueprints/other/entities/search", json={})))[0] == 404
+    assert (await rejection(client.post(f"{VMS}/search", json={"from": "x"})))[0] == 422
+    assert (await rejection(client.post("/v1/blueprints/other/entities/search", json={})))[0] == 404
 
 
 async def test_bulk_saves_what_it_can_and_names_the_rest(client: httpx.AsyncClient) -> None:
     entities = [{"identifier": "a"}, {"identifier": "new"}, {"identifier": "d", "properties": 1}, "x", {}]
-    answer = await client.post(f"{VMS}/bulk", json={"entities": entities})
-    assert answer.status_code == 207
-    document = answer.json()
+    response = await client.post(f"{VMS}/bulk", json={"entities": entities})
+    assert response.status_code == 207
+    document = response.json()
     assert [(each["index"], each["created"]) for each in document["entities"]] == [(1, True), (4, True)]
     errors = [(each["index"], each["identifier"], each["statusCode"], each["error"]) for each in document["errors"]]
     assert errors == [
@@ -146,7 +148,7 @@ async def test_bulk_saves_what_it_can_and_names_the_rest(client: httpx.AsyncClie
 
 @pytest.mark.parametrize("count", [0, 21])
 async def test_bulk_takes_from_1_to_20_entities(client: httpx.AsyncClient, count: int) -> None:
-    assert (await refusal(client.post(f"{VMS}/bulk", json={"entities": [{}] * count})))[0] == 422
+    assert (await rejection(client.post(f"{VMS}/bulk", json={"entities": [{}] * count})))[0] == 422
 
 
 JSON = json_values(

@@ -98,7 +98,7 @@ async def test_run_for_the_agent_is_published_and_ends_with_its_reports() -> Non
         assert sorted(message["headers"]) == ["X-Port-Signature", "X-Port-Timestamp"]
         step = await steps.reach("published to")
         assert step.note.endswith(
-            f"the run stays IN_PROGRESS until the handler reports its result: PATCH /v1/actions/runs/{run_id}"
+            f"The run stays IN_PROGRESS until the handler reports its result: PATCH /v1/actions/runs/{run_id}"
         )
         assert sandbox.runs[run_id].report.status == "IN_PROGRESS"
         await client.patch(f"/v1/actions/runs/{run_id}/response", json={"response": {"ip": "10.0.0.1"}})

@@ -179,8 +179,8 @@ def test_only_the_latest_migrations_are_kept() -> None:
     migrations = []
     for _ in range(110):
         call(state, "POST", ENTITIES, {"identifier": "a"})
-        answer = call(state, "DELETE", "/v1/blueprints/vm/all-entities")
-        migrations.append(answer.document["migrationId"])
+        response = call(state, "DELETE", "/v1/blueprints/vm/all-entities")
+        migrations.append(response.document["migrationId"])
     assert [call(state, "GET", f"/v1/migrations/{name}").status for name in migrations] == [404] * 10 + [200] * 100
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from port_hook_cli.sandbox import ApiEvent, Sandbox
-from tests.sandbox_clients import a_client, refusal
+from tests.sandbox_clients import a_client, rejection
 from tests.sandboxes import sandbox_with
 
 UNKNOWN = "r_" + "0" * 16
@@ -70,4 +70,4 @@ async def test_delivery_leaves_a_run_of_the_sandbox_as_it_is() -> None:
 
 @pytest.mark.parametrize("change", [{"runId": "x"}, {"runId": 1}, {"action": None}, {"properties": []}, {"x": 1}])
 async def test_invalid_delivery_is_rejected(client: httpx.AsyncClient, change: dict[str, Any]) -> None:
-    assert (await refusal(client.post(DELIVERIES, json=DELIVERY | change)))[:2] == (422, "invalid_request")
+    assert (await rejection(client.post(DELIVERIES, json=DELIVERY | change)))[:2] == (422, "invalid_request")

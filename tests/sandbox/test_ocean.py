@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.factories import NOW
-from tests.sandbox_clients import a_client, refusal
+from tests.sandbox_clients import a_client, rejection
 from tests.sandboxes import sandbox_with
 
 MINE = "port-ocean/jira/1.0.0/mine/exporter"
@@ -64,7 +64,7 @@ async def test_entities_of_a_datasource_are_paged_and_selected_by_the_time_of_th
     before = "2023-11-14T22:13:50+00:00"  # half a minute after NOW
     old = (await client.post(SEARCH, json={**WANTED, "before": before})).json()["entities"]
     assert [each["identifier"] for each in old] == ["a", "c"]
-    assert (await refusal(client.post(SEARCH, json={**WANTED, "before": "yesterday"})))[0] == 422
+    assert (await rejection(client.post(SEARCH, json={**WANTED, "before": "yesterday"})))[0] == 422
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ async def test_several_entities_are_deleted_at_a_time(client: httpx.AsyncClient,
     assert (deleted.status_code, deleted.json()["deletedEntities"]) == (200, ["a", "c"])
     rest = (await client.get("/v1/blueprints/issue/entities")).json()["entities"]
     assert [each["identifier"] for each in rest] == ["b"]
-    assert (await refusal(client.request(method, path, json={"entities": []})))[0] == 422
+    assert (await rejection(client.request(method, path, json={"entities": []})))[0] == 422
 
 
 async def test_all_entities_of_a_blueprint_are_deleted_with_it_in_a_migration(client: httpx.AsyncClient) -> None:
@@ -87,8 +87,8 @@ async def test_all_entities_of_a_blueprint_are_deleted_with_it_in_a_migration(cl
     deleted = await client.delete("/v1/blueprints/issue/all-entities", params={"delete_blueprint": "true"})
     migration = (await client.get(f"/v1/migrations/{deleted.json()['migrationId']}")).json()["migration"]
     assert (migration["status"], migration["sourceBlueprint"]) == ("COMPLETED", "issue")
-    assert (await refusal(client.get("/v1/blueprints/issue")))[0] == 404
-    assert (await refusal(client.get("/v1/migrations/other")))[0] == 404
+    assert (await rejection(client.get("/v1/blueprints/issue")))[0] == 404
+    assert (await rejection(client.get("/v1/migrations/other")))[0] == 404
 
 
 async def test_integration_saves_its_mapping_its_state_and_its_cursors(client: httpx.AsyncClient) -> None:
@@ -102,14 +102,14 @@ async def test_integration_saves_its_mapping_its_state_and_its_cursors(client: h
     cursor = {"primary": "2026-01-01T00:00:00+00:00"}
     path = "/v1/integration/mine/cursor"
     assert (await client.get(path, **place)).json()["cursor"] is None
-    assert (await refusal(client.put(path, json=cursor, **place)))[0] == 404
+    assert (await rejection(client.put(path, json=cursor, **place)))[0] == 404
     assert (await client.post(path, json=cursor, **place)).json()["cursor"] == cursor
     assert (await client.put(path, json={"primary": "later"}, **place)).status_code == 200
     assert (await client.get(path, **place)).json()["cursor"] == {"primary": "later"}
     assert (await client.get("/v1/integration/provision-enabled")).json()["integrations"] == []
     assert (await client.get("/v1/integration/mine/resync-request")).json()["request"] is None
     await client.delete("/v1/integration/mine")
-    assert (await refusal(client.get(path, **place)))[0] == 404
+    assert (await rejection(client.get(path, **place)))[0] == 404
 
 
 async def test_logs_metrics_and_examples_of_an_integration_are_accepted_at_the_addresses_that_it_is_told(
@@ -130,9 +130,9 @@ async def test_logs_metrics_and_examples_of_an_integration_are_accepted_at_the_a
         ("POST", "/v1/integration/mine/kinds/issue/examples"),
     ]:
         assert (path, (await client.request(method, path, json={})).status_code) == (path, 200)
-    assert (await refusal(client.post("/v1/sandbox/ingest/other", json={})))[0] == 404
+    assert (await rejection(client.post("/v1/sandbox/ingest/other", json={})))[0] == 404
 
 
 async def test_integration_whose_resync_state_is_not_an_object_is_rejected(client: httpx.AsyncClient) -> None:
     body = {"installationId": "mine", "resyncState": ["running"]}
-    assert (await refusal(client.post("/v1/integration", json=body)))[2] == "body/resyncState must be object"
+    assert (await rejection(client.post("/v1/integration", json=body)))[2] == "body/resyncState must be object"

@@ -14,7 +14,7 @@ from port_hook_cli.actions.samples import create_vm_action
 from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.sandbox import ApiEvent, Sandbox
 from tests.sandbox.workflow_runs import ended, running, started
-from tests.sandbox_clients import a_client, refusal, require_invalid
+from tests.sandbox_clients import a_client, rejection, require_invalid
 from tests.sandboxes import one_node, sandbox_with, saved_state
 from tests.servers import Handler
 
@@ -46,7 +46,7 @@ async def test_users_and_teams_are_found_by_name(client: httpx.AsyncClient) -> N
     ],
 )
 async def test_unknown_name_is_not_found(client: httpx.AsyncClient, path: str) -> None:
-    assert (await refusal(client.get(path)))[:2] == (404, "not_found")
+    assert (await rejection(client.get(path)))[:2] == (404, "not_found")
 
 
 async def test_secrets_are_listed_without_their_values(client: httpx.AsyncClient) -> None:
@@ -64,7 +64,7 @@ async def test_integration_is_created_changed_and_deleted(client: httpx.AsyncCli
     assert (changed["installationAppType"], changed["config"]) == ("jira", {"resources": []})
     assert (await client.get("/v1/integration/mine")).json()["integration"] == changed
     assert (await client.delete("/v1/integration/mine")).status_code == 200
-    assert (await refusal(client.delete("/v1/integration/mine")))[0] == 404
+    assert (await rejection(client.delete("/v1/integration/mine")))[0] == 404
 
 
 async def test_secret_is_created_changed_and_deleted_and_its_value_is_never_shown(client: httpx.AsyncClient) -> None:
@@ -75,12 +75,12 @@ async def test_secret_is_created_changed_and_deleted_and_its_value_is_never_show
         201,
         {"secretName": "API-KEY_2", "secretDescription": "of the CI"},
     )
-    assert (await refusal(client.post(path, json=body)))[:2] == (409, "identifier_taken")
+    assert (await rejection(client.post(path, json=body)))[:2] == (409, "identifier_taken")
     changed = await client.patch(f"{path}/API-KEY_2", json={"secretValue": "hush-newer", "description": "of the tests"})
     assert changed.json()["secret"]["secretDescription"] == "of the tests"
     assert "hush-new" not in created.text + changed.text + (await client.get(path)).text
     assert (await client.delete(f"{path}/API-KEY_2")).status_code == 200
-    assert (await refusal(client.patch(f"{path}/API-KEY_2", json={})))[0] == 404
+    assert (await rejection(client.patch(f"{path}/API-KEY_2", json={})))[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -115,8 +115,8 @@ async def test_team_is_created_once_with_known_and_unknown_users(client: httpx.A
     assert (await client.get("/v1/teams/data")).json()["team"] == team
     assert [each["name"] for each in (await client.get("/v1/teams")).json()["teams"]] == ["platform", "data"]
     for taken in ("data", "platform"):
-        assert (await refusal(client.post("/v1/teams", json={"name": taken})))[:2] == (409, "identifier_taken")
-    assert (await refusal(client.post("/v1/teams", json={"name": "a;b"})))[0] == 422
+        assert (await rejection(client.post("/v1/teams", json={"name": taken})))[:2] == (409, "identifier_taken")
+    assert (await rejection(client.post("/v1/teams", json={"name": "a;b"})))[0] == 422
 
 
 async def test_credentials_may_run_every_self_service_action_and_no_automation(client: httpx.AsyncClient) -> None:
@@ -126,8 +126,8 @@ async def test_credentials_may_run_every_self_service_action_and_no_automation(c
         "trigger": {"type": "automation", "event": {"type": "ANY_ENTITY_CHANGE", "blueprintIdentifier": "vm"}},
     }
     assert (await client.post("/v1/actions", json=automation)).status_code == 201
-    answer = await client.get("/v1/auth/permissions", params={"action_version": "v2"})
-    assert answer.json() == {"ok": True, "permissions": ["execute:actions:create_vm"]}
+    response = await client.get("/v1/auth/permissions", params={"action_version": "v2"})
+    assert response.json() == {"ok": True, "permissions": ["execute:actions:create_vm"]}
 
 
 async def test_permissions_of_an_action_keep_what_a_patch_does_not_name(client: httpx.AsyncClient) -> None:
@@ -160,7 +160,7 @@ async def test_permissions_of_a_deleted_action_are_gone(client: httpx.AsyncClien
     path = "/v1/actions/create_vm/permissions"
     await client.patch(path, json={"execute": {"roles": ["Member"]}})
     await client.delete("/v1/actions/create_vm")
-    assert (await refusal(client.get(path)))[:2] == (404, "not_found")
+    assert (await rejection(client.get(path)))[:2] == (404, "not_found")
     await client.post("/v1/actions", json=create_vm_action())
     assert (await client.get(path)).json()["permissions"]["execute"]["roles"] == []
 
@@ -209,7 +209,7 @@ async def test_scorecards_follow_a_blueprint_and_are_deleted_with_it(client: htt
 async def test_prompt_is_answered_with_501_because_the_sandbox_has_no_ai(
     client: httpx.AsyncClient, method: str, path: str
 ) -> None:
-    status, slug, message = await refusal(client.request(method, path, json={"prompt": "Which services are mine?"}))
+    status, slug, message = await rejection(client.request(method, path, json={"prompt": "Which services are mine?"}))
     assert (status, slug) == (501, "not_implemented")
     assert "no AI" in message
 
@@ -217,19 +217,19 @@ async def test_prompt_is_answered_with_501_because_the_sandbox_has_no_ai(
 async def test_scorecard_is_created_replaced_and_deleted(client: httpx.AsyncClient) -> None:
     path = "/v1/blueprints/vm/scorecards"
     card = {"identifier": "ready", "title": "Ready", "rules": []}
-    assert (await refusal(client.post(path, json=card)))[0] == 404
+    assert (await rejection(client.post(path, json=card)))[0] == 404
     await client.post("/v1/blueprints", json={"identifier": "vm", "schema": {}})
     assert (await client.get("/v1/scorecards")).json()["scorecards"] == []
     created = await client.post(path, json=card)
     assert (created.status_code, created.json()["scorecard"]["blueprint"]) == (201, "vm")
-    assert (await refusal(client.post(path, json=card)))[:2] == (409, "identifier_taken")
+    assert (await rejection(client.post(path, json=card)))[:2] == (409, "identifier_taken")
     replaced = (await client.put(f"{path}/ready", json={**card, "title": "Set"})).json()["scorecard"]
     assert (replaced["title"], replaced["id"]) == ("Set", created.json()["scorecard"]["id"])
     for listed in (path, "/v1/scorecards"):
         assert (await client.get(listed)).json()["scorecards"] == [replaced]
     assert (await client.get(f"{path}/ready")).json()["scorecard"] == replaced
     assert (await client.delete(f"{path}/ready")).status_code == 200
-    assert (await refusal(client.get(f"{path}/ready")))[0] == 404
+    assert (await rejection(client.get(f"{path}/ready")))[0] == 404
 
 
 async def test_page_is_created_and_deleted(client: httpx.AsyncClient) -> None:
@@ -237,7 +237,7 @@ async def test_page_is_created_and_deleted(client: httpx.AsyncClient) -> None:
     assert (created.status_code, created.json()["page"]["type"]) == (201, "dashboard")
     assert (await client.get("/v1/pages/home")).json()["page"] == created.json()["page"]
     assert (await client.delete("/v1/pages/home")).status_code == 200
-    assert (await refusal(client.delete("/v1/pages/home")))[0] == 404
+    assert (await rejection(client.delete("/v1/pages/home")))[0] == 404
 
 
 async def test_state_file_keeps_teams_and_permissions_but_no_secrets(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from tests.factories import NOW
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox.action_runs import INPUTS, RUNS, SYNCHRONIZED, Steps, an_action, ended, running, start
 from tests.sandbox.claims import CLAIM, claim
-from tests.sandbox_clients import a_client, refusal, require_invalid
+from tests.sandbox_clients import a_client, rejection, require_invalid
 from tests.sandboxes import sandbox_with, saved_state
 from tests.servers import Handler, handler
 
@@ -121,7 +121,7 @@ async def test_synchronized_run_accepts_logs_but_no_status(webhook: Handler, ste
             client.patch(run, json={"status": "SUCCESS"}),
             client.post(f"{run}/logs", json={"message": "x", "terminationStatus": "SUCCESS"}),
         ):
-            assert (await refusal(call))[:2] == (422, "run_synchronized_error")
+            assert (await rejection(call))[:2] == (422, "run_synchronized_error")
 
 
 async def test_report_before_the_response_ends_the_run(webhook: Handler, steps: Steps) -> None:
@@ -169,8 +169,8 @@ async def test_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> 
         run_id = await start(client)
         run = await run_of(client, run_id)
         assert (run["status"], run["requiredApproval"]) == ("WAITING_FOR_APPROVAL", {"type": "ANY"})
-        refused = client.post(f"/v1/blueprints/vm/entities?run_id={run_id}", json={"identifier": "a"})
-        assert (await refusal(refused))[0] == 422
+        rejected = client.post(f"/v1/blueprints/vm/entities?run_id={run_id}", json={"identifier": "a"})
+        assert (await rejection(rejected))[0] == 422
         assert webhook.requests == []
         approval = f"/v1/actions/runs/{run_id}/approval"
         approved = await client.patch(approval, json={"status": "APPROVE", "description": "go"})
@@ -178,7 +178,7 @@ async def test_approval_sends_the_invocation(webhook: Handler, steps: Steps) -> 
         assert (await ended(sandbox, run_id)).report.status == "SUCCESS"
         run = await run_of(client, run_id)
         assert (run["approval"]["state"], run["approval"]["description"]) == ("APPROVED", "go")
-        assert (await refusal(client.patch(approval, json={"status": "DECLINE"})))[0] == 422
+        assert (await rejection(client.patch(approval, json={"status": "DECLINE"})))[0] == 422
     assert len(webhook.requests) == 1
     assert steps.seen[0].status == "WAITING_FOR_APPROVAL"
 
@@ -188,15 +188,15 @@ async def test_declined_run_is_not_sent(webhook: Handler) -> None:
         run_id = await start(client)
         declined = await client.patch(f"/v1/actions/runs/{run_id}/approval", json={"status": "DECLINE"})
         assert declined.json()["run"]["status"] == "DECLINED"
-        assert (await refusal(client.patch(f"/v1/actions/runs/{run_id}", json={"summary": "x"})))[0] == 422
+        assert (await rejection(client.patch(f"/v1/actions/runs/{run_id}", json={"summary": "x"})))[0] == 422
     assert webhook.requests == []
 
 
 async def test_approval_is_rejected_when_the_run_does_not_wait_for_it(webhook: Handler) -> None:
     async with running(an_action(webhook.url)) as (_, client):
         path = f"/v1/actions/runs/{await start(client)}/approval"
-        assert (await refusal(client.patch(path, json={"status": "APPROVE"})))[0] == 422
-        assert (await refusal(client.patch(path, json={"status": "MAYBE"})))[0] == 422
+        assert (await rejection(client.patch(path, json={"status": "APPROVE"})))[0] == 422
+        assert (await rejection(client.patch(path, json={"status": "MAYBE"})))[0] == 422
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ async def test_start_run_fills_in_defaults_and_checks_choices() -> None:
     async with running(action) as (_, client):
         run = (await client.post(RUNS, json={"properties": {}})).json()["run"]
         assert run["properties"] == {"size": "s"}
-        assert "s, m" in (await refusal(client.post(RUNS, json={"properties": {"size": "l"}})))[2]
+        assert "s, m" in (await rejection(client.post(RUNS, json={"properties": {"size": "l"}})))[2]
 
 
 async def test_payload_contains_the_whole_entity_of_the_run(webhook: Handler) -> None:
@@ -264,9 +264,9 @@ async def test_run_of_another_invocation_method_waits_for_reports() -> None:
 async def test_start_run_rejects_automations_and_unknown_actions() -> None:
     action = {**create_vm_action(), "trigger": {"type": "automation", "event": {}}}
     async with running(action) as (_, client):
-        assert (await refusal(client.post(RUNS, json=INPUTS)))[0] == 422
-        assert (await refusal(client.post("/v1/actions/other/runs", json=INPUTS)))[0] == 404
-        assert (await refusal(client.post(f"{RUNS}?run_as=me", json=INPUTS)))[0] == 422
+        assert (await rejection(client.post(RUNS, json=INPUTS)))[0] == 422
+        assert (await rejection(client.post("/v1/actions/other/runs", json=INPUTS)))[0] == 404
+        assert (await rejection(client.post(f"{RUNS}?run_as=me", json=INPUTS)))[0] == 422
 
 
 class Held:
@@ -438,7 +438,7 @@ async def test_failure_of_a_run_quotes_no_secret(
         run_id = await start(client)
         run = await ended(sandbox, run_id)
         logs = (await client.get(f"/v1/actions/runs/{run_id}/logs")).text
-    assert (run.report.status, f"and {host} is another one" in (run.report.summary or "")) == ("FAILURE", True)
+    assert (run.report.status, f"and {host} is another machine" in (run.report.summary or "")) == ("FAILURE", True)
     hidden = secret.removeprefix("https://")
     assert hidden not in logs
     assert hidden.encode() not in saved_state(tmp_path)

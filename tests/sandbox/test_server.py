@@ -20,7 +20,7 @@ from port_hook_cli.sandbox.routes import ROUTES, respond
 from port_hook_cli.sandbox.state import SandboxState
 from tests.factories import NOW, RUN_ID
 from tests.port_clients import port_client
-from tests.sandbox_clients import a_client, refusal, require_invalid, token_of
+from tests.sandbox_clients import a_client, rejection, require_invalid, token_of
 from tests.sandboxes import sandbox_with
 from tests.sockets import LOOPBACK, bound_addresses
 
@@ -47,9 +47,9 @@ async def test_log_with_a_termination_status_ends_the_run_once(client: httpx.Asy
     end = {"message": "bye", "terminationStatus": "FAILURE", "statusLabel": "broken"}
     assert (await client.post(f"{RUN}/logs", json=end)).status_code == 201
     assert (await client.get(RUN)).json()["run"]["status"] == "FAILURE"
-    assert (await refusal(client.post(f"{RUN}/logs", json=end)))[:2] == (422, "run_exhausted")
+    assert (await rejection(client.post(f"{RUN}/logs", json=end)))[:2] == (422, "run_exhausted")
     label = {"message": "bye", "statusLabel": "changed"}
-    assert (await refusal(client.post(f"{RUN}/logs", json=label)))[:2] == (422, "run_exhausted")
+    assert (await rejection(client.post(f"{RUN}/logs", json=label)))[:2] == (422, "run_exhausted")
     run, logs = await client.get(RUN), await client.get(f"{RUN}/logs")
     assert (run.json()["run"]["statusLabel"], len(logs.json()["runLogs"])) == ("broken", 1)
 
@@ -78,7 +78,7 @@ async def test_ended_run_accepts_no_updates(client: httpx.AsyncClient, path: str
     await client.patch(RUN, json={"status": "SUCCESS"})
     await client.patch(NODE, json={"status": "COMPLETED", "result": "CANCELLED"})
     method = "POST" if path.endswith("logs") else "PATCH"
-    status, slug, expected = await refusal(client.request(method, path, json=bodies[path]))
+    status, slug, expected = await rejection(client.request(method, path, json=bodies[path]))
     assert (status, slug) == (422, "run_exhausted")
     assert expected.startswith("Node run" if path == NODE else "Action run")
     assert path.split("/")[5 if path.startswith(NODE) else 4] in expected
@@ -87,7 +87,7 @@ async def test_ended_run_accepts_no_updates(client: httpx.AsyncClient, path: str
 @pytest.mark.parametrize("header", [{}, {"authorization": "Bearer wrong"}, {"authorization": ""}])
 async def test_call_without_a_valid_token_is_rejected(sandbox: Sandbox, header: dict[str, str]) -> None:
     async with httpx.AsyncClient(base_url=sandbox.url) as client:
-        assert (await refusal(client.get(RUN, headers=header)))[:2] == (401, "unauthorized")
+        assert (await rejection(client.get(RUN, headers=header)))[:2] == (401, "unauthorized")
 
 
 async def test_token_is_accepted_without_a_scheme(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
@@ -110,7 +110,7 @@ async def test_token_expires() -> None:
 @pytest.mark.parametrize("wrong", ["clientId", "clientSecret"])
 async def test_wrong_credentials_get_no_token(sandbox: Sandbox, client: httpx.AsyncClient, wrong: str) -> None:
     body = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal(), wrong: "\ud800é"}
-    status, slug, _ = await refusal(client.post("/v1/auth/access_token", content=json.dumps(body)))
+    status, slug, _ = await rejection(client.post("/v1/auth/access_token", content=json.dumps(body)))
     assert (status, slug) == (401, "invalid_credentials")
 
 
@@ -147,7 +147,7 @@ async def test_invalid_body_is_rejected_with_the_name_of_the_field(
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
 async def test_body_that_is_not_json_is_rejected(client: httpx.AsyncClient, body: bytes) -> None:
-    assert (await refusal(client.patch(RUN, content=body)))[:2] == (422, "invalid_request")
+    assert (await rejection(client.patch(RUN, content=body)))[:2] == (422, "invalid_request")
 
 
 async def test_body_over_1_mib_is_rejected(client: httpx.AsyncClient) -> None:
@@ -155,7 +155,7 @@ async def test_body_over_1_mib_is_rejected(client: httpx.AsyncClient) -> None:
     largest = b'{"message": "' + b"x" * room + b'"}'
     assert len(largest) == REQUEST_LIMIT
     assert (await client.post(f"{RUN}/logs", content=largest)).status_code == 201
-    status, slug, expected = await refusal(client.post(f"{RUN}/logs", content=largest + b" "))
+    status, slug, expected = await rejection(client.post(f"{RUN}/logs", content=largest + b" "))
     assert (status, slug) == (413, "payload_too_large")
     assert "1MiB" in expected
 
@@ -165,7 +165,7 @@ async def test_body_over_1_mib_is_rejected(client: httpx.AsyncClient) -> None:
 )
 async def test_invalid_query_is_rejected(client: httpx.AsyncClient, query: str) -> None:
     client.event_hooks = {}  # Port's document does not have a status for it
-    assert (await refusal(client.get(f"/v1/actions/runs?{query}")))[:2] == (422, "invalid_request")
+    assert (await rejection(client.get(f"/v1/actions/runs?{query}")))[:2] == (422, "invalid_request")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ async def test_list_runs_applies_all_filters(query: str, found: str) -> None:
 
 
 async def test_malformed_run_id_is_not_found(client: httpx.AsyncClient) -> None:
-    status, slug, expected = await refusal(client.get("/v1/actions/runs/r_short"))
+    status, slug, expected = await rejection(client.get("/v1/actions/runs/r_short"))
     assert (status, slug) == (404, "not_found")
     assert "r_short" in expected
 
@@ -211,8 +211,8 @@ async def test_strict_sandbox_has_only_the_given_runs() -> None:
     ):
         client.headers["authorization"] = f"Bearer {await token_of(client, sandbox)}"
         assert (await client.get(RUN)).status_code == 200
-        assert (await refusal(client.get(f"/v1/actions/runs/{UNKNOWN}")))[:2] == (404, "not_found")
-        _, _, message = await refusal(client.patch(NODE, json={"status": "IN_PROGRESS"}))
+        assert (await rejection(client.get(f"/v1/actions/runs/{UNKNOWN}")))[:2] == (404, "not_found")
+        _, _, message = await rejection(client.patch(NODE, json={"status": "IN_PROGRESS"}))
         assert message == f'The node run with identifier "{NODE_RUN}" was not found'
 
 
@@ -237,7 +237,7 @@ async def test_logs_are_paged(client: httpx.AsyncClient) -> None:
     page = (await client.get(f"{RUN}/logs?limit=2.0&offset=1.0")).json()["runLogs"]
     assert [log["message"] for log in page] == ["1", "2"]
     client.event_hooks = {}  # Port's document does not have a status for an invalid query
-    assert (await refusal(client.get(f"{RUN}/logs?limit=51")))[0] == 422
+    assert (await rejection(client.get(f"{RUN}/logs?limit=51")))[0] == 422
 
 
 @pytest.mark.parametrize(
@@ -254,7 +254,7 @@ async def test_logs_are_paged(client: httpx.AsyncClient) -> None:
 )
 async def test_unknown_route_is_not_found_by_its_name(client: httpx.AsyncClient, method: str, path: str) -> None:
     expected = f"The sandbox does not have the route {method} {path}"
-    assert await refusal(client.request(method, path)) == (404, "not_found", expected)
+    assert await rejection(client.request(method, path)) == (404, "not_found", expected)
 
 
 async def test_on_event_gets_every_call_with_a_note() -> None:
@@ -390,7 +390,7 @@ def test_response_is_json_for_any_request(
 
 @pytest.mark.parametrize("path", ["/v1/actions/a%0Ab", "/%0A", "//"])
 async def test_response_is_json_for_any_path(client: httpx.AsyncClient, path: str) -> None:
-    assert (await refusal(client.get(path)))[:2] == (404, "not_found")
+    assert (await rejection(client.get(path)))[:2] == (404, "not_found")
 
 
 async def test_path_without_the_version_gets_the_same_response(client: httpx.AsyncClient) -> None:
@@ -406,7 +406,7 @@ async def test_path_with_the_version_twice_gets_the_same_response(sandbox: Sandb
     assert (await client.get(f"/v1{RUN}", headers={"authorization": ""})).status_code == 401
     for path in (f"/v1/v1{RUN}", "/v1/v1", "/v1/v1/nothing"):
         expected = f"The sandbox does not have the route GET {path}"
-        assert await refusal(client.get(path)) == (404, "not_found", expected)
+        assert await rejection(client.get(path)) == (404, "not_found", expected)
 
 
 async def test_run_with_an_empty_entity_identifier_shows_it() -> None:
@@ -422,9 +422,9 @@ async def test_calls_over_the_rate_limit_get_429_with_retry_after() -> None:
         assert (await client.get(RUN)).status_code == 200
         clock[0] += 12.5
         assert (await client.get(RUN)).status_code == 200
-        refused = await client.get(RUN)
-        assert (refused.status_code, refused.headers["retry-after"]) == (429, "48")
-        assert refused.json()["error"] == "rate_limit_exceeded"
+        rejected = await client.get(RUN)
+        assert (rejected.status_code, rejected.headers["retry-after"]) == (429, "48")
+        assert rejected.json()["error"] == "rate_limit_exceeded"
         clock[0] += 48
         assert (await client.get(RUN)).status_code == 200
 
@@ -501,8 +501,8 @@ async def test_put_rejects_an_unknown_action_and_a_taken_identifier(
 ) -> None:
     sandbox.add_action({**sandbox.actions["create_vm"], "identifier": "a/b"})
     body = {key: sandbox.actions["create_vm"][key] for key in ("identifier", "trigger", "invocationMethod")}
-    assert (await refusal(client.get("/v1/actions/other")))[:2] == (404, "not_found")
-    assert (await refusal(client.put("/v1/actions/other", json=body)))[:2] == (404, "not_found")
-    assert (await refusal(client.put("/v1/actions/a%2Fb", json=body)))[:2] == (409, "identifier_taken")
+    assert (await rejection(client.get("/v1/actions/other")))[:2] == (404, "not_found")
+    assert (await rejection(client.put("/v1/actions/other", json=body)))[:2] == (404, "not_found")
+    assert (await rejection(client.put("/v1/actions/a%2Fb", json=body)))[:2] == (409, "identifier_taken")
     assert (await client.put("/v1/actions/a%2Fb", json={**body, "identifier": "c"})).status_code == 200
     assert set(sandbox.actions) == {"create_vm", "c"}

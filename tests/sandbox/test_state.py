@@ -19,7 +19,7 @@ from port_hook_cli.sandbox.run import Phase
 from tests.factories import RUN_ID
 from tests.plain_invoker import PlainInvoker
 from tests.sandbox.action_runs import SYNCHRONIZED, an_action, ended
-from tests.sandbox_clients import a_client, refusal
+from tests.sandbox_clients import a_client, rejection
 from tests.sandboxes import sandbox_with
 from tests.servers import handler
 
@@ -149,8 +149,8 @@ async def test_deeply_nested_bodies_do_not_keep_later_calls_from_being_saved(tmp
     file = None if name is None else tmp_path / name
     async with sandbox_with(state=file, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
         for levels, status in ((600, 200), (890, 200), (960, 422), (5000, 422), (100_000, 422)):
-            answer = await client.patch(f"{RUN}/response", content=f'{{"response": {nested(levels)}}}')
-            assert answer.status_code == status
+            response = await client.patch(f"{RUN}/response", content=f'{{"response": {nested(levels)}}}')
+            assert response.status_code == status
             assert (await client.post("/v1/teams", json={"name": f"team {levels}"})).status_code == 200
             page = await client.post("/v1/pages", content=f'{{"identifier": "p{levels}", "x": {nested(levels)}}}')
             assert page.status_code == (201 if status == 200 else 422)
@@ -208,7 +208,7 @@ async def test_call_fails_when_its_change_cannot_be_saved(tmp_path: Path) -> Non
         kept = sandbox._file  # noqa: SLF001 - the only way to a full disk here
         assert kept is not None
         kept._connection.execute("PRAGMA query_only = ON")  # noqa: SLF001
-        assert (await refusal(client.patch(RUN, json={"summary": "s"})))[0] == 500
+        assert (await rejection(client.patch(RUN, json={"summary": "s"})))[0] == 500
         kept._connection.execute("PRAGMA query_only = OFF")  # noqa: SLF001
         assert (await client.get(RUN)).status_code == 200
     async with Sandbox.start(state=file) as sandbox:
@@ -242,7 +242,7 @@ async def test_interrupted_invocation_is_not_sent_again(tmp_path: Path, synchron
         async with Sandbox.start(state=file) as sandbox:
             run = sandbox.runs[RUN_ID]
             assert run.report.status == status
-            assert ["not known" in log["message"] for log in run.logs] == [True]
+            assert ["is unknown" in log["message"] for log in run.logs] == [True]
         async with Sandbox.start(state=file) as sandbox:
             assert len(sandbox.runs[RUN_ID].logs) == 1
     assert webhook.requests == []

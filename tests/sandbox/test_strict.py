@@ -13,7 +13,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.sandbox import Sandbox
 from tests.factories import RUN_ID
 from tests.sandbox.workflow_runs import run_workflow
-from tests.sandbox_clients import a_client, refusal
+from tests.sandbox_clients import a_client, rejection
 from tests.sandboxes import one_node, sandbox_with
 
 TEAM = {"identifier": "squad", "schema": {"properties": {}}}
@@ -40,12 +40,12 @@ UNKNOWN = [
     (
         ENTITIES,
         {"properties": {"cpu": 1, "ram": 2}},
-        (422, "invalid_request", "body/properties must NOT have additional properties; found 'ram'"),
+        (422, "invalid_request", "body/properties must NOT have additional properties, found 'ram'"),
     ),
     (
         ENTITIES,
         {"relations": {"host": "a"}},
-        (422, "invalid_request", "body/relations must NOT have additional properties; found 'host'"),
+        (422, "invalid_request", "body/relations must NOT have additional properties, found 'host'"),
     ),
     (
         ENTITIES,
@@ -65,7 +65,7 @@ async def test_strict_sandbox_refuses_an_entity_that_does_not_match_its_blueprin
     client: httpx.AsyncClient, sandbox: Sandbox, path: str, entity: Any, expected: Any
 ) -> None:
     query = {"upsert": "true", "run_id": RUN_ID}
-    assert await refusal(client.post(path, json={"identifier": "dev", **entity}, params=query)) == expected
+    assert await rejection(client.post(path, json={"identifier": "dev", **entity}, params=query)) == expected
     assert sandbox.entities == {}
     assert sandbox.runs[RUN_ID].entities == []
 
@@ -76,7 +76,7 @@ async def test_related_entity_of_an_unknown_blueprint_is_refused_with_the_name_o
         query = {"create_missing_related_entities": creates}
         entity = {"identifier": "dev", "relations": {"owner": "x"}}
         expected = (404, "not_found", 'Blueprint with identifier "squad" was not found')
-        assert await refusal(client.post(ENTITIES, json=entity, params=query)) == expected
+        assert await rejection(client.post(ENTITIES, json=entity, params=query)) == expected
         assert running.entities == {}
 
 
@@ -88,7 +88,7 @@ async def test_strict_sandbox_refuses_a_change_that_does_not_match_the_blueprint
     known = {"identifier": "dev", "properties": {"cpu": 1}}
     await client.post(ENTITIES, json=known)
     _, entity, expected = UNKNOWN[number]
-    assert await refusal(client.request(method, f"{ENTITIES}/dev", json=entity)) == expected
+    assert await rejection(client.request(method, f"{ENTITIES}/dev", json=entity)) == expected
     assert sandbox.entities["vm", "dev"]["properties"] == {"cpu": 1}
 
 
@@ -111,7 +111,7 @@ async def test_missing_related_entities_are_created_on_request(client: httpx.Asy
     entity = {"identifier": "dev", "relations": {"owner": "new", "peers": ["b", "c"]}}
     query = {"create_missing_related_entities": "true"}
     checked = client.post(ENTITIES, json=entity, params={**query, "validation_only": "true"})
-    assert (await refusal(checked))[0] == 404
+    assert (await rejection(checked))[0] == 404
     assert (await client.post(ENTITIES, json=entity, params=query)).status_code == 201
     assert set(sandbox.entities) == {("squad", "new"), ("vm", "b"), ("vm", "c"), ("vm", "dev")}
     assert sandbox.entities["squad", "new"] == {"identifier": "new", "properties": {}, "relations": {}}
@@ -119,15 +119,15 @@ async def test_missing_related_entities_are_created_on_request(client: httpx.Asy
 
 async def test_bulk_names_the_entities_that_do_not_match_their_blueprint(client: httpx.AsyncClient) -> None:
     several = [{"identifier": "a", "properties": {"cpu": 1}}, {"identifier": "b", "properties": {"ram": 1}}]
-    answer = await client.post(f"{ENTITIES}/bulk", json={"entities": several})
-    assert answer.status_code == 207
-    (error,) = answer.json()["errors"]
+    response = await client.post(f"{ENTITIES}/bulk", json={"entities": several})
+    assert response.status_code == 207
+    (error,) = response.json()["errors"]
     assert (error["identifier"], error["statusCode"]) == ("b", 422)
 
 
 async def test_blueprint_that_a_client_changes_counts_immediately(client: httpx.AsyncClient) -> None:
     entity = {"identifier": "dev", "properties": {"ram": 4}}
-    assert (await refusal(client.post(ENTITIES, json=entity)))[0] == 422
+    assert (await rejection(client.post(ENTITIES, json=entity)))[0] == 422
     schema = {"properties": {**VM["schema"]["properties"], "ram": {"type": "number"}}}
     await client.patch("/v1/blueprints/vm", json={"schema": schema})
     assert (await client.post(ENTITIES, json=entity)).status_code == 201

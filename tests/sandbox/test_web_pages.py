@@ -37,8 +37,8 @@ async def test_all_routes_except_the_token_route_require_a_token(
     client: httpx.AsyncClient, method: str, path: str
 ) -> None:
     for spelled in (path, path.removeprefix("/v1"), f"/v1{path}"):
-        answer = await client.request(method, spelled, content=b"{}", headers={"x-port-reserved-usage": "true"})
-        assert (answer.status_code, answer.json()["error"]) == (401, "unauthorized")
+        response = await client.request(method, spelled, content=b"{}", headers={"x-port-reserved-usage": "true"})
+        assert (response.status_code, response.json()["error"]) == (401, "unauthorized")
 
 
 @pytest.mark.parametrize(("fields", "status", "error"), PAGES.values(), ids=PAGES)
@@ -50,8 +50,8 @@ async def test_call_of_a_web_page_is_rejected_even_with_the_secret(
         own = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal()}
         assert (await client.post(TOKEN[1], json=own)).status_code == 200
         for method, path in CALLS:
-            answer = await client.request(method, path, json=own, headers=fields)
-            assert (answer.status_code, answer.json()["error"]) == (status, error)
+            response = await client.request(method, path, json=own, headers=fields)
+            assert (response.status_code, response.json()["error"]) == (status, error)
     assert {event.status for event in events[1:]} == {status}
     assert error in events[-1].note
 
@@ -60,6 +60,6 @@ async def test_call_of_a_web_page_is_rejected_even_with_the_secret(
 async def test_responses_have_no_cors_headers(client: httpx.AsyncClient, method: str) -> None:
     asked = {"access-control-request-method": "PUT", "access-control-request-headers": "authorization"}
     for path in (TOKEN[1], "/v1/actions/create_vm", "/"):
-        answer = await client.request(method, path, headers=asked)
-        assert answer.status_code >= 400
-        assert [name for name in answer.headers if name.startswith("access-control")] == []
+        response = await client.request(method, path, headers=asked)
+        assert response.status_code >= 400
+        assert [name for name in response.headers if name.startswith("access-control")] == []

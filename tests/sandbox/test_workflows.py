@@ -14,7 +14,7 @@ from port_hook_cli.engines.renderer import Renderer
 from tests.port_workflows_openapi import faults, require_workflows_openapi
 from tests.sandbox.claims import AGENT, RESERVED, claim_nodes
 from tests.sandbox.workflow_runs import ended, run_workflow, running, started, waiting
-from tests.sandbox_clients import refusal, require_invalid
+from tests.sandbox_clients import rejection, require_invalid
 from tests.sandboxes import one_node, saved_state
 from tests.servers import application
 
@@ -105,7 +105,7 @@ async def test_a_workflow_is_created_read_replaced_and_deleted(renderer: Rendere
     async with running(renderer) as (_, client):
         made = (await client.post("/v1/workflows", json=deploy("http://127.0.0.1:1"))).json()["workflow"]
         assert (made["identifier"], made["version"]) == ("deploy", 1)
-        assert (await refusal(client.post("/v1/workflows", json=deploy("x://"))))[:2] == (409, "identifier_taken")
+        assert (await rejection(client.post("/v1/workflows", json=deploy("x://"))))[:2] == (409, "identifier_taken")
         changed = {**deploy("http://127.0.0.1:2"), "title": "Other"}
         replaced = (await client.put("/v1/workflows/deploy", json=changed)).json()["workflow"]
         assert (replaced["title"], replaced["version"], replaced["createdAt"]) == ("Other", 2, made["createdAt"])
@@ -116,7 +116,7 @@ async def test_a_workflow_is_created_read_replaced_and_deleted(renderer: Rendere
         triggers = (await client.get("/v1/workflows/self-service-triggers")).json()["triggers"]
         assert [each["node"]["identifier"] for each in triggers] == ["start"]
         assert (await client.delete("/v1/workflows/deploy")).status_code == 200
-        assert (await refusal(client.get("/v1/workflows/deploy")))[:2] == (404, "not_found")
+        assert (await rejection(client.get("/v1/workflows/deploy")))[:2] == (404, "not_found")
 
 
 async def test_sandbox_responds_422_with_the_reason_to_a_workflow_that_port_would_reject(renderer: Renderer) -> None:
@@ -169,9 +169,9 @@ async def test_report_of_completed_without_a_result_is_rejected(renderer: Render
 async def test_start_responds_422_to_invalid_inputs_and_404_to_an_unknown_workflow(renderer: Renderer) -> None:
     async with running(renderer, deploy("http://127.0.0.1:1")) as (_, client):
         path = "/v1/workflows/deploy/runs"
-        assert (await refusal(client.post(path, json={"inputs": {}})))[0] == 422
-        assert (await refusal(client.post(path, json={"inputs": {"service": "a", "x": 1}})))[0] == 422
-        assert (await refusal(client.post("/v1/workflows/other/runs", json={})))[0] == 404
+        assert (await rejection(client.post(path, json={"inputs": {}})))[0] == 422
+        assert (await rejection(client.post(path, json={"inputs": {"service": "a", "x": 1}})))[0] == 422
+        assert (await rejection(client.post("/v1/workflows/other/runs", json={})))[0] == 404
 
 
 async def test_run_list_is_filtered_and_sorted_latest_first_without_outputs(
@@ -191,9 +191,9 @@ async def test_run_list_is_filtered_and_sorted_latest_first_without_outputs(
         page = (await client.get("/v1/workflows/runs", params={"limit": 1, "offset": 0})).json()["workflowRuns"]
         assert [each["identifier"] for each in page] == [other]
         for limit in ("x", "-1", "\u00b2", "1" * 10):
-            refused = await client.get("/v1/workflows/runs", params={"limit": limit})
-            assert refused.status_code == 422
-            assert "querystring/limit must be a whole number" in refused.text
+            rejected = await client.get("/v1/workflows/runs", params={"limit": limit})
+            assert rejected.status_code == 422
+            assert "querystring/limit must be a whole number" in rejected.text
 
 
 async def test_canceled_run_ends_and_accepts_no_updates(renderer: Renderer, handler: Handler) -> None:
@@ -229,7 +229,7 @@ async def test_input_node_waits_for_the_number_of_responders_of_its_outlet(rende
         run = await sandbox.wait_for_workflow_run(run_id, lambda run: run.current is not None)
         assert run.current is not None
         path = f"/v1/workflows/nodes/runs/{run.current.id}/responses"
-        assert (await refusal(client.post(path, json={"buttonIdentifier": "maybe"})))[0] == 422
+        assert (await rejection(client.post(path, json={"buttonIdentifier": "maybe"})))[0] == 422
         for _ in range(2):
             response = await client.post(path, json={"buttonIdentifier": "approve", "inputs": {"reason": "ok"}})
             assert response.status_code == 200
@@ -297,7 +297,7 @@ async def test_a_report_may_have_logs_in_the_older_form(renderer: Renderer, hand
         kept = (await client.get(f"{path}/logs")).json()["logs"]
         assert [(log["level"], log["message"]) for log in kept] == [("WARN", "slow"), ("INFO", "")]
         wrong = {"logs": [{"level": "INFO", "message": "x"}]}
-        assert (await refusal(client.patch(path, json=wrong)))[0] == 422
+        assert (await rejection(client.patch(path, json=wrong)))[0] == 422
 
 
 async def test_unacknowledged_claim_is_offered_again_after_its_visibility_timeout(renderer: Renderer) -> None:
@@ -427,7 +427,10 @@ async def test_log_of_a_verbose_node_contains_no_credentials_and_no_secret_that_
     ("config", "shown"),
     [
         ({"url": "https://api.getport.io/v1/blueprints/{{ .secrets.HOOK }}", "method": "GET"}, "404"),
-        ({"url": "http://{{ .secrets.HOOK }}/do"}, "another one. Point it at this machine with `port-hook listen"),
+        (
+            {"url": "http://{{ .secrets.HOOK }}/do"},
+            "another machine. Point the URL at this machine with `port-hook listen",
+        ),
         ({"url": "ftp://127.0.0.1/{{ .secrets.HOOK }}"}, "which is not a URL"),
         ({"type": "UPSERT_ENTITY", "blueprintIdentifier": "{{ .secrets.HOOK }}"}, "was not found"),
     ],

@@ -32,14 +32,14 @@ async def running(
 
 
 async def started(client: httpx.AsyncClient, workflow: str = "one", **inputs: Any) -> str:
-    """Start a run and return its id."""
+    """Start a run and return its ID."""
     response = await client.post(f"/v1/workflows/{workflow}/runs", json={"inputs": inputs})
     assert response.status_code == 201, response.text
     return str(response.json()["workflowRun"]["identifier"])
 
 
 async def waiting(sandbox: Sandbox, run_id: str, node: str = "do") -> str:
-    """Return the id of the node run that waits."""
+    """Return the ID of the node run that waits."""
 
     def waits(run: WorkflowRun) -> bool:
         return run.current is not None and (run.current.node, run.current.progress) == (node, "waiting")

@@ -1,4 +1,4 @@
-"""The workflows and workflow runs of a sandbox, as its state file stores them and as Port's API shows them.
+"""The workflows and workflow runs of a sandbox, in the formats of its state file and of Port's API.
 
 Fields: Port's draft of the OpenAPI paths for workflows, its page on runs, and the clients that read them.
 """
@@ -60,13 +60,13 @@ class NodeReport:
 
 @dataclass(slots=True)
 class WorkflowBook:
-    """Workflows by identifier, as Port shows them, and runs by id. `keep` records each change for the state file.
+    """Workflows by identifier, in Port's format, and runs by ID. `record` notes each change for the state file.
 
     `now` returns seconds since the epoch. A run and each of its node runs are separate rows of the state file, so that
     a step of a long run writes only what it changed.
     """
 
-    keep: Callable[[str, str, Any], None]
+    record: Callable[[str, str, Any], None]
     now: Callable[[], float]
     documents: dict[str, dict[str, Any]] = field(default_factory=dict)
     runs: dict[str, WorkflowRun] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class WorkflowBook:
     _run_of: dict[str, str] = field(default_factory=dict)
 
     def put(self, document: Mapping[str, Any], *, org: str, by: str) -> dict[str, Any]:
-        """Add a workflow or a new version; raises BadWorkflow if Port would refuse the workflow."""
+        """Add a workflow or a new version. Raises BadWorkflow if Port would reject the workflow."""
         workflow = read_workflow(document)
         at = format_time(self.now())
         known = self.documents.get(workflow.identifier, {})
@@ -92,18 +92,18 @@ class WorkflowBook:
             "updatedAt": at,
         }
         self.documents[workflow.identifier] = shown
-        self.keep("workflow", workflow.identifier, shown)
+        self.record("workflow", workflow.identifier, shown)
         return shown
 
     def remove(self, identifier: str) -> None:
-        """Forget a workflow; its runs stay."""
+        """Forget a workflow. Its runs stay."""
         del self.documents[identifier]
-        self.keep("workflow", identifier, None)
+        self.record("workflow", identifier, None)
 
     def save(self, run: WorkflowRun, *, definition: Mapping[str, Any] | None = None) -> None:
         """Set the current state of a run. Its `definition` is saved with it, since the workflow may change meanwhile.
 
-        If there are then more than `MAX_RUNS` runs, another run is dropped with its node runs and their logs.
+        If there are then more than `MAX_RUNS` runs, this deletes another run with its node runs and their logs.
         """
         known = self.runs.get(run.id)
         if definition is not None:
@@ -111,12 +111,12 @@ class WorkflowBook:
         kept = self._definitions.setdefault(run.id, {})
         self.runs[run.id] = run
         if known is None or known.result is not run.result:
-            self.keep("workflow_run", run.id, {"run": saved(run), "workflow": kept})
+            self.record("workflow_run", run.id, {"run": saved(run), "workflow": kept})
         written = known.node_runs if known is not None else ()
         for index, each in enumerate(run.node_runs):
             if index >= len(written) or written[index] is not each:
                 self._run_of[each.id] = run.id
-                self.keep("node_run", each.id, {"run": run.id, "number": index, "nodeRun": saved_node_run(each)})
+                self.record("node_run", each.id, {"run": run.id, "number": index, "nodeRun": saved_node_run(each)})
         if len(self.runs) > MAX_RUNS:
             self.drop_ended(run)
 
@@ -126,7 +126,7 @@ class WorkflowBook:
             fields["logs"] = _latest(fields["logs"])
         found = replace(self.report_on(node_run_id), **fields)
         self.reports[node_run_id] = found
-        self.keep("node_report", node_run_id, _saved_report(found))
+        self.record("node_report", node_run_id, _saved_report(found))
         return found
 
     def report_on(self, node_run_id: str) -> NodeReport:
@@ -134,7 +134,7 @@ class WorkflowBook:
         return self.reports.get(node_run_id, NodeReport())
 
     def find_node_run(self, node_run_id: str) -> tuple[WorkflowRun, NodeRun] | None:
-        """Return a node run and the run that it belongs to, None for an unknown id."""
+        """Return a node run and the run that it belongs to, None for an unknown ID."""
         run = self.runs.get(self._run_of.get(node_run_id, ""))
         found = None if run is None else run.node_run(node_run_id)
         return None if run is None or found is None else (run, found)
@@ -172,19 +172,19 @@ class WorkflowBook:
     def _drop(self, run: WorkflowRun) -> None:
         del self.runs[run.id]
         self._definitions.pop(run.id, None)
-        self.keep("workflow_run", run.id, None)
+        self.record("workflow_run", run.id, None)
         for each in run.node_runs:
             self._run_of.pop(each.id, None)
-            self.keep("node_run", each.id, None)
+            self.record("node_run", each.id, None)
             if each.id in self.reports:
                 self._drop_report(each.id)
 
     def _drop_report(self, node_run_id: str) -> None:
         del self.reports[node_run_id]
-        self.keep("node_report", node_run_id, None)
+        self.record("node_report", node_run_id, None)
 
     def load(self, kind: str, key: str, value: Any) -> None:
-        """Load a row of the state file; raises KeyError, TypeError or ValueError for a damaged row."""
+        """Load a row of the state file. Raises KeyError, TypeError or ValueError for a damaged row."""
         if kind == "workflow":
             read_workflow(value)
             self.documents[key] = value
@@ -214,7 +214,7 @@ def _latest(logs: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
 
 
 def _in_order(document: Mapping[str, Any], workflow: Workflow) -> list[Any]:
-    """Return the nodes in topological order, as Port does."""
+    """Return the nodes in topological order, like Port."""
     nodes = {node["identifier"]: node for node in document["nodes"]}
     return [nodes[identifier] for identifier in workflow.nodes]
 

@@ -9,7 +9,7 @@ from typing import Any
 from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.checks import NEW_WORKFLOW_RUN, WORKFLOW
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, ok, read_body, taken
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Rejected, invalid, not_found, ok, read_body, taken
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.sandbox.workflows.book import run_document
 from port_hook_cli.workflows.run import WorkflowRun, cancel, start
@@ -48,7 +48,7 @@ def replace_workflow(state: SandboxState, request: ApiRequest, identifier: str) 
 
 
 def delete_workflow(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Delete a workflow; its runs go on."""
+    """Delete a workflow. Its runs go on."""
     found = find_workflow(state, identifier)
     state.workflows.remove(identifier)
     return ok({"workflow": found}, "deleted the workflow")
@@ -74,7 +74,7 @@ def list_triggers(state: SandboxState, _: ApiRequest) -> ApiResponse:
 
 
 def find_workflow(state: SandboxState, identifier: str) -> dict[str, Any]:
-    """Return a workflow as Port shows it; raises the 404."""
+    """Return a workflow in the format of Port's API. Raises the 404."""
     found = state.workflows.documents.get(identifier)
     if found is None:
         raise not_found("The workflow with identifier", identifier)
@@ -91,7 +91,7 @@ def _put(state: SandboxState, body: dict[str, Any], *, status: int, note: str) -
 
 
 def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Start a run at its trigger; the walk goes on after the response. Inputs are checked for what is required."""
+    """Start a run at its trigger. The walk goes on after the response. Only required inputs are checked."""
     document = find_workflow(state, identifier)
     body = read_body(request, NEW_WORKFLOW_RUN)
     workflow = read_workflow(document)
@@ -151,7 +151,7 @@ def cancel_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
     """Cancel a run immediately, with or without `force`. Nothing waits for the node in progress."""
     run = find_run(state, run_id)
     if run.result is not None:
-        raise Refused(422, "run_ended", f'Workflow run "{run_id}" already finished execution')
+        raise Rejected(422, "run_ended", f'Workflow run "{run_id}" already finished execution')
     ended = cancel(run, at=format_time(state.now()))
     state.workflows.save(ended)
     state.add_workflow_event(ended, "was cancelled")
@@ -159,7 +159,7 @@ def cancel_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
 
 
 def find_run(state: SandboxState, run_id: str) -> WorkflowRun:
-    """Return a workflow's run; raises the 404."""
+    """Return a workflow's run. Raises the 404."""
     run = state.workflows.runs.get(run_id)
     if run is None:
         raise not_found("The workflow run with identifier", run_id)

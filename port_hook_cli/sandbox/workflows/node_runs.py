@@ -1,6 +1,6 @@
-"""Calls about the runs of workflow nodes: reports, logs, input responses, and the agent's claim and acknowledgment.
+"""Calls about node runs: reports, logs, input responses, and the agent's claim and acknowledgment.
 
-A node run that belongs to no workflow of the sandbox is created when its id is first used, so that a handler can be
+A node run that belongs to no workflow of the sandbox is created when its ID is first used, so that a handler can be
 tried without a workflow. The functions at the end are for these node runs.
 """
 
@@ -14,7 +14,7 @@ from port_hook_cli.invocations.view import format_time
 from port_hook_cli.runs.updates import is_node_run
 from port_hook_cli.sandbox import checks
 from port_hook_cli.sandbox.agent import AGENT, CLAIM_S, DEFAULT_CLAIMED, claim_matching
-from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Refused, invalid, not_found, ok, read_body
+from port_hook_cli.sandbox.messages import ApiRequest, ApiResponse, Rejected, invalid, not_found, ok, read_body
 from port_hook_cli.sandbox.run import SandboxRun
 from port_hook_cli.sandbox.runs import describe_update, find_run, run_response, update
 from port_hook_cli.sandbox.state import SandboxState
@@ -24,7 +24,7 @@ from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, Progress, WorkflowRun
 from port_hook_cli.workflows.workflow import NodeType
 
-_UNLISTED = "Port's API reference does not list this route; it has PATCH /v1/workflows/nodes/runs/{node_run_id}"
+_UNLISTED = "Port's API reference does not list this route. It has PATCH /v1/workflows/nodes/runs/{node_run_id}"
 
 
 def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
@@ -69,7 +69,7 @@ def update_node_run_in(state: SandboxState, request: ApiRequest, run_id: str, no
 
 
 def show_node_run(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiResponse:
-    """Return a node run. Port shows no single node run; this route is the sandbox's own, for `trigger --wait`."""
+    """Return a node run. Port does not show single node runs. This route is the sandbox's own, for `trigger --wait`."""
     found = state.workflows.find_node_run(node_run_id)
     if found is None:
         return _show_made_up(state, node_run_id)
@@ -78,7 +78,7 @@ def show_node_run(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiRe
 
 
 def list_node_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return node runs, by `external_run_id` where that is given, as the Ocean framework asks for them."""
+    """Return node runs, with this `external_run_id` if the query has one: Ocean sends this query."""
     wanted, with_config = request.query.get("external_run_id"), request.query.get("include") == "nodeConfig"
     found = [
         node_run_document(state.workflows, run, each, with_config=with_config)
@@ -111,14 +111,14 @@ def list_logs(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiRespon
 
 
 def respond(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
-    """Record a response to an INPUT node. Port does not show the body; `buttonIdentifier` and `inputs` are inferred."""
+    """Record a response to an INPUT node. Port does not show the body: `buttonIdentifier` and `inputs` are inferred."""
     run, node_run = _known(state, node_run_id)
     node = run.node(node_run)
     if node.type != NodeType.INPUT:
         raise invalid(f"The node {node.identifier} is not an INPUT node")
     body = read_body(request, checks.INPUT_RESPONSE, required=("buttonIdentifier",))
     if run.current is None or run.current.id != node_run_id:
-        raise Refused(409, "run_exhausted", f'The node run "{node_run_id}" takes no more responses')
+        raise Rejected(409, "run_exhausted", f'The node run "{node_run_id}" does not accept more responses')
     if body["buttonIdentifier"] not in {outlet.identifier for outlet in node.outlets}:
         raise invalid("body/buttonIdentifier must be the identifier of an outlet")
     known = state.workflows.report_on(node_run_id).responses
@@ -134,7 +134,7 @@ def respond(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiRe
 def claim(state: SandboxState, request: ApiRequest, *_: str) -> ApiResponse:
     """Return the node runs that wait for the agent, or for one integration, the oldest first.
 
-    The path may name the organization, as in `acknowledge`.
+    The path may contain the organization, as in `acknowledge`.
     """
     body = read_body(request, checks.CLAIM, required=("installationId",))
     now = state.now()
@@ -160,7 +160,7 @@ def acknowledge(state: SandboxState, request: ApiRequest, *_: str) -> ApiRespons
     run = _known(state, node_run_id)[0]
     report = state.workflows.report_on(node_run_id)
     if report.is_acked or report.claimed_until is None:
-        raise Refused(409, "already_acknowledged", f'The node run "{node_run_id}" was taken already')
+        raise Rejected(409, "already_acknowledged", f'The node run "{node_run_id}" was taken already')
     state.workflows.report(node_run_id, is_acked=True, claimed_until=None)
     state.add_workflow_event(run, f"{node_run_id} was taken by {report.installation_id}")
     return ok({"acked": True}, "acknowledged", run_id=node_run_id)
@@ -191,7 +191,7 @@ def _known(state: SandboxState, node_run_id: str) -> tuple[WorkflowRun, NodeRun]
 def _check_open(run: WorkflowRun, node_run: NodeRun) -> None:
     """Raise the 422 of a node run that has ended. Port lists 422 and no 409, but not what a late update gets."""
     if node_run.result is not None or run.result is not None:
-        raise Refused(422, "run_exhausted", f'Node run "{node_run.id}" already finished execution')
+        raise Rejected(422, "run_exhausted", f'Node run "{node_run.id}" already finished execution')
 
 
 def _counted(count: int) -> str:
@@ -214,13 +214,13 @@ def _update_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> Ap
 
 
 def _show_made_up(state: SandboxState, run_id: str) -> ApiResponse:
-    """Return the response to a GET of a node run; the route is the sandbox's own."""
+    """Return the response to a GET of a node run. The route is the sandbox's own."""
     run, is_new = find_run(state, run_id)
     return run_response(run, is_new, {"nodeRun": run.document()})
 
 
 def _add_logs_to_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Add entries to the log of a node run, even after it has ended, as `add_logs` does."""
+    """Add entries to the log of a node run, even after it has ended, like `add_logs`."""
     run, is_new = find_run(state, run_id)
     body = read_body(request, checks.NODE_LOGS, required=("logs",))
     logs = [state.add_log(run, log) for log in body["logs"]]
@@ -228,7 +228,7 @@ def _add_logs_to_made_up(state: SandboxState, request: ApiRequest, run_id: str) 
 
 
 def _list_logs_of_made_up(state: SandboxState, run_id: str) -> ApiResponse:
-    """Return the log of a node run, with the name that Port's own CLI reads; an action run's log has another name."""
+    """Return the log of a node run, with the name that Port's own CLI reads. An action run's log has another name."""
     run, is_new = find_run(state, run_id)
     return run_response(run, is_new, {"logs": run.logs})
 

@@ -20,7 +20,7 @@ from port_hook_cli.runs.fate import RunFate
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.sandbox.entities import STRICT, check_entity
 from port_hook_cli.sandbox.invocations import RunsTopic, message_and_hint
-from port_hook_cli.sandbox.messages import Refused, full
+from port_hook_cli.sandbox.messages import Rejected, full
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
 from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, Renders, failed
@@ -29,7 +29,7 @@ from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import Node, NodeType
 
 Deliver = Callable[[str, RenderedRequest], Awaitable[Delivery]]
-"""Signs and sends the request of a node run; raises PortHookError for a host that is not allowed."""
+"""Signs and sends the request of a node run. Raises PortHookError if the host is not allowed."""
 
 
 class WorkflowWalker:
@@ -61,7 +61,7 @@ class WorkflowWalker:
         self._left.add(run_id)
 
     def go_on(self, run_id: str) -> None:
-        """Continue a run that was started, or whose current node has what it waits for."""
+        """Continue a new run, or a run whose current node has what it waits for."""
         if run_id in self._left:
             return
         if run_id in self._tasks:
@@ -154,7 +154,7 @@ class _SandboxEffects:
         current = run.current
         assert current is not None
         if request.agent and self._topic is None:
-            return None  # the agent claims it; `observe` has recorded that
+            return None  # the agent claims it. `observe` has recorded that
         try:
             if request.agent and self._topic is not None:
                 await self._topic.publish(agent_node_message(agent_config(request), node_run_id=current.id))
@@ -192,7 +192,7 @@ class _SandboxEffects:
             return Resolution(outcome=await self._publish(run, config, self._topic))
         if node.type == NodeType.INTEGRATION_ACTION:
             return Resolution(outcome=self._offer(run, config))
-        remark = f"the sandbox does not run nodes of the type {node.type}"
+        remark = f"the sandbox does not run {node.type} nodes"
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
 
     def _offer(self, run: WorkflowRun, config: Mapping[str, Any]) -> NodeOutcome:
@@ -267,8 +267,8 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
         return failed(str(full(state.size.limit)))
     try:
         check_entity(state, blueprint, entity)
-    except Refused as refused:
-        return failed(f"{refused}; {STRICT}")
+    except Rejected as rejected:
+        return failed(f"{rejected}; {STRICT}")
     known = state.entities.get((blueprint, identifier), {})
     merged = {**known, **entity, "blueprint": blueprint}
     for part in ("properties", "relations"):
