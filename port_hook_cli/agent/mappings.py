@@ -1,4 +1,4 @@
-"""The agent's mappings: which file has them, what is wrong with it, and reading it again when it changes."""
+"""The agent's mappings: which file has them, its problems, and reading it again when it changes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ FileVersion: TypeAlias = tuple[int | None, ...]
 
 @frozen(kw_only=True)
 class MappingChoice:
-    """The mappings that a user chooses: the file `named`, or the agent's choice if it is None.
+    """The mappings that a user chooses: the file `named`, or the agent's choice if that is None.
 
     `sends` says that the mappings decide what is sent. `say` gets the problems of the file, and which file is read if
-    the user did not name it; each once.
+    the user did not choose it. Each is reported once.
     """
 
     named: str | None
@@ -45,10 +45,9 @@ class MappingChoice:
     say: Say
 
     def find(self) -> str | None:
-        """Return the file to read: the named file, the environment's or the current directory's; None if there is none.
+        """Return the file to read: the named file, the environment's or the current directory's. None without a file.
 
-        With `sends`, raises UsageError for a file that is not named but is in the current directory: someone else may
-        have written it.
+        With `sends`, raises UsageError for an unnamed file in the current directory: someone else may have written it.
         """
         cwd = self.runtime.cwd
         if named := self.named or self.runtime.environ.get(_FILE_VARIABLE):
@@ -57,13 +56,13 @@ class MappingChoice:
             return None
         if self.sends:
             raise UsageError(
-                f"{_DEFAULT_FILE} in this folder is not used with --send, because it decides what is sent.",
-                hint=f"If you know the file, name it: --mapping {_DEFAULT_FILE}.",
+                f"{_DEFAULT_FILE} in the current directory is not used with --send, because it decides what is sent.",
+                hint=f"If you trust the file, pass it: --mapping {_DEFAULT_FILE}.",
             )
         if not (cwd / _DEFAULT_FILE).is_file():  # reading a pipe or a device may never end
             raise UsageError(
-                f"{_DEFAULT_FILE} in this folder is not a regular file.",
-                hint="Remove it, or name a mapping file with --mapping.",
+                f"{_DEFAULT_FILE} in the current directory is not a regular file.",
+                hint="Remove it, or pass a mapping file with --mapping.",
             )
         return _DEFAULT_FILE
 
@@ -81,7 +80,7 @@ class MappingChoice:
             self._say_once(Remark(kind, printable(f"{problem.place} {problem.message}")))
         if len(problems) > _MOST_PROBLEMS:
             self.say(warning(f"{len(problems) - _MOST_PROBLEMS:,} more problems; --check lists all"))
-        _refuse_fatal(problems)
+        _reject_fatal(problems)
         return mappings
 
     def _say_once(self, remark: Remark) -> None:
@@ -95,7 +94,7 @@ def _load(name: str, runtime: Runtime) -> tuple[tuple[AgentMapping, ...], tuple[
     return read_mappings(read_document(content, name, hint="The agent does not start with it: correct the JSON."))
 
 
-def _refuse_fatal(problems: Sequence[MappingProblem]) -> None:
+def _reject_fatal(problems: Sequence[MappingProblem]) -> None:
     for first in problems:
         if first.severity is Severity.FATAL:
             raise UsageError(
@@ -111,7 +110,9 @@ class WatchedMappings:
     def __init__(self, choice: MappingChoice) -> None:
         name = choice.find()
         if name is None:
-            raise UsageError("There is no mapping file to watch.", hint="Name it with --mapping FILE.")
+            raise UsageError(
+                "Mapping file not found, so port-hook cannot watch it.", hint="Pass it with --mapping FILE."
+            )
         self.name = name
         self._choice = choice
         self._version: FileVersion | None = None
@@ -148,7 +149,7 @@ class StreamMappings:
 
 
 def stream_mappings(choice: MappingChoice, *, watch: bool) -> StreamMappings:
-    """Return the mappings; raises UsageError. Call it before the event loop runs, because it may read stdin."""
+    """Return the mappings. Raises UsageError. Call it before the event loop runs, because it may read stdin."""
     watched = WatchedMappings(choice) if watch else None
     if watched is not None:
         watched.has_changed()  # so that a change while the file is read counts as one
@@ -157,7 +158,7 @@ def stream_mappings(choice: MappingChoice, *, watch: bool) -> StreamMappings:
 
 @frozen
 class CheckedMappings:
-    """The mappings of a file, and all that is wrong with it."""
+    """The mappings of a file, and all its problems."""
 
     mappings: tuple[AgentMapping, ...]
     problems: tuple[MappingProblem, ...]

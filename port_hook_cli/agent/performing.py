@@ -71,17 +71,17 @@ class AgentTarget:
 
 
 def require_reportable(shown: ShownPrediction) -> None:
-    """Raise UsageError if the message does not name a run that can be reported: the id becomes part of a URL."""
+    """Raise UsageError if the message has no valid run ID, because the ID becomes part of a URL."""
     run_id = shown.prediction.message.run_id
     if not is_run_id(run_id):
         raise UsageError(
-            f"The message has no valid run id, so it cannot be reported: {brief(str(run_id))}.",
+            f"The message has no valid run ID, so it cannot be reported: {brief(str(run_id))}.",
             hint="Leave out --report.",
         )
 
 
 def over_new_connections(timeout_s: float) -> Send:
-    """Return what sends each request over a new connection, as the agent does. `timeout_s` of 0 is no limit."""
+    """Return a sender that opens a new connection for each request, like the agent. `timeout_s` of 0 is no limit."""
 
     async def send(request: Invocation, url: str) -> Delivery:
         async with HttpClient(timeout_s=timeout_s) as client:
@@ -99,7 +99,7 @@ class AgentSender:
     port: PortApi | None = None
 
     def url_for(self, shown: ShownPrediction) -> str:
-        """Return where to send a request. Raises UsageError if it must not be sent, or if its run has no valid id."""
+        """Return where to send a request. Raises UsageError if it must not be sent, or if its run has no valid ID."""
         url = self.target.url_for(shown)
         if self.port is not None:
             require_reportable(shown)
@@ -111,8 +111,8 @@ async def perform(
 ) -> Performed:
     """Send the request to `url`, and return the response and what the agent reports then.
 
-    With `port`, report it. Raises PortApiError if Port does not respond; like the agent, it continues after a call that
-    Port refuses.
+    With `port`, report it. Raises PortApiError if Port does not respond. Like the agent, it continues after Port
+    rejects a call.
     """
     wire, before = _wire(shown), shown.prediction.before
     on_event(AboutToSend(shown))
@@ -132,7 +132,7 @@ def _wire(shown: ShownPrediction) -> WireRequest:
 
 def _request(wire: WireRequest, url: str) -> Invocation:
     return Invocation(
-        id="",  # the request is not saved, so it needs neither an id nor a time
+        id="",  # the request is not saved, so it needs neither an ID nor a time
         received_at=0,
         method=wire.method,
         target=wire.address.target,
@@ -142,7 +142,7 @@ def _request(wire: WireRequest, url: str) -> Invocation:
 
 
 def _headers(wire: WireRequest, url: str) -> Sequence[tuple[str, str]]:
-    """Return the fields; at another target, `Host` names it, unless the mapping sets the field."""
+    """Return the headers. For another target, `Host` is the target's host, unless the mapping sets it."""
     own = ("Host", wire.address.authority)
     host = ("Host", urlsplit(url).netloc.rpartition("@")[2])
     return [host if index == 0 and item == own else item for index, item in enumerate(wire.headers)]

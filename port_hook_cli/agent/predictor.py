@@ -37,7 +37,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Say
 
 _KINDS = (
-    "Give a message of a topic, a run that the agent claims, a payload, a capture (an id or `last`), or - for stdin."
+    "Pass a message of a topic, a run that the agent claims, a payload, a capture (its ID or `last`), or - for stdin."
 )
 _BOM = b"\xef\xbb\xbf"
 
@@ -61,7 +61,7 @@ class AgentInput:
 def read_message(
     name: str, transport: AgentTransport | None, store: Path | None, runtime: Runtime, say: Say
 ) -> AgentInput:
-    """Return the message that the user names; raises StoreError and UsageError."""
+    """Return the message that the user selects. Raises StoreError and UsageError."""
     with closing(Finder(store, runtime, CaptureUse.CHECK, say, kinds=_KINDS)) as finder:
         found = finder.find(name)
     shown = "The message on stdin" if name == "-" else name
@@ -74,17 +74,17 @@ def read_message(
 
 
 def read_document(content: bytes, name: str, *, hint: str) -> Any:
-    """Return JSON as Python, and therefore the agent, reads it. Raises UsageError."""
+    """Return JSON read with Python's rules, which are the agent's. Raises UsageError."""
     try:
         text = content.removeprefix(_BOM).decode()
         if nests_too_deep(text):
             raise UsageError(f"{name} is nested too deep.", hint=hint)
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_reject_constant)
     except ValueError as error:  # includes UnicodeDecodeError and JSONDecodeError
         raise UsageError(f"{name} is not JSON: {error}.", hint=hint) from error
 
 
-def _refuse_constant(name: str) -> Any:
+def _reject_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a JSON number")
 
 
@@ -99,7 +99,7 @@ def read_response(file: str | None, status: int | None, runtime: Runtime) -> Age
 
 
 def read_variables(names: Sequence[str], runtime: Runtime) -> dict[str, str]:
-    """Return the variables that expressions may read. Raises UsageError for a variable that is not set."""
+    """Return the variables that expressions may read. Raises UsageError for an unset variable."""
     found = {}
     for name in names:
         value = runtime.environ.get(name)
@@ -136,7 +136,7 @@ class Predictor:
     runtime: Runtime
 
     def predict(self, source: AgentInput, mappings: Sequence[AgentMapping]) -> ShownPrediction:
-        """Return what the agent does with a message; raises UsageError if it is not a message, and RenderError.
+        """Return what the agent does with a message. Raises UsageError if it is not a message, and RenderError.
 
         The crash report masks the decrypted values, until `forget`.
         """
@@ -185,5 +185,5 @@ class Predictor:
         except ValueError as error:
             raise UsageError(
                 f"{source.name} is not a message of the agent: {error}.",
-                hint="Give a message of a topic, a run that the agent claims, or a payload.",
+                hint="Pass a message of a topic, a run that the agent claims, or a payload.",
             ) from error

@@ -1,6 +1,6 @@
 """Where messages come from: the agent's Kafka topics, without consuming them, or the runs that it gets by polling.
 
-Runs are listed without claiming them, or claimed. Port's documented list has no runs of workflow nodes.
+Runs are listed without claiming them, or claimed. Port's documented list has no node runs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 MAX_MESSAGE = 10 * MIB
-"""The largest message that is read: as many bytes as `listen` accepts by default."""
+"""The maximum message size: as many bytes as `listen` accepts by default."""
 
 _ANY_SIZE = 2**31
 
@@ -58,7 +58,7 @@ class TopicMessages:
     runtime: Runtime
 
     async def feed(self, messages: MessageStream) -> None:
-        """Pass on each message until the end of the stream; raises PortHookError."""
+        """Pass on each message until the end of the stream. Raises PortHookError."""
         source = await self.opening(self._context(messages))
         messages.on_event(Watching())
         try:
@@ -110,7 +110,7 @@ def polling_interval_s(api_url: str) -> float:
 
 
 class _KnownRuns:
-    """The ids of runs that were shown or handled. The oldest are forgotten, so that a long session stays small."""
+    """The IDs of runs already shown or handled. The oldest are forgotten, so that a long session stays small."""
 
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}
@@ -119,14 +119,14 @@ class _KnownRuns:
         return run_id in self._ids
 
     def keep(self, ids: Iterable[str]) -> None:
-        """Remember these ids longer than the others."""
+        """Remember these IDs longer than the others."""
         listed = dict.fromkeys(ids)
         self._ids = {**{each: None for each in self._ids if each not in listed}, **listed}
         while len(self._ids) > max(_MOST_KNOWN, len(listed)):
             del self._ids[next(iter(self._ids))]
 
     def clear(self) -> None:
-        """Forget all ids."""
+        """Forget all IDs."""
         self._ids = {}
 
 
@@ -191,9 +191,9 @@ class ListedRuns(_PolledRuns):
         found = listed_runs(response, since_s=self._since_s)
         if is_full(response) and not self._is_full_told:
             self._is_full_told = True
-            messages.on_event(note(f"Port lists {MOST_LISTED:,} runs at most; others may be missing"))
+            messages.on_event(note(f"Port lists {MOST_LISTED:,} runs at most, so others may be missing"))
         new = {run["id"]: run for run in found if run["id"] not in self._known}
-        if not is_full(response):  # then runs that are not listed have ended
+        if not is_full(response):  # then unlisted runs have ended
             self._known.clear()
         self._known.keep(run["id"] for run in found)
         for run in new.values():
@@ -203,7 +203,7 @@ class ListedRuns(_PolledRuns):
 
 @dataclass(slots=True)
 class _Claim:
-    """A run that was claimed."""
+    """A claimed run."""
 
     queue: RunQueue
     run_id: str
@@ -222,7 +222,7 @@ class ClaimedRuns(_PolledRuns):
         self._queues = list(RunQueue)
 
     async def _look(self, messages: MessageStream) -> bool:
-        """Claim and handle one run of each kind; return whether any is new since the last pause."""
+        """Claim and handle one run of each kind. Return whether any is new since the last pause."""
         has_new = False
         for queue in tuple(self._queues):
             if messages.ended.done():
@@ -289,7 +289,7 @@ class ClaimedRuns(_PolledRuns):
         return await self._api.call(call.method, call.path, call.body, repeatable=repeatable, headers=call.headers)
 
 
-_NO_NODE_RUNS: Remark = note("Port has no route to claim runs of workflow nodes, so only action runs are claimed")
+_NO_NODE_RUNS: Remark = note("Port has no route to claim workflow node runs, so only action runs are claimed")
 _CLAIM_WITHOUT_RESPONSE: Remark = warning(
     "Port did not respond in time to the last claim, so a run may be claimed. Port does not document when it hands out "
     "such a run again."

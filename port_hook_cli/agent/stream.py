@@ -15,7 +15,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.prediction import ShownPrediction
 
 DRAIN_S = 2.0
-"""How long the message that is being handled may take after Ctrl-C."""
+"""How long the current message may take after Ctrl-C."""
 
 _WATCH_INTERVAL_S = 0.3
 
@@ -63,7 +63,7 @@ class Unfinished:
 
 
 class ClaimState(Enum):
-    """What is known about a run that was claimed.
+    """What is known about a claimed run.
 
     UNCLEAR: Port may have received the acknowledgment. LOST: another agent has acknowledged the run.
     """
@@ -126,7 +126,7 @@ class MessageStream:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def take_all(self, source: MessageSource) -> AgentFailure | None:
-        """Handle the messages of a source until the end or a cancellation; return the first failure of a request.
+        """Handle the messages of a source until the end or a cancellation. Return the first failure of a request.
 
         Raises PortHookError.
         """
@@ -134,7 +134,7 @@ class MessageStream:
         return self._failure
 
     async def wait(self) -> None:
-        """Wait for the end or a cancellation; raises the error that ended the stream."""
+        """Wait for the end or a cancellation. Raises the error that ended the stream."""
         following = asyncio.create_task(self._follow(self._watched)) if self._watched else None
         try:
             await asyncio.shield(self.ended)
@@ -182,7 +182,7 @@ class MessageStream:
             return is_sent
 
     async def _follow(self, watched: WatchedMappings) -> None:
-        """Handle the last message again whenever the mapping file changes; this does not end."""
+        """Handle the last message again whenever the mapping file changes. This does not end."""
         while True:
             await asyncio.sleep(_WATCH_INTERVAL_S)
             if watched.has_changed():
@@ -216,7 +216,7 @@ class MessageStream:
         return is_sent
 
     async def _act(self, shown: ShownPrediction, before_sending: Callable[[], Awaitable[bool]]) -> bool:
-        """Send the request of a prediction, if there is a sender and a request; return what `take` returns."""
+        """Send the request of a prediction, if there is a sender and a request. Return what `take` returns."""
         if self._sender is None or shown.prediction.wire is None:
             self.on_event(Predicted(shown))
             return False

@@ -73,7 +73,7 @@ class AgentCall:
     def undocumented(self) -> tuple[str, ...]:
         """What Port's API document says about the values of an action run that have another type.
 
-        The route of a run's response is in no document, so the type is the type of the field that Port shows.
+        Port does not document the route of a run's response, so the type is the type of the field that Port shows.
         """
         if not self.path.startswith(_ACTION_RUNS) or not isinstance(self.body, Mapping):
             return ()
@@ -87,7 +87,7 @@ class AgentCall:
 
 @frozen(kw_only=True)
 class AgentOutcome:
-    """What the agent reports when its request gets a response, or none.
+    """What the agent reports about a response to its request, or about a missing response.
 
     `fields` are the results of the mapping's `report`. `error` is the exception in the agent's own log, or "".
     """
@@ -117,7 +117,7 @@ class Reporter:
         calls = list(self.before_sending())
         try:
             # If this raises an exception, the calls before it have been made.
-            calls += self._answered(request, response, fields)
+            calls += self._responded(request, response, fields)
             error = response.failure or response.http_error
         except AgentFault as fault:  # a response that cannot be written as JSON
             error = str(fault)
@@ -153,7 +153,7 @@ class Reporter:
         return self.message.subject is not Subject.CHANGE
 
     def _started(self) -> Iterator[AgentCall]:
-        """Yield the calls before the request is prepared. For an action run, they say so before it is done."""
+        """Yield the calls before the request is prepared. For an action run, the log reports this before it is done."""
         if self._has_run:
             yield from self._logs(*_RECEIVED[self.message.subject])
 
@@ -169,7 +169,7 @@ class Reporter:
         if self.message.transport is AgentTransport.POLLING and self._has_run:
             yield self._patch(_NODE_FAILED if is_node else _GIVEN_UP)
 
-    def _answered(
+    def _responded(
         self, request: MappedRequest, response: AgentResponse, fields: list[MappedField]
     ) -> Iterator[AgentCall]:
         if response.failure or not self._has_run:
@@ -247,7 +247,7 @@ def _not(value: Any) -> str:
 
 
 def _checked(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body that can be sent; raises AgentFault for NaN and infinity, which Python reads from JSON."""
+    """Return a body that can be sent. Raises AgentFault for NaN and infinity, which Python reads from JSON."""
     json_content(body)
     return body
 
@@ -255,26 +255,26 @@ def _checked(body: dict[str, Any]) -> dict[str, Any]:
 CLAIM_LIMIT = 100
 MOST_LISTED = 1000
 LIST_PATH = f"/v1/actions/runs?active=true&limit={MOST_LISTED}&version=v2"
-"""Port's documented list of the action runs in progress. Unlike claiming, reading it takes no run from the agent."""
+"""Port's documented list of action runs in progress. Unlike claiming, reading it leaves the runs to the agent."""
 
 _INSTALLATION = "_PORT_EXEC_AGENT"
 _RESERVED = {"x-port-reserved-usage": "true"}
 
 
 class RunQueue(StrEnum):
-    """A kind of run that the agent claims; its value is the path of the routes."""
+    """A kind of run that the agent claims. Its value is the path of the routes."""
 
     ACTIONS = "/v1/actions/runs"
     NODES = "/v1/workflows/runs"
 
     @property
     def id_key(self) -> str:
-        """The key of a run's id."""
+        """The key of a run's ID."""
         return "identifier" if self is RunQueue.NODES else "id"
 
 
 def taking_calls(message: AgentMessage) -> tuple[AgentCall, ...]:
-    """Return the calls by which the agent gets a run that it polls; none for a message of a topic."""
+    """Return the calls by which the agent gets a polled run. Empty for a message of a topic."""
     if message.transport is not AgentTransport.POLLING or message.subject is Subject.CHANGE:
         return ()
     queue = RunQueue.NODES if message.subject is Subject.NODE_RUN else RunQueue.ACTIONS

@@ -1,4 +1,4 @@
-"""The results of the agent's jq expressions, as pyjq 2.6, which contains jq 1.5, returns them.
+"""The results of the agent's jq expressions in pyjq 2.6, which contains jq 1.5.
 
 There are two differences from jq itself. The agent uses only the first result, but an error after it also makes the
 result null. And the results are Python values (`Script.first` and `jv_to_pyobj` in pyjq).
@@ -35,7 +35,7 @@ class AgentStopped(Exception):
 class Evaluated:
     """An expression's result. If it failed, the value is None, and `error` says why. `is_empty` means no result.
 
-    A compile error names the line and column in the expression. With `stop`, the agent does not get a result and stops.
+    A compile error contains the line and column in the expression. With `stop`, the agent stops without a result.
     """
 
     expression: str
@@ -46,13 +46,13 @@ class Evaluated:
 
 
 def correction(expression: str) -> str:
-    """Return how to correct an expression that does not compile, if it looks like text or a template; otherwise ""."""
+    """Return how to correct an expression that does not compile, if it looks like text or a template, or ""."""
     if "{{" in expression:
         return "Port's templates do not work in mappings: write the jq expression without {{ }}"
     is_word = expression.replace("-", "").replace("_", "").isalnum()
     if not is_word and not expression.startswith(("http://", "https://")):
         return ""
-    return f'for the text itself, write it in jq\'s quotes: "\\"{expression}\\""'
+    return f'for literal text, use jq\'s quotes: "\\"{expression}\\""'
 
 
 Evaluate = Callable[[Sequence[str], Any], Sequence[Evaluated]]
@@ -80,7 +80,7 @@ def as_python(value: Any) -> Any:
 def fits_in_a_double(document: Any) -> bool:
     """Return whether port-hook's jq reads all numbers of a document like jq 1.5, without rounding.
 
-    Raises OverflowError for a whole number that is larger than any float, as pyjq does.
+    Raises OverflowError for a whole number that is larger than any float, like pyjq.
     """
     if isinstance(document, dict):
         return all(map(fits_in_a_double, document.values()))
@@ -106,7 +106,7 @@ def environment_use(expressions: Sequence[str]) -> EnvironmentUse:
 
 
 def _names_read(tokens: Sequence[JqToken]) -> Iterator[str]:
-    """Yield the name of each variable that is read, "" for a name that is computed."""
+    """Yield the name of each variable in use, or "" for a computed name."""
     for index, token in enumerate(tokens):
         if token.text == "env" and token.kind is TokenKind.NAME:
             yield _name_after([*tokens[index + 1 : index + 6], *(_NOTHING,) * 5])

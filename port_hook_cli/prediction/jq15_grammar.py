@@ -66,7 +66,7 @@ def bare(node: JqNode | None) -> JqNode | None:
 
 
 def field_of(term: JqNode, text: str) -> JqNode:
-    """Return the member of a term that `.NAME` names."""
+    """Return the member of a term in `.NAME`."""
     return JqNode("index", parts=(term, JqNode("constant", value=text[1:])))
 
 

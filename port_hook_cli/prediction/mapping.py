@@ -1,4 +1,4 @@
-"""The agent's mapping file, `control_the_payload_config.json`: a list of mappings, read as the agent reads it.
+"""The agent's mapping file, `control_the_payload_config.json`: a list of mappings, read by the agent's rules.
 
 The agent checks it with pydantic 1.10 (`core/config.py` in its source): values of some other types are converted, and
 keys that it does not know are ignored. For anything else, it does not start.
@@ -21,7 +21,7 @@ REPORT_KEYS = ("status", "link", "summary", "externalRunId")
 
 @frozen(kw_only=True)
 class AgentMapping:
-    """One mapping. `place` is its position in the file, such as `[0]`; a field that it does not set is not in `fields`.
+    """One mapping. `place` is its position in the file, such as `[0]`. Unset fields are not in `fields`.
 
     The strings in `fields` and `report` are expressions. `enabled` is an expression too, unless it is a bool.
     """
@@ -84,7 +84,7 @@ class Severity(StrEnum):
 
 @frozen(kw_only=True)
 class MappingProblem:
-    """What is wrong at a place in a mapping file."""
+    """An error or a note at a place in a mapping file."""
 
     place: str
     message: str
@@ -109,7 +109,7 @@ def mapping_notes(mappings: Sequence[AgentMapping]) -> Iterator[MappingProblem]:
         is_reached = is_reached and mapping.enabled is not True
         for path in mapping.decrypt_paths:
             if {"*", "**"} & set(path.split(".")):
-                place, message = f"{mapping.place}.fieldsToDecryptPaths", f"{path}: a wildcard decrypts nothing"
+                place, message = f"{mapping.place}.fieldsToDecryptPaths", f"{path}: wildcards do not decrypt values"
                 yield MappingProblem(place=place, message=message, severity=Severity.NOTE)
 
 
@@ -134,7 +134,7 @@ class _Reader:
     def mapping(self, given: Any, place: str) -> AgentMapping:
         value = _as_object(given)
         if value is None:
-            self._refuse(place, "must be an object")
+            self._reject(place, "must be an object")
             return AgentMapping(place=place, enabled=False)
         self._note_unknown(value, _KEYS, place)
         readers = {"method": self._text, "url": self._text, "body": self._body} | dict.fromkeys(
@@ -156,7 +156,7 @@ class _Reader:
         if isinstance(value, bool):
             return value
         if not isinstance(value, str | int | float):
-            self._refuse(place, "must be true, false or a jq expression")
+            self._reject(place, "must be true, false or a jq expression")
             return False
         word = value.lower() if isinstance(value, str) else str(int(value)) if value in {0, 1} else ""
         if word in _TRUE or word in _FALSE:
@@ -170,7 +170,7 @@ class _Reader:
             return value
         if isinstance(value, int | float):
             return str(value)
-        self._refuse(place, "must be a jq expression, as a string")
+        self._reject(place, "must be a jq expression, as a string")
         return ""
 
     def _body(self, value: Any, place: str) -> Any:
@@ -188,7 +188,7 @@ class _Reader:
     def _expression(self, value: Any, place: str) -> str:
         if isinstance(value, str | int | float):
             return str(value)
-        self._refuse(place, "must be an object or a jq expression")
+        self._reject(place, "must be an object or a jq expression")
         return ""
 
     def _report(self, value: Any, place: str) -> Mapping[str, str] | None:
@@ -196,7 +196,7 @@ class _Reader:
             return None
         as_object = _as_object(value)
         if as_object is None:
-            self._refuse(place, "must be an object")
+            self._reject(place, "must be an object")
             return None
         self._note_unknown(as_object, frozenset(REPORT_KEYS), place)
         given = {name: as_object[name] for name in REPORT_KEYS if as_object.get(name) is not None}
@@ -204,19 +204,19 @@ class _Reader:
 
     def _paths(self, value: Any, place: str) -> tuple[str, ...]:
         if not isinstance(value, list):
-            self._refuse(place, "must be a list of paths")
+            self._reject(place, "must be a list of paths")
             return ()
         return tuple(self._text(path, f"{place}[{index}]") for index, path in enumerate(value))
 
     def _note_unknown(self, value: Mapping[str, Any], known: frozenset[str], place: str) -> None:
         for name in value:
             if name not in known:
-                self._note(f"{place}.{name}", "is not a key that the agent reads; it ignores it")
+                self._note(f"{place}.{name}", "is an unknown key, which the agent ignores")
 
     def _note(self, place: str, message: str) -> None:
         self.problems.append(MappingProblem(place=place, message=message, severity=Severity.NOTE))
 
-    def _refuse(self, place: str, message: str) -> None:
+    def _reject(self, place: str, message: str) -> None:
         self.problems.append(MappingProblem(place=place, message=message))
 
 

@@ -102,7 +102,7 @@ def version_of_run(kept: Mapping[str, Any]) -> AgentVersion | None:
 def version_that_sent(document: Mapping[str, Any], method: Mapping[str, Any], *, is_node: bool) -> AgentVersion | None:
     """Return the version of the agent whose request has this body, None if each can have sent it.
 
-    A message that Port published has `agent` in its invocation method; the agent's request does not.
+    A message that Port published has `agent` in its invocation method. The agent's request does not.
     """
     if not method or "agent" in method:
         return None
@@ -156,7 +156,7 @@ class Acceptance(StrEnum):
 
 @frozen(kw_only=True)
 class AgentMessage:
-    """A message as the agent's mappings see it.
+    """A message in the format that the agent's mappings see.
 
     `method` is the invocation method. `fault` is the exception that the agent raises on it, or "". `notes` say what is
     unknown about it, and what the agent warns about. `looks_like` is the only version of the agent that can have sent
@@ -204,9 +204,9 @@ def take_message(
 
 
 def take_topic_message(document: Any, secret: Secret) -> AgentMessage:
-    """Return the message in a value that comes directly from a topic; raises ValueError if the agent cannot read it.
+    """Return the message in a value that comes directly from a topic. Raises ValueError if the agent cannot read it.
 
-    The agent drops such a message if it has no signature, or the form of a run that is polled.
+    The agent ignores such a message if it has no signature, or the format of a polled run.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type
@@ -285,7 +285,7 @@ def _from_node_run(run: dict[str, Any], version: AgentVersion) -> AgentMessage:
 def _from_topic(
     document: dict[str, Any], transport: AgentTransport, secret: Secret, *, is_direct: bool = False
 ) -> AgentMessage:
-    """Return the message. `is_direct` says that it was read from a topic; any other message may lack its signature."""
+    """Return the message. `is_direct` says that it was read from a topic. Any other message may lack its signature."""
     is_change = "changelogDestination" in document
     try:
         found = document["changelogDestination"] if is_change else _method_in(document)
@@ -329,7 +329,7 @@ def _subject(run_id: Any) -> Subject:
 
 
 def _verified(message: AgentMessage, secret: Secret) -> AgentMessage:
-    """Return the message without the signature's fields, as mappings see it, and whether the signature matches."""
+    """Return the message without the signature's fields, like mappings see it, and whether the signature matches."""
     document = message.document
     headers = document.get("headers", {})
     if not isinstance(headers, dict):

@@ -67,7 +67,7 @@ class MappingTry:
 class Prediction:
     """What the agent does with `message`, whose document is decrypted.
 
-    `tries` end with the mapping that is used, if any. `wire` is None if nothing is sent; then `reason` says why, and
+    `tries` end with the used mapping, if any. `wire` is None if nothing is sent. In this case, `reason` says why, and
     `unsent` is what the agent reports.
     """
 
@@ -83,7 +83,7 @@ class Prediction:
 
     @property
     def mapping(self) -> AgentMapping | None:
-        """The mapping that is used."""
+        """The used mapping."""
         return self.tries[-1].mapping if self.tries and self.tries[-1].is_enabled else None
 
     @property
@@ -93,7 +93,7 @@ class Prediction:
 
     @property
     def before(self) -> tuple[AgentCall, ...]:
-        """The calls before the request is sent; each outcome contains them. None if nothing is sent."""
+        """The calls before the request is sent. Each outcome contains them. None if nothing is sent."""
         return () if self.wire is None or self.reporter is None else self.reporter.before_sending()
 
     def outcome(self, response: AgentResponse) -> AgentOutcome:
@@ -127,7 +127,7 @@ def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
     world = replace(world, evaluate=_stopping(world.evaluate))
     reporter = Reporter(message=message, mapping=None, evaluate=world.evaluate, quote=_quote(world))
     if message.acceptance is not Acceptance.ACCEPTED:
-        return _refused(message, reporter)
+        return _rejected(message, reporter)
     try:
         tries = tuple(_tries(message, world))
     except AgentStopped as stop:
@@ -142,7 +142,7 @@ def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
     decrypted = decrypt_paths(message.document, mapping.decrypt_paths, world.decipher)
     prediction = replace(prediction, decrypted=decrypted, reporter=reporter)
     if message.subject is Subject.CHANGE and not message.method.get("url"):
-        reason = "the message has no run, and its destination has no URL"
+        reason = "the message has no run, and its `changelogDestination` has no URL"
         return replace(prediction, reason=reason, unsent=AgentOutcome(response=None, calls=()))
     return _prepared(prediction, mapping, reporter, world)
 
@@ -154,7 +154,7 @@ def _stopping(evaluate: Evaluate) -> Evaluate:
         results = evaluate(expressions, document)
         for result in results:
             if result.stop is not None:
-                raise AgentStopped(f"its process {result.stop} on `{result.expression}`, as jq 1.5 does")
+                raise AgentStopped(f"its process {result.stop} on `{result.expression}`, like jq 1.5")
         return results
 
     return evaluated
@@ -170,19 +170,19 @@ def _quote(world: AgentWorld) -> Callable[[str], str] | None:
     return partial(quoted, known=(Secret(settings.client_id), settings.secret))
 
 
-def _refused(message: AgentMessage, reporter: Reporter) -> Prediction:
+def _rejected(message: AgentMessage, reporter: Reporter) -> Prediction:
     if message.acceptance is Acceptance.NOT_FOR_AGENT:
         unsent = AgentOutcome(response=None, calls=())
-        return Prediction(message=message, reason="`agent` is not true, so the agent drops it", unsent=unsent)
+        return Prediction(message=message, reason="`agent` is not true, so the agent ignores it", unsent=unsent)
     if message.acceptance is Acceptance.BAD_SIGNATURE:
-        reason = "its signature does not match the client secret, so the agent drops it"
+        reason = "its signature does not match the client secret, so the agent ignores it"
         return Prediction(message=message, reason=reason, unsent=reporter.untouched())
     unsent = AgentOutcome(response=None, calls=tuple(reporter.failed(was_sending=False)), error=message.fault)
     return Prediction(message=message, reason=f"the agent fails: {message.fault}", unsent=unsent)
 
 
 def _tries(message: AgentMessage, world: AgentWorld) -> Sequence[MappingTry]:
-    """Return the mappings up to the first that is enabled: the agent does not look at the others."""
+    """Return the mappings up to the first enabled mapping: the agent does not look at the others."""
     tries: list[MappingTry] = []
     for mapping in world.mappings:
         tries.append(_try(mapping, message, world))

@@ -104,7 +104,7 @@ def _text(value: Any, name: str) -> str:
 
 
 def sign_request(request: MappedRequest, secret: Secret, timestamp: str) -> MappedRequest:
-    """Return the request with the agent's own headers; raises AgentFault if its headers are not an object."""
+    """Return the request with the agent's own headers. Raises AgentFault if its headers are not an object."""
     if not isinstance(request.headers, dict):
         kind = type(request.headers).__name__
         raise AgentFault(f"TypeError: {kind!r} object does not support item assignment")
@@ -128,7 +128,7 @@ class DecryptedPath:
 
 
 def decrypt_paths(document: Any, paths: Sequence[str], decipher: Decipher) -> tuple[DecryptedPath, ...]:
-    """Replace the encrypted values at `paths` in `document`, as the agent does, and return what happened to each."""
+    """Replace the encrypted values at `paths` in `document` like the agent, and return what happened to each."""
     return tuple(_decrypt(document, path, decipher) for path in paths)
 
 
@@ -137,7 +137,7 @@ def _decrypt(document: Any, path: str, decipher: Decipher) -> DecryptedPath:
     try:
         holder = document
         if "*" in (*steps, last) or "**" in (*steps, last):  # glom returns a list for it
-            return DecryptedPath(path=path, problem="a path with a wildcard decrypts nothing")
+            return DecryptedPath(path=path, problem="wildcards do not decrypt values")
         for step in steps:
             holder = holder[_key(holder, step)]
         key = _key(holder, last)
@@ -154,7 +154,7 @@ def _decrypt(document: Any, path: str, decipher: Decipher) -> DecryptedPath:
 
 
 def _key(holder: Any, step: str) -> Any:
-    """Return the key or index of a step; raises TypeError for a value without elements."""
+    """Return the key or index of a step. Raises TypeError for a value without elements."""
     if isinstance(holder, list):
         return int(step)
     if isinstance(holder, dict):

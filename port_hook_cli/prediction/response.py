@@ -1,4 +1,4 @@
-"""A response to the agent's request, as `requests` shows it to the agent, and how the agent quotes it.
+"""A response to the agent's request, in the format that `requests` shows to the agent, and how the agent quotes it.
 
 The latest agent masks secrets when it quotes a failed response in a run's log and summary (`sanitize_for_log` in its
 `utils.py`, and its tests). The agent of May 2026 (4732c34) quotes the text unchanged.
@@ -26,7 +26,7 @@ _FIRST_ERROR, _FIRST_SERVER_ERROR, _AFTER_ERRORS = 400, 500, 600
 
 @frozen(kw_only=True)
 class AgentResponse:
-    """A status, header fields and a body; or `failure`, the exception without a response. `name` is shown to users."""
+    """A status, headers and a body, or `failure`, the exception without a response. `name` is shown to users."""
 
     name: str
     status: int = 0
@@ -49,7 +49,7 @@ class AgentResponse:
 
     @property
     def text(self) -> str:
-        """The body as text. Without a charset, `requests` guesses one; port-hook uses UTF-8."""
+        """The body as text. Without a charset, `requests` guesses one. port-hook uses UTF-8."""
         try:
             return self.body.decode(self._encoding or "utf-8", "replace")
         except LookupError:
@@ -91,7 +91,7 @@ class AgentResponse:
             return None
 
     def _json_text(self) -> str:
-        """Return the text that is read as JSON; without a declared encoding, it is found from the first bytes."""
+        """Return the text to read as JSON. Without a declared encoding, the first bytes determine it."""
         if self._encoding is None and self.body:
             with suppress(UnicodeDecodeError):
                 return self.body.decode(json.detect_encoding(self.body))
@@ -125,7 +125,7 @@ _JWT_START = "eyJ"
 
 
 def quoted(text: str, known: Sequence[Secret]) -> str:
-    """Return a response's text with secrets masked; JSON in it is written by Python, so its form changes.
+    """Return a response's text with secrets masked. Python writes JSON in it, so its form changes.
 
     `known` are the client ID and the client secret. Raises AgentFault if the agent raises an exception.
     """

@@ -65,7 +65,7 @@ def unpredicted_line(reason: str) -> Styled:
 def outcome_lines(
     outcome: AgentOutcome, calls: Sequence[AgentCall], *, masker: AgentMasker, title: str
 ) -> Iterator[Styled]:
-    """Yield what the agent reports with these `calls` of the outcome; `title` says when."""
+    """Yield what the agent reports with these `calls` of the outcome. `title` says when."""
     yield Styled("")
     yield Styled(title, "bold")
     yield from _field_lines(outcome.fields, masker)
@@ -77,7 +77,7 @@ def outcome_lines(
 
 
 def before_lines(shown: ShownPrediction) -> Iterator[Styled]:
-    """Yield the calls by which the agent gets a run that it polls, and the calls before it sends the request."""
+    """Yield the calls by which the agent gets a polled run, and the calls before it sends the request."""
     prediction = shown.prediction
     for title, calls in (("to get the run", prediction.taking), ("before the request", prediction.before)):
         if calls:
@@ -149,7 +149,7 @@ def _expression(result: Evaluated, masker: AgentMasker) -> str:
     if result.error:
         hint = correction(result.expression) if _COMPILE_ERROR in result.error else ""
         told = f"{text}null: {brief(masker.text(result.error), _MOST_OF_A_VALUE)}"
-        return f"{told}; {brief(hint, _MOST_OF_A_VALUE)}" if hint else told
+        return f"{told}: {brief(hint, _MOST_OF_A_VALUE)}" if hint else told
     if result.is_empty:
         return f"{text}null: it has no result"
     return text + brief(json.dumps(masker.value(result.value), ensure_ascii=False), _MOST_OF_A_VALUE)
@@ -160,9 +160,7 @@ def _environment_lines(environment: EnvironmentUse, given: Sequence[str]) -> Ite
         fact = "given" if name in given else f"not given, so null here: add --env {name}"
         yield _line("reads", Styled(f"the variable {printable(name)} ({printable(fact)})"))
     if environment.is_open:
-        yield _line(
-            "reads", Styled("variables whose names the file computes; here it can read only the variables of --env")
-        )
+        yield _line("reads", Styled("computed variable names. In this prediction, only variables from --env are set"))
 
 
 def _request_lines(wire: WireRequest, masker: AgentMasker) -> Iterator[Styled]:
@@ -179,14 +177,14 @@ def _request_lines(wire: WireRequest, masker: AgentMasker) -> Iterator[Styled]:
     yield Styled(f"  {shorten(printable(json.dumps(masker.value(document))), _MOST_OF_A_BODY)}")
     signed = len(signed_content(document))
     matches = "which is what it sends" if signed == len(wire.body) else "so its raw bytes do not match the signature"
-    yield Styled(f"  {len(wire.body):,} bytes; it signs the compact form ({signed:,} bytes), {matches}", "dim")
+    yield Styled(f"  {len(wire.body):,} bytes. It signs the compact form ({signed:,} bytes), {matches}", "dim")
 
 
 def _call_lines(calls: Sequence[AgentCall], masker: AgentMasker) -> Iterator[Styled]:
     for call in calls:
         yield _call_line(call, masker)
         for fact in call.undocumented:
-            yield _line("", Styled(f"in Port's API document, {fact}; Port may refuse this call", "yellow"))
+            yield _line("", Styled(f"in Port's API document, {fact}. Port may reject this call", "yellow"))
 
 
 def _call_line(call: AgentCall, masker: AgentMasker) -> Styled:

@@ -1,7 +1,7 @@
 """The bytes of a request that the agent makes with `requests.request(method, url, json=…, headers=…, params=…)`.
 
 Facts from requests 2.32.4 and urllib3 2.4.0, which the agent's poetry.lock (03fc9ed) names, without the optional
-packages for br and zstd: the order of the header fields, and how a URL is escaped, its `.` and `..` are resolved, and a
+packages for br and zstd: the order of the headers, and how a URL is escaped, its `.` and `..` are resolved, and a
 query is appended. The agent's environment (proxies) and its `.netrc` are not known.
 """
 
@@ -61,7 +61,7 @@ class AgentAddress:
 
 
 def read_address(url: Any, query: Any) -> AgentAddress:
-    """Return where `requests.request(…, url, params=query)` sends; raises AgentFault if it raises an exception."""
+    """Return where `requests.request(…, url, params=query)` sends. Raises AgentFault if it raises an exception."""
     text = str(url).lstrip()
     if ":" in text and not text.lower().startswith("http"):
         raise AgentFault(f"InvalidSchema: No connection adapters were found for {text!r}")
@@ -121,13 +121,13 @@ def _host(host: str) -> str:
 
 
 def _credentials(userinfo: str) -> tuple[str, str] | None:
-    """Return a URL's user and password; requests ignores a user without a colon after it."""
+    """Return a URL's user and password. requests ignores a user without a colon after it."""
     user, colon, password = _escape(userinfo, _USERINFO).partition(":")
     return (unquote(user), unquote(password)) if colon and (user or password) else None
 
 
 def _target(path: str, query: str | None) -> str:
-    """Return path and query as requests quotes them, and urllib3 again."""
+    """Return path and query quoted like in requests, and again like in urllib3."""
     quoted = _requote(path if not query else f"{path}?{query}")
     if quoted.startswith("//"):  # requests before 2.33 sends a single slash
         quoted = f"/{quoted.lstrip('/')}"
@@ -182,7 +182,7 @@ def _without_dots(path: str) -> str:
 
 
 def _query_text(query: Any, *, is_appended: bool) -> str:
-    """Return `requests`' encoding of its `params`; raises AgentFault for values that it does not accept.
+    """Return `requests`' encoding of its `params`. Raises AgentFault for values that it does not accept.
 
     A number is accepted after the query of the URL, and only there.
     """
@@ -245,7 +245,7 @@ class WireRequest:
 
 
 def json_content(document: Any) -> bytes | None:
-    """Return the body that `requests` writes for `json=document`: ASCII, with spaces; None sends no body.
+    """Return the body that `requests` writes for `json=document`: ASCII, with spaces. None sends an empty request.
 
     Raises AgentFault for numbers that are not JSON.
     """
@@ -265,7 +265,7 @@ def signed_content(document: Any) -> bytes:
 def wire_request(
     method: Any, url: Any, *, headers: Mapping[str, Any], query: Any, body: Any, user_agent: str = REQUESTS_AGENT
 ) -> WireRequest:
-    """Return the request that `requests` sends; raises AgentFault if it raises an exception instead."""
+    """Return the request that `requests` sends. Raises AgentFault if it raises an exception instead."""
     if not isinstance(method, str):
         raise AgentFault(f"AttributeError: {type(method).__name__!r} object has no attribute 'upper'")
     method = method.upper()
@@ -290,7 +290,7 @@ def wire_request(
 
 
 class _FieldSet:
-    """Header fields by name, in the order in which each was first set. The latest spelling of a name is used."""
+    """Headers by name, in the order in which each was first set. The latest spelling of a name is used."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields: dict[str, tuple[str, Any]] = {}
@@ -330,7 +330,7 @@ def _check_field(name: str, value: Any) -> None:
 
 
 def _check_sendable(name: str, value: str) -> None:
-    """Raise AgentFault for what Python's http.client refuses: other characters, and a line feed at the end."""
+    """Raise AgentFault for what Python's http.client rejects: other characters, and a line feed at the end."""
     try:
         encoded = {"name": name.encode("ascii"), "value": value.encode("latin-1")}
     except UnicodeEncodeError as error:

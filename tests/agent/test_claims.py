@@ -120,7 +120,7 @@ async def test_note_about_a_full_list_is_printed_once(world: Runtime) -> None:
     with scripted_port({LIST: [full, full, runs(*others, a_run())]}) as port:
         followed = await follow(port, world, count=1)
     assert len(port.moments[LIST]) == 3
-    assert followed.remarks == ["note: Port lists 1,000 runs at most; others may be missing"]
+    assert followed.remarks == ["note: Port lists 1,000 runs at most, so others may be missing"]
 
 
 async def test_run_that_comes_back_into_a_full_list_is_not_shown_again(world: Runtime) -> None:
@@ -197,9 +197,7 @@ async def test_run_that_was_sent_is_not_sent_again_if_port_hands_it_out_again(wo
     with scripted_port(script) as port:
         followed = await follow(port, world, count=2, sends=True)
     assert followed.sent == [f"{LOCAL}a", f"{LOCAL}b"]
-    assert followed.remarks == [
-        "note: Port has no route to claim runs of workflow nodes, so only action runs are claimed"
-    ]
+    assert followed.remarks == ["note: Port has no route to claim workflow node runs, so only action runs are claimed"]
 
 
 async def test_run_that_port_hands_out_again_at_once_does_not_prevent_the_pause(world: Runtime) -> None:

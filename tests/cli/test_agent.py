@@ -56,7 +56,7 @@ def test_agent_shows_mapping_request_and_reports(run: Run, folder: Path) -> None
         "mapping [1] is used: enabled is true",
         "maps [1].body.n `.payload.x.y` is null",
         "PUT http://127.0.0.1:8000/hook Host: 127.0.0.1:8000 User-Agent: python-requests/2.32.4",
-        '{"n": null} 11 bytes; it signs the compact form (10 bytes), so its raw bytes do not match the signature',
+        '{"n": null} 11 bytes. It signs the compact form (10 bytes), so its raw bytes do not match the signature',
         "before the request log An action message has been received",
         "before each call, the agent gets a new token (POST /v1/auth/access_token)",
         "if the response is 200 log Action invocation has completed successfully with status code: 200",
@@ -122,9 +122,9 @@ def test_agent_reads_a_capture_and_stdin(run: Run, folder: Path) -> None:
         assert RUN in run("agent", name, stdin=stdin, env=ENV).out
 
 
-def test_agent_explains_a_dropped_message_of_an_earlier_sandbox(run: Run, folder: Path) -> None:
+def test_agent_explains_an_ignored_message_of_an_earlier_sandbox(run: Run, folder: Path) -> None:
     result = run("agent", write(folder, "m.json", topic_message(secret=OTHER_SECRET)), env=ENV)
-    assert "the agent drops it" in result.out
+    assert "the agent ignores it" in result.out
     assert "each start of a sandbox creates a new secret" in result.err
 
 
@@ -256,7 +256,7 @@ def test_expressions_read_only_the_environment_variables_of_env(run: Run, folder
     assert '{"all": {}, "t": null}' in closed.out
     assert "X-Other: none" in closed.out
     assert "the variable TOKEN (not given, so null here: add --env TOKEN)" in closed.out
-    assert "variables whose names the file computes" in closed.out
+    assert "computed variable names" in closed.out
     opened = [run(*arguments, "--env", "TOKEN", *more, env=env) for more in ((), ("--json",), ("--raw",))]
     for result in opened:
         assert result.code == 0
@@ -385,7 +385,7 @@ def test_invalid_run_id_is_not_reported(run: Run, folder: Path, receiver: Handle
     env = {**ENV, "PORT_CLIENT_ID": "id", "PORT_API_URL": "http://127.0.0.1:9"}
     result = run("agent", write(folder, "m.json", document), "--send", "--report", env=env)
     assert (result.code, receiver.requests) == (ExitCode.USAGE, [])
-    assert "no valid run id" in result.err
+    assert "no valid run ID" in result.err
 
 
 # Checks and rejected options.
@@ -396,15 +396,15 @@ def test_check_shows_the_key_and_the_column(run: Run, folder: Path) -> None:
     result = run("agent", "--check", write(folder, "map.json", [{}, mapping]))
     assert result.code == ExitCode.FAILED
     lines = [words(line) for line in result.out.splitlines()]
-    assert lines[0] == "[1].uri is not a key that the agent reads; it ignores it"
+    assert lines[0] == "[1].uri is an unknown key, which the agent ignores"
     assert lines[1].startswith("[1].method is always null: jq: compile error: POST/0 is not defined")
-    assert lines[1].endswith('for the text itself, write it in jq\'s quotes: "\\"POST\\""')
+    assert lines[1].endswith('for literal text, use jq\'s quotes: "\\"POST\\""')
     assert lines[2].endswith("line 1, column 4")
     assert lines[3] == "[1] is never used: a mapping before it is always enabled"
     assert "read these environment variables: TOKEN" in result.err
 
 
-TEXT_HINT = 'for the text itself, write it in jq\'s quotes: "\\"PUT\\""'
+TEXT_HINT = 'for literal text, use jq\'s quotes: "\\"PUT\\""'
 TEMPLATE_HINT = "Port's templates do not work in mappings: write the jq expression without {{ }}"
 
 

@@ -78,7 +78,7 @@ def test_unknown_keys_and_null_are_ignored() -> None:
 def test_notes_name_mappings_that_are_never_used_and_wildcards() -> None:
     mappings, _ = read_mappings([{"enabled": ".a"}, {"fieldsToDecryptPaths": ["a.*.b"]}, {"enabled": ".c"}])
     assert [(note.place, note.message) for note in mapping_notes(mappings)] == [
-        ("[1].fieldsToDecryptPaths", "a.*.b: a wildcard decrypts nothing"),
+        ("[1].fieldsToDecryptPaths", "a.*.b: wildcards do not decrypt values"),
         ("[2]", "is never used: a mapping before it is always enabled"),
     ]
 

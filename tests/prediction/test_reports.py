@@ -164,7 +164,7 @@ def test_agent_drops_a_message_with_another_signature(jq: AgentJq, run_id: str, 
 @pytest.mark.parametrize("run", ["action", "node"])
 def test_agent_drops_a_message_that_is_not_for_it(jq: AgentJq, transport: str, run: str) -> None:
     prediction = predicted(jq, a_message(transport, run, synchronized=True, agent=False))
-    assert prediction.reason == "`agent` is not true, so the agent drops it"
+    assert prediction.reason == "`agent` is not true, so the agent ignores it"
     assert unsent(prediction) == ()
     assert len(prediction.taking) == (2 if transport == "polling" else 0)  # it is claimed and acknowledged
 
@@ -363,7 +363,7 @@ def test_event_of_the_change_log_is_sent_and_never_reported(jq: AgentJq) -> None
     assert [prediction.outcome(response).calls for response in RESPONSES.values()] == [()] * len(RESPONSES)
     del event["changelogDestination"]["url"]
     nowhere = predicted(jq, event)
-    assert (nowhere.wire, nowhere.reason) == (None, "the message has no run, and its destination has no URL")
+    assert (nowhere.wire, nowhere.reason) == (None, "the message has no run, and its `changelogDestination` has no URL")
 
 
 URL_OF_CHANGES = "http://127.0.0.1:8000/changes"
