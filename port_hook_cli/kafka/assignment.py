@@ -27,7 +27,7 @@ class GivenPartitions:
     """The partitions of this reader, each with the offset of its next message. `lag` is how many messages wait.
 
     `shortened` are partitions that end before the saved position, `lost` how many messages the broker deleted
-    before they were read. `finds_none` says that there are messages, but none since the plan's time.
+    before they were read. `finds_none` says that messages exist, but not since the plan's time.
     """
 
     cluster: str
@@ -53,7 +53,7 @@ class StartFinder:
     ask_again_s: float = _ASK_AGAIN_S
 
     def find(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> GivenPartitions:
-        """Return the first offset of each partition; `are_new` says that they did not exist at the start."""
+        """Return the first offset of each partition. `are_new` says that they did not exist at the start."""
         since = self._offsets_since(parts) if self.plan.since_s is not None else {}
         has_own_start = are_new or self.plan.from_end or self.plan.since_s is not None
         starts: dict[TopicPart, int] = {}
@@ -96,7 +96,7 @@ class StartFinder:
                 return self._group_starts(given)
             except KafkaException as error:
                 if not is_told:
-                    tell(f"the group's positions are not known: {error_text(error.args[0])}; asking again")
+                    tell(f"the group's positions are not known: {error_text(error.args[0])}. Asking again")
                 is_told = True
                 stopping.wait(self.ask_again_s)
         return None
@@ -118,7 +118,7 @@ class ReaderEvents(Protocol):
     """What a reader reports, in the event loop."""
 
     def assigned(self, assignment: GivenPartitions) -> None:
-        """Handle partitions that were assigned, before their first message."""
+        """Handle newly assigned partitions, before their first message."""
 
     def revoked(self, parts: Sequence[TopicPart], done: Event) -> None:
         """Handle partitions that another consumer gets. Set `done` when their messages are processed."""
@@ -129,14 +129,14 @@ class ReaderEvents(Protocol):
     def lost(self, reason: str) -> None:
         """Handle the loss of all brokers."""
 
-    def refused(self, reason: str) -> None:
+    def rejected(self, reason: str) -> None:
         """Handle credentials that the brokers no longer accept."""
 
     def recovered(self) -> None:
-        """Handle the end of a loss or refusal."""
+        """Handle the end of a loss or rejection."""
 
     def lagging(self, count: int) -> None:
-        """Handle a change of the lag: `count` messages wait; 0 means few."""
+        """Handle a change of the lag: `count` messages wait. 0 means few."""
 
     def missed(self, count: int) -> None:
         """Handle messages that the brokers deleted before they were read."""
@@ -193,7 +193,7 @@ class SavedOffsets:
 class PartitionAssignment:
     """The partitions of a reader. Only its thread uses this, except for `saved`.
 
-    `start_at` returns the offset kept for a partition, or None.
+    `start_at` returns the saved offset of a partition, or None.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class PartitionAssignment:
         self.is_paused = False
 
     def begin(self, parts: Sequence[TopicPart]) -> None:
-        """Read these partitions, or join the group of the plan; raises BrokerError."""
+        """Read these partitions, or join the group of the plan. Raises BrokerError."""
         try:
             if self._plan.group is None:
                 self._watch(parts)
@@ -223,13 +223,13 @@ class PartitionAssignment:
             raise self._link.problem(error) from None
 
     def watch_new(self) -> None:
-        """Also read partitions that were created in the meantime, if the brokers respond."""
+        """Read new partitions as well, if the brokers respond."""
         with suppress(KafkaException):
             if new := [part for part in self._link.parts() if part not in self.positions]:
                 self._watch(new, are_new=True)
 
     def pause(self) -> None:
-        """Stop fetching. What librdkafka has fetched is dropped, and fetched again after `resume`."""
+        """Stop fetching. librdkafka discards what it has fetched, and fetches it again after `resume`."""
         self._link.consumer.pause(self._link.consumer.assignment())
         self.is_paused = True
 
@@ -247,7 +247,7 @@ class PartitionAssignment:
         self._reports.tell(self._reports.events.assigned, start)
 
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
-        """Start each partition where the group has committed, or else where the plan says."""
+        """Start each partition where the group has committed, otherwise where the plan says."""
         starts: dict[TopicPart, int] = {}
         if given:
             found = self._finder(lambda _: None).find_in_group(given, self._stopping, self._reports.failed)

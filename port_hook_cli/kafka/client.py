@@ -1,6 +1,6 @@
 """confluent-kafka, an optional dependency, and what its errors mean.
 
-Only this module imports it; importing it may raise BrokerError.
+Only this module imports it. Importing it may raise BrokerError.
 """
 
 from __future__ import annotations
@@ -28,9 +28,7 @@ try:
 except ModuleNotFoundError as error:
     if error.name != "confluent_kafka":
         raise
-    raise BrokerError(
-        "Kafka needs confluent-kafka, which is not installed.", hint=install_hint("confluent-kafka")
-    ) from None
+    raise BrokerError("confluent-kafka is not installed.", hint=install_hint("confluent-kafka")) from None
 
 __all__ = [
     "OFFSET_BEGINNING",
@@ -73,35 +71,35 @@ class ConnectionTrouble:
 
     def __init__(self) -> None:
         self.reason = ""
-        self.is_suspected = self.is_refused = False
-        self._is_told = self._is_refusal_told = self._is_certain = False
+        self.is_suspected = self.is_rejected = False
+        self._is_told = self._is_rejection_told = self._is_certain = False
 
     def note(self, code: int, text: str) -> None:
         """Remember an error of librdkafka."""
-        is_cut = _CUT in text  # a broker that ends during the handshake refuses nothing
+        is_cut = _CUT in text  # a broker that ends during the handshake has not rejected credentials
         if code in _REFUSED and not is_cut:
-            self.is_refused = self.is_suspected = True
+            self.is_rejected = self.is_suspected = True
             self.reason = text
         elif code in _ENDED:
             self.is_suspected = True
             self.reason = self.reason or text
-        elif (code in _ABOUT_A_CONNECTION or is_cut) and not self.is_refused and not self._is_certain:
+        elif (code in _ABOUT_A_CONNECTION or is_cut) and not self.is_rejected and not self._is_certain:
             self.reason = text
             self._is_certain = code == KafkaError._SSL  # noqa: SLF001 - other errors follow that say less
 
     def tell(self) -> bool:
-        """Return whether to report it now: once, and again if a loss turns out to be a refusal."""
-        is_new = not self._is_told or (self.is_refused and not self._is_refusal_told)
+        """Return whether to report it now: once, and again if a loss turns out to be a rejection."""
+        is_new = not self._is_told or (self.is_rejected and not self._is_rejection_told)
         self._is_told = True
-        self._is_refusal_told = self.is_refused
+        self._is_rejection_told = self.is_rejected
         return is_new
 
     def clear(self) -> bool:
-        """Forget it; return whether it was reported."""
+        """Forget it. Return whether it was reported."""
         was_told = self._is_told
         self.reason = ""
-        self.is_suspected = self.is_refused = False
-        self._is_told = self._is_refusal_told = self._is_certain = False
+        self.is_suspected = self.is_rejected = False
+        self._is_told = self._is_rejection_told = self._is_certain = False
         return was_told
 
 
@@ -111,7 +109,7 @@ def is_about_the_connection(code: int) -> bool:
 
 
 def error_text(error: object) -> str:
-    """Return the words of an error of librdkafka, without the address and state in front of them."""
+    """Return the text of an error of librdkafka, without the address and state in front of them."""
     words = error.str() if isinstance(error, KafkaError) else str(error)
     return brief(_state.sub("", words), 300)
 
@@ -126,11 +124,11 @@ def unusable(connection: KafkaConnection, reason: str) -> BrokerError:
     """Return the error for brokers that cannot be used, with what to do about it."""
     lowered = reason.lower()
     if "ssl.ca.location" in lowered:
-        hint = "KAFKA_CA_FILE must name a file with certificates in PEM format."
+        hint = "KAFKA_CA_FILE must be the path of a file with certificates in PEM format."
     elif "certificate" in lowered:
-        hint = "If the brokers have a certificate of your own authority, name its file in KAFKA_CA_FILE."
+        hint = "If the brokers have a certificate of your own authority, set KAFKA_CA_FILE to its path."
     elif "authentication" in lowered or "sasl" in lowered:
-        hint = "Check KAFKA_USERNAME and KAFKA_PASSWORD; or unset them to use the credentials from Port's API."
+        hint = "Check KAFKA_USERNAME and KAFKA_PASSWORD, or unset them to use the credentials from Port's API."
     else:
-        hint = "Check that the address is right and that a firewall lets you through."
+        hint = "Check the address, and that no firewall blocks the connection."
     return BrokerError(f"Kafka at {connection.address} cannot be used: {reason}.", hint=hint)

@@ -54,17 +54,17 @@ class KafkaConnection:
 
     @property
     def address(self) -> str:
-        """The brokers as messages name them."""
+        """The brokers, for messages to the user."""
         return brief(", ".join(self.brokers))
 
 
 def client_settings(connection: KafkaConnection) -> dict[str, Any]:
-    """Return what confluent-kafka needs to connect; raises SettingsError if the connection would not be protected.
+    """Return what confluent-kafka needs to connect. Raises SettingsError if the connection would not be protected.
 
     The result contains the password: never print it.
     """
     if not connection.brokers:
-        raise SettingsError("No Kafka broker is set.", hint="Set KAFKA_CONSUMER_BROKERS to HOST:PORT.")
+        raise SettingsError("The Kafka broker is not set.", hint="Set KAFKA_CONSUMER_BROKERS to HOST:PORT.")
     for broker in connection.brokers:
         if not is_broker_address(broker):
             raise SettingsError(f"{brief(broker)} is not the address of a Kafka broker.", hint="Write it as HOST:PORT.")
@@ -75,12 +75,12 @@ def client_settings(connection: KafkaConnection) -> dict[str, Any]:
         "reconnect.backoff.max.ms": _MAX_RECONNECT_PAUSE_MS,
     }
     if connection.protocol is SecurityProtocol.PLAINTEXT:
-        _refuse_unprotected(connection.brokers)
+        _reject_unprotected(connection.brokers)
         return settings
     return settings | dict(_credentials(connection))
 
 
-def _refuse_unprotected(brokers: tuple[str, ...]) -> None:
+def _reject_unprotected(brokers: tuple[str, ...]) -> None:
     for broker in brokers:
         if not is_loopback_broker(broker):
             raise SettingsError(
@@ -108,8 +108,8 @@ def is_loopback_broker(broker: str) -> bool:
     return is_broker_address(broker) and is_on_this_machine(f"http://{broker}")
 
 
-def refuse_elsewhere(connection: KafkaConnection, found: Iterable[tuple[str, int]]) -> None:
-    """Raise BrokerError if a cluster that is used without encryption has brokers on other machines.
+def reject_elsewhere(connection: KafkaConnection, found: Iterable[tuple[str, int]]) -> None:
+    """Raise BrokerError if an unencrypted cluster has brokers on other machines.
 
     `found` are the hosts and ports that the cluster refers its clients to. Messages would pass through the network.
     """
@@ -166,21 +166,21 @@ class KafkaPlan:
 
     @property
     def group_id(self) -> str:
-        """The group's id for the client. Brokers let an organization use only groups that start with its id."""
+        """The group's ID for the client. Brokers let an organization use only groups that start with its ID."""
         return self.group or f"{self.org_id}.{_WATCH}"
 
 
 def is_agents_group(group: str, *, org_id: str, username: str) -> bool:
-    """Return whether the execution agent may use this group: its name is the user name or the organization's id."""
+    """Return whether the execution agent may use this group: its name is the user name or the organization's ID."""
     return group in {org_id, username}
 
 
 def check_group(group: str, *, org_id: str, username: str, user: str) -> None:
-    """Raise UsageError if Port's brokers would refuse the group. `user` is for the suggestion."""
+    """Raise UsageError if Port's brokers would reject the group. `user` is for the suggestion."""
     if not (group.isprintable() and is_usable_text(group or "-")):
-        raise UsageError(f"{brief(group)} is not the name of a group.", hint="Use letters, digits, dots and dashes.")
+        raise UsageError(f"{brief(group)} is not a valid group name.", hint="Use letters, digits, dots and dashes.")
     if not group.startswith(org_id) and group != (username or org_id):
         raise UsageError(
-            f"Port's brokers refuse the group {brief(group)}: its name must start with {brief(org_id)}.",
+            f"Port's brokers reject the group {brief(group)}: its name must start with {brief(org_id)}.",
             hint=f"Use, for example, --group {brief(org_id)}.port-hook.{brief(user)}",
         )

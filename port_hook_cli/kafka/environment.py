@@ -1,7 +1,7 @@
 """Kafka settings, under the names that Port's execution agent reads.
 
-They come from the environment or from `~/.port/.env`, never from the working folder: they decide where a password and
-Port's messages go.
+They come from the environment or from `~/.port/.env`, never from the current directory: they decide where a password
+and Port's messages go.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MAX_BROKER = 300
 
 @frozen(kw_only=True)
 class KafkaSettings:
-    """The settings in the user's own places; None for a setting that is missing."""
+    """The settings in the user's own places. None for a missing setting."""
 
     org_id: str | None = None
     brokers: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ class KafkaSettings:
 
     @property
     def is_complete(self) -> bool:
-        """Whether brokers, credentials and the organization's id are known without Port's API."""
+        """Whether brokers, credentials and the organization's ID are known without Port's API."""
         return not self.needs_api and self.org_id is not None
 
     def topics(self, org_id: str) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ class KafkaSettings:
         return self.runs_topic or org_id + RUNS_SUFFIX, self.change_log_topic or org_id + CHANGE_LOG_SUFFIX
 
     def connection(self, given: KafkaConnection | None = None) -> KafkaConnection:
-        """Return the connection; `given` has what Port's API returned, if it was asked.
+        """Return the connection. `given` has what Port's API returned, if it was asked.
 
         The user's own password is for the user's own brokers only, not for brokers that an API names.
         """
@@ -93,7 +93,7 @@ class KafkaSettings:
 
 
 def read_kafka_settings(environ: Mapping[str, str], home: Path) -> KafkaSettings:
-    """Return the settings of the environment and of `~/.port/.env`; raises SettingsError."""
+    """Return the settings of the environment and of `~/.port/.env`. Raises SettingsError."""
     values = {**home_dotenv(home, "KAFKA_").values, **home_dotenv(home, ORG_ID).values}
     values |= {name: value for name, value in environ.items() if name.startswith("KAFKA_") or name == ORG_ID}
     said = {name: value.strip() for name, value in values.items() if value.strip()}
@@ -116,7 +116,7 @@ def read_kafka_settings(environ: Mapping[str, str], home: Path) -> KafkaSettings
 
 
 def read_credentials(response: Mapping[str, Any]) -> KafkaConnection:
-    """Return the connection in a response of `GET /v1/kafka-credentials`; raises PortApiError."""
+    """Return the connection in a response of `GET /v1/kafka-credentials`. Raises PortApiError."""
     given = response.get("credentials")
     found = given if isinstance(given, dict) else {}
     brokers, username, password = found.get("brokers"), found.get("username"), found.get("password")
@@ -158,5 +158,5 @@ def _existing(home: Path, name: str) -> Path:
     if not path.is_absolute():
         raise SettingsError(f"{CA_FILE} is {brief(name)}, which is a relative path.", hint="Write the absolute path.")
     if not path.is_file():
-        raise SettingsError(f"{CA_FILE} names {brief(name)}, which is not a file.", hint="Correct or unset it.")
+        raise SettingsError(f"{CA_FILE} is {brief(name)}, which is not a file.", hint="Correct or unset it.")
     return path

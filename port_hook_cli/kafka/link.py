@@ -29,7 +29,7 @@ from port_hook_cli.kafka.connection import (
     client_settings,
     elsewhere,
     is_loopback_broker,
-    refuse_elsewhere,
+    reject_elsewhere,
 )
 from port_hook_cli.text.safe import brief
 
@@ -46,14 +46,14 @@ class ReaderTimes:
     - `tend_s`: between checks of the connection and the lag.
     - `pause_after_s`: while too many messages are in progress, before the reader pauses the partitions.
     - `check_s`: for the brokers' response when the connection may be lost.
-    - `refused_after_s`: before the first connection fails if all brokers refuse it.
+    - `rejected_after_s`: before the first connection fails if all brokers reject it.
     """
 
     poll_s: float = 0.2
     tend_s: float = 0.5
     pause_after_s: float = 2.0
     check_s: float = 1.0
-    refused_after_s: float = 1.5
+    rejected_after_s: float = 1.5
 
 
 READER_TIMES = ReaderTimes()
@@ -83,7 +83,7 @@ class BrokerLink:
         return self._consumer
 
     def connect(self, stopping: Event) -> list[TopicPart]:
-        """Connect and return the partitions, of which there is at least one; raises BrokerError."""
+        """Connect and return the partitions, of which there is at least one. Raises BrokerError."""
         self._consumer = self._new_consumer()
         found = self._first_data(stopping)
         self.cluster = str(found.cluster_id)[:_MAX_CLUSTER_ID]
@@ -92,11 +92,11 @@ class BrokerLink:
         return parts
 
     def parts(self) -> list[TopicPart]:
-        """Return the partitions that exist now; raises KafkaException if the brokers do not respond."""
+        """Return the partitions that exist now. Raises KafkaException if the brokers do not respond."""
         return self._parts(self._cluster_data(self._times.check_s))
 
     def known_end(self, part: TopicPart) -> int | None:
-        """Return the offset after the last message of a partition, as far as it is known without asking the brokers."""
+        """Return the offset after the last message of a partition, if it is known without asking the brokers."""
         try:
             _, end = self.consumer.get_watermark_offsets(TopicPartition(*part), cached=True)
         except (KafkaException, TypeError):
@@ -104,7 +104,7 @@ class BrokerLink:
         return int(end)
 
     def responds(self) -> bool:
-        """Return whether the brokers respond; raises BrokerError for brokers that must not be used."""
+        """Return whether the brokers respond. Raises BrokerError for brokers that must not be used."""
         try:
             self._cluster_data(self._times.check_s)
         except KafkaException:
@@ -147,7 +147,7 @@ class BrokerLink:
             raise unusable(self._connection, error_text(error.args[0])) from None
 
     def _first_data(self, stopping: Event) -> Any:
-        """Return the cluster's topics. Give up early if the brokers refuse, and later if they do not respond."""
+        """Return the cluster's topics. Give up early if the brokers reject the client, and later without a response."""
         started = monotonic()
         while True:
             try:
@@ -158,15 +158,15 @@ class BrokerLink:
                 is_over = took_s > _CONNECT_TIMEOUT_S or stopping.is_set()
                 if (
                     is_over
-                    or self.trouble.is_refused
-                    or (self.trouble.is_suspected and took_s > self._times.refused_after_s)
+                    or self.trouble.is_rejected
+                    or (self.trouble.is_suspected and took_s > self._times.rejected_after_s)
                 ):
                     raise problem from None
 
     def _cluster_data(self, timeout_s: float) -> Any:
-        """Return the cluster's brokers and topics; raises BrokerError for brokers that must not be used."""
+        """Return the cluster's brokers and topics. Raises BrokerError for brokers that must not be used."""
         found = self.consumer.list_topics(timeout=timeout_s)
-        refuse_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
+        reject_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
         self._referred = ""
         return found
 
@@ -175,13 +175,13 @@ class BrokerLink:
 
 
 def _partitions(topic: Any) -> Iterator[int]:
-    """Yield the numbers of a topic's partitions; none if it does not exist."""
+    """Yield the numbers of a topic's partitions. Empty if it does not exist."""
     if topic is not None and topic.error is None:
         yield from sorted(topic.partitions)
 
 
 def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
-    """Return the settings for reading: low latency, bounded memory, and nothing committed that was not saved."""
+    """Return the settings for reading: low latency, bounded memory, and commits for saved messages only."""
     # Brokers respond immediately if they have messages. Embedded brokers and test clusters always wait this long.
     wait_ms = 5 if all(map(is_loopback_broker, connection.brokers)) else 100
     return {
@@ -203,7 +203,7 @@ def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
 
 
 def _silent_logger() -> logging.Logger:
-    """Return a logger that drops what librdkafka would write to stderr."""
+    """Return a logger that discards what librdkafka would write to stderr."""
     logger = logging.getLogger("port-hook-kafka")
     logger.propagate = False
     logger.setLevel(logging.CRITICAL + 1)

@@ -38,9 +38,9 @@ def origin_of(message: Message) -> MessageOrigin:
 
 
 def message_headers(value: bytes) -> Headers:
-    """Return the header fields of a message, with the fields that any HTTP request with its value has. Never raises.
+    """Return the headers of a message, with the headers that any HTTP request with its value has. Never raises.
 
-    A field that no HTTP request could have, because of its name or a line break, is left out.
+    A header that no HTTP request could have, because of its name or a line break, is left out.
     """
     fields: list[tuple[str, str]] = []
     size = 0
@@ -78,7 +78,7 @@ class PartitionProgress:
         self._started.append(offset)
 
     def finish(self, offset: int) -> int | None:
-        """Record that a message is saved. Return the new `next_offset` if it has changed, else None."""
+        """Record that a message is saved. Return the new `next_offset` if it has changed, otherwise None."""
         self._finished.add(offset)
         last: int | None = None
         while self._started and self._started[0] in self._finished:
@@ -133,7 +133,7 @@ class MessageCapacity:
 
     @property
     def room(self) -> int:
-        """How many messages may be added; 0 if their bytes are too many."""
+        """How many messages may be added. 0 if their bytes are too many."""
         return 0 if self._bytes >= self._most_bytes else max(0, self._most_messages - self._messages)
 
     @property
@@ -142,7 +142,7 @@ class MessageCapacity:
         return self._messages <= self._most_messages // 2 and self._bytes <= self._most_bytes // 2
 
 
-# A lag is reported when it exceeds the first number; its end, when it falls below the second.
+# A lag is reported when it exceeds the first number, and its end, when it falls below the second.
 _LAG, _CAUGHT_UP = 1_000, 100
 
 
@@ -166,7 +166,7 @@ class ReadPositions:
         self._next = dict(starts)
 
     def advance(self, part: TopicPart, offset: int) -> None:
-        """Record that a message was read. The brokers have deleted the messages that are missing before it."""
+        """Record that a message was read. The brokers have deleted the missing messages before it."""
         self._missed += max(0, offset - self._next.get(part, offset))
         self._next[part] = offset + 1
 
@@ -176,7 +176,7 @@ class ReadPositions:
         return missed
 
     def changed_lag(self, end_of: Callable[[TopicPart], int | None]) -> int | None:
-        """Return how many messages wait if there are many now, 0 if there are few again, or None if that is unchanged.
+        """Return how many messages wait if there are many now, 0 if there are few again, or None if nothing changed.
 
         `end_of` returns the offset after the last message of a partition, or None if it is not known.
         """

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
 
 _NO_KAFKA = "Ask Port to enable Kafka for your organization. If your agent polls, use `port-hook agent --poll` instead."
-_NO_ORG_ID = "Set PORT_ORG_ID to the id of your organization; Port shows it at `...` > Organization."
+_NO_ORG_ID = "Set PORT_ORG_ID to your organization ID. Port shows it at `...` > Organization."
 
 
 @frozen(kw_only=True)
@@ -42,8 +42,8 @@ class KafkaOptions:
 class KafkaOpening:
     """Opens the topics: call it with a `SourceContext`.
 
-    `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question; it is
-    None if nobody can answer. `on_secret` gets each password.
+    `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question. It is
+    None if port-hook cannot ask. `on_secret` gets each password.
     """
 
     options: KafkaOptions
@@ -53,7 +53,7 @@ class KafkaOpening:
     on_secret: Callable[[str], None] = lambda _: None
 
     async def __call__(self, context: SourceContext) -> Source:
-        """Return the source; raises PortHookError."""
+        """Return the source. Raises PortHookError."""
         from port_hook_cli.kafka.source import open_kafka
 
         org_id = self.settings.org_id or await self._org_id()
@@ -86,13 +86,13 @@ class KafkaOpening:
             async with self.open_api() as api:
                 shown = (await api.call("GET", "/v1/organization")).get("organization")
         except (PortApiError, SettingsError) as error:
-            # The id alone would not help: the brokers come from the same API.
+            # The ID alone would not help: the brokers come from the same API.
             if self.settings.needs_api and (isinstance(error, SettingsError) or error.is_for_doctor):
                 raise
-            raise CredentialsError(f"The organization's id is not known. {error.message}", hint=_NO_ORG_ID) from None
+            raise CredentialsError(f"The organization ID is unknown. {error.message}", hint=_NO_ORG_ID) from None
         found = shown.get("id") if isinstance(shown, dict) else None
         if not (isinstance(found, str) and found.isprintable() and is_usable_text(found)):
-            raise SettingsError("The organization's id is not known.", hint=_NO_ORG_ID)
+            raise SettingsError("The organization ID is unknown.", hint=_NO_ORG_ID)
         return found
 
     async def _check_group(self, org_id: str, username: str) -> None:
@@ -110,8 +110,8 @@ class KafkaOpening:
             return
         if not options.take_over:
             raise UsageError(
-                f"{brief(group)} is the execution agent's group: a listener in it takes the agent's messages away.",
-                hint=f"Use --group {brief(org_id)}.port-hook.{_user()}, or add --take-over to take them.",
+                f"{brief(group)} is the execution agent's group: a listener in it consumes the agent's messages.",
+                hint=f"Use --group {brief(org_id)}.port-hook.{_user()}, or add --take-over to consume them.",
             )
         await self._confirm(group)
 
@@ -120,16 +120,15 @@ class KafkaOpening:
             return
         if self.ask is None:
             raise UsageError(
-                "--take-over takes messages away from the agent and needs confirmation, "
-                "but nobody can answer a question here.",
-                hint="Add --yes.",
+                "port-hook cannot ask for confirmation of --take-over because this is not a terminal.",
+                hint="Pass --yes. The listener then consumes the agent's messages.",
             )
         question = (
-            f"A listener in the group {brief(group)} takes messages away from the execution agent: while it runs, the\n"
+            f"A listener in the group {brief(group)} consumes the execution agent's messages: while it runs, the\n"
             "agent does not handle the runs that the listener gets. Take over?"
         )
         if not await self.ask(question):
-            raise UsageError("The agent's group was not joined.", hint="Leave out --group to watch.")
+            raise UsageError("The listener did not join the agent's group.", hint="Leave out --group to watch.")
 
 
 def kafka_opening(
@@ -138,9 +137,9 @@ def kafka_opening(
     options: KafkaOptions,
     ask: Callable[[str], Awaitable[bool]] | None = None,
 ) -> KafkaOpening:
-    """Return what opens the topics; raises SettingsError for a wrong setting, and BrokerError without confluent-kafka.
+    """Return a factory of the source. Raises SettingsError for an invalid setting, BrokerError without confluent-kafka.
 
-    `open_api` is called when Port's API is needed. `ask` is None if nobody can answer.
+    `open_api` is called when Port's API is needed. `ask` is None if port-hook cannot ask the user.
     """
     return KafkaOpening(
         options=options,
@@ -152,7 +151,7 @@ def kafka_opening(
 
 
 def load_kafka_settings(runtime: Runtime) -> KafkaSettings:
-    """Return the settings; raises SettingsError for a wrong setting, and BrokerError without confluent-kafka."""
+    """Return the settings. Raises SettingsError for an invalid setting, and BrokerError without confluent-kafka."""
     import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
 
     return read_kafka_settings(runtime.environ, runtime.home)

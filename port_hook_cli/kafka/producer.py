@@ -1,4 +1,4 @@
-"""Publishes messages to a Kafka topic, and waits until the broker confirms each; and brokers on this machine."""
+"""Publishes messages to a Kafka topic, and waits until the broker confirms each. Starts brokers on this machine."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from port_hook_cli.kafka.connection import (
     client_settings,
     is_broker_address,
     is_loopback_broker,
-    refuse_elsewhere,
+    reject_elsewhere,
 )
 from port_hook_cli.text.safe import brief
 
@@ -34,7 +34,7 @@ _START_S = 10.0
 
 
 EMBEDDED = "embedded"
-"""The value of `--kafka` that starts a broker instead of naming one."""
+"""The value of `--kafka` that starts a broker instead of using one."""
 
 
 @frozen
@@ -71,7 +71,7 @@ class KafkaPublisher:
         await asyncio.to_thread(self._producer.flush, 1.0)
 
     async def find(self, topic: str) -> None:
-        """Ask the brokers for a topic, so that they create it if they can; raises BrokerError without a response.
+        """Ask the brokers for a topic, so that they create it if they can. Raises BrokerError without a response.
 
         It is also raised if the brokers refer to another machine, to which the messages would go.
         """
@@ -82,10 +82,10 @@ class KafkaPublisher:
         except KafkaException as error:
             self._producer.poll(0)  # collects the cause, which the exception does not contain
             raise self._failure(f"Kafka at {self._address} cannot be reached", error.args[0]) from None
-        refuse_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
+        reject_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
 
     async def publish(self, topic: str, message: bytes) -> Published:
-        """Publish `message`; raises BrokerError if the broker does not confirm it in time."""
+        """Publish `message`. Raises BrokerError if the broker does not confirm it in time."""
         return await asyncio.to_thread(self._publish, topic, message)
 
     def _publish(self, topic: str, message: bytes) -> Published:
@@ -99,9 +99,9 @@ class KafkaPublisher:
         end = time.monotonic() + self._timeout_s + 1
         while not outcomes and self._is_open and time.monotonic() < end:
             self._producer.poll(_POLL_S)  # another thread's poll may have taken this message's outcome
-        refusal, sent = outcomes[0] if outcomes else (None, None)
-        if refusal is not None or sent is None:
-            raise self._failure(f"Kafka at {self._address} did not confirm the message", refusal)
+        rejection, sent = outcomes[0] if outcomes else (None, None)
+        if rejection is not None or sent is None:
+            raise self._failure(f"Kafka at {self._address} did not confirm the message", rejection)
         self._cause = ""
         return Published(topic, int(sent.partition()), int(sent.offset()))
 
@@ -109,7 +109,7 @@ class KafkaPublisher:
         from port_hook_cli.kafka.client import KafkaError as Error
         from port_hook_cli.kafka.client import error_text
 
-        if error.code() != Error._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own name; it says less than the others
+        if error.code() != Error._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own name, less specific than the others
             self._cause = error_text(error)
 
     def _failure(self, what: str, error: Any) -> BrokerError:
@@ -137,7 +137,7 @@ def _producer(settings: dict[str, Any], timeout_s: float, note: Callable[[KafkaE
 
 
 def read_bootstrap(text: str) -> tuple[str, ...]:
-    """Return the brokers in `HOST:PORT,…`; raises UsageError for other text and for brokers on other machines.
+    """Return the brokers in `HOST:PORT,…`. Raises UsageError for other text and for brokers on other machines.
 
     Messages contain what a user entered, and they are neither encrypted on the way nor protected by a password.
     """
@@ -151,7 +151,7 @@ def read_bootstrap(text: str) -> tuple[str, ...]:
         if not is_loopback_broker(broker):
             raise UsageError(
                 f"Messages are published only to brokers on this machine, and {brief(broker)} is not on it.",
-                hint="Give a broker on 127.0.0.1.",
+                hint="Use a broker on 127.0.0.1.",
             )
     return brokers
 
@@ -175,11 +175,11 @@ async def local_publisher(
 
 @contextmanager
 def embedded_broker() -> Iterator[str]:
-    """Run a broker until the end of the block; yield its `HOST:PORT`. Raises BrokerError if it does not start."""
+    """Run a broker until the end of the block. Yield its `HOST:PORT`. Raises BrokerError if it does not start."""
     from port_hook_cli.kafka.client import KafkaException, Producer
 
     try:
-        # This client publishes nothing: it exists only to run the cluster.
+        # This client does not publish: it exists only to run the cluster.
         cluster = Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1, "log_level": 0})
         brokers = cluster.list_topics(timeout=_START_S).brokers.values()
     except KafkaException as error:

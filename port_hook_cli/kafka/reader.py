@@ -30,10 +30,10 @@ class MessageReader(Protocol):
     """Reads topics, and passes the messages to a source through `ReaderEvents`."""
 
     async def open(self) -> None:
-        """Connect and find the partitions; raises PortHookError."""
+        """Connect and find the partitions. Raises PortHookError."""
 
     def stop(self) -> None:
-        """Take no more messages."""
+        """Stop taking messages."""
 
     async def close(self) -> None:
         """Commit the saved positions, and disconnect."""
@@ -42,7 +42,7 @@ class MessageReader(Protocol):
         """Connect with other credentials from now on."""
 
     def acknowledge(self, part: TopicPart, next_offset: int) -> None:
-        """Commit, soon, that the messages of a partition before `next_offset` are saved; only in a group."""
+        """Commit, soon, that the messages of a partition before `next_offset` are saved. Only in a group."""
 
 
 ReaderFactory: TypeAlias = Callable[
@@ -52,7 +52,7 @@ ReaderFactory: TypeAlias = Callable[
 
 
 class TopicReader:
-    """A thread that reads the topics of `plan`. `start_at` returns the offset kept for a partition, or None."""
+    """A thread that reads the topics of `plan`. `start_at` returns the saved offset of a partition, or None."""
 
     def __init__(
         self,
@@ -77,12 +77,12 @@ class TopicReader:
         self._thread = Thread(target=self._run, name="port-hook-kafka", daemon=True)
 
     async def open(self) -> None:
-        """Connect and find the partitions; raises PortHookError."""
+        """Connect and find the partitions. Raises PortHookError."""
         self._thread.start()
         await asyncio.shield(self._opened)
 
     def stop(self) -> None:
-        """Take no more messages."""
+        """Stop taking messages."""
         self._stopping.set()
 
     async def close(self) -> None:
@@ -100,7 +100,7 @@ class TopicReader:
         self._renewed = connection
 
     def acknowledge(self, part: TopicPart, next_offset: int) -> None:
-        """Commit, soon, that the messages of a partition before `next_offset` are saved; only in a group."""
+        """Commit, soon, that the messages of a partition before `next_offset` are saved. Only in a group."""
         if self._plan.group is not None:
             self._assignment.saved.add(part, next_offset)
 
@@ -110,7 +110,7 @@ class TopicReader:
             self._look_at = monotonic() + self._plan.look_for_partitions_s
             self._reports.tell(_settle, self._opened, None)
             self._read()
-        except Exception as error:  # noqa: BLE001 - the user must learn of a defect, too
+        except Exception as error:  # noqa: BLE001 - the user must also learn of a defect
             self._reports.tell(self._give_up, error)
         finally:
             self._closing.wait()
@@ -135,16 +135,16 @@ class TopicReader:
                 self._tend()
 
     def _read_batch(self, room: int) -> None:
-        """Hand over what arrives next. Nothing here keeps the messages, which can be large."""
+        """Hand over what arrives next. References to messages end here, because they can be large."""
         first = self._link.consumer.poll(self._times.poll_s)
         if first is not None:
             more = self._link.consumer.consume(min(room, _BATCH) - 1, 0) if room > 1 else []
             self._hand_over([first, *more])
 
     def _is_held_up(self, room: int) -> bool:
-        """Wait a little if too much is in progress; return whether it was.
+        """Wait a little if too much is in progress. Return whether it was.
 
-        After a while the partitions are paused, which drops what librdkafka has fetched, so that it can be polled: a
+        After a while the partitions are paused, which discards what librdkafka has fetched, so that it can be polled: a
         member that does not poll is removed from the group.
         """
         assignment = self._assignment
@@ -198,7 +198,7 @@ class TopicReader:
         if message is not None:
             self._hand_over([message])
         if trouble.tell():
-            self._reports.tell(self._events.refused if trouble.is_refused else self._events.lost, trouble.reason)
+            self._reports.tell(self._events.rejected if trouble.is_rejected else self._events.lost, trouble.reason)
 
     def _tell_progress(self) -> None:
         positions = self._assignment.positions

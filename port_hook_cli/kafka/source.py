@@ -1,8 +1,7 @@
 """The source of invocations that reads the topics of Port's execution agent.
 
-A message is acknowledged after it was saved: its position is kept in the store, or committed in the consumer group. The
-position never passes a message that is not saved yet. So a listener that was killed gets some messages again, and
-reports them.
+A message is acknowledged after it was saved: its position is saved in the store, or committed in the consumer group.
+The position never passes an unsaved message. So a killed listener gets some messages again, and reports them.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ from port_hook_cli.kafka.reader import MessageReader, ReaderFactory, TopicReader
 from port_hook_cli.text.safe import brief
 
 GetConnection: TypeAlias = Callable[[], Awaitable[KafkaConnection]]
-"""Returns the brokers and newly requested credentials; raises PortHookError."""
+"""Returns the brokers and newly requested credentials. Raises PortHookError."""
 
 _WORKERS = 64
 # A group of this many messages occupies the event loop for a few milliseconds.
@@ -45,7 +44,7 @@ _MOST_NAMED = 4
 async def open_kafka(
     plan: KafkaPlan, get_connection: GetConnection, context: SourceContext, make_reader: ReaderFactory = TopicReader
 ) -> KafkaSource:
-    """Connect, and feed `context.receive` with the messages of the plan's topics; raises PortHookError."""
+    """Connect, and feed `context.receive` with the messages of the plan's topics. Raises PortHookError."""
     source = KafkaSource(plan, await get_connection(), get_connection, context, make_reader)
     try:
         await source.open()
@@ -70,7 +69,7 @@ class _Waiting(NamedTuple):
 class KafkaSource:
     """Topics that are being read. See `port_hook_cli.invocations.source.Source`.
 
-    `in_progress` is how many messages are being processed. Credentials that are refused are fetched again every
+    `in_progress` is how many messages are being processed. Rejected credentials are fetched again every
     `refresh_pause_s` seconds. The source tries to save a message again after `retry_pause_s` seconds, and
     doubles the pause after each failure.
     """
@@ -109,7 +108,7 @@ class KafkaSource:
         return len(self._waiting)
 
     async def open(self) -> None:
-        """Connect, and start to read; raises PortHookError."""
+        """Connect, and start to read. Raises PortHookError."""
         await self._reader.open()
         if self._context.is_counted:  # a session that ends after some invocations does not take more messages
             tasks = [self._work()]
@@ -118,7 +117,7 @@ class KafkaSource:
         self._workers = [*map(asyncio.create_task, tasks)]
 
     async def close(self, drain_s: float) -> None:
-        """Read no more, give the messages in progress `drain_s` seconds, and cancel the rest."""
+        """Stop reading, wait `drain_s` seconds for the messages in progress, and cancel the rest."""
         self._is_closing = True
         self._reader.stop()
         self._waiting.clear()
@@ -135,7 +134,7 @@ class KafkaSource:
         await self._reader.close()
 
     def assigned(self, assignment: GivenPartitions) -> None:
-        """Handle partitions that were assigned, before their first message."""
+        """Handle newly assigned partitions, before their first message."""
         self._cluster = assignment.cluster
         is_group = self._plan.group is not None
         if is_group:
@@ -148,7 +147,7 @@ class KafkaSource:
             self._context.notice(line)
 
     def revoked(self, parts: Sequence[TopicPart], done: Event) -> None:
-        """Handle partitions that another consumer gets: drop what waits, and wait for what is in progress."""
+        """Handle partitions that another consumer gets: discard waiting messages, and wait for messages in progress."""
         taken = [progress for part in parts if (progress := self._progress.pop(part, None)) is not None]
         kept = [item for item in self._waiting if item.progress not in taken]
         for item in reversed(self._waiting):
@@ -182,14 +181,14 @@ class KafkaSource:
             lost += " If you have restarted a sandbox with --kafka embedded, start this command again."
         self._context.notice(lost)
 
-    def refused(self, reason: str) -> None:
+    def rejected(self, reason: str) -> None:
         """Handle credentials that the brokers no longer accept: get new credentials."""
-        self._context.notice(f"Kafka: the brokers refuse the credentials: {reason}. Getting new credentials.")
+        self._context.notice(f"Kafka: the brokers rejected the credentials: {reason}. Getting new credentials.")
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._refresh())
 
     def recovered(self) -> None:
-        """Handle the end of a loss or refusal."""
+        """Handle the end of a loss or rejection."""
         if self._refreshing is not None:
             self._refreshing.cancel()
         self._context.notice("Kafka: connected again.")
@@ -241,7 +240,7 @@ class KafkaSource:
             self._wake.set()
 
     async def _save_group(self, group: Group) -> Sequence[Coroutine[None, None, None]]:
-        """Save waiting messages in one commit. For each that was not saved, return a coroutine that processes it."""
+        """Save waiting messages in one commit. For each unsaved message, return a coroutine that processes it."""
         items = [self._waiting.popleft() for _ in range(min(_MOST_TOGETHER, len(self._waiting)))]
         self.in_progress += len(items)
         added: list[_Waiting] = []
@@ -280,13 +279,13 @@ class KafkaSource:
                 await asyncio.sleep(0)
 
     async def _process(self, item: _Waiting) -> None:
-        """Process a message. A worker that waits for the next message must not keep it, because it can be large."""
+        """Process a message. A worker that waits for the next message must not hold it, because it can be large."""
         value = item.message.value() or b""
         self.in_progress += 1
         try:
             if len(value) > self._context.max_body:
                 self._context.notice(
-                    f"Kafka: {brief(item.origin.name)} has {len(value):,} bytes; it was not captured"
+                    f"Kafka: {brief(item.origin.name)} has {len(value):,} bytes, so it was not captured"
                     " (limit --max-body)."
                 )
             else:
@@ -297,7 +296,7 @@ class KafkaSource:
             self._capacity.release(len(value))
 
     async def _save(self, invocation: Invocation) -> None:
-        """Give an invocation to the pipeline until it is saved."""
+        """Pass an invocation to the pipeline until it is saved."""
         pause_s = self.retry_pause_s
         while True:
             try:
@@ -364,15 +363,16 @@ class KafkaSource:
     def _assignment_lines(self, assignment: GivenPartitions) -> Iterator[str]:
         parts = list(assignment.starts)
         if self._plan.group is None:
-            yield f"Kafka: watching {_names(parts)} at {self._connection.address}; nothing is committed."
+            yield f"Kafka: watching {_names(parts)} at {self._connection.address}, without committing offsets."
         elif parts:
             yield f"Kafka: the group {brief(self._plan.group)} gave this listener {_names(parts)}."
         else:
-            yield f"Kafka: the group {brief(self._plan.group)} gave this listener no partition; others have all."
+            group = brief(self._plan.group)
+            yield f"Kafka: the group {group} gave this listener no partitions. Other consumers have all of them."
         if assignment.lost:
             yield _deleted(assignment.lost)
         if assignment.shortened:
-            yield f"Kafka: {_names(assignment.shortened)} ends before the kept position; reading starts at the end."
+            yield f"Kafka: {_names(assignment.shortened)} ends before the saved position. Reading starts at the end."
         if assignment.lag and assignment.is_resumed:
             yield (
                 f"Kafka: resuming where the last listener with this store stopped, {_count(assignment.lag)} ago"
@@ -382,7 +382,7 @@ class KafkaSource:
             yield f"Kafka: starting {_count(assignment.lag)} before the end."
         elif assignment.finds_none:
             yield (
-                "Kafka: the broker finds no message since the time of --since; only new messages are shown. The"
+                "Kafka: the broker finds no message since the time of --since. Only new messages are shown. The"
                 " embedded broker of a sandbox cannot find messages by time."
             )
         yield from self._repeated_lines(assignment)
@@ -425,7 +425,7 @@ def _names(parts: Sequence[TopicPart]) -> str:
 
 
 def _ranges(offsets: Sequence[int]) -> str:
-    """Return sorted offsets as ranges: `3-7, 9`; the first few of them."""
+    """Return sorted offsets as ranges: `3-7, 9`. Only the first few are included."""
     ranges: list[tuple[int, int]] = []
     for offset in offsets:
         if ranges and offset == ranges[-1][1] + 1:

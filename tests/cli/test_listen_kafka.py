@@ -25,9 +25,9 @@ def kafka(cluster: Cluster) -> dict[str, str]:
     ("options", "message"),
     [
         (("--group", "other"), f"its name must start with {ORG}"),
-        (("--group", ORG), "is the execution agent's group: a listener in it takes the agent's messages away"),
-        (("--group", ORG, "--take-over"), "needs confirmation, but nobody can answer a question here"),
-        (("--group", f"{ORG}.agent", "--take-over"), "needs confirmation, but nobody can answer a question here"),
+        (("--group", ORG), "is the execution agent's group: a listener in it consumes the agent's messages"),
+        (("--group", ORG, "--take-over"), "cannot ask for confirmation of --take-over"),
+        (("--group", f"{ORG}.agent", "--take-over"), "cannot ask for confirmation of --take-over"),
         (("--group", f"{ORG}.mine", "--take-over"), "so there is nothing to take over"),
     ],
 )
@@ -88,7 +88,7 @@ def test_unknown_organization_is_an_error_with_a_next_step(kafka: dict[str, str]
     done = _listen(run, kafka)
 
     assert done.code == 4
-    assert "The organization's id is not known." in done.err
+    assert "The organization ID is unknown." in done.err
     assert "Set PORT_ORG_ID" in done.err
 
 
@@ -121,4 +121,4 @@ def test_missing_package_is_an_error_before_any_setting_is_read(run: Run, monkey
     monkeypatch.delitem(sys.modules, "port_hook_cli.kafka.client", raising=False)
     result = run("listen", "--kafka", "--port", "0", env={"PORT_CLIENT_SECRET": SECRET.reveal()})
     assert (result.code, result.out) == (5, "")
-    assert "Kafka needs confluent-kafka, which is not installed." in result.err
+    assert "confluent-kafka is not installed." in result.err

@@ -19,7 +19,7 @@ from tests.kafka_clusters import TIMEOUT_S
 
 # The test cluster waits about as long for a group's earlier members.
 _SESSION_TIMEOUT_S = 2.0
-_TIMES = ReaderTimes(poll_s=0.02, tend_s=0.1, pause_after_s=0, refused_after_s=0.3)
+_TIMES = ReaderTimes(poll_s=0.02, tend_s=0.1, pause_after_s=0, rejected_after_s=0.3)
 
 
 class Pipeline:

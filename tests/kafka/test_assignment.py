@@ -137,7 +137,7 @@ def test_group_asks_for_its_commits_until_the_brokers_respond() -> None:
     assert start == ({A: 7}, [])
     (reason,) = told  # only the first failure
     assert reason.startswith("the group's positions are not known: ")
-    assert reason.endswith("; asking again")
+    assert reason.endswith(". Asking again")
 
 
 def test_group_start_stays_unknown_when_the_listener_ends_before_the_brokers_respond() -> None:

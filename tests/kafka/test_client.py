@@ -34,7 +34,7 @@ def test_a_refusal_after_a_loss_is_told_too() -> None:
     assert trouble.tell()
     trouble.note(REFUSED, "wrong password")
 
-    assert (trouble.is_refused, trouble.tell(), trouble.tell()) == (True, True, False)
+    assert (trouble.is_rejected, trouble.tell(), trouble.tell()) == (True, True, False)
     assert trouble.reason == "wrong password"
 
 
@@ -58,7 +58,7 @@ def test_past_trouble_is_forgotten_and_told_again_when_it_returns() -> None:
     trouble.note(REFUSED, "wrong password")
     assert trouble.tell()
     assert trouble.clear()
-    assert (trouble.reason, trouble.is_suspected, trouble.is_refused) == ("", False, False)
+    assert (trouble.reason, trouble.is_suspected, trouble.is_rejected) == ("", False, False)
     assert not trouble.clear()
 
     trouble.note(REFUSED, "wrong password")
@@ -114,10 +114,10 @@ def test_a_connection_that_is_cut_during_the_handshake_is_not_a_refusal() -> Non
     trouble.note(REFUSED, "SASL SCRAM-SHA-512 mechanism handshake failed: Local: Broker transport failure: broker's …")
     trouble.note(ALL_DOWN, "1/1 brokers are down")
 
-    assert (trouble.is_suspected, trouble.is_refused) == (True, False)
+    assert (trouble.is_suspected, trouble.is_rejected) == (True, False)
     assert trouble.reason.startswith("SASL")
     trouble.note(REFUSED, "wrong password")
-    assert trouble.is_refused
+    assert trouble.is_rejected
 
 
 @pytest.mark.parametrize(

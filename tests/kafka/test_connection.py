@@ -12,7 +12,7 @@ from port_hook_cli.kafka.connection import (
     SecurityProtocol,
     client_settings,
     is_loopback_broker,
-    refuse_elsewhere,
+    reject_elsewhere,
 )
 from port_hook_cli.text.secret import Secret
 
@@ -62,7 +62,7 @@ def test_plaintext_to_another_machine_is_refused(broker: str) -> None:
 
 
 def test_a_connection_without_brokers_or_credentials_is_refused() -> None:
-    with pytest.raises(SettingsError, match="No Kafka broker"):
+    with pytest.raises(SettingsError, match="Kafka broker is not set"):
         client_settings(KafkaConnection(brokers=()))
     with pytest.raises(SettingsError, match="password is missing"):
         client_settings(KafkaConnection(brokers=("127.0.0.1:1",), username="u"))
@@ -90,7 +90,7 @@ def test_an_address_may_be_a_name_or_have_no_port(broker: str) -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "[::1]"])
 def test_a_cluster_may_refer_to_this_machine(host: str) -> None:
-    refuse_elsewhere(LOCAL, [(host, 9092)])
+    reject_elsewhere(LOCAL, [(host, 9092)])
 
 
 @pytest.mark.parametrize(
@@ -99,5 +99,5 @@ def test_a_cluster_may_refer_to_this_machine(host: str) -> None:
 )
 def test_a_cluster_without_encryption_must_not_refer_to_another_machine(host: str, shown: str) -> None:
     with pytest.raises(BrokerError, match=re.escape(f"refers to {shown}:9092, which is not on this machine")):
-        refuse_elsewhere(LOCAL, [("127.0.0.1", 1), (host, 9092)])
-    refuse_elsewhere(replace(PORTS_OWN, brokers=("127.0.0.1:1",)), [(host, 9092)])
+        reject_elsewhere(LOCAL, [("127.0.0.1", 1), (host, 9092)])
+    reject_elsewhere(replace(PORTS_OWN, brokers=("127.0.0.1:1",)), [(host, 9092)])

@@ -92,7 +92,7 @@ async def test_brokers_and_organization_come_from_ports_api(cluster: Cluster, tm
 
 
 async def test_an_organization_that_is_not_known_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="organization's id is not known") as caught:
+    with pytest.raises(SettingsError, match="organization ID is unknown") as caught:
         await opened(opening({"KAFKA_CONSUMER_BROKERS": "127.0.0.1:1"}, tmp_path))
     assert "PORT_ORG_ID" in caught.value.hint
 
@@ -111,7 +111,7 @@ async def test_unusable_organization_id_is_an_error(org_id: object, tmp_path: Pa
     with application(port) as url:
         open_api = partial(port_client, api_url=url, client_id="id", client_secret=SECRET)
         one = opening({"KAFKA_CONSUMER_BROKERS": "127.0.0.1:1"}, tmp_path, open_api=open_api)
-        with pytest.raises(SettingsError, match="organization's id is not known") as caught:
+        with pytest.raises(SettingsError, match="organization ID is unknown") as caught:
             await opened(one)
     assert "PORT_ORG_ID" in caught.value.hint
 
@@ -152,13 +152,13 @@ def environ(cluster: Cluster, org: str) -> dict[str, str]:
 
 async def test_the_agents_group_is_joined_only_after_a_yes(environ: dict[str, str], org: str, tmp_path: Path) -> None:
     no, yes = Asked(False), Asked(True)
-    with pytest.raises(UsageError, match="was not joined"):
+    with pytest.raises(UsageError, match="did not join the agent's group"):
         await opened(opening(environ, tmp_path, ask=no, group=org, take_over=True))
     await opened(opening(environ, tmp_path, ask=yes, group=org, take_over=True))
     await opened(opening(environ, tmp_path, group=org, take_over=True, yes=True))
 
     assert len(no.questions) == len(yes.questions) == 1
-    assert "takes messages away from the execution agent" in yes.questions[0]
+    assert "consumes the execution agent's messages" in yes.questions[0]
 
 
 @pytest.mark.parametrize("group", ["other", "", "ORG_1.x"])
@@ -174,7 +174,7 @@ async def test_a_group_of_another_organization_is_refused_with_a_suggestion(
 async def test_a_group_that_would_end_the_process_is_refused(
     group: str, environ: dict[str, str], tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="is not the name of a group"):
+    with pytest.raises(UsageError, match="is not a valid group name"):
         await opened(opening(environ, tmp_path, group=group))
 
 
@@ -189,7 +189,7 @@ async def test_the_agents_user_name_is_a_group_even_if_it_does_not_begin_with_th
     with pytest.raises(UsageError, match="is the execution agent's group"):
         await opened(opening(secured, tmp_path, group="an-agent"))
     no = Asked(False)
-    with pytest.raises(UsageError, match="was not joined"):
+    with pytest.raises(UsageError, match="did not join the agent's group"):
         await opened(opening(secured, tmp_path, ask=no, group="an-agent", take_over=True))
     assert no.questions
 

@@ -129,6 +129,6 @@ def test_sandbox_says_how_to_install_confluent_kafka_when_it_is_missing() -> Non
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (5, "")
     assert done.stderr == (
-        "error: Kafka needs confluent-kafka, which is not installed.\n"
+        "error: confluent-kafka is not installed.\n"
         f"hint: Install it in port-hook's environment: {sys.executable} -m pip install 'confluent-kafka<3,>=2.16.1'\n"
     )

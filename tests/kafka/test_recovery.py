@@ -148,6 +148,6 @@ async def test_lost_brokers_and_expired_credentials_are_reported_once_and_recove
     told = [line for line in pipeline.notices if "watching" not in line]
     assert [line.split(":")[1].split(" ")[1:4] for line in told if "lost" in line] == [["the", "connection", "to"]]
     assert ["restarted a sandbox" in line for line in told if "is lost" in line] == [True]
-    assert sum("refuse the credentials" in line for line in told) == 1
+    assert sum("rejected the credentials" in line for line in told) == 1
     assert sum("Port's API does not respond. Wait." in line for line in told) == 1
     assert not any(PASSWORD in line or "another-password" in line for line in told)

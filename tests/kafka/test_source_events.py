@@ -85,7 +85,7 @@ async def test_message_is_too_large_only_when_it_exceeds_the_limit() -> None:
         assert await pipeline.bodies(1) == [b"123"]
         await pipeline.until(lambda: pipeline.kept(RUNS) == {0: 2})
     assert [line for line in pipeline.notices if "4 bytes" in line] == [
-        f"Kafka: {RUNS}[0]@0 has 4 bytes; it was not captured (limit --max-body)."
+        f"Kafka: {RUNS}[0]@0 has 4 bytes, so it was not captured (limit --max-body)."
     ]
 
 
@@ -286,7 +286,7 @@ async def test_message_that_is_too_large_is_in_no_group() -> None:
         feed.arrive(received(A, 0, b"123"), received(A, 1, b"1234"))
         await pipeline.until(lambda: pipeline.kept(RUNS) == {0: 2})
     assert (pipeline.groups, len(pipeline.taken)) == ([[b"123"]], 1)
-    assert pipeline.notices[-1].endswith("@1 has 4 bytes; it was not captured (limit --max-body).")
+    assert pipeline.notices[-1].endswith("@1 has 4 bytes, so it was not captured (limit --max-body).")
 
 
 async def test_messages_of_a_group_that_was_not_saved_are_processed_alone() -> None:
@@ -434,10 +434,10 @@ async def test_failed_save_is_retried_after_a_pause() -> None:
 
 
 ASSIGNED = f"Kafka: the group {GROUP} gave this listener {RUNS}[0]."
-WATCHED = f"Kafka: watching {RUNS}[0] at 127.0.0.1:9092; nothing is committed."
+WATCHED = f"Kafka: watching {RUNS}[0] at 127.0.0.1:9092, without committing offsets."
 RESUMED = "Kafka: resuming where the last listener with this store stopped, 2 messages ago (--from-end skips them)."
 FOUND_NONE = (
-    "Kafka: the broker finds no message since the time of --since; only new messages are shown. The embedded broker of"
+    "Kafka: the broker finds no message since the time of --since. Only new messages are shown. The embedded broker of"
     " a sandbox cannot find messages by time."
 )
 
@@ -451,9 +451,13 @@ FOUND_NONE = (
             {"starts": {A: 0, B: 0, ("org_1.change.log", 4): 0}},
             [f"Kafka: the group {GROUP} gave this listener {RUNS} (2 partitions), org_1.change.log[4]."],
         ),
-        (GROUP, {"starts": {}}, [f"Kafka: the group {GROUP} gave this listener no partition; others have all."]),
+        (
+            GROUP,
+            {"starts": {}},
+            [f"Kafka: the group {GROUP} gave this listener no partitions. Other consumers have all of them."],
+        ),
         (None, {"starts": {A: 0}}, [WATCHED]),
-        (None, {"starts": {}}, ["Kafka: watching nothing at 127.0.0.1:9092; nothing is committed."]),
+        (None, {"starts": {}}, ["Kafka: watching nothing at 127.0.0.1:9092, without committing offsets."]),
         (
             None,
             {"starts": {A: 0}, "lost": 1_234},
@@ -462,7 +466,7 @@ FOUND_NONE = (
         (
             None,
             {"starts": {A: 0}, "shortened": [A]},
-            [WATCHED, f"Kafka: {RUNS}[0] ends before the kept position; reading starts at the end."],
+            [WATCHED, f"Kafka: {RUNS}[0] ends before the saved position. Reading starts at the end."],
         ),
         (None, {"starts": {A: 0}, "lag": 1}, [WATCHED, "Kafka: starting 1 message before the end."]),
         (None, {"starts": {A: 0}, "lag": 2, "is_resumed": True}, [WATCHED, RESUMED]),
@@ -572,8 +576,8 @@ async def test_refused_credentials_are_renewed_until_the_brokers_accept_them() -
 
     async with fed(pipeline, new_connection=new_connection) as feed:
         workers = len(others())
-        feed.source.refused("wrong password")
-        feed.source.refused("wrong password")
+        feed.source.rejected("wrong password")
+        feed.source.rejected("wrong password")
         assert len(others()) == workers + 1  # a second refusal doesn't start another task
         await asyncio.wait_for(has_asked_twice.wait(), 10)
         feed.source.recovered()
@@ -581,12 +585,12 @@ async def test_refused_credentials_are_renewed_until_the_brokers_accept_them() -
         assert feed.reader.credentials == asked
         assert len(others()) == workers
         feed.source.lost("gone")
-        feed.source.refused("wrong password")
+        feed.source.rejected("wrong password")
         await settle()
         assert len(asked) == 3
     assert others() == set()  # a closed source doesn't ask for credentials
 
-    refused = "Kafka: the brokers refuse the credentials: wrong password. Getting new credentials."
+    refused = "Kafka: the brokers rejected the credentials: wrong password. Getting new credentials."
     assert pipeline.notices[:4] == [
         refused,
         refused,
