@@ -1,4 +1,4 @@
-"""Read one of Port's actions or automations: what starts it, which inputs it takes, and which request it sends.
+"""Read one of Port's actions or automations: what starts it, which inputs it accepts, and which request it sends.
 
 The fields are in Port's API reference, "Change an action/automation".
 """
@@ -23,7 +23,7 @@ _SENDS_NO_REQUEST = (
     "Use a WEBHOOK action here. To run a KAFKA action or an INTEGRATION_ACTION, start `port-hook sandbox` and send it "
     "POST /v1/actions/ID/runs."
 )
-CONVERTED = "{} is in the format before version 2; it was converted"
+CONVERTED = "{} is in the format before version 2 and was converted"
 """What to tell the user, with the action's identifier."""
 
 OPERATIONS = ("CREATE", "DAY-2", "DELETE")
@@ -31,7 +31,7 @@ _MOVED = frozenset({"trigger", "userInputs", "blueprint", "order"})
 
 
 class BadAction(ValueError):
-    """A document is not an action or automation that Port invokes. The message continues a sentence that names it."""
+    """A document is not an action or automation that Port invokes. The message continues a sentence about it."""
 
 
 class OtherMethod(BadAction):
@@ -47,7 +47,7 @@ class ActionKind(StrEnum):
 
 @frozen(kw_only=True)
 class PortAction:
-    """An action or automation that is invoked by a webhook, or by a message on Port's Kafka topic.
+    """An action or automation invoked by a webhook, or by a message on Port's Kafka topic.
 
     `inputs` are the declared inputs by name, or None if the action declares none, so that given inputs cannot be
     checked. `required` is a list of names, or a `jqQuery` that returns a list. `condition` is the trigger's,
@@ -67,7 +67,7 @@ class PortAction:
 
     @property
     def has_body(self) -> bool:
-        """Whether the action has its own body template; otherwise Port sends its default payload."""
+        """Whether the action has its own body template. Otherwise, Port sends its default payload."""
         return self.method.get("payload" if self.is_message else "body") is not None
 
     @property
@@ -82,13 +82,13 @@ class PortAction:
 
 
 def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAction:
-    """Return the action in a document that Port's API accepts or returns; raises BadAction.
+    """Return the action in a document that Port's API accepts or returns. Raises BadAction.
 
     `methods` are the types of invocation methods that the caller supports.
     """
     action = unwrapped(document, "action")
     if not isinstance(action, Mapping):
-        raise BadAction(f"is {_noun(action)}; an action is an object")
+        raise BadAction(f"is {_noun(action)}, but an action is an object")
     identifier = action.get("identifier")
     if not isinstance(identifier, str) or not identifier:
         raise BadAction("has no `identifier`")
@@ -115,23 +115,24 @@ def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAc
 
 
 def webhook_action(document: Any) -> PortAction:
-    """Return the action with a webhook in a document; raises UsageError, which names the action."""
+    """Return the action with a webhook in a document. Raises UsageError, which names the action."""
     return invoked_action(document, methods=(WEBHOOK,))
 
 
 def invoked_action(document: Any, *, methods: Sequence[str] = (WEBHOOK, KAFKA)) -> PortAction:
-    """Return the action in a document, as `read_action` does; raises UsageError, which names the action."""
+    """Return the action in a document, like `read_action`. Raises UsageError, which names the action."""
     try:
         return read_action(document, methods=methods)
     except BadAction as error:
         action = unwrapped(document, "action")
         identifier = action.get("identifier") if isinstance(action, Mapping) else None
         hint = _SENDS_NO_REQUEST if isinstance(error, OtherMethod) else "Fix the action."
-        raise UsageError(f"The action {identifier or 'that was given'} {error}.", hint=hint) from error
+        name = f"The action {identifier}" if identifier else "The action"
+        raise UsageError(f"{name} {error}.", hint=hint) from error
 
 
 def pick_action(document: Any, identifier: str | None) -> Any:
-    """Return the action `identifier` in a document with one or more actions; raises BadAction.
+    """Return the action `identifier` in a document with one or more actions. Raises BadAction.
 
     None means the only action.
     """
@@ -160,7 +161,7 @@ def definitions_in(document: Any, noun: str) -> list[Any]:
 
 
 def unwrapped(document: Any, noun: str) -> Any:
-    """Return the definition in a response of Port's API (`{"ok": true, "action": …}`), else the document itself."""
+    """Return the definition in a response of Port's API (`{"ok": true, "action": …}`), or the document itself."""
     if isinstance(document, Mapping) and isinstance(document.get(noun), Mapping) and not _FIELDS & document.keys():
         return document[noun]
     return document
@@ -169,7 +170,7 @@ def unwrapped(document: Any, noun: str) -> Any:
 def _method(method: Mapping[str, Any], known: Sequence[str]) -> Mapping[str, Any]:
     kind = method.get("type")
     if kind not in known:
-        raise OtherMethod(f"is invoked by {kind or 'an unknown method'}; only a {WEBHOOK} sends a request")
+        raise OtherMethod(f"is invoked by {kind or 'an unknown method'}, but only a {WEBHOOK} sends a request")
     if kind == WEBHOOK and method.get("url") is None:
         raise BadAction("has no `url` in its `invocationMethod`")
     return method
@@ -198,7 +199,7 @@ def _noun(value: Any) -> str:
 
 
 def is_version1(document: Any) -> bool:
-    """Whether a document is an action in the old format: its trigger is a string, or its inputs are at the top."""
+    """Whether an action has the old format: its trigger is a string, or its inputs are at the top."""
     return (
         isinstance(document, Mapping)
         and "invocationMethod" in document
@@ -207,11 +208,11 @@ def is_version1(document: Any) -> bool:
 
 
 def converted(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an action of the old format in the current one; raises BadAction that names what cannot be converted."""
+    """Return an action of the old format in the current one. Raises BadAction that names what cannot be converted."""
     operation = document.get("trigger")
     if operation not in OPERATIONS:
         raise BadAction(
-            f"is in the format before version 2, and its `trigger` is none of {', '.join(OPERATIONS)}, so it cannot be "
+            f"is in the format before version 2, and its `trigger` is not {' or '.join(OPERATIONS)}, so it cannot be "
             "converted"
         )
     inputs = document.get("userInputs", {})

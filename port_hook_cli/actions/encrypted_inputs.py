@@ -1,8 +1,8 @@
 """Find the encrypted properties of a payload, decrypt them in memory, and put the values into the payload.
 
-The payload names them (`payload.censoredProperties`, `action.encryptedProperties`), but does not say where they are. So
-a name is looked up among the inputs first, in each form of payload. An `invocationMethod.body` template may put the
-property anywhere: a key with that name elsewhere counts if its value looks encrypted.
+The payload lists their names (`payload.censoredProperties`, `action.encryptedProperties`), but not their paths. So
+port-hook looks for a name among the inputs first, in each form of payload. An `invocationMethod.body` template may put
+the property anywhere: a key with that name elsewhere counts if its value looks encrypted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MAX_VALUES_SEARCHED = 10_000
 _PATH_LIMIT = 200
 
 
-# A hostile payload may list thousands of encrypted inputs; a screen shows only the first few.
+# A hostile payload may list thousands of encrypted inputs. A screen shows only the first few.
 _MAX_SHOWN = 40
 # If no key decrypts a value, the first of these that occurred is reported, as the most informative one.
 _BY_INFORMATION = (Problem.WRONG_KEY, Problem.TRUNCATED, Problem.NOT_ENCRYPTED)
@@ -71,10 +71,10 @@ class Decryption:
 
 
 def named_places(payload: Payload) -> list[Place]:
-    """Return the places of the properties that the payload names as encrypted, in the order of the names.
+    """Return the places of the properties that the payload lists as encrypted, in the order of the names.
 
-    A name that is not found has a place with the value MISSING. A name whose value is null, because the input was left
-    empty, has no place.
+    A missing name has a place with the value MISSING. A name with a null value has no place: the input was
+    left empty.
     """
     names = dict.fromkeys(payload.censored)
     found: dict[str, list[Place]] = {name: _among_inputs(payload.document, name) for name in names}
@@ -108,7 +108,7 @@ def likely_paths(document: Any, *, most: int) -> list[JsonPath]:
 class Decrypter:
     """Decrypts properties with the available keys. `deciphers` return the plaintext of a value or raise CannotDecrypt.
 
-    `paths` are the properties to decrypt; by default, the properties that the payload lists as encrypted.
+    `paths` are the properties to decrypt. By default, these are the properties that the payload lists as encrypted.
     """
 
     deciphers: Mapping[Scheme, Callable[[Any], bytes]] = field(repr=False)
@@ -132,7 +132,7 @@ class Decrypter:
         if place.value is MISSING:
             return Decryption(path=place.path, problem=Problem.MISSING, message="the payload has no value there")
         failures: list[CannotDecrypt] = []
-        # A value does not say how it was encrypted; its authentication tag shows whether the key is right.
+        # A value does not say how it was encrypted. Its authentication tag shows whether the key is right.
         for scheme, decipher in self.deciphers.items():
             try:
                 return Decryption(path=place.path, plaintext=decipher(place.value), scheme=scheme)
@@ -231,11 +231,11 @@ def problem_lines(decryptions: Sequence[Decryption], *, tried: Sequence[str]) ->
         yield f"error: {brief(str(decryption.path), _PATH_LIMIT)}: {printable(decryption.message)}"
     problems = {decryption.problem for decryption in failed}
     if Problem.WRONG_KEY in problems:
-        yield f"hint: This was tried: {printable(' and '.join(tried))}."
+        yield f"hint: port-hook tried {printable(' and '.join(tried))}."
         if not any(Scheme.CLIENT_SIDE in text for text in tried):
-            yield "hint: If it was encrypted client-side, give its private key with --private-key FILE."
+            yield "hint: If it was encrypted client-side, pass its private key with --private-key FILE."
     if Problem.MISSING in problems:
-        yield "hint: Give the path of the property, such as payload.properties.password."
+        yield "hint: Pass the path of the property, such as payload.properties.password."
 
 
 def decryption_record(decryption: Decryption) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Port's two encryption schemes for inputs: the layout of an encrypted value, and why one cannot be decrypted.
+"""Port's two encryption schemes for inputs: the layout of an encrypted value, and why it cannot be decrypted.
 
 `aes256-gcm`: base64 of IV (16 bytes), ciphertext, tag (16). The key is the first 32 bytes of the client secret.
 `client-side`: base64 of IV (12), an AES-256 key wrapped by RSA-OAEP with SHA-256 (as long as the key's modulus),
@@ -22,7 +22,7 @@ TAG_BYTES = 16
 AES_GCM_IV_BYTES = 16
 CLIENT_SIDE_IV_BYTES = 12
 LEAST_BYTES = AES_GCM_IV_BYTES + TAG_BYTES
-"""A shorter value is not an encrypted one, because it cannot contain IV and tag."""
+"""A shorter value is not encrypted, because it cannot contain IV and tag."""
 
 _BASE64 = r"([A-Za-z0-9+/_-]*+)(={0,2})"
 _GROUP = 4
@@ -46,7 +46,7 @@ class Problem(StrEnum):
 
 
 class CannotDecrypt(ValueError):
-    """A value cannot be decrypted. The message says why; it begins with "it" or the name of the key."""
+    """A value cannot be decrypted. The message says why. It begins with "it" or the name of the key."""
 
     problem: ClassVar[Problem]
 
@@ -93,26 +93,26 @@ class Sealed:
 
 
 def aes_key(secret: Secret) -> bytes:
-    """Return the key that Port derives from a client secret; raises KeyUnreadable if it has less than 32 bytes.
+    """Return the key that Port derives from a client secret. Raises KeyUnreadable if it has less than 32 bytes.
 
-    Port's documented handlers use the first 32 bytes as the key of AES-256, which accepts no shorter key.
+    Port's documented handlers use the first 32 bytes as the key of AES-256, which does not accept a shorter key.
     """
     key = secret.reveal().encode("utf-8", "surrogateescape")[:KEY_BYTES]
     if len(key) < KEY_BYTES:
         raise KeyUnreadable(
-            f"The client secret has only {len(key)} bytes; Port encrypts with the first {KEY_BYTES}.",
+            f"The client secret has only {len(key)} bytes, but Port encrypts with the first {KEY_BYTES}.",
             hint="Check that it is complete. Port shows it under `...` > Credentials.",
         )
     return key
 
 
 def read_sealed(value: Any) -> Sealed:
-    """Return the bytes of an encrypted value; raises NotEncrypted.
+    """Return the bytes of an encrypted value. Raises NotEncrypted.
 
-    As in Node, the padding may be missing, and the alphabet may be the URL-safe one.
+    Like in Node, the padding may be missing, and the alphabet may be URL-safe.
     """
     if not isinstance(value, str):
-        raise NotEncrypted(f"it is {_noun(value)}; an encrypted value is a string")
+        raise NotEncrypted(f"it is {_noun(value)}, but an encrypted value is a string")
     match = re.fullmatch(_BASE64, value.strip())
     if match is None:
         raise NotEncrypted("it is not base64")
@@ -142,11 +142,11 @@ def split_aes_gcm(sealed: Sealed) -> tuple[bytes, bytes]:
 
 
 def split_client_side(sealed: Sealed, modulus_bytes: int) -> tuple[bytes, bytes, bytes]:
-    """Return the IV, the wrapped key, and the ciphertext with its tag; raises Truncated if the value is too short."""
+    """Return the IV, the wrapped key, and the ciphertext with its tag. Raises Truncated if the value is too short."""
     start = CLIENT_SIDE_IV_BYTES + modulus_bytes
     if len(sealed.content) < start + TAG_BYTES:
         raise Truncated(
-            f"it has {len(sealed.content)} bytes; with a private key of {modulus_bytes * 8} bits, it would have at "
+            f"it has {len(sealed.content)} bytes. With a private key of {modulus_bytes * 8} bits, it would have at "
             f"least {start + TAG_BYTES}"
         )
     return sealed.content[:CLIENT_SIDE_IV_BYTES], sealed.content[CLIENT_SIDE_IV_BYTES:start], sealed.content[start:]

@@ -2,8 +2,8 @@
 
 The rules are in Port's pages "User inputs" and "Advanced input configurations". A declaration is JSON Schema with
 Port's own formats. A `default`, `enum`, `visible` and others, and the list of required inputs, may be
-`{"jqQuery": …}`, which is evaluated with the form, the entity and the user. An input that is not visible
-(`displayCondition` in older actions) or is disabled is never required, but its default is sent.
+`{"jqQuery": …}`. It is evaluated with the form, the entity and the user. A hidden input
+(`displayCondition` in older actions) or a disabled input is never required, but its default is sent.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ENTITY = "entity"
 
 @frozen
 class Violation:
-    """What is wrong with one input.
+    """One input violates its declaration.
 
     `message` continues a sentence that begins with the input's name. It never contains the input's value.
     """
@@ -37,12 +37,12 @@ class Violation:
 
 
 class InvalidInputs(UsageError):
-    """Port would refuse the inputs. `violations` are all the reasons."""
+    """Port would reject the inputs. `violations` are all the reasons."""
 
     def __init__(self, action: str, violations: Sequence[Violation]) -> None:
         lines = [f"  {each.input} {each.message}" for each in violations]
         # Each face adds its own hint: how inputs are passed differs.
-        super().__init__("\n".join([f"Port would refuse these inputs of {action}:", *lines]))
+        super().__init__("\n".join([f"Port would reject these inputs of {action}:", *lines]))
         self.violations = tuple(violations)
 
 
@@ -65,7 +65,7 @@ class Encryption:
 def parse_input(text: str, declared: Mapping[str, Any] | None) -> tuple[str, Any]:
     """Return the name and value of `NAME=VALUE`, read by the input's declared type, or of `NAME:=JSON`.
 
-    A value that cannot be read as its type stays text, which the check refuses. Raises UsageError for text in another
+    A value that cannot be read as its type stays text, which the check rejects. Raises UsageError for text in another
     form, without quoting a value.
     """
     name, equals, value = text.partition("=")
@@ -85,7 +85,7 @@ def parse_input(text: str, declared: Mapping[str, Any] | None) -> tuple[str, Any
 
 
 def plain_defaults(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fixed defaults of the inputs that are not given."""
+    """Return the fixed defaults of missing inputs."""
     return {
         name: default
         for name, rules in _each(declared)
@@ -94,7 +94,7 @@ def plain_defaults(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dic
 
 
 def default_queries(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the jq programs that compute the defaults of the inputs that are not given."""
+    """Return the jq programs that compute the defaults of missing inputs."""
     return {
         name: query
         for name, rules in _each(declared)
@@ -124,7 +124,7 @@ def settle(declared: Mapping[str, Any], required: Any, results: Mapping[str, Any
 
 
 def missing(rules: Rules, values: Mapping[str, Any]) -> Iterator[Violation]:
-    """Yield a violation for each required input without a value, and for each value that is not declared."""
+    """Yield a violation for each required input without a value, and for each undeclared value."""
     for name in rules.required:
         if values.get(name) is None:
             yield Violation(name, "is required")
@@ -156,7 +156,7 @@ def as_sent(rules: Mapping[str, Any], value: Any) -> Any:
 
 
 def as_seen(rules: Mapping[str, Any], value: Any) -> Any:
-    """Return a value as templates see it: an entity becomes an object, which may have only an identifier."""
+    """Return a value in the format that templates see. An entity becomes an object, perhaps with only an identifier."""
     if isinstance(value, list) and isinstance(rules.get("items"), Mapping):
         return [as_seen(rules["items"], element) for element in value]
     if rules.get("format") == _ENTITY and isinstance(value, str):
@@ -165,12 +165,12 @@ def as_seen(rules: Mapping[str, Any], value: Any) -> Any:
 
 
 def seen_form(declared: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all values as templates see them."""
+    """Return all values in the format that templates see."""
     return {name: as_seen(_rules(declared, name), value) for name, value in values.items()}
 
 
 def encryption_of(name: str, rules: Mapping[str, Any]) -> Encryption | None:
-    """Return how an input is encrypted, or None if it is not; raises BadAction for a scheme that Port does not have."""
+    """Return how an input is encrypted, or None if it is not. Raises BadAction for a scheme that Port does not have."""
     said = rules.get("encryption")
     if said is None:
         return None
@@ -184,7 +184,7 @@ def encryption_of(name: str, rules: Mapping[str, Any]) -> Encryption | None:
 
 
 def plaintext_of(value: Any) -> bytes:
-    """Return the bytes of a value that are encrypted: a string itself, any other value as JSON.stringify writes it."""
+    """Return the bytes of a value to encrypt: a string itself, any other value like JSON.stringify."""
     return (value if isinstance(value, str) else write_json(value)).encode("utf-8", "surrogatepass")
 
 
@@ -238,7 +238,7 @@ KEYWORDS = frozenset(
         *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems", "items"),
     }
 )
-"""The keywords of a declaration that are checked. All others are Port's own: icons, colors, datasets."""
+"""The checked keywords of a declaration. All others are Port's own: icons, colors, datasets."""
 
 _MESSAGES = {
     "enum": "must be equal to one of the allowed values: {limit}",
@@ -282,7 +282,7 @@ def schema_of(rules: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fault_message(fault: Fault) -> str:
-    """Return the message of Port's validator for a fault. It never contains the value, which may be a secret."""
+    """Return the message of Port's validator for an error. It never contains the value, which may be a secret."""
     where = "".join(f"[{step}] " if isinstance(step, int) else f".{step} " for step in fault.path)
     if fault.keyword == "type":
         kinds = fault.limit if isinstance(fault.limit, list) else [fault.limit]
@@ -290,7 +290,7 @@ def fault_message(fault: Fault) -> str:
     limit = fault.limit
     if isinstance(limit, list):
         limit = ", ".join(map(str, limit[:_MAX_CHOICES])) + (", …" if len(limit) > _MAX_CHOICES else "")
-    return where + _MESSAGES.get(fault.keyword, "is not valid").format(limit=limit)
+    return where + _MESSAGES.get(fault.keyword, "is invalid").format(limit=limit)
 
 
 def python_pattern(pattern: str) -> str:

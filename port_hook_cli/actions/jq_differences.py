@@ -1,6 +1,6 @@
 """Find what jq 1.8 does and Port's engine may not do, without running the expressions.
 
-Port's engine is built on a jq between 1.7.1 and 1.8; docs/reference/templates.md lists the differences.
+Port's engine is built on a jq between 1.7.1 and 1.8. docs/reference/templates.md lists the differences.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class TokenKind(Enum):
     OPERATOR = auto()
     STRING_START = auto()
     PIECE = auto()
-    """Text of a string as it is written, with its escapes."""
+    """Raw text of a string, with its escapes."""
     STRING_END = auto()
 
 
@@ -65,7 +65,7 @@ class JqToken:
 
 
 def jq_tokens(program: str) -> Iterator[JqToken]:
-    """Yield the tokens of a program, without white space and comments; ends early where the program is not valid jq."""
+    """Yield the tokens of a program, without white space and comments. Ends early at invalid jq."""
     lexer, position = _Lexer(), 0
     while position < len(program):
         match = lexer.pattern.match(program, position)
@@ -81,7 +81,7 @@ def jq_tokens(program: str) -> Iterator[JqToken]:
 
 
 class _Unbalanced(Exception):
-    """A closing bracket closes nothing."""
+    """A closing bracket has no opening bracket."""
 
 
 class _Lexer:
@@ -97,7 +97,7 @@ class _Lexer:
         return re.compile(_TEXT if self._is_in(_STRING) else _CODE, re.VERBOSE | re.DOTALL)
 
     def token(self, group: str, text: str) -> JqToken | None:
-        """Return the token that a match of a group is, or None if it is not a token; raises _Unbalanced."""
+        """Return the token of a match of a group, or None if it is not a token. Raises _Unbalanced."""
         if group in {"SPACE", "COMMENT"}:
             return None
         token = self._token(group, text)
@@ -135,7 +135,7 @@ class _Lexer:
         return JqToken(kind, text, len(self._open))
 
 
-_MISSING = "Port's jq may not have it; the expression is null in Port then"
+_MISSING = "Port's jq may not have it. The expression is then null in Port"
 _TRIMSTR = ("trimstr", _MISSING)
 _TOBOOLEAN = ("toboolean", _MISSING)
 _TIMES = ("*", "text times 0 is null in Port, and an empty string here")
@@ -160,7 +160,7 @@ class JqDifference:
 
 
 def template_differences(template: Any) -> tuple[JqDifference, ...]:
-    """Return the differences in the expressions of a template, each once; none if the template is nested too deep."""
+    """Return the differences in the expressions of a template, each once. Empty if the template is nested too deep."""
     try:
         expressions = prepare(template).expressions
     except BadTemplate:

@@ -2,8 +2,8 @@
 
 The message of a KAFKA action is its rendered payload. A message of a request that the execution agent sends has
 `payload.action.invocationMethod` and `context.runId`, which the published agent reads. Port does not document where the
-body template of such an action goes; here it is where the agent puts it in its polling mode.
-docs/reference/agent-messages.md names the source of each shape.
+body template of such an action goes. Here it is in the same place as in the agent's polling mode.
+docs/reference/agent-messages.md lists the source of each shape.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def agent_message(body: Any, method: Mapping[str, Any], *, run_id: str) -> dict[
     """Return the message of an action's request that the agent sends.
 
     `method` is the rendered invocation method, with `agent` and `url`. A body that is not an object is left out: the
-    agent cannot read one.
+    agent cannot read it.
     """
     base = body if isinstance(body, Mapping) else {}
     payload, context = _object(base.get("payload")), _object(base.get("context"))
@@ -31,9 +31,9 @@ def agent_message(body: Any, method: Mapping[str, Any], *, run_id: str) -> dict[
 
 
 def agent_node_message(config: Mapping[str, Any], *, node_run_id: str) -> dict[str, Any]:
-    """Return the message of a WEBHOOK node's request that the agent sends; `config` is the rendered one.
+    """Return the message of a WEBHOOK node's request that the agent sends. `config` is the rendered config.
 
-    The node's body is in `context.nodeConfig`, as in the agent's polling mode; Port does not document whether it is.
+    The node's body is in `context.nodeConfig`, like in the agent's polling mode. Port does not document whether it is.
     """
     method = {name: value for name, value in config.items() if name != "body"}
     return {
@@ -43,7 +43,7 @@ def agent_node_message(config: Mapping[str, Any], *, node_run_id: str) -> dict[s
 
 
 def node_message(payload: Any, *, node_run_id: str, workflow_run_id: str) -> dict[str, Any]:
-    """Return the message of a KAFKA node: its rendered `payload` and the ids of the runs.
+    """Return the message of a KAFKA node: its rendered `payload` and the IDs of the runs.
 
     Port says that the payload is wrapped in metadata of the run, not how. These are the fields that the sample handler
     on Port's page about workflow runs reads.

@@ -38,7 +38,7 @@ _CORRECT = "Fix it, or the data that it is rendered with."
 class RunContext:
     """The data of one run that templates can use.
 
-    `inputs` are the values for the templates, `properties` the values that were sent to Port. In both, the inputs named
+    `inputs` are the values for the templates, `properties` the values sent to Port. In both, the inputs named
     in `encrypted` have encrypted values. `by` is the user who started the run, `at` the time in RFC 3339.
     """
 
@@ -59,7 +59,7 @@ class RunContext:
 class RenderedRequest:
     """The request that Port would send, without the signature.
 
-    `body` is a JSON value, or UNDEFINED if there is none; `content` is its bytes. `errors` are the expressions that
+    `body` is a JSON value, or UNDEFINED without a body. `content` is its bytes. `errors` are the expressions that
     failed and became null. With `agent`, Port's execution agent sends the request. `properties` are the inputs of the
     run.
     """
@@ -76,7 +76,7 @@ class RenderedRequest:
 
     @property
     def content(self) -> bytes:
-        """The bytes of the body, which are signed and sent."""
+        """The bytes of the body, to sign and send."""
         return b"" if self.body is UNDEFINED else write_json(self.body).encode()
 
 
@@ -134,7 +134,7 @@ def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:
 def assemble(
     action: PortAction, run: RunContext, rendered: Any, errors: tuple[JqError, ...] = (), *, any_url: bool = False
 ) -> RenderedRequest:
-    """Return the request for the rendered `request_template`; raises RenderError if it cannot be sent.
+    """Return the request for the rendered `request_template`. Raises RenderError if it cannot be sent.
 
     `any_url` accepts a text that is not a URL, for a request that goes to another target.
     """
@@ -166,7 +166,7 @@ def assemble_parts(
 ) -> RenderedRequest:
     """Return the request of a rendered invocation method, or of a WEBHOOK node's rendered config.
 
-    `owner` begins the sentence of an error; `synchronized` is the value if the parts do not set it. Without a
+    `owner` begins the sentence of an error. `synchronized` is the value if the parts do not set it. Without a
     `body`, the request has none. `any_url` accepts a text that is not a URL. Raises RenderError for a request that
     cannot be sent.
     """
@@ -221,7 +221,7 @@ def default_payload(action: PortAction, run: RunContext, method: Mapping[str, An
 
 
 def unusual_headers(request: RenderedRequest) -> tuple[str, ...]:
-    """Return the names of the headers with non-ASCII values, which are sent as UTF-8."""
+    """Return the names of the headers with non-ASCII values, which the sender encodes as UTF-8."""
     return tuple(name for name, value in request.headers if not value.isascii())
 
 
@@ -241,7 +241,7 @@ def is_url(text: str) -> bool:
 
 
 def _headers(owner: str, rendered: Any, errors: tuple[JqError, ...]) -> tuple[tuple[str, str], ...]:
-    """Return the header fields of the action, after Port's content type if the action does not set one."""
+    """Return the headers of the action, after Port's content type if the action does not set one."""
     if not isinstance(rendered, Mapping | None):
         raise _unusable(owner, "headers", rendered, "not an object", errors)
     given = []
@@ -250,7 +250,7 @@ def _headers(owner: str, rendered: Any, errors: tuple[JqError, ...]) -> tuple[tu
             continue
         text = value if isinstance(value, str) else write_json(value)
         if not re.fullmatch(_NAME, name) or re.search(_CONTROL, text):
-            raise _unusable(owner, f"headers.{name}", None, "not a header field that can be sent", errors)
+            raise _unusable(owner, f"headers.{name}", None, "not a header that can be sent", errors)
         given.append((name, text.strip(" \t").encode("utf-8", "replace").decode("latin-1")))
     has_type = any(name.lower() == "content-type" for name, _ in given)
     return tuple(given) if has_type else (("content-type", "application/json"), *given)

@@ -1,7 +1,7 @@
 """Change the URL of an action and restore it: what may be changed, what is sent, and who changed the action last.
 
 The fields are in Port's API reference, "Change an action/automation". Its PUT replaces the whole action and
-refuses unknown fields. The fields that Port itself sets are only in the response of "Get an action/automation".
+rejects unknown fields. The fields that Port itself sets are only in the response of "Get an action/automation".
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import same
 
 WEBHOOK = "WEBHOOK"
-# GET returns these, but PUT refuses them. All other fields are sent back unchanged, including fields that are newer
-# than this program: PUT unsets a field that is missing, and changes nothing (422) if there is a field that it refuses.
+# GET returns these, but PUT rejects them. All other fields are sent back unchanged, including fields that are newer
+# than this program: PUT unsets a missing field, and rejects (422) the whole change for a field that it does not accept.
 SET_BY_PORT = frozenset({"id", "createdAt", "createdBy", "updatedAt", "updatedBy"})
 _METHOD = "invocationMethod"
 _TEMPLATE = "{{"
@@ -45,7 +45,7 @@ class UrlChange:
 
 
 @frozen(kw_only=True)
-class Refusal:
+class Rejection:
     """An action or node whose URL cannot be changed. `reason` continues a sentence that begins with its name."""
 
     identifier: str
@@ -79,11 +79,11 @@ def path_segment(identifier: str) -> str:
     return segment if segment.strip(".") else segment.replace(".", "%2E")
 
 
-def plan_change(action: Mapping[str, Any], url: str) -> UrlChange | Refusal:
-    """Return the change that sets the URL of `action`, as GET returns it, to `url`, or why that is not possible."""
+def plan_change(action: Mapping[str, Any], url: str) -> UrlChange | Rejection:
+    """Return the change that sets the URL of `action`, a response of GET, to `url`, or why that is not possible."""
     identifier = str(action.get("identifier"))
     if reason := _why_not(action.get(_METHOD)):
-        return Refusal(identifier=identifier, reason=reason)
+        return Rejection(identifier=identifier, reason=reason)
     before = settable(action)
     after = {**before, _METHOD: pointed_at(before[_METHOD], url)}
     return UrlChange(identifier=identifier, body=after, differences=differences(before, after))
@@ -93,7 +93,7 @@ def settable(action: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of an action that PUT accepts, in the same order.
 
     Fields of the action and of its invocation method that are null are left out: PUT does not accept null, and unsets
-    missing fields. Nulls inside templates are kept.
+    missing fields. Nulls inside templates stay.
     """
     kept = {name: value for name, value in action.items() if name not in SET_BY_PORT and value is not None}
     method = kept.get(_METHOD)
@@ -107,7 +107,7 @@ def standing(
 ) -> Standing:
     """Return the state of the action `now`, given the original, the URLs that port-hook may have set, and `left`.
 
-    `left` is the action as Port returned it after the change. It may differ from what was sent, for example by defaults
+    `left` is Port's response to the change. It may differ from what was sent, for example by defaults
     that Port adds.
     """
     ids = (now.get("id"), original.get("id"))
@@ -147,7 +147,7 @@ def value_at(document: Any, keys: Iterable[str]) -> Any:
 
 
 def why_not_fixed(method: Mapping[str, Any]) -> str | None:
-    """Return why the URL of an invocation method, or of a node's config, cannot be changed; None if it can."""
+    """Return why the URL of an invocation method, or of a node's config, cannot be changed. None if it can."""
     url, agent = method.get("url"), method.get("agent")
     if not isinstance(url, str):
         return "has no URL that could be restored"
@@ -171,5 +171,5 @@ def pointed_at(method: Mapping[str, Any], url: str) -> dict[str, Any]:
 def _why_not(method: Any) -> str | None:
     if not isinstance(method, Mapping) or method.get("type") != WEBHOOK:
         kind = method.get("type") if isinstance(method, Mapping) else None
-        return f"is invoked by {kind or 'an unknown method'}; only a {WEBHOOK} has a URL to change"
+        return f"is invoked by {kind or 'an unknown method'}, but only a {WEBHOOK} has a URL to change"
     return why_not_fixed(method)

@@ -16,7 +16,7 @@ from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.inputs import KEYWORDS, Fault, is_hidden, query_in
 
 FindFaults = Callable[[Mapping[str, Any], Any], Sequence[Fault]]
-"""Checks a value against a declaration, as `find_faults` of engines/json_schema.py does. Raises BadAction."""
+"""Checks a value against a declaration, like `find_faults` of engines/json_schema.py. Raises BadAction."""
 
 _MAX_CHARACTERS = 10_000
 _MAX_ITEMS = 100
@@ -48,7 +48,7 @@ _TEXTS_OF_FORMAT = {
     "proto": ('syntax = "proto3";',),
 }
 _TEXTS = ("sample", "sample-{n}", "s{n}", "{n}")
-"""Texts for any other format, and for none. `{n}` is the number of the value if several different ones are needed."""
+"""Texts for other formats, and for inputs without a format. `{n}` is the number of the value among several."""
 
 _TEXTS_FOR_PATTERNS = (
     *("Sample", "SAMPLE", "sample_1", "sample.1", "Sample-1", "Sample1!", "Sample text", "Sample Name"),

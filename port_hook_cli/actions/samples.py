@@ -42,7 +42,7 @@ def create_vm(run_id: str, *, at: str) -> dict[str, Any]:
 
 
 def create_vm_action() -> dict[str, Any]:
-    """Return the action "Create VM" as Port's API accepts it, with the inputs of `create_vm`."""
+    """Return the action "Create VM" in the format of Port's API, with the inputs of `create_vm`."""
     action: dict[str, Any] = create_vm("", at="")["payload"]["action"]
     inputs = {"title": "string", "cpu": "number", "memory": "number", "region": "string"}
     properties = {name: {"type": kind, "title": name.title()} for name, kind in inputs.items()}

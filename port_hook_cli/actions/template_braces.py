@@ -1,7 +1,7 @@
 """Find the jq expressions in a template: double braces, the quotes inside them, and the programs that jq evaluates.
 
 The rules and the error messages come from Port's template engine, npm `@port-labs/jq-node-bindings`. Like
-JavaScript, it counts in UTF-16 units; so do the indices in its errors.
+JavaScript, it counts in UTF-16 units, even in the indices of its errors.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _REMEMBERED = 1000
 
 
 class BadTemplate(ValueError):
-    """Port's engine refuses the template. The message is the engine's own."""
+    """Port's engine rejects the template. The message is the engine's own."""
 
 
 @frozen
@@ -59,7 +59,7 @@ def requote(expression: str) -> str:
 
 @lru_cache(maxsize=_REMEMBERED)
 def split_template(template: str) -> Text:
-    """Return the expressions in a string of a template; raises BadTemplate for double braces that do not match."""
+    """Return the expressions in a string of a template. Raises BadTemplate for double braces that do not match."""
     if "{{" not in template and "}}" not in template:
         return Text((template,), (), is_whole=False)
     spans = _Reading(template).spans()
@@ -95,7 +95,7 @@ class _Reading:
         return self._spans
 
     def _step(self, position: int) -> int:
-        """Read the character at `position`; return the position of the last character that was read."""
+        """Read the character at `position`. Return the position of the last character read."""
         character = self._template[position]
         if self._start and character == "\\":
             return position + 1

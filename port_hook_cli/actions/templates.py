@@ -1,7 +1,7 @@
-"""Render Port's templates, which are JSON whose strings contain jq in double braces, as Port's engine does.
+"""Render Port's templates like Port's engine. A template is JSON whose strings contain jq in double braces.
 
 `prepare` reads a template and finds its expressions. The caller evaluates all of them with jq. `Prepared.assemble` puts
-the results into their places. The rules and error messages come from npm `@port-labs/jq-node-bindings`; see
+the results into their places. The rules and error messages come from npm `@port-labs/jq-node-bindings`: see
 docs/reference/templates.md.
 """
 
@@ -19,7 +19,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import js_entries, write_json
 
 MAX_DEPTH = 150
-"""How many levels of nesting a template may have: far more than real ones have, and few enough for Python's stack."""
+"""How many levels of nesting a template may have: far more than real templates, and few enough for Python's stack."""
 
 RENDERING = "port-hook/rendering/1"
 
@@ -65,7 +65,7 @@ class Rendering:
 def render(template: Any, evaluate: Evaluate, *, strict: bool = False) -> Rendering:
     """Render a JSON value as a template. `evaluate` takes jq programs and returns an Outcome for each.
 
-    Raises BadTemplate if Port's engine would refuse the template, and with `strict` ExpressionFailed if an expression
+    Raises BadTemplate if Port's engine would reject the template, and with `strict` ExpressionFailed if an expression
     fails.
     """
     prepared = prepare(template)
@@ -73,7 +73,7 @@ def render(template: Any, evaluate: Evaluate, *, strict: bool = False) -> Render
 
 
 def prepare(template: Any) -> Prepared:
-    """Read a template. Raises BadTemplate only if it is nested too deeply; `assemble` raises its other mistakes."""
+    """Read a template. Raises BadTemplate only if it is nested too deeply. `assemble` raises its other mistakes."""
     texts: dict[str, Text | BadTemplate] = {}
     for text in _strings(template, MAX_DEPTH):
         if text not in texts:
@@ -109,7 +109,7 @@ def _split_or_error(text: str) -> Text | BadTemplate:
 
 @frozen
 class Prepared:
-    """A template that was read. `expressions` are the expressions in its text, each once."""
+    """A parsed template. `expressions` are the expressions in its text, each once."""
 
     template: Any = field(repr=False)
     texts: Mapping[str, Text | BadTemplate] = field(repr=False)
@@ -121,10 +121,10 @@ class Prepared:
         return [requote(expression) for expression in self.expressions]
 
     def assemble(self, outcomes: Sequence[Outcome], *, strict: bool = False) -> Rendering:
-        """Put the outcomes of `programs` into their places; raises what `render` raises.
+        """Put the outcomes of `programs` into their places. Raises the same errors as `render`.
 
         Values are rendered in the order of Port's engine, which reports the first mistake. The
-        values of dropped keys are not rendered.
+        values of removed keys are not rendered.
         """
         assembly = _Assembly(self.texts, dict(zip(self.expressions, outcomes, strict=True)), strict=strict)
         value = _settle(assembly.render(self.template))
@@ -201,7 +201,7 @@ class _Assembly:
 
 
 def _settle(value: Any) -> Any:
-    """Treat `undefined` and infinity as JSON.stringify does.
+    """Treat `undefined` and infinity like JSON.stringify.
 
     Remove `undefined` from objects, and replace it by null in arrays. Replace infinity by null.
     """

@@ -25,7 +25,7 @@ from port_hook_cli.text.secret import Masker, masked_errors
 from port_hook_cli.trigger.action_files import FoundWorkflow, find_in_port
 from port_hook_cli.trigger.open_invoker import invoking
 from port_hook_cli.trigger.records import retry_record, step_record, workflow_run_record
-from port_hook_cli.trigger.retry import Retry, earlier_outputs, plan_retry, refuse_missing_outputs, require_start
+from port_hook_cli.trigger.retry import Retry, earlier_outputs, plan_retry, reject_missing_outputs, require_start
 from port_hook_cli.trigger.workflow import Begun, WorkflowEvent, walk_workflow
 from port_hook_cli.trigger.workflow_effects import Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
@@ -50,7 +50,7 @@ async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitC
         return await _retry(found, node, asked)
     given = await asked.workflow.read_outputs(found.workflow, found.node, asked.access, asked.runtime, asked.say)
     if asked.workflow.wants_last and found.node is not None and given.run is not None:
-        refuse_missing_outputs(found.workflow, [found.node], given.outputs, origin=f"The run {given.run.id}")
+        reject_missing_outputs(found.workflow, [found.node], given.outputs, origin=f"The run {given.run.id}")
     form = form_of_workflow(found.workflow, found.node)
     data = asked.run.read(form, asked.runtime)
     if asked.port.via_port:
@@ -76,7 +76,7 @@ async def _retry(found: FoundWorkflow, node: str, asked: TriggerCommand) -> Exit
     start = WorkflowStart(workflow=workflow, node=node, data=data, outputs=given.outputs, continues=True)
     origin = "The --outputs file" if given.run is None else f"The run {given.run.id}"
     outputs = {**start.stand_ins, **earlier_outputs(workflow, node, given.outputs)}
-    refuse_missing_outputs(workflow, start.running, outputs, origin=origin)
+    reject_missing_outputs(workflow, start.running, outputs, origin=origin)
     if given.run is not None:
         _show_retry(plan_retry(workflow, node, given.run), asked)
     return await _walk(start, asked)

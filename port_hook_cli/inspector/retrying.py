@@ -110,7 +110,7 @@ class WorkflowRetries:
         )
 
     async def _prepare(self, wanted: RetryWanted, own_ports: frozenset[int]) -> _Ready:
-        from port_hook_cli.trigger.retry import earlier_outputs, plan_retry, refuse_missing_outputs, require_start
+        from port_hook_cli.trigger.retry import earlier_outputs, plan_retry, reject_missing_outputs, require_start
         from port_hook_cli.trigger.workflow_start import WorkflowStart
 
         if self._setup.secret is None:
@@ -126,7 +126,7 @@ class WorkflowRetries:
         start = WorkflowStart(
             workflow=workflow, node=node, data=self._setup.actions.run_data({}), outputs=outputs, continues=True
         )
-        refuse_missing_outputs(workflow, start.running, {**start.stand_ins, **outputs}, origin=f"The run {run.id}")
+        reject_missing_outputs(workflow, start.running, {**start.stand_ins, **outputs}, origin=f"The run {run.id}")
         source = "Port" if found.is_in_port else "your files"
         return _Ready(plan_retry(workflow, node, run), start, source, await self._target(wanted, own_ports))
 

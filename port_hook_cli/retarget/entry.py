@@ -8,7 +8,7 @@ from dataclasses import field, replace
 from enum import StrEnum, unique
 from typing import Any, NamedTuple, Self
 
-from port_hook_cli.actions.retargeting import Refusal, Standing, UrlChange, plan_change, settable, standing, value_at
+from port_hook_cli.actions.retargeting import Rejection, Standing, UrlChange, plan_change, settable, standing, value_at
 from port_hook_cli.errors import PortHookError, UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.workflows.retargeting import (
@@ -110,7 +110,7 @@ class Entry:
             return node_standing(now, self.node, self.original, urls=self.urls, left=self.left)
         return standing(now, self.original, urls=self.urls, left=self.left)
 
-    def change_to(self, url: str, now: Mapping[str, Any]) -> UrlChange | Refusal:
+    def change_to(self, url: str, now: Mapping[str, Any]) -> UrlChange | Rejection:
         """Return the change that sets the URL to `url`, or why that is not possible.
 
         An action is changed from its original, a node in the workflow `now`.

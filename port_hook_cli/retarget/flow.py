@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from port_hook_cli.actions.retargeting import Refusal, Standing
+from port_hook_cli.actions.retargeting import Rejection, Standing
 from port_hook_cli.errors import PortApiError, PortHookError, RetargetError
 from port_hook_cli.retarget.entry import End, Entry, Outcome, PlannedChange, split_name
 from port_hook_cli.retarget.journal import Journal, JournalClaim
@@ -119,7 +119,7 @@ class Retargeting:
             shown = await _read_new(self._api, fresh)
             fresh = fresh.beginning(shown)
             planned = fresh.change_to("", shown)
-            if isinstance(planned, Refusal):
+            if isinstance(planned, Rejection):
                 refusals.append(f"{name} {planned.reason}")
             elif not refusals:
                 self._held.append(self._hold(fresh, shown))
@@ -130,7 +130,9 @@ class Retargeting:
         """Return what `apply` with this URL will change."""
         planned = ((held, held.entry.change_to(url, held.seen)) for held in self._held)
         return tuple(
-            PlannedChange(held.entry, held.seen, change) for held, change in planned if not isinstance(change, Refusal)
+            PlannedChange(held.entry, held.seen, change)
+            for held, change in planned
+            if not isinstance(change, Rejection)
         )
 
     async def apply(self, url: str) -> None:
@@ -189,7 +191,7 @@ class Retargeting:
             now = await _read(self._api, held.entry)
             self._check_unchanged(held.entry, now, url)
             change = held.entry.change_to(url, now)
-            if isinstance(change, Refusal) or not (change.differences or held.entry.urls):
+            if isinstance(change, Rejection) or not (change.differences or held.entry.urls):
                 return  # it already has this URL
             self._write(held, held.entry.intending(url))
             shown = await _put(self._api, held.entry, change.body)

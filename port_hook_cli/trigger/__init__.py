@@ -1,1 +1,1 @@
-"""`trigger`: makes and sends the request of an action's run as Port does, or follows a run in Port."""
+"""`trigger`: makes and sends the same request as Port for an action run, or follows a run in Port."""

@@ -1,6 +1,6 @@
 """Triggers an action: makes the request that Port sends for a run, addresses and signs it, and sends it to a handler.
 
-Where Port publishes a message instead, `publishing` makes and publishes it; its values are here.
+Where Port publishes a message instead, `publishing` makes and publishes it. Its values are here.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class RunTarget:
             raise UsageError(
                 f"{owner}'s URL is {url}, which is Port's own API, so the request was not sent. "
                 "Port calls its API with its own credentials.",
-                hint="Run it with --via-port in a sandbox (`port-hook sandbox`), which answers such a call itself. "
+                hint="Run it with --via-port in a sandbox (`port-hook sandbox`), which responds to such a call itself. "
                 "Or choose a target with --to.",
             )
         raise UsageError(
@@ -79,7 +79,7 @@ class RunTarget:
 
 @frozen
 class Unmet:
-    """An automation that does not run for its event: the expressions of its condition that are not met."""
+    """An automation that does not run for its event: the unmet expressions of its condition."""
 
     action: str
     expressions: tuple[UnmetExpression, ...]
@@ -87,7 +87,7 @@ class Unmet:
 
 @frozen(kw_only=True)
 class Made:
-    """The request of a run, as Port makes it, without a target and a signature. `masker` masks secrets in it."""
+    """The request that Port makes for a run, without a target and a signature. `masker` masks secrets in it."""
 
     action: PortAction
     data: RunData
@@ -138,10 +138,10 @@ class RunRequest:
 async def make(
     action: PortAction, data: RunData, invoker: Invoker, *, run_id: str, now: float, any_url: bool = False
 ) -> Made | Unmet:
-    """Return the request of a run that is started at `now` (seconds since the epoch).
+    """Return the request of a run started at `now` (seconds since the epoch).
 
     Nothing is signed or sent. `any_url` accepts a text that is not a URL, for a request that goes to another target.
-    Raises UsageError, InvalidInputs, RenderError and SettingsError as `Invoker.request` does, with secrets masked.
+    Raises UsageError, InvalidInputs, RenderError and SettingsError like `Invoker.request`, with secrets masked.
     """
     masker = Masker(data.secret_values(action))
     with masked_errors(masker):
@@ -185,7 +185,7 @@ def address(
 
 
 def signed(request: RenderedRequest, signer: Signer | None, *, id: str, now: float) -> Invocation:  # noqa: A002 - as in Invocation
-    """Return a request with the signature that Port adds, or unsigned without a signer. `id` is a capture id."""
+    """Return a request with the signature that Port adds, or unsigned without a signer. `id` is a capture ID."""
     content = request.content
     fields = () if signer is None else signer.fields(content, now)
     return Invocation(
@@ -221,7 +221,7 @@ def announcement(action: PortAction, data: RunData, run_id: str, properties: Map
 
 
 def payload_of(request: RenderedRequest, content: bytes) -> Payload:
-    """Return what a request's `content` says, with the run's id and `synchronized` from the request."""
+    """Return what a request's `content` says, with the run's ID and `synchronized` from the request."""
     payload = read_payload(content, Headers(request.headers))
     return replace(payload, run_id=request.run_id, synchronized=request.synchronized)
 

@@ -47,11 +47,11 @@ from port_hook_cli.workflows.workflow import BadWorkflow, Workflow, identifier_o
 
 _Read = TypeVar("_Read")
 _NOT_IN_PORT = (
-    "--via-port runs the workflow as it is in Port, not as it is in the file: create it there, or leave out --via-port."
+    "--via-port runs the workflow that is in Port, not the file. Create the workflow in Port, or leave out --via-port."
 )
 _HINT = (
-    "Give a workflow or an action as Port's API shows it (GET /v1/actions/ID), or FILE#ID or DIRECTORY#ID for one of "
-    "several."
+    "Pass a workflow or an action in the format of Port's API (GET /v1/actions/ID), or FILE#ID or DIRECTORY#ID for "
+    "one of several."
 )
 _DEFINITION = frozenset({"identifier", "invocationMethod", "nodes", "actions", "workflow", "workflows"})
 _OTHER_METHOD = (
@@ -89,13 +89,13 @@ def locate(name: str, runtime: Runtime) -> ActionLocation:
     named = file if mark else name
     path = PurePath(named)
     if not named or len(path.parts) > 1 or path.suffix.lower() in DOCUMENT_SUFFIXES:
-        raise StoreError(f"There is no file {path}.", hint="Give an action's file, or its identifier in Port.")
+        raise StoreError(f"File not found: {path}.", hint="Pass an action's file, or its identifier in Port.")
     return ActionLocation(named, identifier=identifier if mark else None)
 
 
 @frozen
 class FoundWorkflow:
-    """A workflow that was read, and the selected node, or None for the whole workflow.
+    """A workflow and the selected node, or None for the whole workflow.
 
     `version` is the version in Port, or None for a workflow in a file or without a version.
     """
@@ -127,9 +127,9 @@ async def find_action(
     else:
         name = "stdin" if source.file == "-" else source.file
         content = read_input(source.file, cwd=runtime.cwd, stdin=runtime.stdin)
-        _refuse_request(source.file, name, content)
+        _reject_request(source.file, name, content)
         document = read_document(content, name=name)
-        _refuse_payload(source.file, name, document)
+        _reject_payload(source.file, name, document)
     try:
         if (workflow := _pick_workflow(document, source.identifier)) is not None:
             return (
@@ -146,13 +146,13 @@ async def find_action(
         raise UsageError(f"{name} {error}.", hint=_HINT) from error
 
 
-def _refuse_request(file: str, name: str, content: bytes) -> None:
+def _reject_request(file: str, name: str, content: bytes) -> None:
     """Raise UsageError for a file with a raw HTTP request."""
     if content.lstrip()[:1].isalpha() and is_request(content):
         raise _not_an_action(file, f"{name} is an HTTP request, not an action or a workflow.")
 
 
-def _refuse_payload(file: str, name: str, document: Any) -> None:
+def _reject_payload(file: str, name: str, document: Any) -> None:
     """Raise UsageError for a file with a capture or a payload."""
     if not isinstance(document, Mapping) or _DEFINITION & document.keys():
         return
@@ -168,8 +168,8 @@ def _not_an_action(file: str, message: str, *, is_payload: bool = False) -> Usag
     sends = "If it is a payload, send it with" if is_payload else "Send it with"
     return UsageError(
         message,
-        hint=f"{sends} `port-hook replay {shell_quoted(file)} --to URL`. trigger takes an action or a workflow as "
-        "Port's API shows it.",
+        hint=f"{sends} `port-hook replay {shell_quoted(file)} --to URL`. Pass trigger an action or a workflow in the "
+        "format of Port's API.",
     )
 
 

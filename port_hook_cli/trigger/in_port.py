@@ -28,7 +28,7 @@ _FIRST_PAUSE_S = 0.1
 """Seconds between two requests for a run. They start short, because many runs end quickly."""
 
 _LOG_S = 5.0
-"""Seconds after the deadline in which the log is still read: a log may grow as fast as it is read."""
+"""Seconds after the deadline in which the log is still read: a log may grow as fast as port-hook reads it."""
 
 
 @frozen
@@ -109,7 +109,7 @@ def startable_trigger(found: FoundWorkflow) -> Node:
     node = None if found.node is None else workflow.nodes[found.node]
     if node is not None and not node.is_trigger:
         raise UsageError(
-            f"Port cannot run the node {node.identifier} alone; it runs a workflow from its trigger.",
+            f"Port cannot run the node {node.identifier} alone. It runs a workflow from its trigger.",
             hint=f"Leave out #{node.identifier} to run the workflow. Or leave out --via-port: then"
             f" {workflow.identifier}#{node.identifier} reads the node from Port, and its request is sent from this"
             " machine.",
@@ -124,11 +124,11 @@ def _self_service(workflow: Workflow, node: Node | None) -> Node:
             node = fitting[0] if len(fitting) == 1 else workflow.trigger()
         except BadWorkflow as problem:
             raise UsageError(
-                f"The workflow {workflow.identifier} {problem}.", hint=f"Name one: {workflow.identifier}#TRIGGER."
+                f"The workflow {workflow.identifier} {problem}.", hint=f"Pass one: {workflow.identifier}#TRIGGER."
             ) from problem
     if node.type != NodeType.SELF_SERVE_TRIGGER:
         raise UsageError(
-            f"The trigger {node.identifier} is of the type {node.type}: Port does not document that its API can start"
+            f"The trigger {node.identifier} has the type {node.type}. Port does not document that its API can start"
             " a run there.",
             hint="Cause its event in Port, or run trigger without --via-port.",
         )
@@ -136,7 +136,7 @@ def _self_service(workflow: Workflow, node: Node | None) -> Node:
 
 
 def _sent_properties(action: PortAction, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the inputs of a form as Port's web page sends them. Raises UsageError and SettingsError."""
+    """Return the inputs of a form in the format that Port's web page sends. Raises UsageError and SettingsError."""
     properties = {}
     for name, value in given.items():
         declared = (action.inputs or {}).get(name)

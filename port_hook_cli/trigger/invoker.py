@@ -1,4 +1,4 @@
-"""Makes a request as Port does: checks the inputs, fills in defaults, encrypts secret inputs, renders templates."""
+"""Makes the same request as Port: checks the inputs, fills in defaults, encrypts secret inputs, renders templates."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Invoker:
     async def request(
         self, action: PortAction, data: RunData, *, run_id: str, at: str, any_url: bool = False
     ) -> RenderedRequest:
-        """Return the request of a run that is started at `at` (a time in RFC 3339), without its signature.
+        """Return the request of a run started at `at` (a time in RFC 3339), without its signature.
 
-        `any_url` accepts a text that is not a URL, for a request that goes to another target. An automation takes no
+        `any_url` accepts a text that is not a URL, if the request goes to another target. An automation does not accept
         inputs, and its origin is AUTOMATION. Raises InvalidInputs with every violation, RenderError, UsageError for an
         incorrectly declared action, and SettingsError for an encrypted input without a key.
         """
@@ -93,22 +93,22 @@ class Invoker:
         return assemble(action, run, rendering.value, rendering.errors, any_url=any_url)
 
     async def message(self, action: PortAction, data: RunData, *, run_id: str, at: str) -> RenderedMessage:
-        """Return the message of a run of a KAFKA action, without its signature. Raises as `request` does."""
+        """Return the message of a run of a KAFKA action, without its signature. Raises like `request`."""
         run, rendering = await self._render(action, data, run_id, at)
         return assemble_message(action, run, rendering.value, rendering.errors)
 
     async def for_integration(
         self, action: PortAction, data: RunData, *, run_id: str, at: str
     ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-        """Return the rendered invocation method of an INTEGRATION_ACTION, and the inputs as they are sent.
+        """Return the rendered invocation method of an INTEGRATION_ACTION, and the inputs to send.
 
-        Raises as `request` does.
+        Raises like `request`.
         """
         run, rendering = await self._render(action, data, run_id, at)
         return (rendering.value if isinstance(rendering.value, Mapping) else {}), run.properties
 
     async def _render(self, action: PortAction, data: RunData, run_id: str, at: str) -> tuple[RunContext, Rendering]:
-        """Return the run with its inputs as they are sent, and the rendered templates."""
+        """Return the run with the inputs to send, and the rendered templates."""
         is_automation = action.kind is ActionKind.AUTOMATION
         run = RunContext(
             id=run_id,
@@ -124,7 +124,9 @@ class Invoker:
         if not is_automation:
             run, errors = await self._with_inputs(action, run, data.properties)
         elif data.properties:
-            raise UsageError(f"The automation {action.identifier} takes no inputs.", hint="It runs for an event.")
+            raise UsageError(
+                f"The automation {action.identifier} does not accept inputs.", hint="It runs for an event."
+            )
         seen = template_data(action, run)
         rendering = await self._renderer.arender_and_tell(request_template(action), seen, strict=self._strict)
         return run, Rendering(value=rendering.value, errors=(*errors, *rendering.errors))
@@ -135,7 +137,7 @@ class Invoker:
         return self._renderer
 
     async def inputs(self, form: PortAction, data: RunData, *, at: str) -> Mapping[str, Any]:
-        """Return the inputs of a form as templates see them: checked, with defaults. Raises as `request` does."""
+        """Return the inputs of a form for templates: checked, with defaults. Raises like `request`."""
         run = RunContext(id="", by=data.by, at=at, origin=data.origin)
         filled, _ = await self._with_inputs(form, run, data.properties)
         return filled.inputs or {}
@@ -225,9 +227,9 @@ class Filled:
     computed: frozenset[str] = frozenset()
 
     def violations(self, check: Check) -> list[Violation]:
-        """Return all faults for which Port would reject the inputs. Null counts as no value.
+        """Return all errors for which Port would reject the inputs. Null counts as no value.
 
-        If a given value is faulty, faults of computed defaults are left out: the given value may be their cause.
+        If a given value is invalid, errors of computed defaults are left out: the given value may be their cause.
         """
         found = list(missing(self.rules, self.values))
         for name, value in self.values.items():

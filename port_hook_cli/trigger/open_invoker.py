@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def invoking(
     secret: Callable[[], Secret], *, strict: bool = False, timeout_s: float = 5.0, renderer: Renderer | None = None
 ) -> Iterator[Invoker]:
-    """Yield an Invoker that keeps jq running. `secret` is called when an input is encrypted with the client secret.
+    """Yield an Invoker with one running jq. `secret` is called when an input is encrypted with the client secret.
 
     `timeout_s` is the limit in seconds for all expressions of one template. `renderer` replaces a new renderer with
     this limit, and is closed.
@@ -51,7 +51,7 @@ class SandboxInvoker:
         self._invoker = invoker
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
-        """Return what `action` (as Port's API shows it) sends. Raises PortHookError if there is no request to send."""
+        """Return the request of `action`, which has the format of Port's API. Raises PortHookError if there is none."""
         known = invoked_action(action, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION))
         run_id, at = asked["run_id"], asked["at"]
         data = RunData(
@@ -84,7 +84,7 @@ def as_published(made: RenderedMessage) -> SandboxRequest:
 
 
 def as_sent(made: RenderedRequest) -> SandboxRequest:
-    """Return a request for the sandbox: with the body as bytes and header fields as text."""
+    """Return a request for the sandbox: with the body as bytes and headers as text."""
     from port_hook_cli.sandbox import SandboxRequest
 
     return SandboxRequest(

@@ -34,7 +34,7 @@ def read_outputs(document: Any) -> dict[str, Mapping[str, Any]]:
         return dict(run)
     raise UsageError(
         "--outputs: the document does not map nodes to their outputs.",
-        hint='Write it like {"check": {"response": {"status": 200, "data": {}}}}, or give a workflow run of Port.',
+        hint='Write it like {"check": {"response": {"status": 200, "data": {}}}}, or pass a workflow run from Port.',
     )
 
 
@@ -72,7 +72,7 @@ class GivenOutputs:
 
 
 def read_given_outputs(document: Any) -> GivenOutputs:
-    """Return the outputs in a document as `read_outputs` does, and the run if the document is a run."""
+    """Return the outputs in a document, like `read_outputs`, and the run if the document is a run."""
     found = read_outputs(document)
     run = read_shown_run(document)
     return GivenOutputs(found, run if run is not None and run.node_runs else None)
@@ -83,7 +83,7 @@ def require_node(workflow: Workflow, node: str | None) -> None:
     if node is None or (node in workflow.nodes and workflow.nodes[node].is_trigger):
         raise UsageError(
             "--outputs last runs one node over the outputs of the nodes before it.",
-            hint=f"Name the node: {workflow.identifier}#NODE, or FILE#NODE. "
+            hint=f"Pass the node: {workflow.identifier}#NODE, or FILE#NODE. "
             "Or add --from NODE to run the workflow from that node.",
         )
 
@@ -98,7 +98,7 @@ async def last_outputs(workflow: Workflow, access: PortAccess, say: Say) -> Give
     if run is None:
         raise UsageError(
             f"The workflow {workflow.identifier} has no run yet, so there are no last outputs.",
-            hint=f"Start one with `port-hook trigger {workflow.identifier} --via-port`, or give --outputs FILE.",
+            hint=f"Start a run with `port-hook trigger {workflow.identifier} --via-port`, or pass --outputs FILE.",
         )
     state = "  ".join(filter(None, (run.result or run.status, run.created_at)))
     say(note(f"the outputs come from the run {brief(run.id)}  {brief(state)}"))

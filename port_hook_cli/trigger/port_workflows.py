@@ -18,7 +18,7 @@ _WORKFLOWS = "/v1/workflows"
 _RUNS = f"{_WORKFLOWS}/runs"
 _MOST_LISTED = 20
 _CHECK_PLACE = (
-    "Give its identifier, not its title, and check that the credentials and the region (PORT_REGION, PORT_API_URL)"
+    "Pass its identifier, not its title, and check that the credentials and the region (PORT_REGION, PORT_API_URL)"
     " belong to its organization."
 )
 

@@ -32,7 +32,7 @@ from port_hook_cli.trigger.run_data import RunData
 if TYPE_CHECKING:
     from port_hook_cli.kafka.producer import KafkaPublisher, Published
 
-_ORGANIZATION_HINT = f"Set {ORG_ID} to your organization's id."
+_ORGANIZATION_HINT = f"Set {ORG_ID} to your organization ID."
 _is_id = re.compile(r"[0-9a-f]{4,32}").fullmatch
 
 
@@ -63,7 +63,8 @@ async def _make(
         request = await invoker.request(action, data, run_id=run_id, at=at)
         if not request.agent:
             raise UsageError(
-                f"Port sends the request of {action.identifier} itself and publishes nothing: its `agent` is not true.",
+                f"Port sends the request of {action.identifier} itself and does not publish a message: its `agent` is "
+                "not true.",
                 hint="Leave out --kafka.",
             )
         made, errors = as_sent(request), request.errors
@@ -106,7 +107,7 @@ async def open_topic(
 ) -> AsyncIterator[Topic]:
     """Yield the topic of the organization's runs at `brokers` (`HOST:PORT`).
 
-    `timeout_s` is how long a broker may take to confirm a message; 0 means the default. Raises SettingsError,
+    `timeout_s` is how long a broker may take to confirm a message. 0 means the default. Raises SettingsError,
     PortApiError and TargetError.
     """
     from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S, local_publisher
@@ -119,13 +120,13 @@ async def open_topic(
 
 
 async def _topic_name(access: PortAccess, runtime: Runtime) -> str:
-    """Return the topic of the runs, by the organization's id from the user's own places or from the API."""
+    """Return the topic of the runs, by the organization's ID from the user's own places or from the API."""
     known = read_kafka_settings(runtime.environ, runtime.home)
     if known.runs_topic or known.org_id:
         return known.runs_topic or f"{known.org_id}{RUNS_SUFFIX}"
     if access.settings.client_id is None or access.settings.client_secret is None:
         raise SettingsError(
-            "The topic is named after the organization, whose id is not known.",
+            "The topic is named after the organization, but the organization ID is unknown.",
             hint=f"{_ORGANIZATION_HINT} Or set PORT_CLIENT_ID and the secret, to read it from Port's API.",
         )
     async with access.client() as api:
@@ -133,7 +134,7 @@ async def _topic_name(access: PortAccess, runtime: Runtime) -> str:
     found = response.get("organization")
     identifier = found.get("id") if isinstance(found, dict) else None
     if not isinstance(identifier, str) or not identifier:
-        raise SettingsError("Port's API did not return the organization's id.", hint=_ORGANIZATION_HINT)
+        raise SettingsError("Port's API did not return the organization ID.", hint=_ORGANIZATION_HINT)
     return f"{identifier}{RUNS_SUFFIX}"
 
 
@@ -158,7 +159,7 @@ def find_captured(name: str, runtime: Runtime, say: Say) -> Capture | None:
     with closing(Finder(None, runtime, CaptureUse.SEND, say)) as captures:
         if latest is None and captures.has_no_store():
             return None
-        captures.store()  # a store that cannot be used, such as another user's, is an error and not an unknown id
+        captures.store()  # a store that cannot be used, such as another user's, is an error and not an unknown ID
         try:
             return captures.find(name).capture
         except StoreError:

@@ -124,7 +124,7 @@ def _acted(node_run: ShownNodeRun) -> dict[str, Any]:
 
 
 def step_record(step: Step, masker: Masker) -> dict[str, Any]:
-    """Return the run of a node that is walked here as a record, with secrets masked."""
+    """Return the record of a node run on this machine, with secrets masked."""
     from port_hook_cli.workflows.shown_run import show_node_run
 
     return node_record(step.run.workflow, step.run.id, show_node_run(step.run, step.node_run), masker, step)
@@ -133,7 +133,7 @@ def step_record(step: Step, masker: Masker) -> dict[str, Any]:
 def node_record(
     workflow: Workflow, run_id: str, node_run: ShownNodeRun, masker: Masker, step: Step | None = None
 ) -> dict[str, Any]:
-    """Return the run of a node as a record, with secrets masked. Without a `step`, Port ran it and sent its request."""
+    """Return the record of a node run, with secrets masked. Without a `step`, Port ran it and sent its request."""
     known = workflow.nodes.get(node_run.node)
     return {
         "schema": TRIGGER,

@@ -1,4 +1,4 @@
-"""What a user should know about a run that is made here instead of in Port. Pure."""
+"""What a user should know about a run here instead of in Port. Pure."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def action_remarks(action: PortAction, data: RunData) -> Iterator[Remark]:
     """Yield what the run of an action lacks, and what Port does and `trigger` does not."""
     operation = data.operation or action.operation
     if action.kind is ActionKind.SELF_SERVICE and operation in _ON_AN_ENTITY and data.entity is None:
-        yield note(f"a {operation} action needs an entity, and `.entity` is empty; pass the entity with --entity FILE")
+        yield note(f"a {operation} action needs an entity, and `.entity` is empty. Pass the entity with --entity FILE")
     if action.approval:
-        yield note("Port sends this after an approval; trigger sends it immediately")
+        yield note("Port sends this after an approval, but trigger sends it immediately")
     if action.condition and action.condition.get("type") != "JQ":
         yield note("the action's condition, which selects entities, is not checked")
 

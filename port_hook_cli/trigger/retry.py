@@ -19,8 +19,8 @@ _WITHOUT_EFFECT = TRIGGERS | {NodeType.CONDITION, NodeType.INPUT}
 class Retry:
     """What a run from a node does with the nodes of the last run.
 
-    `kept` are the earlier nodes that sent something to another system, or saved something in Port, and do not run
-    again. `repeated` are such nodes that run again: the first node itself and the nodes after it.
+    `kept` are the earlier nodes that do not run again, although they sent something to another system or saved
+    something in Port. `repeated` are such nodes that run again: the first node itself and the nodes after it.
     """
 
     workflow: str
@@ -64,12 +64,12 @@ def require_start(workflow: Workflow, node: str) -> None:
 def earlier_outputs(
     workflow: Workflow, node: str, outputs: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Mapping[str, Any]]:
-    """Return the outputs without those of the nodes that run again."""
+    """Return the outputs of the nodes that do not run again."""
     again = {node, *workflow.nodes_after(node)}
     return {name: output for name, output in outputs.items() if name not in again}
 
 
-def refuse_missing_outputs(
+def reject_missing_outputs(
     workflow: Workflow, running: Iterable[str], outputs: Mapping[str, Any], *, origin: str
 ) -> None:
     """Raise UsageError if the templates of a node that runs use the output of a node that has none and does not run.
@@ -88,5 +88,5 @@ def refuse_missing_outputs(
             names = ", ".join(missing)
             raise UsageError(
                 f"{origin} has no output of {names}, which the templates of {node} use.",
-                hint=f"Pass it with --output {missing[0]}.PATH=JSON, or an empty one with --output {missing[0]}={{}}.",
+                hint=f"Pass it with --output {missing[0]}.PATH=JSON. For an empty output: --output {missing[0]}={{}}.",
             )

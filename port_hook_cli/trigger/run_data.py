@@ -43,7 +43,7 @@ class RunData:
 
 
 def default_starter(action: PortAction, event: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return `trigger.by` where no user is given: who caused an automation's event, or else the sample."""
+    """Return `trigger.by` if no user is given: who caused an automation's event, otherwise the sample."""
     trigger = event.get("trigger") if event is not None and action.kind is ActionKind.AUTOMATION else None
     by = trigger.get("by") if isinstance(trigger, Mapping) else None
     return by if isinstance(by, Mapping) else SAMPLE_STARTER
@@ -72,7 +72,7 @@ def read_event(document: Any) -> Mapping[str, Any]:
 
 
 def read_by(document: Any, default: Mapping[str, Any] = SAMPLE_STARTER) -> Mapping[str, Any]:
-    """Return `trigger.by`: the document itself if it is one, else `default` with the document as its user."""
+    """Return `trigger.by`: the document itself if it has this format, otherwise `default` with it as the user."""
     found = _unwrapped(_object(document), "user", unless={"userId", "orgId", "email"})
     if "user" in found or "orgId" in found:
         return found

@@ -22,10 +22,10 @@ ASK_TIMEOUT_S = 2.0
 _TRIES = 6
 _PAUSE_S = 0.1
 
-Answer = TypeVar("Answer")
+Found = TypeVar("Found")
 
 
-async def asked_for_a_moment(ask: Callable[[], Awaitable[Answer | None]]) -> Answer | None:
+async def asked_for_a_moment(ask: Callable[[], Awaitable[Found | None]]) -> Found | None:
     """Return what `ask` returns, after more tries if that is None.
 
     Quick handlers respond first and report 0.1 s later, often.
@@ -81,7 +81,7 @@ async def follow_in_sandbox(
 
     `on_event` gets each change and each entry of its log. Raises PortApiError.
     """
-    from port_hook_cli.trigger.in_port import follow  # a run that is not followed starts faster
+    from port_hook_cli.trigger.in_port import follow  # `trigger` starts faster without it
 
     async with access.client(on_retry=lambda text: say(note(printable(text)))) as api:
         return await follow(api, {"id": run_id, "status": "IN_PROGRESS"}, wait_s=wait_s, on_event=on_event)

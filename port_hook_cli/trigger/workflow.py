@@ -109,7 +109,7 @@ def _remarks(begin: WorkflowStart) -> Iterator[Remark]:
     """Yield what is not checked here, and the expressions that Port may evaluate differently."""
     workflow = begin.workflow
     if any(each.config.get("permissions") for each in workflow.triggers):
-        yield note("`permissions` are not checked here; Port checks them")
+        yield note("`permissions` are not checked here, but Port checks them")
     nodes = [workflow.nodes[name] for name in begin.running]
     for each in filter(reads_response, nodes):
         yield note(

@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from port_hook_cli.trigger.publishing import Topic
 
 _PAUSE_S = 0.2
-_SKIPPED = "port-hook does not run nodes of the type {}; give an output with --output {}=JSON"
-_NOT_PUBLISHED = "nothing is published without --kafka HOST:PORT; give an output with --output {}=JSON"
+_SKIPPED = "port-hook does not run {} nodes. Pass an output with --output {}=JSON"
+_NOT_PUBLISHED = "messages are not published without --kafka HOST:PORT. Pass an output with --output {}=JSON"
 _NOT_SAVED = "no sandbox is used (PORT_API_URL), so the entity was not saved"
 _UNKNOWN_OUTPUT = "Port does not document the output of an UPSERT_ENTITY node"
 
@@ -104,7 +104,7 @@ class HandlerEffects:
         return format_time(self._outside.runtime.now())
 
     def new_node_run_id(self) -> str:
-        """Return a new id of a node run."""
+        """Return a new node run ID."""
         return new_node_run_id()
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:
@@ -140,7 +140,7 @@ class HandlerEffects:
         return signed_content(document, self._outside.signer(), now=self._outside.runtime.now())
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
-        """Answer an INPUT node, save an entity, publish a message, or pass over a node that port-hook does not run."""
+        """Respond to an INPUT node, save an entity, publish a message, or pass over an unsupported node."""
         if node.type == NodeType.KAFKA and self._topic is not None:
             return Resolution(outcome=await self._publish(run, node, config, self._topic))
         if node.type == NodeType.INPUT:

@@ -20,11 +20,11 @@ from port_hook_cli.workflows.run import NodeRun, WorkflowRun, start
 from port_hook_cli.workflows.shown_run import chosen_outlet
 from port_hook_cli.workflows.workflow import BadWorkflow, Node, NodeType, Workflow
 
-_NODE_TYPES = "A node can be triggered alone if it is a trigger, or of the type WEBHOOK or KAFKA."
+_NODE_TYPES = "A node can be triggered alone if it is a trigger, a WEBHOOK node or a KAFKA node."
 
 
 def new_node_run_id() -> str:
-    """Return a new id of a node's run."""
+    """Return a new node run ID."""
     return make_run_id(secrets.choice, "wfnr_")
 
 
@@ -33,7 +33,7 @@ class WorkflowStart:
     """Where a run begins, and with what.
 
     `node` is a trigger or the only node that runs; None is the workflow's only trigger. With `continues`, the nodes
-    after `node` run, too. `outputs` are by node: an output stands in for running the node.
+    after `node` also run. `outputs` are by node. A node with an output does not run.
     """
 
     workflow: Workflow
@@ -81,7 +81,7 @@ async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> Workf
     try:
         trigger = found if found is not None and found.is_trigger else _trigger(begin, found)
     except BadWorkflow as problem:
-        raise UsageError(f"The workflow {workflow.identifier} {problem}.", hint="Name one: FILE#TRIGGER.") from problem
+        raise UsageError(f"The workflow {workflow.identifier} {problem}.", hint="Pass one: FILE#TRIGGER.") from problem
     user = begin.data.by.get("user")
     begun = start(
         workflow,
@@ -96,14 +96,14 @@ async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> Workf
     if found is None or found.is_trigger:
         return begun
     if not begin.continues and found.type not in {NodeType.WEBHOOK, NodeType.KAFKA}:
-        raise UsageError(f"The node {found.identifier} is of the type {found.type}.", hint=_NODE_TYPES)
+        raise UsageError(f"The node {found.identifier} has the type {found.type}.", hint=_NODE_TYPES)
     if begin.continues:
         return _at_node(begun, found, earlier_outputs(workflow, found.identifier, begin.outputs))
     return _at_node(replace(begun, workflow=replace(workflow, connections=())), found, begin.outputs)
 
 
 def _trigger(begin: WorkflowStart, node: Node | None) -> Node:
-    """Return the trigger. For a single node, it is a trigger with an output, or else the first trigger."""
+    """Return the trigger. For a single node, it is a trigger with an output, otherwise the first trigger."""
     if node is None:
         return begin.workflow.trigger()
     triggers = begin.workflow.triggers
@@ -126,7 +126,7 @@ async def _trigger_output(begin: WorkflowStart, trigger: Node, invoker: Invoker,
 
 
 async def _inputs_instead(begin: WorkflowStart, trigger: Node, invoker: Invoker, at: str) -> Mapping[str, Any]:
-    """Return the inputs that were given besides the trigger's output. They are checked, and no others are required."""
+    """Return the inputs besides the trigger's output. They are checked, but no other inputs are required."""
     properties = begin.data.properties
     if trigger.type != NodeType.SELF_SERVE_TRIGGER or not properties:
         return {}

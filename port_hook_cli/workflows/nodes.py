@@ -25,7 +25,7 @@ _CONTINUES = "continue"
 
 
 class NodeResult(StrEnum):
-    """How a node's run, or a whole run, ends. Port's workflows say FAILED where its actions say FAILURE."""
+    """How a node run, or a whole run, ends. Port's workflows say FAILED where its actions say FAILURE."""
 
     SUCCESS = "SUCCESS"
     FAILED = "FAILED"
@@ -34,9 +34,9 @@ class NodeResult(StrEnum):
 
 @frozen(kw_only=True)
 class NodeOutcome:
-    """The outcome of a node's run. `result` None means that it stays IN_PROGRESS until the handler reports its result.
+    """The outcome of a node run. `result` None means that it stays IN_PROGRESS until the handler reports its result.
 
-    `output` is what later nodes see as `.outputs["id"]`; `remarks` say what Port does not document about this case.
+    `output` is what later nodes see as `.outputs["id"]`. `remarks` say what Port does not document about this case.
     """
 
     result: NodeResult | None
@@ -45,22 +45,22 @@ class NodeOutcome:
 
 
 def failed(message: str, *, remarks: tuple[str, ...] = ()) -> NodeOutcome:
-    """Return the outcome of a node that failed; its output is Port's `{"error": {"message": …}}`."""
+    """Return the outcome of a node that failed. Its output is Port's `{"error": {"message": …}}`."""
     return NodeOutcome(result=NodeResult.FAILED, output={"error": {"message": message}}, remarks=remarks)
 
 
 def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> NodeOutcome:
     """Return what Port makes of the response to a WEBHOOK node's request.
 
-    `synchronized` is the node's rendered flag. A synchronized node succeeds with a 2xx. An asynchronous node waits for
-    a report.
+    `synchronized` is the node's rendered flag. A synchronized node succeeds with a 2xx. An asynchronous node stays
+    IN_PROGRESS until the handler reports its result.
     """
     if delivery.fault == "timeout":
         return _timed_out(node, delivery, synchronized=synchronized)
     if delivery.status is None:
         return failed(delivery.error or "The request failed.")
     if not delivery.ok and (synchronized or delivery.status // 100 != _REDIRECTED):
-        return failed(f"The webhook responded with status {delivery.status}.", remarks=_refusal_remarks(synchronized))
+        return failed(f"The webhook responded with status {delivery.status}.", remarks=_rejection_remarks(synchronized))
     if not synchronized:
         return NodeOutcome(result=None)
     return NodeOutcome(
@@ -70,7 +70,7 @@ def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> No
 
 
 def response_data(body: bytes) -> Any:
-    """Return a response's body as `.response.data`: its JSON value, or text; `{}` for an empty body, like the agent."""
+    """Return a response's body as `.response.data`: its JSON value, or text. `{}` for an empty body, like the agent."""
     text = body.decode("utf-8", "replace")
     try:
         value = read_json(text)
@@ -87,32 +87,32 @@ def _timed_out(node: Node, delivery: Delivery, *, synchronized: bool) -> NodeOut
     return NodeOutcome(result=None, remarks=(f"after the timeout the node {RunFate.WAITS} (`onTimeout: continue`)",))
 
 
-def _refusal_remarks(synchronized: bool) -> tuple[str, ...]:
+def _rejection_remarks(synchronized: bool) -> tuple[str, ...]:
     if synchronized:
-        return ("Port does not document which statuses count as success; 2xx does here",)
+        return ("Port does not document which statuses count as success. Here, 2xx does",)
     return (
-        "Port does not document what this status does to an asynchronous node; through its execution agent it fails",
+        "Port does not document what this status does to an asynchronous node. Through its execution agent, it fails",
     )
 
 
 class Renders(Protocol):
-    """Renders templates and runs jq programs; `engines.renderer.Renderer` is one."""
+    """Renders templates and runs jq programs. `engines.renderer.Renderer` is one."""
 
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
-        """Return what `template` became over `data`, and what failed; raises RenderError."""
+        """Return what `template` became over `data`, and what failed. Raises RenderError."""
         ...
 
     async def aevaluate(self, programs: Sequence[str], data: Any) -> Sequence[Any]:
-        """Return what each jq program gives over `data`: a value, UNDEFINED or a JqError; raises RenderError."""
+        """Return what each jq program gives over `data`: a value, UNDEFINED or a JqError. Raises RenderError."""
         ...
 
 
 async def webhook_request(
     node: Node, data: Mapping[str, Any], renders: Renders, *, node_run_id: str, strict: bool = False
 ) -> RenderedRequest:
-    """Return the request of a WEBHOOK node, all but its signature; raises RenderError.
+    """Return the unsigned request of a WEBHOOK node. Raises RenderError.
 
-    A node without a `body` sends no body: Port does not document what it sends then.
+    The body is empty for a node without a `body`. Port does not document what it sends in this case.
     """
     template = {name: node.config[name] for name in TEMPLATED if node.config.get(name) is not None}
     rendering = await renders.arender_and_tell(template, data, strict=strict)
@@ -125,7 +125,7 @@ async def webhook_request(
 async def rendered_config(
     node: Node, data: Mapping[str, Any], renders: Renders, *, strict: bool = False
 ) -> tuple[Mapping[str, Any], tuple[JqError, ...]]:
-    """Return a node's config with its templates rendered, and the expressions that failed; raises RenderError."""
+    """Return a node's config with its templates rendered, and the expressions that failed. Raises RenderError."""
     rendering = await renders.arender_and_tell(dict(node.config), data, strict=strict)
     return (rendering.value if isinstance(rendering.value, Mapping) else {}), rendering.errors
 
@@ -135,7 +135,7 @@ class ConditionFailed(RenderError):
 
 
 async def choose_outlet(node: Node, data: Mapping[str, Any], renders: Renders) -> Outlet | None:
-    """Return the first outlet of a CONDITION whose expression is true, None for the fallback; raises ConditionFailed.
+    """Return the first outlet of a CONDITION whose expression is true, None for the fallback. Raises ConditionFailed.
 
     The expressions are jq without braces, over what templates see.
     """
@@ -156,7 +156,7 @@ def require_outlet(node: Node, identifier: str, *, hint: str = "") -> Outlet:
     found = next((outlet for outlet in node.outlets if outlet.identifier == identifier), None)
     if found is None:
         names = ", ".join(outlet.identifier for outlet in node.outlets) or "none"
-        raise UsageError(f"The node {node.identifier} has no outlet {identifier}; it has: {names}.", hint=hint)
+        raise UsageError(f"The node {node.identifier} has no outlet {identifier}. It has: {names}.", hint=hint)
     return found
 
 
@@ -166,7 +166,7 @@ async def with_variables(
     """Return a finished node's outcome with `variables` rendered, its links, and the expressions that failed.
 
     `variables` replace the node's whole output, so `response` is gone unless they say it again (Port's docs and skill
-    files; an older text merges them). `.result` is the node's own output. A failed node keeps its error.
+    files. An older text merges them). `.result` is the node's own output. A failed node keeps its error.
     """
     if outcome.result is not NodeResult.SUCCESS or not (node.variables or node.links):
         return outcome, (), ()
@@ -185,14 +185,14 @@ _KEYWORDS = frozenset({"if", "then", "elif", "else", "and", "or", "reduce", "for
 
 
 def node_expressions(node: Node) -> tuple[str, ...]:
-    """Return the expressions of a node as they are written, each once: of its config, variables, links and outlets.
+    """Return the unrendered expressions of a node, each once: of its config, variables, links and outlets.
 
     A trigger's config has no templates, and the outlets of a CONDITION are jq without braces.
     """
     template = {"config": _rendered_config(node), "variables": dict(node.variables), "links": list(node.links)}
     try:
         found = prepare(template).expressions
-    except BadTemplate:  # it is nested too deep, which rendering it says
+    except BadTemplate:  # it is nested too deeply, which rendering reports
         found = ()
     outlets = [outlet.expression for outlet in node.outlets] if node.type == NodeType.CONDITION else []
     return tuple(dict.fromkeys([*found, *filter(None, outlets)]))
@@ -201,21 +201,21 @@ def node_expressions(node: Node) -> tuple[str, ...]:
 def used_outputs(node: Node) -> tuple[str, ...]:
     """Return the names that a node's expressions read from `.outputs`, each once.
 
-    `.outputs.NAME` and `.outputs["NAME"]` are found; a name that jq computes is not.
+    `.outputs.NAME` and `.outputs["NAME"]` are found. A name that jq computes is not.
     """
     programs = map(requote, node_expressions(node))
     return tuple(dict.fromkeys(name for program in programs for name in _outputs_in(tuple(jq_tokens(program)))))
 
 
 def reads_response(node: Node) -> bool:
-    """Return whether a node's `variables` or links read `.response`, as in Port's closed beta documentation.
+    """Return whether a node's `variables` or links read `.response`, like in Port's closed beta documentation.
 
     The later documentation has `.result.response`.
     """
     template = {"variables": dict(node.variables), "links": list(node.links)}
     try:
         found = prepare(template).expressions
-    except BadTemplate:  # it is nested too deep, which rendering it says
+    except BadTemplate:  # it is nested too deeply, which rendering reports
         return False
     return any(_paths_from(tuple(jq_tokens(requote(each))), ".response") for each in found)
 

@@ -1,9 +1,10 @@
 """Change the URL of a WEBHOOK node in a Port workflow and restore it: what is sent, and who changed the node last.
 
-A PUT replaces the whole workflow as a new version. So each change starts from the workflow as Port shows it now, and
-replaces only the node's fields that port-hook sets: `url`, and `agent` if it was true. Only these fields are compared
-and restored, so that changes by other people to the rest of the workflow survive. Whether Port keeps a workflow's `id`
-over its versions is not documented; `orgId` alone says that a workflow belongs to another organization.
+A PUT replaces the whole workflow as a new version. So each change starts from Port's current version of the
+workflow, and replaces only the node's fields that port-hook sets: `url`, and `agent` if it was true. Only these fields
+are compared and restored, so that changes by other people to the rest of the workflow survive. Port does not document
+whether a workflow's `id` stays the same over its versions. Only `orgId` shows that a workflow belongs to another
+organization.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 from port_hook_cli.actions.retargeting import (
     SET_BY_PORT,
     WEBHOOK,
-    Refusal,
+    Rejection,
     Standing,
     UrlChange,
     differences,
@@ -36,8 +37,8 @@ def workflow_path(identifier: str) -> str:
 def settable_workflow(workflow: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a workflow that PUT accepts, in the same order.
 
-    Fields of the workflow, its nodes and their configs that are null are left out, because PUT unsets missing fields.
-    Nulls inside templates are kept.
+    Null fields of the workflow, its nodes and their configs are left out, because PUT unsets missing fields. Nulls
+    inside templates stay.
     """
     kept = {name: value for name, value in workflow.items() if name not in _SET_BY_PORT and value is not None}
     if isinstance(kept.get("nodes"), list):
@@ -47,7 +48,7 @@ def settable_workflow(workflow: Mapping[str, Any]) -> dict[str, Any]:
 
 def plan_node_change(
     workflow: Mapping[str, Any], node: str, url: str, *, original: Mapping[str, Any] | None = None
-) -> UrlChange | Refusal:
+) -> UrlChange | Rejection:
     """Return the change that sets the URL of `node` to `url`, or why that is not possible.
 
     `workflow` is the workflow as GET returns it. `original` is the `node_settings` before the first change, if the node
@@ -56,7 +57,7 @@ def plan_node_change(
     name = f"{workflow.get('identifier')}#{node}"
     config = _config(workflow, node)
     if reason := _why_not(workflow, config):
-        return Refusal(identifier=name, reason=reason)
+        return Rejection(identifier=name, reason=reason)
     assert config is not None
     start = node_settings(workflow, node) if original is None else original
     assert start is not None
@@ -110,7 +111,7 @@ def node_standing(
 
 
 def changed_fields(settings: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of `settings` that retargeting a node changes from `original`; a missing `agent` is false."""
+    """Return the fields of `settings` that retargeting a node changes from `original`. A missing `agent` is false."""
     config = settings["config"]
     fields: dict[str, Any] = {"url": config.get("url")}
     if original["config"].get("agent") is True:
@@ -129,21 +130,21 @@ def restored_workflow(now: Mapping[str, Any], node: str, original: Mapping[str, 
 
 
 def workflow_version(workflow: Mapping[str, Any]) -> int | None:
-    """Return the version in a response of Port, or None if there is none."""
+    """Return the version in Port's response, or None if there is none."""
     version = workflow.get("version")
     return version if isinstance(version, int) and not isinstance(version, bool) else None
 
 
 def _why_not(workflow: Mapping[str, Any], config: Mapping[str, Any] | None) -> str | None:
     if config is None:
-        return f"does not exist; the WEBHOOK nodes of the workflow are: {', '.join(webhook_nodes(workflow)) or 'none'}"
+        return f"does not exist. The WEBHOOK nodes of the workflow are: {', '.join(webhook_nodes(workflow)) or 'none'}"
     if config.get("type") != WEBHOOK:
-        return f"is a node of the type {config.get('type')}; only a {WEBHOOK} node has a URL to change"
+        return f"is a {config.get('type')} node, but only a {WEBHOOK} node has a URL to change"
     return why_not_fixed(config)
 
 
 def webhook_nodes(workflow: Mapping[str, Any]) -> list[str]:
-    """Return the identifiers of the WEBHOOK nodes of a workflow as Port shows it."""
+    """Return the identifiers of the WEBHOOK nodes of a workflow in the format of Port's API."""
     return [str(node.get("identifier")) for node in _nodes(workflow) if value_at(node, ("config", "type")) == WEBHOOK]
 
 

@@ -1,7 +1,7 @@
-"""A run of a workflow as a value: the runs of its nodes so far, and what comes next.
+"""A run of a workflow as a value: its node runs so far, and what comes next.
 
-A run is a path: one node at a time, each ended before the next begins. Every function returns a new run; identifiers
-and times come from the caller, so that the same run can be kept in a file and taken up again.
+A run is a path: one node at a time, each ended before the next begins. Every function returns a new run. Identifiers
+and times come from the caller, so that a run can be saved in a file and continued later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COMPLETED = "COMPLETED"
 
 
 class Progress(StrEnum):
-    """How far a node run in progress has come. It is kept before the deed, so that nothing is sent twice."""
+    """How far a node run in progress has come. It is saved before the step, so that nothing is sent twice."""
 
     READY = "ready"
     SENDING = "sending"
@@ -30,7 +30,7 @@ class Progress(StrEnum):
 
 @frozen(kw_only=True)
 class NodeRun:
-    """One node's part in a run. Times are in RFC 3339; `result` is None while it is in progress."""
+    """One node's part in a run. Times are in RFC 3339. `result` is None while it is in progress."""
 
     id: str
     node: str
@@ -71,11 +71,11 @@ class WorkflowRun:
         return last if last is not None and last.result is None and self.result is None else None
 
     def node_run(self, identifier: str) -> NodeRun | None:
-        """Return the node run with this id."""
+        """Return the node run with this ID."""
         return next((each for each in self.node_runs if each.id == identifier), None)
 
     def node(self, node_run: NodeRun) -> Node:
-        """Return the node that a node run is of."""
+        """Return the node of a node run."""
         return self.workflow.nodes[node_run.node]
 
 
@@ -108,7 +108,7 @@ def end_node(
     outlet: str | None = None,
     links: tuple[str, ...] = (),
 ) -> WorkflowRun:
-    """Return the run with its current node ended by `outcome` and the next node begun; a run that has ended stays.
+    """Return the run with its current node ended by `outcome` and the next node begun. An ended run stays unchanged.
 
     `outlet` is the outlet that a CONDITION or INPUT node chose, None for its fallback. An outcome without a result only
     sets the output: the node stays in progress.
@@ -180,12 +180,12 @@ def template_data(run: WorkflowRun, node_run: NodeRun, *, secrets: Mapping[str, 
 
 
 def saved(run: WorkflowRun) -> dict[str, Any]:
-    """Return a run without its node runs as a JSON value, from which `restored` makes it again with its workflow."""
+    """Return a run without its node runs as a JSON value, which `restored` reads with its workflow."""
     return {"id": run.id, "createdAt": run.created_at, "by": run.by, "result": run.result}
 
 
 def saved_node_run(node_run: NodeRun) -> dict[str, Any]:
-    """Return a node run as a JSON value, from which `restored_node_run` makes it again."""
+    """Return a node run as a JSON value, which `restored_node_run` reads."""
     return {
         "id": node_run.id,
         "node": node_run.node,
@@ -200,7 +200,7 @@ def saved_node_run(node_run: NodeRun) -> dict[str, Any]:
 
 
 def restored(document: Mapping[str, Any], workflow: Workflow, node_runs: Iterable[NodeRun] = ()) -> WorkflowRun:
-    """Return the run that `saved` was made of; raises KeyError, TypeError or ValueError for another document."""
+    """Return the run from the result of `saved`. Raises KeyError, TypeError or ValueError for another document."""
     return WorkflowRun(
         id=str(document["id"]),
         workflow=workflow,
@@ -212,7 +212,7 @@ def restored(document: Mapping[str, Any], workflow: Workflow, node_runs: Iterabl
 
 
 def restored_node_run(document: Mapping[str, Any]) -> NodeRun:
-    """Return the node run that `saved_node_run` was made of; raises KeyError, TypeError or ValueError for others."""
+    """Return the node run from the result of `saved_node_run`. Raises KeyError, TypeError or ValueError for others."""
     return NodeRun(
         id=str(document["id"]),
         node=str(document["node"]),

@@ -10,7 +10,7 @@ DEPLOY_SERVICE = "deploy_service"
 def deploy_service(url: str) -> dict[str, Any]:
     """Return the workflow "Deploy service" as Port's API accepts it. Its node `deploy` calls `url`.
 
-    The node's body contains the node run's id, which the handler needs for its report. Port doesn't add it.
+    The node's body contains the node run's ID, which the handler needs for its report. Port doesn't add it.
     """
     inputs = ("service", "version")
     body = {

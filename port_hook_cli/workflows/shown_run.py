@@ -1,4 +1,4 @@
-"""A workflow's run as it is shown, whether Port or `trigger` runs it.
+"""A workflow run to show, whether Port or `trigger` runs it.
 
 Port's API shows it with all the names that Port's documentation and its clients use.
 """
@@ -33,7 +33,7 @@ class ShownNodeRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the node's run is over."""
+        """Whether the node run has ended."""
         return self.status == COMPLETED
 
 
@@ -50,7 +50,7 @@ class ShownRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the run is over. A result also means this, because Port does not document every status."""
+        """Whether the run has ended. A result also means this, because Port does not document every status."""
         return self.status == COMPLETED or self.result is not None
 
     @property
@@ -77,7 +77,7 @@ def show_run(run: WorkflowRun) -> ShownRun:
 
 
 def show_node_run(run: WorkflowRun, node_run: NodeRun) -> ShownNodeRun:
-    """Return the run of a node in a run that `trigger` walks."""
+    """Return a node run in a run that `trigger` walks."""
     return ShownNodeRun(
         id=node_run.id,
         node=node_run.node,
@@ -91,12 +91,12 @@ def show_node_run(run: WorkflowRun, node_run: NodeRun) -> ShownNodeRun:
 
 
 def chosen_outlet(output: Mapping[str, Any]) -> str | None:
-    """Return the outlet that the output of a CONDITION or INPUT node names, or None."""
+    """Return the outlet in the output of a CONDITION or INPUT node, or None."""
     return _text(_object(output.get("selectedOutlet")).get("identifier")) or None
 
 
 def read_shown_run(document: Any) -> ShownRun | None:
-    """Return the run in a response of Port's API, or a run itself; None for a document that is not a run."""
+    """Return the run in a response of Port's API, or a run itself. None for a document that is not a run."""
     found = _object(document)
     found = next((found[name] for name in ("workflowRun", "run") if isinstance(found.get(name), Mapping)), found)
     identifier = _text(found.get("identifier"))

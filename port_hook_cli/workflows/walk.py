@@ -31,7 +31,7 @@ from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node
 from port_hook_cli.workflows.shown_run import chosen_outlet
 from port_hook_cli.workflows.workflow import Node, NodeType
 
-_LOST = "The process ended while it sent the request; whether the request arrived is unknown."
+_LOST = "The process ended while it sent the request. It is unknown whether the request arrived."
 _PUBLISHED = frozenset({Progress.SENDING, Progress.WAITING})
 _GIVEN = "its output was given, so it did not run"
 
@@ -53,11 +53,11 @@ class Resolution:
 
 @frozen(kw_only=True)
 class Step:
-    """One step of a run: the run after it, the node run as it is now, and what happened.
+    """One step of a run: the run after it, the node run after it, and what happened.
 
     `request` and `delivery` belong to a WEBHOOK node, and `url` is where the request goes, if the caller adds it.
     `errors` are the expressions that failed and became null, in the last step of their node. `is_reported` says that
-    the node was reported before its request was answered, if the caller adds it: the next step ends the node.
+    the node was reported before the response to its request, if the caller adds it: the next step ends the node.
     """
 
     run: WorkflowRun
@@ -81,7 +81,7 @@ class Step:
 
     @property
     def is_begun(self) -> bool:
-        """Whether the node's request or message is about to be sent; the next step says what came of it."""
+        """Whether the node's request or message is about to be sent. The next step has the outcome."""
         return self.node_run.progress is Progress.SENDING and self.delivery is None
 
 
@@ -95,7 +95,7 @@ class RunEffects(Protocol):
 
     @property
     def has_agent(self) -> bool:
-        """Whether Port's execution agent claims the request of a node that asks for it; `send` returns None then."""
+        """Whether Port's execution agent claims the request of a node that asks for it. `send` then returns None."""
         ...
 
     @property
@@ -108,7 +108,7 @@ class RunEffects(Protocol):
         ...
 
     def new_node_run_id(self) -> str:
-        """Return an id that no other node run has."""
+        """Return an ID that no other node run has."""
         ...
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:
@@ -116,11 +116,11 @@ class RunEffects(Protocol):
         ...
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
-        """Send the request of a WEBHOOK node; None if Port's execution agent sends it."""
+        """Send the request of a WEBHOOK node. Returns None if Port's execution agent sends it."""
         ...
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
-        """Run a node that is neither WEBHOOK nor CONDITION, with its rendered config; None while it waits.
+        """Run a node that is neither WEBHOOK nor CONDITION, with its rendered config. Returns None while it waits.
 
         An outcome without a result means that the node stays IN_PROGRESS until the handler reports its result.
         """
@@ -153,7 +153,7 @@ class _Walker:
         self._strict = strict
 
     async def step(self, run: WorkflowRun, node_run: NodeRun) -> Step | None:
-        """Do the current node, or the next part of it; None when it waits."""
+        """Do the current node, or the next part of it. Returns None when it waits."""
         try:
             return await self._do(run, node_run, run.node(node_run))
         except RenderError as problem:

@@ -1,6 +1,6 @@
 """A Port workflow: its nodes, its connections, and which node follows which.
 
-Fields and rules: Port's Terraform provider and its skill files; docs/reference/workflows.md names the source of each.
+Fields and rules: Port's Terraform provider and its skill files. docs/reference/workflows.md lists the source of each.
 A node or outlet has at most one connection, so a run is a path through the graph, never several concurrent paths.
 """
 
@@ -20,7 +20,7 @@ MAX_NODES = 100
 
 
 class NodeType(StrEnum):
-    """The types of nodes that port-hook, or its sandbox, runs. Port has more; see `Node.type`."""
+    """The types of nodes that port-hook, or its sandbox, runs. Port has more types: see `Node.type`."""
 
     SELF_SERVE_TRIGGER = "SELF_SERVE_TRIGGER"
     EVENT_TRIGGER = "EVENT_TRIGGER"
@@ -38,14 +38,14 @@ _WITH_OUTLETS = frozenset({NodeType.CONDITION, NodeType.INPUT})
 
 
 class BadWorkflow(ValueError):
-    """A document that is not a workflow which Port would accept; the message continues a sentence about it."""
+    """Port would not accept the document as a workflow. The message continues a sentence about the document."""
 
 
 @frozen(kw_only=True)
 class Outlet:
     """A way out of a CONDITION or INPUT node.
 
-    `expression` is the jq of a condition; `responders` is how many answers an input node needs for this outlet.
+    `expression` is the jq of a condition. `responders` is how many responses an INPUT node needs for this outlet.
     """
 
     identifier: str
@@ -84,7 +84,7 @@ class Node:
 
     @property
     def is_synchronized(self) -> bool:
-        """Whether the HTTP response ends a WEBHOOK node. Unlike an action's, it does unless the node says otherwise."""
+        """Whether the HTTP response ends a WEBHOOK node. Unlike for an action, the default is true."""
         return self.config.get("synchronized", True) not in (False, "false")
 
     @property
@@ -137,18 +137,18 @@ class Workflow:
         return tuple(node for node in self.nodes if node in reached)
 
     def trigger(self, identifier: str | None = None) -> Node:
-        """Return the trigger called `identifier`, or the only trigger; raises BadWorkflow, which lists them."""
+        """Return the trigger called `identifier`, or the only trigger. Raises BadWorkflow, which lists them."""
         found = [node for node in self.triggers if identifier in (None, node.identifier)]
         if len(found) == 1:
             return found[0]
         names = ", ".join(node.identifier for node in self.triggers)
         if identifier is None:
             raise BadWorkflow(f"has several triggers: {names}")
-        raise BadWorkflow(f"has no trigger {identifier}; its triggers are: {names}")
+        raise BadWorkflow(f"has no trigger {identifier}. Its triggers are: {names}")
 
 
 def is_workflow(document: Any) -> bool:
-    """Whether a document is meant as a workflow: an object with `nodes`, also inside a response of Port's API."""
+    """Whether a document is meant as a workflow: an object with `nodes`, even inside a response of Port's API."""
     found = unwrapped(document, "workflow")
     return isinstance(found, Mapping) and isinstance(found.get("nodes"), list)
 
@@ -160,7 +160,7 @@ def identifier_of(document: Any) -> str:
 
 
 def read_workflow(document: Any) -> Workflow:
-    """Return the workflow in a document that Port's API accepts or returns; raises BadWorkflow."""
+    """Return the workflow in a document that Port's API accepts or returns. Raises BadWorkflow."""
     found = unwrapped(document, "workflow")
     if not isinstance(found, Mapping):
         raise BadWorkflow("is not an object")
@@ -169,7 +169,7 @@ def read_workflow(document: Any) -> Workflow:
     if not isinstance(listed, list) or not listed:
         raise BadWorkflow("has no `nodes`")
     if len(listed) > MAX_NODES:
-        raise BadWorkflow(f"has {len(listed)} nodes; Port accepts {MAX_NODES}")
+        raise BadWorkflow(f"has {len(listed)} nodes, but Port accepts at most {MAX_NODES}")
     nodes: dict[str, Node] = {}
     for index, each in enumerate(listed):
         node = _read_node(each, f"nodes[{index}]")
@@ -177,7 +177,8 @@ def read_workflow(document: Any) -> Workflow:
             raise BadWorkflow(f"has two nodes with the identifier {node.identifier}")
         nodes[node.identifier] = node
     if not any(node.is_trigger for node in nodes.values()):
-        raise BadWorkflow(f"has no trigger; a run starts at a node of the type {', '.join(sorted(TRIGGERS))}")
+        types = ", ".join(sorted(TRIGGERS))
+        raise BadWorkflow(f"has no trigger. A run starts at a node with one of these types: {types}")
     connections = tuple(_read_connections(found.get("connections") or [], nodes))
     return Workflow(
         identifier=identifier,
@@ -237,7 +238,7 @@ def _read_connections(listed: Any, nodes: Mapping[str, Node]) -> Iterator[NodeCo
         connection = _read_connection(each, nodes, f"connections[{index}]")
         way_out = (connection.source, connection.outlet, connection.is_fallback)
         if way_out in taken:
-            raise BadWorkflow(f"has two connections from {_way_out(connection)}; Port accepts one")
+            raise BadWorkflow(f"has two connections from {_way_out(connection)}, but Port accepts one")
         taken.add(way_out)
         yield connection
 

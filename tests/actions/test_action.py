@@ -65,7 +65,7 @@ def test_an_approval_is_read_in_both_of_its_forms(approval: Any) -> None:
         ({"identifier": "a", "trigger": {}}, "neither self-service nor automation"),
         ({"identifier": "a", "trigger": {"type": ["automation"]}}, "neither self-service nor automation"),
         ({"identifier": "a", "trigger": {"type": "self-service"}}, "has no `invocationMethod`"),
-        ({**AUTOMATION, "invocationMethod": {"type": "GITHUB"}}, "is invoked by GITHUB; only a WEBHOOK"),
+        ({**AUTOMATION, "invocationMethod": {"type": "GITHUB"}}, "is invoked by GITHUB, but only a WEBHOOK"),
         ({**AUTOMATION, "invocationMethod": {"type": "WEBHOOK"}}, "has no `url`"),
     ],
 )

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from port_hook_cli.actions.retargeting import (
-    Refusal,
+    Rejection,
     Standing,
     UrlChange,
     action_path,
@@ -138,7 +138,7 @@ def test_the_body_of_a_change_is_valid_for_ports_openapi_document() -> None:
 )
 def test_plan_change_refuses_with_a_reason_when_the_url_cannot_be_changed(method: Any, words: str) -> None:
     refusal = plan_change({"identifier": "a", "invocationMethod": method}, ONE)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, Rejection)
     assert words in refusal.reason
 
 

@@ -19,7 +19,7 @@ def test_only_json_schema_keywords_are_checked() -> None:
         (Fault("type", ["string", "null"]), "must be string or null"),
         (Fault("enum", list(range(21))), f"allowed values: {', '.join(map(str, range(20)))}, …"),
         (Fault("type", "string", (1,)), "[1] must be string"),
-        (Fault("something new", 3), "is not valid"),
+        (Fault("something new", 3), "is invalid"),
     ],
 )
 def test_fault_message_is_that_of_ports_validator(fault: Fault, words: str) -> None:

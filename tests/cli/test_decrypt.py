@@ -129,7 +129,7 @@ def test_decrypt_error_shows_the_source_of_a_wrong_secret(run: Run, folder: Path
     assert (result.code, result.out) == (ExitCode.FAILED, "")
     assert f"error: {PASSWORD}: the client secret does not decrypt it: another key was used, or the value" in result.err
     assert (
-        "hint: This was tried: the client secret of PORT_CLIENT_SECRET in the environment (aes256-gcm)." in result.err
+        "hint: port-hook tried the client secret of PORT_CLIENT_SECRET in the environment (aes256-gcm)." in result.err
     )
     assert "--private-key FILE" in result.err
     assert OTHER["PORT_CLIENT_SECRET"] not in result.err
@@ -141,7 +141,7 @@ def test_decrypt_reports_a_wrong_private_key(run: Run, folder: Path) -> None:
     result = run("decrypt", name, "--private-key", "another.pem")
     assert result.code == ExitCode.FAILED
     assert "the private key does not decrypt it" in result.err
-    assert "This was tried: the private key another.pem (client-side)." in result.err
+    assert "port-hook tried the private key another.pem (client-side)." in result.err
 
 
 def test_decrypt_shows_decrypted_values_when_others_fail(run: Run, folder: Path) -> None:

@@ -231,7 +231,7 @@ def test_trigger_prints_notes_about_unchecked_parts_of_an_action(run: Run, folde
     document["trigger"] = {**document["trigger"], "condition": condition}
     result = run("trigger", write(folder, "a.json", document), "--to", receiver.url, "--input", "title=a", env=ENV)
     assert "note: the action's condition, which selects entities, is not checked" in result.err
-    assert "note: Port sends this after an approval; trigger sends it immediately" in result.err
+    assert "note: Port sends this after an approval, but trigger sends it immediately" in result.err
 
 
 def test_trigger_without_a_secret_exits_4_or_sends_unsigned_with_no_sign(run: Run, receiver: Handler) -> None:
@@ -402,7 +402,7 @@ def test_trigger_error_lists_every_violation_with_its_input(run: Run, receiver: 
     result = run("trigger", CREATE_VM, "--to", receiver.url, *inputs, env=ENV)
     assert (result.code, result.out, receiver.requests) == (ExitCode.USAGE, "", [])
     assert result.err.splitlines() == [
-        "error: Port would refuse these inputs of create_vm:",
+        "error: Port would reject these inputs of create_vm:",
         "  title is required",
         "  foo is not an input of this action, which has title, cpu, memory, region",
         "  cpu must be equal to one of the allowed values: 1, 2, 4, 8",
@@ -447,9 +447,9 @@ def test_error_about_an_invalid_action_on_stdin_shows_stdin(run: Run) -> None:
     ("content", "words"),
     [
         ([an_action(), {**an_action(), "identifier": "b"}], "a.json has 2 actions: create_vm, b."),
-        (an_action(type="GITHUB"), "is invoked by GITHUB; only a WEBHOOK"),
+        (an_action(type="GITHUB"), "is invoked by GITHUB, but only a WEBHOOK"),
         ({"a": 1}, "a.json has no `identifier`."),
-        ("", "a.json is empty; an action is an object."),
+        ("", "a.json is empty, but an action is an object."),
         ('{"a": 1,}', "a.json is not JSON: "),
         ("a: {{ .x }}\nb: [", "a.json is neither JSON nor YAML: "),
     ],
@@ -467,7 +467,7 @@ def test_trigger_error_explains_why_a_file_has_no_action_to_send(
 def test_trigger_error_shows_the_missing_file(run: Run, name: str) -> None:
     result = run("trigger", name, "--to", "1", env=ENV)
     assert (result.code, result.out) == (ExitCode.STORE, "")
-    assert "There is no file" in result.err
+    assert "File not found" in result.err
 
 
 @pytest.mark.parametrize(
@@ -697,7 +697,7 @@ def test_trigger_converts_an_action_in_the_old_format_and_prints_a_note(
     result = run("trigger", "old.json", "--to", receiver.url, "--input", "name=logs", env=ENV)
     assert (result.code, result.err) == (
         0,
-        "note: create_bucket is in the format before version 2; it was converted\n",
+        "note: create_bucket is in the format before version 2 and was converted\n",
     )
     _, document = sent(receiver)
     assert document["payload"]["action"]["trigger"] == "CREATE"

@@ -147,7 +147,10 @@ def test_trigger_with_kafka_rejects_a_webhook_action(run: Run, folder: Path, bro
     action = write(folder, {**create_vm_action(), "invocationMethod": {**WEBHOOK, "agent": False}})
     result = run("trigger", action, "--kafka", broker, *TITLE, env=ENV)
     assert result.code == ExitCode.USAGE
-    assert "Port sends the request of create_vm itself and publishes nothing: its `agent` is not true." in result.err
+    assert (
+        "Port sends the request of create_vm itself and does not publish a message: its `agent` is not true."
+        in result.err
+    )
 
 
 def test_trigger_asks_for_a_broker_for_a_kafka_action(run: Run, folder: Path) -> None:
@@ -254,7 +257,7 @@ def test_workflow_without_a_broker_explains_how_to_publish(run: Run, folder: Pat
     workflow = write(folder, a_sequence({"identifier": "tell", "config": {"type": "KAFKA", "payload": {}}}))
     result = run("trigger", workflow, env=ENV)
     assert result.code == 0
-    assert "nothing is published without --kafka HOST:PORT; give an output with --output tell=JSON" in result.out
+    assert "messages are not published without --kafka HOST:PORT. Pass an output with --output tell=JSON" in result.out
 
 
 @pytest.fixture

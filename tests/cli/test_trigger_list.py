@@ -71,7 +71,9 @@ def test_without_a_name_the_usual_directories_are_read(run: Run, folder: Path) -
 def test_uninvokable_definition_is_listed_in_a_note(run: Run, folder: Path) -> None:
     write(folder, "a.json", [an_action("hub", type="GITHUB"), an_action("late", type="INTEGRATION_ACTION")])
     result = run("trigger", "--list", "a.json")
-    assert "note: hub in a.json is not listed: it is invoked by GITHUB; only a WEBHOOK sends a request" in result.err
+    assert (
+        "note: hub in a.json is not listed: it is invoked by GITHUB, but only a WEBHOOK sends a request" in result.err
+    )
     assert "  late  action  Create VM  INTEGRATION_ACTION, with --via-port only" in result.out
 
 

@@ -47,7 +47,7 @@ def test_trigger_sends_the_nodes_of_a_workflow_in_order(run: Run, receiver: Node
         "port-hook report-run wfnr_",
     ):
         assert text in result.out
-    assert result.err == "note: `permissions` are not checked here; Port checks them\n"
+    assert result.err == "note: `permissions` are not checked here, but Port checks them\n"
 
 
 @pytest.mark.parametrize("name", ["w.json#deploy_service", "./#deploy_service"])
@@ -149,16 +149,14 @@ def test_option_gives_the_response_to_an_input_node(run: Run, folder: Path) -> N
         ("workflow_run", None, "SUCCESS"),
     ]
     assert found[0]["outlet"] == "approve"
-    assert found[1]["remarks"] == [
-        "port-hook does not run nodes of the type AI; give an output with --output think=JSON"
-    ]
+    assert found[1]["remarks"] == ["port-hook does not run AI nodes. Pass an output with --output think=JSON"]
     waiting = run("trigger", file, "--json", env=ENV).records
     assert waiting[-1]["waits_for"]["node"] == "approval"
     shown = run("trigger", file, env=ENV).out
     assert "waits for a response. Its outlets: approve, decline" in shown
     assert "Pass --respond approval=OUTLET." in shown
     wrong = run("trigger", file, "--respond", "approval=maybe", env=ENV)
-    assert (wrong.code, "has no outlet maybe; it has: approve, decline" in wrong.err) == (ExitCode.USAGE, True)
+    assert (wrong.code, "has no outlet maybe. It has: approve, decline" in wrong.err) == (ExitCode.USAGE, True)
 
 
 def test_workflow_with_an_event_trigger_needs_an_event(run: Run, folder: Path, receiver: NodeHandler) -> None:
@@ -176,7 +174,7 @@ def test_workflow_with_an_event_trigger_needs_an_event(run: Run, folder: Path, r
     ("arguments", "message"),
     [
         ((f"{DEPLOY}#nothing",), "has no node nothing"),
-        ((f"{DEPLOY}#is_ready", *INPUTS), "The node is_ready is of the type CONDITION"),
+        ((f"{DEPLOY}#is_ready", *INPUTS), "The node is_ready has the type CONDITION"),
         ((DEPLOY, "--output", "check"), "is not NODE.path=JSON"),
         ((DEPLOY, "--output", "check.a=ready"), "--output check.a: "),
         ((DEPLOY, "--respond", "check"), "is not NODE=BUTTON"),

@@ -122,7 +122,7 @@ def test_workflow_of_a_file_must_exist_in_port(run: Run, handler: Reporting, fol
     missing = run("trigger", "other.json", *FOLLOWED, *INPUTS, env=handler.api)
     assert missing.code == ExitCode.PORT_API
     assert "Port has no workflow other." in missing.err
-    assert "create it there" in missing.err
+    assert "Create the workflow in Port" in missing.err
 
 
 def test_error_shows_an_unknown_identifier(run: Run, handler: Reporting) -> None:
@@ -138,8 +138,8 @@ def test_error_shows_an_unknown_identifier(run: Run, handler: Reporting) -> None
         (("deploy_service#deploy",), "Port cannot run the node deploy alone"),
         (("deploy_service#nothing",), "in Port has no node nothing"),
         (("several",), "has several triggers: "),
-        (("several#hourly",), "The trigger hourly is of the type SCHEDULE_TRIGGER: Port does not document"),
-        (("several#changed",), "The trigger changed is of the type EVENT_TRIGGER: Port does not document"),
+        (("several#hourly",), "The trigger hourly has the type SCHEDULE_TRIGGER. Port does not document"),
+        (("several#changed",), "The trigger changed has the type EVENT_TRIGGER. Port does not document"),
         (("deploy_service", "--to", "1"), "--to has no effect"),
         (("deploy_service", "--outputs", "o.json"), "--outputs has no effect"),
         (("deploy_service", "--output", "a.b=1"), "--output has no effect"),

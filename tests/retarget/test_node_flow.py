@@ -207,7 +207,7 @@ async def test_prepare_fails_for_a_node_that_cannot_be_retargeted(sandbox: Sandb
         with pytest.raises(UsageError):
             await flow.prepare(["deploy_service#"])
         await flow.restore()
-    assert "deploy_service#trigger is a node of the type SELF_SERVE_TRIGGER" in refusal.value.message
+    assert "deploy_service#trigger is a SELF_SERVE_TRIGGER node" in refusal.value.message
     assert "deploy_service#build does not exist" in refusal.value.message
     assert workflow(sandbox)["version"] == 1
     assert journal_files(tmp_path) == []

@@ -270,7 +270,7 @@ async def test_automation_gets_its_event_and_no_inputs(invoker: Invoker) -> None
     made = await request(invoker, an_automation(body=body), event=EVENT)
     assert made.body == {"tier": "gold", "inputs": None, "origin": "AUTOMATION"}
     assert (await request(invoker, an_automation(), event=EVENT)).body["event"] == EVENT
-    with pytest.raises(UsageError, match="takes no inputs"):
+    with pytest.raises(UsageError, match="does not accept inputs"):
         await request(invoker, an_automation(), event=EVENT, properties={"a": 1})
 
 

@@ -128,5 +128,5 @@ async def test_input_node_takes_the_given_response_or_asks_for_one(
     asked, _ = await walked(invoker, runtime(), start, Handler(), ask=ask)
     assert waiting.current is not None
     assert [run.node_runs[-1].outlet for run in (given, asked)] == ["approve", "decline"]
-    with pytest.raises(UsageError, match="has no outlet maybe; it has: approve, decline"):
+    with pytest.raises(UsageError, match=r"has no outlet maybe\. It has: approve, decline"):
         await walked(invoker, runtime(), start, Handler(), responses={"ok": "maybe"})

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from port_hook_cli.actions.retargeting import Refusal, Standing, UrlChange
+from port_hook_cli.actions.retargeting import Rejection, Standing, UrlChange
 from port_hook_cli.workflows.retargeting import (
     node_settings,
     node_standing,
@@ -85,8 +85,8 @@ def test_what_is_put_is_valid_for_the_route(extra: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("node", "config", "message"),
     [
-        ("build", {}, "does not exist; the WEBHOOK nodes of the workflow are: check, deploy"),
-        ("trigger", {}, "is a node of the type SELF_SERVE_TRIGGER; only a WEBHOOK node has a URL to change"),
+        ("build", {}, "does not exist. The WEBHOOK nodes of the workflow are: check, deploy"),
+        ("trigger", {}, "is a SELF_SERVE_TRIGGER node, but only a WEBHOOK node has a URL to change"),
         ("check", {"url": "https://{{ .outputs.trigger.host }}/x"}, "computes its `url` for each run"),
         ("check", {"agent": "yes"}, "neither true nor false"),
         ("check", {"url": None}, "has no URL that could be restored"),
@@ -94,13 +94,13 @@ def test_what_is_put_is_valid_for_the_route(extra: dict[str, Any]) -> None:
 )
 def test_plan_node_change_refuses_with_a_reason(node: str, config: dict[str, Any], message: str) -> None:
     refusal = plan_node_change(shown(a_workflow(**config)), node, ONE)
-    assert isinstance(refusal, Refusal)
+    assert isinstance(refusal, Rejection)
     assert message in refusal.reason
 
 
 @pytest.mark.parametrize("document", [{}, {"nodes": 1}, {"nodes": [1, {}, {"identifier": "check", "config": 1}]}])
 def test_plan_node_change_refuses_a_malformed_workflow(document: dict[str, Any]) -> None:
-    assert isinstance(plan_node_change(document, "check", ONE), Refusal)
+    assert isinstance(plan_node_change(document, "check", ONE), Rejection)
     assert node_settings(document, "check") is None
 
 

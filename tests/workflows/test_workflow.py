@@ -83,13 +83,13 @@ def test_outlets_are_read_under_their_older_names() -> None:
     [
         (lambda d: d.pop("identifier"), "has no `identifier` in the workflow"),
         (lambda d: d.update(nodes=[]), "has no `nodes`"),
-        (lambda d: d["nodes"].pop(3), "has no trigger; a run starts at"),
+        (lambda d: d["nodes"].pop(3), "has no trigger. A run starts at"),
         (lambda d: d["nodes"][2]["config"].pop("url"), "has a WEBHOOK node check without a `config.url`"),
         (lambda d: d["nodes"].append(d["nodes"][0]), "has two nodes with the identifier ship"),
         (lambda d: d["nodes"][0].pop("config"), "has a node ship without a `config.type`"),
         (
             lambda d: d["connections"].append({"sourceIdentifier": "start", "targetIdentifier": "ship"}),
-            "has two connections from start; Port accepts one",
+            "has two connections from start, but Port accepts one",
         ),
         (
             lambda d: d["connections"].append({"sourceIdentifier": "ship", "targetIdentifier": "start"}),
@@ -104,7 +104,7 @@ def test_outlets_are_read_under_their_older_names() -> None:
             lambda d: d["connections"][0].update(sourceOutletIdentifier=["no"]),
             "has a connection from ready at an outlet that it does not have: \\['no'\\]",
         ),
-        (lambda d: d.update(nodes=d["nodes"] * 21), "has 105 nodes; Port accepts 100"),
+        (lambda d: d.update(nodes=d["nodes"] * 21), "has 105 nodes, but Port accepts at most 100"),
         (lambda d: d["nodes"][1]["config"].update(outlets={}), "has a node ready whose `outlets` are not a list"),
     ],
 )
@@ -123,5 +123,5 @@ def test_a_trigger_is_named_when_there_are_several() -> None:
     assert workflow.trigger("nightly").identifier == "nightly"
     with pytest.raises(BadWorkflow, match="has several triggers: "):
         workflow.trigger()
-    with pytest.raises(BadWorkflow, match="has no trigger ship; its triggers are: "):
+    with pytest.raises(BadWorkflow, match=r"has no trigger ship\. Its triggers are: "):
         workflow.trigger("ship")
