@@ -134,7 +134,7 @@ def _read_timeout(config: pytest.Config) -> float:
     seconds = config.getini("port_hook_timeout")
     with suppress(ValueError):
         return float(seconds)
-    pytest.fail(f"port_hook_timeout is {seconds!r}; it must be a number of seconds", pytrace=False)
+    pytest.fail(f"port_hook_timeout is {seconds!r}, but must be a number of seconds", pytrace=False)
 
 
 def _read_setting(
@@ -154,13 +154,13 @@ def _read_setting(
 
 @pytest.fixture(scope="session")
 def port_environ(_port_hook_world: World) -> dict[str, str]:
-    """PORT_CLIENT_ID, PORT_CLIENT_SECRET and PORT_API_URL of the sandbox, for a handler that is started once."""
+    """PORT_CLIENT_ID, PORT_CLIENT_SECRET and PORT_API_URL of the sandbox, for a handler of the whole session."""
     return _port_hook_world.environ
 
 
 @pytest.fixture
 def port_sandbox(request: pytest.FixtureRequest, _port_hook_world: World) -> Iterator[PortSandbox]:
-    """Port's API on 127.0.0.1, without runs; its URL and credentials stay the same for the session."""
+    """Port's API on 127.0.0.1, without runs. Its URL and credentials stay the same for the session."""
     from port_hook_cli.pytest_plugin.sandbox import PortSandbox
 
     sandbox = PortSandbox(_port_hook_world, folders=(request.path.parent, request.config.rootpath))
@@ -172,7 +172,7 @@ def port_sandbox(request: pytest.FixtureRequest, _port_hook_world: World) -> Ite
 
 @pytest.fixture
 def port_hook(port_sandbox: PortSandbox) -> PortHook:
-    """Invoke actions as Port does: make, sign and send their requests, and wait for their runs."""
+    """Invoke actions like Port: make, sign and send their requests, and wait for their runs."""
     from port_hook_cli.pytest_plugin.hook import PortHook
 
     return PortHook(port_sandbox)

@@ -77,7 +77,7 @@ class HandlerCheckFailed(AssertionError):
 
 
 class CheckedHandler(NamedTuple):
-    """The findings, and the requests that prove them, by the ids in the findings."""
+    """The findings, and the requests that prove them, by the IDs in the findings."""
 
     report: CheckReport
     requests: Mapping[str, tuple[Invocation, Delivery]]

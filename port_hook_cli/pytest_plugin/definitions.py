@@ -17,7 +17,7 @@ _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 
 
 def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, Any] | None:
-    """Return an action as Port's API accepts it, or None for an identifier.
+    """Return an action in the format of Port's API, or None for an identifier.
 
     A relative path is searched in all `folders`. Raises UsageError if it is not an action with a webhook, if the file
     does not exist, or if it has several actions and `#` does not select one.
@@ -56,12 +56,12 @@ def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str
     file = find_file(Path(source), folders)
     documents = read_blueprints([file])
     if len(documents) != 1:
-        raise UsageError(f"{file} has {len(documents)} blueprints. Use a file with one.")
+        raise UsageError(f"{file} has {len(documents)} blueprints. Use a file with one blueprint.")
     return documents[0]
 
 
 def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mapping[str, Any], Workflow, str | None]:
-    """Return a workflow's document, the workflow, and the node that FILE#NODE names. Raises UsageError."""
+    """Return a workflow's document, the workflow, and the node of FILE#NODE. Raises UsageError."""
     if isinstance(source, Mapping):
         document, node = unwrapped(source, "workflow"), None
     else:
@@ -69,7 +69,7 @@ def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mappin
         file = find_file(Path(name if mark else last), folders)
         documents = read_workflows([file])
         if len(documents) != 1:
-            raise UsageError(f"{file} has {len(documents)} workflows; a test needs a file with one.")
+            raise UsageError(f"{file} has {len(documents)} workflows. Use a file with one workflow.")
         document, node = documents[0], last if mark else None
     try:
         return document, read_workflow(document), node
@@ -78,7 +78,7 @@ def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mappin
 
 
 def names_a_node(source: ActionSource, folders: Sequence[Path]) -> bool:
-    """Whether `source` is FILE#NODE of a workflow, and not an action. Raises UsageError for a file that is missing."""
+    """Whether `source` is FILE#NODE of a workflow, and not an action. Raises UsageError for a missing file."""
     if not isinstance(source, (str, PurePath)) or "#" not in str(source):
         return False
     file = find_file(Path(str(source).rpartition("#")[0]), folders)
@@ -93,5 +93,5 @@ def find_file(path: Path, folders: Sequence[Path]) -> Path:
     places = [folder / path for folder in dict.fromkeys(folders)]
     found = next((place for place in places if place.is_file()), None)
     if found is None:
-        raise UsageError(f"There is no file {' nor '.join(str(place) for place in dict.fromkeys(places))}.")
+        raise UsageError(f"File not found: {' or '.join(str(place) for place in dict.fromkeys(places))}.")
     return found

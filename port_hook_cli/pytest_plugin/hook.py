@@ -1,4 +1,4 @@
-"""The `port_hook` fixture, which invokes actions as Port does."""
+"""The `port_hook` fixture, which invokes actions like Port."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ from port_hook_cli.pytest_plugin.world import at_the_test
 
 
 class PortHook:
-    """Invokes actions as Port does: renders their templates, signs and sends requests, and records the outcomes.
+    """Invokes actions like Port: renders their templates, signs and sends requests, and records the outcomes.
 
     An action is a JSON or YAML file, `FILE#ID` for one of several, a mapping, or the identifier of an action in the
-    sandbox. `inputs` are its inputs by name; they are checked, completed and encrypted as Port does.
+    sandbox. `inputs` are its inputs by name. They are checked, completed and encrypted like in Port.
     """
 
     def __init__(self, sandbox: PortSandbox) -> None:
@@ -49,7 +49,7 @@ class PortHook:
     def sign(
         self, payload: object, *, secret: str | None = None, timestamp: int | None = None
     ) -> tuple[dict[str, str], bytes]:
-        """Return the header fields and the body of the request that Port would send for `payload`.
+        """Return the headers and the body of the request that Port would send for `payload`.
 
         It adds the run of the payload to the sandbox, in progress. `secret` replaces the sandbox's secret, `timestamp`
         (seconds since the epoch) the current time. Raises ValueError if the payload is not JSON.
@@ -73,7 +73,7 @@ class PortHook:
         return self._request(action, inputs, None, options)
 
     def answered(self, request: PortRequest, status: int, body: bytes | str = b"") -> Run:
-        """Record the response that a test client received, as Port does: it ends only a synchronized run."""
+        """Record the response that a test client received. Like in Port, it ends only a synchronized run."""
         __tracebackhide__ = True
         raw = body.encode() if isinstance(body, str) else body
         delivery = Delivery(url=request.url, status=status, body=raw)
@@ -96,14 +96,14 @@ class PortHook:
     ) -> Run:
         """Start a run, send its request, and return the run when it has ended.
 
-        `to` is a URL or a port on this machine; without a path, the path of the action's URL is added. With `to`, that
+        `to` is a URL or a port on this machine. Without a path, the path of the action's URL is added. With `to`, that
         URL may be a placeholder. Without `to`, the request is sent to the action's URL, which must be on this machine.
         Without `wait`, the run is returned after the response. Raises RunNotEnded if the response is not 2xx or the
         run does not end within `timeout_s` seconds, TargetError if there is no response, and the exceptions of
         `request`.
 
-        `FILE#NODE` invokes one WEBHOOK node of a workflow; `outputs` are the outputs of the nodes before it. The run
-        that is returned then has `result` and `output`. Raises WorkflowNotEnded if the node is not reported in time.
+        `FILE#NODE` invokes one WEBHOOK node of a workflow. `outputs` are the outputs of the nodes before it. The
+        returned run then has `result` and `output`. Raises WorkflowNotEnded if the node is not reported in time.
         """
         __tracebackhide__ = True
         if names_a_node(action, self._sandbox.folders):
@@ -135,7 +135,7 @@ class PortHook:
         inputs: Mapping[str, Any] | None = None,
         **options: Unpack[WorkflowArguments],
     ) -> WorkflowOutcome:
-        """Run a whole workflow against the handler, and return the outcome with the run of each node.
+        """Run a whole workflow against the handler, and return the outcome with each node run.
 
         `workflow` is a file, `FILE#TRIGGER` for a workflow with several triggers, or a mapping. Asynchronous nodes wait
         until the handler reports them to the sandbox. A failed run is returned, with the result FAILED. Raises
@@ -202,7 +202,7 @@ class PortHook:
     def _request(
         self, action: ActionSource, inputs: Mapping[str, Any] | None, to: str | int | None, options: RunOptions
     ) -> PortRequest:
-        """Return the signed request of a new run; with `to`, the action's own URL may be a placeholder."""
+        """Return the signed request of a new run. With `to`, the action's own URL may be a placeholder."""
         __tracebackhide__ = True
         identifier = self._sandbox.add_action(action)
         making = make_request(self._world, identifier, inputs or {}, options, any_url=to is not None)
@@ -218,7 +218,7 @@ class PortHook:
     ) -> Run:
         __tracebackhide__ = True
         if "entity" in options:
-            raise UsageError("`entity` is for actions; a workflow's templates do not see an entity.")
+            raise UsageError("`entity` is for actions. A workflow's templates do not see an entity.")
         given: WorkflowArguments = {"to": to, "timeout_s": timeout_s}
         for name in ("outputs", "event", "by", "secrets"):
             if name in options:

@@ -51,14 +51,14 @@ async def make_request(
     """
     if unknown := options.keys() - RunOptions.__annotations__.keys():
         raise TypeError(
-            f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(RunOptions.__annotations__)}"
+            f"unknown arguments: {', '.join(sorted(unknown))} (known: {', '.join(RunOptions.__annotations__)})"
         )
     if "outputs" in options:
-        raise UsageError(f"{identifier} is an action; `outputs` are for a node of a workflow.")
+        raise UsageError(f"{identifier} is an action, but `outputs` are for a node of a workflow.")
     action = webhook_action(world.sandbox.actions[identifier])
     data = run_data(inputs, options)
     if action.kind is ActionKind.AUTOMATION and data.event is None:
-        raise UsageError(f"The automation {action.identifier} needs an event: give it as `event`.")
+        raise UsageError(f"The automation {action.identifier} needs an event: pass it as `event`.")
     now = world.now()
     made = await make(action, data, world.invoker, run_id=make_run_id(secrets.choice), now=now, any_url=any_url)
     if isinstance(made, Unmet):
@@ -108,7 +108,7 @@ def port_request(action: str, request: RenderedRequest, url: str, world: World) 
 def url_to(url: str, to: str | int | None, *, by_agent: bool, owner: str = "The action") -> str:
     """Return the URL to send to. Raises UsageError if it is the owner's URL and not on this machine.
 
-    Port's own API counts as on this machine, because the sandbox answers for it. If Port's execution agent sends the
+    Port's own API counts as on this machine, because the sandbox responds to it. If Port's execution agent sends the
     request (`by_agent`), it does not count, because the agent does not add credentials. `owner` begins the error's
     sentence.
     """
@@ -116,13 +116,11 @@ def url_to(url: str, to: str | int | None, *, by_agent: bool, owner: str = "The 
         if by_agent:
             raise UsageError(
                 f"{owner}'s URL is {url}, which the execution agent calls without Port's credentials, because the "
-                "request has `agent: true`. Remove `agent`, or pass the address of a handler as `to`."
+                "request has `agent: true`. Remove `agent`, or pass the URL of a handler as `to`."
             )
         return url
     if to is None and not is_on_this_machine(url):
-        raise UsageError(
-            f"{owner}'s URL is {url}, which is not on this machine. Pass the address of the handler as `to`."
-        )
+        raise UsageError(f"{owner}'s URL is {url}, which is not on this machine. Pass the URL of the handler as `to`.")
     target = RunTarget(to=None if to is None else parse_target(str(to)))
     return target.url_for("", url)
 
@@ -159,7 +157,7 @@ async def deliver(world: World, request: PortRequest, timeout_s: float) -> Deliv
 
 
 def record(world: World, request: PortRequest, delivery: Delivery) -> HandlerResponse | None:
-    """Record the outcome of a request as Port does, and return the response, or None if there was none."""
+    """Record the outcome of a request like Port, and return the response, or None without a response."""
     world.sandbox.record(request.run_id, delivery)
     handler_response = HandlerResponse.of(delivery)
     if handler_response is not None:

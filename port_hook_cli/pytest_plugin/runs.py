@@ -1,4 +1,4 @@
-"""The values that tests get, and how failed tests show them: requests as Port sends them, responses, and runs.
+"""The values that tests get, and how failed tests show them: signed requests, responses, and runs.
 
 The texts contain no secrets.
 """
@@ -25,7 +25,7 @@ _MAX_LINES = 20
 
 @frozen(kw_only=True)
 class PortRequest:
-    """A signed request as Port sends it. `dataclasses.replace` simulates a request that was changed in transit.
+    """The signed request that Port would send. `dataclasses.replace` simulates a request changed in transit.
 
     `path` is the URL's path and query, for test clients. `errors` are the template expressions that failed and
     became null. With `synchronized`, the HTTP response ends the run.
@@ -48,7 +48,7 @@ class PortRequest:
 
 @frozen(kw_only=True)
 class HandlerResponse:
-    """A backend's HTTP response. The names of `headers` are in lower case; `latency_ms` is milliseconds."""
+    """A handler's HTTP response. The names of `headers` are in lower case. `latency_ms` is milliseconds."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -57,7 +57,7 @@ class HandlerResponse:
 
     @classmethod
     def of(cls, delivery: Delivery) -> HandlerResponse | None:
-        """Return the response of a delivery, or None if it got none."""
+        """Return the response of a delivery, or None without a response."""
         if delivery.status is None:
             return None
         return cls(
@@ -86,8 +86,8 @@ class HandlerResponse:
 class Run:
     """A snapshot of a run. `logs` are the messages of its log, `entities` the changes to entities that belong to it.
 
-    `request` is the request that was sent for it, and `handler_response` the response of the handler. Both are None for
-    a run that was only added; the response also if a test client received it.
+    `request` is the request sent for it, and `handler_response` the response of the handler. Both are None for a run
+    that was only added. The response is also None if a test client received it.
 
     The run of a workflow's node also has `result` (SUCCESS, FAILED, CANCELLED), `output` and `outlet`.
     """
@@ -126,7 +126,7 @@ class Run:
 class WorkflowOutcome:
     """A snapshot of a workflow's run. `nodes` are the runs of its nodes so far, by the node's identifier.
 
-    `status` is IN_PROGRESS or COMPLETED; `result` is SUCCESS, FAILED, CANCELLED, or None while it is in progress.
+    `status` is IN_PROGRESS or COMPLETED. `result` is SUCCESS, FAILED, CANCELLED, or None while it is in progress.
     """
 
     id: str
@@ -168,8 +168,8 @@ def summarize(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> str:
 
 
 def describe_not_ended(run: Run, when: str, calls: Sequence[ApiEvent], *, blocks: bool) -> str:
-    """Return why a run is still in progress, as far as that is known, and what to do."""
-    lines = [f"The run {run.id} of {brief(run.action)} has not ended; it is {run.status} {when}."]
+    """Return why a run is still in progress, if known, and what to do."""
+    lines = [f"The run {run.id} of {brief(run.action)} has not ended. It is {run.status} {when}."]
     lines += [*_run_lines(run), *_call_lines([call for call in calls if call.run_id in {run.id, None}])]
     return "\n".join([*lines, *(f"hint: {hint}" for hint in _hints(run, calls, blocks=blocks))])
 
@@ -209,13 +209,13 @@ def _call_lines(calls: Sequence[ApiEvent]) -> Iterator[str]:
 
 
 def _unreported(run: Run, calls: Sequence[ApiEvent]) -> str:
-    """Return what is missing in the backend's calls: a report of this run, or the status in its reports."""
+    """Return what is missing in the handler's calls: a report of this run, or the status in its reports."""
     ends = f"PATCH /v1/actions/runs/{run.id} with the `status` SUCCESS or FAILURE ends it."
     if any(call.run_id == run.id and call.method == "PATCH" for call in calls):
         return f"The handler reported this run, but no report that the sandbox accepted has a `status`. {ends}"
     if any(call.run_id == run.id for call in calls):
         return f"The handler called the sandbox about this run, but reported no status. {ends}"
-    return f"The handler called the sandbox, but never about this run. {ends} Does it read the run's id from the body?"
+    return f"The handler called the sandbox, but never about this run. {ends} Does it read the run ID from the body?"
 
 
 def _strict_hints(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> Iterator[str]:
@@ -232,14 +232,14 @@ def _strict_hints(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> Iterator[st
 def _hints(run: Run, calls: Sequence[ApiEvent], *, blocks: bool) -> Iterator[str]:
     if run.handler_response is not None and run.handler_response.status in _REFUSED:
         yield (
-            "The request was signed as Port signs, with the secret in port_sandbox.environ. Does the handler read "
+            "The request was signed like Port's, with the secret in port_sandbox.environ. Does the handler read "
             "PORT_CLIENT_SECRET from there, and does it verify the raw bytes of the body instead of rewritten JSON?"
         )
     elif run.handler_response is not None and not run.handler_response.ok:
-        yield "A response that is not 2xx does not end the run in Port either; with `wait=False`, invoke does not wait."
+        yield "A response that is not 2xx does not end the run in Port either. With `wait=False`, invoke does not wait."
     elif any(call.status in {401, 403} for call in calls):
         yield (
-            "The sandbox rejected the backend's credentials: does it read PORT_CLIENT_ID and PORT_CLIENT_SECRET from "
+            "The sandbox rejected the handler's credentials: does it read PORT_CLIENT_ID and PORT_CLIENT_SECRET from "
             "the environment?"
         )
     elif not calls and (run.handler_response is not None or run.request is None):

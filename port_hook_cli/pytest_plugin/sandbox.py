@@ -17,7 +17,7 @@ from port_hook_cli.sandbox import ApiEvent, SandboxRun
 
 
 class PortSandbox:
-    """A running simulation of Port, reset for each test.
+    """A running sandbox that simulates Port, reset for each test.
 
     `environ` makes a handler use it: PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_API_URL, PORT_BASE_URL and
     PORT_API_BASE_URL. The credentials are generated for the session and valid nowhere else. Relative paths of actions
@@ -41,7 +41,7 @@ class PortSandbox:
 
     @property
     def runs(self) -> dict[str, Run]:
-        """The runs of this test by id."""
+        """The runs of this test by ID."""
         return self.world.do(lambda: {run_id: self.shown(run) for run_id, run in self.world.sandbox.runs.items()})
 
     @property
@@ -51,7 +51,7 @@ class PortSandbox:
 
     @property
     def actions(self) -> dict[str, dict[str, Any]]:
-        """The actions and automations by identifier, as Port's API shows them; `create_vm` is a sample."""
+        """The actions and automations by identifier, in the format of Port's API. `create_vm` is a sample."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.actions))
 
     @property
@@ -78,7 +78,7 @@ class PortSandbox:
         if document is not None:
             self.world.do(lambda: self.world.sandbox.add_action(document))
         elif identifier not in (known := self.actions):
-            raise UsageError(f"The sandbox has no action {identifier}, but {', '.join(known)}.")
+            raise UsageError(f"The sandbox has no action {identifier}. Its actions are: {', '.join(known)}.")
         return identifier
 
     def add_blueprint(self, blueprint: ActionSource) -> str:
@@ -142,11 +142,11 @@ class PortSandbox:
         )
 
     async def ended(self, run_id: str, timeout_s: float | None = None, *, blocks: bool = False) -> Run:
-        """Wait until a run has ended and return it; `blocks` says whether that blocks the event loop of the test."""
+        """Wait until a run has ended and return it. `blocks` says whether that blocks the event loop of the test."""
         __tracebackhide__ = True
         seconds = self.world.timeout_s if timeout_s is None else timeout_s
         if run_id not in self.world.sandbox.runs:
-            raise UsageError(f"There is no run {run_id} in the sandbox.", hint="port_sandbox.add_run adds one.")
+            raise UsageError(f"The sandbox has no run {run_id}.", hint="Add it with port_sandbox.add_run.")
         try:
             async with asyncio.timeout(seconds):
                 return self.shown(await self.world.sandbox.wait_for_end(run_id))

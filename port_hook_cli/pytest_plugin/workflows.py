@@ -44,7 +44,7 @@ class WorkflowArguments(TypedDict, total=False):
     """Optional properties of a workflow's run.
 
     `to` is the handler: a URL or a port on this machine. `routes` maps nodes to their own. `outputs` maps nodes that
-    do not run to their outputs, `responses` INPUT nodes to the outlets that are chosen. `event` is for an event
+    do not run to their outputs, `responses` INPUT nodes to the chosen outlets. `event` is for an event
     trigger, `by` the user who started the run, `secrets` the organization's secrets by name. `timeout_s` is the
     timeout in seconds of each request, and of each report of an asynchronous node.
     """
@@ -73,7 +73,7 @@ async def run_whole(
     try:
         trigger = workflow.trigger(name)
     except BadWorkflow as problem:
-        raise UsageError(f"The workflow {workflow.identifier} {problem}.", hint="Name one: FILE#TRIGGER.") from problem
+        raise UsageError(f"The workflow {workflow.identifier} {problem}.", hint="Pass one: FILE#TRIGGER.") from problem
     run = await _walked(world, document, workflow, trigger, inputs, options)
     return snapshot(world, run)
 
@@ -84,13 +84,13 @@ async def run_node(
     inputs: Mapping[str, Any],
     options: WorkflowArguments,
 ) -> Run:
-    """Run one WEBHOOK node over the given outputs of others. Raises what `run_whole` does."""
+    """Run one WEBHOOK node over the given outputs of others. Raises the same errors as `run_whole`."""
     document, workflow, name = _sent_to_the_handler(loaded, options)
     node = workflow.nodes.get(name or "")
     if node is None:
-        raise UsageError(f"The workflow {workflow.identifier} has no node {name}; it has: {', '.join(workflow.nodes)}.")
+        raise UsageError(f"The workflow {workflow.identifier} has no node {name}. It has: {', '.join(workflow.nodes)}.")
     if node.type != NodeType.WEBHOOK:
-        raise UsageError(f"The node {node.identifier} is of the type {node.type}; invoke runs WEBHOOK nodes.")
+        raise UsageError(f"The node {node.identifier} is a {node.type} node, but invoke runs only WEBHOOK nodes.")
     run = await _walked(world, document, workflow, node, inputs, options)
     return node_snapshot(world, run, run.node_runs[-1])
 
@@ -140,14 +140,14 @@ async def _begin(
     trigger, outputs = node if node.is_trigger else workflow.triggers[0], options.get("outputs") or {}
     needs_event = trigger.type == NodeType.EVENT_TRIGGER and trigger.identifier not in outputs
     if needs_event and not options.get("event"):
-        raise UsageError(f"The trigger {trigger.identifier} needs an event: give it as `event`.")
+        raise UsageError(f"The trigger {trigger.identifier} needs an event: pass it as `event`.")
     begin = WorkflowStart(workflow=workflow, node=node.identifier, data=run_data(inputs, options), outputs=outputs)
     return await begin_run(begin, world.invoker, at=format_time(world.now()))
 
 
 def _settings(world: World, workflow: Workflow, options: WorkflowArguments) -> WorkflowSettings:
     if unknown := options.keys() - _KNOWN:
-        raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))}; known are {', '.join(_KNOWN)}")
+        raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))} (known: {', '.join(_KNOWN)})")
     named: dict[str, Mapping[str, Any]] = {
         "routes": options.get("routes") or {},
         "outputs": options.get("outputs") or {},
@@ -156,7 +156,9 @@ def _settings(world: World, workflow: Workflow, options: WorkflowArguments) -> W
     for option, values in named.items():
         if unknown := values.keys() - workflow.nodes.keys():
             nodes = ", ".join(workflow.nodes)
-            raise UsageError(f"`{option}` names {', '.join(unknown)}; {workflow.identifier} has the nodes {nodes}.")
+            raise UsageError(
+                f"`{option}` has unknown nodes: {', '.join(unknown)}. The nodes of {workflow.identifier} are: {nodes}."
+            )
     seconds = options.get("timeout_s")
     return WorkflowSettings(
         timeout_s=world.timeout_s if seconds is None else seconds,
@@ -171,13 +173,13 @@ def _settings(world: World, workflow: Workflow, options: WorkflowArguments) -> W
 def _why(run: WorkflowRun, node_run: NodeRun, settings: WorkflowSettings) -> str:
     node = run.node(node_run)
     if node.type == NodeType.INPUT:
-        return f"the INPUT node {node.identifier} waits for a response; pass the response in `responses`."
+        return f"the INPUT node {node.identifier} waits for a response. Pass the response in `responses`."
     return f"{node.identifier} ({node_run.id}) was not reported within {settings.timeout_s:g} s."
 
 
 @frozen(kw_only=True)
 class WorkflowSettings:
-    """Where the requests of a run go, and what stands in for nodes. `timeout_s` is for each request and report."""
+    """The targets of a run, and the outputs of nodes that do not run. `timeout_s` is for each request and report."""
 
     timeout_s: float
     to: str | int | None = None
@@ -205,7 +207,7 @@ class TestedWorkflow:
         return format_time(self._world.now())
 
     def new_node_run_id(self) -> str:
-        """Return a new id of a node run."""
+        """Return a new node run ID."""
         return new_node_run_id()
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:
@@ -223,7 +225,7 @@ class TestedWorkflow:
         to = self._settings.routes.get(node.identifier, handler)
         url = url_to(request.url, to, by_agent=request.agent, owner=f"The node {node.identifier}")
         name = f"{run.workflow.identifier}#{node.identifier}"
-        # The run of the request is the node's run.
+        # The request belongs to the node run.
         sent = port_request(name, request, url, self._world)
         delivery = await deliver(self._world, sent, self._settings.timeout_s)
         if delivery is None:
@@ -234,7 +236,7 @@ class TestedWorkflow:
         return delivery
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:  # noqa: ARG002
-        """Answer an INPUT node with the given response, or save the entity of an UPSERT_ENTITY node.
+        """Respond to an INPUT node with the given response, or save the entity of an UPSERT_ENTITY node.
 
         Raises UsageError for a response that is not an outlet, and for a type of node that needs an output.
         """
@@ -243,7 +245,7 @@ class TestedWorkflow:
         if node.type == NodeType.INPUT:
             return self._answer(node)
         raise UsageError(
-            f"port-hook does not run nodes of the type {node.type}: give the output of {node.identifier} in `outputs`."
+            f"port-hook does not run {node.type} nodes: pass the output of {node.identifier} in `outputs`."
         )
 
     async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
@@ -295,6 +297,6 @@ def node_snapshot(world: World, run: WorkflowRun, node_run: NodeRun) -> Run:
 
 
 def node_runs(world: World) -> dict[str, Run]:
-    """Return snapshots of all runs of workflow nodes in the sandbox, by id."""
+    """Return snapshots of all node runs in the sandbox, by ID."""
     runs = world.sandbox.workflow_runs.values()
     return {each.id: node_snapshot(world, run, each) for run in runs for each in run.node_runs}

@@ -56,7 +56,7 @@ class Environ(dict[str, str]):
 
 @frozen(kw_only=True)
 class Catalog:
-    """What the sandbox of every test has: actions and blueprints, as Port's API accepts them.
+    """What the sandbox of every test has: actions and blueprints, in the format of Port's API.
 
     With `is_strict`, entities have to match their blueprints.
     """
@@ -121,7 +121,7 @@ class World:
     async def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
         """Send a run's request to the handler, or to the sandbox if its target is Port's own API."""
         if is_in_ports_own(url):
-            return self.sandbox.answer_run(run_id, invocation, url)
+            return self.sandbox.respond_to_run(run_id, invocation, url)
         return await self.client.send(invocation, sendable_url(url))
 
     @staticmethod
@@ -151,7 +151,7 @@ class World:
         except SHOWN_ERRORS as error:
             raise at_the_test(error) from None
         except BaseException:
-            future.cancel()  # pytest-timeout or Ctrl-C: no one waits for it anymore
+            future.cancel()  # pytest-timeout or Ctrl-C: nothing waits for it anymore
             raise
 
     async def acall(self, work: Coroutine[Any, Any, _T]) -> _T:

@@ -214,7 +214,7 @@ async def aiohttp_server_url(port_sandbox: PortSandbox) -> Any:
         ({"to": "http://192.0.2.1/"}, UsageError, "is not on this machine"),
         ({"to": 1, "only": "nothing"}, UsageError, "Unknown check or group: 'nothing'"),
         ({"to": 1, "source": "nothing"}, UsageError, "The sandbox has no action nothing. Its actions are: create_vm"),
-        ({"to": 1, "source": "nothing.yaml"}, UsageError, "There is no file"),
+        ({"to": 1, "source": "nothing.yaml"}, UsageError, "File not found"),
         ({"to": 1, "onyl": "old"}, TypeError, r"unknown arguments: onyl \(known: "),
     ],
 )

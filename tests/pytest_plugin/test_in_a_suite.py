@@ -127,8 +127,8 @@ def test_failure_report_shows_requests_and_responses_without_secrets(suite: pyte
     result.stdout.fnmatch_lines(
         [
             '>*port_hook.invoke("create_vm", {"title": "x"}, to=url)',
-            "E*RunNotEnded: The run r_* of create_vm has not ended; it is IN_PROGRESS and stays so: *with 401.",
-            "E*hint: The request was signed as Port signs*",
+            "E*RunNotEnded: The run r_* of create_vm has not ended. It is IN_PROGRESS and stays so: *with 401.",
+            "E*hint: The request was signed like Port's*",
             "*port-hook*",
             "  request   POST http://127.0.0.1:*",
             "  responded 401*",

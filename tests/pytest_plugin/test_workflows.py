@@ -155,9 +155,9 @@ def test_a_node_on_another_machine_is_not_called_without_a_target(port_hook: Por
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"routes": {"cal": 1}}, "`routes` names cal; flow has the nodes start, call"),
-        ({"outputs": {"cal": {}}}, "`outputs` names cal"),
-        ({"responses": {"cal": "yes"}}, "`responses` names cal"),
+        ({"routes": {"cal": 1}}, "`routes` has unknown nodes: cal. The nodes of flow are: start, call"),
+        ({"outputs": {"cal": {}}}, "`outputs` has unknown nodes: cal"),
+        ({"responses": {"cal": "yes"}}, "`responses` has unknown nodes: cal"),
     ],
 )
 def test_a_node_that_does_not_exist_is_named_before_anything_is_sent(
@@ -169,7 +169,7 @@ def test_a_node_that_does_not_exist_is_named_before_anything_is_sent(
 
 
 def test_an_unknown_argument_of_a_workflow_is_rejected(port_hook: PortHook) -> None:
-    with pytest.raises(TypeError, match="unknown arguments: route; known are to, routes"):
+    with pytest.raises(TypeError, match=r"unknown arguments: route \(known: to, routes"):
         port_hook.run_workflow(a_workflow(a_webhook()), route={})  # type: ignore[call-arg]
 
 
@@ -210,10 +210,7 @@ def test_a_node_of_an_event_is_invoked_alone_with_its_event(
     file.write_text(json.dumps(flow), "utf-8")
     run = port_hook.invoke(f"{file}#call", to=receiver.url, event={"action": "CREATE"})
     bodies = [json.loads(request.body) for request in receiver.requests]
-    assert (run.result, bodies) == (
-        "SUCCESS",
-        [{"x": "CREATE"}],
-    )
+    assert (run.result, bodies) == ("SUCCESS", [{"x": "CREATE"}])
     with pytest.raises(UsageError, match="`entity` is for actions"):
         port_hook.invoke(f"{file}#call", to=receiver.url, entity={"identifier": "x"})
 
@@ -231,7 +228,7 @@ def test_target_is_enough_for_a_node_whose_url_is_a_placeholder(port_hook: PortH
 
 def test_a_response_that_is_no_outlet_is_refused_with_those_there_are(port_hook: PortHook) -> None:
     ask = {"identifier": "ask", "config": {"type": "INPUT", "outlets": OUTLETS}}
-    with pytest.raises(UsageError, match="has no outlet maybe; it has: approve, decline"):
+    with pytest.raises(UsageError, match=r"has no outlet maybe\. It has: approve, decline"):
         port_hook.run_workflow(a_workflow(ask), responses={"ask": "maybe"})
 
 
