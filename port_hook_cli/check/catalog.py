@@ -21,7 +21,7 @@ class CheckGroup(StrEnum):
 
     @property
     def about(self) -> str:
-        """The question that the checks of the group answer."""
+        """The question behind the checks of the group."""
         return _ABOUT[self]
 
 
@@ -81,7 +81,7 @@ _ANYONE = "Anyone who knows the URL can start the handler's work."
 _LOST = "The handler never starts the work of the run."
 _TWICE = "Port's execution agent, a retry or a user can deliver a run again. The agent delivers at least once."
 _ONCE = (
-    "Before you start the work, save the run id in a database that all workers share. If it is already there, respond "
+    "Before you start the work, save the run ID in a database that all workers share. If it is already there, respond "
     "with 2xx and do nothing."
 )
 _IN_PROGRESS = "The run stays IN_PROGRESS in Port, so whoever started it never learns the result."
@@ -95,7 +95,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_S,
         severity=_FAILURE,
         failure="rejects a valid request",
-        request="a request signed as Port signs, with characters and numbers in its body that serializers write "
+        request="a request with Port's signature, and with characters and numbers in its body that serializers write "
         "differently",
         expected=_ACCEPTED,
         why="Port can send requests like this for any run.",
@@ -434,7 +434,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="two concurrent requests with the same bytes",
         expected="the work is done once",
         why=_TWICE,
-        fix="Before you start the work, save the run id in one atomic step, such as an INSERT under a unique key.",
+        fix="Before you start the work, save the run ID in one atomic step, such as an INSERT under a unique key.",
         starts=1,
     ),
     HandlerCheck(
@@ -510,7 +510,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="correctly signed requests with inputs that the work probably cannot handle",
         expected="any status except 2xx",
         why="The response ends a synchronous run, and a 2xx status means SUCCESS.",
-        fix="Respond with 422 if the inputs are wrong, and with 500 if the work fails.",
+        fix="Respond with 422 if the inputs are invalid, and with 500 if the work fails.",
         only="synchronous actions",
         starts=4,
     ),

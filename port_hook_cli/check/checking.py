@@ -2,8 +2,8 @@
 
 The requests go from harmless to harmful: valid requests, repeats, forged requests, then requests that may crash a
 handler. The results rest on the first two requests: a badly signed request, and the same request with a valid
-signature. If the handler reacts to both in the same way, its verification or its path is wrong. If it accepts no valid
-request, a rejected request proves nothing, so the checks that expect one are not observed.
+signature. If the handler reacts to both in the same way, its verification or its path has a mistake. If it does not
+accept a valid request, a rejected request proves nothing, so the checks that expect a rejection are not observed.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ async def check(
 ) -> CheckReport:
     """Check a handler and return the findings, after `plan.limits.within_s` seconds and a few more at most.
 
-    `original` is the id of the capture that the subject was made from. Nothing that a handler does raises an error. A
+    `original` is the ID of the capture that the subject was made from. Nothing that a handler does raises an error. A
     sandbox that stops responding does not extend the time.
     """
     began = asyncio.get_running_loop().time()

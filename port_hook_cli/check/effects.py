@@ -44,7 +44,7 @@ def endings(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCa
 def work_of(calls: Iterable[SeenCall], run_id: str, *, with_failures: bool = True) -> frozenset[str]:
     """Return what was done for a run, except logs, each as a text that is the same for every run.
 
-    Without failures, a report that the run failed is left out: a handler may report that it refused a request.
+    Without failures, a report that the run failed is left out: a handler may report that it rejected a request.
     """
     done = [call for call in effects(calls, run_id) if not call.path.endswith("/logs")]
     return frozenset(
@@ -74,15 +74,15 @@ def rejected(calls: Iterable[SeenCall]) -> list[SeenCall]:
 
 
 def counted(calls: Iterable[SeenCall], run_id: str) -> Counter[str]:
-    """Count what was done for a run, by method and path without the run's id."""
+    """Count what was done for a run, by method and path without the run's ID."""
     return Counter(_kind(call, run_id) for call in effects(calls, run_id))
 
 
 class FirstRun(NamedTuple):
     """The handler's calls after `sent_at` (seconds since the epoch), when a valid request for a run was sent.
 
-    With `is_alone`, no other request was sent meanwhile, so calls without a run id also belong to this run. `later` has
-    all calls until the run is judged. Other requests were sent by then, so only calls with the run's id belong to it.
+    With `is_alone`, no other request was sent meanwhile, so calls without a run ID also belong to this run. `later` has
+    all calls until the run is judged. Other requests were sent by then, so only calls with the run's ID belong to it.
     """
 
     run_id: str
@@ -123,12 +123,12 @@ class FirstRun(NamedTuple):
         return min(_MOST_PATIENCE_S, max(_LEAST_PATIENCE_S, 10 * self.duration_s))
 
     def counted(self, calls: Sequence[SeenCall], run_id: str) -> Counter[str]:
-        """Count what was done for a run, including calls without a run's id if they also count for this run."""
+        """Count what was done for a run, including calls without a run's ID if they also count for this run."""
         others = [call for call in effects(calls) if call.run_id is None] if self.is_alone else []
         return counted(calls, run_id) + Counter(_kind(call, run_id) for call in others)
 
     def is_done(self, calls: Sequence[SeenCall], run_id: str) -> bool:
-        """Return whether another run has ended or, if the handler ends no runs, has as many calls as this run."""
+        """Return whether another run has ended or, if the handler does not end runs, has as many calls as this run."""
         if self.has_ended:
             return bool(endings(calls, run_id))
         return not self.effects - self.counted(calls, run_id)

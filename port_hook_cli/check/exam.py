@@ -43,11 +43,11 @@ class PassedSoFar(NamedTuple):
 class HandlerExam:
     """One check of one handler.
 
-    `original` is the capture that saved requests are replays of, and `control` is the badly signed request. `baseline`
+    `original` is the original of the saved captures, and `control` is the badly signed request. `baseline`
     is the valid request that the handler accepted first, `mark` is the sandbox's last call before it, and `first_run`
     is what the handler did for it. `work_status` is the status of a valid request that the handler verified, although
     its work failed. `passed_so_far` are judged again at the end. With `is_strict`, the handler rejects unknown fields.
-    With `hides_refusals`, it rejects requests with a 2xx status. With `works_once`, it accepted only the first of
+    With `hides_rejections`, it rejects requests with a 2xx status. With `works_once`, it accepted only the first of
     several identical requests. With `takes_more`, it accepted two of them. `output` is what its process has written.
     """
 
@@ -59,7 +59,7 @@ class HandlerExam:
     baseline: Probe | None = None
     work_status: int | None = None
     is_strict: bool = False
-    hides_refusals: bool = False
+    hides_rejections: bool = False
     works_once: bool = False
     takes_more: bool = False
     mark: int = 0
@@ -105,13 +105,13 @@ class HandlerExam:
         return probe.is_accepted and not self._only_says_so(probe)
 
     def _only_says_so(self, probe: Probe) -> bool:
-        """Return whether a 2xx response says that it rejects, unlike the response to the valid request.
+        """Return whether a 2xx response rejects the request, unlike the response to the valid request.
 
-        It says so in words, or it is the response to the badly signed request.
+        Its text rejects the request, or it is the same as the response to the badly signed request.
         """
         if self.baseline is None:
-            return probe.seems_refused
-        if probe.seems_refused and not self.baseline.seems_refused:
+            return probe.seems_rejected
+        if probe.seems_rejected and not self.baseline.seems_rejected:
             return True
         return self.control is not None and probe.answer == self.control.answer != self.baseline.answer
 
@@ -167,16 +167,16 @@ class HandlerExam:
     async def accepts_again(self, slug: str, after: Probe) -> bool:
         """Return whether the handler still accepts an ordinary request, after the request `after` of a check.
 
-        Raises LeftHandler if it responds as to the badly signed request, although it accepted a second request before:
+        Raises LeftHandler if it responds like to the control request, although it accepted a second request before:
         something that it received has changed how it verifies.
         """
         if not self.works_once:
             probe = await self.prober.accept(slug, f"a valid request after {after.label}")
-            refuses = probe.has_response and not probe.is_accepted
-            if refuses and self.takes_more and self.control is not None and probe.answer == self.control.answer:
+            rejects = probe.has_response and not probe.is_accepted
+            if rejects and self.takes_more and self.control is not None and probe.answer == self.control.answer:
                 await self.fails("survives", probe.seen, [after, probe], failure=_LOCKED, fix=_UNLOCK)
-                raise LeftHandler(f"{probe.seen}, as a badly signed request does")
-            self.works_once = refuses
+                raise LeftHandler(f"{probe.seen}, like a badly signed request")
+            self.works_once = rejects
         return not self.works_once
 
     async def judge_acceptance(self, slug: str, probe: Probe) -> None:
@@ -201,7 +201,7 @@ class HandlerExam:
         self.cannot_tell(reason, *(check.slug for check in CHECKS if self.wants(check.slug)))
 
     async def _original(self) -> str | None:
-        """Return the capture that saved probes are replays of: the source, or the baseline, which this saves."""
+        """Return the original of the saved probes: the source, or the baseline, which this saves."""
         if self.original is None and self.baseline is not None:
             saved = await self.prober.save([self.baseline], None)
             self.original = saved[0] if saved else None

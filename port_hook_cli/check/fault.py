@@ -1,7 +1,7 @@
 """Why a handler rejects a valid request: the wrongly signed request that it accepts shows its mistake.
 
 A request counts as accepted only if the response differs from the response to the same request signed with a secret
-that no handler has. So the search never guesses: it finds what the handler does, or says what it tried.
+that no handler has. So the search never guesses. It finds what the handler does, or reports what it tried.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import Enum, StrEnum, auto
 from typing import NamedTuple, TypeAlias
 
 from port_hook_cli.check.plain_body import MAY_BE_DECODED, BodyFeature, ladder
-from port_hook_cli.check.reactions import blames_authentication, blames_content, said, seems_refused
+from port_hook_cli.check.reactions import blames_authentication, blames_content, said, seems_rejected
 from port_hook_cli.check.subject import document_of
 from port_hook_cli.check.way_rows import BYTES, MILLISECONDS
 from port_hook_cli.check.wrong_ways import (
@@ -38,7 +38,7 @@ _MOST_AFTER_DROPS = 6
 """How many ways are tried if the handler closes the connection after both of the first requests. It may be broken."""
 
 _PLAIN = "plain"
-_REFUSALS = frozenset({401, 403})
+_REJECTIONS = frozenset({401, 403})
 _NO_ROUTE = frozenset({404, 405})
 _BAD_REQUEST, _UNPROCESSABLE, _RATE_LIMITED = 400, 422, 429
 _NOT_THE_SIGNATURE = {
@@ -62,7 +62,7 @@ class FaultKind(StrEnum):
     """The handler accepts a forged request."""
     NO_RESPONSE = "no-response"
     PATH = "path"
-    """The path or the method is wrong."""
+    """The path or the method is incorrect."""
     REQUEST = "request"
     """The handler, or a proxy before it, rejects the request for another reason than its signature."""
     WORK = "work"
@@ -84,7 +84,7 @@ class FaultDelivery(NamedTuple):
 class FaultSearch(NamedTuple):
     """What a search needs.
 
-    `fresh` returns an unsigned request with its own id, and may use a new run for each. `now` returns seconds since the
+    `fresh` returns an unsigned request with its own ID, and may use a new run for each. `now` returns seconds since the
     epoch, and `send` sends a request at its own pace. `on_send` gets the number of each request, and what it is.
     """
 
@@ -136,20 +136,20 @@ def _plain(body: bytes) -> bytes:
     return ladder(body)[0].body
 
 
-_Answer: TypeAlias = tuple[int | None, bool]
-"""A status, and whether the response says in words that the request was rejected."""
+_Response: TypeAlias = tuple[int | None, bool]
+"""A status, and whether the text of the response rejects the request."""
 
 
-def _answer(delivery: Delivery) -> _Answer:
+def _response(delivery: Delivery) -> _Response:
     """Return what distinguishes responses. Handlers with the same status for every request differ in their words."""
-    return delivery.status, delivery.status not in _REFUSALS and seems_refused(delivery)
+    return delivery.status, delivery.status not in _REJECTIONS and seems_rejected(delivery)
 
 
 class _Reaction(Enum):
     """How a handler reacts to a way. ANYTHING: it accepts even a wrong secret. FAILED: it fails with both secrets."""
 
     ACCEPTED = auto()
-    REFUSED = auto()
+    REJECTED = auto()
     ANYTHING = auto()
     FAILED = auto()
 
@@ -163,7 +163,7 @@ class _Run:
 
     def __init__(self, search: FaultSearch) -> None:
         self._search, self._port = search, ports_way(search.keys.secret)
-        self._refusals: set[_Answer] = set()
+        self._rejections: set[_Response] = set()
         self._tried: dict[str, None] = {}
         self._deciding: list[FaultDelivery] = []
         self._body = b""
@@ -183,8 +183,8 @@ class _Run:
         forged, valid = first.delivery, second.delivery
         self._end_without_search(forged, valid)
         if valid.ok:
-            await self._end_unless_refused(first, second)
-        self._refusals = {_answer(forged), _answer(valid)}
+            await self._end_unless_rejected(first, second)
+        self._rejections = {_response(forged), _response(valid)}
         if _is_after_signature(forged, valid):
             # A handler that checks the age after the signature rejects a wrong unit with another response.
             milliseconds = next(way for way in wrong_ways(self._search.keys) if way.slug == MILLISECONDS)
@@ -223,7 +223,7 @@ class _Run:
             sentence = f"The handler responds with {text}, which is not about signatures."
             raise _Ended(FaultKind.REQUEST, sentence, _NOT_THE_SIGNATURE[status])
 
-    async def _end_unless_refused(self, forged: FaultDelivery, valid: FaultDelivery) -> None:
+    async def _end_unless_rejected(self, forged: FaultDelivery, valid: FaultDelivery) -> None:
         """Raise _Ended unless two 2xx responses say in words that the handler rejected both requests."""
         text = format_status(valid.delivery.status or 0)
         if await self._tells_apart(forged, valid):
@@ -234,7 +234,7 @@ class _Run:
                 "but with a different body.",
                 "",
             )
-        if not (seems_refused(forged.delivery) and seems_refused(valid.delivery)):
+        if not (seems_rejected(forged.delivery) and seems_rejected(valid.delivery)):
             raise _Ended(
                 FaultKind.UNVERIFIED,
                 f"The handler responds with {text} to a valid request, but it also accepts another secret.",
@@ -243,8 +243,8 @@ class _Run:
 
     async def _tells_apart(self, forged: FaultDelivery, valid: FaultDelivery) -> bool:
         """Return whether the handler rejects forged requests with a 2xx status: in words, or always the same ones."""
-        if seems_refused(forged.delivery) or seems_refused(valid.delivery):
-            return not seems_refused(valid.delivery)
+        if seems_rejected(forged.delivery) or seems_rejected(valid.delivery):
+            return not seems_rejected(valid.delivery)
         if _said(forged) == _said(valid):
             return False
         again = await self._send("forged", self._port, _whole, forged=True)
@@ -285,7 +285,7 @@ class _Run:
         way = await self._first_accepted(view, most)
         if way is None:
             raise _Ended(*self._nothing_accepted())
-        rewrites_too = view is _plain and await self._refuses(way, _whole)
+        rewrites_too = view is _plain and await self._rejects(way, _whole)
         if rewrites_too and way.rewrites:
             return self._named(await self._serializer(way) or way)
         return self._named(way, rewrites_too=rewrites_too)
@@ -321,7 +321,7 @@ class _Run:
             error = self._deciding[-2].delivery
             if error.ok or combined is None or await self._reaction(combined, view) is not _Reaction.ACCEPTED:
                 return way
-            return way if _answer(self._deciding[-2].delivery) == _answer(error) else combined
+            return way if _response(self._deciding[-2].delivery) == _response(error) else combined
         return None
 
     async def _rewriting(self) -> FoundFault:
@@ -335,7 +335,7 @@ class _Run:
         )
 
     async def _serializer(self, like: WrongWay) -> WrongWay | None:
-        """Return the way of the handler's serializer if it is known. It writes the plain body as `like` does."""
+        """Return the way of the handler's serializer if it is known. It writes the plain body identically to `like`."""
         plain, now = _plain(self._body), self._search.now()
         plainly = like.make(plain, now)
         rewriters = [way for way in wrong_ways(self._search.keys) if way.rewrites and way.make(plain, now) == plainly]
@@ -353,7 +353,7 @@ class _Run:
             def view(body: bytes, step: int = middle) -> bytes:
                 return ladder(body)[step].body
 
-            if await self._refuses(self._port, view):
+            if await self._rejects(self._port, view):
                 refused = middle
             else:
                 accepted = middle
@@ -381,22 +381,22 @@ class _Run:
         self._tried[what or way.slug] = None
         result = await self._send(what or way.slug, way, view)
         status = result.delivery.status
-        if status is None or _answer(result.delivery) in self._refusals:
-            return _Reaction.REFUSED
+        if status is None or _response(result.delivery) in self._rejections:
+            return _Reaction.REJECTED
         forged = await self._send("forged", way, view, forged=True)
-        if forged.delivery.ok and _answer(forged.delivery) not in self._refusals:
+        if forged.delivery.ok and _response(forged.delivery) not in self._rejections:
             return _Reaction.ANYTHING
-        if _answer(forged.delivery) == _answer(result.delivery):
-            self._refusals.add(_answer(result.delivery))
+        if _response(forged.delivery) == _response(result.delivery):
+            self._rejections.add(_response(result.delivery))
             return _Reaction.FAILED
         if status >= _FAILURES and (await self._send(what or way.slug, way, view)).delivery.status != status:
-            return _Reaction.REFUSED  # an error that does not occur twice had another cause
+            return _Reaction.REJECTED  # an error that does not occur twice had another cause
         self._deciding += [result, forged]
         return _Reaction.ACCEPTED
 
-    async def _refuses(self, way: WrongWay, view: _View) -> bool:
+    async def _rejects(self, way: WrongWay, view: _View) -> bool:
         result = await self._send(way.slug, way, view)
-        return result.delivery.status is None or _answer(result.delivery) in self._refusals
+        return result.delivery.status is None or _response(result.delivery) in self._rejections
 
     async def _decide(self, what: str, way: WrongWay, *, forged: bool = False) -> FaultDelivery:
         result = await self._send(what, way, _whole, forged=forged)
@@ -418,14 +418,14 @@ class _Run:
         self._search.on_send(self._sent + 1, what)
         delivery = await self._search.send(request)
         self._sent += 1
-        if self._refusals:  # the two first requests are judged together
+        if self._rejections:  # the two first requests are judged together
             self._end_if_unable(what, delivery)
         return FaultDelivery(what, request, delivery)
 
     def _end_if_unable(self, what: str, delivery: Delivery) -> None:
-        if delivery.status == _RATE_LIMITED and _answer(delivery) not in self._refusals:
+        if delivery.status == _RATE_LIMITED and _response(delivery) not in self._rejections:
             raise _Ended(FaultKind.NOT_FOUND, "The handler started to limit the rate of requests.", "Try again later.")
-        if delivery.status is not None or (_drops(delivery) and _answer(delivery) in self._refusals):
+        if delivery.status is not None or (_drops(delivery) and _response(delivery) in self._rejections):
             return
         self._silences.append(what)
         if delivery.fault == "unreachable" or len(self._silences) == _MOST_SILENCES:
@@ -479,8 +479,8 @@ def _rejects_content(forged: FaultDelivery, valid: FaultDelivery) -> bool:
 def _is_after_signature(forged: Delivery, valid: Delivery) -> bool:
     """Return whether the responses to a valid and a forged request differ, so the signature is not the reason."""
     if forged.status == valid.status:
-        return _answer(forged) != _answer(valid) and not seems_refused(valid)
-    return valid.status not in _REFUSALS
+        return _response(forged) != _response(valid) and not seems_rejected(valid)
+    return valid.status not in _REJECTIONS
 
 
 def _changes(feature: BodyFeature) -> tuple[str, str]:

@@ -37,8 +37,8 @@ _STATUSES = {
 class CheckFinding(NamedTuple):
     """The result of one check.
 
-    `failure` continues "The handler …", and is "" if nothing is wrong. `seen` is what happened, as a clause, and `fix`
-    is what to change. `captures` are the ids of the saved requests that prove the finding.
+    `failure` continues "The handler …", and is "" for a passed check. `seen` is what happened, as a clause, and `fix`
+    is what to change. `captures` are the IDs of the captures that prove the finding.
     """
 
     check: HandlerCheck

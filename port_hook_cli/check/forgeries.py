@@ -58,7 +58,7 @@ def with_signature(draft: Invocation, signature: str | None, stamp: str | None) 
 
 
 def valid(draft: Invocation, signing: Signing, *, shift_s: float = 0.0) -> Invocation:
-    """Return the request signed as Port signs, with a timestamp `shift_s` seconds later."""
+    """Return the request with Port's signature, and with a timestamp `shift_s` seconds later."""
     stamp = signing.stamp(shift_s)
     return with_signature(draft, signing.value(draft.body, stamp), stamp)
 

@@ -82,9 +82,9 @@ async def _check_slow(exam: HandlerExam, baseline: Probe) -> None:
 async def _check_together(exam: HandlerExam) -> None:
     if not exam.wants("at-once"):
         return
-    bad = await _unanswered(exam)
-    if bad:  # even a good handler drops connections under load, so this must happen twice
-        bad = await _unanswered(exam)
+    bad = await _unaccepted(exam)
+    if bad:  # even a good handler loses connections under load, so this must happen twice
+        bad = await _unaccepted(exam)
     after = await exam.prober.accept("at-once", "a valid request after 20 concurrent requests")
     bad += [after] * (not after.is_accepted)
     if exam.works_once:
@@ -97,8 +97,8 @@ async def _check_together(exam: HandlerExam) -> None:
         exam.passes("at-once", f"{_TOGETHER} concurrent requests were accepted")
 
 
-async def _unanswered(exam: HandlerExam) -> list[Probe]:
-    """Send 20 concurrent requests, and return the probes that were not accepted."""
+async def _unaccepted(exam: HandlerExam) -> list[Probe]:
+    """Send 20 concurrent requests, and return the unaccepted probes."""
     sent = await exam.prober.together("at-once", "one of 20 concurrent requests", _TOGETHER)
     return [probe for probe in sent if not probe.is_accepted]
 

@@ -162,7 +162,7 @@ class HandlerProcess:
         return UsageError(f"{self._command} cannot be started: {message}.", hint=_START_HINTS.get(kind, _INTERPRETER))
 
     def _not_ready(self, problem: str, exit_code: int | None, output: bytes) -> NotReadyError:
-        hint = f"If the command listens on another address, pass it to --to instead of {_shown(self._address)}."
+        hint = f"If the command listens on another host or port, pass them to --to instead of {_shown(self._address)}."
         return NotReadyError(
             f"{self._command} {problem}.",
             hint=hint if exit_code is None else "Find the cause in its output.",

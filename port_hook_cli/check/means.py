@@ -39,7 +39,7 @@ class CheckMeans(NamedTuple):
 
     `client` makes a client with a timeout in seconds. `watch` reads the handler's calls to the sandbox. `handler` is
     the handler's process, if the check started it. `masker` masks the secrets of the request. `keep` saves a request
-    that proves a finding. `now` returns seconds since the epoch, and `new_id` a capture id.
+    that proves a finding. `now` returns seconds since the epoch, and `new_id` a capture ID.
     """
 
     client: Callable[[float], ProbeClient]

@@ -40,7 +40,7 @@ class CheckPlan(NamedTuple):
         """
         slugs = selected(tuple(only), tuple(skip))
         if not slugs:
-            raise UsageError("No check is left after `only` and `skip`.", hint="Leave a name out of `skip`.")
+            raise UsageError("`only` and `skip` exclude all checks.", hint="Leave a name out of `skip`.")
         return cls(slugs, frozenset(only) & BY_SLUG.keys(), limits)
 
     def without(self, spent_s: float) -> Self:

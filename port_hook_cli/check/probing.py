@@ -80,11 +80,11 @@ class Prober:
         return Signing(self.means.secret.reveal(), self.unit, self.means.now())
 
     def new_run_id(self) -> str:
-        """Return an id for another run."""
+        """Return an ID for another run."""
         return make_run_id(secrets.choice, "wfnr_" if self.subject.is_node else "r_")
 
     def draft(self, slug: str, *, body: bytes | None = None, run_id: str | None = None) -> tuple[str, Invocation]:
-        """Return a new run id, and an unsigned copy of the request for this run."""
+        """Return a new run ID, and an unsigned copy of the request for this run."""
         run_id = run_id or self.new_run_id()
         return run_id, self.subject.fresh(run_id, slug, body=body)
 
@@ -193,11 +193,11 @@ class Prober:
         self._client.close()
 
     def probes_of(self, slug: str) -> Sequence[Probe]:
-        """Return the requests that were sent for a check."""
+        """Return the requests sent for a check."""
         return self._by_check[slug]
 
     async def save(self, probes: Sequence[Probe], original: str | None) -> tuple[str, ...]:
-        """Save probes that prove a finding, and return their ids. `original` is what they are replays of."""
+        """Save probes that prove a finding, and return their IDs. `original` is the capture that they replay."""
         keep = self.means.keep
         if keep is None:
             return ()
@@ -262,7 +262,7 @@ class Prober:
     async def restart(self, handler: HandlerProcess, environ: Mapping[str, str] | None = None) -> None:
         """Restart the handler, with other variables if they are passed.
 
-        Raises NotReadyError and UsageError, as `HandlerProcess.restart` does, and LeftHandler if time is up.
+        Raises NotReadyError and UsageError like `HandlerProcess.restart`, and LeftHandler if time is up.
         """
         try:
             async with asyncio.timeout(max(_LEAST_S, self.left_s)):

@@ -27,7 +27,7 @@ _TOO_MANY = 429
 _CLASSES = 100
 
 
-def seems_refused(delivery: Delivery) -> bool:
+def seems_rejected(delivery: Delivery) -> bool:
     """Return whether the response's body says that the request was rejected, whatever the status."""
     return bool(_REFUSING.search(delivery.body[:_MAX_READ]))
 
@@ -44,7 +44,7 @@ def blames_authentication(delivery: Delivery) -> bool:
 
 
 def said(delivery: Delivery, run_id: str | None) -> bytes:
-    """Return the text of a response without the run id and numbers, so that it is the same for every run."""
+    """Return the text of a response without the run ID and numbers, so that it is the same for every run."""
     body = delivery.body[:_MAX_READ]
     if run_id:
         body = body.replace(run_id.encode("utf-8", "surrogatepass"), b"ID")
@@ -56,7 +56,7 @@ class Reaction(StrEnum):
 
     ACCEPTED = "accepted"
     REDIRECTED = "redirected"
-    REFUSED = "refused"
+    REJECTED = "refused"
     LIMITED = "limited"
     FAILED = "failed"
     HUNG = "hung"
@@ -64,7 +64,7 @@ class Reaction(StrEnum):
     UNREACHABLE = "unreachable"
 
 
-_BY_CLASS = {1: Reaction.FAILED, 2: Reaction.ACCEPTED, 3: Reaction.REDIRECTED, 4: Reaction.REFUSED}
+_BY_CLASS = {1: Reaction.FAILED, 2: Reaction.ACCEPTED, 3: Reaction.REDIRECTED, 4: Reaction.REJECTED}
 _BY_FAULT = {"timeout": Reaction.HUNG, "unreachable": Reaction.UNREACHABLE}
 
 
@@ -100,9 +100,9 @@ class Probe(NamedTuple):
         return self.delivery.status is not None
 
     @property
-    def seems_refused(self) -> bool:
+    def seems_rejected(self) -> bool:
         """Whether the response's body says that the request was rejected, whatever the status."""
-        return seems_refused(self.delivery)
+        return seems_rejected(self.delivery)
 
     @property
     def answer(self) -> tuple[int | None, bytes]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from port_hook_cli.check.watching import SandboxWatch
     from port_hook_cli.runs.seen_calls import SeenCall
 
-_NO_RUN = "the payload has no run id"
+_NO_RUN = "the payload has no run ID"
 _HANDLED = "the handler handled or rejected every bad input"
 _NO_END = "the handler did not report the result of a valid run"
 _MOMENT_S, _FIRST_CALL_S, _LATE_CALL_S, _END_S = 0.5, 2.0, 4.0, 10.0
@@ -162,14 +162,12 @@ def _changes_after(end: SeenCall, run: FirstRun) -> Iterator[SeenCall]:
 
 
 async def _judge_result(exam: HandlerExam, run: FirstRun, proof: Sequence[Probe]) -> None:
-    """Judge how a run of a workflow node ended."""
+    """Judge how a workflow node run ended."""
     if result := next((call.result for call in taken(endings(run.later, run.run_id)) if call.result), ""):
         exam.passes("node-result", f"COMPLETED with {result}")
         return
     own = effects(run.later, run.run_id)
-    last = (
-        f"the last of {len(own)} calls was {own[-1].method} {own[-1].path}" if own else "the handler reported nothing"
-    )
+    last = f"the last of {len(own)} calls was {own[-1].method} {own[-1].path}" if own else "the handler did not report"
     await exam.fails("node-result", f"{last}, and the node run is not COMPLETED", proof)
 
 
@@ -210,7 +208,7 @@ async def _send_bad_inputs(exam: HandlerExam, slug: str) -> list[Probe]:
 
 
 def _bad_bodies(exam: HandlerExam) -> Iterator[tuple[str, bytes]]:
-    """Yield bodies with bad inputs, and what is bad about each. Each still contains its run id."""
+    """Yield bodies with bad inputs, and what is bad about each. Each still contains its run ID."""
     subject = exam.subject
     for name, inputs in bad_inputs(subject.inputs) if isinstance(subject.document, dict) else ():
         body = subject.edited(inputs)

@@ -15,7 +15,7 @@ from port_hook_cli.check.checking import OnFinding, check
 from port_hook_cli.check.findings import CheckReport
 from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckPlan
-from port_hook_cli.check.sources import FoundSubject, SubjectName, refuse_other_machine
+from port_hook_cli.check.sources import FoundSubject, SubjectName, reject_other_machine
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.watching import SandboxWatch
 from port_hook_cli.errors import TargetError
@@ -90,7 +90,7 @@ class CheckSession:
             side = await stack.enter_async_context(self._port_side())
             found = await self.source.find(self.name, lambda: side.secret)
             with masked_errors(found.masker):
-                refuse_other_machine(found.subject, may_leave=self.may_leave)
+                reject_other_machine(found.subject, may_leave=self.may_leave)
             starts = bool(self.command)
             url = masked_url(found.subject.url, found.masker.text)
             await on_begin(

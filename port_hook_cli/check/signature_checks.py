@@ -35,7 +35,7 @@ _IN_USE = re.compile(rb"in use|EADDRINUSE|only one usage of each socket", re.IGN
 
 
 async def check_other_valid_requests(exam: HandlerExam) -> None:
-    """Send valid requests in other forms: with a timestamp in milliseconds, and as the execution agent sends them."""
+    """Send valid requests in other forms: with a timestamp in milliseconds, and in the execution agent's format."""
     prober = exam.prober
     if exam.wants("valid-milliseconds"):
         if prober.signing.other_unit.value == "s":
@@ -75,7 +75,7 @@ async def check_forgeries(exam: HandlerExam) -> None:
         else:
             sent[slug] = await _send_all(exam, slug, forge)
     work = await _observe_work(exam, [probe for probes in sent.values() for probe in probes], mark)
-    exam.hides_refusals = bool(work.idle | work.unknown)
+    exam.hides_rejections = bool(work.idle | work.unknown)
     await _judge_all(exam, sent, work)
     for slug, probes in sent.items():
         await _judge_forgeries(exam, slug, probes, work)
@@ -174,8 +174,8 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _For
         return
     control = [exam.control] if exam.control is not None else []
     judged = [probe for probe in (*control, *probes) if probe.run_id not in work.unknown]
-    refused = list(_refused(judged, lambda probe: _is_taken(exam, probe, work)))
-    wrong = [probe for probe in refused if probe.reaction not in {Reaction.REFUSED, Reaction.LIMITED}]
+    refused = list(_rejected(judged, lambda probe: _is_taken(exam, probe, work)))
+    wrong = [probe for probe in refused if probe.reaction not in {Reaction.REJECTED, Reaction.LIMITED}]
     if wrong:
         await exam.fails("refusal-status", first_seen(wrong), wrong)
     elif refused:
@@ -184,7 +184,7 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _For
         exam.cannot_tell("the handler rejected no request", "refusal-status")
 
 
-def _refused(probes: Iterable[Probe], is_taken: Callable[[Probe], bool]) -> Iterator[Probe]:
+def _rejected(probes: Iterable[Probe], is_taken: Callable[[Probe], bool]) -> Iterator[Probe]:
     """Yield the rejected requests. A request for a run that was taken before can fail because the run has ended."""
     taken: set[str | None] = set()
     for probe in probes:
@@ -254,7 +254,7 @@ async def check_unset_secret(exam: HandlerExam) -> None:
     except LeftHandler:
         if prober.left_s <= 0:
             raise
-        # It ended, so it accepts nothing.
+        # It ended, so it cannot accept requests.
     await _judge_unset_secret(exam, probes)
 
 
@@ -262,7 +262,7 @@ async def _judge_unset_secret(exam: HandlerExam, probes: Sequence[Probe]) -> Non
     slug, last = "secret-unset", probes[-1] if probes else None
     if last is None:
         exam.passes(slug, "the command ended")
-    elif exam.is_accepted(last) and exam.hides_refusals:
+    elif exam.is_accepted(last) and exam.hides_rejections:
         exam.cannot_tell("the handler rejects requests with a 2xx status", slug)
     elif exam.is_accepted(last):
         await exam.fails(slug, last.seen, [last])

@@ -51,7 +51,7 @@ _MOST_LOOKED_AT = 100
 
 
 class FoundSubject(NamedTuple):
-    """The request under check, and the id of the capture that it was made from, or None.
+    """The request under check, and the ID of the capture that it was made from, or None.
 
     `masker` masks the secrets that the request may contain.
     """
@@ -174,7 +174,7 @@ class SubjectSource:
             to = default_target(found.capture, last_target) if found.is_stored else None
         if to is None:
             raise _missing_target()
-        signer = Signer(Secret("unused"))  # this only prepares the body and headers, which are signed later
+        signer = Signer(Secret("unused"))  # this only prepares the body and headers for a later signature
         ready = Rewriter(signer=signer, now=self.runtime.now, new_id=self.runtime.new_id).prepare(source, to)
         for each in ready.notes:
             if each.about != CONTRADICTION:  # about the unused secret
@@ -208,7 +208,7 @@ class SubjectSource:
         for each in made.remarks:
             self.say(each)
         with masked_errors(made.masker):
-            # `refuse_other_machine` rejects URLs on other machines later.
+            # `reject_other_machine` rejects URLs on other machines later.
             url = replace(self.target, to_its_url=True).url_for(action.identifier, made.request.url)
         return FoundSubject(_rendered(action.identifier, made.request, url, document), masker=made.masker)
 
@@ -218,8 +218,8 @@ class SubjectSource:
             step, masker = await _NodeRequest(self, found).step(invoker)
         assert step.request is not None
         if found.node is not None and step.node.identifier != found.node:
-            what = f"{brief(found.node)} sends no request, so the check uses that of {brief(step.node.identifier)}"
-            self.say(note(f"{what}, the next node that sends one"))
+            what = f"{brief(found.node)} does not send a request, so the check uses {brief(step.node.identifier)}"
+            self.say(note(f"{what}, the next node with a request"))
         subject = _rendered(step.node.identifier, step.request, step.url or step.request.url, None)
         return FoundSubject(subject, masker=masker)
 
@@ -346,7 +346,7 @@ def _names_a_capture(name: str) -> bool:
     return name == "-" or parse_latest(name) is not None or is_run_id(name) or is_id
 
 
-def refuse_other_machine(subject: CheckSubject, *, may_leave: bool) -> None:
+def reject_other_machine(subject: CheckSubject, *, may_leave: bool) -> None:
     """Raise UsageError for a handler on another machine, unless `may_leave` is set."""
     if not may_leave and not is_on_this_machine(subject.url):
         raise UsageError(

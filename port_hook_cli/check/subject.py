@@ -40,7 +40,7 @@ class CheckSubject:
 
     @property
     def is_node(self) -> bool:
-        """Whether it belongs to a workflow node's run."""
+        """Whether it belongs to a workflow node run."""
         return (self.run_id or "").startswith("wfnr_")
 
     @property
@@ -55,7 +55,7 @@ class CheckSubject:
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        """The inputs in the body, as far as they can be recognized."""
+        """The inputs in the body, if they can be recognized."""
         return inputs_in(self.document)
 
     @property
@@ -65,7 +65,7 @@ class CheckSubject:
         return next(name for n in count() if (name := f"{ADDED_NAME}-{n}" if n else ADDED_NAME) not in names)
 
     def fresh(self, run_id: str, slug: str, *, body: bytes | None = None) -> Invocation:
-        """Return a copy for another run. The new run id replaces the old id in the headers and the body.
+        """Return a copy for another run. The new run ID replaces the old ID in the headers and the body.
 
         `body` replaces the body. `slug` names the check in the user-agent.
         """
@@ -194,7 +194,7 @@ def _renamed(value: Any, name: str) -> Any:
 
 
 def with_run(request: Invocation, old: str, new: str) -> Invocation:
-    """Return the request for another run: the id `new` replaces `old` in the target, the headers and the body."""
+    """Return the request for another run: the ID `new` replaces `old` in the target, the headers and the body."""
     return replace(
         request,
         target=request.target.replace(old, new),
@@ -206,7 +206,7 @@ def with_run(request: Invocation, old: str, new: str) -> Invocation:
 def changed_letter(body: bytes) -> bytes | None:
     """Return a JSON body with one letter of one value changed, or None if no value has a letter.
 
-    White space, keys and run ids do not change, so only handlers that verify the values notice.
+    White space, keys and run IDs do not change, so only handlers that verify the values notice.
     """
     document = document_of(body)
     inputs = inputs_in(document)

@@ -42,7 +42,7 @@ class LatestOutput:
             self.total += len(chunk)
 
     def since(self, mark: int) -> bytes:
-        """Return the retained bytes that were added after `total` reached `mark`."""
+        """Return the retained bytes added after `total` reached `mark`."""
         with self._lock:
             return self._bytes[max(0, len(self._bytes) - (self.total - mark)) :]
 

@@ -159,7 +159,7 @@ else:
             return has_children if sys.platform == "linux" else any(map(_exists, self._groups))
 
         def _signal(self, number: int) -> None:
-            """Send a signal to each group once, to a new group as soon as it is found."""
+            """Send a signal to each group once, to a new group immediately."""
             found = itertools.chain(_groups_of_descendants(os.getpid()), tuple(self._groups))
             signaled = {os.getpgrp()}
             for group in found:
@@ -184,7 +184,7 @@ else:
 def _groups_of_descendants(ancestor: int) -> Iterator[int]:
     """Yield the process groups of all descendants of a process, some repeatedly.
 
-    Children come first, as they are read: a process that forks and ends lives for less than a millisecond.
+    Children come first, when they are read: a process that forks and ends lives for less than a millisecond.
     """
     children: dict[int, list[tuple[int, int]]] = {}
     for pid, parent, group in _processes():
@@ -199,7 +199,7 @@ def _groups_of_descendants(ancestor: int) -> Iterator[int]:
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:
-    """Yield the process id, the parent's id and the process group of each process, the latest first on Linux."""
+    """Yield the process ID, the parent's ID and the process group of each process, the latest first on Linux."""
     if sys.platform == "linux":
         for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))), reverse=True):  # noqa: PTH208 - faster
             with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:  # noqa: PTH123

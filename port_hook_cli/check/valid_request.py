@@ -49,7 +49,7 @@ async def check_valid(exam: HandlerExam) -> None:
     if prober.means.watch is not None:
         exam.mark = await prober.means.watch.mark()
     probe = await prober.accept("valid", "a valid request", body=trying)
-    if probe.is_accepted and probe.seems_refused and exam.control.seems_refused:
+    if probe.is_accepted and probe.seems_rejected and exam.control.seems_rejected:
         await _name_the_mistake(exam, probe, trying)
     elif probe.is_accepted:
         exam.accepts(probe)
@@ -142,7 +142,7 @@ async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) ->
         await _judge_work(exam, refused)
     elif fault.kind is FaultKind.NOTHING:
         exam.accepts(await exam.prober.accept("valid", "a valid request"))
-        exam.cannot_tell(f"{refused.seen}, but the handler accepted the request when it was sent again", "valid")
+        exam.cannot_tell(f"{refused.seen}, but the handler accepted the request the second time", "valid")
     elif fault.kind not in _UNEXPLAINED or not await _blames_another_process(exam, refused):
         is_unknown = fault.kind is FaultKind.NOT_FOUND and exam.prober.means.handler is not None
         fix = f"{fault.fix} {_VARIABLE}" if is_unknown else fault.fix

@@ -59,7 +59,7 @@ def _group_lines(group: CheckGroup, findings: Sequence[CheckFinding]) -> Iterato
 
 
 def finding_lines(finding: CheckFinding) -> Iterator[Styled]:
-    """Yield what is wrong and how to fix it, or nothing for a passed check."""
+    """Yield the problem and its fix, or nothing for a passed check."""
     if finding.status is CheckStatus.PASSED:
         return
     mark, style = _MARKS[finding.status]
@@ -75,7 +75,7 @@ def finding_lines(finding: CheckFinding) -> Iterator[Styled]:
 
 
 def _unobserved_lines(findings: Iterable[CheckFinding]) -> Iterator[Styled]:
-    """Yield a line for each reason, with the checks that were not observed for this reason."""
+    """Yield a line for each reason, with the unobserved checks."""
     by_reason: dict[str, list[str]] = {}
     for finding in findings:
         by_reason.setdefault(finding.seen, []).append(finding.check.slug)

@@ -69,7 +69,7 @@ class WrongWay:
 
     @property
     def rewrites(self) -> bool:
-        """Whether the handler changes the body before it verifies it, and nothing else is wrong."""
+        """Whether the handler changes the body before it verifies it, and has no other mistake."""
         is_port = self.scheme is as_port_signs and self.unit is TimestampUnit.SECONDS
         return is_port and self.rewriting is not as_it_is
 
@@ -89,7 +89,7 @@ class WrongWay:
 
 def ports_way(secret: Secret) -> WrongWay:
     """Return the way in which Port signs. It makes valid requests, and forged requests that differ only in the key."""
-    return WrongWay(slug="valid", sentence="verifies requests as Port signs them", fix="", key=_bytes(secret))
+    return WrongWay(slug="valid", sentence="verifies Port's signature", fix="", key=_bytes(secret))
 
 
 def wrong_ways(keys: SigningKeys) -> tuple[WrongWay, ...]:

@@ -33,7 +33,7 @@ class DefectCase(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The case as the id of a test."""
+        """The case as the ID of a test."""
         request = "" if self.source == _DEFAULT else f"-{self.source.partition('.')[0].removeprefix('create_vm_')}"
         return f"{self.program.partition('.')[0]}-{self.defect}{request}"
 

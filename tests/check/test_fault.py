@@ -25,7 +25,7 @@ SECRET = "an-example-and-no-secret-with-40-letters"
 KEYS = SigningKeys(Secret(SECRET), client_id="an-example-id", other=Secret("another-secret"), other_place=".env")
 PLAIN = {"action": "create_vm", "properties": {"cpu": 4, "name": "web"}}
 WHOLE = {"z": "ë🚀", "text": "/<>&'\u2028\x7f", "numbers": [0.5, 12], "empty": {}, **PLAIN}
-REFUSED, DONE = 401, 200
+REJECTED, DONE = 401, 200
 
 Answers = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Verifies = Callable[[Mapping[str, str], bytes], int]
@@ -97,8 +97,8 @@ def as_port(
     """Verify as Port documents, with the clock compared before or after the signature."""
     is_signed = is_equal(headers["x-port-signature"], f"v1,{text(with_dot(headers, body, key))}")
     if age_first:
-        return DONE if is_recent(headers, per_s) and is_signed else REFUSED
-    return REFUSED if not is_signed else DONE if is_recent(headers, per_s) else 400
+        return DONE if is_recent(headers, per_s) and is_signed else REJECTED
+    return REJECTED if not is_signed else DONE if is_recent(headers, per_s) else 400
 
 
 def dotted(headers: Mapping[str, str], body: bytes) -> bytes:
@@ -116,7 +116,7 @@ def compact_ascii(body: bytes) -> bytes:
 def expects(make: Callable[[Mapping[str, str], bytes], str]) -> Verifies:
     """Return a handler that expects another value of the signature, and checks the age."""
     return lambda headers, body: (
-        DONE if is_recent(headers) and is_equal(headers["x-port-signature"], make(headers, body)) else REFUSED
+        DONE if is_recent(headers) and is_equal(headers["x-port-signature"], make(headers, body)) else REJECTED
     )
 
 
@@ -143,7 +143,7 @@ OTHERS: dict[str, Verifies] = {
     "t-v1": expects(lambda headers, body: f"t={headers['x-port-timestamp']},v1={with_dot(headers, body).hex()}"),
     "body-hex-json-dumps": expects(lambda _, body: mac(spaced(body)).hex()),
     "milliseconds-body-hex": lambda headers, body: (
-        DONE if is_recent(headers, 1000) and is_equal(headers["x-port-signature"], mac(body).hex()) else REFUSED
+        DONE if is_recent(headers, 1000) and is_equal(headers["x-port-signature"], mac(body).hex()) else REJECTED
     ),
     "without-dot": expects(lambda headers, body: f"v1,{text(mac(headers['x-port-timestamp'].encode() + body))}"),
     "v0": expects(lambda given, body: f"v0={mac(b':'.join((b'v0', given['x-port-timestamp'].encode(), body))).hex()}"),
@@ -249,13 +249,13 @@ async def test_milliseconds_are_named_when_the_signature_is_checked_before_the_a
 
 
 async def test_error_that_is_not_about_the_timestamp_is_no_second_mistake() -> None:
-    found = await search(lambda headers, body: 400 if headers["x-port-signature"] == mac(body).hex() else REFUSED)
+    found = await search(lambda headers, body: 400 if headers["x-port-signature"] == mac(body).hex() else REJECTED)
     assert (found.kind, found.way and found.way.slug) == (FaultKind.WRONG_WAY, "body-hex")
 
 
 async def test_handler_that_answers_500_to_a_bad_signature_is_searched() -> None:
     def verifies(headers: Mapping[str, str], body: bytes) -> int:
-        return 500 if PUBLIC["body-hex"](headers, body) == REFUSED else DONE
+        return 500 if PUBLIC["body-hex"](headers, body) == REJECTED else DONE
 
     found = await search(verifies)
     assert found.way is not None
@@ -264,8 +264,8 @@ async def test_handler_that_answers_500_to_a_bad_signature_is_searched() -> None
 
 async def test_way_is_named_when_the_work_fails_with_the_plain_body() -> None:
     def verifies(headers: Mapping[str, str], body: bytes) -> int:
-        if PUBLIC["milliseconds"](headers, body) == REFUSED:
-            return REFUSED
+        if PUBLIC["milliseconds"](headers, body) == REJECTED:
+            return REJECTED
         return DONE if "ë" in body.decode() else 500
 
     found = await search(verifies)
@@ -424,7 +424,7 @@ async def test_response_that_is_not_about_the_signature_ends_the_search(
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500])
 async def test_work_that_fails_after_the_signature_is_told_apart(status: int) -> None:
-    found = await search(lambda headers, body: status if as_port(headers, body) == DONE else REFUSED)
+    found = await search(lambda headers, body: status if as_port(headers, body) == DONE else REJECTED)
     assert (found.kind, found.sent) == (FaultKind.WORK, 3)
     assert str(status) in found.sentence
 
@@ -442,9 +442,11 @@ def in_words(status: Callable[[int], int], words: Mapping[int, str]) -> Callable
     return respond
 
 
-always_200 = in_words(lambda _: 200, {DONE: "ok", REFUSED: '{"error": "Invalid signature"}', 422: "no such VM"})
-silent_200 = in_words(lambda _: 200, {DONE: '{"status": "SUCCESS"}', REFUSED: '{"status": "IGNORED"}'})
-always_500 = in_words(lambda done: done if done == DONE else 500, {DONE: "", REFUSED: "Invalid signature", 422: "Oops"})
+always_200 = in_words(lambda _: 200, {DONE: "ok", REJECTED: '{"error": "Invalid signature"}', 422: "no such VM"})
+silent_200 = in_words(lambda _: 200, {DONE: '{"status": "SUCCESS"}', REJECTED: '{"status": "IGNORED"}'})
+always_500 = in_words(
+    lambda done: done if done == DONE else 500, {DONE: "", REJECTED: "Invalid signature", 422: "Oops"}
+)
 
 
 @pytest.mark.parametrize("respond", [always_200, silent_200])
@@ -473,7 +475,7 @@ async def test_handler_whose_responses_all_differ_is_said_to_accept_a_wrong_secr
 
 
 async def test_words_of_a_500_tell_a_failure_from_a_refusal() -> None:
-    found = await search_at(always_500(lambda *request: 422 if as_port(*request) == DONE else REFUSED), compact(WHOLE))
+    found = await search_at(always_500(lambda *request: 422 if as_port(*request) == DONE else REJECTED), compact(WHOLE))
     assert found.kind is FaultKind.WORK
     assert "but the response says that it rejected the request" in found.sentence
 
@@ -538,7 +540,7 @@ async def test_response_that_may_be_about_the_signature_is_searched(status: int,
 
 async def test_handler_that_accepts_any_signature_of_a_kind_is_not_explained_by_that_kind() -> None:
     def verifies(headers: Mapping[str, str], body: bytes) -> int:
-        return DONE if headers["x-port-signature"].startswith("sha256=") else REFUSED
+        return DONE if headers["x-port-signature"].startswith("sha256=") else REJECTED
 
     found = await search(verifies)
     assert found.kind is FaultKind.NOT_FOUND
@@ -546,7 +548,7 @@ async def test_handler_that_accepts_any_signature_of_a_kind_is_not_explained_by_
 
 
 async def test_search_that_finds_nothing_says_what_was_tried() -> None:
-    found = await search(lambda *_: REFUSED)
+    found = await search(lambda *_: REJECTED)
     assert (found.kind, found.way) == (FaultKind.NOT_FOUND, None)
     assert f"signed in {len(found.tried) - 1} other ways" in found.sentence
     assert len(found.requests) == 2
@@ -557,7 +559,7 @@ async def test_search_names_the_request_that_stopped_the_handler() -> None:
     async def respond(request: web.Request) -> web.Response:
         if not request.headers["x-port-signature"].startswith("v1,") and request.transport is not None:
             request.transport.abort()
-        return web.Response(status=REFUSED)
+        return web.Response(status=REJECTED)
 
     found = await search_at(respond, json.dumps(PLAIN).encode())
     assert found.kind is FaultKind.NO_RESPONSE
@@ -576,14 +578,14 @@ async def test_sentence_about_a_handler_that_is_gone_ends_with_one_mark() -> Non
 
 async def test_search_ends_at_its_limit() -> None:
     sent = count()
-    found = await search(lambda *_: REFUSED if next(sent) < 2 else DONE, PLAIN)
+    found = await search(lambda *_: REJECTED if next(sent) < 2 else DONE, PLAIN)
     assert (found.kind, found.sent) == (FaultKind.NOT_FOUND, MOST_REQUESTS)
     assert str(MOST_REQUESTS) in found.sentence
 
 
 async def test_rate_limit_ends_the_search() -> None:
     sent = count()
-    found = await search(lambda *_: REFUSED if next(sent) < 5 else 429)
+    found = await search(lambda *_: REJECTED if next(sent) < 5 else 429)
     assert (found.kind, found.sent) == (FaultKind.NOT_FOUND, 6)
     assert "limit the rate" in found.sentence
 
@@ -595,7 +597,7 @@ async def test_handler_that_stops_responding_ends_the_search() -> None:
         if next(sent) >= 2:
             assert request.transport is not None
             request.transport.close()
-        return web.Response(status=REFUSED)
+        return web.Response(status=REJECTED)
 
     found = await search_at(respond, compact(WHOLE))
     assert (found.kind, found.sent) == (FaultKind.NO_RESPONSE, 4)

@@ -19,7 +19,7 @@ from port_hook_cli.sandbox import CallRate, Sandbox
 from port_hook_cli.sandbox.call_log import CallIntent
 from port_hook_cli.text.secret import Secret
 from tests.factories import NOW, RUN_ID
-from tests.sandbox_clients import a_client, refusal
+from tests.sandbox_clients import a_client, rejection
 from tests.sandboxes import sandbox_with
 
 RUN = f"/v1/actions/runs/{RUN_ID}"
@@ -114,7 +114,7 @@ async def test_calls_are_read_in_several_pages(sandbox: Sandbox, watch: SandboxW
 async def test_announced_run_exists_in_a_strict_sandbox(
     sandbox: Sandbox, watch: SandboxWatch, handler: httpx.AsyncClient
 ) -> None:
-    assert (await refusal(handler.patch(f"/v1/actions/runs/{OTHER}", json={"summary": "x"})))[0] == 404
+    assert (await rejection(handler.patch(f"/v1/actions/runs/{OTHER}", json={"summary": "x"})))[0] == 404
     assert await watch.announce(OTHER, "scale", {"cpu": 4})
     start = sandbox.runs[OTHER].start
     assert (start.action, start.properties) == ("scale", {"cpu": 4})

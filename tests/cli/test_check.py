@@ -364,7 +364,7 @@ def test_check_of_a_trigger_prints_a_note_about_the_next_node(run: Run, folder: 
     connections = [{"sourceIdentifier": "start", "targetIdentifier": "call"}]
     workflow = {"identifier": "deploy", "title": "Deploy", "nodes": nodes, "connections": connections}
     (folder / "workflow.json").write_text(json.dumps(workflow), "utf-8")
-    said = "note: start sends no request, so the check uses that of call, the next node that sends one\n"
+    said = "note: start does not send a request, so the check uses call, the next node with a request\n"
     with handler() as other:
         for name, is_said in (("start", True), ("call", False)):
             result = run("check", f"workflow.json#{name}", "--only", "no-signature", "--to", str(other.port), env=ENV)
@@ -416,7 +416,7 @@ def test_list_shows_the_wanted_checks_and_sends_nothing(run: Run) -> None:
         (
             ("--only", "old", "--skip", "signature"),
             ExitCode.USAGE,
-            "No check is left after `only` and `skip`.",
+            "`only` and `skip` exclude all checks.",
             "Leave a name",
         ),
         ((), ExitCode.USAGE, "Missing option --to.", "--to 8000"),

@@ -147,7 +147,7 @@ class Vm(NamedTuple):
 
     @classmethod
     def of(cls, inputs: Mapping[str, Any]) -> Vm:
-        """Read the inputs; raises Failed."""
+        """Read the inputs. Raises Failed."""
         title, cpu = inputs.get("title"), inputs.get("cpu")
         if not isinstance(title, str) or not title.strip():
             raise Failed("the title must be text")
