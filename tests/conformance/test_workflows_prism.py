@@ -173,7 +173,7 @@ def test_a_run_that_trigger_starts_and_follows_is_as_the_document_says(
 
 
 def claimed(client: httpx.Client) -> str:
-    """Return the id of the node run that the agent claims, as soon as there is one."""
+    """Return the ID of the node run that the agent claims, as soon as there is one."""
     body = {"installationId": "_PORT_EXEC_AGENT", "limit": 100}
     for _ in range(1000):
         found = accepted(client.post("/v1/workflows/runs/claim-pending", json=body, headers=RESERVED))["nodeRuns"]
@@ -187,7 +187,7 @@ def acknowledge(client: httpx.Client, node_run_id: str) -> httpx.Response:
 
 
 def waiting_for(client: httpx.Client, run_id: str, node: str) -> str:
-    """Return the id of the run of `node`, as soon as the workflow's run has come to it."""
+    """Return the ID of the run of `node`, as soon as the workflow's run has come to it."""
     for _ in range(1000):
         shown = accepted(client.get(f"/v1/workflows/runs/{run_id}"))["workflowRun"]["nodeRuns"]
         if shown[-1]["node"]["identifier"] == node:

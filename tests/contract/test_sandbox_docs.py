@@ -20,7 +20,7 @@ def test_error_table_lists_every_slug() -> None:
     import port_hook_cli.sandbox as package
 
     sources = "".join(file.read_text("utf-8") for file in Path(package.__file__).parent.rglob("*.py"))
-    slugs = set(re.findall(r'Refused\((\d{3}), "([a-z_]+)"', sources))
+    slugs = set(re.findall(r'Rejected\((\d{3}), "([a-z_]+)"', sources))
     listed = {
         (status, slug)
         for status, cell in re.findall(r"(?m)^\| (\d{3}) \| ([^|]*) \|", PAGE)

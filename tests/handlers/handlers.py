@@ -142,7 +142,7 @@ def one_webhook(url: str, **config: Any) -> dict[str, Any]:
 
 
 def start_workflow(client: httpx.Client, document: Mapping[str, Any], **inputs: Any) -> str:
-    """Create a workflow in a sandbox, or a new version of it; start a run of it, and return its id."""
+    """Create a workflow in a sandbox, or a new version of it; start a run of it, and return its ID."""
     path = f"/v1/workflows/{document['identifier']}"
     made = client.post("/v1/workflows", json=document)
     if made.status_code == 409:

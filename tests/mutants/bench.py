@@ -43,7 +43,7 @@ class Bench:
     _passing: dict[tuple[str, ...], bool] = field(default_factory=dict)
 
     def verdict(self, mutant: Mutant) -> Verdict:
-        """Run the tests that could notice the mutant, until one fails; raises TimeIsUpError."""
+        """Run the tests that could notice the mutant, until one fails. Raises TimeIsUpError."""
         selection = select(self.tree, self.lines, mutant.module, mutant.mutation.line)
         caught_by, left = self._first(mutant, selection.covering, self.limit_s)
         if not caught_by:
@@ -111,7 +111,7 @@ class Bench:
         return sum(self.lines.seconds[test] for test in tests)
 
     def _run(self, arguments: Sequence[str], longest_s: float) -> int:
-        """Return pytest's exit code, or -1 if it takes too long; raises TimeIsUpError."""
+        """Return pytest's exit code, or -1 if it takes too long. Raises TimeIsUpError."""
         with start_pytest(self.tree, *arguments) as process:
             try:
                 return process.wait(min(longest_s, max(0.0, self.until - time.monotonic())))

@@ -5,7 +5,7 @@
     ngrok start --none --log stdout [--config FILE] [--authtoken TOKEN]
 
 It prints the agent's log, serves GET, POST and DELETE /api/endpoints, and forwards every byte of each endpoint from a
-port of its own on 127.0.0.1 to the upstream. It writes its process id to the named pipe in NGROK_STANDIN_PIPE, and
+port of its own on 127.0.0.1 to the upstream. It writes its process ID to the named pipe in NGROK_STANDIN_PIPE, and
 keeps the pipe open until it ends.
 
 NGROK_STANDIN names a failure: `105`, `107`, `108`, `9999` (an unknown code), `313`, `319`, `320`, `334` (an endpoint is
