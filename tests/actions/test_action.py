@@ -26,7 +26,7 @@ AUTOMATION: dict[str, Any] = {
 }
 
 
-def test_a_self_service_action_is_read() -> None:
+def test_self_service_action_is_read() -> None:
     action = read_action(create_vm_action())
     assert (action.identifier, action.kind, action.operation) == ("create_vm", ActionKind.SELF_SERVICE, "CREATE")
     assert (action.title, action.blueprint, action.required) == ("Create VM", "vm", ["title"])
@@ -36,19 +36,19 @@ def test_a_self_service_action_is_read() -> None:
     assert not action.approval
 
 
-def test_an_automation_is_read() -> None:
+def test_automation_is_read() -> None:
     action = read_action(AUTOMATION)
     assert (action.kind, action.blueprint, action.inputs) == (ActionKind.AUTOMATION, "service", None)
     assert action.condition == AUTOMATION["trigger"]["condition"]
     assert action.has_body
 
 
-def test_an_action_is_read_from_a_response_of_ports_api() -> None:
+def test_action_is_read_from_a_response_of_ports_api() -> None:
     assert read_action({"ok": True, "action": create_vm_action()}).identifier == "create_vm"
 
 
 @pytest.mark.parametrize("approval", [True, {"type": "ALL"}])
-def test_an_approval_is_read_in_both_of_its_forms(approval: Any) -> None:
+def test_approval_is_read_in_both_formats(approval: Any) -> None:
     assert read_action({**create_vm_action(), "requiredApproval": approval}).approval is True
     assert read_action({**create_vm_action(), "requiredApproval": False}).approval is False
 
@@ -69,7 +69,7 @@ def test_an_approval_is_read_in_both_of_its_forms(approval: Any) -> None:
         ({**AUTOMATION, "invocationMethod": {"type": "WEBHOOK"}}, "has no `url`"),
     ],
 )
-def test_document_that_is_not_an_action_is_refused_with_a_reason(document: Any, words: str) -> None:
+def test_document_is_rejected_with_a_reason_when_it_is_not_an_action(document: Any, words: str) -> None:
     with pytest.raises(BadAction, match=words):
         read_action(document)
 
@@ -79,7 +79,7 @@ def test_pick_action_returns_the_action_with_the_identifier(document: Any) -> No
     assert pick_action(document, "tell") == AUTOMATION
 
 
-def test_pick_action_needs_no_identifier_when_there_is_one_action() -> None:
+def test_pick_action_does_not_need_an_identifier_when_there_is_one_action() -> None:
     assert pick_action([AUTOMATION], None) == AUTOMATION
     assert pick_action(AUTOMATION, None) == AUTOMATION
     assert pick_action(AUTOMATION, "tell") == AUTOMATION
@@ -104,7 +104,7 @@ def test_pick_action_lists_the_actions_when_the_identifier_is_missing_or_wrong(
 
 @pytest.mark.parametrize("listed", [[], [{"identifier": "other"}]])
 @pytest.mark.parametrize("noun", ["action", "workflow", "blueprint"])
-def test_a_definition_with_the_key_of_a_response_is_the_definition(noun: str, listed: list[Any]) -> None:
+def test_definition_with_the_key_of_a_response_is_not_unwrapped(noun: str, listed: list[Any]) -> None:
     document = {"identifier": "a", noun: {"identifier": "b"}, f"{noun}s": listed}
     assert definitions_in(document, noun) == [document]
 
@@ -160,6 +160,6 @@ def test_current_action_is_not_recognized_as_version_1() -> None:
         ({"userInputs": {"properties": 1}}, "`userInputs`"),
     ],
 )
-def test_conversion_error_names_the_field_that_cannot_be_converted(fields: dict[str, Any], field: str) -> None:
+def test_conversion_error_contains_the_unconvertible_field(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(BadAction, match=field):
         converted({**OLD, **fields})

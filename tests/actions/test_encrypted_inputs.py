@@ -75,7 +75,7 @@ def test_named_places_includes_other_keys_only_when_their_value_looks_encrypted(
     assert found(document) == {"payload.properties.password": SEALED}
 
 
-def test_a_named_property_is_missing_when_it_is_not_found_and_ignored_when_it_is_null() -> None:
+def test_listed_property_is_missing_when_it_is_not_found_and_ignored_when_it_is_null() -> None:
     document = naming("gone", "empty", inputs={"empty": None})
     assert found(document) == {"gone": MISSING}
 
@@ -90,7 +90,7 @@ def test_place_at_finds_a_path_or_an_input_by_its_name() -> None:
         assert (str(place.path), place.value) == (path, MISSING)
 
 
-def test_likely_paths_returns_values_that_look_encrypted_up_to_a_limit() -> None:
+def test_likely_paths_returns_likely_encrypted_values_up_to_a_limit() -> None:
     document = {"a": SEALED, "b": ["short", SEALED, 17], "c": "no base64 at all, though long enough to be some"}
     assert list(map(str, likely_paths(document, most=5))) == ["a", "b[1]"]
     assert list(map(str, likely_paths(document, most=1))) == ["a"]
@@ -124,16 +124,16 @@ def test_wide_or_deep_document_is_searched_only_up_to_a_limit() -> None:
     ],
     ids=lambda it: repr(it)[:30],
 )
-def test_a_decrypted_value_is_an_object_or_text(plaintext: bytes, value: Any) -> None:
+def test_decrypted_value_is_an_object_or_text(plaintext: bytes, value: Any) -> None:
     assert opened(plaintext).value == value
 
 
 @given(st.dictionaries(st.text(), st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())))
-def test_decrypted_object_equals_the_encrypted_one(document: dict[str, Any]) -> None:
+def test_decrypted_object_equals_the_original_object(document: dict[str, Any]) -> None:
     assert opened(json.dumps(document).encode()).value == document
 
 
-def test_a_decryption_record_has_the_value_or_the_problem() -> None:
+def test_decryption_record_has_the_value_or_the_problem() -> None:
     assert decryption_record(opened(b'{"a":1}')) == {
         "schema": "port-hook/decryption/1",
         "path": "inputs.password",
@@ -153,7 +153,7 @@ def test_a_decryption_record_has_the_value_or_the_problem() -> None:
     }
 
 
-def test_a_decryption_record_has_bytes_in_base64_when_they_are_not_text() -> None:
+def test_decryption_record_has_bytes_in_base64_when_they_are_not_text() -> None:
     record = decryption_record(opened(b"\xff\x00"))
     assert (record["value"], record["value_base64"]) == (None, "/wA=")
 

@@ -55,7 +55,7 @@ def test_parse_input_converts_a_value_to_its_declared_type(text: str, name: str,
 
 
 @pytest.mark.parametrize("text", ["", "name", "=4", ":=4", "cpu:=s3cret"])
-def test_parse_input_refuses_another_form_without_quoting_the_value(text: str) -> None:
+def test_parse_input_rejects_another_format_without_quoting_the_value(text: str) -> None:
     with pytest.raises(UsageError, match="--input") as refused:
         parse_input(text, DECLARED)
     assert "s3cret" not in refused.value.message
@@ -114,12 +114,12 @@ def test_settle_replaces_jq_programs_by_their_results() -> None:
         ({"disabled": {"jqQuery": "no"}}, True),
     ],
 )
-def test_an_input_is_not_required_when_it_is_hidden_or_disabled(rules: dict[str, Any], is_required: bool) -> None:
+def test_input_is_not_required_when_it_is_hidden_or_disabled(rules: dict[str, Any], is_required: bool) -> None:
     settled = settle({"a": rules}, ["a"], {"yes": True, "no": False, "failed": None})
     assert (settled.required == ("a",)) is is_required
 
 
-def test_an_input_can_declare_itself_required() -> None:
+def test_input_can_declare_itself_required() -> None:
     declared = {"a": {"required": {"jqQuery": "yes"}}, "b": {"required": {"jqQuery": "no"}}, "c": {"required": True}}
     assert settle(declared, (), {"yes": True, "no": False}).required == ("a", "c")
 

@@ -47,7 +47,7 @@ ZONE = 'strftime("%Z")'
         ('trimstr("a") | trimstr("b")', ["trimstr"]),
     ],
 )
-def test_a_difference_is_found_where_it_is_called(expression: str, functions: list[str]) -> None:
+def test_difference_is_found_at_its_call(expression: str, functions: list[str]) -> None:
     assert [each.function for each in jq_differences([expression])] == functions
 
 
@@ -55,25 +55,25 @@ CALLS = st.sampled_from(['trimstr("x")', "toboolean", '"a" * 0', 'strftime("%Z")
 
 
 @given(st.lists(CALLS | st.text(alphabet='trimstobolean(")*0 \\#{}'), max_size=5))
-def test_nothing_is_found_in_a_string(parts: list[str]) -> None:
+def test_difference_in_a_string_is_ignored(parts: list[str]) -> None:
     assert jq_differences([f".a | {json.dumps(''.join(parts))}"]) == ()
 
 
 @given(st.lists(CALLS | st.text(alphabet='trimstobolean(")*0 #{}'), max_size=5), CALLS)
-def test_nothing_is_found_in_a_comment_but_in_the_line_after_it(parts: list[str], call: str) -> None:
+def test_difference_in_a_comment_is_ignored_but_not_in_the_next_line(parts: list[str], call: str) -> None:
     comment = f".a # {''.join(parts)}\n"
     assert jq_differences([comment]) == ()
     assert len(jq_differences([f"{comment} | {call}"])) == 1
 
 
-def test_the_expressions_of_a_template_are_searched_once_each() -> None:
+def test_expressions_of_a_template_are_searched_once_each() -> None:
     template = {"a": "{{ toboolean }} trimstr(1)", "{{ trimstr(.k) }}": ["{{ toboolean }}", "}} broken"]}
     found = template_differences(template)
     assert [each.function for each in found] == ["toboolean", "trimstr"]
     assert found[0].message.startswith("{{ toboolean }} uses toboolean: Port's jq may not have it")
 
 
-def test_a_template_that_is_nested_too_deep_has_no_differences() -> None:
+def test_too_deeply_nested_template_has_no_differences() -> None:
     template: object = "{{ toboolean }}"
     for _ in range(200):
         template = [template]
@@ -123,12 +123,12 @@ PROGRAMS = st.recursive(st.sampled_from([".", ".a", f".{WORD}", "1.5", ".[0]", "
 @example(f"1 # a \r {WORD}")
 @example(f"1 #a \\\r\r\n | {WORD}")
 @example(f'"\\("\\("{WORD}")") {WORD}"')
-def test_a_name_is_a_call_exactly_when_jq_says_so(program: str) -> None:
+def test_names_are_calls_exactly_when_they_are_calls_in_jq(program: str) -> None:
     assert called(program) == is_called_for_jq(program)
 
 
 @given(st.text(alphabet='"\\()[]{}#$.@*0a \n\r'))
-def test_any_text_can_be_read_and_no_token_is_invented(program: str) -> None:
+def test_tokens_of_any_text_are_parts_of_the_text(program: str) -> None:
     tokens = list(jq_tokens(program))
     position = 0
     for token in tokens:
@@ -136,7 +136,7 @@ def test_any_text_can_be_read_and_no_token_is_invented(program: str) -> None:
         position = program.index(token.text, position) + len(token.text)
 
 
-def test_a_string_is_read_with_the_expressions_inside_it() -> None:
+def test_string_is_read_with_the_expressions_inside_it() -> None:
     tokens = [(token.kind.name, token.text) for token in jq_tokens(r'"a\(.b + "c)") d" * 0 # e')]
     assert tokens == [
         ("STRING_START", '"'),

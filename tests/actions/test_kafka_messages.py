@@ -27,7 +27,7 @@ def payload_of(document: Any) -> Any:
     return read_payload(write_json(document).encode(), Headers(()))
 
 
-def test_agent_message_has_what_the_agent_reads_beside_the_body() -> None:
+def test_agent_message_has_the_agents_fields_beside_the_body() -> None:
     message = agent_message({"vm": {"cpu": 2}, "context": {"team": "a"}}, METHOD, run_id=RUN_ID)
     assert message == {
         "vm": {"cpu": 2},
@@ -65,7 +65,7 @@ def test_agent_node_message_has_the_config_of_the_node() -> None:
     assert payload.inputs == {"cpu": 2}
 
 
-def test_node_message_names_both_runs() -> None:
+def test_node_message_contains_both_run_ids() -> None:
     message = node_message([1], node_run_id=NODE_RUN, workflow_run_id="wfr_0123456789abcdef")
     assert message["payload"] == [1]
     payload = payload_of(message)

@@ -42,7 +42,7 @@ def rendered(**fields: Any) -> RenderedRequest:
     return assemble(action, RUN, request_template(action))
 
 
-def test_an_automation_without_a_body_sends_the_event_and_the_run() -> None:
+def test_automation_without_a_body_sends_the_event_and_the_run() -> None:
     trigger = {"type": "automation", "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "service"}}
     method = {"type": "WEBHOOK", "url": "https://example.com"}
     action = read_action({"identifier": "tell", "trigger": trigger, "invocationMethod": method})
@@ -71,7 +71,7 @@ def test_template_data_has_the_documented_keys() -> None:
     }
 
 
-def test_a_request_is_posted_as_json_unless_the_action_says_otherwise() -> None:
+def test_request_is_posted_as_json_by_default() -> None:
     request = rendered(body={"a": 1})
     assert (request.method, request.headers, request.content) == (
         "POST",
@@ -82,20 +82,20 @@ def test_a_request_is_posted_as_json_unless_the_action_says_otherwise() -> None:
     assert (request.method, request.headers, request.body) == ("PUT", (("Content-Type", "text/x"), ("n", "1")), "text")
 
 
-def test_a_get_has_a_body_only_when_the_action_declares_one() -> None:
+def test_get_has_a_body_only_when_the_action_declares_a_body() -> None:
     assert rendered(method="GET").body is UNDEFINED
     assert rendered(method="GET").content == b""
     assert rendered(method="GET", body={}).content == b"{}"
 
 
-def test_url_is_sent_without_the_characters_that_node_removes() -> None:
+def test_url_is_sent_without_the_characters_removed_by_node() -> None:
     assert rendered(url=" http://h/a\r\nx: y\tz\n").url == "http://h/ax: yz"
 
 
 @pytest.mark.parametrize(
     "name", ["X-Port-Signature", "x-port-timestamp", "Host", "Content-Length", "Transfer-Encoding", "transfer-encoding"]
 )
-def test_header_that_port_sets_is_not_taken_from_the_action(name: str) -> None:
+def test_header_set_by_port_is_not_taken_from_the_action(name: str) -> None:
     assert rendered(headers={name: "of the action", "x": "1"}).headers[1:] == (("x", "1"),)
 
 
@@ -130,13 +130,13 @@ def test_flags_are_read_from_booleans_and_their_names(said: Any, meant: bool) ->
         ({"agent": []}, "`agent` rendered to"),
     ],
 )
-def test_invalid_part_of_a_request_is_refused_and_named(fields: dict[str, Any], words: str) -> None:
+def test_invalid_part_of_a_request_is_rejected_with_its_name(fields: dict[str, Any], words: str) -> None:
     with pytest.raises(RenderError) as refused:
         rendered(**fields)
     assert words in refused.value.message
 
 
-def test_error_about_a_null_url_names_the_failed_expression() -> None:
+def test_error_about_a_null_url_contains_the_failed_expression() -> None:
     error = JqError(" .x.y ", "run-time", "jq: error: Cannot index string")
     with pytest.raises(RenderError, match=r"rendered to nothing.*\{\{ \.x\.y \}\} failed: jq: error: Cannot index"):
         assemble(ACTION, RUN, {}, (error,))

@@ -94,7 +94,7 @@ def test_plan_change_changes_only_the_url_and_a_true_agent(action: dict[str, Any
 
 
 @given(ACTIONS)
-def test_settable_leaves_out_only_nulls_and_the_fields_that_port_sets(action: dict[str, Any]) -> None:
+def test_settable_leaves_out_only_nulls_and_the_fields_set_by_port(action: dict[str, Any]) -> None:
     sent = settable(with_what_port_sets(action))
     assert not sent.keys() & SET_BY_PORT
     assert set(sent) == {key for key, value in action.items() if key not in SET_BY_PORT and value is not None}
@@ -115,7 +115,7 @@ def test_body_of_a_change_is_valid_for_the_put_route(empty: dict[str, Any]) -> N
     assert faults(action, PUT_SCHEMA) != []
 
 
-def test_the_body_of_a_change_is_valid_for_ports_openapi_document() -> None:
+def test_body_of_a_change_is_valid_for_ports_openapi_document() -> None:
     document = port_openapi()
     route = "/v1/actions/{action_identifier}"
     if "put" not in document["paths"].get(route, {}):
@@ -136,7 +136,7 @@ def test_the_body_of_a_change_is_valid_for_ports_openapi_document() -> None:
         ([], "invoked by an unknown method"),
     ],
 )
-def test_plan_change_refuses_with_a_reason_when_the_url_cannot_be_changed(method: Any, words: str) -> None:
+def test_plan_change_is_rejected_with_a_reason_when_the_url_cannot_be_changed(method: Any, words: str) -> None:
     refusal = plan_change({"identifier": "a", "invocationMethod": method}, ONE)
     assert isinstance(refusal, Rejection)
     assert words in refusal.reason
@@ -166,7 +166,7 @@ def test_same_agrees_with_the_comparison_of_canonical_json(one: Any, other: Any)
 @pytest.mark.parametrize(
     ("one", "other"), [(1, True), (0, False), (None, False), ("1", 1), ([], {}), ([1], [True]), ({"a": 1}, {"a": True})]
 )
-def test_same_distinguishes_values_that_are_equal_only_in_python(one: Any, other: Any) -> None:
+def test_same_distinguishes_values_when_they_are_equal_only_in_python(one: Any, other: Any) -> None:
     assert not same(one, other)
     assert same(1, 1.0)
 
@@ -179,7 +179,7 @@ def test_same_compares_documents_nested_deeper_than_the_recursion_limit() -> Non
 
 
 @given(ACTIONS, st.lists(st.sampled_from([ONE, TWO]), min_size=1))
-def test_standing_is_original_or_retargeted_for_any_url_that_was_set(action: dict[str, Any], urls: list[str]) -> None:
+def test_standing_is_original_or_retargeted_for_any_set_url(action: dict[str, Any], urls: list[str]) -> None:
     entry = Entry(identifier="a", api_url="u", original=action)
     assert entry.standing_of({**action, "updatedAt": "later"}) is Standing.ORIGINAL
     for url in urls:
@@ -202,7 +202,7 @@ def test_standing_is_retargeted_when_port_added_defaults_and_changed_for_an_earl
 
 
 @given(ACTIONS, st.none() | ACTIONS)
-def test_journal_entry_reads_back_as_written(original: dict[str, Any], left: dict[str, Any] | None) -> None:
+def test_journal_entry_is_read_back_unchanged(original: dict[str, Any], left: dict[str, Any] | None) -> None:
     entry = Entry(identifier="a/é", api_url="u", original=original, left=left, urls=(ONE, TWO), pid=7, at=1.5)
     again = read_entry(write_entry(entry))
     assert again == entry
@@ -210,12 +210,12 @@ def test_journal_entry_reads_back_as_written(original: dict[str, Any], left: dic
 
 
 @given(st.text() | JSON.map(json.dumps) | st.just(write_entry(Entry(identifier="a", api_url="", original={}))[:-9]))
-def test_text_that_is_not_a_journal_entry_is_refused(text: str) -> None:
+def test_text_is_rejected_when_it_is_not_a_journal_entry(text: str) -> None:
     with pytest.raises(BadEntry):
         read_entry(text)
 
 
-def test_a_journal_entry_of_a_newer_version_is_refused() -> None:
+def test_journal_entry_of_a_newer_version_is_rejected() -> None:
     text = write_entry(Entry(identifier="a", api_url="u", original={}))
     with pytest.raises(BadEntry):
         read_entry(text.replace("retarget/1", "retarget/2"))
@@ -252,6 +252,6 @@ def test_every_outcome_of_a_restore_has_a_message(end: End) -> None:
     assert restore_message(Outcome(entry=entry, end=end), file="f")
 
 
-def test_a_missing_field_differs_from_null() -> None:
+def test_missing_field_differs_from_null() -> None:
     found = differences({"a": 1}, {"b": {"c": 2}})
     assert [(each.keys, each.before, each.after) for each in found] == [(("a",), 1, None), (("b",), None, {"c": 2})]

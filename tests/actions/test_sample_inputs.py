@@ -127,22 +127,22 @@ def test_sample_matches_common_patterns(pattern: str, expected: str) -> None:
     ],
     ids=str,
 )  # fmt: skip
-def test_an_input_that_needs_no_sample_or_has_no_known_one_is_left_out(rules: Any) -> None:
+def test_input_is_left_out_when_it_needs_no_sample_or_has_no_known_sample(rules: Any) -> None:
     assert sample(rules) == "left out"
 
 
-def test_an_input_without_a_default_value_gets_a_sample() -> None:
+def test_input_without_a_default_value_gets_a_sample() -> None:
     assert sample({"type": "string", "default": None}) == "sample"
 
 
-def test_an_input_with_arrays_at_too_many_levels_is_left_out() -> None:
+def test_input_with_arrays_at_too_many_levels_is_left_out() -> None:
     rules: dict[str, Any] = {"type": "string"}
     for _ in range(5_000):
         rules = {"type": "array", "items": rules}
     assert sample(rules) == "left out"
 
 
-def test_given_inputs_are_left_alone() -> None:
+def test_given_inputs_are_not_changed() -> None:
     declared = {"a": {"type": "string"}, "b": {"type": "string"}, "c": {"type": "string"}}
     assert sample_inputs(declared, ["a", "b"], {"a": "mine", "c": None}, check=find_faults) == {"b": "sample"}
 
@@ -167,11 +167,11 @@ def test_optional_inputs_have_a_sample_if_they_are_plain_and_visible(rules: Any,
     assert sample(rules, required=None) == expected
 
 
-def test_required_input_that_jq_may_show_has_a_sample() -> None:
+def test_required_input_has_a_sample_when_jq_may_show_it() -> None:
     assert sample({"type": "array", "visible": JQ}) == ["sample"]
 
 
-def test_every_visible_input_has_a_sample_when_jq_decides_which_are_required() -> None:
+def test_every_visible_input_has_a_sample_when_jq_computes_the_required_inputs() -> None:
     assert sample({"type": "array"}, required=JQ) == ["sample"]
     assert sample({"type": "array", "visible": False}, required=JQ) == "left out"
 
@@ -237,7 +237,7 @@ def test_samples_of_any_declarations_are_valid(declared: dict[str, Any], require
 
 
 @given(st.dictionaries(st.sampled_from("abcd"), declarations, max_size=3))
-def test_an_action_accepts_its_samples(declared: dict[str, Any]) -> None:
+def test_action_accepts_its_samples(declared: dict[str, Any]) -> None:
     async def evaluate(queries: Sequence[str], data: Any) -> Sequence[Any]:
         raise AssertionError(queries, data)
 
@@ -271,7 +271,7 @@ def test_array_of_different_texts_has_a_sample(count: int, kind: str) -> None:
 LATER_NAMES = ("null for every input", "values of another type", "no inputs")
 
 
-def test_bad_inputs_begin_with_the_most_realistic_ones() -> None:
+def test_bad_inputs_begin_with_the_most_realistic_variation() -> None:
     values = {"title": "dev", "cpu": 2, "memory": 1.5, "public": True, "tags": ["a"], "meta": {"a": 1}, "none": None}
     assert [tuple(bad) for bad in bad_inputs(values)] == [
         (
@@ -299,12 +299,12 @@ def test_bad_inputs_begin_with_the_most_realistic_ones() -> None:
         ({}, []),
     ],
 )  # fmt: skip
-def test_bad_inputs_that_are_equal_to_the_valid_ones_are_left_out(values: dict[str, Any], names: list[str]) -> None:
+def test_bad_inputs_are_left_out_when_they_equal_the_valid_inputs(values: dict[str, Any], names: list[str]) -> None:
     assert [bad.name for bad in bad_inputs(values)] == names
 
 
 @given(st.dictionaries(st.text(max_size=3), json_values(st.integers() | st.text(max_size=3), max_leaves=3), max_size=4))
-def test_bad_inputs_differ_from_valid_inputs_and_have_no_other_names(values: dict[str, Any]) -> None:
+def test_bad_inputs_differ_from_valid_inputs_and_have_only_their_names(values: dict[str, Any]) -> None:
     before = repr(values)
     variations = [bad.values for bad in bad_inputs(values)]
     assert len(variations) <= 4

@@ -22,7 +22,7 @@ def test_only_json_schema_keywords_are_checked() -> None:
         (Fault("something new", 3), "is invalid"),
     ],
 )
-def test_fault_message_is_that_of_ports_validator(fault: Fault, words: str) -> None:
+def test_fault_message_equals_the_message_of_ports_validator(fault: Fault, words: str) -> None:
     assert fault_message(fault).endswith(words)
 
 
@@ -44,7 +44,7 @@ def test_fault_message_is_that_of_ports_validator(fault: Fault, words: str) -> N
         (r"^[\]]$", "]", True),
     ],
 )
-def test_pattern_matches_as_in_javascript(pattern: str, text: str, is_match: bool) -> None:
+def test_pattern_matches_like_in_javascript(pattern: str, text: str, is_match: bool) -> None:
     assert (re.search(python_pattern(pattern), text) is not None) is is_match
 
 

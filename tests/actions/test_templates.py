@@ -57,7 +57,7 @@ def rendered(template: Any) -> Any:
         ({"{{ null }}": "{{ unbalanced"}, {}),
     ],
 )
-def test_a_template_is_rendered_as_port_renders_it(template: Any, value: Any) -> None:
+def test_template_is_rendered_like_in_port(template: Any, value: Any) -> None:
     assert rendered(template) == value
 
 
@@ -79,7 +79,7 @@ def test_a_template_is_rendered_as_port_renders_it(template: Any, value: Any) ->
         ({"{{ spreadValue() }}": "{{ empty }}"}, "Original value: {{ empty }}, evaluated to: undefined"),
     ],
 )  # fmt: skip
-def test_a_template_is_refused_with_the_message_of_ports_engine(template: Any, words: str) -> None:
+def test_template_is_rejected_with_the_message_of_ports_engine(template: Any, words: str) -> None:
     with pytest.raises(BadTemplate) as refusal:
         rendered(template)
     assert words in str(refusal.value)
@@ -134,7 +134,7 @@ def test_each_expression_is_evaluated_once_and_a_spread_is_not_evaluated() -> No
     assert prepared.programs == [" s ", ' "x" ']
 
 
-def test_a_template_is_refused_when_it_is_nested_too_deeply() -> None:
+def test_template_is_rejected_when_it_is_nested_too_deeply() -> None:
     template: Any = "{{ s }}"
     for _ in range(2_000):
         template = [template]
@@ -149,7 +149,7 @@ JSON = json_values(
 
 
 @given(JSON)
-def test_a_template_without_braces_is_not_changed(template: Any) -> None:
+def test_template_without_braces_is_not_changed(template: Any) -> None:
     text = write_json(template)
     assert write_json(rendered(template)) == text
     assert write_json(read_json(text)) == text

@@ -123,7 +123,7 @@ async def test_note_about_a_full_list_is_printed_once(world: Runtime) -> None:
     assert followed.remarks == ["note: Port lists 1,000 runs at most, so others may be missing"]
 
 
-async def test_run_that_comes_back_into_a_full_list_is_not_shown_again(world: Runtime) -> None:
+async def test_run_is_not_shown_again_when_it_returns_to_a_full_list(world: Runtime) -> None:
     others = [{"id": f"r_{number}"} for number in range(1000)]
     shown, other = a_run(), a_run(run_id=OTHER)
     script = [runs(*others[1:], shown), runs(*others), runs(*others[2:], shown, other)]
@@ -131,7 +131,7 @@ async def test_run_that_comes_back_into_a_full_list_is_not_shown_again(world: Ru
         assert (await follow(port, world, count=2)).predicted == [RUN, OTHER]
 
 
-async def test_run_that_a_list_has_twice_is_shown_once(world: Runtime) -> None:
+async def test_run_is_shown_once_when_a_list_has_it_twice(world: Runtime) -> None:
     with scripted_port({LIST: [runs(a_run(), a_run(), a_run(run_id=OTHER))]}) as port:
         assert (await follow(port, world, count=2)).predicted == [RUN, OTHER]
 
@@ -162,13 +162,15 @@ async def test_run_for_another_machine_is_left_without_an_acknowledgment(world: 
 @pytest.mark.parametrize(
     ("response", "state"), [(acknowledged(0), ClaimState.LOST), (409, ClaimState.LOST), (422, ClaimState.CLAIMED)]
 )
-async def test_run_that_cannot_be_acknowledged_is_not_sent(world: Runtime, response: object, state: ClaimState) -> None:
+async def test_run_is_not_sent_when_it_cannot_be_acknowledged(
+    world: Runtime, response: object, state: ClaimState
+) -> None:
     with scripted_port({CLAIM: [runs(a_run(LOCAL))], ACK: [response]}) as port:
         followed = await follow(port, world, count=1, sends=True)
     assert (followed.failure, followed.sent, followed.left, followed.predicted) == (None, [], [state], [RUN])
 
 
-async def test_acknowledgment_whose_response_is_lost_is_not_repeated_as_if_another_agent_had_the_run(
+async def test_acknowledgment_is_not_repeated_when_its_response_is_lost(
     world: Runtime,
 ) -> None:
     with scripted_port({CLAIM: [runs(a_run(LOCAL))], ACK: [LOST, acknowledged(0)]}) as port:
@@ -176,13 +178,13 @@ async def test_acknowledgment_whose_response_is_lost_is_not_repeated_as_if_anoth
     assert (len(port.moments[ACK]), followed.sent, followed.left) == (1, [], [ClaimState.UNCLEAR])
 
 
-async def test_run_whose_acknowledgment_was_lost_is_sent_if_port_hands_it_out_again(world: Runtime) -> None:
+async def test_run_with_a_lost_acknowledgment_is_sent_if_port_hands_it_out_again(world: Runtime) -> None:
     with scripted_port({CLAIM: [runs(a_run(LOCAL))], ACK: [LOST, acknowledged(1)]}) as port:
         followed = await follow(port, world, count=2, sends=True)
     assert followed.sent == [LOCAL]
 
 
-async def test_run_whose_report_is_lost_is_left_acknowledged(world: Runtime) -> None:
+async def test_run_stays_acknowledged_when_its_report_is_lost(world: Runtime) -> None:
     script = {CLAIM: [runs(a_run(LOCAL))], ACK: [acknowledged(1)], f"PATCH /v1/actions/runs/{RUN}": [LOST]}
     with scripted_port(script) as port:
         followed = await follow(port, world, count=1, sends=True, reports=True)
@@ -191,7 +193,7 @@ async def test_run_whose_report_is_lost_is_left_acknowledged(world: Runtime) -> 
     assert followed.failure is unfinished.problem
 
 
-async def test_run_that_was_sent_is_not_sent_again_if_port_hands_it_out_again(world: Runtime) -> None:
+async def test_sent_run_is_not_sent_again_if_port_hands_it_out_again(world: Runtime) -> None:
     again, other = a_run(f"{LOCAL}a"), a_run(f"{LOCAL}b", OTHER)
     script = {CLAIM: [runs(again), runs(again, again), runs(other)], ACK: [acknowledged(1)]}
     with scripted_port(script) as port:
@@ -200,7 +202,7 @@ async def test_run_that_was_sent_is_not_sent_again_if_port_hands_it_out_again(wo
     assert followed.remarks == ["note: Port has no route to claim workflow node runs, so only action runs are claimed"]
 
 
-async def test_run_that_port_hands_out_again_at_once_does_not_prevent_the_pause(world: Runtime) -> None:
+async def test_polling_pauses_when_port_hands_a_run_out_again_immediately(world: Runtime) -> None:
     left, last = runs(a_run(ELSEWHERE)), runs(a_run(LOCAL, OTHER))
     with scripted_port({CLAIM: [left, left, left, left, last], ACK: [acknowledged(1)]}) as port:
         followed = await follow(port, world, count=2, sends=True, pause_s=0.1)

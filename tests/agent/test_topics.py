@@ -10,7 +10,7 @@ from port_hook_cli.invocations.models import MessageOrigin
 ORIGIN = MessageOrigin("org_1.runs", 2, 41, None)
 
 
-def test_a_message_of_more_than_10_mib_is_not_read() -> None:
+def test_message_of_more_than_10_mib_is_not_read() -> None:
     largest = b'"' + b"a" * (MAX_MESSAGE - 2) + b'"'
     assert (read_value(ORIGIN, largest).problem, MAX_MESSAGE) == ("", 10 * 1024 * 1024)
     source = read_value(ORIGIN, largest + b" ")
@@ -19,7 +19,7 @@ def test_a_message_of_more_than_10_mib_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"NaN", b"{", b"[" * 1000])
-def test_a_value_that_is_not_json_is_named_with_the_reason(value: bytes) -> None:
+def test_value_is_reported_with_the_reason_when_it_is_not_json(value: bytes) -> None:
     source = read_value(ORIGIN, value)
     assert source.problem.startswith("org_1.runs[2]@41 is n")
     assert source.origin == ORIGIN

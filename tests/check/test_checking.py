@@ -108,7 +108,7 @@ def wrong(report: CheckReport) -> dict[str, str]:
     return {finding.check.slug: str(finding.status) for finding in report.findings if finding.is_wrong}
 
 
-async def test_right_handler_has_nothing_wrong() -> None:
+async def test_correct_handler_passes_all_checks() -> None:
     report = await run_check(accepting)
 
     assert wrong(report) == {}
@@ -116,7 +116,7 @@ async def test_right_handler_has_nothing_wrong() -> None:
     assert statuses(report)["old"] == "passed"
 
 
-async def test_checks_of_reports_cannot_tell_without_a_sandbox() -> None:
+async def test_checks_of_reports_are_not_observed_without_a_sandbox() -> None:
     report = await run_check(accepting)
 
     unseen = {slug for slug, status in statuses(report).items() if status == "not-observed"}
@@ -131,7 +131,7 @@ async def test_check_can_be_chosen() -> None:
     assert "prefix" not in statuses(report)
 
 
-async def test_findings_are_saved_with_the_request_that_they_are_replays_of() -> None:
+async def test_requests_of_findings_are_saved_as_replays() -> None:
     kept: list[Invocation] = []
 
     async def keep(request: Invocation, _: Delivery) -> KeptReplay:
@@ -200,14 +200,14 @@ async def test_check_ends_in_time_whatever_the_handler_does(handler: Handler) ->
     assert len(report.findings) == len({finding.check.slug for finding in report.findings})
 
 
-async def test_handler_that_never_answers_is_left_after_two_requests() -> None:
+async def test_check_ends_after_two_requests_when_the_handler_does_not_respond() -> None:
     report = await run_check(_never, limits=CheckLimits(within_s=30.0, timeout_s=0.2))
 
     assert report.sent == 2
     assert wrong(report) == {"valid": "failed"}
 
 
-async def test_handler_that_fails_at_a_valid_request_is_not_blamed_for_its_signatures() -> None:
+async def test_signature_checks_are_not_observed_when_a_valid_request_fails() -> None:
     async def failing(request: web.Request) -> web.Response:
         return web.Response(status=500 if is_valid(request, await request.read()) else 401)
 
@@ -217,7 +217,7 @@ async def test_handler_that_fails_at_a_valid_request_is_not_blamed_for_its_signa
     assert statuses(report)["other-secret"] == "passed"
 
 
-async def test_handler_that_answers_500_to_everything_is_not_blamed_for_its_signatures() -> None:
+async def test_signature_checks_are_not_observed_when_every_response_is_500() -> None:
     async def failing(request: web.Request) -> web.Response:
         valid = is_valid(request, await request.read())
         return web.Response(status=500, text="connection refused" if valid else "Error: Invalid signature")
@@ -228,7 +228,7 @@ async def test_handler_that_answers_500_to_everything_is_not_blamed_for_its_sign
     assert report.findings[0].failure == "fails on a valid request"
 
 
-async def test_500_to_a_signed_timestamp_in_the_other_unit_is_no_finding() -> None:
+async def test_response_500_to_a_timestamp_in_the_other_unit_is_not_a_finding() -> None:
     async def reading(request: web.Request) -> web.Response:
         stamp = request.headers.get("x-port-timestamp", "")
         return web.Response(status=500) if len(stamp) > 10 else await accepting(request)
@@ -238,7 +238,7 @@ async def test_500_to_a_signed_timestamp_in_the_other_unit_is_no_finding() -> No
     assert statuses(report) == {"old": "passed", "refusal-status": "passed"}
 
 
-async def test_failure_of_a_run_that_was_taken_before_is_no_refusal() -> None:
+async def test_failure_of_an_accepted_run_is_not_a_rejection() -> None:
     ended: set[str] = set()
 
     async def ending(request: web.Request) -> web.Response:
@@ -252,7 +252,7 @@ async def test_failure_of_a_run_that_was_taken_before_is_no_refusal() -> None:
     assert statuses(report) == {"default-secret": "failed", "refusal-status": "not-observed"}
 
 
-async def test_handler_that_refuses_the_content_is_not_blamed() -> None:
+async def test_rejection_of_the_content_is_not_a_finding() -> None:
     async def choosy(request: web.Request) -> web.Response:
         return web.Response(status=422 if is_valid(request, await request.read()) else 401)
 
@@ -262,7 +262,7 @@ async def test_handler_that_refuses_the_content_is_not_blamed() -> None:
     assert statuses(report)["valid"] == "not-observed"
 
 
-async def test_handler_that_refuses_other_fields_is_checked_without_them() -> None:
+async def test_handler_is_checked_without_unknown_fields_when_it_rejects_them() -> None:
     known = set(create_vm(RUN, at=""))
 
     async def strict(request: web.Request) -> web.Response:
@@ -293,7 +293,7 @@ async def test_listener_is_not_taken_for_the_handler() -> None:
     assert "port-hook listen" in report.findings[0].failure
 
 
-async def test_limited_rate_is_no_finding() -> None:
+async def test_limited_rate_is_not_a_finding() -> None:
     left = iter(range(8))
 
     async def limiting(request: web.Request) -> web.Response:
@@ -351,7 +351,7 @@ def _fails_without_objects() -> Handler:
         (_fails_without_objects(), ("not-json", "not-object"), {"not-json": "warning", "not-object": "warning"}),
     ],
 )
-async def test_defect_is_named(handler: Handler, only: tuple[str, ...], expected: dict[str, str]) -> None:
+async def test_defect_is_reported(handler: Handler, only: tuple[str, ...], expected: dict[str, str]) -> None:
     report = await run_check(handler, "valid", *only)
 
     assert wrong(report) == expected
@@ -378,9 +378,7 @@ async def test_check_ends_in_time_although_the_sandbox_stops_responding() -> Non
 
 
 @pytest.mark.parametrize(("fails", "result"), [(422, "passed"), (None, "passed"), (202, "not-observed")])
-async def test_synchronous_handler_that_calls_no_sandbox_is_judged_by_its_responses(
-    fails: int | None, result: str
-) -> None:
+async def test_synchronous_handler_without_calls_is_judged_by_its_responses(fails: int | None, result: str) -> None:
     async def synchronous(request: web.Request) -> web.Response:
         body = await request.read()
         if not is_valid(request, body):
@@ -405,7 +403,7 @@ async def test_synchronous_handler_that_calls_no_sandbox_is_judged_by_its_respon
     assert statuses(report) == {"order": "passed", "same-run": "not-observed", "sync-status": result}
 
 
-async def test_check_without_an_accepted_request_says_what_the_valid_request_got() -> None:
+async def test_check_without_an_accepted_request_shows_the_response_to_the_valid_request() -> None:
     async def gone(_: web.Request) -> web.Response:
         return web.Response(status=410)
 
@@ -416,7 +414,7 @@ async def test_check_without_an_accepted_request_says_what_the_valid_request_got
     }
 
 
-async def test_200_that_differs_from_that_of_a_valid_request_is_a_refusal() -> None:
+async def test_response_200_is_a_rejection_when_it_differs_from_the_response_to_a_valid_request() -> None:
     async def polite(request: web.Request) -> web.Response:
         return web.json_response({"ok": is_valid(request, await request.read())})
 
@@ -426,7 +424,7 @@ async def test_200_that_differs_from_that_of_a_valid_request_is_a_refusal() -> N
     assert statuses(report)["no-signature"] == "passed"
 
 
-async def test_200_with_new_content_each_time_is_no_refusal() -> None:
+async def test_response_200_with_new_content_each_time_is_not_a_rejection() -> None:
     words = itertools.product("abcdefgh", repeat=3)
 
     async def talkative(_: web.Request) -> web.Response:
@@ -437,7 +435,7 @@ async def test_200_with_new_content_each_time_is_no_refusal() -> None:
     assert wrong(report) == {"no-signature": "failed", "other-secret": "failed"}
 
 
-async def test_mistake_of_a_handler_that_refuses_with_200_is_named() -> None:
+async def test_mistake_is_reported_when_a_handler_rejects_with_200() -> None:
     async def polite(request: web.Request) -> web.Response:
         body, stamp = await request.read(), request.headers.get("x-port-timestamp", "0")
         is_fresh = stamp.isdecimal() and abs(time.time() - int(stamp) / 1000) < 300
@@ -453,7 +451,7 @@ async def test_mistake_of_a_handler_that_refuses_with_200_is_named() -> None:
     assert statuses(report)["old"] == "passed"
 
 
-async def test_handler_whose_work_can_be_done_only_once_is_not_blamed() -> None:
+async def test_work_for_one_request_only_is_not_a_finding() -> None:
     begun: list[bytes] = []
 
     async def creating(request: web.Request) -> web.Response:
@@ -472,7 +470,7 @@ async def test_handler_whose_work_can_be_done_only_once_is_not_blamed() -> None:
     assert "maybe because its work can be done only once" in report.findings[0].seen
 
 
-async def test_handler_that_does_one_request_after_the_other_answers_all_that_arrive_together() -> None:
+async def test_sequential_handler_responds_to_all_concurrent_requests() -> None:
     turn = asyncio.Lock()
 
     async def alone(request: web.Request) -> web.Response:
@@ -516,7 +514,7 @@ async def _succeed(_: Sandbox, access: PortAccess, run_id: str) -> None:
         await api.patch_run(run_id, {"status": "SUCCESS"})
 
 
-async def test_first_call_may_come_later_than_other_checks_take() -> None:
+async def test_first_call_may_come_after_the_other_checks() -> None:
     async def succeed_late(sandbox: Sandbox, access: PortAccess, run_id: str) -> None:
         await asyncio.sleep(2.3)
         await _succeed(sandbox, access, run_id)
@@ -538,7 +536,7 @@ async def test_call_without_a_token_is_the_fix_of_a_missing_report() -> None:
     assert "/auth/access_token" in report.findings[0].fix
 
 
-async def test_200_without_effect_is_a_refusal_if_the_sandbox_sees_the_work() -> None:
+async def test_response_200_without_effect_is_a_rejection_if_the_sandbox_sees_the_work() -> None:
     report = await run_check_of_reports(_succeed, "other-secret", "refusal-status", "terminal")
 
     assert wrong(report) == {"refusal-status": "warning"}
@@ -546,7 +544,7 @@ async def test_200_without_effect_is_a_refusal_if_the_sandbox_sees_the_work() ->
     assert statuses(report)["terminal"] == "passed"
 
 
-async def test_time_that_runs_out_is_not_blamed_on_the_handler() -> None:
+async def test_time_limit_is_not_a_finding() -> None:
     async def slow(request: web.Request) -> web.Response:
         await asyncio.sleep(0.4)
         return await accepting(request)
@@ -567,7 +565,7 @@ async def test_quick_rejection_does_not_shorten_the_wait_for_the_work() -> None:
     assert statuses(await run_check(works_long, "valid")) == {"valid": "passed"}
 
 
-async def test_handler_that_accepts_every_forgery_is_told_that_it_verifies_nothing() -> None:
+async def test_finding_reports_missing_verification_when_every_forgery_is_accepted() -> None:
     async def trusting(request: web.Request) -> web.Response:
         await request.read()
         return web.Response(status=202)
@@ -579,7 +577,7 @@ async def test_handler_that_accepts_every_forgery_is_told_that_it_verifies_nothi
     assert alone.failure == "accepts a request without a signature"
 
 
-async def test_handler_that_an_unusual_request_locks_is_blamed_for_that() -> None:
+async def test_handler_fails_the_check_when_an_unusual_request_locks_it() -> None:
     latest = 0
 
     async def remembers_any_timestamp(request: web.Request) -> web.Response:
@@ -599,7 +597,7 @@ async def test_handler_that_an_unusual_request_locks_is_blamed_for_that() -> Non
     assert statuses(report)["charset"] == "not-observed"
 
 
-async def test_character_that_is_cut_between_two_pieces_shows_a_body_that_is_decoded_in_pieces() -> None:
+async def test_split_character_shows_decoding_in_pieces() -> None:
     async def decodes_pieces(request: web.Request) -> web.Response:
         body = "".join([piece.decode(errors="replace") async for piece in request.content.iter_any()])
         return web.Response(status=202 if is_valid(request, body.encode()) else 401)
@@ -607,7 +605,7 @@ async def test_character_that_is_cut_between_two_pieces_shows_a_body_that_is_dec
     assert wrong(await run_check(decodes_pieces, "valid", "slow", "header-case")) == {"slow": "warning"}
 
 
-async def test_bad_input_that_breaks_the_connection_is_a_failure_that_is_not_reported() -> None:
+async def test_bad_input_is_an_unreported_failure_when_it_breaks_the_connection() -> None:
     async with Sandbox.start() as sandbox:
         settings = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
         access = PortAccess.known(settings, silent_runtime())
@@ -630,7 +628,7 @@ async def test_bad_input_that_breaks_the_connection_is_a_failure_that_is_not_rep
     assert wrong(report) == {"failure-reported": "failed"}
 
 
-async def test_second_request_of_a_run_that_was_accepted_is_no_malformed_request() -> None:
+async def test_second_request_of_an_accepted_run_is_not_malformed() -> None:
     runs = set[str]()
 
     async def ignores_the_age(request: web.Request) -> web.Response:

@@ -69,7 +69,7 @@ def _without_milliseconds(statuses: Mapping[str, str]) -> Mapping[str, str]:
 
 @pytest.mark.once
 @pytest.mark.parametrize("case", _parameters())
-def test_check_names_the_defect_of_a_handler_and_nothing_else(case: DefectCase, folder: Path) -> None:
+def test_check_reports_only_the_defect_of_a_handler(case: DefectCase, folder: Path) -> None:
     port = free_port()
     source = str(SOURCES / case.source)
     done = port_hook(folder, "check", source, "--to", str(port), "--json", "--", *_command(case, port), timeout=120)

@@ -199,7 +199,7 @@ def kind_of(slug: str) -> FaultKind:
 
 
 @pytest.mark.parametrize("slug", PUBLIC)
-async def test_public_wrong_form_is_named_within_ten_requests(slug: str) -> None:
+async def test_published_mistake_is_found_within_ten_requests(slug: str) -> None:
     found = await search(PUBLIC[slug])
     assert (found.kind, found.way and found.way.slug) == (kind_of(slug), slug)
     assert (found.sent <= 10, found.rewrites_too) == (True, False)
@@ -212,7 +212,7 @@ async def test_public_wrong_form_is_named_within_ten_requests(slug: str) -> None
 
 @pytest.mark.parametrize("slug", OTHERS)
 @pytest.mark.parametrize("document", [PLAIN, WHOLE])
-async def test_other_wrong_form_is_named_within_the_limit(slug: str, document: object) -> None:
+async def test_other_mistake_is_found_within_the_limit(slug: str, document: object) -> None:
     found = await search(OTHERS[slug], document)
     if slug == "json-stringify-indented" and document is WHOLE:  # Python escapes the text of this body
         slug = "json-dumps-indented"
@@ -222,7 +222,7 @@ async def test_other_wrong_form_is_named_within_the_limit(slug: str, document: o
 
 
 @pytest.mark.parametrize(("slug", "per_s"), [("milliseconds", 1000), ("other-secret", 1)])
-async def test_second_mistake_in_the_serialization_is_named_too(slug: str, per_s: int) -> None:
+async def test_second_mistake_in_the_serialization_is_reported(slug: str, per_s: int) -> None:
     key = b"another-secret" if per_s == 1 else SECRET.encode()
     found = await search(lambda headers, body: as_port(headers, compact_ascii(body), key=key, per_s=per_s))
     assert (found.way and found.way.slug, found.rewrites_too) == (slug, True)
@@ -230,7 +230,7 @@ async def test_second_mistake_in_the_serialization_is_named_too(slug: str, per_s
     assert "raw body" in found.fix
 
 
-async def test_white_space_around_the_configured_secret_is_named() -> None:
+async def test_white_space_around_the_configured_secret_is_reported() -> None:
     keys = KEYS._replace(secret=Secret(f"{SECRET}\r\n"))
     found = await search(as_port, PLAIN, keys)
     assert found.way is not None
@@ -239,7 +239,7 @@ async def test_white_space_around_the_configured_secret_is_named() -> None:
 
 
 @pytest.mark.parametrize("slug", ["milliseconds", "milliseconds-json-dumps"])
-async def test_milliseconds_are_named_when_the_signature_is_checked_before_the_age(slug: str) -> None:
+async def test_milliseconds_are_reported_when_the_signature_is_checked_before_the_age(slug: str) -> None:
     def verifies(headers: Mapping[str, str], body: bytes) -> int:
         return as_port(headers, spaced(body) if "dumps" in slug else body, per_s=1000, age_first=False)
 
@@ -248,12 +248,12 @@ async def test_milliseconds_are_named_when_the_signature_is_checked_before_the_a
     assert found.sent <= 10
 
 
-async def test_error_that_is_not_about_the_timestamp_is_no_second_mistake() -> None:
+async def test_error_is_not_a_second_mistake_when_it_is_not_about_the_timestamp() -> None:
     found = await search(lambda headers, body: 400 if headers["x-port-signature"] == mac(body).hex() else REJECTED)
     assert (found.kind, found.way and found.way.slug) == (FaultKind.WRONG_WAY, "body-hex")
 
 
-async def test_handler_that_answers_500_to_a_bad_signature_is_searched() -> None:
+async def test_handler_is_searched_when_it_responds_with_500_to_a_bad_signature() -> None:
     def verifies(headers: Mapping[str, str], body: bytes) -> int:
         return 500 if PUBLIC["body-hex"](headers, body) == REJECTED else DONE
 
@@ -262,7 +262,7 @@ async def test_handler_that_answers_500_to_a_bad_signature_is_searched() -> None
     assert found.way.slug == "body-hex"
 
 
-async def test_way_is_named_when_the_work_fails_with_the_plain_body() -> None:
+async def test_way_is_reported_when_the_work_fails_with_the_plain_body() -> None:
     def verifies(headers: Mapping[str, str], body: bytes) -> int:
         if PUBLIC["milliseconds"](headers, body) == REJECTED:
             return REJECTED
@@ -273,7 +273,7 @@ async def test_way_is_named_when_the_work_fails_with_the_plain_body() -> None:
     assert found.way.slug == "milliseconds"
 
 
-async def test_whole_body_is_searched_when_the_plain_body_is_refused_before_it_is_verified() -> None:
+async def test_whole_body_is_searched_when_the_plain_body_is_rejected_before_verification() -> None:
     def verifies(headers: Mapping[str, str], body: bytes) -> int:
         return 422 if "ë" not in body.decode() else PUBLIC["body-hex"](headers, body)
 
@@ -323,7 +323,7 @@ UNUSUAL = json.dumps({**WHOLE, "small": "@"}, separators=(",", ":"), ensure_asci
         (php, "php"),
     ],
 )
-async def test_handler_that_rewrites_the_body_is_named_with_its_serializer(
+async def test_serializer_is_reported_when_a_handler_rewrites_the_body(
     write: Callable[[bytes], bytes], slug: str
 ) -> None:
     found = await search(lambda headers, body: as_port(headers, write(body)), UNUSUAL)
@@ -339,7 +339,7 @@ async def test_handler_that_rewrites_the_body_is_named_with_its_serializer(
         (lambda body: body.decode("ascii", "ignore").encode(), "body-ascii"),
     ],
 )
-async def test_handler_that_decodes_the_body_wrongly_is_not_said_to_serialize_it(
+async def test_serializer_is_not_reported_when_a_handler_decodes_the_body_wrongly(
     decode: Callable[[bytes], bytes], slug: str
 ) -> None:
     found = await search(lambda headers, body: as_port(headers, decode(body)))
@@ -348,7 +348,7 @@ async def test_handler_that_decodes_the_body_wrongly_is_not_said_to_serialize_it
     assert "without decoding them" in found.fix
 
 
-async def test_text_in_another_character_set_is_not_said_to_be_serialized_for_sure() -> None:
+async def test_serializer_is_reported_as_possible_for_text_in_another_character_set() -> None:
     found = await search(lambda headers, body: as_port(headers, body.decode("cp1252", "replace").encode()))
     assert found.sentence == (
         "The handler changes non-ASCII text before it verifies the signature: it decodes the body in another "
@@ -368,7 +368,7 @@ async def test_text_in_another_character_set_is_not_said_to_be_serialized_for_su
         ({"b": "ë", "a": "<"}, lambda body: sorted_as_it_is(body).encode(), "the order of keys"),
     ],
 )
-async def test_feature_that_a_handler_writes_differently_is_named(
+async def test_differently_written_feature_is_reported(
     document: object, write: Callable[[bytes], bytes], words: str
 ) -> None:
     found = await search(lambda headers, body: as_port(headers, write(body)), document)
@@ -377,14 +377,14 @@ async def test_feature_that_a_handler_writes_differently_is_named(
     assert found.sent <= 15
 
 
-async def test_white_space_of_the_body_is_named_when_the_handler_writes_it_again() -> None:
+async def test_white_space_of_the_body_is_reported_when_the_handler_rewrites_it() -> None:
     body = json.dumps(PLAIN, indent=1).encode()
     found = await search_at(as_handler(lambda headers, body: as_port(headers, compact_ascii(body))), body)
     assert (found.kind, found.way and found.way.slug) == (FaultKind.REWRITES, "json-stringify")
 
 
 @pytest.mark.parametrize("body", [b"no JSON", b'{"a":' * 2000 + b"1" + b"}" * 2000, b'"\xff"', b""])
-async def test_body_that_has_no_plain_form_is_searched_as_it_is(body: bytes) -> None:
+async def test_whole_body_is_searched_when_it_has_no_plain_form(body: bytes) -> None:
     found = await search_at(as_handler(PUBLIC["body-hex"]), body)
     assert (found.way and found.way.slug, found.sent) == ("body-hex", 5)
 
@@ -397,7 +397,7 @@ async def test_valid_signature_differs_in_the_url_safe_alphabet(number: int) -> 
     assert as_port(dict(found.requests[1].request.headers.items), compact({**PLAIN, "number": number})) == DONE
 
 
-async def test_nothing_is_searched_when_the_handler_is_right() -> None:
+async def test_correct_handler_is_not_searched() -> None:
     found = await search(as_port)
     assert (found.kind, found.sent, found.tried) == (FaultKind.NOTHING, 2, ())
     assert [each.what for each in found.requests] == ["forged", "valid"]
@@ -413,7 +413,7 @@ async def test_nothing_is_searched_when_the_handler_is_right() -> None:
         (lambda *_: 429, FaultKind.REQUEST, "429 Too Many Requests"),
     ],
 )
-async def test_response_that_is_not_about_the_signature_ends_the_search(
+async def test_response_ends_the_search_when_it_is_not_about_the_signature(
     verifies: Verifies, kind: FaultKind, words: str
 ) -> None:
     found = await search(verifies)
@@ -423,7 +423,7 @@ async def test_response_that_is_not_about_the_signature_ends_the_search(
 
 
 @pytest.mark.parametrize("status", [400, 404, 422, 500])
-async def test_work_that_fails_after_the_signature_is_told_apart(status: int) -> None:
+async def test_failed_work_after_a_valid_signature_is_recognized(status: int) -> None:
     found = await search(lambda headers, body: status if as_port(headers, body) == DONE else REJECTED)
     assert (found.kind, found.sent) == (FaultKind.WORK, 3)
     assert str(status) in found.sentence
@@ -450,7 +450,7 @@ always_500 = in_words(
 
 
 @pytest.mark.parametrize("respond", [always_200, silent_200])
-async def test_handler_that_refuses_with_200_is_not_said_to_accept_a_wrong_secret(
+async def test_rejection_with_200_is_not_reported_as_acceptance_of_a_wrong_secret(
     respond: Callable[[Verifies], Answers],
 ) -> None:
     found = await search_at(respond(as_port), compact(WHOLE))
@@ -459,12 +459,12 @@ async def test_handler_that_refuses_with_200_is_not_said_to_accept_a_wrong_secre
 
 
 @pytest.mark.parametrize("slug", ["milliseconds", "body-hex"])
-async def test_mistake_of_a_handler_that_refuses_with_200_is_named(slug: str) -> None:
+async def test_mistake_is_reported_when_a_handler_rejects_with_200(slug: str) -> None:
     found = await search_at(always_200(PUBLIC[slug]), compact(WHOLE))
     assert (found.kind, found.way and found.way.slug) == (FaultKind.WRONG_WAY, slug)
 
 
-async def test_handler_whose_responses_all_differ_is_said_to_accept_a_wrong_secret() -> None:
+async def test_acceptance_of_a_wrong_secret_is_reported_when_all_responses_differ() -> None:
     ids = iter("abcdefgh")
 
     async def handle(request: web.Request) -> web.Response:
@@ -474,13 +474,13 @@ async def test_handler_whose_responses_all_differ_is_said_to_accept_a_wrong_secr
     assert (found.kind, found.sent) == (FaultKind.UNVERIFIED, 3)
 
 
-async def test_words_of_a_500_tell_a_failure_from_a_refusal() -> None:
+async def test_words_of_a_500_distinguish_a_failure_from_a_rejection() -> None:
     found = await search_at(always_500(lambda *request: 422 if as_port(*request) == DONE else REJECTED), compact(WHOLE))
     assert found.kind is FaultKind.WORK
     assert "but the response says that it rejected the request" in found.sentence
 
 
-async def test_handler_that_answers_500_to_everything_is_not_said_to_refuse_the_signature() -> None:
+async def test_rejection_of_the_signature_is_not_reported_when_every_response_is_500() -> None:
     found = await search(lambda *_: 500)
     assert found.kind is FaultKind.NOT_FOUND
     assert found.sentence.startswith(
@@ -489,7 +489,7 @@ async def test_handler_that_answers_500_to_everything_is_not_said_to_refuse_the_
     assert "may fail after verification" in found.fix
 
 
-async def test_content_that_is_refused_without_verification_is_told_apart() -> None:
+async def test_unverified_rejection_of_the_content_is_recognized() -> None:
     found = await search(lambda _, body: 422 if "ë" in body.decode() else 200)
     assert found.kind is FaultKind.UNVERIFIED
     assert "content" in found.sentence
@@ -511,7 +511,7 @@ def always(status: int, words: str) -> Answers:
         (400, "Cannot parse JSON"),
     ],
 )
-async def test_content_that_a_handler_rejects_with_any_signature_ends_the_search(status: int, words: str) -> None:
+async def test_rejected_content_with_any_signature_ends_the_search(status: int, words: str) -> None:
     found = await search_at(always(status, words), compact(PLAIN))
     assert (found.kind, found.sent) == (FaultKind.REQUEST, 2)
     assert f"rejects the content of the body ({status} " in found.sentence
@@ -528,7 +528,7 @@ async def test_content_that_a_handler_rejects_with_any_signature_ends_the_search
         (422, '{"detail":[{"loc":["header","x-hub-signature"],"msg":"field required"}]}'),
     ],
 )
-async def test_response_that_may_be_about_the_signature_is_searched(status: int, words: str) -> None:
+async def test_ambiguous_response_is_searched(status: int, words: str) -> None:
     async def handle(request: web.Request) -> web.Response:
         done = PUBLIC["body-hex"](request.headers, await request.read()) == DONE
         return web.Response() if done else web.Response(status=status, text=words)
@@ -538,7 +538,7 @@ async def test_response_that_may_be_about_the_signature_is_searched(status: int,
     assert found.way.slug == "body-hex"
 
 
-async def test_handler_that_accepts_any_signature_of_a_kind_is_not_explained_by_that_kind() -> None:
+async def test_way_is_not_reported_when_it_is_accepted_with_any_secret() -> None:
     def verifies(headers: Mapping[str, str], body: bytes) -> int:
         return DONE if headers["x-port-signature"].startswith("sha256=") else REJECTED
 
@@ -547,7 +547,7 @@ async def test_handler_that_accepts_any_signature_of_a_kind_is_not_explained_by_
     assert "body-sha256-hex" in found.tried
 
 
-async def test_search_that_finds_nothing_says_what_was_tried() -> None:
+async def test_unsuccessful_search_reports_the_tried_ways() -> None:
     found = await search(lambda *_: REJECTED)
     assert (found.kind, found.way) == (FaultKind.NOT_FOUND, None)
     assert f"signed in {len(found.tried) - 1} other ways" in found.sentence
@@ -555,7 +555,7 @@ async def test_search_that_finds_nothing_says_what_was_tried() -> None:
     assert found.sent < MOST_REQUESTS
 
 
-async def test_search_names_the_request_that_stopped_the_handler() -> None:
+async def test_search_reports_the_request_after_a_crash_of_the_handler() -> None:
     async def respond(request: web.Request) -> web.Response:
         if not request.headers["x-port-signature"].startswith("v1,") and request.transport is not None:
             request.transport.abort()
@@ -566,7 +566,7 @@ async def test_search_names_the_request_that_stopped_the_handler() -> None:
     assert found.sentence.startswith("The handler stopped responding after the request `body-hex`: ")
 
 
-async def test_sentence_about_a_handler_that_is_gone_ends_with_one_mark() -> None:
+async def test_sentence_about_a_stopped_handler_ends_with_one_period() -> None:
     async def send(request: Invocation) -> Delivery:
         async with HttpClient(timeout_s=5) as client:
             return await client.send(request, f"http://127.0.0.1:{free_port()}/")
@@ -590,7 +590,7 @@ async def test_rate_limit_ends_the_search() -> None:
     assert "limit the rate" in found.sentence
 
 
-async def test_handler_that_stops_responding_ends_the_search() -> None:
+async def test_unresponsive_handler_ends_the_search() -> None:
     sent = count()
 
     async def respond(request: web.Request) -> web.StreamResponse:
@@ -603,7 +603,7 @@ async def test_handler_that_stops_responding_ends_the_search() -> None:
     assert (found.kind, found.sent) == (FaultKind.NO_RESPONSE, 4)
 
 
-async def test_mistake_of_a_handler_that_closes_the_connection_to_reject_is_named() -> None:
+async def test_mistake_is_reported_when_a_handler_rejects_by_closing_the_connection() -> None:
     async def respond(request: web.Request) -> web.StreamResponse:
         body = await request.read()
         if PUBLIC["json-dumps"](request.headers, body) != DONE:  # as an error that nothing catches, in many servers
@@ -615,7 +615,7 @@ async def test_mistake_of_a_handler_that_closes_the_connection_to_reject_is_name
     assert (found.kind, found.way and found.way.slug) == (FaultKind.REWRITES, "json-dumps")
 
 
-async def test_handler_that_closes_every_connection_is_not_said_to_refuse_the_signature() -> None:
+async def test_rejection_of_the_signature_is_not_reported_when_every_connection_is_closed() -> None:
     async def respond(request: web.Request) -> web.StreamResponse:
         assert request.transport is not None
         request.transport.close()

@@ -65,7 +65,7 @@ def test_valid_request_is_valid(body: bytes) -> None:
 @pytest.mark.parametrize("slug", FORGERIES)
 @FEW
 @given(body=BODIES)
-def test_forgery_is_not_valid(slug: str, body: bytes) -> None:
+def test_forgery_is_invalid(slug: str, body: bytes) -> None:
     forged = list(FORGERIES[slug](a_draft(body), signing()))
 
     assert forged
@@ -74,7 +74,7 @@ def test_forgery_is_not_valid(slug: str, body: bytes) -> None:
 
 @FEW
 @given(body=BODIES)
-def test_requests_for_a_handler_without_a_secret_and_malformed_requests_are_not_valid(body: bytes) -> None:
+def test_requests_for_a_handler_without_a_secret_and_malformed_requests_are_invalid(body: bytes) -> None:
     forged = [*unsigned(a_draft(body), signing()), *malformed(a_draft(body), signing())]
 
     assert [each.label for each in forged if verdict(each.request).status is Status.VALID] == []
@@ -88,7 +88,7 @@ def test_old_request_is_signed_correctly() -> None:
     assert in_milliseconds.request.headers.get("x-port-timestamp") == str(int((NOW - 600) * 1000))
 
 
-def test_unit_that_the_handler_accepts_is_used() -> None:
+def test_unit_of_the_handler_is_used() -> None:
     request = valid(a_draft(b"{}"), signing(TimestampUnit.MILLISECONDS))
 
     assert request.headers.get("x-port-timestamp") == str(int(NOW * 1000))
@@ -96,7 +96,7 @@ def test_unit_that_the_handler_accepts_is_used() -> None:
     assert other.headers.get("x-port-timestamp") == str(int(NOW))
 
 
-def test_agent_signs_the_compact_ascii_form_of_the_body_that_it_sends() -> None:
+def test_agent_signs_the_compact_ascii_form_of_its_body() -> None:
     request = by_agent(a_draft('{"a":"ë","b":1}'.encode()), signing())
 
     assert request.body == b'{"a": "\\u00eb", "b": 1}'
@@ -114,7 +114,7 @@ def test_changed_letter_changes_the_document_but_not_the_run(body: bytes) -> Non
 
 
 @given(body=BODIES)
-def test_fresh_copy_belongs_to_another_run_only(body: bytes) -> None:
+def test_new_copy_differs_only_in_its_run(body: bytes) -> None:
     subject = subject_of("a", a_draft(body), f"http://127.0.0.1:8000/runs/{RUN}?x=1")
     if subject.run_id != RUN:
         return

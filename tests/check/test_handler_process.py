@@ -130,7 +130,7 @@ async def test_server_accepts_connections_and_has_ended_after_the_block(place: P
     assert handler.has_ended
 
 
-async def test_server_that_listens_on_ipv6_is_found(place: Place) -> None:
+async def test_server_on_ipv6_is_found(place: Place) -> None:
     script = SERVER.replace('("127.0.0.1", int(sys.argv[1]))', '("::1", int(sys.argv[1])), family=socket.AF_INET6')
     async with place.started(place.script(script), host="::1") as handler:
         assert not handler.has_ended
@@ -149,7 +149,7 @@ async def test_readiness_is_noticed_within_20_ms(place: Place) -> None:
     assert delay_s < 0.02
 
 
-async def test_command_gets_its_environment_folder_and_no_input(place: Place) -> None:
+async def test_command_gets_its_environment_its_directory_and_empty_stdin(place: Place) -> None:
     place.environ["LC_ALL"] = "C"
     script = "print(sorted(os.environ), os.getcwd(), sys.stdin.read(), flush=True)\n"
     async with place.started(place.script(script, SERVER)) as handler:
@@ -173,7 +173,7 @@ async def test_daemon_is_ended(place: Place) -> None:
         assert place.left()
 
 
-async def test_helper_that_left_its_session_is_ended_although_the_server_ended_before(place: Place) -> None:
+async def test_child_in_another_session_is_ended_although_the_server_ended_before(place: Place) -> None:
     helper = "if os.fork() == 0:\n    os.setsid()\n    import time\n    time.sleep(300)\n"
     once = SERVER.replace("while True:", "for _ in range(2):") + "\nsys.exit(3)\n"
     async with place.started(place.script(helper, once)) as handler:
@@ -183,7 +183,7 @@ async def test_helper_that_left_its_session_is_ended_although_the_server_ended_b
         assert place.left()
 
 
-async def test_command_that_ignores_sigterm_is_killed_after_the_grace_period(place: Place) -> None:
+async def test_command_is_killed_after_the_grace_period_when_it_ignores_sigterm(place: Place) -> None:
     async with place.started(place.script(DEAF, SERVER), grace_s=0.2):
         began = time.monotonic()
     assert 0.2 <= time.monotonic() - began < 30  # guards against a hang
@@ -200,13 +200,13 @@ async def test_command_can_clean_up_after_sigterm(place: Place) -> None:
     assert handler.output().endswith(b"xx bye\n")
 
 
-async def test_processes_that_escape_faster_than_they_are_listed_are_killed(place: Place) -> None:
+async def test_quickly_forking_processes_are_killed(place: Place) -> None:
     async with place.started(place.script(CHAIN, SERVER), grace_s=0.1):
         assert not _is_free(place.folder / "lock")
     assert _is_free(place.folder / "lock")
 
 
-async def test_processes_that_multiply_are_killed(place: Place) -> None:
+async def test_multiplying_processes_are_killed(place: Place) -> None:
     # It ends by itself, so that a test that fails does not leave it.
     bomb = """
 import time
@@ -230,7 +230,7 @@ async def test_other_children_of_port_hook_survive(place: Place) -> None:
         assert await process.wait() == -signal.SIGTERM
 
 
-async def test_output_that_floods_is_drained_and_only_its_end_is_retained(place: Place) -> None:
+async def test_large_output_is_drained_and_only_its_end_is_retained(place: Place) -> None:
     async with place.started(place.script(FLOOD, SERVER)) as handler:
         await _until(lambda: handler.mark() > 50_000_000)
         assert handler.output() == b"x" * MAX_OUTPUT
@@ -252,7 +252,7 @@ async def test_output_since_a_mark_has_stdout_and_stderr(place: Place) -> None:
         await _until(lambda: handler.output_since(mark) == b"out err ")
 
 
-async def test_command_that_ends_at_once_is_an_error_with_its_output_and_exit_code(place: Place) -> None:
+async def test_command_is_an_error_with_its_output_and_exit_code_when_it_ends_immediately(place: Place) -> None:
     with pytest.raises(NotReadyError) as raised:
         async with place.started(place.script("sys.exit('no module named flask')")):
             pass
@@ -262,21 +262,21 @@ async def test_command_that_ends_at_once_is_an_error_with_its_output_and_exit_co
     assert raised.value.code == TargetError.code
 
 
-async def test_exit_code_of_a_signal_is_as_a_shell_shows_it(place: Place) -> None:
+async def test_exit_code_of_a_signal_is_the_exit_code_of_a_shell(place: Place) -> None:
     with pytest.raises(NotReadyError) as raised:
         async with place.started(place.script("os.kill(os.getpid(), 9)")):
             pass
     assert raised.value.exit_code == 128 + signal.SIGKILL
 
 
-async def test_command_that_never_listens_is_an_error_after_the_timeout(place: Place) -> None:
+async def test_command_is_an_error_after_the_timeout_when_it_does_not_listen(place: Place) -> None:
     with pytest.raises(NotReadyError, match="within 1 s") as raised:
         async with place.started(["sh", "-c", "echo hello; exec sleep 300"], timeout_s=1):
             pass
     assert (raised.value.exit_code, raised.value.output) == (None, b"hello\n")
 
 
-async def test_port_that_is_taken_is_an_error_that_names_the_owner(place: Place) -> None:
+async def test_taken_port_is_an_error_with_its_owner(place: Place) -> None:
     with socket.create_server(("127.0.0.1", place.port)), pytest.raises(UsageError) as raised:
         async with place.started(place.script("open('ran', 'w')")):
             pass
@@ -285,7 +285,7 @@ async def test_port_that_is_taken_is_an_error_that_names_the_owner(place: Place)
     assert not (place.folder / "ran").exists()
 
 
-async def test_host_that_is_unknown_is_an_error(place: Place) -> None:
+async def test_unknown_host_is_an_error(place: Place) -> None:
     with pytest.raises(TargetError, match="cannot be resolved"):
         async with place.started(place.script(SERVER), host="x" * 70):
             pass
@@ -299,7 +299,7 @@ async def test_host_that_is_unknown_is_an_error(place: Place) -> None:
         ("print()\n", 0o700, "Exec format error", "Pass its interpreter"),
     ],
 )
-async def test_command_that_cannot_be_started_is_an_error(
+async def test_unstartable_command_is_an_error(
     place: Place, content: str | None, mode: int, message: str, hint: str
 ) -> None:
     if content is not None:
@@ -325,7 +325,7 @@ async def test_restart_has_the_new_environment(place: Place) -> None:
     assert len({first[1], second[1], third[1]}) == 3
 
 
-async def test_restart_that_fails_can_be_repeated(place: Place) -> None:
+async def test_failed_restart_can_be_repeated(place: Place) -> None:
     script = place.script("if 'SECRET' not in os.environ:\n    sys.exit('no secret')\n", SERVER)
     place.environ["SECRET"] = "s"
     async with place.started(script) as handler:
@@ -358,7 +358,7 @@ async def test_cancel_during_startup_ends_the_command(place: Place) -> None:
         await task
 
 
-async def test_cancel_right_after_the_start_leaves_nothing(place: Place) -> None:
+async def test_cancel_right_after_the_start_leaves_no_process(place: Place) -> None:
     for rounds in range(6):
         task = asyncio.create_task(place.started(place.script(SERVER)).__aenter__())
         for _ in range(rounds):

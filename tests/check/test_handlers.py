@@ -14,7 +14,7 @@ def test_corpus_has_forty_defects_in_five_programs() -> None:
     )
 
 
-def test_corpus_names_each_case_once_and_files_that_exist() -> None:
+def test_corpus_has_each_case_once_and_existing_files() -> None:
     cases = (*CORRECT, *DOCUMENTED, *DEFECTS)
     assert [name for name, count in Counter(case.name for case in cases).items() if count > 1] == []
     files = {HANDLERS / case.program for case in cases} | {SOURCES / case.source.partition("#")[0] for case in cases}

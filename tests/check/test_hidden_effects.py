@@ -104,7 +104,7 @@ def synchronized() -> object:
     return payload
 
 
-async def test_effect_without_a_run_does_not_turn_200_into_a_refusal() -> None:
+async def test_effect_without_a_run_does_not_turn_200_into_a_rejection() -> None:
     async def creates_an_entity_for_anybody(received: Received) -> web.Response:
         await received.api.call("POST", "/v1/blueprints/service/entities?upsert=true", {"identifier": "a"})
         return web.Response(status=200)
@@ -115,7 +115,7 @@ async def test_effect_without_a_run_does_not_turn_200_into_a_refusal() -> None:
     assert wrong(report) == {"same-run-at-once": "warning", "other-secret": "failed", "no-signature": "failed"}
 
 
-async def test_200_is_no_refusal_while_the_work_waits_in_a_queue() -> None:
+async def test_response_200_is_not_a_rejection_while_the_work_waits_in_a_queue() -> None:
     async with a_queue(0.1) as queue:
 
         async def queues_anything(received: Received) -> web.Response:
@@ -127,7 +127,7 @@ async def test_200_is_no_refusal_while_the_work_waits_in_a_queue() -> None:
     assert wrong(report) == {"other-secret": "failed", "no-signature": "failed"}
 
 
-async def test_work_that_is_done_before_a_refusal_is_no_refusal() -> None:
+async def test_response_is_not_a_rejection_when_the_work_was_done_before_it() -> None:
     async def works_first(received: Received) -> web.Response:
         await received.end_run()
         return web.Response(status=202 if received.is_valid else 401)
@@ -141,7 +141,7 @@ async def test_work_that_is_done_before_a_refusal_is_no_refusal() -> None:
     )
 
 
-async def test_refusal_that_is_reported_as_a_failed_run_is_a_refusal() -> None:
+async def test_rejection_reported_as_a_failed_run_is_a_rejection() -> None:
     async def reports_refusals(received: Received) -> web.Response:
         await received.end_run("SUCCESS" if received.is_valid else "FAILURE")
         return web.Response(status=202)
@@ -152,7 +152,7 @@ async def test_refusal_that_is_reported_as_a_failed_run_is_a_refusal() -> None:
     assert statuses(report)["other-secret"] == "passed"
 
 
-async def test_word_error_in_every_response_of_a_synchronous_run_is_no_failure() -> None:
+async def test_word_error_in_every_response_of_a_synchronous_run_is_not_a_failure() -> None:
     async def always_good(received: Received) -> web.Response:
         return web.json_response({"ok": True, "errors": []}, status=200 if received.is_valid else 401)
 
@@ -197,7 +197,7 @@ async def test_work_for_a_second_delivery_is_seen_although_it_comes_late() -> No
     assert wrong(report) == {"same-run": "warning"}
 
 
-async def test_report_that_port_rejects_before_the_result_does_not_count_as_a_result() -> None:
+async def test_rejected_report_before_the_result_does_not_count_as_a_result() -> None:
     async def misspells_first(received: Received) -> web.Response:
         if not received.is_valid:
             return web.Response(status=401)
@@ -208,7 +208,7 @@ async def test_report_that_port_rejects_before_the_result_does_not_count_as_a_re
     assert wrong(await check_with_sandbox(misspells_first, "terminal", "once")) == {}
 
 
-async def test_handler_that_works_on_one_run_after_the_other_loses_none() -> None:
+async def test_sequential_handler_does_not_lose_runs() -> None:
     async with a_queue(0.12) as queue:
 
         async def queues_valid_runs(received: Received) -> web.Response:
@@ -221,7 +221,7 @@ async def test_handler_that_works_on_one_run_after_the_other_loses_none() -> Non
     assert statuses(report) == {"at-once": "passed", "order": "passed"}
 
 
-async def test_finding_about_a_report_names_the_saved_request_of_the_run() -> None:
+async def test_finding_about_a_report_contains_the_capture_of_the_run() -> None:
     ids = itertools.count()
 
     async def keep(_: Invocation, __: Delivery) -> KeptReplay:

@@ -19,7 +19,7 @@ values = st.recursive(
 
 
 @given(values, st.sampled_from([{}, {"indent": 2}, {"ensure_ascii": False}, {"separators": (",", ":")}]))
-def test_plain_form_is_written_alike_by_node_and_python(value: object, style: dict[str, object]) -> None:
+def test_plain_form_is_written_identically_by_node_and_python(value: object, style: dict[str, object]) -> None:
     body = json.dumps(value, **style).encode("utf-8", "surrogatepass")  # type: ignore[arg-type]
     rungs = ladder(body)
     plain = rungs[0].body.decode("ascii")
@@ -43,7 +43,7 @@ def test_each_step_adds_one_feature_in_order(value: object) -> None:
     assert len({rung.body for rung in (first, *others)}) == len(others) + 1
 
 
-def test_plain_form_keeps_ordinary_values() -> None:
+def test_plain_form_does_not_change_ordinary_values() -> None:
     body = b'{"action":"create_vm","at":"2026-01-01T00:00:00.000Z","cpu":4,"share":0.5,"tags":["a",null,true]}'
     assert [rung.body for rung in ladder(body)] == [body]
 
@@ -56,5 +56,5 @@ def test_replaced_characters_do_not_make_two_keys_equal() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"text", b"\xff", b"NaN", b'{"a":', b"[" * 5000, b'"' + b"a" * MOST_BYTES + b'"', b"[1]" * 2]
 )
-def test_body_that_cannot_be_read_has_no_plain_form(body: bytes) -> None:
+def test_unreadable_body_has_no_plain_form(body: bytes) -> None:
     assert [rung.body for rung in ladder(body)] == [body]

@@ -10,7 +10,7 @@ from tests.factories import RUN_ID, a_body, an_invocation
 URL = "http://127.0.0.1:8000/"
 
 
-def test_subject_made_of_the_request_of_a_check_has_no_field_twice() -> None:
+def test_subject_from_the_request_of_a_check_has_each_field_once() -> None:
     first = subject_of("first", an_invocation(a_body()), URL)
     again = subject_of("again", first.fresh(RUN_ID, "valid", body=first.trying()), URL)
     for body in (again.trying(), again.large(90_000)):
@@ -19,7 +19,7 @@ def test_subject_made_of_the_request_of_a_check_has_no_field_twice() -> None:
         assert len(pairs) == len(json.loads(first.request.body)) + 2
 
 
-def test_request_of_a_check_is_known_by_its_user_agent() -> None:
+def test_request_of_a_check_is_recognized_by_its_user_agent() -> None:
     request = an_invocation(a_body(), headers=Headers((("user-agent", "port/1"),)))
     assert not is_probe(request.headers)
     assert is_probe(subject_of("x", request, URL).fresh(RUN_ID, "valid").headers)

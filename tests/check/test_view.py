@@ -50,7 +50,7 @@ def test_long_list_of_checks_without_a_result_is_shortened() -> None:
     assert shown(CheckReport(tuple(none), 1.0, 1))[0].endswith(expected)
 
 
-def test_summary_counts_what_there_is() -> None:
+def test_summary_counts_the_existing_statuses() -> None:
     counts = "1 passed, 1 failed, 1 warning, 1 informational, 3 not observed."
     shows = "  port-hook show 3f2a9c0b1d4e shows the request of the first finding."
     assert plain(summary_line(REPORT)) == f"7 checks in 4.2 s: {counts}{shows}"
@@ -60,7 +60,7 @@ def test_summary_counts_what_there_is() -> None:
     assert plain(summary_line(none)) == "2 checks in 0.5 s: 0 passed, 2 warnings."
 
 
-def test_finding_quotes_no_control_characters_and_is_bounded() -> None:
+def test_finding_does_not_quote_control_characters_and_is_bounded() -> None:
     hostile = "\x1b[31m" + "x" * 100_000
     for finding in (found(BY_SLUG["old"], hostile, failure=hostile), passed(BY_SLUG["old"], hostile)):
         assert (finding.seen + finding.failure).isprintable()
@@ -98,7 +98,7 @@ def test_table_of_checks_is_aligned_and_fits_a_terminal() -> None:
     assert list(check_table(frozenset(), 80)) == []
 
 
-def test_what_is_about_to_be_sent_is_a_sentence() -> None:
+def test_announcement_of_the_requests_is_a_sentence() -> None:
     assert (
         begin_text("http://h/\x1b", 12)
         == "Sends about 12 valid requests to http://h/\\x1b. Most of them start real work."
@@ -143,7 +143,7 @@ def test_warning_fails_a_strict_junit_report() -> None:
     assert root.get("failures") == "2"
 
 
-def test_characters_that_xml_cannot_contain_are_replaced() -> None:
+def test_characters_outside_xml_are_replaced() -> None:
     odd = "a\x00\x1b[2J\ud800\uffff<&\"'\u2028]]>🚀"
     finding = found(BY_SLUG["old"], "it got 200", severity=CheckSeverity.FAILURE, fix=odd)
     root = parsed(junit_report(CheckReport((finding,), 1.0, 1), f"http://h/{odd}"))

@@ -59,7 +59,7 @@ def add_call(sandbox: Sandbox) -> None:
     sandbox.call_log.add(CallIntent(), at=NOW, method="GET", path=RUN, status=200, run_id=RUN_ID)
 
 
-async def test_wait_returns_the_calls_after_the_mark_when_they_are_as_wanted(
+async def test_wait_returns_the_calls_after_the_mark_when_its_condition_is_met(
     watch: SandboxWatch, handler: httpx.AsyncClient
 ) -> None:
     await handler.patch(RUN, json={"summary": "before"})
@@ -132,7 +132,7 @@ async def test_failed_announcement_does_not_end_the_watch(runtime: Callable[...,
         assert watch.problem is None
 
 
-async def test_sandbox_that_goes_away_ends_the_wait_with_a_problem(runtime: Callable[..., Runtime]) -> None:
+async def test_stopped_sandbox_ends_the_wait_with_a_problem(runtime: Callable[..., Runtime]) -> None:
     opened = AsyncExitStack()
     async with sandbox_with() as sandbox:
         watch = await opened.enter_async_context(SandboxWatch.open(access_of(sandbox, runtime)))
@@ -152,7 +152,7 @@ async def test_sandbox_that_goes_away_ends_the_wait_with_a_problem(runtime: Call
     await opened.aclose()
 
 
-async def test_sandbox_that_started_again_is_a_problem(watch: SandboxWatch) -> None:
+async def test_restarted_sandbox_is_a_problem(watch: SandboxWatch) -> None:
     assert await watch.calls(99) == []
     assert watch.problem is not None
     assert "was restarted" in watch.problem.message
@@ -192,7 +192,7 @@ async def test_api_without_a_log_of_calls_is_a_problem(
     await runner.cleanup()
 
 
-async def test_effects_and_endings_of_what_a_handler_calls(
+async def test_effects_and_endings_are_selected_from_the_calls(
     sandbox: Sandbox, watch: SandboxWatch, handler: httpx.AsyncClient
 ) -> None:
     entities = "/v1/blueprints/vm/entities"
@@ -216,6 +216,6 @@ async def test_effects_and_endings_of_what_a_handler_calls(
 
 
 @pytest.mark.parametrize(("status", "counts"), [(401, 0), (429, 0), (404, 1), (422, 1), (500, 1)])
-def test_call_that_the_handler_sends_again_counts_once(status: int, counts: int) -> None:
+def test_repeated_call_counts_once(status: int, counts: int) -> None:
     call = SeenCall(number=1, at=NOW, method="PATCH", path=RUN, status=status, run_id=RUN_ID, ends="SUCCESS")
     assert len(effects([call])) == len(endings([call])) == counts

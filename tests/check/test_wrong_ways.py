@@ -57,7 +57,7 @@ def test_ports_way_makes_ports_signature(given_keys: SigningKeys, body: bytes) -
 
 
 @given(keys)
-def test_way_has_a_slug_of_its_own_and_says_what_to_change(given_keys: SigningKeys) -> None:
+def test_way_has_a_unique_slug_and_a_fix(given_keys: SigningKeys) -> None:
     ways = wrong_ways(given_keys)
     assert len({way.slug for way in ways}) == len({way.sentence for way in ways}) == len(ways)
     assert all(way.fix.endswith(".") and not way.sentence.endswith(".") for way in ways)

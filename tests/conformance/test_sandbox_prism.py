@@ -34,7 +34,7 @@ REPORTS = (
 
 
 @pytest.mark.parametrize("flags", REPORTS, ids=range(len(REPORTS)))
-def test_the_api_document_allows_what_report_run_sends(
+def test_api_document_allows_the_report_of_report_run(
     prism: Path, original: Path, run: Run, flags: tuple[str, ...]
 ) -> None:
     check_report(prism, original, run, RUN_ID, *flags)
@@ -88,7 +88,7 @@ def test_calls_of_trigger_and_replay_follow_the_api_document(
     assert len(receiver.requests) == 3
 
 
-def test_a_whole_run_follows_the_api_document(prism: Path, original: Path) -> None:
+def test_whole_run_follows_the_api_document(prism: Path, original: Path) -> None:
     with behind(prism, original) as (sandbox, env):
         action = sandbox.actions["create_vm"]
         sandbox.add_action({**action, "requiredApproval": {"type": "ANY"}})

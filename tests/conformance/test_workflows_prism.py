@@ -58,7 +58,7 @@ def document(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("flags", REPORTS, ids=range(len(REPORTS)))
-def test_the_document_allows_what_report_run_sends_about_a_node_run(
+def test_document_allows_the_node_run_report_of_report_run(
     prism: Path, document: Path, run: Run, flags: tuple[str, ...]
 ) -> None:
     check_report(prism, document, run, NODE_RUN_ID, *flags)
@@ -90,7 +90,7 @@ def accepted(answer: httpx.Response) -> Any:
     return answer.json()
 
 
-def test_a_workflow_is_created_shown_replaced_and_deleted_as_the_document_says(prism: Path, document: Path) -> None:
+def test_workflow_calls_follow_the_document(prism: Path, document: Path) -> None:
     deploy = json.loads((EXAMPLES / "deploy_service.json").read_bytes())
     name = deploy["identifier"]
     with calling(prism, document) as (_, client, _env):
@@ -104,7 +104,7 @@ def test_a_workflow_is_created_shown_replaced_and_deleted_as_the_document_says(p
         assert client.get(f"/v1/workflows/{name}").status_code == 404
 
 
-def test_a_whole_run_of_a_workflow_follows_the_document(prism: Path, document: Path, run: Run) -> None:
+def test_whole_run_of_a_workflow_follows_the_document(prism: Path, document: Path, run: Run) -> None:
     with handler() as receiver, calling(prism, document) as (sandbox, client, env):
         accepted(client.post("/v1/workflows", json=approved_deployment(receiver.url)))
         started = accepted(client.post("/v1/workflows/approved/runs", json={"inputs": {"service": "cart"}}))
@@ -130,7 +130,7 @@ def test_a_whole_run_of_a_workflow_follows_the_document(prism: Path, document: P
 
 
 @pytest.mark.parametrize("force", [{}, {"force": "true"}])
-def test_a_cancelled_run_follows_the_document(prism: Path, document: Path, force: dict[str, str]) -> None:
+def test_canceled_run_follows_the_document(prism: Path, document: Path, force: dict[str, str]) -> None:
     with calling(prism, document) as (_, client, _env):
         accepted(client.post("/v1/workflows", json=approved_deployment("http://127.0.0.1:9")))
         started = accepted(client.post("/v1/workflows/approved/runs", json={"inputs": {"service": "cart"}}))
@@ -140,9 +140,7 @@ def test_a_cancelled_run_follows_the_document(prism: Path, document: Path, force
         assert client.post(f"{path}/cancel", params=force).status_code == 422
 
 
-def test_a_node_run_that_was_sent_by_trigger_is_reported_as_the_document_says(
-    prism: Path, document: Path, run: Run
-) -> None:
+def test_report_of_a_node_run_from_trigger_follows_the_document(prism: Path, document: Path, run: Run) -> None:
     node = f"{EXAMPLES / 'deploy_service.json'}#deploy"
     inputs = ("--input", "service=cart", "--input", "version=2.0")
     with handler() as receiver, calling(prism, document) as (_, _client, env):
@@ -153,9 +151,7 @@ def test_a_node_run_that_was_sent_by_trigger_is_reported_as_the_document_says(
         assert reported.code == 0, reported.err
 
 
-def test_a_run_that_trigger_starts_and_follows_is_as_the_document_says(
-    prism: Path, document: Path, run: Run, folder: Path
-) -> None:
+def test_trigger_via_port_follows_the_document(prism: Path, document: Path, run: Run, folder: Path) -> None:
     with handler() as receiver, calling(prism, document) as (_, client, env):
         tell = {"type": "WEBHOOK", "url": receiver.url, "body": {"service": "{{ .outputs.trigger.service }}"}}
         workflow = {

@@ -69,7 +69,7 @@ def test_trigger_sends_the_operation_and_the_inputs_where_handlers_read_them(
 
 
 @pytest.mark.parametrize("command", ["trigger", "replay"])
-def test_a_handler_of_milliseconds_gets_the_hint_and_works_with_it(run: Run, folder: Path, command: str) -> None:
+def test_handler_of_milliseconds_gets_the_hint_and_works_with_it(run: Run, folder: Path, command: str) -> None:
     (folder / "payload.json").write_bytes(a_body())
     what = (ACTION, *VM) if command == "trigger" else ("payload.json", "--expect-status", "200")
     with a_program("millisecond_clock.py") as url:
@@ -80,7 +80,7 @@ def test_a_handler_of_milliseconds_gets_the_hint_and_works_with_it(run: Run, fol
     assert (accepted.code, accepted.err.count("error")) == (ExitCode.OK, 0)
 
 
-def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(
+def test_sandbox_hint_has_the_option_for_a_handler_of_milliseconds(
     sandbox: Records, client: httpx.Client, tmp_path: Path
 ) -> None:
     with a_program("millisecond_clock.py", env=environ_for(sandbox.ready)) as url:
@@ -102,7 +102,7 @@ def test_sandbox_says_how_to_start_it_for_a_handler_of_milliseconds(
 # A handler that reports the run by `context.runId`, after it has responded.
 
 
-def test_sandbox_ends_the_run_that_a_handler_reports_by_context_run_id(sandbox: Records, client: httpx.Client) -> None:
+def test_sandbox_ends_a_run_reported_by_context_run_id(sandbox: Records, client: httpx.Client) -> None:
     with a_program("reports_by_ids.py", "reference", env=environ_for(sandbox.ready)) as url:
         point(client, url)
         run_id = start(client, title="x")
@@ -111,7 +111,7 @@ def test_sandbox_ends_the_run_that_a_handler_reports_by_context_run_id(sandbox: 
         assert (found["status"], found["summary"]) == ("SUCCESS", "done")
 
 
-def test_a_run_of_trigger_is_reported_to_the_sandbox_with_its_action_and_inputs(
+def test_run_of_trigger_is_reported_to_the_sandbox_with_its_action_and_inputs(
     sandbox: Records, client: httpx.Client, run: Run
 ) -> None:
     environ = environ_for(sandbox.ready)
@@ -150,7 +150,7 @@ def test_trigger_and_listen_reach_a_lambda_function(folder: Path, run: Run) -> N
 # Node with `crypto` and the raw body.
 
 
-def test_node_verifies_and_reserializes_what_sandbox_trigger_and_listen_send(
+def test_node_verifies_and_reserializes_requests_of_sandbox_trigger_and_listen(
     sandbox: Records, client: httpx.Client, tmp_path: Path, run: Run
 ) -> None:
     with a_program("express_like.js", env=environ_for(sandbox.ready)) as url:
@@ -178,7 +178,7 @@ def test_node_verifies_and_reserializes_what_sandbox_trigger_and_listen_send(
         pytest.param("taken", True, marks=pytest.mark.nightly),
     ],
 )
-def test_the_agent_claims_sends_and_reports_the_runs_of_an_action(
+def test_agent_claims_sends_and_reports_the_runs_of_an_action(
     sandbox: Records, client: httpx.Client, title: str, synchronized: bool
 ) -> None:
     environ = environ_for(sandbox.ready)
@@ -207,7 +207,7 @@ def test_the_agent_claims_sends_and_reports_the_runs_of_an_action(
     }[expected]
 
 
-def test_listen_recognizes_what_the_agent_sends(sandbox: Records, client: httpx.Client, folder: Path) -> None:
+def test_listen_recognizes_the_agents_requests(sandbox: Records, client: httpx.Client, folder: Path) -> None:
     with listener(folder, env={"PORT_CLIENT_SECRET": sandbox.ready["client_secret"]}) as listening:
         point(client, str(listening.ready["url"]), agent=True, synchronized=True)
         run_id = start(client, title="zoë")

@@ -48,7 +48,7 @@ def has_ended(note: str) -> bool:
 
 
 @pytest.mark.parametrize("route", ["reference", "page"])
-def test_sandbox_ends_the_node_that_a_handler_reports_by_either_documented_route(
+def test_sandbox_ends_a_reported_node_by_either_documented_route(
     sandbox: Records, client: httpx.Client, route: str
 ) -> None:
     with a_program("reports_by_ids.py", route, env=environ_for(sandbox.ready)) as url:
@@ -60,7 +60,7 @@ def test_sandbox_ends_the_node_that_a_handler_reports_by_either_documented_route
     assert [log["message"] for log in logs] == (["done"] if route == "page" else [])
 
 
-def test_sandbox_says_which_route_the_api_reference_lists(sandbox: Records, client: httpx.Client) -> None:
+def test_sandbox_note_has_the_route_of_the_api_reference(sandbox: Records, client: httpx.Client) -> None:
     with a_program("reports_by_ids.py", "page", env=environ_for(sandbox.ready)) as url:
         run_id = start_workflow(client, one_webhook(url, **WAITS), **INPUTS)
         while not (record := sandbox.record()).get("path", "").startswith(f"/v1/workflows/runs/{run_id}/nodes/"):
@@ -79,7 +79,7 @@ def test_sandbox_says_which_route_the_api_reference_lists(sandbox: Records, clie
         ("reference", ("--strict-runs",)),
     ],
 )
-def test_trigger_waits_for_the_report_by_either_documented_route(
+def test_trigger_waits_for_the_result_by_either_documented_route(
     tmp_path: Path, folder: Path, run: Run, route: str, options: tuple[str, ...]
 ) -> None:
     with a_sandbox_process(tmp_path, *options) as sandbox:
@@ -103,7 +103,7 @@ def test_trigger_waits_for_the_report_by_either_documented_route(
         ("/failing", "FAILED", {"error": {"message": "The webhook responded with status 503."}}),
     ],
 )
-def test_a_synchronous_response_is_the_output_in_sandbox_and_trigger(
+def test_synchronous_response_is_the_output_in_sandbox_and_trigger(
     sandbox: Records, client: httpx.Client, folder: Path, run: Run, path: str, result: str, output: dict[str, Any]
 ) -> None:
     with a_program("synchronous_node.py") as url:
@@ -121,7 +121,7 @@ def test_a_synchronous_response_is_the_output_in_sandbox_and_trigger(
 # A handler that divides the timestamp by 1000.
 
 
-def test_a_node_whose_handler_wants_milliseconds_gets_the_hint_and_works_with_it(
+def test_node_with_a_handler_of_milliseconds_gets_the_hint_and_works_with_it(
     sandbox: Records, client: httpx.Client, folder: Path, run: Run
 ) -> None:
     name = written(folder, one_webhook("https://example.com/"))
@@ -144,7 +144,7 @@ def test_a_node_whose_handler_wants_milliseconds_gets_the_hint_and_works_with_it
     ("synchronized", "path", "result"),
     [(True, "/empty", "SUCCESS"), (True, "/failing", "FAILED"), (False, "/empty", None)],
 )
-def test_the_agent_claims_sends_and_reports_a_node(
+def test_agent_claims_sends_and_reports_a_node(
     sandbox: Records, client: httpx.Client, synchronized: bool, path: str, result: str | None
 ) -> None:
     with a_program("synchronous_node.py") as url:

@@ -61,7 +61,7 @@ def test_trigger_runs_the_workflow_to_its_end(sandbox: Records, run: Run) -> Non
     assert (ended[-1]["links"], result.records[-1]["result"]) == ([LINK], "SUCCESS")
 
 
-def test_the_sandbox_runs_the_workflow_to_its_end(sandbox: Records, client: httpx.Client, tmp_path: Path) -> None:
+def test_sandbox_runs_the_workflow_to_its_end(sandbox: Records, client: httpx.Client, tmp_path: Path) -> None:
     with a_program("deploying.py", env=environ_for(sandbox.ready)) as url:
         run_id = started(sandbox, client, json.loads(Path(written(tmp_path, url)).read_text("utf-8")))
         until(sandbox, run_id, has_ended)
@@ -69,7 +69,7 @@ def test_the_sandbox_runs_the_workflow_to_its_end(sandbox: Records, client: http
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(2, marks=pytest.mark.nightly)])
-def test_a_killed_sandbox_takes_the_report_of_the_handler_after_its_restart(tmp_path: Path, kills: int) -> None:
+def test_killed_sandbox_accepts_the_report_of_the_handler_after_its_restart(tmp_path: Path, kills: int) -> None:
     state = ("--state", str(tmp_path / "sandbox.db"))
     with ExitStack() as stack:
         sandbox = stack.enter_context(a_sandbox_process(tmp_path, *state))
@@ -95,7 +95,7 @@ def test_a_killed_sandbox_takes_the_report_of_the_handler_after_its_restart(tmp_
             assert [log["message"] for log in logs] == ["deployed"]
 
 
-def test_a_test_runs_the_workflow_to_its_end(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+def test_pytest_fixture_runs_the_workflow_to_its_end(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
     with a_program("deploying.py", env=port_sandbox.environ) as url:
         run = port_hook.run_workflow(EXAMPLE, {"service": "cart"}, to=url)
     nodes = [(name, node.result, node.output) for name, node in run.nodes.items()]

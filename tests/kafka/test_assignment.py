@@ -82,28 +82,28 @@ def found(starts: Mapping[TopicPart, int], *shortened: TopicPart, **details: Any
     return GivenPartitions(cluster="cluster", starts=starts, shortened=list(shortened), **details)
 
 
-def test_watcher_without_a_kept_position_starts_at_the_end() -> None:
+def test_watcher_without_a_saved_position_starts_at_the_end() -> None:
     brokers = Brokers({A: (3, 10), B: (0, 0)})
     assert finder(brokers).find([A, B]) == found({A: 10, B: 0})
 
 
-def test_watcher_resumes_at_the_kept_position() -> None:
+def test_watcher_resumes_at_the_saved_position() -> None:
     brokers = Brokers({A: (3, 10), B: (0, 5)})
     assert finder(brokers, {A: 4, B: 5}).find([A, B]) == found({A: 4, B: 5}, lag=6, is_resumed=True)
     assert finder(brokers, {A: 3}).find([A, B]) == found({A: 3, B: 5}, lag=7, is_resumed=True)
 
 
-def test_messages_that_the_brokers_deleted_after_the_kept_position_are_counted() -> None:
+def test_deleted_messages_after_the_saved_position_are_counted() -> None:
     brokers = Brokers({A: (3, 10), B: (2, 10)})
     assert finder(brokers, {A: 1, B: 1}).find([A, B]) == found({A: 3, B: 2}, lag=15, lost=3, is_resumed=True)
 
 
-def test_partition_that_ends_before_the_kept_position_is_read_from_its_end() -> None:
+def test_partition_is_read_from_its_end_when_it_ends_before_the_saved_position() -> None:
     brokers = Brokers({A: (3, 10), B: (3, 10)})
     assert finder(brokers, {A: 11, B: 10}).find([A, B]) == found({A: 10, B: 10}, A, is_resumed=True)
 
 
-def test_from_end_does_not_use_the_kept_position() -> None:
+def test_from_end_does_not_use_the_saved_position() -> None:
     assert finder(Brokers({A: (3, 10)}), {A: 4}, from_end=True).find([A]) == found({A: 10})
 
 
@@ -113,13 +113,13 @@ def test_new_partition_is_read_from_its_beginning() -> None:
     assert finder(brokers, since_s=SINCE_S).find([A], are_new=True) == found({A: 3}, lag=7)
 
 
-def test_since_starts_at_the_first_message_after_that_time() -> None:
+def test_since_starts_at_the_first_message_after_its_time() -> None:
     brokers = Brokers({A: (0, 10), B: (3, 10)}, since={A: 0})
     assert finder(brokers, {A: 4, B: 4}, since_s=SINCE_S).find([A, B]) == found({A: 0, B: 10}, lag=10)
 
 
 @pytest.mark.parametrize(("ends", "finds_none"), [((3, 3), False), ((3, 4), True)])
-def test_since_reports_when_no_message_is_new_enough(ends: tuple[int, int], finds_none: bool) -> None:
+def test_since_reports_missing_messages_after_its_time(ends: tuple[int, int], finds_none: bool) -> None:
     brokers = Brokers({A: ends})
     assert finder(brokers, since_s=SINCE_S).find([A]) == found({A: ends[1]}, finds_none=finds_none)
 

@@ -17,7 +17,7 @@ LOST, ALL_DOWN = KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN  # noqa: SL
 REFUSED, TLS = KafkaError._AUTHENTICATION, KafkaError._SSL  # noqa: SLF001
 
 
-def test_a_loss_is_told_once_with_the_last_reason() -> None:
+def test_loss_is_reported_once_with_the_last_reason() -> None:
     trouble = ConnectionTrouble()
     trouble.note(LOST, "refused")
     assert not trouble.is_suspected  # one of several brokers may be gone
@@ -28,7 +28,7 @@ def test_a_loss_is_told_once_with_the_last_reason() -> None:
     assert trouble.clear()
 
 
-def test_a_refusal_after_a_loss_is_told_too() -> None:
+def test_rejection_after_a_loss_is_reported() -> None:
     trouble = ConnectionTrouble()
     trouble.note(ALL_DOWN, "down")
     assert trouble.tell()
@@ -38,7 +38,7 @@ def test_a_refusal_after_a_loss_is_told_too() -> None:
     assert trouble.reason == "wrong password"
 
 
-def test_trouble_that_passes_before_it_is_told_is_not_told() -> None:
+def test_trouble_is_not_reported_when_it_passes_before_the_report() -> None:
     trouble = ConnectionTrouble()
     trouble.note(ALL_DOWN, "down")
 
@@ -46,14 +46,14 @@ def test_trouble_that_passes_before_it_is_told_is_not_told() -> None:
     assert not trouble.is_suspected
 
 
-def test_loss_has_the_reason_of_librdkafka_when_there_is_no_other() -> None:
+def test_loss_has_the_reason_of_librdkafka_when_no_other_reason_is_known() -> None:
     trouble = ConnectionTrouble()
     trouble.note(ALL_DOWN, "1/1 brokers are down")
     trouble.note(ALL_DOWN, "2/2 brokers are down")
     assert trouble.reason == "1/1 brokers are down"
 
 
-def test_past_trouble_is_forgotten_and_told_again_when_it_returns() -> None:
+def test_past_trouble_is_reported_again_when_it_returns() -> None:
     trouble = ConnectionTrouble()
     trouble.note(REFUSED, "wrong password")
     assert trouble.tell()
@@ -65,14 +65,14 @@ def test_past_trouble_is_forgotten_and_told_again_when_it_returns() -> None:
     assert [trouble.tell(), trouble.tell()] == [True, False]
 
 
-def test_loss_does_not_replace_the_reason_of_a_refusal() -> None:
+def test_loss_does_not_replace_the_reason_of_a_rejection() -> None:
     trouble = ConnectionTrouble()
     trouble.note(REFUSED, "wrong password")
     trouble.note(LOST, "closed")
     assert trouble.reason == "wrong password"
 
 
-def test_the_reason_of_tls_is_not_replaced_by_one_that_says_less() -> None:
+def test_tls_reason_is_not_replaced_by_a_less_specific_reason() -> None:
     trouble = ConnectionTrouble()
     for code, text in ((TLS, "certificate verify failed"), (LOST, "closed"), (ALL_DOWN, "down")):
         trouble.note(code, text)
@@ -85,7 +85,7 @@ def test_other_errors_are_not_about_the_connection() -> None:
     assert not is_about_the_connection(KafkaError.TOPIC_AUTHORIZATION_FAILED)
 
 
-def test_the_text_of_an_error_has_no_address_state_or_control_characters() -> None:
+def test_error_text_has_no_address_state_or_control_characters() -> None:
     words = "sasl_ssl://b.example.com:9196/bootstrap: SASL error: no\x1b (after 8ms in state AUTH_REQ)"
 
     assert error_text(words) == "SASL error: no\\x1b"
@@ -105,11 +105,11 @@ def test_the_text_of_an_error_has_no_address_state_or_control_characters() -> No
         ("refused", "firewall"),
     ],
 )
-def test_an_error_says_what_to_do_next(reason: str, hint: str) -> None:
+def test_error_has_a_hint(reason: str, hint: str) -> None:
     assert hint in unusable(KafkaConnection(brokers=("b:1",)), reason).hint
 
 
-def test_a_connection_that_is_cut_during_the_handshake_is_not_a_refusal() -> None:
+def test_interrupted_handshake_is_not_a_rejection() -> None:
     trouble = ConnectionTrouble()
     trouble.note(REFUSED, "SASL SCRAM-SHA-512 mechanism handshake failed: Local: Broker transport failure: broker's …")
     trouble.note(ALL_DOWN, "1/1 brokers are down")
@@ -129,5 +129,5 @@ def test_a_connection_that_is_cut_during_the_handshake_is_not_a_refusal() -> Non
         ("", ""),
     ],
 )
-def test_broker_that_a_cluster_refers_to_is_read_from_the_error(words: str, broker: str) -> None:
+def test_referred_broker_is_read_from_the_error(words: str, broker: str) -> None:
     assert referred_broker(KafkaError(LOST, words)) == broker

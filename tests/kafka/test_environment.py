@@ -42,7 +42,7 @@ def test_settings_with_the_agents_names_are_read(tmp_path: Path) -> None:
     )
 
 
-def test_brokers_on_this_machine_are_plaintext_unless_said_otherwise(tmp_path: Path) -> None:
+def test_brokers_on_this_machine_are_plaintext_by_default(tmp_path: Path) -> None:
     local = {"KAFKA_CONSUMER_BROKERS": "127.0.0.1:9092"}
 
     assert read_kafka_settings(local, tmp_path).connection().protocol is SecurityProtocol.PLAINTEXT
@@ -78,7 +78,7 @@ def test_own_credentials_and_authority_are_used_together(tmp_path: Path) -> None
     assert "my-password" not in repr(settings)
 
 
-def test_the_users_own_password_is_not_sent_to_brokers_that_an_api_names(tmp_path: Path) -> None:
+def test_users_own_password_is_not_sent_to_brokers_from_an_api(tmp_path: Path) -> None:
     settings = read_kafka_settings({"KAFKA_USERNAME": "me", "KAFKA_PASSWORD": "my-own-password"}, tmp_path)
 
     assert settings.needs_api
@@ -87,19 +87,19 @@ def test_the_users_own_password_is_not_sent_to_brokers_that_an_api_names(tmp_pat
 
 @pytest.mark.parametrize("name", ["KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_RUNS_TOPIC", "PORT_ORG_ID"])
 @pytest.mark.parametrize("value", ["not-utf-8-\udcff", "x" * 1_001])
-def test_text_that_would_end_the_process_is_refused(name: str, value: str, tmp_path: Path) -> None:
+def test_text_is_rejected_when_it_would_end_the_process(name: str, value: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=f"{name} is too long, or not UTF-8") as refused:
         read_kafka_settings({name: value}, tmp_path)
     assert value not in str(refused.value)
 
 
-def test_a_user_name_without_a_password_is_not_mixed_with_ports(tmp_path: Path) -> None:
+def test_user_name_without_a_password_is_not_combined_with_ports_password(tmp_path: Path) -> None:
     connection = read_kafka_settings({"KAFKA_USERNAME": "me"}, tmp_path).connection(GIVEN)
 
     assert (connection.username, connection.password) == ("org_1", Secret("from-port"))
 
 
-def test_the_users_own_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+def test_users_own_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
     (tmp_path / ".port").mkdir(mode=0o700)
     file = tmp_path / ".port" / ".env"
     file.write_text("PORT_ORG_ID=org_file\nKAFKA_CONSUMER_BROKERS=127.0.0.1:1\n")
@@ -118,7 +118,7 @@ def test_the_users_own_file_is_read_and_the_environment_wins(tmp_path: Path) -> 
         ({"KAFKA_CA_FILE": "ca.pem"}, "relative"),
     ],
 )
-def test_a_wrong_setting_is_an_error(environ: dict[str, str], message: str, tmp_path: Path) -> None:
+def test_invalid_setting_is_an_error(environ: dict[str, str], message: str, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=message):
         read_kafka_settings(environ, tmp_path)
 
@@ -141,6 +141,6 @@ def test_credentials_are_read_from_ports_response() -> None:
         {"brokers": ["a:1"], "username": "u"},
     ],
 )
-def test_a_response_without_credentials_is_an_error(given: Any) -> None:
+def test_response_without_credentials_is_an_error(given: Any) -> None:
     with pytest.raises(PortApiError, match="returned no credentials for Kafka"):
         read_credentials({"credentials": given})

@@ -15,7 +15,7 @@ JSON = st.recursive(
 )
 
 
-def test_headers_are_those_inside_the_value() -> None:
+def test_headers_come_from_the_value() -> None:
     headers = message_headers(b'{"headers":{"RUN_ID":"r_1","X-Port-Signature":"v1,x"},"a":{"headers":{"no":"t"}}}')
 
     assert headers.items[:2] == (("RUN_ID", "r_1"), ("X-Port-Signature", "v1,x"))
@@ -39,7 +39,7 @@ def test_header_value_is_the_bytes_of_its_text_or_json(written: str, field: str)
     assert found == field.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
-def test_a_header_that_no_request_could_have_is_left_out() -> None:
+def test_impossible_header_is_left_out() -> None:
     value = json.dumps({"headers": {"a": "x\r\nevil: 1", "b c": "1", "": "1", "content-length": "5", "ok": "1"}})
 
     assert message_headers(value.encode()).items[0] == ("ok", "1")
@@ -64,7 +64,7 @@ def test_headers_of_any_value_can_be_sent(value: bytes) -> None:
         f"{name}{field}".encode("latin-1")
 
 
-def test_a_value_nested_too_deeply_has_no_headers() -> None:
+def test_too_deeply_nested_value_has_no_headers() -> None:
     assert message_headers(b'{"headers":' + b"[" * 100_000).get("content-type") == "application/json"
 
 

@@ -91,7 +91,7 @@ async def test_brokers_and_organization_come_from_ports_api(cluster: Cluster, tm
             await source.close(2)
 
 
-async def test_an_organization_that_is_not_known_is_an_error(tmp_path: Path) -> None:
+async def test_unknown_organization_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="organization ID is unknown") as caught:
         await opened(opening({"KAFKA_CONSUMER_BROKERS": "127.0.0.1:1"}, tmp_path))
     assert "PORT_ORG_ID" in caught.value.hint
@@ -132,14 +132,14 @@ def test_api_is_needed_unless_brokers_credentials_and_organization_are_set(
     assert opening(environ, tmp_path).settings.is_complete is not needs_api
 
 
-async def test_credentials_that_are_needed_in_any_case_are_asked_for_instead_of_the_organization(
+async def test_error_asks_for_credentials_instead_of_the_organization_when_both_are_needed(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(SettingsError, match=r"^No client id is set\.$"):
         await opened(opening({}, tmp_path))
 
 
-async def test_an_organization_without_kafka_is_told_what_to_do_instead(tmp_path: Path) -> None:
+async def test_organization_without_kafka_gets_a_hint(tmp_path: Path) -> None:
     with a_sandbox() as sandbox, pytest.raises(PortApiError, match="404") as caught:
         await opened(opening({}, tmp_path, open_api=partial(api_of, sandbox)))
     assert "agent --poll" in caught.value.hint
@@ -150,7 +150,7 @@ def environ(cluster: Cluster, org: str) -> dict[str, str]:
     return {"KAFKA_CONSUMER_BROKERS": cluster.address, "PORT_ORG_ID": org}
 
 
-async def test_the_agents_group_is_joined_only_after_a_yes(environ: dict[str, str], org: str, tmp_path: Path) -> None:
+async def test_agents_group_is_joined_only_after_a_yes(environ: dict[str, str], org: str, tmp_path: Path) -> None:
     no, yes = Asked(False), Asked(True)
     with pytest.raises(UsageError, match="did not join the agent's group"):
         await opened(opening(environ, tmp_path, ask=no, group=org, take_over=True))
@@ -162,7 +162,7 @@ async def test_the_agents_group_is_joined_only_after_a_yes(environ: dict[str, st
 
 
 @pytest.mark.parametrize("group", ["other", "", "ORG_1.x"])
-async def test_a_group_of_another_organization_is_refused_with_a_suggestion(
+async def test_group_of_another_organization_is_rejected_with_a_suggestion(
     group: str, environ: dict[str, str], org: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -171,14 +171,14 @@ async def test_a_group_of_another_organization_is_refused_with_a_suggestion(
 
 
 @pytest.mark.parametrize("group", ["org_1\udcff", "org_1." + "x" * 40_000, "org_1\x1b[2J"])
-async def test_a_group_that_would_end_the_process_is_refused(
+async def test_group_is_rejected_when_it_would_end_the_process(
     group: str, environ: dict[str, str], tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match="is not a valid group name"):
         await opened(opening(environ, tmp_path, group=group))
 
 
-async def test_the_agents_user_name_is_a_group_even_if_it_does_not_begin_with_the_organization(
+async def test_agents_user_name_is_a_valid_group_even_without_the_organization_prefix(
     environ: dict[str, str], tmp_path: Path
 ) -> None:
     secured = environ | {
@@ -204,7 +204,7 @@ async def test_forwarding_beside_the_agent_is_a_warning_unless_it_is_taken_over(
     assert [any("may be done twice" in line for line in n) for n in (beside, alone, unused)] == [True, False, False]
 
 
-async def test_passwords_are_kept_for_masking(environ: dict[str, str], tmp_path: Path) -> None:
+async def test_passwords_are_passed_on_for_masking(environ: dict[str, str], tmp_path: Path) -> None:
     secured = environ | {
         "KAFKA_CONSUMER_SECURITY_PROTOCOL": "SASL_SSL",
         "KAFKA_USERNAME": "org_1",

@@ -27,7 +27,7 @@ async def test_publisher_returns_where_the_confirmed_message_is() -> None:
     assert str(published) == f"org.runs, partition {published.partition}, offset 0"
 
 
-async def test_messages_that_are_published_together_all_arrive_once() -> None:
+async def test_simultaneous_messages_all_arrive_once() -> None:
     async with local_publisher(None) as (publisher, (broker,)):
         sent = [str(number).encode() for number in range(20)]
         places = await asyncio.gather(*(publisher.publish("org.runs", each) for each in sent))
@@ -37,7 +37,7 @@ async def test_messages_that_are_published_together_all_arrive_once() -> None:
     assert len(set(map(str, places))) == len(sent)
 
 
-async def test_publisher_says_why_no_broker_confirmed_a_message() -> None:
+async def test_error_has_the_reason_when_no_broker_confirmed_a_message() -> None:
     async with KafkaPublisher(plain(f"127.0.0.1:{free_port()}"), timeout_s=0.5) as publisher:
         with pytest.raises(BrokerError, match=r"did not confirm the message: .*Connection refused") as caught:
             await publisher.publish("org.runs", b"one")
@@ -46,13 +46,13 @@ async def test_publisher_says_why_no_broker_confirmed_a_message() -> None:
     assert caught.value.hint
 
 
-async def test_publisher_refuses_a_message_that_is_too_large_for_kafka() -> None:
+async def test_publisher_rejects_a_too_large_message() -> None:
     async with local_publisher(None) as (publisher, _):
         with pytest.raises(BrokerError, match=r"The message was not published: .*[Mm]essage size too large"):
             await publisher.publish("org.runs", b"x" * 2_000_000)
 
 
-async def test_publisher_ends_a_message_that_waits_when_it_is_closed() -> None:
+async def test_publisher_ends_a_waiting_message_when_it_is_closed() -> None:
     publisher = KafkaPublisher(plain(f"127.0.0.1:{free_port()}"), timeout_s=60)
     async with publisher:
         waiting = asyncio.create_task(publisher.publish("org.runs", b"one"))
@@ -62,7 +62,7 @@ async def test_publisher_ends_a_message_that_waits_when_it_is_closed() -> None:
 
 
 @pytest.mark.skipif(tansu_program() is None, reason="there is no Tansu broker for this platform")
-async def test_publisher_refuses_a_broker_that_refers_to_another_machine() -> None:
+async def test_publisher_rejects_a_broker_when_it_refers_to_another_machine() -> None:
     with running_tansu("kafka.example.com:9092") as broker:
         async with KafkaPublisher(plain(broker.address)) as publisher:
             with pytest.raises(BrokerError, match=r"refers to kafka\.example\.com:9092, which is not on this machine"):
@@ -81,20 +81,20 @@ def test_embedded_brokers_are_independent_of_each_other() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "9092", "127.0.0.1", "kafka://127.0.0.1:9092", "127.0.0.1:x", "127.0.0.1:1,"])
-def test_bootstrap_that_is_not_an_address_is_refused(text: str) -> None:
+def test_bootstrap_is_rejected_when_it_is_not_an_address(text: str) -> None:
     with pytest.raises(UsageError, match="not the address of a Kafka broker") as caught:
         read_bootstrap(text)
     assert "embedded" in caught.value.hint
 
 
 @pytest.mark.parametrize("text", ["kafka.example.com:9092", "127.0.0.1:9092,10.0.0.1:9092", "127.0.0.1.evil.com:1"])
-def test_bootstrap_on_another_machine_is_refused(text: str) -> None:
+def test_bootstrap_on_another_machine_is_rejected(text: str) -> None:
     with pytest.raises(UsageError, match="only to brokers on this machine"):
         read_bootstrap(text)
 
 
 @given(st.text(max_size=40) | st.from_regex(r"[a-z0-9.:\[\]@/,-]{1,30}:[0-9]{1,5}", fullmatch=True))
-def test_any_bootstrap_is_on_this_machine_or_refused(text: str) -> None:
+def test_any_bootstrap_is_on_this_machine_or_rejected(text: str) -> None:
     try:
         brokers = read_bootstrap(text)
     except UsageError:
@@ -124,7 +124,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def test_sandbox_says_how_to_install_confluent_kafka_when_it_is_missing() -> None:
+def test_sandbox_error_has_the_install_command_when_confluent_kafka_is_missing() -> None:
     command = [sys.executable, "-c", WITHOUT, "sandbox", "--kafka", "embedded"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (5, "")

@@ -9,7 +9,7 @@ from port_hook_cli.kafka.messages import MessageCapacity, PartitionProgress, Rea
 
 
 @given(st.sets(st.integers(0, 200), min_size=1), st.randoms(use_true_random=False))
-def test_the_position_never_passes_a_message_that_is_not_saved(offsets: set[int], random: object) -> None:
+def test_position_never_passes_an_unsaved_message(offsets: set[int], random: object) -> None:
     progress, unsaved = PartitionProgress(), set(offsets)
     for offset in sorted(offsets):
         progress.start(offset)
@@ -23,7 +23,7 @@ def test_the_position_never_passes_a_message_that_is_not_saved(offsets: set[int]
     assert len(progress) == 0
 
 
-def test_the_position_is_returned_only_when_it_changes() -> None:
+def test_position_is_returned_only_when_it_changes() -> None:
     progress = PartitionProgress()
     for offset in (5, 6, 9):
         progress.start(offset)
@@ -31,7 +31,7 @@ def test_the_position_is_returned_only_when_it_changes() -> None:
     assert [progress.finish(6), progress.finish(5), progress.finish(9)] == [None, 7, 10]
 
 
-def test_the_position_stays_before_a_message_that_another_consumer_gets() -> None:
+def test_position_stays_before_a_message_of_another_consumer() -> None:
     progress = PartitionProgress()
     for offset in (1, 2, 3):
         progress.start(offset)
@@ -112,21 +112,21 @@ def test_missing_messages_are_counted_once() -> None:
     assert (positions.take_missed(), positions.take_missed()) == (2, 0)
 
 
-def test_no_message_is_missing_before_the_first_one_of_an_unknown_partition_or_before_one_that_is_read_again() -> None:
+def test_messages_before_the_first_or_a_repeated_message_do_not_count_as_missing() -> None:
     positions = ReadPositions()
     positions.advance(B, 500)
     positions.advance(B, 400)
     assert (positions.take_missed(), B in positions) == (0, True)
 
 
-def test_partitions_that_are_replaced_are_forgotten() -> None:
+def test_replaced_partitions_are_forgotten() -> None:
     positions = ReadPositions()
     positions.add({A: 1})
     positions.replace({B: 2})
     assert (A in positions, B in positions) == (False, True)
 
 
-def test_a_lag_is_reported_above_1000_messages_and_its_end_below_100() -> None:
+def test_lag_is_reported_above_1000_messages_and_its_end_below_100() -> None:
     positions = ReadPositions()
     positions.add({A: 0})
     ends = (0, 1_000, 1_001, 5_000, 1_000, 100, 99, 0, 1_000, 1_001)
@@ -134,7 +134,7 @@ def test_a_lag_is_reported_above_1000_messages_and_its_end_below_100() -> None:
     assert told == [None, None, 1_001, None, None, None, 0, None, None, 1_001]
 
 
-def test_the_lag_is_that_of_all_partitions_whose_end_is_known() -> None:
+def test_lag_is_the_sum_of_partitions_with_a_known_end() -> None:
     positions = ReadPositions()
     positions.add({A: 100, B: 100, ("runs", 2): 0})
     ends = {A: 1_100, B: 101, ("runs", 2): None}

@@ -68,7 +68,7 @@ def connection_to(front: KafkaFront) -> KafkaConnection:
     )
 
 
-async def test_sasl_ssl_works_and_refuses_a_wrong_password_and_an_unknown_authority(tmp_path: Path) -> None:
+async def test_sasl_ssl_works_and_rejects_a_wrong_password_and_an_unknown_authority(tmp_path: Path) -> None:
     async with secured(tmp_path) as front:
         right = connection_to(front)
         given = [right]

@@ -29,7 +29,7 @@ async def sent(cluster: Cluster, topic: str, *values: bytes | None, partition: i
     await asyncio.to_thread(cluster.send, topic, *values, partition=partition)
 
 
-async def test_a_watcher_gets_what_is_sent_from_now_on_exactly(cluster: Cluster, topics: Topics) -> None:
+async def test_watcher_gets_exactly_the_messages_after_its_start(cluster: Cluster, topics: Topics) -> None:
     await sent(cluster, topics.runs, b"before")
     pipeline, message = Pipeline(), a_message(RUN_ID="r_1")
     async with topics.read(pipeline):
@@ -47,7 +47,7 @@ async def test_a_watcher_gets_what_is_sent_from_now_on_exactly(cluster: Cluster,
     assert second.origin[:3] == (topics.change_log, 0, 0)
 
 
-async def test_a_watcher_keeps_positions_and_commits_nothing(cluster: Cluster, topics: Topics) -> None:
+async def test_watcher_saves_positions_and_does_not_commit(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     async with topics.read(pipeline):
         assert pipeline.kept(topics.runs) == {0: 0, 1: 0, 2: 0, 3: 0}  # where it started
@@ -58,7 +58,7 @@ async def test_a_watcher_keeps_positions_and_commits_nothing(cluster: Cluster, t
     assert await asyncio.to_thread(cluster.committed, group, topics.runs) == {}
 
 
-async def test_the_next_watcher_resumes_where_the_last_one_stopped(cluster: Cluster, topics: Topics) -> None:
+async def test_next_watcher_resumes_at_the_position_of_the_last_watcher(cluster: Cluster, topics: Topics) -> None:
     first, second, third = Pipeline(), Pipeline(), Pipeline()
     async with topics.read(first):
         await sent(cluster, topics.runs, b"1", b"2")
@@ -74,9 +74,7 @@ async def test_the_next_watcher_resumes_where_the_last_one_stopped(cluster: Clus
     assert not any("ago" in line for line in third.notices)
 
 
-async def test_a_defect_is_reported_and_ends_neither_the_source_nor_the_position(
-    cluster: Cluster, topics: Topics
-) -> None:
+async def test_defect_is_reported_and_does_not_end_the_source_or_its_position(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     pipeline.problems = [RuntimeError("oh\x1b[31m")]
     async with topics.read(pipeline):
@@ -86,7 +84,7 @@ async def test_a_defect_is_reported_and_ends_neither_the_source_nor_the_position
     assert any(f"{topics.runs}[0]@0 failed: RuntimeError: oh\\x1b[31m" in line for line in pipeline.notices)
 
 
-async def test_a_message_without_a_value_has_an_empty_body(cluster: Cluster, topics: Topics) -> None:
+async def test_message_without_a_value_has_an_empty_body(cluster: Cluster, topics: Topics) -> None:
     pipeline = Pipeline()
     async with topics.read(pipeline):
         await sent(cluster, topics.runs, None)
@@ -115,7 +113,7 @@ async def test_waiting_messages_are_limited_and_all_arrive_once(cluster: Cluster
     assert not any("deleted" in line for line in pipeline.notices)
 
 
-async def test_a_watcher_takes_no_message_from_a_group(cluster: Cluster, topics: Topics) -> None:
+async def test_watcher_does_not_take_messages_from_a_group(cluster: Cluster, topics: Topics) -> None:
     org = topics.runs.removesuffix(".runs")
     settings = {"bootstrap.servers": cluster.address, "group.id": org, "auto.offset.reset": "earliest", "log_level": 0}
     agent = Consumer({**settings, "fetch.wait.max.ms": 5})  # this cluster always waits so long
@@ -132,7 +130,7 @@ async def test_a_watcher_takes_no_message_from_a_group(cluster: Cluster, topics:
     assert [message.value() for message in got if message] == watched == [b"1", b"2", b"3"]
 
 
-async def test_a_group_gets_new_messages_and_commits_what_was_saved(cluster: Cluster, topics: Topics) -> None:
+async def test_group_gets_new_messages_and_commits_saved_messages(cluster: Cluster, topics: Topics) -> None:
     group = topics.runs.removesuffix(".runs") + ".port-hook.me"
     await sent(cluster, topics.runs, b"before")
     first, second = Pipeline(), Pipeline()
@@ -197,14 +195,14 @@ async def test_unknown_topics_are_an_error(cluster: Cluster) -> None:
             raise AssertionError
 
 
-async def test_a_missing_change_log_is_not_an_error(cluster: Cluster) -> None:
+async def test_missing_change_log_is_not_an_error(cluster: Cluster) -> None:
     org, pipeline = cluster.make_organization(has_change_log=False), Pipeline()
     async with Topics(cluster.address, org).read(pipeline):
         await sent(cluster, f"{org}.runs", b"1")
         assert await pipeline.bodies(1) == [b"1"]
 
 
-async def test_a_topic_that_is_created_later_is_read_from_its_beginning(cluster: Cluster) -> None:
+async def test_later_topic_is_read_from_its_beginning(cluster: Cluster) -> None:
     org, pipeline = cluster.make_organization(has_change_log=False), Pipeline()
     async with Topics(cluster.address, org).read(pipeline, look_for_partitions_s=0.3):
         cluster.make(f"{org}.change.log")
@@ -212,13 +210,13 @@ async def test_a_topic_that_is_created_later_is_read_from_its_beginning(cluster:
         assert await pipeline.bodies(1) == [b"1"]
 
 
-async def test_an_unreachable_broker_is_an_error() -> None:
+async def test_unreachable_broker_is_an_error() -> None:
     with pytest.raises(BrokerError, match=r"Kafka at 127\.0\.0\.1:1 cannot be used: .*Connection refused"):
         async with Topics("127.0.0.1:1", "org").read(Pipeline()):
             raise AssertionError
 
 
-async def test_a_ca_file_without_certificates_is_refused() -> None:
+async def test_ca_file_without_certificates_is_rejected() -> None:
     connection = KafkaConnection(
         brokers=("127.0.0.1:1",), username="u", password=Secret("secret-password"), ca_file=Path(__file__)
     )
@@ -237,7 +235,7 @@ async def test_a_ca_file_without_certificates_is_refused() -> None:
     ("advertised", "reason"),
     [("192.0.2.1:9092", "refers to 192.0.2.1:9092, which is not on this machine"), ("127.0.0.1:1", "refused")],
 )
-async def test_a_broker_that_refers_to_an_unusable_address_is_refused(advertised: str, reason: str) -> None:
+async def test_broker_is_rejected_when_it_refers_to_an_unusable_address(advertised: str, reason: str) -> None:
     with running_tansu(advertised) as cluster:
         await asyncio.to_thread(cluster.make, "org_1.runs")
         with pytest.raises(BrokerError, match=reason):
@@ -245,7 +243,7 @@ async def test_a_broker_that_refers_to_an_unusable_address_is_refused(advertised
                 pass
 
 
-def test_error_names_the_broker_that_a_cluster_refers_to_when_librdkafka_connects_to_it_first() -> None:
+def test_error_contains_the_referred_broker_when_librdkafka_connects_to_it_first() -> None:
     local = KafkaConnection(brokers=("127.0.0.1:1",), protocol=SecurityProtocol.PLAINTEXT)
     link = BrokerLink(local, KafkaPlan(org_id="org_1", topics=("org_1.runs",)), print)
     link.note(KafkaError(KafkaError._TRANSPORT, "192.0.2.1:9092/1: Connect failed: refused"))  # noqa: SLF001
@@ -256,7 +254,7 @@ def test_error_names_the_broker_that_a_cluster_refers_to_when_librdkafka_connect
         link.close(lambda _: None)
 
 
-async def test_a_message_is_released_after_it_is_processed(cluster: Cluster, topics: Topics) -> None:
+async def test_message_is_released_after_it_is_processed(cluster: Cluster, topics: Topics) -> None:
     pipeline, value = Pipeline(), b"1" * 1_000
     pipeline.held[value] = asyncio.Event()
     async with topics.read(pipeline) as source:

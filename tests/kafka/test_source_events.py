@@ -138,7 +138,7 @@ async def test_partition_is_handed_over_after_its_message_in_progress_is_saved_a
         assert (feed.reader.acknowledged, done.is_set()) == ([(B, 8), (A, 6)], True)
 
 
-async def test_waiting_messages_are_left_to_the_consumer_that_gets_their_partition() -> None:
+async def test_waiting_messages_are_left_to_the_next_consumer_of_their_partition() -> None:
     pipeline = holding(b"in progress")
     async with fed(pipeline, group=GROUP, is_counted=True) as feed:
         feed.assign(A, B, FIRST)
@@ -206,7 +206,7 @@ async def test_watcher_position_does_not_change_when_a_message_is_saved_after_a_
         assert feed.reader.acknowledged == []
 
 
-async def test_capacity_is_released_for_each_message_that_is_handled_or_left_to_another_consumer() -> None:
+async def test_capacity_is_released_for_each_handled_message_and_each_message_of_another_consumer() -> None:
     pipeline, value = Pipeline(), b"1" * 2**20
     async with fed(pipeline, group=GROUP, max_body=2**21) as feed:
         feed.assign(A, B)
@@ -232,7 +232,7 @@ def grouping() -> Pipeline:
     return pipeline
 
 
-async def test_messages_that_arrive_together_are_saved_as_one_group_and_acknowledged_once_per_partition() -> None:
+async def test_simultaneous_messages_are_saved_as_one_group_and_acknowledged_once_per_partition() -> None:
     pipeline = grouping()
     pipeline.saving_group.clear()
     async with fed(pipeline, group=GROUP) as feed:
@@ -247,7 +247,7 @@ async def test_messages_that_arrive_together_are_saved_as_one_group_and_acknowle
         assert (feed.source.in_progress, feed.reader.capacity.room) == (0, MAX_MESSAGES)
 
 
-async def test_group_has_at_most_64_messages_and_keeps_their_order() -> None:
+async def test_group_has_at_most_64_messages_in_their_order() -> None:
     pipeline, bodies = grouping(), [f"{number}".encode() for number in range(150)]
     async with fed(pipeline) as feed:
         feed.assign(A)
@@ -257,7 +257,7 @@ async def test_group_has_at_most_64_messages_and_keeps_their_order() -> None:
     assert [*map(len, pipeline.groups)] == [64, 64, 22]
 
 
-async def test_messages_that_a_group_does_not_take_are_processed_alone_and_hold_up_no_later_message() -> None:
+async def test_messages_outside_a_group_are_processed_alone_without_delaying_later_messages() -> None:
     pipeline, large = grouping(), b"1" * (SMALL_BYTES + 1)
     pipeline.alone = {b"slow"}
     pipeline.held = {b"slow": asyncio.Event()}
@@ -279,7 +279,7 @@ async def test_messages_that_a_group_does_not_take_are_processed_alone_and_hold_
     assert pipeline.groups == [[b"0", b"4"], [b"7"]]
 
 
-async def test_message_that_is_too_large_is_in_no_group() -> None:
+async def test_too_large_message_is_not_in_a_group() -> None:
     pipeline = grouping()
     async with fed(pipeline, max_body=3) as feed:
         feed.assign(A)
@@ -289,7 +289,7 @@ async def test_message_that_is_too_large_is_in_no_group() -> None:
     assert pipeline.notices[-1].endswith("@1 has 4 bytes, so it was not captured (limit --max-body).")
 
 
-async def test_messages_of_a_group_that_was_not_saved_are_processed_alone() -> None:
+async def test_messages_of_an_unsaved_group_are_processed_alone() -> None:
     pipeline = grouping()
     pipeline.problems = [StoreError("The disk is full.") for _ in range(2)]
     async with fed(pipeline, group=GROUP) as feed:
@@ -303,7 +303,7 @@ async def test_messages_of_a_group_that_was_not_saved_are_processed_alone() -> N
     assert [line for line in pipeline.notices if "saved" in line][1:] == ["Kafka: messages are saved again."]
 
 
-async def test_messages_are_processed_alone_while_the_pipeline_makes_no_groups() -> None:
+async def test_messages_are_processed_alone_when_the_pipeline_does_not_make_groups() -> None:
     pipeline = Pipeline()
     async with fed(pipeline) as feed:
         feed.assign(A)
@@ -330,7 +330,7 @@ async def test_partition_is_handed_over_after_a_group_with_its_messages_is_saved
         assert feed.reader.acknowledged == [(A, 6), (B, 8)]
 
 
-async def test_group_that_is_not_saved_before_the_end_is_not_acknowledged() -> None:
+async def test_group_is_not_acknowledged_when_it_is_not_saved_before_the_end() -> None:
     pipeline = grouping()
     pipeline.saving_group.clear()
     async with fed(pipeline, group=GROUP) as feed:
@@ -341,7 +341,7 @@ async def test_group_that_is_not_saved_before_the_end_is_not_acknowledged() -> N
         assert (pipeline.groups, feed.reader.acknowledged) == ([], [])
 
 
-async def test_session_that_ends_after_some_messages_saves_no_groups() -> None:
+async def test_session_with_a_message_count_does_not_save_groups() -> None:
     pipeline = grouping()
     async with fed(pipeline, is_counted=True) as feed:
         feed.assign(A)
@@ -493,7 +493,7 @@ async def test_assignment_is_reported(group: str | None, details: dict[str, Any]
     ],
 )
 @pytest.mark.parametrize("group", [None, GROUP])
-async def test_messages_that_are_read_again_are_listed(
+async def test_repeated_messages_are_listed(
     group: str | None, offsets: list[int], start: int, told: str | None
 ) -> None:
     saved = [MessageOrigin(*A, offset) for offset in offsets]
@@ -505,7 +505,7 @@ async def test_messages_that_are_read_again_are_listed(
     assert [line for line in pipeline.notices if "again" in line] == expected
 
 
-async def test_messages_that_since_reads_again_are_not_listed() -> None:
+async def test_messages_repeated_by_since_are_not_listed() -> None:
     pipeline = Pipeline()
     async with fed(pipeline, saved=[MessageOrigin(*A, 5)], since_s=0.0) as feed:
         feed.assign(A)
@@ -556,7 +556,7 @@ async def test_lost_connection_is_reported_with_sandbox_advice_only_when_all_bro
     assert recovered == "Kafka: connected again."
 
 
-async def test_refused_credentials_are_renewed_until_the_brokers_accept_them() -> None:
+async def test_rejected_credentials_are_renewed_until_the_brokers_accept_them() -> None:
     pipeline = Pipeline()
     problems: list[PortHookError] = [
         PortApiError("Port cannot be reached.", hint="Check the network."),

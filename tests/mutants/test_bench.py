@@ -88,7 +88,7 @@ def mutant_of(tree: Path, before: str) -> Mutant:
         ("raise ValueError", "", "the record has no test of this line"),
     ],
 )
-def test_mutant_is_caught_by_a_test_that_fails_because_of_it(
+def test_mutant_is_caught_when_a_test_fails_because_of_it(
     project: tuple[Path, LineMap], before: str, caught_by: str, note: str
 ) -> None:
     tree, lines = project
@@ -97,13 +97,13 @@ def test_mutant_is_caught_by_a_test_that_fails_because_of_it(
     assert (tree / MODULE).read_text("utf-8") == FILES[MODULE]
 
 
-def test_tests_stop_at_the_limit_of_time(project: tuple[Path, LineMap]) -> None:
+def test_tests_stop_at_the_time_limit(project: tuple[Path, LineMap]) -> None:
     tree, lines = project
     verdict = Bench(tree, lines, until=math.inf, limit_s=0).verdict(mutant_of(tree, "a + b"))
     assert str(verdict).endswith("(stopped after 0 s, 1 tests left)")
 
 
-def test_test_that_fails_without_the_mutation_does_not_count(project: tuple[Path, LineMap]) -> None:
+def test_failed_test_without_the_mutation_does_not_count(project: tuple[Path, LineMap]) -> None:
     tree, lines = project
     test = tree / "tests/sums/test_adding.py"
     test.write_text(FILES["tests/sums/test_adding.py"].replace("== 3", "== 4"), "utf-8")

@@ -56,7 +56,7 @@ def test_earlier_lines_are_in_the_same_function() -> None:
     assert list(place_of(SOURCE, 31).earlier) == [27, 28, 29, 30]
 
 
-def test_constant_is_used_by_the_functions_that_name_it() -> None:
+def test_constant_is_used_by_the_functions_with_its_name() -> None:
     assert place_of(SOURCE, 1) == Place(frozenset({1}), at_import=True, users=frozenset(range(4, 15)))
 
 
@@ -68,9 +68,9 @@ def test_attribute_of_a_class_is_used_by_its_methods() -> None:
     assert place_of(SOURCE, 21) == Place(frozenset({21}), at_import=True, users=frozenset({24}))
 
 
-def test_cached_result_may_be_used_by_tests_that_do_not_run_its_line() -> None:
+def test_cached_result_may_be_used_by_tests_without_its_line() -> None:
     assert place_of(SOURCE, 18) == Place(frozenset({18}), at_import=True, users=frozenset({18}))
 
 
-def test_function_lines_exclude_lines_that_run_at_import() -> None:
+def test_function_lines_exclude_import_lines() -> None:
     assert function_lines(SOURCE) == {*range(4, 15), 18, 24, *range(27, 32)}

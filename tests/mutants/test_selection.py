@@ -27,7 +27,7 @@ def recorded(tree: Path, by_test: Mapping[str, set[int]]) -> LineMap:
     return load(tree / "map")
 
 
-def test_only_tests_that_run_the_line_are_selected(tmp_path: Path) -> None:
+def test_only_tests_of_the_line_are_selected(tmp_path: Path) -> None:
     lines = recorded(tmp_path, {NEAR: {4, 5}, FAR: {4, 6}})
     assert select(tmp_path, lines, MODULE, 5).covering == (NEAR,)
     assert select(tmp_path, lines, MODULE, 6).covering == (FAR,)
@@ -46,16 +46,16 @@ def test_failed_test_is_not_selected(tmp_path: Path) -> None:
     assert select(tmp_path, lines, MODULE, 4).covering == ()
 
 
-def test_tests_of_killed_processes_are_selected_for_a_line_that_no_test_runs(tmp_path: Path) -> None:
+def test_tests_of_killed_processes_are_selected_when_no_test_runs_the_line(tmp_path: Path) -> None:
     selection = select(tmp_path, recorded(tmp_path, {}), MODULE, 5)
     assert (selection.covering, selection.process) == ((), (KILLED,))
 
 
-def test_tests_that_use_a_constant_come_before_those_that_are_only_near(tmp_path: Path) -> None:
+def test_tests_with_a_constant_come_before_nearby_tests(tmp_path: Path) -> None:
     assert select(tmp_path, recorded(tmp_path, {FAR: {4}}), MODULE, 1).covering == (FAR, NEAR)
 
 
-def test_tests_of_a_module_that_changed_since_the_run_are_all_selected(tmp_path: Path) -> None:
+def test_all_tests_of_a_changed_module_are_selected(tmp_path: Path) -> None:
     lines = recorded(tmp_path, {NEAR: {5}, FAR: {6}})
     (tmp_path / MODULE).write_text(f"# New.\n{SOURCE}", "utf-8")
     assert select(tmp_path, lines, MODULE, 6).covering == (NEAR, FAR)

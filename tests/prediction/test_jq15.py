@@ -58,7 +58,7 @@ def test_corpus_calls_every_function_of_jq_15_and_of_newer_versions() -> None:
 @needs_pyjq
 @pytest.mark.nightly
 @pytest.mark.parametrize("group", GROUPS, ids=lambda group: ",".join(group["document"])[:20])
-def test_pyjq_still_returns_what_was_recorded(group: dict[str, Any]) -> None:
+def test_pyjq_still_returns_the_recorded_results(group: dict[str, Any]) -> None:
     answers = ask([(each, group["document"]) for each in group["results"]])
     found = dict(zip(group["results"], answers, strict=True))
     assert {name: same(each) for name, each in found.items()} == {
@@ -90,11 +90,11 @@ def test_pyjq_still_returns_what_was_recorded(group: dict[str, Any]) -> None:
         "1 / 0": "does not divide by zero",
     }.items(),
 )
-def test_expression_that_jq_15_cannot_compile_says_why(expression: str, fault: str) -> None:
+def test_uncompilable_expression_has_the_reason(expression: str, fault: str) -> None:
     assert agent_program(expression).fault == fault
 
 
-def test_function_that_may_stop_the_agent_is_a_warning() -> None:
+def test_function_is_a_warning_when_it_may_stop_the_agent() -> None:
     assert agent_program(".a | debug").warnings == ("`debug` may crash the agent",)
     assert agent_program("def debug: 1; debug").warnings == ()
     assert "hangs" in agent_program('.a | gsub(""; "-")').warnings[0]
@@ -107,7 +107,7 @@ def test_any_text_is_read_without_an_exception(parts: list[str]) -> None:
     assert isinstance(agent_program("".join(parts)).fault, str)
 
 
-def test_expression_that_is_nested_deep_is_read_without_an_exception() -> None:
+def test_deeply_nested_expression_is_read_without_an_exception() -> None:
     for text in ("[" * 100_000, "(" * 300 + "1" + ")" * 300, "-" * 5000 + "1", '"\\(' * 5000, ".a" * 20_000):
         assert isinstance(agent_program(text).fault, str)
 
@@ -121,7 +121,7 @@ def test_expression_that_is_nested_deep_is_read_without_an_exception() -> None:
         ("(" * 50 + "((.a)?, (.b)?)", " | if (.a)? then (.a)? else (.b)? end)", ""),
     ],
 )
-def test_program_stays_as_long_as_its_expression(first: str, further: str, last: str) -> None:
+def test_program_length_is_limited_relative_to_its_expression(first: str, further: str, last: str) -> None:
     expression = first + further * 50 + last
     program = agent_program(expression)
     assert program.fault == ""

@@ -25,7 +25,7 @@ VALUES = st.recursive(
         ("no", False), ("F", False), (".a", ".a"), (" true", " true"), (5, "5"), ("", ""),
     ],
 )  # fmt: skip
-def test_enabled_is_a_bool_for_the_words_that_pydantic_knows(value: Any, enabled: bool | str) -> None:
+def test_enabled_is_a_bool_for_pydantics_words(value: Any, enabled: bool | str) -> None:
     (mapping,), problems = read_mappings([{"enabled": value}])
     assert mapping.enabled == enabled
     assert type(mapping.enabled) is type(enabled)
@@ -51,14 +51,14 @@ def test_enabled_is_a_bool_for_the_words_that_pydantic_knows(value: Any, enabled
         ),
     ],
 )
-def test_problem_names_the_key(document: Any, place: str, message: str) -> None:
+def test_problem_contains_the_key(document: Any, place: str, message: str) -> None:
     _, problems = read_mappings(document)
     assert [(problem.place, problem.message, problem.severity) for problem in problems] == [
         (place, message, Severity.FATAL)
     ]
 
 
-def test_values_are_converted_as_pydantic_converts_them() -> None:
+def test_values_are_converted_like_in_pydantic() -> None:
     document = [{"url": 5, "body": "", "headers": [["A", 1]], "query": {"q": True}, "report": {"status": 1}}]
     (mapping,), problems = read_mappings(document)
     assert problems == ()
@@ -75,7 +75,7 @@ def test_unknown_keys_and_null_are_ignored() -> None:
     assert {problem.severity for problem in problems} == {Severity.NOTE}
 
 
-def test_notes_name_mappings_that_are_never_used_and_wildcards() -> None:
+def test_notes_are_about_unused_mappings_and_wildcards() -> None:
     mappings, _ = read_mappings([{"enabled": ".a"}, {"fieldsToDecryptPaths": ["a.*.b"]}, {"enabled": ".c"}])
     assert [(note.place, note.message) for note in mapping_notes(mappings)] == [
         ("[1].fieldsToDecryptPaths", "a.*.b: wildcards do not decrypt values"),

@@ -78,7 +78,7 @@ def test_reading_runs_accepts_any_response(value: Any) -> None:
         is_full(response)
 
 
-def test_calls_name_the_route_and_the_run_as_the_agent_does() -> None:
+def test_calls_have_the_agents_routes_and_run_ids() -> None:
     claim = claim_call(RunQueue.ACTIONS, 1)
     assert (claim.method, claim.path, claim.headers) == (
         "POST", "/v1/actions/runs/claim-pending", {"x-port-reserved-usage": "true"},
@@ -99,7 +99,7 @@ def test_calls_name_the_route_and_the_run_as_the_agent_does() -> None:
         (RunQueue.NODES, {"ackedCount": 1}, False),
     ],
 )
-def test_acknowledgment_says_whether_the_run_was_free(
+def test_acknowledgment_shows_whether_the_run_was_free(
     queue: RunQueue, response: dict[str, Any], *, expected: bool
 ) -> None:
     assert is_acknowledged(queue, response) is expected
@@ -115,7 +115,7 @@ def test_message_of_a_topic_is_verified() -> None:
 
 
 @pytest.mark.parametrize("headers", [None, {}, {"X-Port-Timestamp": "1"}])
-def test_unsigned_message_of_a_topic_is_dropped_and_not_taken_as_accepted(headers: dict[str, str] | None) -> None:
+def test_unsigned_message_of_a_topic_is_ignored(headers: dict[str, str] | None) -> None:
     document = {**topic_message(), "headers": headers}
     if headers is None:
         del document["headers"]
@@ -131,7 +131,7 @@ def test_message_without_the_flag_of_the_agent_is_not_for_it(document: dict[str,
 @pytest.mark.parametrize(
     "document", [[], None, "text", {"payload": []}, {**topic_message(), "headers": ["X-Port-Signature"]}]
 )
-def test_value_that_the_agent_cannot_read_is_an_error(document: Any) -> None:
+def test_unreadable_value_is_an_error(document: Any) -> None:
     with pytest.raises(ValueError, match=r"not an object|cannot read it"):
         take_topic_message(document, SECRET)
 

@@ -50,7 +50,7 @@ def body_of(prediction: Prediction) -> Any:
     return json.loads(sent(prediction).body)
 
 
-def test_claimed_node_run_is_sent_as_observed_on_loopback(jq: AgentJq) -> None:
+def test_claimed_node_run_is_sent_like_the_request_observed_on_loopback(jq: AgentJq) -> None:
     wire = sent(predicted(jq, node_run(), version=AgentVersion.MAY_2026))
     spaced = (
         '{"headers": {"X-Mine": "1"}, "payload": {"action": {"invocationMethod": {"type": "WEBHOOK", '
@@ -74,7 +74,7 @@ def test_claimed_node_run_is_sent_as_observed_on_loopback(jq: AgentJq) -> None:
     )
 
 
-def test_claimed_action_run_is_sent_with_what_the_agent_adds(jq: AgentJq) -> None:
+def test_claimed_action_run_is_sent_with_the_agents_additions(jq: AgentJq) -> None:
     kept = {"name": "Zoë", "context": {"runId": "other", "entity": None}, "headers": "replaced"}
     prediction = predicted(jq, action_run(body=kept))
     method = {"type": "WEBHOOK", "url": URL, "synchronized": True, "method": "POST", "headers": {"A": "1"}}
@@ -104,7 +104,7 @@ def test_message_of_a_gitlab_action_is_verified_without_its_headers(jq: AgentJq)
     assert "headers" not in body_of(predicted(jq, document))
 
 
-def test_payload_without_a_signature_is_read_as_accepted(jq: AgentJq) -> None:
+def test_payload_without_a_signature_counts_as_accepted(jq: AgentJq) -> None:
     document = topic_message()
     del document["headers"]
     prediction = predicted(jq, document)
@@ -112,7 +112,7 @@ def test_payload_without_a_signature_is_read_as_accepted(jq: AgentJq) -> None:
     assert body_of(prediction) == document
 
 
-def test_first_enabled_mapping_is_used_and_later_ones_are_not_evaluated(jq: AgentJq) -> None:
+def test_first_enabled_mapping_is_used_and_later_mappings_are_not_evaluated(jq: AgentJq) -> None:
     mappings = mappings_of(
         {"enabled": '.action == "other"', "method": '"GET"'},
         {"enabled": ".action", "method": '"GET"'},  # "create_vm" is not true
@@ -194,13 +194,13 @@ def test_value_encrypted_with_another_secret_stays(jq: AgentJq) -> None:
 
 
 @given(document=json_values(st.integers(-(2**31), 2**31 - 1) | TEXT, TEXT, max_leaves=8))
-def test_identity_keeps_any_document_and_the_order_of_its_keys(jq: AgentJq, document: Any) -> None:
+def test_identity_does_not_change_any_document_or_the_order_of_its_keys(jq: AgentJq, document: Any) -> None:
     (result,) = jq.evaluate(["."], document)
     assert json.dumps(result.value) == json.dumps(document)
 
 
 @given(document=JSON)
-def test_any_document_is_a_message_or_refused_with_a_reason(jq: AgentJq, document: Any) -> None:
+def test_any_document_is_read_or_rejected_with_a_reason(jq: AgentJq, document: Any) -> None:
     try:
         prediction = predicted(jq, document)
     except ValueError as error:

@@ -53,12 +53,12 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2ln"
         ("[" * 19 + "1" + "]" * 19, "[" * 19 + "1" + "]" * 19),
     ],
 )  # fmt: skip
-def test_response_is_quoted_as_the_latest_agent_does(text: str, expected: str) -> None:
+def test_response_is_quoted_like_by_the_latest_agent(text: str, expected: str) -> None:
     assert quoted(text, KNOWN) == expected
 
 
 @pytest.mark.parametrize(("text", "fault"), [("[" * 100_000, "RecursionError"), ("[" + "1" * 5000 + "]", "ValueError")])
-def test_response_that_python_cannot_read_makes_the_latest_agent_fail(text: str, fault: str) -> None:
+def test_latest_agent_fails_when_python_cannot_read_the_response(text: str, fault: str) -> None:
     with pytest.raises(AgentFault, match=fault):
         quoted(text, KNOWN)
 
@@ -73,7 +73,7 @@ def test_long_response_is_quoted_quickly(text: str) -> None:
 
 
 @given(json_values(st.floats() | st.text(), max_leaves=100))
-def test_quoted_json_is_json_of_the_same_form(document: Any) -> None:
+def test_quoted_json_has_the_same_structure(document: Any) -> None:
     text = quoted(json.dumps([document]), KNOWN)
     assert isinstance(json.loads(text), list)
     assert quoted(text, KNOWN) == text
@@ -109,7 +109,7 @@ def test_client_id_is_masked_in_the_response(jq: AgentJq) -> None:
     assert any(f"client {R} is unknown" in (call.log or "") for call in calls)
 
 
-def test_response_that_cannot_be_quoted_fails_the_run(jq: AgentJq) -> None:
+def test_run_fails_when_its_response_cannot_be_quoted(jq: AgentJq) -> None:
     response = AgentResponse(name="500", status=500, headers=JSON, body=b"[" * 100_000)
     outcome = predicted(jq, action_run()).outcome(response)
     assert outcome.error.startswith("RecursionError")

@@ -127,7 +127,7 @@ def logs(calls: tuple[AgentCall, ...]) -> list[str]:
 
 
 @pytest.mark.parametrize(("transport", "run", "synchronized", "response", "expected"), ROWS)
-def test_agent_reports_each_response_as_its_source_does(
+def test_agent_reports_each_response_like_its_source(
     jq: AgentJq, transport: str, run: str, synchronized: bool, response: str, expected: list[str]
 ) -> None:
     prediction = predicted(jq, a_message(transport, run, synchronized=synchronized))
@@ -154,7 +154,7 @@ def test_agent_reports_a_node_run_only_when_no_mapping_is_enabled(
 
 
 @pytest.mark.parametrize(("run_id", "expected"), [(RUN, []), (NODE_RUN, [NODE_FAILED])])
-def test_agent_drops_a_message_with_another_signature(jq: AgentJq, run_id: str, expected: list[str]) -> None:
+def test_agent_ignores_a_message_with_another_signature(jq: AgentJq, run_id: str, expected: list[str]) -> None:
     prediction = predicted(jq, topic_message(run_id, secret=Secret("another")))
     assert "signature does not match" in prediction.reason
     assert reports(unsent(prediction)) == expected
@@ -162,7 +162,7 @@ def test_agent_drops_a_message_with_another_signature(jq: AgentJq, run_id: str, 
 
 @pytest.mark.parametrize("transport", ["polling", "kafka"])
 @pytest.mark.parametrize("run", ["action", "node"])
-def test_agent_drops_a_message_that_is_not_for_it(jq: AgentJq, transport: str, run: str) -> None:
+def test_agent_ignores_a_message_for_other_receivers(jq: AgentJq, transport: str, run: str) -> None:
     prediction = predicted(jq, a_message(transport, run, synchronized=True, agent=False))
     assert prediction.reason == "`agent` is not true, so the agent ignores it"
     assert unsent(prediction) == ()
@@ -191,7 +191,7 @@ INVALID = "ValidationError: 1 validation error for RequestPayload"
         (LATEST, {"method": None}, f"{INVALID}: method: none is not an allowed value"),
     ],
 )
-def test_agent_gives_up_a_run_that_it_cannot_read(
+def test_agent_gives_up_an_unreadable_run(
     jq: AgentJq, version: AgentVersion, changes: dict[str, Any], fault: str
 ) -> None:
     prediction = predicted(jq, action_run(**changes), version=version)
@@ -208,7 +208,7 @@ def test_node_without_a_url_fails_before_the_agent_of_may_2026_sends(jq: AgentJq
 
 
 @pytest.mark.parametrize("run_id", [RUN, NODE_RUN])
-def test_agent_reports_nothing_for_a_message_of_a_topic_that_it_cannot_verify(jq: AgentJq, run_id: str) -> None:
+def test_agent_does_not_report_an_unverified_message_of_a_topic(jq: AgentJq, run_id: str) -> None:
     prediction = predicted(jq, topic_message(run_id, name="\ud800"))
     assert prediction.reason.startswith("the agent fails: UnicodeEncodeError: 'utf-8' codec can't encode")
     assert unsent(prediction) == ()
@@ -235,7 +235,7 @@ def test_agent_reports_nothing_for_a_message_of_a_topic_that_it_cannot_verify(jq
         ("kafka", "node", [NODE_FAILED]),
     ],
 )
-def test_agent_says_that_it_sends_before_its_request_fails(
+def test_agent_logs_the_sending_before_its_request_fails(
     jq: AgentJq, mapping: dict[str, Any], fault: str, transport: str, run: str, expected: list[str]
 ) -> None:
     prediction = predicted(jq, a_message(transport, run, synchronized=True), mappings_of(mapping))
@@ -339,13 +339,13 @@ def test_report_of_a_mapping_is_not_used_for_a_node(jq: AgentJq) -> None:
     assert (reports(outcome.calls), outcome.fields) == ([f"{NODE_OK} 200 {{'id': 7}}"], ())
 
 
-def test_report_whose_values_are_all_null_is_not_sent(jq: AgentJq) -> None:
+def test_report_is_not_sent_when_all_its_values_are_null(jq: AgentJq) -> None:
     mappings = mappings_of({"report": {"status": "null", "summary": ".nothing.here"}})
     outcome = predicted(jq, topic_message(), mappings).outcome(RESPONSES["200 empty"])
     assert reports(outcome.calls) == []
 
 
-def test_response_with_a_number_that_is_not_json_makes_the_report_fail(jq: AgentJq) -> None:
+def test_report_fails_when_the_response_contains_nan_or_infinity(jq: AgentJq) -> None:
     response = AgentResponse(name="200", status=200, headers=JSON, body=b'{"a": NaN}')
     outcome = predicted(jq, action_run()).outcome(response)
     assert (reports(outcome.calls), logs(outcome.calls)[-1]) == ([GIVEN_UP], "Reporting the run response")

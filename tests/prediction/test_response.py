@@ -35,7 +35,7 @@ def a_response(status: int, body: bytes) -> requests.Response:
 
 
 @given(st.integers(200, 620), KINDS, BODIES)
-def test_response_is_read_as_requests_reads_it(status: int, kind: str, body: bytes) -> None:
+def test_response_is_read_like_in_requests(status: int, kind: str, body: bytes) -> None:
     real = a_response(status, body)
     real.headers["Content-Type"] = kind
     real.encoding = requests.utils.get_encoding_from_headers(real.headers)
@@ -51,7 +51,7 @@ def test_response_is_read_as_requests_reads_it(status: int, kind: str, body: byt
 
 
 @pytest.mark.parametrize("body", [b'{"a": "\xc3\xa9"}', '{"ü": 1}'.encode("utf-16"), b"\xef\xbb\xbf[1]", b"", b"\xff{"])
-def test_json_without_a_content_type_is_found_from_its_first_bytes(body: bytes) -> None:
+def test_json_without_a_content_type_is_recognized_by_its_first_bytes(body: bytes) -> None:
     real = a_response(200, body)
     made = AgentResponse(name="", status=200, body=body)
     try:
@@ -60,6 +60,6 @@ def test_json_without_a_content_type_is_found_from_its_first_bytes(body: bytes) 
         assert made.document()["json"] is None
 
 
-def test_repeated_header_fields_are_joined() -> None:
+def test_repeated_headers_are_joined() -> None:
     headers = Headers((("X-A", "1"), ("x-a", "2"), ("B", "3")))
     assert AgentResponse(name="", status=200, headers=headers).document()["headers"] == {"X-A": "1, 2", "B": "3"}

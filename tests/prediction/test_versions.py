@@ -43,7 +43,7 @@ def test_latest_agent_passes_the_whole_configuration_of_a_node() -> None:
     assert taken(run, LATEST).run_id == NODE_RUN
 
 
-def test_agent_after_may_2026_takes_a_node_as_the_latest_and_tells_it_as_the_one_of_may() -> None:
+def test_agent_after_may_2026_reads_a_node_like_the_latest_agent_and_writes_its_message_like_the_agent_of_may() -> None:
     run = node_run(onTimeout="fail", body={"a": 1})
     message = taken(run, AFTER_MAY)
     assert message.method == taken(run, LATEST).method
@@ -58,7 +58,7 @@ def test_agent_after_may_2026_takes_a_node_as_the_latest_and_tells_it_as_the_one
     assert taken(node_run(body="text"), AFTER_MAY).acceptance is Acceptance.ACCEPTED
 
 
-def test_latest_agent_adds_defaults_to_what_a_node_lacks() -> None:
+def test_latest_agent_adds_defaults_for_missing_fields_of_a_node() -> None:
     run = {"identifier": NODE_RUN, "config": {"type": "WEBHOOK", "url": URL, "agent": True}}
     expected = {"type": "WEBHOOK", "url": URL, "synchronized": False, "method": "POST", "headers": {}}
     assert taken(run, LATEST).method == expected
@@ -78,7 +78,7 @@ def test_latest_agent_uses_the_method_of_the_event_and_overrides_it_with_the_run
     assert "KeyError" in taken(run, MAY).fault  # it reads only the run
 
 
-def test_run_whose_method_is_only_in_its_event_is_for_the_latest_agent() -> None:
+def test_run_is_for_the_latest_agent_when_only_its_event_has_the_method() -> None:
     message = taken({"id": RUN, "payload": {"body": event(url=URL)}})
     assert message.acceptance is Acceptance.ACCEPTED
     assert message.looks_like is LATEST
@@ -124,12 +124,12 @@ def test_message_of_a_node_contains_its_body_for_the_latest_agent() -> None:
 
 
 @pytest.mark.parametrize("body", [None, {}, [], ""])
-def test_node_without_a_body_adds_nothing_to_the_message(body: Any) -> None:
+def test_node_without_a_body_does_not_change_the_message(body: Any) -> None:
     assert taken(node_run(body=body), LATEST).document.keys() == {"headers", "payload", "context"}
 
 
 @pytest.mark.parametrize("body", ["text", ["a"], 1, True])
-def test_latest_agent_fails_on_a_node_whose_body_is_not_an_object(body: Any) -> None:
+def test_latest_agent_fails_when_the_body_of_a_node_is_not_an_object(body: Any) -> None:
     message = taken(node_run(body=body), LATEST)
     assert (message.acceptance, message.run_id) == (Acceptance.FAULT, NODE_RUN)
     assert message.fault == f"TypeError: '{type(body).__name__}' object is not a mapping"
@@ -137,7 +137,7 @@ def test_latest_agent_fails_on_a_node_whose_body_is_not_an_object(body: Any) -> 
     assert taken(node_run(body=body), MAY).acceptance is Acceptance.ACCEPTED
 
 
-def test_body_that_is_not_an_event_is_a_warning_of_the_latest_agent() -> None:
+def test_latest_agent_warns_when_the_body_is_not_an_event() -> None:
     warning = "the agent logs a warning: the body does not look like a Port event"
     assert any(warning in note for note in taken(action_run(), LATEST).notes)
     assert taken(action_run(), MAY).notes == ()
@@ -154,7 +154,7 @@ def test_run_without_the_flag_is_skipped_by_the_latest_agent_and_fails_in_an_old
 
 
 @pytest.mark.parametrize("version", AgentVersion)
-def test_request_that_an_agent_sent_shows_its_version(version: AgentVersion) -> None:
+def test_agents_request_shows_its_version(version: AgentVersion) -> None:
     for run in (node_run(onTimeout="fail"), node_run(body=None), node_run(body={"context": {"nodeConfig": {}}})):
         assert taken(taken(run, version).document).looks_like is version
     action = taken({"id": RUN, "payload": {**BASIC, "agent": True, "body": event(url=URL, extra=1)}}, version).document
@@ -162,12 +162,12 @@ def test_request_that_an_agent_sent_shows_its_version(version: AgentVersion) -> 
 
 
 @pytest.mark.parametrize("document", [topic_message(), action_run(), node_run(body=None), {"any": 1}])
-def test_message_that_shows_no_version_has_none(document: dict[str, Any]) -> None:
+def test_message_has_no_version_when_every_agent_could_send_it(document: dict[str, Any]) -> None:
     assert taken(document).looks_like is None
 
 
 @pytest.mark.parametrize(
     "nested", [{"payload": 1}, {"payload": {"action": 2}}, {"payload": {"action": {"invocationMethod": 3}}}]
 )
-def test_event_with_another_form_is_a_fault_or_ignored(nested: dict[str, Any]) -> None:
+def test_event_of_another_format_is_a_fault_or_ignored(nested: dict[str, Any]) -> None:
     assert taken(action_run(body=nested), LATEST).acceptance in {Acceptance.FAULT, Acceptance.ACCEPTED}

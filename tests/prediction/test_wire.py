@@ -52,7 +52,7 @@ class _Unset(requests.Session):
 
 
 @given(DOCUMENTS)
-def test_body_is_what_requests_writes_for_any_json_document(document: Any) -> None:
+def test_body_equals_the_body_of_requests_for_any_json_document(document: Any) -> None:
     try:
         prepared = requests.Request("POST", "http://h/", json=document).prepare().body
     except requests.exceptions.InvalidJSONError:
@@ -70,7 +70,7 @@ def test_signed_form_is_compact_ascii(document: Any) -> None:
 @given(
     url=URLS, query=QUERIES, fields=FIELDS, body=st.none() | st.just({"ü": 1}), method=st.sampled_from(["post", "GET"])
 )
-def test_request_is_what_requests_prepares(url: str, query: Any, fields: Any, body: Any, method: str) -> None:
+def test_request_equals_the_request_of_requests(url: str, query: Any, fields: Any, body: Any, method: str) -> None:
     request = requests.Request(method, url, json=body, headers=fields, params=query)
     try:
         with _Unset() as session:
@@ -118,7 +118,7 @@ def receiver() -> Iterator[Handler]:
         ("PATCH", "/x", {"Connection": "close"}, {}, math.pi),
     ],
 )
-def test_bytes_on_the_wire_are_those_of_requests(
+def test_bytes_on_the_wire_equal_the_bytes_of_requests(
     receiver: Handler, method: str, path: str, headers: Any, query: Any, body: Any
 ) -> None:
     url = receiver.url + path
@@ -129,7 +129,7 @@ def test_bytes_on_the_wire_are_those_of_requests(
     assert made.content.replace(b"python-urllib3/2.4.0", own_urllib3) == receiver.requests[0].content
 
 
-def test_user_and_password_of_a_url_become_an_authorization_field(receiver: Handler) -> None:
+def test_user_and_password_of_a_url_become_an_authorization_header(receiver: Handler) -> None:
     url = receiver.url.replace("://", "://me:p%40ss@") + "/x"
     with _Unset() as session:
         session.request("POST", url, json={"a": 1}, timeout=20)
@@ -141,7 +141,7 @@ def test_user_and_password_of_a_url_become_an_authorization_field(receiver: Hand
     "query", [[["a", "b"], ["c", ["d", None]]], [], "x=é", ["ab"], [["a"]], 5, [5], {"a": {"b": 1}}]
 )
 @pytest.mark.parametrize("url", ["http://h/", "http://h/?z"])
-def test_query_that_is_no_object_is_what_requests_makes_of_it(query: Any, url: str) -> None:
+def test_query_of_another_type_is_encoded_like_by_requests(query: Any, url: str) -> None:
     try:
         prepared = requests.Request("GET", url, params=query).prepare()
     except (TypeError, ValueError) as error:
@@ -154,7 +154,7 @@ def test_query_that_is_no_object_is_what_requests_makes_of_it(query: Any, url: s
 
 
 @pytest.mark.parametrize("fields", [{"x y:": "1"}, {"X": " 1"}, {"X": "a\nb"}, {"X": 5}, {"X": ["a"]}])
-def test_fault_of_a_field_is_the_text_of_requests(fields: Any) -> None:
+def test_error_about_a_header_is_the_text_of_requests(fields: Any) -> None:
     with pytest.raises(requests.exceptions.InvalidHeader) as real:
         requests.Request("GET", "http://h/", headers=fields).prepare()
     with pytest.raises(AgentFault) as fault:
@@ -163,7 +163,7 @@ def test_fault_of_a_field_is_the_text_of_requests(fields: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["P\xdcT", "A B", "GET\n"])
-def test_method_that_is_not_a_token_is_a_fault_as_in_urllib3(method: str) -> None:
+def test_method_is_rejected_like_in_urllib3_when_it_is_not_a_token(method: str) -> None:
     with _Unset() as session, pytest.raises(ValueError, match="Method cannot contain non-token characters") as real:
         session.request(method, "http://127.0.0.1:9/", json={})
     with pytest.raises(AgentFault) as fault:
@@ -171,13 +171,13 @@ def test_method_that_is_not_a_token_is_a_fault_as_in_urllib3(method: str) -> Non
     assert str(fault.value) == f"ValueError: {real.value}"
 
 
-def test_host_is_sent_without_its_last_dot() -> None:
+def test_host_is_sent_without_its_trailing_dot() -> None:
     made = wire_request("GET", "http://example.com.:81/", headers={}, query={}, body=None)
     assert made.headers[0] == ("Host", f"{HTTPConnection('example.com.').host}:81")
 
 
 @pytest.mark.parametrize("method", [None, 5, {}])
-def test_method_that_is_not_text_is_a_fault(method: Any) -> None:
+def test_method_is_rejected_when_it_is_not_text(method: Any) -> None:
     with pytest.raises(AgentFault, match="has no attribute 'upper'"):
         wire_request(method, "http://h", headers={}, query={}, body={})
 
@@ -192,7 +192,7 @@ def test_method_that_is_not_text_is_a_fault(method: Any) -> None:
         ("http://h:8000/a?b=c", True, "/a?b=c&True"),
     ],
 )
-def test_target_is_that_of_the_agents_version_of_requests(url: str, query: Any, target: str) -> None:
+def test_target_equals_the_target_of_the_agents_version_of_requests(url: str, query: Any, target: str) -> None:
     """Seen with requests 2.32.4 and urllib3 2.4.0, which are older than the versions of the other tests."""
     address = read_address(url, query)
 
@@ -200,13 +200,13 @@ def test_target_is_that_of_the_agents_version_of_requests(url: str, query: Any, 
 
 
 @pytest.mark.parametrize(("fields", "fault"), [({"X": "a\n"}, "value"), ({"X": "\n"}, "value"), ({"X\n": "a"}, "name")])
-def test_line_feed_at_the_end_of_a_field_is_a_fault(fields: dict[str, str], fault: str) -> None:
+def test_line_feed_at_the_end_of_a_header_is_rejected(fields: dict[str, str], fault: str) -> None:
     with pytest.raises(AgentFault, match=f"Invalid header {fault}"):
         wire_request("POST", "http://h/", headers=fields, query={}, body={})
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64])
-def test_host_that_has_no_address_is_a_fault(host: str) -> None:
+def test_invalid_host_is_rejected(host: str) -> None:
     with pytest.raises(AgentFault, match="label empty or too long"):
         read_address(f"http://{host}/", {})
 
@@ -215,7 +215,7 @@ def test_host_that_has_no_address_is_a_fault(host: str) -> None:
     ("method", "url", "headers"),
     [("GET", "/a?b=c", {"Transfer-Encoding": "chunked"}), ("POST", "\\a", {}), ("POST", "/a", {"X": "a\t"})],
 )
-def test_unusual_request_is_what_requests_sends(
+def test_unusual_request_equals_the_request_of_requests(
     method: str, url: str, headers: dict[str, str], receiver: Handler
 ) -> None:
     url = receiver.url + url

@@ -72,13 +72,11 @@ def url(port_sandbox: PortSandbox) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("port_hook_check", ["old", "header-case", "terminal", "same-delivery"], indirect=True)
-def test_check_of_its_own_passes_for_a_right_handler(port_hook_check: PortHookCheck, url: str) -> None:
+def test_single_check_passes_for_a_correct_handler(port_hook_check: PortHookCheck, url: str) -> None:
     assert str(port_hook_check(url).status) == "passed"
 
 
-def test_failed_check_is_an_error_with_its_fix_and_the_requests_that_prove_it(
-    port_hook: PortHook, port_sandbox: PortSandbox
-) -> None:
+def test_failed_check_is_an_error_with_its_fix_and_requests(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
     with (
         application(a_handler(port_sandbox.environ, tolerance_s=1e9)) as at,
         pytest.raises(HandlerCheckFailed) as caught,
@@ -132,12 +130,12 @@ def test_warning_warns_at_the_line_of_the_test_and_fails_a_strict_check(
         ({"only": ["terminal"], "secret": "another"}, "not observed: a valid request got 401 Unauthorized"),
     ],
 )
-def test_check_that_observes_nothing_skips_the_test(port_hook: PortHook, url: str, options: Any, reason: str) -> None:
+def test_unobserved_check_skips_the_test(port_hook: PortHook, url: str, options: Any, reason: str) -> None:
     with pytest.raises(pytest.skip.Exception, match=reason):
         port_hook.check(url, **options)
 
 
-def test_handler_with_a_secret_of_its_own_is_checked_without_the_sandbox(port_hook: PortHook) -> None:
+def test_handler_with_its_own_secret_is_checked_without_the_sandbox(port_hook: PortHook) -> None:
     with application(a_handler({"PORT_CLIENT_SECRET": "own"}, reports=False)) as at:
         result = port_hook.check(at, only=["no-signature", "terminal"], secret="own")
     assert [each.seen for each in result.findings] == [

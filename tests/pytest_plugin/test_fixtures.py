@@ -98,7 +98,7 @@ class TestSandbox:
         port_hook.request(SCALE)
         assert (len(port_sandbox.runs), list(port_sandbox.actions)) == (1, ["create_vm", "scale"])
 
-    def test_environ_has_the_address_and_masks_the_secret(
+    def test_environ_has_the_url_and_masks_the_secret(
         self, port_sandbox: PortSandbox, port_environ: dict[str, str]
     ) -> None:
         assert port_sandbox.environ == port_environ
@@ -107,7 +107,7 @@ class TestSandbox:
         assert port_sandbox.client_secret not in repr(port_sandbox)
         assert port_sandbox.client_secret not in repr(port_environ)
 
-    def test_entity_is_refused_unless_it_matches_a_blueprint_that_the_test_declares(
+    def test_entity_is_rejected_unless_it_matches_a_declared_blueprint(
         self, port_sandbox: PortSandbox, tmp_path: Path
     ) -> None:
         def save(**fields: Any) -> tuple[int, str]:
@@ -136,7 +136,7 @@ class TestSandbox:
         assert port_sandbox.add_blueprint({"ok": True, "blueprint": blueprint}) == "disk"
 
     @pytest.mark.parametrize("blueprint", [{"identifier": "vm"}, "missing.json"])
-    def test_add_blueprint_refuses_what_is_not_a_blueprint(self, port_sandbox: PortSandbox, blueprint: Any) -> None:
+    def test_add_blueprint_rejects_an_invalid_blueprint(self, port_sandbox: PortSandbox, blueprint: Any) -> None:
         with pytest.raises(UsageError):
             port_sandbox.add_blueprint(blueprint)
         with pytest.raises(UsageError, match="does not accept this entity: Blueprint with identifier"):
@@ -149,7 +149,7 @@ class TestSandbox:
         assert port_sandbox.runs == {}
         assert [call.status for call in port_sandbox.calls] == [200, 404]
 
-    def test_run_that_a_handler_starts_is_rendered_and_sent(self, port_sandbox: PortSandbox) -> None:
+    def test_run_started_by_a_handler_is_rendered_and_sent(self, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox) as url, authorized(port_sandbox.environ) as port:
             port_sandbox.add_action(
                 {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "url": f"{url}/é/{{{{ .inputs.why }}}}"}}
@@ -183,7 +183,7 @@ class TestSandbox:
 
 
 class TestRequest:
-    def test_request_is_what_port_would_send(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_request_equals_the_request_of_port(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         service = {"identifier": "billing", "blueprint": "service"}
         request = port_hook.request(SCALE, {"replicas": 3}, entity=service, by={"email": "me@example.com"})
         assert (request.method, request.path) == ("PUT", "/scale?by=me@example.com")
@@ -211,11 +211,11 @@ class TestRequest:
             ({**SCALE, "invocationMethod": {"type": "GITHUB"}}, "invoked by GITHUB"),
         ],
     )
-    def test_request_fails_for_what_is_not_an_action(self, action: Any, expected: str, port_hook: PortHook) -> None:
+    def test_request_fails_for_an_invalid_action(self, action: Any, expected: str, port_hook: PortHook) -> None:
         with pytest.raises(UsageError, match=expected):
             port_hook.request(action)
 
-    def test_request_error_says_how_to_run_an_action_without_a_request(self, port_hook: PortHook) -> None:
+    def test_request_error_has_a_hint_for_an_action_without_a_request(self, port_hook: PortHook) -> None:
         with pytest.raises(UsageError, match="invoked by KAFKA") as caught:
             port_hook.request({**SCALE, "invocationMethod": {"type": "KAFKA"}})
         assert caught.value.__notes__[0].startswith("hint: Use a WEBHOOK action here")
@@ -226,15 +226,13 @@ class TestRequest:
             port_hook.request(tmp_path / "all.json")
         assert "all.json#IDENTIFIER" in caught.value.__notes__[0]
 
-    def test_request_rejects_inputs_that_port_would_reject(
-        self, port_hook: PortHook, port_sandbox: PortSandbox
-    ) -> None:
+    def test_request_rejects_invalid_inputs(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with pytest.raises(InvalidInputs, match="replicas") as caught:
             port_hook.request(SCALE, {"replicas": "three"})
         assert not hasattr(caught.value, "__notes__")  # its hint speaks of the command line
         assert port_sandbox.runs == {}
 
-    def test_automation_runs_for_an_event_that_meets_its_condition(self, port_hook: PortHook) -> None:
+    def test_automation_runs_for_an_event_when_its_condition_is_met(self, port_hook: PortHook) -> None:
         event = {"diff": {"before": {"identifier": "billing"}, "after": None}}
         assert port_hook.request(ON_DELETION, event=event).json() == {"gone": {"identifier": "billing"}}
         with pytest.raises(UsageError, match="does not run for this event"):
@@ -300,7 +298,7 @@ class TestInvoke:
         with pytest.raises(UsageError, match="is in the format before version 2"):
             port_sandbox.add_action({**old, "trigger": "OTHER"})
 
-    def test_target_is_enough_for_an_action_whose_url_is_a_placeholder(
+    def test_target_is_enough_for_an_action_with_a_placeholder_url(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
         action = {**SCALE, "invocationMethod": {**SCALE["invocationMethod"], "url": "<WEBHOOK_URL>"}}
@@ -326,7 +324,7 @@ class TestInvoke:
             run = await port_hook.ainvoke(SCALE, to=server.port)
             assert (await port_sandbox.await_end(run.id)).status == run.status == "SUCCESS"
 
-    async def test_invoke_reports_that_it_blocks_the_event_loop(
+    async def test_invoke_error_reports_the_blocked_event_loop(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
         async with TestServer(a_handler(port_sandbox.environ)) as server:
@@ -371,12 +369,12 @@ class TestInvoke:
             run = port_hook.invoke(SCALE, to=url, wait=False)
         assert (run.status, status_responded(run)) == ("IN_PROGRESS", 500)
 
-    def test_error_says_that_the_handler_reported_nothing(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+    def test_error_explains_a_missing_report(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with serving(port_sandbox, reports=False) as url, pytest.raises(RunNotEnded, match=r"after 0\.1 s") as caught:
             port_hook.invoke(SCALE, to=url, timeout_s=0.1)
         assert "has not called the sandbox: does it read PORT_API_URL" in str(caught.value)
 
-    def test_error_says_that_the_handler_has_other_credentials(
+    def test_error_explains_other_credentials_of_the_handler(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
         with serving(port_sandbox, reports=False) as url, httpx.Client(base_url=port_sandbox.url) as port:
@@ -397,7 +395,7 @@ class TestInvoke:
             ),
         ],
     )
-    def test_error_says_which_report_is_missing(
+    def test_error_explains_a_report_without_a_status(
         self, port_hook: PortHook, port_sandbox: PortSandbox, method: str, path: str, body: Any, words: str
     ) -> None:
         request = port_hook.request(SCALE)
@@ -426,7 +424,7 @@ class TestInvoke:
         assert (run.status, run.logs) == ("FAILURE", (run.summary,))
         assert "nothing listens on 127.0.0.1:9" in (run.summary or "")
 
-    def test_action_that_calls_ports_own_api_is_answered_by_the_sandbox(
+    def test_sandbox_responds_to_an_action_with_the_url_of_ports_own_api(
         self, port_hook: PortHook, port_sandbox: PortSandbox
     ) -> None:
         port_sandbox.add_blueprint({"identifier": "vm", "schema": {}})
@@ -435,12 +433,12 @@ class TestInvoke:
         run = port_hook.invoke({**SCALE, "invocationMethod": method}, {"why": "vm1"})
         assert (run.status, run.response) == ("SUCCESS", {"ok": True, "entity": port_sandbox.entities["vm", "vm1"]})
 
-    def test_agents_request_to_ports_own_api_is_not_answered_by_the_sandbox(self, port_hook: PortHook) -> None:
+    def test_sandbox_does_not_respond_to_the_agents_request_to_ports_own_api(self, port_hook: PortHook) -> None:
         method = {"type": "WEBHOOK", "url": "https://api.getport.io/v1/blueprints", "method": "GET", "agent": True}
         with pytest.raises(UsageError, match="the execution agent calls without Port's credentials"):
             port_hook.invoke({**SCALE, "invocationMethod": method}, {"why": "vm1"})
 
-    def test_invoke_sends_to_another_machine_only_when_named(self, port_hook: PortHook) -> None:
+    def test_invoke_sends_to_another_machine_only_when_the_test_chooses_it(self, port_hook: PortHook) -> None:
         with pytest.raises(UsageError, match=r"https://example\.com, which is not on this machine"):
             port_hook.invoke("create_vm", {"title": "x"})
         with pytest.raises(BadTarget):

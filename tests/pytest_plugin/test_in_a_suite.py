@@ -147,7 +147,7 @@ def test_failure_report_shows_requests_and_responses_without_secrets(suite: pyte
     assert "world.py" not in text  # the traceback ends in the test
 
 
-def test_unused_plugin_imports_nothing(pytester: pytest.Pytester) -> None:
+def test_unused_plugin_does_not_import_modules(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """
         import sys
@@ -204,7 +204,7 @@ def test_settings_select_actions_blueprints_strictness_and_the_timeout(pytester:
     pytester.runpytest_subprocess(*ALONE, "--strict-config").assert_outcomes(passed=3)
 
 
-def test_refusal_of_an_entity_names_its_blueprint_and_what_to_declare(pytester: pytest.Pytester) -> None:
+def test_rejection_of_an_entity_contains_its_blueprint_and_a_hint(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(BACKEND)
     pytester.makepyfile(
         """
@@ -290,7 +290,7 @@ def test_examples_of_the_how_to_page_pass(pytester: pytest.Pytester) -> None:
     result.assert_outcomes(passed=4 + block.count("def test_"))
 
 
-def test_each_check_of_a_handler_is_a_test_of_its_own(suite: pytest.Pytester) -> None:
+def test_each_check_of_a_handler_is_a_separate_test(suite: pytest.Pytester) -> None:
     suite.makepyfile(
         """
         import pytest

@@ -75,7 +75,7 @@ def test_run_workflow_needs_an_event_for_an_event_trigger(port_hook: PortHook, r
     assert json.loads(receiver.requests[-1].body) == {"x": 2}
 
 
-def test_an_input_node_takes_the_outlet_of_its_response(port_hook: PortHook, receiver: Handler) -> None:
+def test_input_node_takes_the_outlet_of_its_response(port_hook: PortHook, receiver: Handler) -> None:
     ask = {"identifier": "ask", "config": {"type": "INPUT", "outlets": OUTLETS}}
     flow = a_workflow(ask, a_webhook(), outlet="approve")
     approved = port_hook.run_workflow(flow, to=receiver.url, responses={"ask": "approve"})
@@ -99,7 +99,7 @@ def test_run_workflow_raises_with_the_sent_requests_when_a_node_is_not_reported(
         port_hook.invoke(f"{file}#call", to=receiver.url, timeout_s=0.3)
 
 
-def test_an_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
+def test_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port_sandbox: PortSandbox) -> None:
     mapping = {"identifier": "vm1", "properties": {"cpu": 2}}
     port_sandbox.add_blueprint({"identifier": "vm", "schema": {"properties": {"cpu": {"type": "number"}}}})
     put = {"identifier": "put", "config": {"type": "UPSERT_ENTITY", "blueprintIdentifier": "vm", "mapping": mapping}}
@@ -108,7 +108,7 @@ def test_an_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port
     assert outcome.nodes["put"].output == {"entity": {**mapping, "blueprint": "vm", "relations": {}}}
 
 
-def test_node_that_calls_ports_own_api_is_answered_by_the_sandbox_of_the_test(
+def test_sandbox_of_the_test_responds_to_a_node_with_the_url_of_ports_own_api(
     port_hook: PortHook, port_sandbox: PortSandbox, receiver: Handler
 ) -> None:
     port_sandbox.add_blueprint({"identifier": "vm", "schema": {}})
@@ -126,7 +126,7 @@ async def test_workflow_runs_in_the_event_loop_of_an_asynchronous_test(port_hook
     assert outcome.nodes["call"].output == {"response": {"status": 200, "data": {"ready": True}}}
 
 
-def test_a_workflow_that_port_would_refuse_is_refused(port_hook: PortHook) -> None:
+def test_invalid_workflow_is_rejected(port_hook: PortHook) -> None:
     with pytest.raises(UsageError, match="has no `nodes`"):
         port_hook.run_workflow({"identifier": "x", "nodes": []})
 
@@ -134,7 +134,7 @@ def test_a_workflow_that_port_would_refuse_is_refused(port_hook: PortHook) -> No
 # Routes and targets.
 
 
-def test_a_target_is_a_port_or_a_url_whose_path_replaces_that_of_the_node(
+def test_target_is_a_port_or_a_url_with_a_path_to_replace_the_path_of_the_node(
     port_hook: PortHook, receiver: Handler
 ) -> None:
     flow = a_workflow(a_webhook("a"), a_webhook("b"), a_webhook("c"))
@@ -143,7 +143,7 @@ def test_a_target_is_a_port_or_a_url_whose_path_replaces_that_of_the_node(
     assert [request.line.split()[1] for request in receiver.requests] == ["/a", "/other?x=1", "/c"]
 
 
-def test_a_node_on_another_machine_is_not_called_without_a_target(port_hook: PortHook, receiver: Handler) -> None:
+def test_node_on_another_machine_is_not_called_without_a_target(port_hook: PortHook, receiver: Handler) -> None:
     flow = a_workflow(a_webhook("near"), a_webhook("far"))
     with pytest.raises(
         UsageError, match=r"The node far's URL is https://example\.com/far, which is not on this machine"
@@ -160,7 +160,7 @@ def test_a_node_on_another_machine_is_not_called_without_a_target(port_hook: Por
         ({"responses": {"cal": "yes"}}, "`responses` has unknown nodes: cal"),
     ],
 )
-def test_a_node_that_does_not_exist_is_named_before_anything_is_sent(
+def test_missing_node_is_reported_before_the_first_request(
     port_hook: PortHook, receiver: Handler, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
@@ -168,7 +168,7 @@ def test_a_node_that_does_not_exist_is_named_before_anything_is_sent(
     assert receiver.requests == []
 
 
-def test_an_unknown_argument_of_a_workflow_is_rejected(port_hook: PortHook) -> None:
+def test_unknown_argument_of_a_workflow_is_rejected(port_hook: PortHook) -> None:
     with pytest.raises(TypeError, match=r"unknown arguments: route \(known: to, routes"):
         port_hook.run_workflow(a_workflow(a_webhook()), route={})  # type: ignore[call-arg]
 
@@ -176,7 +176,7 @@ def test_an_unknown_argument_of_a_workflow_is_rejected(port_hook: PortHook) -> N
 # Triggers, inputs, events, users and secrets.
 
 
-def test_templates_see_the_user_and_the_secrets_that_a_test_gives(port_hook: PortHook, receiver: Handler) -> None:
+def test_templates_see_the_user_and_the_secrets_of_the_test(port_hook: PortHook, receiver: Handler) -> None:
     body = {"by": "{{ .workflowRun.trigger.by.email }}", "node": "{{ .workflowRun.trigger.identifier }}"}
     flow = a_workflow(a_webhook(body=body, headers={"x-key": "{{ .secrets.HOOK }}"}))
     user = {"user": {"email": "ada@example.com"}}
@@ -185,7 +185,7 @@ def test_templates_see_the_user_and_the_secrets_that_a_test_gives(port_hook: Por
     assert (json.loads(request.body), request.value("x-key")) == ({"by": "ada@example.com", "node": "start"}, "k1")
 
 
-def test_a_file_with_several_triggers_needs_the_name_of_one(
+def test_trigger_must_be_selected_when_a_file_has_several(
     port_hook: PortHook, receiver: Handler, tmp_path: Path
 ) -> None:
     flow = a_workflow(a_webhook(body={"x": "{{ .outputs.trigger.diff.after }}"}))
@@ -200,7 +200,7 @@ def test_a_file_with_several_triggers_needs_the_name_of_one(
     assert json.loads(receiver.requests[-1].body) == {"x": 3}
 
 
-def test_a_node_of_an_event_is_invoked_alone_with_its_event(
+def test_node_after_an_event_trigger_is_invoked_alone_with_its_event(
     port_hook: PortHook, receiver: Handler, tmp_path: Path
 ) -> None:
     flow = a_workflow(
@@ -215,7 +215,7 @@ def test_a_node_of_an_event_is_invoked_alone_with_its_event(
         port_hook.invoke(f"{file}#call", to=receiver.url, entity={"identifier": "x"})
 
 
-def test_target_is_enough_for_a_node_whose_url_is_a_placeholder(port_hook: PortHook, receiver: Handler) -> None:
+def test_target_is_enough_for_a_node_with_a_placeholder_url(port_hook: PortHook, receiver: Handler) -> None:
     flow = a_workflow(a_webhook("first", url="<WEBHOOK_URL>"), a_webhook("second", url="<OTHER_URL>"))
     outcome = port_hook.run_workflow(flow, to=receiver.url, routes={"second": f"{receiver.url}/mine"})
     assert outcome.result == "SUCCESS"
@@ -226,7 +226,7 @@ def test_target_is_enough_for_a_node_whose_url_is_a_placeholder(port_hook: PortH
 # Responses of INPUT nodes.
 
 
-def test_a_response_that_is_no_outlet_is_refused_with_those_there_are(port_hook: PortHook) -> None:
+def test_response_is_rejected_with_the_outlets_when_it_is_not_an_outlet(port_hook: PortHook) -> None:
     ask = {"identifier": "ask", "config": {"type": "INPUT", "outlets": OUTLETS}}
     with pytest.raises(UsageError, match=r"has no outlet maybe\. It has: approve, decline"):
         port_hook.run_workflow(a_workflow(ask), responses={"ask": "maybe"})
@@ -235,7 +235,7 @@ def test_a_response_that_is_no_outlet_is_refused_with_those_there_are(port_hook:
 # Time limits, failures, and reports.
 
 
-def test_a_receiver_that_is_too_slow_fails_its_node(port_hook: PortHook) -> None:
+def test_node_fails_when_the_receiver_is_too_slow(port_hook: PortHook) -> None:
     with handler(READY, delay_s=30) as slow:
         began = time.monotonic()
         outcome = port_hook.run_workflow(a_workflow(a_webhook()), to=slow.url, timeout_s=0.2)
@@ -272,7 +272,7 @@ class Reporting:
 @pytest.mark.parametrize(
     ("result", "first"), [("SUCCESS", True), ("SUCCESS", False), ("FAILED", True), ("CANCELLED", False)]
 )
-def test_an_asynchronous_node_ends_as_it_was_reported_before_or_after_the_response(
+def test_asynchronous_node_ends_with_its_report_before_or_after_the_response(
     port_hook: PortHook, port_sandbox: PortSandbox, result: str, first: bool
 ) -> None:
     reporting, app = Reporting(port_sandbox.environ, result=result, first=first), web.Application()
@@ -287,7 +287,7 @@ def test_an_asynchronous_node_ends_as_it_was_reported_before_or_after_the_respon
     assert (node.external_run_id, node.link) == ("job-7", ["https://ci.example.com/7"])
 
 
-async def test_workflows_run_at_the_same_time_in_one_test(port_hook: PortHook, receiver: Handler) -> None:
+async def test_workflows_run_concurrently_in_one_test(port_hook: PortHook, receiver: Handler) -> None:
     flow = a_workflow(a_webhook(body={"x": "{{ .outputs.trigger.action }}"}), trigger="EVENT_TRIGGER")
     outcomes = await asyncio.gather(
         *(port_hook.arun_workflow(flow, to=receiver.url, event={"action": str(number)}) for number in range(5))

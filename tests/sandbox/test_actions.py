@@ -86,7 +86,7 @@ async def test_invalid_action_is_not_created(client: httpx.AsyncClient, body: An
     await require_invalid(client.post("/v1/actions", json=body), expected)
 
 
-async def test_old_routes_take_actions_in_the_old_format(client: httpx.AsyncClient) -> None:
+async def test_old_routes_accept_actions_in_the_old_format(client: httpx.AsyncClient) -> None:
     actions = "/v1/blueprints/vm/actions"
     created = (await client.post(actions, json=OLD)).json()["action"]
     assert created["trigger"] == {

@@ -72,7 +72,7 @@ async def test_acknowledged_run_is_not_offered_again_after_a_restart(tmp_path: P
         assert await claim(client, **CLAIM) == []
 
 
-async def test_an_integration_claims_for_a_time_of_its_own_and_acknowledges_one_run() -> None:
+async def test_integration_claim_has_its_own_timeout_and_acknowledges_one_run() -> None:
     clock = [NOW]
     own = CLAIM | {"installationId": "my-ocean", "visibilityTimeoutMs": 2000}
 

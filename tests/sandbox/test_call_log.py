@@ -74,7 +74,7 @@ async def test_log_has_each_call_with_its_run_and_status() -> None:
         ("PATCH", f"/v1/workflows/runs/wfr_1/nodes/{NODE_RUN}", {"status": "COMPLETED"}, 200, "COMPLETED", ""),
     ],
 )
-async def test_log_says_whether_a_call_asks_to_end_its_run(
+async def test_log_shows_whether_a_call_asks_to_end_its_run(
     client: httpx.AsyncClient, method: str, path: str, body: Any, status: int, ends: str, result: str
 ) -> None:
     client.event_hooks = {}  # Port's document does not have some of these responses
@@ -84,7 +84,7 @@ async def test_log_says_whether_a_call_asks_to_end_its_run(
     assert call["run_id"] == (NODE_RUN if NODE_RUN in path else RUN_ID)
 
 
-async def test_second_end_of_a_run_is_logged_although_the_sandbox_refuses_it(client: httpx.AsyncClient) -> None:
+async def test_second_end_of_a_run_is_logged_although_the_sandbox_rejects_it(client: httpx.AsyncClient) -> None:
     for _ in range(2):
         await client.patch(RUN, json={"status": "SUCCESS"})
     assert [(call["status"], call["ends"]) for call in await listed(client)] == [(200, "SUCCESS"), (422, "SUCCESS")]
@@ -108,7 +108,7 @@ async def test_call_without_a_token_is_logged_for_its_run(client: httpx.AsyncCli
     ("run_id", "found"), [(RUN_ID, RUN_ID), ("gh/7", RUN_ID), (UNKNOWN, UNKNOWN), ("of-nobody", None)]
 )
 @pytest.mark.parametrize("place", ["path", "query"])
-async def test_run_of_a_refused_call_is_found_by_its_id_or_external_id(
+async def test_run_of_a_rejected_call_is_found_by_its_id_or_external_id(
     place: str, run_id: str, found: str | None
 ) -> None:
     async with sandbox_with(strict_runs=True, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
@@ -123,7 +123,7 @@ async def test_run_of_a_refused_call_is_found_by_its_id_or_external_id(
     assert calls[-1]["run_id"] == found
 
 
-async def test_entity_call_without_a_run_has_none(client: httpx.AsyncClient) -> None:
+async def test_entity_call_without_a_run_is_logged_without_a_run(client: httpx.AsyncClient) -> None:
     assert (await client.post(ENTITIES, json={"identifier": "a"})).status_code == 201
     assert (await client.post(f"{ENTITIES}?run_id={RUN_ID}", json={"identifier": "b"})).status_code == 201
     assert [call["run_id"] for call in await listed(client)] == [None, RUN_ID]
@@ -215,11 +215,11 @@ def not_calls() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("document", list(not_calls()))
-def test_read_rejects_what_is_no_call(document: Any) -> None:
+def test_read_rejects_a_document_without_a_call(document: Any) -> None:
     with pytest.raises(ValueError, match=r"."):
         SeenCall.read(document)
 
 
-def test_read_returns_the_call_of_a_document() -> None:
+def test_read_returns_the_call_in_a_document() -> None:
     call = SeenCall(number=7, at=NOW, method="PATCH", path=RUN, status=422, run_id=RUN_ID, ends="SUCCESS")
     assert SeenCall.read(call.document) == call

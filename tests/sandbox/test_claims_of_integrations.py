@@ -101,7 +101,7 @@ async def test_claimed_run_has_the_rendered_invocation_method_and_ends_with_a_re
         assert (await action_runs.ended(sandbox, run_id)).report.status == "SUCCESS"
 
 
-async def test_run_fails_when_its_action_names_no_installation() -> None:
+async def test_run_fails_when_its_action_has_no_installation_id() -> None:
     action = dispatch("mine")
     del action["invocationMethod"]["installationId"]
     async with sandbox_of(action) as (sandbox, client, _):
@@ -134,15 +134,13 @@ async def test_node_is_claimed_by_its_integration_alone_and_ends_with_its_report
     assert (run.result, run.node_runs[-1].output) == ("SUCCESS", {"id": 1})
 
 
-async def test_node_fails_when_it_names_no_installation(renderer: Renderer) -> None:
+async def test_node_fails_when_it_has_no_installation_id(renderer: Renderer) -> None:
     run, _ = await run_workflow(renderer, a_workflow(installationId=""))
     assert run.result == "FAILED"
     assert "installationId" in run.node_runs[-1].output["error"]["message"]
 
 
-async def test_node_can_be_claimed_after_a_restart_and_keeps_its_status_label(
-    renderer: Renderer, tmp_path: Path
-) -> None:
+async def test_node_can_be_claimed_after_a_restart_with_its_status_label(renderer: Renderer, tmp_path: Path) -> None:
     state = tmp_path / "state.db"
     async with running(renderer, a_workflow(), state=state) as (sandbox, client):
         node_run_id = await waiting(sandbox, await started(client))

@@ -52,7 +52,7 @@ def test_read_actions_reads_files_and_folders_of_json_and_yaml(tmp_path: Path) -
         ("a.yml", "!!python/object/apply:os.system [ls]", "is not YAML"),
     ],
 )
-def test_read_actions_names_a_faulty_file_and_its_fault(
+def test_read_actions_reports_an_invalid_file_with_the_reason(
     tmp_path: Path, name: str, content: str | bytes, expected: str
 ) -> None:
     file = tmp_path / name
@@ -63,7 +63,7 @@ def test_read_actions_names_a_faulty_file_and_its_fault(
     assert expected in caught.value.message
 
 
-def test_read_actions_names_a_missing_file_and_an_empty_folder(tmp_path: Path) -> None:
+def test_read_actions_reports_a_missing_file_and_an_empty_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "none.json", tmp_path):
         with pytest.raises(UsageError, match=str(path)):
             read_actions([path])
@@ -93,7 +93,7 @@ def test_blueprints_are_read_from_files_and_folders(tmp_path: Path) -> None:
         ([{"identifier": "vm", "schema": {}}] * 2, "the blueprint vm is already in"),
     ],
 )
-def test_faulty_blueprint_is_refused_with_the_file_and_the_reason(tmp_path: Path, document: Any, fault: str) -> None:
+def test_invalid_blueprint_is_rejected_with_the_file_and_the_reason(tmp_path: Path, document: Any, fault: str) -> None:
     (tmp_path / "a.json").write_text(json.dumps(document))
     with pytest.raises(UsageError, match=r"a\.json") as found:
         read_blueprints([tmp_path / "a.json"])
@@ -106,7 +106,7 @@ def test_workflows_are_read_from_files_and_folders(tmp_path: Path) -> None:
     assert [each["identifier"] for each in read_workflows([tmp_path])] == ["a", "b", "c"]
 
 
-def test_invalid_workflow_is_refused_with_the_file_and_the_reason(tmp_path: Path) -> None:
+def test_invalid_workflow_is_rejected_with_the_file_and_the_reason(tmp_path: Path) -> None:
     file = tmp_path / "bad.json"
     file.write_text('{"identifier": "x", "nodes": []}', "utf-8")
     with pytest.raises(UsageError, match=r"bad\.json: the workflow has no `nodes`\."):

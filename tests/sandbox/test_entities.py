@@ -78,20 +78,20 @@ async def test_entity_can_be_renamed_only_to_a_free_identifier(client: httpx.Asy
         ({"exclude": "relations.team,title"}, {"identifier": "dev", "properties": DEV["properties"], "relations": {}}),
     ],
 )
-async def test_get_shows_the_fields_that_include_and_exclude_select(
+async def test_get_shows_the_fields_selected_by_include_and_exclude(
     client: httpx.AsyncClient, query: Any, expected: Any
 ) -> None:
     await client.post(ENTITIES, json=DEV)
     assert (await client.get(f"{ENTITIES}/dev", params=query)).json()["entity"] == expected
 
 
-async def test_entity_without_an_identifier_gets_one(client: httpx.AsyncClient) -> None:
+async def test_entity_without_an_identifier_gets_a_new_identifier(client: httpx.AsyncClient) -> None:
     name = (await client.post(ENTITIES, json={})).json()["entity"]["identifier"]
     assert await get(client, name)
     assert (await rejection(client.get(f"/v1/blueprints/service/entities/{name}")))[0] == 404
 
 
-async def test_change_is_linked_to_its_run_only_while_that_is_in_progress(
+async def test_change_is_linked_to_its_run_only_while_the_run_is_in_progress(
     sandbox: Sandbox, client: httpx.AsyncClient
 ) -> None:
     tied = f"run_id={RUN_ID}"
@@ -123,7 +123,9 @@ async def test_change_is_linked_to_its_run_only_while_that_is_in_progress(
         ("PATCH", {"icon": 1}, "body/icon"),
     ],
 )
-async def test_invalid_field_is_named(client: httpx.AsyncClient, method: str, body: Any, expected: str) -> None:
+async def test_error_contains_the_invalid_field(
+    client: httpx.AsyncClient, method: str, body: Any, expected: str
+) -> None:
     await client.post(ENTITIES, json=DEV)
     path = ENTITIES if method == "POST" else f"{ENTITIES}/dev"
     await require_invalid(client.request(method, path, json=body), expected)

@@ -74,7 +74,7 @@ def rule(name: str, operator: str, *value: Any) -> dict[str, Any]:
         ({"combinator": "or", "rules": []}, ""),
     ],
 )
-async def test_search_finds_the_entities_that_match(client: httpx.AsyncClient, query: Any, found: str) -> None:
+async def test_search_finds_matching_entities(client: httpx.AsyncClient, query: Any, found: str) -> None:
     response = await client.post("/v1/entities/search", json={"combinator": "and", "rules": [query]})
     assert " ".join(entity["identifier"] for entity in response.json()["entities"]) == found
     assert response.json()["matchingBlueprints"] == list(
@@ -106,7 +106,7 @@ async def test_search_finds_the_entities_that_match(client: httpx.AsyncClient, q
         ),
     ],
 )
-async def test_query_that_cannot_be_checked_is_rejected(client: httpx.AsyncClient, query: Any, expected: str) -> None:
+async def test_unsupported_query_is_rejected(client: httpx.AsyncClient, query: Any, expected: str) -> None:
     await require_invalid(client.post("/v1/entities/search", json=query), expected)
 
 
@@ -130,7 +130,7 @@ async def test_search_in_a_blueprint_is_paged(client: httpx.AsyncClient) -> None
     assert (await rejection(client.post("/v1/blueprints/other/entities/search", json={})))[0] == 404
 
 
-async def test_bulk_saves_what_it_can_and_names_the_rest(client: httpx.AsyncClient) -> None:
+async def test_bulk_saves_valid_entities_and_lists_invalid_entities(client: httpx.AsyncClient) -> None:
     entities = [{"identifier": "a"}, {"identifier": "new"}, {"identifier": "d", "properties": 1}, "x", {}]
     response = await client.post(f"{VMS}/bulk", json={"entities": entities})
     assert response.status_code == 207
@@ -168,7 +168,7 @@ QUERY = st.recursive(
 
 
 @given(query=QUERY, value=JSON)
-def test_any_query_is_rejected_or_matched(query: Any, value: Any) -> None:
+def test_any_query_is_evaluated_or_rejected(query: Any, value: Any) -> None:
     entity = {"identifier": "e", "title": value, "properties": {"x": value}, "relations": {"r": "e"}}
     try:
         check_query(query)

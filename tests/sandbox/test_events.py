@@ -21,14 +21,14 @@ def test_records_of_calls_and_run_steps_have_the_documented_fields() -> None:
     assert (step["type"], step["status"], step["note"]) == ("run", "SUCCESS", "ended")
 
 
-def test_ready_record_says_where_messages_are_published() -> None:
+def test_ready_record_contains_the_kafka_topic() -> None:
     kafka = kafka_fields("org.runs", ["127.0.0.1:9092"], is_embedded=True)
     record = sandbox_ready_record("http://127.0.0.1:1", "id", "secret", kafka=kafka)
     assert record["kafka"] == {"brokers": ["127.0.0.1:9092"], "topic": "org.runs", "embedded": True}
     assert sandbox_ready_record("http://127.0.0.1:1", "id", "secret")["kafka"] is None
 
 
-def test_lines_about_the_broker_name_the_limits_of_an_embedded_one() -> None:
+def test_broker_lines_list_the_limits_of_an_embedded_broker() -> None:
     own, *more = kafka_lines("org.runs", ["127.0.0.1:9092"], is_embedded=False)
     assert (own, more) == ("Publishing to org.runs at 127.0.0.1:9092.", [])
     _, limits = kafka_lines("org.runs", ["127.0.0.1:9092"], is_embedded=True)
@@ -36,7 +36,7 @@ def test_lines_about_the_broker_name_the_limits_of_an_embedded_one() -> None:
         assert words in limits
 
 
-def test_exports_name_the_organization_for_a_consumer_of_its_topic() -> None:
+def test_exports_contain_the_organization_for_a_consumer_of_its_topic() -> None:
     shown = format_exports("http://127.0.0.1:1", "id", "secret", "org_a")
     assert shown.splitlines()[-1] == "export PORT_ORG_ID=org_a"
     assert "PORT_ORG_ID" not in format_exports("http://127.0.0.1:1", "id", "secret")

@@ -63,7 +63,7 @@ async def test_synchronized_node_ends_as_documented(renderer: Renderer, fault: s
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_asynchronous_node_waits_for_a_report_only_after_a_timeout(renderer: Renderer, fault: str) -> None:
+async def test_asynchronous_node_stays_in_progress_only_after_a_timeout(renderer: Renderer, fault: str) -> None:
     def is_settled(run: WorkflowRun) -> bool:
         return run.result is not None or (run.current is not None and run.current.progress == "waiting")
 

@@ -107,7 +107,7 @@ async def test_run_for_the_agent_is_published_and_ends_with_its_reports() -> Non
         assert (run.report.status, run.report.response) == ("SUCCESS", {"ip": "10.0.0.1"})
 
 
-async def test_agent_cannot_claim_a_run_that_was_published() -> None:
+async def test_agent_cannot_claim_a_published_run() -> None:
     calls: list[ApiEvent] = []
     async with publishing(actions=[an_action()], on_event=calls.append) as (_, client, _, steps):
         await start(client)
@@ -118,7 +118,7 @@ async def test_agent_cannot_claim_a_run_that_was_published() -> None:
     ]
 
 
-async def test_body_of_the_action_is_published_as_the_agent_reads_it() -> None:
+async def test_action_body_is_published_in_the_format_of_the_agent() -> None:
     async with publishing(actions=[an_action(body={"vm": "zoë", "1": 2})]) as (sandbox, client, topic, _):
         run_id = await start(client)
         message = await next_message(sandbox, topic)
@@ -226,7 +226,7 @@ async def test_sandbox_does_not_start_without_its_broker() -> None:
                 pass
 
 
-async def test_kafka_run_of_an_earlier_sandbox_fails_when_there_is_no_broker_now(tmp_path: Path) -> None:
+async def test_restored_kafka_run_fails_without_a_broker(tmp_path: Path) -> None:
     state = tmp_path / "state"
     action = an_action(type="KAFKA", payload={})
     async with sandbox_with(actions=[action], state=state) as sandbox, a_client(sandbox) as client:
@@ -265,7 +265,7 @@ async def run_of(actions: list[dict[str, Any]], **options: Any) -> tuple[dict[st
 @pytest.mark.parametrize(
     "host", ["api.port.io", "api.us.port.io", "api.getport.io", "api.us.getport.io", "API.getport.io"]
 )
-async def test_sandbox_answers_an_action_whose_url_is_ports_own_api(host: str) -> None:
+async def test_sandbox_responds_to_an_action_with_the_url_of_ports_own_api(host: str) -> None:
     calls: list[ApiEvent] = []
     action = own_api_action("save", f"https://{host}/v1/blueprints/vm/entities?upsert=true", body=ENTITY)
     run, sandbox = await run_of([action], on_event=calls.append)
@@ -276,7 +276,7 @@ async def test_sandbox_answers_an_action_whose_url_is_ports_own_api(host: str) -
     assert run["id"] in call.note
 
 
-async def test_call_is_authenticated_whatever_authorization_the_action_has_and_no_token_is_recorded() -> None:
+async def test_call_is_authenticated_despite_an_authorization_header_and_its_token_is_not_recorded() -> None:
     sent: list[tuple[Invocation, Delivery]] = []
     action = own_api_action(
         "save", f"{OURS}/blueprints/vm/entities", body=ENTITY, headers={"Authorization": "Bearer wrong"}
@@ -288,25 +288,25 @@ async def test_call_is_authenticated_whatever_authorization_the_action_has_and_n
     assert (delivery.status, delivery.url) == (201, f"{OURS}/blueprints/vm/entities")
 
 
-async def test_refusal_of_ports_own_api_fails_the_run_with_the_response() -> None:
+async def test_rejection_by_ports_own_api_fails_the_run_with_the_response() -> None:
     run, _ = await run_of([own_api_action("read", f"{OURS}/blueprints/unknown", method="GET")])
     assert (run["status"], run["summary"]) == ("FAILURE", "The webhook responded with 404.")
     assert run["response"]["error"] == "not_found"
 
 
 @pytest.mark.parametrize("base", ["https://api.getport.io", f"{OURS}/v1"])
-async def test_call_of_ports_own_api_without_one_version_fails_as_in_port(base: str) -> None:
+async def test_call_of_ports_own_api_fails_like_in_port_unless_its_path_has_one_version(base: str) -> None:
     run, _ = await run_of([own_api_action("read", f"{base}/blueprints", method="GET")])
     assert (run["status"], run["response"]["error"]) == ("FAILURE", "not_found")
     assert "/v1" in run["response"]["message"]
 
 
-async def test_url_that_cannot_be_parsed_fails_the_run() -> None:
+async def test_run_fails_when_its_url_cannot_be_parsed() -> None:
     run, _ = await run_of([own_api_action("read", "http://[", method="GET")])
     assert (run["status"], run["summary"]) == ("FAILURE", "http://[ is not an http or https URL.")
 
 
-async def test_action_starts_a_run_of_another_one_as_the_user_that_its_url_names() -> None:
+async def test_action_starts_a_run_of_another_action_as_the_user_in_its_url() -> None:
     with handler() as receiver:
         notify = own_api_action("notify", receiver.url)
         url = f"{OURS}/actions/notify/runs?run_as=jo%40example.com"
@@ -322,7 +322,7 @@ async def test_action_starts_a_run_of_another_one_as_the_user_that_its_url_names
         assert json.loads(receiver.requests[0].body)["payload"]["properties"]["title"] == "from outer"
 
 
-async def test_runs_that_start_one_another_without_end_are_stopped(steps: Steps) -> None:
+async def test_endless_chain_of_runs_is_stopped(steps: Steps) -> None:
     again = own_api_action("again", f"{OURS}/actions/again/runs", body={"properties": {"title": "again"}})
     async with action_runs.running(again, on_run=steps) as (sandbox, client):
         await action_runs.start(client, "/v1/actions/again/runs")
@@ -350,13 +350,13 @@ async def test_rate_limit_counts_calls_of_runs() -> None:
         "https://xapi.getport.io/v1/blueprints",
     ],
 )
-async def test_url_that_only_looks_like_ports_own_api_is_on_another_machine(url: str) -> None:
+async def test_url_similar_to_ports_own_api_is_on_another_machine(url: str) -> None:
     run, _ = await run_of([own_api_action("read", url, method="GET")])
     assert run["status"] == "FAILURE"
     assert "--allow-remote" in run["summary"]
 
 
-async def test_allow_remote_does_not_let_a_call_of_ports_own_api_leave_the_machine() -> None:
+async def test_call_of_ports_own_api_stays_on_this_machine_with_allow_remote() -> None:
     action = own_api_action("save", f"{OURS}/blueprints/vm/entities", body=ENTITY)
     run, sandbox = await run_of([action], sending=Sending(allow_remote=True))
     assert run["status"] == "SUCCESS"

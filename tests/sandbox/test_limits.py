@@ -82,7 +82,7 @@ ACTION = {"identifier": "a", "trigger": {"type": "self-service"}, "invocationMet
         ("POST", f"/v1/actions/runs/{RUN_ID}/logs", {"message": LONG}),
     ],
 )
-def test_full_sandbox_refuses_to_hold_more(method: str, path: str, body: dict[str, Any]) -> None:
+def test_full_sandbox_rejects_more(method: str, path: str, body: dict[str, Any]) -> None:
     state = filled(a_state())
     given = call(state, method, path, body)
     assert (given.status, given.document["error"]) == (507, "sandbox_full")
@@ -97,7 +97,7 @@ def test_full_sandbox_accepts_deletions_and_then_more() -> None:
     assert call(state, "POST", ENTITIES, {"identifier": "more"}).status == 201
 
 
-def test_full_sandbox_goes_on_with_runs_and_drops_the_oldest_that_have_ended() -> None:
+def test_full_sandbox_starts_runs_and_deletes_the_oldest_ended_runs() -> None:
     state = filled(a_state())
     first, *others = (
         call(state, "POST", "/v1/actions/create_vm/runs", {"properties": {"title": LONG}}).run_id for _ in range(3)
@@ -118,7 +118,7 @@ def test_full_sandbox_goes_on_with_runs_and_drops_the_oldest_that_have_ended() -
         ("POST", "/v1/integration", {"note": LONG}),
     ],
 )
-def test_everything_that_a_client_adds_counts(method: str, path: str, body: dict[str, Any]) -> None:
+def test_everything_added_by_a_client_counts(method: str, path: str, body: dict[str, Any]) -> None:
     state = a_state()
     names = {"/v1/organization/secrets": "secretName", "/v1/teams": "name", "/v1/integration": "installationId"}
     statuses = set()
@@ -133,7 +133,7 @@ def test_everything_that_a_client_adds_counts(method: str, path: str, body: dict
     ("path", "field"),
     [(f"{ENTITIES}/a", "properties"), ("/v1/organization", "settings"), ("/v1/integration/i/resync-state", None)],
 )
-def test_part_that_grows_with_each_call_is_limited(path: str, field: str | None) -> None:
+def test_growing_part_is_limited(path: str, field: str | None) -> None:
     state = a_state()
     call(state, "POST", ENTITIES, {"identifier": "a"})
     call(state, "POST", "/v1/integration", {"installationId": "i"})
@@ -142,7 +142,7 @@ def test_part_that_grows_with_each_call_is_limited(path: str, field: str | None)
     assert statuses == [200] * 2 + [507] * 18  # a quarter of the limit
 
 
-def test_secret_that_is_deleted_no_longer_counts() -> None:
+def test_deleted_secret_no_longer_counts() -> None:
     state = a_state()
     for _ in range(20):
         secret = {"secretName": "s", "secretValue": LONG}
@@ -174,7 +174,7 @@ def test_full_sandbox_is_full_after_a_restart() -> None:
     assert call(state, "POST", ENTITIES, {"identifier": "more"}).status == 507
 
 
-def test_only_the_latest_migrations_are_kept() -> None:
+def test_only_the_latest_migrations_are_retained() -> None:
     state = a_state(max_bytes=10 * LIMIT)
     migrations = []
     for _ in range(110):
@@ -192,7 +192,7 @@ _NOT_ADDING = {
 }  # fmt: skip
 
 
-def test_every_route_that_adds_is_refused_by_a_full_sandbox() -> None:
+def test_full_sandbox_rejects_every_route_for_adding() -> None:
     writing = [route for route in ROUTES if route.method in {"POST", "PUT", "PATCH"}]
     others = [route.path for route in writing if route.handle not in _ADDING]
     assert [path for path in others if path.rsplit("/", 1)[1] not in _NOT_ADDING] == []
@@ -212,7 +212,7 @@ def test_claims_of_a_token_are_read_with_its_key_alone(claims: dict[str, object]
 
 
 @given(st.text(max_size=60))
-def test_text_that_was_not_signed_is_not_a_token(text: str) -> None:
+def test_unsigned_text_is_not_a_token(text: str) -> None:
     assert read_token(text, KEY) is None
     signed = signed_token({"exp": 1}, KEY)
     header, claims, signature = signed.split(".")

@@ -13,7 +13,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 
 
 @given(st.lists(TEXT, max_size=5), st.lists(st.tuples(TEXT, TEXT), max_size=5))
-def test_segments_and_queries_are_read_as_they_were_written(segments: list[str], fields: list[tuple[str, str]]) -> None:
+def test_written_segments_and_queries_are_read_back(segments: list[str], fields: list[tuple[str, str]]) -> None:
     path = "/".join(("", *(quote(segment, safe="") for segment in segments)))
     request = read_request("GET", f"{path}?{urlencode(fields)}", {}, b"")
     assert request.segments == tuple(segments)

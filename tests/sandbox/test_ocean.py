@@ -36,7 +36,7 @@ async def save(client: httpx.AsyncClient, identifier: str, agent: str = MINE, bl
     assert saved.status_code == 201
 
 
-async def test_integration_finds_the_entities_that_it_saved_itself(client: httpx.AsyncClient) -> None:
+async def test_integration_finds_its_own_entities(client: httpx.AsyncClient) -> None:
     await save(client, "a")
     await save(client, "b", "port-ocean/jira/1.0.0/other/exporter")
     await save(client, "c", blueprint="project")
@@ -112,7 +112,7 @@ async def test_integration_saves_its_mapping_its_state_and_its_cursors(client: h
     assert (await rejection(client.get(path, **place)))[0] == 404
 
 
-async def test_logs_metrics_and_examples_of_an_integration_are_accepted_at_the_addresses_that_it_is_told(
+async def test_logs_metrics_and_examples_are_accepted_at_the_urls_of_the_integration(
     client: httpx.AsyncClient,
 ) -> None:
     integration = (await client.get("/v1/integration/mine")).json()["integration"]
@@ -133,6 +133,6 @@ async def test_logs_metrics_and_examples_of_an_integration_are_accepted_at_the_a
     assert (await rejection(client.post("/v1/sandbox/ingest/other", json={})))[0] == 404
 
 
-async def test_integration_whose_resync_state_is_not_an_object_is_rejected(client: httpx.AsyncClient) -> None:
+async def test_integration_is_rejected_when_its_resync_state_is_not_an_object(client: httpx.AsyncClient) -> None:
     body = {"installationId": "mine", "resyncState": ["running"]}
     assert (await rejection(client.post("/v1/integration", json=body)))[2] == "body/resyncState must be object"

@@ -67,7 +67,7 @@ async def test_integration_is_created_changed_and_deleted(client: httpx.AsyncCli
     assert (await rejection(client.delete("/v1/integration/mine")))[0] == 404
 
 
-async def test_secret_is_created_changed_and_deleted_and_its_value_is_never_shown(client: httpx.AsyncClient) -> None:
+async def test_secret_is_created_changed_and_deleted_without_showing_its_value(client: httpx.AsyncClient) -> None:
     path = "/v1/organization/secrets"
     body = {"secretName": "API-KEY_2", "secretValue": "hush-new", "description": "of the CI"}
     created = await client.post(path, json=body)
@@ -97,7 +97,7 @@ async def test_invalid_secret_is_rejected(client: httpx.AsyncClient, body: Any, 
     await require_invalid(client.post("/v1/organization/secrets", json=body), fault)
 
 
-async def test_workflow_sees_a_secret_that_was_created_through_the_api(renderer: Renderer, webhook: Handler) -> None:
+async def test_workflow_sees_a_secret_created_through_the_api(renderer: Renderer, webhook: Handler) -> None:
     document = one_node(type="WEBHOOK", url=webhook.url, body={"key": "{{ .secrets.LATER }}"})
     async with running(renderer, document) as (sandbox, client):
         await client.post("/v1/organization/secrets", json={"secretName": "LATER", "secretValue": "hush"})
@@ -119,7 +119,7 @@ async def test_team_is_created_once_with_known_and_unknown_users(client: httpx.A
     assert (await rejection(client.post("/v1/teams", json={"name": "a;b"})))[0] == 422
 
 
-async def test_credentials_may_run_every_self_service_action_and_no_automation(client: httpx.AsyncClient) -> None:
+async def test_credentials_may_run_every_self_service_action_but_not_automations(client: httpx.AsyncClient) -> None:
     automation = {
         **create_vm_action(),
         "identifier": "on_change",
@@ -130,7 +130,7 @@ async def test_credentials_may_run_every_self_service_action_and_no_automation(c
     assert response.json() == {"ok": True, "permissions": ["execute:actions:create_vm"]}
 
 
-async def test_permissions_of_an_action_keep_what_a_patch_does_not_name(client: httpx.AsyncClient) -> None:
+async def test_permissions_patch_does_not_change_other_fields(client: httpx.AsyncClient) -> None:
     path = "/v1/actions/create_vm/permissions"
     shown = (await client.get(path)).json()["permissions"]
     assert shown["execute"] == {"users": [], "roles": [], "teams": [], "policy": None, "ownedByTeam": False}
@@ -156,7 +156,7 @@ async def test_invalid_permissions_are_rejected(client: httpx.AsyncClient, body:
     await require_invalid(client.patch("/v1/actions/create_vm/permissions", json=body), fault)
 
 
-async def test_permissions_of_a_deleted_action_are_gone(client: httpx.AsyncClient) -> None:
+async def test_permissions_are_deleted_with_their_action(client: httpx.AsyncClient) -> None:
     path = "/v1/actions/create_vm/permissions"
     await client.patch(path, json={"execute": {"roles": ["Member"]}})
     await client.delete("/v1/actions/create_vm")
@@ -165,7 +165,7 @@ async def test_permissions_of_a_deleted_action_are_gone(client: httpx.AsyncClien
     assert (await client.get(path)).json()["permissions"]["execute"]["roles"] == []
 
 
-async def test_secret_that_a_client_creates_is_masked_in_what_is_shown_of_calls() -> None:
+async def test_secret_created_by_a_client_is_masked_in_shown_calls() -> None:
     events: list[ApiEvent] = []
     async with sandbox_with(on_event=events.append) as sandbox, a_client(sandbox) as client:
         await client.get("/v1/users/another-secret")
@@ -177,7 +177,7 @@ async def test_secret_that_a_client_creates_is_masked_in_what_is_shown_of_calls(
     assert shown[1:] == [("/v1/users/***", 'not_found: User with email "***" was not found')] * 2
 
 
-async def test_permissions_follow_an_action_that_gets_another_identifier(client: httpx.AsyncClient) -> None:
+async def test_permissions_follow_a_renamed_action(client: httpx.AsyncClient) -> None:
     await client.patch("/v1/actions/create_vm/permissions", json={"execute": {"roles": ["Member"]}})
     body = {key: create_vm_action()[key] for key in ("trigger", "invocationMethod")}
     assert (await client.put("/v1/actions/create_vm", json={**body, "identifier": "other"})).status_code == 200
@@ -206,9 +206,7 @@ async def test_scorecards_follow_a_blueprint_and_are_deleted_with_it(client: htt
         ("POST", "/v1/ai/invoke"),
     ],
 )
-async def test_prompt_is_answered_with_501_because_the_sandbox_has_no_ai(
-    client: httpx.AsyncClient, method: str, path: str
-) -> None:
+async def test_prompt_gets_501_because_the_sandbox_has_no_ai(client: httpx.AsyncClient, method: str, path: str) -> None:
     status, slug, message = await rejection(client.request(method, path, json={"prompt": "Which services are mine?"}))
     assert (status, slug) == (501, "not_implemented")
     assert "no AI" in message
@@ -240,7 +238,7 @@ async def test_page_is_created_and_deleted(client: httpx.AsyncClient) -> None:
     assert (await rejection(client.delete("/v1/pages/home")))[0] == 404
 
 
-async def test_state_file_keeps_teams_and_permissions_but_no_secrets(tmp_path: Path) -> None:
+async def test_state_file_contains_teams_and_permissions_but_not_secrets(tmp_path: Path) -> None:
     file = tmp_path / "state.db"
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         await client.post("/v1/teams", json={"name": "data"})
@@ -256,7 +254,7 @@ async def test_state_file_keeps_teams_and_permissions_but_no_secrets(tmp_path: P
         assert (await client.get("/v1/teams/data")).status_code == 404
 
 
-async def test_kafka_credentials_name_the_given_brokers() -> None:
+async def test_kafka_credentials_contain_the_given_brokers() -> None:
     async with sandbox_with(kafka_brokers=["127.0.0.1:9092"]) as sandbox, a_client(sandbox) as client:
         organization = (await client.get("/v1/organization")).json()["organization"]
         credentials = (await client.get("/v1/kafka-credentials")).json()["credentials"]

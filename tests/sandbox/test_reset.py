@@ -67,7 +67,7 @@ async def test_sandbox_sends_invocations_after_a_reset(webhook: Handler) -> None
         (Delivery(url="http://x", error="no"), "FAILURE", ["The webhook could not be invoked: no."]),
     ],
 )
-async def test_record_has_the_effect_of_a_response_to_the_sandbox(
+async def test_recorded_delivery_has_the_same_effect_as_a_request_of_the_sandbox(
     delivery: Delivery, status: str, logs: list[str]
 ) -> None:
     async with sandbox_with(runs=[RUN_ID]) as sandbox:

@@ -61,7 +61,7 @@ def saved_rows(state: SandboxState, file: Path) -> dict[tuple[str, str], Any]:
         return {(kind, key): value for kind, key, value in opened.rows()}
 
 
-def test_the_oldest_workflow_run_that_has_ended_is_dropped_with_all_that_belongs_to_it(tmp_path: Path) -> None:
+def test_oldest_ended_workflow_run_is_deleted_with_its_node_runs_and_logs(tmp_path: Path) -> None:
     state = a_state()
     waits, ended = started(state), cancelled(state, started(state))
     node_run = state.workflows.runs[ended].node_runs[-1].id
@@ -80,7 +80,7 @@ def test_the_oldest_workflow_run_that_has_ended_is_dropped_with_all_that_belongs
     assert again.workflows.runs == state.workflows.runs
 
 
-def test_a_step_of_a_run_saves_only_what_it_changed() -> None:
+def test_step_of_a_run_saves_only_its_changes() -> None:
     state = a_state()
     state.workflows.put(a_chain("http://127.0.0.1:1"), org="org_1", by="tests")
     begun = call(state, "POST", "/v1/workflows/chain/runs", {"inputs": {}}).document["workflowRun"]["identifier"]
@@ -97,7 +97,7 @@ def test_a_step_of_a_run_saves_only_what_it_changed() -> None:
     assert [kind for kind, _, _ in state.changes()] == ["workflow_run", "node_run"]
 
 
-def test_the_oldest_workflow_run_is_dropped_when_all_are_in_progress() -> None:
+def test_oldest_workflow_run_is_deleted_when_all_are_in_progress() -> None:
     state = a_state()
     first, second = started(state), started(state)
     for _ in range(MAX_RUNS - 1):
@@ -106,7 +106,7 @@ def test_the_oldest_workflow_run_is_dropped_when_all_are_in_progress() -> None:
     assert (first in state.workflows.runs, second in state.workflows.runs) == (False, True)
 
 
-def test_the_log_of_a_node_run_keeps_its_latest_entries() -> None:
+def test_node_run_log_retains_the_latest_entries() -> None:
     state = a_state()
     node_run = state.workflows.runs[started(state)].node_runs[-1].id
     path = f"/v1/workflows/nodes/runs/{node_run}/logs"
@@ -117,7 +117,7 @@ def test_the_log_of_a_node_run_keeps_its_latest_entries() -> None:
     assert (len(kept), kept[0]["message"], kept[-1]["message"]) == (MAX_LOGS, "200", str(MAX_LOGS + 199))
 
 
-def test_the_log_of_a_node_run_keeps_4_mi_characters() -> None:
+def test_node_run_log_retains_4_mi_characters() -> None:
     state = a_state()
     node_run = state.workflows.runs[started(state)].node_runs[-1].id
     for number in range(6):
@@ -127,7 +127,7 @@ def test_the_log_of_a_node_run_keeps_4_mi_characters() -> None:
     assert [log["message"][0] for log in kept] == ["2", "3", "4", "5"]
 
 
-def test_the_oldest_action_run_that_has_ended_is_dropped_with_its_logs(tmp_path: Path) -> None:
+def test_oldest_ended_action_run_is_deleted_with_its_logs(tmp_path: Path) -> None:
     state = a_state()
     waits, ended = f"r_{'w' * 16}", f"r_{'e' * 16}"
     state.add_run(waits)
@@ -141,7 +141,7 @@ def test_the_oldest_action_run_that_has_ended_is_dropped_with_its_logs(tmp_path:
 
 
 @pytest.mark.parametrize("phase", [Phase.PENDING, Phase.SENDING])
-def test_an_action_run_whose_request_is_under_way_is_not_dropped(phase: Phase) -> None:
+def test_action_run_with_a_request_in_progress_is_not_deleted(phase: Phase) -> None:
     state = a_state()
     sends, waits = f"r_{'s' * 16}", f"r_{'w' * 16}"
     state.add_run(sends, phase=phase)

@@ -67,7 +67,7 @@ async def test_run_is_signed_and_sent_and_stays_in_progress_until_it_is_reported
     assert [step.status for step in steps.seen] == ["IN_PROGRESS", "IN_PROGRESS", "SUCCESS"]
 
 
-async def test_run_payload_is_exactly_the_request_that_was_sent(webhook: Handler, steps: Steps) -> None:
+async def test_run_payload_equals_the_sent_request(webhook: Handler, steps: Steps) -> None:
     method = {"headers": {"RUN_ID": "é", "X-Team": "a"}, "method": "PUT", "body": {"ä": [1, "x"], "b": None}}
     async with running(an_action(f"{webhook.url}/hook?a=1", method=method), on_run=steps) as (_, client):
         run_id = await start(client)
@@ -110,7 +110,7 @@ async def test_response_ends_a_synchronized_run(answer: bytes, status: str, resp
     assert run["endedAt"]
 
 
-async def test_synchronized_run_accepts_logs_but_no_status(webhook: Handler, steps: Steps) -> None:
+async def test_synchronized_run_accepts_logs_but_rejects_a_status(webhook: Handler, steps: Steps) -> None:
     webhook.delay_s = 30
     async with running(an_action(webhook.url, method=SYNCHRONIZED), on_run=steps) as (_, client):
         run = f"/v1/actions/runs/{await start(client)}"
@@ -254,7 +254,7 @@ async def test_get_request_has_no_default_body(webhook: Handler) -> None:
     assert (webhook.requests[0].line, webhook.requests[0].body) == ("GET / HTTP/1.1", b"")
 
 
-async def test_run_of_another_invocation_method_waits_for_reports() -> None:
+async def test_run_of_another_invocation_method_stays_in_progress_until_it_is_reported() -> None:
     action = {**create_vm_action(), "invocationMethod": {"type": "KAFKA"}}
     async with running(action) as (_, client):
         run_id = await start(client)
@@ -335,7 +335,9 @@ async def approve(client: Any, run_id: str) -> None:
     assert response.status_code == 201, response.text
 
 
-async def test_approved_run_that_was_not_sent_is_sent_after_a_restart(tmp_path: Path, webhook: Handler) -> None:
+async def test_approved_run_is_sent_after_a_restart_when_it_was_not_sent_before(
+    tmp_path: Path, webhook: Handler
+) -> None:
     file, held = tmp_path / "sandbox.db", Held()
     action = an_action(webhook.url, method=SYNCHRONIZED, requiredApproval=True)
     async with running(action, state=file, invoker=held) as (sandbox, client):
@@ -428,7 +430,7 @@ async def test_secrets_are_sent_in_url_headers_and_body_and_masked_elsewhere(
         ("https://hidden-host.example", "{{ .secrets.KEY }}/hook", "***"),
     ],
 )
-async def test_failure_of_a_run_quotes_no_secret(
+async def test_failure_of_a_run_does_not_quote_secrets(
     invoker: SandboxInvoker, tmp_path: Path, secret: str, url: str, host: str
 ) -> None:
     async with (

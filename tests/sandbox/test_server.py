@@ -54,7 +54,7 @@ async def test_log_with_a_termination_status_ends_the_run_once(client: httpx.Asy
     assert (run.json()["run"]["statusLabel"], len(logs.json()["runLogs"])) == ("broken", 1)
 
 
-async def test_ended_run_accepts_log_messages_as_the_published_clients_send_them(client: httpx.AsyncClient) -> None:
+async def test_ended_run_accepts_log_messages_of_published_clients(client: httpx.AsyncClient) -> None:
     await client.patch(RUN, json={"status": "SUCCESS"})
     ended = (await client.get(RUN)).json()["run"]
     added = await client.post(f"{RUN}/logs", json={"message": "Deployment completed successfully"})
@@ -68,7 +68,7 @@ async def test_ended_run_accepts_log_messages_as_the_published_clients_send_them
 
 
 @pytest.mark.parametrize("path", [RUN, f"{RUN}/response", f"{RUN}/logs", NODE])
-async def test_ended_run_accepts_no_updates(client: httpx.AsyncClient, path: str) -> None:
+async def test_ended_run_rejects_updates(client: httpx.AsyncClient, path: str) -> None:
     bodies: dict[str, Any] = {
         RUN: {"summary": "x"},
         f"{RUN}/response": {"response": "x"},
@@ -108,7 +108,7 @@ async def test_token_expires() -> None:
 
 
 @pytest.mark.parametrize("wrong", ["clientId", "clientSecret"])
-async def test_wrong_credentials_get_no_token(sandbox: Sandbox, client: httpx.AsyncClient, wrong: str) -> None:
+async def test_wrong_credentials_do_not_get_a_token(sandbox: Sandbox, client: httpx.AsyncClient, wrong: str) -> None:
     body = {"clientId": sandbox.client_id, "clientSecret": sandbox.client_secret.reveal(), wrong: "\ud800é"}
     status, slug, _ = await rejection(client.post("/v1/auth/access_token", content=json.dumps(body)))
     assert (status, slug) == (401, "invalid_credentials")
@@ -146,7 +146,7 @@ async def test_invalid_body_is_rejected_with_the_name_of_the_field(
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b"[" * 100_000])
-async def test_body_that_is_not_json_is_rejected(client: httpx.AsyncClient, body: bytes) -> None:
+async def test_body_is_rejected_when_it_is_not_json(client: httpx.AsyncClient, body: bytes) -> None:
     assert (await rejection(client.patch(RUN, content=body)))[:2] == (422, "invalid_request")
 
 
@@ -444,9 +444,7 @@ async def test_every_response_shows_the_rate_limit() -> None:
         assert (await client.get("/")).headers["x-ratelimit-remaining"] == "1"
 
 
-async def test_response_without_a_rate_limit_shows_that_calls_remain(
-    sandbox: Sandbox, client: httpx.AsyncClient
-) -> None:
+async def test_response_without_a_rate_limit_shows_remaining_calls(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     fields = (await client.get(RUN)).headers
     assert fields["x-ratelimit-remaining"] == fields["x-ratelimit-limit"] == "1000000"
 
@@ -465,7 +463,7 @@ def test_parse_rate_rejects_an_invalid_rate(text: str) -> None:
 ACTION = "/v1/actions/create_vm"
 
 
-async def test_put_replaces_an_action_except_fields_that_port_sets(client: httpx.AsyncClient) -> None:
+async def test_put_replaces_an_action_except_fields_set_by_port(client: httpx.AsyncClient) -> None:
     before = (await client.get(ACTION)).json()["action"]
     body = {key: before[key] for key in ("identifier", "trigger", "invocationMethod")} | {"title": "Other"}
     after = (await client.put(ACTION, json=body)).json()["action"]

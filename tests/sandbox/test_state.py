@@ -62,7 +62,7 @@ async def test_state_file_is_readable_only_by_its_owner(tmp_path: Path) -> None:
     assert set(modes.values()) == {0o600}
 
 
-async def test_given_actions_replace_those_in_the_state_file(tmp_path: Path) -> None:
+async def test_given_actions_replace_the_actions_in_the_state_file(tmp_path: Path) -> None:
     file = tmp_path / "sandbox.db"
     async with sandbox_with(state=file, actions=[an_action("http://127.0.0.1:1")]) as sandbox:
         before = sandbox.actions["create_vm"]
@@ -145,7 +145,7 @@ def nested(levels: int) -> str:
 
 
 @pytest.mark.parametrize("name", ["state.db", None])
-async def test_deeply_nested_bodies_do_not_keep_later_calls_from_being_saved(tmp_path: Path, name: str | None) -> None:
+async def test_later_calls_are_saved_after_deeply_nested_bodies(tmp_path: Path, name: str | None) -> None:
     file = None if name is None else tmp_path / name
     async with sandbox_with(state=file, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
         for levels, status in ((600, 200), (890, 200), (960, 422), (5000, 422), (100_000, 422)):
@@ -159,7 +159,7 @@ async def test_deeply_nested_bodies_do_not_keep_later_calls_from_being_saved(tmp
             assert (await client.get("/v1/teams/team 5000")).status_code == 200
 
 
-async def test_node_whose_entity_is_nested_too_deeply_fails(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
+async def test_node_fails_when_its_entity_is_nested_too_deeply(sandbox: Sandbox, client: httpx.AsyncClient) -> None:
     value: Any = "a"
     for _ in range(950):
         value = [value]

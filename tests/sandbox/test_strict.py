@@ -61,7 +61,7 @@ UNKNOWN = [
 
 
 @pytest.mark.parametrize(("path", "entity", "expected"), UNKNOWN)
-async def test_strict_sandbox_refuses_an_entity_that_does_not_match_its_blueprint(
+async def test_strict_sandbox_rejects_an_entity_when_it_does_not_match_its_blueprint(
     client: httpx.AsyncClient, sandbox: Sandbox, path: str, entity: Any, expected: Any
 ) -> None:
     query = {"upsert": "true", "run_id": RUN_ID}
@@ -71,7 +71,7 @@ async def test_strict_sandbox_refuses_an_entity_that_does_not_match_its_blueprin
 
 
 @pytest.mark.parametrize("creates", ["true", "false"])
-async def test_related_entity_of_an_unknown_blueprint_is_refused_with_the_name_of_the_blueprint(creates: str) -> None:
+async def test_related_entity_of_an_unknown_blueprint_is_rejected_with_the_blueprint(creates: str) -> None:
     async with sandbox_with(strict=True, blueprints=[VM]) as running, a_client(running) as client:
         query = {"create_missing_related_entities": creates}
         entity = {"identifier": "dev", "relations": {"owner": "x"}}
@@ -82,7 +82,7 @@ async def test_related_entity_of_an_unknown_blueprint_is_refused_with_the_name_o
 
 @pytest.mark.parametrize("method", ["PATCH", "PUT"])
 @pytest.mark.parametrize("number", [1, 2, 3, 4])
-async def test_strict_sandbox_refuses_a_change_that_does_not_match_the_blueprint(
+async def test_strict_sandbox_rejects_a_change_when_it_does_not_match_the_blueprint(
     client: httpx.AsyncClient, sandbox: Sandbox, method: str, number: int
 ) -> None:
     known = {"identifier": "dev", "properties": {"cpu": 1}}
@@ -93,12 +93,12 @@ async def test_strict_sandbox_refuses_a_change_that_does_not_match_the_blueprint
 
 
 @pytest.mark.parametrize(("path", "entity", "_"), UNKNOWN)
-async def test_sandbox_without_strict_accepts_an_entity_that_does_not_match(path: str, entity: Any, _: Any) -> None:
+async def test_sandbox_without_strict_accepts_an_entity_with_unknown_properties(path: str, entity: Any, _: Any) -> None:
     async with sandbox_with(blueprints=[TEAM, VM]) as sandbox, a_client(sandbox) as client:
         assert (await client.post(path, json={"identifier": "dev", **entity})).status_code == 201
 
 
-async def test_entity_that_matches_its_blueprint_is_accepted(client: httpx.AsyncClient, sandbox: Sandbox) -> None:
+async def test_entity_is_accepted_when_it_matches_its_blueprint(client: httpx.AsyncClient, sandbox: Sandbox) -> None:
     await client.post("/v1/blueprints/squad/entities", json={"identifier": "a"})
     relations = {"owner": "a", "peers": ["dev"], "by": "you@example.com"}  # "dev" is the entity itself
     created = await client.post(ENTITIES, json={"identifier": "dev", "properties": {"os": "x"}, "relations": relations})
@@ -117,7 +117,7 @@ async def test_missing_related_entities_are_created_on_request(client: httpx.Asy
     assert sandbox.entities["squad", "new"] == {"identifier": "new", "properties": {}, "relations": {}}
 
 
-async def test_bulk_names_the_entities_that_do_not_match_their_blueprint(client: httpx.AsyncClient) -> None:
+async def test_bulk_lists_entities_with_a_mismatch_to_their_blueprint(client: httpx.AsyncClient) -> None:
     several = [{"identifier": "a", "properties": {"cpu": 1}}, {"identifier": "b", "properties": {"ram": 1}}]
     response = await client.post(f"{ENTITIES}/bulk", json={"entities": several})
     assert response.status_code == 207
@@ -125,7 +125,7 @@ async def test_bulk_names_the_entities_that_do_not_match_their_blueprint(client:
     assert (error["identifier"], error["statusCode"]) == ("b", 422)
 
 
-async def test_blueprint_that_a_client_changes_counts_immediately(client: httpx.AsyncClient) -> None:
+async def test_changed_blueprint_takes_effect_immediately(client: httpx.AsyncClient) -> None:
     entity = {"identifier": "dev", "properties": {"ram": 4}}
     assert (await rejection(client.post(ENTITIES, json=entity)))[0] == 422
     schema = {"properties": {**VM["schema"]["properties"], "ram": {"type": "number"}}}
@@ -154,7 +154,7 @@ async def test_reset_restores_the_blueprints_of_the_start(client: httpx.AsyncCli
     assert list(sandbox.blueprints) == ["squad", "vm"]
 
 
-async def test_entity_that_a_program_adds_is_checked_too(sandbox: Sandbox) -> None:
+async def test_entity_added_by_a_program_is_checked(sandbox: Sandbox) -> None:
     sandbox.add_entity("vm", {"identifier": "dev", "properties": {"cpu": 1}})
     assert sandbox.entities["vm", "dev"]["relations"] == {}
     for faulty in ({"identifier": "b", "properties": {"ram": 1}}, {"title": "b"}, {"identifier": "a b"}):

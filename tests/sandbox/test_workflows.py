@@ -101,7 +101,7 @@ def handler() -> Iterator[Handler]:
         yield found
 
 
-async def test_a_workflow_is_created_read_replaced_and_deleted(renderer: Renderer) -> None:
+async def test_workflow_is_created_read_replaced_and_deleted(renderer: Renderer) -> None:
     async with running(renderer) as (_, client):
         made = (await client.post("/v1/workflows", json=deploy("http://127.0.0.1:1"))).json()["workflow"]
         assert (made["identifier"], made["version"]) == ("deploy", 1)
@@ -119,7 +119,7 @@ async def test_a_workflow_is_created_read_replaced_and_deleted(renderer: Rendere
         assert (await rejection(client.get("/v1/workflows/deploy")))[:2] == (404, "not_found")
 
 
-async def test_sandbox_responds_422_with_the_reason_to_a_workflow_that_port_would_reject(renderer: Renderer) -> None:
+async def test_invalid_workflow_gets_422_with_the_reason(renderer: Renderer) -> None:
     async with running(renderer) as (_, client):
         document = deploy("http://127.0.0.1:1")
         document["connections"][0]["targetIdentifier"] = "nowhere"
@@ -166,7 +166,7 @@ async def test_report_of_completed_without_a_result_is_rejected(renderer: Render
         await require_invalid(client.patch(path, json={"status": "COMPLETED"}), "'result'")
 
 
-async def test_start_responds_422_to_invalid_inputs_and_404_to_an_unknown_workflow(renderer: Renderer) -> None:
+async def test_start_gets_422_for_invalid_inputs_and_404_for_an_unknown_workflow(renderer: Renderer) -> None:
     async with running(renderer, deploy("http://127.0.0.1:1")) as (_, client):
         path = "/v1/workflows/deploy/runs"
         assert (await rejection(client.post(path, json={"inputs": {}})))[0] == 422
@@ -196,7 +196,7 @@ async def test_run_list_is_filtered_and_sorted_latest_first_without_outputs(
             assert "querystring/limit must be a whole number" in rejected.text
 
 
-async def test_canceled_run_ends_and_accepts_no_updates(renderer: Renderer, handler: Handler) -> None:
+async def test_canceled_run_ends_and_rejects_updates(renderer: Renderer, handler: Handler) -> None:
     document = one_node(type="WEBHOOK", url=f"{handler.url}/do", synchronized=False, body={})
     async with running(renderer, document) as (sandbox, client):
         run_id = await started(client)
@@ -208,7 +208,7 @@ async def test_canceled_run_ends_and_accepts_no_updates(renderer: Renderer, hand
         assert (await client.patch(path, json={"status": "IN_PROGRESS"})).status_code == 422
 
 
-async def test_input_node_is_told_once_when_it_waits(renderer: Renderer) -> None:
+async def test_waiting_input_node_is_reported_once(renderer: Renderer) -> None:
     told: list[str] = []
     outlets = [{"identifier": "approve", "numOfResponders": 2}]
     document = one_node(type="INPUT", outlets=outlets)
@@ -242,7 +242,7 @@ async def test_input_node_waits_for_the_number_of_responders_of_its_outlet(rende
 
 
 @pytest.mark.parametrize("base", ["/v1/workflows/runs", "/v1/org/org_1/workflows/runs"])
-async def test_the_agent_claims_acknowledges_and_reports_a_node(renderer: Renderer, base: str) -> None:
+async def test_agent_claims_acknowledges_and_reports_a_node(renderer: Renderer, base: str) -> None:
     document = one_node(
         type="WEBHOOK", url="https://internal.example/do", agent=True, body={"n": "{{ .workflow.identifier }}"}
     )
@@ -262,7 +262,7 @@ async def test_the_agent_claims_acknowledges_and_reports_a_node(renderer: Render
         assert (await ended(sandbox, run_id)).result == "FAILED"
 
 
-async def test_a_node_for_the_agent_is_told_and_can_be_claimed_after_a_restart(
+async def test_node_for_the_agent_is_reported_and_can_be_claimed_after_a_restart(
     renderer: Renderer, tmp_path: Path
 ) -> None:
     told: list[str] = []
@@ -280,14 +280,14 @@ async def test_a_node_for_the_agent_is_told_and_can_be_claimed_after_a_restart(
 
 
 @pytest.mark.parametrize("milliseconds", [999, 600_001, 10**400, True])
-async def test_a_claim_lasts_from_one_second_to_ten_minutes(renderer: Renderer, milliseconds: int) -> None:
+async def test_claim_lasts_from_one_second_to_ten_minutes(renderer: Renderer, milliseconds: int) -> None:
     async with running(renderer) as (_, client):
         body = {"installationId": "a", "visibilityTimeoutMs": milliseconds}
         await require_invalid(client.post("/v1/workflows/runs/claim-pending", json=body), "visibilityTimeoutMs")
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-async def test_a_report_may_have_logs_in_the_older_form(renderer: Renderer, handler: Handler, is_known: bool) -> None:
+async def test_report_accepts_logs_in_the_older_format(renderer: Renderer, handler: Handler, is_known: bool) -> None:
     document = one_node(type="WEBHOOK", url=f"{handler.url}/do", synchronized=False, body={})
     async with running(renderer, document) as (sandbox, client):
         known = await waiting(sandbox, await started(client))
@@ -329,7 +329,7 @@ async def test_restarted_sandbox_continues_its_workflow_runs(
         assert [path for path, _, _ in handler.requests] == ["/check", "/ship"]
 
 
-async def test_run_keeps_the_workflow_version_that_it_was_started_with(renderer: Renderer, handler: Handler) -> None:
+async def test_run_keeps_its_workflow_version_when_the_workflow_changes(renderer: Renderer, handler: Handler) -> None:
     async with running(renderer, deploy(handler.url)) as (sandbox, client):
         run_id = await started(client, "deploy", service="cart")
         node_run_id = await waiting(sandbox, run_id, "ship")
@@ -364,7 +364,7 @@ async def test_verbose_node_logs_the_bodies_of_its_request_and_response(
     ]
 
 
-async def test_node_that_is_not_verbose_logs_no_bodies(renderer: Renderer, handler: Handler) -> None:
+async def test_node_without_verbose_does_not_log_bodies(renderer: Renderer, handler: Handler) -> None:
     run, logs = await run_workflow(renderer, one_node(type="WEBHOOK", url=f"{handler.url}/check", body={}))
     assert (run.result, logs) == ("SUCCESS", [])
 
@@ -389,7 +389,7 @@ async def test_verbose_node_logs_the_beginning_of_a_long_body(renderer: Renderer
     assert len(logs[0]["message"].encode()) < 66_000
 
 
-async def test_log_of_a_verbose_node_contains_no_secrets_of_the_organization(
+async def test_verbose_node_log_does_not_contain_organization_secrets(
     renderer: Renderer, handler: Handler, tmp_path: Path
 ) -> None:
     body = {"service": "billing", "key": "{{ .secrets.HOOK }}"}
@@ -402,7 +402,7 @@ async def test_log_of_a_verbose_node_contains_no_secrets_of_the_organization(
     assert b"a-very-secret-value" not in saved_state(tmp_path)
 
 
-async def test_log_of_a_verbose_node_contains_no_credentials_and_no_secret_that_is_cut_off(renderer: Renderer) -> None:
+async def test_verbose_node_log_does_not_contain_credentials_or_truncated_secrets(renderer: Renderer) -> None:
     secret = "a-very-secret-value"
     app = web.Application()
 

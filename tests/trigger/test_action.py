@@ -87,7 +87,7 @@ async def test_response_or_its_lack_ends_a_synchronized_run(
     assert ready.fate(await dispatch(ready, Handler(status))) is fate
 
 
-async def test_secret_is_read_only_for_a_request_that_is_sent(invoker: Invoker) -> None:
+async def test_secret_is_read_only_when_a_request_is_sent(invoker: Invoker) -> None:
     def no_secret() -> Signer:
         raise SettingsError("no secret")
 
@@ -98,7 +98,7 @@ async def test_secret_is_read_only_for_a_request_that_is_sent(invoker: Invoker) 
         address(elsewhere, HERE, no_secret, id="c1", now=NOW)
 
 
-async def test_automation_needs_an_event_that_meets_its_condition_and_is_not_announced(invoker: Invoker) -> None:
+async def test_automation_needs_a_matching_event_and_is_not_announced(invoker: Invoker) -> None:
     trigger = {"type": "automation", "event": {}, "condition": {"type": "JQ", "expressions": [".n > 1"]}}
     action, told = {**an_action(), "trigger": trigger}, list[Any]()
     with pytest.raises(UsageError, match="needs an event"):
@@ -140,7 +140,7 @@ async def said(invoker: Invoker, action: dict[str, Any], target: RunTarget) -> s
         {"headers": {"{{ .secrets.KEY }}": "a", "b": "{{ .secrets.KEY }}é"}, "url": "http://127.0.0.1:9/"},
     ],
 )
-def test_nothing_that_is_said_contains_a_secret(any_invoker: Invoker, method: Any, *, to_its_url: bool) -> None:
+def test_messages_do_not_contain_secrets(any_invoker: Invoker, method: Any, *, to_its_url: bool) -> None:
     if to_its_url and "example" in str({**an_action()["invocationMethod"], **method}["url"]):
         method = {**method, "url": "http://127.0.0.1:9/{{ .secrets.KEY }}"}  # no test sends to another machine
     text = asyncio.run(said(any_invoker, an_action(**method), RunTarget(to_its_url=to_its_url)))

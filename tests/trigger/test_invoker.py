@@ -145,7 +145,7 @@ def test_request_verifies_for_any_inputs(invoker: Invoker, inputs: Any, is_defau
 # --- inputs ---------------------------------------------------------------------------------------------------------
 
 
-async def test_request_names_every_violation_with_its_input(invoker: Invoker) -> None:
+async def test_error_lists_every_violation_with_its_input(invoker: Invoker) -> None:
     declared = {"a": {"type": "number"}, "b": {"enum": ["x"]}, "c": {"type": "string"}, "e": {}, "f": {}}
     action = an_action(declared, required=["c", "e", "f"])
     with pytest.raises(UsageError) as refused:
@@ -247,12 +247,12 @@ async def test_encrypted_inputs_can_be_decrypted_with_the_documented_keys(invoke
         ({"encryption": "rot13"}, "create_vm encrypts its input a with 'rot13'"),
     ],
 )
-async def test_incorrectly_declared_action_is_named(invoker: Invoker, declared: Any, expected: str) -> None:
+async def test_error_contains_the_incorrectly_declared_action(invoker: Invoker, declared: Any, expected: str) -> None:
     with pytest.raises(UsageError, match=expected):
         await request(invoker, an_action({"a": declared}), properties={"a": "x"})
 
 
-async def test_inputs_that_are_nested_too_deep_are_rejected(invoker: Invoker) -> None:
+async def test_too_deeply_nested_inputs_are_rejected(invoker: Invoker) -> None:
     declared: dict[str, Any] = {"type": "string"}
     for _ in range(300):
         declared = {"type": "array", "items": declared}
@@ -265,7 +265,7 @@ async def test_inputs_that_are_nested_too_deep_are_rejected(invoker: Invoker) ->
 EVENT = {"action": "UPDATE", "diff": {"before": {"tier": "silver"}, "after": {"tier": "gold"}}}
 
 
-async def test_automation_gets_its_event_and_no_inputs(invoker: Invoker) -> None:
+async def test_automation_gets_its_event_and_rejects_inputs(invoker: Invoker) -> None:
     body = {"tier": "{{ .event.diff.after.tier }}", "inputs": "{{ .inputs }}", "origin": "{{ .trigger.origin }}"}
     made = await request(invoker, an_automation(body=body), event=EVENT)
     assert made.body == {"tier": "gold", "inputs": None, "origin": "AUTOMATION"}
@@ -290,7 +290,7 @@ async def test_automation_gets_its_event_and_no_inputs(invoker: Invoker) -> None
         ([], "and", []),
     ],
 )
-async def test_unmet_returns_the_expressions_that_are_not_met(
+async def test_unmet_returns_the_unmet_expressions(
     invoker: Invoker, expressions: list[str], combinator: str, unmet: list[tuple[str, str]]
 ) -> None:
     action = an_automation({"type": "JQ", "expressions": expressions, "combinator": combinator})
@@ -305,7 +305,7 @@ async def test_unmet_rejects_a_malformed_condition(invoker: Invoker) -> None:
 # --- for the sandbox ------------------------------------------------------------------------------------------------
 
 
-async def test_sandbox_invoker_returns_the_exact_bytes(invoker: Invoker) -> None:
+async def test_sandbox_invoker_returns_the_raw_body(invoker: Invoker) -> None:
     made = await SandboxInvoker(invoker).request(
         create_vm_action(), properties={"title": "a"}, entity=None, run_id=RUN_ID, by=BY, at=AT, secrets={}
     )

@@ -51,7 +51,7 @@ def test_read_secrets_rejects_other_values_without_showing_them() -> None:
 
 
 @pytest.mark.parametrize("document", [None, [], "x", 1])
-def test_readers_reject_a_document_that_is_not_an_object(document: Any) -> None:
+def test_readers_reject_a_document_when_it_is_not_an_object(document: Any) -> None:
     for read in (read_inputs, read_entity, read_event, read_secrets):
         with pytest.raises(BadDocument, match="is not an object"):
             read(document)

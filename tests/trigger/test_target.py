@@ -19,7 +19,7 @@ def test_target_replaces_the_origin_and_keeps_the_path(url: str, to: str | None,
     assert RunTarget(to=to).url_for("a", url) == sent_to
 
 
-def test_target_rejects_another_machine_unless_the_user_names_it() -> None:
+def test_target_rejects_another_machine_unless_the_user_chooses_it() -> None:
     with pytest.raises(UsageError, match=r"https://example\.com/x, which is not on this machine"):
         RunTarget().url_for("a", "https://example.com/x")
     assert RunTarget(to_its_url=True).url_for("a", "https://example.com/x") == "https://example.com/x"

@@ -62,7 +62,7 @@ async def walked(
     return await walk_workflow(start, Outside(**{**given, **outside}), invoker, events.append), events
 
 
-async def test_events_say_what_is_not_checked_then_that_the_run_has_begun_then_each_step(
+async def test_events_are_unchecked_parts_then_the_start_then_each_step(
     invoker: Invoker, runtime: Callable[..., Runtime]
 ) -> None:
     flow, handler = a_workflow(a_webhook("a", url="<URL>"), a_webhook("b", body={"n": "{{ .outputs.a }}"})), Handler()
@@ -80,7 +80,7 @@ async def test_events_say_what_is_not_checked_then_that_the_run_has_begun_then_e
         assert verify_signature(invocation.headers, invocation.body, SECRET, now=now).status is Status.VALID
 
 
-async def test_single_node_runs_over_given_outputs_and_nothing_follows(
+async def test_single_node_runs_over_given_outputs_without_later_nodes(
     invoker: Invoker, runtime: Callable[..., Runtime]
 ) -> None:
     flow = a_workflow(a_webhook("a"), a_webhook("b", body={"n": "{{ .outputs.a.n }}"}), a_webhook("c"))
@@ -114,7 +114,7 @@ async def test_secrets_are_masked_in_errors_remarks_and_records(
         await walked(invoker, runtime(), elsewhere, handler)
 
 
-async def test_input_node_takes_the_given_response_or_asks_for_one(
+async def test_input_node_takes_the_given_response_or_asks_the_user(
     invoker: Invoker, runtime: Callable[..., Runtime]
 ) -> None:
     outlets = [{"identifier": "approve"}, {"identifier": "decline"}]

@@ -16,12 +16,12 @@ def webhook(url: str, **fields: Any) -> Node:
     )
 
 
-def test_expressions_come_from_every_field_that_is_rendered() -> None:
+def test_expressions_come_from_every_rendered_field() -> None:
     node = webhook("http://{{ .host }}/{{ .host }}", variables={"v": ["{{ .v }}"]}, links=("{{ .link }}",))
     assert [each.strip() for each in node_expressions(node)] == [".host", ".v", ".link"]
 
 
-def test_a_condition_has_the_expressions_of_its_outlets_and_a_trigger_has_none() -> None:
+def test_condition_has_the_expressions_of_its_outlets_and_a_trigger_has_none() -> None:
     outlets = (Outlet(identifier="x", expression=".a"), Outlet(identifier="y"))
     config = {"outlets": [{"title": "{{ .b }}"}]}
     assert node_expressions(Node(identifier="c", type="CONDITION", config=config, outlets=outlets)) == (".a",)
@@ -52,5 +52,5 @@ def test_a_condition_has_the_expressions_of_its_outlets_and_a_trigger_has_none()
         (".outputs", []),
     ],
 )
-def test_the_outputs_that_an_expression_uses_are_found(expression: str, names: list[str]) -> None:
+def test_outputs_in_an_expression_are_found(expression: str, names: list[str]) -> None:
     assert list(used_outputs(webhook(f"{{{{ {expression} }}}}"))) == names

@@ -57,14 +57,14 @@ def test_plan_node_change_changes_only_the_url_and_a_true_agent() -> None:
     assert [each.keys for each in planned(shown(a_workflow()), "deploy", ONE).differences] == [("config", "url")]
 
 
-def test_plan_node_change_keeps_an_agent_that_someone_else_set() -> None:
+def test_plan_node_change_does_not_change_an_agent_set_by_someone_else() -> None:
     now = shown(a_workflow(url=ONE, agent=True))
     original = {"orgId": "org_1", "config": {"url": ORIGINAL}}
     config = node_config(dict(planned(now, "check", TWO, original=original).body), "check")
     assert (config["url"], config["agent"]) == (TWO, True)
 
 
-def test_settable_workflow_leaves_out_nulls_but_keeps_those_of_templates() -> None:
+def test_settable_workflow_leaves_out_nulls_except_in_templates() -> None:
     document = {**a_workflow(), "icon": None}
     document["nodes"][1] |= {"description": None}
     node_config(document, "check")["method"] = None
@@ -72,7 +72,7 @@ def test_settable_workflow_leaves_out_nulls_but_keeps_those_of_templates() -> No
 
 
 @pytest.mark.parametrize("extra", [{}, {"title": None, "category": None}])
-def test_what_is_put_is_valid_for_the_route(extra: dict[str, Any]) -> None:
+def test_put_body_is_valid_for_the_route(extra: dict[str, Any]) -> None:
     document = require_workflows_openapi()
     body = {"$ref": "#/components/schemas/WorkflowBody"}
     now = {**shown(a_workflow()), **extra}
@@ -92,19 +92,19 @@ def test_what_is_put_is_valid_for_the_route(extra: dict[str, Any]) -> None:
         ("check", {"url": None}, "has no URL that could be restored"),
     ],
 )
-def test_plan_node_change_refuses_with_a_reason(node: str, config: dict[str, Any], message: str) -> None:
+def test_plan_node_change_is_rejected_with_a_reason(node: str, config: dict[str, Any], message: str) -> None:
     refusal = plan_node_change(shown(a_workflow(**config)), node, ONE)
     assert isinstance(refusal, Rejection)
     assert message in refusal.reason
 
 
 @pytest.mark.parametrize("document", [{}, {"nodes": 1}, {"nodes": [1, {}, {"identifier": "check", "config": 1}]}])
-def test_plan_node_change_refuses_a_malformed_workflow(document: dict[str, Any]) -> None:
+def test_plan_node_change_rejects_a_malformed_workflow(document: dict[str, Any]) -> None:
     assert isinstance(plan_node_change(document, "check", ONE), Rejection)
     assert node_settings(document, "check") is None
 
 
-def test_node_standing_compares_only_the_fields_that_are_set() -> None:
+def test_node_standing_compares_only_the_fields_set_by_port_hook() -> None:
     assert standing_of(shown(a_workflow(), version=9, title="Theirs")) is Standing.ORIGINAL
     assert standing_of(pointed(ONE, title="Theirs"), ONE) is Standing.RETARGETED
     assert standing_of(pointed(TWO), ONE, TWO) is Standing.RETARGETED
@@ -123,17 +123,17 @@ def test_node_standing_compares_only_the_fields_that_are_set() -> None:
         (shown(a_workflow(type="KAFKA")), Standing.REMOVED),
     ],
 )
-def test_node_standing_tells_the_changes_of_someone_else_apart(now: dict[str, Any], expected: Standing) -> None:
+def test_node_standing_distinguishes_changes_by_someone_else(now: dict[str, Any], expected: Standing) -> None:
     assert standing_of(now, ONE) is expected
 
 
-def test_node_standing_is_retargeted_when_port_shows_another_form_of_the_url() -> None:
+def test_node_standing_is_retargeted_when_port_normalizes_the_url() -> None:
     now = pointed(f"{ONE}/")
     assert standing_of(now, ONE) is Standing.CHANGED
     assert standing_of(now, ONE, left=settings(now)) is Standing.RETARGETED
 
 
-def test_restored_workflow_keeps_what_others_changed() -> None:
+def test_restored_workflow_keeps_changes_by_others() -> None:
     now = pointed(ONE, title="Theirs")
     node_config(now, "check")["onFailure"] = "continue"
     node_config(now, "deploy")["url"] = TWO
@@ -142,7 +142,7 @@ def test_restored_workflow_keeps_what_others_changed() -> None:
     assert (body["title"], node_config(body, "deploy")["url"]) == ("Theirs", TWO)
 
 
-def test_node_settings_hold_no_headers_and_no_body() -> None:
+def test_node_settings_do_not_contain_headers_or_body() -> None:
     assert settings(shown(a_workflow())) == {"orgId": "org_1", "config": {"url": ORIGINAL, "agent": True}}
     assert settings(shown(a_workflow()), "deploy") == {"orgId": "org_1", "config": {"url": ORIGINAL}}
 

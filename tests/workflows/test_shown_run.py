@@ -30,13 +30,13 @@ JSON = st.recursive(
         {"identifier": "wfr_1", "workflow": {"identifier": "w"}},
     ],
 )
-def test_a_run_is_read_under_each_name(document: dict[str, Any]) -> None:
+def test_run_is_read_under_each_field_name(document: dict[str, Any]) -> None:
     run = read_shown_run(document)
     assert run is not None
     assert (run.id, run.workflow, run.status, run.has_ended) == ("wfr_1", "w", "IN_PROGRESS", False)
 
 
-def test_a_node_run_is_read_in_both_forms() -> None:
+def test_node_run_is_read_in_both_formats() -> None:
     new = {"identifier": "wfnr_1", "node": {"identifier": "a", "config": {"type": "AI"}}, "status": "COMPLETED"}
     old = {"identifier": "wfnr_2", "nodeTitle": "B", "nodeConfigType": "WEBHOOK", "output": {"x": 1}, "links": ["l", 1]}
     run = read_shown_run({"identifier": "wfr_1", "nodeRuns": [new, None, old]})
@@ -57,13 +57,13 @@ def test_a_node_run_is_read_in_both_forms() -> None:
         ({"status": "X", "result": "CANCELLED"}, True),
     ],
 )
-def test_a_run_has_ended_when_it_is_completed_or_has_a_result(fields: dict[str, Any], ended: bool) -> None:
+def test_run_has_ended_when_it_is_completed_or_has_a_result(fields: dict[str, Any], ended: bool) -> None:
     run = read_shown_run({"identifier": "wfr_1", **fields})
     assert run is not None
     assert run.has_ended is ended
 
 
 @given(JSON)
-def test_any_document_is_a_run_or_is_not(document: Any) -> None:
+def test_any_document_is_read_without_an_error(document: Any) -> None:
     run = read_shown_run(document)
     assert run is None or run.id

@@ -158,7 +158,7 @@ def walked(document: Mapping[str, Any], renderer: Renderer, outside: Outside) ->
     return asyncio.run(walk(begun(document, outside), renderer, outside))
 
 
-def test_run_follows_its_nodes_and_waits_for_the_report_of_an_asynchronous_node(renderer: Renderer) -> None:
+def test_run_follows_its_nodes_until_an_asynchronous_node_is_in_progress(renderer: Renderer) -> None:
     outside = Outside(handlers={"check": answering(200, {"ready": True}), "ship": answering(202)})
     run = walked(DEPLOY, renderer, outside)
     check, ship = [request for _, request in outside.sent]
@@ -185,7 +185,7 @@ def test_run_succeeds_when_its_branch_has_no_connection(renderer: Renderer) -> N
     assert (run.result, run.node_runs[-1].node) == ("SUCCESS", "is_ready")
 
 
-def test_restored_run_sends_no_request_twice(renderer: Renderer) -> None:
+def test_restored_run_does_not_send_a_request_twice(renderer: Renderer) -> None:
     first = Outside(handlers={"check": answering(200, {"ready": True}), "ship": answering(202)})
     waiting = walked(DEPLOY, renderer, first)
     run, nodes = json.loads(json.dumps([saved(waiting), [saved_node_run(each) for each in waiting.node_runs]]))
@@ -207,7 +207,7 @@ def test_request_in_progress_when_the_process_ended_is_not_sent_again(renderer: 
 
 
 @pytest.mark.parametrize("status", [301, 400, 404, 500])
-def test_a_synchronized_node_fails_when_the_response_is_not_2xx(renderer: Renderer, status: int) -> None:
+def test_synchronized_node_fails_when_the_response_is_not_2xx(renderer: Renderer, status: int) -> None:
     run = walked(one_node(), renderer, Outside(handlers={"do": answering(status)}))
     assert run.result == "FAILED"
     assert run.node_runs[-1].output == {"error": {"message": f"The webhook responded with status {status}."}}
@@ -262,7 +262,7 @@ def test_input_node_waits_and_then_follows_the_selected_outlet(renderer: Rendere
     assert run.node_runs[1].output == {"selectedOutlet": {"identifier": "approve"}, "responses": responses}
 
 
-def test_a_node_with_a_given_output_does_not_run(renderer: Renderer) -> None:
+def test_node_with_a_given_output_does_not_run(renderer: Renderer) -> None:
     outside = Outside(given={"do": {"response": {"status": 200, "data": "made up"}}})
     run = walked(one_node(), renderer, outside)
     assert [name for name, _ in outside.sent] == ["after"]
@@ -296,7 +296,7 @@ def test_canceled_run_ends_together_with_its_node(renderer: Renderer) -> None:
     assert asyncio.run(walk(run, renderer, Outside())) == run
 
 
-def test_a_workflow_of_100_nodes_is_walked_to_its_end(renderer: Renderer) -> None:
+def test_workflow_of_100_nodes_is_walked_to_its_end(renderer: Renderer) -> None:
     outside = Outside()
     run = walked(a_chain("https://hooks.example.com"), renderer, outside)
     assert (run.result, len(outside.sent)) == ("SUCCESS", MAX_NODES - 1)
@@ -305,7 +305,7 @@ def test_a_workflow_of_100_nodes_is_walked_to_its_end(renderer: Renderer) -> Non
 PUBLISHED = Resolution(outcome=NodeOutcome(result=None, remarks=("published",)))
 
 
-def test_kafka_node_is_published_once_and_waits_for_its_report(renderer: Renderer) -> None:
+def test_kafka_node_is_published_once_and_stays_in_progress_until_it_is_reported(renderer: Renderer) -> None:
     outside = Outside(publishes=True, resolutions={"do": PUBLISHED})
     run = walked(one_node("KAFKA", payload={"n": 1}), renderer, outside)
     assert [step.node_run.progress for step in outside.steps[-2:]] == [Progress.SENDING, Progress.WAITING]
@@ -317,13 +317,13 @@ def test_kafka_node_is_published_once_and_waits_for_its_report(renderer: Rendere
     assert (ended.result, ended.node_runs[1].output) == ("SUCCESS", {"ok": True})
 
 
-def test_published_kafka_node_still_waits_where_nothing_is_published_any_more(renderer: Renderer) -> None:
+def test_published_kafka_node_still_waits_without_a_publisher(renderer: Renderer) -> None:
     run = walked(one_node("KAFKA"), renderer, Outside(publishes=True, resolutions={"do": PUBLISHED}))
     elsewhere = Outside(resolutions={"do": Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS))})
     assert asyncio.run(walk(run, renderer, elsewhere)) == run
 
 
-def test_kafka_node_whose_publication_was_cut_off_is_not_published_again(renderer: Renderer) -> None:
+def test_kafka_node_is_not_published_again_after_an_interrupted_publication(renderer: Renderer) -> None:
     outside = Outside(publishes=True, resolutions={"do": PUBLISHED})
     walked(one_node("KAFKA"), renderer, outside)
     cut_off = next(step.run for step in outside.steps if step.node_run.progress is Progress.SENDING)
@@ -333,7 +333,7 @@ def test_kafka_node_whose_publication_was_cut_off_is_not_published_again(rendere
     assert "unknown whether the request arrived" in again.steps[-1].remarks[0]
 
 
-def test_node_that_was_published_for_the_agent_waits_for_its_report(renderer: Renderer) -> None:
+def test_node_published_for_the_agent_stays_in_progress_until_it_is_reported(renderer: Renderer) -> None:
     outside = Outside(has_agent=False)
     run = walked(one_node(agent=True), renderer, outside)
     assert (outside.steps[-1].node_run.progress, outside.steps[-1].request) == (Progress.WAITING, outside.sent[0][1])

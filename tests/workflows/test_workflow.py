@@ -42,13 +42,13 @@ def test_nodes_are_read_in_topological_order() -> None:
     assert order.index("start") < order.index("check") < order.index("ready") < order.index("ship")
 
 
-def test_a_response_of_the_api_is_unwrapped() -> None:
+def test_api_response_is_unwrapped() -> None:
     assert read_workflow({"ok": True, "workflow": DEPLOY}).identifier == "deploy"
     assert is_workflow({"ok": True, "workflow": DEPLOY})
     assert not is_workflow({"identifier": "create_vm", "trigger": {}})
 
 
-def test_next_node_follows_an_outlet_or_the_fallback_without_one() -> None:
+def test_next_node_follows_an_outlet_or_the_fallback_without_an_outlet() -> None:
     workflow = read_workflow(DEPLOY)
     ready = workflow.nodes["ready"]
     following = [workflow.next_node(ready, outlet) for outlet in ("yes", None)]
@@ -108,12 +108,12 @@ def test_outlets_are_read_under_their_older_names() -> None:
         (lambda d: d["nodes"][1]["config"].update(outlets={}), "has a node ready whose `outlets` are not a list"),
     ],
 )
-def test_a_workflow_that_port_would_refuse_is_refused_with_the_reason(change: Any, message: str) -> None:
+def test_invalid_workflow_is_rejected_with_the_reason(change: Any, message: str) -> None:
     with pytest.raises(BadWorkflow, match=message):
         read_workflow(changed(change))
 
 
-def test_a_trigger_is_named_when_there_are_several() -> None:
+def test_trigger_must_be_selected_when_there_are_several() -> None:
     document = changed(
         lambda d: d["nodes"].append(
             {"identifier": "nightly", "config": {"type": "SCHEDULE_TRIGGER", "cron": "0 3 * * *"}}

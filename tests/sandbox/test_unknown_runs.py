@@ -42,7 +42,7 @@ async def test_delivery_gives_the_run_its_action_and_inputs(client: httpx.AsyncC
     assert run.get("summary") == ("working" if reported_first else None)
 
 
-async def test_note_of_a_delivery_says_whether_its_run_was_created_or_updated() -> None:
+async def test_delivery_note_shows_whether_its_run_was_created_or_updated() -> None:
     events: list[ApiEvent] = []
     async with sandbox_with(on_event=events.append) as sandbox, a_client(sandbox) as client:
         for _ in range(2):
@@ -61,7 +61,7 @@ async def test_note_of_a_node_run_log_counts_its_entries(count: int, shown: str)
     assert events[-1].note.startswith(f"{shown};")
 
 
-async def test_delivery_leaves_a_run_of_the_sandbox_as_it_is() -> None:
+async def test_delivery_does_not_change_a_run_of_the_sandbox() -> None:
     async with sandbox_with(runs=[UNKNOWN]) as sandbox, a_client(sandbox) as client:
         before = (await client.get(RUN)).json()["run"]
         assert (await client.post(DELIVERIES, json=DELIVERY)).json()["run"] == before
