@@ -1,4 +1,4 @@
-"""The template language, with a stand-in for jq: `evaluate` looks up programs in a table."""
+"""The template language, with a fake jq: `evaluate` looks up programs in a table."""
 
 from __future__ import annotations
 

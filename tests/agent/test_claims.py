@@ -147,7 +147,7 @@ async def test_run_is_sent_after_its_acknowledgment_and_reported_after_its_respo
     assert (followed.failure, followed.sent, followed.left) == (None, [LOCAL], [])
     kinds = [type(event) for event in followed.events if not isinstance(event, Remark)]
     assert kinds.index(Arrived) < kinds.index(Performed)
-    # The agent continues after a call that Port refuses.
+    # The agent continues after a call that Port rejects.
     assert f"warning: PATCH /v1/actions/runs/{RUN}: " in "\n".join(followed.remarks)
 
 

@@ -23,7 +23,7 @@ class DefectCase(NamedTuple):
     """A handler, the request that it is checked with, and the status of each check that does not pass.
 
     `defect` is the program's second argument. `source` is a file in sources/. A check that cannot tell is left out
-    of `expected`. `valid-milliseconds` with information is left out, because correct handlers refuse milliseconds.
+    of `expected`. `valid-milliseconds` with information is left out, because correct handlers reject milliseconds.
     """
 
     program: str
@@ -68,7 +68,7 @@ DOCUMENTED = (
 )
 
 DEFECTS = (
-    # A valid request is refused.
+    # A valid request is rejected.
     DefectCase(STD, "milliseconds", {"valid": WARNING}),
     DefectCase(EXPRESS, "milliseconds", {"valid": WARNING}),
     DefectCase(STD, "base64-key", {"valid": FAILED}),
@@ -103,7 +103,7 @@ DEFECTS = (
     DefectCase(EXPRESS, "old", {"old": FAILED}),
     DefectCase(STD, "old-milliseconds", {"old": FAILED}),
     DefectCase(STD, "future", {"future": INFORMATION}),
-    # An invalid request is refused in the wrong way.
+    # An invalid request is rejected in the wrong way.
     DefectCase(STD, "refusal-500", {"refusal-status": WARNING}),
     DefectCase(FLASK, "refusal-200", {"refusal-status": WARNING}),
     DefectCase(STD, "survives-500", {"survives": WARNING}),

@@ -58,12 +58,12 @@ def _command(case: DefectCase, port: int) -> list[str]:
     if "express" in case.program:
         found = subprocess.run([node, "-e", "require('express')"], cwd=_EXPRESS_ROOT, capture_output=True, check=False)
         if found.returncode:
-            pytest.skip("Express is not installed: run `npm ci` in this folder")
+            pytest.skip("Express is not installed: run `npm ci` in its folder")
     return [node, *words]
 
 
 def _without_milliseconds(statuses: Mapping[str, str]) -> Mapping[str, str]:
-    """Leave out that a handler accepts no milliseconds, which Port does not send."""
+    """Leave out that a handler rejects milliseconds, which Port does not send."""
     return {slug: status for slug, status in statuses.items() if (slug, status) != ("valid-milliseconds", INFORMATION)}
 
 

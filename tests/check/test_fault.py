@@ -282,7 +282,7 @@ async def test_whole_body_is_searched_when_the_plain_body_is_rejected_before_ver
 
 
 def go(body: bytes) -> bytes:
-    """Write a body as `json.Marshal` of Go does. Its numbers are those of JavaScript."""
+    """Write a body like Go's `json.Marshal`. Its numbers have JavaScript's format."""
     text = sorted_as_it_is(body)
     for character in "<>&\u2028":
         text = text.replace(character, f"\\u{ord(character):04x}")
@@ -305,7 +305,7 @@ def sorted_as_it_is(body: bytes) -> str:
 
 
 SORTED = "json-dumps-compact-sorted"
-# JSON.stringify writes these numbers in this way; json.dumps writes other text for the same numbers.
+# JSON.stringify writes these numbers in this way. json.dumps writes other text for the same numbers.
 UNUSUAL = json.dumps({**WHOLE, "small": "@"}, separators=(",", ":"), ensure_ascii=False).replace(
     '"@"', "[1e-7,0.00001,1e+21]"
 )

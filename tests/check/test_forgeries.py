@@ -1,4 +1,4 @@
-"""Forged requests are forged: port-hook's own verification refuses each, and accepts the valid request."""
+"""Forged requests are forged: port-hook's own verification rejects each, and accepts the valid request."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def verdict(request: Invocation) -> Verdict:
 
 
 FEW = settings(max_examples=10)
-"""Each refusal is explained, which takes much longer than a verification."""
+"""Each rejection is explained, which takes much longer than a verification."""
 
 
 @given(body=BODIES)

@@ -93,7 +93,7 @@ def _read(pid: int, file: str) -> bytes:
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    """Yield where a test runs its commands; fails if one is left."""
+    """Yield where a test runs its commands. Fails if a process is left."""
     place = Place(tmp_path)
     yield place
     assert place.left() == []

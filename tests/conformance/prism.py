@@ -1,7 +1,7 @@
-"""Prism, which is installed into `.bench/` from npm, as a server of an OpenAPI document.
+"""Prism, installed into `.bench/` from npm, as a server of an OpenAPI document.
 
-As a mock it answers from the document alone and refuses (422) what the document does not allow; as a proxy before the
-sandbox it refuses requests (422) and answers (500) that do not fit.
+As a mock, it responds from the document alone, and rejects (422) what the document does not allow. As a proxy before
+the sandbox, it rejects invalid requests (422) and invalid responses (500).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCRATCH = Path(__file__).parents[2] / ".bench" / "prism"
 
 
 def installed() -> Path:
-    """Return the path of the program, which is installed first if it is missing; skips the test without npm."""
+    """Return the path of the program, and install it first if it is missing. Skip the test without npm."""
     program = SCRATCH / "node_modules" / ".bin" / "prism"
     if not program.exists():
         npm = shutil.which("npm")
@@ -56,7 +56,7 @@ def serving(prism: Path, *arguments: str, document: Path) -> Iterator[str]:
 
 @contextmanager
 def behind(prism: Path, document: Path, **options: Any) -> Iterator[tuple[Sandbox, dict[str, str]]]:
-    """Give a sandbox with `options`, and the environment that leads to it through Prism."""
+    """Yield a sandbox with `options`, and the environment that leads to it through Prism."""
     with (
         a_sandbox(**options) as sandbox,
         serving(prism, "proxy", sandbox.url, "--errors", document=document) as url,

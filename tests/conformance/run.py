@@ -1,12 +1,12 @@
 """Compare `port-hook render` with Port's own engine: `make conformance`.
 
-The engine is npm `@port-labs/jq-node-bindings` in the release named below, the latest that is published; it is built
-into `.bench/` and needs npm, a C++ compiler, autoconf, automake, libtool, flex and bison. Everything that guides show,
-every rule and 2,000 made-up templates go through both, once as Port renders them and once in strict mode. A difference
-is an error unless `KNOWN` tells it, with the reason; docs/reference/templates.md lists those.
+The engine is npm `@port-labs/jq-node-bindings` in the release below, the latest published release. It is built into
+`.bench/` and needs npm, a C++ compiler, autoconf, automake, libtool, flex and bison. All examples in guides, every rule
+and 2,000 generated templates go through both engines, once like in Port and once in strict mode. A difference is an
+error unless `KNOWN` lists it, with the reason. docs/reference/templates.md lists the known differences.
 
-In strict mode, the kind of the error and the line that it names have to be the same. The text of the error depends on
-the release of jq, and the release of the engine names no column.
+In strict mode, the kind and the line of the error have to be the same. The text of the error depends on the release of
+jq, and the release of the engine does not report columns.
 """
 
 # ruff: noqa: T201 - printing is its job
@@ -50,7 +50,7 @@ KNOWN: dict[str, tuple[Any, ...]] = {
         '{{ .inputs.cpu | ltrimstr("a") }}',
         '{{ "a" * 0 }}',
     ),
-    "jq writes numbers into text as they were written: `-2.50`, `1E+21`": (
+    "jq writes numbers into text in their original form: `-2.50`, `1E+21`": (
         "{{ @base64 }}",
         "{{ tojson }}",
         "{{ -2.50 | tostring }}{{ .inputs.name }}{{ -2.50 + empty }}{{1}}",
@@ -61,7 +61,7 @@ KNOWN: dict[str, tuple[Any, ...]] = {
 
 # In strict mode only, besides those.
 KNOWN_IN_STRICT_MODE: dict[str, tuple[Any, ...]] = {
-    "an older jq refuses to compile the division of a constant by 0": ("{{ 1 / 0 }}",),
+    "an older jq cannot compile the division of a constant by 0": ("{{ 1 / 0 }}",),
 }
 
 _LINE = re.compile(r", line (\d+)(?:, column \d+)?:?$")

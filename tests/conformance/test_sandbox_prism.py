@@ -1,4 +1,4 @@
-"""Prism, which knows nothing of port-hook, judges what our commands send and what the sandbox answers.
+"""Prism, which knows nothing of port-hook, judges the requests of our commands and the responses of the sandbox.
 
 The document has no PUT of an action, so what `listen --retarget` and `restore` put is judged by nobody here.
 """
@@ -52,16 +52,16 @@ def test_report_run_and_the_sandbox_follow_the_api_document(
 
 @pytest.fixture
 def original() -> Path:
-    """Port's document, as it is."""
+    """Port's document, unchanged."""
     file = openapi_file()
     if file is None:
-        pytest.skip("Port's OpenAPI document is not on this machine; name it with PORT_OPENAPI")
+        pytest.skip("Port's OpenAPI document is not on this machine. Set PORT_OPENAPI to its path")
     return file
 
 
 @pytest.fixture
 def document(tmp_path: Path) -> Path:
-    """Port's document, with a good answer to the GET of an action."""
+    """Port's document, with a valid response to the GET of an action."""
     file = tmp_path / "port-api.json"
     file.write_text(json.dumps(with_shown_action(port_openapi())))
     return file

@@ -1,8 +1,8 @@
 """schemathesis, which knows nothing of port-hook, drives the sandbox from Port's OpenAPI documents.
 
-It is installed into `.bench/` from PyPI. Two passes over the routes of actions, and two over those of workflows: the
-document as it is, where most ids are unknown, and with paths whose ids are known. Every status has to be a documented
-one and every answer has to fit its schema.
+It is installed into `.bench/` from PyPI. There are two passes over the routes of actions, and two over the routes of
+workflows: with the unchanged document, where most IDs are unknown, and with known IDs in the paths. Every status has to
+be documented, and every response has to match its schema.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ from tests.servers import handler
 RELEASE = "4.32.5"
 SCRATCH = Path(__file__).parents[2] / ".bench" / "schemathesis"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
-# What the sandbox answers although the document does not say that Port does, and why.
+# Statuses of the sandbox that the document does not have, with the reason.
 UNDOCUMENTED = {
-    "409": "a name that is taken, or a run that is taken; Port's reference tells it in words only",
+    "409": "a name that is taken, or a run that is taken. Port's reference describes it only in its text",
     "422": "a query that is outside of the documented values, on routes without a body",
 }
 WORKFLOWS_UNDOCUMENTED = {
     "401": "a call without a token",
-    "404": "an id that the sandbox does not know, on routes that list no errors",
-    "409": "a node run that another client took; what Port answers then is in no source",
+    "404": "an ID that the sandbox does not know, on routes that list no errors",
+    "409": "a node run that another client took. No source has Port's response",
     "422": "a body or a query that is outside of the documented values, on routes that list no 422",
 }
 KNOWN_PATHS = {
@@ -124,7 +124,7 @@ def workflow_document() -> dict[str, Any]:
 
 
 def with_known_workflows(document: dict[str, Any], sandbox: Sandbox) -> dict[str, Any]:
-    """Start runs, and return the document with their ids in the paths; without DELETE, which would end the pass."""
+    """Start runs, and return the document with their IDs in the paths, without DELETE, which would end the pass."""
     runs = waiting_runs(sandbox, 60)
     to_cancel, to_report = runs[:20], runs[20:]
     waiting = [run.current.id for run in to_report if run.current is not None]

@@ -1,4 +1,4 @@
-"""Prism judges what our commands send about workflows, and what the sandbox answers.
+"""Prism judges our commands' requests about workflows, and the sandbox's responses.
 
 The document is a transcription of Port's workflow routes. It leaves open what Port's sources leave open, such as the
 body of a response to an INPUT node.
@@ -76,7 +76,7 @@ def test_report_run_about_a_node_run_and_the_sandbox_follow_the_document(
 
 @contextmanager
 def calling(prism: Path, document: Path) -> Iterator[tuple[Sandbox, httpx.Client, dict[str, str]]]:
-    """Give a sandbox that runs workflows, a client that calls it through Prism, and the environment of our commands."""
+    """Yield a sandbox that runs workflows, a client of it through Prism, and the environment of our commands."""
     with (
         Renderer() as renderer,
         behind(prism, document, renders=renderer) as (sandbox, env),

@@ -1,4 +1,4 @@
-"""One sandbox process for the tests of a module that need no options; each looks at its own runs only."""
+"""One sandbox process for the tests of a module without options. Each test looks only at its own runs."""
 
 from __future__ import annotations
 

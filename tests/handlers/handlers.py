@@ -110,7 +110,7 @@ def _interpreter(name: str) -> list[str]:
 
 
 def environ_for(ready: Mapping[str, Any]) -> dict[str, str]:
-    """Return the variables that make a handler, or port-hook, use a sandbox; `ready` is its first record."""
+    """Return the variables that make a handler, or port-hook, use a sandbox. `ready` is its first record."""
     return {
         "PORT_CLIENT_ID": ready["client_id"],
         "PORT_CLIENT_SECRET": ready["client_secret"],
@@ -142,7 +142,7 @@ def one_webhook(url: str, **config: Any) -> dict[str, Any]:
 
 
 def start_workflow(client: httpx.Client, document: Mapping[str, Any], **inputs: Any) -> str:
-    """Create a workflow in a sandbox, or a new version of it; start a run of it, and return its ID."""
+    """Create a workflow in a sandbox, or a new version of it. Start a run of it, and return its ID."""
     path = f"/v1/workflows/{document['identifier']}"
     made = client.post("/v1/workflows", json=document)
     if made.status_code == 409:

@@ -34,7 +34,7 @@ def shown_run(client: Any, run_id: str) -> dict[str, Any]:
 
 
 def responded(sandbox: Records, client: httpx.Client, **inputs: Any) -> tuple[str, dict[str, Any]]:
-    """Start a run of the sample action; return what the sandbox notes about the response, and the run."""
+    """Start a run of the sample action. Return what the sandbox notes about the response, and the run."""
     run_id = start(client, **inputs)
     note = until(sandbox, run_id, lambda note: note.startswith("responded"))
     return note, shown_run(client, run_id)
@@ -199,7 +199,7 @@ def test_agent_claims_sends_and_reports_the_runs_of_an_action(
     assert logs[0]["message"] == "An action message has been received"
     expected = "FAILURE" if answered == 503 else "SUCCESS" if synchronized else "IN_PROGRESS"
     assert found["status"] == expected
-    # The published agent reports a failure twice; the run has ended with the first.
+    # The published agent reports a failure twice. The run has ended with the first.
     assert [call for call in calls if call.startswith(f"PATCH /v1/actions/runs/{run_id} ")] == {
         "FAILURE": [f"PATCH /v1/actions/runs/{run_id} 200", f"PATCH /v1/actions/runs/{run_id} 422"],
         "SUCCESS": [f"PATCH /v1/actions/runs/{run_id} 200"],

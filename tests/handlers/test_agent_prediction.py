@@ -1,7 +1,7 @@
-"""`agent` predicts, byte for byte and call for call, what a stand-in of Port's execution agent does at the sandbox.
+"""`agent` predicts, byte for byte and call for call, the calls of a simulated execution agent to the sandbox.
 
-The stand-in is like the agent of May 2026, but it replaces `payload` and `context` in the body, which the agent merges,
-and writes other logs. tests/prediction covers both.
+The simulation is like the agent of May 2026, but it replaces `payload` and `context` in the body, which the agent
+merges, and writes other logs. tests/prediction covers both.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def expected(prediction: Prediction, status: int) -> list[str]:
 
 
 def check_request(prediction: Prediction, received: RawRequest, secret: Secret, document: Any) -> None:
-    """Compare a request with the prediction; the stand-in signs at another time."""
+    """Compare a request with the prediction. The simulated agent signs at another time."""
     assert prediction.wire is not None
     assert received.line == f"{prediction.wire.method} {prediction.wire.address.target} HTTP/1.1"
     assert received.body == prediction.wire.body

@@ -1,4 +1,4 @@
-"""A workflow of as many nodes as Port allows does not take long. `make bench` measures it; these are wide guards."""
+"""A workflow of as many nodes as Port allows does not take long. `make bench` measures it. These are wide guards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PADDING = "x" * 5_000
 
 
 class Counter:
-    """A handler that numbers its responses, and keeps what nodes sent of the one before."""
+    """A handler that numbers its responses, and records the previous number in each request."""
 
     def __init__(self) -> None:
         self.before: list[Any] = []

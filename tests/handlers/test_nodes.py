@@ -162,7 +162,7 @@ def test_agent_claims_sends_and_reports_a_node(
     assert (node_run["result"], found["result"]) == (result, result)
     assert again == ["POST /v1/workflows/runs/claim-pending 200"]  # it is not claimed twice
     reports = [call.split()[-1] for call in calls if call.startswith("PATCH /v1/workflows/nodes/runs/")]
-    # The published agent reports a failure twice; what Port responds to the second is not documented.
+    # The published agent reports a failure twice. What Port responds to the second is not documented.
     assert reports == {"SUCCESS": ["200"], "FAILED": ["200", "422"], None: []}[result]
     if result == "SUCCESS":
         assert node_run["output"] == {"response": {"status": 200, "data": {}}}

@@ -1,4 +1,4 @@
-"""The source of `listen --kafka` without a listener: a pipeline that keeps what it is told, and topics to read."""
+"""The source of `listen --kafka` without a listener: a pipeline that records its calls, and topics to read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TIMES = ReaderTimes(poll_s=0.02, tend_s=0.1, pause_after_s=0, rejected_after_s=
 
 
 class Pipeline:
-    """Takes invocations like a listener's pipeline, and keeps what the source says."""
+    """Takes invocations like a listener's pipeline, and records the source's notices."""
 
     def __init__(self) -> None:
         self.taken: list[Invocation] = []

@@ -72,7 +72,7 @@ class Brokers:
 def finder(
     brokers: Any, kept: Mapping[TopicPart, int] | None = None, *, since_s: float | None = None, from_end: bool = False
 ) -> StartFinder:
-    """Return a finder for a store with the `kept` positions."""
+    """Return a finder for a store with the saved positions in `kept`."""
     positions = {Partition("cluster", *part): offset for part, offset in (kept or {}).items()}
     plan = KafkaPlan(org_id="org_1", topics=(RUNS,), since_s=since_s, from_end=from_end)
     return StartFinder(brokers, "cluster", plan, positions.get, ask_again_s=0.01)

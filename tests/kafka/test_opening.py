@@ -34,7 +34,7 @@ def api_of(sandbox: Sandbox) -> PortApi:
 
 
 class Asked:
-    """Answers questions, and records them."""
+    """Responds to questions, and records them."""
 
     def __init__(self, answer: bool) -> None:
         self._answer, self.questions = answer, list[str]()
@@ -69,7 +69,7 @@ def a_context(taken: asyncio.Queue[Invocation], notices: list[str]) -> SourceCon
 
 
 async def opened(one: KafkaOpening) -> list[str]:
-    """Open and close; return the notices."""
+    """Open and close. Return the notices."""
     notices: list[str] = []
     source = await one(a_context(asyncio.Queue(), notices))
     await source.close(0)

@@ -127,7 +127,7 @@ async def test_lost_brokers_and_expired_credentials_are_reported_once_and_recove
             return connection_to(front)
 
         topics, pipeline = Topics(front.address, "org_1", get_connection), Pipeline()
-        # A short time between checks would find a connection that the brokers refuse soon after.
+        # A short time between checks would find a connection that the brokers reject soon after.
         async with topics.read(pipeline, times=READER_TIMES) as source:
             source.refresh_pause_s = 0.2
             front.is_down = True

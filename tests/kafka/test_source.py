@@ -145,7 +145,7 @@ async def test_group_gets_new_messages_and_commits_saved_messages(cluster: Clust
     async with topics.read(second, group=group):
         assert await second.bodies(2) == [b"2", b"3"]
 
-    assert first.positions == {}  # those of a group are the broker's
+    assert first.positions == {}  # the broker has the positions of a group
 
 
 async def test_group_commits_where_a_new_member_starts(cluster: Cluster, topics: Topics) -> None:
@@ -262,7 +262,7 @@ async def test_message_is_released_after_it_is_processed(cluster: Cluster, topic
         await pipeline.until(lambda: source.in_progress)
         pipeline.held[value].set()
         await pipeline.bodies(1)
-        await sent(cluster, topics.runs, b"2")  # the last message that was read is kept for its headers
+        await sent(cluster, topics.runs, b"2")  # the reader holds the last message for its headers
         await pipeline.until(lambda: pipeline.kept(topics.runs)[0] == 2)
         body = pipeline.taken.pop(0).body
         only_here = sys.getrefcount(object())

@@ -561,7 +561,7 @@ async def test_rejected_credentials_are_renewed_until_the_brokers_accept_them() 
     problems: list[PortHookError] = [
         PortApiError("Port cannot be reached.", hint="Check the network."),
         PortApiError("Port cannot be reached.", hint="Check the network."),
-        PortApiError("Port refuses the client."),
+        PortApiError("Port rejects the client."),
     ]
     asked: list[KafkaConnection] = []
     has_asked_twice = asyncio.Event()
@@ -578,7 +578,7 @@ async def test_rejected_credentials_are_renewed_until_the_brokers_accept_them() 
         workers = len(others())
         feed.source.rejected("wrong password")
         feed.source.rejected("wrong password")
-        assert len(others()) == workers + 1  # a second refusal doesn't start another task
+        assert len(others()) == workers + 1  # a second rejection doesn't start another task
         await asyncio.wait_for(has_asked_twice.wait(), 10)
         feed.source.recovered()
         await settle()
@@ -595,6 +595,6 @@ async def test_rejected_credentials_are_renewed_until_the_brokers_accept_them() 
         refused,
         refused,
         "Kafka: no new credentials: Port cannot be reached. Check the network.",
-        "Kafka: no new credentials: Port refuses the client.",
+        "Kafka: no new credentials: Port rejects the client.",
     ]
     assert "connection to 127.0.0.1:2 is lost" in pipeline.notices[5]  # the address of the last credentials

@@ -18,7 +18,7 @@ PARTS = ("pure", "rest")
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A mutation of a module; `module` is its path in the tree."""
+    """A mutation of a module. `module` is its path in the tree."""
 
     module: str
     mutation: Mutation

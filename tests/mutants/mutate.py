@@ -1,7 +1,7 @@
 """Small mutations of a Python module: each one changes what the code does, and a test should fail because of it.
 
 Left out is what no user can notice or what only changes wording: docstrings, annotations, assertions, decorators,
-`__slots__`, strings with spaces, and f-strings (their positions are wrong before Python 3.12).
+`__slots__`, strings with spaces, and f-strings (whose positions are incorrect before Python 3.12).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _expressions(node: ast.AST) -> Iterator[ast.AST]:
             yield _with(node, op=_ARITHMETIC[type(operator)]())
         case ast.Constant(value=value):
             yield from (_with(node, value=other) for other in _other_values(value))
-        case ast.Call(func=ast.Name(id="max" | "min")):  # the order of their arguments changes nothing
+        case ast.Call(func=ast.Name(id="max" | "min")):  # the order of their arguments does not matter
             pass
         case ast.Call(args=[first, second, *rest]) if not isinstance(first, ast.Starred) and not isinstance(
             second, ast.Starred
@@ -105,7 +105,7 @@ def _expressions(node: ast.AST) -> Iterator[ast.AST]:
 def _other_values(value: object) -> Iterator[object]:
     if isinstance(value, bool):
         yield not value
-    # A larger number is a size or a time, and one more of it changes nothing that a user notices.
+    # A larger number is a size or a time, and users do not notice one more.
     elif isinstance(value, int) and value in {0, 1}:
         yield value + 1
     elif isinstance(value, str) and value and not value.split()[1:]:

@@ -10,9 +10,9 @@ First runs all tests once to record which lines each test runs. The record in bu
 the tests change. With `--map`, the record in FOLDER is used even after a change: all recorded tests of a changed module
 then try its mutations, but new tests do not run.
 
-Of the tests that run the mutated line (or lines above it in the same function, if the record has none), the quickest
-and nearest run first, until one fails or `--limit` seconds have passed. A failure counts only if the test passes
-without the mutation. Exits with 1 if a part is below its minimum.
+The quickest and nearest tests of the mutated line (or of lines above it in the same function, if the record has none)
+run first, until one fails or `--limit` seconds have passed. A failure counts only if the test passes without the
+mutation. Exits with 1 if a part is below its minimum.
 """
 
 # ruff: noqa: T201 - printing is its job
@@ -44,7 +44,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sample", type=int, metavar="N", help="stop after N mutants")
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))  # noqa: S311 - no secret
-    parser.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds; recording does not count")
+    parser.add_argument(
+        "--seconds", type=float, metavar="S", help="stop after S seconds, without the time for recording"
+    )
     parser.add_argument(
         "--limit", type=float, metavar="S", default=60.0, help="stop the tests of a mutant after S seconds"
     )

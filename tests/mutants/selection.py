@@ -15,7 +15,7 @@ from tests.mutants.lines import LineMap
 from tests.mutants.places import Place, function_lines, place_of
 from tests.mutants.trees import PACKAGE
 
-# Of each folder, the tests whose processes are killed, so that the map lacks lines that these tests run.
+# The tests of each folder whose processes are killed, so that the map lacks lines that these tests run.
 PROCESS_TESTS: Mapping[str, tuple[str, ...]] = {
     "agent": ("tests/cli/test_agent.py", "tests/cli/test_agent_poll.py", "tests/process/test_agent_streams.py"),
     "captures": ("tests/process/test_listen.py", "tests/process/test_listen_kills.py"),
@@ -52,8 +52,8 @@ _LONGEST_BATCH_S = 20.0
 class Selection:
     """The tests to run.
 
-    `covering` run the mutated line, or lines above it in the same function if the record has no test of the line; then
-    `is_recorded` is false. `process` start processes whose lines are not known.
+    `covering` run the mutated line, or lines above it in the same function if the record has no test of the line. In
+    the second case, `is_recorded` is false. `process` start processes whose lines are not known.
     """
 
     covering: tuple[str, ...]
@@ -79,7 +79,7 @@ def select(tree: Path, lines: LineMap, module: str, line: int) -> Selection:
 def _by_lines(tree: Path, lines: LineMap, module: str, source: bytes, place: Place) -> list[frozenset[str]]:
     """Return the tests that run the place, or lines above it in the same function if the record has none.
 
-    If the place runs at import, return those that could notice, the likely ones first.
+    If the place runs at import, return the tests that could notice, the likely tests first.
     """
     by_line = lines.tests(module)
     if not place.at_import:

@@ -18,7 +18,7 @@ _PYTEST = ("-m", "pytest", "-q", "-p", "no:randomly", "--no-header", "--hypothes
 
 
 def copy_tree(to: Path) -> Path:
-    """Copy the project's files; return the copy's path without symbolic links."""
+    """Copy the project's files. Return the copy's path without symbolic links."""
     shutil.copytree(ROOT, to, ignore=shutil.ignore_patterns(*_NOT_COPIED), symlinks=True)
     return to.resolve()
 

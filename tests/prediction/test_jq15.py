@@ -185,5 +185,5 @@ def test_random_expressions_have_the_results_of_pyjq(agent: AgentJq, expressions
             found[expression] = HANG
     real = dict(zip(expressions, ask([(each, document) for each in expressions]), strict=True))
     differing = [each for each in expressions if same(found[each]) != same(real[each])]
-    # A `try` in the argument of a function catches what jq 1.5 raises later, which is not predicted.
+    # A `try` in the argument of a function catches later errors of jq 1.5, and this is not predicted.
     assert [each for each in differing if "try" not in each and "?" not in each] == []

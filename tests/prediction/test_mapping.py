@@ -1,4 +1,4 @@
-"""The agent's mapping file: what pydantic accepts, what it converts, and what it refuses."""
+"""The agent's mapping file: what pydantic accepts, what it converts, and what it rejects."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What the published agent reports to Port, row by row.
 
-The rows are those of Port's contract, read from the agent's source (4732c34) and seen live on loopback.
+The rows come from Port's contract: read from the agent's source (4732c34) and seen live on loopback.
 """
 
 from __future__ import annotations

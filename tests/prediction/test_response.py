@@ -1,4 +1,4 @@
-"""A response as `requests` shows it, compared with requests itself."""
+"""A response in the format of `requests`, compared with requests itself."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BODIES = st.sampled_from(
 
 
 def a_response(status: int, body: bytes) -> requests.Response:
-    """Return what requests makes of a response without header fields."""
+    """Return what requests makes of a response without headers."""
     response = requests.Response()
     response.status_code, response.raw = status, io.BytesIO(body)
     return response

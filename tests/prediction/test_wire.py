@@ -97,7 +97,7 @@ def test_request_equals_the_request_of_requests(url: str, query: Any, fields: An
 def _target(prepared: requests.PreparedRequest) -> str:
     from urllib3.util.url import _encode_target
 
-    # requests 2.32, which the agent has, sends one slash; newer versions send all.
+    # requests 2.32, which the agent has, sends one slash. Newer versions send all.
     return re.sub("^//+", "/", _encode_target(prepared.path_url))
 
 

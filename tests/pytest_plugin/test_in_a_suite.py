@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 pytest_plugins = ["pytester"]
 
-# A handler for such a suite. It verifies requests, and reports before it responds; one request at a time.
+# A handler for such a suite. It verifies requests, and reports before it responds, one request at a time.
 BACKEND = """
 import json, os, threading, urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -51,8 +51,8 @@ def url(port_sandbox, monkeypatch):
         server.shutdown()
         thread.join()
 """
-# Other plugins: port-hook's plugin must work without them, and a suite may have any of them. Those of this environment
-# take three times as long to load as a suite takes to run, so a suite has those that it names.
+# Other plugins: port-hook's plugin must work without them, and a suite may have any of them. Loading the plugins of
+# this environment takes three times as long as a suite, so a suite loads only the plugins in its options.
 ALONE = ("-p", "port_hook", "-p", "no:cacheprovider", "-W", "error")
 
 

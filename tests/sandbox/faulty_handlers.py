@@ -1,4 +1,4 @@
-"""A handler that fails on the wire. It reads no more of a request than its first bytes."""
+"""A handler that fails on the wire. It reads only the first bytes of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actions that are created, listed and deleted, also through the old routes below a blueprint."""
+"""Create, list and delete actions, including through the old routes below a blueprint."""
 
 from __future__ import annotations
 

@@ -167,7 +167,7 @@ async def test_status_label_of_an_unknown_node_run_is_shown(renderer: Renderer) 
 
 
 async def test_token_is_a_json_web_token_of_a_machine() -> None:
-    """Ocean decodes the token, and processes actions only if it says so."""
+    """Ocean decodes the token, and processes actions only if it has `isMachine`."""
     async with Sandbox.start() as sandbox, httpx.AsyncClient(base_url=sandbox.url) as client:
         header, claims, _ = (await token_of(client, sandbox)).split(".")
         assert json.loads(base64.urlsafe_b64decode(f"{header}==="))["typ"] == "JWT"

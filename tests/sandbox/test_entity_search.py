@@ -1,4 +1,4 @@
-"""Searches, and entities that are created in bulk."""
+"""Searches, and bulk creation of entities."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def call(state: SandboxState, method: str, path: str, body: Mapping[str, Any] | 
 
 
 def filled(state: SandboxState) -> SandboxState:
-    """Add entities until the sandbox refuses one."""
+    """Add entities until the sandbox rejects an entity."""
     for number in range(100):
         entity = {"identifier": f"vm-{number}", "title": LONG}
         if call(state, "POST", ENTITIES, entity).status == 507:
@@ -184,7 +184,7 @@ def test_only_the_latest_migrations_are_retained() -> None:
     assert [call(state, "GET", f"/v1/migrations/{name}").status for name in migrations] == [404] * 10 + [200] * 100
 
 
-# Routes that do not add: they read, start or change runs (which are limited), or save nothing.
+# Routes without additions: they read, start or change runs (with a limit), or do not save.
 _NOT_ADDING = {
     "access_token", "ack", "approval", "cancel", "claim-pending", "datasource-entities", "deliveries", "delete",
     "examples", "heartbeat", "invoke", "response", "runs", "search", "syncMetrics", "{integration}", "{kind}",

@@ -1,4 +1,4 @@
-"""The sandbox reads a request from its target and header fields, over HTTP and from its own runs."""
+"""The sandbox reads a request from its target and headers, over HTTP and from its own runs."""
 
 from __future__ import annotations
 

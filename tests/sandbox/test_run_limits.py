@@ -1,4 +1,4 @@
-"""How many runs, and how many of their log entries, a sandbox keeps."""
+"""How many runs, and how many of their log entries, a sandbox retains."""
 
 from __future__ import annotations
 

@@ -380,7 +380,7 @@ def test_response_is_json_for_any_request(
     request = ApiRequest(method=method, segments=segments, query=query, token=token, body=body, reserved=True)
     given = respond(state, request)
     assert json.loads(json.dumps(given.document, allow_nan=False))["ok"] is (given.status < 400)
-    # The changes can be saved, too.
+    # The changes can also be saved.
     other = SandboxState(now=lambda: NOW)
     rows = json.loads(json.dumps(state.changes(), allow_nan=False))
     other.restore(row for row in rows if row[2] is not None)  # the file has no rows of deleted parts

@@ -79,7 +79,7 @@ async def create(file: Path) -> Path:
 
 
 async def require_refusal(file: Path, words: str) -> None:
-    """Fail unless a sandbox refuses the state file, with these words."""
+    """Fail unless a sandbox rejects the state file, with these words."""
     with pytest.raises(StoreError, match=words):
         await create(file)
 
@@ -216,7 +216,7 @@ async def test_call_fails_when_its_change_cannot_be_saved(tmp_path: Path) -> Non
 
 
 async def left(file: Path, phase: Phase, action: dict[str, Any], **fields: Any) -> None:
-    """Write the state file of a sandbox that was killed while its run was in `phase`."""
+    """Write the state file of a sandbox killed while its run was in `phase`."""
     async with sandbox_with(state=file, actions=[action]) as sandbox:
         sandbox.add_run(RUN_ID, phase=phase, properties={"title": "x"}, **fields)
         async with a_client(sandbox):

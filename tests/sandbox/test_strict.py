@@ -1,4 +1,4 @@
-"""A strict sandbox refuses entities that Port would refuse: those that do not match their blueprint."""
+"""Like Port, a strict sandbox rejects entities that do not match their blueprint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Web pages can call servers on loopback, also under another name (DNS rebinding); the sandbox rejects them."""
+"""Web pages can call servers on loopback, even under another name (DNS rebinding). The sandbox rejects them."""
 
 from __future__ import annotations
 

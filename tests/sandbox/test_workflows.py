@@ -80,7 +80,7 @@ def deploy(url: str) -> dict[str, Any]:
 
 
 class Handler:
-    """A handler that keeps what it got."""
+    """A handler that records its requests."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, Any, str | None]] = []

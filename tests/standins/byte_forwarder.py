@@ -1,4 +1,4 @@
-"""The public side of the tunnels of the stand-ins for cloudflared and ngrok."""
+"""The public side of the tunnels of the simulated cloudflared and ngrok."""
 
 from __future__ import annotations
 

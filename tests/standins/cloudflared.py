@@ -1,25 +1,25 @@
-"""A stand-in for `cloudflared tunnel --url URL`: a quick tunnel without the internet.
+"""A simulated `cloudflared tunnel --url URL`: a quick tunnel without the internet.
 
     cloudflared.py FOLDER tunnel [--config FILE] --url URL --metrics HOST:PORT [--grace-period D] [other flags]
 
 It prints cloudflared's log to stderr, serves /ready and /quicktunnel at the metrics address, and forwards every byte
 from a port of its own on 127.0.0.1 to URL. Like cloudflared, it prints the URL before the tunnel is up, reads
-config.yml in ~/.cloudflared unless --config names another file, and refuses a quick tunnel if that file has a tunnel.
+config.yml in ~/.cloudflared unless --config selects another file, and rejects a quick tunnel if that file has a tunnel.
 After SIGTERM, it waits for its grace period and ends.
 
-FOLDER is the test's. The stand-in writes its arguments and environment to `seen` there, as JSON. It writes its process
-id to the named pipe `pipe`, and keeps the pipe open until it ends. A file `mode` names a failure: `offline`, `limited`
-(429), `outage`, `odd-answer` and `deep-answer` (of /quicktunnel), `never-ready`, `slow` (ready when there is a file
-`go`), `chatty` (an endless log at the start), `exits`, `old-flags`, `stubborn` (ignores SIGTERM). While there is a file
-`down`, /ready responds with 503.
+FOLDER is the test's. The program writes its arguments and environment to `seen` there, as JSON. It writes its process
+ID to the named pipe `pipe`, and leaves the pipe open until it ends. A file `mode` selects a failure: `offline`,
+`limited` (429), `outage`, `odd-answer` and `deep-answer` (of /quicktunnel), `never-ready`, `slow` (ready when there is
+a file `go`), `chatty` (an endless log at the start), `exits`, `old-flags`, `stubborn` (ignores SIGTERM). While there is
+a file `down`, /ready responds with 503.
 
 Its public URL cannot be https://NAME.trycloudflare.com, which is on the internet. So /quicktunnel names a host with a
 scheme, `http://127.0.0.1:PORT`: cloudflared accepts a scheme from Cloudflare's API, and port-hook one from cloudflared.
 A file `host` has a host other than 127.0.0.1, at which nothing is reachable.
 
-What it leaves out: the edge, TLS and QUIC. It adds no headers (cloudflared adds CF-Connecting-IP and X-Forwarded-*),
-has no limits of 100 MB or 100 s for a response, and finds a tunnel in a config.yml by a single word. Its log messages
-are those in cloudflared's source and in reports of its users.
+What it leaves out: the edge, TLS and QUIC. It does not add headers (cloudflared adds CF-Connecting-IP and
+X-Forwarded-*), has no limits of 100 MB or 100 s for a response, and finds a tunnel in a config.yml by a single word.
+Its log messages come from cloudflared's source and from reports of its users.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def end_softly(grace: str) -> None:
 
 
 def run(options: dict[str, str]) -> None:
-    """Open the tunnel and keep it open."""
+    """Open the tunnel and leave it open."""
     config = Path(options.get("--config") or Path.home() / ".cloudflared" / "config.yml")
     if config.exists() and "tunnel:" in config.read_text().splitlines()[0]:
         refuse(["Use `cloudflared tunnel run` to start tunnel of-the-user"])

@@ -1,7 +1,7 @@
 """A Kafka cluster for tests: `python kafka_broker.py TOPIC…` prints its brokers, and ends when stdin does.
 
 It is the mock cluster that librdkafka contains. It speaks Kafka's protocol, with groups and commits, but has no TLS, no
-SASL and no files; a topic always has four partitions, and offsets cannot be found by time. The first member of a group
+SASL and no files. A topic always has four partitions, and offsets cannot be found by time. The first member of a group
 gets its partitions immediately. By default it waits three seconds for others, which only C code can change.
 """
 

@@ -1,6 +1,6 @@
 """Keyrings for tests, chosen with PYTHON_KEYRING_BACKEND.
 
-They leave out encryption and locking: `InFile` keeps everything in the file that KEYRING_FILE names.
+They leave out encryption and locking: `InFile` saves everything in the file KEYRING_FILE.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from keyring.errors import KeyringLocked
 
 
 class InFile(KeyringBackend):
-    """A keyring that keeps texts in a file."""
+    """A keyring that saves texts in a file."""
 
     priority = 1
     name = "a keyring for tests"
@@ -45,7 +45,7 @@ class Hanging(KeyringBackend):
 
 
 class Locked(KeyringBackend):
-    """A keyring that is locked, and says so with the secret in its message."""
+    """A locked keyring, whose error message contains the secret."""
 
     priority = 1
 
@@ -57,7 +57,7 @@ class Locked(KeyringBackend):
 
 
 class Forgetful(InFile):
-    """A keyring that accepts everything and keeps nothing."""
+    """A keyring that accepts everything but does not save it."""
 
     def set_password(self, service: str, username: str, password: str) -> None: ...
 
@@ -73,7 +73,7 @@ def _write(entries: dict[str, str]) -> None:
 
 
 class Deadly(InFile):
-    """A keyring that keeps a text, and then kills the process."""
+    """A keyring that saves a text, and then kills the process."""
 
     def set_password(self, service: str, username: str, password: str) -> None:
         super().set_password(service, username, password)

@@ -1,4 +1,4 @@
-"""A stand-in for AWS's Runtime Interface Emulator: one function on this machine, behind the two APIs of Lambda.
+"""A simulation of AWS's Runtime Interface Emulator: one function on this machine, behind the two APIs of Lambda.
 
 `POST /2015-03-31/functions/function/invocations` hands the event to the function's runtime client, such as
 awslambdaric, which polls `/2018-06-01/runtime/invocation/next`. It leaves out time limits, logs, several functions, and
@@ -16,7 +16,7 @@ _RUNTIME = "/2018-06-01/runtime/invocation"
 
 
 class LambdaRuntime:
-    """The events for the runtime client, and its answers; with `answer`, no client is needed."""
+    """The events for the runtime client, and its responses. With `answer`, no client is needed."""
 
     def __init__(self, answer: Callable[[bytes], bytes] | None = None) -> None:
         self.events: list[bytes] = []
@@ -34,7 +34,7 @@ class LambdaRuntime:
         return app
 
     async def _release(self, _: web.Application) -> None:
-        """Answer the runtime client that polls, because the server waits for its requests when it ends."""
+        """Respond to the polling runtime client, because the server waits for its requests when it ends."""
         await self._waiting.put(None)
 
     async def _invoke(self, request: web.Request) -> web.Response:

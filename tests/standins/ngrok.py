@@ -1,4 +1,4 @@
-"""A stand-in for the ngrok agent, version 3, with what pyngrok 9 and port-hook need.
+"""A simulated ngrok agent, version 3, for pyngrok 9 and port-hook.
 
     ngrok --version
     ngrok config add-authtoken TOKEN --config FILE
@@ -6,18 +6,18 @@
 
 It prints the agent's log, serves GET, POST and DELETE /api/endpoints, and forwards every byte of each endpoint from a
 port of its own on 127.0.0.1 to the upstream. It writes its process ID to the named pipe in NGROK_STANDIN_PIPE, and
-keeps the pipe open until it ends.
+leaves the pipe open until it ends.
 
-NGROK_STANDIN names a failure: `105`, `107`, `108`, `9999` (an unknown code), `313`, `319`, `320`, `334` (an endpoint is
-refused), `offline`, `silent`, `chatty` (an endless log without a session), `exits`, `late-output` (lines that appear
+NGROK_STANDIN selects a failure: `105`, `107`, `108`, `9999` (an unknown code), `313`, `319`, `320`, `334` (a rejected
+endpoint), `offline`, `silent`, `chatty` (an endless log without a session), `exits`, `late-output` (lines that appear
 only after it has ended), `odd-log`, `old` (no endpoint API), `other-program`, `huge-answer` (2 MiB for an endpoint),
 `long-url` (100,000 characters), `huge-version` (an endless line for `--version`). After SIGUSR1 it logs that it lost
 its session, after SIGUSR2 that it has one again.
 
 What it leaves out: the ngrok service. It accepts every token and domain unless told otherwise, never reconnects, has no
-TLS, and adds no headers (ngrok adds X-Forwarded-*). Its public URL works on this machine only; an endpoint with a
-requested URL is reported, but not reachable. The error messages are those that ngrok or its users have published; the
-service may word them differently today.
+TLS, and does not add headers (ngrok adds X-Forwarded-*). Its public URL works on this machine only. An endpoint with a
+requested URL is reported, but not reachable. The error messages come from ngrok or its users. The service may word them
+differently today.
 """
 
 from __future__ import annotations

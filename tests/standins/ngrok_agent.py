@@ -1,4 +1,4 @@
-"""The running agent of the stand-in for ngrok; see `ngrok.py`, which loads this file for `ngrok start` only."""
+"""The running agent of the simulated ngrok: `ngrok.py` loads this file for `ngrok start` only."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ENDPOINT_REFUSALS = {
 
 
 def say(line: str, stream: TextIO = sys.stdout) -> None:
-    """Print a line at once."""
+    """Print a line immediately."""
     stream.write(line + "\n")
     stream.flush()
 
@@ -44,7 +44,7 @@ def log(level: str, message: str, **fields: str) -> None:
 
 
 def refuse(code: str, token: str) -> None:
-    """End as an agent does when its session is refused."""
+    """End like an agent whose session is rejected."""
     words = REFUSALS[code].format(token=token)
     err = f"authentication failed: {words}\\r\\n\\r\\nERR_NGROK_{code}\\r\\n"
     log("eror", "session closing", obj="tunnels.session", err=err)

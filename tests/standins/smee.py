@@ -1,17 +1,17 @@
-"""A stand-in for the servers of smee.io and of gosmee, as senders and listeners see them.
+"""Simulated servers of smee.io and of gosmee, for senders and listeners.
 
     async with Relay.serve() as relay: ...              # in the event loop of the test
     with relay_in_thread(gosmee=True) as relay: ...     # for a test that waits for processes
 
 smee, according to lib/server.js of probot/smee.io: GET /new redirects (307) to a channel. GET /CHANNEL is a stream for
 clients that accept exactly `text/event-stream`, and a page for others. The stream begins with `ready`, and has a `ping`
-every 30 s. The response to POST /CHANNEL is an empty 200 at once, whether or not a client is connected; without one,
-the request is lost. The body is parsed and serialized again. It refuses input that is not JSON (415), more than 1 MiB
-(413), and a body that is not an object, a `__proto__`, or an `x-github-delivery` that is not a UUID (400).
+every 30 s. The response to POST /CHANNEL is an immediate, empty 200, whether or not a client is connected. Without a
+client, the request is lost. The body is parsed and serialized again. It rejects input that is not JSON (415), more than
+1 MiB (413), and a body that is not an object, a `__proto__`, or an `x-github-delivery` that is not a UUID (400).
 
 gosmee, according to gosmee/server.go of chmouel/gosmee: GET /new responds with the channel (200, text). GET /CHANNEL is
 always a page, and GET /events/CHANNEL the stream, which begins with `connected` and `ready`. The body is passed on as
-base64. The response to a POST is 202; to input that is not JSON 400, above 25 MiB 413. A client with 100 unread events
+base64. The response to a POST is 202, to input that is not JSON 400, above 25 MiB 413. A client with 100 unread events
 misses the next ones.
 
 A test can `cut` the streams, make the relay `go_away` and `come_back` (on the same port), and `say` any text on the
@@ -50,7 +50,7 @@ Write = Callable[[str], Awaitable[None]]
 
 
 class Relay:
-    """A relay on 127.0.0.1; see the module."""
+    """A relay on 127.0.0.1. See the module."""
 
     def __init__(self, *, gosmee: bool = False, trouble: str = "", ping_s: float = PING_S) -> None:
         self.gosmee, self.trouble, self.ping_s = gosmee, trouble, ping_s
@@ -234,7 +234,7 @@ class Relay:
             json.loads(body)
         except ValueError:
             raise web.HTTPBadRequest from None
-        # Go keeps the host apart, and each field's values: the first one is sent.
+        # Go stores the host separately, and each header's values: it sends the first value.
         fields: dict[str, Any] = {}
         for name, value in request.raw_headers:
             if name.lower() != b"host":

@@ -1,11 +1,11 @@
-"""A stand-in for SSH servers that forward a port: the public services, and servers that fail.
+"""Simulated SSH servers that forward a port: the public services, and servers that fail.
 
 It speaks SSH (with asyncssh) and forwards every byte that arrives at `edge`, a port of its own on 127.0.0.1, as if it
 had arrived at the public URL. `service` chooses what it prints and whom it accepts: `localhost.run`, `serveo.net` or
-`pinggy.io`, with the messages that their users have published. `own` accepts everyone and prints nothing.
+`pinggy.io`, with the messages that their users have published. `own` accepts everyone and does not print.
 
 What it leaves out: more than one tunnel at a time, TLS and host names, so the printed URL is not reachable. The
-services add header fields, end free tunnels after some time, and may print something else today.
+services add headers, end free tunnels after some time, and may print something else today.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import asyncssh
 
 from tests.servers import in_thread
 
-# The port that it reports when it may choose one; nothing listens there.
+# The port that it reports when it may choose a port. Nothing listens there.
 _CHOSEN = 8
 _LHR = "8beaa541ba3dc2.lhr.life tunneled with tls termination, https://8beaa541ba3dc2.lhr.life"
 BANNERS = {
@@ -46,7 +46,7 @@ BANNERS = {
 
 @dataclass
 class SshServer:
-    """How the stand-in behaves, and what it has received."""
+    """How the server behaves, and what it has received."""
 
     service: str = "serveo.net"
     says: str | None = None
@@ -79,11 +79,11 @@ class SshServer:
         return f"[127.0.0.1]:{self.port} {self.key.export_public_key().decode()}"
 
     async def hang_up(self) -> None:
-        """End every connection at once."""
+        """End every connection immediately."""
         await self.do(self._abort)
 
     async def open_channel(self, host: str, port: int) -> str:
-        """Try to open a connection through the client; return why it was refused."""
+        """Try to open a connection through the client. Return why the client rejected it."""
         return str(await self.do(lambda: _opened(self.connections[-1], host, port)))
 
     async def do(self, what: Callable[[], Awaitable[Any]]) -> Any:
@@ -158,7 +158,7 @@ class _Edge(asyncssh.SSHListener):
     @classmethod
     async def open(cls, it: SshServer, connection: asyncssh.SSHServerConnection, host: str, port: int) -> _Edge:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            # Cancelled when the stand-in ends; the streams' own callback would report an error.
+            # Cancelled when the server ends. The streams' own callback would report an error.
             with contextlib.closing(writer), contextlib.suppress(asyncio.CancelledError, asyncssh.Error, OSError):
                 far_reader, far_writer = await connection.open_connection(host, port or _CHOSEN, encoding=None)
                 await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
@@ -200,7 +200,7 @@ def _session(it: SshServer) -> Callable[[asyncssh.SSHServerProcess[str]], Awaita
 
 @contextmanager
 def ssh_server(it: SshServer) -> Iterator[SshServer]:
-    """Run the stand-in in a thread."""
+    """Run the server in a thread."""
 
     async def start() -> Callable[[], Awaitable[None]]:
         it.loop = asyncio.get_running_loop()

@@ -36,7 +36,7 @@ def any_invoker(request: pytest.FixtureRequest) -> Iterator[Invoker]:
 
 
 class Handler:
-    """A recipient that keeps what it gets."""
+    """A recipient that records its requests."""
 
     def __init__(self, status: int | None = 200) -> None:
         self.got: list[tuple[Invocation, str]] = []

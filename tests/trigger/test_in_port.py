@@ -9,7 +9,7 @@ RUN_ID = "r_QOz6WoOB1Q2lmhZZ"
 
 
 class Runs:
-    """Returns a script of statuses; the log grows by one entry with each, and has pages of two entries."""
+    """Returns a script of statuses. The log grows by one entry with each, and has pages of two entries."""
 
     def __init__(self, *statuses: str) -> None:
         self._statuses = list(statuses)

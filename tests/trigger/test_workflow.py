@@ -32,7 +32,7 @@ KEY = "a-very-secret-value"
 
 
 class Handler:
-    """A recipient that keeps what it gets, and responds 200 with an empty object."""
+    """A recipient that records its requests, and responds with 200 and an empty object."""
 
     def __init__(self) -> None:
         self.got: list[tuple[Invocation, str]] = []

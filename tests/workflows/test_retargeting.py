@@ -22,7 +22,7 @@ ORIGINAL = "https://example.com"
 
 
 def shown(workflow: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """Return a workflow as Port shows it."""
+    """Return a workflow in the format of Port's API."""
     dates = dict.fromkeys(("createdAt", "createdBy", "updatedAt", "updatedBy"), "2026-01-01T00:00:00Z")
     return {**json.loads(json.dumps(workflow)), "id": "wf_1", "orgId": "org_1", "version": 3, **dates, **fields}
 

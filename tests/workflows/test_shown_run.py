@@ -1,4 +1,4 @@
-"""A workflow's run as Port shows it, in the forms that its documentation and its clients have."""
+"""A workflow run in Port's formats: from its documentation and from its clients."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs walked with the real jq; the world outside is a small stand-in that records what it was asked."""
+"""Runs walked with the real jq. A small fake of everything outside records its calls."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ DEPLOY: dict[str, Any] = {
 
 @dataclass
 class Outside:
-    """Answers requests by `handlers` and everything else by `resolutions`, both by node."""
+    """Responds to requests with `handlers`, and to other nodes with `resolutions`, both by node."""
 
     handlers: Mapping[str, Callable[[RenderedRequest], Delivery]] = field(default_factory=dict)
     resolutions: Mapping[str, Resolution | None] = field(default_factory=dict)

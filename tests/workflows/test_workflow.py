@@ -1,4 +1,4 @@
-"""A workflow document is read as Port would accept it, and refused with the reason."""
+"""A workflow document is read if Port would accept it, and otherwise rejected with the reason."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Reply(NamedTuple):
 
 
 class Unusable(Exception):
-    """A request that is signed, but that this handler cannot work with."""
+    """A signed request that this handler cannot work with."""
 
 
 class Task(NamedTuple):
@@ -165,7 +165,7 @@ class Memory:
         self._lock = threading.Lock()
 
     def begin(self, run_id: str, signature: str) -> bool:
-        """Remember a run; return whether it is new."""
+        """Remember a run. Return whether it is new."""
         if self._defect == "no-memory":
             return True
         if self._defect == "same-run-at-once":
@@ -284,7 +284,7 @@ class SignedHandler:
         return Reply(200, {"ok": True, "title": vm.title})
 
     def _work(self, task: Task) -> None:
-        """Do the work and report it; called after the response."""
+        """Do the work and report it, after the response."""
         with self._lock:
             self._working += 1
         try:

@@ -1,4 +1,4 @@
-"""A handler of Port's with Python's http.server: `python std.py PORT DEFECT`; the defect `none` is a correct one."""
+"""A handler of Port's with Python's http.server: `python std.py PORT DEFECT`. With the defect `none`, it is correct."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Webhook(BaseHTTPRequestHandler):
     defect: str
 
     def do_POST(self) -> None:
-        """Receive an invocation; a thread does the work."""
+        """Receive an invocation. A thread does the work."""
         if self.path not in {"/", "/hook"}:
             self._respond(Reply(404, {"error": "no such path"}))
             return

@@ -1,6 +1,6 @@
-"""The handlers of `deploy_service.json`: the check responds at once, the deployment is reported after the response.
+"""The handlers of `deploy_service.json`: the check responds immediately, the deployment is reported after the response.
 
-It is reported to PORT_API_URL. With HOLD, it is reported when `POST /release` gives the URL of the API to report to.
+It is reported to PORT_API_URL. With HOLD, it is reported when `POST /release` sends the URL of the API to report to.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         given = json.loads(self.rfile.read(int(self.headers["content-length"])))
         if self.path == "/release":
-            (node_run_id,) = held  # a node run is sent once, also by a sandbox that was killed
+            (node_run_id,) = held  # a node run is sent once, even by a killed sandbox
             report(given["api"], node_run_id)
         elif self.path == "/deploy" and "HOLD" in os.environ:
             held.append(given["nodeRunId"])
