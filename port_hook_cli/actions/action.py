@@ -115,12 +115,12 @@ def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAc
 
 
 def webhook_action(document: Any) -> PortAction:
-    """Return the action with a webhook in a document. Raises UsageError, which names the action."""
+    """Return the action with a webhook in a document. Raises UsageError with the action's identifier."""
     return invoked_action(document, methods=(WEBHOOK,))
 
 
 def invoked_action(document: Any, *, methods: Sequence[str] = (WEBHOOK, KAFKA)) -> PortAction:
-    """Return the action in a document, like `read_action`. Raises UsageError, which names the action."""
+    """Return the action in a document, like `read_action`. Raises UsageError with the action's identifier."""
     try:
         return read_action(document, methods=methods)
     except BadAction as error:
@@ -208,7 +208,7 @@ def is_version1(document: Any) -> bool:
 
 
 def converted(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an action of the old format in the current one. Raises BadAction that names what cannot be converted."""
+    """Return an action of the old format in the current one. Raises BadAction with the unconvertible field."""
     operation = document.get("trigger")
     if operation not in OPERATIONS:
         raise BadAction(

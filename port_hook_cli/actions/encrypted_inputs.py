@@ -35,7 +35,7 @@ _PATH_LIMIT = 200
 
 # A hostile payload may list thousands of encrypted inputs. A screen shows only the first few.
 _MAX_SHOWN = 40
-# If no key decrypts a value, the first of these that occurred is reported, as the most informative one.
+# If no key decrypts a value, the first of these is reported, because it is the most informative.
 _BY_INFORMATION = (Problem.WRONG_KEY, Problem.TRUNCATED, Problem.NOT_ENCRYPTED)
 
 
@@ -59,7 +59,7 @@ class Decryption:
 
     @property
     def value(self) -> Any:
-        """The plaintext, as an object if it is a JSON object; None if it is missing or not UTF-8."""
+        """The plaintext, as an object if it is a JSON object. None if it is missing or not UTF-8."""
         if self.plaintext is None:
             return None
         try:
@@ -225,7 +225,7 @@ def plain_value(decryption: Decryption) -> str:
 
 
 def problem_lines(decryptions: Sequence[Decryption], *, tried: Sequence[str]) -> Iterator[str]:
-    """Yield errors and hints for properties that could not be decrypted. `tried` names the keys with their places."""
+    """Yield errors and hints for properties that could not be decrypted. `tried` are the keys with their places."""
     failed = [decryption for decryption in decryptions if decryption.problem is not None]
     for decryption in failed:
         yield f"error: {brief(str(decryption.path), _PATH_LIMIT)}: {printable(decryption.message)}"

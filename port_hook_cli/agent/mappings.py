@@ -123,7 +123,7 @@ class WatchedMappings:
         return self._version != before
 
     def read(self) -> tuple[AgentMapping, ...] | None:
-        """Return the mappings. If the file cannot be used, say why and return None."""
+        """Return the mappings. If the file cannot be used, report the reason and return None."""
         self._choice.runtime.memory.told.clear()
         try:
             return self._choice.read()

@@ -1,4 +1,4 @@
-"""Does what the agent would do: sends its request, and makes its calls to Port if a client of Port's API is given."""
+"""Does what the agent would do: sends its request, and makes its calls to Port if it has a client of Port's API."""
 
 from __future__ import annotations
 

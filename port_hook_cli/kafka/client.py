@@ -48,7 +48,7 @@ __all__ = [
     "unusable",
 ]
 
-# The first part may end with a count of repetitions, in parentheses of its own.
+# The first part may end with a count of repetitions, in its own parentheses.
 _state = re.compile(r" \(after [0-9]+ms in state (?:[^()]|\([^()]*\))*\)|^\S+/(?:bootstrap|[0-9]+): ")
 _referred = re.compile(r"(\S+)/[0-9]+: ")
 # librdkafka's own names.

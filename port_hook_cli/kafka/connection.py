@@ -148,7 +148,7 @@ def _credentials(connection: KafkaConnection) -> Mapping[str, Any]:
 class KafkaPlan:
     """The topics to read, and how.
 
-    Without a `group`, all partitions are watched: nothing is taken from other consumers, and nothing is committed.
+    Without a `group`, all partitions are watched: other consumers keep their messages, and offsets are not committed.
     Reading starts where the last listener with the same store stopped, or at the end if there was none. With `since_s`
     (seconds since the epoch), it starts with the first message from then on, and with `from_end`, always at the end. A
     group starts where it has committed. A partition without a commit starts at the end, or where `since_s` says. A

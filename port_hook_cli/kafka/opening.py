@@ -42,7 +42,7 @@ class KafkaOptions:
 class KafkaOpening:
     """Opens the topics: call it with a `SourceContext`.
 
-    `open_api` opens a client of Port's API, for what `settings` lack. `ask` asks the user a yes-or-no question. It is
+    `open_api` opens a client of Port's API, for missing `settings`. `ask` asks the user a yes-or-no question. It is
     None if port-hook cannot ask. `on_secret` gets each password.
     """
 

@@ -1,4 +1,4 @@
-"""Reads topics in a thread of its own: librdkafka's calls block, and call its callbacks.
+"""Reads topics in its own thread: librdkafka's calls block, and call its callbacks.
 
 The thread connects, assigns partitions or joins a group, and hands messages over in batches. It waits while too many
 are in progress. It reports to a `ReaderEvents` through the event loop.

@@ -63,7 +63,7 @@ def agent_program(expression: str) -> AgentProgram:
 
 @dataclass(slots=True)
 class _Function:
-    """A function that the expression defines. Uncalled functions and their errors are left out, as in jq 1.5."""
+    """A function that the expression defines. Uncalled functions and their errors are left out, like in jq 1.5."""
 
     is_called: bool = False
 

@@ -36,7 +36,7 @@ class AgentResponse:
 
     @property
     def is_ok(self) -> bool:
-        """Whether `raise_for_status` raises nothing. It accepts a redirect without a location."""
+        """Whether `raise_for_status` does not raise an exception. It accepts a redirect without a location."""
         return not self.failure and not _FIRST_ERROR <= self.status < _AFTER_ERRORS
 
     @property

@@ -86,7 +86,7 @@ def read_address(url: Any, query: Any) -> AgentAddress:
 
 
 def _split(text: str) -> tuple[str | None, str | None, str, str | None]:
-    """Return scheme, authority, path and query, as urllib3 finds them."""
+    """Return scheme, authority, path and query, split like in urllib3."""
     match = _PARTS.match(text if _SCHEME.match(text) else f"//{text}")
     assert match is not None  # every string matches
     scheme, authority, path, query, _ = match.groups()

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures for testing a handler of Port's actions. See docs/test/pytest.md.
+"""The pytest plugin: fixtures for testing a handler of actions in Port. See docs/test/pytest.md.
 
 pytest loads this module in every test suite if port-hook is installed, so it imports only pytest. The first test that
 uses a fixture loads the rest.

@@ -135,7 +135,7 @@ async def examine(
 
 
 async def _begin(_: CheckBegins) -> None:
-    """Say nothing before the first request: a test knows what it checks."""
+    """Print nothing before the first request: a test knows what it checks."""
 
 
 class _TestSubject(NamedTuple):

@@ -69,7 +69,7 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     for run in acked:
         run.invocation.phase = Phase.ACKED
         run.invocation.claimed_until = None
-        run.invocation.rendered = None  # nobody can claim it again
+        run.invocation.rendered = None  # it cannot be claimed again
         state.record_change("run", run.id, run)
         who = "agent" if run.invocation.integration is None else "integration"
         state.add_event(run, f"acknowledged by the {who} {brief(run.invocation.installation_id or '')}")

@@ -48,9 +48,9 @@ class Sending:
     """How the invocations of runs are made and sent.
 
     `invoker` makes the requests of action runs. Without one, no requests are sent. `renders` renders the templates of
-    workflows. `publisher` publishes what is for Port's agent and KAFKA actions. Without one, nothing is published, and
-    the agent claims its requests. `unit` is the unit of the signed timestamp. `timeout_s` limits the wait for a
-    response, in seconds (0: no limit). Without `allow_remote`, the sandbox sends only to this machine.
+    workflows. `publisher` publishes what is for Port's agent and KAFKA actions. Without it, the sandbox does not
+    publish, and the agent claims its requests. `unit` is the unit of the signed timestamp. `timeout_s` limits the wait
+    for a response, in seconds (0: no limit). Without `allow_remote`, the sandbox sends only to this machine.
     """
 
     invoker: RequestMaker | None = None

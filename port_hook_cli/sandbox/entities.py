@@ -204,7 +204,7 @@ def check_entity(
 ) -> None:
     """Raise Rejected if a strict sandbox does not accept the fields of an entity. Otherwise, do nothing.
 
-    With `creates_missing`, missing related entities are created without properties, as in Port.
+    With `creates_missing`, missing related entities are created without properties, like in Port.
     """
     if not state.rules.strict:
         return

@@ -1,4 +1,4 @@
-"""Search queries over entities: rules and combinators, as Port's reference of search and query describes them.
+"""Search queries over entities: rules and combinators, from Port's reference of search and query.
 
 A rule that the sandbox cannot check raises BadQuery, so that a query never seems to find nothing.
 """

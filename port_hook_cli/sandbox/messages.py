@@ -23,7 +23,7 @@ class ApiRequest:
     """A parsed request: decoded path segments, query (repeated fields joined by commas), token, body.
 
     `reserved` says whether it has the header `x-port-reserved-usage: true`, which Port's agent sends. `user_agent`
-    becomes the datasource of the entities that the request saves, as in Port.
+    becomes the datasource of the entities that the request saves, like in Port.
     """
 
     method: str
@@ -174,7 +174,7 @@ def check_query(request: ApiRequest, *, max_limit: int) -> None:
 def read_body(
     request: ApiRequest, fields: Fields, required: tuple[str, ...] = (), *, others: bool = False
 ) -> dict[str, Any]:
-    """Return the request's JSON object. Raises Rejected with a 422 that names the invalid field.
+    """Return the request's JSON object. Raises Rejected with a 422 that contains the invalid field.
 
     With `others`, fields that are not in `fields` may have any value.
     """

@@ -17,7 +17,7 @@ DECLINED = "DECLINED"
 MAX_RUNS = 1000
 """How many action runs and how many workflow runs are retained: as many as one call can list. The oldest go first."""
 UNKNOWN_ACTION = "unknown"
-"""The action of a run that the sandbox created for a report, until a delivery names it."""
+"""The action of a run that the sandbox created for a report, until a delivery contains its action."""
 
 
 class Phase(StrEnum):

@@ -1,6 +1,6 @@
 """Calls about action runs: to read, list, start, approve and update them, and their logs.
 
-An update of an ended run gets 422 `run_exhausted`. Port's page on action runs says that an ended run can no longer be
+An update of an ended run gets 422 `run_exhausted`. Port's page on action runs says that an ended run cannot be
 modified. The OpenAPI document lists no 409 for it, and the integration test of Port's GitHub action expects 422.
 """
 

@@ -89,7 +89,7 @@ def require_node(workflow: Workflow, node: str | None) -> None:
 
 
 async def last_outputs(workflow: Workflow, access: PortAccess, say: Say) -> GivenOutputs:
-    """Return the outputs of the latest run, and say which run it is.
+    """Return the outputs of the latest run, and tell the user its ID.
 
     Raises UsageError without a run, SettingsError and PortApiError.
     """

@@ -44,7 +44,7 @@ class PortWorkflows:
         return response
 
     async def start(self, identifier: str, body: Mapping[str, Any]) -> ShownRun:
-        """Start a run with `inputs` and perhaps a `nodeIdentifier`, which names the trigger. It is never sent twice."""
+        """Start a run with `inputs` and perhaps a `nodeIdentifier`, which is the trigger. It is never sent twice."""
         path = f"{_path(_WORKFLOWS, identifier)}/runs"
         return _run_of(await self._api.call("POST", path, body, repeatable=False))
 

@@ -18,7 +18,7 @@ _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
 
 
 def action_remarks(action: PortAction, data: RunData) -> Iterator[Remark]:
-    """Yield what the run of an action lacks, and what Port does and `trigger` does not."""
+    """Yield notes on missing data of an action run, and on what only Port does."""
     operation = data.operation or action.operation
     if action.kind is ActionKind.SELF_SERVICE and operation in _ON_AN_ENTITY and data.entity is None:
         yield note(f"a {operation} action needs an entity, and `.entity` is empty. Pass the entity with --entity FILE")

@@ -25,8 +25,8 @@ class BadDocument(ValueError):
 class RunData:
     """What a run of an action or a workflow is made of.
 
-    `properties` are the inputs by name, as `POST /v1/actions/{id}/runs` takes them. `by` is `trigger.by`. `secrets` are
-    the organization's secrets by name. `operation` replaces the action's own. `origin` is UI or API.
+    `properties` are the inputs by name, in the format of `POST /v1/actions/{id}/runs`. `by` is `trigger.by`.
+    `secrets` are the organization's secrets by name. `operation` replaces the action's own. `origin` is UI or API.
     """
 
     properties: Mapping[str, Any] = field(default_factory=dict)

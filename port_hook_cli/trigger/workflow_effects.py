@@ -176,7 +176,7 @@ class HandlerEffects:
             await asyncio.sleep(_PAUSE_S)
 
     async def _reported_early(self, node_run: NodeRun) -> NodeOutcome | None:
-        """Return what the sandbox knows already of an asynchronous node. No failure is raised."""
+        """Return what the sandbox already knows about an asynchronous node. Never raises."""
         with contextlib.suppress(PortHookError, TimeoutError):
             if self._outside.access.has_sandbox:
                 async with asyncio.timeout(ASK_TIMEOUT_S), self._outside.access.client(retries=False) as api:

@@ -162,7 +162,7 @@ def _node_run(run: WorkflowRun, node: str, result: NodeResult | None, output: Ma
 
 
 def form_of_workflow(workflow: Workflow, node: str | None) -> PortAction:
-    """Return the form that a run of the workflow asks for, as an action: its trigger's, or none."""
+    """Return the form that a run of the workflow asks for, as an action: the form of its trigger, or an empty form."""
     triggers = [each for each in workflow.triggers if node in (None, each.identifier)] or list(workflow.triggers)
     return _form_of(workflow, triggers[0])
 

@@ -125,7 +125,7 @@ def pointed_fields(original: Mapping[str, Any], url: str) -> dict[str, Any]:
 
 
 def restored_workflow(now: Mapping[str, Any], node: str, original: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the workflow `now` with the original fields of `node`, as PUT accepts it."""
+    """Return the workflow `now` with the original fields of `node`, in the format of PUT."""
     return _with_config(now, node, {**(_config(now, node) or {}), **changed_fields(original, original)["config"]})
 
 

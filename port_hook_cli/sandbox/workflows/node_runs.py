@@ -200,7 +200,7 @@ def _counted(count: int) -> str:
 
 
 def _logged(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the `logs` of a PATCH, which have the form of Port's draft of its API, as the logs route has them."""
+    """Return the `logs` of a PATCH (in the format of Port's draft of its API) in the format of the logs route."""
     return [{"level": log["logLevel"], "message": log.get("log", "")} for log in body.get("logs", ())]
 
 
