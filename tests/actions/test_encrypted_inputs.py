@@ -1,4 +1,4 @@
-"""Where encrypted properties are searched for, and how decrypted ones are read."""
+"""Where encrypted properties are searched for, and how decrypted properties are read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up inputs are valid, and bad inputs differ from them."""
+"""Sample inputs are valid, and bad inputs differ from them."""
 
 from __future__ import annotations
 

@@ -92,7 +92,7 @@ def test_template_is_rejected_with_the_message_of_ports_engine(template: Any, wo
         ("{{ '}}' + \"{{\" }}", (" '}}' + \"{{\" ",)),
         (r'{{ "\"}}" }}', (r' "\"}}" ',)),
         ("{{{a:1} }}", ("{a:1} ",)),
-        ("{{{a:1}}}", ("{a:1",)),  # as in Port: the third brace is part of the expression
+        ("{{{a:1}}}", ("{a:1",)),  # like in Port: the third brace is part of the expression
         ('"{{a}}" {{ b }}', ("a", " b ")),
         ("{ }", ()),
     ],

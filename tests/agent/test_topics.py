@@ -1,4 +1,4 @@
-"""Values of a topic as `agent --kafka` reads them."""
+"""Values of a topic, read by `agent --kafka`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handlers with one known defect each, and what `port-hook check` must say about them."""
+"""Handlers with one known defect each, and the findings that `port-hook check` must report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WORKFLOW = "create_vm_workflow.yaml#create"
 class DefectCase(NamedTuple):
     """A handler, the request that it is checked with, and the status of each check that does not pass.
 
-    `defect` is the program's second argument. `source` is a file in sources/. A check that cannot tell is left out
+    `defect` is the program's second argument. `source` is a file in sources/. An unobserved check is left out
     of `expected`. `valid-milliseconds` with information is left out, because correct handlers reject milliseconds.
     """
 
@@ -49,7 +49,7 @@ _NOTHING = {
     "future": INFORMATION,
 }
 _REPEATS = ("same-delivery", "same-run", "same-run-at-once")
-# The documented verifiers compare no age, and fail without both headers.
+# The documented verifiers do not check the age, and fail without both headers.
 _DOCUMENTED = {"old": FAILED, "future": INFORMATION, "refusal-status": WARNING}
 
 CORRECT = (
@@ -141,7 +141,7 @@ DEFECTS = (
     DefectCase(NODE, "same-run-at-once", {"same-run-at-once": WARNING}),
     DefectCase(FASTAPI, "ten-runs", {"ten-runs": FAILED}),
     DefectCase(STD, "order", {"order": FAILED}),
-    # The end of a run is not reported, or not well.
+    # The end of a run is not reported, or not correctly.
     DefectCase(STD, "terminal", {"terminal": FAILED}),
     DefectCase(STD, "once", {"once": FAILED}),
     DefectCase(NODE, "once", {"once": FAILED}),

@@ -1,4 +1,4 @@
-"""The verb, against handlers in this process: what it concludes, and that it ends whatever a handler does."""
+"""The check, against handlers in this process: its findings, and its end despite any behavior of a handler."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def is_valid(request: web.Request, body: bytes) -> bool:
 
 
 async def accepting(request: web.Request) -> web.Response:
-    """Respond as a right handler does, and do nothing."""
+    """Respond like a correct handler, and do nothing."""
     body = await request.read()
     if not is_valid(request, body):
         return web.Response(status=401)
@@ -559,7 +559,7 @@ async def test_quick_rejection_does_not_shorten_the_wait_for_the_work() -> None:
     async def works_long(request: web.Request) -> web.Response:
         response = await accepting(request)
         if response.status == 202:
-            await asyncio.sleep(2.1)  # more than what is waited for after quick responses
+            await asyncio.sleep(2.1)  # longer than the wait after quick responses
         return response
 
     assert statuses(await run_check(works_long, "valid")) == {"valid": "passed"}

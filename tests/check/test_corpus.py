@@ -1,4 +1,4 @@
-"""`port-hook check` names the one defect of each handler of the corpus, and nothing of the correct handlers."""
+"""`port-hook check` reports the one defect of each handler of the corpus, and no defect of the correct handlers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handlers with one mistake each in how they verify, and what the search names."""
+"""Handlers with one mistake each in their verification, and the mistake that the search reports."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def is_recent(headers: Mapping[str, str], per_s: int = 1) -> bool:
 def as_port(
     headers: Mapping[str, str], body: bytes, *, key: bytes = SECRET.encode(), per_s: int = 1, age_first: bool = True
 ) -> int:
-    """Verify as Port documents, with the clock compared before or after the signature."""
+    """Verify like in Port's documentation, with the clock compared before or after the signature."""
     is_signed = is_equal(headers["x-port-signature"], f"v1,{text(with_dot(headers, body, key))}")
     if age_first:
         return DONE if is_recent(headers, per_s) and is_signed else REJECTED
@@ -290,12 +290,12 @@ def go(body: bytes) -> bytes:
 
 
 def ruby(body: bytes) -> bytes:
-    """Write a body as `to_json` of Ruby does."""
+    """Write a body like Ruby's `to_json`."""
     return body.replace(b"0.00001", b"1.0e-05").replace(b"1e-7", b"1.0e-07").replace(b"1e+21", b"1.0e+21")
 
 
 def php(body: bytes) -> bytes:
-    """Write a body as `json_encode` of PHP does."""
+    """Write a body like PHP's `json_encode`."""
     escaped = compact_ascii(body).replace(b"/", b"\\/").replace(b"{}", b"[]")
     return escaped.replace(b"1e-05", b"1.0e-5").replace(b"1e-07", b"1.0e-7").replace(b"1e+21", b"1.0e+21")
 
@@ -606,7 +606,7 @@ async def test_unresponsive_handler_ends_the_search() -> None:
 async def test_mistake_is_reported_when_a_handler_rejects_by_closing_the_connection() -> None:
     async def respond(request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        if PUBLIC["json-dumps"](request.headers, body) != DONE:  # as an error that nothing catches, in many servers
+        if PUBLIC["json-dumps"](request.headers, body) != DONE:  # like an uncaught error in many servers
             assert request.transport is not None
             request.transport.close()
         return web.Response()

@@ -1,4 +1,4 @@
-"""Handlers whose responses say something else than what they do, which only the sandbox shows."""
+"""Handlers whose responses contradict their effects, which only the sandbox shows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.check.test_checking import LIMITS, RUN, handled, means, statuses, sub
 
 
 class Received(NamedTuple):
-    """A request, as the handlers of these tests use it."""
+    """A request, for the handlers of these tests."""
 
     body: bytes
     is_valid: bool

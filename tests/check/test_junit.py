@@ -17,7 +17,7 @@ def test_reports_are_recognized_by_their_beginning(beginning: bytes) -> None:
     assert is_junit(beginning)
 
 
-# Without possessive quantifiers, the time of the last one doubles with each comment.
+# Without possessive quantifiers, the time of the last case doubles with each comment.
 @pytest.mark.parametrize(
     "beginning", [b"", b"<html>", b"<!-- <testsuites", b"<testsuitesx", b"<!---->" * 585 + b"<html>"]
 )

@@ -1,4 +1,4 @@
-"""Templates for the comparison with Port's engine: what guides show, and what the rules say."""
+"""Templates for the comparison with Port's engine: from guides, and for the rules."""
 
 from __future__ import annotations
 

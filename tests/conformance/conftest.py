@@ -1,4 +1,4 @@
-"""What judges the sandbox from outside installs programs from npm and PyPI, so only `make conformance` runs it."""
+"""These tests judge the sandbox with programs from npm and PyPI, so only `make conformance` runs them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates that nobody wrote, for the comparison with Port's engine: the same ones every time."""
+"""Generated templates for the comparison with Port's engine, the same ones every time."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ _PIPES = (
 _NOISE = ("", "", " ", "\n", "a", "'", '"', "{", "}", "{{", "}}", "\\", "é", "😀", "\u00a0", "{{}}", "}}}", "{{{")
 
 
-def made_up(count: int, seed: int) -> list[Any]:
-    """Return `count` templates that follow from `seed` alone."""
+def generated(count: int, seed: int) -> list[Any]:
+    """Return `count` templates that depend only on `seed`."""
     random = Random(seed)  # noqa: S311 - the same templates every time
     return [_template(random, 3) for _ in range(count)]
 

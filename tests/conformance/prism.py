@@ -40,7 +40,7 @@ def installed() -> Path:
 
 @contextmanager
 def serving(prism: Path, *arguments: str, document: Path) -> Iterator[str]:
-    """Run Prism and give its URL. It cannot take port 0, so a free one is looked for."""
+    """Run Prism and yield its URL. It cannot use port 0, so this looks for a free port."""
     port = free_port()
     command = [str(prism), arguments[0], "-h", "127.0.0.1", "-p", str(port), str(document), *arguments[1:]]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
@@ -67,7 +67,7 @@ def behind(prism: Path, document: Path, **options: Any) -> Iterator[tuple[Sandbo
 def check_report(prism: Path, document: Path, run: Run, run_id: str, *flags: str) -> None:
     """Fail if the document does not allow what `report-run` sends about a run.
 
-    The mock's runs have ended, at random, and report-run would say so: what it would send is sent one by one.
+    The mock's runs have ended, at random, and report-run would reject them: so each call is sent separately.
     """
     with serving(prism, "mock", document=document) as url:
         env = {"PORT_CLIENT_ID": "id", "PORT_CLIENT_SECRET": "secret", "PORT_API_URL": url}

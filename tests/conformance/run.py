@@ -29,7 +29,7 @@ from port_hook_cli.engines.renderer import Renderer
 from port_hook_cli.errors import RenderError
 from port_hook_cli.javascript.values import read_json, write_json
 from tests.conformance.cases import DATA, GUIDES, RULES
-from tests.conformance.made_up import made_up
+from tests.conformance.generated import generated
 
 RELEASE = "0.0.12"
 HERE = Path(__file__).parent
@@ -40,7 +40,7 @@ PACKAGE = {
     "dependencies": {"@port-labs/jq-node-bindings": RELEASE},
 }
 
-# What is known to differ -> the templates that show it.
+# Known differences, each with the templates that show it.
 KNOWN: dict[str, tuple[Any, ...]] = {
     "`spreadValue()` came after this release": tuple(
         template for template in RULES if isinstance(template, dict) and "spreadValue" in str(template)
@@ -59,7 +59,7 @@ KNOWN: dict[str, tuple[Any, ...]] = {
 }
 
 
-# In strict mode only, besides those.
+# Additional differences in strict mode.
 KNOWN_IN_STRICT_MODE: dict[str, tuple[Any, ...]] = {
     "an older jq cannot compile the division of a constant by 0": ("{{ 1 / 0 }}",),
 }
@@ -68,11 +68,11 @@ _LINE = re.compile(r", line (\d+)(?:, column \d+)?:?$")
 
 
 def main() -> int:
-    """Compare, print two tables and the rates, and return 1 for a difference that is not known."""
+    """Compare, print two tables and the rates, and return 1 for an unknown difference."""
     if not _install():
         print("Port's engine could not be built here: nothing was compared")
         return 1
-    templates = [*GUIDES, *RULES, *made_up(2_000, seed=20260102)]
+    templates = [*GUIDES, *RULES, *generated(2_000, seed=20260102)]
     counts = {strict: _counts(templates, strict=strict) for strict in (False, True)}
     from bench.making import render as compare_rates
 
@@ -92,7 +92,7 @@ def _counts(templates: list[Any], *, strict: bool) -> Counter[str]:
         engine = engines.enter_context(_engine())
         for template in templates:
             theirs = _theirs(engine, template, strict=strict)
-            if theirs is None:  # the release frees memory twice, now and then: it is asked once more
+            if theirs is None:  # the release frees memory twice, now and then: it gets a second request
                 engine = engines.enter_context(_engine())
                 theirs = _theirs(engine, template, strict=strict)
             ours = _ours(renderer, template, data, strict=strict)
@@ -123,7 +123,7 @@ def _theirs(engine: tuple[IO[str], IO[str]], template: Any, *, strict: bool) -> 
 
 
 def _ours(renderer: Renderer, template: Any, data: Any, *, strict: bool) -> dict[str, Any]:
-    """Render twice: programs that come again are run in another way."""
+    """Render twice: repeated programs are run in another way."""
     first, second = (_render(renderer, template, data, strict=strict) for _ in range(2))
     return first if first == second else {"first": first, "second": second}
 
@@ -139,7 +139,7 @@ def _render(renderer: Renderer, template: Any, data: Any, *, strict: bool) -> di
 
 
 def _failure(kind: str, message: str) -> dict[str, Any]:
-    """Return what has to be the same of an expression that failed in strict mode."""
+    """Return the parts that must be the same for an expression that failed in strict mode."""
     found = _LINE.search(message)
     return {"failed": kind, "line": None if found is None else int(found[1])}
 

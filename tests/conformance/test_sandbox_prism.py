@@ -1,6 +1,6 @@
 """Prism, which knows nothing of port-hook, judges the requests of our commands and the responses of the sandbox.
 
-The document has no PUT of an action, so what `listen --retarget` and `restore` put is judged by nobody here.
+The document has no PUT of an action, so these tests do not judge the PUT of `listen --retarget` and `restore`.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ KNOWN_PATHS = {
 # Without this, schemathesis also sends the methods that a path does not have, and a DELETE removes what the pass needs:
 # the sandbox has routes of Port's that the document leaves out.
 CONFIG = "[phases.coverage]\nunexpected-methods = []\n"
-# Routes of Port's workflows that the sandbox does not have, because it has no permissions.
+# Routes of Port's workflow API that the sandbox does not have, because it has no permissions.
 NOT_SERVED = "/v1/workflows/{workflow_identifier}/nodes/{node_identifier}/permissions"
 pytestmark = [pytest.mark.timeout(600), pytest.mark.enable_socket]
 
@@ -113,7 +113,7 @@ def test_every_response_of_the_sandbox_is_documented(schemathesis: Path, tmp_pat
 
 
 def workflow_document() -> dict[str, Any]:
-    """Return the document of the workflow routes that the sandbox has, with what Port's does not list."""
+    """Return the document of the sandbox's workflow routes, with the statuses that Port's document does not list."""
     document = copy.deepcopy(require_workflows_openapi())
     del document["paths"][NOT_SERVED]
     refusal = {"description": "", "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}}

@@ -183,7 +183,7 @@ def acknowledge(client: httpx.Client, node_run_id: str) -> httpx.Response:
 
 
 def waiting_for(client: httpx.Client, run_id: str, node: str) -> str:
-    """Return the ID of the run of `node`, as soon as the workflow's run has come to it."""
+    """Return the node run ID of `node`, as soon as the workflow run reaches it."""
     for _ in range(1000):
         shown = accepted(client.get(f"/v1/workflows/runs/{run_id}"))["workflowRun"]["nodeRuns"]
         if shown[-1]["node"]["identifier"] == node:

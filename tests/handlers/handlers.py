@@ -61,7 +61,7 @@ def a_sandbox_process(folder: Path, *options: str) -> Iterator[Records]:
 
 
 def point(client: httpx.Client, url: str, operation: str = "CREATE", **method: Any) -> None:
-    """Point the sample action at `url`, as its owner does in Port."""
+    """Point the sample action at `url`, like its owner in Port."""
     action = create_vm_action()
     action["trigger"]["operation"] = operation
     action["invocationMethod"] |= {"url": url, **method}
@@ -120,7 +120,7 @@ def environ_for(ready: Mapping[str, Any]) -> dict[str, str]:
 
 
 def until(sandbox: Records, run_id: str, is_last: Callable[[str], bool]) -> str:
-    """Read the sandbox's records up to a step of a run whose note is the last one, and return the note."""
+    """Read the sandbox's records up to a step of a run whose note is last, and return the note."""
     while True:
         record = sandbox.record()
         if record["type"] == "run" and record["run_id"] == run_id and is_last(str(record["note"])):
@@ -154,6 +154,6 @@ def start_workflow(client: httpx.Client, document: Mapping[str, Any], **inputs: 
 
 
 def workflow_run(client: httpx.Client, run_id: str) -> dict[str, Any]:
-    """Return a workflow run as the sandbox's API shows it."""
+    """Return a workflow run in the format of the sandbox's API."""
     found: dict[str, Any] = client.get(f"/v1/workflows/runs/{run_id}").json()["workflowRun"]
     return found

@@ -1,4 +1,4 @@
-"""Handlers of workflow nodes, as people write them, run unchanged against the sandbox, `trigger` and `listen`."""
+"""Typical handlers of workflow nodes, run unchanged against the sandbox, `trigger` and `listen`."""
 
 from __future__ import annotations
 

@@ -190,7 +190,7 @@ class Member(Brokers):
 
 
 class Reports:
-    """Calls events directly, in the test's thread. `save` stands for what a source saves before a handover."""
+    """Calls events directly, in the test's thread. `save` does what a source saves before a handover."""
 
     def __init__(self) -> None:
         self.events = self

@@ -1,4 +1,4 @@
-"""Which tests could notice a mutation, those first that are most likely to notice it soon."""
+"""Which tests could notice a mutation. The tests that are most likely to notice it soon come first."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def distance(test: str, module: str) -> int:
 
 
 def in_order(tests: Iterable[str], module: str, seconds: Mapping[str, float]) -> list[str]:
-    """Return the tests: first the quick ones near the module, then a few cases of each test function, then the rest."""
+    """Return the tests: first quick tests near the module, then a few cases of each test function, then the rest."""
     cases: Counter[str] = Counter()
     ranked = []
     for test in sorted(tests, key=lambda each: (seconds[each], each)):

@@ -1,4 +1,4 @@
-"""The mutations themselves: which there are, and what they leave alone."""
+"""The mutations themselves, and the code that they do not change."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ SECONDS = {NEAR: 0.1, FAR: 0.1, KILLED: 5.0}
 
 
 def recorded(tree: Path, by_test: Mapping[str, set[int]]) -> LineMap:
-    """Write the module, and return a map of a run in which each test ran these lines of it."""
+    """Write the module, and return a map of a run in which each test ran these lines."""
     (tree / MODULE).parent.mkdir(parents=True)
     (tree / MODULE).write_text(SOURCE, "utf-8")
     write_map(tree, tree / "map", {test: {MODULE: lines} for test, lines in by_test.items()}, SECONDS)

@@ -18,7 +18,7 @@ PYTHON = Path(__file__).parents[2] / "build/pyjq/bin/python"
 ENVIRONMENT = {"TOKEN": "t0ken"}
 CRASH, HANG = {"stop": "crashes"}, {"stop": "hangs"}
 _WAIT_S = 5.0
-# These read memory that pyjq does not set, so what they do changes from run to run.
+# These read memory that pyjq does not set, so their results change from run to run.
 _UNSET = re.compile(r"(?<![.\w\"])(debug|inputs?)\b(?![:(])")
 _PROGRAM = """
 import json, sys

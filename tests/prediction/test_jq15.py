@@ -1,4 +1,4 @@
-"""Expressions in the agent's jq 1.5: what port-hook predicts, compared with what the real pyjq 2.6.0 returned."""
+"""Expressions in the agent's jq 1.5: port-hook's predictions, compared with the results of the real pyjq 2.6.0."""
 
 from __future__ import annotations
 

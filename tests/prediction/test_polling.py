@@ -1,4 +1,4 @@
-"""Runs in responses of Port's API, and values of a topic: which the agent takes, and how it reads them."""
+"""Runs in responses of Port's API, and values of a topic: which ones the agent accepts, and how it reads them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ URL = "http://127.0.0.1:8000/hook"
 
 
 def topic_message(run_id: str = RUN, *, secret: Secret = SECRET, **changes: Any) -> dict[str, Any]:
-    """Return a message of a topic, signed as Port signs it: compact, not escaped, without the two fields."""
+    """Return a message of a topic, signed like by Port: compact, not escaped, without the two fields."""
     method = {"type": "WEBHOOK", "agent": True, "url": URL, "synchronized": True, **changes.pop("method", {})}
     document = {
         "action": "create_vm",
@@ -37,13 +37,13 @@ def topic_message(run_id: str = RUN, *, secret: Secret = SECRET, **changes: Any)
 
 
 def action_run(**changes: Any) -> dict[str, Any]:
-    """Return an action run as the agent claims it."""
+    """Return an action run in the format that the agent claims."""
     kept = {"type": "WEBHOOK", "url": URL, "agent": True, "synchronized": True, "method": "POST", "headers": {"A": "1"}}
     return {"id": RUN, "payload": {**kept, "body": {"name": "Zoë"}, **changes}}
 
 
 def node_run(**changes: Any) -> dict[str, Any]:
-    """Return a run of a workflow's node as the agent claims it."""
+    """Return a node run in the format that the agent claims."""
     config = {"type": "WEBHOOK", "url": URL, "agent": True, "synchronized": True, "method": "POST"}
     config |= {"headers": {"X-Mine": "1"}, "body": {"a": "é"}, **changes}
     return {"identifier": NODE_RUN, "status": "IN_PROGRESS", "config": config, "pendingExecution": True}

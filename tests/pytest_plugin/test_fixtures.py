@@ -1,4 +1,4 @@
-"""`port_sandbox` and `port_hook` as the tests of a handler use them."""
+"""`port_sandbox` and `port_hook` in the tests of a handler."""
 
 from __future__ import annotations
 
@@ -229,7 +229,7 @@ class TestRequest:
     def test_request_rejects_invalid_inputs(self, port_hook: PortHook, port_sandbox: PortSandbox) -> None:
         with pytest.raises(InvalidInputs, match="replicas") as caught:
             port_hook.request(SCALE, {"replicas": "three"})
-        assert not hasattr(caught.value, "__notes__")  # its hint speaks of the command line
+        assert not hasattr(caught.value, "__notes__")  # its hint is about the command line
         assert port_sandbox.runs == {}
 
     def test_automation_runs_for_an_event_when_its_condition_is_met(self, port_hook: PortHook) -> None:

@@ -1,4 +1,4 @@
-"""Claim runs as Port's execution agent and integrations do."""
+"""Claim runs like Port's execution agent and integrations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""INTEGRATION_ACTION runs and node runs, which only the integration that they name can claim, as Ocean 0.56.2 does."""
+"""INTEGRATION_ACTION runs and node runs, which only their integration can claim, with the calls of Ocean 0.56.2."""
 
 from __future__ import annotations
 

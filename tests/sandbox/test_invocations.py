@@ -1,4 +1,4 @@
-"""What the sandbox publishes to a Kafka topic, read by a consumer that reports as Port's agent or a handler does."""
+"""What the sandbox publishes to a Kafka topic, read by a consumer that reports like Port's agent or a handler."""
 
 from __future__ import annotations
 

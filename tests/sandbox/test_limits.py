@@ -1,4 +1,4 @@
-"""A sandbox accepts only so much: a client can add entities, secrets and logs without end."""
+"""A sandbox limits what it accepts, because a client can add entities, secrets and logs without end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def a_state(max_bytes: int = LIMIT, **options: Any) -> SandboxState:
 
 
 def call(state: SandboxState, method: str, path: str, body: Mapping[str, Any] | None = None) -> ApiResponse:
-    """Call a route as the server does, which saves the changes after each call."""
+    """Call a route like the server, which saves the changes after each call."""
     content = b"" if body is None else json.dumps(body).encode()
     path, _, query = path.partition("?")
     given = respond(

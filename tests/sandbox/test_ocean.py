@@ -1,4 +1,4 @@
-"""The calls of an integration of Port's Ocean framework, as version 0.56.2 makes them."""
+"""The calls of an integration of Port's Ocean framework in version 0.56.2."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ async def test_state_file_restores_everything(tmp_path: Path) -> None:
     async with sandbox_with(state=file, runs=[RUN_ID]) as sandbox, a_client(sandbox) as client:
         after = (sandbox.client_id, sandbox.client_secret, sandbox.runs, sandbox.actions, sandbox.entities)
         assert after == before
-        client.headers["authorization"] = token  # a handler that keeps its token can go on
+        client.headers["authorization"] = token  # a handler can continue with its token
         assert (await client.get("/v1/actions/runs/gh-7")).json()["run"]["id"] == RUN_ID
         assert (await client.get("/v1/organization")).json()["organization"]["settings"] == {"a": 1}
 
@@ -186,7 +186,7 @@ async def test_state_file_of_format_1_is_loaded_and_converted(tmp_path: Path) ->
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         await client.post("/v1/blueprints/vm/entities", json={"identifier": "vm-1"})
         client_id = sandbox.client_id
-    change(file, "DELETE FROM part WHERE kind = 'resource'")  # format 1 has none
+    change(file, "DELETE FROM part WHERE kind = 'resource'")  # format 1 has no resources
     change(file, "PRAGMA user_version = 1")
     async with Sandbox.start(state=file) as sandbox, a_client(sandbox) as client:
         assert sandbox.client_id == client_id

@@ -1,4 +1,4 @@
-"""Runs that the sandbox creates because it does not know their ids."""
+"""Runs that the sandbox creates because it does not know their IDs."""
 
 from __future__ import annotations
 

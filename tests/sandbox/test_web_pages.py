@@ -11,7 +11,7 @@ from port_hook_cli.sandbox import ApiEvent, Sandbox
 from port_hook_cli.sandbox.routes import ROUTES
 from tests.sandboxes import sandbox_with
 
-# Without these headers, a page can only call routes that need no token.
+# Without these headers, a page can only call routes that do not need a token.
 UNTOLD = {"content-type": "text/plain"}
 PAGES = {
     "another origin": ({"origin": "https://page.example"}, 403, "forbidden"),

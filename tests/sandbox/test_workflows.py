@@ -1,4 +1,4 @@
-"""Workflows in the sandbox: every response is held to the transcription of Port's routes, where this machine has it."""
+"""Workflows in the sandbox: every response matches the transcription of Port's routes, if this machine has it."""
 
 from __future__ import annotations
 

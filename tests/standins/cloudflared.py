@@ -90,13 +90,13 @@ def metrics_handler(hostname: str, is_ready: Callable[[], bool]) -> type[BaseHTT
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-            """Log nothing."""
+            """Do not log."""
 
     return Metrics
 
 
 def refuse(lines: list[str]) -> None:
-    """End as cloudflared does when it gets no tunnel."""
+    """End like cloudflared when it does not get a tunnel."""
     for line in lines:
         log(line)
     sys.exit(1)

@@ -106,17 +106,17 @@ class Api(BaseHTTPRequestHandler):
         self.answer(204)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Log nothing."""
+        """Do not log."""
 
 
 def lose_session(*_: object) -> None:
-    """Log what an agent logs when it loses its connection."""
+    """Log the same lines as an agent when it loses its connection."""
     log("eror", "session closed, starting reconnect loop", obj="csess", id="37e06e0f0ba", err="session closed")
     log("eror", "failed to reconnect session", obj="csess", err="dial tcp: i/o timeout")
 
 
 def start_session(*_: object) -> None:
-    """Log what an agent logs when it has a session."""
+    """Log the same lines as an agent when it has a session."""
     log("info", "client session established", obj="tunnels.session")
     log("info", "tunnel session started", obj="tunnels.session")
 

@@ -19,7 +19,7 @@ streams. `trouble` names a failure: `mute` (streams without a `ready`), `deaf` (
 `page`, `gone` (404), `refuses` (503), `leads-away` (301), `circles` (/new redirects to /new), `hangs-up` (disconnects
 before it responds), `ends` (streams end after their beginning), `odd` (its text is not a URL, and too long).
 
-What it leaves out: header names that look like numbers keep their place (JavaScript would sort them), the query is
+What it leaves out: header names that look like numbers stay in their place (JavaScript would sort them), the query is
 parsed one level deep, there is no redelivery, no protected channels and no TLS, and Go's escapes of `<`, `>` and `&`
 are not written.
 """
@@ -245,7 +245,7 @@ class Relay:
 
 
 def _flat(request: web.Request) -> dict[str, Any]:
-    """The fields as Node has them: names in lower case, Latin-1, doubled ones joined, `set-cookie` a list."""
+    """The headers in Node's format: names in lower case, Latin-1, repeated headers joined, `set-cookie` a list."""
     fields: dict[str, Any] = {}
     for raw_name, raw_value in request.raw_headers:
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")

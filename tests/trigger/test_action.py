@@ -1,4 +1,4 @@
-"""The request of a run: made, addressed, signed and sent, with secrets masked in all that is said about it."""
+"""The request of a run: made, addressed, signed and sent, with secrets masked in all output about it."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ async def test_automation_needs_a_matching_event_and_is_not_announced(invoker: I
 
 
 async def said(invoker: Invoker, action: dict[str, Any], target: RunTarget) -> str:
-    """Return all that is said about a run: an error, or the remarks, the record and the lines."""
+    """Return all output about a run: an error, or the remarks, the record and the lines."""
     try:
         found = await made(invoker, action, secrets={"KEY": KEY})
         ready = address(found, target, lambda: Signer(SECRET), id="c1", now=NOW)

@@ -184,7 +184,7 @@ class Memory:
 
 
 class SignedHandler:
-    """Receives the requests of Port."""
+    """Receives requests from Port."""
 
     def __init__(self, credentials: Credentials, defect: str) -> None:
         self._credentials = credentials

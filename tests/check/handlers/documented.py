@@ -1,7 +1,7 @@
 """A handler with the verifier of Port's documentation for Python, in FastAPI: `python documented.py PORT DEFECT`.
 
-The verifier compares no age. It takes for granted that both headers are there and that the body is UTF-8. What follows
-the verification is the work of common.py, without a defect.
+The verifier does not check the age. It takes for granted that both headers are there and that the body is UTF-8. What
+follows the verification is the work of common.py, without a defect.
 """
 
 from __future__ import annotations

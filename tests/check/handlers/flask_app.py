@@ -1,4 +1,4 @@
-"""A handler of Port's in Flask: `python flask_app.py PORT DEFECT`. With the defect `none`, it is correct."""
+"""A handler for Port in Flask: `python flask_app.py PORT DEFECT`. With the defect `none`, it is correct."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A handler of Port's with Python's http.server: `python std.py PORT DEFECT`. With the defect `none`, it is correct."""
+"""A handler for Port with Python's http.server: `python std.py PORT DEFECT`. With the defect `none`, it is correct."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Webhook(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Print no line for each request."""
+        """Do not print a line for each request."""
 
 
 class OneAtATime(HTTPServer):

@@ -125,7 +125,7 @@ def _absolute(timestamp: str, now: float) -> float:
     return abs(now - int(timestamp))
 
 
-# The distance from the clock in seconds, as a handler with this defect sees it.
+# The distance from the clock in seconds, for a handler with this defect.
 _AGES: Mapping[str, Callable[[str, float], float]] = {
     "milliseconds": lambda timestamp, now: abs(now - int(timestamp) / 1000),
     "old": lambda timestamp, now: int(timestamp) - now,

@@ -12,7 +12,7 @@ from typing import Any
 
 
 def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Return a response with `statusCode`, as function URLs want it."""
+    """Return a response with `statusCode` for function URLs."""
     text = event.get("body", "")
     body = base64.b64decode(text) if event["isBase64Encoded"] else text.encode()
     headers = event["headers"]

@@ -1,4 +1,4 @@
-"""Serves `lambda_function.handler` over HTTP, as a function URL does: an event of payload format 2.0 for each request.
+"""Serves `lambda_function.handler` over HTTP, like a function URL: an event of payload format 2.0 for each request.
 
 It leaves out cookies, stages, and the fields of the event's request context that no handler here reads.
 """

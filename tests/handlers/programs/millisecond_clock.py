@@ -1,6 +1,6 @@
-"""Verifies the raw body, and reads `x-port-timestamp` as milliseconds, as one handler that Port publishes does.
+"""Verifies the raw body, and reads `x-port-timestamp` as milliseconds, like a handler published by Port.
 
-It responds with 400 when the timestamp is more than five minutes off, and 401 for a wrong signature.
+It responds with 400 when the timestamp is more than five minutes off, and 401 for an invalid signature.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Creates a VM when `payload.action.trigger` is "CREATE", from `payload.properties`. It verifies nothing."""
+"""Creates a VM when `payload.action.trigger` is "CREATE", from `payload.properties`. It does not verify requests."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What Port's execution agent calls in its polling mode, for `agent_actions.py` and `agent_nodes.py`.
 
-As the published agent, it gets a new token for each call, maps a run to the default body, signs the compact form of it,
+Like the published agent, it gets a new token for each call, maps a run to the default body, signs its compact form,
 and sends a form with spaces. It prints each call and webhook with the status. It leaves out Kafka, encrypted fields,
 and mappings of the user's own.
 """

@@ -1,6 +1,6 @@
 """Accepts work, responds with 202, and reports in a thread: an action by `context.runId`, a node by its two IDs.
 
-ROUTE names how a node is reported: `reference` is the route of Port's API reference, `page` that of its page on
+ROUTE selects how a node is reported: `reference` is the route of Port's API reference, `page` the route of its page on
 workflow runs, whose sample handler reads `context.workflowRunId` and `context.nodeRunId`.
 """
 

@@ -1,6 +1,6 @@
-"""Responds to the request of a synchronized workflow node with what becomes the node's output.
+"""Responds to the request of a synchronized workflow node with the node's output.
 
-The path says what: `/json` an object, `/text` a text, `/empty` nothing, `/failing` a 503. It has aiohttp's server.
+The path selects it: `/json` an object, `/text` a text, `/empty` nothing, `/failing` a 503. It has aiohttp's server.
 """
 
 from __future__ import annotations
