@@ -1,6 +1,6 @@
 """The tools that render templates and the requests of actions. Sending a request needs `--allow-send`.
 
-A tool reads only files in the working folder, and definitions that Port has under an identifier.
+A tool reads only files in the current directory, and definitions in Port by their identifiers.
 """
 
 from __future__ import annotations
@@ -66,27 +66,27 @@ _RENDER_TIMEOUT_S = 5.0
 
 _ACTION_INPUTS: Mapping[str, Schema] = {
     "inputs": an_object("The inputs by name."),
-    "entity": an_object("The entity that the action runs on."),
-    "event": an_object("The event that an automation runs for."),
+    "entity": an_object("The entity for the action."),
+    "event": an_object("The event for an automation."),
     "operation": one_of("Default: the action's own operation.", ("CREATE", "DAY-2", "DELETE")),
-    "run_id": a_text("The run's id. Default: a new one.", minLength=1),
+    "run_id": a_text("The run ID. Default: a new ID.", minLength=1),
     "strict": a_flag("Fail if a jq expression fails, instead of using null."),
 }
 
 
 @tool(
     title="Render a template",
-    description="Render a template of an action with jq as Port does, as `render` does. An expression that fails "
+    description="Render a template of an action with jq, like Port and `render`. A failed expression "
     "becomes null and is listed in `errors`.",
     parameters={
         "template": {"description": "The template: any JSON value. Expressions are in {{ }}."},
-        "data": {"description": "The JSON that the expressions see.", "default": None},
+        "data": {"description": "The JSON input of the expressions.", "default": None},
         "strict": a_flag("Fail if an expression fails, instead of using null."),
     },
     required=("template",),
 )
 async def render_template(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Render a template with data, as `render` does."""
+    """Render a template with data, like `render`."""
     template, data = (as_in_node(f"`{name}`", arguments.get(name)) for name in ("template", "data"))
     with Renderer(timeout_s=_RENDER_TIMEOUT_S) as renderer:
         rendering = await renderer.arender_and_tell(template, data, strict=arguments.get("strict", False))
@@ -97,32 +97,32 @@ async def render_template(arguments: Arguments, workspace: Workspace) -> ToolOut
 
 @tool(
     title="Render the request of an action",
-    description="Show the request that Port would send for an action or automation in a file, without a "
-    "signature, as `trigger --dry-run` does. Nothing is sent.",
+    description="Show Port's request for an action or automation in a file, without a "
+    "signature, like `trigger --dry-run`. Doesn't send anything.",
     parameters={
-        "action": a_text("A JSON or YAML file in this folder, FILE#ID or DIRECTORY#ID.", minLength=1),
+        "action": a_text("A JSON or YAML file in the current directory, FILE#ID or DIRECTORY#ID.", minLength=1),
         **_ACTION_INPUTS,
     },
     required=("action",),
 )
 async def render_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Make the request of an action in a file, as `trigger --dry-run` does, without a signature."""
+    """Create the request of an action in a file, like `trigger --dry-run`, without a signature."""
     require_file(arguments["action"], workspace)
     call = _ActionCall(arguments, workspace)
     return ToolOutput([await call.render()])
 
 
 @tool(
-    title="Trigger an action",
-    description="Invoke an action, automation or workflow as Port does: check, render, sign, and send it to a "
-    f"handler on this machine, as `trigger` does. {UNTRUSTED}",
+    title="Trigger an action or workflow",
+    description="Invoke an action, automation or workflow like Port: check, render, sign, and send it to a "
+    f"handler on this machine, like `trigger`. {UNTRUSTED}",
     parameters={
         "action": a_text(
-            "A JSON or YAML file in this folder, FILE#ID, DIRECTORY#ID, or an identifier in Port. "
+            "A JSON or YAML file in the current directory, FILE#ID, DIRECTORY#ID, or an identifier in Port. "
             "WORKFLOW#NODE runs one node.",
             minLength=1,
         ),
-        "to": a_text(f"{TO}, or else the action's own URL, if it is on this machine.", minLength=1),
+        "to": a_text(f"{TO}, or the action's own URL if it is on this machine.", minLength=1),
         **_ACTION_INPUTS,
         "timeout_s": TIMEOUT,
     },
@@ -130,7 +130,7 @@ async def render_action(arguments: Arguments, workspace: Workspace) -> ToolOutpu
     sends=True,
 )
 async def trigger_action(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Invoke an action, an automation or a workflow, as `trigger` does."""
+    """Invoke an action, an automation or a workflow, like `trigger`."""
     refuse_other_files(arguments["action"], workspace.runtime)
     call = _ActionCall(arguments, workspace)
     target = RunTarget(to=allowed_target(arguments.get("to"), workspace))
@@ -143,7 +143,7 @@ def _without_signature(record: Record) -> Record:
 
 
 class _ActionCall:
-    """One call of a tool that makes the request of an action."""
+    """One call of a tool for the request of an action."""
 
     def __init__(self, arguments: Arguments, workspace: Workspace) -> None:
         self._arguments = arguments
@@ -158,7 +158,7 @@ class _ActionCall:
         action = await self._find()
         if isinstance(action, FoundWorkflow):
             raise UsageError(
-                f"`render_action` is for actions, and {self._arguments['action']} is a workflow.",
+                f"`render_action` is for actions, but {self._arguments['action']} is a workflow.",
                 hint="Pass an action or automation.",
             )
         data = self._data(action)
@@ -169,7 +169,7 @@ class _ActionCall:
             made = await self._make(action, data, invoker, RunTarget())
             if isinstance(made, Unmet):
                 return unmet_record(made)
-            anywhere = RunTarget(to_its_url=True)  # it is only shown
+            anywhere = RunTarget(to_its_url=True)  # only for display
             now, new_id = self._runtime.now(), self._runtime.new_id()
             return invocation_record(address(made, anywhere, lambda: None, id=new_id, now=now))
 
@@ -187,7 +187,7 @@ class _ActionCall:
             self._tell_of(action, data)
             if action.is_message:
                 raise UsageError(
-                    f"The action {action.identifier} is invoked by Kafka: Port publishes a message and sends no "
+                    f"The action {action.identifier} uses Kafka: Port publishes a message instead of sending a "
                     "request.",
                     hint="`render_action` shows the message. `port-hook trigger --kafka` publishes it.",
                 )
@@ -282,14 +282,14 @@ class _ActionCall:
 def require_file(action: str, workspace: Workspace) -> None:
     """Raise UsageError unless `action` is a file or a directory that a tool may read."""
     if locate(action, workspace.runtime).file is None:
-        raise UsageError(f"There is no file {brief(action)}.", hint="Give the file of an action, FILE#ID or DIR#ID.")
+        raise UsageError(f"File not found: {brief(action)}.", hint="Pass the file of an action, FILE#ID or DIR#ID.")
     refuse_other_files(action, workspace.runtime)
 
 
 def refuse_other_files(action: str, runtime: Runtime) -> None:
-    """Raise UsageError for a file outside the working folder, and for a file that is neither JSON nor YAML.
+    """Raise UsageError for a file outside the current directory, and for a file that is neither JSON nor YAML.
 
-    A deceived agent must not be able to read other files of the user.
+    A deceived coding agent must not be able to read other files of the user.
     """
     file = locate(action, runtime).file
     if file is None:
@@ -298,7 +298,7 @@ def refuse_other_files(action: str, runtime: Runtime) -> None:
     if file == "-" or not path.is_relative_to(folder) or not (path.is_dir() or _is_document(path)):
         raise UsageError(
             f"{brief(action)} is not a JSON or YAML file, or a directory, in {folder}.",
-            hint="Tools read actions only in the folder in which port-hook was started.",
+            hint="Tools read actions only in the directory where port-hook was started.",
         )
     if path.is_dir():
         _refuse_links(path, folder)
@@ -311,7 +311,7 @@ def _refuse_links(directory: Path, folder: Path) -> None:
         if not (target.is_relative_to(folder) and _is_document(target)):
             raise UsageError(
                 f"{brief(str(file))} is a link to a file that is not a JSON or YAML file in {folder}.",
-                hint="Remove the link, or name the file of the action.",
+                hint="Remove the link, or pass the file of the action.",
             )
 
 

@@ -52,7 +52,7 @@ _GROUPS = ", ".join(CheckGroup)
     title="Check a handler",
     description="Send valid, forged, old, repeated and broken requests to a handler on this machine, and return its "
     "mistakes, why each matters, and how to fix it. Valid requests start the handler's work, so use this tool only for "
-    "handlers under development. The last record has the counts. `captures` has the ids of the saved requests that "
+    "handlers under development. The last record has the counts. `captures` has the capture IDs of the requests that "
     f"prove a finding. Pass them to show_capture. {UNTRUSTED}",
     parameters={
         "to": a_text(f"{TO}, or the action's own URL if it is on this machine.", minLength=1),
@@ -60,14 +60,14 @@ _GROUPS = ", ".join(CheckGroup)
             f"The request to use. {CAPTURE} Default: the latest capture with a valid signature.", minLength=1
         ),
         "action": a_text(
-            "The action to use instead of a capture: a JSON or YAML file in this folder, FILE#ID, DIRECTORY#ID, or an "
-            "identifier in Port. WORKFLOW#NODE uses one node.",
+            "The action to use instead of a capture: a JSON or YAML file in the current directory, FILE#ID, DIRECTORY#ID, or "
+            "an identifier in Port. WORKFLOW#NODE uses one node.",
             minLength=1,
         ),
         "inputs": an_object("Inputs of the action by name. Missing inputs get sample values."),
-        "entity": an_object("The entity that the action runs on."),
-        "only": some_texts(f"Make only these checks or groups, such as `old`. The groups are {_GROUPS}."),
-        "skip": some_texts("Leave out these checks or groups."),
+        "entity": an_object("The entity for the action."),
+        "only": some_texts(f"Run only these checks or groups, such as `old`. The groups are {_GROUPS}."),
+        "skip": some_texts("Skip these checks or groups."),
         "within_s": {
             "type": "number",
             "description": "Stop after this many seconds. The remaining checks are `not-observed`.",
@@ -106,7 +106,7 @@ def _name(arguments: Arguments, workspace: Workspace) -> str | None:
         refuse_other_files(action, workspace.runtime)
         return str(action)
     if "inputs" in arguments or "entity" in arguments:
-        raise UsageError("`inputs` and `entity` need an `action`.", hint="Pass `action`, or leave them out.")
+        raise UsageError("`inputs` and `entity` need an `action`.", hint="Pass `action`, or omit them.")
     return None if capture is None else str(capture)
 
 
@@ -153,9 +153,9 @@ def _data(arguments: Arguments, workspace: Workspace, form: PortAction) -> RunDa
 
 
 def _require_signed_capture(access: PortAccess, found: FoundRequest) -> None:
-    """Raise UsageError unless a request is a capture that the owner of the secret signed."""
+    """Raise UsageError unless a request is a capture signed by the owner of the secret."""
     if not found.is_stored:
-        raise UsageError(f"{found.name} is not a capture in the store.", hint="Pass the id of a capture.")
+        raise UsageError(f"{found.name} is not a capture in the store.", hint="Pass the ID of a capture.")
     require_signature(from_capture(found.shown, found.capture, is_stored=True), access.secret)
 
 

@@ -64,22 +64,22 @@ _PATTERN_OF_STATUS = "^[1-5]([0-9][0-9]|xx)$"
 
 @tool(
     title="List captures",
-    description=f"List the requests that `port-hook listen` has saved, latest first, as `captures` does. {UNTRUSTED}",
+    description=f"List the captures of `port-hook listen`, latest first, like `captures`. {UNTRUSTED}",
     parameters={
         "search": SEARCH,
-        "jq": a_text("Find captures for whose body this jq expression is neither false nor null.", minLength=1),
+        "jq": a_text("Find only captures whose body matches this jq expression (neither false nor null).", minLength=1),
         "action": ACTION,
         "run_id": RUN_ID,
         "verdict": VERDICT,
-        "status_code": a_text("Find captures with this response status only: 500, or 5xx.", pattern=_PATTERN_OF_STATUS),
+        "status_code": a_text("Find only captures with this response status: 500, or 5xx.", pattern=_PATTERN_OF_STATUS),
         "failed": a_flag("Find only failed captures: the handler responded with a 4xx or 5xx, or not at all."),
-        "since": a_text("Find captures since this time only: 10m, 2h, 3d, or 2026-05-01T13:30.", minLength=1),
+        "since": a_text("Find only captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.", minLength=1),
         "limit": a_count("List at most this many.", 1, 100, DEFAULT_LIMIT),
-        "skip": a_count("Leave out this many of the latest matches.", 0, 1_000_000, 0),
+        "skip": a_count("Skip this many of the latest matches.", 0, 1_000_000, 0),
     },
 )
 def list_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """List captures, latest first, as `captures` does."""
+    """List captures, latest first, like `captures`."""
     limit, skip = arguments.get("limit", DEFAULT_LIMIT), arguments.get("skip", 0)
     masker = workspace.masker
     with (
@@ -99,7 +99,7 @@ def list_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 
 def _of_masked(bodies: JqBodyFilter, masker: Masker, found: Iterable[tuple[int, Any]]) -> Iterator[int]:
-    """Yield the numbers of the bodies that match. An expression could tell an agent what is masked in a body."""
+    """Yield the numbers of the matching bodies. An expression could reveal masked values of a body to an agent."""
     return bodies(
         (number, masker.content(content_without_signatures(body)) if isinstance(body, bytes) else body)
         for number, body in found
@@ -136,17 +136,17 @@ def _wanted(arguments: Arguments, workspace: Workspace) -> StoreFilter:
 
 @tool(
     title="Show a capture",
-    description="Show one capture: header fields with credentials masked, the body as JSON or text, the verdict "
+    description="Show one capture: headers with masked credentials, the body as JSON or text, the verdict "
     f"with its causes and fixes, and the responses. Long bodies are shown in parts. {UNTRUSTED}",
     parameters={
         "capture": a_text(CAPTURE, default="last", minLength=1),
         "part": one_of("Show more of the body of this part. Default: request.", PARTS),
         "offset": a_count("Start here in the body of `part`: characters, or bytes if it is not text.", 0, 2**40, 0),
-        "body_as": one_of("Show JSON bodies as JSON (the default), or as the text that arrived.", ("json", "text")),
+        "body_as": one_of("Show JSON bodies as JSON (the default), or as the received text.", ("json", "text")),
     },
 )
 def show_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Show a capture with header fields, bodies, verdict and outcome."""
+    """Show a capture with headers, bodies, verdict and outcome."""
     return capture_details(
         find_capture(arguments.get("capture", "last"), workspace),
         workspace.masker,
@@ -157,7 +157,7 @@ def show_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 
 def find_capture(name: str, workspace: Workspace) -> Capture:
-    """Return the capture of the store with this id, or `last`; raises StoreError. A name never means a file."""
+    """Return the capture of the store with this ID, or `last`. Raises StoreError. A name never means a file."""
     with closing(
         Finder(workspace.store, workspace.runtime, CaptureUse.SHOW, workspace.say, reads_files=False)
     ) as finder:
@@ -166,21 +166,21 @@ def find_capture(name: str, workspace: Workspace) -> Capture:
 
 @tool(
     title="Explain a verdict",
-    description="Check a signature and explain why it does not match, with a fix for each cause, as `verify` does. "
-    f"Give a capture, or a body with its headers. {UNTRUSTED}",
+    description="Check a signature and explain why it does not match, with a fix for each cause, like `verify`. "
+    f"Pass a capture, or a body with its headers. {UNTRUSTED}",
     parameters={
-        "capture": a_text(f"{CAPTURE} Default: `last`, unless a body is given.", minLength=1),
+        "capture": a_text(f"{CAPTURE} Default: `last`, unless `body` or `body_base64` is set.", minLength=1),
         "body": a_text("The body's exact text, instead of a capture."),
-        "body_base64": a_text("The body's exact bytes in base64, instead of `body`."),
+        "body_base64": a_text("The raw body in base64, instead of `body`."),
         "headers": {
-            **an_object("The request's header fields by name, with x-port-signature and x-port-timestamp."),
+            **an_object("The request's headers by name, with x-port-signature and x-port-timestamp."),
             "additionalProperties": {"type": "string"},
         },
         "signature": a_text(
-            "What the user's own code computed as the signature of this request. The result explains what that code "
+            "The signature of this request from the user's own code. The result explains what that code "
             "did, and how to fix it."
         ),
-        "timestamp": a_text("The timestamp that the user's own code signed. It needs `signature`."),
+        "timestamp": a_text("The timestamp that the user's own code signed. Requires `signature`."),
         "now": {
             "type": "number",
             "description": "Check the age at this time, in seconds since 1970. Default: when the capture arrived, "
@@ -190,7 +190,7 @@ def find_capture(name: str, workspace: Workspace) -> Capture:
         },
         "tolerance_s": {
             "type": "number",
-            "description": "Accept timestamps that are at most this many seconds off.",
+            "description": "Accept timestamps up to this many seconds off.",
             "minimum": 0,
             "maximum": 2**40,
             "default": 300,
@@ -198,7 +198,7 @@ def find_capture(name: str, workspace: Workspace) -> Capture:
     },
 )
 def explain_verdict(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Verify a capture or a given request, as `verify` does."""
+    """Verify a capture or another request, like `verify`."""
     from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
     from port_hook_cli.signatures.view import verdict_record
 
@@ -224,7 +224,7 @@ def _computed(arguments: Arguments) -> Computed | None:
     if "signature" in arguments:
         return Computed(arguments["signature"], arguments.get("timestamp"))
     if "timestamp" in arguments:
-        raise UsageError("`timestamp` needs `signature`.", hint="Pass both, as the user's own code computed them.")
+        raise UsageError("`timestamp` needs `signature`.", hint="Pass both from the user's own code.")
     return None
 
 
@@ -232,7 +232,7 @@ def _saved(arguments: Arguments, workspace: Workspace) -> SavedRequest:
     given = {"body", "body_base64", "headers"} & set(arguments)
     if "capture" in arguments or not given:
         if given:
-            raise UsageError("Use either `capture` or a body with headers, not both.", hint="Leave out one of them.")
+            raise UsageError("Use either `capture` or a body with headers, not both.", hint="Omit one of them.")
         return from_capture(find_capture(arguments.get("capture", "last"), workspace))
     headers = Headers(tuple((_on_the_wire(name), _on_the_wire(value)) for name, value in _fields(arguments)))
     return SavedRequest(headers=headers, body=_body(arguments))
@@ -245,13 +245,15 @@ def _fields(arguments: Arguments) -> Iterator[tuple[str, str]]:
 def _body(arguments: Arguments) -> bytes:
     text, encoded = arguments.get("body"), arguments.get("body_base64")
     if (text is None) is (encoded is None):
-        raise UsageError("Give either `body` or `body_base64`.", hint="`body` is the exact text that was received.")
+        raise UsageError("Pass either `body` or `body_base64`.", hint="`body` is the exact received text.")
     if encoded is None:
         return str(text).encode("utf-8", "surrogatepass")
     try:
         return b64decode(encoded, validate=True)
     except (NotBase64, ValueError) as error:
-        raise UsageError("`body_base64` is not base64.", hint="Or give the text as `body`.") from error
+        raise UsageError(
+            "`body_base64` is not base64.", hint="Or pass the text as `body`."
+        ) from error
 
 
 def _on_the_wire(text: str) -> str:
@@ -260,16 +262,16 @@ def _on_the_wire(text: str) -> str:
 
 @tool(
     title="Compare two captures",
-    description=f"Compare bodies, headers, verdicts and responses of two captures, as `diff` does. {UNTRUSTED}",
+    description=f"Compare bodies, headers, verdicts and responses of two captures, like `diff`. {UNTRUSTED}",
     parameters={
-        "a": a_text(f"The capture before. {CAPTURE}", minLength=1),
-        "b": a_text(f"The capture after. {CAPTURE}", minLength=1),
+        "a": a_text(f"The first capture. {CAPTURE}", minLength=1),
+        "b": a_text(f"The second capture. {CAPTURE}", minLength=1),
         "ignore": some_texts("Ignore these values of the bodies (a path) and headers (header:NAME)."),
     },
     required=("a", "b"),
 )
 def diff_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Compare two captures, as `diff` does."""
+    """Compare two captures, like `diff`."""
     from port_hook_cli.captures.comparison import Ignoring, compare, diff_record, without_ignored
 
     ignoring = Ignoring.parse(arguments.get("ignore", ()), headers=_SIGNATURES)
@@ -277,13 +279,13 @@ def diff_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
     found = without_ignored(compare(a, b), ignoring, bodies_only=False)
     return ToolOutput(
         diff_record((a.invocation.id, b.invocation.id), found),
-        "" if found["complete"] else "Not all changes are listed: use `ignore` to leave out known changes.",
+        "" if found["complete"] else "Not all changes are listed. Use `ignore` to omit known changes.",
     )
 
 
 def as_in_node(what: str, value: Any) -> Any:
-    """Return a JSON value with its numbers as Node reads them; raises UsageError if it is nested too deep."""
+    """Return a JSON value with numbers read like in Node. Raises UsageError if it is nested too deep."""
     try:
         return read_json(json.dumps(value))
     except (NotJson, RecursionError, ValueError) as error:
-        raise UsageError(f"{what} cannot be read: it is nested too deep.", hint="Reduce the nesting.") from error
+        raise UsageError(f"{what} is nested too deep.", hint="Reduce the nesting.") from error

@@ -1,7 +1,7 @@
 """The tools that send, which exist only with `--allow-send`: replay and report.
 
-They follow the rules of the commands. In addition, an agent cannot choose another machine: what it reads may come from
-a stranger who wants a signed request, or a capture, to be sent there.
+They follow the rules of the commands. In addition, an agent cannot choose another machine: its input may come from an
+untrusted sender who wants a signed request, or a capture, to be sent there.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ from port_hook_cli.text.secret import Secret
 DEFAULT_TIMEOUT_S = 30
 MAX_TIMEOUT_S = 55
 TO = (
-    "The target on this machine, or the target that the user allows: a port or a URL. Without a path, the request's "
+    "The target on this machine, or the target allowed by the user: a port or a URL. Without a path, the request's "
     "own path and query are used. Default: the user's"
 )
 TIMEOUT: Schema = {
@@ -65,9 +65,9 @@ TIMEOUT: Schema = {
 
 
 def allowed_target(text: str | None, workspace: Workspace) -> str | None:
-    """Return the URL that a tool sends to: `text`, or else the user's `--to`, or None.
+    """Return the target URL of a tool: `text`, the user's `--to`, or None.
 
-    Raises UsageError for a URL on another machine, unless it is at the address that the user has named.
+    Raises UsageError for a URL on another machine, unless it has the address of `--to`.
     """
     if text is None:
         return workspace.to
@@ -82,14 +82,14 @@ def allowed_target(text: str | None, workspace: Workspace) -> str | None:
 
 @tool(
     title="Replay a capture",
-    description="Send a capture again to a handler on this machine, newly signed, as `replay` does. The record's "
-    "`capture` is the id under which the replay was saved: show_capture shows its response. A capture whose "
-    f"signature does not match the client secret is sent only as it was captured. {UNTRUSTED}",
+    description="Send a capture again to a handler on this machine, newly signed, like `replay`. The record's "
+    "`capture` is the capture ID of the replay: show_capture shows its response. A capture whose "
+    f"signature does not match the client secret is only sent unchanged. {UNTRUSTED}",
     parameters={
         "capture": a_text(CAPTURE, minLength=1),
-        "to": a_text(f"{TO}; required if the user has set none.", minLength=1),
+        "to": a_text(f"{TO}. Required without a default.", minLength=1),
         "set": an_object('Values to set in the body, by path: {"payload.properties.cpu": 4}.'),
-        "unset": some_texts("Paths of values to remove from the body, before any are set."),
+        "unset": some_texts("Paths of values to remove from the body, before `set` is applied."),
         "method": a_text("Send with another method.", minLength=1),
         "as_captured": a_flag("Send body, timestamp and signature as captured."),
         "timeout_s": TIMEOUT,
@@ -98,7 +98,7 @@ def allowed_target(text: str | None, workspace: Workspace) -> str | None:
     sends=True,
 )
 async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Send a capture of the store again, newly signed, as `replay` does."""
+    """Send a capture of the store again, newly signed, like `replay`."""
     ready, rewriter, access = await asyncio.to_thread(_prepared, arguments, workspace)
     for remark in ready.notes:
         _note(f"{ready.source.name}: {remark.text}", workspace)
@@ -114,24 +114,24 @@ async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutp
 
 @tool(
     title="Report on a run to Port",
-    description="Report logs, fields and the status of an action run or a workflow node run to Port, as "
-    "`report-run` does. The status ends the run and is sent last. Report only what the user asked for.",
+    description="Report logs, fields and the status of an action run or a node run to Port, like "
+    "`report-run`. The status ends the run and is sent last. Report only what the user asked for.",
     parameters={
-        "run_id": a_text("The run's id.", minLength=1),
+        "run_id": a_text("The run ID.", minLength=1),
         "status": one_of("End the run with this status.", tuple(map(str, RunStatus))),
         "label": a_text("The status label shown next to the run."),
         "summary": a_text("The run's summary."),
         "links": some_texts("Links for the run's page."),
-        "external_run_id": a_text("The run's id in another system."),
+        "external_run_id": a_text("The run ID in another system."),
         "logs": some_texts("Log messages, sent in order."),
-        "log_level": one_of("The level of the log messages of a workflow node run.", tuple(map(str, LogLevel))),
-        "output": an_object("The output of a workflow node run."),
+        "log_level": one_of("The level of the log messages of a node run.", tuple(map(str, LogLevel))),
+        "output": an_object("The output of a node run."),
     },
     required=("run_id",),
     sends=True,
 )
 async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Report on a run to Port, as `report-run` does."""
+    """Report on a run to Port, like `report-run`."""
     plan = plan_report(_run_id(arguments["run_id"], workspace), _report(arguments))
     for remark in plan.remarks:
         _note(remark, workspace)
@@ -146,10 +146,10 @@ def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, 
     """Return the prepared replay. Raises UsageError for a capture that the client secret did not sign."""
     runtime, as_captured, edits = workspace.runtime, arguments.get("as_captured", False), _edits(arguments)
     if as_captured and edits:
-        raise UsageError("`as_captured` sends the body as it was captured.", hint="Leave out `set` and `unset`.")
+        raise UsageError("`as_captured` sends the body unchanged.", hint="Omit `set` and `unset`.")
     method, to = arguments.get("method"), _replay_target(arguments, workspace)
     access = workspace.access(ONLY_THE_SECRET)
-    # Replays are saved, and tools show their bodies: these must have no new signature.
+    # Replays are saved, and tools show their bodies, so the bodies must not have a new signature.
     signer = None if as_captured else Signer(access.secret, inside=False)
     rewriter = Rewriter(
         signer=signer,
@@ -166,14 +166,14 @@ def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, 
     try:
         return rewriter.prepare(source, to), rewriter, access
     except UnsignedReplay as problem:
-        raise UnsignedReplay(problem.message, hint="Leave out `as_captured` to sign it.") from problem
+        raise UnsignedReplay(problem.message, hint="Omit `as_captured` to sign it.") from problem
 
 
 def require_signature(source: ReplaySource, secret: Secret) -> None:
     """Raise UsageError unless the owner of the secret signed the source, however long ago.
 
-    A stranger must not get a signature by asking an agent for a replay. The verdict in the store does not count: it may
-    be planted, or made with another secret or without one.
+    An untrusted sender must not get a signature by a replay through an agent. The verdict in the store doesn't count:
+    it may be planted, or made with another secret or without a secret.
     """
     status = captured_verdict(source, secret).status
     if status not in SIGNED:
@@ -184,9 +184,9 @@ def require_signature(source: ReplaySource, secret: Secret) -> None:
 
 
 def _replay_target(arguments: Arguments, workspace: Workspace) -> str:
-    """Return the URL to send a capture to. Raises UsageError if neither the call nor the user sets one.
+    """Return the target URL of a capture. Raises UsageError if neither the call nor the user sets it.
 
-    Unlike `replay`, a tool does not take the URL from the store, which may come from someone else, who could choose any
+    Unlike `replay`, a tool doesn't use the store's target. The store may come from someone else, who could choose any
     port of this machine.
     """
     to = allowed_target(arguments.get("to"), workspace)
@@ -215,7 +215,7 @@ def _edits(arguments: Arguments) -> Edits | None:
 def _report(arguments: Arguments) -> RunReport:
     report = RunReport.of(arguments)
     if report.is_empty:
-        raise UsageError("There is nothing to report.", hint="Give `status`, `logs`, or another argument.")
+        raise UsageError("The report is empty.", hint="Pass `status`, `logs`, or another argument.")
     return report
 
 

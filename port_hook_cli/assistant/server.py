@@ -24,7 +24,7 @@ from port_hook_cli.text.safe import brief
 
 
 class ToolAnswer(NamedTuple):
-    """What a client gets for a call of a tool."""
+    """The result of a tool call for a client."""
 
     text: str
     is_error: bool
@@ -33,13 +33,13 @@ class ToolAnswer(NamedTuple):
 async def call_tool(
     tools: Mapping[str, AssistantTool], name: str, arguments: Mapping[str, Any], workspace: Workspace
 ) -> ToolAnswer:
-    """Run a tool and return its answer, which can be an error. Raises no exception except for a cancellation."""
+    """Run a tool and return its result, which can be an error. Raises no exception except for a cancellation."""
     own = workspace.for_call()
     if name not in tools:
         hint = f"The tools are: {', '.join(tools)}. Tools that send need `port-hook mcp --allow-send`."
-        return _failed(f"There is no tool {brief(name)}.", hint, own)
+        return _failed(f"Tool not found: {brief(name)}.", hint, own)
     if faults := _faults(tools[name], arguments):
-        return _failed(f"The arguments of {name} are not valid: {'; '.join(faults)}.", "Correct them.", own)
+        return _failed(f"The arguments of {name} are invalid: {'; '.join(faults)}.", "Correct them.", own)
     try:
         output = await tools[name].run(arguments, own)
         return ToolAnswer(result_text(name, output, own.notes, own.masker), is_error=False)
@@ -50,7 +50,7 @@ async def call_tool(
 
 
 def _faults(tool: AssistantTool, arguments: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the arguments of a tool.
+    """Return the faults in the arguments of a tool.
 
     The protocol's parser accepts NaN, and reads 1e999 as infinity. NaN passes every limit, and JSON has neither.
     """
@@ -64,7 +64,7 @@ def _has_number_without_json(arguments: Mapping[str, Any]) -> bool:
         json.dumps(arguments, allow_nan=False)
     except ValueError:
         return True
-    except RecursionError:  # the tool says that it is nested too deep
+    except RecursionError:  # the tool reports that it is nested too deep
         return False
     return False
 
@@ -74,7 +74,7 @@ def _failed(message: str, hint: str, workspace: Workspace) -> ToolAnswer:
 
 
 def build_server(tools: Mapping[str, AssistantTool], workspace: Workspace) -> Server[Any]:
-    """Return a server that offers `tools`."""
+    """Return a server for `tools`."""
 
     async def list_tools(_: Any, __: Any) -> types.ListToolsResult:
         return types.ListToolsResult(tools=[_described(tool) for tool in tools.values()])
@@ -101,7 +101,7 @@ async def serve(tools: Mapping[str, AssistantTool], workspace: Workspace) -> Non
 
 
 def _streams(runtime: Runtime) -> dict[str, anyio.AsyncFile[str]]:
-    """Return the streams of a runtime. The SDK opens the streams of the process itself, and keeps other output away."""
+    """Return the streams of a runtime. The SDK opens the streams of the process itself, and blocks other output."""
     if sys.stdin and runtime.stdin is sys.stdin.buffer:
         return {}
     read = TextIOWrapper(runtime.stdin, encoding="utf-8", errors="replace")

@@ -18,15 +18,15 @@ DEFAULT_WAIT_S = 30
 MAX_WAIT_S = 55
 """Some clients cancel a call after 60 seconds."""
 
-# The same interval as in `inspect`. If nothing is new, a look reads only one number from SQLite.
+# The same interval as in `inspect`. Without news, a poll reads only one number from SQLite.
 _POLL_S = 0.2
-# A capture is saved before its response. A connection that was dropped never has one.
+# A capture is saved before its response. A closed connection never gets one.
 _OUTCOME_S = 10.0
 
 
 @tool(
     title="Wait for the next invocation",
-    description="Wait until a running `port-hook listen` saves a request that matches, and show it with its "
+    description="Wait until a running `port-hook listen` saves a matching request, and show it with its "
     f"response. Without `after`, only requests that arrive during this call count. {UNTRUSTED}",
     parameters={
         "timeout_s": {
@@ -36,9 +36,7 @@ _OUTCOME_S = 10.0
             "maximum": MAX_WAIT_S,
             "default": DEFAULT_WAIT_S,
         },
-        "after": a_text(
-            "The latest capture that you know. If one arrived after it, that is returned at once.", minLength=1
-        ),
+        "after": a_text("The latest known capture. A later capture is returned immediately.", minLength=1),
         "action": ACTION,
         "run_id": RUN_ID,
         "verdict": VERDICT,
@@ -46,7 +44,7 @@ _OUTCOME_S = 10.0
     },
 )
 async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Wait until a listener saves a capture that matches, and show it."""
+    """Wait until a listener saves a matching capture, and show it."""
     timeout_s = arguments.get("timeout_s", DEFAULT_WAIT_S)
     text, masker = arguments.get("search", ""), workspace.masker
     watch = StoreWatch(
@@ -70,7 +68,7 @@ async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> Too
     finally:
         watch.close()
     if found is None:
-        workspace.say(note(f"no invocation arrived within {timeout_s:g} s; call again to keep waiting"))
+        workspace.say(note(f"no invocation arrived within {timeout_s:g} s. Call again to continue"))
         return ToolOutput(None)
     return capture_details(found, workspace.masker)
 
@@ -106,7 +104,7 @@ class StoreWatch:
         self._lock = Lock()
 
     def look(self) -> Capture | None:
-        """Return the oldest new capture that matches, or None; raises StoreError."""
+        """Return the oldest new matching capture, or None. Raises StoreError."""
         with self._lock:
             index = self._opened()
             self._has_looked = True
@@ -122,14 +120,14 @@ class StoreWatch:
             return None
 
     def close(self) -> None:
-        """Close the store, after a look that another thread has begun."""
+        """Close the store, after a look in another thread has ended."""
         with self._lock:
             if self._index is not None:
                 self._index.close()
                 self._index = None
 
     def _opened(self) -> CaptureIndex | None:
-        """Return the index; None until the store and the capture to begin after exist."""
+        """Return the index, or None until the store and the capture to begin after exist."""
         if self._index is None:
             if self._after is None and not self._path.exists():
                 return None

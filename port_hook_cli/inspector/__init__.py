@@ -1,1 +1,1 @@
-"""The inspector: a page in the browser that shows captures as they arrive, explains them and sends them again."""
+"""The inspector: a browser page that shows captures as they arrive, explains them and sends them again."""

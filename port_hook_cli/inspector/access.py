@@ -1,4 +1,4 @@
-"""Who may use the inspector: only a browser or a script that has the token. Pure."""
+"""Who may use the inspector: only a browser or a script with the token. Pure."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "x-frame-options": "DENY",
     "cache-control": "no-store",
 }
-"""The header fields of every response. The page never treats a payload as HTML; these protect it even if it did."""
+"""The headers of every response. The page never treats a payload as HTML. These protect it even if it did."""
 
 
 @frozen
 class Asker:
-    """The parts of a request that decide whether it is allowed; absent ones are None."""
+    """The parts of a request that decide whether it is allowed. A missing part is None."""
 
     method: str
     host: str | None = None
@@ -44,7 +44,7 @@ class Asker:
 
 @frozen
 class AccessRefusal:
-    """Why a request is refused: the response's status, and the message, which reveals nothing about the store."""
+    """Why a request is rejected: the response's status, and the message, which reveals nothing about the store."""
 
     status: int
     message: str
@@ -64,7 +64,7 @@ _NO_CHANGE_HEADER = AccessRefusal(
 
 
 def refusal(asker: Asker, token: str) -> AccessRefusal | None:
-    """Return why a request for the API is refused, or None.
+    """Return why a request for the API is rejected, or None.
 
     Only the `authorization` header opens the API: browsers would send a cookie to every port of a host.
     """
@@ -78,7 +78,7 @@ def refusal(asker: Asker, token: str) -> AccessRefusal | None:
 
 
 def foreign_refusal(asker: Asker) -> AccessRefusal | None:
-    """Return why a request from another site is refused, or None.
+    """Return why a request from another site is rejected, or None.
 
     A page on another port of this machine counts as another site, although browsers call it the same site.
     """
@@ -92,13 +92,13 @@ def entry_path(token: str) -> str:
     """Return the path of the page.
 
     The path is derived from the token. So a program that used this port earlier cannot have left a page with the same
-    path in the browser's cache, which would read the token from the address.
+    path in the browser's cache, which would read the token from the URL.
     """
     return f"/{_derived(token, 'entry')[:_ENTRY_LENGTH]}"
 
 
 def proof(token: str, nonce: str) -> str:
-    """Return a proof that this server knows the token, which does not reveal it: HMAC-SHA-256, in hexadecimal."""
+    """Return a proof that this server knows the token, without the token: HMAC-SHA-256, in hexadecimal."""
     return _derived(token, f"hello {nonce}")
 
 
@@ -119,6 +119,6 @@ def _derived(token: str, purpose: str) -> str:
 
 
 def _is_deliberate(asker: Asker) -> bool:
-    """Return whether a request cannot come from an HTML form: it has a header and a content type that forms lack."""
+    """Return whether a request cannot come from an HTML form, because forms cannot send its header and content type."""
     content_type = (asker.content_type or "").partition(";")[0].strip().lower()
     return asker.change == "1" and content_type == "application/json"

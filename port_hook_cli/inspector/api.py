@@ -1,4 +1,4 @@
-"""The inspector's API without HTTP: what each address of docs/reference/inspector-api.md returns."""
+"""The inspector's API without HTTP: what each URL of docs/reference/inspector-api.md returns."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
 
 
 class Inspector:
-    """Returns what the page asks for. All methods raise PortHookError."""
+    """Returns what the page requests. All methods raise PortHookError."""
 
     def __init__(self, setup: InspectorSetup, captures: CaptureReader) -> None:
         self._setup = setup
@@ -65,12 +65,12 @@ class Inspector:
         self.own_ports: frozenset[int] = frozenset()
 
     async def show_session(self, _: Parameters) -> dict[str, Any]:
-        """Return what the page has to know about this inspector, with the current counts."""
+        """Return what the page must know about this inspector, with the current counts."""
         self._state = await self._captures.state()
         return self.session()
 
     def session(self) -> dict[str, Any]:
-        """Return what the page has to know about this inspector."""
+        """Return what the page must know about this inspector."""
         setup = self._setup
         url, public_url = setup.urls()
         no_secret = None if setup.secret else f"The inspector has no client secret. {_SET_IT}"
@@ -80,7 +80,7 @@ class Inspector:
             "runs": setup.port.why_not(),
             "trigger": setup.actions.why_not(),
             "check": no_secret,
-            "decrypt": None if setup.decrypt else f"There is no key to decrypt with. {_SET_IT}",
+            "decrypt": None if setup.decrypt else f"The inspector has no key for decryption. {_SET_IT}",
             "hold": self.desk.why_not(),
         }
         state = self._state
@@ -122,13 +122,13 @@ class Inspector:
         return message(self.desk.let_pass(name))
 
     async def respond(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer one held request by hand."""
+        """Respond to one held request by hand."""
         return message(self.desk.respond(name, body))
 
     def query(self, parameters: Parameters) -> CaptureQuery:
         """Return the filter in query parameters. Raises UsageError.
 
-        The sandbox's inspector also finds the capture of a run that the payload does not name.
+        The sandbox's inspector also finds the capture of a run that is not in the payload.
         """
         query, actions = read_query(parameters), self._setup.actions
         if query.run_id is None or not isinstance(actions, SandboxRuns):
@@ -140,9 +140,9 @@ class Inspector:
         """Return one page of rows."""
         limit = read_number(parameters, "limit", _PAGE, most=_MAX_PAGE) or _PAGE
         latest = read_number(parameters, "from", None)
-        if latest is None:  # else a request that already has its response could appear later, and move rows
+        if latest is None:  # otherwise a request that already has its response could appear later, and move rows
             await self.feed.refresh()
-        version = self.feed.version  # read first, so that the events include what changes while the rows are read
+        version = self.feed.version  # read first, so that the events include changes during the read
         page = await self._captures.page(self.query(parameters), latest=latest, limit=limit)
         position = str(version._replace(latest=page.top))
         return message({"captures": page.rows, "next": page.following, "position": position})
@@ -168,7 +168,7 @@ class Inspector:
         return found
 
     async def tree(self, name: str, parameters: Parameters) -> dict[str, Any]:
-        """Return one level of a JSON body, or the members that contain a text."""
+        """Return one level of a JSON body, or the members with a text."""
         part = _part(parameters.get("part"))
         text = parameters.get("find")
         offset = read_number(parameters, "offset", 0) or 0
@@ -182,11 +182,11 @@ class Inspector:
             raise
         except ValueError as error:
             raise UsageError(
-                f"The body cannot be shown as a tree: it is {error}.", hint="Look at the raw bytes."
+                f"The page cannot show the body as a tree: it is {error}.", hint="Use the raw body."
             ) from error
 
     async def body(self, name: str, part: str) -> bytes:
-        """Return the exact bytes of a part of a capture."""
+        """Return the raw bytes of a part of a capture."""
         return await self._captures.body(name, _part(part))
 
     async def export(self, name: str, format_name: str, parameters: Parameters) -> dict[str, Any] | None:
@@ -197,7 +197,7 @@ class Inspector:
         """Return the differences of two captures."""
         names = [parameters.get("a") or "", parameters.get("b") or ""]
         if not all(names):
-            raise UsageError("Name two captures to compare.", hint="Send a=ID and b=ID.")
+            raise UsageError("A comparison needs two captures.", hint="Pass a=ID and b=ID.")
         (row_a, a), (row_b, b) = [await self._captures.with_row(name) for name in names]
         rows = {"a": row_a, "b": row_b}
         found = await asyncio.to_thread(compare, a, b)
@@ -228,9 +228,7 @@ class Inspector:
         """Send a new request to the default target."""
         url = self._setup.destination.default_url(_unsent(request)) or ""
         if not url:
-            raise UsageError(
-                "There is no target for the request.", hint="Start `port-hook listen --inspect --forward-to PORT`."
-            )
+            raise UsageError("The request has no target.", hint="Start `port-hook listen --inspect --forward-to PORT`.")
         return await self._setup.destination.send(request, url)
 
     async def planned_check(self, parameters: Parameters) -> dict[str, Any]:
@@ -258,15 +256,15 @@ class Inspector:
         )
 
     async def decrypt(self, name: str, _: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the encrypted inputs of a capture in the clear; nothing of it is kept."""
+        """Return the encrypted inputs of a capture in plain text. The decrypted inputs are not saved."""
         if self._setup.decrypt is None:
-            raise UsageError("There is no key to decrypt with.", hint=_SET_IT)
+            raise UsageError("The inspector has no key for decryption.", hint=_SET_IT)
         capture = await self._captures.get(name)
         found = await asyncio.to_thread(self._setup.decrypt, capture.payload)
         return message({"values": [_decrypted(decryption) for decryption in found]})
 
     async def run(self, run_id: str, parameters: Parameters) -> dict[str, Any]:
-        """Return what Port says about a run, or the captures of a run that Port does not know."""
+        """Return Port's data about a run, or the captures of a run that Port doesn't know."""
         workflow_run = parameters.get("workflow_run")
         found = await self._setup.port.show(run_id, workflow_run)
         if found.get("unknown"):
@@ -274,13 +272,13 @@ class Inspector:
         return found
 
     async def report(self, run_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Report a run, and return what Port says about it afterwards."""
+        """Report a run, and return Port's data about it afterward."""
         workflow_run = body.get("workflow_run")
         await self._setup.port.report(run_id, read_report(run_id, body))
         return await self._setup.port.show(run_id, workflow_run if isinstance(workflow_run, str) else None)
 
     async def planned_retry(self, run_id: str, parameters: Parameters) -> dict[str, Any]:
-        """Return what running the workflow again from a node would do."""
+        """Return what a new run of the workflow from a node would do."""
         names = ("node", "to", "capture")
         return await self._retries.plan(
             read_retry(run_id, {name: parameters.get(name) for name in names}), self.own_ports

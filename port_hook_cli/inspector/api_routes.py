@@ -1,4 +1,4 @@
-"""The inspector's API over HTTP: handlers of aiohttp around the methods of `Inspector`, which know nothing of HTTP."""
+"""The inspector's API over HTTP: aiohttp handlers around the methods of `Inspector`, which knows nothing of HTTP."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def error_response(status: int, text: str, hint: str, **fields: Any) -> web.Response:
-    """Return the response that says what is wrong, and what to do next."""
+    """Return a response with the error and the next step."""
     content = json.dumps({"error": text, "hint": hint, **fields})
     return web.Response(status=status, text=content, content_type="application/json", headers=dict(SECURITY_HEADERS))
 
 
 class ApiRoutes:
-    """The handlers, and the streams and changes that are in progress."""
+    """The handlers, with the open streams and changes in progress."""
 
     def __init__(self, inspector: Inspector) -> None:
         self._inspector = inspector
@@ -39,7 +39,7 @@ class ApiRoutes:
         self._changes: set[asyncio.Task[Mapping[str, Any]]] = set()
 
     async def close(self, _: web.Application) -> None:
-        """Cancel the changes that are in progress."""
+        """Cancel the changes in progress."""
         for task in self._changes:
             task.cancel()
         await asyncio.gather(*self._changes, return_exceptions=True)
@@ -58,7 +58,7 @@ class ApiRoutes:
         return handle
 
     def of_one(self, method: Callable[[str, Any], Awaitable[Mapping[str, Any]]]) -> Handler:
-        """Return the handler for a method that takes an id and query parameters."""
+        """Return the handler for a method that takes an ID and query parameters."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             return await json_response(await method(request.match_info["id"], request.query))
@@ -66,7 +66,7 @@ class ApiRoutes:
         return handle
 
     def change(self, method: Callable[[str, Mapping[str, Any]], Coroutine[Any, Any, Mapping[str, Any]]]) -> Handler:
-        """Return the handler for a method that takes an id and a JSON object."""
+        """Return the handler for a method that takes an ID and a JSON object."""
 
         async def handle(request: web.Request) -> web.StreamResponse:
             body = await _object(request)
@@ -82,7 +82,7 @@ class ApiRoutes:
         return await asyncio.shield(task)
 
     async def body(self, request: web.Request) -> web.StreamResponse:
-        """Return the exact bytes of a part of a capture, never as something that a browser shows."""
+        """Return the raw bytes of a part of a capture, as a download that a browser never renders."""
         part = request.query.get("part", "request")
         content = await self._inspector.body(request.match_info["id"], part)
         disposition = f'attachment; filename="{part if part.isalpha() else "body"}.bin"'
@@ -93,11 +93,11 @@ class ApiRoutes:
         """Return a capture in another tool's format."""
         found = await self._inspector.export(request.match_info["id"], request.match_info["format"], request.query)
         if found is None:
-            raise web.HTTPNotFound(reason="There is no such format")
+            raise web.HTTPNotFound(reason="The format is unknown")
         return await json_response(found)
 
     async def json_problem(self, request: web.Request) -> web.StreamResponse:
-        """Return the position of a JSON error. The request can be abandoned when the page disconnects."""
+        """Return the position of a JSON error. A page may abandon the request by disconnecting."""
         return await json_response(await self._inspector.json_problem(await _object(request)))
 
     async def check(self, request: web.Request) -> web.StreamResponse:
@@ -122,7 +122,7 @@ class ApiRoutes:
         return response
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Stream server-sent events until the page goes away or reads nothing for 10 seconds."""
+        """Stream server-sent events until the page closes or reads nothing for 10 seconds."""
         if len(self._streams) >= MAX_STREAMS:
             raise web.HTTPTooManyRequests(reason="Too many pages are open")
         query = self._inspector.query(request.query)
@@ -173,5 +173,5 @@ async def _write_line(response: web.StreamResponse, record: Mapping[str, Any]) -
 
 
 def _number(text: str | None) -> int | None:
-    """Return the number of a capture, None for anything else."""
+    """Return the number of a capture, or None for any other text."""
     return int(text) if text and text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS else None

@@ -1,4 +1,4 @@
-"""Bodies, header fields and texts as the inspector's API returns them: no more of them than a page shows. Pure."""
+"""Bodies, headers and texts as the inspector's API returns them, shortened to what a page shows. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def body_record(body: bytes, *, size: int | None = None, problem: str | None = N
 
 
 def header_list(headers: Headers) -> list[list[str]]:
-    """Return the fields in order, as many as any listener captures."""
+    """Return the headers in order, as many as any listener captures."""
     found, size = [], 0
     for name, value in headers:
         size += len(name) + len(value)
@@ -45,13 +45,13 @@ def header_list(headers: Headers) -> list[list[str]]:
 
 
 def cut(text: str | None) -> str | None:
-    """Return the beginning of a field. The page shows no longer fields in a line."""
+    """Return the beginning of a header. The page shows no longer headers in a line."""
     return text if text is None or len(text) <= MAX_FIELD else f"{text[:MAX_FIELD]}…"
 
 
 def text_of(body: bytes, *, is_whole: bool) -> str | None:
     """Return UTF-8 as text, or None if it is not UTF-8."""
-    for cut in range(1 if is_whole else 4):  # the end of a beginning may be in the middle of a character
+    for cut in range(1 if is_whole else 4):  # a truncated text may end in the middle of a character
         try:
             return body[: len(body) - cut].decode("utf-8")
         except UnicodeDecodeError:

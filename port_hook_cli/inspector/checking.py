@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from port_hook_cli.check.session import CheckBegins
     from port_hook_cli.check.sources import FoundSubject, SubjectName, SubjectSource
 
-_WITHIN_S = 50.0  # what has begun by then takes up to 10 seconds more
+_WITHIN_S = 50.0  # a check that has begun takes up to 10 seconds more
 _LOOKED_AT = 60
 _NO_TARGET_HINT = "Enter the port or URL of your handler."
 
@@ -58,11 +58,11 @@ class CheckWanted:
 
 
 class CheckInProgress(UsageError):
-    """Another check is running."""
+    """Another check is already in progress."""
 
 
 class PortOwner(NamedTuple):
-    """A port that is port-hook's own, and who listens on it."""
+    """A port of port-hook itself, and its owner."""
 
     port: int
     name: str
@@ -76,7 +76,7 @@ class HandlerChecks:
         self._is_running = False
 
     async def plan(self, wanted: CheckWanted, own: tuple[PortOwner, ...]) -> dict[str, Any]:
-        """Return what a check would send, or why it cannot run, and the groups of checks. Doesn't send anything."""
+        """Return what a check would send, or why it cannot run, and the groups of checks, without sending anything."""
         from port_hook_cli.check.catalog import CheckGroup
 
         groups = [{"name": str(group), "about": group.about} for group in CheckGroup]
@@ -92,8 +92,8 @@ class HandlerChecks:
     async def run(self, wanted: CheckWanted, own: tuple[PortOwner, ...]) -> AsyncGenerator[dict[str, Any], None]:
         """Check a handler and yield the records: `begin`, one for each check when it is settled, and `summary`.
 
-        The check ends when the iterator is closed. Raises CheckInProgress, and before the first record what
-        `CheckSession.run` raises.
+        The check ends when the iterator is closed. Raises CheckInProgress, and before the first record the errors of
+        `CheckSession.run`.
         """
         if self._is_running:
             raise CheckInProgress("Another check is running.", hint="Wait until it ends, or cancel it.")
@@ -135,7 +135,7 @@ class HandlerChecks:
             keep=lambda secret, masker: partial(keep_in_thread, self._setup.store, secret, masker=masker),
         )
         report = await session.run(begin, settle)
-        for finding in report.findings:  # checks that do not apply to this request are not settled one by one
+        for finding in report.findings:  # the checks that do not apply to this request
             settle(finding)
         tell(report.record)
 
@@ -170,7 +170,7 @@ class _PageSubject:
 
     @property
     def found(self) -> FoundSubject:
-        """What `find` returned."""
+        """The result of `find`."""
         assert self._found is not None
         return self._found
 

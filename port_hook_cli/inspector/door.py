@@ -1,4 +1,4 @@
-"""The token of a running inspector, and the addresses that open its page once."""
+"""The token of a running inspector, and the one-time URLs of its page."""
 
 from __future__ import annotations
 
@@ -33,24 +33,24 @@ class CodeUse(Enum):
 
 
 class Door:
-    """Holds the token, and one-time codes to capture for it.
+    """Holds the token, and the one-time codes that replace it in a URL.
 
-    Every user of the machine can read the arguments of a program, such as a browser. So the address that a browser is
-    started with has a code instead of the token. Two requests with the same code mean that someone else has read the
-    code, and may have used it first. Then the token is replaced, however late the second request is: a browser that
-    asks for a profile may need more than a minute.
+    Every user of the machine can read the arguments of a program, such as a browser. So the URL in a browser's
+    arguments has a code instead of the token. Two requests with the same code mean that someone else has read the code,
+    and may have used it first. Then the token is replaced, however late the second request is: a browser that asks for
+    a profile may need more than a minute.
     """
 
     def __init__(self, token: str, now: Callable[[], float] = time.monotonic) -> None:
         self._token = token
         self._now = now
-        self._codes: dict[str, float] = {}  # unused ones, and when each expires
+        self._codes: dict[str, float] = {}  # unused codes, and when each expires
         self._used: set[str] = set()  # with this token
         self._on_replaced: list[Callable[[], None]] = []
 
     @property
     def token(self) -> str:
-        """The token that is valid now."""
+        """The current token."""
         return self._token
 
     @property
@@ -60,7 +60,7 @@ class Door:
 
     @property
     def page(self) -> str:
-        """The path of the page, with the token in the fragment, which browsers send to no server."""
+        """The path of the page, with the token in the fragment, which browsers never send to a server."""
         return f"{self.entry}#token={self._token}"
 
     def once(self) -> str:
@@ -113,7 +113,7 @@ class InspectorAddress:
 
 
 def recall(home: Path, store: Path) -> InspectorAddress | None:
-    """Return the address of the store's last inspector, or None if no saved address can be trusted."""
+    """Return the address of the store's last inspector, or None without a trusted saved address."""
     file = _file(home, store)
     try:
         if not _is_private(file.parent.lstat(), is_folder=True):
@@ -130,7 +130,7 @@ def recall(home: Path, store: Path) -> InspectorAddress | None:
 
 
 def remember(home: Path, store: Path, address: InspectorAddress) -> None:
-    """Save the address for the next inspector of the store, if possible: everything works without it."""
+    """Save the address for the store's next inspector, if possible. Everything works without it."""
     file = _file(home, store)
     with suppress(OSError):
         make_own_folder(home, FOLDER)

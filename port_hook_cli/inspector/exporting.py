@@ -1,4 +1,4 @@
-"""Writes captures in the formats of other tools, for the page: requests can be signed again when they are exported."""
+"""Exports captures in the formats of other tools, for the page. Requests can be newly signed in an export."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NEWLY_SIGNED = frozenset(REQUEST_FORMATS) - {"headers", "postman"}
 
 
 class CaptureExports:
-    """Writes captures in other formats."""
+    """Exports captures in other formats."""
 
     def __init__(self, setup: InspectorSetup, captures: CaptureReader) -> None:
         self._setup = setup
         self._captures = captures
 
     async def write(self, name: str, format_name: str, *, is_signed_now: bool) -> dict[str, Any] | None:
-        """Return a capture in a format, None for an unknown one. Raises PortHookError."""
+        """Return a capture in a format, or None for an unknown format. Raises PortHookError."""
         row = find_export(format_name)
         if row is None:
             return None
@@ -48,7 +48,7 @@ class CaptureExports:
         return message({"text": text, "filename": file_name, "signed": is_signed})
 
     async def _original(self, capture: Capture) -> Capture | None:
-        """Return the capture that a request of `check` is a replay of, or None if it was deleted."""
+        """Return the capture that a request of `check` replays, or None if the capture was deleted."""
         name = original_of_probe(capture.invocation)
         try:
             return None if name is None else await self._captures.get(name)
@@ -57,5 +57,5 @@ class CaptureExports:
 
 
 def _file_name(capture_id: str) -> str:
-    """Return an id as a file name. A store may have any text as an id."""
+    """Return an ID as a file name. A store may contain any text as an ID."""
     return "".join(character for character in capture_id if character.isalnum())[:40] or "capture"

@@ -1,7 +1,7 @@
 """Server-sent events that tell each open page what happens in the store.
 
-A page gets what the store has after the number that the page knows. So a page that slept or reads slowly catches up
-from the store, and no events are queued for it.
+A page gets the changes after the number that it knows. So a slow or suspended page catches up from the store, and the
+server doesn't queue events for it.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.inspector.reading import CaptureReader
 
 MAX_ROWS = 50
-"""How many rows one event has at most. A page that is further behind loads its list again."""
+"""The most rows in one event. A page that is further behind reloads its list."""
 
 _MAX_CHANGED = 20 * MAX_ROWS
-# The listener is in the same process, so the feed takes turns with it: it looks into the store at most 20 times a
-# second, 3 times while very much arrives, rarely while no page is open, and it indexes texts only while little arrives.
+# The listener is in the same process, so the feed shares the loop with it: it reads the store at most 20 times a
+# second, 3 times during a burst, rarely without an open page, and it indexes texts only when little arrives.
 _TICK_S = 0.05
 _BUSY_TICK_S = 0.3
 _BUSY_ROWS = 150
@@ -55,7 +55,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
-        """Return the position with this text, None if there is none."""
+        """Return the position with this text, or None."""
         found = re.fullmatch(_POSITION, text)
         return cls(found[1], int(found[2]), int(found[3])) if found else None
 
@@ -69,7 +69,7 @@ class _Place:
 
 
 class Feed:
-    """Follows the store and wakes the pages. The listener calls `touch`; without one, the store is polled."""
+    """Follows the store and wakes the pages. The listener calls `touch`. Without it, the feed polls the store."""
 
     def __init__(
         self,
@@ -85,8 +85,8 @@ class Feed:
         self._version = 0
         self._run = secrets.token_hex(8)
         self._changed: list[tuple[int, int]] = []  # (version, number of a capture)
-        self._renumbered = 0  # since this version, numbers may belong to other captures
-        self._forgotten = 0  # the version of the latest change that is not in the list any more
+        self._renumbered = 0  # since this version, numbers may mean other captures
+        self._forgotten = 0  # the version of the latest change removed from the list
         self._task: asyncio.Task[None] | None = None
         self._refreshing = asyncio.Lock()
         self._refreshes: set[asyncio.Task[None]] = set()
@@ -107,7 +107,7 @@ class Feed:
         self._task = asyncio.create_task(self._follow())
 
     async def finish(self) -> None:
-        """Send the open pages what the store has now, for a moment at most: then nothing follows."""
+        """Send the open pages what the store has now, within a moment, before the end."""
         self._is_finishing = True
         with suppress(TimeoutError):
             async with asyncio.timeout(_FINISHING_S):
@@ -126,7 +126,7 @@ class Feed:
                 await self._task
 
     def touch(self) -> None:
-        """Say that the store has changed."""
+        """Report a change of the store."""
         self._touched.set()
 
     def tell(self) -> None:
@@ -138,7 +138,7 @@ class Feed:
     async def refresh(self) -> None:
         """Bring the index up to date now, without the texts of new captures, and wake the pages.
 
-        Waiting requests share one refresh, which continues if one of them is abandoned: the other pages need its
+        Waiting requests share one refresh. It continues if one of them is abandoned, because the other pages need its
         changes.
         """
         if self._next_refresh is None:
@@ -149,7 +149,7 @@ class Feed:
 
     async def _refresh(self) -> None:
         async with self._refreshing:
-            self._next_refresh = None  # later requests need a new refresh, which may see more
+            self._next_refresh = None  # a later request needs a new refresh
             await self._catch_up(texts=0)
 
     async def stream(
@@ -157,7 +157,7 @@ class Feed:
     ) -> None:
         """Send events until cancelled or `send` raises.
 
-        They begin after capture `after`, otherwise where a list with this position ends, otherwise now.
+        They begin after capture `after`, or at the end of a list with this position, or now.
         """
         place = await self._place(after, position)
         self._places.append(place)
@@ -206,7 +206,7 @@ class Feed:
                 await send(event(name, state, place.at))
 
     async def _news(self, query: CaptureQuery, place: _Place) -> bytes:
-        """Return the event for a page at `place`, and advance the place; empty if there is none."""
+        """Return the event for a page at `place`, and advance the place. Return b"" without news."""
         changed = [seq for since, seq in self._changed if since > place.version and seq <= place.at]
         has_lost = place.version < self._forgotten or len(changed) > MAX_ROWS
         found = await self._captures.news(query, after=place.at, changed=changed[:MAX_ROWS], limit=MAX_ROWS)
@@ -233,7 +233,7 @@ class Feed:
             if await self._catch_up(texts=0 if self._is_busy else _TEXTS) and not self._is_busy:
                 await asyncio.sleep(_INDEXING_S)
                 continue
-            # Before Python 3.12, asyncio.wait_for loses a cancellation that comes as the store changes.
+            # Before Python 3.12, asyncio.wait_for loses a cancellation during a change of the store.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_S if self._places else _UNWATCHED_S):
                     await self._watched_and_touched()
@@ -258,7 +258,7 @@ class Feed:
         except StoreError as error:
             self.problem = error.message
         except Exception as error:  # noqa: BLE001 - the pages would wait indefinitely
-            self.problem = f"The index of the captures failed: {error}."
+            self.problem = f"port-hook cannot update the index of captures: {error}."
         if step.has_new or step.changed or step.is_reset or self.problem != known:
             self._note(step)
             await self._wake()
@@ -279,5 +279,5 @@ class Feed:
 
 
 def event(name: str, data: Mapping[str, Any], at: int) -> bytes:
-    """Return a server-sent event; its id is the number of the latest capture that the page knows then."""
+    """Return a server-sent event. Its ID is the number of the latest capture that the page then knows."""
     return f"id: {at}\nevent: {name}\ndata: {json.dumps(data)}\n\n".encode()

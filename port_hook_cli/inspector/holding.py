@@ -12,7 +12,7 @@ from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.payload import content_type_of
 from port_hook_cli.listener.holding import Held, Holding
 from port_hook_cli.listener.responses import BODILESS
-from port_hook_cli.listener.turns import Answer
+from port_hook_cli.listener.turns import ManualResponse
 
 MAX_ANSWER = 1024 * 1024
 MAX_DELAY_S = 600
@@ -23,7 +23,7 @@ _NOTHING: dict[str, Any] = {"holding": False, "count": 0, "held": []}
 
 
 class HoldDesk:
-    """Lists held requests, releases them, and answers them by hand. Without a listener, nothing is held."""
+    """Lists held requests, releases them, and responds to them by hand. Without a listener, nothing is held."""
 
     def __init__(self, holding: Holding | None) -> None:
         self._holding = holding
@@ -72,13 +72,13 @@ class HoldDesk:
         return {**self.state(), "waits": not is_called}
 
     def respond(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer one request by hand. Raises PortHookError."""
-        self._listener().answer(name, read_answer(body))
+        """Respond to one request by hand. Raises PortHookError."""
+        self._listener().respond(name, read_manual_response(body))
         return self.state()
 
     def _listener(self) -> Holding:
         if self._holding is None:
-            raise UsageError("Requests cannot be held.", hint=NO_LISTENER)
+            raise UsageError("The inspector cannot hold requests.", hint=NO_LISTENER)
         return self._holding
 
     def _changed(self) -> None:
@@ -90,8 +90,8 @@ class HoldDesk:
         self._tell()
 
 
-def read_answer(body: Mapping[str, Any]) -> Answer:
-    """Return the answer in the page's JSON. Raises UsageError."""
+def read_manual_response(body: Mapping[str, Any]) -> ManualResponse:
+    """Return the manual response in the page's JSON. Raises UsageError."""
     status, delay_s = body.get("status"), body.get("delay_s", 0)
     if not isinstance(status, int) or not 200 <= status <= 599:  # noqa: PLR2004 - final statuses
         raise UsageError("The status is not a whole number from 200 to 599.", hint='Write it like "status": 503.')
@@ -101,9 +101,9 @@ def read_answer(body: Mapping[str, Any]) -> Answer:
     if status in BODILESS:
         if content:
             raise UsageError(f"A response with status {status} cannot have a body.", hint="Leave the body empty.")
-        return Answer(Response(status=status), float(delay_s))
+        return ManualResponse(Response(status=status), float(delay_s))
     headers = Headers((("content-type", _content_type(body) or content_type_of(content)),))
-    return Answer(Response(status=status, headers=headers, body=content), float(delay_s))
+    return ManualResponse(Response(status=status, headers=headers, body=content), float(delay_s))
 
 
 def _content(body: Mapping[str, Any]) -> bytes:
@@ -127,12 +127,12 @@ def _content_type(body: Mapping[str, Any]) -> str:
 
 
 def _record(held: Held) -> dict[str, Any]:
-    answer = held.answer
+    manual = held.manual
     return {
         "id": held.id,
         "name": held.name,
         "run_id": held.run_id,
         "received_at": held.received_at,
         "can_respond": not held.is_message,
-        "answer": None if answer is None else {"status": answer.response.status, "delay_s": answer.delay_s},
+        "answer": None if manual is None else {"status": manual.response.status, "delay_s": manual.delay_s},
     }

@@ -1,4 +1,4 @@
-"""A JSON document one level at a time, so that a page never holds more than it shows. Pure."""
+"""A JSON document one level at a time, so that a page holds only what it shows. Pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Member(NamedTuple):
 
 
 def level(document: Any, pointer: str, *, offset: int = 0, limit: int = MAX_CHILDREN) -> dict[str, Any]:
-    """Return the value at `pointer` with at most `limit` of its children from `offset`; raises NoSuchValue."""
+    """Return the value at `pointer` with at most `limit` of its children from `offset`. Raises NoSuchValue."""
     value = value_at(document, pointer)
     limit = min(limit, MAX_CHILDREN)
     children = [
@@ -42,7 +42,7 @@ def level(document: Any, pointer: str, *, offset: int = 0, limit: int = MAX_CHIL
 
 
 def describe(value: Any) -> dict[str, Any]:
-    """Return type, size and text of a value; a container has no text."""
+    """Return type, size and text of a value. A container has no text."""
     if isinstance(value, dict):
         return {"type": "object", "size": len(value), "text": None}
     if isinstance(value, list):
@@ -58,7 +58,7 @@ def describe(value: Any) -> dict[str, Any]:
 
 
 def scalar_text(value: Any) -> str:
-    """Return a scalar as JSON writes it; a long string is cut after 4,096 characters and has no closing quote."""
+    """Return a scalar in JSON. A long string is cut after 4,096 characters and has no closing quote."""
     if isinstance(value, str):
         text = json.dumps(value[:SCALAR_CHARACTERS], ensure_ascii=False)
         return text if len(value) <= SCALAR_CHARACTERS else text[:-1]
@@ -83,7 +83,7 @@ def find(document: Any, text: str) -> dict[str, Any]:
 
 
 def _pointer(keys: Sequence[str]) -> str | None:
-    """Return the JSON Pointer of these keys, None if it is too long."""
+    """Return the JSON Pointer of these keys, or None if it is too long."""
     if sum(map(len, keys)) + len(keys) > MAX_POINTER:
         return None
     return "".join(f"/{escaped(key)}" for key in keys)
@@ -94,9 +94,9 @@ def _plain(value: Any) -> str:
 
 
 def _walk(document: Any) -> Iterator[tuple[Sequence[str], Any]]:
-    """Yield the keys and the value of all members in the document's order; the keys change with the next member.
+    """Yield the keys and the value of all members in the document's order. The keys change with the next member.
 
-    It does not recurse or build pointers on the way, because the sender chooses depth and keys.
+    It doesn't recurse or build pointers, because the sender chooses depth and keys.
     """
     keys: list[str] = []
     stack = [_members(document)]

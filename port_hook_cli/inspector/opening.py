@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 MAX_CONNECTIONS = 100
-"""The most concurrent connections. A browser opens six. More would use file descriptors that the listener needs."""
+"""The most concurrent connections. A browser opens six. More would use the listener's file descriptors."""
 
 
 @frozen
 class OpenInspector:
-    """A running inspector. Its address changes when its token is replaced."""
+    """A running inspector. Its URL changes when its token is replaced."""
 
     port: int
     door: Door = field(repr=False)
@@ -51,8 +51,8 @@ async def serving(
 ) -> AsyncIterator[OpenInspector]:
     """Serve the page on loopback until the context ends. Raises ListenError.
 
-    Port 0 means the remembered port, or any other port if that is taken. The remembered token is used on that port
-    only: a page that is still open may have sent the token to the program that has taken the port.
+    Port 0 means the remembered port, or any other port if that port is taken. The remembered token is used on that port
+    only: an open page may have sent the token to the program that has taken the port.
     """
     wanted = remembered if remembered is not None and port in {0, remembered.port} else None
     if wanted is not None:
@@ -69,7 +69,7 @@ async def serving(
 
 
 class _PortTaken(ListenError):
-    """The port cannot be listened on."""
+    """The port cannot be used."""
 
 
 @asynccontextmanager

@@ -1,9 +1,8 @@
-"""The inspector's page: its files, in memory, and the addresses that lead to it.
+"""The inspector's page: its files, in memory, and the URLs that lead to it.
 
-Browsers may cache `/page/VERSION/NAME` indefinitely, so a reload does not request the files. The version changes with
+Browsers may cache `/page/VERSION/NAME` indefinitely, so a reload doesn't request the files. The version changes with
 the files and with the token, so a program that used this port earlier cannot have left files for it in the browser's
-cache. The files can be read without the token, because browsers do not send the header with it when they request
-scripts.
+cache. The files don't need the token, because browsers request scripts without the token's header.
 """
 
 from __future__ import annotations
@@ -48,12 +47,12 @@ _NONCE = re.compile(r"[0-9a-f]{32,128}")
 _KEPT_BY_BROWSERS = {"cache-control": "private, max-age=31536000, immutable"}
 _USED_BEFORE = AccessRefusal(
     403,
-    "This address was opened before, so someone else may have read it. The inspector has a new token now.",
+    "This URL was opened before, so someone else may have read it. The inspector has a new token now.",
     "Open the URL that port-hook printed last.",
 )
 _USED_UP = AccessRefusal(
     403,
-    "This address has expired: it opens the inspector once, within 60 seconds.",
+    "This URL has expired. It opens the inspector once, within 60 seconds.",
     "Open the URL that port-hook printed last.",
 )
 
@@ -68,7 +67,7 @@ class PageFile:
 
 @frozen
 class PageFiles:
-    """The page's files, by their paths below `/page/VERSION/`. `entry` is the HTML, with addresses of this version."""
+    """The page's files, by their paths below `/page/VERSION/`. `entry` is the HTML, with URLs of this version."""
 
     version: str = field(repr=False)
     entry: PageFile
@@ -85,14 +84,14 @@ def load_page_files(token: str) -> PageFiles:
 
 
 def _preloads(found: Mapping[str, PageFile]) -> bytes:
-    """Return the links that make a browser load the modules concurrently instead of one by one."""
+    """Return the links that make a browser load the modules concurrently."""
     entry = found[_ENTRY].content.decode()
     names = [name for name in sorted(_imported(found)) if f"/page/{name}" not in entry]
     return "\n".join(f'<link rel="modulepreload" href="/page/{name}">' for name in names).encode()
 
 
 def _imported(found: Mapping[str, PageFile]) -> set[str]:
-    """Return the modules without which the page doesn't start. It loads the others when it shows them."""
+    """Return the modules that the page needs at its start. It loads the others when it shows them."""
     known: set[str] = set()
     new = set(_FIRST)
     while new:
@@ -127,7 +126,7 @@ def _version(found: Mapping[str, PageFile], token: str) -> str:
 
 
 class PageRoutes:
-    """Handlers for the page, its files, and the addresses that lead to it."""
+    """Handlers for the page, its files, and the URLs that lead to it."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -144,7 +143,7 @@ class PageRoutes:
         return _file_response(self.files.entry)
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """Return a file of the page, which browsers may cache; other paths are not found."""
+        """Return a file of the page, which browsers may cache. Other paths are not found."""
         file = self.files.by_name.get(request.match_info["name"])
         if file is None or request.match_info["version"] != self.files.version:
             raise web.HTTPNotFound
@@ -172,12 +171,12 @@ def _file_response(file: PageFile) -> web.Response:
 
 
 def refusal_page(refused: AccessRefusal) -> web.Response:
-    """Return the page that says why a request is refused."""
+    """Return the page that says why a request is rejected."""
     text = f"port-hook's inspector\n\n{refused.message}\n{refused.hint}\n"
     return web.Response(status=refused.status, text=text, headers=dict(SECURITY_HEADERS))
 
 
 async def json_response(document: Mapping[str, Any]) -> web.Response:
-    """Return a response; large documents are written in a thread."""
+    """Return a response. A thread writes large documents."""
     text = await asyncio.to_thread(json.dumps, document, allow_nan=False)
     return web.Response(text=text, content_type="application/json")

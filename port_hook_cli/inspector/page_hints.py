@@ -1,4 +1,4 @@
-"""Adapts hints to the page, which has fields where commands have options. Pure."""
+"""Adapts hints to the page, with the names of its fields instead of options. Pure."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Parameters(Protocol):
 
 
 def read_query(parameters: Parameters) -> CaptureQuery:
-    """Return the filter in query parameters; raises UsageError for values that no filter has."""
+    """Return the filter in query parameters. Raises UsageError for invalid values."""
     return CaptureQuery(
         text=_text(parameters, "text") or "",
         action=_text(parameters, "action"),
@@ -68,7 +68,7 @@ def read_query(parameters: Parameters) -> CaptureQuery:
 
 
 def read_number(parameters: Parameters, name: str, default: int | None, *, most: int | None = None) -> int | None:
-    """Return a whole number from 0, at most `most`; raises UsageError."""
+    """Return a whole number from 0, at most `most`. Raises UsageError."""
     text = parameters.get(name)
     if not text:
         return default
@@ -86,7 +86,7 @@ def read_flag(parameters: Parameters, name: str) -> bool:
 
 
 def read_resend(body: Mapping[str, Any]) -> Resend:
-    """Return how to send a capture again; raises UsageError."""
+    """Return how to send a capture again. Raises UsageError."""
     text, values, to = body.get("body"), body.get("set"), body.get("to")
     for name, value, kind in (("body", text, str), ("to", to, str), ("set", values, dict)):
         if value is not None and not isinstance(value, kind):

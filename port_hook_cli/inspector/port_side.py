@@ -1,4 +1,4 @@
-"""Reads what Port says about a run, and reports runs, with the credentials of the session."""
+"""Reads runs from Port, and reports them, with the credentials of the session."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _MOST_REMEMBERED = 50
 # The header `date` counts whole seconds, and the response takes a moment.
 _SMALLEST_SKEW_S = 2.0
 _NOT_AMONG_THE_LATEST = (
-    f"The payload does not name the workflow's run, and none of the {_LATEST_RUNS} latest runs has this node run."
+    f"The payload does not contain its workflow run, and none of the {_LATEST_RUNS} latest runs has this node run."
 )
 _NAME_IT = "Add {{ .workflowRun.identifier }} to the body of the node."
 _UNKNOWN = "Port doesn't know this run."
@@ -50,7 +50,7 @@ _NO_CREDENTIALS = (
 
 
 class PortSide:
-    """Reads and reports runs with the credentials of the session, if there are any."""
+    """Reads and reports runs with the credentials of the session, if it has any."""
 
     def __init__(self, access: PortAccess, runtime: Runtime) -> None:
         self._access = access
@@ -62,7 +62,7 @@ class PortSide:
         self._definitions: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def why_not(self) -> str | None:
-        """Return why runs cannot be shown, or None; files are read only once."""
+        """Return why runs cannot be shown, or None. Reads the files only once."""
         if not self._is_known:
             self._is_known = True
             try:
@@ -72,7 +72,7 @@ class PortSide:
         return self._why_not
 
     async def show(self, run_id: str, workflow_run: str | None) -> dict[str, Any]:
-        """Return the run; for a node run, the run of its workflow if `workflow_run` names it. Never raises."""
+        """Return the run, or for a node run, its workflow run if `workflow_run` is known. Never raises."""
         if unnamed := _unnamed(run_id, workflow_run):
             return unnamed
         try:
@@ -98,13 +98,13 @@ class PortSide:
             return await asyncio.to_thread(action_run_record, run, logs, app_url=url, skew_s=clock.skew_s)
 
     async def report(self, run_id: str, report: RunReport) -> None:
-        """Report a run as `report-run` does; raises PortHookError."""
+        """Report a run like `report-run`. Raises PortHookError."""
         plan = plan_report(run_id, report)
         async with self._access.client() as port:
             await send_report(port, plan)
 
     async def _find_workflow_run(self, port: PortApi, node_run: str) -> str | None:
-        """Return the latest workflow run that has a node run. Port has no route for a single node run."""
+        """Return the latest workflow run with a node run. Port has no route for a single node run."""
         if node_run in self._workflow_runs:
             return self._workflow_runs[node_run]
         found = await port.call("GET", f"/v1/workflows/runs?limit={_LATEST_RUNS}")
@@ -118,7 +118,7 @@ class PortSide:
         run = part_of(await port.call("GET", path), "workflowRun")
         logs = objects((await _found(port, f"{path}/logs")).get("logs"))[-MAX_LOGS:]
         definition = await self._definition(port, run)
-        # Outputs may have megabytes, and the listener of this process goes on meanwhile.
+        # Outputs may have megabytes, and must not block the listener of this process.
         return await asyncio.to_thread(workflow_run_record, run_id, run, logs, definition, skew_s=clock.skew_s)
 
     async def _definition(self, port: PortApi, run: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,7 +169,7 @@ async def _found(port: PortApi, path: str) -> dict[str, Any]:
 
 
 def _is_temporary(error: PortHookError) -> bool:
-    """Return whether the same call may succeed a moment later."""
+    """Return whether the same call may soon succeed."""
     if not isinstance(error, PortApiError):
         return False
     status = error.status
@@ -186,7 +186,7 @@ def _unnamed(run_id: str, workflow_run: str | None) -> dict[str, Any] | None:
 
 
 async def _all_logs(port: PortApi, run_id: str) -> list[dict[str, Any]]:
-    """Return the log of a run, of which Port returns 50 entries at a time: the first 500."""
+    """Return the first 500 entries of a run's log. Port returns 50 at a time."""
     logs: list[dict[str, Any]] = []
     while len(logs) < MAX_LOGS:
         page = await port.run_logs(run_id, offset=len(logs))

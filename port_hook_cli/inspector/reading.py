@@ -27,7 +27,7 @@ _MAX_OF_RUN = 50
 
 
 class Page(NamedTuple):
-    """Rows of the list, latest first. The next page starts at number `following`; `top` is the latest capture."""
+    """Rows of the list, latest first. The next page starts at number `following`. `top` is the latest capture."""
 
     rows: list[dict[str, Any]]
     following: int | None
@@ -35,10 +35,10 @@ class Page(NamedTuple):
 
 
 class News(NamedTuple):
-    """Rows for a page that is open. `is_more` says that there are too many new rows for one event.
+    """Rows for an open page. `is_more` says that one event cannot hold all new rows.
 
-    `is_moved` says that captures which the page knows match its filter now, or do not match it any more. `latest` is
-    the number up to which the page is up to date then.
+    `is_moved` says that captures on the page match its filter now, or no longer match it. `latest` is the number up to
+    which the page is then up to date.
     """
 
     added: list[dict[str, Any]]
@@ -49,9 +49,9 @@ class News(NamedTuple):
 
 
 class CaptureReader:
-    """Reads captures from a store. Every method runs its work in a thread, so the event loop is not blocked.
+    """Reads captures from a store. Every method runs in a thread, so that it doesn't block the event loop.
 
-    A search lets other readers in every `step_s` seconds, and ends at such a point if it is canceled.
+    A search lets other readers in every `step_s` seconds. A canceled search ends at such a point.
     """
 
     def __init__(self, path: Path, *, step_s: float = 0.02) -> None:
@@ -59,31 +59,31 @@ class CaptureReader:
         self._step_s = step_s
         self._index: CaptureIndex | None = None
         self._lock = asyncio.Lock()
-        # Readers of all captures wait here for each other, so that a page of rows waits for one step of one of them.
+        # Readers of all captures wait here for each other, so that a page of rows waits for one step of one reader.
         self._slow_lock = asyncio.Lock()
-        # When a coroutine is canceled, the thread that it waits for keeps running; nothing else may use the index then.
+        # When a coroutine is canceled, its thread keeps running. Nothing else may use the index then.
         self._in_thread = Lock()
         self._documents: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
     async def open(self) -> None:
-        """Open the store; raises StoreError."""
+        """Open the store. Raises StoreError."""
         self._index = await asyncio.to_thread(CaptureIndex, self._path)
 
     async def close(self) -> None:
-        """Drop the index."""
+        """Close the index."""
         async with self._lock:
             if self._index is not None:
                 await self._run(CaptureIndex.close)
 
     async def catch_up(self, *, texts: int = _IDLE_TEXTS) -> IndexStep:
-        """Bring the index up to date in one bounded step; raises StoreError."""
+        """Bring the index up to date in one bounded step. Raises StoreError."""
         step = await self._do(lambda index: index.catch_up(texts=texts))
         if step.is_reset:
             self._documents.clear()
         return step
 
     async def state(self) -> IndexState:
-        """Return how much of the store is in the index."""
+        """Return how much of the store is indexed."""
         return await self._do(lambda index: index.state)
 
     async def latest(self) -> int:
@@ -119,9 +119,9 @@ class CaptureReader:
         return await self._search(lambda index: index.search(query, after=after, oldest_first=True), limit + 1, read)
 
     async def of_run(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the rows of the latest captures of an action, node or workflow run, the oldest first."""
+        """Return the rows of the latest captures of an action, node or workflow run, oldest first."""
         is_workflow = is_workflow_run_id(run_id)
-        # Only the body names the run of a workflow.
+        # Only the body contains the ID of a workflow run.
         query = CaptureQuery(text=run_id) if is_workflow else CaptureQuery(run_id=run_id)
 
         def read(index: CaptureIndex, search: CaptureSearch) -> list[dict[str, Any]]:
@@ -146,11 +146,11 @@ class CaptureReader:
         )
 
     async def get(self, name: str) -> Capture:
-        """Return a capture by id, a unique beginning of it, or a name such as `last`; raises StoreError."""
+        """Return a capture by ID, a unique beginning of an ID, or a name such as `last`. Raises StoreError."""
         return await self._do(lambda index: index.get(name)[1])
 
     async def with_row(self, name: str) -> tuple[dict[str, Any], Capture]:
-        """Return a capture and its row in the list; raises StoreError."""
+        """Return a capture and its row in the list. Raises StoreError."""
 
         def read(index: CaptureIndex) -> tuple[dict[str, Any], Capture]:
             seq, capture = index.get(name)
@@ -159,13 +159,13 @@ class CaptureReader:
         return await self._do(read)
 
     async def last_target(self) -> str | None:
-        """Return where the store's last listener forwarded to."""
+        """Return the target of the store's last listener."""
         return await self._do(lambda index: index.last_target())
 
     async def record(
         self, name: str, *, secret: Secret | None, replay_to: Callable[[Capture], str | None]
     ) -> dict[str, Any]:
-        """Return a capture in full; raises StoreError."""
+        """Return a capture in full. Raises StoreError."""
 
         def read(index: CaptureIndex) -> dict[str, Any]:
             seq, capture = index.get(name)
@@ -177,16 +177,16 @@ class CaptureReader:
         return await self._do(read)
 
     async def body(self, name: str, part: str) -> bytes:
-        """Return the exact bytes of a part of a capture; raises StoreError."""
+        """Return the raw bytes of a part of a capture. Raises StoreError."""
         return _part(await self.get(name), part)
 
     async def level(self, name: str, part: str, pointer: str, *, offset: int, limit: int) -> dict[str, Any]:
-        """Return one level of a JSON body; raises StoreError, NoSuchValue, and ValueError if it is not JSON."""
+        """Return one level of a JSON body. Raises StoreError, NoSuchValue, and ValueError for another body."""
         document = await self._document(name, part)
         return await asyncio.to_thread(level, document, pointer, offset=offset, limit=limit)
 
     async def find(self, name: str, part: str, text: str) -> dict[str, Any]:
-        """Return the pointers of members with `text`; raises as `level` does."""
+        """Return the pointers of members with `text`. Raises the errors of `level`."""
         document = await self._document(name, part)
         return await asyncio.to_thread(find, document, text)
 
@@ -215,7 +215,7 @@ class CaptureReader:
         *,
         is_needed: Callable[[CaptureIndex], bool] = lambda _: True,
     ) -> T:
-        """Search in steps, between which others may read, and return the result of `read` over the matches."""
+        """Search in steps, so that others can read in between, and return the result of `read` over the matches."""
         search: CaptureSearch | None = None
 
         def step(index: CaptureIndex) -> tuple[T] | None:
@@ -266,6 +266,6 @@ def _parse(capture: Capture, part: str) -> Any:
     try:
         return json.loads(_part(capture, part))
     except RecursionError as error:
-        raise ValueError("JSON that is nested too deeply to read") from error
+        raise ValueError("too deeply nested JSON") from error
     except ValueError as error:
         raise ValueError("not JSON") from error

@@ -1,4 +1,4 @@
-"""What the inspector's API returns about captures, described in docs/reference/inspector-api.md. Pure."""
+"""The records of the inspector's API about captures, described in docs/reference/inspector-api.md. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _MAX_FIELDS = 200
 _DIGEST_INPUTS = 4
 _DIGEST_SEARCHED = 30
 _DIGEST_TEXT = 60
-# The author of a workflow node's body chooses its members. The row shows ids and names elsewhere.
+# The author of a workflow node's body chooses its members. The row shows IDs and names elsewhere.
 _OWN_BODIES = frozenset({Kind.WORKFLOW_NODE, Kind.UNKNOWN})
 _IDS = frozenset({"nodeRunId", "runId", "run_id", "workflowRun", "workflowRunId"})
 _SHOWN_ELSEWHERE = _IDS | {"action", "node", "nodeIdentifier", "workflow", "workflowIdentifier"}
@@ -147,7 +147,7 @@ def sent_record(request: Invocation) -> dict[str, Any]:
 
 
 def response_record(response: Response, delivery: Delivery | None) -> dict[str, Any]:
-    """Return the response that the sender got, and whether it is the handler's own."""
+    """Return the response to the sender, and whether it is the handler's."""
     return {
         "status": response.status,
         "unchanged": delivery is not None and _is_relayed(delivery, response),
@@ -187,7 +187,7 @@ def _fate(capture: Capture) -> str | None:
 
 
 def _filters(payload: Payload) -> dict[str, str]:
-    """Return the filters that match captures with the same facts, without values that are too long."""
+    """Return the filters for captures with the same facts, without too long values."""
     facts = {name: getattr(payload, name) for name in ("action", "user", "entity", "workflow", "node")}
     named = {**facts, "run": payload.run_id}
     return {name: value for name, value in named.items() if value and len(value) <= MAX_FIELD}
@@ -200,7 +200,7 @@ def _hints(capture: Capture) -> list[str]:
         return []
     name = capture.invocation.id
     hints = delivery_hints(delivery, LISTEN_OPTIONS, is_message=capture.is_message)
-    # The user looks at this capture, which need not be the latest. Someone else's store may have any text as an id.
+    # The user views this capture, which may not be the latest. A store from someone else may contain any text as an ID.
     return [hint.replace("replay last", f"replay {name}") if name.isalnum() else hint for hint in hints]
 
 
@@ -240,9 +240,9 @@ def _input(name: str, value: Any) -> dict[str, Any]:
 
 
 def _digest(payload: Payload) -> list[tuple[str, str]]:
-    """Return names and values that tell invocations apart: inputs, what an event changed, or members of the body.
+    """Return names and values that tell invocations apart: inputs, changes of an event, or members of the body.
 
-    Encrypted values are left out.
+    Encrypted values are omitted.
     """
     encrypted = {path.rpartition(".")[2] for path in payload.censored}
     found = []
@@ -270,7 +270,7 @@ def _told_apart_by(payload: Payload) -> Iterator[tuple[str, Any]]:
 
 
 def _is_shown(value: Any) -> bool:
-    """Return whether a member of a body is a plain value: no id of a run, not encrypted, not masked."""
+    """Return whether a member of a body is a plain value: not a run ID, not encrypted, not masked."""
     if not isinstance(value, str):
         return isinstance(value, int | float)
     if MASK in value[:_SEALED] or is_run_id(value) or is_workflow_run_id(value):

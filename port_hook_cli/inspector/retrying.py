@@ -68,7 +68,8 @@ class WorkflowRetries:
     async def plan(self, wanted: RetryWanted, own_ports: frozenset[int]) -> dict[str, Any]:
         """Return which nodes have acted in the run, which of them run again, and where requests go.
 
-        Nothing is sent. Raises UsageError, SettingsError and PortApiError if the workflow cannot run from the node.
+        Doesn't send anything. Raises UsageError, SettingsError and PortApiError if the workflow cannot run from the
+        node.
         """
         return message(_plan_fields(await self._prepare(wanted, own_ports)))
 
@@ -171,7 +172,7 @@ class WorkflowRetries:
             raise UsageError(f"The workflow {identifier} in Port {error}.", hint="Correct it in Port.") from error
 
     async def _target(self, wanted: RetryWanted, own_ports: frozenset[int]) -> str | None:
-        """Return the URL that requests are sent to, or None. Raises UsageError."""
+        """Return the target URL of requests, or None. Raises UsageError."""
         url = named_target(wanted.to) if wanted.to else await self._default_target(wanted.like)
         if url is None:
             return None
@@ -187,7 +188,7 @@ class WorkflowRetries:
 
 
 class _Recorder:
-    """Sends requests to a target, and records the id of the latest request's capture."""
+    """Sends requests to a target, and records the ID of the latest request's capture."""
 
     def __init__(self, send: Callable[[Invocation, str], Awaitable[SentReplay]]) -> None:
         self._send = send
@@ -203,7 +204,7 @@ class _Recorder:
 
 
 class _Events:
-    """The steps of a run with their captures, and notes, with secrets masked."""
+    """The steps of a run with their captures, and notes, with masked secrets."""
 
     def __init__(self, start: WorkflowStart, recipient: _Recorder) -> None:
         self._masker = start.masker

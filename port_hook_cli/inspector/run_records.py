@@ -1,4 +1,4 @@
-"""What the inspector's API returns about runs, described in docs/reference/inspector-api.md. Pure."""
+"""The records of the inspector's API about runs, described in docs/reference/inspector-api.md. Pure."""
 
 from __future__ import annotations
 
@@ -100,16 +100,16 @@ def workflow_of(run: Mapping[str, Any]) -> str | None:
 
 
 def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the nodes of a workflow, each with its state in a run and the nodes that it leads to.
+    """Return the nodes of a workflow, each with its state in a run and its next nodes.
 
-    Each node follows the nodes that lead to it, and branches stay together. `branch` is the outlet that leads to a
-    node, or None if it follows another node directly. `depth` is the number of branches that it is in.
+    Each node comes after the nodes before it, and branches stay together. `branch` is the outlet that leads to a node,
+    or None if it follows another node directly. `depth` is the number of branches around it.
     """
     reached = {_node_of(each): each for each in objects(run.get("nodeRuns"))}
     nodes = objects(definition.get("nodes"))
     known = {_text(node.get("identifier")) or "": node for node in nodes} or {name: {} for name in reached}
     kept = dict(list(known.items())[:_MAX_NODES])
-    # There may be very many connections. Connections of other nodes are left out, and repeated connections count once.
+    # There may be very many connections. Connections to unknown nodes are omitted, and repeated connections count once.
     targets: dict[str, dict[str, None]] = {name: {} for name in kept}
     branches: dict[str, str] = {}
     titles = {name: _outlet_titles(node) for name, node in kept.items()}
@@ -155,7 +155,7 @@ def _in_order(targets: Mapping[str, Sequence[str]], reached: Collection[str]) ->
 
 
 def _depths(order: Sequence[str], targets: Mapping[str, Collection[str]], branching: Collection[str]) -> dict[str, int]:
-    """Return the number of branches that each node is in. A node that joins several nodes is after their branches."""
+    """Return the number of branches around each node. A node that joins several nodes is after their branches."""
     depths: dict[str, int] = {}
     for name in order:
         sources = [each for each in depths if name in targets.get(each, ())]
@@ -189,7 +189,7 @@ def _outlets(node: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _branch(connection: Mapping[str, Any], titles: Mapping[str, str]) -> str | None:
-    """Return the title of the outlet that a connection starts at, or None. `titles` are the outlets' titles."""
+    """Return the title of the outlet where a connection starts, or None. `titles` are the outlets' titles."""
     outlet = connection.get("sourceOutletIdentifier")
     if connection.get("fallback") is True:
         return _OTHERWISE
@@ -269,7 +269,7 @@ def _available(run: dict[str, Any], logs: Sequence[dict[str, Any]], nodes: Seque
 
 
 def part_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return an object of a document from Port, {} if there is none."""
+    """Return an object of a document from Port, or {} if it has none."""
     value = document.get(name)
     return value if isinstance(value, dict) else {}
 
@@ -280,7 +280,7 @@ def _links(value: Any) -> list[str]:
 
 
 def _text(value: Any, most: int = _MAX_NAME) -> str | None:
-    """Return the beginning of a text or a number of a response. Anything else is no text, whatever Port sent."""
+    """Return the beginning of a text or a number in a response, or "" for any other value."""
     if isinstance(value, str):
         return value[:most]
     return str(value)[:most] if isinstance(value, float) or type(value) is int else None

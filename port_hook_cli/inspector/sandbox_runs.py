@@ -1,4 +1,4 @@
-"""Starts runs in the sandbox whose requests an inspector shows, and knows the captures of runs."""
+"""Starts runs in the sandbox of an inspector, and knows the captures of the runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PAUSE_S = 0.05
 
 
 class SentRequests:
-    """Which capture is the request of which run. The sandbox's inspector notes each request that it has saved."""
+    """Maps runs to the captures of their requests. The sandbox's inspector records each saved request."""
 
     def __init__(self) -> None:
         self._captures: OrderedDict[str, str] = OrderedDict()
@@ -44,15 +44,15 @@ class SentRequests:
             _keep(self._unnamed, run_id, capture)
 
     def capture_of(self, run_id: str) -> str | None:
-        """Return the id of the capture of a run, or None."""
+        """Return the ID of a run's capture, or None."""
         return self._captures.get(run_id)
 
     def unnamed_of(self, run_id: str) -> str | None:
-        """Return the id of the capture of a run that its payload does not name, or None."""
+        """Return the ID of a run's capture whose payload has no run ID, or None."""
         return self._unnamed.get(run_id)
 
     def run_of(self, capture: str) -> str | None:
-        """Return the id of the run whose request a capture is without naming it, or None."""
+        """Return the ID of a capture's run if its payload has no run ID, or None."""
         return self._runs.get(capture)
 
 
@@ -72,26 +72,26 @@ class SandboxRuns(Actions):
         self._access, self.sent = access, sent
 
     def why_not(self) -> str | None:
-        """Return None: the sandbox always starts runs."""
+        """Return None: the sandbox can always start runs."""
         return None
 
     async def read(self) -> Triggerable:
-        """Return what the sandbox has now. Raises PortApiError."""
+        """Return the sandbox's current actions and workflows. Raises PortApiError."""
         async with self._access.client() as port:
             actions = (await port.call("GET", "/v1/actions"))["actions"]
             workflows = (await port.call("GET", "/v1/workflows"))["workflows"]
         return found_in(actions, workflows)
 
     async def start(self, identifier: str, inputs: Mapping[str, Any]) -> tuple[str, str | None]:
-        """Start a run, and return the ids of the run and of the capture of its first request.
+        """Start a run, and return the IDs of the run and of the capture of its first request.
 
-        The capture is None if there is none a moment later. Raises UsageError and PortApiError.
+        The capture is None if no request arrives soon. Raises UsageError and PortApiError.
         """
         run_id, run = await self._start(identifier, self.run_data(inputs))
         return run_id, await self._first_capture(run_id, run)
 
     async def _start(self, identifier: str, data: RunData) -> tuple[str, ShownRun | None]:
-        """Return the id of the new run, and a workflow run in its current state."""
+        """Return the ID of the new run, and a workflow run in its current state."""
         from port_hook_cli.trigger.in_port import start_action_in_port, start_workflow_in_port
 
         found = await self.find(identifier)
@@ -106,9 +106,9 @@ class SandboxRuns(Actions):
             return run.id, run
 
     async def _first_capture(self, run_id: str, run: ShownRun | None) -> str | None:
-        """Return the capture of the first request of a run, or None if there is none a moment later.
+        """Return the capture of the first request of a run, or None if no request arrives soon.
 
-        The run of a workflow is read rarely, because the sandbox prints each call.
+        It rarely reads the run of a workflow, because the sandbox prints each call.
         """
         for number in range(_TRIES):
             if run is not None and number and number % _TRIES_PER_CALL == 0:
@@ -125,7 +125,7 @@ def started_record(run_id: str, first: Capture | None) -> dict[str, Any]:
     """Return the response about a started run and its first request."""
     notes = [f"The sandbox started the run {run_id}."]
     if first is None:
-        notes.append("Its requests are listed when they have a response.")
+        notes.append("The page lists its requests when they have a response.")
     delivery = None if first is None else first.delivery
     return message(
         {

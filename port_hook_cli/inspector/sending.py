@@ -1,4 +1,4 @@
-"""Sends a capture again, unchanged or edited: through the listener's pipeline, or straight to the handler."""
+"""Sends a capture again, unchanged or edited: through the listener's pipeline, or directly to the handler."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Resend:
 
 
 class BadJson(UsageError):
-    """A body that is not JSON, and where: `line` and `column` count from 1, and are 0 if they are unknown."""
+    """An error in a JSON body, and its position: `line` and `column` count from 1, and are 0 if unknown."""
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message, hint="Fix the JSON at that position.")
@@ -58,12 +58,12 @@ class BadJson(UsageError):
 
 
 class ReplayDestination(Protocol):
-    """Where requests of the inspector go. `takes_unsigned` says that no signature is verified there."""
+    """The target of the inspector's requests. `takes_unsigned` says that it doesn't verify signatures."""
 
     takes_unsigned: bool
 
     def default_url(self, capture: Capture) -> str | None:
-        """Return the URL that a capture is sent to if no other is given, or None if there is none."""
+        """Return the default URL for a capture, or None."""
         ...
 
     async def send(self, request: Invocation, url: str) -> SentReplay:
@@ -72,7 +72,7 @@ class ReplayDestination(Protocol):
 
 
 class ThroughTheListener:
-    """Sends to the listener of this process: the request is verified, saved, forwarded and shown like any other."""
+    """Sends to the listener of this process. It verifies, saves, forwards and shows the request like any other."""
 
     def __init__(self, context: SourceContext, url: str, *, takes_unsigned: bool) -> None:
         self._context, self._url, self.takes_unsigned = context, url, takes_unsigned
@@ -82,9 +82,9 @@ class ThroughTheListener:
         return target_url(self._url, capture.invocation.target)
 
     async def send(self, request: Invocation, url: str) -> SentReplay:
-        """Send a request through the pipeline. Raises StoreError, and UsageError for a body that is too large.
+        """Send a request through the pipeline. Raises StoreError, and UsageError for a too large body.
 
-        A request for a path that the listener does not serve is sent to the path that it serves.
+        If the listener doesn't serve the request's path, the request goes to the listener's path.
         """
         if not is_below(request.target, self._context.mount):
             request = replace(request, target=self._context.mount)
@@ -92,7 +92,7 @@ class ThroughTheListener:
 
 
 class ToTheHandler:
-    """Sends straight to a handler on this machine, and adds the request and its outcome to the store."""
+    """Sends directly to a handler on this machine, and adds the request and its outcome to the store."""
 
     takes_unsigned = False
 
@@ -100,22 +100,22 @@ class ToTheHandler:
         self._store, self._secret, self._last_target = store, secret, last_target
 
     def default_url(self, capture: Capture) -> str | None:
-        """Return the handler on this machine that got the capture, or else the handler of the store's last listener."""
+        """Return the handler on this machine that got the capture, or the handler of the store's last listener."""
         to = default_target(capture, self._last_target)
         return target_url(to, capture.invocation.target) if to else None
 
     async def send(self, request: Invocation, url: str) -> SentReplay:
-        """Send a request, and save it in the store if that is possible."""
+        """Send a request, and save it in the store if possible."""
         async with HttpClient(timeout_s=TIMEOUT_S) as client:
             return await send(request, url, client, partial(keep_in_thread, self._store, self._secret))
 
 
 def page_rewriter(wanted: Resend, destination: ReplayDestination, secret: Secret | None, runtime: Runtime) -> Rewriter:
-    """Return what prepares a capture to be sent as wanted. Raises SettingsError if there is no secret to sign with."""
+    """Return what prepares a capture to be sent as wanted. Raises SettingsError without a secret for the signature."""
     if wanted.is_signed and secret is None:
         raise SettingsError(
-            "There is no client secret to sign with.",
-            hint="Set PORT_CLIENT_SECRET and start the inspector again. A listener with --no-verify reads no secret.",
+            "The inspector has no client secret to sign with.",
+            hint="Set PORT_CLIENT_SECRET and start the inspector again. `listen --no-verify` doesn't read it.",
         )
     return Rewriter(
         signer=Signer(secret) if wanted.is_signed and secret is not None else None,
@@ -148,13 +148,13 @@ async def resend(
 
 
 def sender(destination: ReplayDestination, to: str | None) -> Callable[[Invocation, str], Awaitable[SentReplay]]:
-    """Return what sends requests: the destination, or what sends straight to the target `to` of the user."""
+    """Return the sender of requests: the session's, or a direct sender to the user's target `to`."""
     is_direct = to is not None and not isinstance(destination, ToTheHandler)
     return _directly if is_direct else destination.send
 
 
 def newly_signed(capture: Capture, url: str, secret: Secret | None, runtime: Runtime) -> Capture | None:
-    """Return a capture's request to `url` with a new signature, or None without a secret or the whole body."""
+    """Return a capture's newly signed request to `url`, or None without a secret or the whole body."""
     if secret is None or capture.invocation.truncated is not None:
         return None
     rewriter = Rewriter(signer=Signer(secret), now=runtime.now, new_id=lambda: capture.invocation.id)
@@ -168,7 +168,7 @@ def kept_notes(sent: SentReplay) -> list[str]:
 
 
 def _notes(ready: ReadyReplay) -> Iterator[str]:
-    """Yield what the page does not show beside the capture itself."""
+    """Yield notes about differences from the capture on the page."""
     if dropped := masked_fields(ready.source.invocation.headers):
         yield f"The store masks {', '.join(dropped)}, so the replay was sent without them."
     for note in ready.notes:
@@ -182,7 +182,7 @@ async def _directly(request: Invocation, url: str) -> SentReplay:
 
 
 def edited_body(body: bytes, wanted: Resend) -> bytes:
-    """Return the body to send: `body` unless something replaces it. Raises BadJson and UsageError."""
+    """Return the body to send: `body`, or its replacement. Raises BadJson and UsageError."""
     if wanted.body is not None:
         body = _stringified(wanted.body)
     if not wanted.values:
@@ -192,7 +192,7 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
         try:
             path = path_to(document, pointer)
         except NoSuchValue as error:
-            message = f"The body has nothing at {pointer[:200]}."
+            message = f"The body has no value at {pointer[:200]}."
             raise UsageError(message, hint="Use the path that the page shows.") from error
         document = set_at(document, path, value)
     return write_body(document)
@@ -201,8 +201,8 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
 def json_problem(text: str) -> dict[str, Any] | None:
     """Return why a text is not JSON, with `line` and `column` as in BadJson, or None for JSON.
 
-    Our own parser takes seconds for a megabyte, and the listener of this process is slower meanwhile. So a long text is
-    read by Python's parser, which is as strict except for its depth.
+    port-hook's parser takes seconds for a megabyte, and slows the listener of this process meanwhile. So Python's
+    parser reads a long text. It is just as strict except for its depth.
     """
     if len(text) > _LONG_TEXT:
         return _problem_of_long_text(text)
@@ -269,18 +269,18 @@ def _target(to: str | None, default: str | None, source: Invocation, refused_por
     url = default if to is None else named_target(to, source)
     if url is None:
         raise UsageError(
-            "There is no target: this capture was not forwarded to a handler on this machine.",
-            hint="Name the handler's URL or port.",
+            "The request needs a target, because this capture was not forwarded to a handler on this machine.",
+            hint="Enter the handler's URL or port.",
         )
     if not is_on_this_machine(url) and to is not None:
-        raise UsageError("The inspector sends only to this machine.", hint="Use `port-hook replay --to` for others.")
+        raise UsageError("The inspector sends only to this machine.", hint="Use `port-hook replay --to`.")
     if is_on_this_machine(url) and urlsplit(url).port in refused_ports:
-        raise UsageError(f"{url[:200]} is the inspector itself.", hint="Give the port that your handler listens on.")
+        raise UsageError(f"{url[:200]} is the inspector itself.", hint="Use the port of your handler.")
     return url
 
 
 def named_target(to: str, source: Invocation | None = None) -> str:
-    """Return the URL that the user named, with the path of `source` if it has none of its own. Raises UsageError."""
+    """Return the user's target URL, with the path of `source` if it has none. Raises UsageError."""
     try:
         url = parse_target(to)
     except BadTarget as error:

@@ -30,7 +30,7 @@ from port_hook_cli.listener.holding import NotHeld
 MAX_BODY = 16 * 1024 * 1024
 MAX_URL = 8_190
 
-# The first kind of an error decides its status; any other is a 400.
+# The first matching kind of an error decides its status. Any other error is a 400.
 _STATUSES = (
     (NoSuchCapture, 404),
     (NotHeld, 404),
@@ -44,13 +44,13 @@ _READING = frozenset({"GET", "HEAD"})
 
 
 def runner(inspector: Inspector, door: Door) -> web.AppRunner:
-    """Return the application that serves the page and its API to requests that `door` accepts."""
+    """Return the application that serves the page and its API to requests accepted by `door`."""
     return web.AppRunner(
         _application(inspector, door),
         access_log=None,
         logger=disabled_logger(),
         shutdown_timeout=_DRAIN_S,
-        handler_cancellation=True,  # of a request that the page has abandoned
+        handler_cancellation=True,  # cancels abandoned requests
         max_line_size=MAX_URL,
     )
 
@@ -96,7 +96,7 @@ def _application(inspector: Inspector, door: Door) -> web.Application:
 
 
 def _guard(door: Door, page: PageRoutes) -> Any:
-    """Return the middleware that refuses everyone but the user's browser, and adds the security headers."""
+    """Return the middleware that rejects everyone but the user's browser, and adds the security headers."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -114,10 +114,10 @@ def _guard(door: Door, page: PageRoutes) -> Any:
 
 
 def _refusal(request: web.Request, door: Door, page: PageRoutes) -> AccessRefusal | None:
-    """Return why a request is refused, or None. The page and its files need no token: they are in the package."""
+    """Return why a request is rejected, or None. The page and its files are public, so they need no token."""
     asker = _asker(request)
     if request.method in _READING:
-        # A user may follow a link to the page from anywhere, but only to this host.
+        # A user may follow a link to the page from any site, but only to this host.
         if request.path == door.entry:
             return foreign_refusal(Asker(asker.method, host=asker.host))
         if request.path == "/api/hello" or request.path.startswith((f"/page/{page.files.version}/", ONCE)):
@@ -126,13 +126,13 @@ def _refusal(request: web.Request, door: Door, page: PageRoutes) -> AccessRefusa
 
 
 def _secure(response: web.StreamResponse) -> None:
-    """Add the security headers that a response lacks."""
+    """Add the missing security headers of a response."""
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
 
 
 async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Return the handler's response, or a response that says what is wrong."""
+    """Return the handler's response, or an error response."""
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -140,10 +140,10 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
     except BadJson as error:
         return error_response(400, error.message, error.hint, line=error.line, column=error.column)
     except NoSuchValue as error:
-        return error_response(404, f"The body has nothing at {str(error)[:200]}.", "Load the capture again.")
+        return error_response(404, f"The body has no value at {str(error)[:200]}.", "Load the capture again.")
     except PortHookError as error:
         return error_response(_status(error), error.message, hint_of(error))
-    except Exception as error:  # noqa: BLE001 - the page has to get a response, and the listener goes on
+    except Exception as error:  # noqa: BLE001 - the page needs a response, and the listener continues
         return error_response(500, f"The inspector failed ({type(error).__name__}).", "Load the page again.")
 
 

@@ -34,9 +34,9 @@ from port_hook_cli.text.secret import Secret
 class InspectorOptions:
     """What an inspector needs besides its store: its port (0: any), files of actions, keys, and access to Port.
 
-    `avoided_ports` are the ports of handlers: a remembered port is not used if it is among them. `remembers` says that
-    the port and the token are saved in the home folder for the next inspector of the same store. `say` gets what
-    happens while it runs. `sent` is the sandbox's: then runs start in the sandbox of `access`.
+    A remembered port is not used if it is in `avoided_ports`, the ports of handlers. `remembers` says that the home
+    folder stores the port and the token for the next inspector of the same store. `say` gets messages while it runs.
+    `sent` is the sandbox's: then runs start in the sandbox of `access`.
     """
 
     access: PortAccess = field(repr=False)
@@ -51,7 +51,7 @@ class InspectorOptions:
 
 
 class InspectorObserver(Observer):
-    """Wakes the inspector when the listener has captured something. It does nothing else, so it costs nothing."""
+    """Wakes the inspector when the listener has captured something. It does nothing else, so it costs little."""
 
     def __init__(self) -> None:
         self._touch: Callable[[], None] = lambda: None
@@ -75,7 +75,7 @@ async def inspecting_listener(
     urls: Callable[[], tuple[str, str | None]],
     holding: Holding,
 ) -> AsyncIterator[OpenInspector]:
-    """Serve the inspector of a listener: its replays go through the listener's pipeline. Raises PortHookError."""
+    """Serve a listener's inspector. Its replays go through the listener's pipeline. Raises PortHookError."""
     destination = ThroughTheListener(context, urls()[0], takes_unsigned=options.secret is None)
     async with _opened(options, runtime, store, "listen", destination, urls, holding) as inspector:
         observer.attach(inspector.feed.touch)
@@ -88,9 +88,9 @@ async def inspecting_listener(
 async def inspecting_store(
     options: InspectorOptions, runtime: Runtime, store: Path, *, mode: str = "store", url: str | None = None
 ) -> AsyncIterator[OpenInspector]:
-    """Serve the inspector of a store: its replays go straight to the handler. Raises PortHookError.
+    """Serve a store's inspector. Its replays go directly to the handler. Raises PortHookError.
 
-    `mode` and `url` tell the page whose store it is. A store of another user is refused like by other commands that
+    `mode` and `url` tell the page whose store it is. A store of another user is rejected, as in other commands that
     send: its captures would be signed with this user's secret.
     """
     await asyncio.to_thread(check_files, store, show_only=False)
@@ -111,7 +111,7 @@ async def inspecting_store(
 async def _served(
     inspector: Inspector, options: InspectorOptions, runtime: Runtime, store: Path
 ) -> AsyncIterator[OpenInspector]:
-    """Serve at the address of the store's last inspector if possible, and remember the new address."""
+    """Serve at the port of the store's last inspector if possible, and remember the new address."""
     known = recall(runtime.home, store) if options.remembers else None
     if known is not None and known.port in options.avoided_ports:
         known = None
@@ -126,7 +126,7 @@ async def _served(
             keep()
             options.say(
                 warning(
-                    "The one-time address of the inspector was opened a second time, so another user of this machine"
+                    "The one-time URL of the inspector was opened a second time, so another user of this machine"
                     " may have seen captures. The inspector has a new token. Open pages need the new URL."
                 )
             )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Send = Callable[[Invocation], Awaitable[SentReplay]]
 
-_NO_ACTIONS = "No actions were given. Start the inspector with --actions PATH."
+_NO_ACTIONS = "The inspector has no actions or workflows. Start it with --actions PATH."
 _MAX_INPUTS = 200
 
 
@@ -49,7 +49,7 @@ class Actions:
         return tuple(self._paths)
 
     def why_not(self) -> str | None:
-        """Return why no action can be triggered, or None."""
+        """Return why nothing can be triggered, or None."""
         if not self._paths:
             return _NO_ACTIONS
         return None if self._secret else "The inspector has no client secret to sign with."
@@ -88,7 +88,7 @@ class Actions:
         now = self._runtime.now()
         with invoking(lambda: secret) as invoker:
             made = await make(action, self.run_data(inputs), invoker, run_id=make_run_id(secrets.choice), now=now)
-        assert not isinstance(made, Unmet)  # an automation without an event is refused
+        assert not isinstance(made, Unmet)  # an automation without an event was rejected
         request = signed(made.request, Signer(secret), id=self._runtime.new_id(), now=now)
         await access.announce([made.announcement])
         return await send(request)
@@ -106,13 +106,13 @@ class Actions:
         raise UsageError(f"The action {identifier[:80]} is not in the files.", hint="Reload the page.")
 
     def run_data(self, inputs: Mapping[str, Any]) -> RunData:
-        """Return the data of a run that the page starts."""
+        """Return the data of a run started by the page."""
         from port_hook_cli.trigger.run_data import RunData
 
         return RunData(properties=inputs, by=_BY)
 
     async def read(self) -> Triggerable:
-        """Return what the files have now. Raises UsageError for a faulty file."""
+        """Return the current content of the files. Raises UsageError for a faulty file."""
         return await asyncio.to_thread(self._read_files)
 
     def _read_files(self) -> Triggerable:

@@ -1,4 +1,4 @@
-"""What the inspector's API returns about a signature: the verdict, how it was computed, and where it differs. Pure."""
+"""The records of the inspector's API about a signature: verdict, computation, and first difference. Pure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LATEST_S = 2.5e11
 
 
 def verdict_record(capture: Capture, secret: Secret | None) -> dict[str, Any]:
-    """Return the verdict with all that explains it. The secret computes the expected signature, and is not in it."""
+    """Return the verdict and its explanation. The secret computes the expected signature, and is not in the record."""
     verdict = capture.verdict
     parts = _parts(capture, secret)
     return {
@@ -65,7 +65,7 @@ def _parts(capture: Capture, secret: Secret | None) -> dict[str, Any]:
     is_whole = invocation.truncated is None
     note = None if secret is not None else NOT_COMPUTED
     if not is_whole:
-        note = "The body was not kept whole, so the signature cannot be computed again."
+        note = "The store has only a part of the body, so the inspector cannot compute the signature."
     body = invocation.body if invocation.origin is None else signed_value(invocation.body)
     signed = f"{timestamp or ''}.".encode("latin-1", "replace") + body
     shown = signed[:_SIGNED_TEXT].decode("utf-8", "replace")
@@ -81,9 +81,9 @@ def _parts(capture: Capture, secret: Secret | None) -> dict[str, Any]:
 
 
 def _moment(timestamp: str | None) -> float | None:
-    """Return the time that a timestamp in seconds or milliseconds names, or None."""
+    """Return the time of a timestamp in seconds or milliseconds, or None."""
     text = (timestamp or "").strip()
-    if not (text.isascii() and text.isdigit()) or len(text) > 15:  # noqa: PLR2004 - more digits are no time
+    if not (text.isascii() and text.isdigit()) or len(text) > 15:  # noqa: PLR2004 - more digits are not a time
         return None
     value = float(text)
     value = value / 1000 if value >= _MILLISECONDS_FROM else value
@@ -91,7 +91,7 @@ def _moment(timestamp: str | None) -> float | None:
 
 
 def _difference(capture: Capture, secret: Secret | None) -> dict[str, Any] | None:
-    """Return the first difference between the raw body and the form that the signature matches."""
+    """Return the first difference between the raw body and the signed form."""
     invocation, signed_form = capture.invocation, capture.verdict.signed_form
     if invocation.truncated is not None:
         return None

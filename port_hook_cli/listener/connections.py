@@ -1,4 +1,4 @@
-"""The listener's connections, below aiohttp's application layer, and how a response is written to one."""
+"""The listener's connections, below aiohttp's application layer, and the writing of responses to them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.statuses import reason_phrase
 from port_hook_cli.listener import responses
 
-# Port's own header fields are small, but a proxy may add long ones (tokens, traces), and a debugger should show them.
-# All fields together have the same limit, which bounds their number too.
+# Port's own headers are small, but a proxy may add long ones (tokens, traces), and a debugger should show them. All
+# headers together have the same limit, which bounds their number too.
 _MOST_HEADER_BYTES = 256 * 1024
 _PARSING: dict[str, Any] = {
     "auto_decompress": False,
@@ -27,17 +27,17 @@ _PARSING: dict[str, Any] = {
     "max_field_size": _MOST_HEADER_BYTES,
     "max_headers": _MOST_HEADER_BYTES,
 }
-# aiohttp buffers up to twice as much of a body that is not being read yet, for each connection.
+# aiohttp buffers up to twice as much unread body data for each connection.
 _BUFFERED_BYTES = 64 * 1024
 _NO_BODY = frozenset({204, 304})
 
 
 class Server(web.Server):
-    """aiohttp's server, except that malformed requests are reported to the terminal instead of the log.
+    """aiohttp's server, but it reports malformed requests to the terminal instead of the log.
 
-    It has at most `limit` connections. The oldest idle connection is closed for a new connection. If none is idle, the
-    new client gets a 503 and is disconnected. `crowded` is called once for each period in which this happens. A
-    connection is closed if the head of its first request has not arrived after `first_head_timeout_s` seconds.
+    It has at most `limit` connections. At the limit, a new connection replaces the oldest idle connection. If none is
+    idle, the new client gets a 503 and is disconnected. `crowded` is called once for each period in which this happens.
+    The server closes a connection if the head of its first request hasn't arrived after `first_head_timeout_s` seconds.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Server(web.Server):
 
 
 class _RefusingProtocol(asyncio.Protocol):
-    """A connection beyond the limit: it gets its response before it sends a request, and nothing is read from it."""
+    """A connection beyond the limit. It gets a response immediately, and the server doesn't read from it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -88,9 +88,9 @@ class _RefusingProtocol(asyncio.Protocol):
 
 
 class ServerConnection(web.RequestHandler):
-    """One connection. `task` is what serves its latest request.
+    """One connection. `task` serves its latest request.
 
-    `on_left` is called when the client disconnects or says that it sends nothing more: the two look the same.
+    `on_left` is called when the client disconnects or half-closes the connection. The server cannot tell the two apart.
     """
 
     __slots__ = ("_first_head_timeout_s", "_has_ended", "_tell", "on_left", "task")
@@ -105,7 +105,7 @@ class ServerConnection(web.RequestHandler):
         **options: Any,
     ) -> None:
         super().__init__(server, loop=loop, read_bufsize=_BUFFERED_BYTES, **_PARSING, **options)
-        # aiohttp has no option for this: its own parser refuses certain fields when they appear twice.
+        # aiohttp has no option for this. Its own parser rejects some headers when they appear twice.
         self._parser: Any = RequestParser(self._parser, self._another_parser, _MOST_HEADER_BYTES)
         self._tell = tell
         self._first_head_timeout_s = first_head_timeout_s
@@ -115,11 +115,11 @@ class ServerConnection(web.RequestHandler):
 
     @property
     def is_over(self) -> bool:
-        """Whether the client sends nothing more, and the request being served is its last."""
+        """Whether the client has half-closed the connection, so that the current request is its last."""
         return self._has_ended and not self._messages
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to wait for the first request, for a shorter time than aiohttp waits for later ones."""
+        """Start the timer for the first request, which is shorter than aiohttp's timer for later requests."""
         super().connection_made(transport)
         if self._keepalive_handle is not None:
             self._keepalive_handle.cancel()
@@ -132,17 +132,17 @@ class ServerConnection(web.RequestHandler):
         self._leave()
 
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp returns None, asyncio takes a bool
-        """Return whether the connection stays open: it does while complete requests are not answered yet.
+        """Return whether the connection stays open. It does while complete requests have no response.
 
-        A client may shut down its sending side and wait for the response; aiohttp would disconnect it.
+        A client may shut down its sending side and wait for the response. aiohttp would disconnect it.
         """
         self._has_ended = True
         self._leave()
         complete = len(self._messages) + (self._waiter is None)
         if self._parser.is_in_body:
             complete -= 1
-            if complete > 0:  # else reading the body fails when the connection is closed
-                self._parser.break_off(ConnectionResetError("the client sends nothing more"))
+            if complete > 0:  # otherwise reading the body fails when the connection is closed
+                self._parser.break_off(ConnectionResetError("the client stopped sending"))
         return complete > 0
 
     def _leave(self) -> None:
@@ -168,7 +168,7 @@ class ServerConnection(web.RequestHandler):
 
 
 class WireResponse(web.StreamResponse):
-    """A `Response` written unchanged: its fields in order and its content length; aiohttp adds nothing."""
+    """A `Response` written unchanged: its headers in order and its content length. aiohttp adds nothing."""
 
     def __init__(self, request: web.BaseRequest, response: Response, *, close: bool = False) -> None:
         super().__init__(status=response.status)
@@ -179,8 +179,8 @@ class WireResponse(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool | None:
-        """Whether the connection is kept open for another request."""
-        # aiohttp asks after the response is written: the client may have closed its side in the meantime.
+        """Whether the connection stays open for another request."""
+        # aiohttp asks after the response is written. The client may have closed its side in the meantime.
         connection = self._connection
         return self._stays_open and not (isinstance(connection, ServerConnection) and connection.is_over)
 
@@ -196,7 +196,7 @@ class WireResponse(web.StreamResponse):
 
 
 class NoResponse(web.StreamResponse):
-    """Nothing is written, and the connection is closed."""
+    """A response that only closes the connection."""
 
     @property
     def keep_alive(self) -> bool | None:
@@ -210,7 +210,7 @@ class NoResponse(web.StreamResponse):
         """Do nothing."""
 
 
-# Most of a listener's responses are the same. Their bodies are not retained.
+# Most responses of a listener are the same. Response bodies are not cached.
 @lru_cache(maxsize=64)
 def _head(status: int, headers: Headers, size: int, is_head: bool, stays_open: bool) -> bytes:
     lines = [f"HTTP/1.1 {status} {reason_phrase(status) or 'Unknown'}"]

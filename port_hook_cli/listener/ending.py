@@ -1,4 +1,4 @@
-"""When a session ends by itself, why it ended, and which expectations were not met."""
+"""When and why a session ends by itself, and which expectations were not met."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 
 @unique
 class EndReason(StrEnum):
-    """Why a session ended. UNMET means that it was stopped, and an expectation was not met."""
+    """Why a session ended. UNMET means that it was stopped and an expectation was not met."""
 
     STOPPED = "stopped"
     UNMET = "unmet"
@@ -33,7 +33,7 @@ class Ended:
 
 
 class Watcher(Observer):
-    """Sets `over` when the session is to end, and counts the responses that differ from what the plan expects.
+    """Sets `over` when the session must end, and counts the responses that differ from the plan's expectation.
 
     The plan's `count` of invocations ends the session. So do `exit_after_s` seconds without a working tunnel.
     `has_timed_out` is set when the plan's `timeout_s` ends it.
@@ -50,7 +50,7 @@ class Watcher(Observer):
         self.over = asyncio.Event()
 
     def captured(self, capture: Capture) -> None:
-        """Count a capture. When `count` is reached, the session ends."""
+        """Count a capture. The session ends when `count` is reached."""
         self._shown += 1
         expect = self._plan.expect
         if expect and not (capture.response and expect.met_by(capture.response.status)):
@@ -60,7 +60,7 @@ class Watcher(Observer):
 
     def tunnel(self, report: TunnelReport) -> None:
         """Start the timer when the tunnel stops working, and cancel it when the tunnel works again."""
-        # A tunnel may be opened and lost again and again: where probes follow, only a probe shows that it works.
+        # A tunnel may open and fail again and again. With probes, only a successful probe shows that it works.
         is_working = report.state.is_good and not (self._has_probes and report.state is TunnelState.OPEN)
         if is_working and self._give_up:
             self._give_up.cancel()
@@ -69,7 +69,7 @@ class Watcher(Observer):
             self._give_up = asyncio.get_running_loop().call_later(self._exit_after_s, self._lose)
 
     def outcome(self) -> tuple[EndReason, tuple[str, ...]]:
-        """Return why the session ended, and a sentence about each thing that was not as expected."""
+        """Return why the session ended, and a sentence about each expectation that was not met."""
         if self._has_lost_tunnel:
             within = f"{self._exit_after_s:g} s (--exit-on-tunnel-loss)"
             return EndReason.TUNNEL_LOST, (f"The tunnel was lost and did not come back within {within}.",)
@@ -90,6 +90,6 @@ class Watcher(Observer):
         return f"Stopped after {self._plan.timeout_s:g} s" if self.has_timed_out else "Stopped"
 
     def _lose(self) -> None:
-        if not self.over.is_set():  # a session that is ending already keeps its reason
+        if not self.over.is_set():  # the first reason counts
             self._has_lost_tunnel = True
             self.over.set()

@@ -1,4 +1,4 @@
-"""Check once, at the start of a session, that something listens where requests will be forwarded."""
+"""Check once, at the start of a session, that the targets accept connections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PORTS = {"http": 80, "https": 443}
 
 
 async def check_handlers(routes: Routes, notice: Callable[[str], None], timeout_s: float = TIMEOUT_S) -> None:
-    """Connect once to each handler, without a request, and report handlers that do not accept it. Never raises."""
+    """Connect once to each target, without a request, and report targets that don't accept it. Never raises."""
     targets = {handler_address(target): target for target in routes.targets}
     problems = await asyncio.gather(*(connection_problem(*address, timeout_s) for address in targets))
     for target, problem in zip(targets.values(), problems, strict=True):
@@ -23,13 +23,13 @@ async def check_handlers(routes: Routes, notice: Callable[[str], None], timeout_
 
 
 def handler_address(target: str) -> tuple[str, int]:
-    """Return the host and the port that requests for a target are sent to."""
+    """Return the host and port of a target."""
     parts = urlsplit(target)
     return parts.hostname or "", parts.port or _PORTS[parts.scheme]
 
 
 async def connection_problem(host: str, port: int, timeout_s: float = TIMEOUT_S) -> str:
-    """Return why `host`:`port` accepts no connection, as a clause; "" if it accepts one."""
+    """Return why `host`:`port` doesn't accept a connection, as a clause, or "" if it does."""
     try:
         async with asyncio.timeout(timeout_s):
             _, writer = await asyncio.open_connection(host, port)

@@ -44,7 +44,7 @@ class HttpSource:
         except OSError as error:
             raise cannot_listen(host, port, error) from None
         except UnicodeError:
-            raise ListenError(f"{host!r} is not the name of a host.", hint="Check --host.") from None
+            raise ListenError(f"{host!r} is not a host name.", hint="Check --host.") from None
         addresses = [socket.getsockname() for socket in self._sockets.sockets]
         self.is_on_loopback = all(is_loopback(str(address[0])) for address in addresses)
         address = addresses[0]
@@ -80,7 +80,7 @@ def cannot_listen(host: str, port: int, error: OSError) -> ListenError:
         owner = describe_owner(host, port)
         by = f" by {owner}" if owner else ""
         return ListenError(
-            f"Port {port} on {host} is taken{by}.", hint="Choose another with --port, or --port 0 for any free one."
+            f"Port {port} on {host} is taken{by}.", hint="Choose another with --port, or --port 0 for any free port."
         )
     if error.errno == errno.EACCES:
         return ListenError(

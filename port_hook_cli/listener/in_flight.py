@@ -1,4 +1,4 @@
-"""The requests that have no response yet. Observers are told only about those that wait longer than a moment."""
+"""The requests without a response yet. Observers learn only about requests that wait longer than a moment."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from port_hook_cli.invocations.targets import is_on_this_machine
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.text.safe import brief
 
-HELD, ANSWERED = "held", "answered by hand, delayed"
-"""The stages of a held request: until the user decides, and until the delay of the answer is over."""
+HELD, RESPONDED = "held", "responded by hand, delayed"
+"""The stages of a held request: before the user decides, and during the delay of the manual response."""
 
 SHOWN_AFTER_S = 0.4
-"""Most handlers respond sooner. Their requests would only flicker on a screen, and fill a log with two lines each."""
+"""Most handlers respond sooner. Their requests would only flicker on a screen and add two lines each to a log."""
 
 _MOST_OF_A_HOST = 60
 
 
 class InFlight:
-    """A request on its way. `url` is where it was sent, None if it was not sent yet.
+    """A request in flight. `url` is its target, or None if it was not forwarded yet.
 
-    `began_at` is when it began to wait, in the time of the event loop: for its turn, and then for the handler.
-    `stage` is HELD or ANSWERED. It is "" if the request was never held, and None if it waits for its turn again.
+    `began_at` is when it began to wait for its turn or for the handler, in the time of the event loop. `stage` is HELD
+    or RESPONDED. It is "" if the request was never held, and None if it waits for its turn again.
     """
 
     __slots__ = ("began_at", "capture", "is_delayed", "stage", "url")
@@ -41,7 +41,7 @@ class InFlight:
 
     @property
     def reason(self) -> str:
-        """What it waits for, in a few words for a screen. A handler on this machine is only its port."""
+        """What it waits for, in a few words for a screen. A handler on this machine is shown as its port."""
         if self.is_delayed:
             return "response delayed (--delay)"
         if self.url is None:
@@ -57,20 +57,20 @@ class InFlight:
 
 
 class RequestsInFlight:
-    """The requests of one event loop that have no response yet.
+    """The requests of one event loop without a response yet.
 
     `begin` and `end` cost little: all requests share one timer.
     """
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        # The oldest first.
+        # Oldest first.
         self._young: dict[InFlight, float] = {}
         self._shown: set[InFlight] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, capture: Capture, *, is_delayed: bool = False) -> InFlight:
-        """Add a request, or a request whose response is delayed. Pass the result to `end` in any case."""
+        """Add a request, or a request with a delayed response. Always pass the result to `end`."""
         now = _now()
         request = InFlight(capture, now, is_delayed=is_delayed)
         self._young[request] = now + SHOWN_AFTER_S
@@ -79,13 +79,13 @@ class RequestsInFlight:
         return request
 
     def end(self, request: InFlight) -> None:
-        """Remove a request: it has a response, or will not get one."""
+        """Remove a request that has a response or will not get one."""
         if self._young.pop(request, None) is None and request in self._shown:
             self._shown.remove(request)
             self._observer.no_longer_waiting(request.capture)
 
     def tell_again(self, request: InFlight) -> None:
-        """Tell the observer that a request now waits for something else, if the observer knows the request."""
+        """Tell the observer that a request now waits for something else, if the observer was told about the request."""
         if request in self._shown:
             self._observer.waiting(request.capture, request.reason)
 

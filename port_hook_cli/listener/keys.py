@@ -27,7 +27,7 @@ from port_hook_cli.terminal.echo import is_in_foreground
 from port_hook_cli.text.secret import Secret
 
 KEYS: Mapping[str, str] = {
-    "r": "replay the latest captured request that was not rejected, newly signed",
+    "r": "replay the latest accepted request, newly signed",
     "c": "copy the URL to set in Port",
     "f": "show everything about each invocation, or one line",
     "i": "open the inspector",
@@ -41,11 +41,11 @@ _BACKGROUND_S = 0.5
 
 
 class KeyCommands(Observer):
-    """Reads keys from the terminal while a listener runs, and does what they stand for.
+    """Reads keys from the terminal while a listener runs, and runs their commands.
 
     `toggle` switches the screen between full and compact, and returns whether it is compact now. `open_page` opens the
-    inspector; it is None if there is none. `access` announces replays to a sandbox. `stored` returns the request to
-    replay until the first one arrives; it raises StoreError, and is called in a thread. Without `has_handler`, nothing
+    inspector. It is None without an inspector. `access` announces replays to a sandbox. `stored` returns the request to
+    replay until the first request arrives. It raises StoreError, and runs in a thread. Without `has_handler`, nothing
     is replayed.
     """
 
@@ -68,9 +68,9 @@ class KeyCommands(Observer):
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def captured(self, capture: Capture) -> None:
-        """Remember the capture, unless it is a replay, or was rejected.
+        """Remember the capture, unless it is a replay or was rejected.
 
-        A rejected request comes from an untrusted sender. Signed again, it would be forwarded.
+        A rejected request comes from an untrusted sender. Newly signed, it would be forwarded.
         """
         if not capture.refused and capture.invocation.replay_of is None:
             self._last = capture
@@ -100,7 +100,7 @@ class KeyCommands(Observer):
         }
 
         def read() -> None:
-            if not is_in_foreground(descriptor):  # after Ctrl-Z and `bg`: the keys are the shell's
+            if not is_in_foreground(descriptor):  # after Ctrl-Z and `bg`, the shell reads the keys
                 loop.remove_reader(descriptor)
                 waiting.append(loop.call_later(_BACKGROUND_S, loop.add_reader, descriptor, read))
                 return
@@ -110,7 +110,7 @@ class KeyCommands(Observer):
                 loop.remove_reader(descriptor)
                 return
             # `typed` is empty if Ctrl-C or Ctrl-Z discarded the keys after the terminal became readable.
-            for key in dict.fromkeys(typed.decode("ascii", "ignore")):  # a key that is held down counts once
+            for key in dict.fromkeys(typed.decode("ascii", "ignore")):  # a repeated key counts once
                 if key in does:
                     does[key]()
 
@@ -128,7 +128,7 @@ class KeyCommands(Observer):
                 task.cancel()
 
     def _start(self, key: str, action: Callable[[], Awaitable[None]], notice: Callable[[str], None]) -> None:
-        """Start what takes time, unless the same is in progress."""
+        """Start a slow command, unless the same command is in progress."""
 
         async def run() -> None:
             try:
@@ -141,22 +141,22 @@ class KeyCommands(Observer):
 
     async def _load(self) -> None:
         """Read the latest request from the store, for `r` before the first request of this session."""
-        with suppress(StoreError):  # the key says that there is nothing to replay
+        with suppress(StoreError):  # the key then shows "Nothing to replay yet."
             found = await asyncio.to_thread(self._stored)
             self._last = self._last or found
 
     async def replay(self, context: SourceContext, notice: Callable[[str], None]) -> None:
         """Send the latest request through the pipeline again, newly signed. Raises StoreError.
 
-        A listener without a secret verifies nothing: it gets the captured signature, or a request without one.
+        A listener without a secret verifies nothing. It gets the request unchanged, signed or not.
         """
         if not self._has_handler:
-            notice("There is no handler to replay to. Start `listen` with --forward-to.")
+            notice("`r` needs a handler. Start `listen` with --forward-to.")
             return
         if self._loading is not None:
             await self._loading
         if self._last is None:
-            notice("There is nothing to replay yet.")
+            notice("Nothing to replay yet.")
             return
         notice(replayed_line(self._last))
         signer = None if self._secret is None else Signer(self._secret)
@@ -177,7 +177,7 @@ class KeyCommands(Observer):
         notice(await asyncio.to_thread(lambda: copy_text(url, environ=environ, terminal=terminal)))
 
     def _help(self, holding: Holding, notice: Callable[[str], None]) -> None:
-        """Show the keys that do something now."""
+        """Show the keys that work now."""
         hidden = {"r"} if self._last is None or not self._has_handler else set[str]()
         if self._open_page is None:
             hidden.add("i")
@@ -188,14 +188,14 @@ class KeyCommands(Observer):
 
     def _inspect(self, notice: Callable[[str], None]) -> None:
         if self._open_page is None:
-            notice("There is no inspector. Start `listen` with --inspect.")
+            notice("The inspector is not open. Start `listen` with --inspect.")
             return
         self._open_page()
         notice("Opening the inspector in the browser.")
 
 
 def latest_request(option: Path | None, cwd: Path) -> Capture | None:
-    """Return the latest request of a store that may be signed again: verified, not rejected, and not a replay.
+    """Return the latest request of a store that may be signed again: accepted and not a replay.
 
     Raises StoreError.
     """

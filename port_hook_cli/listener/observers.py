@@ -1,4 +1,4 @@
-"""Observers of a listener: the protocol, several observers as one, and which capture leaves a run open.
+"""Observers of a listener: the protocol, a group of observers, and the captures that leave a run open.
 
 A new observer is a class that extends `Observer` and overrides what it needs, and an entry in the list that `listen`
 passes to `listening`.
@@ -15,11 +15,11 @@ from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 from port_hook_cli.tunnels.report import TunnelReport
 
 VERIFIED = frozenset({Status.VALID, Status.REENCODED})
-"""The verdicts on requests whose signature is valid now."""
+"""The verdicts on requests with a valid signature."""
 
 
 class Observer(Protocol):
-    """An observer is told what a listener does. Observers must not block: the response does not wait for them.
+    """An observer of a listener. Its methods must not block: the response does not wait for them.
 
     A method that is not overridden does nothing.
     """
@@ -29,11 +29,11 @@ class Observer(Protocol):
         return
 
     def waiting(self, capture: Capture, reason: str) -> None:  # noqa: ARG002 - for observers that override it
-        """Handle a capture that has had no response for a moment; `reason` says what it waits for."""
+        """Handle a capture without a response so far. `reason` says what it waits for."""
         return
 
     def no_longer_waiting(self, capture: Capture) -> None:  # noqa: ARG002 - for observers that override it
-        """Handle the end of what `waiting` was about, before the capture is shown, if it is."""
+        """Handle the end of a wait, before the capture is shown, if it is."""
         return
 
     def notice(self, text: str) -> None:  # noqa: ARG002 - for observers that override it
@@ -49,18 +49,18 @@ class Observer(Protocol):
         return
 
     async def finish(self, interrupted: asyncio.Event) -> None:  # noqa: ARG002 - for observers that override it
-        """Finish what captures have begun, after the last capture, and within seconds once `interrupted` is set."""
+        """Finish pending work after the last capture, and within seconds once `interrupted` is set."""
         return
 
     def close(self) -> None:
-        """Finish, within seconds. Nothing follows."""
+        """Finish within seconds. No other call follows."""
         return
 
 
 class Observers(Observer):
-    """Several observers as one. They get the first `limit` captures; None means all.
+    """Passes calls on to several observers. They get the first `limit` captures, or all if None.
 
-    More captures than `limit` can be in progress when a session with `--count` reaches its end.
+    When a session with `--count` ends, more captures than `limit` can be in progress.
     """
 
     def __init__(self, observers: Sequence[Observer], *, limit: int | None = None) -> None:
@@ -68,7 +68,7 @@ class Observers(Observer):
         self._left = limit
 
     def captured(self, capture: Capture) -> None:
-        """Pass a capture on; an observer that fails is reported to the loop and does not stop the others."""
+        """Pass a capture on. Report an observer that fails to the loop, and call the others."""
         if self._left is not None:
             if not self._left:
                 return
@@ -81,7 +81,7 @@ class Observers(Observer):
                 asyncio.get_running_loop().call_exception_handler(context)
 
     def waiting(self, capture: Capture, reason: str) -> None:
-        """Pass on that a capture waits, unless enough captures were passed on."""
+        """Pass on that a capture waits, unless `limit` captures were passed on."""
         if self._left != 0:
             for observer in self._observers:
                 observer.waiting(capture, reason)
@@ -118,10 +118,9 @@ class Observers(Observer):
 
 
 def open_run(capture: Capture) -> str | None:
-    """Return the id of the run that may accept a report after a capture, or None.
+    """Return the ID of the run that may accept a report after a capture, or None.
 
-    There is none for a request that was refused, failed verification, was not verified, repeats an earlier signature,
-    or got no response.
+    It is None for a rejected, unverified or repeated request, and for a request that got no response.
     """
     verdict, response = capture.verdict, capture.response
     if capture.refused or response is None or verdict.status not in VERIFIED or "replayed" in verdict.slugs:
@@ -135,11 +134,11 @@ def open_run(capture: Capture) -> str | None:
 
 MAX_UNREAD = 1_000
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
-"""The limit of the bodies of all requests and responses that wait. The latest capture always waits."""
+"""The limit for the bodies of all waiting requests and responses. The latest capture always waits."""
 
 
 class UnreadCaptures(Observer):
-    """Keeps captures in memory until they are read, and drops the oldest when a limit is reached."""
+    """Keeps captures in memory until they are read, and deletes the oldest when a limit is reached."""
 
     def __init__(self) -> None:
         self._waiting = asyncio.Queue[Capture]()

@@ -1,7 +1,7 @@
-"""What happens to one request: it is verified, saved, forwarded or refused, answered, and shown to the observers.
+"""The life of one request: verify, save, forward or reject, respond, and show it to the observers.
 
-Port never gets a response to a request that is not in the store. The request is saved and forwarded at the same time,
-and the response waits for both.
+Port never gets a response to an unsaved request. The request is saved and forwarded concurrently, and the response
+waits for both.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from port_hook_cli.invocations.routes import RouteBy
 from port_hook_cli.invocations.targets import join_target
 from port_hook_cli.listener import responses
 from port_hook_cli.listener.holding import Holding
-from port_hook_cli.listener.in_flight import ANSWERED, InFlight, RequestsInFlight
+from port_hook_cli.listener.in_flight import RESPONDED, InFlight, RequestsInFlight
 from port_hook_cli.listener.observers import VERIFIED, Observer
 from port_hook_cli.listener.policy import Policy, PublicAddress, Tally
 from port_hook_cli.listener.reader import Reader
 from port_hook_cli.listener.simulator import Simulator
-from port_hook_cli.listener.turns import Answer, SenderLeft, Turn, Turns
+from port_hook_cli.listener.turns import ManualResponse, SenderLeft, Turn, Turns
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 
 _FAILED = 500
-# It bounds the memory of a listener that runs for a long time.
+# It bounds the memory of a long-running listener.
 _MOST_WAITING_RUNS = 1_000
 _HALF_CLOSE_S = 0.1
 IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
-"""Evaluates the jq expression of a route over a body. Never raises."""
+"""Evaluates the jq expression of a route for a body. Never raises."""
 
 
 class Saving(Protocol):
     """The store as a listener needs it."""
 
     def save(self, capture: Capture) -> asyncio.Future[None]:
-        """Start to save `capture`. Await the result for the commit; it raises StoreError.
+        """Start to save `capture`. Await the result for the commit, which raises StoreError.
 
-        The store may save only the beginning of a refused request's body.
+        The store may save only the beginning of a rejected request's body.
         """
 
     def save_together(self, captures: Sequence[Capture]) -> asyncio.Future[None]:
@@ -95,12 +95,12 @@ class Pipeline:
         self._queued: dict[str, Turn] = {}
         self._reader = Reader(policy.secret, tolerance_s=policy.tolerance_s, seen=seen)
         self._simulator = Simulator(policy) if policy.simulates else None
-        self._answered: list[tuple[Capture, Response | None]] = []
+        self._responded: list[tuple[Capture, Response | None]] = []
 
     async def receive(self, invocation: Invocation, client: str) -> Response | None:
-        """Return the response to `invocation` from the address `client`; raises StoreError if it is not saved.
+        """Return the response to `invocation` from the address `client`. Raises StoreError if it is not saved.
 
-        None means that the connection is to be closed without a response.
+        None means that the connection must be closed without a response.
         """
         verdict, payload = await self._reader.read(invocation)
         self.tally.received += 1
@@ -131,10 +131,10 @@ class Pipeline:
             self._reader.forget(invocation)
         if simulated is not None and simulated.delay_s and capture.simulated is simulated:
             await self._delay(capture, simulated.delay_s)
-        if not self._answered:
-            # The loop sends the responses of this turn first. One callback for all of them costs less.
+        if not self._responded:
+            # The loop first sends the responses of this iteration. One callback for all of them costs less.
             asyncio.get_running_loop().call_soon(self._observe_answered)
-        self._answered.append((capture, response))
+        self._responded.append((capture, response))
         return response
 
     def new_group(self) -> MessageGroup | None:
@@ -144,7 +144,7 @@ class Pipeline:
         return MessageGroup(self)
 
     def read_message(self, invocation: Invocation) -> Capture | None:
-        """Return the capture of a message that needs no handler, or None if verifying the message takes long."""
+        """Return the capture of a message that needs no handler, or None if its verification takes long."""
         reading = self._reader.read_now(invocation)
         if reading is None:
             return None
@@ -161,7 +161,7 @@ class Pipeline:
         )
 
     async def save_messages(self, captures: Sequence[Capture]) -> None:
-        """Save the captures of messages in one commit, and observe them. Raises StoreError, and then none is saved."""
+        """Save the captures of messages in one commit, and observe them. Raises StoreError if nothing was saved."""
         try:
             await self._store.save_together(captures)
         except StoreError as error:
@@ -171,29 +171,29 @@ class Pipeline:
         for capture in captures:
             if capture.response is None or capture.response.status >= _FAILED:
                 self._reader.forget(capture.invocation)
-        if not self._answered:
+        if not self._responded:
             asyncio.get_running_loop().call_soon(self._observe_answered)
-        self._answered += [(capture, capture.response) for capture in captures]
+        self._responded += [(capture, capture.response) for capture in captures]
 
     def leave(self, invocation_id: str) -> None:
-        """Take a request that waits for its turn out of the queue, as its sender has disconnected.
+        """Remove a waiting request from the queue, because its sender has disconnected.
 
-        A request that has only begun to wait stays: the end of its sender may belong to the request.
+        A request that has just begun to wait stays: its sender may only have half-closed the connection.
         """
         if turn := self._queued.get(invocation_id):
             turn.give_up()
 
     def close(self) -> None:
-        """Stop the threads that read requests."""
+        """Stop the threads of the reader."""
         self._reader.close()
 
     def _observe_answered(self) -> None:
-        """Observe the captures that have responses. An error in one is reported to the loop and stops no other."""
-        answered, self._answered = self._answered, []
-        for capture, response in answered:
+        """Observe the captures that have responses. Report an error in one to the loop, and observe the others."""
+        responded, self._responded = self._responded, []
+        for capture, response in responded:
             try:
                 self._observe(capture, response)
-            except Exception as error:  # noqa: BLE001 - as in a callback of its own
+            except Exception as error:  # noqa: BLE001 - an error must not stop the others
                 context = {"message": "a capture was not completed", "exception": error}
                 asyncio.get_running_loop().call_exception_handler(context)
 
@@ -210,7 +210,7 @@ class Pipeline:
             self._observer.captured(capture)
 
     def _own_response(self, payload: Payload, simulated: Simulated | None, *, is_wanted: bool) -> Response | None:
-        """Return the response that needs no handler, or None if the request is to be forwarded."""
+        """Return the response to a request that needs no handler, or None if the request must be forwarded."""
         if not is_wanted:
             self.tally.passed_over += 1
             return responses.OK
@@ -228,22 +228,22 @@ class Pipeline:
     async def _serve(
         self, capture: Capture, turn: Turn, client: str, response: Response | None
     ) -> tuple[Capture, Response | None]:
-        """Forward a request in its turn, while it is committed; raises StoreError if the commit failed.
+        """Forward a request in its turn, while it is committed. Raises StoreError if the commit failed.
 
-        A turn that does not forward ends with `response`. If the user answers by hand, the turn ends with the answer.
+        A turn without forwarding ends with `response`, or with the user's manual response.
         """
         saved = self._store.save(capture)
         request = self._requests.begin(capture)
         delivery: Delivery | None = None
-        answer: Answer | None = None
+        manual: ManualResponse | None = None
         try:
             if turn.called is not None:
-                answer = await self._wait(turn, request, saved)
-            if turn.forwards and answer is None:
+                manual = await self._wait(turn, request, saved)
+            if turn.forwards and manual is None:
                 delivery = await self._deliver(request, saved, client)
         except SenderLeft:
             await saved
-            event = "it got the answer by hand" if request.stage == ANSWERED else "the request was forwarded"
+            event = "the manual response was sent" if request.stage == RESPONDED else "the request was forwarded"
             return self._cut_off(request, f"the sender disconnected before {event}"), None
         finally:
             self.turns.end(turn)
@@ -252,29 +252,29 @@ class Pipeline:
             await saved
         except StoreError:
             if delivery is not None:
-                self._observer.notice(f"The handler at {delivery.url} got a request that could not be saved.")
+                self._observer.notice(f"The handler at {delivery.url} got a request, but port-hook cannot save it.")
             raise
         if delivery is None:
             if turn.forwards:
                 response = self.policy.respond
-            capture = _with(capture, response) if answer is None else _answered(capture, answer)
+            capture = _with(capture, response) if manual is None else _with_manual(capture, manual)
             self._store.complete(capture)
             return capture, capture.response
         response = _relay(delivery)
         return _with(capture, response, delivery), response
 
-    async def _wait(self, turn: Turn, request: InFlight, saved: asyncio.Future[None]) -> Answer | None:
-        """Wait for the turn, and return the user's answer if there is one.
+    async def _wait(self, turn: Turn, request: InFlight, saved: asyncio.Future[None]) -> ManualResponse | None:
+        """Wait for the turn, and return the user's manual response, or None.
 
         Raises SenderLeft, and StoreError if the request could not be saved meanwhile.
         """
         name = request.capture.invocation.id
-        # A client may send its end right after its request, and wait for the response.
+        # A client may half-close the connection right after its request, and wait for the response.
         queueing = asyncio.get_running_loop().call_later(_HALF_CLOSE_S, self._queued.__setitem__, name, turn)
         self.holding.begin(request, turn)
         assert turn.called is not None
         try:
-            answer = await turn.called
+            manual = await turn.called
         except asyncio.CancelledError:
             self._interrupted(request, saved)
             raise
@@ -284,10 +284,10 @@ class Pipeline:
             self.holding.end(request)
         if saved.done():
             saved.result()
-        return answer
+        return manual
 
     async def _deliver(self, request: InFlight, saved: asyncio.Future[None], client: str) -> Delivery | None:
-        """Send a request to the target of its route, and return the outcome; None if it has no target after all."""
+        """Send a request to its route's target, and return the outcome, or None without a target."""
         routes, capture = self.policy.routes, request.capture
         self.in_flight += 1
         try:
@@ -306,7 +306,7 @@ class Pipeline:
             self.in_flight -= 1
 
     async def _find_target(self, payload: Payload) -> str | None:
-        """Return the target of the first route that matches, else the target of everything else, which may be None."""
+        """Return the target of the first matching route, or the default target, which may be None."""
         for route in self.policy.routes.candidates(payload):
             if route.by is not RouteBy.JQ or (self._is_true and await self._is_true(route.name, payload.document)):
                 return route.target
@@ -325,7 +325,7 @@ class Pipeline:
         )
 
     async def _delay(self, capture: Capture, seconds: float) -> None:
-        """Delay the response as `--delay` asks. If the listener ends meanwhile, show that Port got none."""
+        """Delay the response by `--delay`. If the listener ends meanwhile, show that Port got no response."""
         request = self._requests.begin(capture, is_delayed=True)
         try:
             await asyncio.sleep(seconds)
@@ -341,8 +341,8 @@ class Pipeline:
         """Show a request that the end of the listener interrupted. Port gets no response to it."""
         saved.cancel()
         event = "the handler responded" if request.url else "the request was forwarded"
-        if request.stage == ANSWERED:
-            event = "the answer by hand was due"
+        if request.stage == RESPONDED:
+            event = "the manual response was due"
         cut_off = self._cut_off(request, f"the listener stopped before {event}, so Port got no response")
         self._requests.end(request)
         self.tally.verified += cut_off.verdict.status in VERIFIED
@@ -351,7 +351,7 @@ class Pipeline:
         self._observer.captured(cut_off)
 
     def _cut_off(self, request: InFlight, error: str) -> Capture:
-        """Return the capture without a response; `error` says why. Without a handler, the error is only shown."""
+        """Return the capture without a response. `error` says why. Without a handler, the error is only shown."""
         capture, url = request.capture, request.url
         targets = (url, *self.policy.routes.targets) if url else self.policy.routes.targets
         if not targets:
@@ -362,13 +362,11 @@ class Pipeline:
 
     def _unsaved(self, capture: Capture, error: StoreError) -> None:
         self._reader.forget(capture.invocation)
-        if capture.invocation.origin is not None:  # its source reports it, and tries again
+        if capture.invocation.origin is not None:  # the source reports it and tries again
             self.tally.received -= 1
             return
         response = responses.not_saved(error.message)
-        self._observer.notice(
-            f"Responded with 500 to a request that was not saved: {error.message} {error.hint}".rstrip()
-        )
+        self._observer.notice(f"Responded with 500 to an unsaved request: {error.message} {error.hint}".rstrip())
         self._observer.captured(_with(capture, response))
         self.tally.refused += 1
 
@@ -378,7 +376,7 @@ class Pipeline:
     def _count(self, capture: Capture, response: Response | None) -> None:
         tally, run_id = self.tally, capture.payload.run_id
         tally.handler_failures += capture.handler_failed
-        if capture.invocation.origin is not None:  # no one gets the response
+        if capture.invocation.origin is not None:  # a message has no response
             return
         if (
             run_id
@@ -391,14 +389,14 @@ class Pipeline:
 
 
 class MessageGroup:
-    """Messages that a pipeline saves in one commit. See `port_hook_cli.invocations.source.Group`."""
+    """A group of messages that a pipeline saves in one commit. See `port_hook_cli.invocations.source.Group`."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._captures: list[Capture] = []
 
     def add(self, invocation: Invocation) -> bool:
-        """Verify a message and add it. Return False if that would take long."""
+        """Verify a message and add it. Return False if verification would take long."""
         capture = self._pipeline.read_message(invocation)
         if capture is not None:
             self._captures.append(capture)
@@ -421,9 +419,9 @@ def _with(capture: Capture, response: Response | None, delivery: Delivery | None
     )
 
 
-def _answered(capture: Capture, answer: Answer) -> Capture:
-    """Return the capture with the user's answer by hand."""
-    return replace(capture, response=answer.response, simulated=Simulated(by_hand=True, delay_s=answer.delay_s))
+def _with_manual(capture: Capture, manual: ManualResponse) -> Capture:
+    """Return the capture with the user's manual response."""
+    return replace(capture, response=manual.response, simulated=Simulated(by_hand=True, delay_s=manual.delay_s))
 
 
 def _failure(simulated: Simulated) -> Response | None:

@@ -33,10 +33,10 @@ NO_DELAY = DelayRange()
 class Policy:
     """How a listener handles requests. Durations are in seconds. With `secret` None, nothing is verified.
 
-    At most `max_in_flight` requests are forwarded at the same time; None means any number. With `in_order`, requests of
-    the same run are forwarded one at a time. `fail_first` invocations fail, then each later invocation with the
-    probability `fail_rate`, decided by `seed`. With `drop`, failing invocations get no response, and their connections
-    are closed; without `fail_first` and `fail_rate`, all invocations fail.
+    At most `max_in_flight` requests are forwarded concurrently. None means no limit. With `in_order`, requests of the
+    same run are forwarded one at a time. The first `fail_first` invocations fail. Then each invocation fails with the
+    probability `fail_rate`, decided by `seed`. With `drop`, a failing invocation gets no response and its connection is
+    closed. Without `fail_first` and `fail_rate`, `drop` makes all invocations fail.
     """
 
     secret: Secret | None
@@ -65,9 +65,9 @@ class Policy:
 class Tally:
     """The counters of a listener.
 
-    `verified` counts accepted requests with a verified signature, `refused` requests that were refused or could not be
-    saved. `waiting` holds the latest 1,000 runs that only a report can end, and whether the latest response to each
-    was anything but a 2xx. A run in it may have been reported: the listener does not know.
+    `verified` counts accepted requests with a verified signature, `refused` rejected and unsaved requests. `waiting`
+    maps the latest 1,000 runs that stay IN_PROGRESS until the handler reports their results to whether the latest
+    response was anything but a 2xx. The handler may have reported a run in it: the listener doesn't know.
     """
 
     received: int = 0
@@ -79,10 +79,10 @@ class Tally:
 
 
 class PublicAddress:
-    """The public URL of a listener, as its server and its pipeline look it up for each request.
+    """The public URL of a listener. Its server and its pipeline read it for each request.
 
-    `names` are the host names that requests may be addressed to, besides local ones. `scheme` is what the handler gets
-    as `x-forwarded-proto`: the scheme of the public URL, or `http` without one.
+    `names` are the accepted host names, besides local host names. `scheme` is what the handler gets as
+    `x-forwarded-proto`: the scheme of the public URL, or `http` without a public URL.
     """
 
     def __init__(self, url: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """The observers that work with runs in Port, after their handlers have responded.
 
-`listen --report` ends the runs for handlers that don't report them. `listen --follow` watches them until they end.
+`listen --report` ends the runs when handlers don't report them. `listen --follow` watches them until they end.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 
 MAX_WAITING = 1_000
-"""Reports that wait at the same time. More are left out, and counted."""
+"""The most reports that wait concurrently. Others are counted, but not sent."""
 
 INTERRUPTED_S = 5.0
 """Seconds that an interrupted session waits for reports."""
 
 
 class RunReporter(Observer):
-    """Reports each run once its handler has responded, in a task of its own.
+    """Reports each run once its handler has responded, in a separate task.
 
     With `status` success, a run ends as SUCCESS if the handler responded with a 2xx status, else as FAILURE. With
-    failure, it always ends as FAILURE. `screen` shows what was reported. The ids of the runs that have ended are added
-    to `settled`.
+    failure, it always ends as FAILURE. `screen` shows what was reported. `settled` receives the IDs of the runs that
+    have ended.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RunReporter(Observer):
         self._work: asyncio.Task[None] | None = None
 
     def captured(self, capture: Capture) -> None:
-        """Report the run of a capture, if the response has not ended it."""
+        """Report the run of a capture, unless the response has ended it."""
         run_id = open_run(capture)
         if run_id is None:
             return
@@ -80,7 +80,7 @@ class RunReporter(Observer):
             task.cancel()
         await asyncio.gather(self._work, return_exceptions=True)
         if unsent:
-            self._screen.notice(f"warning: {unsent} run{'' if unsent == 1 else 's'} could not be reported in time.")
+            self._screen.notice(f"warning: {unsent} run{' was' if unsent == 1 else 's were'} not reported in time.")
 
     async def _report_all(self) -> None:
         try:
@@ -90,7 +90,7 @@ class RunReporter(Observer):
                     await self._report(api, run_id, report)
                     self._queue.task_done()
         except PortApiError as problem:  # the client could not be created
-            self._screen.notice(f"error: No run can be reported: {problem.message}")
+            self._screen.notice(f"error: port-hook cannot report runs: {problem.message}")
 
     async def _report(self, api: RunApi, run_id: str, report: RunReport) -> None:
         shown = brief(run_id)
@@ -118,14 +118,14 @@ def end_of(capture: Capture, run_id: str, status: RunStatus) -> RunReport:
     words = f"The response of {'port-hook' if delivery is None else 'the handler'} was {code}."
     if delivery is not None and delivery.status is None:
         words = f"The handler did not respond: {delivery.error}."
-    # A workflow node's run has no summary.
+    # A node run has no summary.
     if is_node_run(run_id):
         return RunReport(status=RunStatus.FAILURE, logs=(words,))
     return RunReport(status=RunStatus.FAILURE, summary=words)
 
 
 MAX_FOLLOWED = 20
-"""Runs that are followed at the same time."""
+"""The most runs followed concurrently."""
 
 MAX_PAUSE_S = 2.0
 _MAX_NAMED = 5
@@ -135,10 +135,10 @@ _MAX_SETTLED = 10_000
 
 
 class RunFollower(Observer):
-    """Follows each run that a verified request started and a 2xx response has not ended, for `timeout_s` seconds.
+    """Follows each run of a verified request until it ends, for `timeout_s` seconds, unless a 2xx response ended it.
 
-    `screen` shows new log entries and each status. The ids of the runs that have ended are added to `settled`. When the
-    session ends by itself, it waits for the runs that are followed.
+    `screen` shows new log entries and each status. `settled` receives the IDs of the runs that have ended. When the
+    session ends by itself, it waits for the followed runs.
     """
 
     def __init__(
@@ -170,14 +170,16 @@ class RunFollower(Observer):
             self._not_followed += 1
             return
         if is_node_run(run_id) and capture.payload.workflow_run is None:
-            self._screen.notice(f"note: {brief(run_id)} is not followed: the payload does not name its workflow run.")
+            self._screen.notice(
+                f"note: {brief(run_id)} is not followed: the payload does not contain its workflow run."
+            )
             return
         task = asyncio.create_task(self._follow(run_id, capture.payload.workflow_run))
         self._tasks[run_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(run_id, None))
 
     async def finish(self, interrupted: asyncio.Event) -> None:
-        """Wait for the followed runs, and name the runs that got no report."""
+        """Wait for the followed runs, and list the runs without a report."""
         stopped = asyncio.create_task(interrupted.wait())
         while self._tasks and not stopped.done():
             await asyncio.wait({stopped, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -205,7 +207,7 @@ class RunFollower(Observer):
             self._screen.notice(f"error: {brief(run_id)} is no longer followed: {problem.message}")
         else:
             if ended_status(run) is None:
-                self._screen.notice(f"{brief(run_id)} has not ended within {self._timeout_s:g} s (--follow-timeout).")
+                self._screen.notice(f"{brief(run_id)} did not end within {self._timeout_s:g} s (--follow-timeout).")
             elif len(self._settled) < _MAX_SETTLED:
                 self._settled.add(run_id)
         finally:
@@ -226,24 +228,24 @@ class RunFollower(Observer):
     def _sum_up(self) -> None:
         if self._not_followed:
             self._screen.notice(
-                f"note: {self._not_followed} runs were not followed: --follow watches {MAX_FOLLOWED} at the same time."
+                f"note: {self._not_followed} runs were not followed: --follow watches {MAX_FOLLOWED} at a time."
             )
         silent = [run_id for run_id in self._silent if run_id not in self._settled]
         if silent:
             named = ", ".join(brief(run_id) for run_id in islice(silent, _MAX_NAMED))
             more = f" and {len(silent) - _MAX_NAMED} more" if len(silent) > _MAX_NAMED else ""
-            self._screen.notice(f"Followed, but never reported: {named}{more}")
+            self._screen.notice(f"Followed, but the handler reported no result: {named}{more}")
 
 
 class NodeRuns:
-    """The node runs of one workflow run, in the form of action runs. Port documents no log of a node's run."""
+    """The node runs of one workflow run, in the form of action runs. Port documents no log of a node run."""
 
     def __init__(self, workflows: PortWorkflows, workflow_run: str) -> None:
         self._workflows = workflows
         self._workflow_run = workflow_run
 
     async def get_run(self, run_id: str, /) -> dict[str, Any]:
-        """Return the status of a node's run, with its result as the label."""
+        """Return the status of a node run, with its result as the label."""
         shown = await self._workflows.run(self._workflow_run)
         node = next((node for node in shown.node_runs if node.id == run_id), None)
         return {

@@ -1,4 +1,4 @@
-"""How a session gets a public URL, and keeps it working."""
+"""How a session gets a public URL, and reopens its tunnel."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _MIN_KEEPALIVE_S, _MAX_KEEPALIVE_S = 1.0, 5.0
 
 @frozen(kw_only=True)
 class TunnelOptions:
-    """The tunnel that a session opens, or the URL of a tunnel that the user runs (`public_url`).
+    """The tunnel that a session opens, or the URL of the user's own tunnel (`public_url`).
 
-    The public URL is checked every `probe_interval_s` seconds; 0 disables the check. The session ends after
-    `exit_after_s` seconds without a working tunnel; None means never.
+    The public URL is checked every `probe_interval_s` seconds. 0 disables the check. The session ends after
+    `exit_after_s` seconds without a working tunnel. None means never.
     """
 
     choice: TunnelChoice = NO_TUNNEL
@@ -38,7 +38,7 @@ class TunnelOptions:
 
     @property
     def keepalive_s(self) -> float:
-        """Seconds between two keepalive messages to the far end: the probe interval, but from 1 to 5 seconds."""
+        """Seconds between two keepalive messages to the server: the probe interval, but from 1 to 5 seconds."""
         if not self.probe_interval_s:
             return _MAX_KEEPALIVE_S
         return min(max(self.probe_interval_s, _MIN_KEEPALIVE_S), _MAX_KEEPALIVE_S)
@@ -46,14 +46,14 @@ class TunnelOptions:
 
 @frozen
 class OpenedTunnel:
-    """A tunnel that is open, and the choice that opened it."""
+    """An open tunnel, and the choice that opened it."""
 
     tunnel: Tunnel
     choice: TunnelChoice
 
 
 async def open_public_url(options: TunnelOptions, opening: Opening, serving: Serving) -> OpenedTunnel | None:
-    """Open the tunnel that the user asked for; None if there is none. It is closed after the last response is sent."""
+    """Open the tunnel of `--tunnel`, or none. It is closed after the last response is sent."""
     opened = await _open(options, opening)
     if opened is not None:
         serving.public.move_to(opened.tunnel.url)
@@ -62,9 +62,9 @@ async def open_public_url(options: TunnelOptions, opening: Opening, serving: Ser
 
 
 class WatchedTunnel:
-    """The tunnel of a session: checked, and opened again when it is lost.
+    """The tunnel of a session. It is checked, and reopened when it is lost.
 
-    `report` takes each change, with the URL to paste. `follow` is awaited with each URL to paste after the first; its
+    `report` takes each change, with the URL to paste. `follow` is awaited with each URL to paste after the first. Its
     PortHookError becomes a notice.
     """
 
@@ -135,7 +135,7 @@ class WatchedTunnel:
 
     def _ended(self, keeping: asyncio.Task[None]) -> None:
         if not keeping.cancelled() and (error := keeping.exception()):
-            self._notice(f"error: The tunnel is no longer watched: {type(error).__name__}: {error}")
+            self._notice(f"error: port-hook no longer checks the tunnel: {type(error).__name__}: {error}")
 
 
 async def _open(options: TunnelOptions, opening: Opening) -> OpenedTunnel | None:
@@ -151,9 +151,9 @@ async def _open(options: TunnelOptions, opening: Opening) -> OpenedTunnel | None
 def _reopen(
     choice: TunnelChoice, opening: Opening, public: PublicAddress
 ) -> Callable[[str | None], Awaitable[Tunnel]] | None:
-    """Return a function that opens the same tunnel again, or None for a tunnel that the user runs.
+    """Return a function that reopens the same tunnel, or None for a tunnel that the user runs.
 
-    It asks no questions: the user may have left.
+    It doesn't prompt: the user may be away.
     """
     if choice == NO_TUNNEL:
         return None
@@ -167,8 +167,8 @@ def _reopen(
 
 
 def with_mount(url: str, mount: str) -> str:
-    """Return the public URL to paste: the URL of the tunnel with the path that the listener serves.
+    """Return the public URL to paste: the tunnel's URL and the path of the listener's endpoint.
 
-    The URL of a tunnel that the user runs may have a path; then it is returned unchanged.
+    If the URL of the user's own tunnel has a path, it is returned unchanged.
     """
     return url.rstrip("/") + mount if urlsplit(url).path in {"", "/"} else url

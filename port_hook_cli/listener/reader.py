@@ -27,23 +27,23 @@ from port_hook_cli.text.secret import Secret
 
 T = TypeVar("T")
 
-# A body of this size is read in about a millisecond.
+# Reading a body of this size takes about a millisecond.
 _QUICK_BYTES = 16 * 1024
 # An unsigned body larger than this is not parsed, and no more requests than this wait for a diagnosis.
 _MOST_UNSIGNED_BYTES = 1024 * 1024
 _MOST_WAITING = 16
-# It bounds the memory of a listener that runs for a long time.
+# It bounds the memory of a long-running listener.
 _MOST_SIGNATURES = 10_000
 
 UNDIAGNOSED = Verdict(status=Status.INVALID, causes=(causes.UNDIAGNOSED,))
 _UNSIGNED = frozenset({Status.MISSING, Status.MALFORMED, Status.INVALID})
-_NOT_READ = Payload(problem="not read, because the signature is not valid")
-# A document with more commas, colons and brackets is not parsed either: the garbage collector visits each object.
+_NOT_READ = Payload(problem="not read, because the signature is invalid")
+# A document with more commas, colons and brackets is not parsed: the garbage collector visits each object.
 _MOST_UNSIGNED_MARKS = 2**13
 
 
 class Reading(NamedTuple):
-    """What was read of a request: the verdict on its signature, and its payload."""
+    """What a reader found in a request: the verdict on its signature, and its payload."""
 
     verdict: Verdict
     payload: Payload
@@ -52,7 +52,7 @@ class Reading(NamedTuple):
 class Reader:
     """Verifies invocations and reads their payloads. With `secret` None, nothing is verified.
 
-    `seen` are verified signatures of an earlier session, and when their requests arrived.
+    `seen` maps the verified signatures of an earlier session to the times when their requests arrived.
     """
 
     def __init__(self, secret: Secret | None, *, tolerance_s: float, seen: Mapping[bytes, float] | None = None) -> None:
@@ -65,7 +65,7 @@ class Reader:
         self._seen = _SeenSignatures(tolerance_s, seen or {})
 
     async def read(self, invocation: Invocation) -> Reading:
-        """Return the reading of a request. Its verdict says whether it repeats an earlier request."""
+        """Verify and read a request. The verdict says whether it repeats an earlier request."""
         if (reading := self.read_now(invocation)) is not None:
             return reading
         key, now = signature_key(invocation.headers), invocation.received_at
@@ -87,11 +87,11 @@ class Reader:
         return reading
 
     def forget(self, invocation: Invocation) -> None:
-        """Forget the signature of a request that its sender is expected to send again."""
+        """Forget the signature of a request that its sender will probably send again."""
         self._seen.forget(signature_key(invocation.headers))
 
     def at_once(self, invocation: Invocation, *, seen: bool) -> Reading | None:
-        """Return the reading of a request that is quick to read and verify, None for any other.
+        """Verify and read a request that takes little time, or return None.
 
         `seen` says that its signature was verified before.
         """
@@ -103,7 +103,7 @@ class Reader:
         return Reading(verdict, read_payload(invocation.body, invocation.headers))
 
     async def in_time(self, invocation: Invocation, *, seen: bool) -> Reading:
-        """Return the reading of any request."""
+        """Verify and read any request."""
         verdict = await self._run(self._checks, lambda: self._plain_verdict(invocation, seen=seen))
         if verdict is None or verdict.status in _UNSIGNED:
             return await self._diagnosed(invocation, verdict, seen=seen)
@@ -111,7 +111,7 @@ class Reader:
         return Reading(verdict, payload)
 
     def close(self) -> None:
-        """Stop the threads; requests that wait for them are dropped."""
+        """Stop the threads. Discard the requests that wait for them."""
         for threads in (self._checks, self._signed, self._unsigned):
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -161,16 +161,16 @@ def _is_cheap(body: bytes) -> bool:
 
 
 class _SeenSignatures:
-    """The verified signatures that would still be accepted, the latest 10,000 of them.
+    """The latest 10,000 verified signatures that would still be accepted.
 
-    Each is kept for the tolerance after its arrival, or after its timestamp where the sender's clock is ahead: until
-    then the same request would be within the tolerance. Repeats change nothing. Only verified signatures are kept, so
-    that a sender without the secret cannot push them out.
+    Each is remembered for the tolerance after its arrival, or after its timestamp if the sender's clock is ahead. Until
+    then, the same request would be within the tolerance. Repeats change nothing. Only verified signatures are
+    remembered, so that a sender without the secret cannot push them out.
     """
 
     def __init__(self, tolerance_s: float, known: Mapping[bytes, float]) -> None:
         self._tolerance_s = tolerance_s
-        # When these were signed is unknown, but no signature can be accepted for longer than this after its arrival.
+        # When these were signed is unknown, but no signature is accepted for longer than this after its arrival.
         self._kept_until = OrderedDict((key, received_at + 2 * tolerance_s) for key, received_at in known.items())
 
     def has(self, key: bytes | None, now: float) -> bool:
@@ -184,7 +184,7 @@ class _SeenSignatures:
             self._kept_until.pop(key, None)
 
     def note(self, key: bytes | None, now: float, age_s: float) -> bool:
-        """Remember a verified signature made `age_s` before `now`; return whether it is new."""
+        """Remember a verified signature from `age_s` before `now`. Return whether it is new."""
         if key is None:
             return True
         until = self._kept_until.get(key)

@@ -1,4 +1,4 @@
-"""The responses of the listener itself."""
+"""The listener's own responses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OK = Response(status=200, headers=_JSON, body=b'{"ok": true}')
 
 
 class BadResponse(ValueError):
-    """A `--respond` value that is not a response; the message says why."""
+    """A `--respond` value that is not a response. The message says why."""
 
 
 def refused(verdict: Verdict) -> Response:
@@ -29,7 +29,7 @@ def refused(verdict: Verdict) -> Response:
 
 
 def is_refusal(status: int | None, body: bytes) -> bool:
-    """Return whether `refused` made a response, so that a listener, not a handler, verified the request."""
+    """Return whether `refused` created a response, so that a listener, not a handler, verified the request."""
     try:
         document = json.loads(body) if status == _UNAUTHORIZED else None
     except (ValueError, RecursionError):
@@ -41,7 +41,7 @@ def is_refusal(status: int | None, body: bytes) -> bool:
 
 
 def not_saved(reason: str) -> Response:
-    """Return the 500 for a request that could not be saved: only saved requests are acknowledged."""
+    """Return the 500 for an unsaved request. Only saved requests are acknowledged."""
     return _problem(500, "not-saved", reason)
 
 
@@ -56,14 +56,14 @@ def _busy() -> Response:
 
 
 def foreign(found: WebPageRequest) -> Response:
-    """Return the response to a request that a web page may have made."""
+    """Return the response to a request that may come from a web page."""
     if found.is_by_host:
         return _problem(found.status, "host", found.message, own_tunnel_hint(found))
     return _problem(found.status, "web-page", found.message, "send it from a program instead")
 
 
 def own_tunnel_hint(found: WebPageRequest) -> str:
-    """Return what to do if the refused host is the user's own."""
+    """Return what to do if the rejected host is the user's own."""
     return f"if that is your own tunnel, start port-hook with --public-url https://{found.source}"
 
 
@@ -78,7 +78,7 @@ def too_slow(timeout_s: float) -> Response:
 
 
 def unsupported(status: int, message: str) -> Response:
-    """Return the response to a request in a form that webhooks do not use: to a proxy, or in an unknown coding."""
+    """Return the response to a request that webhooks never send, such as a proxy request or an unknown coding."""
     return _problem(status, "unsupported", message)
 
 
@@ -104,20 +104,20 @@ def undelivered(delivery: Delivery) -> Response:
 
 
 def parse_response(text: str, read_file: ReadFile) -> Response:
-    """Return the response that `STATUS`, `STATUS:BODY` or `STATUS:@FILE` describes; raises BadAnswer.
+    """Return the response described by `STATUS`, `STATUS:BODY` or `STATUS:@FILE`. Raises BadResponse.
 
-    A body that is JSON is sent as `application/json`, any other as plain text.
+    A JSON body is sent as `application/json`, any other body as plain text.
     """
     status, colon, body = text.partition(":")
     if not (len(status) == 3 and status.isdecimal() and 200 <= int(status) <= 599):  # noqa: PLR2004 - final statuses
         raise BadResponse(f"'{status}' is not an HTTP status from 200 to 599")
     if int(status) in BODILESS:
         if body:
-            raise BadResponse(f"a response with status {status} has no body")
+            raise BadResponse(f"a response with status {status} cannot have a body")
         return Response(status=int(status))
     if not colon:
         return Response(status=int(status), headers=_JSON, body=b"{}")
-    from port_hook_cli.invocations.payload import content_type_of  # `--help` starts faster without
+    from port_hook_cli.invocations.payload import content_type_of  # so that `--help` starts faster
 
     content = read_file(body[1:]) if body.startswith("@") else _encode(body)
     return Response(status=int(status), headers=Headers((("content-type", content_type_of(content)),)), body=content)
@@ -127,7 +127,7 @@ def _encode(text: str) -> bytes:
     try:
         return text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
-        raise BadResponse(f"the body has a character that cannot be sent (at {error.start})") from None
+        raise BadResponse(f"the body contains a character that cannot be sent (at {error.start})") from None
 
 
 def _problem(status: int, error: str, message: str, hint: str = "") -> Response:
@@ -136,7 +136,7 @@ def _problem(status: int, error: str, message: str, hint: str = "") -> Response:
 
 
 BUSY = _busy()
-"""The 503 for a request that exceeds the free capacity; it is not captured."""
+"""The 503 for a request beyond the free capacity. The request is not captured."""
 
 
 def is_accepted(verdict: Verdict, *, strict: bool, refuse_replays: bool) -> bool:

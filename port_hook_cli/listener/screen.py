@@ -32,8 +32,8 @@ Reveal: TypeAlias = Callable[[Capture], Sequence[Decryption]]
 class Display:
     """How invocations are shown as text: one line each with `compact`, and links to runs with `app_url`.
 
-    `reveal` decrypts inputs for the screen. It is called in the screen's thread, for what is shown in full, and must
-    not raise. `conflict` says that two places have different secrets; it is added to the fix for a wrong secret.
+    `reveal` decrypts inputs for the screen. It runs in the screen's thread, for invocations shown in full, and must not
+    raise. `conflict` says that two places have different secrets. It is added to the fix for a wrong secret.
     """
 
     compact: bool = False
@@ -64,7 +64,7 @@ class _Screen(Observer):
             self.notice(line)
 
     def close(self) -> None:
-        """Write what is waiting to be written."""
+        """Write the waiting text."""
         self._out.close(_CLOSE_S)
         self._err.close(_CLOSE_S)
 
@@ -87,7 +87,7 @@ class TextScreen(_Screen):
         self._compact = display.compact
         self._waiting: dict[str, tuple[Capture, str]] = {}
         self._is_ascii = not _can_encode(stdout if self._output.is_terminal else stderr, "".join(WAITING_SIGNS))
-        # A line in place needs a terminal that erases it. stderr shows on the same terminal, or not at all there.
+        # Only a terminal can erase a line in place. stderr shows on the same terminal, or not at all there.
         self._footer = Footer() if self._output.is_terminal and self._output.has_styles else None
         out = BackgroundWriter(stdout, summarize=_and_more, on_broken=on_broken, footer=self._footer)
         super().__init__(out, stderr, footer=self._footer if self._messages.is_terminal else None, follows=out)
@@ -110,13 +110,13 @@ class TextScreen(_Screen):
         self._err.put(lambda _: f"{text}\n" if name in self._waiting else "")
 
     def no_longer_waiting(self, capture: Capture) -> None:
-        """Erase what `waiting` showed, if it can be erased."""
+        """Erase the line of `waiting`, if possible."""
         self._waiting.pop(capture.invocation.id, None)
         if self._footer is not None:
             self._show_footer(self._footer)
 
     def _show_footer(self, footer: Footer) -> None:
-        """Show the oldest capture that waits, and how many others do. Called in the thread of the listener."""
+        """Show the oldest waiting capture, and how many others wait. Called in the thread of the listener."""
         output, is_ascii = self._output, self._is_ascii
         oldest = next(iter(self._waiting.values()), None)
         others = len(self._waiting) - 1
@@ -129,13 +129,13 @@ class TextScreen(_Screen):
         self._out.refresh()
 
     def close(self) -> None:
-        """Write what is waiting to be written, and leave no line in place."""
+        """Write the waiting text, and leave no line in place."""
         if self._footer is not None:
             self._footer.show(None)
         super().close()
 
     def toggle(self) -> bool:
-        """Switch between one line per invocation and everything about it; return whether it is one line now."""
+        """Switch between one line per invocation and everything about it. Return whether it is one line now."""
         self._compact = not self._compact
         return self._compact
 
@@ -155,14 +155,14 @@ class TextScreen(_Screen):
 
 
 class JsonScreen(_Screen):
-    """Prints one record per line on stdout, and nothing else there; messages go to stderr."""
+    """Prints one record per line on stdout, and nothing else there. Messages go to stderr."""
 
     def __init__(self, stdout: TextIO, stderr: TextIO, *, on_broken: Callable[[], None]) -> None:
         super().__init__(BackgroundWriter(stdout, summarize=_dropped, on_broken=on_broken, lossless=True), stderr)
 
     def captured(self, capture: Capture) -> None:
         """Print a capture as an `invocation` record."""
-        # Rendered here, not in the thread: while it waits, a record takes a tenth of the memory of its capture.
+        # Rendered here, not in the thread. A waiting record takes a tenth of the memory of its capture.
         self.event(invocation_event(capture))
 
     def notice(self, text: str) -> None:
@@ -189,7 +189,7 @@ def _can_encode(stream: TextIO, text: str) -> bool:
 
 
 def _and_more(count: int) -> str:
-    return f"... {count} more invocations, not shown; `port-hook captures` lists them\n"
+    return f"... {count} more invocations, not shown. `port-hook captures` lists them.\n"
 
 
 def _dropped(count: int) -> str:

@@ -1,8 +1,8 @@
 """The listener's HTTP server.
 
 It works below aiohttp's application layer: request bytes become an `Invocation`, a `Response` becomes bytes. A request
-retains its headers, in order and with their case, and its raw body. Only chunks are joined. To a response, the server
-adds only `content-length` and, before the connection is closed, `connection`.
+retains its headers, in order and with their case, and its raw body. Only chunks are joined. The server adds only
+`content-length` to a response and, before it closes the connection, `connection`.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from port_hook_cli.listener import responses
 from port_hook_cli.listener.connections import NoResponse, Server, ServerConnection, WireResponse
 from port_hook_cli.tunnels.report import ProbeEndpoint
 
-# All unanswered requests together may hold this many bytes, or four of the largest bodies if that is more.
+# All requests in flight together may hold this many bytes, or four of the largest bodies if that is more.
 MIN_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
 FIRST_HEAD_S = 10.0
-"""How long a new connection may take for the head of its first request."""
+"""The timeout for the head of a new connection's first request."""
 _LEAVE_S = 0.2
 _TIDY_UP_S = 0.5
 _SITE = istr("Sec-Fetch-Site")
@@ -39,10 +39,10 @@ _MAX_REPORTED = 100
 
 
 class Capacity:
-    """A limit that all requests share. `tell` is called once for each period in which requests were refused.
+    """A limit shared by all requests. `tell` is called once for each period in which requests were rejected.
 
-    Such a period ends when half of the limit is free again. `emptied` is called when nothing is in use anymore after
-    a quarter of the limit was.
+    Such a period ends when half of the limit is free again. `emptied` is called when nothing is in use anymore after a
+    quarter of the limit was.
     """
 
     def __init__(self, limit: int, tell: Callable[[], None], emptied: Callable[[], None]) -> None:
@@ -54,7 +54,7 @@ class Capacity:
         self.used = 0
 
     def take(self, size: int) -> bool:
-        """Take `size` bytes; return whether they fit."""
+        """Take `size` bytes. Return whether they fit."""
         if self.used + size <= self._limit:
             self.used += size
             self._was_large = self._was_large or self.used > self._limit // 4
@@ -65,7 +65,7 @@ class Capacity:
         return False
 
     def give_back(self, size: int) -> None:
-        """Release `size` bytes that were taken."""
+        """Release `size` bytes."""
         self.used -= size
         if self._is_exhausted and self.used <= self._limit // 2:
             self._is_exhausted = False
@@ -75,7 +75,7 @@ class Capacity:
 
 
 class Share:
-    """The part of a capacity that one request has taken. Release it when the request ends, in any way."""
+    """The part of a capacity that one request has taken. Release it when the request ends, however it ends."""
 
     __slots__ = ("_capacity", "_size")
 
@@ -84,14 +84,14 @@ class Share:
         self._size = 0
 
     def add(self, size: int) -> bool:
-        """Take `size` more bytes; return whether they fit."""
+        """Take `size` more bytes. Return whether they fit."""
         if not self._capacity.take(size):
             return False
         self._size += size
         return True
 
     def release(self) -> None:
-        """Release everything that was taken."""
+        """Release everything."""
         self._capacity.give_back(self._size)
         self._size = 0
 
@@ -100,10 +100,10 @@ class HttpServer:
     """An HTTP server that turns requests into invocations. See `port_hook_cli.invocations.source.Source`.
 
     Durations are in seconds: `first_head_timeout_s` for the head of a connection's first request, `head_timeout_s` for
-    the head of each later request, and `body_timeout_s` for a body. `probe_endpoint` is the path at which the server
-    responds to the listener's own probes, which go nowhere else. `names` are the host names of its public URLs. They
-    are looked up for each request, so they may change. If `checks_host` returns true, as on loopback, a request for
-    another name is refused if a public DNS server could point it here.
+    the head of each later request, and `body_timeout_s` for a body. The server responds to the listener's own probes at
+    the path `probe_endpoint`, and doesn't pass them on. `names` are the host names of its public URLs. They are read
+    for each request, so they may change. If `checks_host` returns true, as on loopback, the server rejects a request
+    for another name that a public DNS server could point here.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class HttpServer:
             return WireResponse(request, responses.outside(self._context.mount))
         share, fields = Share(self._capacity), len(request.raw_headers)
         try:
-            # A short field costs much more memory than it has bytes.
+            # A short header costs much more memory than its bytes.
             if fields > _FEW_FIELDS and not share.add(_FIELD_BYTES * fields):
                 return WireResponse(request, responses.BUSY, close=True)
             return await self._take(request, connection, target, share)
@@ -195,8 +195,8 @@ class HttpServer:
             body=body,
         )
         if isinstance(connection, ServerConnection):
-            # A client that closes its side right after the request still waits for the response. A client that closes
-            # it later has left.
+            # A client that half-closes the connection right after the request still waits for the response. Later, it
+            # has left.
             connection.on_left = partial(self._context.leave, invocation.id)
         try:
             response: Response | None = await self._context.receive(invocation, request.remote or "unknown")
@@ -207,7 +207,7 @@ class HttpServer:
     async def _read(self, request: web.BaseRequest, share: Share) -> bytes:
         """Return the whole body.
 
-        Raises _RefusedError if it is too large, too slow, malformed, incomplete, or larger than the free capacity.
+        Raises _RefusedError if it is too large, too slow, malformed, incomplete, or above the free capacity.
         """
         stream = request.content
         if stream.is_eof():
@@ -215,7 +215,7 @@ class HttpServer:
             if body:
                 self._admit(request, len(body), len(body), share)
             return body
-        # An announced length takes no capacity: nine idle clients could keep everyone else out.
+        # An announced length takes no capacity. Otherwise, nine idle clients could exclude everyone else.
         if (request.content_length or 0) > self._context.max_body:
             self._admit(request, request.content_length or 0, 0, share)
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
@@ -228,10 +228,10 @@ class HttpServer:
             response = responses.too_slow(self._body_timeout_s)
         except web.RequestPayloadError as error:
             reason = " ".join(str(error).split())[:200]
-            self._notice(f"Responded with 400 to {request.method} {request.raw_path}: {reason}; it was not captured")
+            self._notice(f"Responded with 400 to {request.method} {request.raw_path}: {reason}. It was not captured")
             response = responses.unreadable(400, f"the body broke off: {reason}")
         except ConnectionError:
-            self._notice(f"A client disconnected during {request.method} {request.raw_path}; it was not captured")
+            self._notice(f"A client disconnected during {request.method} {request.raw_path}. It was not captured")
             response = responses.unreadable(400, "the body broke off")
         raise _RefusedError(response)
 
@@ -244,7 +244,7 @@ class HttpServer:
         return b"".join(chunks)
 
     def _admit(self, request: web.BaseRequest, size: int, arrived: int, share: Share) -> None:
-        """Add the `arrived` bytes to `share`; raise the refusal if a body of at least `size` must be refused."""
+        """Add the `arrived` bytes to `share`. Raise the rejection of a body of at least `size` bytes if necessary."""
         if size > self._context.max_body:
             self._notice(
                 f"Responded with 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, "
@@ -267,40 +267,40 @@ class HttpServer:
             self._reported.add(found.source)
             self._notice(
                 f"Responded with {found.status} to {request.method} {request.raw_path[:200]}, not captured: "
-                + (f"{found.message}; {responses.own_tunnel_hint(found)}" if found.is_by_host else found.message)
+                + (f"{found.message} ({responses.own_tunnel_hint(found)})" if found.is_by_host else found.message)
             )
         return found
 
     def _report_exhausted(self) -> None:
         self._notice(
-            f"Responded with 503: unanswered requests hold {self._capacity.used // 2**20} MiB of bodies; "
-            "more are rejected and not captured until some of these have responses"
+            f"Responded with 503: requests in flight hold {self._capacity.used // 2**20} MiB of bodies. "
+            "More are rejected and not captured until some of these have responses."
         )
 
     def _report_crowded(self) -> None:
         self._notice(
-            f"Responded with 503: {self._max_connections} connections are open; more are rejected until some close"
+            f"Responded with 503: {self._max_connections} connections are open. More are rejected until some close."
         )
 
 
 def _refuse_form(request: web.BaseRequest) -> Response | None:
-    """Return the response to a request that no webhook sends: to a proxy, or with a transfer coding besides chunked."""
+    """Return the response to a request that webhooks never send: to a proxy, or with another coding than chunked."""
     if not request.raw_path.startswith("/"):
         return responses.unsupported(400, "the request target is not a path: port-hook is not a proxy")
     coding = request.headers.get(hdrs.TRANSFER_ENCODING)
     if coding and coding.strip().lower() != "chunked":
-        return responses.unsupported(501, "the only transfer-encoding that port-hook accepts is chunked")
+        return responses.unsupported(501, "port-hook supports only the transfer-encoding chunked")
     return None
 
 
 def _tidy_up() -> None:
-    """Return memory to the system shortly, after a burst of large bodies has been answered and saved."""
+    """Return memory to the system soon after a burst of large bodies has been processed."""
     loop = asyncio.get_running_loop()
     loop.call_later(_TIDY_UP_S, lambda: loop.run_in_executor(None, return_freed_memory))
 
 
 class _RefusedError(Exception):
-    """A request is rejected because of its body. `response` is the response to the client."""
+    """A rejection of a request because of its body. `response` is the response to the client."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()

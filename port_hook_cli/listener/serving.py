@@ -34,12 +34,12 @@ from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.report import ProbeEndpoint
 
 DRAIN_S = 2.0
-_NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what the user chose
+_NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the user chose it
 
 
 @frozen(kw_only=True)
 class ListenPlan:
-    """What a listener was asked for. Durations are in seconds, sizes in bytes; None and 0 mean no limit."""
+    """The settings of a listener. Durations are in seconds, sizes in bytes. None and 0 mean no limit."""
 
     policy: Policy
     host: str = "127.0.0.1"
@@ -58,13 +58,12 @@ class ListenPlan:
 
 @frozen(kw_only=True)
 class Serving:
-    """A listener that is running. `url` is its URL on this machine, `origin` the local URL for tunnels.
+    """A running listener. `url` is its URL on this machine, `origin` the local URL for tunnels.
 
     `context` is what a source needs to feed the pipeline. Invocations from sources other than the HTTP server wait
-    until `accept` is called, so that the session reports its start before the first of them. `probe_endpoint` is where
-    the listener responds to its own probes. `public` is the public URL that requests depend on; a tunnel that was
-    opened is recorded there. What `after_drain` holds is closed after the last HTTP response, before the pipeline and
-    the store.
+    until `accept` is called, so that the session reports its start before the first invocation. The listener responds
+    to its own probes at `probe_endpoint`. `public` is the public URL that requests depend on. An opened tunnel is
+    recorded there. `after_drain` is closed after the last HTTP response, before the pipeline and the store.
     """
 
     url: str
@@ -86,7 +85,7 @@ async def served(
     public_url: str | None = None,
     sources: Sequence[OpenSource] = (),
 ) -> AsyncIterator[Serving]:
-    """Listen until the context ends; then requests in progress get two seconds.
+    """Listen until the context ends. Then requests in progress get two seconds.
 
     `public_url` is the URL of a tunnel that the user runs. The URL of any other tunnel is known later. Each of
     `sources` is opened after the HTTP source, and feeds the same pipeline.
@@ -96,7 +95,7 @@ async def served(
         flow, messages, writer = await _open_pipeline(
             stack, plan, runtime, observer, public, with_messages=bool(sources)
         )
-        after_drain = await stack.enter_async_context(AsyncExitStack())  # responses travel through the tunnel in it
+        after_drain = await stack.enter_async_context(AsyncExitStack())  # closes the tunnel
         context = SourceContext(
             receive=flow.receive,
             notice=observer.notice,
@@ -148,7 +147,7 @@ async def _open_pipeline(
     *,
     with_messages: bool,
 ) -> tuple[Pipeline, MessageLog, StoreWriter]:
-    """Open the store, what writes to it, what forwards, and the pipeline in front of them; `stack` closes them.
+    """Open the store, its writer, the forwarder, and the pipeline in front of them. `stack` closes them.
 
     With `with_messages`, the saved Kafka messages are read for the sources that need them. The writer is closed last,
     so that everything from the pipeline is in the store.
@@ -187,7 +186,7 @@ async def _open_pipeline(
 
 
 async def _start_jq(expressions: Sequence[str], observer: Observer) -> IsTrue | None:
-    """Start jq for the routes that need it, and return what evaluates their expressions; raises UsageError."""
+    """Start jq for the routes that need it, and return their evaluator. Raises UsageError."""
     if not expressions:
         return None
     evaluating = RouteExpressions(observer.notice)
@@ -204,7 +203,7 @@ class _WaitingPipeline:
         self.accept = self._accepting.set
 
     async def receive(self, invocation: Invocation, client: str) -> Response | None:
-        """Wait for the start; then see `Pipeline.receive`."""
+        """Wait for the start. Then see `Pipeline.receive`."""
         await self._accepting.wait()
         return await self._flow.receive(invocation, client)
 
@@ -214,7 +213,7 @@ class _WaitingPipeline:
 
 
 async def _drain(sources: Sequence[Source], turns: Turns, writer: StoreWriter) -> None:
-    """Close all sources at the same time, so that together they take as long as the slowest one.
+    """Close all sources concurrently, so that together they take as long as the slowest source.
 
     Then the store has the outcomes of their requests, which the inspector of this listener still shows.
     """
@@ -228,7 +227,7 @@ def _message_log(store: CaptureStore, writer: StoreWriter) -> MessageLog:
 
 
 def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -> None:
-    """Record where this session forwards to, for `replay` without a target. Without it, everything else works."""
+    """Record this session's target, for `replay` without a target. If it fails, everything else works."""
     try:
         store.record_session(plan.policy.routes.default)
     except StoreError as error:
@@ -236,7 +235,7 @@ def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -
 
 
 def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:
-    """Raise UsageError for a target that may be the listener itself, which would forward each request to itself."""
+    """Raise UsageError for a target that may be the listener itself. It would forward each request to itself."""
     for target in plan.policy.routes.targets:
         target_host, target_port = handler_address(target)
         if target_port == port and (target_host == host or may_be_on_this_machine(target)):
@@ -250,7 +249,7 @@ def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float
 
 
 class RouteExpressions:
-    """Evaluates one expression at a time, so that the requests that wait for jq hold one thread together.
+    """Evaluates one expression at a time, so that all requests that wait for jq block only one thread.
 
     `notice` is called once for each expression that fails.
     """
@@ -261,22 +260,22 @@ class RouteExpressions:
         self._reported: set[str] = set()
 
     async def check(self, expressions: Sequence[str]) -> None:
-        """Start jq; raises UsageError for an expression that is not jq."""
+        """Start jq. Raises UsageError for an invalid jq expression."""
         for expression in expressions:
             outcome = await self._evaluate(expression, None)
             if isinstance(outcome, JqError) and outcome.kind == "compile":
                 raise UsageError(f"--route jq:{expression}: {outcome.message}.", hint="Correct the jq expression.")
 
     async def is_true(self, expression: str, document: Any) -> bool:
-        """Return whether the first result is neither null nor false. An expression that fails is not true."""
+        """Return whether the first result is neither null nor false. A failed expression is not true."""
         outcome = await self._evaluate(expression, document)
         if not isinstance(outcome, JqError):
             return outcome is not UNDEFINED and outcome is not None and outcome is not False
         if expression not in self._reported:
             self._reported.add(expression)
             self._notice(
-                f"note: --route jq:{brief(expression)} failed and did not match: {brief(outcome.message)}; "
-                "later failures of this route are not shown."
+                f"note: --route jq:{brief(expression)} failed and did not match: {brief(outcome.message)}. "
+                "Later failures of this route are not shown."
             )
         return False
 
@@ -289,6 +288,6 @@ class RouteExpressions:
             except RenderError as error:
                 return JqError(expression, "run-time", error.message.rstrip("."))
             except OSError as error:
-                return JqError(expression, "run-time", f"jq could not be started: {error.strerror or error}")
+                return JqError(expression, "run-time", f"jq cannot start: {error.strerror or error}")
             except RecursionError:
                 return JqError(expression, "run-time", "the body is nested too deeply")

@@ -32,14 +32,14 @@ from port_hook_cli.tunnels.report import tunnel_summary
 _QUESTION = "Change that in Port until this listener ends?"
 Ask: TypeAlias = Callable[[str], Awaitable[bool]]
 Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsyncContextManager[tuple[str, str]]]
-"""Opens something beside a listener, which gets the listener and its public URL; returns a label and its own URL."""
+"""Opens a companion of a listener, from the listener and its public URL. Returns a label and its own URL."""
 
 
 @frozen(kw_only=True)
 class Retarget:
     """Actions and workflow nodes (`WORKFLOW#NODE`) to point at the listener while it runs.
 
-    `ask` shows the changes and asks whether to make them; without it, they are shown and made.
+    `ask` shows the changes and asks for confirmation. Without it, the changes are shown and made.
     """
 
     names: Sequence[str]
@@ -49,10 +49,10 @@ class Retarget:
 
 @frozen(kw_only=True)
 class Session:
-    """What a listener is to do: receive and forward, open its tunnel, and use its public URL.
+    """What a listener must do: receive and forward, open its tunnel, and use its public URL.
 
     `sources` are opened besides the HTTP server. `companions` run beside the listener, from before its first invocation
-    until after its last. `settled` contains the runs that are known to have ended when the session does.
+    until after its last. `settled` contains the IDs of the runs that have ended before the session ends.
     """
 
     plan: ListenPlan
@@ -65,10 +65,10 @@ class Session:
 
 @frozen(kw_only=True)
 class Interaction:
-    """What a session does for the user at its terminal; by default, there is no user.
+    """What a session does for the user at its terminal. By default, it has no user.
 
-    `ask` asks a yes-or-no question. `copies_url` copies the public URL, `secret_place` says where the client secret
-    comes from, and `keys` does what the user asks for with keys.
+    `ask` asks a yes-or-no question. `copies_url` copies the public URL. `secret_place` says where the client secret
+    comes from. `keys` runs the commands of typed keys.
     """
 
     ask: Ask = decline
@@ -103,7 +103,7 @@ async def listening(
             listener = Listening(session, runtime, observers, stop, interaction, stack)
             await _unless_stopped(listener.open(), listener)
             await listener.begin()
-            listener.read_keys(hiding)  # from here on, the user is asked nothing
+            listener.read_keys(hiding)  # from here on, no prompt reads the terminal
             yield listener
             await listener.end()
     finally:
@@ -112,7 +112,7 @@ async def listening(
 
 
 class Listening:
-    """A listener that is running. `stack` closes what it opens."""
+    """A running listener. `stack` closes what it opens."""
 
     def __init__(
         self,
@@ -194,7 +194,7 @@ class Listening:
     async def begin(self) -> None:
         """Open the companions, show that the listener is ready, and accept invocations."""
         session, serving, observer = self._session, self._serving, self.observer
-        # They show what happens to the requests in progress at the end.
+        # Companions show the requests in progress at the end.
         beside = [
             await serving.after_drain.enter_async_context(open_(serving, lambda: self.public_url))
             for open_ in session.companions
@@ -219,7 +219,7 @@ class Listening:
             )
         )
         if self._tunnel and self._tunnel.is_relay:
-            observer.notice("This relay responds to Port itself: Port does not get the responses of your handler.")
+            observer.notice("This relay responds to Port itself. Port does not get your handler's responses.")
             observer.notice("")
         if user.copies_url:
             from port_hook_cli.terminal.programs import copy_text
@@ -229,7 +229,7 @@ class Listening:
         observer.event(ready_event(url=self.url, public_url=self.public_url))
 
     def read_keys(self, hiding: ExitStack) -> None:
-        """Hide what the user types until `hiding` is closed, and do what keys ask for until the end."""
+        """Hide what the user types until `hiding` is closed, and run the commands of typed keys until the end."""
         keys, serving = self._interaction.keys, self._serving
         is_hidden = hiding.enter_context(typed_keys_hidden(self._runtime, at_once=keys is not None))
         if keys and is_hidden:
@@ -251,10 +251,10 @@ class Listening:
         return await self.end()
 
     async def end(self) -> Ended:
-        """End the session, and return how it ended; a second call returns the same.
+        """End the session, and return how it ended. A second call returns the same.
 
-        Requests in progress get their response, everything is closed in order, and the observers finish what they have
-        begun: within seconds if the session was stopped.
+        Requests in progress get their response, everything is closed in order, and the observers finish their pending
+        work: within seconds if the session was stopped.
         """
         if self._ended is None:
             tally = self._serving.flow.tally
@@ -300,7 +300,7 @@ async def _unless_stopped(opening: Coroutine[Any, Any, None], listener: Listenin
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they have ended. Their errors do not matter any more."""
+    """Cancel tasks and wait until they have ended. Ignore their errors."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Decides which invocations fail on purpose, and how long responses are delayed. The same seed decides the same."""
+"""Simulates failing invocations and delayed responses. The same seed repeats the same simulation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from port_hook_cli.listener.policy import Policy
 
 
 class Simulator:
-    """Simulates failures and delays, by the options of a listener."""
+    """Simulates failures and delays, as a listener's options configure."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
@@ -19,7 +19,7 @@ class Simulator:
         self._delaying = random.Random(f"delays {policy.seed}")  # noqa: S311 - repeatable, not secret
 
     def decide(self, *, may_fail: bool) -> Simulated | None:
-        """Return what is simulated for the next request, or None. Only if it `may_fail`, it counts as an invocation."""
+        """Return the simulation for the next request, or None. A request counts only if it `may_fail`."""
         failure = self._failure() if may_fail else None
         delay_s = self._delaying.uniform(self._policy.delay.least_s, self._policy.delay.most_s)
         if failure is None and not delay_s:

@@ -1,6 +1,6 @@
-"""When requests are forwarded: one at a time per run, a limited number at the same time, none during a pause.
+"""When requests are forwarded: one at a time per run, a limited number concurrently, none during a pause.
 
-During a pause, the user can let one request pass, or answer it by hand. See `holding.py`.
+During a pause, the user can let one request pass, or respond to it by hand. See `holding.py`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ class SenderLeft(Exception):
     """The sender of a request disconnected while it waited for its turn."""
 
 
-class Answer(NamedTuple):
-    """The response that the user sends by hand to a held request, after `delay_s` seconds."""
+class ManualResponse(NamedTuple):
+    """The response that the user writes by hand for a held request, sent after `delay_s` seconds."""
 
     response: Response
     delay_s: float = 0.0
 
 
 class Turn:
-    """The place of one request. Await `called` before forwarding the request. None if the request doesn't wait.
+    """The place of one request in the queue. Await `called` before forwarding, unless it is None: then don't wait.
 
-    The result of `called` is None, or the user's answer. Don't forward an answered request.
+    The result of `called` is None, or the user's manual response. Don't forward a request with a manual response.
     """
 
     __slots__ = ("called", "forwards", "run_id")
@@ -34,7 +34,7 @@ class Turn:
     def __init__(self, run_id: str | None, *, forwards: bool) -> None:
         self.run_id = run_id
         self.forwards = forwards
-        self.called: asyncio.Future[Answer | None] | None = None
+        self.called: asyncio.Future[ManualResponse | None] | None = None
 
     def give_up(self) -> None:
         """Stop waiting, because the sender has disconnected: `called` raises SenderLeft."""
@@ -43,25 +43,25 @@ class Turn:
 
 
 class Turns:
-    """Requests take turns, in order of arrival. How many may wait is limited where they are received.
+    """Requests take turns, in order of arrival. The server limits how many may wait.
 
-    At most `limit` are forwarded concurrently; None means any number. With `in_order`, a request waits until the
-    response to the previous request of its run has arrived. Meanwhile, it takes no place from the others.
+    At most `limit` are forwarded concurrently. None means no limit. With `in_order`, a request waits until the response
+    to the previous request of its run has arrived. Meanwhile, it doesn't count toward `limit`.
     """
 
     def __init__(self, limit: int | None, *, in_order: bool) -> None:
         self._limit = limit
         self._in_order = in_order
-        # The runs with a request that is forwarded or about to be; other requests of the run wait here.
+        # The runs with a request in flight or about to be. Other requests of the run wait here.
         self._runs: dict[str, dict[Turn, None] | None] = {}
-        # Dictionaries, as a request that leaves is taken out of the middle.
+        # Dictionaries, because a canceled request is removed from the middle.
         self._next: dict[Turn, None] = {}
         self._held: dict[Turn, None] = {}
-        # The requests that the user let pass and that still wait, and which of these go next.
+        # The requests that the user let pass and that still wait, and the next of these.
         self._let_pass: set[Turn] = set()
         self._passing: dict[Turn, None] = {}
-        # The requests with an answer, and whether the next request of their run waits for it.
-        self._answered: dict[Turn, bool] = {}
+        # The requests with a manual response, and whether the next request of their run waits for it.
+        self._responded: dict[Turn, bool] = {}
         self._forwarded = 0
         self._waiting = 0
         self._is_over = False
@@ -69,7 +69,7 @@ class Turns:
 
     @property
     def runs(self) -> int:
-        """How many runs have requests that are forwarded or wait, if their order is kept."""
+        """How many runs have requests in flight or waiting, if their order is preserved."""
         return len(self._runs)
 
     @property
@@ -79,8 +79,8 @@ class Turns:
 
     @property
     def held(self) -> int:
-        """How many requests a pause holds: waiting requests about which the user has not decided."""
-        return self._waiting - len(self._answered) - len(self._let_pass) if self.is_paused else 0
+        """How many requests a pause holds: waiting requests without a decision of the user."""
+        return self._waiting - len(self._responded) - len(self._let_pass) if self.is_paused else 0
 
     def is_held(self, turn: Turn) -> bool:
         """Whether a pause holds the request of this turn."""
@@ -99,26 +99,26 @@ class Turns:
             self._call_next()
         return turn not in self._let_pass
 
-    def answer(self, turn: Turn, answer: Answer) -> None:
-        """End a held turn with an answer by hand, after the answer's delay."""
+    def respond(self, turn: Turn, response: ManualResponse) -> None:
+        """End a held turn with a manual response, after its delay."""
         line = self._undecided(turn)
         del line[turn]
-        self._answered[turn] = line is self._next
+        self._responded[turn] = line is self._next
         called = turn.called
         assert called is not None
 
         def give() -> None:
             if not called.done():
-                called.set_result(answer)
+                called.set_result(response)
 
-        if not answer.delay_s:
+        if not response.delay_s:
             give()
             return
-        timer = asyncio.get_running_loop().call_later(answer.delay_s, give)
+        timer = asyncio.get_running_loop().call_later(response.delay_s, give)
         called.add_done_callback(lambda _: timer.cancel())
 
     def take(self, run_id: str | None) -> Turn:
-        """Return the turn of a request that is to be forwarded. Pass it to `end` afterwards, in any case."""
+        """Return the turn of a request to forward. Always pass it to `end` afterward."""
         turn = Turn(run_id if self._in_order else None, forwards=True)
         if turn.run_id is not None:
             if turn.run_id in self._runs:
@@ -133,12 +133,12 @@ class Turns:
         return turn
 
     def hold(self) -> Turn:
-        """Return the turn of a request that needs no handler: it waits only during a pause."""
+        """Return the turn of a request that needs no handler. It waits only during a pause."""
         turn = Turn(None, forwards=False)
         return self._wait(turn, self._held) if self.is_paused else turn
 
     def end(self, turn: Turn) -> None:
-        """End a turn: its request was forwarded, or is not going to be."""
+        """End a turn: its request was forwarded, or will not be."""
         if turn.called is not None and self._has_left(turn):
             return
         if turn.forwards:
@@ -162,9 +162,9 @@ class Turns:
         return held
 
     def close(self) -> None:
-        """Cancel the requests that wait for the end of a pause or for a delayed answer, because the listener ends."""
+        """Cancel the requests that wait for the end of a pause or for a delayed response, because the listener ends."""
         self._is_over = True
-        for turn in [*self._answered, *(self._all_undecided() if self.is_paused else ())]:
+        for turn in [*self._responded, *(self._all_undecided() if self.is_paused else ())]:
             if turn.called is not None:
                 turn.called.cancel()
 
@@ -173,7 +173,7 @@ class Turns:
         return self._limit is not None and self._forwarded >= self._limit
 
     def _undecided(self, turn: Turn) -> dict[Turn, None]:
-        """Return the line in which a turn waits, or an empty line if the user has decided about the turn."""
+        """Return the line of a waiting turn, or an empty line if the user has decided about the turn."""
         others = None if turn.run_id is None else self._runs.get(turn.run_id)
         return next((line for line in (others, self._next, self._held) if line and turn in line), {})
 
@@ -190,10 +190,10 @@ class Turns:
         return turn
 
     def _has_left(self, turn: Turn) -> bool:
-        """Remove a turn that was not called yet from where it waits; return whether it was there."""
-        if turn in self._answered:
+        """Remove a waiting turn from its line. Return whether it was waiting."""
+        if turn in self._responded:
             self._waiting -= 1
-            if self._answered.pop(turn):
+            if self._responded.pop(turn):
                 self._end_of_run(turn)
                 self._call_next()
             return True
@@ -205,7 +205,7 @@ class Turns:
                 self._let_pass.discard(turn)
                 if line is self._next or line is self._passing:
                     self._end_of_run(turn)
-                    self._call_next()  # during a pause, the next request of the run may have been let pass
+                    self._call_next()  # the user may have let the run's next request pass
                 return True
         return False
 

@@ -1,4 +1,4 @@
-"""What a session says: the messages at its start and its end, and the records of `listen --json` about it.
+"""What a session prints: the messages at its start and its end, and its records in `listen --json`.
 
 docs/reference/json-records.md describes the records.
 """
@@ -42,8 +42,8 @@ def ready_lines(
 ) -> Iterator[str]:
     """Yield what a person needs to know when the listener is ready.
 
-    `retargeted` means that `--retarget` has set its public URL in Port. `beside` are labels and URLs of what runs
-    beside the listener.
+    `retargeted` means that `--retarget` has set its public URL in Port. `beside` are labels and URLs of the listener's
+    companions.
     """
     yield f"Listening on  {url}"
     if public_url:
@@ -52,7 +52,7 @@ def ready_lines(
     yield from _targets(policy)
     yield f"Verifying     {_verification(policy)}"
     if policy.max_in_flight:
-        yield f"In flight     at most {policy.max_in_flight}; other requests wait (--max-in-flight)"
+        yield f"In flight     at most {policy.max_in_flight} (--max-in-flight). Other requests wait."
     if not policy.in_order and policy.routes.targets:
         yield "Not in order  requests of the same run are forwarded concurrently (--no-in-order)"
     if secret_place:
@@ -67,9 +67,9 @@ def ready_lines(
 def waiting_line(
     capture: Capture, reason: str, *, others: int = 0, width: int | None = None, is_ascii: bool = False
 ) -> str:
-    """Return the line about a request that has no response yet, with the number of `others` like it.
+    """Return the line about a request without a response yet, with the number of `others` like it.
 
-    It is cut to `width` columns, if given. With `is_ascii`, it has only characters that every terminal has.
+    It is cut to `width` columns, if given. With `is_ascii`, it has only ASCII characters.
     """
     arrow, dots = ("->", "...") if is_ascii else WAITING_SIGNS
     invocation = capture.invocation
@@ -88,20 +88,20 @@ def _request_line(invocation: Invocation) -> str:
 
 
 def held_line(capture: Capture, count: int, release: str = PRESS_P) -> str:
-    """Return the message about a request that is held during a pause, as the last of `count`."""
-    return f"Holding {_named(capture)}; {count} held. {release}"
+    """Return the message about a held request, the last of `count`."""
+    return f"Holding {_named(capture)} ({count} held). {release}"
 
 
 def passed_line(capture: Capture, count: int, *, is_called: bool) -> str:
     """Return the message about a held request that the user let pass. `count` others are still held."""
     waits = "" if is_called else " It waits for an earlier request of the same run, or for --max-in-flight."
-    return f"Letting {_named(capture)} pass; {count} held.{waits}"
+    return f"Letting {_named(capture)} pass ({count} held).{waits}"
 
 
-def answered_line(capture: Capture, status: int, delay_s: float, count: int) -> str:
-    """Return the message about a held request that the user answers by hand. `count` others are still held."""
+def responded_line(capture: Capture, status: int, delay_s: float, count: int) -> str:
+    """Return the message about a held request with a manual response. `count` others are still held."""
     after = f" after {delay_s:g} s" if delay_s else ""
-    return f"Answering {_named(capture)} by hand with {status}{after}; {count} held."
+    return f"Responding to {_named(capture)} by hand with {status}{after} ({count} held)."
 
 
 def _named(capture: Capture) -> str:
@@ -109,7 +109,7 @@ def _named(capture: Capture) -> str:
 
 
 def replayed_line(capture: Capture) -> str:
-    """Return the message about a capture that is sent again: what it is, its id, and when it arrived."""
+    """Return the message about a replay: its summary, ID, and arrival time."""
     received = datetime.fromtimestamp(capture.invocation.received_at).astimezone()
     return f"Replaying {_named(capture)}, captured at {received:%Y-%m-%d %H:%M:%S}."
 
@@ -167,8 +167,8 @@ def _verification(policy: Policy) -> str:
         return "nothing (--no-verify)"
     words = f"signatures, timestamps within {policy.tolerance_s:g} s"
     if policy.allow_unverified:
-        return f"{words}; even unverified requests are forwarded (--allow-unverified)"
-    return f"{words}{'; only signatures over the raw bytes are accepted (--strict)' if policy.strict else ''}"
+        return f"{words}. Even unverified requests are forwarded (--allow-unverified)"
+    return f"{words}{'. Only signatures over the raw body are accepted (--strict)' if policy.strict else ''}"
 
 
 def ready_event(*, url: str, public_url: str | None) -> dict[str, Any]:
@@ -177,7 +177,7 @@ def ready_event(*, url: str, public_url: str | None) -> dict[str, Any]:
 
 
 def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[str, Any]:
-    """Return the last record of `listen --json`. `waiting` holds the latest 1,000 run ids at most."""
+    """Return the last record of `listen --json`. `waiting` holds at most the latest 1,000 run IDs."""
     return {
         "schema": EVENT,
         "type": "summary",
@@ -192,15 +192,15 @@ def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[s
 
 
 def report_event(run_id: str, *, status: str | None, error: str | None) -> dict[str, Any]:
-    """Return the record of a report that `--report` has sent, or of the reason why it was not sent."""
+    """Return the record of a report by `--report`, or of the reason why it was not sent."""
     return {"schema": EVENT, "type": "report", "run_id": run_id, "status": status, "error": error}
 
 
 def run_event(run_id: str, *, status: str, label: str | None) -> dict[str, Any]:
-    """Return the record of a change of a run that is followed."""
+    """Return the record of a change of a followed run."""
     return {"schema": EVENT, "type": "run", "run_id": run_id, "status": status, "status_label": label}
 
 
 def run_log_event(run_id: str, message: str) -> dict[str, Any]:
-    """Return the record of a log entry of a run that is followed."""
+    """Return the record of a log entry of a followed run."""
     return {"schema": EVENT, "type": "run_log", "run_id": run_id, "message": message}

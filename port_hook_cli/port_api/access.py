@@ -24,11 +24,11 @@ _UNAUTHORIZED = 401
 
 
 class PortAccess:
-    """What a verb needs from Port. A face creates it from its options and passes it down.
+    """What a verb needs from Port. A command creates it from its options and passes it down.
 
-    Nothing is read before it is used, and everything is read once: the secret may come from stdin. `say` gets warnings
-    and notes about settings from the current directory's `.env`, each once per process. Without `tells_secret_place`,
-    the face says where the client secret comes from.
+    Everything is read once, when it is first used, because the secret may come from stdin. `say` gets warnings and
+    notes about settings from the current directory's `.env`, each once per process. Without `tells_secret_place`, the
+    command says where the client secret comes from.
     """
 
     def __init__(
@@ -49,14 +49,14 @@ class PortAccess:
 
     @classmethod
     def known(cls, settings: Settings, runtime: Runtime, *, timeout_s: float = API_TIMEOUT_S) -> Self:
-        """Return the access with settings that do not have to be read."""
+        """Return the access with existing settings, which are not read again."""
         access = cls(runtime, say_nothing, timeout_s=timeout_s)
         access.settings = settings
         return access
 
     @cached_property
     def found(self) -> Settings:
-        """The settings of `needs` without remarks, even if the address is not safe, for `doctor`."""
+        """The settings of `needs` without remarks, even for an unsafe address, for `doctor`."""
         return load_settings(
             self._runtime,
             org=self._org,
@@ -72,7 +72,7 @@ class PortAccess:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of `needs`. Raises SettingsError like `load_settings`, and for an address that is not safe."""
+        """The settings of `needs`. Raises SettingsError like `load_settings`, and for an unsafe address."""
         settings, needs = self.found, self._needs
         for text in settings.warnings:
             self._say_once(warning(text))
@@ -92,7 +92,7 @@ class PortAccess:
     @property
     def is_api_on_this_machine(self) -> bool:
         """Whether the address of the API is on this machine, where only a sandbox can be. Raises SettingsError."""
-        from port_hook_cli.invocations.targets import is_on_this_machine  # commands that do not ask start faster
+        from port_hook_cli.invocations.targets import is_on_this_machine  # so that other commands start faster
 
         return is_on_this_machine(self.settings.api_url)
 
@@ -113,9 +113,9 @@ class PortAccess:
     ) -> PortApi:
         """Return a client of Port's API, for use with `async with`. `timeout_s` bounds each request, in seconds.
 
-        `on_retry` gets a message before each pause, `on_headers` the header fields of each response. Without `retries`,
-        each call is tried once. All clients are created here, so that the address is checked before the secret is sent.
-        Raises SettingsError for a missing setting and for an address that the secret must not be sent to.
+        `on_retry` gets a message before each pause, `on_headers` the headers of each response. Without `retries`, each
+        call is tried once. All clients are created here, so that the address is checked before the secret is sent.
+        Raises SettingsError for a missing setting and for an address that must not get the secret.
         """
         from port_hook_cli.port_api.client import PortApi
         from port_hook_cli.port_api.retries import MAX_TRIES, RetryPolicy
@@ -137,8 +137,8 @@ class PortAccess:
     async def announce(self, deliveries: Sequence[Mapping[str, Any]]) -> None:
         """Tell a sandbox on this machine what a handler is about to get, so that its runs have an action and inputs.
 
-        Does nothing if the settings lead to Port. No failure is raised, the first failure ends it, and it takes at most
-        2 seconds.
+        Does nothing if the settings lead to Port. It never raises an error. It ends at the first failure, and takes at
+        most 2 seconds.
         """
         if not deliveries:
             return
@@ -163,9 +163,9 @@ class PortAccess:
 async def find_api(
     client_id: str, secret: Secret, addresses: Sequence[str], runtime: Runtime, *, timeout_s: float
 ) -> str:
-    """Return the first of `addresses` that accepts the credentials; raises LoginRejectedError if none does.
+    """Return the first of `addresses` that accepts the credentials. Raises LoginRejectedError if none does.
 
-    The next address is tried only if an address refuses them, so an unreachable address ends the search.
+    The next address is tried only if an address rejects them, so an unreachable address ends the search.
     """
     for address in addresses:
         settings = Settings(client_id=client_id, client_secret=secret, api_url=address)
@@ -179,8 +179,8 @@ async def find_api(
         else:
             return address
     raise LoginRejectedError(
-        f"These credentials were not accepted by {' or '.join(addresses)}.",
-        hint=f"Copy the client id and the client secret again; you find them {CREDENTIALS_IN_PORT}.",
+        f"{' and '.join(addresses)} rejected these credentials.",
+        hint=f"Copy the client ID and the client secret again. You find them {CREDENTIALS_IN_PORT}.",
         status=_UNAUTHORIZED,
     )
 

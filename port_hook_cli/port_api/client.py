@@ -1,4 +1,4 @@
-"""Port's API: a method for each route that port-hook calls, and when a call is repeated."""
+"""Port's API: a method for each route that port-hook calls, and when a call is retried."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _DEFAULT_RETRIES = RetryPolicy()
 
 
 class PortApi:
-    """A client of Port's API; use it with `async with`.
+    """A client of Port's API. Use it with `async with`.
 
-    One request may take `timeout_s` seconds, from connecting to the last byte of the response; redirects are not
-    followed. A call is retried after 429 (when Port asks for it), most 5xx and lost connections, within the limits of
-    `Retries`. If the response to a log is lost, the log is sent again, so it may appear twice. If the response to a
-    status is lost, the run is checked before the status is sent again. Every method raises PortApiError, or
-    RunEndedError for a run that accepts no more updates. `on_token` gets each token, which is a secret, and
-    `on_headers` the header fields of each response, with names in lower case.
+    One request may take `timeout_s` seconds, from connecting to the last byte of the response. The client doesn't
+    follow redirects. A call is retried after 429 (when Port asks for it), most 5xx and lost connections, within the
+    limits of `Retries`. If the response to a log is lost, the log is sent again, so it may appear twice. If the
+    response to a status is lost, the run is checked before the status is sent again. Every method raises PortApiError,
+    or RunEndedError for a run that has ended. `on_token` gets each token, which is a secret, and `on_headers` the
+    headers of each response, with lower-case names.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class PortApi:
         await self._connection.close()
 
     async def check_access(self) -> None:
-        """Get a token, if there is none yet: raises PortApiError if Port does not accept the credentials."""
+        """Get a token, unless there is one. Raises PortApiError if Port does not accept the credentials."""
         await self._connection.authorize()
 
     async def get_run(self, run_id: str) -> dict[str, Any]:
-        """Return the action run as Port shows it; its `payload` is the request that Port sent."""
+        """Return the action run. Its `payload` is the request that Port sent."""
         response = await self.send(self._read(run_id, f"{run_path(run_id)}?version=v2"))
         run: dict[str, Any] = self._part(response, "run", dict)
         return run | {"id": run_id}
@@ -101,29 +101,29 @@ class PortApi:
             await self.send(call)
 
     async def get_action(self, identifier: str) -> dict[str, Any]:
-        """Return the action or automation as Port shows it."""
+        """Return the definition of the action or automation in Port."""
         return await self._get_definition("action", identifier)
 
     async def put_action(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace the action or automation with `body`, and return it as Port shows it afterward.
+        """Replace the action or automation with `body`, and return its new definition in Port.
 
         It is sent again if the response is lost: sending it twice has the same effect.
         """
         return await self._put_definition("action", identifier, body)
 
     async def get_workflow(self, identifier: str) -> dict[str, Any]:
-        """Return the workflow as Port shows it."""
+        """Return the definition of the workflow in Port."""
         return await self._get_definition("workflow", identifier)
 
     async def put_workflow(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Replace the workflow with a new version, and return it as Port shows it afterward.
+        """Replace the workflow with a new version, and return its new definition in Port.
 
-        It is sent again if the response is lost: that may make another version, with the same content.
+        It is sent again if the response is lost. That may create another version with the same content.
         """
         return await self._put_definition("workflow", identifier, body)
 
     async def start_run(self, identifier: str, body: Mapping[str, Any], *, run_as: str | None = None) -> dict[str, Any]:
-        """Run the action with `properties` and `entity` of `body`, and return the new run as Port shows it.
+        """Run the action with `properties` and `entity` of `body`, and return the new run.
 
         `run_as` is the email of the user who runs it. It is not sent again if Port may have started a run already.
         """
@@ -132,7 +132,7 @@ class PortApi:
         while isinstance(outcome := await self._connection.attempt("POST", path, body), FailedAttempt):
             if outcome.unclear:
                 raise PortApiError(
-                    f"It is not known whether Port started a run of {identifier}. {outcome.problem.message}",
+                    f"port-hook does not know whether Port started a run of {identifier}. {outcome.problem.message}",
                     hint="Check the runs of the action in Port before you trigger it again.",
                 ) from outcome.problem
             problem = outcome.problem
@@ -153,7 +153,7 @@ class PortApi:
         repeatable: bool = True,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Make one call to any route and return Port's response. `headers` are added to the usual header fields.
+        """Make one call to any route and return Port's response. `headers` are added to the usual headers.
 
         A call that is not `repeatable` is never sent again if Port may have acted on it.
         """
@@ -161,7 +161,7 @@ class PortApi:
         while isinstance(outcome := await self._connection.attempt(method, path, body, headers=headers), FailedAttempt):
             if outcome.unclear and not repeatable:
                 raise PortApiError(
-                    f"It is not known whether Port acted on {method} {path}. {outcome.problem.message}",
+                    f"port-hook does not know whether Port acted on {method} {path}. {outcome.problem.message}",
                     hint="Check in Port before you send it again.",
                 ) from outcome.problem
             await retries.wait(outcome)
@@ -188,7 +188,7 @@ class PortApi:
         return outcome
 
     async def send(self, call: Call, *, is_taken: Callable[[], Awaitable[bool]] | None = None) -> dict[str, Any]:
-        """Make one call of a report and return Port's response, or `{}` if Port already has what it reports.
+        """Make one call of a report and return Port's response, or `{}` if Port already has the reported data.
 
         If the response to a call without a status is lost, `is_taken` says whether Port has taken it. Without
         `is_taken`, the call is sent again.
@@ -219,7 +219,7 @@ class PortApi:
     async def _is_taken(self, call: Call, problem: PortApiError) -> bool:
         """Whether Port accepted the status of `call` although its response was lost."""
         if is_node_run(call.run_id):
-            _raise_unknown(call, problem)  # Port has no route that shows a node's run
+            _raise_unknown(call, problem)  # Port has no route for a node run
         try:
             status = ended_status(await self.get_run(call.run_id))
         except PortApiError as unchecked:
@@ -229,7 +229,7 @@ class PortApi:
         return status == call.wanted
 
     async def _after_end(self, call: Call, failed_tries: int) -> dict[str, Any]:
-        """Return `{}` if an earlier try of this call ended the run; raises RunEndedError if it had ended before."""
+        """Return `{}` if an earlier try of this call ended the run. Raises RunEndedError if it had ended before."""
         status = None
         if call.purpose is not Purpose.READ and not is_node_run(call.run_id):
             with contextlib.suppress(PortApiError):  # the status only makes the message more precise
@@ -245,6 +245,6 @@ def _is_id(value: object) -> bool:
 
 def _raise_unknown(call: Call, problem: PortApiError) -> NoReturn:
     raise PortApiError(
-        f"It is not known whether Port accepted the status of {call.run_id}. {problem.message}",
+        f"port-hook does not know whether Port accepted the status of {call.run_id}. {problem.message}",
         hint="Check the run in Port before you report again.",
     ) from problem

@@ -45,11 +45,11 @@ class _Token:
 
 
 class _UnusableResponse(Exception):
-    """A response that is not read completely; the message is a phrase that follows "responded, but"."""
+    """A response that is not read completely. The message is a phrase after "responded, but"."""
 
 
 class _Progress:
-    """Records whether the sending of a request has started, from httpcore's `trace` extension."""
+    """Records whether a request was started, from httpcore's `trace` extension."""
 
     def __init__(self) -> None:
         self.is_sent = False
@@ -60,7 +60,7 @@ class _Progress:
 
 
 class PortConnection:
-    """Tries calls, with a token that it gets when it needs one. `PortApi` describes the parameters.
+    """Tries calls, with a token that it gets when necessary. `PortApi` describes the parameters.
 
     Only getting a token is retried here. A failed try of a call is a value, so that the caller decides.
     """
@@ -86,7 +86,7 @@ class PortConnection:
         try:
             self._client = open_client(self._api_url, transport=transport, timeout=None)
         except BadProxy as bad:
-            raise PortApiError(f"Port's API cannot be reached: {bad}.", hint="Correct or unset it.") from bad
+            raise PortApiError(f"port-hook cannot reach Port's API: {bad}.", hint="Correct or unset it.") from bad
         self._token: _Token | None = None
 
     async def close(self) -> None:
@@ -101,9 +101,9 @@ class PortConnection:
         call: Call | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any] | FailedAttempt:
-        """Try once; if Port rejects a token that it accepted before, try again with a new token.
+        """Try once. If Port rejects a token that it accepted before, try again with a new token.
 
-        `call` is what a report calls, for the message if it fails. Raises PortApiError if there is no token.
+        `call` is a report's call, for the message if it fails. Raises PortApiError without a token.
         """
         had = self._token is not None and self._now() < self._token.expires_at
         outcome = await self._try(method, path, body, await self.authorize(), call, headers)
@@ -113,14 +113,14 @@ class PortConnection:
         return await self._try(method, path, body, await self.authorize(), call, headers)
 
     async def authorize(self) -> Secret:
-        """Return a token that is valid now; raises PortApiError if Port does not accept the credentials."""
+        """Return a token that is valid now. Raises PortApiError if Port does not accept the credentials."""
         if self._token is None or self._now() >= self._token.expires_at:
             self._token = await self._fetch_token()
         return self._token.value
 
     def not_port(self) -> PortApiError:
-        """Return the error for a response that Port's API does not send."""
-        return PortApiError(f"{self._api_url} responded, but not as Port's API does.", hint=_CHECK_ADDRESS)
+        """Return the error for a response in another format than Port's."""
+        return PortApiError(f"{self._api_url} responded, but not in the format of Port's API.", hint=_CHECK_ADDRESS)
 
     async def _fetch_token(self) -> _Token:
         body = {"clientId": self._credentials.client_id, "clientSecret": self._credentials.client_secret.reveal()}
@@ -201,7 +201,7 @@ class PortConnection:
         hopeless = isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol | httpx.LocalProtocolError)
         return FailedAttempt(
             problem=PortApiError(
-                f"Port's API at {self._api_url} could not be reached: {reason}.",
+                f"port-hook cannot reach Port's API at {self._api_url}: {reason}.",
                 hint=_NO_SANDBOX if not hopeless and is_on_this_machine(self._api_url) else _UNREACHABLE,
             ),
             again=not hopeless,
@@ -217,10 +217,10 @@ class PortConnection:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Return the body as received; raises _UnusableResponse if it is too large, or encoded, which was not requested."""
+    """Return the raw body. Raises _UnusableResponse if it is too large, or encoded without request."""
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
-        raise _UnusableResponse(f"with a content-encoding that port-hook did not ask for ({brief(coding, 40)})")
+        raise _UnusableResponse(f"with a content-encoding that port-hook did not request ({brief(coding, 40)})")
     body = bytearray()
     async for part in response.aiter_bytes():
         body += part

@@ -15,7 +15,7 @@ _Result = TypeVar("_Result")
 
 
 class KeyringUnusable(Exception):
-    """The keyring cannot be used. The message is a clause, `advice` a sentence about what to do, or ""."""
+    """The keyring is unusable. The message is a clause, `advice` a sentence about what to do, or ""."""
 
     def __init__(self, reason: str, advice: str = "") -> None:
         super().__init__(reason)
@@ -23,7 +23,7 @@ class KeyringUnusable(Exception):
 
 
 def load_entry(name: str) -> str | None:
-    """Return the text that is kept under `name`, or None; raises KeyringUnusable."""
+    """Return the text saved under `name`, or None. Raises KeyringUnusable."""
 
     def load(keyring: ModuleType) -> str | None:
         kept: str | None = keyring.get_password(SERVICE, name)
@@ -33,9 +33,9 @@ def load_entry(name: str) -> str | None:
 
 
 def save_entry(name: str, text: str) -> str:
-    """Keep a text under `name`, and return the name of the keyring; raises KeyringUnusable.
+    """Save a text under `name`, and return the name of the keyring. Raises KeyringUnusable.
 
-    Some keyrings accept a text and keep nothing, so it is read again.
+    Some keyrings accept a text without saving it, so it is read again.
     """
 
     def save(keyring: ModuleType) -> str | None:
@@ -44,12 +44,12 @@ def save_entry(name: str, text: str) -> str:
 
     kept_in = _within_timeout(save)
     if kept_in is None:
-        raise KeyringUnusable("the keyring keeps nothing")
+        raise KeyringUnusable("the keyring does not save entries")
     return kept_in
 
 
 def delete_entry(name: str) -> None:
-    """Delete the text that is kept under `name`, if there is one; raises KeyringUnusable."""
+    """Delete the text saved under `name`, if any. Raises KeyringUnusable."""
 
     def delete(keyring: ModuleType) -> None:
         if keyring.get_password(SERVICE, name) is not None:
@@ -59,11 +59,11 @@ def delete_entry(name: str) -> None:
 
 
 def _within_timeout(work: Callable[[ModuleType], _Result]) -> _Result:
-    """Return the result of `work`, which gets the library and runs in a thread that the process does not wait for."""
+    """Return the result of `work`, which gets the library and runs in a thread that cannot block the process's end."""
     from port_hook_cli.terminal.threads import UnwaitedThreads
 
     try:
-        import keyring  # does not count as time in which the keyring did not respond
+        import keyring  # not counted as the keyring's time
 
         future = UnwaitedThreads().submit(work, keyring)
         result: _Result = future.result(timeout=TIMEOUT_S)
@@ -77,7 +77,7 @@ def _within_timeout(work: Callable[[ModuleType], _Result]) -> _Result:
 
 
 def _unusable(error: Exception) -> KeyringUnusable:
-    """Return what a keyring's error means. Its message is not quoted: a backend may write anything into it."""
+    """Return what a keyring's error means. Its message is not quoted, because a keyring backend chooses it."""
     if isinstance(error, ModuleNotFoundError) and error.name == "keyring":
         return KeyringUnusable("the package keyring is not installed", install_hint("keyring"))
     kind = type(error).__name__

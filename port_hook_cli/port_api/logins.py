@@ -1,7 +1,7 @@
-"""The credentials that `port-hook login` keeps: each organization's id, secret and address belong together.
+"""The credentials saved by `port-hook login`: each organization's ID, secret and address belong together.
 
-`~/.port-hook/logins.json` (mode 0600) lists the organizations. A secret is in the keyring, with the id and the address
-that it was checked with, or else in that file.
+`~/.port-hook/logins.json` (mode 0600) lists the organizations. A secret is in the keyring, with its checked ID and
+address, or in that file.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from port_hook_cli.text.secret import Secret
 
 SCHEMA = "port-hook/logins/1"
 UNNAMED = "default"
-"""The name of an organization for which the user chose none."""
+"""The name of an organization without a name chosen by the user."""
 
 _MAX_NAME = 100
 # Meanwhile, a keyring may ask the user to unlock it.
@@ -72,7 +72,7 @@ class Login:
 
 @frozen(kw_only=True)
 class Logins:
-    """All logins by name. `default` is used if none is named. `warning` is about the file, or ""."""
+    """All logins by name. `default` is used without a name. `warning` is about the file, or ""."""
 
     path: Path
     default: str | None = None
@@ -81,7 +81,7 @@ class Logins:
     is_refused: bool = False
 
     def with_login(self, login: Login) -> Logins:
-        """Return the logins with one more, which is the default."""
+        """Return the logins with one more, the new default."""
         return replace(self, default=login.name, by_name={**self.by_name, login.name: login})
 
     def without(self, name: str) -> Logins:
@@ -92,16 +92,16 @@ class Logins:
 
 
 def check_name(name: str) -> str:
-    """Return the name of an organization; raises UsageError for a name that cannot be saved."""
+    """Return the name of an organization. Raises UsageError for a name that cannot be saved."""
     if not name.strip() or len(name) > _MAX_NAME or not name.isprintable():
         raise UsageError(
-            "The name of the organization is not valid.", hint=f"Give --org 1 to {_MAX_NAME} printable characters."
+            "The name of the organization is invalid.", hint=f"Pass 1 to {_MAX_NAME} printable characters as --org."
         )
     return name
 
 
 def read_logins(home: Path) -> Logins:
-    """Return the logins in the user's home folder, without reading the keyring; raises SettingsError.
+    """Return the logins in the user's home folder, without reading the keyring. Raises SettingsError.
 
     A file that other users can write, or that belongs to another user, is not used. The leftovers of killed processes
     are deleted, unless another process is changing the logins.
@@ -127,7 +127,7 @@ def read_logins(home: Path) -> Logins:
 
 
 def with_secret(login: Login) -> Login:
-    """Return the login with its secret, which may have to be read from the keyring; raises KeyringUnusable."""
+    """Return the login with its secret, which may have to be read from the keyring. Raises KeyringUnusable."""
     if login.secret is not None:
         return login
     text = load_entry(login.name)
@@ -140,10 +140,10 @@ def with_secret(login: Login) -> Login:
 
 
 def keep_login(home: Path, login: Login, *, only: KeptIn | None = None, wait_s: float = _WAIT_S) -> tuple[Login, str]:
-    """Keep a login that has its secret, in the keyring or else in the file.
+    """Save a login and its secret, in the keyring or in the file.
 
-    Returns the login as it is kept, and the name of the keyring or why it is not in one. `only` allows one place.
-    Raises SettingsError if nothing was kept, for example because another process changes the logins for `wait_s`
+    Returns the saved login, and the name of the keyring or why the keyring was not used. `only` allows one place.
+    Raises SettingsError if nothing was saved, for example because another process changes the logins for `wait_s`
     seconds.
     """
     with _locked(home / LOGINS, wait_s):
@@ -159,7 +159,7 @@ def _keep(before: Logins, login: Login, only: KeptIn | None) -> tuple[Login, str
             return kept, _keep_in_keyring(before, login, kept)
         except KeyringUnusable as unusable:
             if only is KeptIn.KEYRING:
-                raise _keyring_error("kept in the keyring", unusable) from unusable
+                raise _keyring_error("saved in the keyring", unusable) from unusable
             remark = f"{unusable}. {unusable.advice}".rstrip(" .")
     kept = replace(login, kept_in=KeptIn.FILE)
     # Deleted first, so that a kill does not leave a secret in the keyring that the file does not list.
@@ -188,7 +188,7 @@ def _keep_in_keyring(before: Logins, login: Login, kept: Login) -> str:
 
 
 def remove_login(home: Path, name: str) -> Login:
-    """Delete a login and its secret, and return it; raises SettingsError, and then nothing was deleted."""
+    """Delete a login and its secret, and return it. Raises SettingsError if nothing was deleted."""
     path = home / LOGINS
     if not path.parent.is_dir():
         raise unknown_login(Logins(path=path), name)
@@ -250,7 +250,7 @@ def _remove(logins: Logins, name: str) -> Login:
 
 @contextmanager
 def _locked(path: Path, wait_s: float) -> Iterator[None]:
-    """Keep other processes from changing the logins, so that none is lost. Raises SettingsError.
+    """Lock the logins, so that no change is lost. Raises SettingsError.
 
     First delete what killed processes left.
     """
@@ -275,15 +275,15 @@ def _locked(path: Path, wait_s: float) -> Iterator[None]:
 
 
 def unknown_login(logins: Logins, name: str) -> SettingsError:
-    """Return the error for a name that no login has."""
+    """Return the error for an unknown login name."""
     names = ", ".join(map(repr, logins.by_name))
     return SettingsError(
-        f"There is no login {name!r}.", hint=f"There are: {names}." if names else "Create one with `port-hook login`."
+        f"Login not found: {name!r}.", hint=f"Saved logins: {names}." if names else "Run `port-hook login`."
     )
 
 
 def _keyring_error(done: str, unusable: KeyringUnusable) -> SettingsError:
-    return SettingsError(f"The secret could not be {done}: {unusable}.", hint=unusable.advice)
+    return SettingsError(f"The secret was not {done}: {unusable}.", hint=unusable.advice)
 
 
 def _again(login: Login) -> str:
@@ -302,7 +302,7 @@ def _entry_text(login: Login) -> str:
 
 
 def _entry_fields(text: str) -> dict[str, str]:
-    """Return the fields of an entry in the keyring, or nothing for a text that is not one."""
+    """Return the fields of an entry in the keyring, or nothing for any other text."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -352,7 +352,7 @@ def _unreadable(path: Path) -> SettingsError:
 
 
 def _write(logins: Logins) -> None:
-    """Replace the file as a whole; raises SettingsError."""
+    """Replace the whole file. Raises SettingsError."""
     document = {
         "schema": SCHEMA,
         "default": logins.default,
@@ -367,7 +367,7 @@ def _write(logins: Logins) -> None:
 
 def _unwritable(path: Path, error: OSError) -> SettingsError:
     return SettingsError(
-        f"{path} cannot be written: {error.strerror}.", hint="Check the permissions of the folder and the disk."
+        f"port-hook cannot write {path}: {error.strerror}.", hint="Check the permissions of the folder and the disk."
     )
 
 
@@ -382,7 +382,7 @@ LOGIN = "port-hook/login/1"
 def login_record(
     kind: str, name: str, client_id: str, api_url: str, *, kept_in: str, is_default: bool
 ) -> dict[str, Any]:
-    """Return the record of a login that was kept, listed or removed (`kind`). It has no secret."""
+    """Return the record of a saved, listed or deleted login (`kind`), without its secret."""
     return {
         "schema": LOGIN,
         "type": kind,

@@ -19,9 +19,9 @@ _NOTHING = {"", "~", "null", "Null", "NULL"}
 
 @frozen(kw_only=True)
 class OrgFile:
-    """The organizations of one configuration file, by name, and the name of the default one.
+    """The organizations of one configuration file, by name, and the name of the default organization.
 
-    `warnings` are what the user should know about it, `is_refused` means that it was not used.
+    `warnings` are for the user. `is_refused` means that the file was not used.
     """
 
     path: Path
@@ -42,20 +42,20 @@ class OrgFile:
         return (f"{self.path} has several organizations ({names}) and no default_org.",) if self.orgs else ()
 
     def choose(self, name: str | None) -> str | None:
-        """Return the organization to use: `name`, else the default, else the only one; None if several are possible.
+        """Return the organization to use: `name`, the default, or the only one. None if several are possible.
 
-        Raises CredentialsError for a name that the file does not have.
+        Raises CredentialsError for an unknown name.
         """
         wanted = name or self.default or (next(iter(self.orgs)) if len(self.orgs) == 1 else None)
         if wanted is None or wanted in self.orgs:
             return wanted
-        listed = f"It has: {', '.join(self.orgs)}." if self.orgs else "It has none yet; add it under `organizations:`."
+        listed = f"It has: {', '.join(self.orgs)}." if self.orgs else "Add it under `organizations:`."
         login = " Or log in with `port-hook login --org NAME`." if name else ""
-        raise CredentialsError(f"There is no organization {wanted!r} in {self.path}.", hint=listed + login)
+        raise CredentialsError(f"Organization not found in {self.path}: {wanted!r}.", hint=listed + login)
 
 
 def read_org_file(path: Path) -> OrgFile:
-    """Return the organizations in `path`; a missing file has none, and a file that is not safe to use has a refusal.
+    """Return the organizations in `path`. A missing file has none, and an unsafe file is rejected.
 
     Raises SettingsError when the file cannot be read, is not YAML, or does not have the expected structure. PyYAML is
     imported only if the file exists.
@@ -79,15 +79,15 @@ def _document(path: Path, content: bytes) -> Any:
         mark = error.problem_mark
         place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise CredentialsError(
-            f"{path} is not valid YAML{place}.",
-            hint="Correct that line; put a value with special characters in quotes.",
+            f"{path} is invalid YAML{place}.",
+            hint="Correct that line. Put a value with special characters in quotes.",
         ) from None
     except YamlLimit as error:
         raise CredentialsError(
-            f"{path} is not valid YAML: {error}.", hint="Write it in the format of Port's command line."
+            f"{path} is invalid YAML: {error}.", hint="Write it in the format of Port's command line."
         ) from None
     except (yaml.YAMLError, RecursionError):
-        raise CredentialsError(f"{path} is not valid YAML.", hint="Save it as UTF-8 text.") from None
+        raise CredentialsError(f"{path} is invalid YAML.", hint="Save it as UTF-8 text.") from None
 
 
 def _org_file(path: Path, document: Any) -> OrgFile:

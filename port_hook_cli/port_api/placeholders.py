@@ -1,10 +1,10 @@
-"""Values that stand for a credential in an example, such as `<your secret>`, and are not one."""
+"""Placeholders for a credential in an example, such as `<your secret>`."""
 
 from __future__ import annotations
 
 import re
 
-# The whole value has to match. A real client secret of Port is a long random text, so none of these can be one.
+# The whole value must match. A real client secret of Port is a long random text, so none of these can be one.
 _PLACEHOLDER = r"""(?xia)
     \.{2,} | …+ | [xX]{3,} | \*+ | [#_-]+                                  # ... xxx ***
     | <[^<>]*> | \[[^\[\]]*\] | \{\{.*\}\} | %\w+% | \$\w+ | \$\{.*\}     # <your secret> [secret] {{ x }} %X% $X ${X}
@@ -18,7 +18,7 @@ _MAX = 64
 
 
 def is_placeholder(value: str) -> bool:
-    """Return whether a credential is the placeholder of an example that nobody replaced."""
+    """Return whether a credential is an unchanged placeholder of an example."""
     text = value.strip().strip("'\"`").strip()
     if len(text) > _MAX or (text.isalnum() and not text.isalpha()):  # no placeholder has digits but no punctuation
         return False

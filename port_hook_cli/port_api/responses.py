@@ -30,13 +30,13 @@ _MAX_LIFETIME_S = 1e12
 
 _HINTS = {
     HTTPStatus.UNAUTHORIZED: "Check PORT_CLIENT_ID and PORT_CLIENT_SECRET, and that PORT_REGION or PORT_API_URL"
-    " names the region of your organization.",
-    HTTPStatus.FORBIDDEN: "These credentials do not have the permission; check their organization and role.",
-    HTTPStatus.NOT_FOUND: "This organization has no such run. Check the id, and that the credentials and the region"
+    " match the region of your organization.",
+    HTTPStatus.FORBIDDEN: "These credentials do not have the permission. Check their organization and role.",
+    HTTPStatus.NOT_FOUND: "This organization has no such run. Check the ID, and that the credentials and the region"
     " (PORT_REGION, PORT_API_URL) belong to the organization that started it.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Port accepts at most 1 MiB per request: shorten the summary.",
-    HTTPStatus.UNPROCESSABLE_ENTITY: "Port does not accept these values for this run; see its message above.",
-    HTTPStatus.TOO_MANY_REQUESTS: "Port limits the rate of calls to its API; wait, then run the command again.",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Port does not accept these values for this run. See its message above.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Port limits the rate of calls to its API. Wait, then run the command again.",
 }
 _REDIRECTED = "Check PORT_API_URL: Port's API does not redirect."
 _SYNCHRONIZED = (
@@ -46,7 +46,7 @@ _SYNCHRONIZED = (
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in `body`, or an empty one if it contains anything else. Never raises.
+    """Return the JSON object in `body`, or an empty object for any other content. Never raises.
 
     The result is also empty for a document that is nested too deep to be serialized, and for NaN and Infinity.
     """
@@ -69,7 +69,7 @@ def is_server_trouble(status: int) -> bool:
 
 
 def read_token(response: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Return the token in `response` and its lifetime in seconds, or None if there is no token.
+    """Return the token in `response` and its lifetime in seconds, or None without a token.
 
     A lifetime that is not a number counts as 0. Raises ValueError with a noun phrase for an unusable token or lifetime.
     """
@@ -83,11 +83,11 @@ def read_token(response: Mapping[str, Any]) -> tuple[str, float] | None:
         or not token.isprintable()
         or " " in token
     ):
-        raise ValueError("an access token that is not valid in an HTTP header")
+        raise ValueError("an access token with characters that an HTTP header cannot have")
     if not isinstance(lifetime_s, int | float):
         return token, 0.0
     if not 0 <= lifetime_s <= _MAX_LIFETIME_S:
-        raise ValueError("an access token whose lifetime (`expiresIn`) is not a possible number of seconds")
+        raise ValueError("an access token with an impossible lifetime (`expiresIn`)")
     return token, float(lifetime_s)
 
 
@@ -95,7 +95,7 @@ def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiErr
     """Return the error for an error response, with Port's own message if there is one."""
     document = read_object(body)
     slug = document.get("error")
-    # "run_exhausted: Action run already finished execution", Port's API reference, with 422; others may say 409.
+    # "run_exhausted: Action run already finished execution", Port's API reference, with 422. Other routes may use 409.
     if call and (status == HTTPStatus.CONFLICT or slug == "run_exhausted"):
         return run_ended(call.run_id, None)
     hint = _SYNCHRONIZED if slug == "run_synchronized_error" else _hint(status)
@@ -107,7 +107,7 @@ def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiErr
 def definition_problem(
     kind: str, identifier: str, failed: tuple[int | None, PortApiError], *, changing: bool
 ) -> PortApiError:
-    """Return the error about a definition of the kind `action` (an automation too) or `workflow`.
+    """Return the error about a definition of the kind `action` (including automations) or `workflow`.
 
     `failed` is the status of the call, None without a response, and its problem. `changing` says that it was a PUT.
     """
@@ -117,12 +117,12 @@ def definition_problem(
         case HTTPStatus.FORBIDDEN:
             return PortApiError(
                 f"These credentials have no permission to {doing} the {kind} {identifier}. {problem.message}",
-                hint=f"Use credentials of a role that has it ({CREDENTIALS_IN_PORT}).",
+                hint=f"Use credentials of a role with this permission ({CREDENTIALS_IN_PORT}).",
             )
         case HTTPStatus.NOT_FOUND:
             return PortApiError(
                 f"Port has no {'action or automation' if kind == 'action' else kind} {identifier}.",
-                hint="Give its identifier, not its title, and check that the credentials and the region (PORT_REGION,"
+                hint="Use its identifier, not its title, and check that the credentials and the region (PORT_REGION,"
                 " PORT_API_URL) belong to its organization.",
                 status=status,
             )
@@ -138,15 +138,15 @@ def definition_problem(
 
 
 def run_ended(run_id: str, status: str | None, *, is_log: bool = False) -> RunEndedError:
-    """Return the error for a run that has ended; `status` is its final status, if known.
+    """Return the error for a run that has ended. `status` is its final status, if known.
 
-    `is_log` says that Port refused a log message.
+    `is_log` says that Port rejected a log message.
     """
     how = f" with {status}" if status else ""
     refused = "log messages" if is_log else "fields or status"
     more = "" if is_log else " Or send only log messages, without a status or other fields."
     return RunEndedError(
-        f"The run {run_id} has already ended{how}; Port accepts no more {refused} for it.",
+        f"The run {run_id} has already ended{how}. Port does not accept more {refused} for it.",
         hint=f"Check the run in Port. To report again, run the action again.{more}",
     )
 
@@ -160,13 +160,13 @@ def asked_wait_s(status: int, headers: Mapping[str, str], now: float) -> float |
     reset = headers.get("x-ratelimit-reset", "").strip()
     if wait_s is not None or status != HTTPStatus.TOO_MANY_REQUESTS or not (reset.isascii() and reset.isdigit()):
         return wait_s
-    return float(reset[:10]) or None  # 0 gives no pause, so the usual one applies
+    return float(reset[:10]) or None  # 0 means the usual pause
 
 
 def retry_after_s(value: str | None, now: float) -> float | None:
     """Return the seconds in a `Retry-After` header, never negative, or None if it is missing or unreadable.
 
-    RFC 9110 section 10.2.3 allows whole seconds or an HTTP date; `now` is seconds since the epoch.
+    RFC 9110 section 10.2.3 allows whole seconds or an HTTP date. `now` is seconds since the epoch.
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
@@ -197,5 +197,5 @@ def _hint(status: int) -> str:
     if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
         return _REDIRECTED
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return "Port has a problem; try again later."
+        return "Port has a problem. Try again later."
     return _HINTS.get(HTTPStatus(status), "") if status in set(HTTPStatus) else ""

@@ -45,7 +45,7 @@ class RetryPolicy:
 
 
 class Retries:
-    """The retries of one call. Its pauses and its tries that timed out take at most 30 s together."""
+    """The retries of one call. Its pauses and its timed-out tries take at most 30 s together."""
 
     def __init__(self, policy: RetryPolicy) -> None:
         self._policy = policy
@@ -53,7 +53,7 @@ class Retries:
         self.tries = 0
 
     async def wait(self, failure: FailedAttempt) -> None:
-        """Pause before the next try; raises the failure's problem if there must be no other try."""
+        """Pause before the next try. Raises the failure's problem if another try is not allowed."""
         if not failure.again:
             raise failure.problem
         self.tries += 1

@@ -1,9 +1,9 @@
-"""Reads the client id, the client secret and the address of Port's API, in order of precedence.
+"""Reads the client ID, the client secret and the address of Port's API, in order of precedence.
 
-flags > environment > `.env` of the folder > `~/.port/.env` > `~/.port/config.yaml` > defaults, for each setting. If
-none of them has a secret, a login is used as a whole: its id and its secret, sent to its address only. Someone else
-may have written the `.env` of the folder; the other places belong to the user. A secret is sent to an address from
-that file only if the file has the same secret. docs/reference/settings.md documents this for users.
+flags > environment > the current directory's `.env` > `~/.port/.env` > `~/.port/config.yaml` > defaults, for each
+setting. If none of them has a secret, a login is used as a whole: its ID and its secret, sent to its address only.
+Someone else may have written the current directory's `.env`. The other places belong to the user. A secret is sent to
+an address from that file only if the file has the same secret. docs/reference/settings.md documents this for users.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ONLY_THE_SECRET = ("client_secret",)
 class ApiCredentials:
     """What a client of Port's API needs. `api_url` has neither `/v1` nor a trailing slash.
 
-    `conflict` says that another place has another secret; the client adds it to the hint of a 401 response.
+    `conflict` says that another place has another secret. The client adds it to the hint of a 401 response.
     """
 
     api_url: str
@@ -50,10 +50,10 @@ class Settings:
     """Credentials and addresses. `api_url` and `app_url` have neither `/v1` nor a trailing slash.
 
     `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
-    name; `gaps` says why a place that could have a setting has none. `warnings` are about the places. `objection` says
-    why the secret must not be sent to `api_url`, and what to do. `conflict` is a sentence about two places that have
-    different secrets and which of them is used, or "". `other_secret` is then the unused secret. `placeholders` says
-    which values are those of an example.
+    name. `gaps` says why a place without the setting lacks it. `warnings` are about the places. `objection` says why
+    the secret must not be sent to `api_url`, and what to do. `conflict` is a sentence about two places with different
+    secrets and the used secret, or "". Then `other_secret` is the unused secret. `placeholders` lists the values copied
+    from an example.
     """
 
     client_id: str | None = None
@@ -70,31 +70,31 @@ class Settings:
 
     @property
     def secret_place(self) -> str:
-        """Where the client secret comes from: a file, the environment, stdin; "" if there is none."""
+        """Where the client secret comes from: a file, the environment or stdin. "" without a secret."""
         return self.sources.get("client_secret", "").removeprefix(f"{SECRET_VARIABLE} in ")
 
     @property
     def project_address(self) -> str:
-        """The variable in the folder's `.env` that has the API's address; "" if it comes from elsewhere."""
+        """The variable in the current directory's `.env` with the API's address. "" for another address."""
         variable, _, place = self.sources.get("api_url", "").partition(" in ")
         return variable if place == PROJECT_FILE else ""
 
     def require_secret(self) -> Secret:
-        """Return the client secret; raises CredentialsError, whose hint says where to set it."""
+        """Return the client secret. Raises CredentialsError with a hint where to set it."""
         if self.client_secret is None:
             raise self._missing("client secret", SECRET_VARIABLE, "pass --secret-file FILE, ")
         return self.client_secret
 
     def require_client_id(self) -> str:
-        """Return the client id; raises CredentialsError, whose hint says where to set it."""
+        """Return the client ID. Raises CredentialsError with a hint where to set it."""
         if self.client_id is None:
-            raise self._missing("client id", "PORT_CLIENT_ID", "")
+            raise self._missing("client ID", "PORT_CLIENT_ID", "")
         return self.client_id
 
     def require_access(self) -> ApiCredentials:
         """Return what a client of the API needs.
 
-        Raises CredentialsError for a missing setting, and for an address that the secret must not be sent to.
+        Raises CredentialsError for a missing setting, and for an address that must not get the secret.
         """
         client_id, secret = self.require_client_id(), self.require_secret()
         self.refuse_address()
@@ -112,7 +112,7 @@ class Settings:
             f"No {what} is set.{gaps}",
             hint=f"Run `port-hook login`, set {variable}, {flag}save it in .env or ~/.port/.env, or select an "
             f"organization of ~/.port/config.yaml with --org. Find it {CREDENTIALS_IN_PORT}. Without a Port account, "
-            "use the credentials that `port-hook sandbox` prints; `port-hook demo` shows an example.",
+            "use the credentials that `port-hook sandbox` prints. `port-hook demo` shows an example.",
         )
 
 
@@ -124,9 +124,9 @@ def load_settings(
     needs: tuple[str, ...] = ALL_NEEDS,
     insecure_api: bool = False,
 ) -> Settings:
-    """Return the settings by the documented precedence; raises SettingsError with the name of a faulty file.
+    """Return the settings by the documented precedence. Raises SettingsError with the name of a faulty file.
 
-    Places are read in order until all `needs` are known, so a broken file in a later place does no harm.
+    Places are read in order until all `needs` are known, so a broken file in a later place doesn't matter.
     `insecure_api` allows plain http to another machine. `runtime` remembers each secret that is read, used or not.
     """
     places = SettingsPlaces(runtime, org=org, secret_file=secret_file)
@@ -149,7 +149,7 @@ def load_settings(
     warnings = (*places.warnings, *settings.placeholders)
     if used is None or other is None:
         return replace(settings, warnings=warnings)
-    conflict = f"{used.source} differs from the client secret in {other.place}; the secret in {used.place} is used"
+    conflict = f"{used.source} differs from the client secret in {other.place}. port-hook uses {used.place}"
     return replace(
         settings,
         warnings=(*warnings, conflict),
@@ -181,14 +181,14 @@ def _settings(
         or _objection(api_url, secret, places.project_secret, insecure_api=insecure_api),
         placeholders=tuple(
             f"the {what} ({found[name].source}) is a placeholder from an example"
-            for name, what in (("client_secret", "client secret"), ("client_id", "client id"))
+            for name, what in (("client_secret", "client secret"), ("client_id", "client ID"))
             if name in found and is_placeholder(found[name].value)
         ),
     )
 
 
 def _login_objection(found: Mapping[str, Found], login: Mapping[str, Found]) -> tuple[str, str] | None:
-    """Return why the secret of a login must not be sent: another place has another address, or another client id."""
+    """Return why the secret of a login must not be sent: another place has another address, or another client ID."""
     if "client_secret" not in login:
         return None
     place, address, client_id = login["client_secret"].place, found["api_url"], found["client_id"]
@@ -196,25 +196,25 @@ def _login_objection(found: Mapping[str, Found], login: Mapping[str, Found]) -> 
         problem = f"The client secret ({place}) is not sent to {address.value} ({address.source}), only to {own}."
         return problem, _how_to_choose(address.variable, f"{SECRET_VARIABLE} and PORT_CLIENT_ID")
     if client_id.value != login["client_id"].value:
-        problem = f"The client id ({client_id.source}) does not belong to the client secret ({place})."
+        problem = f"The client ID ({client_id.source}) does not belong to the client secret ({place})."
         return problem, _how_to_choose(client_id.variable, SECRET_VARIABLE)
     return None
 
 
 def _how_to_choose(variable: str, others: str) -> str:
-    return f"Remove {variable or 'it'} there, set {others}, too, or choose the login with --org."
+    return f"Remove {variable or 'it'} there, set {others} as well, or choose the login with --org."
 
 
 def _objection(
     api_url: Found, secret: Found, project_secret: str | None, *, insecure_api: bool
 ) -> tuple[str, str] | None:
-    """Return why a secret must not be sent to an address, and what to do; None if it may."""
+    """Return why a secret must not be sent to an address, and what to do, or None if it may."""
     is_from_project = api_url.place == PROJECT_FILE and not is_ports_own(api_url.value)
     if is_from_project and secret.value != project_secret:
         variable = api_url.variable
-        unset = f"unset {SECRET_VARIABLE}" if secret.place == ENVIRONMENT else "put the secret into ./.env, too,"
+        unset = f"unset {SECRET_VARIABLE}" if secret.place == ENVIRONMENT else "put the same secret into ./.env,"
         problem = (
-            f"The client secret ({secret.source}) is not sent to {api_url.value}: only {variable} in ./.env names it."
+            f"The client secret ({secret.source}) is not sent to {api_url.value}: only {variable} in ./.env has it."
         )
         return problem, (
             f"If ./.env is left over from a sandbox, delete it. Otherwise export {variable} yourself if you trust it, "
@@ -223,6 +223,6 @@ def _objection(
     if sends_in_the_clear(api_url.value) and not insecure_api:
         return (
             f"The client secret is not sent to {api_url.value} ({api_url.source}): plain http is not encrypted.",
-            "Write the address with https://, or add --insecure-api if you accept that others can read the secret.",
+            "Use https:// in the URL, or add --insecure-api if you accept that others can read the secret.",
         )
     return None

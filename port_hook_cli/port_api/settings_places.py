@@ -1,4 +1,4 @@
-"""The places that settings come from, each read only when it is needed."""
+"""The places of settings, each read only when necessary."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PlaceReading: TypeAlias = tuple[Mapping[str, Found], tuple[str, ...]]
 
 
 class SettingsPlaces:
-    """The places of settings, in order of precedence, each read only when it is needed.
+    """The places of settings, in order of precedence, each read only when necessary.
 
     `warnings` are about the files that have been read so far.
     """
@@ -65,7 +65,7 @@ class SettingsPlaces:
             yield self._organization(None)
 
     def default_login(self, *, with_secret: bool) -> PlaceReading:
-        """Return the settings of the default login. Its secret may be in the keyring; it is read only `with_secret`."""
+        """Return the settings of the default login. A secret in the keyring is read only `with_secret`."""
         if self._org or (logins := self._logins()) is None:
             return {}, ()
         if logins.is_refused:
@@ -73,7 +73,7 @@ class SettingsPlaces:
         if logins.default is not None:
             return self._login(logins.by_name[logins.default], with_secret=with_secret)
         names = ", ".join(logins.by_name)
-        return {}, (f"There are several logins ({names}) and no default.",) if names else ()
+        return {}, (f"Several logins are saved ({names}), but none is the default.",) if names else ()
 
     def _named_login(self, name: str) -> PlaceReading | None:
         """Return the settings of the login `name`, or None. Raises CredentialsError for a login without a secret."""
@@ -108,16 +108,16 @@ class SettingsPlaces:
         try:
             secret = logins.with_secret(login).secret
         except KeyringUnusable as unusable:
-            return {}, (f"The login {login.name!r} could not be used: {unusable}. {unusable.advice}".rstrip(),)
+            return {}, (f"port-hook cannot use the login {login.name!r}: {unusable}. {unusable.advice}".rstrip(),)
         if secret is not None:
             self._runtime.keep_secret(secret.reveal())
             found["client_secret"] = Found(secret.reveal(), login.place)
         return found, ()
 
     def conflict(self, used: Found | None) -> Found | None:
-        """Return a client secret that differs from `used`, in the folder's `.env` or one of the user's own places.
+        """Return a client secret that differs from `used`, in the current directory's `.env` or a place of the user.
 
-        A file that is read only for this comparison is ignored if it is broken.
+        A broken file that is read only for this comparison is ignored.
         """
         if used is None:
             return None
@@ -169,7 +169,7 @@ class SettingsPlaces:
         found, gaps = self._variables(file.values, file.name)
         unused = [f"{file.name} was not used."] if file.is_refused else []
         unused += [f"{file.name} is a folder, so it was not read."] if file.is_folder else []
-        return found, (*gaps, *unused, *(f"Line {line} of {file.name} could not be read." for line in file.bad_lines))
+        return found, (*gaps, *unused, *(f"Line {line} of {file.name} is unreadable." for line in file.bad_lines))
 
     def _organization(self, org: str | None) -> PlaceReading:
         from port_hook_cli.port_api.org_file import read_org_file
@@ -177,14 +177,14 @@ class SettingsPlaces:
         named = self._runtime.environ.get("PORT_CONFIG_FILE")
         path = self._runtime.cwd / named if named else self._runtime.home / ".port" / "config.yaml"
         if named and not path.is_file():
-            raise CredentialsError(f"PORT_CONFIG_FILE names {path}, which is not a file.", hint="Correct or unset it.")
+            raise CredentialsError(f"PORT_CONFIG_FILE is invalid: {path} is not a file.", hint="Correct or unset it.")
         file = read_org_file(path)
         self.warnings += file.warnings
         if file.is_refused:
             if org or named:
                 raise CredentialsError(
                     f"{file.warnings[0]}.",
-                    hint="To use no configuration file, leave out --org and unset PORT_CONFIG_FILE.",
+                    hint="To run without a configuration file, omit --org and unset PORT_CONFIG_FILE.",
                 )
             return {}, (f"{path} was not used.",)
         for secret in file.secrets:
@@ -207,7 +207,7 @@ class SettingsPlaces:
 
 
 def read_secret_file(name: str, runtime: Runtime) -> str:
-    """Return the client secret in the file `name`, or in stdin for `-`; raises SettingsError."""
+    """Return the client secret in the file `name`, or in stdin for `-`. Raises SettingsError."""
     place = "stdin" if name == "-" else name
     secret = _secret_text(place, _secret_from_stdin(runtime) if name == "-" else _secret_content(name, runtime))
     if not secret.strip():
@@ -218,7 +218,7 @@ def read_secret_file(name: str, runtime: Runtime) -> str:
 
 
 def _secret_from_stdin(runtime: Runtime) -> bytes:
-    """Return the content of stdin, which is read once: a command may read its settings more than once."""
+    """Return the content of stdin. It is read once, because a command may read its settings more than once."""
     if runtime.memory.stdin is None:
         runtime.memory.stdin = read_stdin(runtime.stdin)
     return runtime.memory.stdin
@@ -231,15 +231,15 @@ def _secret_content(name: str, runtime: Runtime) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise SettingsError(
-            f"The secret file {name} cannot be read: {error.strerror}.",
-            hint="Give --secret-file a file, or - for stdin.",
+            f"port-hook cannot read the secret file {name}: {error.strerror}.",
+            hint="Pass a file to --secret-file, or - for stdin.",
         ) from error
 
 
 def _secret_text(place: str, content: bytes) -> str:
     """Return the secret without one line end, which an editor or `echo` adds.
 
-    Other white space stays: if it is wrong, the diagnosis of a signature can report it.
+    Other white space stays, so that the diagnosis of a signature can report it.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -253,6 +253,6 @@ def _api_url(variable: str, value: str, place: str) -> str:
         return region_api_url(value) if variable == "PORT_REGION" else parse_api_url(value)
     except ValueError as error:
         raise CredentialsError(
-            f"{variable} in {place} is wrong: {error}.",
+            f"{variable} in {place} is invalid: {error}.",
             hint="Set PORT_REGION to eu or us." if variable == "PORT_REGION" else f"Write it like {DEFAULT_API_URL}.",
         ) from error

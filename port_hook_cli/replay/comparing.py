@@ -1,4 +1,4 @@
-"""The recorded response of a capture against the response to its replay. Pure."""
+"""Compares the recorded response of a capture with the response to its replay. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
 
-# They say when a response was sent and how it is framed, and nothing about its content.
+# These headers say when a response was sent and how it is framed, and nothing about its content.
 NEVER_COMPARED = ("age", "connection", "content-length", "date", "keep-alive", "transfer-encoding")
 
 _NO_RESPONSE = "no response"
@@ -22,10 +22,10 @@ _NO_RESPONSE = "no response"
 
 @frozen(kw_only=True)
 class ResponseComparison:
-    """How a response differs from the recorded one. A status is None if there was no response.
+    """How a response differs from the recorded response. A status is None without a response.
 
-    `error` says why the replay got none. Without `is_complete`, there are more than 500 changes of the body, some of
-    them perhaps ignored.
+    `error` says why the replay got none. Without `is_complete`, the body has more than 500 changes, perhaps some
+    ignored.
     """
 
     recorded: int | None
@@ -37,12 +37,12 @@ class ResponseComparison:
 
     @property
     def is_same(self) -> bool:
-        """Whether nothing differs that is not ignored."""
+        """Whether all differences are ignored."""
         return self.recorded == self.status and self.is_complete and not self.body and not self.headers
 
 
 def compare_responses(recorded: Delivery, found: Delivery, ignoring: Ignoring) -> ResponseComparison:
-    """Return how `found` differs from `recorded`. Without two responses, only that is compared."""
+    """Return how `found` differs from `recorded`. If a response is missing, nothing else is compared."""
     if recorded.status is None or found.status is None:
         return ResponseComparison(recorded=recorded.status, status=found.status, error=found.error or "")
     # The store keeps the beginning of a long body.
@@ -69,7 +69,7 @@ def comparison_fields(comparison: ResponseComparison) -> dict[str, Any]:
 
 
 def comparison_lines(source: str, comparison: ResponseComparison) -> Iterator[Styled]:
-    """Yield what became of one capture: `500 → 200`, then what differs."""
+    """Yield the outcome of one capture: `500 → 200`, then the differences."""
     before, after = (
         _NO_RESPONSE if status is None else str(status) for status in (comparison.recorded, comparison.status)
     )
@@ -83,6 +83,6 @@ def comparison_lines(source: str, comparison: ResponseComparison) -> Iterator[St
 
 
 def summary_line(comparisons: list[bool]) -> str:
-    """Return how many of the responses are the same as the recorded ones."""
+    """Return how many of the responses are the same as the recorded responses."""
     same = sum(comparisons)
     return f"{len(comparisons)} sent: {same} as recorded, {len(comparisons) - same} different."

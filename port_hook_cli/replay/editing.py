@@ -1,4 +1,4 @@
-"""Changes a JSON body: values that are set or removed, and the text that an editor shows."""
+"""Changes a JSON body: sets or removes values, and edits its text."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Assignment:
     def parse(cls, text: str) -> Assignment:
         """Return the assignment in `PATH=JSON`. A value that is not JSON is a string.
 
-        Raises UsageError for an invalid path, and for a value that begins like an object, an array or a string in
-        JSON but is not one: that is a typing error, not a string.
+        Raises UsageError for an invalid path, and for a value that begins like an object, an array or a string in JSON
+        but is invalid: that is a typing error, not a string.
         """
         path_text, value_text = split_assignment(text)
         path = JsonPath.parse(path_text)
@@ -51,7 +51,7 @@ class Assignment:
 class Edits:
     """The changes to a body: removals, then assignments, each in order. Notes call them `set` and `unset`.
 
-    The command line passes the `dashes` of its options, which come before these names.
+    The command line passes the `dashes` of its options, the prefix of these names.
     """
 
     unset: Sequence[JsonPath] = ()
@@ -72,7 +72,7 @@ class Edits:
         for path in self.unset:
             shorter = unset_at(document, path)
             if shorter is document:
-                notes.append(f"{self.dashes}unset {path}: the body had no such value, so nothing was removed")
+                notes.append(f"{self.dashes}unset {path}: the body does not have this value, so nothing was removed")
             document = shorter
         for assignment in self.assignments:
             if _added_depth(captured, assignment.path) is not None:
@@ -84,7 +84,7 @@ class Edits:
 def _added_depth(document: Any, path: JsonPath) -> int | None:
     """Return the position of the first step of `path` that is a missing name, or None.
 
-    An item that `[]` or `[n]` adds to an array is not a missing name: no one writes that by mistake.
+    An item that `[]` or `[n]` adds to an array is not a missing name, because it is never a typing error.
     """
     inner = document
     for depth, step in enumerate(path.fitted(document).steps):
@@ -96,14 +96,14 @@ def _added_depth(document: Any, path: JsonPath) -> int | None:
 
 
 def _notes_on_added_name(document: Any, path: JsonPath) -> list[str]:
-    """Return a note if setting `path` adds a name to `document`, with the most similar name that is there."""
+    """Return a note if setting `path` adds a name to `document`, with the most similar existing name."""
     depth = _added_depth(document, path)
     if depth is None:
         return []
-    note = f"set {path}: the body had no {path.prefix(depth + 1)}, so it was added"
+    note = f"set {path}: the body did not have {path.prefix(depth + 1)}, so it was added"
     before = path.steps[:depth]
     near = _most_similar(path.steps[depth], get_at(document, replace(path, steps=before)))
-    return [note if near is None else f"{note}; did you mean {brief(str(replace(path, steps=(*before, near))))}?"]
+    return [note if near is None else f"{note} (did you mean {brief(str(replace(path, steps=(*before, near))))}?)"]
 
 
 def _most_similar(name: Step, parent: Any) -> str | None:
@@ -124,7 +124,7 @@ def load_body(body: bytes) -> Any:
 
 
 def _not_json(problem: Exception) -> UsageError:
-    return UsageError(f"The body cannot be edited: {problem}.", hint="Replay it without editing it.")
+    return UsageError(f"port-hook cannot edit the body: {problem}.", hint="Replay it without editing it.")
 
 
 def for_editor(body: bytes) -> str:
@@ -145,7 +145,7 @@ def _load(text: str) -> Any:
     try:
         return json.loads(stringify(text))
     except RecursionError:
-        raise UsageError("The JSON is nested too deeply to be edited.", hint=_TOO_DEEP) from None
+        raise UsageError("port-hook cannot edit the JSON, because it is nested too deeply.", hint=_TOO_DEEP) from None
 
 
 def write_body(document: Any) -> bytes:
@@ -153,4 +153,4 @@ def write_body(document: Any) -> bytes:
     try:
         return stringify(json.dumps(document)).encode()
     except (NotJson, RecursionError):
-        raise UsageError("The JSON is nested too deeply to be edited.", hint=_TOO_DEEP) from None
+        raise UsageError("port-hook cannot edit the JSON, because it is nested too deeply.", hint=_TOO_DEEP) from None

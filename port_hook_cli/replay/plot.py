@@ -39,7 +39,7 @@ _STYLE = """
 
 
 def latency_plot(tally: DeliveryTally) -> bytes:
-    """Return an SVG image of the latencies, of which there is at least one."""
+    """Return an SVG image of the latencies. At least one is required."""
     buckets = at_most(latency_buckets(tally.latencies_ms), _MOST_BUCKETS)
     count = len(tally.latencies_ms)
     title = f"Latencies of {count:,} response{'' if count == 1 else 's'}"
@@ -76,7 +76,7 @@ def _statuses(tally: DeliveryTally) -> str:
 
 
 def _grid(buckets: Sequence[Bucket]) -> Iterator[str]:
-    """Yield horizontal lines with the counts that they stand for."""
+    """Yield horizontal lines with their counts."""
     most = max(bucket.count for bucket in buckets)
     for count in sorted({round(most * part / _GRID_LINES) for part in range(_GRID_LINES + 1)}):
         y = _number(_y(count, most))

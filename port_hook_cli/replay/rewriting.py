@@ -1,4 +1,4 @@
-"""What changes in a request before it is sent again, and what the user should know. Pure."""
+"""Changes a request before it is sent again, with notes for the user. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class UnsignedReplay(UsageError):
 
 @frozen
 class ReplayNote:
-    """What the user should know about a replay. `about` lets a face add the name of its own option."""
+    """What the user should know about a replay. `about` lets a command add the name of its own option."""
 
     text: str
     about: str = ""
@@ -46,9 +46,9 @@ MASKED, CONTRADICTION = "masked", "contradiction"
 
 @frozen
 class ReadyReplay:
-    """A request that is ready except for its signature, and the URL to send it to.
+    """A request that is ready except for its signature, and its target URL.
 
-    `run_id` is the run that it belongs to, and `is_signed` says that it gets a new signature.
+    `run_id` is its run, and `is_signed` says that it gets a new signature.
     """
 
     source: ReplaySource
@@ -61,7 +61,7 @@ class ReadyReplay:
 
 @frozen
 class KeptReplay:
-    """The id of the capture that a replay was saved as, "" if it was not saved, and what went wrong."""
+    """The ID of a replay's capture, "" if it was not saved, and what went wrong."""
 
     capture: str = ""
     problem: str = ""
@@ -72,7 +72,7 @@ NOT_KEPT = KeptReplay()
 
 @frozen
 class SentReplay:
-    """A sent request, its delivery, and the capture that it was saved as."""
+    """A sent request, its delivery, and its capture."""
 
     request: Invocation
     delivery: Delivery
@@ -84,9 +84,9 @@ class Rewriter:
     """Prepares requests to be sent again.
 
     Without a `signer`, body, timestamp and signature are sent as captured. Then `edit` must not change the body, and a
-    request needs a signature, unless `takes_unsigned` is set for a listener that does not verify. `headers` replace the
-    fields with the same names, an empty value removes a field, and a `method` of None leaves the method unchanged.
-    `now` returns seconds since the epoch, and `new_id` a capture id.
+    request needs a signature, unless `takes_unsigned` is set for a listener without verification. `headers` replace
+    headers with the same names, an empty value removes a header, and a `method` of None leaves the method unchanged.
+    `now` returns seconds since the epoch, and `new_id` a capture ID.
     """
 
     signer: Signer | None
@@ -126,7 +126,7 @@ class Rewriter:
         )
 
     def finish(self, draft: Invocation) -> Invocation:
-        """Return the draft ready to be sent now, signed if there is a signer."""
+        """Return the draft ready to be sent now, signed if `signer` is set."""
         now = self.now()
         return self.request(draft, self.headers_at(draft, now), now)
 
@@ -161,9 +161,9 @@ class Rewriter:
         if self.signer is not None and (found := contradiction(source, self.signer.secret)):
             yield ReplayNote(found, CONTRADICTION)
         if masked := masked_fields(source.invocation.headers):
-            yield ReplayNote(f"the store masks {', '.join(masked)}, so it is left out", MASKED)
+            yield ReplayNote(f"the store masks {', '.join(masked)}, so it was omitted", MASKED)
         if self.signer is None:
-            yield ReplayNote("it has its captured timestamp, so a target that checks the age refuses it as too old")
+            yield ReplayNote("it has its captured timestamp, so a target that checks the age rejects it as too old")
 
 
 @frozen
@@ -196,9 +196,9 @@ class SeriesRewriter:
 
 
 def announced_runs(readies: Iterable[ReadyReplay]) -> list[dict[str, Any]]:
-    """Return what a sandbox has to know about each run: its action and the inputs in the request.
+    """Return what a sandbox must know about each run: its action and the inputs in the request.
 
-    Requests with a captured signature are left out.
+    Requests with a captured signature are omitted.
     """
     found = []
     for ready in {ready.run_id: ready for ready in readies if ready.is_signed}.values():
@@ -228,14 +228,12 @@ def parse_header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
     if not colon or not re.fullmatch(_NAME, name) or re.search(_CONTROL, value):
-        raise UsageError(
-            f"--header {name!r} is not a valid header field.", hint="Write it like --header 'x-tenant: blue'."
-        )
+        raise UsageError(f"--header {name!r} is not a valid header.", hint="Write it like --header 'x-tenant: blue'.")
     return name, value.encode("utf-8", "surrogateescape").decode("latin-1")
 
 
 def masked_fields(headers: Headers) -> tuple[str, ...]:
-    """Return the names of the fields that the store masked; a replay leaves them out."""
+    """Return the names of the headers that the store masked. A replay omits them."""
     return tuple(name for name, value in headers if value == MASK)
 
 
@@ -250,7 +248,7 @@ def _fresh_headers(invocation: Invocation) -> Headers:
 
 
 def _captured_headers(invocation: Invocation, url: str) -> Headers:
-    """Return the captured fields in order, with the host of `url`, and without a wrong content-length."""
+    """Return the captured headers in order, with the host of `url`, and without an incorrect content-length."""
     lengths = invocation.headers.all("content-length")
     headers = _end_to_end(invocation.headers)
     if lengths != (str(len(invocation.body)),):

@@ -39,7 +39,7 @@ Keep: TypeAlias = Callable[[Invocation, Delivery], Awaitable[KeptReplay]]
 
 
 async def announce(readies: Iterable[ReadyReplay], access: PortAccess) -> None:
-    """Tell a sandbox on this machine what its handler is about to get. No failure is raised."""
+    """Tell a sandbox on this machine what its handler is about to get. Never raises."""
     if runs := announced_runs(readies):
         await access.announce(runs)
 
@@ -97,7 +97,7 @@ def _rounds(readies: Sequence[ReadyReplay], times: int) -> Iterator[ReadyReplay]
 
 
 async def _together(works: Iterable[Awaitable[None]]) -> None:
-    """Await all. The first failure cancels the others and is raised, not in an exception group."""
+    """Await all. The first failure cancels the others and is raised directly, not in an exception group."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.gather(*tasks)
@@ -119,7 +119,7 @@ def parse_rate(text: str) -> float:
 class Pace:
     """Admits callers one after another, at most `rate_per_s` a second.
 
-    Lost time is not made up for, because that would cause a burst. `clock` and `sleep` are in seconds.
+    Lost time is not recovered, because that would cause a burst. `clock` and `sleep` are in seconds.
     """
 
     def __init__(
@@ -140,16 +140,16 @@ class Pace:
 
 
 class ListenerRecipient:
-    """Sends to the listener of this process: the request is verified, saved, forwarded and shown like any other."""
+    """Sends to the listener of this process. It verifies, saves, forwards and shows the request like any other."""
 
     def __init__(self, context: SourceContext) -> None:
         self._context = context
 
     async def send(self, invocation: Invocation, url: str) -> Delivery:
-        """Send a request through the pipeline. Raises StoreError, and UsageError for a body that is too large."""
+        """Send a request through the pipeline. Raises StoreError, and UsageError for a too large body."""
         if len(invocation.body) > self._context.max_body:
             raise UsageError(
-                f"The body has {len(invocation.body):,} bytes, and the listener takes {self._context.max_body:,}.",
+                f"The body has {len(invocation.body):,} bytes, but the listener takes {self._context.max_body:,}.",
                 hint="Raise --max-body.",
             )
         clock = asyncio.get_running_loop().time
@@ -170,12 +170,12 @@ _HEADERS = Headers((("content-type", "application/json"),))
 
 
 def endpoint_url(to: str | None) -> str:
-    """Return the URL at which a function is invoked: `to`, with the path of Lambda's API if it has none."""
+    """Return the URL that invokes a function: `to`, with the path of Lambda's API if it has none."""
     return target_url(to or DEFAULT_ENDPOINT, _PATH)
 
 
 def event_of(request: Invocation, endpoint: str) -> bytes:
-    """Return the event that a function gets for a request; its path and query come from the request."""
+    """Return a function's event for a request. Its path and query come from the request."""
     parts = urlsplit(endpoint)
     url = target_url(f"{parts.scheme}://{parts.netloc}", request.target)
     headers = Headers((("host", parts.netloc), *request.headers.without("host")))
@@ -183,7 +183,7 @@ def event_of(request: Invocation, endpoint: str) -> bytes:
 
 
 class LambdaClient:
-    """Invokes a function with the event of a request, and returns its answer as the response."""
+    """Invokes a function with the event of a request, and converts its result to the response."""
 
     def __init__(self, http: Recipient) -> None:
         self._http = http
@@ -197,6 +197,6 @@ class LambdaClient:
         try:
             answer = read_result(delivery.body)
         except InvalidResult as problem:
-            error = f"the function's answer cannot be sent as a response: {problem}"
+            error = f"the function's result is not a response: {problem}"
             return replace(delivery, status=None, headers=Headers(), body=b"", fault="broken", error=error)
         return replace(delivery, status=answer.status, headers=answer.headers, body=answer.body)

@@ -23,24 +23,24 @@ from port_hook_cli.signatures.signing import as_port_sends
 from port_hook_cli.text.secret import Secret
 
 SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
-"""The verdicts on requests that the owner of the secret signed. A `STALE` timestamp is too old or too new."""
+"""The verdicts on requests signed by the owner of the secret. A `STALE` timestamp is too old or too new."""
 
 _IDENTIFIER = b'"identifier"'
 _CONTENT_TYPE = ("content-type", "application/json")
 _HEADERS = Headers((_CONTENT_TYPE,))
-KINDS = "Replay a payload as JSON, a file that `port-hook show ID --file` wrote, or a raw HTTP request."
+KINDS = "Replay a payload as JSON, a file from `port-hook show ID --file`, or a raw HTTP request."
 
 
 @frozen(kw_only=True)
 class ReplaySource:
-    """A request to replay. `name` is the name that the user gave, and `notes` are shown to the user.
+    """A request to replay. `name` is the user's name for it, and `notes` are shown to the user.
 
-    `invocation.replay_of` is the id of the capture that it comes from, if any. `forwarded_to` is the URL that the
-    capture was forwarded to, and `listener_target` the URL that the store's last listener forwarded to. Both are None
-    unless they are URLs on this machine: a store may come from someone else, who must not choose another machine.
-    `recorded` is the outcome of the capture at its handler, and `is_stored` says that it is in the store. `is_message`
-    says that it was a Kafka message, whose signature is inside its body. `verdict` is the capture's verdict, which may
-    be planted, or None if the source is not a capture.
+    `invocation.replay_of` is the ID of its capture, if any. `forwarded_to` is the capture's target URL, and
+    `listener_target` the target URL of the store's last listener. Both are None unless they are URLs on this machine: a
+    store may come from someone else, who must not choose another machine. `recorded` is the outcome of the capture at
+    its handler, and `is_stored` says that it is in the store. `is_message` says that it was a Kafka message with its
+    signature inside its body. `verdict` is the capture's verdict, which may be planted, or None if the source is not a
+    capture.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ReplaySource:
 
     @property
     def run_id(self) -> str | None:
-        """The id of the run that the request belongs to, None if the payload has none."""
+        """The ID of the request's run, or None if the payload has none."""
         return read_payload(self.invocation.body, self.invocation.headers).run_id
 
     @property
@@ -69,7 +69,7 @@ def from_capture(
 ) -> ReplaySource:
     """Return a capture as a source. Raises StoreError if its body is incomplete.
 
-    `last_target` is where the last listener with its store forwarded to.
+    `last_target` is the target of the last listener with its store.
     """
     return ReplaySource(
         name=name,
@@ -98,7 +98,7 @@ def captured_verdict(source: ReplaySource, secret: Secret) -> Verdict:
 
 
 def contradiction(source: ReplaySource, secret: Secret | None) -> str:
-    """Return a note if a capture's verdict wrongly says that its signature is valid, "" otherwise."""
+    """Return a note if a capture's verdict incorrectly says that its signature is valid, otherwise ""."""
     if secret is None or source.verdict is None or source.verdict.status is not Status.VALID:
         return ""
     # Do not diagnose valid signatures: for many captures, it may take long.
@@ -113,7 +113,7 @@ def contradiction(source: ReplaySource, secret: Secret | None) -> str:
     )
     if found is not None and found.status in SIGNED:
         return ""
-    return "its signature does not match the client secret in use, although the capture says that it was valid"
+    return "its signature does not match the client secret in use, but the capture says that it was valid"
 
 
 def from_request(name: str, raw: RawRequest) -> ReplaySource:
@@ -123,7 +123,7 @@ def from_request(name: str, raw: RawRequest) -> ReplaySource:
 
 
 def from_payload(name: str, content: bytes) -> ReplaySource:
-    """Return a payload in a file as a source, in the form that Port sends. Raises StoreError for any other file."""
+    """Return a payload in a file as a source, in Port's format. Raises StoreError for any other file."""
     try:
         signable = as_port_sends(content)
     except NotJson as problem:
@@ -135,7 +135,7 @@ def from_payload(name: str, content: bytes) -> ReplaySource:
 
 
 def _definition_notes(body: bytes) -> tuple[str, ...]:
-    """Return what to say about a payload that looks like the definition of an action or a workflow."""
+    """Return a note if a payload looks like the definition of an action or a workflow, otherwise None."""
     document = None
     if _IDENTIFIER in body:
         with suppress(ValueError, RecursionError):  # a number too long, or nesting too deep, for Python
@@ -150,12 +150,12 @@ def _definition_notes(body: bytes) -> tuple[str, ...]:
 
 
 def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
-    """Return the request that Port keeps for a run (`run.payload` in its API) as a source. Raises PortApiError."""
+    """Return Port's request for a run (`run.payload` in its API) as a source. Raises PortApiError."""
     kept = run.get("payload")
     if not isinstance(kept, dict) or "body" not in kept:
         raise PortApiError(
             f"Port has no request for the run {name}.",
-            hint="Only runs of webhook actions have one; check the action's invocation method.",
+            hint="Only runs of webhook actions have a request. Check the action's invocation method.",
         )
     return ReplaySource(
         name=name,
@@ -169,9 +169,9 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
 
 
 def default_target(capture: Capture, last_target: str | None) -> str | None:
-    """Return where a capture is sent if the user chooses no target, or None if there is no such URL on this machine.
+    """Return the default target of a capture, or None without such a URL on this machine.
 
-    That is where it was forwarded, otherwise where the last listener with its store forwarded to.
+    The default is the capture's target, or the target of the last listener with its store.
     """
     return (handler_here(capture.delivery.url) if capture.delivery else None) or handler_here(last_target)
 
@@ -195,7 +195,7 @@ def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _request(body: bytes, *, method: str = "POST", target: str = "/", headers: Headers = _HEADERS) -> Invocation:
-    """Return a request that was not captured; it has no id and no time yet."""
+    """Return a request that was not captured, without an ID and a time."""
     return Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=body)
 
 
@@ -203,7 +203,7 @@ def _kept_body(name: str, body: Any) -> bytes:
     try:
         return (body if isinstance(body, str) else stringify(json.dumps(body))).encode("utf-8", "replace")
     except (NotJson, RecursionError) as problem:
-        raise PortApiError(f"The request that Port has for {name} cannot be read: {problem}.") from problem
+        raise PortApiError(f"port-hook cannot read Port's request for {name}: {problem}.") from problem
 
 
 def _kept_headers(fields: Any) -> Headers:

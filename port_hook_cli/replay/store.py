@@ -1,4 +1,4 @@
-"""What a replay reads from the capture store, or from Port instead, and what it adds to the store."""
+"""What a replay reads from the capture store or from Port, and what it adds to the store."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
 
 _MOST_BYTES = 256 * 1024 * 1024
-# A replay drops no captures: only the listener enforces limits.
+# A replay deletes no captures. Only the listener enforces limits.
 _NO_LIMIT = 2**50
 
 
 async def find_source(name: str, finder: Finder, access: PortAccess) -> ReplaySource:
-    """Return what `name` names as a source. Raises UsageError, StoreError, SettingsError and PortApiError."""
+    """Return the source with this `name`. Raises UsageError, StoreError, SettingsError and PortApiError."""
     return source_of(await finder.find_or_get(name, access), finder)
 
 
 def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
-    """Return what the finder found as a source. Raises StoreError for content that cannot be sent."""
+    """Return the finder's result as a source. Raises StoreError for content that cannot be sent."""
     name, content = found.name, found.content
     if isinstance(content, Capture):
         last_target = finder.last_target() if found.is_stored else None
@@ -46,16 +46,16 @@ def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
 
 
 class FailedSources(NamedTuple):
-    """The captures to send again, and how many are left out because they have since succeeded."""
+    """The captures to send again, and how many are omitted because they have since succeeded."""
 
     sources: list[ReplaySource]
     done: int
 
 
 def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
-    """Return the captures that the handler failed, oldest first, unless their latest replay succeeded.
+    """Return the captures with a failed handler, oldest first, unless their latest replay succeeded.
 
-    Replays themselves are left out. Raises StoreError, even for captures that would take too much memory.
+    Replays themselves are omitted. Raises StoreError, including for captures that would take too much memory.
     """
     from port_hook_cli.captures.store.statements import StoreFilter  # loads SQLite, so only if needed
 
@@ -74,10 +74,10 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
 
 
 class ReplayKeeper:
-    """Adds replays with their outcomes to a store, which it opens when it first saves. Close it after use.
+    """Adds replays with their outcomes to a store. It opens the store at the first save. Close it after use.
 
-    With `creates`, it creates a missing store. After a failure, it stops saving and does not report the failure again.
-    It saves what was sent with the secrets of `masker` masked. The verdict is about the bytes that were sent.
+    With `creates`, it creates a missing store. After a failure, it stops saving and doesn't report the failure again.
+    It masks the secrets of `masker` in the saved requests. The verdict is about the bytes that were sent.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ReplayKeeper:
         return self.save(request, delivery)
 
     def save(self, request: Invocation, delivery: Delivery) -> KeptReplay:
-        """Do what `keep` does, for a thread."""
+        """Do the same as `keep`, for a thread."""
         if self._is_broken:
             return NOT_KEPT
         try:
@@ -113,7 +113,7 @@ class ReplayKeeper:
 
 
 async def kept_by_listener(request: Invocation, _: Delivery) -> KeptReplay:
-    """Return the id of a request that a listener of this process has captured."""
+    """Return the ID of a request captured by a listener of this process."""
     return KeptReplay(request.id)
 
 
@@ -143,7 +143,7 @@ def save_replay(
     secret: Secret | None,
     masker: Masker = NO_SECRETS,
 ) -> str:
-    """Add a replay and return its id, or "" if a listener with this store has captured it; raises StoreError."""
+    """Add a replay and return its ID, or "" if a listener with this store has captured it. Raises StoreError."""
     if store.mark_replay(request):
         return ""
     verdict = UNCHECKED

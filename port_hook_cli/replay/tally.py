@@ -66,13 +66,13 @@ class DeliveryTally:
         return not (self.failed if expectation is None else self.unexpected(expectation))
 
     def percentile(self, percent: float) -> float | None:
-        """Return the latency that `percent` of the responses did not exceed; None if there are none."""
+        """Return the latency that `percent` of the responses did not exceed, or None without responses."""
         return percentile(self.latencies_ms, percent)
 
 
 @dataclass(slots=True)
 class DeliveryCounter:
-    """Counts deliveries as they end. For each response, it keeps only the latency, which takes 8 bytes."""
+    """Counts deliveries as they end. It retains only the latency of each response, which takes 8 bytes."""
 
     _statuses: Counter[int] = field(default_factory=Counter)
     _errors: Counter[str] = field(default_factory=Counter)
@@ -102,7 +102,7 @@ class DeliveryCounter:
 
 
 def percentile(ascending: Sequence[float], percent: float) -> float | None:
-    """Return the nearest-rank percentile, which is one of the values; None if there are none."""
+    """Return the nearest-rank percentile, which is one of the values, or None without values."""
     if not ascending:
         return None
     rank = ceil(len(ascending) * percent / 100)
@@ -118,7 +118,7 @@ _DECADES = range(-2, 8)
 
 @frozen
 class Bucket:
-    """How many latencies are at least `from_ms` and less than `to_ms` milliseconds; None means no upper bound."""
+    """How many latencies are at least `from_ms` and less than `to_ms` milliseconds. None means no upper bound."""
 
     from_ms: float
     to_ms: float | None
@@ -189,12 +189,12 @@ def tally_view(tally: DeliveryTally) -> Table:
 
 
 def format_latencies(tally: DeliveryTally) -> str:
-    """Return the latency percentiles on one line; empty if there were no responses."""
+    """Return the latency percentiles on one line, or an empty line without responses."""
     return "latency  " + "  ".join(percentile_texts(tally)) if tally.latencies_ms else ""
 
 
 def percentile_texts(tally: DeliveryTally) -> list[str]:
-    """Return the percentiles and the longest latency, each with its name; there is at least one latency."""
+    """Return the percentiles and the longest latency, each with its name. At least one latency is required."""
     percentiles = ((percent, tally.percentile(percent)) for percent in PERCENTILES)
     parts = [f"p{percent} {format_latency(latency)}" for percent, latency in percentiles if latency is not None]
     return [*parts, f"max {format_latency(tally.latencies_ms[-1])}"]
@@ -239,6 +239,6 @@ def series_record(tally: DeliveryTally) -> dict[str, Any]:
 
 
 def sent_record(ready: ReadyReplay, sent: SentReplay) -> dict[str, Any]:
-    """Return the record of a sent request, with the id of its new capture."""
+    """Return the record of a sent request, with the ID of its new capture."""
     record = delivery_record(sent.delivery, source=ready.source.name, run_id=ready.run_id)
     return {**record, "capture": sent.kept.capture or None}

@@ -36,7 +36,7 @@ class CommandResult:
     """How a reported command ended.
 
     `problem` says why Port does not have all of the report. Then `kept_in` is the folder of the rest, or None if Port
-    does not take more of it. `dropped` counts the lines that were lost because they could not be saved.
+    does not accept more of it. `dropped` counts the lines that were lost because they could not be saved.
     """
 
     exit_code: int
@@ -48,7 +48,7 @@ class CommandResult:
 
 @frozen(kw_only=True)
 class ReportedCommand:
-    """A command to run and to report: `given` is what the user wants to report besides its lines and its end."""
+    """A command to run and to report. `given` is the user's own report besides its lines and its end."""
 
     words: Sequence[str]
     run_id: str
@@ -74,7 +74,7 @@ async def report_command(
     open_api: Callable[[], AbstractAsyncContextManager[DeliveryApi]],
     say: Say,
 ) -> CommandResult:
-    """Run a command and report it; raises StoreError before it starts if the report cannot be saved on disk."""
+    """Run a command and report it. Raises StoreError before it starts if the report cannot be saved on disk."""
     report = KeptReports(runtime.home).create(_first_state(command, runtime), runtime.new_id())
     live = LiveReport(report, open_api, say)
     with switching_often(), PassedSignals() as signals:
@@ -94,13 +94,13 @@ async def report_command(
 async def _run(
     command: ReportedCommand, runtime: Runtime, log: CommandLog, signals: PassedSignals, live: LiveReport
 ) -> tuple[int, str, asyncio.Task[None]]:
-    """Return the exit code, why the command could not be started ("" if it was), and the task that reports it."""
+    """Return the exit code, why the command did not start ("" if it started), and the task that reports it."""
     try:
         running = ShownCommand(command.words, runtime, log.add)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         is_found = not isinstance(error, FileNotFoundError)
-        words = f"The command {command.words[0]} could not be started: {reason}."
+        words = f"The command {command.words[0]} did not start: {reason}."
         return NOT_EXECUTABLE_CODE if is_found else NOT_FOUND_CODE, words, asyncio.create_task(live.run())
     signals.pass_to(running)
     # The command comes first: the client of Port's API takes a while to import.
@@ -121,20 +121,20 @@ def _first_state(command: ReportedCommand, runtime: Runtime) -> ReportState:
 
 
 async def _send_rest(sending: asyncio.Task[None], signals: PassedSignals) -> PortHookError | None:
-    """Wait until the report is sent; return what prevented it. A signal ends the wait."""
+    """Wait until the report is sent. Return what prevented it. A signal ends the wait."""
     stopped = asyncio.create_task(signals.wait())
     await asyncio.wait({sending, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
     if not sending.done():
         sending.cancel()
         await asyncio.gather(sending, return_exceptions=True)
-        return PortHookError("Sending the report was interrupted.")
+        return PortHookError("The report was interrupted.")
     try:
         sending.result()
     except PortHookError as problem:
         return problem
     except OSError as error:
-        return StoreError(f"The report could not be read: {error.strerror}.")
+        return StoreError(f"port-hook cannot read the report: {error.strerror}.")
     return None
 
 
@@ -155,10 +155,10 @@ def _close(report: KeptReport, live: LiveReport, exit_code: int, problem: PortHo
 
 
 class LiveReport:
-    """Sends a kept report while it grows. Use it as a task: `run` returns when Port has all of it.
+    """Sends a saved report while it grows. Use it as a task: `run` returns when Port has all of it.
 
-    `delivery` says what Port has so far. While the command runs, a failure is noted once, and tried again after a
-    pause. After `finish`, `run` raises PortApiError, or OSError, if the rest cannot be sent.
+    `delivery` says what Port has so far. While the command runs, a failure is noted once, and retried after a pause.
+    After `finish`, `run` raises PortApiError, or OSError, if the rest cannot be sent.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class LiveReport:
         self._has_noted = False
 
     def finish(self) -> None:
-        """Send the rest now: the report is complete."""
+        """Send the rest now, because the report is complete."""
         self._finished.set()
 
     async def run(self) -> None:
@@ -221,10 +221,10 @@ class LiveReport:
 
 def _what_now(problem: PortApiError) -> str:
     if isinstance(problem, RunEndedError):
-        return "The command goes on, but its output is not reported."
+        return "The command continues, but its output is not reported."
     if may_succeed_later(problem):
-        return "The command goes on, and port-hook keeps trying."
-    return "The command goes on. Its output is kept, and port-hook tries again when it ends."
+        return "The command continues, and port-hook tries again."
+    return "The command continues. port-hook saves its output, and tries again when the command ends."
 
 
 class CommandLog:
@@ -241,7 +241,7 @@ class CommandLog:
         self._is_closed = False
 
     def add(self, stream: int, chunk: bytes) -> None:
-        """Add a chunk of a stream; an empty chunk ends it."""
+        """Add a chunk of a stream. An empty chunk ends it."""
         with self._lock:
             if self._is_closed:
                 return
@@ -249,7 +249,7 @@ class CommandLog:
             self._append(splitter.add(chunk) if chunk else splitter.take_rest())
 
     def close(self) -> None:
-        """Add the lines that are incomplete. Nothing is added after that."""
+        """Add the incomplete lines. Nothing may be added afterward."""
         with self._lock:
             for splitter in self._splitters.values():
                 self._append(splitter.take_rest())

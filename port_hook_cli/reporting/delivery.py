@@ -1,4 +1,4 @@
-"""Sends saved reports to Port: each call once, as far as that can be known, and in order."""
+"""Sends saved reports to Port: each call once if possible, and in order."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class ReportDelivery:
         return replace(reported_by(self._run_id, calls), logs_sent=state.entries_sent)
 
     async def begin(self, api: DeliveryApi) -> None:
-        """Check that the run takes reports, and make the calls that come before the log lines."""
+        """Check that the run accepts reports, and make the calls before the log lines."""
         if not self._is_begun:
             await self._check_in_progress(api)
             await self._count_entries(api)
@@ -58,12 +58,12 @@ class ReportDelivery:
             await self._make(api, kept_call(self._run_id, record), made)
 
     async def send_lines(self, api: DeliveryApi) -> None:
-        """Send the log lines that wait now."""
+        """Send the waiting log lines now."""
         report = self._report
         while batch := report.spool.next_batch():
             message = plain_output(batch).rstrip("\n")
             moved = {"lines_sent": report.state.lines_sent + len(batch)}
-            if message.strip():  # Port refuses blank messages
+            if message.strip():  # Port rejects blank messages
                 (call,) = log_calls(self._run_id, message, report.state.log_level)
                 await self._make(api, call, moved)
             else:
@@ -71,14 +71,14 @@ class ReportDelivery:
             report.spool.advance(len(batch))
 
     async def finish(self, api: DeliveryApi) -> None:
-        """Make the calls that come after the log lines."""
+        """Make the calls after the log lines."""
         state = self._report.state
         for record in (state.last or ())[state.last_made :]:
             made = {"last_made": self._report.state.last_made + 1}
             await self._make(api, kept_call(self._run_id, record), made)
 
     async def _make(self, api: DeliveryApi, call: Call, made: dict[str, int]) -> None:
-        """Make a call, and record before that Port may have it, and after that it has."""
+        """Make a call. Record before the call that Port may have it, and after it that Port has it."""
         report, is_log = self._report, call.purpose is Purpose.LOG
         self._is_begun, was_unsure = False, report.state.unsure
         is_taken = partial(self._has_entry, api, call) if is_log and self._can_look else None
@@ -92,7 +92,7 @@ class ReportDelivery:
         try:
             await api.send(call, is_taken=is_taken)
         except RunEndedError:
-            # Port shows no run of a workflow node. If the status may have been taken, it was.
+            # Port has no route for a node run. If it may have taken the status, it has.
             if not (was_unsure and call.wanted and is_node_run(self._run_id)):
                 raise
 
@@ -108,9 +108,9 @@ class ReportDelivery:
         return any(entry.get("message") == message for entry in entries)
 
     async def _check_in_progress(self, api: DeliveryApi) -> None:
-        """Raise RunEndedError if the run has ended, unless it was this report that ended it."""
+        """Raise RunEndedError if the run has ended, unless this report ended it."""
         if is_node_run(self._run_id):
-            return  # Port has no route that shows a node's run; a call for an ended run fails
+            return  # Port has no route for a node run, but rejects calls for an ended run
         status = ended_status(await api.get_run(self._run_id))
         if status is None:
             return
@@ -154,7 +154,7 @@ class PendingOutcome(StrEnum):
 
     SENT = "sent"
     OPEN = "open"
-    """All that is known was sent, but not how the command ended: its port-hook was killed."""
+    """All known data was sent, but not how the command ended, because its port-hook was killed."""
     ENDED = "ended"
     ELSEWHERE = "elsewhere"
     IN_USE = "in-use"
@@ -163,7 +163,7 @@ class PendingOutcome(StrEnum):
 
 @frozen(kw_only=True)
 class SentPending:
-    """A saved report, and what happened to it now. `message` says why it is not sent, and `hint` what to do."""
+    """A saved report, and its current outcome. `message` says why it is not sent, and `hint` what to do."""
 
     outcome: PendingOutcome
     reported: Reported
@@ -175,9 +175,9 @@ class SentPending:
 async def send_pending(
     reports: KeptReports, api: DeliveryApi, *, api_url: str, run_id: str | None = None
 ) -> AsyncIterator[SentPending]:
-    """Send all saved reports, or only the reports of one run, the oldest first.
+    """Send all saved reports, or only the reports of one run, oldest first.
 
-    A report is sent only to the address of Port's API that it was made for.
+    A report is sent only to its original address of Port's API.
     """
     for folder in reports.folders():
         if reports.is_empty(folder):
@@ -224,7 +224,9 @@ async def _send(report: KeptReport, api: DeliveryApi, api_url: str) -> SentPendi
     except PortApiError as problem:
         return _failed(report.folder, run_id, problem)
     except OSError as error:
-        problem_ = StoreError(f"The report of {run_id} cannot be read: {error.strerror}.", hint="Check the disk.")
+        problem_ = StoreError(
+            f"port-hook cannot read the report of {run_id}: {error.strerror}.", hint="Check the disk."
+        )
         return _failed(report.folder, run_id, problem_)
     finally:
         if is_kept:

@@ -1,7 +1,7 @@
-"""A report on disk: what Port has of it, and what it is still to get.
+"""A report on disk: what Port has of it, and what is still to send.
 
 Each report is a folder in `~/.port-hook/reports` (0700) with the log lines, a state file and a lock (0600). It is
-written before a call is made, so that a report that was cut off goes on where it stopped. It contains no credentials.
+written before each call, so that an interrupted report continues where it stopped. It contains no credentials.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _HINT = "Check the permissions of the folder and the disk."
 
 @frozen(kw_only=True)
 class ReportState:
-    """How far a report is. Its calls are made in this order: `first`, the log lines, `last`.
+    """How much of a report is sent. Its calls are made in this order: `first`, the log lines, `last`.
 
     `first_made` and `last_made` count the calls that Port has taken, `lines_sent` the bytes of the log lines. `unsure`
-    means that Port may have taken the next call already. `entries_before` is the number of log entries that the run had
-    before the first of this report, None if it is not known, and `entries_sent` the number that this report has added.
+    means that Port may have taken the next call already. `entries_before` is the number of log entries of the run
+    before the first entry of this report, None if unknown, and `entries_sent` the number of entries from this report.
     `last` is None while the command runs.
     """
 
@@ -53,17 +53,17 @@ class ReportState:
 
     @property
     def log_level(self) -> LogLevel | None:
-        """The level of the log lines of a workflow node's run."""
+        """The level of the log lines of a node run."""
         return LogLevel(self.level) if self.level else None
 
 
 def call_record(call: Call) -> dict[str, Any]:
-    """Return the part of a call that a state keeps."""
+    """Return the part of a call that a state stores."""
     return {"purpose": call.purpose.value, "body": call.body}
 
 
 def kept_call(run_id: str, record: Mapping[str, Any]) -> Call:
-    """Return the call of a record; raises ValueError or LookupError for anything else."""
+    """Return the call of a record. Raises ValueError or LookupError for any other value."""
     body = record["body"]
     if Purpose(record["purpose"]) is Purpose.LOG:
         return replace(log_calls(run_id, "-")[0], body=body)
@@ -91,7 +91,7 @@ class KeptReport:
         self._unlock()
 
     def delete(self) -> None:
-        """Delete the report: Port has all of it, or takes no more of it."""
+        """Delete the report, because Port has all of it, or doesn't accept more of it."""
         self.spool.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._unlock()
@@ -110,7 +110,7 @@ class KeptReports:
         self._folder = home / FOLDER
 
     def create(self, state: ReportState, report_id: str) -> KeptReport:
-        """Create the folder of a new report; raises StoreError."""
+        """Create the folder of a new report. Raises StoreError."""
         folder = self._folder / f"{int(state.created_at * 1000):015d}-{report_id}"
         with _store_errors(folder):
             make_own_folder(self._home, FOLDER)
@@ -121,7 +121,7 @@ class KeptReports:
         return KeptReport(folder, lock, state)
 
     def folders(self) -> list[Path]:
-        """Return the folders of all reports, the oldest first; raises StoreError if they cannot be listed."""
+        """Return the folders of all reports, oldest first. Raises StoreError if they cannot be listed."""
         with _store_errors(self._folder), suppress(FileNotFoundError):
             return sorted(path for path in self._folder.iterdir() if path.is_dir() and not path.is_symlink())
         return []
@@ -140,7 +140,7 @@ class KeptReports:
                 raise
 
     def is_empty(self, folder: Path) -> bool:
-        """Return whether a folder has no state: a process was killed while it created it."""
+        """Return whether a folder has no state, because a process was killed while it created the folder."""
         return not (folder / _STATE).exists()
 
 
@@ -160,7 +160,7 @@ def _read_state(folder: Path) -> ReportState:
 
 
 def _check(document: Mapping[str, Any]) -> None:
-    """Raise ValueError, LookupError or TypeError for what port-hook does not write."""
+    """Raise ValueError, LookupError or TypeError for values that port-hook never writes."""
     if not all(isinstance(document[name], str) for name in ("run_id", "api_url")):
         raise TypeError("a name is not text")
     if not all(type(document[name]) is int for name in ("first_made", "last_made", "lines_sent", "entries_sent")):
@@ -175,9 +175,9 @@ def _store_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StoreError(f"The report in {folder} cannot be used: {error.strerror}.", hint=_HINT) from error
+        raise StoreError(f"port-hook cannot use the report in {folder}: {error.strerror}.", hint=_HINT) from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
-            f"The report in {folder} cannot be read.",
+            f"port-hook cannot read the report in {folder}.",
             hint="If a newer port-hook wrote it, send it with that version. To discard it, delete the folder.",
         ) from error

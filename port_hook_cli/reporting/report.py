@@ -20,7 +20,7 @@ class RunApi(Protocol):
     """The part of Port's API that reports a run. Both methods raise PortApiError or RunEndedError."""
 
     async def get_run(self, run_id: str, /) -> Mapping[str, Any]:
-        """Return the action run as Port shows it."""
+        """Return the action run."""
         ...
 
     async def send(self, call: Call, /) -> Mapping[str, Any]:
@@ -29,22 +29,22 @@ class RunApi(Protocol):
 
 
 class DeliveryApi(RunApi, Protocol):
-    """The part of Port's API that a kept report needs. All methods raise PortApiError or RunEndedError."""
+    """The part of Port's API for a saved report. All methods raise PortApiError or RunEndedError."""
 
     async def run_logs(self, run_id: str, /, *, offset: int = 0) -> Sequence[Mapping[str, Any]]:
-        """Return a page of the run's log entries, without the first `offset`; none at the end."""
+        """Return a page of the run's log entries, without the first `offset`. The page after the end is empty."""
         ...
 
     async def send(self, call: Call, /, *, is_taken: Callable[[], Awaitable[bool]] | None = None) -> Mapping[str, Any]:
-        """Make one call; if its response is lost, `is_taken` says whether Port has taken it."""
+        """Make one call. If its response is lost, `is_taken` says whether Port has taken it."""
         ...
 
 
 class Chunks(Protocol):
-    """Bytes that arrive over time, such as an `asyncio.Queue`; an empty chunk is the end."""
+    """Bytes that arrive over time, such as an `asyncio.Queue`. An empty chunk is the end."""
 
     async def get(self) -> bytes:
-        """Wait for the next chunk. A cancellation loses no chunk."""
+        """Wait for the next chunk. A cancellation loses no data."""
         ...
 
 
@@ -52,8 +52,7 @@ async def send_report(api: RunApi, plan: ReportPlan, streamed: AsyncIterator[str
     """Make the calls of `plan`, with the `streamed` log messages after its own, and return what was sent.
 
     Raises RunEndedError before the first call if the run has already ended, and PortApiError with what was sent before
-    the failed call. Log messages alone are sent to a run that has ended, too, as Port's GitHub action and execution
-    agent do.
+    the failed call. Log messages alone are sent even to an ended run, like in Port's GitHub action and execution agent.
     """
     if plan.last_calls:
         await _check_in_progress(api, plan.run_id)
@@ -81,7 +80,7 @@ async def planned_calls(plan: ReportPlan, streamed: AsyncIterator[str] | None = 
 
 async def _check_in_progress(api: RunApi, run_id: str) -> None:
     if is_node_run(run_id):
-        return  # Port has no route that shows a node's run; a call for an ended run fails
+        return  # Port has no route for a node run, but rejects calls for an ended run
     status = ended_status(await api.get_run(run_id))
     if status is not None:
         raise run_ended(run_id, status)
@@ -116,7 +115,7 @@ FLUSH_AT_BYTES = 64 * 1024
 class StreamChunks:
     """Reads `stream` as its bytes arrive, at most 16 chunks ahead of `get`. Create it in a running event loop.
 
-    The thread is a daemon and takes no lock of the stream, so that an endless stream does not keep the process alive.
+    The thread is a daemon and takes no lock of the stream, so that an endless stream cannot keep the process alive.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -128,18 +127,18 @@ class StreamChunks:
         threading.Thread(target=self._read_all, name="stream-chunks", daemon=True).start()
 
     async def get(self) -> bytes:
-        """Return the next chunk, empty at the end; raises UsageError if the stream cannot be read."""
+        """Return the next chunk, or an empty chunk at the end. Raises UsageError if the stream cannot be read."""
         if self._ended:
             return b""
         chunk = await self._queue.get()
         self._ahead.release()
         self._ended = isinstance(chunk, OSError) or not chunk
         if isinstance(chunk, OSError):
-            raise UsageError(f"The log could not be read: {chunk}.", hint="Pipe the log lines into port-hook.")
+            raise UsageError(f"port-hook cannot read the log: {chunk}.", hint="Pipe the log lines into port-hook.")
         return chunk
 
     async def drain(self) -> None:
-        """Read and discard the rest, so that the writing program gets no broken pipe."""
+        """Read and discard the rest, so that the writing program doesn't get a broken pipe."""
         while await self.get():
             pass
 
@@ -200,7 +199,7 @@ async def _next_chunk(chunks: Chunks, deadline: float | None) -> bytes | None:
 
 
 class _Pending:
-    """Text that is not in a message yet; `size` is in bytes."""
+    """Text that is not in a message yet. `size` is in bytes."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -221,6 +220,6 @@ class _Pending:
         return lines.rstrip("\r\n")
 
     def take_all(self) -> str:
-        """Take everything; the start of an incomplete character stays in the decoder."""
+        """Take everything. The start of an incomplete character stays in the decoder."""
         text, self._text, self.size = self._text, "", 0
         return text.rstrip("\r\n")

@@ -1,4 +1,4 @@
-"""The log lines of a command that Port does not have yet: on disk, so that a slow Port never slows the command."""
+"""The log lines of a command that Port does not have yet. They are on disk, so that Port never slows the command."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Spool:
     """Lines in files of a folder, which threads append and one reader takes in order.
 
     A position counts the bytes of all lines since the first. A file is deleted when the reader is past its end. New
-    lines are in memory until there are 64 KiB of them or the reader asks. If more than `max_kept` bytes wait, or the
-    disk is full, new lines are counted in `dropped`, and a line in the log says how many are missing.
+    lines stay in memory until they reach 64 KiB or the reader asks. If more than `max_kept` bytes wait, or the disk is
+    full, new lines are counted in `dropped`, and a line in the log says how many are missing.
     """
 
     def __init__(
@@ -62,9 +62,9 @@ class Spool:
                 self._flush()
 
     def next_batch(self, max_bytes: int = MAX_BATCH_BYTES) -> bytes:
-        """Return the next lines, at most `max_bytes` bytes; empty if there are none. Raises OSError.
+        """Return the next lines, at most `max_bytes` bytes, or nothing without lines. Raises OSError.
 
-        Only the last line of a process that was killed can be incomplete.
+        Only the last line of a killed process can be incomplete.
         """
         with self._lock:
             self._flush()
@@ -78,7 +78,7 @@ class Spool:
         return content[:end] if end else content
 
     def advance(self, size: int) -> None:
-        """Move the reader by `size` bytes and delete the files that it has finished."""
+        """Move the reader by `size` bytes and delete its finished files."""
         with self._lock:
             self.position += size
             for start, length in self._segments():
@@ -86,7 +86,7 @@ class Spool:
                     self._forget(start, length)
 
     def close(self) -> None:
-        """Write what is in memory, and a line that says how many lines are missing, if any are."""
+        """Write the lines in memory, and a line that says how many lines are missing, if any."""
         with self._lock:
             self._flush()
             self._close_file()
@@ -110,7 +110,7 @@ class Spool:
             self._drop(lines)
 
     def _write(self, content: bytes) -> None:
-        """Write all of `content` or nothing of it."""
+        """Write all of `content` or none of it."""
         assert self._file is not None
         written = 0
         try:
@@ -155,7 +155,7 @@ class LineSplitter:
         self._rest = b""
 
     def add(self, chunk: bytes) -> bytes:
-        """Return the lines that `chunk` completes. A line of more than 64 KiB is cut, between two characters."""
+        """Return the lines that `chunk` completes. A line of more than 64 KiB is cut between two characters."""
         lines, end, rest = chunk.rpartition(b"\n")
         if end:
             lines, self._rest = self._rest + lines + end, rest
@@ -173,7 +173,7 @@ class LineSplitter:
 
 
 def _character_end(content: bytes, limit: int) -> int:
-    """Return the end of the last character in UTF-8 that ends at `limit` or before; `limit` if it is not UTF-8."""
+    """Return the end of the last UTF-8 character that ends at `limit` or before, or `limit` if it is not UTF-8."""
     for end in range(limit, limit - 4, -1):
         if content[end] & 0xC0 != 0x80:  # noqa: PLR2004 - not a continuation byte
             return end

@@ -1,1 +1,1 @@
-"""Retargets actions and workflow nodes to a listener and restores them: the journal, the steps, and their messages."""
+"""Retargets actions and workflow nodes to a listener and restores them: journal, steps, and messages."""

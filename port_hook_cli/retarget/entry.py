@@ -1,4 +1,4 @@
-"""The journal's entry for one retargeted action or workflow node, its text format, and how restoring it ended."""
+"""The journal's entry for one retargeted action or workflow node, its text format, and the outcome of a restore."""
 
 from __future__ import annotations
 
@@ -21,46 +21,46 @@ from port_hook_cli.workflows.retargeting import (
 )
 
 SCHEMA = "port-hook/retarget/1"
-# An earlier version of port-hook would take the entry of a node for one of an action, so it has to refuse it.
+# An earlier version of port-hook must reject the entry of a node, because it would read it as the entry of an action.
 _NODE_SCHEMA = "port-hook/retarget/2"
 _NODE_MARK = "#"
-_NOT_AN_ENTRY = "it is not an entry of the journal, or its version is newer"
+_NOT_AN_ENTRY = "it is not an entry of the journal, or its version is later"
 
 
 class BadEntry(ValueError):
-    """A text that is not an entry of this version; the message says why."""
+    """The text is not an entry of this version. The message says why."""
 
 
 @unique
 class EntryKind(StrEnum):
-    """What an entry is about."""
+    """The kind of an entry."""
 
     ACTION = "action"
     WORKFLOW_NODE = "workflow-node"
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return the identifiers in `ACTION` or `WORKFLOW#NODE`; the second is empty for an action.
+    """Return the identifiers in `ACTION` or `WORKFLOW#NODE`. The second is empty for an action.
 
     Raises UsageError if one of them is missing.
     """
     identifier, mark, node = name.partition(_NODE_MARK)
     if not identifier or (mark and not node):
         raise UsageError(
-            f"--retarget {name} names no action and no workflow node.",
-            hint="Give the identifier of an action, or a workflow's node as WORKFLOW#NODE.",
+            f"--retarget {name} is neither an action nor a workflow node.",
+            hint="Use the identifier of an action, or WORKFLOW#NODE for a workflow node.",
         )
     return identifier, node
 
 
 @frozen(kw_only=True)
 class Entry:
-    """An action or workflow node that was, or is about to be, retargeted. It contains no credentials of port-hook.
+    """An action or workflow node that is, or will soon be, retargeted. It contains no credentials of port-hook.
 
-    `identifier` names the action or workflow; `node` is empty for an action. `original` is the action as Port
-    showed it before the first change, or the `node_settings` of the node. `urls` are the URLs that it may have now: the
-    last URL that was set, and the next. `left` is like `original`, after the last change. `at` is the time of the
-    first change in seconds since the epoch.
+    `identifier` is the identifier of the action or workflow. `node` is empty for an action. `original` is the action's
+    definition before the first change, or the `node_settings` of the node. `urls` are its possible current URLs: the
+    last URL that was set, and the next. `left` is like `original`, after the last change. `at` is the time of the first
+    change in seconds since the epoch.
     """
 
     identifier: str
@@ -74,12 +74,12 @@ class Entry:
 
     @property
     def kind(self) -> EntryKind:
-        """What the entry is about."""
+        """The kind of the entry."""
         return EntryKind.WORKFLOW_NODE if self.node else EntryKind.ACTION
 
     @property
     def name(self) -> str:
-        """The identifier of the action, or `WORKFLOW#NODE`, as in `--retarget`."""
+        """The identifier of the action, or `WORKFLOW#NODE`, in the format of `--retarget`."""
         return f"{self.identifier}{_NODE_MARK}{self.node}" if self.node else self.identifier
 
     @property
@@ -89,11 +89,11 @@ class Entry:
 
     @property
     def owner_id(self) -> str:
-        """Port's id of the action, or of the workflow's organization: equal names occur in several organizations."""
+        """Port's ID of the action or of the workflow's organization, because organizations may use the same names."""
         return str(self.original.get("orgId" if self.node else "id") or "")
 
     def beginning(self, shown: Mapping[str, Any]) -> Self:
-        """Return the entry with its original, taken from the action or workflow as Port shows it."""
+        """Return the entry with the original from the action's or workflow's definition in Port."""
         return replace(self, original=self._kept(shown) or {})
 
     def intending(self, url: str) -> Self:
@@ -101,7 +101,7 @@ class Entry:
         return replace(self, urls=(*(known for known in self.urls if known != url), url))
 
     def marked(self, url: str, shown: Mapping[str, Any]) -> Self:
-        """Return the entry to write after Port has accepted `url` and shows the action or workflow as `shown`."""
+        """Return the entry to write after Port has accepted `url` and returned the definition `shown`."""
         return replace(self, urls=(url,), left=self._kept(shown))
 
     def standing_of(self, now: Mapping[str, Any]) -> Standing:
@@ -111,7 +111,7 @@ class Entry:
         return standing(now, self.original, urls=self.urls, left=self.left)
 
     def change_to(self, url: str, now: Mapping[str, Any]) -> UrlChange | Rejection:
-        """Return the change that sets the URL to `url`, or why that is not possible.
+        """Return the change that sets the URL to `url`, or why it is impossible.
 
         An action is changed from its original, a node in the workflow `now`.
         """
@@ -120,22 +120,22 @@ class Entry:
         return plan_change(self.original, url)
 
     def restored(self, now: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what PUT sends to restore the original: the whole action, or the workflow `now` with the old node."""
+        """Return the body of the PUT for the original: the action, or the workflow `now` with the old node."""
         return restored_workflow(now, self.node, self.original) if self.node else settable(self.original)
 
     def compared(self, shown: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the part of an action or workflow that is compared: of a workflow, only the fields that are set."""
+        """Return the compared part of an action or workflow. Of a workflow, only the fields that are set."""
         if not self.node:
             return settable(shown)
         settings = node_settings(shown, self.node)
         return {} if settings is None else changed_fields(settings, self.original)
 
     def compared_original(self) -> dict[str, Any]:
-        """Return the part of the original that is compared."""
+        """Return the compared part of the original."""
         return changed_fields(self.original, self.original) if self.node else settable(self.original)
 
     def compared_left(self) -> dict[str, Any]:
-        """Return the part that is compared, as port-hook left it, or as it would have left it."""
+        """Return the compared part in the state that port-hook left, or would have left."""
         if self.left is not None:
             return changed_fields(self.left, self.original) if self.node else settable(self.left)
         url = self.urls[-1] if self.urls else ""
@@ -157,7 +157,7 @@ class PlannedChange(NamedTuple):
 
 
 def write_entry(entry: Entry) -> str:
-    """Return the entry as a line of ASCII JSON. The documents are strings in it, so that they stay exactly as read."""
+    """Return the entry as a line of ASCII JSON. It contains the documents as strings, so that they stay unchanged."""
     document = {
         "schema": _schema(entry.kind),
         "kind": entry.kind,
@@ -174,9 +174,9 @@ def write_entry(entry: Entry) -> str:
 
 
 def read_entry(text: str) -> Entry:
-    """Return the entry from a text of `write_entry`; raises BadEntry for any other text.
+    """Return the entry from a text of `write_entry`. Raises BadEntry for any other text.
 
-    Earlier versions of port-hook wrote no `kind`; their entries are about actions.
+    Earlier versions of port-hook wrote no `kind`. Their entries are about actions.
     """
     try:
         document = json.loads(text)
@@ -197,7 +197,7 @@ def _schema(kind: EntryKind) -> str:
 
 
 def _has_settings(entry: Entry) -> bool:
-    """Whether the settings of a node are complete; an action needs none."""
+    """Whether the settings of a node are complete. An action needs none."""
     kept = [entry.original] if entry.left is None else [entry.original, entry.left]
     return not entry.node or all(isinstance(value_at(each, ("config", "url")), str) for each in kept)
 
@@ -218,12 +218,12 @@ def _entry(document: Mapping[str, Any]) -> Entry:
 
 @unique
 class End(StrEnum):
-    """How restoring ended. Except for the first two, nothing is changed in Port, and the entry stays in the journal."""
+    """How a restore ended. Except for the first two, Port is unchanged, and the entry stays in the journal."""
 
     RESTORED = "restored"
     UNTOUCHED = "untouched"  # it already had its original URL
     CHANGED = "changed"  # by someone else
-    ANOTHER = "another"  # the identifier now names another action, or one of another organization
+    ANOTHER = "another"  # the identifier now belongs to another action or organization
     REMOVED = "removed"  # the workflow no longer has this WEBHOOK node
     FAILED = "failed"
     ELSEWHERE = "elsewhere"  # the entry belongs to another API
@@ -234,8 +234,8 @@ class End(StrEnum):
 class Outcome:
     """The outcome for one action or workflow node.
 
-    `now` is the action or workflow as Port showed it, if known. `version` is the new version of a workflow that was
-    restored, if known. `problem` says why restoring failed.
+    `now` is the definition of the action or workflow in Port, if known. `version` is the new version of a restored
+    workflow, if known. `problem` says why the restore failed.
     """
 
     entry: Entry

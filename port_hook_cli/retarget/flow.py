@@ -1,8 +1,8 @@
 """Retargets actions and workflow nodes to a listener and restores them: first the journal is written, then Port.
 
-So a change can be undone even if the process is killed. Before each PUT, the journal has the original and the next URL;
-after it, what Port shows. An action or node is restored only if it is in one of these states, so that changes by other
-people are not overwritten.
+So a change can be undone even if the process is killed. Before each PUT, the journal has the original and the next URL.
+After it, the journal has Port's definition. An action or node is restored only if it is in one of these states, so that
+changes by other people are not overwritten.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ async def restore_entry(
 ) -> Outcome:
     """Restore one action or node and delete its entry, unless someone else has changed it.
 
-    Never raises PortHookError. `overwrite` also undoes changes by someone else. `dry_run` changes nothing, and the
-    outcome is the same. Restoring fails if another listener on this machine replaces the same workflow for longer than
+    Never raises PortHookError. `overwrite` also undoes changes by someone else. `dry_run` returns the same outcome
+    without a change. The restore fails if another listener on this machine replaces the same workflow for longer than
     `turn_within_s` seconds. The caller releases the claim.
     """
     now, version = None, None
@@ -108,7 +108,7 @@ class Retargeting:
 
         Raises RetargetError with each name that cannot be retargeted or that another process has retargeted,
         PortApiError, StoreError for an unusable journal, and UsageError for an incomplete name. Call `restore` even
-        then.
+        after an error.
         """
         refusals = []
         for name in dict.fromkeys(names):
@@ -124,10 +124,10 @@ class Retargeting:
             elif not refusals:
                 self._held.append(self._hold(fresh, shown))
         if refusals:
-            raise RetargetError(f"{'; '.join(refusals)}.", hint="Nothing was changed. Leave it out of --retarget.")
+            raise RetargetError(f"{'; '.join(refusals)}.", hint="Nothing was changed. Omit it from --retarget.")
 
     def changes(self, url: str) -> tuple[PlannedChange, ...]:
-        """Return what `apply` with this URL will change."""
+        """Return the changes that `apply` with this URL will make."""
         planned = ((held, held.entry.change_to(url, held.seen)) for held in self._held)
         return tuple(
             PlannedChange(held.entry, held.seen, change)
@@ -138,17 +138,17 @@ class Retargeting:
     async def apply(self, url: str) -> None:
         """Retarget everything to `url`. Call it again when the listener gets another URL.
 
-        Raises RetargetError for an action or node that someone else has changed, PortApiError and StoreError, after all
-        were tried. Cancellation does not interrupt a PUT in progress.
+        Raises RetargetError for an action or node that someone else has changed, PortApiError and StoreError, after it
+        has tried all. Cancellation does not interrupt a PUT in progress.
         """
         self._applying = asyncio.create_task(self._apply(url))
         self._applying.add_done_callback(_retrieve)
         await asyncio.shield(self._applying)
 
     async def restore(self, *, within_s: float = RESTORE_WITHIN_S) -> tuple[Outcome, ...]:
-        """Restore everything that was changed; a second call returns the same outcomes. Never raises PortHookError.
+        """Restore all changes. A second call returns the same outcomes. Never raises PortHookError.
 
-        A cancellation is raised after everything is restored. After `within_s` seconds, what remains fails and stays in
+        A cancellation is raised after the restore. After `within_s` seconds, the remaining restores fail and stay in
         the journal.
         """
         if self._restoring is None:
@@ -162,13 +162,13 @@ class Retargeting:
             found = Standing.ORIGINAL if entry is None else entry.standing_of(shown)
             if found not in {Standing.ORIGINAL, Standing.RETARGETED}:
                 raise RetargetError(
-                    f"An earlier listener retargeted {fresh.name}, and someone has changed it since then.",
+                    f"An earlier listener retargeted {fresh.name}, and someone has since changed it.",
                     hint=f"Run `port-hook restore {fresh.name}` first.",
                 )
         except PortHookError:
             claim.release()
             raise
-        # What an earlier listener left is restored to that listener's original.
+        # The original is the original of the earlier listener.
         return _Held(claim, fresh if entry is None or found is Standing.ORIGINAL else entry, shown)
 
     async def _apply(self, url: str) -> None:
@@ -203,7 +203,7 @@ class Retargeting:
         # Before the first change, ORIGINAL is expected. Later it means that someone has restored the URL.
         if found is not Standing.RETARGETED and (found is not Standing.ORIGINAL or entry.left is not None):
             raise RetargetError(
-                f"{entry.name} was changed in Port in the meantime, so it is not retargeted to {url}.",
+                f"Someone has changed {entry.name} in Port, so port-hook does not retarget it to {url}.",
                 hint=f"Check the {'workflow' if entry.node else 'action'} in Port, and restart the listener.",
             )
 
@@ -240,7 +240,7 @@ async def _read(api: PortApi, entry: Entry) -> Mapping[str, Any]:
 
 
 async def _read_new(api: PortApi, entry: Entry) -> Mapping[str, Any]:
-    """Return what `_read` returns. For the name of a workflow, raise RetargetError, which lists its nodes."""
+    """Return the result of `_read`. For the name of a workflow, raise RetargetError with its nodes."""
     try:
         return await _read(api, entry)
     except PortApiError as no_action:
@@ -251,10 +251,10 @@ async def _read_new(api: PortApi, entry: Entry) -> Mapping[str, Any]:
         except PortApiError:
             raise no_action from None
         names = [f"{entry.identifier}#{node}" for node in webhook_nodes(workflow)]
-        listed = f"It has: {', '.join(names)}." if names else "It has no WEBHOOK node."
+        listed = f"Its WEBHOOK nodes: {', '.join(names)}." if names else "It has no WEBHOOK node."
         raise RetargetError(
             f"{entry.identifier} is a workflow, and --retarget changes the URL of one of its WEBHOOK nodes.",
-            hint=f"Name the node: --retarget {entry.identifier}#NODE. {listed}",
+            hint=f"Specify the node: --retarget {entry.identifier}#NODE. {listed}",
         ) from no_action
 
 
@@ -264,9 +264,9 @@ async def _put(api: PortApi, entry: Entry, body: Mapping[str, Any]) -> Mapping[s
 
 @contextlib.asynccontextmanager
 async def _turn(claim: JournalClaim, entry: Entry, within_s: float = TURN_WITHIN_S) -> AsyncIterator[None]:
-    """Let no other listener on this machine replace the workflow of `entry` between its GET and its PUT.
+    """Prevent other listeners on this machine from replacing the workflow of `entry` between its GET and its PUT.
 
-    Each retargeted action has a claim of its own, so an action needs no turn.
+    Each retargeted action has its own claim, so an action needs no turn.
     """
     if not entry.node:
         yield
@@ -288,7 +288,7 @@ async def _turn(claim: JournalClaim, entry: Entry, within_s: float = TURN_WITHIN
 
 
 async def _wait_uninterrupted(task: asyncio.Task[T]) -> T:
-    """Wait for `task` even if this task is canceled; raise the cancellation afterward."""
+    """Wait for `task` even if this task is canceled. Raise the cancellation afterward."""
     cancelled = None
     while not task.done():
         try:
@@ -303,6 +303,6 @@ async def _wait_uninterrupted(task: asyncio.Task[T]) -> T:
 
 
 def _retrieve(task: asyncio.Task[None]) -> None:
-    """Retrieve the exception of a task that nothing awaits, so that asyncio does not log it."""
+    """Retrieve the exception of an abandoned task, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()

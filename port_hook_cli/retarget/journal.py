@@ -1,8 +1,8 @@
 """The journal of retargeted actions and workflow nodes: each change is on disk before it is made in Port.
 
-There is one file per action or node in `~/.port-hook/retargets` (folder 0700, files 0600). It is replaced as a whole,
-and file and folder are synced, so that it survives a power cut. Beside it is a lock file that the listener keeps
-locked. The system releases the lock when the process ends in any way, so no process id has to be trusted.
+Each action or node has one file in `~/.port-hook/retargets` (folder 0700, files 0600). It is replaced as a whole, and
+file and folder are synced, so that it survives a power failure. Beside it is a lock file that the listener holds
+locked. The system releases the lock whenever the process ends, so no process ID must be trusted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SUFFIX = ".json"
 # An entry has one action, and a response of Port's API has at most 8 MiB. As JSON, a byte may take six.
 _MAX_BYTES = 64 * 1024 * 1024
 _FRESH = ".new"  # being written by the process that has the lock
-# A check whether a lock is held takes the lock for microseconds; a listener that starts at that moment tries again.
+# A check of a lock holds the lock for microseconds. A listener that starts at that moment tries again.
 _TRIES = 20
 _PAUSE_S = 0.01
 
@@ -61,7 +61,7 @@ class JournalClaim:
         self.release()
 
     def read(self) -> Entry | None:
-        """Return the entry, or None if there is none; raises StoreError for an unreadable file."""
+        """Return the entry, or None. Raises StoreError for an unreadable file."""
         with _store_errors(self.path):
             try:
                 return _read(self.path)
@@ -69,24 +69,24 @@ class JournalClaim:
                 return None
 
     def write(self, entry: Entry) -> None:
-        """Write the entry and sync it to the disk; raises StoreError."""
+        """Write the entry and sync it to the disk. Raises StoreError."""
         with _store_errors(self.path):
             replace_own_file(self.path, write_entry(entry).encode(), fresh=self.path.with_suffix(_FRESH))
             sync_folder(self.path.parent)
 
     def finish(self) -> None:
-        """Delete the entry and release the claim; raises StoreError if the file cannot be deleted."""
+        """Delete the entry and release the claim. Raises StoreError if the file cannot be deleted."""
         with _store_errors(self.path):
             self.path.unlink(missing_ok=True)
             sync_folder(self.path.parent)
         self.release()
 
     def release(self) -> None:
-        """Release the claim; a written entry stays for `port-hook restore`."""
+        """Release the claim. A written entry stays for `port-hook restore`."""
         if self._lock is None:
             return
         if not self.path.exists():
-            with suppress(OSError):  # Windows cannot delete open files; an empty lock file is harmless
+            with suppress(OSError):  # Windows cannot delete open files, but an empty lock file is harmless
                 self.path.with_suffix(_FRESH).unlink(missing_ok=True)
                 _lock_path(self.path).unlink(missing_ok=True)
         os.close(self._lock)
@@ -112,10 +112,10 @@ class Journal:
         self._folder = home / FOLDER
 
     def claim(self, api_url: str, owner_id: str, name: str) -> JournalClaim:
-        """Return the claim on an action or on a node (`WORKFLOW#NODE`); raises RetargetError if another process has it.
+        """Return the claim on an action or on a node (`WORKFLOW#NODE`). Raises RetargetError if another process has it.
 
-        Several organizations may have the same names; Port's id of the action or of the organization (`owner_id`)
-        distinguishes them.
+        Organizations may use the same names. Port's ID of the action or of the organization (`owner_id`) distinguishes
+        them.
         """
         path = _file(self._folder, api_url, owner_id, name)
         with _store_errors(path):
@@ -131,9 +131,9 @@ class Journal:
         return None if lock is None else JournalClaim(kept.path, lock)
 
     def kept(self) -> tuple[Kept, ...]:
-        """Return all files of the journal, sorted by name; `is_held` marks the files in use.
+        """Return all files of the journal, sorted by name. `is_held` marks the files in use.
 
-        An unreadable folder, such as a folder that `sudo port-hook` made, is returned as if it were a file.
+        An unreadable folder, such as a folder from `sudo port-hook`, is returned as if it were a file.
         """
         try:
             paths = [path for path in self._folder.iterdir() if path.suffix == _SUFFIX]
@@ -168,7 +168,7 @@ class Journal:
             time.sleep(_PAUSE_S)
         raise RetargetError(
             f"Another listener on this machine has retargeted {name} and is still running.",
-            hint="Stop that listener first; it restores the URL.",
+            hint="Stop that listener first. It then restores the URL.",
         )
 
 
@@ -188,7 +188,7 @@ def _look(path: Path, fault: str) -> Kept | None:
     try:
         return Kept(path=path, entry=_read(path), is_held=is_held)
     except FileNotFoundError:
-        return None  # its listener has ended in the meantime
+        return None  # its listener has ended meanwhile
     except BadEntry as bad:
         return Kept(path=path, entry=None, is_held=is_held, fault=str(bad))
     except (OSError, UnicodeDecodeError) as error:
@@ -219,11 +219,12 @@ def _store_errors(path: Path) -> Iterator[None]:
         yield
     except BadEntry as bad:
         raise StoreError(
-            f"{path} cannot be read: {bad}.",
-            hint="If a newer port-hook wrote it, run `port-hook restore` with that version.",
+            f"port-hook cannot read {path}: {bad}.",
+            hint="If a later version of port-hook wrote it, run `port-hook restore` with that version.",
         ) from bad
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise StoreError(
-            f"The journal {path} cannot be used: {reason}.", hint="Check the permissions of the folder and the disk."
+            f"port-hook cannot use the journal {path}: {reason}.",
+            hint="Check the permissions of the folder and the disk.",
         ) from error

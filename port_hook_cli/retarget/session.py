@@ -29,12 +29,12 @@ async def retargeted(
     confirm: Confirm,
     on_event: Callable[[Outcome | str], None],
 ) -> AsyncIterator[Retargeting]:
-    """Retarget actions and workflow nodes to the public `url`; call `apply` on the result when the URL changes.
+    """Retarget actions and workflow nodes to the public `url`. Call `apply` on the result when the URL changes.
 
-    `names` are identifiers of actions, and nodes as `WORKFLOW#NODE`. `confirm` is asked before anything is changed.
-    Raises RetargetError if it declines or something cannot be retargeted, SettingsError, PortApiError and StoreError.
-    On exit, even after an exception or a cancellation, everything is restored within 10 s. `on_event` gets the outcome
-    of each restored action and node, and a message before each retry of a call.
+    `names` are identifiers of actions, and nodes as `WORKFLOW#NODE`. `confirm` is asked before the first change. Raises
+    RetargetError if it declines or something cannot be retargeted, SettingsError, PortApiError and StoreError. On exit,
+    even after an exception or a cancellation, everything is restored within 10 s. `on_event` gets the outcome of each
+    restored action and node, and a message before each retry of a call.
     """
     async with access.client(on_retry=on_event) as api:
         retargeting = Retargeting(
@@ -48,7 +48,7 @@ async def retargeted(
         try:
             await retargeting.prepare(names)
             if not await confirm(retargeting.changes(url)):
-                raise RetargetError("Nothing was changed in Port.", hint="Start without --retarget, or answer yes.")
+                raise RetargetError("Nothing was changed in Port.", hint="Start without --retarget, or confirm with y.")
             await retargeting.apply(url)
             yield retargeting
         finally:
@@ -57,10 +57,10 @@ async def retargeted(
 
 @frozen(kw_only=True)
 class Leftovers:
-    """The files in the journal. If names were given, only the files of these names.
+    """The files in the journal, optionally only the files of some names.
 
     `found` can be restored, `held` are in use by a running listener, and `unreadable` have no entry. `unknown` are the
-    given names that the journal does not have, each with the nodes of a workflow of this name.
+    names without a file, each with the nodes of a workflow of this name.
     """
 
     found: tuple[Kept, ...]
@@ -99,8 +99,8 @@ async def restore(
     """Restore what listeners left, and return an outcome for each entry, in this order.
 
     An entry of another API than the API of `access` is not touched. After all others, `may_overwrite` is asked about
-    each entry that someone else has changed; what it allows is restored too. `dry_run` changes nothing in Port. Raises
-    SettingsError, and StoreError for an unusable journal.
+    each entry that someone else has changed, and decides whether it is restored. `dry_run` changes nothing in Port.
+    Raises SettingsError, and StoreError for an unusable journal.
     """
     api_url = access.settings.api_url
     outcomes: list[Outcome] = []

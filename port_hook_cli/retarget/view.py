@@ -1,4 +1,4 @@
-"""Messages about actions and workflow nodes that are retargeted and restored. All text from Port is made printable."""
+"""Messages about retargeted and restored actions and workflow nodes. All text from Port is made printable."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def change_lines(entry: Entry, now: Mapping[str, Any], change: UrlChange) -> lis
         before, after = _value(each.keys, each.before), _value(each.keys, each.after)
         lines.append(f"  {_path(each.keys)}: {before} -> {after}")
     if entry.node:
-        lines.append("  (makes a new version of the workflow, and another version when the listener ends)")
+        lines.append("  (creates a new version of the workflow, and another version when the listener ends)")
     if entry.urls:
         url = brief(entry.original_url)
-        lines.append(f"  (an earlier listener changed it; when this listener ends, it is restored to {url})")
+        lines.append(f"  (an earlier listener changed it. When this listener ends, it is restored to {url})")
     return lines
 
 
@@ -60,9 +60,9 @@ def outcome_lines(outcome: Outcome) -> list[str]:
     if outcome.end is End.CHANGED:
         conflict = conflict_lines(outcome.entry, outcome.now or {})
         return [
-            f"{name} was changed in Port by someone else and is not restored:",
+            f"Someone else changed {name} in Port, so it is not restored:",
             *conflict,
-            f"To undo this or to keep it: port-hook restore {name}",
+            f"To undo or accept this change: port-hook restore {name}",
         ]
     message = restore_message(outcome)
     if outcome.is_done:
@@ -81,16 +81,16 @@ def restore_message(outcome: Outcome, *, api_url: str = "", file: str = "", dry_
         verb = "would be" if dry_run else "is"
         return f"{verb} restored to {brief(entry.original_url)}{_in_version(outcome, dry_run=dry_run)}"
     if outcome.end is End.UNTOUCHED:
-        return "already has its original URL" if entry.node else "is as it was before"
+        return "already has its original URL" if entry.node else "is already restored"
     what = "in a workflow" if entry.node else "another action, or one"
-    gone = "is no longer a WEBHOOK node of the workflow and is not restored; its original URL was"
-    keep = f"; to keep it as it is, delete {file}" if file else ""
+    gone = "is no longer a WEBHOOK node of the workflow and is not restored. Its original URL was"
+    keep = f". To accept the current state, delete {file}" if file else ""
     not_restored = {
-        End.CHANGED: f"was changed by someone else and is not restored; --overwrite restores it{keep}",
+        End.CHANGED: f"was changed by someone else and is not restored. --overwrite restores it{keep}",
         End.ANOTHER: f"is now {what} of another organization (--org), and is not restored{keep}",
         End.REMOVED: f"{gone} {brief(entry.original_url)}{'.' if file else ''}{_give_up(file)}",
         End.FAILED: f"was not restored{_why(outcome)}{_give_up(file)}",
-        End.ELSEWHERE: f"belongs to {entry.api_url}, but the settings name {api_url}; it is not restored",
+        End.ELSEWHERE: f"belongs to {entry.api_url}, but the settings have {api_url}, so it is not restored",
         End.IN_USE: "is in use by another port-hook",
     }
     return not_restored[outcome.end]
@@ -99,7 +99,7 @@ def restore_message(outcome: Outcome, *, api_url: str = "", file: str = "", dry_
 def leftover_line(count: int) -> str:
     """Return the note about `count` actions and workflow nodes that ended listeners left behind."""
     left, them, have = ("action or node", "it", "has") if count == 1 else ("actions or nodes", "them", "have")
-    return f"note: {count} {left} still {have} the URL of a listener that has ended; port-hook restore restores {them}"
+    return f"note: {count} {left} still {have} the URL of an ended listener. port-hook restore restores {them}"
 
 
 def _in_version(outcome: Outcome, *, dry_run: bool) -> str:
@@ -138,7 +138,7 @@ def _masked(value: Any) -> Any:
 
 
 def restore_record(outcome: Outcome, message: str, *, dry_run: bool) -> dict[str, Any]:
-    """Return the record of restoring one action or workflow node; `message` says more than the outcome's end."""
+    """Return the record of restoring one action or workflow node. `message` says more than the outcome's end."""
     entry = outcome.entry
     return {
         "schema": RESTORE,

@@ -1,1 +1,1 @@
-"""Runs: their ids, their pages, and the updates that report on them. Pure."""
+"""Runs: their IDs, their pages, and reports on them. Pure."""

@@ -1,4 +1,4 @@
-"""What an HTTP response does to a run."""
+"""How an HTTP response affects a run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _LAST_SIGNAL_CODE = 192
 
 
 class RunFate(StrEnum):
-    """What the HTTP response alone does to a run. It ends only runs that are `synchronized`."""
+    """How the HTTP response alone affects a run. It ends only `synchronized` runs."""
 
     SUCCESS = "SUCCESS"
     FAILURE = "FAILURE"
     WAITS = WAITS_FOR_REPORT
     DEPENDS = "depends on `synchronized`"
-    NODE_DEPENDS = "depends on `synchronized`, which is true for a workflow node unless it says otherwise"
+    NODE_DEPENDS = "depends on `synchronized`, which is true for a workflow node by default"
     UNDOCUMENTED = "not documented"
     NO_RUN = "no run"
 
@@ -35,13 +35,14 @@ OPEN_FATES = frozenset({RunFate.WAITS, RunFate.DEPENDS, RunFate.NODE_DEPENDS, Ru
 
 
 def run_fate(payload: Payload, response: Response, *, is_message: bool = False) -> RunFate:
-    """Return what `response` does to the run of `payload`.
+    """Return how `response` affects the run of `payload`.
 
     A 2xx response ends a synchronized run as SUCCESS, any other response as FAILURE (workflow nodes: FAILED). Any other
     run stays IN_PROGRESS until the handler reports its result. The execution agent reports FAILURE for a 4xx or 5xx,
-    whatever `synchronized` says. Port does not document what such a status does to an asynchronous workflow node that
-    it calls itself. If the payload does not say whether its run is synchronized, both are possible. With `is_message`,
-    the payload was in a Kafka topic: unless it is for the agent, its consumer has to report, whatever the response is.
+    regardless of `synchronized`. Port does not document the effect of such a status on an asynchronous workflow node
+    that it calls itself. If the payload does not say whether its run is synchronized, both are possible. With
+    `is_message`, the payload was in a Kafka topic: unless it is for the agent, its consumer must report, whatever the
+    response is.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN
@@ -60,13 +61,13 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
 def command_end(
     run_id: str, exit_code: int, tail: bytes, given: RunReport, *, is_interrupted: bool = False, problem: str = ""
 ) -> RunReport:
-    """Return the report that ends a command's run: SUCCESS for the exit code 0, else FAILURE with the last lines.
+    """Return the report that ends a command's run: SUCCESS for the exit code 0, otherwise FAILURE with the last lines.
 
-    `tail` is the end of the output, `given` what the user wants to report at the end, and `problem` says why the
-    command could not be started. An interrupted command has failed, whatever its exit code is. A workflow node's run
-    has no summary, and its log has the last lines already.
+    `tail` is the end of the output, `given` the user's own report at the end, and `problem` says why the command did
+    not start. An interrupted command has failed, whatever its exit code is. A node run has no summary, and its log
+    already has the last lines.
     """
-    from port_hook_cli.runs.updates import RunReport, RunStatus, is_node_run  # only commands that report need them
+    from port_hook_cli.runs.updates import RunReport, RunStatus, is_node_run  # only reporting commands need them
 
     has_failed = is_interrupted or exit_code != 0
     summary = given.summary

@@ -1,4 +1,4 @@
-"""The output of a workflow node run, as options give it: whole, or one value at a path."""
+"""The output of a node run in options: the whole output, or one value at a path."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _EXAMPLE = 'Write it like --output \'{"url": "https://…"}\', --output @FILE, o
 
 
 def read_output(texts: Iterable[str]) -> dict[str, Any] | None:
-    """Return the output of `JSON` and `path=JSON` texts, merged in their order; None for no text.
+    """Return the output of `JSON` and `path=JSON` texts, merged in order, or None without texts.
 
-    Raises UsageError for a text that is neither.
+    Raises UsageError for any other text.
     """
     output: dict[str, Any] | None = None
     for text in texts:
@@ -25,7 +25,7 @@ def read_output(texts: Iterable[str]) -> dict[str, Any] | None:
 
 
 def set_path(value: Any, keys: list[str], found: Any) -> Any:
-    """Return `value` with `found` at the path `keys`; a value on the way that is not an object is replaced."""
+    """Return `value` with `found` at the path `keys`. A value on the path that is not an object is replaced."""
     if not keys:
         return found
     known = value if isinstance(value, Mapping) else {}

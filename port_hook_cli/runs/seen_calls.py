@@ -1,4 +1,4 @@
-"""The calls in a sandbox's log, in the form that its API returns. Readers of the log don't need the sandbox's code."""
+"""The calls in a sandbox's log, in the format of its API. Readers of the log don't need the sandbox's code."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ MAX_CALLS = 5_000
 class SeenCall:
     """One call and the status of its response.
 
-    `number` starts at 1 and increases. `at` is seconds since the epoch, in whole milliseconds. `path` is
-    percent-encoded as the client wrote it, without the query, and cut to 500 characters. `ends` is the status with
-    which the call asked to end its run, or "". `result` is the result of a node run in the call, or "". Both are what
-    the call asked for, whatever the response was.
+    `number` starts at 1 and increases. `at` is seconds since the epoch, in whole milliseconds. `path` is the client's
+    percent-encoded path, without the query, and cut to 500 characters. `ends` is the status that the call requests for
+    its run, or "". `result` is the requested result of a node run, or "". Both are requested values, regardless of the
+    response.
     """
 
     number: int

@@ -15,10 +15,10 @@ from urllib.parse import quote, urlsplit
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 
-# "Request body is too large (limit is 1MiB)", Port's API reference, every route that takes a body.
+# "Request body is too large (limit is 1MiB)", Port's API reference, every route with a body.
 REQUEST_LIMIT = 1024 * 1024
 NODE_RUN_PREFIX = "wfnr_"
-# A run with one of these statuses accepts no more updates. Workflow node runs end as COMPLETED.
+# A run with one of these statuses doesn't accept updates. Node runs end as COMPLETED.
 ENDED = frozenset({"SUCCESS", "FAILURE", "DECLINED", "COMPLETED"})
 
 
@@ -28,13 +28,13 @@ class RunStatus(StrEnum):
     SUCCESS = "success"
     FAILURE = "failure"
     FAILED = "failed"
-    """Workflow node runs say FAILED where action runs say FAILURE; each is accepted for both."""
+    """Workflow node runs use FAILED where action runs use FAILURE. Both are accepted for both."""
     CANCELLED = "cancelled"
-    """Of workflow node runs only."""
+    """Only for workflow node runs."""
 
 
 class LogLevel(StrEnum):
-    """The level of a log entry of a workflow node run; entries of action runs have none."""
+    """The level of a log entry of a node run. Entries of action runs have no level."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -43,7 +43,7 @@ class LogLevel(StrEnum):
 
 
 MAX_NODE_LINKS = 3
-"""Links that a workflow node run may have."""
+"""The most links of a workflow node run."""
 
 _ACTION_ENDS = {RunStatus.SUCCESS: "SUCCESS", RunStatus.FAILURE: "FAILURE", RunStatus.FAILED: "FAILURE"}
 _NODE_RESULTS = {
@@ -66,7 +66,7 @@ class Purpose(StrEnum):
 
 @frozen(kw_only=True)
 class Call:
-    """One call to Port's API. `wanted` is the status that the call ends the run with, None if it does not end it."""
+    """One call to Port's API. `wanted` is the final status that the call sets, or None if it doesn't end the run."""
 
     purpose: Purpose
     run_id: str
@@ -91,7 +91,7 @@ class RunReport:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> RunReport:
-        """Return the report with these fields, some of which may be missing. The status and level are texts."""
+        """Return the report with these fields, which may be missing. The status and level are texts."""
         return cls(
             status=RunStatus(fields["status"]) if fields.get("status") else None,
             label=fields.get("label"),
@@ -105,7 +105,7 @@ class RunReport:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to send."""
+        """Whether the report is empty."""
         return self == RunReport(log_level=self.log_level)
 
 
@@ -123,7 +123,7 @@ class ReportPlan:
 
     @property
     def last_calls(self) -> tuple[Call, ...]:
-        """The calls after the log. The status comes last, because a run that has ended accepts no more updates."""
+        """The calls after the log. The status comes last, because an ended run doesn't accept updates."""
         return (*self.closing_logs, *(call for call in (self.fields, self.status) if call is not None))
 
 
@@ -138,12 +138,12 @@ class Reported:
 
 
 def is_node_run(run_id: str) -> bool:
-    """Return whether `run_id` is the id of a workflow node's run, which has its own routes."""
+    """Return whether `run_id` is the ID of a node run, which has its own routes."""
     return run_id.startswith(NODE_RUN_PREFIX)
 
 
 def run_path(run_id: str) -> str:
-    """Return the API path of a run, with the id quoted."""
+    """Return the API path of a run, with the quoted ID."""
     base = "/v1/workflows/nodes/runs" if is_node_run(run_id) else "/v1/actions/runs"
     segment = quote(run_id, safe="")
     # The HTTP client would resolve `.` and `..` as relative path segments.
@@ -151,13 +151,13 @@ def run_path(run_id: str) -> str:
 
 
 def ended_status(run: Mapping[str, Any]) -> str | None:
-    """Return the status that a run, as Port's API shows it, ended with, or None if it still accepts updates."""
+    """Return the final status of a run from Port's API, or None if it still accepts updates."""
     status = str(run.get("status"))
     return status if status in ENDED or run.get("endedAt") else None
 
 
 def plan_report(run_id: str, report: RunReport) -> ReportPlan:
-    """Return the calls that send `report`; raises UsageError for a value that Port does not accept."""
+    """Return the calls that send `report`. Raises UsageError for a value that Port does not accept."""
     _check(report)
     if is_node_run(run_id):
         return _plan_node_run(run_id, report)
@@ -187,7 +187,7 @@ def patch_call(run_id: str, fields: Mapping[str, Any]) -> Call:
 def log_calls(run_id: str, message: str, level: LogLevel | None = None) -> tuple[Call, ...]:
     """Return the calls that add `message` to the run's log: one, or several if it does not fit into 1 MiB.
 
-    `level` applies to workflow node runs only; None means INFO.
+    `level` applies to node runs only. None means INFO.
     """
     path = f"{run_path(run_id)}/logs"
     return tuple(
@@ -208,18 +208,16 @@ def _log_calls(run_id: str, messages: tuple[str, ...], level: LogLevel | None = 
 
 def _refuse_what_only_nodes_have(report: RunReport) -> None:
     if report.status is RunStatus.CANCELLED:
-        raise UsageError("An action run cannot be reported as cancelled.", hint="Use --status failure.")
+        raise UsageError("An action run cannot end as cancelled.", hint="Use --status failure.")
     if report.output is not None or report.log_level is not None:
         option = "--output" if report.output is not None else "--log-level"
-        raise UsageError(
-            f"{option} is for runs of workflow nodes (wfnr_…).", hint="For an action run, use --summary and --log."
-        )
+        raise UsageError(f"{option} is for node runs (wfnr_…).", hint="For an action run, use --summary and --log.")
 
 
 def _plan_node_run(run_id: str, report: RunReport) -> ReportPlan:
     if len(report.links) > MAX_NODE_LINKS:
         raise UsageError(
-            f"A workflow node run takes {MAX_NODE_LINKS} links, not {len(report.links)}.", hint="Leave some out."
+            f"A node run can have at most {MAX_NODE_LINKS} links, not {len(report.links)}.", hint="Omit some links."
         )
     told = [f"{name}: {text}" for name, text in (("Label", report.label), ("Summary", report.summary)) if text]
     # The API reference requires a status in every update. A node that is still running is IN_PROGRESS.
@@ -239,13 +237,13 @@ def _plan_node_run(run_id: str, report: RunReport) -> ReportPlan:
         closing_logs=_log_calls(run_id, tuple(told)),
         fields=patch_call(run_id, sent) if len(sent) > 1 else None,
         status=None if report.status is None else patch_call(run_id, end | {"result": _NODE_RESULTS[report.status]}),
-        remarks=("a workflow node's run has no label and no summary, so they are sent as log lines",) if told else (),
+        remarks=("a node run has no label and no summary, so they are sent as log lines",) if told else (),
     )
 
 
 def _check(report: RunReport) -> None:
     if any(not message.strip() for message in report.logs):
-        raise UsageError("A log message is empty.", hint="Give --log some text, or omit it.")
+        raise UsageError("A log message is empty.", hint="Pass a text to --log, or omit it.")
     for link in report.links:
         _check_link(link)
 
@@ -256,11 +254,11 @@ def _check_link(link: str) -> None:
     except ValueError:
         parts = urlsplit("")
     if parts.scheme not in {"http", "https"} or not parts.netloc:
-        raise UsageError(f"{link!r} is not a URL.", hint="Give --link a whole URL, such as https://ci.example.com/7.")
+        raise UsageError(f"{link!r} is not a URL.", hint="Use a complete URL, such as https://ci.example.com/7.")
 
 
 def encode_body(body: Mapping[str, Any]) -> bytes:
-    """Return the bytes that a call sends: compact JSON in UTF-8.
+    """Return the bytes of a call's body: compact JSON in UTF-8.
 
     A lone surrogate, which UTF-8 cannot encode, becomes `?`.
     """
@@ -270,9 +268,9 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
 def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, Any] | None = None) -> tuple[str, ...]:
     """Return `message` in parts, each of which fits into a request of at most `limit` bytes.
 
-    The limit is for the encoded request, where a quote or a line feed takes two bytes and a control character six.
-    A part ends after its last line feed if it has one, and never inside a character. `envelope` is the request's body
-    with an empty message (default: the body for an action run's log). Raises ValueError if not one character fits.
+    The limit is for the encoded request, where a quote or a line feed takes two bytes and a control character six. A
+    part ends after its last line feed if it has one, and never inside a character. `envelope` is the request's body
+    with an empty message (default: the body for an action run's log). Raises ValueError if not even one character fits.
     """
     capacity = limit - len(encode_body({"message": ""} if envelope is None else envelope))
     parts = []

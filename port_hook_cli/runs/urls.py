@@ -17,7 +17,7 @@ _APPS = {
 
 
 def region_api_url(region: str) -> str:
-    """Return the API's base URL for the region `eu` or `us`, in any case; raises ValueError for any other region."""
+    """Return the API's base URL for the region `eu` or `us`, in any case. Raises ValueError for any other region."""
     try:
         return REGIONS[region.strip().lower()]
     except KeyError:
@@ -25,11 +25,11 @@ def region_api_url(region: str) -> str:
 
 
 def parse_api_url(text: str) -> str:
-    """Return an API URL without `/v1` and trailing slashes; raises ValueError if it is not an http(s) URL.
+    """Return an API URL without `/v1` and trailing slashes. Raises ValueError if it is not an http(s) URL.
 
     The message never quotes a user name, a password or a query, because they may be secrets.
     """
-    from urllib.parse import urlsplit  # takes a few milliseconds, which only a given URL should cost
+    from urllib.parse import urlsplit  # takes a few milliseconds, so only for an explicit URL
 
     address = text.strip()
     if "@" in address:
@@ -69,7 +69,7 @@ def is_in_ports_own(url: str) -> bool:
 
 
 def sends_in_the_clear(api_url: str) -> bool:
-    """Return whether requests to an API URL cross a network unencrypted, that is, by http to another machine."""
+    """Return whether requests to an API URL cross a network unencrypted, that is, over http to another machine."""
     if not api_url.lower().startswith("http://"):
         return False
     from port_hook_cli.invocations.targets import is_on_this_machine
@@ -78,14 +78,14 @@ def sends_in_the_clear(api_url: str) -> bool:
 
 
 def app_url_for(api_url: str) -> str:
-    """Return the base URL of the web app that belongs to `api_url`, or "" if it has none (a sandbox, a proxy)."""
+    """Return the base URL of the web app for `api_url`, or "" if it has none (a sandbox, a proxy)."""
     return _APPS.get(api_url.lower(), "")
 
 
 def run_page(app_url: str, run_id: str) -> str:
-    """Return the URL of a run's page, or "" if there is no web app (`app_url` is empty).
+    """Return the URL of a run's page, or "" without a web app (`app_url` is empty).
 
-    The id is untrusted; it is quoted, so that all of it stays the value of `runId`.
+    The ID is untrusted. It is quoted, so that all of it stays the value of `runId`.
     """
     from urllib.parse import quote
 

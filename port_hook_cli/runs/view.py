@@ -1,4 +1,4 @@
-"""What `report-run` prints and its records, and the command that other commands suggest."""
+"""The text and records of `report-run`, and the command that other commands suggest."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from port_hook_cli.text.safe import printable
 if TYPE_CHECKING:
     from port_hook_cli.runs.updates import Call, Reported
 
-# Short, not an option, and without characters that a shell interprets: all of Port's ids and most external ids.
+# Short, not an option, and without special characters of a shell. Includes all of Port's IDs and most external IDs.
 _TYPEABLE = r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}\Z"
 
 
 def report_command(run_id: str, *, failed: bool) -> str:
-    """Return the command that reports the end of a run, or "" for an id that is not safe to paste into a shell.
+    """Return the command that reports the end of a run, or "" for an ID that is not safe to paste into a shell.
 
-    `failed` means that the response was not a 2xx. After a 2xx the work may still fail. The text around the command has
-    to say so: a comment on the same line would be pasted too, and make it wider than 80 columns.
+    `failed` means that the response was not a 2xx. After a 2xx, the work may still fail. The text around the command
+    must say so, because a comment on the same line would be pasted too, and make it wider than 80 columns.
     """
     status = "failure" if failed else "success"
     return f"port-hook report-run {run_id} --status {status}" if re.match(_TYPEABLE, run_id) else ""
 
 
 def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
-    """Return what a response does to a run, in a clause; "" for no run. `is_good` says that it is a 2xx."""
+    """Return how a response affects a run, in a clause, or "" without a run. `is_good` says that it is a 2xx."""
     is_node = payload.kind is Kind.WORKFLOW_NODE
     result = "SUCCESS" if is_good else "FAILED" if is_node else "FAILURE"
     if fate in {RunFate.SUCCESS, RunFate.FAILURE}:
@@ -37,19 +37,20 @@ def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
         return f"Port's execution agent sent this: it reports {result} for this response"
     return {
         RunFate.WAITS: f"the run {RunFate.WAITS}",
-        RunFate.DEPENDS: f"a synchronized run ends with this response ({result}); any other run {RunFate.WAITS}",
+        RunFate.DEPENDS: f"a synchronized run ends with this response ({result}), and any other run {RunFate.WAITS}",
         RunFate.NODE_DEPENDS: (
-            f"a synchronized node, which is the default, ends with this response ({result}); any other node "
+            f"a synchronized node, which is the default, ends with this response ({result}), and any other node "
             f"{RunFate.WAITS}"
         ),
         RunFate.UNDOCUMENTED: (
-            f"Port does not document what this response does to an asynchronous node; if nothing, it {RunFate.WAITS}"
+            "Port does not document how this response affects an asynchronous node. If it has no effect, the run "
+            f"{RunFate.WAITS}"
         ),
     }.get(fate, "")
 
 
 def message_fate(payload: Payload) -> str:
-    """Return what ends the run of a message in Kafka, in a clause; "" for no run. A response alone never does."""
+    """Return what ends the run of a Kafka message, in a clause, or "" without a run. A response alone never does."""
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return ""
     if payload.via_agent and payload.synchronized:
@@ -70,7 +71,7 @@ def format_reported(reported: Reported, page: str) -> str:
 
 def format_call(call: Call, api_url: str) -> str:
     """Return a call as its method and URL, with its body on the next line."""
-    from port_hook_cli.runs.updates import encode_body  # only commands that report need it
+    from port_hook_cli.runs.updates import encode_body  # only reporting commands need it
 
     body = printable(encode_body(call.body or {}).decode())
     return f"{call.method} {printable(api_url + call.path)}\n{body}"
@@ -108,5 +109,5 @@ def dry_run_record(run_id: str, calls: Iterable[Call], *, api_url: str) -> dict[
 
 
 def pending_record(reported: Reported, *, page: str, outcome: str, message: str) -> dict[str, Any]:
-    """Return the record of a saved report, in the same schema, with its outcome now."""
+    """Return the record of a saved report, in the same schema, with its current outcome."""
     return {**report_record(reported, page=page), "outcome": outcome, "message": message or None}

@@ -1,1 +1,1 @@
-"""Tunnels to a public URL: one folder per provider, one registry row each; libraries load only when used."""
+"""Tunnels to a public URL: one folder per provider, one registry row each. Libraries are imported only when used."""

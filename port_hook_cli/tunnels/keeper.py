@@ -1,6 +1,6 @@
 """Opens the chosen tunnel or the first usable one, probes it, and reopens it when it is lost.
 
-The keeper reports each change once, not each attempt.
+The keeper reports changes, not each attempt.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from port_hook_cli.tunnels.report import ProbeResult, TunnelReport, TunnelState
 # The interval between probes while the tunnel is not known to work, and between checks of the tunnel's own health.
 _UNSURE_S = 0.5
 _HEALTH_S = 0.25
-# A tunnel counts as unreachable after this many failed probes in a row: a single probe may be lost.
+# A tunnel counts as unreachable after this many consecutive failed probes. A single probe may be lost.
 _FAILURES_TO_REPORT = 2
-# A tunnel that worked, reports that it still works, and lets no probe through for this long is reopened.
+# A tunnel that worked is reopened when it reports that it still works, but passes no probe for this long.
 _GIVE_UP_S = 60.0
 _MIN_DELAY_S = 0.2
 _MAX_DELAY_S = 3.0
-# The delay before reopening is only reset by a tunnel that lasted this long.
+# Only a tunnel that lasted this long resets the delay before reopening.
 _STABLE_S = 10.0
 
 
@@ -38,9 +38,9 @@ Open = Callable[[str | None], Awaitable[Tunnel]]
 class Keeper:
     """Keeps one tunnel open. With `probe_interval_s` 0, nothing is sent through it.
 
-    `open_` takes the previous public URL and opens the tunnel again. It is None for a tunnel that the user runs, which
-    is probed but never reopened. `report` gets each change. `notice` gets the reason why a tunnel cannot be reopened.
-    `moved` is awaited with each public URL after the first. `lost_count` is how often the tunnel ended.
+    `open_` takes the previous public URL and reopens the tunnel. It is None for the user's own tunnel, which is probed
+    but never reopened. `report` gets each change. `notice` gets the reason why a tunnel cannot be reopened. `moved` is
+    awaited with each public URL after the first. `lost_count` is how often the tunnel ended.
     """
 
     def __init__(
@@ -76,8 +76,8 @@ class Keeper:
             self._report_change(TunnelReport(state=TunnelState.LOST, url=self._tunnel.url, reason=reason))
             try:
                 await self._tunnel.close()
-            except Exception as error:  # noqa: BLE001 - the tunnel is lost in any case; the next tunnel matters
-                self._notice(f"The lost tunnel could not be closed: {_describe(error)}")
+            except Exception as error:  # noqa: BLE001 - the tunnel is lost in any case
+                self._notice(f"port-hook cannot close the lost tunnel: {_describe(error)}")
             await self._reopen()
 
     async def close(self) -> None:
@@ -92,7 +92,7 @@ class Keeper:
             done, _ = await asyncio.wait({ending, watching}, return_when=asyncio.FIRST_COMPLETED)
             return done.pop().result()
         except Exception as error:  # noqa: BLE001 - a defect here must not leave a tunnel unwatched
-            return f"It could no longer be watched: {_describe(error)}."
+            return f"port-hook cannot check it anymore: {_describe(error)}."
         finally:
             for task in (ending, watching):
                 task.cancel()
@@ -125,7 +125,7 @@ class Keeper:
             self._notice(f"error: --retarget could not set the new URL in Port: {_describe(error)}")
 
     async def _watch(self) -> str:
-        """Probe at intervals, and whenever the tunnel's health changes; return why the tunnel must be reopened."""
+        """Probe at intervals, and whenever the tunnel's health changes. Return why the tunnel must be reopened."""
         loop = asyncio.get_running_loop()
         failures, was_reachable, failing_since = 0, False, 0.0
         while True:
@@ -176,12 +176,10 @@ def _describe(error: Exception) -> str:
 
 
 async def open_tunnel(choice: TunnelChoice, opening: Opening) -> Tunnel:
-    """Open the chosen tunnel; raises TunnelError when it does not open in time, UsageError for a choice without one."""
+    """Open the chosen tunnel. Raises TunnelError on a timeout, UsageError for a choice without a tunnel."""
     provider = find_provider(choice)
     if provider is None:
-        raise UsageError(
-            f"--tunnel {choice.name} does not name a tunnel to open.", hint="Choose a provider with `--tunnel`."
-        )
+        raise UsageError(f"--tunnel {choice.name} is not a tunnel provider.", hint="Choose a provider with `--tunnel`.")
     open_: Callable[[Opening], Awaitable[Tunnel]] = resolve_name(provider.opener)
     return await open_(replace(opening, address=choice.address))
 
@@ -190,26 +188,24 @@ class Check(Protocol):
     """A provider's check whether it is usable."""
 
     def __call__(self, environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
-        """Return why the provider is usable or not. Opens and downloads nothing."""
+        """Return why the provider is usable or not, without opening or downloading anything."""
 
 
 def no_tunnel_lines() -> tuple[str, ...]:
-    """Return what a user reads when `auto` opens no tunnel."""
+    """Return what a user reads when `auto` doesn't open a tunnel."""
     *steps, last = (auto.setup for _, auto in automatic())
     return (
         "No tunnel is open, so Port cannot call this listener. Use `--tunnel none` to hide this message.",
-        f"To get a public URL, {', '.join(steps)}, or {last}. `port-hook doctor` says what is missing.",
+        f"To get a public URL, {', '.join(steps)}, or {last}. `port-hook doctor` shows what is missing.",
     )
 
 
 async def open_first_usable(opening: Opening) -> tuple[Tunnel, TunnelChoice] | None:
-    """Return the first tunnel that opens, with its choice, or None. Each attempt and each failure is a notice."""
+    """Return the first tunnel that opens, with its choice, or None. Print a notice for each attempt and failure."""
     for choice, usable in _usable_tunnels(opening):
         if usable.question and not await opening.ask(usable.question):
             continue
-        opening.notice(
-            f"Opening a tunnel with {choice.name} because {usable.reason}. Use --tunnel none to open no tunnel."
-        )
+        opening.notice(f"Opening a tunnel with {choice.name} because {usable.reason}. Disable it with --tunnel none.")
         try:
             return await open_tunnel(choice, opening), choice
         except TunnelError as problem:
@@ -235,7 +231,7 @@ def check_provider(auto: Automatic, environ: Mapping[str, str], home: Path, *, c
 
 
 class UserTunnel:
-    """A tunnel that the user runs; see `port_hook_cli.tunnels.protocol.Tunnel`."""
+    """A tunnel that the user runs. See `port_hook_cli.tunnels.protocol.Tunnel`."""
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
@@ -249,9 +245,9 @@ class UserTunnel:
         return await probe(self.url + path, token)
 
     async def lost(self) -> str:
-        """Wait indefinitely: port-hook cannot notice that the tunnel ends."""
+        """Wait indefinitely: port-hook cannot detect the end of the tunnel."""
         await asyncio.Event().wait()
         return ""
 
     async def close(self) -> None:
-        """Do nothing: the tunnel is the user's."""
+        """Do nothing, because the user runs the tunnel."""

@@ -19,7 +19,7 @@ _MAX_BODY_BYTES = 4096
 
 
 class Tunnel(Protocol):
-    """A public URL whose requests are sent to a local server while the tunnel is open."""
+    """A public URL. While the tunnel is open, requests to it reach a local server."""
 
     @property
     def url(self) -> str:
@@ -27,15 +27,15 @@ class Tunnel(Protocol):
         ...
 
     def health(self) -> str:
-        """Return "" while the tunnel reports that it works, else the reason as a clause. Costs nothing."""
+        """Return "" while the tunnel reports that it works, otherwise the reason as a clause. Must be fast."""
         ...
 
     async def probe(self, path: str, token: str) -> ProbeResult:
-        """Request `path` (below `url`) through the tunnel; the listener responds with `token`. Never raises."""
+        """Request `path` (below `url`) through the tunnel. The listener responds with `token`. Never raises."""
         ...
 
     async def lost(self) -> str:
-        """Wait until the tunnel ends without having been closed; return what happened, as one printable sentence."""
+        """Wait until the tunnel ends without being closed. Return what happened, as one printable sentence."""
         ...
 
     async def close(self) -> None:
@@ -44,7 +44,7 @@ class Tunnel(Protocol):
 
 
 async def decline(_: str) -> bool:
-    """Answer no: the `ask` of a session without a terminal."""
+    """Return False: the `ask` of a session without a terminal."""
     return False
 
 
@@ -52,13 +52,13 @@ async def decline(_: str) -> bool:
 class Opening:
     """What a provider needs to open a tunnel.
 
-    `local_url` is `http://127.0.0.1:PORT`. `address` is the server or channel in `--tunnel`, None for a provider that
-    is chosen by name. `notice` prints a sentence to stderr, for example before a download. `ask` asks the user a
-    yes-or-no question; it is `decline` when there is no terminal. `timeout_s` limits how long opening may take.
-    `public_url`, `domain` and `accept_host_key` are the options of the same names. `previous_url` is the public URL of
-    the tunnel that the new tunnel replaces. A provider reuses it if it can. `keepalive_s` is the interval of keepalive
-    messages, for providers that send them. `source` is for a relay, which is a source of invocations: it feeds the
-    pipeline itself instead of sending requests to `local_url`.
+    `local_url` is `http://127.0.0.1:PORT`. `address` is the server or channel in `--tunnel`, or None for a provider
+    chosen by name. `notice` prints a sentence to stderr, for example before a download. `ask` asks the user a yes-or-no
+    question. It is `decline` without a terminal. `timeout_s` limits how long opening may take. `public_url`, `domain`
+    and `accept_host_key` are the options of the same names. `previous_url` is the public URL of the replaced tunnel. A
+    provider reuses it if possible. `keepalive_s` is the interval of keepalive messages, for providers that send them.
+    `source` is for a relay, which is a source of invocations: it feeds the pipeline itself instead of sending requests
+    to `local_url`.
     """
 
     local_url: str
@@ -77,7 +77,7 @@ class Opening:
 
     @property
     def can_ask(self) -> bool:
-        """Whether a user can answer a question."""
+        """Whether the user can answer a prompt."""
         return self.ask is not decline
 
 
@@ -85,7 +85,7 @@ class Opening:
 class Usable:
     """Why `--tunnel auto` can use a provider on this machine.
 
-    `reason` is a clause. If there is a `question`, the user must answer it with yes before the tunnel is opened.
+    `reason` is a clause. If there is a `question`, the user must confirm it before the tunnel is opened.
     """
 
     reason: str
@@ -96,7 +96,7 @@ class Usable:
 class NotUsable:
     """Why `--tunnel auto` cannot use a provider on this machine, as a clause.
 
-    `setup` is what to do, if it is more than the provider's usual setup.
+    `setup` says what to do, if it differs from the provider's usual setup.
     """
 
     reason: str
@@ -104,15 +104,15 @@ class NotUsable:
 
 
 async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> ProbeResult:
-    """Request `url`, within `timeout_s` seconds in all; only the right listener responds with `token`. Never raises.
+    """Request `url`, within `timeout_s` seconds in all. Only the right listener responds with `token`. Never raises.
 
-    Uses the proxy that the environment names unless `url` is on this machine, and trusts the system's certificates,
-    so that a tunnel also works behind a proxy that decrypts TLS.
+    Uses the environment's proxy unless `url` is on this machine, and trusts the system's certificates, so that a tunnel
+    also works behind a TLS-decrypting proxy.
     """
     from port_hook_cli.http.proxies import open_client
 
     started = time.perf_counter()
-    # ngrok responds with a page of its own to browsers, unless this field is set.
+    # ngrok responds with its own page to browsers, unless this header is set.
     headers = {"user-agent": "port-hook", "ngrok-skip-browser-warning": "1", "connection": "close"}
     try:
         async with (
@@ -127,7 +127,7 @@ async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> ProbeResult
                     break
             latency_ms = (time.perf_counter() - started) * 1000
             return read_probe(response.status_code, body, token=token, latency_ms=latency_ms)
-    except Exception as error:  # noqa: BLE001 - such as BadProxy, or any error that a malformed URL raises
+    except Exception as error:  # noqa: BLE001 - such as BadProxy, or any error from a malformed URL
         return ProbeResult(Connectivity.UNREACHABLE, None, _message(error, timeout_s))
 
 

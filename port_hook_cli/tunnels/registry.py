@@ -1,7 +1,7 @@
-"""The tunnel providers, one row each, and the addresses of tunnels that users write.
+"""The tunnel providers, one row each, and the tunnel addresses of `--tunnel`.
 
 To add a provider, write a module and add its row here. The help of `--tunnel`, the values it accepts, the order of
-`auto`, the options that each provider takes and the table in docs/receive/public-url.md come from the rows.
+`auto`, the options for each provider and the table in docs/receive/public-url.md come from the rows.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ _MAX_PORT = 65535
 
 
 def read_server(text: str) -> str | None:
-    """Return the service or `ssh://` URL that `--tunnel TEXT` names, or None; raises UsageError for a bad URL."""
+    """Return the service or `ssh://` URL in `--tunnel TEXT`, or None. Raises UsageError for an invalid URL."""
     service = _OTHER_NAMES.get(text, text)
     if service in _SERVICES:
         return service
     if text == "ssh":
         raise UsageError(
-            "--tunnel ssh does not name a server.", hint=f"{_SERVER_HINT} Or use {' or '.join(_SERVICES)}."
+            "--tunnel ssh is invalid: the server is missing.", hint=f"{_SERVER_HINT} Or use {' or '.join(_SERVICES)}."
         )
     return _checked_server(text) if text.startswith("ssh://") else None
 
@@ -36,12 +36,12 @@ def _checked_server(text: str) -> str:
         port = parts.port
     except ValueError:
         raise UsageError(
-            f"--tunnel {text!r} has a port that is not from 1 to {_MAX_PORT}.", hint=_SERVER_HINT
+            f"--tunnel {text!r} is invalid: the port must be from 1 to {_MAX_PORT}.", hint=_SERVER_HINT
         ) from None
     if port == 0:
-        raise UsageError(f"--tunnel {text!r} has a port that is not from 1 to {_MAX_PORT}.", hint=_SERVER_HINT)
+        raise UsageError(f"--tunnel {text!r} is invalid: the port must be from 1 to {_MAX_PORT}.", hint=_SERVER_HINT)
     if not parts.hostname:
-        raise UsageError(f"--tunnel {text!r} does not name a server.", hint=_SERVER_HINT)
+        raise UsageError(f"--tunnel {text!r} is invalid: the server is missing.", hint=_SERVER_HINT)
     if parts.password is not None:
         raise UsageError(
             "The URL in --tunnel contains a password, and other users of this machine can read command lines.",
@@ -49,7 +49,9 @@ def _checked_server(text: str) -> str:
         )
     remote = parts.path.strip("/")
     if parts.query or parts.fragment or (remote and not (remote.isdecimal() and int(remote) <= _MAX_PORT)):
-        raise UsageError(f"--tunnel {text!r} has more than user, host, port and remote port.", hint=_SERVER_HINT)
+        raise UsageError(
+            f"--tunnel {text!r} is invalid: it may contain only user, host, port and remote port.", hint=_SERVER_HINT
+        )
     return text
 
 
@@ -57,7 +59,7 @@ _CHANNEL_HINT = "Write it as https://smee.io/CHANNEL, or https://smee.io/new for
 
 
 def read_channel(text: str) -> str | None:
-    """Return the channel's URL that `--tunnel TEXT` names, or None; raises UsageError for a URL without a channel."""
+    """Return the channel's URL in `--tunnel TEXT`, or None. Raises UsageError for a URL without a channel."""
     if not text.startswith(("https://", "http://")):
         return None
     try:
@@ -65,7 +67,7 @@ def read_channel(text: str) -> str | None:
     except ValueError:
         raise UsageError(f"--tunnel {text!r} is not a valid URL.", hint=_CHANNEL_HINT) from None
     if not parts.hostname or not parts.path.strip("/"):
-        raise UsageError(f"--tunnel {text!r} does not name a channel.", hint=_CHANNEL_HINT)
+        raise UsageError(f"--tunnel {text!r} is invalid: the channel is missing.", hint=_CHANNEL_HINT)
     return text.rstrip("/")
 
 
@@ -91,8 +93,8 @@ class Automatic:
     """How `--tunnel auto` uses a provider.
 
     `check` is the import path of a function that takes `environ`, `home` and `can_ask` and returns a `Usable`, or a
-    `NotUsable` when the provider is not set up here. It does not open or download anything. `address` is the address
-    that `auto` opens. `setup` says how the user makes the provider usable.
+    `NotUsable` when the provider is not set up on this machine. It doesn't open or download anything. `auto` opens
+    `address`. `setup` says how the user makes the provider usable.
     """
 
     check: str
@@ -102,14 +104,14 @@ class Automatic:
 
 @frozen(kw_only=True)
 class Provider:
-    """One provider of tunnels.
+    """A tunnel provider.
 
     `opener` is the import path of an async function that takes an `Opening` and returns a `Tunnel`. It is imported when
     the tunnel is opened. `values` are the values of `--tunnel` for the help and the docs. `read_address` returns the
-    address in a value, or None for a value that is not an address of this provider; it raises UsageError. `options` are
-    the options of `listen` that only some providers take. `auto` is None for a provider that must be chosen. A relay
-    responds to Port itself, and feeds `Opening.source` with the requests that it received. `page`, `needs` and `notes`
-    are for the docs.
+    address in a value, or None for a value that is not an address of this provider. It raises UsageError. `options` are
+    the options of `listen` for this provider only. `auto` is None for a provider that must be chosen. A relay responds
+    to Port itself, and feeds `Opening.source` with the requests that it received. `page`, `needs` and `notes` are for
+    the docs.
     """
 
     name: str
@@ -136,7 +138,7 @@ PROVIDERS = (
         ),
         page="ngrok.md",
         needs="an ngrok account",
-        notes="`--domain` keeps the public URL the same",
+        notes="a fixed public URL with `--domain`",
     ),
     Provider(
         name="cloudflared",
@@ -144,7 +146,7 @@ PROVIDERS = (
         values=("cloudflared",),
         auto=Automatic(check="port_hook_cli.tunnels.cloudflared.tunnel:check_usable", setup="install cloudflared"),
         page="cloudflared.md",
-        needs="the `cloudflared` program; no account",
+        needs="the `cloudflared` program, but no account",
         notes="the public URL is different each time",
     ),
     Provider(
@@ -152,7 +154,7 @@ PROVIDERS = (
         opener="port_hook_cli.tunnels.ssh.opening:open_ssh",
         values=("localhost.run", "serveo.net", "a.pinggy.io", "ssh://USER@HOST"),
         read_address=read_server,
-        # A web server of the user's own can be in front of `ssh -R`.
+        # The user's own web server can be in front of `ssh -R`.
         options=frozenset({"--accept-host-key", "--public-url"}),
         auto=Automatic(
             check="port_hook_cli.tunnels.ssh.opening:check_usable",
@@ -177,7 +179,7 @@ PROVIDERS = (
 
 
 def parse_tunnel(text: str) -> TunnelChoice:
-    """Return the choice that `--tunnel TEXT` makes; raises UsageError."""
+    """Return the choice in `--tunnel TEXT`. Raises UsageError."""
     for choice in (AUTO, NO_TUNNEL):
         if text == choice.name:
             return choice
@@ -190,7 +192,7 @@ def parse_tunnel(text: str) -> TunnelChoice:
 
 
 def find_provider(choice: TunnelChoice) -> Provider | None:
-    """Return the provider of a choice; None for `auto` and `none`."""
+    """Return the provider of a choice, or None for `auto` and `none`."""
     return next((provider for provider in PROVIDERS if provider.name == choice.provider), None)
 
 
@@ -201,7 +203,7 @@ def is_relay(choice: TunnelChoice) -> bool:
 
 
 def refuse_options(choice: TunnelChoice, given: Collection[str]) -> None:
-    """Raise UsageError for the first of the `given` options that the chosen tunnel does not take."""
+    """Raise UsageError for the first of the `given` options that the chosen tunnel does not support."""
     taken = _options(choice)
     for option in given:
         if option not in taken:
@@ -213,7 +215,7 @@ def refuse_options(choice: TunnelChoice, given: Collection[str]) -> None:
 
 
 def all_values() -> tuple[str, ...]:
-    """Return what can be written after `--tunnel`."""
+    """Return the possible values of `--tunnel`."""
     return (AUTO.name, NO_TUNNEL.name, *(value for provider in PROVIDERS for value in provider.values))
 
 
@@ -221,11 +223,11 @@ def tunnel_help() -> str:
     """Return the help of `--tunnel`."""
     names = ", ".join(choice.name for choice, _ in automatic())
     _, *others = all_values()
-    return f"The tunnel to open: auto (the first usable one of {names}), {', '.join(others)}. Default: auto."
+    return f"The tunnel to open: auto (the first usable of {names}), {', '.join(others)}. Default: auto."
 
 
 def automatic() -> Iterator[tuple[TunnelChoice, Automatic]]:
-    """Yield what `auto` tries, in this order."""
+    """Yield the providers that `auto` tries, in order."""
     for provider in PROVIDERS:
         if provider.auto:
             yield TunnelChoice(provider.name, provider.auto.address), provider.auto
@@ -235,7 +237,7 @@ def _options(choice: TunnelChoice) -> frozenset[str]:
     provider = find_provider(choice)
     if provider:
         return provider.options
-    # A user who gives the public URL of their own tunnel needs no other tunnel.
+    # A user with `--public-url` needs no other tunnel.
     return frozenset({"--public-url"}) if choice == NO_TUNNEL else frozenset()
 
 

@@ -1,4 +1,4 @@
-"""Whether a public URL reaches the listener: what a probe says, the states of a tunnel, and the report of a change."""
+"""Whether a public URL reaches the listener: the result of a probe, the states of a tunnel, and reports of changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MISDIRECTED = 421
 
 
 class Connectivity(StrEnum):
-    """What a probe says about a public URL."""
+    """What a probe shows about a public URL."""
 
     REACHABLE = "reachable"
     UNREACHABLE = "unreachable"
@@ -29,7 +29,7 @@ class Connectivity(StrEnum):
 
 @frozen
 class ProbeResult:
-    """The result of one probe. `latency_ms` is None if the listener did not respond; then `message` is the reason."""
+    """The result of a probe. `latency_ms` is None if the listener did not respond. Then `message` is the reason."""
 
     connectivity: Connectivity
     latency_ms: float | None = None
@@ -37,7 +37,7 @@ class ProbeResult:
 
 
 def read_probe(status: int, body: bytes, *, token: str, latency_ms: float) -> ProbeResult:
-    """Return what the response to a probe says. Only this listener knows `token`, and it responds with nothing else."""
+    """Return what the response to a probe shows. Only this listener knows `token`, and responds with nothing else."""
     if body == token.encode():
         return ProbeResult(Connectivity.REACHABLE, latency_ms)
     if status in _NO_UPSTREAM:
@@ -45,8 +45,8 @@ def read_probe(status: int, body: bytes, *, token: str, latency_ms: float) -> Pr
     if status in _OVERLOADED:
         return _unreachable(f"the tunnel's server responds with {status}: it gets too many requests")
     if status == _MISDIRECTED:
-        return _unreachable("the listener responds with 421: the `host` that arrives is not the public URL's host")
-    return ProbeResult(Connectivity.TAKEN, None, f"another server responds there, with status {status}")
+        return _unreachable("the listener responds with 421: the `host` header is not the public URL's host")
+    return ProbeResult(Connectivity.TAKEN, None, f"another server responds, with status {status}")
 
 
 def _unreachable(message: str) -> ProbeResult:
@@ -55,7 +55,7 @@ def _unreachable(message: str) -> ProbeResult:
 
 @frozen(kw_only=True)
 class ProbeEndpoint:
-    """The path at which a listener responds to its own probes, and its response. Both are random and secret."""
+    """The path of a listener's own probes, and its response. Both are random and secret."""
 
     path: str
     token: str
@@ -108,7 +108,7 @@ PASTE_THIS = "<- paste this as the webhook URL of your workflow node or action"
 
 
 def tunnel_lines(report: TunnelReport) -> Iterator[str]:
-    """Yield the lines that report a change. A changed URL is set off, because the user must act on it."""
+    """Yield the lines about a change. A changed URL stands out, because the user must act on it."""
     if report.previous_url:
         yield ""
         yield "*** The public URL has changed. Nodes and actions with the old URL can no longer call this listener. ***"
@@ -121,7 +121,7 @@ def tunnel_lines(report: TunnelReport) -> Iterator[str]:
 
 def tunnel_summary(report: TunnelReport, lost_count: int) -> str:
     """Return one line on the tunnel's last state, and on how often it was lost."""
-    times = f"; lost {lost_count} time{'' if lost_count == 1 else 's'}" if lost_count else ""
+    times = f", lost {lost_count} time{'' if lost_count == 1 else 's'}" if lost_count else ""
     return f"tunnel {_describe(report)}{times}"
 
 
@@ -138,11 +138,11 @@ def _describe(report: TunnelReport) -> str:
         case TunnelState.TAKEN:
             return f"TAKEN{reason}. The URL no longer belongs to this listener"
         case TunnelState.LOST:
-            return f"LOST{reason} Port cannot call this listener; reopening the tunnel …"
+            return f"LOST{reason} Port cannot call this listener. Reopening the tunnel …"
 
 
 def tunnel_event(report: TunnelReport) -> dict[str, Any]:
-    """Return a change of the tunnel as the record that `listen --json` prints."""
+    """Return a change of the tunnel as the record of `listen --json`."""
     return {"schema": EVENT, "type": "tunnel", **tunnel_fields(report), "previous_url": report.previous_url}
 
 

@@ -1,4 +1,4 @@
-"""Tunnels that another program keeps open, with a supervisor process between it and port-hook."""
+"""Tunnels of another program, with a supervisor process between it and port-hook."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _MAX_LINE = 300
 
 
 class SupervisedTunnel:
-    """What the tunnels with a supervisor share; see `supervisor.py` and `port_hook_cli.tunnels.protocol.Tunnel`.
+    """What tunnels with a supervisor share. See `supervisor.py` and `port_hook_cli.tunnels.protocol.Tunnel`.
 
-    `log` holds the last lines of the program's log, unchanged. `problem` is the error that prevented its start, if
-    any. After `close_timeout_s` seconds of closing, the processes are killed.
+    `log` holds the last lines of the program's log, unchanged. `problem` is the error that prevented its start, if any.
+    After `close_timeout_s` seconds of closing, the processes are killed.
     """
 
     program = "the program"
@@ -46,13 +46,13 @@ class SupervisedTunnel:
         return await probe(self.url + path, token)
 
     async def lost(self) -> str:
-        """Wait until the tunnel ends without having been closed; return what happened."""
+        """Wait until the tunnel ends without being closed. Return what happened."""
         await asyncio.shield(self.keep_reading())
         line = self.last_line()
         return f"{self.program} has ended, and its public URL with it." + (f" Its last output: {line}" if line else "")
 
     async def close(self) -> None:
-        """End the program and its supervisor; kill them after `close_timeout_s` seconds."""
+        """End the program and its supervisor. Kill them after `close_timeout_s` seconds."""
         self._closing = True  # what the program logs about its end is not a problem to report
         if self._supervisor.stdin:
             self._supervisor.stdin.close()
@@ -63,20 +63,20 @@ class SupervisedTunnel:
         return await self._ended()
 
     def logged(self, line: str) -> None:
-        """Keep a line of the program's log."""
+        """Store a line of the program's log."""
         self.log.append(line)
 
     def last_line(self) -> str:
-        """Return the last line of the log, printable; "" if the log is empty."""
+        """Return the last line of the log, printable, or "" if the log is empty."""
         return brief(self.log[-1], _MAX_LINE) if self.log else ""
 
     def keep_reading(self) -> asyncio.Task[None]:
-        """Read the program's output until it ends: a program whose output is not read would block."""
+        """Read the program's output until it ends, because a program with unread output would block."""
         self._reading = self._reading or asyncio.create_task(self._read_all())
         return self._reading
 
     async def next_report(self) -> dict[str, Any] | None:
-        """Return the supervisor's next report, after storing what it logs; None when it has ended."""
+        """Return the supervisor's next report, after storing its log lines, or None when it has ended."""
         line = await self._next_line()
         report: dict[str, Any] | None = json.loads(line) if line else None
         if report and "log" in report and not self._closing:
@@ -86,7 +86,7 @@ class SupervisedTunnel:
         return report
 
     async def _next_line(self) -> bytes:
-        """Return the next line of the supervisor's output; a line longer than asyncio's limit counts as the end."""
+        """Return the next line of the supervisor's output. A line above asyncio's limit counts as the end."""
         output = self._supervisor.stdout
         if output is None:
             return b""
@@ -108,7 +108,7 @@ class SupervisedTunnel:
 
 
 def quoted_output(lines: Sequence[str]) -> str:
-    """Return a program's last lines as an error quotes them after its sentence; "" without lines."""
+    """Return a program's last lines as an error quotes them after its sentence, or "" without lines."""
     return " Its last output:" + "".join(f"\n  {line}" for line in lines) if lines else ""
 
 
@@ -144,7 +144,7 @@ async def start_supervisor(
 
 
 def without_ctrl_c() -> dict[str, Any]:
-    """Return the options for a process that Ctrl-C does not reach: requests in progress still need the tunnel."""
+    """Return the options for a process outside Ctrl-C's reach, because requests in progress still need the tunnel."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     else:  # noqa: RET505 - mypy would find the line unreachable

@@ -1,9 +1,9 @@
 """A supervisor: a process between port-hook and a tunnel program, so that the program never outlives port-hook.
 
-It runs as a script, `python -IS supervisor.py`, and uses only the standard library. The first line on its stdin is
-JSON that names the command. stdin then stays open until the tunnel is to end: the kernel closes it when port-hook ends
-for any reason, including `kill -9`. Then the supervisor terminates the program, and kills it and itself after a grace
-period. It writes reports to stdout, one JSON object per line: `log` (a line of the program's), `error` or `ended`.
+It runs as a script, `python -IS supervisor.py`, and uses only the standard library. The first line on its stdin is JSON
+with the command. Then stdin stays open until the tunnel must end. The kernel closes it when port-hook ends for any
+reason, including `kill -9`. Then the supervisor terminates the program, and kills it and itself after a grace period.
+It writes reports to stdout, one JSON object per line: `log` (a line of the program's log), `error` or `ended`.
 
 `ngrok/supervisor.py` does the same for the ngrok agent, with this module's functions and pyngrok.
 """
@@ -21,7 +21,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import IO, Any
 
-# Bytes of one log line; port-hook reads lines of up to 64 kB.
+# The longest part of a log line, in bytes. port-hook reads lines of up to 64 kB.
 MAX_LINE = 4096
 _PR_SET_PDEATHSIG = 1
 
@@ -36,7 +36,7 @@ def main() -> None:
         write_report(reports, error={"kind": type(problem).__name__, "message": problem.strerror or str(problem)})
         return
     threading.Thread(target=_end_with_port_hook, args=(port_hook, program, request["grace_s"]), daemon=True).start()
-    # A long line is read in parts. Everything is read, or the program would block.
+    # A long line is read in parts. Everything is read, because the program would block otherwise.
     while line := program.stdout.readline(MAX_LINE) if program.stdout else b"":
         write_report(reports, log=line.decode("utf-8", "replace").rstrip("\r\n"))
     write_report(reports, ended=program.wait())
@@ -44,13 +44,13 @@ def main() -> None:
 
 
 def write_report(reports: IO[bytes], **fields: Any) -> None:
-    """Write a report to port-hook; if port-hook has ended, another thread notices it."""
+    """Write a report to port-hook. If port-hook has ended, another thread detects it."""
     with contextlib.suppress(OSError):
         reports.write(json.dumps(fields).encode() + b"\n")
 
 
 def take_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """Return private copies of stdin and stdout; the processes that this process starts inherit neither."""
+    """Return private copies of stdin and stdout. The child processes inherit neither."""
     port_hook, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -59,7 +59,7 @@ def take_streams() -> tuple[IO[bytes], IO[bytes]]:
 
 
 def kill_child_with_parent() -> Callable[[], None] | None:
-    """Return a `preexec_fn` that makes Linux kill the child when this process ends; None on other systems.
+    """Return a `preexec_fn` that makes Linux kill the child when this process ends, or None on other systems.
 
     The kernel sends the signal when the thread that started the child ends, so start the child in the main thread.
     """
@@ -77,7 +77,7 @@ def kill_child_with_parent() -> Callable[[], None] | None:
 
 
 def kill_process_group() -> None:
-    """Kill this process and all processes that it started."""
+    """Kill this process and all its descendants."""
     if sys.platform == "win32":
         subprocess.run(taskkill(os.getpid(), os.environ), check=False)  # noqa: S603 - a program of Windows
     else:
@@ -85,21 +85,21 @@ def kill_process_group() -> None:
 
 
 def taskkill(pid: int, environ: Mapping[str, str]) -> list[str]:
-    """Return the command with which Windows ends a process and all processes that it started.
+    """Return the command that kills a Windows process and all its descendants.
 
-    It has a full path: Windows would search the working folder, which may come from a stranger, before its own.
+    It has a full path, because Windows would search the current directory, which may be untrusted, before its own.
     """
     system = environ.get("SYSTEMROOT", r"C:\Windows")
     return [rf"{system}\System32\taskkill.exe", "/F", "/T", "/PID", str(pid)]
 
 
 def _start(command: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 - port-hook names the program
+    return subprocess.Popen(  # noqa: S603 - port-hook chooses the program
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        preexec_fn=kill_child_with_parent(),  # noqa: PLW1509 - there is no other thread yet
+        preexec_fn=kill_child_with_parent(),  # noqa: PLW1509 - no other thread is running yet
     )
 
 

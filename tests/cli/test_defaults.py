@@ -209,10 +209,10 @@ def test_dotenv_file_can_turn_a_check_on_but_not_off(run: Run, folder: Path) -> 
     home.mkdir()
     (home / ".env").write_text("PORT_HOOK_LISTEN_STRICT=1\n")
     (folder / ".env").write_text("PORT_HOOK_LISTEN_STRICT=0\n")
-    assert "only signatures over the raw bytes are accepted (--strict)" in run(*LISTEN[:-1], env=ENV).err
+    assert "Only signatures over the raw body are accepted (--strict)" in run(*LISTEN[:-1], env=ENV).err
     (home / ".env").unlink()
     (folder / ".env").write_text("PORT_HOOK_LISTEN_STRICT=1\n")
-    assert "only signatures over the raw bytes are accepted (--strict)" in run(*LISTEN[:-1], env=ENV).err
+    assert "Only signatures over the raw body are accepted (--strict)" in run(*LISTEN[:-1], env=ENV).err
 
 
 def test_environment_overrides_the_dotenv_file_for_both_names_of_a_variable(run: Run, folder: Path) -> None:

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from port_hook_cli.errors import UsageError
-from port_hook_cli.inspector.holding import MAX_ANSWER, read_answer
+from port_hook_cli.inspector.holding import MAX_ANSWER, read_manual_response
 from port_hook_cli.invocations.headers import Headers
 from port_hook_cli.invocations.models import Capture, Simulated
 from port_hook_cli.listener.observers import Observer
@@ -98,7 +98,7 @@ async def test_pages_and_the_terminal_hold_release_and_answer_the_same_requests(
         "Holding incoming requests",
         "Holding answered CREATE",
         "Holding passes CREATE",
-        "Answering answered CREATE",
+        "Responding to answered CREATE",
         "Letting passes CREATE",
         "Released 0 held requests.",
     ]
@@ -163,19 +163,21 @@ INVALID: tuple[dict[str, Any], ...] = (
 @pytest.mark.parametrize("body", INVALID, ids=lambda body: str(body)[:40])
 def test_invalid_answer_is_rejected(body: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        read_answer(body)
+        read_manual_response(body)
 
 
 def test_answer_has_the_content_type_of_its_body() -> None:
-    found = read_answer({"status": 200, "body": '{"a": 1}', "delay_s": 2})
+    found = read_manual_response({"status": 200, "body": '{"a": 1}', "delay_s": 2})
     assert (found.response.headers, found.response.body, found.delay_s) == (
         Headers((("content-type", "application/json"),)),
         b'{"a": 1}',
         2.0,
     )
-    assert "text/plain" in (read_answer({"status": 400, "body": "no"}).response.headers.get("content-type") or "")
-    assert read_answer({"status": 204}).response.headers == Headers()
-    assert len(read_answer({"status": 200, "body": "x" * MAX_ANSWER}).response.body) == MAX_ANSWER
+    assert "text/plain" in (
+        read_manual_response({"status": 400, "body": "no"}).response.headers.get("content-type") or ""
+    )
+    assert read_manual_response({"status": 204}).response.headers == Headers()
+    assert len(read_manual_response({"status": 200, "body": "x" * MAX_ANSWER}).response.body) == MAX_ANSWER
 
 
 async def test_store_shows_the_answer_by_hand_to_a_later_inspector(runtime: MakeRuntime, store: Path) -> None:

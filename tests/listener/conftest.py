@@ -1,4 +1,4 @@
-"""Fixtures that the listener's tests share."""
+"""Shared fixtures of the listener's tests."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ def _repeat(part: bytes, size: int) -> bytes:
 
 
 def hostile_bodies(size: int) -> Iterator[tuple[str, bytes]]:
-    """Yield named bodies of about `size` bytes, each of which is the worst case of another part of a diagnosis."""
+    """Yield named bodies of about `size` bytes. Each is the worst case of a different part of a diagnosis."""
     half = size // 2
     yield "many objects", _repeat(b'{"a":1}', size)
     yield "many numbers", _repeat(b"1.2345678901234567", size)

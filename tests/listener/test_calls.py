@@ -1,4 +1,4 @@
-"""The cost of a request for a listener, on any machine: the number of calls of port-hook's own functions."""
+"""The cost of a request in a listener, on any machine: the number of calls of port-hook's functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REQUESTS = 200
 
 
 def post(url: str, first: int, count: int) -> None:
-    """Send requests with different bodies one after the other on one connection."""
+    """Send requests with different bodies one at a time on one connection."""
     parts = urlsplit(url)
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=30) as connection:
         for number in range(first, first + count):
@@ -48,17 +48,17 @@ async def calls_per_request(target: str | None, runtime: Runtime) -> float:
     return calls.count / REQUESTS
 
 
-async def test_request_that_is_verified_and_saved_takes_few_calls(plain_runtime: Runtime) -> None:
+async def test_verified_and_saved_request_takes_few_calls(plain_runtime: Runtime) -> None:
     assert await calls_per_request(None, plain_runtime) <= 132
 
 
-async def test_request_that_is_forwarded_takes_few_calls(plain_runtime: Runtime) -> None:
+async def test_forwarded_request_takes_few_calls(plain_runtime: Runtime) -> None:
     with handler() as target:
         assert await calls_per_request(target.url, plain_runtime) <= 210
     assert len(target.requests) == 20 + REQUESTS
 
 
-async def test_message_that_is_saved_in_a_group_takes_few_calls(plain_runtime: Runtime) -> None:
+async def test_message_saved_in_a_group_takes_few_calls(plain_runtime: Runtime) -> None:
     values = [a_message(a_document(number=number), at=NOW) for number in range(REQUESTS)]
     async with served(ListenPlan(policy=Policy(secret=SECRET), port=0), plain_runtime, Observers([])) as serving:
         serving.accept()

@@ -23,7 +23,7 @@ def a_watcher(*, exit_after_s: float | None = None, **plan: Any) -> Watcher:
     return Watcher(ListenPlan(policy=Policy(secret=None), **plan), TunnelOptions(exit_after_s=exit_after_s))
 
 
-def test_a_watcher_ends_the_session_at_the_count_and_counts_unexpected_responses() -> None:
+def test_watcher_ends_the_session_at_the_count_and_counts_unexpected_responses() -> None:
     watcher = a_watcher(count=3, expect=Expectation.parse("2xx"))
     stopped = []
     for answer in (Response(status=200), Response(status=500), None):
@@ -33,21 +33,21 @@ def test_a_watcher_ends_the_session_at_the_count_and_counts_unexpected_responses
     assert watcher.outcome() == (EndReason.UNMET, ("2 of 3 responses were not 2xx (--expect-status).",))
 
 
-async def test_a_watcher_ends_the_session_when_the_tunnel_stays_lost() -> None:
+async def test_watcher_ends_the_session_when_the_tunnel_stays_lost() -> None:
     watcher = a_watcher(exit_after_s=0.01)
     watcher.tunnel(in_state(TunnelState.LOST))
-    watcher.tunnel(in_state(TunnelState.OPEN))  # opened, and not seen to work
+    watcher.tunnel(in_state(TunnelState.OPEN))  # opened, but not probed yet
     assert not watcher.over.is_set()
     await asyncio.wait_for(watcher.over.wait(), 10)
     assert watcher.outcome()[0] is EndReason.TUNNEL_LOST
 
 
-async def test_a_tunnel_that_works_again_in_time_does_not_end_the_session() -> None:
+async def test_session_continues_when_the_tunnel_works_again_in_time() -> None:
     watcher = a_watcher(exit_after_s=0.05)
     watcher.tunnel(in_state(TunnelState.LOST))
     watcher.tunnel(in_state(TunnelState.REACHABLE))
     after = asyncio.Event()
-    asyncio.get_running_loop().call_later(0.1, after.set)  # later than the watcher's own timer would have been
+    asyncio.get_running_loop().call_later(0.1, after.set)  # after the watcher's own timer
     await asyncio.wait_for(after.wait(), 10)
     assert not watcher.over.is_set()
     assert watcher.outcome() == (EndReason.STOPPED, ())

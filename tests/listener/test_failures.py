@@ -1,4 +1,4 @@
-"""Requests that fail on purpose or by accident: what is counted, what may be sent again, and what is given up."""
+"""Requests that fail on purpose or by accident: what is counted, retried, and canceled."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def test_each_4xx_or_5xx_response_counts_as_one_handler_failure(status: in
     assert (flow.tally.handler_failures, flow.tally.verified, flow.tally.received) == (failures, 1, 1)
 
 
-async def test_unverified_requests_that_are_let_through_are_not_counted_as_verified() -> None:
+async def test_allowed_unverified_requests_are_not_counted_as_verified() -> None:
     async with listening(World(), allow_unverified=True) as flow:
         await flow.receive(an_invocation(headers=signed(b"another body")), "c")
         await flow.receive(an_invocation(), "c")
@@ -53,7 +53,7 @@ async def test_unverified_requests_that_are_let_through_are_not_counted_as_verif
 
 @dataclass
 class SlowStore(World):
-    """A world whose store does not finish; it says when a save was given up."""
+    """A store that never finishes a save, and reports when a save is canceled."""
 
     given_up: list[Capture] = field(default_factory=list)
 
@@ -78,7 +78,7 @@ async def test_request_interrupted_by_the_end_of_the_listener_is_counted_and_its
 
 
 @pytest.mark.parametrize(("status", "reason"), [(204, b"No Content"), (304, b"Not Modified")])
-async def test_a_response_whose_status_allows_no_body_has_none_on_the_wire(status: int, reason: bytes) -> None:
+async def test_response_is_sent_without_a_body_when_its_status_allows_none(status: int, reason: bytes) -> None:
     async with receiving() as world:
         world.answer = replace(FINE, status=status, body=b"must not be sent")
         raw = await world.capture(request(b"x"))

@@ -1,4 +1,4 @@
-"""A client may say that it sends nothing more (`shutdown(SHUT_WR)`) and wait for its response."""
+"""A client may half-close its connection (`shutdown(SHUT_WR)`) and wait for its response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n
 
 
 async def half_closed(world: World, sent: bytes) -> bytes:
-    """Send `sent`, end this side of the connection, and return all that comes back until the other side ends."""
+    """Send `sent`, half-close, and return everything received until the other side closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
     writer.write(sent)
     writer.write_eof()
@@ -30,12 +30,12 @@ async def half_closed(world: World, sent: bytes) -> bytes:
     ids=["with a body", "without a body", "chunked", "with a large body"],
 )
 @pytest.mark.parametrize("is_slow", [False, True], ids=["answered at once", "answered late"])
-async def test_a_client_that_half_closes_gets_its_response_and_is_disconnected(sent: bytes, is_slow: bool) -> None:
+async def test_client_gets_its_response_and_is_disconnected_after_a_half_close(sent: bytes, is_slow: bool) -> None:
     async with receiving() as world:
         world.hold = asyncio.Event()
         answered = asyncio.create_task(half_closed(world, sent))
         await world.took(1)
-        if is_slow:  # the end of the client's side arrives before the answer
+        if is_slow:  # the half-close arrives before the response
             await world.turn()
         world.hold.set()
         answer = await answered
@@ -50,7 +50,7 @@ async def test_each_pipelined_request_gets_a_response_after_a_half_close() -> No
         answer = await half_closed(world, b"".join(OPEN % number for number in range(40)))
     assert [invocation.target for invocation in world.received] == [f"/{number}" for number in range(40)]
     assert answer.count(b"HTTP/1.1 200 OK") == 40
-    # The event loop may learn of the half-close only after the last response; the connection ends all the same.
+    # The event loop may learn of the half-close only after the last response. The connection still ends.
     assert answer.count(b"connection: close") <= 1
 
 
@@ -77,7 +77,7 @@ async def test_truncated_head_after_a_complete_request_is_not_captured() -> None
 @pytest.mark.parametrize(
     "sent", [b"", BARE[:20], OPEN[:-1] % 1, CHUNKED[:-4]], ids=["nothing", "head", "body", "chunks"]
 )
-async def test_a_client_that_half_closes_before_its_request_is_complete_is_disconnected(sent: bytes) -> None:
+async def test_client_is_disconnected_when_it_half_closes_during_its_request(sent: bytes) -> None:
     async with receiving() as world:
         answer = await half_closed(world, sent)
         assert (await world.capture(request(b"next"))).startswith(b"HTTP/1.1 200 ")
@@ -85,7 +85,7 @@ async def test_a_client_that_half_closes_before_its_request_is_complete_is_disco
     assert [invocation.body for invocation in world.received] == [b"next"]
 
 
-async def test_a_client_that_half_closes_while_it_is_idle_is_disconnected() -> None:
+async def test_idle_client_is_disconnected_when_it_half_closes() -> None:
     async with receiving() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(OPEN % 1)

@@ -1,4 +1,4 @@
-"""The check at the start of a session whether the handlers listen, against real ports."""
+"""The check at the start of a session that the handlers listen, with real ports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def notices_for(routes: Routes, timeout_s: float = TIMEOUT_S) -> list[str]
     return notices
 
 
-async def test_a_handler_that_listens_gets_no_request_and_no_notice() -> None:
+async def test_listening_handler_gets_no_request_and_no_notice() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         url = f"http://127.0.0.1:{server.getsockname()[1]}"
         assert await notices_for(read_routes(url, [f"scale={url}/scale"], "/")) == []
@@ -34,7 +34,7 @@ async def test_a_handler_that_listens_gets_no_request_and_no_notice() -> None:
             server.accept()
 
 
-async def test_each_handler_that_does_not_listen_is_named_once() -> None:
+async def test_each_missing_handler_is_reported_once() -> None:
     port = free_port()
     there = f"http://127.0.0.1:{port}"
     (notice,) = await notices_for(read_routes(there, [f"scale={there}", f"drop={there}"], "/"))
@@ -43,17 +43,17 @@ async def test_each_handler_that_does_not_listen_is_named_once() -> None:
     )
 
 
-async def test_a_port_with_a_letter_in_it_is_a_host_name_that_cannot_be_resolved() -> None:
+async def test_port_with_a_letter_is_reported_as_an_unresolvable_host_name() -> None:
     (notice,) = await notices_for(Routes(default=parse_target("800O.invalid")))
     assert notice.startswith("Nothing listens on http://800O.invalid yet: the host name cannot be resolved.")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a full backlog refuses connections elsewhere")
-async def test_a_handler_that_accepts_no_connection_in_time_is_reported() -> None:
+async def test_handler_is_reported_when_it_accepts_no_connection_in_time() -> None:
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        waiting = [_fill(full.getsockname()) for _ in range(3)]  # the backlog; the next one has to wait
+        waiting = [_fill(full.getsockname()) for _ in range(3)]  # fills the backlog, so that the next connection waits
         notices = await notices_for(Routes(default=f"http://127.0.0.1:{full.getsockname()[1]}"), 0.2)
         for connection in waiting:
             connection.close()

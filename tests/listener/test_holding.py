@@ -1,4 +1,4 @@
-"""Held requests: let pass, answered by hand, left by their senders, and cut off by the end of the listener."""
+"""Held requests: let pass, responded to by hand, abandoned by their senders, and interrupted by the listener's end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from port_hook_cli.listener.holding import MOST_SHOWN, Holding, NotHeld
 from port_hook_cli.listener.in_flight import InFlight, RequestsInFlight
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import DelayRange
-from port_hook_cli.listener.turns import Answer, Turns
+from port_hook_cli.listener.turns import ManualResponse, Turns
 from port_hook_cli.runtime import Runtime
 from tests.factories import a_capture, an_invocation
 from tests.listener.test_turns import NOT_WITH_ITS_REQUEST_S, ONE, OTHER, Gate, gated
@@ -32,7 +32,7 @@ def held_ids(holding: Holding) -> list[str]:
     return [each.id for each in holding.held()]
 
 
-async def test_request_that_is_let_pass_reaches_the_handler_while_the_others_stay_held(plain_runtime: Runtime) -> None:
+async def test_request_let_pass_reaches_the_handler_while_the_others_stay_held(plain_runtime: Runtime) -> None:
     gate = Gate()
     gate.release("b1")
     async with gated(plain_runtime, gate) as sender:
@@ -62,11 +62,11 @@ async def test_request_that_is_let_pass_reaches_the_handler_while_the_others_sta
     assert gate.arrived == ["b1", "a1", "a2", "late"]
     assert changes[:4] == [0, 1, 2, 3]
     assert [text for text in gate.told if text.startswith("Letting")][1].endswith(
-        "; 1 held. It waits for an earlier request of the same run, or for --max-in-flight."
+        " (1 held). It waits for an earlier request of the same run, or for --max-in-flight."
     )
 
 
-async def test_sender_gets_exactly_the_answer_by_hand_and_the_store_shows_it(plain_runtime: Runtime) -> None:
+async def test_sender_gets_exactly_the_manual_response_and_the_store_shows_it(plain_runtime: Runtime) -> None:
     gate = Gate()
     gate.release("2")
     async with gated(plain_runtime, gate, fail_first=0) as sender:
@@ -75,25 +75,25 @@ async def test_sender_gets_exactly_the_answer_by_hand_and_the_store_shows_it(pla
         await sender.send("1", ONE)
         await sender.send("2", ONE)
         first, second = held_ids(holding)
-        holding.answer(first, Answer(BUSY))
+        holding.respond(first, ManualResponse(BUSY))
         response = await sender.tasks[0]
         assert (response.status_code, response.headers["content-type"], response.text) == (503, "text/plain", "later")
         with pytest.raises(NotHeld):
             holding.let_pass(first)
-        assert holding.let_pass(second)  # the answer ended the turn of the run's first request
+        assert holding.let_pass(second)  # the manual response ended the turn of the run's first request
         assert (await sender.tasks[1]).status_code == 200
         await gate.has_shown(2)
         (shown, other) = gate.shown
     assert gate.arrived == ["2"]
     assert (shown.simulated, shown.delivery, other.simulated) == (Simulated(by_hand=True), None, None)
     assert "-> 503  answered by hand" in compact_line(shown).plain
-    assert any(text.startswith("Answering ") and text.endswith(" by hand with 503; 1 held.") for text in gate.told)
+    assert any(text.startswith("Responding to ") and text.endswith(" by hand with 503 (1 held).") for text in gate.told)
     with open_store(None, plain_runtime.cwd) as store:
         kept = store.get(first)
     assert (kept.simulated, kept.response) == (Simulated(by_hand=True), BUSY)
 
 
-async def test_delayed_answer_is_sent_after_its_delay_even_if_the_pause_ends(plain_runtime: Runtime) -> None:
+async def test_delayed_manual_response_is_sent_after_its_delay_even_if_the_pause_ends(plain_runtime: Runtime) -> None:
     gate = Gate()
     gate.release("2")
     async with gated(plain_runtime, gate) as sender:
@@ -102,10 +102,10 @@ async def test_delayed_answer_is_sent_after_its_delay_even_if_the_pause_ends(pla
         for name in ("1", "2"):
             await sender.send(name, ONE)
         started = time.monotonic()
-        holding.answer(held_ids(holding)[0], Answer(BUSY, 0.3))
-        assert [each.answer for each in holding.held()] == [Answer(BUSY, 0.3), None]
+        holding.respond(held_ids(holding)[0], ManualResponse(BUSY, 0.3))
+        assert [each.manual for each in holding.held()] == [ManualResponse(BUSY, 0.3), None]
         holding.toggle()
-        assert [each.answer for each in holding.held()] == [Answer(BUSY, 0.3)]
+        assert [each.manual for each in holding.held()] == [ManualResponse(BUSY, 0.3)]
         assert await sender.statuses() == [503, 200]
         assert time.monotonic() - started >= 0.3
         assert holding.held() == []
@@ -114,60 +114,64 @@ async def test_delayed_answer_is_sent_after_its_delay_even_if_the_pause_ends(pla
     assert gate.shown[0].simulated == Simulated(by_hand=True, delay_s=0.3)
 
 
-async def test_option_delay_is_not_added_to_an_answer_by_hand(plain_runtime: Runtime) -> None:
+async def test_option_delay_is_not_added_to_a_manual_response(plain_runtime: Runtime) -> None:
     gate = Gate()
     async with gated(plain_runtime, gate, delay=DelayRange(60, 60)) as sender:
         holding = sender.serving.flow.holding
         holding.toggle()
         await sender.send("1", None)
-        holding.answer(held_ids(holding)[0], Answer(BUSY))
+        holding.respond(held_ids(holding)[0], ManualResponse(BUSY))
         assert await sender.statuses() == [503]
 
 
 @pytest.mark.parametrize("delay_s", [None, 600.0])
-async def test_sender_that_disconnects_is_no_longer_held(plain_runtime: Runtime, delay_s: float | None) -> None:
+async def test_request_is_no_longer_held_when_its_sender_disconnects(
+    plain_runtime: Runtime, delay_s: float | None
+) -> None:
     gate = Gate()
     async with gated(plain_runtime, gate) as sender:
         holding = sender.serving.flow.holding
         holding.toggle()
         await sender.send("1", ONE)
         if delay_s:
-            holding.answer(held_ids(holding)[0], Answer(BUSY, delay_s))
+            holding.respond(held_ids(holding)[0], ManualResponse(BUSY, delay_s))
         await asyncio.sleep(NOT_WITH_ITS_REQUEST_S)
         sender.tasks.pop().cancel()
         await gate.has_shown(1)
         assert holding.held() == []
     delivery = gate.shown[0].delivery
     assert delivery
-    event = "it got the answer by hand" if delay_s else "the request was forwarded"
+    event = "the manual response was sent" if delay_s else "the request was forwarded"
     assert (delivery.fault, delivery.error) == ("interrupted", f"the sender disconnected before {event}")
     assert gate.shown[0].simulated is None
 
 
-async def test_end_of_the_listener_interrupts_a_delayed_answer_even_after_the_pause(plain_runtime: Runtime) -> None:
+async def test_end_of_the_listener_interrupts_a_delayed_manual_response_even_after_the_pause(
+    plain_runtime: Runtime,
+) -> None:
     gate = Gate()
     async with gated(plain_runtime, gate) as sender:
         holding = sender.serving.flow.holding
         holding.toggle()
         await sender.send("1", ONE)
-        holding.answer(held_ids(holding)[0], Answer(BUSY, 600))
+        holding.respond(held_ids(holding)[0], ManualResponse(BUSY, 600))
         holding.toggle()
         assert (holding.count, holding.unanswered) == (0, 1)
     (failed,) = await asyncio.gather(*sender.tasks, return_exceptions=True)
     assert isinstance(failed, httpx.RemoteProtocolError)
     delivery = gate.shown[0].delivery
     assert delivery
-    assert delivery.error == "the listener stopped before the answer by hand was due, so Port got no response"
+    assert delivery.error == "the listener stopped before the manual response was due, so Port got no response"
 
 
-async def test_rejected_request_is_not_held_and_a_response_without_a_handler_is(plain_runtime: Runtime) -> None:
+async def test_rejected_request_is_not_held_but_a_response_without_a_handler_is(plain_runtime: Runtime) -> None:
     gate = Gate()
     async with gated(plain_runtime, gate, routes=Routes()) as sender:
         holding = sender.serving.flow.holding
         holding.toggle()
         await sender.send("1", ONE)
         (held,) = holding.held()
-        holding.answer(held.id, Answer(BUSY))
+        holding.respond(held.id, ManualResponse(BUSY))
         assert await sender.statuses() == [503]
 
 
@@ -191,14 +195,14 @@ async def test_terminal_shows_held_and_then_the_users_decision() -> None:
     request, turn = requests.begin(a_capture()), turns.take(None)
     holding.begin(request, turn)
     await told.shown.wait()
-    holding.answer(request.capture.invocation.id, Answer(BUSY, 600))
-    assert told.reasons == ["held", "answered by hand, delayed"]
+    holding.respond(request.capture.invocation.id, ManualResponse(BUSY, 600))
+    assert told.reasons == ["held", "responded by hand, delayed"]
     holding.end(request)
     turns.end(turn)
     requests.end(request)
 
 
-async def test_list_of_held_requests_is_limited_and_a_message_gets_no_answer() -> None:
+async def test_list_of_held_requests_is_limited_and_a_message_cannot_get_a_manual_response() -> None:
     turns = Turns(None, in_order=True)
     holding = Holding(turns, RequestsInFlight(Told()), Told())
     holding.toggle()
@@ -208,12 +212,12 @@ async def test_list_of_held_requests_is_limited_and_a_message_gets_no_answer() -
         holding.begin(InFlight(capture, 0, is_delayed=False), turns.take(None))
     assert (holding.count, len(holding.held())) == (MOST_SHOWN + 1, MOST_SHOWN)
     with pytest.raises(UsageError, match="Kafka"):
-        holding.answer(f"{0:012x}", Answer(BUSY))
+        holding.respond(f"{0:012x}", ManualResponse(BUSY))
     with pytest.raises(NotHeld):
         holding.let_pass("unknown")
 
 
-async def test_what_is_listed_of_a_held_request_is_short_however_long_the_id_of_its_run_is() -> None:
+async def test_listed_fields_of_a_held_request_are_short_even_with_a_long_run_id() -> None:
     turns = Turns(None, in_order=True)
     holding = Holding(turns, RequestsInFlight(Told()), Told())
     holding.toggle()
@@ -227,7 +231,7 @@ async def test_what_is_listed_of_a_held_request_is_short_however_long_the_id_of_
     ("simulated", "said"),
     [(Simulated(by_hand=True), "by hand"), (Simulated(by_hand=True, delay_s=2.5), "by hand, after 2.5 s")],
 )
-def test_output_and_records_show_that_a_request_was_answered_by_hand(simulated: Simulated, said: str) -> None:
+def test_output_and_records_show_a_manual_response(simulated: Simulated, said: str) -> None:
     capture = a_capture(simulated=simulated)
     assert f"answered {said}" in compact_line(capture).plain
     (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "answered" in line.plain]

@@ -1,4 +1,4 @@
-"""Requests that have no response yet: which of them observers are told about, and what becomes of them at the end."""
+"""Requests without a response yet: which requests observers are told about, and how they end."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Watched(World):
         ("https://handler.example:8443", "waiting for handler.example:8443"),
     ],
 )
-async def test_observers_are_told_only_about_a_request_that_waits_for_a_moment(target: str, reason: str) -> None:
+async def test_observers_are_told_about_a_request_only_after_it_waits_for_a_moment(target: str, reason: str) -> None:
     world = Watched()
     async with listening(world, routes=Routes(default=target)) as flow:
         await flow.receive(an_invocation(id="quick"), "c")
@@ -54,7 +54,7 @@ async def test_observers_are_told_only_about_a_request_that_waits_for_a_moment(t
     assert world.events == ["quick shown", f"slow {reason}", "slow ended", "slow shown"]
 
 
-async def test_request_that_waits_for_another_of_its_run_is_told_apart() -> None:
+async def test_request_waiting_for_another_of_its_run_is_shown_as_waiting_for_its_turn() -> None:
     world = Watched(hold=asyncio.Event())
     async with listening(world) as flow:
         both = [asyncio.ensure_future(flow.receive(an_invocation(id=name), "c")) for name in ("first", "second")]
@@ -83,7 +83,7 @@ async def test_interrupted_request_shows_how_long_it_was_in_flight() -> None:
     assert world.events[-2:] == ["slow ended", "slow shown"]
 
 
-async def test_request_whose_response_is_delayed_is_shown_even_if_the_listener_ends_meanwhile() -> None:
+async def test_request_with_a_delayed_response_is_shown_even_if_the_listener_ends_meanwhile() -> None:
     world = Watched(status=202)
     async with listening(world, delay=DelayRange(60, 60)) as flow:
         task = asyncio.ensure_future(flow.receive(an_invocation(id="slow"), "c"))

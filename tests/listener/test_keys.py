@@ -1,4 +1,4 @@
-"""The key `r`, which sends the last invocation again; tests/process/test_listen_keys.py types it and other keys."""
+"""The key `r`, which sends the latest invocation again. tests/process/test_listen_keys.py types it and other keys."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_replay_is_newly_signed(runtime: MakeRuntime) -> None:
     assert (verdict.status, request.replay_of) == (Status.VALID, capture.invocation.id)
 
 
-async def test_replay_of_a_kafka_message_keeps_its_bytes_as_other_replays_without_changes(runtime: MakeRuntime) -> None:
+async def test_replay_of_a_kafka_message_has_the_same_bytes_as_other_unchanged_replays(runtime: MakeRuntime) -> None:
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
     request = await replayed(runtime(), a_capture(message))
@@ -54,18 +54,18 @@ async def test_replay_of_a_kafka_message_keeps_its_bytes_as_other_replays_withou
     assert verify_signature(request.headers, value, SECRET, now=request.received_at).status is Status.VALID
 
 
-async def test_listener_without_a_secret_gets_a_request_without_a_signature_again(runtime: MakeRuntime) -> None:
+async def test_unsigned_request_is_replayed_unsigned_when_the_listener_has_no_secret(runtime: MakeRuntime) -> None:
     unsigned = an_invocation(headers=UNSIGNED)
     assert (await replayed(runtime(), a_capture(unsigned), secret=None)).headers == UNSIGNED
 
 
-async def test_listener_without_a_secret_gets_the_captured_signature_again(runtime: MakeRuntime) -> None:
+async def test_captured_signature_is_replayed_when_the_listener_has_no_secret(runtime: MakeRuntime) -> None:
     capture = a_capture()
     request = await replayed(runtime(), capture, secret=None)
     assert request.headers.get("x-port-signature") == capture.invocation.headers.get("x-port-signature")
 
 
-async def test_replay_tells_a_sandbox_on_this_machine_the_action_of_the_run(runtime: MakeRuntime) -> None:
+async def test_replay_announces_the_action_of_the_run_to_a_sandbox_on_this_machine(runtime: MakeRuntime) -> None:
     async with sandbox_with() as sandbox:
         request = await replayed(runtime(env=environ_of(sandbox)), a_capture(), secret=sandbox.client_secret)
         found = sandbox.runs[RUN_ID]
@@ -75,7 +75,7 @@ async def test_replay_tells_a_sandbox_on_this_machine_the_action_of_the_run(runt
     )
 
 
-async def test_replay_is_never_replayed_itself(runtime: MakeRuntime) -> None:
+async def test_replay_is_never_replayed(runtime: MakeRuntime) -> None:
     received: list[Invocation] = []
 
     async def receive(invocation: Invocation, _: str) -> Response:

@@ -1,4 +1,4 @@
-"""What the listener holds at once: the bodies of requests that are not answered, and connections."""
+"""The listener's limits: the bodies of requests in flight, and connections."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BODY = 16 * MIB
 BEGUN = b"POST /begun HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % BODY
 CHUNKED = b"POST /chunked HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 MORE = b"12345678"
-SATURATED = "MiB of bodies; more are rejected"
+SATURATED = "MiB of bodies. More are rejected"
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ async def filled(world: World) -> AsyncIterator[None]:
         _, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(BEGUN + bytes(BODY - 1))
         writers.append(writer)
-    # A fifth one is refused as soon as the four have come.
+    # A fifth body is rejected as soon as the four have arrived.
     async with asyncio.timeout(30):
         while not (await world.capture(request(MORE))).startswith(b"HTTP/1.1 503 "):
             pass
@@ -38,7 +38,7 @@ async def filled(world: World) -> AsyncIterator[None]:
             writer.close()
 
 
-async def test_a_body_above_the_common_limit_gets_a_503_with_retry_after_and_is_not_captured() -> None:
+async def test_body_above_the_shared_limit_gets_a_503_with_retry_after_and_is_not_captured() -> None:
     async with receiving(context={"max_body": BODY}) as world, filled(world):
         taken = len(world.received)
         for more in (request(MORE), CHUNKED + b"8\r\n12345678\r\n"):
@@ -46,7 +46,7 @@ async def test_a_body_above_the_common_limit_gets_a_503_with_retry_after_and_is_
             assert answer.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
             assert b"\r\nretry-after: 1\r\n" in answer
         assert len(world.received) == taken
-        # A request without a body takes no room.
+        # A request without a body takes no capacity.
         assert (await world.capture(request(b""))).startswith(b"HTTP/1.1 200 ")
 
 
@@ -60,7 +60,7 @@ async def test_saturated_listener_prints_one_notice_per_period() -> None:
             assert sum(SATURATED in notice for notice in world.notices) == times
 
 
-async def test_clients_that_disconnect_release_what_they_held() -> None:
+async def test_body_memory_is_released_when_clients_disconnect() -> None:
     async with receiving(context={"max_body": BODY}) as world:
         async with filled(world):
             pass
@@ -68,14 +68,14 @@ async def test_clients_that_disconnect_release_what_they_held() -> None:
         assert (await world.capture(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_clients_that_are_too_slow_release_what_they_held() -> None:
+async def test_body_memory_is_released_when_clients_are_too_slow() -> None:
     async with receiving(context={"max_body": BODY}, body_timeout_s=4) as world, filled(world):
         await world.told("did not arrive in time", times=4)
         assert (await world.capture(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_bodies_count_towards_the_limit_until_the_response_is_sent(chunked: bool) -> None:
+async def test_bodies_count_toward_the_limit_until_the_response_is_sent(chunked: bool) -> None:
     whole = CHUNKED + b"%x\r\n%b\r\n0\r\n\r\n" % (BODY, bytes(BODY)) if chunked else request(bytes(BODY))
     async with receiving(context={"max_body": BODY}) as world:
         world.hold = asyncio.Event()
@@ -88,7 +88,7 @@ async def test_bodies_count_towards_the_limit_until_the_response_is_sent(chunked
         assert (await world.capture(request(bytes(BODY)))).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_a_request_that_fails_releases_what_it_held() -> None:
+async def test_body_memory_is_released_when_a_request_fails() -> None:
     async with receiving(context={"max_body": BODY}) as world:
         world.problem = ZeroDivisionError("a bug")
         for _ in range(5):
@@ -107,12 +107,12 @@ async def test_connections_beyond_the_limit_get_a_503_and_the_rest_are_served() 
         world.hold.set()
         assert {answer[:13] for answer in await asyncio.gather(*held)} == {b"HTTP/1.1 200 "}
         assert (await world.capture(request(b"next"))).startswith(b"HTTP/1.1 200 ")
-    assert [notice for notice in world.notices if "more are rejected" in notice] == [
-        "Responded with 503: 2 connections are open; more are rejected until some close"
+    assert [notice for notice in world.notices if "More are rejected" in notice] == [
+        "Responded with 503: 2 connections are open. More are rejected until some close."
     ]
 
 
-async def test_oldest_idle_connection_is_closed_for_a_new_one_and_no_active_one() -> None:
+async def test_new_connection_replaces_the_oldest_idle_connection_and_no_active_connection() -> None:
     async with receiving(max_connections=4) as world:
         world.hold = asyncio.Event()
         active = asyncio.create_task(world.capture(request(b"active")))
@@ -138,7 +138,7 @@ async def test_oldest_idle_connection_is_closed_for_a_new_one_and_no_active_one(
     assert sorted(invocation.body for invocation in world.received) == [b"active", b"another", b"begun", b"new"]
 
 
-async def test_connection_that_has_sent_requests_stays_open_longer_than_one_that_has_sent_none() -> None:
+async def test_connection_stays_open_longer_after_its_first_request() -> None:
     async with receiving(max_connections=2, first_head_timeout_s=0.3) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         silent, silent_writer = await asyncio.open_connection("127.0.0.1", world.port)
@@ -155,7 +155,7 @@ async def test_connection_that_has_sent_requests_stays_open_longer_than_one_that
         writer.close()
 
 
-async def test_new_connection_is_not_closed_before_its_head_arrives_if_others_wait_for_their_next_request() -> None:
+async def test_new_connection_is_not_closed_before_its_head_arrives_when_others_are_idle() -> None:
     async with receiving(max_connections=3) as world:
         post = request(b"one").replace(b"Connection: close\r\n", b"")
         kept = [await asyncio.open_connection("127.0.0.1", world.port) for _ in range(3)]
@@ -183,7 +183,7 @@ async def test_requests_are_served_promptly_while_idle_connections_are_opened_al
     assert [notice for notice in world.notices if "503" in notice] == []
 
 
-async def test_announced_bodies_do_not_count_towards_the_common_limit() -> None:
+async def test_announced_bodies_do_not_count_toward_the_shared_limit() -> None:
     async with receiving(context={"max_body": BODY}) as world:
         writers = [(await asyncio.open_connection("127.0.0.1", world.port))[1] for _ in range(8)]
         for writer in writers:
@@ -194,7 +194,7 @@ async def test_announced_bodies_do_not_count_towards_the_common_limit() -> None:
             writer.close()
 
 
-async def test_heads_with_thousands_of_fields_count_towards_the_common_limit() -> None:
+async def test_heads_with_thousands_of_headers_count_toward_the_shared_limit() -> None:
     fields = b"".join(b"a%d:\r\n" % number for number in range(11_000))
     head = b"POST /fields HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n" + fields + b"\r\n"
     async with receiving() as world:

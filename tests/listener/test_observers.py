@@ -1,4 +1,4 @@
-"""Several observers as one."""
+"""A group of observers."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_observers_get_no_more_captures_than_the_limit() -> None:
     assert observer.told[-1] == "the end"
 
 
-async def test_an_observer_that_fails_is_reported_and_does_not_stop_the_others() -> None:
+async def test_failing_observer_is_reported_and_does_not_stop_the_others() -> None:
     observer, problems = Everything(), []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context["message"]))
     Observers([Broken(), observer]).captured(a_capture())

@@ -1,4 +1,4 @@
-"""The life of a request, with a store and a handler that are made up here."""
+"""The life of a request, with a fake store and handler."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.kafka_clusters import a_message
 
 @dataclass
 class World(Observer):
-    """Store, handler and observer in one. The handler answers `status`; `saving` may be made to fail."""
+    """Store, handler and observer in one. The handler responds with `status`. `saving` can be set to fail."""
 
     status: int = 200
     problem: StoreError | None = None
@@ -86,7 +86,7 @@ async def listening(
     try:
         yield flow
     finally:
-        await asyncio.sleep(0)  # whoever looks on comes in the next turn of the loop
+        await asyncio.sleep(0)  # observers run in the next iteration of the loop
         flow.close()
 
 
@@ -117,7 +117,7 @@ async def test_concurrent_requests_are_all_shown_in_order_after_their_responses(
         assert events.index(f"responded {name}") < events.index(f"shown {name}")
 
 
-async def test_concurrent_request_that_cannot_be_shown_hides_no_other() -> None:
+async def test_failure_to_show_a_concurrent_request_does_not_hide_others() -> None:
     world, shown, problems = World(), list[str](), list[object]()
     asyncio.get_running_loop().set_exception_handler(lambda _, context: problems.append(context["exception"]))
 
@@ -143,19 +143,19 @@ async def test_tally_keeps_the_latest_response_of_a_waiting_run() -> None:
     assert dict(flow.tally.waiting) == {RUN_ID: False}
 
 
-async def test_pipeline_raises_when_a_request_could_not_be_saved() -> None:
+async def test_pipeline_raises_when_it_cannot_save_a_request() -> None:
     world = World(problem=StoreError("There is no space left.", hint="Free some."))
     async with listening(world) as flow:
         with pytest.raises(StoreError):
             await flow.receive(an_invocation(), "1.2.3.4")
     assert world.notices == [
-        "The handler at http://h:1/ got a request that could not be saved.",
-        "Responded with 500 to a request that was not saved: There is no space left. Free some.",
+        "The handler at http://h:1/ got a request, but port-hook cannot save it.",
+        "Responded with 500 to an unsaved request: There is no space left. Free some.",
     ]
     assert flow.tally.refused == 1
 
 
-async def test_a_refused_replay_is_not_counted_as_verified() -> None:
+async def test_rejected_replay_is_not_counted_as_verified() -> None:
     world = World()
     async with listening(world, refuse_replays=True) as flow:
         statuses = [(await flow.receive(an_invocation(), "c")).status for _ in range(2)]
@@ -172,13 +172,13 @@ async def test_tally_has_the_latest_1_000_waiting_runs() -> None:
 
 
 def sent_at(received_at: float, *, ahead_s: float) -> Invocation:
-    """The same request, received at `received_at` after it was signed by a clock that was `ahead_s` ahead at NOW."""
+    """Return the same request, received at `received_at` and signed by a clock `ahead_s` ahead at NOW."""
     headers = signed(a_body(), timestamp=str(int(NOW + ahead_s)))
     return an_invocation(received_at=received_at, headers=headers)
 
 
 @pytest.mark.parametrize("ahead_s", [-299, 0, 150, 300])
-async def test_a_repeated_signature_is_refused_while_its_timestamp_is_within_the_tolerance(ahead_s: int) -> None:
+async def test_repeated_signature_is_rejected_while_its_timestamp_is_within_the_tolerance(ahead_s: int) -> None:
     async with listening(World(), refuse_replays=True) as flow:
         statuses = [
             (await flow.receive(sent_at(at, ahead_s=ahead_s), "c")).status
@@ -215,7 +215,7 @@ async def test_oldest_signature_is_forgotten_when_10_000_newer_ones_are_remember
     assert statuses == [200, 401, 200, 401, 401, 200]
 
 
-async def test_replay_is_refused_when_an_empty_signature_precedes_the_real_one() -> None:
+async def test_replay_is_rejected_when_an_empty_signature_precedes_the_real_one() -> None:
     world = World()
     doubled = Headers((("x-port-signature", ""), *signed(a_body())))
     async with listening(world, refuse_replays=True) as flow:
@@ -287,7 +287,7 @@ async def test_canceled_request_is_shown_and_saved_as_interrupted() -> None:
         assert capture.delivery.fault == "interrupted"
 
 
-async def test_request_that_could_not_be_saved_while_it_waited_is_not_forwarded() -> None:
+async def test_waiting_request_is_not_forwarded_when_it_cannot_be_saved() -> None:
     world = World(hold=asyncio.Event())
     assert world.hold
     async with listening(world) as flow:
@@ -313,7 +313,7 @@ async def test_run_of_an_ignored_action_is_not_counted_as_waiting() -> None:
 
 
 def a_kafka_message(*, sent_at: float = NOW) -> Invocation:
-    """A message that was signed at NOW, sent to Kafka at `sent_at`, and arrives a day later."""
+    """Return a message signed at NOW, sent to Kafka at `sent_at`, and received a day later."""
     value = a_message(at=NOW)
     origin = MessageOrigin("org.runs", 0, 1, int(sent_at * 1000))
     return an_invocation(value, headers=message_headers(value), origin=origin, received_at=NOW + 86_400)
@@ -329,7 +329,7 @@ async def test_signed_time_of_a_message_is_compared_with_when_it_was_sent() -> N
     assert world.forwarded == ["http://h:1/"]
 
 
-async def test_run_of_a_message_is_not_counted_as_waiting_for_a_report() -> None:
+async def test_run_of_a_message_is_not_counted_as_waiting() -> None:
     async with listening(World(status=202)) as flow:
         await flow.receive(a_kafka_message(), "unknown")
         await asyncio.sleep(0)
@@ -343,7 +343,7 @@ def a_numbered_message(number: int, **fields: Any) -> Invocation:
 
 
 @pytest.mark.parametrize("policy", [{}, {"refuse_replays": True}, {"only": {"another"}}, {"secret": None}])
-async def test_messages_of_a_group_are_saved_and_shown_as_if_they_were_received_alone(policy: dict[str, Any]) -> None:
+async def test_grouped_messages_are_saved_and_shown_like_single_messages(policy: dict[str, Any]) -> None:
     unsigned = an_invocation(b"{}", headers=message_headers(b"{}"), origin=MessageOrigin("org.runs", 0, 9))
     messages = [*map(a_numbered_message, range(3)), unsigned, a_numbered_message(1), a_numbered_message(4, action="b")]
     alone, together = World(), World()
@@ -361,7 +361,7 @@ async def test_messages_of_a_group_are_saved_and_shown_as_if_they_were_received_
     assert group_flow.tally == flow.tally
 
 
-async def test_messages_of_a_group_that_could_not_be_saved_are_left_to_their_source() -> None:
+async def test_grouped_messages_are_left_to_their_source_when_they_cannot_be_saved() -> None:
     world = World(problem=StoreError("There is no space left."))
     async with listening(world, routes=Routes()) as flow:
         first, second = flow.new_group(), flow.new_group()
@@ -374,10 +374,10 @@ async def test_messages_of_a_group_that_could_not_be_saved_are_left_to_their_sou
         assert all(map(second.add, map(a_numbered_message, range(2))))
         await second.save()
     assert (world.notices, len(world.saved), flow.tally.received) == ([], 2, 2)
-    assert [capture.verdict.slugs for capture in world.saved] == [(), ()]  # the second attempt is no replay
+    assert [capture.verdict.slugs for capture in world.saved] == [(), ()]  # the second attempt is not a replay
 
 
-async def test_message_that_takes_long_to_verify_is_in_no_group() -> None:
+async def test_message_is_not_grouped_when_its_verification_takes_long() -> None:
     value = a_message(at=NOW, secret=Secret("another"))
     origin = MessageOrigin("org.runs", 0, 1, int(NOW * 1000))
     signed_otherwise = an_invocation(value, headers=message_headers(value), origin=origin)
@@ -391,12 +391,12 @@ async def test_message_that_takes_long_to_verify_is_in_no_group() -> None:
 
 
 @pytest.mark.parametrize("policy", [{"routes": Routes(default="http://h:1")}, {"fail_rate": 0.5}])
-async def test_messages_that_may_need_a_handler_or_simulation_form_no_group(policy: dict[str, Any]) -> None:
+async def test_messages_are_not_grouped_when_they_may_need_a_handler_or_simulation(policy: dict[str, Any]) -> None:
     async with listening(World(), **{"routes": Routes()} | policy) as flow:
         assert flow.new_group() is None
 
 
-async def test_messages_form_no_group_during_a_pause() -> None:
+async def test_messages_are_not_grouped_during_a_pause() -> None:
     async with listening(World(), routes=Routes()) as flow:
         flow.turns.pause()
         assert flow.new_group() is None
@@ -404,7 +404,7 @@ async def test_messages_form_no_group_during_a_pause() -> None:
         assert flow.new_group() is not None
 
 
-async def test_message_whose_response_is_an_error_is_no_replay_when_it_is_sent_again() -> None:
+async def test_message_sent_again_after_an_error_response_is_not_a_replay() -> None:
     world = World()
     async with listening(world, routes=Routes(), respond=Response(status=503)) as flow:
         for _ in range(2):
@@ -415,13 +415,13 @@ async def test_message_whose_response_is_an_error_is_no_replay_when_it_is_sent_a
     assert [capture.verdict.slugs for capture in world.saved] == [(), ()]
 
 
-async def test_message_that_could_not_be_saved_is_left_to_its_source() -> None:
+async def test_message_is_left_to_its_source_when_it_cannot_be_saved() -> None:
     world = World(problem=StoreError("There is no space left."))
     async with listening(world, routes=Routes()) as flow:
         with pytest.raises(StoreError):
             await flow.receive(a_kafka_message(), "unknown")
         world.problem = None
         await flow.receive(a_kafka_message(), "unknown")
-    assert world.notices == []  # the source tells it once, however often it tries
+    assert world.notices == []  # the source reports it once, however often it retries
     assert (flow.tally.received, flow.tally.refused) == (1, 0)
-    assert world.saved[0].verdict.slugs == ()  # the second attempt is no replay
+    assert world.saved[0].verdict.slugs == ()  # the second attempt is not a replay

@@ -1,4 +1,4 @@
-"""Requests that nobody has signed hold up the event loop for a few milliseconds at most, whatever their bodies are."""
+"""Unsigned requests block the event loop for a few milliseconds at most, whatever their bodies are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from port_hook_cli.listener.reader import Reader, Reading
 from tests.factories import SECRET, an_invocation, signed
 from tests.listener.hostile_bodies import hostile_bodies
 
-# Guards against a loop that does the whole diagnosis, which takes seconds; `make bench` measures the milliseconds.
+# Guards against a loop that runs the whole diagnosis, which takes seconds. `make bench` measures the milliseconds.
 MOST_S = 0.5
 SIZES = [pytest.param(1_000_000, id="1 MB"), pytest.param(4_000_000, id="4 MB", marks=pytest.mark.nightly)]
 
@@ -51,7 +51,7 @@ async def read(body: bytes, *, count: int = 1) -> tuple[float, list[Reading]]:
 
 
 async def quietest(body: bytes, *, count: int = 1) -> tuple[float, list[Reading]]:
-    """Return what `read` does, of up to three runs: the hold of a run that was disturbed says nothing."""
+    """Return the result of `read`, from up to three runs, because other load may disturb a run."""
     longest, readings = await read(body, count=count)
     for _ in range(2):
         if longest > MOST_S:
@@ -76,7 +76,7 @@ async def test_many_hostile_bodies_do_not_block_the_event_loop_and_most_are_not_
 
 
 @pytest.mark.parametrize(("count", "is_read"), [(8_000, True), (9_000, False)])
-async def test_an_unsigned_document_with_too_many_values_is_not_parsed(count: int, is_read: bool) -> None:
+async def test_unsigned_document_with_too_many_values_is_not_parsed(count: int, is_read: bool) -> None:
     body = b"[" + b"1," * count + b"1]" + b" " * 20_000
     _, (reading,) = await read(body)
     assert (reading.payload.document is not None) is is_read

@@ -1,4 +1,4 @@
-"""What the listener answers by itself, and what becomes of a run by an answer."""
+"""The listener's own responses, and how a response affects a run."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def no_file(name: str) -> bytes:
         ("200:", 200, b"", TEXT),
         ("503:down for now", 503, b"down for now", TEXT),
         ("500:é", 500, "é".encode(), TEXT),
-        # An argument that is not UTF-8 reaches Python as surrogates, and leaves as the bytes it was.
+        # An argument that is not UTF-8 reaches Python as surrogates, and leaves as its original bytes.
         ("200:\udcff", 200, b"\xff", TEXT),
         ("599:[1,", 599, b"[1,", TEXT),
     ],
@@ -65,7 +65,7 @@ def test_parse_response_reads_a_body_from_a_file_byte_for_byte(
 
 
 @pytest.mark.parametrize("text", ["", ":", "ok", "199", "600", "-200", "+200", " 200", "20²", "2e2", "200 OK", "@x"])
-def test_parse_response_refuses_an_invalid_status_and_quotes_it(text: str) -> None:
+def test_parse_response_rejects_an_invalid_status_and_quotes_it(text: str) -> None:
     with pytest.raises(BadResponse) as caught:
         parse_response(text, no_file)
     assert f"'{text.partition(':')[0]}'" in str(caught.value)
@@ -80,8 +80,8 @@ def test_parse_response_raises_only_bad_response_for_any_text(text: str, content
     assert 200 <= answer.status <= 599
 
 
-def test_parse_response_refuses_a_body_for_a_status_without_one() -> None:
-    with pytest.raises(BadResponse, match="has no body"):
+def test_parse_response_rejects_a_body_for_a_status_without_a_body() -> None:
+    with pytest.raises(BadResponse, match="cannot have a body"):
         parse_response("204:x", no_file)
 
 
@@ -187,7 +187,7 @@ def test_is_accepted_is_true_only_for_an_accepted_signature_status(
 
 
 @pytest.mark.parametrize("status", [Status.VALID, Status.REENCODED])
-def test_is_accepted_is_true_for_a_replay_unless_replays_are_refused(status: Status) -> None:
+def test_is_accepted_is_true_for_a_replay_unless_replays_are_rejected(status: Status) -> None:
     verdict = Verdict(status=status, causes=(REPLAYED,))
     assert is_accepted(verdict, strict=False, refuse_replays=False)
     assert not is_accepted(verdict, strict=False, refuse_replays=True)

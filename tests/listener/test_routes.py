@@ -20,7 +20,7 @@ from tests.factories import a_body, a_document
 from tests.receivers import Seen
 from tests.servers import NO_TLS, Handler, handler
 
-# The handler closes each connection, so the next request must not use the old one.
+# The handler closes each connection, so the next request must not reuse it.
 CLOSING = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
 ENDLESS = "[range(1e12)]|length"
 
@@ -76,7 +76,7 @@ async def test_listener_responds_itself_when_no_expression_is_true(plain_runtime
     ]
 
 
-async def test_a_failing_expression_does_not_match_and_is_reported_once(plain_runtime: Runtime) -> None:
+async def test_failing_expression_does_not_match_and_is_reported_once(plain_runtime: Runtime) -> None:
     seen = Seen()
     with handler(CLOSING) as target:
         routes = [f"jq:.a | keys={target.url}/never"]
@@ -88,13 +88,13 @@ async def test_a_failing_expression_does_not_match_and_is_reported_once(plain_ru
     assert "jq:.a | keys failed and did not match: jq: error" in notice
 
 
-async def test_a_wrong_expression_is_refused_before_the_first_request(plain_runtime: Runtime) -> None:
+async def test_invalid_expression_is_rejected_before_the_first_request(plain_runtime: Runtime) -> None:
     with pytest.raises(UsageError, match=r"--route jq:\.a \| nothing_like_it: jq: compile error"):
         async with routed(plain_runtime, ["jq:.a | nothing_like_it=8001"]):
             pass
 
 
-async def test_other_requests_are_answered_while_an_expression_runs(plain_runtime: Runtime) -> None:
+async def test_other_requests_get_responses_while_an_expression_runs(plain_runtime: Runtime) -> None:
     seen = Seen()
     with handler(CLOSING) as target:
         routes = [f"scale={target.url}", f"jq:if .slow then {ENDLESS} else true end={target.url}"]

@@ -24,7 +24,7 @@ BROKEN = Response(status=503)
 
 
 class Screen(Observer):
-    """Keeps what it is told."""
+    """Records what it is told."""
 
     def __init__(self) -> None:
         self.notices: list[str] = []
@@ -98,7 +98,7 @@ async def test_reporter_ends_a_run_after_the_response(
     assert screen.events == [{"type": "report", "run_id": RUN_ID, "status": status, "error": None}]
 
 
-async def test_reporter_says_in_the_summary_why_the_handler_failed(port: FlakyPort) -> None:
+async def test_reporter_shows_in_the_summary_why_the_handler_failed(port: FlakyPort) -> None:
     observer = reporter(port, Screen())
     delivery = Delivery(url="http://127.0.0.1:1", fault="unreachable", error="nothing listens there")
     await finish(observer, a_capture(response=Response(status=502), delivery=delivery))
@@ -120,9 +120,7 @@ async def test_reporter_says_in_the_summary_why_the_handler_failed(port: FlakyPo
     ],
     ids=["refused", "invalid", "missing", "stale", "unchecked", "replayed", "interrupted", "no run"],
 )
-async def test_no_run_of_a_request_that_failed_verification_is_reported_or_followed(
-    port: FlakyPort, capture: Capture
-) -> None:
+async def test_run_of_an_unverified_request_is_neither_reported_nor_followed(port: FlakyPort, capture: Capture) -> None:
     observers = [reporter(port, Screen()), RunFollower(lambda: client(port), Screen(), set(), timeout_s=9)]
     for observer in observers:
         await finish(observer, capture)
@@ -137,7 +135,7 @@ async def test_reporter_does_not_report_a_synchronized_run(port: FlakyPort) -> N
     assert port.calls == []
 
 
-async def test_reporter_says_that_the_handler_has_reported_itself(port: FlakyPort) -> None:
+async def test_reporter_prints_a_notice_when_the_handler_has_reported_the_run(port: FlakyPort) -> None:
     port.run["status"] = "SUCCESS"
     screen, settled = Screen(), set[str]()
     observer = RunReporter(RunStatus.FAILURE, lambda: client(port), screen, settled)
@@ -181,43 +179,43 @@ async def test_follower_shows_logs_and_status_until_the_run_ends(port: FlakyPort
     assert settled == {RUN_ID}
 
 
-async def test_follower_names_the_runs_that_never_got_a_report(port: FlakyPort) -> None:
+async def test_follower_lists_the_runs_without_a_report(port: FlakyPort) -> None:
     screen = Screen()
     observer = follower(port, screen, timeout_s=0.2)
     await finish(observer, a_capture(response=FINE))
     assert screen.notices == [
-        f"{RUN_ID} has not ended within 0.2 s (--follow-timeout).",
-        f"Followed, but never reported: {RUN_ID}",
+        f"{RUN_ID} did not end within 0.2 s (--follow-timeout).",
+        f"Followed, but the handler reported no result: {RUN_ID}",
     ]
 
 
-async def test_follower_does_not_follow_a_run_whose_handler_failed(port: FlakyPort) -> None:
+async def test_follower_ignores_a_run_when_its_handler_failed(port: FlakyPort) -> None:
     observer = follower(port, Screen())
     await finish(observer, a_capture(response=BROKEN))
     assert port.calls == []
 
 
-async def test_follower_stops_at_once_when_it_is_interrupted(port: FlakyPort) -> None:
+async def test_follower_stops_immediately_when_it_is_interrupted(port: FlakyPort) -> None:
     screen, interrupted = Screen(), asyncio.Event()
     observer = follower(port, screen, timeout_s=600)
     observer.captured(a_capture(response=FINE))
     interrupted.set()
     async with asyncio.timeout(30):
         await observer.finish(interrupted)
-    assert screen.notices[-1] == f"Followed, but never reported: {RUN_ID}"
+    assert screen.notices[-1] == f"Followed, but the handler reported no result: {RUN_ID}"
 
 
-async def test_follower_watches_20_runs_at_the_same_time_and_counts_the_others(port: FlakyPort) -> None:
+async def test_follower_watches_20_runs_at_a_time_and_counts_the_others(port: FlakyPort) -> None:
     screen = Screen()
     observer = follower(port, screen, timeout_s=0.1)
     for number in range(MAX_FOLLOWED + 3):
         observer.captured(of_run(f"r_{number:016d}"))
     await finish(observer, of_run("r_0000000000000000"))
-    assert "note: 3 runs were not followed: --follow watches 20 at the same time." in screen.notices
+    assert "note: 3 runs were not followed: --follow watches 20 at a time." in screen.notices
     assert len({call.path for call in port.calls if not call.path.partition("?")[0].endswith("/logs")}) == MAX_FOLLOWED
 
 
-async def test_follower_shows_the_failure_of_port_and_stops(port: FlakyPort) -> None:
+async def test_follower_shows_an_error_of_port_and_stops(port: FlakyPort) -> None:
     port.script.append(Fault(status=404))
     screen = Screen()
     observer = follower(port, screen)
@@ -225,12 +223,12 @@ async def test_follower_shows_the_failure_of_port_and_stops(port: FlakyPort) -> 
     assert f"error: {RUN_ID} is no longer followed: Port's API responded with 404" in screen.notices[0]
 
 
-async def test_follower_says_that_a_node_run_without_its_workflow_run_is_not_followed(port: FlakyPort) -> None:
+async def test_follower_prints_a_note_about_a_node_run_without_its_workflow_run(port: FlakyPort) -> None:
     screen = Screen()
     observer = follower(port, screen)
     await finish(observer, capture_of({"nodeRunId": "wfnr_0123456789abcdef"}))
     assert [notice.partition(":")[2] for notice in screen.notices] == [
-        " wfnr_0123456789abcdef is not followed: the payload does not name its workflow run."
+        " wfnr_0123456789abcdef is not followed: the payload does not contain its workflow run."
     ]
     assert port.calls == []
 

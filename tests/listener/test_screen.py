@@ -45,7 +45,7 @@ HOSTILE = "a\x1b[2Jb\nc\u202e"
 
 @dataclass
 class Streams:
-    """stdout and stderr as pipes, read in threads of their own from `start_reading` on."""
+    """stdout and stderr as pipes, read in separate threads after `start_reading`."""
 
     stdout: TextIO
     stderr: TextIO
@@ -63,7 +63,7 @@ class Streams:
             self._threads.append(thread)
 
     def end(self) -> tuple[str, str]:
-        """Close the writing ends and return all that was written to each."""
+        """Close the writing ends and return everything that was written to each."""
         self.stdout.close()
         self.stderr.close()
         for thread in self._threads:
@@ -86,7 +86,7 @@ def streams() -> Iterator[Streams]:
 
 
 def _close(streams: Streams) -> None:
-    for end in streams.ends:  # first: a thread that is stuck in a write ends with it
+    for end in streams.ends:  # first, because it ends a thread stuck in a write
         os.close(end)
     for stream in (streams.stdout, streams.stderr):
         with suppress(OSError):
@@ -120,7 +120,7 @@ def in_full(capture: Capture) -> str:
     return "".join(f"{line.plain}\n" for line in capture_lines(capture, app_url=None)) + "\n"
 
 
-def test_text_screen_prints_an_capture_without_escape_sequences_to_a_pipe(streams: Streams) -> None:
+def test_text_screen_prints_a_capture_without_escape_sequences_to_a_pipe(streams: Streams) -> None:
     capture = a_capture(response=OK)
     out, err = printed(streams, text_screen(streams), capture)
     assert out == in_full(capture)
@@ -206,7 +206,7 @@ def test_json_screen_prints_every_record_of_a_burst(streams: Streams) -> None:
     assert [json.loads(line)["id"] for line in out.splitlines()] == [f"{n:012}" for n in range(3000)]
 
 
-def test_json_screen_prints_a_record_of_dropped_records_when_the_reader_stalls(streams: Streams) -> None:
+def test_json_screen_prints_a_record_of_omitted_records_when_the_reader_stalls(streams: Streams) -> None:
     screen = json_screen(streams)
     record: dict[str, Any] = {"filler": "x" * 1000}
     count = MOST_PENDING * 3
@@ -243,7 +243,7 @@ def test_closed_stdout_is_reported_and_notices_continue(
     out, err = streams.ends
     spare, unused = os.pipe()
     os.close(unused)
-    os.dup2(spare, out)  # the reading end of stdout is closed, its number is not
+    os.dup2(spare, out)  # closes the reading end of stdout, but not its number
     os.close(spare)
     screen.captured(numbered(1))
     assert streams.broken.wait(30)
@@ -267,18 +267,19 @@ def test_closed_stderr_does_not_stop_the_screen(streams: Streams) -> None:
 
 
 APP = "https://app.port.io"
-# All that a stranger could try: titles, the clipboard, links, clearing, C1 codes, directions, hidden text, line ends.
+# All that an untrusted sender could try: titles, the clipboard, links, clearing, C1 codes, directions, hidden text,
+# line ends.
 COMMANDS = (
     "r_\x1b]0;PWNED\x07\x1b[2J\x1b]52;c;QQ==\x1b\\\x1b]8;;http://evil/\x1b\\\x9b31m\x9d0;PWNED\x9c\x90q\x9c"
     "\x00\x07\x08\x7f\r\n\t\x0b\x0c\x85\u2028\u202e\u2066\u061c\u200b\u200f\u2060\ufeff\u180e\U000e0041\ud800[bold red]"
 )
-# What port-hook writes of its own accord: styles, and links that begin and end.
+# What port-hook itself writes: styles, and links that begin and end.
 STYLE_OR_LINK = re.compile(r"\x1b\[[0-9;]*m|\x1b\]8;[a-z0-9=._-]*;([\x21-\x7e]*)\x1b\\")
 
 
 @dataclass
 class Terminal:
-    """A pseudo terminal; `painted` is every byte that a text screen wrote to it."""
+    """A pseudo terminal. `painted` is every byte that a text screen wrote to it."""
 
     width: int
     painted: bytes = b""
@@ -300,9 +301,9 @@ class Terminal:
         until: bytes = b"",
         after: bytes = b"",
     ) -> str:
-        """Let a screen show something, and return what it wrote: all, or as soon as it ends with `until`.
+        """Let a screen show something, and return what it wrote, complete or up to `until`.
 
-        What it wrote contains `after`, too.
+        The text also contains `after`.
         """
         master, slave = os.openpty()
         with os.fdopen(slave, "w", encoding="utf-8") as stream:
@@ -318,7 +319,7 @@ class Terminal:
             )
             show(screen)
             while until and not (after in into and into.endswith(until)):
-                time.sleep(0.001)  # nothing tells of it
+                time.sleep(0.001)  # no event reports it
             before = bytes(into)
             screen.close()
         thread.join(30)
@@ -341,7 +342,7 @@ def _read_terminal(master: int, into: bytearray) -> None:
 
 
 def hostile(kind: Kind, run_id: str) -> Capture:
-    """Return a capture with commands to a terminal wherever a stranger's text can be."""
+    """Return a capture with terminal commands wherever text of an untrusted sender can be."""
     body = json.dumps({COMMANDS: [COMMANDS]}, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return a_capture(
         an_invocation(body, method=COMMANDS, target=COMMANDS),
@@ -378,7 +379,7 @@ def test_screen_sends_the_terminal_only_its_own_styles_and_links(kind: Kind, run
     terminal = Terminal(width)
     text = terminal.show(hostile(kind, run_id))
     assert b"\x1b" in terminal.painted
-    # A handler's body keeps its tabs: they are how it is laid out.
+    # A handler's body keeps its tabs, because they are part of its layout.
     left = STYLE_OR_LINK.sub("", text).replace("\r\n", "").replace("\t", "")
     assert [character for character in left if not character.isprintable()] == []
     page = f"{APP}/organization/run?runId={run_id}"
@@ -482,18 +483,18 @@ def shown_with_conflict(streams: Streams, capture: Capture) -> str:
     return printed(streams, text_screen(streams, conflict=CONFLICT), capture)[0]
 
 
-def test_a_wrong_secret_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
+def test_wrong_secret_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
     assert f"  fix        {CONFLICT} {causes.WRONG_SECRET.fix}\n" in shown_with_conflict(
         streams, refused_by_the_listener()
     )
 
 
-def test_a_handler_that_refuses_a_request_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
+def test_rejecting_handler_is_shown_with_the_conflict_between_two_secrets(streams: Streams) -> None:
     delivery = Delivery(url="http://127.0.0.1:8000/", status=401)
     assert CONFLICT in shown_with_conflict(streams, a_capture(delivery=delivery, response=Response(status=401)))
 
 
-def test_a_valid_request_is_shown_without_the_conflict_between_two_secrets(streams: Streams) -> None:
+def test_valid_request_is_shown_without_the_conflict_between_two_secrets(streams: Streams) -> None:
     assert CONFLICT not in shown_with_conflict(streams, a_capture(response=Response(status=200)))
 
 
@@ -511,7 +512,7 @@ def test_waiting_capture_is_a_message_in_a_pipe(streams: Streams) -> None:
     assert re.fullmatch(r"\d\d:\d\d:\d\d  → create_vm CREATE  POST / … waiting for 8000\n", err)
 
 
-def test_capture_that_ended_before_it_was_printed_as_waiting_is_printed_once(streams: Streams) -> None:
+def test_capture_is_printed_once_when_it_ends_before_it_was_printed_as_waiting(streams: Streams) -> None:
     streams.start_reading()
     screen = text_screen(streams, compact=True)
     screen.waiting(SLOW, "waiting for 8000")
@@ -522,7 +523,7 @@ def test_capture_that_ended_before_it_was_printed_as_waiting_is_printed_once(str
     assert (out.count("create_vm"), err) == (1, "")
 
 
-def test_waiting_capture_is_ascii_where_the_stream_is() -> None:
+def test_waiting_capture_is_printed_in_ascii_to_an_ascii_stream() -> None:
     reading, writing = os.pipe()
     with os.fdopen(writing, "w", encoding="ascii") as stream, os.fdopen(reading, "rb") as end:
         screen = TextScreen(stream, stream, environ={}, display=Display(), on_broken=lambda: None)
@@ -549,7 +550,7 @@ def test_waiting_captures_are_one_line_of_a_terminal_until_they_end() -> None:
 
 
 @posix
-def test_capture_takes_the_place_of_its_waiting_line_on_a_terminal() -> None:
+def test_capture_replaces_its_waiting_line_on_a_terminal() -> None:
     terminal = Terminal(80)
 
     def show(screen: TextScreen) -> None:

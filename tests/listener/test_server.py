@@ -1,4 +1,4 @@
-"""The listener's server, at the level of sockets: what clients do wrong, and that it hurts nobody else."""
+"""The listener's server, at the level of sockets: clients' mistakes, and that they don't affect other clients."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from port_hook_cli.listener.http_source import HttpSource
 from tests.receivers import FINE, World, a_context, receiving, request
 
 
-async def test_a_request_becomes_an_invocation_byte_for_byte() -> None:
+async def test_request_becomes_an_invocation_byte_for_byte() -> None:
     async with receiving() as world:
         answer = await world.capture(
             request(b"\x00\xff", "X-B: 1", "x-a: \xe9", "X-B: 2", method="DELETE", target="/a%2F?q=%20&q")
@@ -29,13 +29,13 @@ async def test_a_request_becomes_an_invocation_byte_for_byte() -> None:
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "nonsense"])
-async def test_a_compressed_body_is_not_decompressed(encoding: str) -> None:
+async def test_compressed_body_is_not_decompressed(encoding: str) -> None:
     async with receiving() as world:
         await world.capture(request(b"not really compressed", f"Content-Encoding: {encoding}"))
     assert world.received[0].body == b"not really compressed"
 
 
-async def test_the_chunks_of_a_body_are_joined() -> None:
+async def test_chunks_of_a_body_are_joined() -> None:
     async with receiving() as world:
         await world.capture(
             b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -44,7 +44,7 @@ async def test_the_chunks_of_a_body_are_joined() -> None:
     assert world.received[0].body == b"abcde"
 
 
-async def test_a_connection_accepted_as_the_server_ends_is_closed() -> None:
+async def test_connection_accepted_as_the_server_ends_is_closed() -> None:
     with socket.socket() as client:
         client.setblocking(False)
         async with receiving() as world:
@@ -55,14 +55,14 @@ async def test_a_connection_accepted_as_the_server_ends_is_closed() -> None:
             assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
 
 
-async def test_a_head_request_gets_the_length_and_no_body() -> None:
+async def test_head_request_gets_the_length_and_no_body() -> None:
     async with receiving() as world:
         answer = await world.capture(request(method="HEAD"))
     assert b"content-length: 4" in answer
     assert answer.endswith(b"\r\n\r\n")
 
 
-async def test_the_handlers_length_without_a_body_is_returned_and_the_connection_stays_open() -> None:
+async def test_content_length_of_a_handler_without_a_body_is_returned_and_the_connection_stays_open() -> None:
     async with receiving() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         for method, status in (("HEAD", 200), ("GET", 304)):
@@ -78,7 +78,7 @@ async def test_the_handlers_length_without_a_body_is_returned_and_the_connection
     assert answer == b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nX: 1\r\nX: 2\r\n\r\nfine"
 
 
-async def test_server_responds_413_before_it_reads_an_announced_body_above_the_limit() -> None:
+async def test_server_responds_with_413_before_it_reads_an_announced_body_above_the_limit() -> None:
     async with receiving(context={"max_body": 1000}) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 52428800\r\n\r\n")
@@ -89,7 +89,7 @@ async def test_server_responds_413_before_it_reads_an_announced_body_above_the_l
     assert "--max-body" in world.notices[0]
 
 
-async def test_server_responds_413_as_soon_as_a_chunked_body_exceeds_the_limit() -> None:
+async def test_server_responds_with_413_as_soon_as_a_chunked_body_exceeds_the_limit() -> None:
     async with receiving(context={"max_body": 1000}) as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(
@@ -100,7 +100,7 @@ async def test_server_responds_413_as_soon_as_a_chunked_body_exceeds_the_limit()
     assert head.startswith(b"HTTP/1.1 413 ")
 
 
-async def test_a_client_that_waits_for_100_continue_gets_it() -> None:
+async def test_client_gets_100_continue_when_it_waits_for_it() -> None:
     async with receiving() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
@@ -110,7 +110,7 @@ async def test_a_client_that_waits_for_100_continue_gets_it() -> None:
         writer.close()
 
 
-async def test_server_responds_408_to_a_slow_body_and_serves_others_meanwhile() -> None:
+async def test_server_responds_with_408_to_a_slow_body_and_serves_others_meanwhile() -> None:
     async with receiving(body_timeout_s=0.3) as world:
         slow = asyncio.create_task(
             world.capture(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")
@@ -121,13 +121,13 @@ async def test_server_responds_408_to_a_slow_body_and_serves_others_meanwhile() 
     assert [invocation.body for invocation in world.received] == [b"quick"]
 
 
-async def test_server_disconnects_a_client_whose_head_is_too_slow() -> None:
+async def test_server_disconnects_a_client_when_its_head_is_too_slow() -> None:
     async with receiving(head_timeout_s=0.3) as world:
         assert await world.capture(b"POST / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ") == b""
     assert world.received == []
 
 
-async def test_a_client_that_disconnects_during_a_request_is_reported_and_not_captured() -> None:
+async def test_client_is_reported_and_not_captured_when_it_disconnects_during_a_request() -> None:
     async with receiving() as world:
         _, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nonly this")
@@ -139,13 +139,13 @@ async def test_a_client_that_disconnects_during_a_request_is_reported_and_not_ca
     assert any("disconnected during" in notice for notice in world.notices)
 
 
-async def test_server_responds_400_to_non_http_input_and_reports_it_in_one_line() -> None:
+async def test_server_responds_with_400_to_non_http_input_and_reports_it_in_one_line() -> None:
     async with receiving() as world:
         assert (await world.capture(b"\x16\x03\x01\x02\x00\x01\x00 nonsense\r\n\r\n")).startswith(b"HTTP/1.1 400 ")
     assert "Responded with 400" in world.notices[0]
 
 
-async def test_a_header_of_64_kb_and_duplicate_fields_arrive() -> None:
+async def test_header_of_64_kb_and_duplicate_headers_arrive() -> None:
     long = "x" * 64 * 1024
     async with receiving() as world:
         await world.capture(request(b"", f"X-Long: {long}", "X-Port-Signature: a", "X-Port-Signature: b"))
@@ -173,7 +173,7 @@ BARE = b"GET /1 HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @pytest.mark.parametrize("name", ONCE_ONLY)
-async def test_fields_that_must_be_unique_arrive_as_often_as_they_were_sent(name: str) -> None:
+async def test_duplicates_of_unique_headers_all_arrive(name: str) -> None:
     async with receiving() as world:
         answer = await world.capture(request(b"hi", f"{name}: 1", "X: 2", f"{name.lower()}:  3 ", f"{name}: 1"))
     assert answer.startswith(b"HTTP/1.1 200 ")
@@ -183,7 +183,7 @@ async def test_fields_that_must_be_unique_arrive_as_often_as_they_were_sent(name
 
 @pytest.mark.parametrize("step", [1, 7, 40, 95])
 @pytest.mark.parametrize("first", [PLAIN, CHUNKED, BARE, TWICE], ids=["length", "chunked", "no body", "doubled"])
-async def test_duplicate_fields_of_later_requests_arrive_in_any_segmentation(first: bytes, step: int) -> None:
+async def test_duplicate_headers_of_later_requests_arrive_in_any_segmentation(first: bytes, step: int) -> None:
     async with receiving() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
         for sent in (first, TWICE, first, TWICE):
@@ -210,7 +210,7 @@ async def test_duplicate_fields_of_later_requests_arrive_in_any_segmentation(fir
     ids=" + ".join,
 )
 @pytest.mark.parametrize("more", [(), ("Content-Type: a", "Content-Type: b")], ids=["alone", "beside another"])
-async def test_contradictory_lengths_are_refused(fields: tuple[str, ...], more: tuple[str, ...]) -> None:
+async def test_contradictory_lengths_are_rejected(fields: tuple[str, ...], more: tuple[str, ...]) -> None:
     lines = ("POST / HTTP/1.1", "Host: localhost", *more, *fields, "", "hi")
     async with receiving() as world:
         answer = await world.capture("\r\n".join(lines).encode())
@@ -220,7 +220,7 @@ async def test_contradictory_lengths_are_refused(fields: tuple[str, ...], more: 
     assert "Responded with 400" in world.notices[0]
 
 
-async def test_a_pipelined_body_that_looks_like_fields_is_not_read_as_a_head() -> None:
+async def test_pipelined_body_is_not_read_as_a_head_when_it_looks_like_headers() -> None:
     hidden = b"GET /hidden HTTP/1.1\r\nHost: localhost\r\nX: 1\r\nX: 2\r\nServer: 1\r\nServer: 2\r\n\r\n"
     async with receiving() as world:
         reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
@@ -234,7 +234,7 @@ async def test_a_pipelined_body_that_looks_like_fields_is_not_read_as_a_head() -
     assert "'Host'" in world.notices[0]
 
 
-async def test_thousands_of_header_fields_arrive() -> None:
+async def test_thousands_of_headers_arrive() -> None:
     fields = tuple(f"X-{number}: {number}" for number in range(10_000))
     async with receiving() as world:
         answer = await world.capture(request(b"hi", *fields))
@@ -251,12 +251,12 @@ async def test_thousands_of_header_fields_arrive() -> None:
     ],
     ids=["head of long fields", "head of many fields with doubled ones", "trailers"],
 )
-async def test_server_responds_400_to_endless_header_fields_with_a_notice(begun: bytes, field: bytes) -> None:
+async def test_server_responds_with_400_to_endless_headers_with_a_notice(begun: bytes, field: bytes) -> None:
     sent = len(begun)
     async with receiving() as world, asyncio.timeout(50):
         _, writer = await asyncio.open_connection("127.0.0.1", world.port)
         writer.write(begun)
-        with suppress(ConnectionError):  # it hangs up while there is more to come
+        with suppress(ConnectionError):  # it disconnects before everything is sent
             while not any("Responded with 400" in notice for notice in world.notices):
                 writer.write(field)
                 sent += len(field)
@@ -269,14 +269,14 @@ async def test_server_responds_400_to_endless_header_fields_with_a_notice(begun:
     assert [invocation.body for invocation in world.received] == [b"next"]
 
 
-async def test_server_responds_400_to_a_complete_head_above_the_limit() -> None:
+async def test_server_responds_with_400_to_a_complete_head_above_the_limit() -> None:
     async with receiving() as world:
         answer = await world.capture(request(b"", *("X: " + "x" * 1000,) * 261))
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert world.received == []
 
 
-async def test_server_responds_500_without_a_traceback_when_the_pipeline_fails() -> None:
+async def test_server_responds_with_500_without_a_traceback_when_the_pipeline_fails() -> None:
     async with receiving() as world:
         world.problem = ZeroDivisionError("a bug")
         answer = await world.capture(request())
@@ -285,7 +285,7 @@ async def test_server_responds_500_without_a_traceback_when_the_pipeline_fails()
     assert "a bug" in world.notices[0]
 
 
-async def test_server_responds_500_when_a_request_could_not_be_saved() -> None:
+async def test_server_responds_with_500_when_it_cannot_save_a_request() -> None:
     async with receiving() as world:
         world.problem = StoreError("There is no space left.")
         answer = await world.capture(request())
@@ -308,7 +308,7 @@ async def test_start_raises_for_an_address_of_another_machine() -> None:
 
 
 @pytest.mark.parametrize("line", ["CONNECT @127.0.0.1:9 HTTP/1.1", "GET http://h/x HTTP/1.1", "OPTIONS * HTTP/1.1"])
-async def test_request_for_a_proxy_is_refused_and_not_captured(line: str) -> None:
+async def test_proxy_request_is_rejected_and_not_captured(line: str) -> None:
     async with receiving() as world:
         answer = await world.capture(
             f"{line}\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
@@ -317,7 +317,7 @@ async def test_request_for_a_proxy_is_refused_and_not_captured(line: str) -> Non
     assert world.received == []
 
 
-async def test_server_responds_501_to_an_unknown_transfer_coding() -> None:
+async def test_server_responds_with_501_to_an_unknown_transfer_coding() -> None:
     async with receiving() as world:
         answer = await world.capture(
             b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"

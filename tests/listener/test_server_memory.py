@@ -1,4 +1,4 @@
-"""What of the memory stays with the server when a flood of large bodies is over."""
+"""How much memory the server retains after a flood of large bodies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 MOST_BYTES = 64 * 2**20
 BODY = bytes(10_000_000)
-# The server alone, without a store; it prints its port, and what it holds when it is asked for /memory.
+# The server alone, without a store. It prints its port, and its memory when it gets a request for /memory.
 SERVER = """
 import asyncio, os
 from pathlib import Path
@@ -39,7 +39,7 @@ async def post(port: int, body: bytes) -> bytes:
     writer.write(body)
     try:
         return await reader.read()
-    except ConnectionError:  # it was refused while it was still sending
+    except ConnectionError:  # it was rejected while it was still sending
         return b""
     finally:
         writer.close()
@@ -67,4 +67,4 @@ async def flood(port: int) -> None:
         assert sum(answer.startswith(b"HTTP/1.1 401 ") for answer in answers) >= 6
     async with asyncio.timeout(30):
         while await held_bytes(port) - before > MOST_BYTES:  # noqa: ASYNC110 - a state of another process
-            await asyncio.sleep(0.05)  # what is free is returned half a second later
+            await asyncio.sleep(0.05)  # free memory is returned half a second later

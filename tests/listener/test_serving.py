@@ -24,11 +24,11 @@ from tests.receivers import Seen
 from tests.servers import Handler, handler, open_port
 from tests.sockets import LOOPBACK, bound_addresses
 
-# The handler closes each connection, so the next request must not use the old one.
+# The handler closes each connection, so the next request must not reuse it.
 CLOSING = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok"
 
 
-async def test_a_restarted_listener_refuses_a_replay_when_the_senders_clock_is_ahead(plain_runtime: Runtime) -> None:
+async def test_restarted_listener_rejects_a_replay_when_the_senders_clock_is_ahead(plain_runtime: Runtime) -> None:
     plan = ListenPlan(policy=Policy(secret=SECRET, tolerance_s=300, refuse_replays=True), port=0)
     ahead = dict(signed(a_body(), timestamp=str(int(NOW) + 300)))
     statuses = []
@@ -47,7 +47,7 @@ async def test_listener_listens_only_on_loopback_by_default(plain_runtime: Runti
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.2", "[0:0:0:0:0:0:0:1]", "localhost.", "127.1", "0.0.0.0"])  # noqa: S104
-async def test_target_that_may_be_the_listener_itself_is_refused(host: str, plain_runtime: Runtime) -> None:
+async def test_target_is_rejected_when_it_may_be_the_listener_itself(host: str, plain_runtime: Runtime) -> None:
     with open_port() as probe:
         port = probe.getsockname()[1]
     plan = ListenPlan(policy=Policy(secret=SECRET, routes=Routes(default=f"http://{host}:{port}/hook")), port=port)
@@ -59,7 +59,7 @@ async def test_target_that_may_be_the_listener_itself_is_refused(host: str, plai
 async def schemes_of(
     target: Handler, plan: ListenPlan, runtime: Runtime, moves: list[str], public_url: str | None
 ) -> list[str]:
-    """Return `x-forwarded-proto` of a first request, and of one after each of `moves`."""
+    """Return `x-forwarded-proto` of a first request, and of one request after each of `moves`."""
     async with served(plan, runtime, Observers([]), public_url=public_url) as serving, httpx.AsyncClient() as client:
         for move in ["", *moves]:
             if move:
@@ -85,7 +85,7 @@ async def test_each_request_is_forwarded_with_the_current_scheme_of_the_public_u
         assert await schemes_of(target, plan, plain_runtime, moves, public_url) == schemes
 
 
-async def test_the_users_public_url_is_accepted_from_the_first_request_on(plain_runtime: Runtime) -> None:
+async def test_users_public_url_is_accepted_from_the_first_request_on(plain_runtime: Runtime) -> None:
     plan = ListenPlan(policy=Policy(secret=None), port=0)
     async with (
         served(plan, plain_runtime, Observers([]), public_url="https://own.example") as serving,
@@ -99,7 +99,7 @@ async def test_the_users_public_url_is_accepted_from_the_first_request_on(plain_
 
 
 class ListSource:
-    """A source that is not HTTP: it feeds bodies to the pipeline, and keeps the responses."""
+    """A source other than HTTP. It feeds bodies to the pipeline, and records the responses."""
 
     def __init__(self, context: SourceContext, *bodies: bytes) -> None:
         self._context = context
@@ -162,7 +162,7 @@ async def test_invocations_of_every_source_reach_the_same_pipeline(plain_runtime
         assert sorted(request.body for request in target.requests) == sorted(bodies)
 
 
-async def test_a_source_that_cannot_open_ends_the_listener_and_closes_the_others(plain_runtime: Runtime) -> None:
+async def test_listener_ends_and_closes_other_sources_when_a_source_cannot_open(plain_runtime: Runtime) -> None:
     opened: list[ListSource] = []
 
     async def open_list(context: SourceContext) -> Source:

@@ -39,7 +39,7 @@ async def simulating(runtime: Runtime, shown: Seen, **policy: Any) -> AsyncItera
 
 
 async def capture_bytes(serving: Serving, count: int = 1) -> bytes:
-    """Send `count` requests on one connection at once, and return what is received until it is closed."""
+    """Send `count` requests on one connection together, and return everything received until it is closed."""
     port = httpx.URL(serving.url).port
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}" * count)
@@ -64,7 +64,7 @@ async def test_drop_closes_the_connection_without_a_response_after_saving(plain_
         assert store.get(capture.invocation.id).response is None
 
 
-async def test_refused_request_is_not_dropped_and_does_not_count_for_fail_first(plain_runtime: Runtime) -> None:
+async def test_rejected_request_is_not_dropped_and_does_not_count_for_fail_first(plain_runtime: Runtime) -> None:
     shown = Seen()
     async with simulating(plain_runtime, shown, secret=SECRET, drop=True, fail_first=1) as (serving, client):
         assert (await client.post(serving.url, content=b"{}")).status_code == 401
@@ -135,7 +135,7 @@ def test_delay_is_a_number_of_seconds_or_a_range(text: str, delay: tuple[float, 
 @pytest.mark.parametrize(
     "text", ["", "x", "-1", "inf", "nan", "5..2", "1..", "..1", "1..2..3", "1..inf", "2m", "1...2m"]
 )
-def test_delay_that_is_no_range_of_seconds_is_refused(text: str) -> None:
+def test_invalid_delay_is_rejected(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="seconds"):
         read_delay(text)
 
@@ -149,14 +149,14 @@ def test_delay_that_is_no_range_of_seconds_is_refused(text: str) -> None:
         (Simulated(delay_s=2), "delay of 2.00 s (--delay)"),
     ],
 )
-def test_output_says_what_was_simulated(simulated: Simulated, said: str) -> None:
+def test_output_shows_what_was_simulated(simulated: Simulated, said: str) -> None:
     capture = a_capture(simulated=simulated)
     assert f"simulated {said}" in compact_line(capture).plain
     (line,) = [line.plain for line in capture_lines(capture, app_url=None) if "simulated" in line.plain]
     assert line.split(maxsplit=1) == ["simulated", said]
 
 
-def test_record_says_what_was_simulated() -> None:
+def test_record_shows_what_was_simulated() -> None:
     simulated = Simulated(failure="fail-rate", dropped=True, delay_s=1.23456)
     record = invocation_event(a_capture(simulated=simulated))
     assert record["simulated"] == {"failure": "fail-rate", "dropped": True, "delay_s": 1.235}

@@ -21,19 +21,19 @@ from port_hook_cli.invocations.routes import Routes
 from port_hook_cli.listener.observers import Observer
 from port_hook_cli.listener.policy import Policy
 from port_hook_cli.listener.serving import ListenPlan, Serving, served
-from port_hook_cli.listener.turns import Answer, Turn, Turns
+from port_hook_cli.listener.turns import ManualResponse, Turn, Turns
 from port_hook_cli.runtime import Runtime
 from tests.factories import SECRET, a_body, a_document, now_signed
 from tests.servers import NO_TLS
 
-# When the end of a sender does not count as a part of its request any more.
+# The time after which a half-close no longer counts as part of its request.
 NOT_WITH_ITS_REQUEST_S = 0.2
 ONE, OTHER = "r_AAAAAAAAAAAAAAAA", "r_BBBBBBBBBBBBBBBB"
 
 
 @dataclass
 class Gate(Observer):
-    """A handler that holds each request until it is released, and what the listener in front of it shows."""
+    """A handler that holds each request until it is released, and the output of the listener in front of it."""
 
     arrived: list[str] = field(default_factory=list)
     released: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Gate(Observer):
         self.released.setdefault(name, asyncio.Event()).set()
 
     async def has(self, *names: str) -> None:
-        """Wait until the handler has as many requests; they are these, in this order."""
+        """Wait until the handler has exactly these requests, in this order."""
         await self._until(lambda: len(self.arrived) >= len(names))
         assert self.arrived == list(names)
 
@@ -133,7 +133,7 @@ async def test_requests_of_one_run_are_forwarded_one_after_the_other(plain_runti
         assert await sender.statuses() == [200] * 6
 
 
-async def test_requests_of_one_run_are_forwarded_at_once_with_no_in_order(plain_runtime: Runtime) -> None:
+async def test_requests_of_one_run_are_forwarded_concurrently_with_no_in_order(plain_runtime: Runtime) -> None:
     gate = Gate()
     async with gated(plain_runtime, gate, in_order=False) as sender:
         for name in ("a1", "a2"):
@@ -158,7 +158,7 @@ async def test_max_in_flight_forwards_the_others_in_order_when_a_response_arrive
         assert await sender.statuses() == [200] * 4
 
 
-async def test_requests_that_wait_for_their_run_leave_the_slots_to_others(plain_runtime: Runtime) -> None:
+async def test_requests_waiting_for_their_run_leave_the_slots_to_others(plain_runtime: Runtime) -> None:
     gate = Gate()
     async with gated(plain_runtime, gate, max_in_flight=2) as sender:
         for name, run_id in (("a1", ONE), ("a2", ONE), ("b1", OTHER)):
@@ -169,7 +169,7 @@ async def test_requests_that_wait_for_their_run_leave_the_slots_to_others(plain_
         assert await sender.statuses() == [200] * 3
 
 
-async def test_request_that_waits_at_the_end_of_the_listener_is_kept_as_interrupted(plain_runtime: Runtime) -> None:
+async def test_waiting_request_is_saved_as_interrupted_at_the_end_of_the_listener(plain_runtime: Runtime) -> None:
     gate = Gate()
     async with gated(plain_runtime, gate, max_in_flight=1) as sender:
         await sender.send("1", ONE)
@@ -186,7 +186,7 @@ async def test_request_that_waits_at_the_end_of_the_listener_is_kept_as_interrup
     }
 
 
-async def test_request_whose_sender_disconnects_while_it_waits_is_kept_and_not_forwarded(
+async def test_waiting_request_is_saved_and_not_forwarded_when_its_sender_disconnects(
     plain_runtime: Runtime,
 ) -> None:
     gate = Gate()
@@ -208,7 +208,7 @@ async def test_request_whose_sender_disconnects_while_it_waits_is_kept_and_not_f
     assert kept.delivery.error == "the sender disconnected before the request was forwarded"
 
 
-async def test_client_that_half_closes_right_after_its_request_keeps_its_turn(plain_runtime: Runtime) -> None:
+async def test_client_keeps_its_turn_when_it_half_closes_right_after_its_request(plain_runtime: Runtime) -> None:
     gate, body = Gate(), a_body(a_document(context={"runId": ONE}))
     async with gated(plain_runtime, gate) as sender:
         await sender.send("a1", ONE)
@@ -225,7 +225,7 @@ async def test_client_that_half_closes_right_after_its_request_keeps_its_turn(pl
         assert await sender.statuses() == [200]
 
 
-async def test_requests_of_a_pause_are_saved_and_forwarded_in_order_of_arrival_when_it_ends(
+async def test_held_requests_are_saved_and_forwarded_in_order_of_arrival_when_the_pause_ends(
     plain_runtime: Runtime,
 ) -> None:
     gate = Gate()
@@ -238,8 +238,8 @@ async def test_requests_of_a_pause_are_saved_and_forwarded_in_order_of_arrival_w
         for name, run_id in zip(names, (ONE, OTHER, None, ONE), strict=True):
             await sender.send(name, run_id)
         assert (turns.waiting, gate.arrived) == (4, [])
-        assert [text.split("; ")[1] for text in gate.told if "Holding" in text] == [
-            f"{count} held. Press p to release them." for count in (1, 2, 3, 4)
+        assert [text[text.rindex("(") :] for text in gate.told if "Holding" in text] == [
+            f"({count} held). Press p to release them." for count in (1, 2, 3, 4)
         ]
         await until_saved(plain_runtime, 4)
         assert turns.resume() == 4
@@ -248,7 +248,7 @@ async def test_requests_of_a_pause_are_saved_and_forwarded_in_order_of_arrival_w
     assert gate.arrived[3] == "a2"
 
 
-async def test_pause_holds_responses_without_a_handler_but_not_those_to_refused_requests(
+async def test_pause_holds_responses_without_a_handler_but_not_rejections(
     plain_runtime: Runtime,
 ) -> None:
     gate = Gate()
@@ -276,7 +276,7 @@ async def test_pause_holds_a_simulated_failure(plain_runtime: Runtime) -> None:
     assert (gate.arrived, gate.shown[0].response) == ([], None)
 
 
-async def test_requests_that_are_held_at_the_end_of_the_listener_get_no_response_at_once(
+async def test_held_requests_get_no_response_when_the_listener_ends(
     plain_runtime: Runtime,
 ) -> None:
     gate = Gate()
@@ -327,7 +327,9 @@ STEPS = st.lists(
 
 
 @given(STEPS, st.sampled_from([None, 1, 2]))
-def test_turns_keep_the_order_of_runs_and_the_limit_and_lose_no_request(steps: list[Any], limit: int | None) -> None:
+def test_turns_preserve_the_order_of_runs_and_the_limit_and_lose_no_request(
+    steps: list[Any], limit: int | None
+) -> None:
     async def play() -> None:
         turns, taken, answered = Turns(limit, in_order=True), list[Turn](), set[Turn]()
         for step, value in [*steps, ("resume", None)]:
@@ -344,13 +346,13 @@ def test_turns_keep_the_order_of_runs_and_the_limit_and_lose_no_request(steps: l
     asyncio.run(play())
 
 
-async def test_request_that_was_let_pass_is_called_when_the_sender_of_an_earlier_one_of_its_run_leaves() -> None:
+async def test_request_let_pass_is_called_when_the_sender_of_an_earlier_request_of_its_run_leaves() -> None:
     turns = Turns(None, in_order=True)
     turns.pause()
     first, second = turns.take(ONE), turns.take(ONE)
     assert turns.let_pass(second) is False
     first.give_up()
-    assert turns.is_held(first) is False  # an answer would not reach the sender
+    assert turns.is_held(first) is False  # a response would not reach the sender
     turns.end(first)
     assert second.called is not None
     assert second.called.done()
@@ -371,18 +373,18 @@ def take_step(turns: Turns, taken: list[Turn], step: str, value: Any) -> None:
             turn.give_up()
         turns.end(turn)
         if turn.called and turn.called.done():
-            turn.called.exception()  # asyncio complains about one that no one has seen
+            turn.called.exception()  # asyncio complains about unread exceptions
 
 
 def decide(turns: Turns, taken: list[Turn], step: str, number: int, answered: set[Turn]) -> None:
-    """Let a held turn pass, or answer it."""
+    """Let a held turn pass, or respond to it by hand."""
     if number >= len(taken) or taken[number] in answered or not turns.is_held(taken[number]):
         return
     held, turn = turns.held, taken[number]
     if step == "pass":
         turns.let_pass(turn)
     else:
-        turns.answer(turn, Answer(Response(status=200), 600 if step == "answer later" else 0))
+        turns.respond(turn, ManualResponse(Response(status=200), 600 if step == "answer later" else 0))
         answered.add(turn)
         if step == "answer":
             turns.end(taken.pop(number))

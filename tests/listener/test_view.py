@@ -1,4 +1,4 @@
-"""A session's first and last words."""
+"""The messages at a session's start and end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ready(*, public_url: str | None = None, **policy: Any) -> list[str]:
     return list(ready_lines(Policy(**{"secret": SECRET} | policy), url=URL, public_url=public_url))
 
 
-def test_ready_lines_say_that_the_retargeted_actions_use_the_public_url() -> None:
+def test_ready_lines_show_the_public_url_as_set_in_retargeted_actions() -> None:
     lines = list(ready_lines(Policy(secret=SECRET), url=URL, public_url="https://a.example/", retargeted=True))
     assert "Public URL    https://a.example/   set in Port until this listener ends" in lines
 
@@ -31,7 +31,7 @@ def beside(label: str, lines: list[str]) -> list[str]:
     return [line[14:] for line in lines if line[:14].rstrip() == label]
 
 
-def test_ready_lines_show_the_address_the_response_and_how_to_stop() -> None:
+def test_ready_lines_show_the_url_the_response_and_how_to_stop() -> None:
     assert ready() == [
         "Listening on  http://127.0.0.1:8787/",
         'Responding    200 {"ok": true} (no --forward-to)',
@@ -41,7 +41,7 @@ def test_ready_lines_show_the_address_the_response_and_how_to_stop() -> None:
     ]
 
 
-def test_ready_lines_show_the_public_url_as_a_word_of_its_own() -> None:
+def test_ready_lines_show_the_public_url_as_a_separate_word() -> None:
     (line,) = beside("Public URL", ready(public_url="https://x.ngrok.app/hooks"))
     assert line.split()[0] == "https://x.ngrok.app/hooks"
 
@@ -61,7 +61,7 @@ BY_ROUTE = ["scale=http://h:2", "blueprint:vm=http://h:3"]
         ({"routes": read_routes(None, BY_ROUTE[:1], "/")}, "Forwarding", ["scale -> http://h:2"]),
         ({"routes": read_routes(None, BY_ROUTE[:1], "/")}, "Responding", ['200 {"ok": true} (no --forward-to)']),
         ({"respond": Response(status=503, body=b"\xff\x1b[2J")}, "Responding", ["503 (no --forward-to)"]),
-        ({"max_in_flight": 3}, "In flight", ["at most 3; other requests wait (--max-in-flight)"]),
+        ({"max_in_flight": 3}, "In flight", ["at most 3 (--max-in-flight). Other requests wait."]),
         (
             {"in_order": False, "routes": Routes(default="http://h")},
             "Not in order",
@@ -86,8 +86,8 @@ def test_ready_lines_describe_what_is_done_with_requests(policy: dict[str, Any],
     ("policy", "words"),
     [
         ({"secret": None}, "nothing (--no-verify)"),
-        ({"strict": True}, "only signatures over the raw bytes are accepted (--strict)"),
-        ({"allow_unverified": True}, "even unverified requests are forwarded (--allow-unverified)"),
+        ({"strict": True}, "Only signatures over the raw body are accepted (--strict)"),
+        ({"allow_unverified": True}, "Even unverified requests are forwarded (--allow-unverified)"),
         ({"tolerance_s": 12.5}, "timestamps within 12.5 s"),
     ],
 )
@@ -130,7 +130,7 @@ def test_summary_suggests_status_failure_for_a_run_whose_handler_failed() -> Non
     ]
 
 
-def test_summary_names_the_latest_5_waiting_runs_and_counts_the_rest() -> None:
+def test_summary_lists_the_latest_5_waiting_runs_and_counts_the_rest() -> None:
     _, told, *lines = summary_lines(Tally(waiting=waiting(12)))
     assert told.startswith("12 runs stay IN_PROGRESS ")
     assert [line.split()[2] for line in lines[:5]] == [f"r_{number:016}" for number in range(7, 12)]
@@ -140,7 +140,7 @@ def test_summary_names_the_latest_5_waiting_runs_and_counts_the_rest() -> None:
 @pytest.mark.parametrize(
     "run_id", ["$(reboot)", "r_1; reboot", "--help", "r_\x1b]0;owned\x07\x1b[2J\u202e", "r" * 100_000]
 )
-def test_summary_names_an_unsafe_run_id_without_a_command(run_id: str) -> None:
+def test_summary_shows_an_unsafe_run_id_without_a_command(run_id: str) -> None:
     _, told, line = summary_lines(Tally(waiting=OrderedDict({run_id: False})))
     assert told.startswith("1 run stays IN_PROGRESS ")
     assert line.startswith("  run ")

@@ -1,4 +1,4 @@
-"""A request that a web page may have made is refused before it is captured."""
+"""A request that may come from a web page is rejected before it is captured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def request(*fields: str, target: str = "/") -> bytes:
     "field",
     ["Sec-Fetch-Site: cross-site", "sec-fetch-site: same-site", "Origin: https://page.example", "ORIGIN: null"],
 )
-async def test_a_page_of_another_site_gets_a_403_and_is_reported_once(field: str) -> None:
+async def test_page_of_another_site_gets_a_403_and_is_reported_once(field: str) -> None:
     async with receiving() as world:
         answers = {await world.capture(request("Host: localhost", field)) for _ in range(3)}
     (answer,) = answers
@@ -33,7 +33,7 @@ async def test_a_page_of_another_site_gets_a_403_and_is_reported_once(field: str
     assert field.partition(": ")[2] in world.notices[0]
 
 
-async def test_a_host_that_is_not_the_listeners_gets_a_421_with_a_hint() -> None:
+async def test_unknown_host_gets_a_421_with_a_hint() -> None:
     async with receiving() as world:
         answers = {await world.capture(request("Host: page.example:80")) for _ in range(3)}
     (answer,) = answers
@@ -53,7 +53,7 @@ async def test_each_host_is_reported_once_and_at_most_100_are() -> None:
     assert len(world.notices) == 100
 
 
-async def test_the_names_of_the_public_urls_are_looked_up_for_each_request() -> None:
+async def test_names_of_the_public_urls_are_looked_up_for_each_request() -> None:
     names = PublicNames()
     async with receiving(names=names, probe_endpoint=PROBE_ENDPOINT) as world:
         assert (await world.capture(request("Host: tunnel.example"))).startswith(b"HTTP/1.1 421 ")
@@ -64,12 +64,12 @@ async def test_the_names_of_the_public_urls_are_looked_up_for_each_request() -> 
         assert (await world.capture(request("Host: other.example", target="/echo"))).startswith(b"HTTP/1.1 421 ")
 
 
-async def test_a_request_without_a_host_is_accepted() -> None:
+async def test_request_without_a_host_is_accepted() -> None:
     async with receiving() as world:
         assert (await world.capture(request().replace(b"HTTP/1.1", b"HTTP/1.0"))).startswith(b"HTTP/1.1 200 ")
 
 
-async def test_web_pages_are_refused_and_the_host_is_not_checked_when_listening_beyond_loopback() -> None:
+async def test_web_pages_are_rejected_and_the_host_is_not_checked_when_listening_beyond_loopback() -> None:
     async with receiving(host="0.0.0.0") as world:  # noqa: S104 - what is tested
         assert (await world.capture(request("Host: my-machine"))).startswith(b"HTTP/1.1 200 ")
         answer = await world.capture(request("Host: my-machine", "Origin: https://page.example"))

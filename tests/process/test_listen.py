@@ -373,7 +373,7 @@ def test_a_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
         statuses = [running.post(big, now_signed(big))[0] for _ in range(12)]
         running.process.terminate()
         _, told = running.process.communicate(timeout=30)
-    assert b"Responded with 500 to a request that was not saved" in told
+    assert b"Responded with 500 to an unsaved request" in told
     assert 200 in statuses
     assert statuses[-1] == 500
     with open_store(None, folder) as store:

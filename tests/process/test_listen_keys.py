@@ -217,7 +217,7 @@ def test_p_holds_requests_until_it_is_pressed_again(folder: Path) -> None:
         terminal.type("p")
         terminal.wait_for(r"Holding incoming requests: they are saved, not forwarded\. Press p to release them\.")
         sent = [senders.submit(send, url, number=number) for number in range(2)]
-        terminal.wait_for(r"Holding create_vm CREATE \([0-9a-f]{12}\); 2 held\.")
+        terminal.wait_for(r"Holding create_vm CREATE \([0-9a-f]{12}\) \(2 held\)\.")
         terminal.type("?")
         terminal.wait_for(r"p  hold incoming requests, or release them \(2 held\)")
         assert (target.requests, any(future.done() for future in sent)) == ([], False)
@@ -242,13 +242,13 @@ def test_p_and_the_page_hold_and_release_the_same_requests(folder: Path) -> None
             terminal.wait_for(r"Holding incoming requests: .* Press p to release them\.")
             assert client.get("/api/held").json()["holding"] is True
             sent = [senders.submit(send, url, number=number) for number in range(2)]
-            terminal.wait_for(r"; 2 held\.")
+            terminal.wait_for(r" \(2 held\)\.")
             terminal.wait_for(r"\.\.\. held|… held")  # the last line
             first, _ = client.get("/api/held").json()["held"]
             answer = {"status": 503, "body": "{}"}
             assert client.post(f"/api/held/{first['id']}/respond", json=answer).json()["count"] == 1
-            terminal.wait_for(rf"Answering create_vm CREATE \({first['id']}\) by hand with 503; 1 held\.")
-            terminal.wait_for(r"answered by hand")
+            terminal.wait_for(rf"Responding to create_vm CREATE \({first['id']}\) by hand with 503 \(1 held\)\.")
+            terminal.wait_for(r"responded by hand")
             client.post("/api/hold", json={"holding": False})
             terminal.wait_for(r"Released 1 held request\.")
             assert sorted(future.result(20) for future in sent) == [200, 503]

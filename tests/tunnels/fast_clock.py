@@ -1,4 +1,4 @@
-"""An event loop whose clock does not wait: a minute of pauses takes no time, and is exact on a busy machine."""
+"""An event loop whose clock never waits. A minute of pauses takes no time, and is exact on a busy machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class _Selector(selectors.SelectSelector):
-    """Adds a pause to `now_s` instead of making it. Its limit: nothing may come from a socket, process or thread."""
+    """Adds a pause to `now_s` instead of waiting. Its limit: nothing may come from a socket, process or thread."""
 
     now_s = 1000.0
 

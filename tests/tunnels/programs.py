@@ -1,4 +1,4 @@
-"""What the tests of the providers with a program of their own share."""
+"""Shared parts of the tests for providers with their own program."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T", bound=Tunnel)
 
 @dataclass
 class Pipe:
-    """A pipe into which a stand-in writes its pid. It shows when the stand-in runs and when it has ended."""
+    """A pipe for a fake program's pid. It shows when the program runs and when it has ended."""
 
     lines: asyncio.StreamReader
     our_end: int
@@ -63,14 +63,14 @@ async def closing(tunnel: T) -> AsyncIterator[T]:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that has no event, 30 seconds at most."""
+    """Wait for something without an event, 30 seconds at most."""
     async with asyncio.timeout(30):
         while not happened():  # noqa: ASYNC110 - another process does it
             await asyncio.sleep(0.01)
 
 
 async def capture(url: str, request: bytes) -> bytes:
-    """Send bytes to a server on this machine and return all that it sends back."""
+    """Send bytes to a server on this machine and return its response."""
     reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(url).port)
     writer.write(request)
     writer.write_eof()

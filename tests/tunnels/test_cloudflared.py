@@ -31,7 +31,7 @@ linux_only = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="re
 
 @dataclass
 class Standin:
-    """The stand-in on a private PATH, its folder, and its pipe."""
+    """The fake program on a private PATH, its folder, and its pipe."""
 
     folder: Path
     environ: dict[str, str]
@@ -85,7 +85,7 @@ async def test_requests_to_the_public_url_arrive_byte_for_byte(agent: Standin) -
     assert (request.head.strip(), request.body) == (head, body)
 
 
-async def test_a_signed_invocation_through_cloudflared_is_valid_and_gets_the_handlers_response(
+async def test_signed_invocation_through_cloudflared_is_valid_and_gets_the_handlers_response(
     agent: Standin, folder: Path
 ) -> None:
     answer = b"HTTP/1.1 202 Accepted\r\ncontent-length: 6\r\n\r\nqueued"
@@ -96,14 +96,14 @@ async def test_a_signed_invocation_through_cloudflared_is_valid_and_gets_the_han
         sender = Listener(here.process, {"url": public_url})
         assert await asyncio.to_thread(sender.post, a_body(), now_signed(a_body())) == (202, b"queued")
         while (record := here.record())["type"] != "invocation":
-            pass  # the tunnel may tell how it fares in between
+            pass  # other reports of the tunnel may come in between
         assert record["verdict"] == {"status": "valid", "reading": "raw", "causes": []}
         code, _ = here.stop(signal.SIGINT)
     assert code == 0
     await agent.pipe.gone()
 
 
-async def test_the_tunnel_opens_within_half_a_second_after_the_edge_is_connected(agent: Standin) -> None:
+async def test_tunnel_opens_within_half_a_second_after_the_edge_is_connected(agent: Standin) -> None:
     agent.mode("slow")
     opening = asyncio.create_task(agent.open())
     await agent.pipe.pid()
@@ -115,7 +115,7 @@ async def test_the_tunnel_opens_within_half_a_second_after_the_edge_is_connected
         assert tunnel.health() == ""
 
 
-async def test_the_users_config_for_other_tunnels_is_ignored(agent: Standin) -> None:
+async def test_users_config_for_other_tunnels_is_ignored(agent: Standin) -> None:
     config = agent.folder / "home" / ".cloudflared" / "config.yml"
     config.parent.mkdir(parents=True)
     config.write_text("tunnel: of-the-user\ningress: [{service: http_status:404}]\n")
@@ -124,7 +124,7 @@ async def test_the_users_config_for_other_tunnels_is_ignored(agent: Standin) -> 
     assert str(config) not in agent.seen["arguments"]
 
 
-async def test_cloudflared_gets_only_the_environment_variables_that_it_needs(agent: Standin) -> None:
+async def test_cloudflared_gets_only_the_necessary_environment_variables(agent: Standin) -> None:
     agent.environ |= {
         "PORT_CLIENT_SECRET": "sesame",
         "NGROK_AUTHTOKEN": "sesame",
@@ -154,8 +154,8 @@ async def test_nothing_is_printed_or_written_to_the_users_home(
     ("mode", "happened", "hint"),
     [
         ("offline", "cloudflared cannot connect to Cloudflare.", "Check the network"),
-        ("limited", "Cloudflare refuses to open more quick tunnels for this network's IP address", "a few minutes"),
-        ("outage", "did not respond with a tunnel", "cloudflarestatus.com"),
+        ("limited", "Cloudflare does not open more quick tunnels for this network's IP address", "a few minutes"),
+        ("outage", "did not create a tunnel", "cloudflarestatus.com"),
         ("old-flags", "does not support the options that port-hook uses", "cloudflared update"),
         ("odd-answer", "does not report its public URL", "cloudflared update"),
         ("deep-answer", "does not report its public URL", "cloudflared update"),
@@ -173,9 +173,7 @@ async def test_known_error_of_cloudflared_is_reported_with_its_fix(
 
 
 @pytest.mark.parametrize(("mode", "word"), [("never-ready", "failed to dial to edge with quic"), ("chatty", "xxx")])
-async def test_a_start_that_exceeds_its_timeout_is_reported_with_the_last_output(
-    agent: Standin, mode: str, word: str
-) -> None:
+async def test_start_timeout_is_reported_with_the_last_output(agent: Standin, mode: str, word: str) -> None:
     began = time.monotonic()
     problem = await agent.failure(mode, timeout_s=1)
     assert time.monotonic() - began < 30  # guards against a hang
@@ -187,7 +185,7 @@ async def test_a_start_that_exceeds_its_timeout_is_reported_with_the_last_output
     assert "7844" in problem.hint
 
 
-async def test_the_error_without_cloudflared_names_the_alternatives(agent: Standin) -> None:
+async def test_error_without_cloudflared_lists_the_alternatives(agent: Standin) -> None:
     agent.program.unlink()
     problem = await agent.failure("")
     assert problem.message == "No cloudflared program was found on PATH."
@@ -202,10 +200,10 @@ async def test_the_error_without_cloudflared_names_the_alternatives(agent: Stand
         assert alternative in problem.hint
 
 
-async def test_a_program_for_another_processor_is_named(agent: Standin) -> None:
+async def test_program_for_another_processor_is_shown_in_the_error(agent: Standin) -> None:
     agent.program.write_bytes(b"\x7fELF nonsense")
     problem = await agent.failure("")
-    assert problem.message == f"The cloudflared at {agent.program} cannot be run: Exec format error."
+    assert problem.message == f"port-hook cannot run the cloudflared at {agent.program}: Exec format error."
     assert "https://github.com/cloudflare/cloudflared/releases" in problem.hint
 
 
@@ -220,14 +218,14 @@ async def test_health_reports_a_lost_edge_until_it_is_connected_again(agent: Sta
         await until(lambda: tunnel.health() == "cloudflared has ended")
 
 
-async def test_health_reports_a_cloudflared_that_no_longer_responds(agent: Standin) -> None:
+async def test_health_reports_an_unresponsive_cloudflared(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
         tunnel.poll_s, tunnel.response_timeout_s = 0.05, 0.2
         os.kill(await agent.pipe.pid(), signal.SIGSTOP)
         await until(lambda: tunnel.health() == "cloudflared's metrics server does not respond")
 
 
-async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
+async def test_ended_tunnel_is_reported(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
         os.kill(await agent.pipe.pid(), signal.SIGTERM)
         words = await asyncio.wait_for(tunnel.lost(), 5)
@@ -237,7 +235,7 @@ async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
     )
 
 
-async def test_closing_kills_a_cloudflared_that_does_not_end(agent: Standin) -> None:
+async def test_closing_kills_cloudflared_when_it_does_not_end(agent: Standin) -> None:
     agent.mode("stubborn")
     tunnel = await agent.open()
     await asyncio.wait_for(tunnel.close(), 3)
@@ -254,7 +252,7 @@ async def test_cancelling_while_cloudflared_starts_ends_it(agent: Standin) -> No
     await agent.pipe.gone()
 
 
-async def test_cloudflared_does_not_outlive_port_hook_when_that_is_killed(agent: Standin, folder: Path) -> None:
+async def test_cloudflared_does_not_outlive_a_killed_port_hook(agent: Standin, folder: Path) -> None:
     with listener(folder, "--tunnel", "cloudflared", env={"PATH": agent.environ["PATH"]}) as here:
         await agent.pipe.pid()
         here.process.kill()
@@ -276,7 +274,7 @@ async def test_cloudflared_does_not_get_ctrl_c_from_the_terminal(agent: Standin)
         assert os.getpgid(pid) != os.getpgid(0)
 
 
-def test_a_network_that_decrypts_tls_is_reported_as_such() -> None:
+def test_tls_decrypting_network_is_reported() -> None:
     problem = explain([f'failed to request quick Tunnel: Post "{UNUSED}": tls: failed to verify certificate: x509: …'])
     assert "does not trust the certificate" in problem.message
     assert "SSL_CERT_FILE" in problem.hint

@@ -1,4 +1,4 @@
-"""What the keeper reports about a tunnel, and when it reopens it; no test waits."""
+"""The reports of a tunnel's keeper, and when it reopens the tunnel, without waiting."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def watch(interval_s: float = 0.01, result: ProbeResult = REACHABLE, *, is_ours:
 
 
 async def working(**options: Any) -> tuple[Watched, Keeper]:
-    """Watch a tunnel that works."""
+    """Watch a working tunnel."""
     watched, keeper = watch(**options)
     assert await watched.states(1) == [TunnelState.REACHABLE]
     return watched, keeper
@@ -135,7 +135,7 @@ async def test_keeper_reports_an_unreachable_tunnel_after_two_failed_probes() ->
 
 
 @with_fast_clock
-async def test_keeper_reports_a_change_of_health_at_once_when_probes_are_rare() -> None:
+async def test_keeper_reports_a_change_of_health_immediately_when_probes_are_rare() -> None:
     watched, _ = await working(interval_s=3600)
     watched.tunnel.problem = "it has no connection"
     async with asyncio.timeout(30):
@@ -183,7 +183,7 @@ async def test_keeper_reopens_a_tunnel_when_another_server_responds_at_its_url()
 
 
 @with_fast_clock
-async def test_keeper_does_not_reopen_a_tunnel_that_never_worked() -> None:
+async def test_keeper_does_not_reopen_a_tunnel_when_it_never_worked() -> None:
     watched, _ = watch(result=TAKEN)
     assert await watched.states(1) == [TunnelState.TAKEN]
     watched.tunnel.result = REACHABLE
@@ -210,7 +210,7 @@ async def test_keeper_reports_an_unexpected_exception_of_a_provider_and_continue
     watched.tunnel.result = None  # type: ignore[assignment] # a defect in a provider
     lost = await watched.next()
     assert lost.state is TunnelState.LOST
-    assert lost.reason.startswith("It could no longer be watched: AttributeError:")
+    assert lost.reason.startswith("port-hook cannot check it anymore: AttributeError:")
     assert await watched.states(2) == [TunnelState.OPEN, TunnelState.REACHABLE]
 
 
@@ -249,7 +249,7 @@ async def test_keeper_replaces_a_lost_tunnel_when_closing_it_fails() -> None:
     watched.following = [FakeTunnel()]
     watched.tunnel.end("It ended.")
     assert await watched.states(2) == [TunnelState.LOST, TunnelState.OPEN]
-    assert watched.notices == ["The lost tunnel could not be closed: OSError: gone"]
+    assert watched.notices == ["port-hook cannot close the lost tunnel: OSError: gone"]
 
 
 @with_fast_clock
@@ -262,7 +262,7 @@ async def test_keeper_never_reopens_the_users_own_tunnel() -> None:
 
 
 class TimedTunnel:
-    """A tunnel that ends after `lasts_s` seconds. `choose` returns the result of the probe with a number, from 0."""
+    """A tunnel that ends after `lasts_s` seconds. `choose` returns the result of a probe by its number, from 0."""
 
     url = "https://one.example"
 
@@ -288,7 +288,7 @@ class TimedTunnel:
 
 @dataclass
 class Timeline:
-    """A keeper whose tunnels last as long as `lifetimes_s` say, and the moments of its reports."""
+    """A keeper with tunnels that last `lifetimes_s`, and the times of its reports."""
 
     lifetimes_s: list[float | None]
     choose: Callable[[int], ProbeResult] = lambda _: REACHABLE
@@ -313,7 +313,7 @@ class Timeline:
         task.cancel()
 
     def keep(self, seconds: float) -> list[float]:
-        """Keep the tunnels for this time, and return the moments of the first tunnel's probes."""
+        """Keep the tunnels open for this time, and return the times of the first tunnel's probes."""
 
         async def run() -> list[float]:
             async with self.keeping() as tunnel:
@@ -337,7 +337,7 @@ async def _ignore(_: str) -> None:
     pass
 
 
-def test_the_pause_before_reopening_doubles_up_to_3_seconds() -> None:
+def test_pause_before_reopening_doubles_up_to_3_seconds() -> None:
     timeline = Timeline([1.0] * 6 + [None])
 
     timeline.keep(60)
@@ -345,7 +345,7 @@ def test_the_pause_before_reopening_doubles_up_to_3_seconds() -> None:
         assert most_s / 2 <= pause_s <= most_s
 
 
-def test_the_pause_starts_over_after_a_tunnel_that_lasted_10_seconds() -> None:
+def test_pause_starts_over_when_a_tunnel_lasted_10_seconds() -> None:
     timeline = Timeline([1.0, 1.0, 1.0, 9.9, 10.1, None])
 
     timeline.keep(60)
@@ -354,7 +354,7 @@ def test_the_pause_starts_over_after_a_tunnel_that_lasted_10_seconds() -> None:
     assert 0.1 <= after_10_1_s <= 0.2
 
 
-def test_a_single_failed_probe_is_not_reported_and_the_next_comes_half_a_second_later() -> None:
+def test_single_failed_probe_is_not_reported_and_the_next_follows_half_a_second_later() -> None:
     timeline = Timeline([None], choose=lambda number: UNREACHABLE if number == 1 else REACHABLE)
 
     first, failed, again, later = timeline.keep(61)
@@ -364,7 +364,7 @@ def test_a_single_failed_probe_is_not_reported_and_the_next_comes_half_a_second_
     assert round(later - again) == 30
 
 
-def test_a_tunnel_that_worked_is_reopened_after_a_minute_without_a_good_probe() -> None:
+def test_working_tunnel_is_reopened_after_a_minute_without_a_successful_probe() -> None:
     timeline = Timeline([None, None], choose=lambda number: UNREACHABLE if number else REACHABLE, interval_s=5)
 
     timeline.keep(90)
@@ -375,7 +375,7 @@ def test_a_tunnel_that_worked_is_reopened_after_a_minute_without_a_good_probe() 
     assert 60 <= lost_at - unreachable_at <= 61
 
 
-def test_tunnel_that_never_worked_is_kept_without_a_time_limit() -> None:
+def test_tunnel_stays_open_without_a_time_limit_when_it_never_worked() -> None:
     timeline = Timeline([None], choose=lambda _: UNREACHABLE)
 
     timeline.keep(600)

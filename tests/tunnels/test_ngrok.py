@@ -41,14 +41,14 @@ pytestmark = posix_only
 
 @dataclass
 class Standin:
-    """The stand-in agent on a private PATH, and its pipe."""
+    """The fake agent on a private PATH, and its pipe."""
 
     home: Path
     environ: dict[str, str]
     pipe: Pipe
     notices: list[str] = field(default_factory=list)
     agrees: bool | None = None
-    """The user's answer; None if there is no user."""
+    """The user's answer, or None without a user."""
     questions: list[str] = field(default_factory=list)
 
     async def ask(self, question: str) -> bool:
@@ -97,7 +97,7 @@ async def agent(tmp_path: Path) -> AsyncIterator[Standin]:
 
 @pytest.fixture
 async def upstream() -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A local server that keeps the exact bytes of each request, and responds."""
+    """A local server that records the raw bytes of each request, and responds."""
     seen: list[bytes] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -137,7 +137,7 @@ async def test_closing_deletes_the_endpoint_and_the_private_files_and_ends_the_a
 
 
 @linux_only
-async def test_closing_kills_a_supervisor_that_does_not_end(agent: Standin) -> None:
+async def test_closing_kills_a_supervisor_when_it_does_not_end(agent: Standin) -> None:
     tunnel = await agent.open()
     tunnel.close_timeout_s = 0.2
     os.kill(parent_of(await agent.pipe.pid()), signal.SIGSTOP)
@@ -145,14 +145,14 @@ async def test_closing_kills_a_supervisor_that_does_not_end(agent: Standin) -> N
     await agent.pipe.gone()
 
 
-async def test_a_log_with_invalid_utf8_and_long_lines_is_read_in_parts(agent: Standin) -> None:
+async def test_log_with_invalid_utf8_and_long_lines_is_read_in_parts(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "odd-log"
     async with closing(await agent.open()) as tunnel:
         assert max(map(len, tunnel.log)) == 4096
 
 
 @linux_only
-async def test_the_token_is_on_no_command_line_and_in_no_environment(agent: Standin) -> None:
+async def test_token_is_on_no_command_line_and_in_no_environment(agent: Standin) -> None:
     agent.environ["PORT_CLIENT_SECRET"] = "sesame"
     async with closing(await agent.open()):
         pid = await agent.pipe.pid()
@@ -163,33 +163,33 @@ async def test_the_token_is_on_no_command_line_and_in_no_environment(agent: Stan
             assert b"sesame" not in visible
 
 
-async def test_the_token_in_the_users_settings_is_used_and_the_file_is_unchanged(agent: Standin) -> None:
+async def test_token_in_the_users_settings_is_used_and_the_file_is_unchanged(agent: Standin) -> None:
     del agent.environ["NGROK_AUTHTOKEN"]
     settings = agent.write_settings('version: "2"\nauthtoken: mine\n')
     await (await agent.open()).close()
     assert settings.read_text() == 'version: "2"\nauthtoken: mine\n'
 
 
-async def test_an_endpoint_named_port_hook_in_the_users_settings_is_used(agent: Standin) -> None:
+async def test_endpoint_named_port_hook_in_the_users_settings_is_used(agent: Standin) -> None:
     agent.write_settings('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
     await (await agent.open()).close()
     assert (agent.home.parent / "deleted").read_text() == "port-hook-api"
 
 
 @pytest.mark.parametrize("domain", ["hooks.ngrok.app", "https://Hooks.ngrok.app/"])
-async def test_the_users_domain_becomes_the_public_url(agent: Standin, domain: str) -> None:
+async def test_users_domain_becomes_the_public_url(agent: Standin, domain: str) -> None:
     async with closing(await agent.open(domain=domain)) as tunnel:
         assert tunnel.url == "https://hooks.ngrok.app"
 
 
-async def test_the_domain_option_overrides_the_endpoint_in_the_users_settings(agent: Standin) -> None:
+async def test_domain_option_overrides_the_endpoint_in_the_users_settings(agent: Standin) -> None:
     agent.write_settings('version: "3"\nendpoints: [{name: port-hook, url: "https://mine.ngrok.app"}]\n')
     async with closing(await agent.open(domain="hooks.ngrok.app")) as tunnel:
         assert tunnel.url == "https://hooks.ngrok.app"
 
 
 @pytest.mark.parametrize("domain", ["hooks", "http://hooks.ngrok.app", "a.b/c", "-a.b", "x.y:1", "a b.c", "a..b"])
-async def test_an_invalid_domain_is_refused_before_anything_is_started(agent: Standin, domain: str) -> None:
+async def test_invalid_domain_is_rejected_before_anything_is_started(agent: Standin, domain: str) -> None:
     with pytest.raises(UsageError, match="is not a domain"):
         await agent.open(domain=domain)
     assert not agent.private_files()
@@ -203,7 +203,7 @@ async def test_an_invalid_domain_is_refused_before_anything_is_started(agent: St
         ("320", "The domain is not reserved for this ngrok account (ERR_NGROK_320)."),
     ],
 )
-async def test_a_domain_that_the_account_cannot_use_is_reported(agent: Standin, mode: str, happened: str) -> None:
+async def test_unusable_domain_of_the_account_is_reported(agent: Standin, mode: str, happened: str) -> None:
     problem = await agent.failure(mode, domain="hooks.ngrok.app")
     assert problem.message == happened
     assert "https://dashboard.ngrok.com/domains" in problem.hint
@@ -211,7 +211,7 @@ async def test_a_domain_that_the_account_cannot_use_is_reported(agent: Standin, 
     await agent.pipe.gone()
 
 
-async def test_health_reports_a_lost_session_until_there_is_another(agent: Standin) -> None:
+async def test_health_reports_a_lost_session_until_the_next_session(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
         pid = await agent.pipe.pid()
         assert tunnel.health() == ""
@@ -252,7 +252,7 @@ async def test_pyngrok_uses_no_proxy_for_the_agent(agent: Standin) -> None:
         assert tunnel.url.startswith("http://127.0.0.1:")
 
 
-async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
+async def test_ended_tunnel_is_reported(agent: Standin) -> None:
     async with closing(await agent.open()) as tunnel:
         os.kill(await agent.pipe.pid(), signal.SIGTERM)
         reason = await asyncio.wait_for(tunnel.lost(), 5)
@@ -267,8 +267,8 @@ async def test_a_tunnel_that_ends_by_itself_is_reported(agent: Standin) -> None:
         ("107", "does not accept the authtoken (ERR_NGROK_107)", "NGROK_AUTHTOKEN"),
         ("108", "another agent is already running (ERR_NGROK_108)", "pgrep -af ngrok"),
         ("334", "already in use elsewhere (ERR_NGROK_334)", "https://dashboard.ngrok.com/endpoints"),
-        ("9999", "ngrok refused to open the tunnel (ERR_NGROK_9999)", "errors/err_ngrok_9999"),
-        ("old", "is version 3.9.0; port-hook needs 3.16", "ngrok update"),
+        ("9999", "ngrok rejected the tunnel (ERR_NGROK_9999)", "errors/err_ngrok_9999"),
+        ("old", "is version 3.9.0, but port-hook needs 3.16", "ngrok update"),
         ("exits", "unknown flag: --none", "ngrok diagnose"),
         ("late-output", "does not accept the authtoken (ERR_NGROK_105)", "NGROK_AUTHTOKEN"),
         ("other-program", "unknown flag: --none", "--public-url"),
@@ -292,7 +292,7 @@ async def test_known_error_of_ngrok_is_reported_with_its_fix(
         ("huge-version", "The ngrok process exited with code"),
     ],
 )
-async def test_an_agent_that_sends_too_much_is_reported(agent: Standin, mode: str, words: str) -> None:
+async def test_oversized_response_of_the_agent_is_reported(agent: Standin, mode: str, words: str) -> None:
     problem = await agent.failure(mode)
     assert words in problem.message
     assert len(problem.message) < 3000
@@ -306,7 +306,7 @@ async def test_an_agent_that_sends_too_much_is_reported(agent: Standin, mode: st
         ("offline", "cannot connect to its service", "proxy_url"),
     ],
 )
-async def test_a_start_that_exceeds_its_timeout_is_reported_with_the_last_output(
+async def test_start_timeout_is_reported_with_the_last_output(
     agent: Standin, mode: str, happened: str, hint: str
 ) -> None:
     # On a busy machine, the agent may take seconds to write something.
@@ -334,12 +334,12 @@ async def test_settings_without_a_token_are_reported_as_error_4018(agent: Standi
 async def test_nothing_is_started_without_a_token_and_settings(agent: Standin) -> None:
     del agent.environ["NGROK_AUTHTOKEN"]
     problem = await agent.failure("")
-    assert problem.message == "There is no ngrok authtoken."
+    assert problem.message == "ngrok needs an authtoken, but none is set."
     assert "https://dashboard.ngrok.com/get-started/your-authtoken" in problem.hint
 
 
 @pytest.mark.parametrize("text", ["{", "- a list\n", "agent: 3\n", "\x00"])
-async def test_unreadable_settings_are_named(agent: Standin, text: str) -> None:
+async def test_unreadable_settings_are_shown_in_the_error(agent: Standin, text: str) -> None:
     settings = agent.home / "ngrok.yml"
     settings.write_text(text)
     agent.environ["NGROK_CONFIG"] = str(settings)
@@ -348,7 +348,7 @@ async def test_unreadable_settings_are_named(agent: Standin, text: str) -> None:
     assert "ngrok config check" in problem.hint
 
 
-async def test_a_program_that_is_not_executable_is_named(agent: Standin, tmp_path: Path) -> None:
+async def test_program_without_execute_permission_is_shown_in_the_error(agent: Standin, tmp_path: Path) -> None:
     program = tmp_path / "ngrok"
     program.write_text("")
     agent.environ["PYNGROK_NGROK_PATH"] = str(program)
@@ -357,23 +357,23 @@ async def test_a_program_that_is_not_executable_is_named(agent: Standin, tmp_pat
     assert "chmod +x" in problem.hint
 
 
-async def test_a_program_for_another_processor_is_named(agent: Standin, tmp_path: Path) -> None:
+async def test_program_for_another_processor_is_shown_in_the_error(agent: Standin, tmp_path: Path) -> None:
     program = tmp_path / "ngrok"
     program.write_bytes(b"\x7fELF nonsense")
     program.chmod(0o755)
     agent.environ["PYNGROK_NGROK_PATH"] = str(program)
     problem = await agent.failure("")
-    assert "cannot be run" in problem.message
+    assert "cannot run" in problem.message
     assert "https://ngrok.com/download" in problem.hint
 
 
-async def test_the_error_names_the_alternatives_when_the_download_fails(
+async def test_error_lists_the_alternatives_when_the_download_fails(
     agent: Standin, capfd: pytest.CaptureFixture[str]
 ) -> None:
     agent.environ |= {"PATH": str(agent.home), "https_proxy": "http://127.0.0.1:9"}
     agent.agrees = True
     problem = await agent.failure("")
-    assert problem.message == "No ngrok program was found, and it could not be downloaded."
+    assert problem.message == "No ngrok program was found, and the download failed."
     for alternative in ("https://ngrok.com/download", "--public-url", "--tunnel none"):
         assert alternative in problem.hint
     assert agent.notices == [f"Downloading ngrok to {agent.home}/.config/ngrok/ngrok …"]
@@ -410,7 +410,7 @@ async def test_cancelling_while_the_agent_starts_ends_it(agent: Standin) -> None
     assert agent.private_files() == []
 
 
-async def test_the_file_with_the_token_is_private_and_removed_when_the_tunnel_is_open(agent: Standin) -> None:
+async def test_token_file_is_private_and_deleted_when_the_tunnel_is_open(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "silent"
     starting = asyncio.create_task(agent.open())
     await agent.pipe.pid()
@@ -453,7 +453,7 @@ async def another_port_hook(agent: Standin) -> AsyncIterator[asyncio.subprocess.
         await process.communicate()
 
 
-async def test_the_agent_does_not_outlive_port_hook_when_that_is_killed(agent: Standin) -> None:
+async def test_agent_does_not_outlive_a_killed_port_hook(agent: Standin) -> None:
     async with another_port_hook(agent) as port_hook:
         assert port_hook.stdout is not None
         assert (await port_hook.stdout.readline()).startswith(b"http://127.0.0.1:")
@@ -462,7 +462,7 @@ async def test_the_agent_does_not_outlive_port_hook_when_that_is_killed(agent: S
     assert agent.private_files() == []
 
 
-async def test_the_agent_does_not_outlive_port_hook_when_that_is_killed_during_the_start(agent: Standin) -> None:
+async def test_agent_does_not_outlive_a_port_hook_killed_during_the_start(agent: Standin) -> None:
     agent.environ["NGROK_STANDIN"] = "silent"
     async with another_port_hook(agent) as port_hook:
         await agent.pipe.pid()
@@ -471,7 +471,7 @@ async def test_the_agent_does_not_outlive_port_hook_when_that_is_killed_during_t
 
 
 @linux_only
-async def test_the_agent_does_not_outlive_its_supervisor_on_linux(agent: Standin) -> None:
+async def test_agent_does_not_outlive_its_supervisor_on_linux(agent: Standin) -> None:
     async with closing(await agent.open()):
         os.kill(parent_of(await agent.pipe.pid()), signal.SIGKILL)
         await agent.pipe.gone()
@@ -493,7 +493,7 @@ def program(path: Path, text: str = "#!/bin/sh\n") -> Path:
 
 
 class TestFindAgent:
-    def test_a_program_on_path_is_found(self, tmp_path: Path) -> None:
+    def test_program_on_path_is_found(self, tmp_path: Path) -> None:
         expected = program(tmp_path / "bin" / "ngrok")
         assert find_agent({"PATH": f"{tmp_path}:{tmp_path / 'bin'}"}, tmp_path) == expected
 
@@ -503,12 +503,12 @@ class TestFindAgent:
         assert find_agent({"PATH": f"{tmp_path / 'venv'}:{tmp_path / 'bin'}"}, tmp_path) == expected
         assert find_agent({"PATH": str(tmp_path / "venv")}, tmp_path) is None
 
-    def test_program_named_by_the_user_takes_precedence(self, tmp_path: Path) -> None:
+    def test_program_from_the_environment_takes_precedence(self, tmp_path: Path) -> None:
         program(tmp_path / "bin" / "ngrok")
         named = program(tmp_path / "mine")
         environ = {"PATH": str(tmp_path / "bin"), "PYNGROK_NGROK_PATH": str(named)}
         assert find_agent(environ, tmp_path) == named
-        with pytest.raises(TunnelError, match="does not exist"):
+        with pytest.raises(TunnelError, match="file not found"):
             find_agent({**environ, "PYNGROK_NGROK_PATH": str(tmp_path / "absent")}, tmp_path)
 
     def test_program_installed_by_pyngrok_is_used_last(self, tmp_path: Path) -> None:
@@ -529,7 +529,7 @@ class TestFindConfig:
             ("win32", {}, "AppData/Local/ngrok"),
         ],
     )
-    def test_the_settings_are_found_in_ngroks_folder(
+    def test_settings_are_found_in_ngroks_folder(
         self, tmp_path: Path, platform: str, environ: dict[str, str], place: str
     ) -> None:
         environ = {name: value.format(home=tmp_path) for name, value in environ.items()}
@@ -538,23 +538,23 @@ class TestFindConfig:
         assert find_config(environ, tmp_path, platform) == expected
         assert managed_agent(environ, tmp_path, platform).parent == expected.parent
 
-    def test_settings_file_named_by_ngrok_config_takes_precedence_and_must_exist(self, tmp_path: Path) -> None:
+    def test_settings_file_in_ngrok_config_takes_precedence_and_must_exist(self, tmp_path: Path) -> None:
         named = program(tmp_path / "mine.yml")
         assert find_config({"NGROK_CONFIG": str(named)}, tmp_path) == named
         with pytest.raises(TunnelError, match="NGROK_CONFIG"):
             find_config({"NGROK_CONFIG": str(tmp_path / "absent")}, tmp_path)
 
 
-def test_an_agent_without_the_endpoint_api_is_reported_as_too_old() -> None:
+def test_agent_without_the_endpoint_api_is_reported_as_too_old() -> None:
     problem = explain(AgentFailure(kind="PyngrokNgrokHTTPError", message="404", status=404))
     assert "older than 3.16" in problem.message
 
 
-def test_an_agent_that_was_stopped_during_the_start_is_reported() -> None:
+def test_agent_stopped_during_the_start_is_reported() -> None:
     assert explain(AgentFailure(kind="Gone")).message == "ngrok was stopped before the tunnel was open."
 
 
-def test_the_error_quotes_only_the_last_lines_and_shortens_them() -> None:
+def test_error_quotes_only_the_last_lines_and_shortens_them() -> None:
     problem = explain(AgentFailure(kind="Timeout", message="20 s"), [f"line {n} " + "x" * 5000 for n in range(20)])
     lines = problem.message.splitlines()
     assert [line.split()[1] for line in lines[1:]] == ["15", "16", "17", "18", "19"]

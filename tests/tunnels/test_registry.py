@@ -1,4 +1,4 @@
-"""The values of `--tunnel`, and what the rows of the registry are used for."""
+"""The values of `--tunnel`, and the uses of the registry's rows."""
 
 from __future__ import annotations
 
@@ -61,20 +61,23 @@ def test_tunnel_value_is_parsed_into_a_provider_and_its_address(text: str, choic
     [
         ("ngrokk", "--tunnel 'ngrokk' is not a known tunnel."),
         ("", "--tunnel '' is not a known tunnel."),
-        ("ssh", "--tunnel ssh does not name a server."),
-        ("ssh://", "--tunnel 'ssh://' does not name a server."),
-        ("ssh://box:65536", "--tunnel 'ssh://box:65536' has a port that is not from 1 to 65535."),
-        ("ssh://box:0", "--tunnel 'ssh://box:0' has a port that is not from 1 to 65535."),
-        ("ssh://[box", "--tunnel 'ssh://[box' has a port that is not from 1 to 65535."),
-        ("ssh://box/65536", "--tunnel 'ssh://box/65536' has more than user, host, port and remote port."),
-        ("ssh://box/a/b", "--tunnel 'ssh://box/a/b' has more than user, host, port and remote port."),
-        ("ssh://box?x=1", "--tunnel 'ssh://box?x=1' has more than user, host, port and remote port."),
-        ("https://smee.io", "--tunnel 'https://smee.io' does not name a channel."),
-        ("https:///channel", "--tunnel 'https:///channel' does not name a channel."),
+        ("ssh", "--tunnel ssh is invalid: the server is missing."),
+        ("ssh://", "--tunnel 'ssh://' is invalid: the server is missing."),
+        ("ssh://box:65536", "--tunnel 'ssh://box:65536' is invalid: the port must be from 1 to 65535."),
+        ("ssh://box:0", "--tunnel 'ssh://box:0' is invalid: the port must be from 1 to 65535."),
+        ("ssh://[box", "--tunnel 'ssh://[box' is invalid: the port must be from 1 to 65535."),
+        (
+            "ssh://box/65536",
+            "--tunnel 'ssh://box/65536' is invalid: it may contain only user, host, port and remote port.",
+        ),
+        ("ssh://box/a/b", "--tunnel 'ssh://box/a/b' is invalid: it may contain only user, host, port and remote port."),
+        ("ssh://box?x=1", "--tunnel 'ssh://box?x=1' is invalid: it may contain only user, host, port and remote port."),
+        ("https://smee.io", "--tunnel 'https://smee.io' is invalid: the channel is missing."),
+        ("https:///channel", "--tunnel 'https:///channel' is invalid: the channel is missing."),
         ("https://[smee", "--tunnel 'https://[smee' is not a valid URL."),
     ],
 )
-def test_invalid_tunnel_value_is_refused_with_the_reason_and_a_hint(text: str, message: str) -> None:
+def test_invalid_tunnel_value_is_rejected_with_the_reason_and_a_hint(text: str, message: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_tunnel(text)
     assert caught.value.message == message
@@ -87,7 +90,7 @@ def test_unknown_tunnel_error_lists_the_known_values() -> None:
     assert all(value in caught.value.hint for value in all_values())
 
 
-def test_a_password_in_an_ssh_url_is_refused_and_not_repeated() -> None:
+def test_password_in_an_ssh_url_is_rejected_and_not_repeated() -> None:
     with pytest.raises(UsageError) as caught:
         parse_tunnel("ssh://me:hunter2@box")
     assert "hunter2" not in f"{caught.value.message} {caught.value.hint}"
@@ -104,7 +107,7 @@ def test_a_password_in_an_ssh_url_is_refused_and_not_repeated() -> None:
         ("auto", "--public-url", "Leave out --public-url, or use --tunnel none or ssh://USER@HOST."),
     ],
 )
-def test_an_option_of_another_tunnel_is_refused(tunnel: str, option: str, hint: str) -> None:
+def test_option_of_another_tunnel_is_rejected(tunnel: str, option: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         refuse_options(parse_tunnel(tunnel), [option])
     assert (caught.value.message, caught.value.hint) == (f"{option} cannot be used with --tunnel {tunnel}.", hint)
@@ -119,18 +122,18 @@ def test_an_option_of_another_tunnel_is_refused(tunnel: str, option: str, hint: 
         ("auto", []),
     ],
 )
-def test_the_options_of_a_tunnel_are_accepted(tunnel: str, options: list[str]) -> None:
+def test_options_of_a_tunnel_are_accepted(tunnel: str, options: list[str]) -> None:
     refuse_options(parse_tunnel(tunnel), options)
 
 
-def test_listen_refuses_an_option_of_another_tunnel_and_exits_2(run: Run) -> None:
+def test_listen_rejects_an_option_of_another_tunnel_and_exits_2(run: Run) -> None:
     done = run("listen", "--tunnel", "cloudflared", "--domain", "hooks.example.com", "--no-verify")
     assert done.code == 2
     assert done.err.startswith("error: --domain cannot be used with --tunnel cloudflared.\n")
     assert "hint: Leave out --domain, or use --tunnel ngrok." in done.err
 
 
-def test_listen_refuses_an_unknown_tunnel_and_exits_2(run: Run) -> None:
+def test_listen_rejects_an_unknown_tunnel_and_exits_2(run: Run) -> None:
     done = run("listen", "--tunnel", "ngrokk", "--no-verify")
     assert done.code == 2
     assert done.err.startswith("error: --tunnel 'ngrokk' is not a known tunnel.\n")
@@ -148,13 +151,13 @@ def test_only_smee_is_a_relay() -> None:
 
 @pytest.mark.parametrize("row", PROVIDERS, ids=lambda row: row.name)
 class TestRow:
-    def test_row_names_an_opener_that_takes_an_opening(self, row: Provider) -> None:
+    def test_row_has_an_opener_for_an_opening(self, row: Provider) -> None:
         opener = resolve_name(row.opener)
         assert inspect.iscoroutinefunction(opener)
         required = [it.name for it in inspect.signature(opener).parameters.values() if it.default is it.empty]
         assert required == ["opening"]
 
-    def test_row_names_a_check_that_finds_nothing_on_an_empty_machine(self, row: Provider, tmp_path: Path) -> None:
+    def test_row_has_a_check_without_result_on_an_empty_machine(self, row: Provider, tmp_path: Path) -> None:
         if row.auto:
             found = resolve_name(row.auto.check)({"PATH": str(tmp_path)}, tmp_path, can_ask=False)
             assert isinstance(found, NotUsable)
@@ -170,7 +173,7 @@ class TestRow:
             assert row.auto.setup in "".join(no_tunnel_lines())
 
 
-def test_the_registry_imports_nothing_heavy() -> None:
+def test_registry_imports_nothing_heavy() -> None:
     script = "import sys, port_hook_cli.tunnels.registry; print(*{name.partition('.')[0] for name in sys.modules})"
     done = subprocess.run(
         [sys.executable, "-I", "-c", script],

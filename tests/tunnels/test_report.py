@@ -29,7 +29,7 @@ def answer(body: bytes, status: str = "200 OK") -> bytes:
         ("200 OK", b"x" * 100_000, Connectivity.TAKEN),
     ],
 )
-async def test_probe_says_which_server_responded(status: str, body: bytes, connectivity: Connectivity) -> None:
+async def test_probe_identifies_the_responding_server(status: str, body: bytes, connectivity: Connectivity) -> None:
     with handler(answer(body, status)) as there:
         result = await probe(f"{there.url}/path", "token")
     assert result.connectivity is connectivity
@@ -96,19 +96,19 @@ def one_line(state: TunnelState, **fields: object) -> str:
 
 
 @pytest.mark.parametrize("state", [TunnelState.OPEN, TunnelState.REACHABLE])
-def test_a_tunnel_that_works_is_shown_with_its_url(state: TunnelState) -> None:
+def test_working_tunnel_is_shown_with_its_url(state: TunnelState) -> None:
     assert one_line(state).endswith(f": {ONE}")
     assert state.name.lower() in one_line(state)
 
 
-def test_the_latency_of_the_probe_is_shown_in_whole_milliseconds() -> None:
+def test_latency_of_the_probe_is_shown_in_whole_milliseconds() -> None:
     assert "in 12 ms" in one_line(TunnelState.REACHABLE, latency_ms=12.4)
     assert " ms" not in one_line(TunnelState.REACHABLE)
     assert "in 0 ms" in one_line(TunnelState.REACHABLE, latency_ms=0.0)
 
 
 @pytest.mark.parametrize("state", [TunnelState.UNREACHABLE, TunnelState.TAKEN, TunnelState.LOST])
-def test_a_tunnel_that_does_not_work_is_shown_in_capitals_with_the_reason(state: TunnelState) -> None:
+def test_broken_tunnel_is_shown_in_capitals_with_the_reason(state: TunnelState) -> None:
     assert f" {state.name}: the reason" in one_line(state, reason="the reason")
     assert "the reason" not in one_line(state)
     assert f" {state.name}" in one_line(state)
@@ -120,7 +120,7 @@ def test_long_reason_is_truncated_and_escaped() -> None:
     assert len(line) < 450
 
 
-def test_a_changed_url_is_shown_below_the_old_one_between_empty_lines() -> None:
+def test_changed_url_is_shown_below_the_old_url_between_empty_lines() -> None:
     report = TunnelReport(state=TunnelState.OPEN, url=TWO, previous_url=ONE)
     first, headline, old, new, last = tunnel_lines(report)
     assert (first, last) == ("", "")
@@ -131,7 +131,7 @@ def test_a_changed_url_is_shown_below_the_old_one_between_empty_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "end"), [(0, f": {ONE}"), (1, "; lost 1 time"), (2, "; lost 2 times"), (10, "; lost 10 times")]
+    ("lost", "end"), [(0, f": {ONE}"), (1, ", lost 1 time"), (2, ", lost 2 times"), (10, ", lost 10 times")]
 )
-def test_the_summary_says_how_often_the_tunnel_was_lost(lost: int, end: str) -> None:
+def test_summary_shows_how_often_the_tunnel_was_lost(lost: int, end: str) -> None:
     assert tunnel_summary(TunnelReport(state=TunnelState.OPEN, url=ONE), lost).endswith(end)

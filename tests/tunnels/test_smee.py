@@ -28,7 +28,7 @@ BODY = '{"context":{"runId":"r_1"},"name":"Zoë\u2028","n":1e+21}'.encode()
 
 
 class Arrivals(list[Invocation]):
-    """A pipeline: keeps the invocations, and responds when `gate` is open, after `delay_s`."""
+    """A pipeline that records the invocations, and responds when `gate` is open, after `delay_s`."""
 
     def __init__(self, delay_s: float) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Arrivals(list[Invocation]):
 
 @dataclass
 class World:
-    """A channel, the pipeline that it feeds, and what was reported."""
+    """A channel, its pipeline, and its reports."""
 
     channel: SmeeChannel
     arrivals: Arrivals
@@ -134,7 +134,7 @@ async def failure(channel: str, timeout_s: float = 10) -> TunnelError:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_request_to_the_channel_becomes_an_invocation_as_port_sent_it(gosmee: bool) -> None:
+async def test_request_to_the_channel_becomes_an_unchanged_invocation(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         assert (world.channel.url, world.channel.health()) == (relay.channel, "")
         assert await post(relay.channel, BODY, signed(BODY)) == (202 if gosmee else 200)
@@ -158,20 +158,20 @@ async def test_gosmee_preserves_every_byte_of_a_body_and_smee_serializes_it_agai
 
 
 @pytest.mark.parametrize(("mount", "path"), [("/", "/"), ("/hook", "/hook"), ("/hook/", "/hook")])
-async def test_the_target_of_an_invocation_is_the_path_that_the_listener_serves(mount: str, path: str) -> None:
+async def test_target_of_an_invocation_is_the_path_of_the_listener(mount: str, path: str) -> None:
     async with Relay.serve() as relay, opened(relay.channel, mount=mount) as world:
         await post(f"{relay.channel}?b=2&a=%2F%20&a=ü")
         assert (await world.arrival()).target == f"{path}?b=2&a=%2F+&a=%C3%BC"
 
 
-async def test_a_body_above_max_body_is_reported_and_not_captured() -> None:
+async def test_body_above_max_body_is_reported_and_not_captured() -> None:
     async with Relay.serve() as relay, opened(relay.channel, max_body=len(BODY)) as world:
         await post(relay.channel, BODY[:-1] + b" }")
         await post(relay.channel, b'{"a":"' + b"x" * len(BODY) + b'"}')
         await post(relay.channel, BODY)
         assert [(await world.arrival()).body for _ in range(2)] == [BODY, BODY]
         assert world.notices == [
-            f"The relay sent a body of {len(BODY) + 8} bytes; it was not captured (limit --max-body)"
+            f"The relay sent a body of {len(BODY) + 8} bytes. It was not captured (limit --max-body)."
         ]
 
 
@@ -192,7 +192,7 @@ async def test_open_smee_uses_the_previous_channel_if_its_server_still_has_it() 
             assert again.url.startswith(f"{relay.url}/")
 
 
-async def test_burst_arrives_completely_with_at_most_32_invocations_at_once() -> None:
+async def test_burst_arrives_completely_with_at_most_32_concurrent_invocations() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.arrivals.gate.clear()
         for n in range(200):
@@ -201,13 +201,13 @@ async def test_burst_arrives_completely_with_at_most_32_invocations_at_once() ->
         world.arrivals.gate.set()
         numbers += [(await world.arrival()).body for _ in range(200 - 32)]
         assert sorted(numbers) == sorted(f'{{"n":{n}}}'.encode() for n in range(200))
-        # All of one turn began before any of the next but one.
+        # All invocations of one round began before any of the round after the next.
         place = {body: index for index, body in enumerate(numbers)}
         assert all(abs(place[f'{{"n":{n}}}'.encode()] - n) < 64 for n in range(200))
         assert world.arrivals.most_at_once == 32
 
 
-async def test_reading_pauses_while_too_much_waits_for_the_pipeline() -> None:
+async def test_reading_pauses_when_too_much_waits_for_the_pipeline() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.arrivals.gate.clear()
         for _ in range(90):
@@ -215,7 +215,7 @@ async def test_reading_pauses_while_too_much_waits_for_the_pipeline() -> None:
         relay.say('data: {"body":"last"}\n\n')
         world.channel.probe_timeout_s = 0.1
         async with asyncio.timeout(30):
-            # A probe's event stands behind those that wait; that they came says that the relay works.
+            # A probe's event waits behind other events, which already prove that the relay works.
             while await world.channel.probe("/", "t") != ProbeResult(Connectivity.REACHABLE):
                 pass
         assert len(world.arrivals) == 32
@@ -225,7 +225,7 @@ async def test_reading_pauses_while_too_much_waits_for_the_pipeline() -> None:
         assert len(world.arrivals) > 91 - 32
 
 
-async def test_a_broken_stream_is_reconnected() -> None:
+async def test_broken_stream_is_reconnected() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         for _ in range(3):
             relay.cut()
@@ -242,7 +242,7 @@ async def test_a_broken_stream_is_reconnected() -> None:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_the_same_channel_is_used_again_after_the_relay_was_down(gosmee: bool) -> None:
+async def test_same_channel_is_used_again_after_the_relay_was_down(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel, pauses_s=QUICKLY) as world:
         await relay.go_away()
         await world.until(lambda: "is unreachable" in world.channel.health())
@@ -261,7 +261,7 @@ async def test_silent_stream_is_reported_as_down() -> None:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_pings_and_comments_keep_the_stream_up(gosmee: bool) -> None:
+async def test_pings_and_comments_prevent_a_timeout_of_the_stream(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee, ping_s=0.1) as relay, opened(relay.channel, silence_timeout_s=1) as world:
         await asyncio.sleep(1.5)
         assert (world.channel.health(), relay.connections) == ("", 1)
@@ -280,7 +280,7 @@ async def test_lost_returns_when_the_relay_no_longer_has_the_channel() -> None:
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_a_probe_returns_and_is_not_an_invocation(gosmee: bool) -> None:
+async def test_probe_returns_and_is_not_an_invocation(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         result = await world.channel.probe("/any", "a-token")
         assert result.connectivity is Connectivity.REACHABLE
@@ -291,7 +291,7 @@ async def test_a_probe_returns_and_is_not_an_invocation(gosmee: bool) -> None:
         assert len(world.arrivals) == 1
 
 
-async def test_a_probe_says_whether_the_relay_refused_it_or_did_not_pass_it_on() -> None:
+async def test_probe_shows_whether_the_relay_rejected_it_or_did_not_pass_it_on() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.channel.probe_timeout_s = 1.0
         relay.trouble = "deaf"
@@ -301,7 +301,7 @@ async def test_a_probe_says_whether_the_relay_refused_it_or_did_not_pass_it_on()
         words = "the relay responds with 503 to a request"
         assert await world.channel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
         relay.trouble = "hangs-up"
-        words = "the relay accepts no requests: it closed the connection"
+        words = "the relay does not accept requests: it closed the connection"
         assert await world.channel.probe("/", "t") == ProbeResult(Connectivity.UNREACHABLE, None, words)
 
 
@@ -324,7 +324,7 @@ async def test_a_probe_says_whether_the_relay_refused_it_or_did_not_pass_it_on()
         'data: {"bodyB":"*"}\n\n',
     ],
 )
-async def test_a_hostile_event_does_not_end_the_channel(event: str) -> None:
+async def test_hostile_event_does_not_end_the_channel(event: str) -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         relay.say(event)
         await post(relay.channel, BODY)
@@ -337,7 +337,7 @@ async def test_a_hostile_event_does_not_end_the_channel(event: str) -> None:
         assert all(notice.isprintable() and len(notice) < 500 for notice in world.notices)
 
 
-async def test_an_event_that_is_too_large_ends_the_stream() -> None:
+async def test_oversized_event_ends_the_stream() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         for _ in range(65):
             relay.say("data: " + "x" * 2**20)
@@ -357,7 +357,7 @@ async def test_unexpected_exception_in_the_pipeline_is_reported_once_and_the_cha
         assert world.notices == ["A request from the relay failed: ZeroDivisionError: a bug"]
 
 
-async def test_a_request_that_could_not_be_saved_is_reported_by_the_pipeline_only() -> None:
+async def test_unsaved_request_is_reported_by_the_pipeline_only() -> None:
     async with Relay.serve() as relay, opened(relay.channel) as world:
         world.arrivals.problem = StoreError("There is no space left.")
         await post(relay.channel)
@@ -369,7 +369,7 @@ async def test_a_request_that_could_not_be_saved_is_reported_by_the_pipeline_onl
 
 
 @pytest.mark.parametrize("gosmee", [False, True])
-async def test_an_event_that_is_not_a_request_is_reported(gosmee: bool) -> None:
+async def test_event_without_a_request_is_reported(gosmee: bool) -> None:
     async with Relay.serve(gosmee=gosmee) as relay, opened(relay.channel) as world:
         relay.say("data: \x1b[31m\n\n")
         await world.until(lambda: bool(world.notices))
@@ -379,16 +379,16 @@ async def test_an_event_that_is_not_a_request_is_reported(gosmee: bool) -> None:
 @pytest.mark.parametrize(
     ("trouble", "words"),
     [
-        ("page", "it responds with a page (text/html), so it is not a channel of smee or gosmee"),
+        ("page", "it responds with a page (text/html), so it is not a smee or gosmee channel"),
         ("gone", "it has no such channel (404)"),
         ("refuses", "it responds with status 503"),
-        ("leads-away", "it redirects to https://relay.example/AbCdEfGhIjKlMnOp; give that URL"),
+        ("leads-away", "it redirects to another URL. Pass that URL: https://relay.example/AbCdEfGhIjKlMnOp"),
     ],
 )
-async def test_open_smee_says_why_a_server_sends_no_events(trouble: str, words: str) -> None:
+async def test_open_smee_explains_why_a_server_does_not_send_events(trouble: str, words: str) -> None:
     async with Relay.serve(trouble=trouble) as relay:
         error = await failure(relay.channel)
-        assert error.message == f"The relay 127.0.0.1:{relay.port} sends no events of {relay.channel}: {words}."
+        assert error.message == f"The relay 127.0.0.1:{relay.port} does not send events of {relay.channel}: {words}."
         assert "--tunnel smee" in error.hint
 
 
@@ -397,11 +397,11 @@ async def test_open_smee_says_why_a_server_sends_no_events(trouble: str, words: 
     [
         ("page", "it responds with a page"),
         ("gone", "it has no such channel (404)"),
-        ("leads-away", "it created a channel at another host, https://relay.example/new; give that URL yourself"),
-        ("odd", "it created a channel at another host, http://[xxx"),
+        ("leads-away", "it created a channel at another host. Pass that URL: https://relay.example/new"),
+        ("odd", "it created a channel at another host. Pass that URL: http://[xxx"),
     ],
 )
-async def test_open_smee_says_why_a_server_creates_no_channel(trouble: str, words: str) -> None:
+async def test_open_smee_explains_why_a_server_does_not_create_a_channel(trouble: str, words: str) -> None:
     async with Relay.serve(trouble=trouble) as relay:
         assert words in (await failure(f"{relay.url}/new")).message
 
@@ -414,7 +414,7 @@ async def test_open_smee_fails_when_the_stream_does_not_begin(gosmee: bool) -> N
         await asyncio.wait_for(relay.until(streams=0), 30)
 
 
-async def test_a_stream_that_the_relay_ends_is_reconnected() -> None:
+async def test_stream_is_reconnected_when_the_relay_ends_it() -> None:
     async with Relay.serve(trouble="ends") as relay, opened(relay.channel) as world:
         await world.until(lambda: "it ended the stream" in world.channel.health())
         relay.trouble = ""
@@ -435,7 +435,7 @@ async def test_open_smee_can_be_canceled() -> None:
 
 async def test_open_smee_fails_when_new_redirects_to_itself() -> None:
     async with Relay.serve(trouble="circles") as relay:
-        assert "it creates no channels" in (await failure(f"{relay.url}/new")).message
+        assert "it does not create channels" in (await failure(f"{relay.url}/new")).message
 
 
 @pytest.mark.parametrize(
@@ -450,14 +450,14 @@ def test_explain_describes_the_error_of_a_stream(error: Exception, words: str) -
     assert explain(error) == words
 
 
-async def test_open_smee_reports_a_relay_that_is_unreachable_or_a_url_with_a_password() -> None:
+async def test_open_smee_reports_an_unreachable_relay_or_a_url_with_a_password() -> None:
     async with Relay.serve() as relay:
         url = relay.channel
     assert "it is unreachable" in (await failure(url)).message
     assert "password" in (await failure("http://user:pass@127.0.0.1/channel")).message
 
 
-async def test_close_disconnects_and_cancels_invocations_that_exceed_the_drain_time() -> None:
+async def test_close_disconnects_and_cancels_invocations_after_the_drain_time() -> None:
     async with Relay.serve() as relay, opened(relay.channel, delay_s=30) as world:
         await post(relay.channel)
         await world.arrival()

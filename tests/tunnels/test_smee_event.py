@@ -35,7 +35,7 @@ def why(data: str) -> str:
 
 
 @given(JSON_TEXTS, st.booleans())
-def test_the_text_of_a_smee_body_is_preserved(body: str, body_first: bool) -> None:
+def test_text_of_a_smee_body_is_preserved(body: str, body_first: bool) -> None:
     rest = '"x-port-signature":"v1,a=","query":{}'
     data = f'{{"body":{body},{rest}}}' if body_first else f'{{{rest},"body":{body}}}'
     assert read(data).body == body.strip(_SPACE).encode("utf-8", "surrogatepass")
@@ -52,18 +52,18 @@ def test_the_text_of_a_smee_body_is_preserved(body: str, body_first: bool) -> No
         "9" * 5000,
     ],
 )
-def test_json_that_a_parser_would_change_or_refuse_is_preserved(body: str) -> None:
+def test_json_is_preserved_when_a_parser_would_change_or_reject_it(body: str) -> None:
     assert read(f'{{"body":{body},"timestamp":1}}').body == body.encode()
 
 
 @given(JSON_TEXTS.filter(lambda text: text.strip(_SPACE).startswith("{")))
-def test_a_body_written_by_json_stringify_is_preserved(text: str) -> None:
+def test_body_written_by_json_stringify_is_preserved(text: str) -> None:
     sent = stringify(text)
     assert read(f'{{"host":"smee.io","body":{stringify(sent)}}}').body == sent.encode()
 
 
 @given(st.binary())
-def test_a_gosmee_body_can_have_any_bytes(body: bytes) -> None:
+def test_gosmee_body_can_have_any_bytes(body: bytes) -> None:
     data = json.dumps({"bodyB": base64.b64encode(body).decode(), "body": {"not": "this"}, "timestamp": "1"})
     assert read(data).body == body
 
@@ -100,7 +100,7 @@ def test_any_text_is_read_without_an_exception(data: str) -> None:
         '{"content-type":"application/json"}',
     ],
 )
-def test_an_invalid_event_is_refused_quickly_with_the_reason(data: str) -> None:
+def test_invalid_event_is_rejected_quickly_with_the_reason(data: str) -> None:
     assert why(data)
 
 
@@ -109,7 +109,7 @@ def test_last_of_duplicate_keys_is_used_as_in_javascript() -> None:
     assert (event.body, event.headers.items) == (b'{"b":2}', (("x-a", "2"),))
 
 
-def test_header_fields_keep_their_order() -> None:
+def test_headers_keep_their_order() -> None:
     event = read(
         json.dumps(
             {
@@ -139,22 +139,22 @@ def test_header_fields_keep_their_order() -> None:
 
 
 @pytest.mark.parametrize("name", ["x y", "x\r\ny", "", "é", ":a", "host", "Content-Length", "Body"])
-def test_invalid_names_and_the_relays_own_members_are_left_out(name: str) -> None:
+def test_invalid_names_and_the_relays_own_members_are_omitted(name: str) -> None:
     assert read(json.dumps({name: "1", "body": {}})).headers.items == ()
 
 
 @pytest.mark.parametrize("value", ["a\r\nx-b: 1", "a\x00", "\x1b[31m", 1, None, {"a": "b"}, [1]])
-def test_invalid_values_are_left_out(value: object) -> None:
+def test_invalid_values_are_omitted(value: object) -> None:
     assert read(json.dumps({"x-a": value, "body": {}})).headers.items == ()
 
 
 @pytest.mark.parametrize(("encoding", "body"), [("latin-1", '"body":{}'), ("utf-8", '"bodyB":"e30="')])
-def test_a_value_outside_ascii_becomes_the_bytes_that_the_relay_received(encoding: str, body: str) -> None:
+def test_non_ascii_value_becomes_the_original_bytes(encoding: str, body: str) -> None:
     assert read(f'{{"x-a":"é",{body}}}').headers.raw() == [(b"x-a", "é".encode(encoding))]
 
 
 @pytest.mark.parametrize("body", ['"body":{}', '"bodyB":"e30="'])
-def test_a_value_outside_the_encoding_becomes_utf_8(body: str) -> None:
+def test_value_outside_the_encoding_becomes_utf_8(body: str) -> None:
     value = read(f'{{"x-a":"\\u20ac\\ud800",{body}}}').headers.raw()
     assert value == [(b"x-a", "\u20ac\ud800".encode("utf-8", "surrogatepass"))]
 
@@ -172,7 +172,7 @@ def test_messages_of_gosmee_are_recognized() -> None:
 
 
 @given(st.text(max_size=40))
-def test_a_probe_is_recognized_after_a_relay(token: str) -> None:
+def test_probe_is_recognized_after_a_relay(token: str) -> None:
     assert probe_token(probe_body(token)) == token
     assert probe_token(stringify(probe_body(token).decode()).encode()) == token
 

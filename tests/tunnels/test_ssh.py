@@ -81,7 +81,7 @@ def user(tmp_path: Path) -> User:
 
 @pytest.fixture
 def sshd(tmp_path: Path, user: User) -> Iterator[Sshd]:
-    """A server that accepts the user's key, and whose own key the user knows."""
+    """A server that accepts the user's key. The user knows the server's key."""
     with sshd_for(user.home, tmp_path / "sshd") as it:
         yield it
 
@@ -128,7 +128,7 @@ class TestAnOpensshServer:
             assert request.value("x-port") == "a  b"
         assert user.questions == []
 
-    async def test_openssh_server_forwards_many_requests_at_once(self, sshd: Sshd, user: User) -> None:
+    async def test_openssh_server_forwards_many_concurrent_requests(self, sshd: Sshd, user: User) -> None:
         with handler() as local:
             async with (
                 closing(await open_ssh(user.opening(local.url, address=sshd.address))) as tunnel,
@@ -138,7 +138,7 @@ class TestAnOpensshServer:
                 assert {response.status_code for response in await asyncio.gather(*posts)} == {200}
             assert sorted(int(request.body) for request in local.requests) == list(range(150))
 
-    async def test_tunnel_ends_at_once_when_the_openssh_server_is_killed(self, sshd: Sshd, user: User) -> None:
+    async def test_tunnel_ends_immediately_when_the_openssh_server_is_killed(self, sshd: Sshd, user: User) -> None:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             sshd.signal(signal.SIGKILL)
             words = await asyncio.wait_for(tunnel.lost(), 20)
@@ -149,7 +149,7 @@ class TestAnOpensshServer:
         self, sshd: Sshd, user: User
     ) -> None:
         async with closing(await open_ssh(user.opening(keepalive_s=0.1, address=sshd.address))) as tunnel:
-            await asyncio.sleep(0.5)  # nothing to wait for: a server that is well is to be left alone
+            await asyncio.sleep(0.5)  # no event: nothing may happen to a healthy server
             assert tunnel.health() == ""
             sshd.signal(signal.SIGSTOP)
             words = await asyncio.wait_for(tunnel.lost(), 20)
@@ -161,7 +161,7 @@ class TestAnOpensshServer:
         tunnel = await open_ssh(user.opening(address=sshd.address))
         sshd.signal(signal.SIGSTOP)
         closing_it = asyncio.create_task(tunnel.close())
-        done, _ = await asyncio.wait({closing_it}, timeout=30)  # it guards against a hang
+        done, _ = await asyncio.wait({closing_it}, timeout=30)  # guards against a hang
         assert done == {closing_it}
 
     async def test_openssh_server_forwards_the_requested_or_the_previous_port(self, sshd: Sshd, user: User) -> None:
@@ -190,21 +190,19 @@ class TestAnOpensshServer:
                 async with httpx.AsyncClient() as client:
                     assert (await client.get(f"http://127.0.0.1:{port}")).status_code == 200
 
-    async def test_openssh_server_that_forbids_forwarding_is_reported(self, sshd: Sshd, user: User) -> None:
+    async def test_error_is_reported_when_the_openssh_server_forbids_forwarding(self, sshd: Sshd, user: User) -> None:
         sshd.settings = ["AllowTcpForwarding no"]
         problem = await user.problem(sshd.address)
-        assert problem.message == "127.0.0.1 forwards no port."
+        assert problem.message == "127.0.0.1 does not forward ports."
         assert "AllowTcpForwarding" in problem.hint
 
-    async def test_openssh_server_that_denies_access_is_reported_with_the_tried_keys(
-        self, sshd: Sshd, user: User
-    ) -> None:
+    async def test_tried_keys_are_reported_when_the_openssh_server_denies_access(self, sshd: Sshd, user: User) -> None:
         (sshd.folder / "authorized_keys").write_text("")
         problem = await user.problem(sshd.address)
         assert f"Tried {user.ssh / 'id_ed25519'}" in problem.message
         assert "ssh-copy-id" in problem.hint
 
-    async def test_key_with_a_passphrase_is_not_offered_and_the_hint_names_the_agent(
+    async def test_key_with_a_passphrase_is_not_offered_and_the_hint_mentions_the_agent(
         self, sshd: Sshd, user: User
     ) -> None:
         lock(user.ssh / "id_ed25519")
@@ -212,9 +210,7 @@ class TestAnOpensshServer:
         assert "has a passphrase" in problem.message
         assert problem.hint == f"Run `ssh-add {user.ssh / 'id_ed25519'}`."
 
-    async def test_openssh_server_accepts_a_key_that_only_the_agent_has(
-        self, sshd: Sshd, user: User, agent: Path
-    ) -> None:
+    async def test_openssh_server_accepts_a_key_of_the_agent(self, sshd: Sshd, user: User, agent: Path) -> None:
         add_to(agent, user.ssh / "id_ed25519").unlink()
         assert "denied access to this user" in (await user.problem(sshd.address)).message
         user.environ["SSH_AUTH_SOCK"] = str(agent)
@@ -230,9 +226,7 @@ class TestAnOpensshServer:
         async with closing(await open_ssh(user.opening(address="ssh://MyBox"))) as tunnel:
             assert tunnel.url.startswith("http://127.0.0.1:")
 
-    async def test_probe_failure_says_that_the_server_may_accept_only_its_own_connections(
-        self, sshd: Sshd, user: User
-    ) -> None:
+    async def test_probe_failure_lists_server_settings_for_outside_connections(self, sshd: Sshd, user: User) -> None:
         async with closing(await open_ssh(user.opening(address=sshd.address))) as tunnel:
             # Nothing listens at the local end, which a probe cannot distinguish.
             found = await tunnel.probe("/probe", "token")
@@ -289,7 +283,7 @@ class TestAnUnknownKey:
         async with closing(await open_ssh(user.opening(address=server.address))):
             assert len(user.questions) == 1, "the key was saved"
 
-    async def test_unknown_host_key_is_not_accepted_without_a_yes(self, server: SshServer, user: User) -> None:
+    async def test_unknown_host_key_is_not_accepted_without_confirmation(self, server: SshServer, user: User) -> None:
         problem = await user.problem(server.address)
         assert server.fingerprint in problem.message
         assert f"--accept-host-key {server.fingerprint}" in problem.hint
@@ -302,7 +296,7 @@ class TestAnUnknownKey:
             assert user.questions == []
         assert not user.own_known_hosts.exists()
 
-    async def test_unknown_host_key_is_refused_when_accept_host_key_names_another(
+    async def test_unknown_host_key_is_rejected_when_accept_host_key_has_another(
         self, server: SshServer, user: User
     ) -> None:
         user.answer = True
@@ -312,7 +306,7 @@ class TestAnUnknownKey:
         assert user.questions == []
 
     @pytest.mark.parametrize("kind", ["ssh-ed25519", "ecdsa-sha2-nistp256"])
-    async def test_unknown_host_key_is_always_refused_when_another_key_of_the_host_is_known(
+    async def test_unknown_host_key_is_always_rejected_when_another_key_of_the_host_is_known(
         self, server: SshServer, user: User, kind: str
     ) -> None:
         known = asyncssh.generate_private_key(kind).export_public_key().decode()
@@ -342,7 +336,7 @@ class TestAnUnknownKey:
 
 
 def at(user: User, server: SshServer) -> str:
-    """Make the service's name resolve to the stand-in through ~/.ssh/config; return the name."""
+    """Make the service's name resolve to the fake server through ~/.ssh/config. Return the name."""
     name = "a.pinggy.io" if server.service == "pinggy.io" else server.service
     (user.ssh / "config").write_text(f"Host {name}\n  HostName 127.0.0.1\n  Port {server.port}\n")
     user.knows(server.known_as)
@@ -380,7 +374,7 @@ class TestAService:
                 assert await server.open_channel("127.0.0.1", other.port) == "No such listener"
             assert other.requests == []
 
-    async def test_service_without_https_gives_its_http_url(self, user: User) -> None:
+    async def test_http_url_is_used_when_a_service_has_no_https_url(self, user: User) -> None:
         says = "\x1b]0;x\x07HTTP at http://abc.serveo.net now\n"
         with ssh_server(SshServer("serveo.net", says=says)) as server:
             async with closing(await open_ssh(user.opening(address=at(user, server)))) as tunnel:
@@ -397,16 +391,16 @@ class TestAService:
             problem = await user.problem(at(user, server), user.opening(timeout_s=0.3))
         assert problem.message == "serveo.net did not print a public URL."
 
-    async def test_service_that_refuses_to_forward_is_reported(self, user: User) -> None:
+    async def test_error_is_reported_when_a_service_does_not_forward(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", refuses=True)) as server:
             problem = await user.problem(at(user, server))
         assert problem.message.startswith("serveo.net did not print a public URL.")
 
-    async def test_service_that_denies_access_is_reported(self, user: User) -> None:
+    async def test_error_is_reported_when_a_service_denies_access(self, user: User) -> None:
         with ssh_server(SshServer("serveo.net", lets_in=False)) as server:
             assert "denied access" in (await user.problem(at(user, server))).message
 
-    async def test_service_that_closes_the_connection_is_reported(self, user: User) -> None:
+    async def test_error_is_reported_when_a_service_closes_the_connection(self, user: User) -> None:
         with ssh_server(SshServer("pinggy.io")) as server:
             async with closing(await open_ssh(user.opening(address=at(user, server)))) as tunnel:
                 await server.hang_up()
@@ -415,22 +409,22 @@ class TestAService:
 
 
 class TestConnectionErrors:
-    async def test_a_port_where_nothing_listens_is_reported(self, user: User) -> None:
+    async def test_closed_port_is_reported(self, user: User) -> None:
         port = free_port()
         problem = await user.problem(f"ssh://me@127.0.0.1:{port}")
         assert problem.message == f"Nothing listens on port {port} of 127.0.0.1."
 
-    async def test_a_host_that_does_not_exist_is_reported(self, user: User) -> None:
+    async def test_unknown_host_is_reported(self, user: User) -> None:
         problem = await user.problem("ssh://me@no-such-host.invalid")
         assert problem.message.startswith("The host no-such-host.invalid cannot be resolved")
 
-    async def test_a_silent_server_is_reported_after_the_timeout(self, user: User) -> None:
+    async def test_silent_server_is_reported_after_the_timeout(self, user: User) -> None:
         with socket.create_server(("127.0.0.1", 0)) as mute:
             port = mute.getsockname()[1]
             problem = await user.problem(f"ssh://me@127.0.0.1:{port}", user.opening(timeout_s=0.3))
         assert problem.message == f"127.0.0.1 did not respond on port {port} within 0.3 s."
 
-    async def test_a_server_that_does_not_speak_ssh_is_reported(self, user: User) -> None:
+    async def test_error_is_reported_when_a_server_does_not_speak_ssh(self, user: User) -> None:
         async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
             writer.close()
@@ -442,7 +436,7 @@ class TestConnectionErrors:
         assert problem.message == "127.0.0.1 closed the connection before it was established."
         assert f"SSH server listens on port {port}" in problem.hint
 
-    async def test_an_invalid_ssh_config_is_reported(self, user: User) -> None:
+    async def test_invalid_ssh_config_is_reported(self, user: User) -> None:
         (user.ssh / "config").write_text("Port none\n")
         problem = await user.problem("ssh://me@127.0.0.1")
         assert "~/.ssh/config" in problem.hint
@@ -465,7 +459,7 @@ class TestConnectionErrors:
 
 
 def read_to_the_end(connection: socket.socket) -> None:
-    """Return when the other side has disconnected; raises TimeoutError if it does not."""
+    """Return when the other side has disconnected. Raises TimeoutError if it does not."""
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
             pass
@@ -486,10 +480,10 @@ except TunnelError as error:
 """
 
 
-def test_open_ssh_says_how_to_install_asyncssh_when_it_is_missing() -> None:
+def test_open_ssh_shows_how_to_install_asyncssh_when_it_is_missing() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
     assert done.stdout == (
-        "An SSH tunnel needs asyncssh, which is not installed. "
+        "An SSH tunnel needs asyncssh, but it is not installed. "
         f"Install it in port-hook's environment: {sys.executable} -m pip install 'asyncssh<3,>=2.23'\n"
     )
     assert done.stderr == ""
@@ -512,7 +506,7 @@ def url(name: str, text: str) -> str | None:
         ("a.pinggy.io", "http://x.a.free.pinggy.link\nhttps://X.a.free.pinggy.link\n", "https://x.a.free.pinggy.link"),
     ],
 )
-def test_find_url_finds_the_url_of_the_tunnel_among_others(name: str, text: str, expected: str | None) -> None:
+def test_find_url_finds_the_url_of_the_tunnel_among_other_urls(name: str, text: str, expected: str | None) -> None:
     assert url(name, text) == expected
 
 
@@ -528,7 +522,7 @@ def test_last_line_skips_empty_lines() -> None:
     assert last_line("\n") == ""
 
 
-def test_read_destination_keeps_the_case_of_hosts_and_decodes_users() -> None:
+def test_read_destination_preserves_the_case_of_hosts_and_decodes_users() -> None:
     to = read_destination("ssh://me%40corp@MyBox:2222/9000")
     assert (to.user, to.host, to.port, to.remote_port) == ("me@corp", "MyBox", 2222, 9000)
     assert read_destination("ssh://[::1]:22").host == "::1"
@@ -541,7 +535,7 @@ def test_read_destination_uses_keys_for_a_service_only_with_a_user() -> None:
     assert read_destination("ssh://me@serveo.net").uses_keys
 
 
-def test_ports_to_request_prefers_the_named_and_the_previous_port() -> None:
+def test_ports_to_request_prefers_the_requested_and_the_previous_port() -> None:
     assert ports_to_request(9000, public_url="https://x", previous_url="http://h:1") == (9000,)
     assert ports_to_request(None, public_url="http://x:81", previous_url=None) == (81,)
     assert ports_to_request(None, public_url="https://x", previous_url=None) == ()

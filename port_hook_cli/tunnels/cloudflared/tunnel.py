@@ -16,7 +16,7 @@ from port_hook_cli.tunnels.protocol import NotUsable, Opening, Usable
 from port_hook_cli.tunnels.supervised import SupervisedTunnel, closed_on_failure, quoted_output, start_supervisor
 
 _SUPERVISOR = Path(__file__).parents[1] / "supervisor.py"
-# The ingress rules in the user's own config.yml, which are for other tunnels, would apply to this tunnel too.
+# The ingress rules in the user's own config.yml are for other tunnels, but would also apply to this tunnel.
 _CONFIG = Path(__file__).with_name("cloudflared.yml")
 # cloudflared gets no other variables: TUNNEL_TOKEN and similar variables are secrets, or change which tunnel is opened.
 _ENVIRONMENT = frozenset(
@@ -31,7 +31,7 @@ _POLL_AT_START_S = 0.05
 _POLL_S = 1.0
 _RESPONSE_TIMEOUT_S = 1.0
 _MAX_RESPONSE_BYTES = 65536
-# Time to disconnect from Cloudflare's edge when it is terminated.
+# The time that cloudflared gets to disconnect from Cloudflare's edge when it is terminated.
 _GRACE_S = 1.0
 
 
@@ -63,7 +63,7 @@ async def open_cloudflared(opening: Opening) -> CloudflaredTunnel:
 
 
 class CloudflaredTunnel(SupervisedTunnel):
-    """A quick tunnel; see `port_hook_cli.tunnels.protocol.Tunnel`. cloudflared's metrics server reports its health.
+    """A quick tunnel. See `port_hook_cli.tunnels.protocol.Tunnel`. cloudflared's metrics server reports its health.
 
     port-hook asks the metrics server every `poll_s` seconds, and waits up to `response_timeout_s` seconds.
     """
@@ -80,7 +80,7 @@ class CloudflaredTunnel(SupervisedTunnel):
         self._watch: asyncio.Task[None] | None = None
 
     async def wait_until_open(self) -> None:
-        """Return when `url` is known and the edge is connected; raises TunnelError if the tunnel does not open."""
+        """Return when `url` is known and the edge is connected. Raises TunnelError if the tunnel does not open."""
         ended, opening = self.keep_reading(), asyncio.create_task(self._open())
         try:
             await asyncio.wait({ended, opening}, return_when=asyncio.FIRST_COMPLETED)
@@ -92,28 +92,28 @@ class CloudflaredTunnel(SupervisedTunnel):
         self._watch = asyncio.create_task(self._keep_watch())
 
     def health(self) -> str:
-        """Return "" if cloudflared had a connection to its edge a second ago, else the problem."""
+        """Return "" if cloudflared had a connection to its edge a second ago, otherwise the problem."""
         return self._problem if self._supervisor.returncode is None else "cloudflared has ended"
 
     async def close(self) -> None:
-        """End cloudflared and its supervisor; kill them after `close_timeout_s` seconds."""
+        """End cloudflared and its supervisor. Kill them after `close_timeout_s` seconds."""
         if self._watch:
             self._watch.cancel()
         await super().close()
 
     def logged(self, line: str) -> None:
-        """Keep a line of the log, and the address of the metrics server that it names."""
+        """Store a line of the log, and the metrics server's address from it."""
         super().logged(line)
         match = _METRICS.search(line)
         if match and not self._metrics.done():
             self._metrics.set_result((match[1], int(match[2])))
 
     def last_line(self) -> str:
-        """Return the last line of the log that is not empty, printable; "" if there is none."""
+        """Return the log's last nonempty line, printable, or ""."""
         return next(reversed(_messages(self.log)), "")
 
     async def _open(self) -> str:
-        """Return the public URL when the edge is connected; it is known earlier, but does not work until then."""
+        """Return the public URL when the edge is connected. The URL is known earlier, but doesn't work until then."""
         metrics = await self._metrics
         while (await _get(metrics, "/ready", self.response_timeout_s))[0] != _READY:  # noqa: ASYNC110 - another process becomes ready
             await asyncio.sleep(_POLL_AT_START_S)
@@ -132,7 +132,7 @@ def _options(local_url: str) -> tuple[str, ...]:
         *("--config", str(_CONFIG)),
         "--no-autoupdate",
         *("--url", local_url),
-        # cloudflared chooses a free port and logs it; a port that we choose could be taken by then.
+        # cloudflared chooses a free port and logs it. A port that we choose could be taken by then.
         *("--metrics", "127.0.0.1:0"),
         *("--loglevel", "info"),
         # Requests in progress have ended before the tunnel is closed, so cloudflared need not wait its default of 30 s.
@@ -141,7 +141,7 @@ def _options(local_url: str) -> tuple[str, ...]:
 
 
 def _url(body: bytes) -> str:
-    """Return the public URL in the response of /quicktunnel, `{"hostname": …}`; the host name may have a scheme."""
+    """Return the public URL in the response of /quicktunnel, `{"hostname": …}`. The host name may have a scheme."""
     try:
         host = json.loads(body)["hostname"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -152,7 +152,7 @@ def _url(body: bytes) -> str:
 
 
 async def _get(metrics: tuple[str, int], path: str, timeout_s: float) -> tuple[int, bytes]:
-    """Return the status and body of an endpoint of cloudflared; the status is 0 if there is no response."""
+    """Return the status and body of a cloudflared endpoint. The status is 0 without a response."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(*metrics)
@@ -181,7 +181,7 @@ _UPDATE = "Update it with `cloudflared update`, or with your package manager if 
 _KNOWN = (
     (
         re.compile(r"429 Too Many Requests|error code: 1015"),
-        "Cloudflare refuses to open more quick tunnels for this network's IP address for now (429: too many requests).",
+        "Cloudflare does not open more quick tunnels for this network's IP address for now (429: too many requests).",
         f"Wait a few minutes and try again. Until then, {_OTHERS}.",
     ),
     (
@@ -192,12 +192,12 @@ _KNOWN = (
     (
         re.compile(r"failed to request quick Tunnel"),
         "cloudflared cannot connect to Cloudflare.",
-        f"Check the network; cloudflared does not use a proxy. Or {_OTHERS}.",
+        f"Check the network. cloudflared doesn't use a proxy. Or {_OTHERS}.",
     ),
     (
         re.compile(r"failed to \w+ quick.[Tt]unnel|QuickTunnel response"),
-        "Cloudflare's service for quick tunnels did not respond with a tunnel.",
-        f"Try again; https://www.cloudflarestatus.com lists outages. Or {_OTHERS}.",
+        "Cloudflare's service for quick tunnels did not create a tunnel.",
+        f"Try again. https://www.cloudflarestatus.com lists outages. Or {_OTHERS}.",
     ),
     (
         re.compile(r"flag provided but not defined|Incorrect Usage"),
@@ -222,9 +222,9 @@ def not_found() -> TunnelError:
 
 
 def cannot_run(program: str, reason: str) -> TunnelError:
-    """Return the error for a program that the system cannot start; `reason` is the system's message."""
+    """Return the error for a program that the system cannot start. `reason` is the system's message."""
     return TunnelError(
-        f"The cloudflared at {brief(program)} cannot be run: {brief(reason)}.",
+        f"port-hook cannot run the cloudflared at {brief(program)}: {brief(reason)}.",
         hint=f"Install the build for this machine from {_RELEASES}. Or {_OTHERS}.",
     )
 
@@ -237,7 +237,7 @@ def too_old(fact: str) -> TunnelError:
 def explain(log: Iterable[str], *, timeout_s: float | None = None) -> TunnelError:
     """Return the error to raise. `log` holds cloudflared's last lines, which may be unprintable.
 
-    `timeout_s` is the timeout that was exceeded; None means that cloudflared ended by itself.
+    `timeout_s` is the exceeded timeout. None means that cloudflared ended by itself.
     """
     log = list(log)
     for pattern, happened, hint in _KNOWN:

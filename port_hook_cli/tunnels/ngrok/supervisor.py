@@ -1,9 +1,9 @@
 """A supervisor for the ngrok agent: a process between it and port-hook, so that the agent never outlives port-hook.
 
-It works as `port_hook_cli/tunnels/supervisor.py` does, but starts the agent with pyngrok. `tunnel.py` runs it as a
-script, `python -IS supervisor.py`. The first line on its stdin is JSON, a `StartRequest`; stdin then stays open until
-the tunnel is to end. The kernel closes it when port-hook ends for any reason, including `kill -9`; then the supervisor
-kills the agent and itself. It writes reports to stdout, one JSON object per line: `log`, `url`, `error` or `ended`.
+It works like `port_hook_cli/tunnels/supervisor.py`, but starts the agent with pyngrok. `tunnel.py` runs it as a script,
+`python -IS supervisor.py`. The first line on its stdin is JSON, a `StartRequest`. Then stdin stays open until the
+tunnel must end. The kernel closes it when port-hook ends for any reason, including `kill -9`. Then the supervisor kills
+the agent and itself. It writes reports to stdout, one JSON object per line: `log`, `url`, `error` or `ended`.
 
 Only this process imports pyngrok, which has globals, holds a lock while it waits for a silent agent, prints a progress
 bar to stdout, and logs to the terminal.
@@ -46,16 +46,16 @@ _MAX_URL = 2048
 
 
 class OldAgentError(Exception):
-    """The agent is older than `MIN_AGENT_VERSION`; the message is its version."""
+    """The agent is older than `MIN_AGENT_VERSION`. The message is its version."""
 
 
 class AgentConfigError(Exception):
-    """The user's ngrok settings cannot be read; the message is the file's path."""
+    """The user's ngrok settings are unreadable. The message is the file's path."""
 
 
 @dataclass(slots=True)
 class AgentSupervisor:
-    """What the main thread shares with the thread that waits for the end of port-hook."""
+    """The state shared by the main thread and the thread that waits for the end of port-hook."""
 
     reports: IO[bytes]
     folder: Path
@@ -65,7 +65,7 @@ class AgentSupervisor:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def report(self, **fields: Any) -> None:
-        """Write a report to port-hook, with the token masked; if port-hook has ended, another thread notices it."""
+        """Write a report to port-hook, with the token masked. If port-hook has ended, another thread detects it."""
         line = json.dumps(fields)
         if self.token:
             line = line.replace(json.dumps(self.token)[1:-1], MASK)
@@ -73,7 +73,7 @@ class AgentSupervisor:
             self.reports.write(line.encode() + b"\n")
 
     def end_with_port_hook(self, port_hook: IO[bytes]) -> None:
-        """Wait until port-hook closes its end of the pipe or ends; then end everything."""
+        """Wait until port-hook closes its end of the pipe or ends. Then end everything."""
         port_hook.read()
         self.remove_folder()
         if self.delete_endpoint:
@@ -92,7 +92,7 @@ class AgentSupervisor:
         reader.join(_LAST_OUTPUT_TIMEOUT_S)
 
     def remove_folder(self) -> None:
-        """Remove the private files: a running agent has read them already."""
+        """Remove the private files. A running agent has already read them."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -123,7 +123,7 @@ def _run(request: dict[str, Any], supervisor: AgentSupervisor) -> None:
         # pyngrok downloads to a fixed name in the temporary folder, where other users can write.
         tempfile.tempdir = str(supervisor.folder)
         installer.install_ngrok(request["agent"])
-    # The agent's API is on this machine: pyngrok must not use the proxy that the environment names for it.
+    # The agent's API is on this machine, so pyngrok must not use the environment's proxy.
     urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({}), _ApiLimit()))
     _refuse_old_agent(process.capture_run_process(request["agent"], ["--version"]))
     config = conf.PyngrokConfig(
@@ -190,7 +190,7 @@ class _AgentOutput:
 
 
 class _ApiLimit(urllib.request.BaseHandler):
-    """Refuses responses of the agent's API that are larger than 1 MiB; pyngrok would read them completely."""
+    """Rejects responses of the agent's API above 1 MiB. pyngrok would read them completely."""
 
     def http_response(self, _: urllib.request.Request, response: Any) -> Any:
         """Return the response with a limit on how much can be read."""
@@ -213,7 +213,7 @@ def _bounded_url(url: str) -> str:
 
 
 def _settings(request: dict[str, Any], supervisor: AgentSupervisor) -> str:
-    """Return the path of the settings for the agent: the user's, or a private copy with the requested token."""
+    """Return the path of the agent's settings: the user's file, or a private copy with the requested token."""
     config: dict[str, Any] = _read_settings(request["config"]) if request["config"] else {"version": "3"}
     block = config.setdefault("agent", {}) if str(config.get("version")) == "3" else config
     supervisor.token = request["token"] or str(block.get("authtoken") or "")

@@ -28,7 +28,7 @@ _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9-]{1,63})
 class StartRequest:
     """What the supervisor needs, as one line of JSON on its stdin. It may contain the token, so it is never shown.
 
-    `url` is the requested public URL; with None, ngrok and the user's settings choose it.
+    `url` is the requested public URL. With None, ngrok and the user's settings choose it.
     """
 
     agent: str
@@ -42,7 +42,7 @@ class StartRequest:
 
 
 class NgrokTunnel(SupervisedTunnel):
-    """A tunnel that the ngrok agent keeps open; see `port_hook_cli.tunnels.protocol.Tunnel`."""
+    """A tunnel of the ngrok agent. See `port_hook_cli.tunnels.protocol.Tunnel`."""
 
     program = "The ngrok agent"
 
@@ -51,7 +51,7 @@ class NgrokTunnel(SupervisedTunnel):
         self._session_problem = ""
 
     async def wait_until_open(self) -> None:
-        """Return when `url` is known; raises TunnelError if the agent does not open the tunnel."""
+        """Return when `url` is known. Raises TunnelError if the agent does not open the tunnel."""
         while report := await self.next_report():
             if "error" in report:
                 raise explain(AgentFailure(**report["error"]), self.log)
@@ -66,7 +66,7 @@ class NgrokTunnel(SupervisedTunnel):
         return self._session_problem if self._supervisor.returncode is None else "the ngrok agent has ended"
 
     def logged(self, line: str) -> None:
-        """Keep a line of the agent's log, and what it says about the session."""
+        """Store a line of the agent's log, and the state of the session from it."""
         super().logged(line)
         problem = session_problem(line)
         if problem is not None:
@@ -74,10 +74,10 @@ class NgrokTunnel(SupervisedTunnel):
 
 
 async def open_ngrok(opening: Opening) -> NgrokTunnel:
-    """Open an ngrok tunnel to `opening.local_url`; the agent ends when the tunnel is closed or this process dies.
+    """Open an ngrok tunnel to `opening.local_url`. The agent ends when the tunnel is closed or this process dies.
 
     The authtoken comes from NGROK_AUTHTOKEN or the user's ngrok settings, and reaches the agent in a file with mode
-    0600. If this machine has no `ngrok` program, pyngrok downloads it after the user agrees. This does not count toward
+    0600. If this machine has no `ngrok` program, pyngrok downloads it after the user agrees. This doesn't count toward
     `opening.timeout_s`. `opening.domain` is the requested host name of the public URL. Raises TunnelError, and
     UsageError for an invalid domain. Cancelling this ends the agent.
     """
@@ -98,13 +98,13 @@ async def open_ngrok(opening: Opening) -> NgrokTunnel:
 
 
 async def _agree_to_download(opening: Opening) -> None:
-    """Ask before downloading a program that cannot be verified; raises TunnelError if the user does not agree.
+    """Ask before downloading an unverifiable program. Raises TunnelError if the user does not agree.
 
     pyngrok fetches a "stable" archive whose content changes with each release, and ngrok publishes no checksum for it.
     """
     if not opening.can_ask:
         raise TunnelError(
-            "No ngrok program was found. port-hook downloads one only if you agree on a terminal, "
+            "No ngrok program was found. port-hook downloads it only if you agree on a terminal, "
             "because it cannot verify the download.",
             hint=GET_NGROK_HINT,
         )
@@ -120,7 +120,7 @@ def _start_request(opening: Opening) -> StartRequest:
     url = f"https://{_host(opening.domain)}" if opening.domain else None
     config, token = find_config(environ, home), environ.get("NGROK_AUTHTOKEN", "").strip()
     if not config and not token:
-        raise TunnelError("There is no ngrok authtoken.", hint=NO_TOKEN_HINT)
+        raise TunnelError("ngrok needs an authtoken, but none is set.", hint=NO_TOKEN_HINT)
     agent = find_agent(environ, home)
     return StartRequest(
         agent=str(agent or managed_agent(environ, home)),
@@ -129,7 +129,7 @@ def _start_request(opening: Opening) -> StartRequest:
         token=token or None,
         upstream=opening.local_url,
         url=url,
-        # Our own timeout ends first. pyngrok's has no effect on a silent agent.
+        # Our own timeout ends first, because pyngrok's has no effect on a silent agent.
         timeout_s=opening.timeout_s + 5,
         import_path=tuple(sys.path),
     )
@@ -145,24 +145,22 @@ def _host(domain: str) -> str:
 
 
 def find_config(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path | None:
-    """Return the user's ngrok settings: NGROK_CONFIG, else ngrok.yml in the agent's default folder if it exists."""
+    """Return the user's ngrok settings: NGROK_CONFIG, or ngrok.yml in the agent's default folder if it exists."""
     named = environ.get("NGROK_CONFIG")
     if not named:
         path = ngrok_folder(environ, home, platform) / "ngrok.yml"
         return path if path.is_file() else None
     if not Path(named).is_file():
-        raise TunnelError(f"NGROK_CONFIG names a file that does not exist: {named}.", hint="Correct or unset it.")
+        raise TunnelError(f"NGROK_CONFIG is invalid: file not found: {named}.", hint="Correct or unset it.")
     return Path(named)
 
 
 def find_agent(environ: Mapping[str, str], home: Path) -> Path | None:
-    """Return the ngrok program: PYNGROK_NGROK_PATH, else `ngrok` on PATH, else the program that pyngrok installed."""
+    """Return the ngrok program: PYNGROK_NGROK_PATH, `ngrok` on PATH, or the program that pyngrok installed."""
     named = environ.get("PYNGROK_NGROK_PATH")
     if named:
         if not Path(named).is_file():
-            raise TunnelError(
-                f"PYNGROK_NGROK_PATH names a file that does not exist: {named}.", hint="Correct or unset it."
-            )
+            raise TunnelError(f"PYNGROK_NGROK_PATH is invalid: file not found: {named}.", hint="Correct or unset it.")
         return Path(named)
     found = map(Path, find_programs("ngrok", environ))
     on_path = next((path for path in found if not _is_pyngrok(path)), None)
@@ -185,7 +183,7 @@ def ngrok_folder(environ: Mapping[str, str], home: Path, platform: str = sys.pla
 
 
 def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
-    """Return why `--tunnel auto` can use ngrok, or why not. The agent must be installed: `auto` downloads nothing."""
+    """Return why `--tunnel auto` can use ngrok, or why not. The agent must be installed: `auto` never downloads it."""
     del can_ask
     try:
         if find_agent(environ, home) is None:
@@ -215,8 +213,8 @@ NO_TOKEN_HINT = (
     "or set NGROK_AUTHTOKEN in the environment."
 )
 GET_NGROK_HINT = (
-    "Install ngrok with your package manager or from https://ngrok.com/download, so that `ngrok` is on PATH; "
-    f"or {_WITHOUT_NGROK}."
+    "Install ngrok with your package manager or from https://ngrok.com/download, so that `ngrok` is on PATH. "
+    f"Or {_WITHOUT_NGROK}."
 )
 _WRONG_TOKEN = (
     "ngrok does not accept the authtoken",
@@ -234,7 +232,7 @@ _PAID_DOMAIN = (
 )
 _TOO_OLD = ("ngrok no longer supports this version of its agent", "Run `ngrok update`, then try again.")
 
-# https://ngrok.com/docs/errors; the codes are stable, their messages are not.
+# https://ngrok.com/docs/errors. The codes are stable, but their messages are not.
 _CODES = {
     "105": _WRONG_TOKEN,
     "106": _WRONG_TOKEN,
@@ -258,24 +256,24 @@ _CODES = {
         "ngrok reports the endpoint as offline",
         "Try again. If the error persists, see https://dashboard.ngrok.com/endpoints.",
     ),
-    "4018": ("ngrok requires an authtoken, and got none", NO_TOKEN_HINT),
+    "4018": ("ngrok requires an authtoken, but got none", NO_TOKEN_HINT),
     "9040": (
-        "ngrok refuses connections from this network's IP address",
+        "ngrok blocks connections from this network's IP address",
         f"Try another network, or {_WITHOUT_NGROK}.",
     ),
 }
 _KINDS = {
     "AgentConfigError": (
-        "ngrok's settings cannot be read: {message}.",
-        "Fix or remove that file; `ngrok config check` shows the problem.",
+        "port-hook cannot read ngrok's settings: {message}.",
+        "Fix or remove that file. `ngrok config check` shows the problem.",
     ),
-    "FileNotFoundError": ("ngrok cannot be started: {message}.", f"{_GET_NGROK}, or {_WITHOUT_NGROK}."),
+    "FileNotFoundError": ("port-hook cannot start ngrok: {message}.", f"{_GET_NGROK}, or {_WITHOUT_NGROK}."),
     "OldAgentError": (
-        "The installed ngrok agent is version {message}; port-hook needs 3.16 or newer.",
+        "The installed ngrok agent is version {message}, but port-hook needs 3.16 or later.",
         "Run `ngrok update`, or install the current version from https://ngrok.com/download.",
     ),
     "OSError": (
-        "The ngrok program cannot be run: {message}.",
+        "port-hook cannot run the ngrok program: {message}.",
         "Install ngrok for this machine's processor from https://ngrok.com/download.",
     ),
     "PermissionError": (
@@ -283,8 +281,8 @@ _KINDS = {
         "Make it executable with `chmod +x`, or put another `ngrok` before it on PATH.",
     ),
     "PyngrokNgrokInstallError": (
-        "No ngrok program was found, and it could not be downloaded.",
-        f"{_GET_NGROK}; {_WITHOUT_NGROK}.",
+        "No ngrok program was found, and the download failed.",
+        f"{_GET_NGROK}, {_WITHOUT_NGROK}.",
     ),
 }
 _OFFLINE = re.compile(r"failed to reconnect session|dial tcp|no such host|network is unreachable|i/o timeout")
@@ -297,7 +295,7 @@ _LAST_LINES = 5
 
 @frozen(kw_only=True)
 class AgentFailure:
-    """The error that the supervisor reported: the exception's name and message, and the status of the agent's API.
+    """The supervisor's error report: the exception's name and message, and the status of the agent's API.
 
     `kind` is `Timeout` or `Gone` if the supervisor reported nothing. `status` is None for other exceptions.
     """
@@ -308,7 +306,7 @@ class AgentFailure:
 
 
 def session_problem(line: str) -> str | None:
-    """Return what a log line of the agent says about its session: "" if new, a clause if lost, else None."""
+    """Return the session's state from a log line of the agent: "" if new, a clause if lost, otherwise None."""
     match = _MESSAGE.match(line)
     if not match:
         return None
@@ -318,7 +316,7 @@ def session_problem(line: str) -> str | None:
 
 
 def explain(failure: AgentFailure, log: Iterable[str] = ()) -> TunnelError:
-    """Return the error to raise. `log` holds the agent's last lines, without the token; they may be unprintable."""
+    """Return the error to raise. `log` holds the agent's last lines, without the token. They may be unprintable."""
     log = list(log)
     code = _code(failure, log)
     if code:
@@ -330,7 +328,7 @@ def explain(failure: AgentFailure, log: Iterable[str] = ()) -> TunnelError:
     if any(_OFFLINE.search(line) for line in (failure.message, *log)):
         return TunnelError(
             "ngrok cannot connect to its service." + _last_output(log),
-            hint=f"Check the network and, behind a proxy, `proxy_url` in ngrok's settings; or {_WITHOUT_NGROK}.",
+            hint=f"Check the network and, behind a proxy, `proxy_url` in ngrok's settings. Or {_WITHOUT_NGROK}.",
         )
     return TunnelError(_outcome(failure) + _last_output(log), hint=f"Run `ngrok diagnose`, or {_WITHOUT_NGROK}.")
 
@@ -346,8 +344,8 @@ def _refused(code: str, failure: AgentFailure, log: Sequence[str]) -> TunnelErro
         return TunnelError(f"{happened} (ERR_NGROK_{code}).", hint=hint)
     output = _last_output(log) or f"\n  {shorten(printable(failure.message), 200)}"
     return TunnelError(
-        f"ngrok refused to open the tunnel (ERR_NGROK_{code}).{output}",
-        hint=f"See https://ngrok.com/docs/errors/err_ngrok_{code}; or {_WITHOUT_NGROK}.",
+        f"ngrok rejected the tunnel (ERR_NGROK_{code}).{output}",
+        hint=f"See https://ngrok.com/docs/errors/err_ngrok_{code}. Or {_WITHOUT_NGROK}.",
     )
 
 

@@ -1,7 +1,7 @@
-"""A channel of a webhook relay: of smee.io, another smee server, or gosmee.
+"""A channel of a webhook relay: smee.io, another smee server, or gosmee.
 
-The relay responds to Port itself and stores nothing: a request that arrives while no stream is connected is lost. A
-channel is a tunnel, because it has a public URL, and a source, because its events go straight to the pipeline.
+The relay responds to Port itself and stores nothing. A request is lost if no stream is connected when it arrives. A
+channel is a tunnel, because it has a public URL, and a source, because its events go directly to the pipeline.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from port_hook_cli.tunnels.smee.stream import SILENCE_TIMEOUT_S, RelayStream, St
 
 _NEW_CHANNEL = "https://smee.io/new"
 _HINT = (
-    "`--tunnel smee` makes a channel at https://smee.io. A URL must be the URL of a channel, such as "
+    "`--tunnel smee` creates a channel at https://smee.io. A URL must be the URL of a channel, such as "
     "https://smee.io/CHANNEL."
 )
 _PROBE_TIMEOUT_S = 10.0
@@ -49,7 +49,7 @@ _READY_TIMEOUT_S = 8.0
 # A server that restarts, or a proxy in front of it, may respond with 404 for a moment.
 _MAX_NOT_FOUND = 3
 _AT_ONCE = 32
-# gosmee drops events that are not read soon, so they wait here, up to this many bytes.
+# gosmee discards events after a short time, so they wait here, up to this many bytes.
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
 _BYTES_PER_EVENT = 4096
 _NOTICE_INTERVAL_S = 10.0
@@ -58,7 +58,7 @@ _NOTICE_INTERVAL_S = 10.0
 async def open_smee(opening: Opening, *, silence_timeout_s: float = SILENCE_TIMEOUT_S) -> SmeeChannel:
     """Connect to the channel `opening.address`, or to a new smee.io channel, and feed `opening.source` with its events.
 
-    A URL that ends in `/new` makes a channel at another server. `opening.previous_url` is used again instead of a new
+    A URL that ends in `/new` creates a channel at another server. `opening.previous_url` is reused instead of a new
     channel if its server still has it. A stream without any event for `silence_timeout_s` seconds counts as lost.
     Raises TunnelError.
     """
@@ -66,13 +66,11 @@ async def open_smee(opening: Opening, *, silence_timeout_s: float = SILENCE_TIME
         raise TypeError("a relay feeds `opening.source`, which is None")
     url = opening.address or _NEW_CHANNEL
     if opening.previous_url and url.endswith("/new"):
-        with contextlib.suppress(TunnelError):  # actions in Port use it
+        with contextlib.suppress(TunnelError):  # because actions in Port use it
             again = replace(opening, address=opening.previous_url, previous_url=None)
             return await open_smee(again, silence_timeout_s=silence_timeout_s)
     if "@" in urlsplit(url).netloc:
-        raise TunnelError(
-            "The channel's URL contains a password, which everyone who sees the URL could read.", hint=_HINT
-        )
+        raise TunnelError("The channel's URL contains a password, visible to everyone who sees the URL.", hint=_HINT)
     timeout = httpx.Timeout(opening.timeout_s, read=silence_timeout_s)
     try:
         client = open_client(url, verify=system_trust(), timeout=timeout, headers={"user-agent": "port-hook"})
@@ -97,15 +95,16 @@ async def open_smee(opening: Opening, *, silence_timeout_s: float = SILENCE_TIME
 def _failure(url: str, error: Exception, timeout_s: float) -> TunnelError:
     reason = f"it does not respond within {timeout_s:g} s" if isinstance(error, TimeoutError) else explain(error)
     return TunnelError(
-        f"The relay {brief(urlsplit(url).netloc)} sends no events of {brief(url)}: {brief(reason)}.", hint=_HINT
+        f"The relay {brief(urlsplit(url).netloc)} does not send events of {brief(url)}: {brief(reason)}.",
+        hint=_HINT,
     )
 
 
 class SmeeChannel:
     """An open channel.
 
-    See `port_hook_cli.tunnels.protocol.Tunnel` and `port_hook_cli.invocations.source.Source`. `pauses_s` has
-    the shortest and the longest pause before the channel reconnects.
+    See `port_hook_cli.tunnels.protocol.Tunnel` and `port_hook_cli.invocations.source.Source`. `pauses_s` has the
+    shortest and the longest pause before the channel reconnects.
     """
 
     def __init__(self, url: str, client: httpx.AsyncClient, context: SourceContext) -> None:
@@ -124,21 +123,21 @@ class SmeeChannel:
         self._connecting = asyncio.create_task(self._stay_connected())
 
     async def wait_until_open(self) -> None:
-        """Return when events arrive; raises the error that prevents it."""
+        """Return when events arrive. Raises the error that prevents it."""
         await self._opened
 
     def health(self) -> str:
-        """Return "" while the stream is connected. Requests to the channel are lost while it is not."""
+        """Return "" while the stream is connected. Otherwise, requests to the channel are lost."""
         return f"the relay's stream is down: {self._problem}" if self._problem else ""
 
     async def probe(self, path: str, token: str) -> ProbeResult:  # noqa: ARG002 - a channel has no paths
         """Send a request to the channel and wait for its event, which is not an invocation.
 
-        The result is never TAKEN: every client that connects to a channel gets its events.
+        The result is never TAKEN, because every client of a channel gets its events.
         """
         if self._problem:
             return ProbeResult(Connectivity.UNREACHABLE, None, self.health())
-        if self._deliveries.are_full:  # the probe's event would wait behind others, whose arrival is proof enough
+        if self._deliveries.are_full:  # the waiting events prove that the channel works
             return ProbeResult(Connectivity.REACHABLE)
         arrived = self._probes[token] = asyncio.get_running_loop().create_future()
         started = time.perf_counter()
@@ -153,19 +152,19 @@ class SmeeChannel:
         except TimeoutError:
             return ProbeResult(Connectivity.UNREACHABLE, None, message)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-            message = f"the relay accepts no requests: {brief(explain(error))}"
+            message = f"the relay does not accept requests: {brief(explain(error))}"
             return ProbeResult(Connectivity.UNREACHABLE, None, message)
         finally:
             self._probes.pop(token, None)
 
     async def _post(self, body: bytes) -> int:
-        """Send a request to the channel and return the response's status; its body is not read."""
+        """Send a request to the channel and return the response's status, without reading its body."""
         headers = {"content-type": "application/json"}
         async with self._client.stream("POST", self.url, content=body, headers=headers) as response:
             return response.status_code
 
     async def lost(self) -> str:
-        """Wait until the relay no longer has the channel; return a sentence about it. A lost stream is reconnected."""
+        """Wait until the relay no longer has the channel. Return a sentence about it. A lost stream is reconnected."""
         return await asyncio.shield(self._lost)
 
     async def close(self, drain_s: float = _CLOSE_TIMEOUT_S) -> None:
@@ -174,7 +173,7 @@ class SmeeChannel:
         self._connecting.cancel()
         await asyncio.wait({self._connecting}, timeout=_CLOSE_TIMEOUT_S)
         if self._opened.done() and not self._opened.cancelled():
-            self._opened.exception()  # it has been raised, or no one waits for it any more
+            self._opened.exception()  # retrieved, so that asyncio does not report it
         await self._deliveries.close(drain_s)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_TIMEOUT_S):
@@ -237,11 +236,11 @@ class SmeeChannel:
 
 
 class _Deliveries:
-    """Requests on their way through the pipeline: `_AT_ONCE` at the same time, started in the order of arrival."""
+    """Requests in the pipeline: `_AT_ONCE` concurrently, started in the order of arrival."""
 
     def __init__(self, host: str, context: SourceContext) -> None:
         self._host, self._context = host, context
-        self._target = context.mount.rstrip("/") or "/"  # a relay does not keep the path
+        self._target = context.mount.rstrip("/") or "/"  # a relay does not pass on the path
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._waiting_bytes = 0
@@ -253,10 +252,10 @@ class _Deliveries:
         return self._waiting_bytes > _MAX_WAITING_BYTES
 
     async def start(self, request: RelayedRequest) -> None:
-        """Start a delivery, after waiting for capacity."""
+        """Start a delivery after waiting for capacity."""
         if len(request.body) > self._context.max_body:
             self._context.notice(
-                f"The relay sent a body of {len(request.body)} bytes; it was not captured (limit --max-body)"
+                f"The relay sent a body of {len(request.body)} bytes. It was not captured (limit --max-body)."
             )
             return
         while self.are_full:
@@ -281,7 +280,7 @@ class _Deliveries:
             async with self._slots:
                 await self._context.receive(self._invocation(request), "unknown")
         except StoreError:
-            pass  # the pipeline has reported it, and the relay has responded to Port already
+            pass  # the pipeline has reported it, and the relay has already responded to Port
         except Exception as error:  # noqa: BLE001 - a defect in port-hook must not end the channel
             self._context.notice(f"A request from the relay failed: {type(error).__name__}: {brief(str(error))}")
         finally:
@@ -301,7 +300,7 @@ class _Deliveries:
 
 
 class _LimitedNotices:
-    """Reports a notice immediately, and then none for 10 s. The next notice says how many were left out."""
+    """Reports a notice immediately, and then none for 10 s. The next notice says how many were omitted."""
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice

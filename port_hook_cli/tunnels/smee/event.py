@@ -1,7 +1,7 @@
 """The events of a webhook relay: from the data of a server-sent event back to the request.
 
-smee.io sends an object that JSON.stringify wrote (probot/smee.io, lib/server.js): the header fields, the parsed `body`,
-the parsed `query`, and its own `timestamp`. gosmee sends `bodyB`, the body's bytes in base64, instead of `body`, and no
+smee.io sends an object written by JSON.stringify (probot/smee.io, lib/server.js): the headers, the parsed `body`, the
+parsed `query`, and its own `timestamp`. gosmee sends `bodyB`, the body's bytes in base64, instead of `body`, and no
 query (chmouel/gosmee, gosmee/server.go). The text of smee's `body` is cut out unchanged, not parsed and written again:
 Port signs the output of JSON.stringify, which smee preserves, but Python's JSON writer would not.
 """
@@ -34,13 +34,13 @@ _end_at = re.compile(rf"{_SPACE}\Z").match
 _is_name = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+").fullmatch
 _is_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 
-# The relay's own members, and fields that only apply to the sender's connection.
+# The relay's own members, and headers that only apply to the sender's connection.
 _NOT_FIELDS = ("body", "bodyb", "query", "timestamp", "host", "content-length", "expect")
 
 
 @frozen
 class RelayedRequest:
-    """A POST that a relay received: the query without the `?`, the header fields, and the bytes of the body."""
+    """A POST to a relay: the query without the `?`, the headers, and the raw body."""
 
     query: str
     headers: Headers
@@ -56,7 +56,7 @@ class RelayMessage:
 
 @frozen
 class InvalidEvent:
-    """An event that is not a request; `why` is a clause."""
+    """An event without a request. `why` is a clause."""
 
     why: str
 
@@ -65,7 +65,7 @@ Span: TypeAlias = tuple[int, int]
 
 
 def read_event(data: str) -> RelayedRequest | RelayMessage | InvalidEvent:
-    """Return the content of an event without a name. Accepts any text."""
+    """Return the content of an unnamed event. Accepts any text."""
     try:
         spans = _members(data)
         if spans.keys() == {"message"}:
@@ -92,7 +92,7 @@ def probe_body(token: str) -> bytes:
 
 
 def probe_token(body: bytes) -> str | None:
-    """Return the token of a probe by this listener or another on the same channel; None for other requests."""
+    """Return the token of a probe by a listener on the channel, or None for other requests."""
     if len(body) > _MAX_PROBE_BYTES or not body.startswith(f'{{"{_PROBE}":'.encode()):
         return None
     try:
@@ -104,7 +104,7 @@ def probe_token(body: bytes) -> str | None:
 
 
 def _members(text: str) -> dict[str, Span]:
-    """Return the position of each member's value in `text`, a JSON object; the last value of a duplicate key counts.
+    """Return the position of each member's value in `text`, a JSON object. The last value of a duplicate key counts.
 
     Values are not parsed, so their depth and numbers do not matter. Raises ValueError.
     """
@@ -156,7 +156,7 @@ def _value(text: str, span: Span) -> object:
 
 
 def _fields(text: str, spans: dict[str, Span]) -> Iterator[tuple[str, str]]:
-    """Yield the members that are header fields: a string each, or a list of them for `set-cookie`, as in Node."""
+    """Yield the headers: members with a string, or with a list of strings for `set-cookie`, as in Node."""
     # Node decodes header bytes as Latin-1, Go as UTF-8.
     encoding = "utf-8" if "bodyB" in spans else "latin-1"
     for name, (start, end) in spans.items():
@@ -177,7 +177,7 @@ def _wire(value: str, encoding: str) -> str:
 
 
 def _query(value: object) -> str:
-    """Return the query that smee parsed to `value`: strings and lists of strings. Deeper values are left out."""
+    """Return the query that smee parsed to `value`: strings and lists of strings. Deeper values are omitted."""
     pairs = [
         (name, one)
         for name, values in (value.items() if isinstance(value, dict) else ())

@@ -11,7 +11,7 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
 SILENCE_TIMEOUT_S = 70.0
-"""Both servers send a message every 30 s; without two of them, the connection is lost."""
+"""Both servers send a message every 30 s. Without two of them, the connection is lost."""
 
 _EVENT_STREAM = "text/event-stream"
 # gosmee accepts bodies of up to 25 MiB and sends them in base64, so no request is larger.
@@ -21,7 +21,7 @@ _MAX_LINE_BYTES = 4096
 
 
 class StreamError(Exception):
-    """There is no event stream; the message is a clause. `is_gone` means that the server has no such channel."""
+    """The event stream failed. The message is a clause. `is_gone` means that the server has no such channel."""
 
     def __init__(self, message: str, *, is_gone: bool = False) -> None:
         super().__init__(message)
@@ -29,10 +29,10 @@ class StreamError(Exception):
 
 
 class RelayStream:
-    """The events of `channel`, the URL that Port calls.
+    """The events of `channel`, the URL for Port.
 
     smee sends them at that URL, to clients that accept only `text/event-stream`. gosmee has a page at that URL, and
-    sends the events at `/events/CHANNEL`. The content type of the response tells which server it is.
+    sends the events at `/events/CHANNEL`. The content type of the response shows which server it is.
     """
 
     def __init__(self, client: httpx.AsyncClient, channel: str) -> None:
@@ -72,19 +72,19 @@ async def make_channel(client: httpx.AsyncClient, new_url: str) -> str:
             elif response.is_success and _type_of(response) == "text/plain":
                 named = await _line(response)
             else:
-                raise _problem(response) or StreamError("it creates no channels")
+                raise _problem(response) or StreamError("it does not create channels")
         parts = _split(named)
         if parts.hostname != requested.hostname or not parts.path.strip("/"):
-            raise StreamError(f"it created a channel at another host, {named[:100]}; give that URL yourself")
+            raise StreamError(f"it created a channel at another host. Pass that URL: {named[:100]}")
         if parts.path != requested.path:
-            # A server behind a proxy may name itself with `http://` instead of `https://`.
+            # A server behind a proxy may refer to itself with `http://` instead of `https://`.
             return requested._replace(path=parts.path.rstrip("/"), query="").geturl()
         new_url = named
-    raise StreamError("it creates no channels")
+    raise StreamError("it does not create channels")
 
 
 def explain(error: Exception) -> str:
-    """Return why there is no stream, or why it ended, as a clause."""
+    """Return why the stream failed or ended, as a clause."""
     match error:
         case StreamError():
             return str(error)
@@ -101,7 +101,7 @@ def explain(error: Exception) -> str:
 
 
 def _problem(response: httpx.Response) -> StreamError | None:
-    """Return why this is not an event stream, or None if it is one."""
+    """Return why a response is not an event stream, or None if it is."""
     status = response.status_code
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if response.is_success and coding != "identity":
@@ -111,10 +111,10 @@ def _problem(response: httpx.Response) -> StreamError | None:
     if status == HTTPStatus.NOT_FOUND:
         return StreamError("it has no such channel (404)", is_gone=True)
     if response.has_redirect_location:
-        return StreamError(f"it redirects to {response.headers['location'][:100]}; give that URL")
+        return StreamError(f"it redirects to another URL. Pass that URL: {response.headers['location'][:100]}")
     if response.is_success:
         return StreamError(
-            f"it responds with a page ({_type_of(response)[:50]}), so it is not a channel of smee or gosmee"
+            f"it responds with a page ({_type_of(response)[:50]}), so it is not a smee or gosmee channel"
         )
     return StreamError(f"it responds with status {status}")
 
@@ -131,7 +131,7 @@ async def _events(stream: EventSource) -> AsyncGenerator[ServerSentEvent, None]:
 
 
 class _Bounded(httpx.AsyncByteStream):
-    """A body that may have up to `_MAX_EVENT_BYTES` bytes between two events."""
+    """A body with up to `_MAX_EVENT_BYTES` bytes between two events."""
 
     def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
         assert isinstance(stream, httpx.AsyncByteStream)

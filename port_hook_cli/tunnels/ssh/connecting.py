@@ -1,4 +1,4 @@
-"""Open an SSH tunnel: connect, request the forwarded port, and find the public URL; and why that may fail."""
+"""Open an SSH tunnel: connect, request the forwarded port, find the public URL, and explain failures."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _MISSED_KEEPALIVES = 2
 _HTTPS_GRACE_S = 2.0
 # All interfaces of the server. With `GatewayPorts no`, sshd silently listens on loopback instead.
 _ALL_INTERFACES = ""
-# The address that `ssh -R 80:…` sends; localhost.run treats any other address as a domain.
+# The address that `ssh -R 80:…` sends. localhost.run treats any other address as a domain.
 _DEFAULT_ADDRESS = "localhost"
 
 
@@ -66,13 +66,13 @@ class _Server:
 
     @property
     def identities(self) -> tuple[str, ...]:
-        """The user's key files that ~/.ssh/config names."""
+        """The user's key files in ~/.ssh/config."""
         files = self.options.config.get("IdentityFile", ())
         return tuple(map(str, files)) if isinstance(files, list) else ()
 
 
 async def open_tunnel(opening: Opening) -> SshTunnel:
-    """Open the tunnel; raises TunnelError. See `opening.open_ssh`."""
+    """Open the tunnel. Raises TunnelError. See `opening.open_ssh`."""
     # asyncssh logs each connection, and prints problems to stderr.
     asyncssh.set_log_level(logging.CRITICAL + 1)
     destination = read_destination(opening.address or "")
@@ -141,7 +141,7 @@ async def _read_server(destination: SshDestination, opening: Opening) -> _Server
 async def _connect(
     server: _Server, errors: ErrorContext, opening: Opening, *, is_service: bool
 ) -> tuple[asyncssh.SSHClientConnection, SshClient]:
-    """Connect; connect again if the user accepts the server's key, because a handshake cannot wait for the user."""
+    """Connect. Connect again after the user accepts the server's key, because a handshake cannot wait for the user."""
     client = SshClient(empty_password=is_service)
     try:
         return await _connect_once(server, client, opening), client
@@ -200,7 +200,7 @@ async def _open_through_service(
 
 
 async def _url(client: SshClient, service: Service) -> str:
-    """Wait for the URL in the output and return it; the https URL if the service prints one."""
+    """Wait for the URL in the output, and return the https URL if the service prints one, otherwise the http URL."""
     while not (url := find_url(client.output, service)):
         if client.ended.is_set():
             raise no_url(service.host, client.output)
@@ -223,7 +223,7 @@ def _local(opening: Opening) -> tuple[str, int]:
 
 @frozen(kw_only=True)
 class ErrorContext:
-    """Explains the errors of connecting to `host`. `identities` are the key files that ~/.ssh/config names."""
+    """Explains the errors of connections to `host`. `identities` are the key files in ~/.ssh/config."""
 
     host: str
     port: int
@@ -245,7 +245,7 @@ class ErrorContext:
             case _:
                 return TunnelError(
                     f"Cannot connect to {printable(self.host)} with SSH: {brief(str(error)) or type(error).__name__}.",
-                    hint="Check the host name, ~/.ssh/config, and the keys that it names.",
+                    hint="Check the host name, ~/.ssh/config, and the keys in it.",
                 )
 
     def _disconnected(self, error: asyncssh.DisconnectError) -> TunnelError:
@@ -270,14 +270,14 @@ class ErrorContext:
         if isinstance(error, socket.gaierror):
             return TunnelError(
                 f"The host {host} cannot be resolved: {error.strerror}.",
-                hint="Check the internet connection and the name. A name from ~/.ssh/config must be written exactly as "
-                "it is there.",
+                hint="Check the internet connection and the name. Write a name from ~/.ssh/config exactly as in "
+                "that file.",
             )
-        # For a host with several addresses there is one error without an errno, whose message lists theirs.
+        # For a host with several addresses there is one error without an errno, and its message lists them all.
         if error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error):
             return TunnelError(
                 f"Nothing listens on port {self.port} of {host}.",
-                hint="Check that the SSH server is running. Give another port as ssh://USER@HOST:PORT.",
+                hint="Check that the SSH server is running. Specify another port as ssh://USER@HOST:PORT.",
             )
         if isinstance(error, ConnectionError):
             return self._cut()
@@ -293,17 +293,17 @@ class ErrorContext:
         keys, locked = self._keys()
         tried = f"Tried {', '.join(keys)} and the keys of your SSH agent" if keys else "No key file was found"
         if locked:
-            tried += f"; {', '.join(locked)} has a passphrase, so it can only be used through the SSH agent"
+            tried += f". {', '.join(locked)} has a passphrase, so port-hook can use it only through the SSH agent"
         return TunnelError(
             f"{printable(self.host)} denied access to this user. {tried}.",
             hint=f"Run `ssh-add {locked[0]}`."
             if locked
-            else "Add your public key to ~/.ssh/authorized_keys on the server (`ssh-copy-id`), or name the user "
+            else "Add your public key to ~/.ssh/authorized_keys on the server (`ssh-copy-id`), or specify the user "
             "(ssh://USER@HOST) and the key (IdentityFile in ~/.ssh/config). port-hook does not use passwords.",
         )
 
     def _keys(self) -> tuple[list[str], list[str]]:
-        """Return the usable key files, and the key files that need a passphrase."""
+        """Return the usable key files, and the key files with a passphrase."""
         files = self.identities or [str(self.home / ".ssh" / name) for name in _DEFAULT_KEYS]
         keys, locked = [], []
         for file in files:
@@ -321,7 +321,7 @@ class ErrorContext:
 
 
 def not_forwarded(host: str, port: int) -> TunnelError:
-    """Return the error for a server that accepts the user but forwards no port."""
+    """Return the error for a server that accepts the user but doesn't forward ports."""
     host = printable(host)
     if port:
         return TunnelError(
@@ -330,7 +330,7 @@ def not_forwarded(host: str, port: int) -> TunnelError:
             "1024. AllowTcpForwarding and PermitListen in the server's sshd_config can also forbid it.",
         )
     return TunnelError(
-        f"{host} forwards no port.",
+        f"{host} does not forward ports.",
         hint="In the server's sshd_config, AllowTcpForwarding must be `yes` or `remote`, and PermitListen must allow "
         "any port.",
     )
@@ -340,12 +340,12 @@ def no_port(host: str) -> TunnelError:
     """Return the error for `--public-url` without a known port on the SSH server."""
     return TunnelError(
         "The public URL does not say which port of the SSH server it forwards to.",
-        hint=f"Name the port: --tunnel ssh://{printable(host)}/PORT",
+        hint=f"Specify the port: --tunnel ssh://{printable(host)}/PORT",
     )
 
 
 def no_url(host: str, output: str) -> TunnelError:
-    """Return the error for a service that prints no URL; `output` is what it printed."""
+    """Return the error for a service that doesn't print a URL. `output` is what it printed."""
     line = brief(last_line(output))
     detail = f" Its last output: {line}" if line else ""
     return TunnelError(

@@ -12,8 +12,8 @@ from port_hook_cli.frozen import frozen
 class Service:
     """A public SSH service, and the domains of its tunnels.
 
-    `remote_port` is the port that a client must request, not the port of the public URL. `own_pages` are names
-    below `domains` that belong to the service itself. `command` is run in the session whose output contains the URL.
+    A client must request `remote_port`, which is not the port of the public URL. `own_pages` are names below `domains`
+    that belong to the service itself. `command` is run in the session that prints the URL.
     """
 
     host: str
@@ -59,8 +59,8 @@ _SERVICES = (
 class SshDestination:
     """An SSH server that forwards a port.
 
-    With `user` or `port` None, ~/.ssh/config decides; with `remote_port` None, the server does. `uses_keys` says
-    whether the user's keys are offered to the server: a service only gets them if the user names a user for it.
+    With `user` or `port` None, ~/.ssh/config decides. With `remote_port` None, the server does. `uses_keys` says
+    whether the user's keys are offered to the server: a service gets them only with an explicit user.
     """
 
     host: str
@@ -72,7 +72,7 @@ class SshDestination:
 
 
 def read_destination(address: str) -> SshDestination:
-    """Return the destination of an `ssh://` URL that `parse_tunnel` accepted, or of the name of a service."""
+    """Return the SSH destination of an `ssh://` URL that `parse_tunnel` accepted, or of a service's name."""
     if not address.startswith("ssh://"):
         service = _service(address)
         if service is None:
@@ -94,10 +94,10 @@ def read_destination(address: str) -> SshDestination:
 
 
 def ports_to_request(remote_port: int | None, *, public_url: str | None, previous_url: str | None) -> tuple[int, ...]:
-    """Return the ports to request from the user's own server, in order; 0 lets the server choose.
+    """Return the ports to request from the user's own server, in order. 0 lets the server choose.
 
-    The user's `public_url` forwards to one port: `remote_port`, or else the port in that URL. If neither is given, this
-    returns (). The port of a lost tunnel comes first, because actions in Port use its URL.
+    The user's `public_url` forwards to one port: `remote_port`, or the port in that URL. Without both, this returns ().
+    The port of a lost tunnel comes first, because actions in Port use its URL.
     """
     if remote_port:
         return (remote_port,)
@@ -144,7 +144,7 @@ def find_url(text: str, service: Service) -> str | None:
 
 
 def last_line(text: str) -> str:
-    """Return the last line of `text` that is not empty, or ""; it may be unprintable."""
+    """Return the last nonempty line of `text`, or "". It may be unprintable."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 

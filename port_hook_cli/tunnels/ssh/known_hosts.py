@@ -1,7 +1,7 @@
 """The keys of SSH servers: which keys are known, and how the user accepts another key.
 
-The known_hosts files of the user and the system are read, but never written. A key that the user accepts is saved in
-port-hook's own file, so that other programs do not trust it.
+port-hook reads the known_hosts files of the user and the system, but never writes them. It saves an accepted key in its
+own file, so that other programs don't trust it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _SYSTEM = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 
 @frozen
 class UnknownKey:
-    """A server's key that is not in known_hosts. `host` is the server's name in known_hosts."""
+    """A server's unknown key. `host` is the server's name in known_hosts."""
 
     host: str
     port: int
@@ -44,7 +44,7 @@ class UnknownKey:
 
     @property
     def fingerprint(self) -> str:
-        """`SHA256:…`, as `ssh-keygen -l` and OpenSSH print it."""
+        """`SHA256:…`, in the format of `ssh-keygen -l` and OpenSSH."""
         return self.key.get_fingerprint()
 
     @property
@@ -60,7 +60,7 @@ class UnknownKey:
 
 
 class KnownHosts:
-    """All known_hosts files that apply, read once. Invalid lines are skipped, as OpenSSH does."""
+    """All known_hosts files that apply, read once. Like OpenSSH, it skips invalid lines."""
 
     def __init__(self, home: Path, configured: Sequence[str] = ()) -> None:
         self._home, self._own = home, home / _OWN
@@ -80,9 +80,9 @@ class KnownHosts:
             return ""
 
     def algorithms(self, host: str, port: int) -> list[str] | None:
-        """Return the key algorithms to offer to `host`, the known ones first; None if it may have a certificate.
+        """Return the key algorithms to offer to `host`, known algorithms first, or None if it may have a certificate.
 
-        asyncssh's default offers only the known ones, so a server with a new key would close the connection without
+        asyncssh offers only known algorithms by default, so a server with a new key would close the connection without
         showing it. Without a known authority, asyncssh would prefer certificates that it cannot verify.
         """
         keys, authorities = self.all.match(host, "", None if port == _SSH_PORT else port)[:2]
@@ -100,7 +100,7 @@ class KnownHosts:
         return None
 
     async def accept(self, key: UnknownKey, opening: Opening) -> None:
-        """Accept the key if the user does; raises TunnelError if not, or if another key of the host is known."""
+        """Accept the key if the user does. Raises TunnelError if not, or if another key of the host is known."""
         if file := self.find_file(key.host, key.port):
             raise _changed(key, file)
         if opening.accept_host_key is not None:
@@ -120,7 +120,7 @@ class KnownHosts:
                 file.write(key.line)
         except OSError as error:
             raise TunnelError(
-                f"The server's key cannot be saved to {self._own}: {error.strerror}.",
+                f"port-hook cannot save the server's key to {self._own}: {error.strerror}.",
                 hint=f"Make the file writable, or accept the key only once: `--accept-host-key {key.fingerprint}`.",
             ) from error
 

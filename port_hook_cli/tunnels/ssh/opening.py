@@ -1,4 +1,4 @@
-"""SSH tunnels (`ssh -R`), through asyncssh, an optional dependency that is imported when a tunnel is opened."""
+"""SSH tunnels (`ssh -R`), through asyncssh, an optional dependency. It is imported when a tunnel is opened."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 async def open_ssh(opening: Opening) -> SshTunnel:
     """Open a tunnel through `opening.address`, an `ssh://` URL or the name of a service.
 
-    A keepalive message is sent every `opening.keepalive_s` seconds; the tunnel is lost after three without a response.
-    Raises TunnelError, including when asyncssh is not installed. Cancelling this disconnects.
+    port-hook sends a keepalive message every `opening.keepalive_s` seconds. The tunnel is lost after three without a
+    response. Raises TunnelError, including when asyncssh is not installed. Cancelling this disconnects.
     """
     try:
-        import asyncssh  # noqa: F401 - it may be missing, which must be reported first
+        import asyncssh  # noqa: F401 - so that a missing library is reported first
     except ModuleNotFoundError as error:
         if error.name != "asyncssh":
             raise
         raise TunnelError(
-            "An SSH tunnel needs asyncssh, which is not installed.", hint=install_hint("asyncssh")
+            "An SSH tunnel needs asyncssh, but it is not installed.", hint=install_hint("asyncssh")
         ) from None
     from port_hook_cli.tunnels.ssh.connecting import open_tunnel
 

@@ -17,7 +17,7 @@ from port_hook_cli.tunnels.ssh.known_hosts import UnknownKey
 _MAX_OUTPUT = 64 * 1024
 _CLOSE_TIMEOUT_S = 2.0
 _LOOPBACK_ONLY = (
-    "; the server may accept connections only from itself, or a firewall may block the port: "
+    ". The server may accept connections only from itself, or a firewall may block the port: "
     "GatewayPorts in its sshd_config must be `clientspecified` or `yes`"
 )
 
@@ -25,7 +25,7 @@ _LOOPBACK_ONLY = (
 class SshClient(asyncssh.SSHClient):
     """The events of one connection, and all output of the server.
 
-    It has no password; with `empty_password`, it sends an empty one once, as public services require.
+    It has no password. With `empty_password`, it sends an empty password once, because public services require it.
     """
 
     def __init__(self, *, empty_password: bool) -> None:
@@ -37,12 +37,12 @@ class SshClient(asyncssh.SSHClient):
         self._password_attempts = 1 if empty_password else 0
 
     def add_output(self, text: str) -> None:
-        """Keep the last 64 KiB of the output."""
+        """Store the last 64 KiB of the output."""
         self.output = (self.output + text)[-_MAX_OUTPUT:]
         self.changed.set()
 
     def end(self, reason: str) -> None:
-        """Record that the tunnel has ended; the first reason is kept."""
+        """Record that the tunnel has ended. The first reason counts."""
         self.end_reason = self.end_reason or reason
         self.ended.set()
         self.changed.set()
@@ -54,7 +54,7 @@ class SshClient(asyncssh.SSHClient):
         return False
 
     def auth_banner_received(self, msg: str, lang: str) -> None:
-        """Keep the text that the server sends before authentication."""
+        """Store the server's text before authentication."""
         del lang
         self.add_output(msg + "\n")
 
@@ -92,17 +92,17 @@ class ServiceSession(asyncssh.SSHClientSession[str]):
         self._client = client
 
     def data_received(self, data: str, datatype: asyncssh.DataType) -> None:
-        """Keep the output, on stdout or stderr."""
+        """Store the output, on stdout or stderr."""
         del datatype
         self._client.add_output(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Record that the tunnel has ended: no service forwards without a session."""
+        """Record that the tunnel has ended, because a service doesn't forward without a session."""
         self._client.connection_lost(exc) if exc else self._client.end("the service ended the session")
 
 
 class SshTunnel:
-    """A port that an SSH server forwards; see `port_hook_cli.tunnels.protocol.Tunnel`."""
+    """A port that an SSH server forwards. See `port_hook_cli.tunnels.protocol.Tunnel`."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class SshTunnel:
         client.output = ""  # only later output can explain the end of the tunnel
 
     def health(self) -> str:
-        """Return "" while connected, else why the connection ended."""
+        """Return "" while connected, otherwise why the connection ended."""
         return self._client.end_reason
 
     async def probe(self, path: str, token: str) -> ProbeResult:
@@ -131,7 +131,7 @@ class SshTunnel:
         return result
 
     async def lost(self) -> str:
-        """Wait until the connection ends without having been closed; return why."""
+        """Wait until the connection ends without being closed. Return why."""
         await self._client.ended.wait()
         line = brief(last_line(self._client.output)) if self._client.output else ""
         output = f" Its last output: {line}" if line else ""
@@ -144,7 +144,7 @@ class SshTunnel:
 
 
 async def disconnect(connection: asyncssh.SSHClientConnection) -> None:
-    """Close a connection; abort it if the server does not close its side within two seconds."""
+    """Close a connection. Abort it if the server does not close its side within two seconds."""
     connection.close()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_CLOSE_TIMEOUT_S):
