@@ -60,8 +60,8 @@ _GROUPS = ", ".join(CheckGroup)
             f"The request to use. {CAPTURE} Default: the latest capture with a valid signature.", minLength=1
         ),
         "action": a_text(
-            "The action to use instead of a capture: a JSON or YAML file in the current directory, FILE#ID, DIRECTORY#ID, or "
-            "an identifier in Port. WORKFLOW#NODE uses one node.",
+            "The action to use instead of a capture: a JSON or YAML file in the current directory, FILE#ID, "
+            "DIRECTORY#ID, or an identifier in Port. WORKFLOW#NODE uses one node.",
             minLength=1,
         ),
         "inputs": an_object("Inputs of the action by name. Missing inputs get sample values."),

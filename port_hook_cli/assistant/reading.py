@@ -251,9 +251,7 @@ def _body(arguments: Arguments) -> bytes:
     try:
         return b64decode(encoded, validate=True)
     except (NotBase64, ValueError) as error:
-        raise UsageError(
-            "`body_base64` is not base64.", hint="Or pass the text as `body`."
-        ) from error
+        raise UsageError("`body_base64` is not base64.", hint="Or pass the text as `body`.") from error
 
 
 def _on_the_wire(text: str) -> str:

@@ -203,7 +203,7 @@ class Retargeting:
         # Before the first change, ORIGINAL is expected. Later it means that someone has restored the URL.
         if found is not Standing.RETARGETED and (found is not Standing.ORIGINAL or entry.left is not None):
             raise RetargetError(
-                f"Someone has changed {entry.name} in Port, so port-hook does not retarget it to {url}.",
+                f"{entry.name} has changed in Port, so port-hook does not retarget it to {url}.",
                 hint=f"Check the {'workflow' if entry.node else 'action'} in Port, and restart the listener.",
             )
 

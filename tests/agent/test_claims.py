@@ -104,13 +104,13 @@ async def test_polling_continues_and_reports_each_outage_once_when_port_cannot_b
     with scripted_port({LIST: script}) as port:
         followed = await follow(port, world, count=2)
     assert (followed.failure, followed.predicted) == (None, [RUN, OTHER])
-    lost = f"warning: Port's API at {port.url} could not be reached: Server disconnected without sending a response."
+    lost = f"warning: port-hook cannot reach Port's API at {port.url}: Server disconnected without sending a response."
     assert followed.remarks[:2] == [f"{lost} Trying again."] * 2
     assert [" 403" in line for line in followed.remarks[2:]] == [True]
 
 
 async def test_polling_does_not_start_when_port_cannot_be_reached(world: Runtime) -> None:
-    with scripted_port({LIST: [LOST]}) as port, pytest.raises(PortApiError, match="could not be reached"):
+    with scripted_port({LIST: [LOST]}) as port, pytest.raises(PortApiError, match="cannot reach"):
         await follow(port, world, count=1)
 
 

@@ -67,7 +67,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
 @pytest.mark.parametrize("name", [tool.name for tool in TOOLS if tool.name != "report_run"])
 @settings(max_examples=4)
 @given(data=st.data())
-def test_any_arguments_get_an_answer(workspace: Workspace, name: str, data: st.DataObject) -> None:
+def test_any_arguments_get_a_result(workspace: Workspace, name: str, data: st.DataObject) -> None:
     from port_hook_cli.assistant.server import call_tool  # test_server.py says why here
 
     arguments = data.draw(arguments_of(OFFERED[name]))

@@ -58,7 +58,7 @@ def test_handler_is_checked_with_a_capture_and_the_requests_of_findings_can_be_s
     assert (headers["x-port-signature"], headers["user-agent"]) == ("***", "port-hook-check/old")
 
 
-def test_handler_is_checked_with_an_action_whose_inputs_are_completed(assistant: Assistant) -> None:
+def test_handler_is_checked_with_an_action_and_completed_inputs(assistant: Assistant) -> None:
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
     seen: list[Any] = []
     with application(a_handler(seen)) as url:
@@ -71,7 +71,7 @@ def test_handler_is_checked_with_an_action_whose_inputs_are_completed(assistant:
 
 @pytest.mark.parametrize("status", [Status.VALID, Status.INVALID])
 @pytest.mark.parametrize("named", [True, False])
-def test_capture_that_no_one_signed_is_not_used(assistant: Assistant, status: Status, named: bool) -> None:
+def test_unsigned_capture_is_not_used(assistant: Assistant, status: Status, named: bool) -> None:
     unsigned = Headers((("x-port-signature", "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
                         ("x-port-timestamp", "1700000000")))  # fmt: skip
     assistant.save(a_capture(an_invocation(headers=unsigned), verdict=Verdict(status=status)))
@@ -120,16 +120,14 @@ def test_other_machine_is_never_checked_even_if_the_user_allows_it_for_replays(r
         ({"to": "1", "capture": "last"}, "Nothing listens on http://127.0.0.1:1"),
     ],
 )
-def test_arguments_that_cannot_be_used_are_refused(
-    assistant: Assistant, arguments: dict[str, Any], message: str
-) -> None:
+def test_unusable_arguments_are_rejected(assistant: Assistant, arguments: dict[str, Any], message: str) -> None:
     assistant.save(a_capture())
     text = assistant.error("check_handler", **arguments)
     assert message in text
     assert "python app.py" not in text, "no tool starts a command"
 
 
-def test_handler_that_does_not_respond_ends_the_check_in_time(assistant: Assistant) -> None:
+def test_check_ends_in_time_when_the_handler_does_not_respond(assistant: Assistant) -> None:
     assistant.save(a_capture())
     began = time.monotonic()
     with handler(delay_s=30) as target:

@@ -27,7 +27,7 @@ def assistant(runtime: Callable[..., Runtime]) -> Assistant:
     return Assistant.at(runtime, env={})
 
 
-def test_template_is_rendered_as_port_does(assistant: Assistant) -> None:
+def test_template_is_rendered_like_in_port(assistant: Assistant) -> None:
     template = {"size": "{{ .size }}", "text": "{{ .size }} of {{ .of }}", "bad": "{{ foo }}"}
     found = assistant.result("render_template", template=template, data={"size": 3.0, "of": "x"})
     assert found["result"] == {"size": 3, "text": "3 of x", "bad": None}
@@ -38,7 +38,7 @@ def test_strict_rendering_fails_with_the_expression(assistant: Assistant) -> Non
     assert "foo" in assistant.error("render_template", template="{{ foo }}", strict=True)
 
 
-def test_template_that_is_nested_too_deep_is_an_error(assistant: Assistant) -> None:
+def test_too_deeply_nested_template_is_an_error(assistant: Assistant) -> None:
     deep: list[object] = []
     for _ in range(20_000):
         deep = [deep]
@@ -46,7 +46,7 @@ def test_template_that_is_nested_too_deep_is_an_error(assistant: Assistant) -> N
 
 
 @pytest.mark.parametrize("number", [float("inf"), float("nan")])
-def test_number_that_json_cannot_express_is_an_error(assistant: Assistant, number: float) -> None:
+def test_number_without_json_form_is_an_error(assistant: Assistant, number: float) -> None:
     assert "a number is too large, or is not a number" in assistant.error("render_template", template=[number])
 
 
@@ -57,7 +57,7 @@ def test_request_of_an_action_is_shown_without_a_signature(assistant: Assistant)
     assert "x-port-signature" not in {name.lower() for name in found["headers"]}
 
 
-def test_inputs_that_port_would_refuse_are_an_error(assistant: Assistant) -> None:
+def test_invalid_inputs_for_port_are_an_error(assistant: Assistant) -> None:
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
     assert "size" in assistant.error("render_action", action="scale.json", inputs={"size": "large"})
     assert "`entity` is not an entity" in assistant.error(
@@ -92,5 +92,5 @@ def test_link_in_a_directory_of_actions_is_not_followed_to_other_files(
     assert "link.json is a link to a file that is not a JSON or YAML file in" in text
 
 
-def test_action_that_only_port_has_is_not_rendered(assistant: Assistant) -> None:
-    assert "There is no file create_vm." in assistant.error("render_action", action="create_vm")
+def test_action_in_port_only_is_not_rendered(assistant: Assistant) -> None:
+    assert "File not found: create_vm." in assistant.error("render_action", action="create_vm")

@@ -50,7 +50,7 @@ def test_capture_is_sent_to_the_given_handler_and_the_replay_is_saved(assistant:
     assert assistant.result("show_capture", capture=sent["capture"])["handler_response"]["body"]["text"] == "ok"
 
 
-def test_edited_message_of_kafka_gets_no_new_signature_that_an_agent_could_read(assistant: Assistant) -> None:
+def test_edited_kafka_message_gets_no_new_signature_visible_to_an_agent(assistant: Assistant) -> None:
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     captured = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
     with handler() as target:
@@ -60,7 +60,7 @@ def test_edited_message_of_kafka_gets_no_new_signature_that_an_agent_could_read(
     assert json.loads(request.body)["headers"] == json.loads(value)["headers"]
 
 
-def test_name_with_an_equals_sign_is_set_as_it_is(assistant: Assistant) -> None:
+def test_name_with_an_equals_sign_is_set_unchanged(assistant: Assistant) -> None:
     with handler() as target:
         assistant.save(a_capture())
         to_set = {'payload.properties["a=b"]': "1", 'payload.properties["c"]': 2.0}
@@ -69,7 +69,7 @@ def test_name_with_an_equals_sign_is_set_as_it_is(assistant: Assistant) -> None:
     assert (properties["a=b"], properties["c"]) == ("1", 2)
 
 
-def test_path_with_a_value_in_it_is_refused(assistant: Assistant) -> None:
+def test_path_with_a_value_in_it_is_rejected(assistant: Assistant) -> None:
     assistant.save(a_capture())
     assert "is not valid" in assistant.error("replay_capture", capture="last", to="1", set={"payload.a=1": 2})
 
@@ -83,7 +83,7 @@ def test_path_with_a_value_in_it_is_refused(assistant: Assistant) -> None:
         (Status.UNCHECKED, "v1,AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
     ],
 )
-def test_capture_that_no_one_signed_is_not_signed_for_an_agent(
+def test_unsigned_capture_is_not_signed_for_an_agent(
     assistant: Assistant, status: Status, signature: str | None
 ) -> None:
     own = (("x-port-signature", signature),) if signature else (("x-other", "1"),)
@@ -102,10 +102,10 @@ def test_request_without_a_signature_is_not_sent_as_captured(assistant: Assistan
     unsigned = an_invocation(headers=Headers((("content-type", "application/json"),)))
     assistant.save(a_capture(unsigned))
     text = assistant.error("replay_capture", capture="last", to="1", as_captured=True)
-    assert f"{unsigned.id} has no signature to send as captured.\nhint: Leave out `as_captured`" in text
+    assert f"{unsigned.id} has no signature to send as captured.\nhint: Omit `as_captured`" in text
 
 
-def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_of_the_run(
+def test_replay_announces_the_action_and_the_inputs_of_the_run_to_a_sandbox_on_this_machine(
     runtime: Callable[..., Runtime],
 ) -> None:
     with a_sandbox() as sandbox, handler() as target:
@@ -120,9 +120,7 @@ def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_of_the
 
 def test_changed_body_is_not_sent_as_captured(assistant: Assistant) -> None:
     assistant.save(a_capture())
-    assert "Leave out `set`" in assistant.error(
-        "replay_capture", capture="last", to="1", as_captured=True, unset=["action"]
-    )
+    assert "Omit `set`" in assistant.error("replay_capture", capture="last", to="1", as_captured=True, unset=["action"])
 
 
 @pytest.mark.parametrize("tool", ["replay_capture", "trigger_action"])
@@ -154,12 +152,12 @@ def test_action_is_signed_for_its_handler_and_the_agent_does_not_get_the_signatu
     assert (sent["delivery"]["status"], sent["run_status"]) == (200, "IN_PROGRESS")
 
 
-def test_file_of_a_stranger_does_not_choose_another_machine(assistant: Assistant) -> None:
+def test_untrusted_file_does_not_choose_another_machine(assistant: Assistant) -> None:
     (assistant.workspace.runtime.cwd / "scale.json").write_text(json.dumps(ACTION))
     assert "is not on this machine" in assistant.error("trigger_action", action="scale.json")
 
 
-def test_local_target_of_an_action_is_used_when_no_other_is_given(runtime: Callable[..., Runtime]) -> None:
+def test_local_target_of_an_action_is_used_by_default(runtime: Callable[..., Runtime]) -> None:
     with handler() as own, handler() as target:
         action = {**ACTION, "invocationMethod": {"type": "WEBHOOK", "url": f"{own.url}/scale"}}
         for to in (None, target.url):
@@ -169,7 +167,7 @@ def test_local_target_of_an_action_is_used_when_no_other_is_given(runtime: Calla
         assert (len(own.requests), len(target.requests)) == (1, 1)
 
 
-def test_event_of_an_automation_is_given_as_a_value(assistant: Assistant) -> None:
+def test_event_of_an_automation_is_passed_as_a_value(assistant: Assistant) -> None:
     automation = {
         "identifier": "changed",
         "trigger": {"type": "automation", "event": {"type": "ENTITY_UPDATED", "blueprintIdentifier": "vm"}},
@@ -183,7 +181,7 @@ def test_event_of_an_automation_is_given_as_a_value(assistant: Assistant) -> Non
         assert json.loads(target.requests[0].body) == {"b": 1}
 
 
-def test_workflow_is_run_up_to_the_node_that_waits_for_a_report(assistant: Assistant) -> None:
+def test_workflow_is_run_up_to_the_waiting_node(assistant: Assistant) -> None:
     nodes = [
         {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER", "userInputs": {"properties": {}}}},
         {"identifier": "deploy", "config": {"type": "WEBHOOK", "url": "https://example.com/deploy", "method": "POST"}},
@@ -198,7 +196,7 @@ def test_workflow_is_run_up_to_the_node_that_waits_for_a_report(assistant: Assis
     assert "not sent" in assistant.error("trigger_action", action="w.json")
 
 
-def test_handler_that_does_not_respond_ends_the_call(assistant: Assistant) -> None:
+def test_call_ends_when_the_handler_does_not_respond(assistant: Assistant) -> None:
     assistant.save(a_capture())
     with handler(delay_s=30) as target:
         (sent,) = assistant.result("replay_capture", capture="last", to=target.url, timeout_s=0.1)
@@ -221,7 +219,7 @@ def test_run_is_reported_to_port(runtime: Callable[..., Runtime]) -> None:
         assert [log["message"] for log in run.logs] == ["one", "late"]
 
 
-def test_credentials_of_the_environment_are_not_sent_to_an_address_of_the_folder(assistant: Assistant) -> None:
+def test_credentials_of_the_environment_are_not_sent_to_a_url_of_the_current_directory(assistant: Assistant) -> None:
     (assistant.workspace.runtime.cwd / ".env").write_text("PORT_API_URL=http://127.0.0.1:9\nPORT_CLIENT_ID=x\n")
     text = assistant.error("report_run", run_id=RUN_ID, status="success")
     assert ".env" in text

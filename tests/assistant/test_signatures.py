@@ -104,7 +104,7 @@ def test_signature_is_never_shown(assistant: Assistant, status: Status, secret: 
 
 
 @pytest.mark.parametrize("secret", [SECRET, OTHER])
-def test_signature_inside_a_message_of_kafka_is_not_shown(assistant: Assistant, secret: Secret) -> None:
+def test_signature_inside_a_kafka_message_is_not_shown(assistant: Assistant, secret: Secret) -> None:
     message, signature = a_message(secret)
     assistant.save(a_capture(an_invocation(id="a" * 12)), message)
     assert signature.removeprefix("v1,") not in everything_shown(assistant)
@@ -130,7 +130,7 @@ def test_jq_of_a_list_does_not_read_the_signature(assistant: Assistant, expressi
 
 
 @pytest.mark.parametrize("tool", ["list_captures", "wait_for_invocation"])
-def test_search_does_not_find_what_is_masked(assistant: Assistant, tool: str) -> None:
+def test_search_does_not_find_masked_text(assistant: Assistant, tool: str) -> None:
     """An agent could find a signature, or the secret in a body, one character after the other."""
     message, inside = a_message()
     body = b'{"plain":"Text","secret":"%s"}' % SECRET.reveal().encode()
@@ -164,7 +164,7 @@ def test_search_does_not_find_what_is_masked(assistant: Assistant, tool: str) ->
     ],
     ids=["plain", "unpadded", "php", "net", "url"],
 )
-def test_signature_that_a_handler_repeats_is_not_shown(assistant: Assistant, written: Callable[[str], str]) -> None:
+def test_signature_repeated_by_a_handler_is_not_shown(assistant: Assistant, written: Callable[[str], str]) -> None:
     # A secret for which the signature has both characters that are written as escapes.
     secret = next(each for each in map(_numbered, range(10_000)) if {"+", "/"} <= set(a_signature(secret=each)))
     echoed = written(a_signature(secret=secret))
@@ -194,7 +194,7 @@ def _numbered(number: int) -> Secret:
     return Secret(f"a-client-secret-of-an-organization-{number:06}")
 
 
-def test_signature_in_a_body_that_is_not_text_is_not_shown(assistant: Assistant) -> None:
+def test_signature_in_a_binary_body_is_not_shown(assistant: Assistant) -> None:
     signature = a_signature()
     assistant.save(a_capture(an_invocation(b"\xff" + signature.encode())))
     shown = base64.b64decode(assistant.result("show_capture")["request"]["body"]["base64"])
@@ -214,7 +214,7 @@ def test_signature_in_a_body_is_shown_by_no_tool_in_base64(assistant: Assistant,
 
 @pytest.mark.parametrize("status", [Status.VALID, Status.REENCODED, Status.STALE])
 @pytest.mark.parametrize("headers", [signed(a_body(), secret=OTHER), signed(b"{}"), Headers()], ids=str)
-def test_capture_is_not_signed_because_a_store_says_that_it_was_valid(
+def test_capture_is_not_signed_because_of_a_verdict_in_the_store(
     assistant: Assistant, status: Status, headers: Headers
 ) -> None:
     """The store may come from someone else, who wants to have their request signed."""
@@ -225,7 +225,7 @@ def test_capture_is_not_signed_because_a_store_says_that_it_was_valid(
         assert target.requests == []
 
 
-def test_message_is_not_signed_because_a_store_says_that_it_was_valid(assistant: Assistant) -> None:
+def test_message_is_not_signed_because_of_a_verdict_in_the_store(assistant: Assistant) -> None:
     message, _ = a_message(OTHER)
     assistant.save(a_capture(message.invocation))
     with handler() as target:
@@ -234,7 +234,7 @@ def test_message_is_not_signed_because_a_store_says_that_it_was_valid(assistant:
 
 
 @pytest.mark.parametrize("status", [Status.UNCHECKED, Status.INVALID])
-def test_old_capture_with_a_good_signature_is_signed_whatever_the_store_says(
+def test_old_capture_with_a_valid_signature_is_signed_regardless_of_the_stored_verdict(
     assistant: Assistant, status: Status
 ) -> None:
     """It was captured with --no-verify, or before the user corrected the secret."""
@@ -244,7 +244,7 @@ def test_old_capture_with_a_good_signature_is_signed_whatever_the_store_says(
         assert is_signed(target)
 
 
-def test_message_with_a_good_signature_is_signed(assistant: Assistant) -> None:
+def test_message_with_a_valid_signature_is_signed(assistant: Assistant) -> None:
     message, _ = a_message()
     assistant.save(message)
     with handler() as target:
@@ -263,7 +263,7 @@ def test_store_does_not_choose_the_target(assistant: Assistant, *, as_captured: 
         assert chosen.requests == []
 
 
-def test_target_of_the_user_is_used_instead_of_the_store_s(runtime: Callable[..., Runtime]) -> None:
+def test_users_target_is_used_instead_of_the_stores_target(runtime: Callable[..., Runtime]) -> None:
     with handler() as chosen, handler() as target:
         assistant = Assistant.at(runtime, to=target.url)
         assistant.save(a_capture(delivery=Delivery(url=f"{chosen.url}/", status=200)))

@@ -21,7 +21,7 @@ def looked(watch: StoreWatch) -> str | None:
     return None if found is None else found.invocation.id[0]
 
 
-def test_watch_finds_only_what_arrives_after_its_first_look(assistant: Assistant) -> None:
+def test_watch_finds_only_captures_after_its_first_look(assistant: Assistant) -> None:
     assistant.save(a_capture())
     watch = StoreWatch(assistant.workspace.store_file, CaptureQuery(), None)
     assert looked(watch) is None
@@ -30,7 +30,7 @@ def test_watch_finds_only_what_arrives_after_its_first_look(assistant: Assistant
     watch.close()
 
 
-def test_watch_finds_the_first_capture_of_a_store_that_is_created_later(assistant: Assistant) -> None:
+def test_watch_finds_the_first_capture_of_a_store_created_later(assistant: Assistant) -> None:
     watch = StoreWatch(assistant.workspace.store_file, CaptureQuery(), None)
     assert looked(watch) is None
     assistant.save(a_capture())
@@ -38,7 +38,7 @@ def test_watch_finds_the_first_capture_of_a_store_that_is_created_later(assistan
     watch.close()
 
 
-def test_watch_finds_what_arrived_after_a_capture_and_matches(assistant: Assistant) -> None:
+def test_watch_finds_matching_captures_after_a_capture(assistant: Assistant) -> None:
     bad = a_capture(an_invocation(id="c" * 12), verdict=Verdict(status=Status.INVALID))
     assistant.save(a_capture(), a_capture(an_invocation(id="b" * 12)), bad)
     for query, found in ((CaptureQuery(), "b"), (CaptureQuery(verdicts=(Status.INVALID,)), "c")):
@@ -47,7 +47,7 @@ def test_watch_finds_what_arrived_after_a_capture_and_matches(assistant: Assista
         watch.close()
 
 
-def test_watch_continues_with_a_store_that_was_replaced(assistant: Assistant) -> None:
+def test_watch_continues_with_a_replaced_store(assistant: Assistant) -> None:
     assistant.save(a_capture())
     path = assistant.workspace.store_file
     watch = StoreWatch(path, CaptureQuery(), None)
@@ -75,13 +75,13 @@ def test_wait_shows_a_capture_without_a_response_when_its_time_is_up(assistant: 
     assert (found["id"], found["answer"], "response" in found) == ("b" * 12, None, False)
 
 
-def test_wait_ends_without_a_capture_and_says_so(assistant: Assistant) -> None:
+def test_wait_ends_without_a_capture_with_a_note(assistant: Assistant) -> None:
     found = assistant.document("wait_for_invocation", timeout_s=0.01)
     assert found["result"] is None
-    assert found["notes"] == ["note: no invocation arrived within 0.01 s; call again to keep waiting"]
+    assert found["notes"] == ["note: no invocation arrived within 0.01 s. Call again to continue"]
 
 
-async def test_wait_that_is_canceled_closes_the_store(assistant: Assistant) -> None:
+async def test_canceled_wait_closes_the_store(assistant: Assistant) -> None:
     assistant.save(a_capture())
     waiting = asyncio.create_task(assistant.answer("wait_for_invocation", timeout_s=30))
     await asyncio.sleep(0)

@@ -125,7 +125,7 @@ async def test_server_on_another_port_gets_no_token(shared_desk: Desk, open_page
         assert not {name.lower() for name, _ in request.fields} & {"cookie", "referer", "authorization"}
 
 
-async def test_page_sends_no_token_to_a_program_that_has_its_port_now(
+async def test_page_sends_no_token_to_another_program_at_its_port(
     tmp_path: Path, receiver: Handler, open_page: OpenPage
 ) -> None:
     options = ("--forward-to", str(receiver.port))
@@ -144,7 +144,7 @@ async def test_page_sends_no_token_to_a_program_that_has_its_port_now(
         await expect(page.locator(".dot.live")).to_have_count(1)
 
 
-async def test_token_stays_in_the_tab_and_leaves_the_address(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_token_stays_in_the_tab_and_is_removed_from_the_url(shared_desk: Desk, open_page: OpenPage) -> None:
     shared_desk.post(a_vm("secret-title"))
     page = await open_page(shared_desk, "?text=secret-title")
     row = page.locator(".row:not(.empty)").first

@@ -66,7 +66,7 @@ async def check_overlays(page: Page, desk: Desk) -> list[str]:
     await page.keyboard.press("p")
     await expect(page.get_by_role("region", name="Held requests")).to_be_visible()
     held = asyncio.create_task(asyncio.to_thread(desk.post, a_vm("held")))
-    await page.get_by_role("button", name="Answer…").click()
+    await page.get_by_role("button", name="Respond…").click()
     found += await check(page, "hold")
     await page.keyboard.press("Escape")
     await page.get_by_role("button", name="Release all").click()
@@ -82,7 +82,7 @@ async def check_overlays(page: Page, desk: Desk) -> list[str]:
 
 
 @pytest.mark.parametrize(("width", "look"), looks())
-async def test_nothing_is_found(own_desk: Desk, open_page: OpenPage, width: int, look: Any) -> None:
+async def test_axe_finds_nothing(own_desk: Desk, open_page: OpenPage, width: int, look: Any) -> None:
     colors = {"forced_colors": "active"} if look == "forced" else {"color_scheme": look}
     found: list[str] = []
     page = await open_page(own_desk, width=width, **colors)
@@ -111,7 +111,7 @@ async def test_nothing_is_found(own_desk: Desk, open_page: OpenPage, width: int,
     await expect(page.locator(".changes").first).to_be_visible()
     found += await check(page, "comparison")
     await page.keyboard.press("Escape")
-    for letter, name in (("?", "Keys"), ("t", "Trigger an action")):
+    for letter, name in (("?", "Keys"), ("t", "Trigger an action or workflow")):
         await page.keyboard.press(letter)
         await expect(page.get_by_role("dialog", name=name)).to_be_visible()
         if letter == "t":
@@ -126,7 +126,7 @@ async def test_nothing_is_found(own_desk: Desk, open_page: OpenPage, width: int,
     assert found == []
 
 
-async def test_nothing_moves_for_users_who_ask_for_reduced_motion(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_nothing_moves_with_reduced_motion(shared_desk: Desk, open_page: OpenPage) -> None:
     shared_desk.post(a_vm("one"))
     running = "document.getAnimations().filter((each) => each.playState === 'running').length"
     still = await open_page(shared_desk, reduced_motion="reduce")

@@ -66,7 +66,7 @@ async def test_facts_of_the_open_capture_filter_the_list(shared_desk: Desk, open
     assert "latency=30000" in page.url
 
 
-async def test_fact_shows_the_list_where_the_capture_covers_it(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_fact_shows_the_list_when_the_capture_covers_it(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = unique()
     shared_desk.post(an_action(mark, user=f"ada-{mark}@example.com"))
     page = await open_page(shared_desk, f"?text={mark}", width=400)
@@ -163,7 +163,7 @@ async def test_time_is_a_filter_without_a_drag(shared_desk: Desk, open_page: Ope
     await rows(page, 1)
 
 
-async def test_timeline_tells_rejected_from_failed(tmp_path: Path, open_page: OpenPage) -> None:
+async def test_timeline_distinguishes_rejected_from_failed(tmp_path: Path, open_page: OpenPage) -> None:
     failing = b"HTTP/1.1 503 x\r\ncontent-length: 0\r\n\r\n"
     with handler(failing) as target, a_desk(tmp_path, "--forward-to", target.url) as desk:
         desk.post(a_vm("a"))
@@ -199,7 +199,7 @@ async def test_thousands_of_headers_open_without_a_long_task(shared_desk: Desk, 
     await expect(lines).to_have_count(1)
 
 
-async def test_characters_without_a_form_are_escapes(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_invisible_characters_are_escapes(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = unique()
     hidden = "a\ufe0fb\u034fc\u2800d\u17b4e\u2063f\U000e0100g\u2764\ufe0f"
     shared_desk.post(an_action(mark, user=hidden))

@@ -85,7 +85,7 @@ async def test_arrivals_wait_when_the_list_is_not_at_its_top(own_desk: Desk, ope
     await expect(page.get_by_text("43 captures")).to_be_visible()
 
 
-async def test_filters_narrow_the_list_and_are_in_the_address(own_desk: Desk, open_page: OpenPage) -> None:
+async def test_filters_narrow_the_list_and_are_in_the_url(own_desk: Desk, open_page: OpenPage) -> None:
     sent(own_desk, "a", "b")
     own_desk.post(a_vm("wrong"), secret=WRONG)
     page = await open_page(own_desk)
@@ -103,9 +103,7 @@ async def test_filters_narrow_the_list_and_are_in_the_address(own_desk: Desk, op
     assert "?" not in page.url
 
 
-async def test_menu_of_signatures_filters_where_there_is_no_room_for_buttons(
-    shared_desk: Desk, open_page: OpenPage
-) -> None:
+async def test_menu_of_signatures_filters_on_narrow_pages(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = sent(shared_desk, "a")
     shared_desk.post(a_vm(f"wrong-{mark}"), secret=WRONG)
     page = await open_page(shared_desk, f"?text={mark}", width=400)
@@ -177,7 +175,7 @@ async def test_edited_body_is_sent_and_both_responses_are_shown(
     await rows(page, 2)
 
 
-async def test_input_follows_the_body_after_typing_that_was_undone(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_input_follows_the_body_after_undone_typing(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = sent(shared_desk)
     page = await open_page(shared_desk, f"?text={mark}")
     await opened(page)
@@ -248,7 +246,7 @@ async def test_replay_key_shows_the_outcome_in_the_page(shared_desk: Desk, open_
     await expect(page.get_by_role("tab", name="Comparison")).to_be_visible()
 
 
-async def test_comparison_marks_the_paths_that_changed(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_comparison_marks_changed_paths(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = unique()
     shared_desk.post(a_vm(mark, cpu=2))
     shared_desk.post(a_vm(mark, cpu=8))
@@ -338,7 +336,7 @@ async def test_run_is_reported_from_the_page(tmp_path: Path, receiver: Handler, 
             await page.close()
 
 
-async def test_workflow_run_shows_its_result_and_nodes_with_text_that_fits(
+async def test_workflow_run_shows_its_result_and_nodes_with_fitting_text(
     shared_desk: Desk, open_page: OpenPage
 ) -> None:
     run = {"id": "wfr_0000000000000001", "kind": "workflow", "status": "COMPLETED", "label": "FAILED", "link": []}
@@ -440,7 +438,9 @@ async def test_page_follows_a_restarted_server(tmp_path: Path, receiver: Handler
         await expect(page.locator(".dot.live")).to_have_count(1)
 
 
-async def test_text_that_cannot_be_copied_is_shown_for_copying_by_hand(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_text_is_shown_for_manual_copying_when_it_cannot_be_copied(
+    shared_desk: Desk, open_page: OpenPage
+) -> None:
     mark = sent(shared_desk)
     page = await open_page(shared_desk, f"?text={mark}")
     await page.context.clear_permissions()
@@ -486,7 +486,7 @@ async def test_page_stays_live_however_often_its_filters_change(shared_desk: Des
     await rows(page, 1)
 
 
-async def test_list_is_asked_for_before_the_timeline_and_a_reload_loads_no_file_again(
+async def test_list_is_requested_before_the_timeline_and_a_reload_requests_no_file_again(
     shared_desk: Desk, open_page: OpenPage
 ) -> None:
     mark = sent(shared_desk)
@@ -507,7 +507,7 @@ async def test_list_is_asked_for_before_the_timeline_and_a_reload_loads_no_file_
     assert {"app.js", "start.js", "preact.js"} <= set(files)
 
 
-async def test_response_that_arrives_while_the_list_loads_is_shown(tmp_path: Path, open_page: OpenPage) -> None:
+async def test_response_arriving_while_the_list_loads_is_shown(tmp_path: Path, open_page: OpenPage) -> None:
     release = threading.Event()
 
     async def respond(_: web.Request) -> web.Response:
@@ -538,7 +538,7 @@ async def test_response_that_arrives_while_the_list_loads_is_shown(tmp_path: Pat
             await asyncio.gather(page.close(), watcher.close())
 
 
-async def test_list_stays_where_it_is_when_very_many_captures_arrive(tmp_path: Path, open_page: OpenPage) -> None:
+async def test_list_does_not_move_when_very_many_captures_arrive(tmp_path: Path, open_page: OpenPage) -> None:
     fill(tmp_path, 300)
     with a_desk(tmp_path, command=("inspect",)) as desk:
         page = await open_page(desk)

@@ -105,7 +105,7 @@ async def test_list_can_be_used_at_400_percent_zoom(shared_desk: Desk, open_page
     assert await page.evaluate("document.documentElement.scrollWidth") <= 320
 
 
-async def test_rows_tell_invocations_apart_and_show_one_status(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_rows_distinguish_invocations_and_show_one_status(shared_desk: Desk, open_page: OpenPage) -> None:
     mark = sent(shared_desk, "one", cpu=64)
     shared_desk.post(a_vm(f"large-{mark}", log="x" * 400_000))
     page = await open_page(shared_desk, f"?text={mark}", width=1440)
@@ -137,7 +137,7 @@ async def test_cursor_stays_on_its_capture_when_another_arrives(shared_desk: Des
     await expect(page.locator(".row.open")).to_contain_text(f"title=a-{mark}")
 
 
-async def test_key_that_is_held_down_acts_once(shared_desk: Desk, receiver: Handler, open_page: OpenPage) -> None:
+async def test_key_held_down_acts_once(shared_desk: Desk, receiver: Handler, open_page: OpenPage) -> None:
     mark = sent(shared_desk, "a", "b", "c")
     page = await open_page(shared_desk, f"?text={mark}")
     await rows(page, 3)
@@ -182,7 +182,7 @@ async def test_single_key_shortcuts_can_be_turned_off(shared_desk: Desk, open_pa
     await expect(page.get_by_role("tab", name="Body")).to_have_attribute("aria-selected", "true")
 
 
-async def test_list_does_not_reference_rows_that_are_not_drawn(tmp_path: Path, open_page: OpenPage) -> None:
+async def test_list_does_not_reference_undrawn_rows(tmp_path: Path, open_page: OpenPage) -> None:
     fill(tmp_path, 300)
     with a_desk(tmp_path, command=("inspect",)) as desk:
         page = await open_page(desk)
@@ -293,7 +293,7 @@ async def test_split_moves_by_pointer_and_by_keyboard_and_is_saved(shared_desk: 
     assert abs(await page.evaluate(width) - 800) < 2
 
 
-async def test_new_only_shows_what_arrives_from_now_on_and_deletes_nothing(own_desk: Desk, open_page: OpenPage) -> None:
+async def test_new_only_shows_later_captures_and_deletes_nothing(own_desk: Desk, open_page: OpenPage) -> None:
     sent(own_desk, "a", "b")
     page = await open_page(own_desk)
     await rows(page, 2)
@@ -308,21 +308,21 @@ async def test_new_only_shows_what_arrives_from_now_on_and_deletes_nothing(own_d
     await rows(page, 3)
 
 
-async def test_empty_page_says_how_to_get_a_url_that_port_can_reach(own_desk: Desk, open_page: OpenPage) -> None:
+async def test_empty_page_shows_how_to_get_a_public_url(own_desk: Desk, open_page: OpenPage) -> None:
     page = await open_page(own_desk)
     state = page.locator(".empty-state")
     await expect(state).to_contain_text("Port cannot reach this URL")
     await expect(state).to_contain_text("--tunnel auto")
     await expect(state).to_contain_text(f"port-hook trigger ACTION.json --to {own_desk.url}")
     await expect(state).not_to_contain_text("set this URL")
-    await state.get_by_role("button", name="Trigger an action").click()
-    dialog = page.get_by_role("dialog", name="Trigger an action")
+    await state.get_by_role("button", name="Trigger an action or workflow").click()
+    dialog = page.get_by_role("dialog", name="Trigger an action or workflow")
     await dialog.get_by_label(re.compile("^Title")).fill("typed")
     await page.mouse.click(5, 5)
     await expect(dialog).to_be_visible()
 
 
-async def test_eight_tabs_work_because_hidden_pages_keep_no_connection(own_desk: Desk, open_page: OpenPage) -> None:
+async def test_eight_tabs_work_because_hidden_pages_close_their_connection(own_desk: Desk, open_page: OpenPage) -> None:
     sent(own_desk, "a")
     first = await open_page(own_desk)
     context = first.context
@@ -345,9 +345,7 @@ async def test_eight_tabs_work_because_hidden_pages_keep_no_connection(own_desk:
         await page.evaluate(_SHOW, "hidden")
 
 
-async def test_page_that_was_hidden_at_a_scrolled_list_catches_up_without_moving(
-    own_desk: Desk, open_page: OpenPage
-) -> None:
+async def test_page_hidden_at_a_scrolled_list_catches_up_without_moving(own_desk: Desk, open_page: OpenPage) -> None:
     sent(own_desk, *["vm"] * 30)
     page = await open_page(own_desk)
     await page.context.add_init_script(_HIDDEN)
@@ -400,9 +398,7 @@ _DROPPABLE = """
 """
 
 
-async def test_store_that_was_filled_again_without_a_connection_shows_no_old_rows(
-    own_desk: Desk, open_page: OpenPage
-) -> None:
+async def test_store_refilled_without_a_connection_shows_no_old_rows(own_desk: Desk, open_page: OpenPage) -> None:
     folder = own_desk.folder
     await asyncio.to_thread(fill, folder, 100)
     page = await open_page(own_desk)

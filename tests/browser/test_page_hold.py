@@ -17,7 +17,7 @@ from tests.servers import Handler
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
 
-async def test_held_requests_are_let_pass_answered_by_hand_and_released(
+async def test_held_requests_are_let_pass_responded_to_by_hand_and_released(
     own_desk: Desk, open_page: OpenPage, receiver: Handler
 ) -> None:
     before = len(receiver.requests)
@@ -42,12 +42,12 @@ async def test_held_requests_are_let_pass_answered_by_hand_and_released(
 
     await expect(page).to_have_title(re.compile(r"^\(2 held\) "))
     await expect(items["answered"]).to_contain_text("title=vm")
-    await items["answered"].get_by_role("button", name="Answer…").click()
+    await items["answered"].get_by_role("button", name="Respond…").click()
     await page.keyboard.press("Escape")
-    await expect(page.get_by_role("form", name=re.compile("^Answer answered"))).to_have_count(0)
-    await expect(items["answered"].get_by_role("button", name="Answer…")).to_be_focused()
+    await expect(page.get_by_role("form", name=re.compile("^Respond to answered"))).to_have_count(0)
+    await expect(items["answered"].get_by_role("button", name="Respond…")).to_be_focused()
     await page.keyboard.press("Enter")
-    form = page.get_by_role("form", name=re.compile("^Answer answered"))
+    form = page.get_by_role("form", name=re.compile("^Respond to answered"))
     await expect(form.get_by_label("Body")).to_have_value("{}")
     await form.get_by_label("Status").fill("503")
     await form.get_by_label("Delay in seconds").fill("0.2")
@@ -61,8 +61,8 @@ async def test_held_requests_are_let_pass_answered_by_hand_and_released(
     await expect(panel).to_have_count(0)
     await expect(other.get_by_role("region", name="Held requests")).to_have_count(0)
     await page.locator(".row", has_text="answered").click()
-    await expect(page.get_by_text("Answered by hand, after 0.2 s")).to_be_visible()
-    await expect(page.get_by_text("You answered by hand.")).to_be_visible()
+    await expect(page.get_by_text("Responded by hand, after 0.2 s")).to_be_visible()
+    await expect(page.get_by_text("You responded by hand.")).to_be_visible()
     await expect(page.locator(".row", has_text="answered").locator(".handler")).to_have_text("by hand")
     bodies = [json.loads(request.body)["action"] for request in receiver.requests[before:]]
     assert bodies == ["passes", "released"]
@@ -78,7 +78,7 @@ async def test_panel_of_held_requests_is_accessible_and_fits_narrow_pages(own_de
     await expect(panel).to_contain_text("0 held")
     sent = [asyncio.create_task(asyncio.to_thread(own_desk.post, a_vm(name))) for name in ("first", "second")]
     await expect(panel.get_by_role("status")).to_have_text("2 held")
-    for button in await panel.get_by_role("button", name="Answer…").all():
+    for button in await panel.get_by_role("button", name="Respond…").all():
         await button.click()
     forms = panel.get_by_role("form")
     await expect(forms).to_have_count(2)
@@ -90,11 +90,11 @@ async def test_panel_of_held_requests_is_accessible_and_fits_narrow_pages(own_de
         assert [(each["id"], each["help"]) for each in found] == [], width
         assert await panel.evaluate("(box) => box.scrollWidth <= box.clientWidth"), width
     await forms.first.get_by_label("Status").fill("201")
-    await forms.first.get_by_role("button", name="Send answer").click()
+    await forms.first.get_by_role("button", name="Send response").click()
     await expect(panel.get_by_role("status")).to_have_text("1 held")
     await forms.first.get_by_label("Delay in seconds").fill("0.4")
     await forms.first.get_by_label("Delay in seconds").press("Enter")
-    await expect(panel).to_contain_text("answered by hand: 200 after 0.4 s")
+    await expect(panel).to_contain_text("responded by hand: 200 after 0.4 s")
     await panel.get_by_role("button", name="Release all").click()
     assert sorted([await each for each in sent]) == [200, 201]
     await expect(panel).to_have_count(0)

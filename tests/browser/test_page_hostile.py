@@ -179,7 +179,7 @@ async def test_long_names_stay_in_their_columns(shared_desk: Desk, open_page: Op
         assert await page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-async def test_body_that_is_not_text_is_shown_as_bytes(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_binary_body_is_shown_as_bytes(shared_desk: Desk, open_page: OpenPage) -> None:
     own = mark()
     shared_desk.post(body=bytes(range(256)), x_mark=own)
     page = await open_page(shared_desk, f"?text={own}")

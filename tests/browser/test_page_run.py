@@ -250,7 +250,7 @@ def call(sandbox: Sandbox, path: str, body: Any, token: str = "") -> Any:
         return json.load(response)
 
 
-async def test_node_is_reported_and_a_failed_node_is_retried_after_what_acted_is_shown(
+async def test_node_is_reported_and_a_failed_node_is_retried_after_its_earlier_nodes_are_shown(
     tmp_path: Path, open_page: OpenPage
 ) -> None:
     with a_workflow(tmp_path) as (_, desk, run_id):
@@ -284,7 +284,7 @@ async def test_node_is_reported_and_a_failed_node_is_retried_after_what_acted_is
         await page.close()
 
 
-async def test_node_whose_run_is_unknown_can_be_reported(shared_desk: Desk, open_page: OpenPage) -> None:
+async def test_node_of_an_unknown_run_can_be_reported(shared_desk: Desk, open_page: OpenPage) -> None:
     unknown = {
         "available": False,
         "reason": "No run has it.",
@@ -298,7 +298,7 @@ async def test_node_whose_run_is_unknown_can_be_reported(shared_desk: Desk, open
     await expect(page.get_by_role("button", name="Success", exact=True)).to_be_visible()
 
 
-async def test_run_that_port_does_not_know_lists_its_captures(tmp_path: Path, open_page: OpenPage) -> None:
+async def test_unknown_run_in_port_lists_its_captures(tmp_path: Path, open_page: OpenPage) -> None:
     def of_run(run: str, name: str) -> dict[str, Any]:
         return {"workflow": "flow", "node": name, "context": {"nodeRunId": f"wfnr_{name}", "workflowRunId": run}}
 
@@ -325,7 +325,7 @@ async def test_page_of_the_sandbox_starts_a_run_and_its_capture_shows_the_run(
         (tmp_path / "flow.json").write_text(json.dumps(a_sequence(node, identifier="flow")))
         with a_desk(tmp_path, "--inspect", "--workflows", "flow.json", command=("sandbox",)) as desk:
             page = await open_page(desk)
-            await page.locator(".empty-state").get_by_role("button", name="Trigger an action").click()
+            await page.locator(".empty-state").get_by_role("button", name="Trigger an action or workflow").click()
             await page.get_by_label("Action", exact=True).select_option("flow#start")
             # The sandbox does not run a node alone.
             await expect(page.locator("#trigger-action option[value='flow#ship']")).to_have_count(0)

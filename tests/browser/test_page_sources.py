@@ -56,21 +56,21 @@ def test_page_loads_nothing_from_elsewhere(path: Path) -> None:
     "text",
     ['<p onclick="x()">', "<p style='a'>", "a.innerHTML = b", "eval(a)", "new Function('a')", 'setTimeout("a")'],
 )
-def test_a_way_to_turn_text_into_markup_or_code_is_found(text: str) -> None:
+def test_way_to_turn_text_into_markup_or_code_is_found(text: str) -> None:
     assert FORBIDDEN.search(text) or INLINE.search(text)
 
 
 @pytest.mark.parametrize("text", ['"https://example.com/a.js"', 'src="//example.com"'])
-def test_an_address_of_elsewhere_is_found(text: str) -> None:
+def test_external_url_is_found(text: str) -> None:
     assert ELSEWHERE.search(text)
 
 
-def test_vendored_scripts_are_those_on_the_list() -> None:
+def test_vendored_scripts_are_on_the_list() -> None:
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in VENDOR.glob("*.js")}
     assert found == VENDORED
 
 
-def test_every_file_that_the_page_names_exists() -> None:
+def test_every_file_in_the_page_exists() -> None:
     for path in SOURCES:
         for name in re.findall(r'from "(\.[^"]+)"', path.read_text("utf-8")):
             assert (path.parent / name).is_file(), f"{path.name} imports {name}"
@@ -78,7 +78,7 @@ def test_every_file_that_the_page_names_exists() -> None:
         assert (PAGE / name).is_file(), name
 
 
-def test_page_loads_the_modules_that_it_starts_with_concurrently() -> None:
+def test_page_loads_its_first_modules_concurrently() -> None:
     """A module that is not named in the HTML is asked for only when the one that imports it is there."""
     named = first_modules(load_page_files("token"))
     later = {path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*.js")} - named - {"net/types.js"}

@@ -75,7 +75,7 @@ async def test_warning_of_a_valid_signature_is_in_a_warning_box_and_in_the_list(
     await expect(page.locator(".cause.warn")).to_have_count(1)
 
 
-async def test_timestamp_that_is_not_a_number_is_explained_above_two_equal_signatures(
+async def test_invalid_timestamp_is_explained_above_two_equal_signatures(
     shared_desk: Desk, open_page: OpenPage
 ) -> None:
     text = mark()

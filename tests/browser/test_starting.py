@@ -65,7 +65,7 @@ def test_browser_tests_are_skipped_when_the_driver_does_not_start(tmp_path: Path
     assert re.search(r"2 skipped in ", output), output
 
 
-async def test_browser_that_does_not_start_is_reported_with_its_reason(
+async def test_browser_failure_at_the_start_is_reported_with_its_reason(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a_program(tmp_path / "chromium-headless-shell", _BROKEN)
@@ -75,7 +75,7 @@ async def test_browser_that_does_not_start_is_reported_with_its_reason(
             pass
 
 
-def test_driver_that_never_responds_is_killed_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unresponsive_driver_is_killed_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     node = a_program(tmp_path / "node", f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 1000\n")
     monkeypatch.setenv("PLAYWRIGHT_NODEJS_PATH", str(node))
     assert driver_problem(timeout_s=0.5) == "no response within 0.5 s"

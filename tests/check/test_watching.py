@@ -147,7 +147,7 @@ async def test_stopped_sandbox_ends_the_wait_with_a_problem(runtime: Callable[..
     seen = await asyncio.wait_for(waiting, 10)
     assert [call.path for call in seen] == ["/v1/auth/access_token"]
     assert watch.problem is not None
-    assert "could not be reached" in watch.problem.message
+    assert "cannot reach" in watch.problem.message
     assert (await watch.mark(), await watch.calls(0), await watch.announce(OTHER, "scale", {})) == (0, [], False)
     await opened.aclose()
 

@@ -183,7 +183,7 @@ def test_doctor_reports_an_id_and_a_secret_from_different_places(run: Run, port:
 def test_doctor_reports_an_unreadable_settings_file(run: Run, port: Handler, tmp_path: Path) -> None:
     write(tmp_path / "home" / ".port" / "config.yaml", "organizations: [")
     found = checks(run, env={})
-    assert "not valid YAML" in found["credentials"]["message"]
+    assert "invalid YAML" in found["credentials"]["message"]
 
 
 @pytest.mark.parametrize("value", ["...", "<your secret>", "changeme", "xxx", "your-client-secret"])

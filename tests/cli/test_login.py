@@ -84,7 +84,7 @@ def test_login_does_not_save_rejected_credentials(run: Run, logins: Path) -> Non
     with handler(REFUSED) as port:
         result = log_in(run, port)
     assert result.code == ExitCode.PORT_API
-    assert f"These credentials were not accepted by {port.url}." in result.err
+    assert f"{port.url} rejected these credentials." in result.err
     assert SECRET not in result.err
     assert not logins.exists()
 
@@ -197,7 +197,7 @@ def test_login_adds_nothing_to_a_secret_from_another_place(run: Run, port: Handl
     log_in(run, port)
     result = run("report-run", RUN_ID, "--label", "x", env={"PORT_CLIENT_SECRET": "another-secret"})
     assert result.code == ExitCode.SETTINGS
-    assert "No client id is set." in result.err
+    assert "No client ID is set." in result.err
 
 
 @pytest.mark.parametrize("place", ["environment", ".env", "~/.port/.env", "~/.port/config.yaml"])

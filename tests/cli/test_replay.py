@@ -219,7 +219,7 @@ def test_replay_signs_the_payload_after_set_and_unset(run: Run, folder: Path, ta
     assert sent == {"title": "dev-env", "cpu": 8, "region": "eu-north-1", "tags": ["x"]}
     assert accepts(request)
     assert result.err == (
-        "note: payload.json: --unset no.such: the body had no such value, so nothing was removed\n"
+        "note: payload.json: --unset no.such: the body does not have this value, so nothing was removed\n"
         "note: payload.json: --set payload.properties.tags[]: the body had no payload.properties.tags, "
         "so it was added\n"
     )
@@ -232,13 +232,13 @@ def test_replay_takes_the_pointers_of_diff_as_paths(run: Run, folder: Path, targ
     sent = json.loads(request.body)
     assert (sent["payload"]["properties"]["cpu"], sent["/x"]) == (8, 1)
     assert "memory" not in sent["payload"]["properties"]
-    assert result.err == 'note: payload.json: --set ["/x"]: the body had no ["/x"], so it was added\n'
+    assert result.err == 'note: payload.json: --set ["/x"]: the body did not have ["/x"], so it was added\n'
 
 
 def test_replay_suggests_a_pointer_for_a_misspelled_pointer(run: Run, folder: Path, target: Handler) -> None:
     result = run("replay", payload_file(folder), "--to", target.url, "--set", "/payload/propertees/cpu=8", env=ENV)
     assert result.err == (
-        "note: payload.json: --set /payload/propertees/cpu: the body had no /payload/propertees, so it was added; "
+        "note: payload.json: --set /payload/propertees/cpu: the body did not have /payload/propertees, so it was added "
         "did you mean /payload/properties?\n"
     )
 

@@ -116,9 +116,9 @@ def test_unstartable_command_ends_the_run_as_failure(
     (folder / "not-executable").write_text("")
     result = run("report-run", RUN_ID, "--", str(folder / name), env=env)
     assert result.code == code
-    assert "could not be started" in result.err
+    assert "did not start" in result.err
     assert sandbox.runs[RUN_ID].report.status == "FAILURE"
-    assert "could not be started" in str(sandbox.runs[RUN_ID].report.summary)
+    assert "did not start" in str(sandbox.runs[RUN_ID].report.summary)
 
 
 def test_command_killed_by_a_signal_gives_the_exit_code_of_a_shell(run: Run, env: dict[str, str]) -> None:
@@ -334,7 +334,7 @@ def test_pending_does_not_delete_a_report_with_unreadable_lines(run: Run, pendin
     result = run("report-run", "--pending", env=env)
     assert (result.code, result.out) == (ExitCode.FAILED, "")
     assert result.err.splitlines() == [
-        f"error: The report of {RUN_ID} cannot be read: Is a directory.",
+        f"error: port-hook cannot read the report of {RUN_ID}: Is a directory.",
         "hint: Check the disk.",
         f"hint: The report is saved in {folder}. To discard it, delete that folder.",
     ]
@@ -402,7 +402,7 @@ def test_command_runs_while_port_hangs_and_ctrl_c_ends_the_wait_after_it(tmp_pat
             assert process.stderr
             while not select.select([process.stderr], [], [], 0.2)[0]:
                 process.send_signal(signal.SIGINT)  # the first ones may still reach the command, which ignores them
-            assert b"Sending the report was interrupted" in process.stderr.read()
+            assert b"The report was interrupted" in process.stderr.read()
             assert process.wait(30) == 0
     assert len(reports(tmp_path)) == 1
 

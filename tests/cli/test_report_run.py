@@ -206,7 +206,7 @@ def test_report_run_prints_a_note_and_continues_when_the_run_id_is_unusual(
     sandbox.runs[RUN_ID].report.external_run_id = "gh-7"
     result = run("report-run", "gh-7", "--log", "x", env=env)
     assert result.code == ExitCode.OK
-    assert result.err.startswith("note: gh-7 does not look like a run id")
+    assert result.err.startswith("note: gh-7 does not look like a run ID")
     assert messages(sandbox) == ["x"]
 
 
@@ -367,7 +367,7 @@ def test_report_run_accepts_failed_as_the_status_of_an_action_run(
         (RUN_ID, ("--output", "{}"), "--output is for runs of workflow nodes"),
         (RUN_ID, ("--log", "x", "--log-level", "error"), "--log-level is for runs of workflow nodes"),
         (NODE_RUN, ("--output", "[1]"), "--output is not a JSON object."),
-        (NODE_RUN, ("--link", "https://a.example") * 4, "A workflow node run takes 3 links, not 4."),
+        (NODE_RUN, ("--link", "https://a.example") * 4, "A node run can have at most 3 links, not 4."),
         (NODE_RUN, ("--log-level", "error"), "The report is empty."),
     ],
 )

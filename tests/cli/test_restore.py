@@ -30,7 +30,7 @@ from tests.retargets import (
 from tests.sandboxes import a_sandbox, environ_of
 from tests.terminal_streams import on_a_terminal
 
-NOTE = "note: 1 action or node still has the URL of a listener that has ended; port-hook restore restores it\n"
+NOTE = "note: 1 action or node still has the URL of an ended listener. port-hook restore restores it\n"
 
 
 @pytest.fixture
@@ -176,7 +176,7 @@ def test_restore_shows_the_original_url_and_the_file_when_the_node_was_removed(
     (file,) = [path for path in journal_files(home) if path.suffix == ".json"]
     assert result.code == ExitCode.FAILED
     assert result.out == (
-        "deploy_service#check: is no longer a WEBHOOK node of the workflow and is not restored; its original URL was"
+        "deploy_service#check: is no longer a WEBHOOK node of the workflow and is not restored. Its original URL was"
         f" https://example.com. If it no longer needs to be restored, delete {file}.\n"
     )
 
@@ -213,7 +213,7 @@ def test_restore_only_deletes_the_entry_when_the_action_was_restored_by_hand(
     killed(sandbox, home)
     sandbox.actions["create_vm"] = original
     result = run("restore", env=environ_of(sandbox))
-    assert (result.code, result.out) == (0, "create_vm: is as it was before\n")
+    assert (result.code, result.out) == (0, "create_vm: is already restored\n")
     assert sandbox.actions["create_vm"] is original
     assert journal_files(home) == []
 

@@ -89,7 +89,7 @@ def test_listen_rejects_an_incomplete_node_before_it_calls_port(run: Run) -> Non
     environ = {"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "s", "PORT_API_URL": "http://127.0.0.1:1"}
     result = run("listen", "--port", "0", "--tunnel", "none", "--retarget", "deploy_service#", "--yes", env=environ)
     assert result.code == ExitCode.USAGE
-    assert "--retarget deploy_service# names no action and no workflow node." in result.err
+    assert "--retarget deploy_service# is neither an action nor a workflow node." in result.err
 
 
 def test_retarget_of_a_workflow_lists_its_nodes(run: Run) -> None:
@@ -98,7 +98,9 @@ def test_retarget_of_a_workflow_lists_its_nodes(run: Run) -> None:
         result = run("listen", *options, env=environ_of(running))
         unknown = run("listen", *options[:-2], "nothing", "--yes", env=environ_of(running))
     assert "deploy_service is a workflow, and --retarget changes the URL of one of its WEBHOOK nodes." in result.err
-    assert "hint: Name the node: --retarget deploy_service#NODE. It has: deploy_service#check" in result.err
+    assert (
+        "hint: Specify the node: --retarget deploy_service#NODE. Its WEBHOOK nodes: deploy_service#check" in result.err
+    )
     assert "Port has no action or automation nothing." in unknown.err
 
 
@@ -136,7 +138,7 @@ async def test_listen_shows_the_change_of_another_user_and_the_restore_command(
         sandbox.actions["create_vm"]["title"] = "Theirs\x1b[2J"
     assert url(sandbox) == ONE
     assert "    now:        Theirs\\x1b[2J" in told
-    assert told[-1] == "To undo this or to keep it: port-hook restore create_vm"
+    assert told[-1] == "To undo or accept this change: port-hook restore create_vm"
 
 
 async def test_listen_shows_the_original_url_and_the_next_step_when_the_node_was_removed(
@@ -146,8 +148,8 @@ async def test_listen_shows_the_original_url_and_the_next_step_when_the_node_was
     async with retargeting("deploy_service#check", settings_of(sandbox), runtime(), told):
         del sandbox.workflows["deploy_service"]["nodes"][1]
     message, next_step = told[-2:]
-    assert message.startswith("deploy_service#check is no longer a WEBHOOK node of the workflow and is not restored;")
-    assert message.endswith(f"; its original URL was {ORIGINAL}")
+    assert message.startswith("deploy_service#check is no longer a WEBHOOK node of the workflow and is not restored.")
+    assert message.endswith(f". Its original URL was {ORIGINAL}")
     assert next_step == "To try again: port-hook restore deploy_service#check"
 
 

@@ -111,7 +111,7 @@ def test_error_about_an_input_does_not_mention_defaults_computed_from_it(run: Ru
         (("show", ""), "A capture's name is empty."),
         (("sign", ""), "The name of a file is empty."),
         (("trigger", "", "--to", "8000"), "The name of a file is empty."),
-        (("report-run", "", "--log", "done"), "The run id is empty."),
+        (("report-run", "", "--log", "done"), "The run ID is empty."),
         (("doctor", "--forward-to", " "), "--forward-to: the target is empty."),
         (("listen", "--only", "a", "--only="), "The value of --only is empty."),
         (("--profile", "", "captures"), "The value of --profile is empty."),

@@ -128,7 +128,7 @@ async def test_new_run_without_a_usable_id_is_not_a_port_response(run_id: bytes)
         HostileApi(lambda connection: connection.answer(b'{"run": {"id": %s}}' % run_id)).serve() as server,
         client(server.url) as api,
     ):
-        with pytest.raises(PortApiError, match="responded, but not as Port's API does"):
+        with pytest.raises(PortApiError, match="responded, but not in the format of Port's API"):
             await api.start_run("create_vm", {})
 
 
@@ -137,7 +137,7 @@ async def test_log_with_anything_but_entries_is_not_a_port_response() -> None:
         HostileApi(lambda connection: connection.answer(b'{"runLogs": [{"message": "x"}, null]}')).serve() as server,
         client(server.url) as api,
     ):
-        with pytest.raises(PortApiError, match="responded, but not as Port's API does"):
+        with pytest.raises(PortApiError, match="responded, but not in the format of Port's API"):
             await api.run_logs(RUN_ID)
 
 
@@ -154,7 +154,7 @@ async def test_response_is_read_up_to_8_mib(trick: Trick) -> None:
 async def test_endless_headers_are_read_only_up_to_a_limit(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server, asyncio.timeout(30):
         problem = await failure(server)
-    assert "could not be reached" in problem.message
+    assert "cannot reach" in problem.message
     assert server.sent < 5 * SOCKET_BUFFERS  # five tries
 
 
@@ -172,13 +172,13 @@ async def test_compressed_response_is_rejected_and_not_decompressed(trick: Trick
 async def test_deeply_nested_json_is_not_a_port_response(trick: Trick) -> None:
     async with HostileApi(trick).serve() as server:
         problem = await failure(server)
-    assert problem.message == f"{server.url} responded, but not as Port's API does."
+    assert problem.message == f"{server.url} responded, but not in the format of Port's API."
 
 
 async def test_connection_reset_midway_is_reported() -> None:
     async with HostileApi(reset_midway).serve() as server:
         problem = await failure(server)
-    assert "could not be reached" in problem.message
+    assert "cannot reach" in problem.message
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,10 @@ async def test_connection_reset_midway_is_reported() -> None:
         (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 400), "whose lifetime (`expiresIn`) is not a possible"),
         (b'{"accessToken": "t", "expiresIn": 1e999}', "whose lifetime (`expiresIn`) is not a possible number"),
         (b'{"accessToken": "t", "expiresIn": -1}', "whose lifetime (`expiresIn`) is not a possible number"),
-        (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 5000), "responded, but not as Port's API does"),
-        (b'{"accessToken": "t", "expiresIn": NaN}', "responded, but not as Port's API does"),
-        (b'{"accessToken": "t", "expiresIn": Infinity}', "responded, but not as Port's API does"),
-        (b'{"accessToken": ["t"], "expiresIn": 60}', "responded, but not as Port's API does"),
+        (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 5000), "responded, but not in the format of Port's API"),
+        (b'{"accessToken": "t", "expiresIn": NaN}', "responded, but not in the format of Port's API"),
+        (b'{"accessToken": "t", "expiresIn": Infinity}', "responded, but not in the format of Port's API"),
+        (b'{"accessToken": ["t"], "expiresIn": 60}', "responded, but not in the format of Port's API"),
     ],
 )
 async def test_unusable_token_is_reported(token: bytes, words: str) -> None:

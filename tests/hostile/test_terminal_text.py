@@ -248,7 +248,7 @@ def a_hostile_port(run_id: str) -> web.Application:
 
 @pytest.mark.parametrize(
     ("run_id", "code", "words"),
-    [(RUN_ID, 1, ("did not end within", "log  \\x1b[2J")), (HOSTILE, 7, ("not as Port's API does",))],
+    [(RUN_ID, 1, ("did not end within", "log  \\x1b[2J")), (HOSTILE, 7, ("not in the format of Port's API",))],
     ids=["usable id", "hostile id"],
 )
 def test_run_in_a_hostile_port_is_shown_in_visible_text(

@@ -86,7 +86,7 @@ def refusal_of(response: httpx.Response) -> int:
     return response.status_code
 
 
-async def test_every_address_refuses_a_request_without_the_token(client: InspectorClient) -> None:
+async def test_every_url_rejects_a_request_without_the_token(client: InspectorClient) -> None:
     token = client.opened.address.token
     for authorization in ("", "Bearer", "Bearer x", f"Basic {token}", f"Bearer {token[:-1]}", "Bearer é"):
         fields = {**WITH_CHANGE, "authorization": authorization.encode()}
@@ -96,7 +96,7 @@ async def test_every_address_refuses_a_request_without_the_token(client: Inspect
 
 
 @pytest.mark.parametrize(("fields", "status"), FOREIGN.values(), ids=FOREIGN)
-async def test_every_address_refuses_another_site_even_with_the_token(
+async def test_every_url_rejects_another_site_even_with_the_token(
     client: InspectorClient, fields: dict[str, str], status: int
 ) -> None:
     for method, path in ADDRESSES:
@@ -113,7 +113,7 @@ async def test_every_address_refuses_another_site_even_with_the_token(
         {"content-type": "application/json", "x-port-hook": "0"},
     ],
 )
-async def test_post_that_a_form_could_send_is_refused(client: InspectorClient, fields: dict[str, str]) -> None:
+async def test_post_from_a_form_is_rejected(client: InspectorClient, fields: dict[str, str]) -> None:
     for method, path in ADDRESSES:
         if method == "POST":
             assert refusal_of(await client.http.post(path, content=b"{}", headers=fields)) == 403
@@ -142,7 +142,7 @@ def old_cookie(token: str) -> dict[str, str]:
     return {"cookie": f"port_hook_inspector_{sha256(token.encode()).hexdigest()[:8]}={token}"}
 
 
-async def test_cookie_with_the_token_opens_no_address(client: InspectorClient) -> None:
+async def test_token_in_a_cookie_is_rejected(client: InspectorClient) -> None:
     headers = {**WITH_CHANGE, **old_cookie(client.opened.address.token)}
     async with a_stranger(client) as browser:
         for method, path in ADDRESSES:
@@ -170,7 +170,7 @@ async def test_inspector_listens_only_on_loopback(client: InspectorClient) -> No
     assert bound_addresses(client.opened.port) == {LOOPBACK}
 
 
-async def test_page_has_another_address_for_each_token(runtime: Callable[..., Runtime], tmp_path: Path) -> None:
+async def test_page_has_another_url_for_each_token(runtime: Callable[..., Runtime], tmp_path: Path) -> None:
     """Another program that had the port before may have left a page at `/`, but not at an address unknown to it."""
     store = tmp_path / "captures.db"
     keep(store, [a_capture()])
@@ -182,7 +182,7 @@ async def test_page_has_another_address_for_each_token(runtime: Callable[..., Ru
     assert entry_path("one") == entry_path("one") != entry_path("other")
 
 
-async def test_server_proves_that_it_knows_the_token_without_revealing_it(client: InspectorClient) -> None:
+async def test_server_proves_knowledge_of_the_token_without_revealing_it(client: InspectorClient) -> None:
     token = client.opened.address.token
     nonce = "0123456789abcdef" * 2
     async with a_stranger(client) as browser:
@@ -199,7 +199,7 @@ async def test_server_proves_that_it_knows_the_token_without_revealing_it(client
             assert (await browser.get(f"/api/hello?nonce={nonce}", headers=fields)).status_code == status
 
 
-async def test_one_time_address_opens_the_page_once(client: InspectorClient) -> None:
+async def test_one_time_url_opens_the_page_once(client: InspectorClient) -> None:
     url = client.opened.url_for_once()
     token, page = client.opened.address.token, client.opened.door.page
     assert token not in url
@@ -214,7 +214,7 @@ async def test_one_time_address_opens_the_page_once(client: InspectorClient) -> 
     assert "location" not in second.headers
 
 
-async def test_second_use_of_an_address_for_once_replaces_the_token(client: InspectorClient) -> None:
+async def test_second_use_of_a_one_time_url_replaces_the_token(client: InspectorClient) -> None:
     url, other = client.opened.url_for_once(), client.opened.url_for_once()
     old_token, old_entry = client.opened.address.token, client.opened.door.entry
     async with a_stranger(client) as browser, client.events() as events:
@@ -236,7 +236,7 @@ async def test_second_use_of_an_address_for_once_replaces_the_token(client: Insp
         assert (await browser.get(client.opened.url_for_once())).headers["location"] == client.opened.door.page
 
 
-async def test_one_time_address_is_refused_to_other_sites_and_not_used_up(client: InspectorClient) -> None:
+async def test_one_time_url_is_rejected_for_other_sites_and_not_used_up(client: InspectorClient) -> None:
     url = client.opened.url_for_once()
     async with a_stranger(client) as browser:
         for fields, status in FOREIGN.values():
@@ -267,7 +267,7 @@ def test_second_use_of_a_code_replaces_the_token_however_late_it_is() -> None:
     assert door.open(code) is CodeUse.UNKNOWN
 
 
-async def test_page_without_a_valid_token_says_in_plain_text_to_open_the_printed_url(client: InspectorClient) -> None:
+async def test_page_without_a_valid_token_asks_in_plain_text_to_open_the_printed_url(client: InspectorClient) -> None:
     async with a_stranger(client) as browser:
         # The fields that a browser sends when a user opens an address.
         headers = {"sec-fetch-site": "none", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
@@ -286,7 +286,7 @@ async def test_no_file_beside_the_page_is_served(client: InspectorClient) -> Non
             assert (await client.http.get(path)).status_code in {404, 405}, path
 
 
-async def test_browsers_keep_only_the_page_s_files_and_only_of_this_version(client: InspectorClient) -> None:
+async def test_browsers_cache_only_the_files_of_the_page_and_only_of_this_version(client: InspectorClient) -> None:
     async with a_stranger(client) as browser:
         entry = await browser.get(client.opened.door.entry)
         assert entry.headers["cache-control"] == "no-store"

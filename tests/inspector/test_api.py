@@ -177,7 +177,7 @@ INVALID = (
 )
 
 
-async def test_request_that_is_not_valid_gets_an_error_with_a_hint(runtime: MakeRuntime, store: Path) -> None:
+async def test_invalid_request_gets_an_error_with_a_hint(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered(), a_capture(an_invocation(id="0aaaaaaaaaaa"))])
     async with over_store(runtime(), store) as client:
         for path, status in INVALID:
@@ -210,7 +210,7 @@ async def test_tree_is_read_level_by_level(runtime: MakeRuntime, store: Path) ->
         assert (await level(find="999"))["matches"][0] == "/many/999"
 
 
-async def test_bytes_of_each_part_are_exact(runtime: MakeRuntime, store: Path) -> None:
+async def test_raw_bytes_of_each_part_are_returned(runtime: MakeRuntime, store: Path) -> None:
     binary = bytes(range(256))
     keep(store, [answered(invocation=an_invocation(binary))])
     async with over_store(runtime(), store) as client:
@@ -298,9 +298,7 @@ async def test_replay_beside_a_listener_is_verified_saved_and_forwarded(runtime:
             assert [request.body for request in target.requests] == [a_body()]
 
 
-async def test_replay_with_an_edited_body_is_sent_as_json_stringify_writes_it(
-    runtime: MakeRuntime, store: Path
-) -> None:
+async def test_replay_with_an_edited_body_is_sent_in_json_stringify_form(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
     with handler() as target:
         async with beside_listener(runtime(), store, forward_to=target.url) as client:
@@ -334,7 +332,7 @@ async def test_changed_value_makes_the_same_body_as_replay_set(runtime: MakeRunt
     assert [request.body for request in target.requests] == [edits.apply(body)[0]]
 
 
-async def test_replay_of_an_edited_message_of_kafka_is_signed_inside_too(runtime: MakeRuntime, store: Path) -> None:
+async def test_replay_of_an_edited_kafka_message_is_also_signed_inside(runtime: MakeRuntime, store: Path) -> None:
     value = signed_message(a_document(), SECRET, str(int(NOW)))
     message = an_invocation(value, headers=message_headers(value), origin=MessageOrigin("org.runs", 0, 1, None))
     keep(store, [a_capture(message)])
@@ -348,7 +346,7 @@ async def test_replay_of_an_edited_message_of_kafka_is_signed_inside_too(runtime
     assert verify_received(message_headers(edited), edited, SECRET, is_message=True, now=at).status is Status.VALID
 
 
-async def test_replay_over_a_store_is_sent_to_the_handler_and_saved(runtime: MakeRuntime, store: Path) -> None:
+async def test_replay_from_a_store_is_sent_to_the_handler_and_saved(runtime: MakeRuntime, store: Path) -> None:
     with handler() as target:
         delivery = Delivery(url=f"{target.url}/hook", status=200, latency_ms=1.0)
         keep(store, [answered(delivery=delivery)])
@@ -362,7 +360,7 @@ async def test_replay_over_a_store_is_sent_to_the_handler_and_saved(runtime: Mak
         assert target.requests[0].line == "POST /hook HTTP/1.1"
 
 
-async def test_replay_to_another_machine_is_refused(runtime: MakeRuntime, store: Path) -> None:
+async def test_replay_to_another_machine_is_rejected(runtime: MakeRuntime, store: Path) -> None:
     away = Delivery(url="http://page.example/", status=200, latency_ms=1.0)
     keep(store, [answered(delivery=away)])
     async with over_store(runtime(), store) as client:
@@ -377,7 +375,7 @@ async def test_replay_to_another_machine_is_refused(runtime: MakeRuntime, store:
             await client.post(f"/api/captures/{ID}/replay", {"to": to}, expect=400)
 
 
-async def test_capture_that_was_not_forwarded_on_this_machine_is_sent_to_the_target_of_the_last_listener(
+async def test_capture_without_a_local_target_is_sent_to_the_target_of_the_last_listener(
     runtime: MakeRuntime, store: Path
 ) -> None:
     with handler() as target:
@@ -404,7 +402,7 @@ async def test_request_without_a_signature_is_not_sent_as_captured(runtime: Make
             assert (await client.post(f"/api/captures/{ID}/replay", {"sign": False}))["delivery"]["status"] == 200
 
 
-async def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_of_the_run(
+async def test_replay_announces_the_action_and_the_inputs_of_the_run_to_a_sandbox_on_this_machine(
     runtime: MakeRuntime, store: Path
 ) -> None:
     with handler() as target:
@@ -416,7 +414,7 @@ async def test_replay_tells_a_sandbox_on_this_machine_the_action_and_the_inputs_
     assert (found.start.action, found.start.properties["cpu"]) == ("create_vm", 8)
 
 
-async def test_replay_to_the_inspector_itself_is_refused(runtime: MakeRuntime, store: Path) -> None:
+async def test_replay_to_the_inspector_itself_is_rejected(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
     async with over_store(runtime(), store) as client:
         url = f"http://localhost:{client.opened.port}/api"
@@ -427,7 +425,7 @@ async def test_replay_to_the_inspector_itself_is_refused(runtime: MakeRuntime, s
         await client.post("/api/captures/bb/replay", expect=400)
 
 
-async def test_body_that_is_too_large_is_refused(runtime: MakeRuntime, store: Path) -> None:
+async def test_oversized_body_is_rejected(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
     async with beside_listener(runtime(), store) as client:
         path = f"/api/captures/{ID}/replay"
@@ -436,7 +434,7 @@ async def test_body_that_is_too_large_is_refused(runtime: MakeRuntime, store: Pa
         await client.post(path, {"body": "x" * 17_000_000}, expect=413)
 
 
-async def test_post_without_a_json_object_is_refused(runtime: MakeRuntime, store: Path) -> None:
+async def test_post_without_a_json_object_is_rejected(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
     async with over_store(runtime(), store) as client:
         fields = {"x-port-hook": "1", "content-type": "application/json; charset=x-unknown"}
@@ -494,7 +492,7 @@ async def test_long_log_of_a_run_is_shown_whole(runtime: MakeRuntime, store: Pat
             assert texts == [f"line {number}" for number in range(51)]
 
 
-async def test_name_of_a_workflow_run_cannot_lead_to_another_address_of_port(runtime: MakeRuntime, store: Path) -> None:
+async def test_name_of_a_workflow_run_cannot_lead_to_another_url_of_port(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
     with a_sandbox() as sandbox:
         async with over_store(runtime(), store, access=access_to(sandbox, runtime)) as client:
@@ -503,7 +501,7 @@ async def test_name_of_a_workflow_run_cannot_lead_to_another_address_of_port(run
                 assert (found["available"], "run ID" in found["reason"]) == (False, True)
 
 
-async def test_runs_without_credentials_say_what_to_set(runtime: MakeRuntime, store: Path) -> None:
+async def test_missing_settings_are_listed_for_runs_without_credentials(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered()])
     async with over_store(runtime(), store) as client:
         for run_id in ("r_QOz6WoOB1Q2lmhZZ", "../../x", "x" * 3000):
@@ -559,7 +557,7 @@ async def test_action_is_listed_and_triggered_with_checked_inputs(
             await client.post("/api/actions/nowhere/trigger", {"inputs": {}}, expect=400)
 
 
-async def test_triggered_action_is_sent_to_the_path_that_the_listener_serves_and_announced_to_a_sandbox(
+async def test_triggered_action_is_sent_to_the_path_of_the_listener_and_announced_to_a_sandbox(
     runtime: MakeRuntime, store: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "action.json"
@@ -582,7 +580,7 @@ async def test_replay_beside_a_listener_is_shown_by_it(runtime: MakeRuntime, sto
     assert [(each.invocation.id, each.invocation.replay_of) for each in screen.captures] == [(found["capture"], ID)]
 
 
-async def test_many_clients_at_once_are_served(runtime: MakeRuntime, store: Path) -> None:
+async def test_many_concurrent_clients_are_served(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [answered(invocation=an_invocation(id=f"{number:012x}")) for number in range(100)])
     async with over_store(runtime(), store) as client:
         paths = ["/api/captures", "/api/spans?text=create", "/api/session", "/api/captures/00000000000a"] * 8
@@ -590,7 +588,7 @@ async def test_many_clients_at_once_are_served(runtime: MakeRuntime, store: Path
     assert {response.status_code for response in responses} == {200}
 
 
-def test_graph_of_a_workflow_shows_what_became_of_its_nodes() -> None:
+def test_graph_of_a_workflow_shows_the_state_of_its_nodes() -> None:
     definition = {
         "nodes": [
             {"identifier": "start", "title": "Start", "config": {"type": "SELF_SERVE_TRIGGER"}},
@@ -607,7 +605,7 @@ def test_graph_of_a_workflow_shows_what_became_of_its_nodes() -> None:
 @pytest.mark.parametrize(
     "value", [None, 1, "x", [], [1, "x", []], {}, [{"node": {"identifier": ["x"]}}], [{"node": 1}]]
 )
-def test_graph_is_made_of_any_answer(value: Any) -> None:
+def test_graph_is_built_from_any_response(value: Any) -> None:
     for fields in ({"nodes": value}, {"connections": value}):
         graph(fields, {"nodeRuns": value})
 
@@ -653,9 +651,7 @@ async def test_two_captures_are_compared(runtime: MakeRuntime, store: Path) -> N
     assert found["a"].keys() == found["b"].keys() == row.keys()
 
 
-async def test_replay_has_a_note_when_a_capture_wrongly_says_that_it_was_valid(
-    runtime: MakeRuntime, store: Path
-) -> None:
+async def test_replay_has_a_note_when_the_verdict_of_a_capture_is_wrong(runtime: MakeRuntime, store: Path) -> None:
     planted = an_invocation(headers=signed(a_body(), secret=Secret("the-secret-of-a-stranger-0123456789")))
     with handler() as target:
         keep(store, [a_capture(planted, delivery=Delivery(url=target.url, status=200, latency_ms=1.0))])

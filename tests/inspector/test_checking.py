@@ -87,7 +87,7 @@ async def test_check_streams_its_records_and_saves_the_requests_of_findings(runt
     assert shown["row"]["replay_of"] == ID
 
 
-async def test_plan_says_what_a_check_would_send(runtime: MakeRuntime, store: Path) -> None:
+async def test_plan_shows_what_a_check_would_send(runtime: MakeRuntime, store: Path) -> None:
     with application(careless()) as url:
         keep(store, [forwarded_to(url)])
         async with over_store(runtime(), store) as client:
@@ -105,7 +105,7 @@ async def test_plan_says_what_a_check_would_send(runtime: MakeRuntime, store: Pa
     assert count == 1 + len({each for record in ended for each in record.get("captures", ())})
 
 
-async def test_check_beside_a_listener_goes_straight_to_the_handler(runtime: MakeRuntime, store: Path) -> None:
+async def test_check_beside_a_listener_goes_directly_to_the_handler(runtime: MakeRuntime, store: Path) -> None:
     with application(careless()) as url:
         async with beside_listener(runtime(), store, forward_to=f"{url}/hooks") as client:
             keep(store, [forwarded_to(url)])
@@ -164,7 +164,7 @@ async def test_request_of_an_earlier_check_is_not_the_latest_capture(runtime: Ma
         ({"inputs": [1]}, "is not an object"),
     ],
 )
-async def test_check_that_cannot_be_made_is_refused(
+async def test_impossible_check_is_rejected(
     runtime: MakeRuntime, store: Path, body: dict[str, Any], error: str | None
 ) -> None:
     elsewhere = a_capture(
@@ -179,7 +179,7 @@ async def test_check_that_cannot_be_made_is_refused(
         assert (await client.post("/api/check", {"capture": "ffff", "to": "8000"}, expect=404))["hint"]
 
 
-async def test_check_without_a_secret_is_refused(runtime: MakeRuntime, store: Path) -> None:
+async def test_check_without_a_secret_is_rejected(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [forwarded_to("http://127.0.0.1:1")])
     async with over_store(runtime(), store, secret=None) as client:
         assert (await client.get("/api/session"))["can"]["check"] is False

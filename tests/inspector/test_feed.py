@@ -53,7 +53,7 @@ async def added(events: Events, count: int) -> list[int]:
     return seqs
 
 
-async def test_first_page_has_what_was_saved_before_it_was_asked_for(runtime: MakeRuntime, store: Path) -> None:
+async def test_first_page_has_captures_saved_before_its_request(runtime: MakeRuntime, store: Path) -> None:
     async with over_store(runtime(), store) as client:
         assert [row["seq"] for row in (await client.get("/api/captures"))["captures"]] == [1]
         for number in range(1, 6):
@@ -67,7 +67,7 @@ async def test_stream_begins_with_the_session(runtime: MakeRuntime, store: Path)
         assert (name, session["mode"], events.last_id) == ("session", "store", "1")
 
 
-async def test_arrival_and_its_outcome_are_told(runtime: MakeRuntime, store: Path) -> None:
+async def test_arrival_and_its_outcome_are_sent(runtime: MakeRuntime, store: Path) -> None:
     async with beside_listener(runtime(), store) as client, client.events() as events:
         assert client.serving is not None
         await events.next("session")
@@ -97,7 +97,7 @@ async def test_stream_resumes_after_the_last_event_without_a_gap(runtime: MakeRu
 
 
 @pytest.mark.parametrize("after", [0, 99_999])
-async def test_page_that_is_too_far_behind_or_ahead_loads_its_list_again(
+async def test_page_reloads_its_list_when_it_is_too_far_behind_or_ahead(
     runtime: MakeRuntime, store: Path, after: int
 ) -> None:
     keep(store, some(300, 1))
@@ -128,9 +128,7 @@ async def test_outcome_between_list_and_events_is_sent(runtime: MakeRuntime, sto
                 assert await added(events, 1) == [3]
 
 
-async def test_position_of_another_inspector_makes_the_page_load_its_list_again(
-    runtime: MakeRuntime, store: Path
-) -> None:
+async def test_page_reloads_its_list_for_a_position_of_another_inspector(runtime: MakeRuntime, store: Path) -> None:
     async with over_store(runtime(), store) as client:
         position = (await client.get("/api/captures"))["position"]
     async with over_store(runtime(), store) as client:
@@ -143,7 +141,7 @@ async def test_position_of_another_inspector_makes_the_page_load_its_list_again(
             assert await added(events, 1) == [2]
 
 
-async def test_filters_apply_to_what_arrives_and_to_what_changes(runtime: MakeRuntime, store: Path) -> None:
+async def test_filters_apply_to_new_and_changed_captures(runtime: MakeRuntime, store: Path) -> None:
     with open_store(store, store.parent) as opened:
         async with over_store(runtime(), store) as client, client.events(action="delete_vm") as events:
             await events.next("session")
@@ -156,9 +154,7 @@ async def test_filters_apply_to_what_arrives_and_to_what_changes(runtime: MakeRu
             assert [row["seq"] for row in changed] == [3]
 
 
-async def test_capture_that_matches_once_its_response_is_known_makes_the_page_load_its_list(
-    runtime: MakeRuntime, store: Path
-) -> None:
+async def test_page_reloads_its_list_when_the_response_makes_a_capture_match(runtime: MakeRuntime, store: Path) -> None:
     with open_store(store, store.parent) as opened:
         async with over_store(runtime(), store) as client, client.events(response="5xx") as events:
             await events.next("session")
@@ -173,7 +169,7 @@ async def test_capture_that_matches_once_its_response_is_known_makes_the_page_lo
         assert [row["seq"] for row in (await client.get("/api/captures", response="5xx"))["captures"]] == [2]
 
 
-async def test_cleared_and_replaced_stores_make_the_page_load_its_list(runtime: MakeRuntime, store: Path) -> None:
+async def test_page_reloads_its_list_when_the_store_is_cleared_or_replaced(runtime: MakeRuntime, store: Path) -> None:
     keep(store, some(5, 1))
     async with over_store(runtime(), store) as client, client.events() as events:
         await events.next("session")
@@ -187,9 +183,7 @@ async def test_cleared_and_replaced_stores_make_the_page_load_its_list(runtime: 
         assert [row["seq"] for row in (await client.get("/api/captures"))["captures"]] == [2, 1]
 
 
-async def test_store_that_disappears_is_a_problem_of_the_session_until_it_is_back(
-    runtime: MakeRuntime, store: Path
-) -> None:
+async def test_session_has_a_problem_until_a_missing_store_is_back(runtime: MakeRuntime, store: Path) -> None:
     async with over_store(runtime(), store) as client, client.events() as events:
         assert (await events.next("session"))["problem"] is None
         away = store.with_name("away.db")
@@ -202,7 +196,7 @@ async def test_store_that_disappears_is_a_problem_of_the_session_until_it_is_bac
         assert await added(events, 1) == [2]
 
 
-async def test_locked_store_delays_events_and_blocks_nothing_else(runtime: MakeRuntime, store: Path) -> None:
+async def test_locked_store_delays_only_events(runtime: MakeRuntime, store: Path) -> None:
     async with over_store(runtime(), store) as client, client.events() as events:
         await events.next("session")
         with closing(sqlite3.connect(store, isolation_level=None)) as locking:
@@ -215,7 +209,7 @@ async def test_locked_store_delays_events_and_blocks_nothing_else(runtime: MakeR
         assert await added(events, 1) == [2]
 
 
-async def test_streams_are_limited_and_a_closed_one_makes_room(runtime: MakeRuntime, store: Path) -> None:
+async def test_streams_are_limited_and_a_closed_stream_frees_a_place(runtime: MakeRuntime, store: Path) -> None:
     async with over_store(runtime(), store) as client:
         async with AsyncExitStack() as stack:
             for _ in range(MAX_STREAMS):
@@ -287,7 +281,7 @@ async def a_held_feed(store: Path) -> AsyncIterator[tuple[HeldReader, Feed]]:
         await captures.close()
 
 
-async def test_page_that_stops_reading_does_not_stop_others(store: Path) -> None:
+async def test_unread_stream_of_a_page_does_not_stop_other_pages(store: Path) -> None:
     stuck, shown = asyncio.Event(), asyncio.Queue[bytes]()
 
     async def read_only_the_session(content: bytes) -> None:
@@ -326,7 +320,7 @@ async def test_abandoned_request_for_the_first_page_loses_no_change_for_other_pa
         page.cancel()
 
 
-async def test_requests_for_the_first_page_that_wait_share_one_refresh(store: Path) -> None:
+async def test_waiting_requests_for_the_first_page_share_one_refresh(store: Path) -> None:
     async with a_held_feed(store) as (captures, feed), asyncio.timeout(30):
         first = asyncio.create_task(feed.refresh())
         await captures.has_read.wait()

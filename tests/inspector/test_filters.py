@@ -92,7 +92,7 @@ async def test_invalid_filter_gets_a_hint(runtime: MakeRuntime, store: Path, wro
     assert set(response.json()) >= {"error", "hint"}
 
 
-async def test_outcome_that_makes_a_capture_match_a_latency_is_news(runtime: MakeRuntime, store: Path) -> None:
+async def test_page_is_told_when_an_outcome_makes_a_capture_match_a_latency(runtime: MakeRuntime, store: Path) -> None:
     unfinished = replace(FOUND[2], delivery=None, response=None)
     with open_store(store, store.parent, create=True) as writing:
         writing.add([unfinished])
@@ -147,7 +147,7 @@ async def test_error_about_an_empty_store_is_the_same_as_in_the_commands(runtime
             assert response.json()["error"] == f"{store} has no captures yet."
 
 
-async def test_capture_has_the_hints_that_show_prints(runtime: MakeRuntime, store: Path) -> None:
+async def test_capture_has_the_hints_of_show(runtime: MakeRuntime, store: Path) -> None:
     keep(store, FOUND)
     async with over_store(runtime(), store) as client:
         hints = {row.invocation.id: (await client.get(f"/api/captures/{row.invocation.id}"))["hints"] for row in FOUND}
@@ -156,19 +156,19 @@ async def test_capture_has_the_hints_that_show_prints(runtime: MakeRuntime, stor
     assert "`port-hook replay dd00 --find-fault`" in hints["dd00"][0]
 
 
-async def test_large_body_that_is_nested_deeply_is_listed(runtime: MakeRuntime, store: Path) -> None:
+async def test_large_deeply_nested_body_is_listed(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [a_capture(an_invocation(b"{" + b"[" * 300_000, id="ee00")), *FOUND])
     async with over_store(runtime(), store) as client:
         found = await client.get("/api/captures")
         assert "ee00" in [row["id"] for row in found["captures"]]
 
 
-def test_index_has_no_fact_that_is_too_long_to_be_searched_for() -> None:
+def test_index_has_no_facts_too_long_for_a_search() -> None:
     facts = {name: json.dumps({"trigger": {"by": name}}).encode() for name in ("u" * LONGEST_FACT, "u" * 1_000_000)}
     assert [payload_fact("user", b"[]", body) for body in facts.values()] == ["u" * LONGEST_FACT, None]
 
 
-async def test_ids_of_a_strangers_store_are_shown_without_hidden_characters(runtime: MakeRuntime, store: Path) -> None:
+async def test_ids_of_an_untrusted_store_are_shown_without_hidden_characters(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [a_capture(an_invocation(id=f"ff\u202e{number}")) for number in range(2)])
     async with over_store(runtime(), store) as client:
         response = await client.http.get("/api/captures/ff")

@@ -52,7 +52,7 @@ def store(tmp_path: Path) -> Path:
         ("[1, 2]", None),
     ],
 )
-def test_text_that_is_not_json_has_the_position_of_its_error(text: str, place: tuple[int, int] | None) -> None:
+def test_invalid_json_has_the_position_of_its_error(text: str, place: tuple[int, int] | None) -> None:
     found = json_problem(text)
     assert place == (found and (found["line"], found["column"]))
     assert found is None or "character" not in found["error"]
@@ -75,7 +75,7 @@ def test_long_text_is_read_quickly(end: str, fault: tuple[str, int, int] | None)
     assert fault == (found and (found["error"], found["line"], found["column"]))
 
 
-async def test_page_asks_where_a_text_is_not_json(runtime: MakeRuntime, store: Path) -> None:
+async def test_page_requests_the_position_of_a_json_error(runtime: MakeRuntime, store: Path) -> None:
     keep(store, [a_capture()])
     async with over_store(runtime(), store) as client:
         assert await client.post("/api/json", {"text": "[1]"}) == {"schema": "port-hook/inspector/1", "problem": None}
@@ -89,7 +89,7 @@ async def test_page_asks_where_a_text_is_not_json(runtime: MakeRuntime, store: P
             assert (await client.post("/api/json", body, expect=400))["hint"]
 
 
-async def test_inputs_have_what_their_fields_need_and_automations_no_form(
+async def test_inputs_have_the_data_of_their_fields_and_automations_no_form(
     runtime: MakeRuntime, store: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "action.json"
@@ -125,7 +125,7 @@ async def test_form_error_has_no_command_line_option(runtime: MakeRuntime, store
         ("Start the inspector with --actions PATH.", "Start the inspector with --actions PATH."),
     ],
 )
-def test_hint_names_fields_instead_of_options_that_only_commands_have(hint: str, shown: str) -> None:
+def test_hint_mentions_fields_instead_of_options(hint: str, shown: str) -> None:
     assert page_hint(hint) == shown
 
 

@@ -48,7 +48,7 @@ def send(client: InspectorClient, runtime: MakeRuntime, action: str = "create_vm
     return asyncio.create_task(client.http.post(client.serving.url, content=body, headers=headers))
 
 
-async def test_pages_and_the_terminal_hold_release_and_answer_the_same_requests(
+async def test_pages_and_the_terminal_hold_release_and_respond_to_the_same_requests(
     runtime: MakeRuntime, store: Path
 ) -> None:
     notices = Notices()
@@ -161,12 +161,12 @@ INVALID: tuple[dict[str, Any], ...] = (
 
 
 @pytest.mark.parametrize("body", INVALID, ids=lambda body: str(body)[:40])
-def test_invalid_answer_is_rejected(body: dict[str, Any]) -> None:
+def test_invalid_manual_response_is_rejected(body: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         read_manual_response(body)
 
 
-def test_answer_has_the_content_type_of_its_body() -> None:
+def test_manual_response_has_the_content_type_of_its_body() -> None:
     found = read_manual_response({"status": 200, "body": '{"a": 1}', "delay_s": 2})
     assert (found.response.headers, found.response.body, found.delay_s) == (
         Headers((("content-type", "application/json"),)),
@@ -180,7 +180,7 @@ def test_answer_has_the_content_type_of_its_body() -> None:
     assert len(read_manual_response({"status": 200, "body": "x" * MAX_ANSWER}).response.body) == MAX_ANSWER
 
 
-async def test_store_shows_the_answer_by_hand_to_a_later_inspector(runtime: MakeRuntime, store: Path) -> None:
+async def test_store_shows_the_manual_response_to_a_later_inspector(runtime: MakeRuntime, store: Path) -> None:
     capture: Capture = a_capture(an_invocation(), simulated=Simulated(by_hand=True))
     keep(store, [capture])
     async with over_store(runtime(), store) as client:

@@ -33,7 +33,7 @@ def test_every_path_of_every_level_leads_to_its_value(document: Any) -> None:
 
 
 @given(documents, st.text("aB~/", min_size=1, max_size=2))
-def test_matches_are_the_members_that_have_the_text(document: Any, text: str) -> None:
+def test_matches_are_the_members_with_the_text(document: Any, text: str) -> None:
     def expected(value: Any, pointer: str) -> list[str]:
         pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
         paths = []
@@ -50,7 +50,7 @@ def test_matches_are_the_members_that_have_the_text(document: Any, text: str) ->
 
 
 @pytest.mark.parametrize("pointer", ["x", "/x", "/0/0", "/-1", "/²", "/1e0", "/" + "9" * 5_000, "/01x"])
-def test_pointer_that_leads_nowhere_is_refused(pointer: str) -> None:
+def test_unknown_pointer_is_rejected(pointer: str) -> None:
     with pytest.raises(NoSuchValue):
         value_at([1, 2], pointer)
 

@@ -122,7 +122,7 @@ def test_expected_signature_is_computed_only_with_a_secret_and_a_whole_body() ->
     assert (with_secret["note"], with_secret["timestamp_at"]) == (None, NOW)
     assert with_secret["signed_bytes"] == len(f"{int(NOW)}.") + len(a_body())
     assert (without["expected"], "no client secret" in without["note"]) == (None, True)
-    assert (truncated["expected"], "not kept whole" in truncated["note"]) == (None, True)
+    assert (truncated["expected"], "only a part of the body" in truncated["note"]) == (None, True)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_spans_record_shows_whether_it_is_complete() -> None:
     assert (record["spans"], record["count"], record["complete"]) == (((9, 7), (3, 3)), 4, False)
 
 
-def test_difference_is_between_the_raw_body_and_the_form_that_the_signature_matches() -> None:
+def test_difference_is_between_the_raw_body_and_the_signed_form() -> None:
     body = '{"action": "é", "n": 1}'.encode()
     for reading, raw, signed, offset in (
         ("js", " ", "", 10),
@@ -186,7 +186,7 @@ def test_difference_is_between_the_raw_body_and_the_form_that_the_signature_matc
         assert shown == (None if offset is None else (raw, signed, offset)), reading
 
 
-def test_difference_of_bytes_that_are_not_text_has_escapes_and_hex() -> None:
+def test_difference_of_binary_bytes_has_escapes_and_hex() -> None:
     # The time in the header is "{", where both go on alike: only the four bytes before it differ.
     packed = gzip.compress(b'{"a":"' + bytes(1000) + b'"}', mtime=ord("{"))
     headers = Headers((("content-encoding", "gzip"), *signed_headers(b"", SECRET, str(int(NOW)))))
@@ -223,7 +223,7 @@ def test_response_is_unchanged_if_it_is_the_handlers_as_the_listener_relays_it()
     assert record_of(a_capture(response=Response(status=202)))["response"]["unchanged"] is False
 
 
-def test_verdict_says_what_is_wrong_even_with_the_expected_signature() -> None:
+def test_verdict_explains_the_problem_even_with_the_expected_signature() -> None:
     def about(verdict: Verdict, timestamp: str = str(int(NOW)), secret: Secret = SECRET, **fields: Any) -> str:
         headers = Headers(signed_headers(a_body(), secret, timestamp))
         text: str = record_of(a_capture(an_invocation(headers=headers, **fields), verdict=verdict), secret=SECRET)[
@@ -244,7 +244,7 @@ def test_verdict_says_what_is_wrong_even_with_the_expected_signature() -> None:
     assert about(message).endswith("this message, without its two signature headers.")
 
 
-def test_row_has_a_bounded_digest_of_the_inputs_without_encrypted_ones() -> None:
+def test_row_has_a_bounded_digest_of_the_inputs_without_encrypted_inputs() -> None:
     inputs = {
         "key": "c2VjcmV0",
         "empty": "",
@@ -260,7 +260,7 @@ def test_row_has_a_bounded_digest_of_the_inputs_without_encrypted_ones() -> None
     assert row_record(Listed(1, a_capture(payload=payload), 2))["inputs"] == digest
 
 
-def test_row_of_an_event_has_what_it_changed() -> None:
+def test_row_of_an_event_has_its_changes() -> None:
     payload = Payload(kind=Kind.AUTOMATION, changes=(EventChange("properties.replicas", 3, 5),))
     assert row_record(Listed(1, a_capture(payload=payload), 2))["inputs"] == [("properties.replicas", "5")]
 
@@ -289,5 +289,5 @@ def test_row_of_a_workflow_node_has_plain_members_of_its_body() -> None:
     assert digest_of(["service"]) == digest_of({f"key{number}": [] for number in range(40)} | {"late": 1}) == []
 
 
-def test_row_of_an_action_without_inputs_has_no_members_of_the_frame_that_port_sends() -> None:
+def test_row_of_an_action_without_inputs_has_no_members_of_the_frame_from_port() -> None:
     assert digest_of({**a_document(), "payload": {"properties": {}}, "status": "TRIGGERED"}) == []

@@ -68,7 +68,7 @@ async def test_token_is_not_used_at_another_port(runtime: MakeRuntime, store: Pa
         assert client.opened.address.token != first.address.token
 
 
-async def test_remembered_port_that_a_handler_has_now_is_avoided(runtime: MakeRuntime, store: Path) -> None:
+async def test_remembered_port_is_avoided_when_a_handler_uses_it(runtime: MakeRuntime, store: Path) -> None:
     async with over_store(runtime(), store) as client:
         first = client.opened
     async with over_store(runtime(), store, avoided_ports=frozenset({first.port})) as client:
@@ -95,13 +95,13 @@ def test_address_is_private_and_not_in_the_folder_of_the_store(home: Path, store
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o620, 0o604])
-def test_file_that_others_can_use_is_ignored(home: Path, store: Path, mode: int) -> None:
+def test_file_is_ignored_when_other_users_can_use_it(home: Path, store: Path, mode: int) -> None:
     remember(home, store, ADDRESS)
     the_file(home).chmod(mode)
     assert recall(home, store) is None
 
 
-def test_folder_that_others_can_use_is_ignored_and_not_written(home: Path, store: Path) -> None:
+def test_folder_is_ignored_and_not_written_when_other_users_can_use_it(home: Path, store: Path) -> None:
     remember(home, store, ADDRESS)
     the_file(home).parent.chmod(0o755)
     assert recall(home, store) is None
@@ -160,7 +160,7 @@ def test_malformed_file_is_ignored_and_replaced(home: Path, store: Path, content
     assert recall(home, store) == ADDRESS
 
 
-async def test_home_that_cannot_be_written_does_not_matter(runtime: MakeRuntime, store: Path, home: Path) -> None:
+async def test_read_only_home_does_not_matter(runtime: MakeRuntime, store: Path, home: Path) -> None:
     (home / ".port-hook").write_text("not a folder")
     async with over_store(runtime(), store) as client:
         assert (await client.get("/api/session"))["count"] == 1

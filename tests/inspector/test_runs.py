@@ -107,7 +107,7 @@ async def test_node_is_reported_with_its_log_links_and_output(
         assert (node["output"], node["links"]) == ('{"id":42}', ["https://ci.example/1"])
 
 
-async def test_retry_lists_what_has_acted_and_sends_nothing_until_it_is_confirmed(
+async def test_retry_lists_earlier_nodes_and_sends_nothing_before_confirmation(
     runtime: MakeRuntime, tmp_path: Path, target: Handler
 ) -> None:
     async with flowing(target) as (sandbox, run_id):
@@ -135,7 +135,7 @@ async def test_retry_lists_what_has_acted_and_sends_nothing_until_it_is_confirme
             assert json.loads(target.requests[0].body) == {"status": 200}
 
 
-async def test_retry_beside_a_listener_sends_to_the_target_that_the_user_named(
+async def test_retry_beside_a_listener_sends_to_the_users_target(
     runtime: MakeRuntime, tmp_path: Path, target: Handler
 ) -> None:
     with handler() as other:
@@ -150,7 +150,7 @@ async def test_retry_beside_a_listener_sends_to_the_target_that_the_user_named(
                 assert ([each.line for each in other.requests], target.requests) == (["POST /ship HTTP/1.1"], [])
 
 
-async def test_retry_uses_the_definition_in_the_files_that_the_user_gave(
+async def test_retry_uses_the_definition_in_the_users_files(
     runtime: MakeRuntime, tmp_path: Path, target: Handler
 ) -> None:
     file = tmp_path / "flow.json"
@@ -170,7 +170,7 @@ async def refused(client: InspectorClient, run_id: str, **body: Any) -> str:
     return str((await client.post(f"/api/runs/{run_id}/retry", body, expect=400))["error"])
 
 
-async def test_retry_says_why_a_workflow_cannot_run_from_a_node(
+async def test_retry_explains_why_a_workflow_cannot_run_from_a_node(
     runtime: MakeRuntime, tmp_path: Path, target: Handler
 ) -> None:
     keep(store := tmp_path / "captures.db", [])
@@ -234,7 +234,7 @@ def a_graph(**leads_to: str) -> list[tuple[str, int]]:
     return [(node["id"], node["depth"]) for node in graph({"nodes": nodes, "connections": connections}, run)]
 
 
-def test_nodes_follow_the_nodes_that_lead_to_them_and_branches_stay_together() -> None:
+def test_nodes_follow_their_predecessors_and_branches_stay_together() -> None:
     found = a_graph(other="is_ready", end="", fired="is_ready", is_ready="no yes", yes="more", no="end", more="end")
     depths = [("fired", 0), ("other", 0), ("is_ready", 0), ("no", 1), ("yes", 1), ("more", 1), ("end", 0)]
     assert found == depths
@@ -301,7 +301,7 @@ def test_every_field_of_a_run_is_a_short_text_or_null(value: Any) -> None:
     json.dumps(action_run_record(action, logs, app_url="https://app.example", skew_s=None), allow_nan=False)
 
 
-async def test_run_that_port_does_not_know_has_its_captures_in_the_store(runtime: MakeRuntime, tmp_path: Path) -> None:
+async def test_unknown_run_in_port_has_its_captures_in_the_store(runtime: MakeRuntime, tmp_path: Path) -> None:
     def kept(name: str, workflow_run: str) -> Capture:
         context = {"nodeRunId": f"wfnr_{name}", "workflowRunId": workflow_run}
         body = json.dumps({"context": context, "about": "wfr_mine"}).encode()

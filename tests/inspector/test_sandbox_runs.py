@@ -77,7 +77,7 @@ async def test_page_starts_runs_of_the_sandbox_and_gets_their_captures(runtime: 
         assert len(target.requests) == 1
 
 
-async def test_capture_of_a_node_that_does_not_name_its_run_leads_to_the_run(
+async def test_capture_of_a_node_leads_to_the_run_when_its_payload_has_no_run_id(
     runtime: MakeRuntime, target: Handler
 ) -> None:
     async with sandbox_page(runtime(), target) as client:

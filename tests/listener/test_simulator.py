@@ -107,7 +107,7 @@ async def test_response_is_delayed_by_a_time_in_the_range(plain_runtime: Runtime
 
 
 @given(st.integers(), st.integers(0, 5), st.floats(0, 1), st.booleans())
-def test_delays_do_not_change_which_invocations_fail(seed: int, first: int, rate: float, drop: bool) -> None:
+def test_delays_do_not_change_the_failing_invocations(seed: int, first: int, rate: float, drop: bool) -> None:
     options: dict[str, Any] = {"secret": None, "seed": seed, "fail_first": first, "fail_rate": rate, "drop": drop}
     without = Simulator(Policy(**options))
     delayed = Simulator(Policy(**options, delay=DelayRange(1, 2)))

@@ -121,7 +121,7 @@ def test_summary_is_one_line_of_counts_when_no_run_waits(tally: Tally, line: str
     assert list(summary_lines(tally)) == [line]
 
 
-def test_summary_suggests_status_failure_for_a_run_whose_handler_failed() -> None:
+def test_summary_suggests_status_failure_when_the_handler_of_a_run_failed() -> None:
     _, told, *lines = summary_lines(Tally(waiting=OrderedDict({"r_good": False, "r_bad": True})))
     assert told == "2 runs stay IN_PROGRESS until the handler reports their results:"
     assert lines == [

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RowCache, Spans } from "../../port_hook_cli/inspector/page/list/spans.js";
 
-test("numbers are counted from the newest", () => {
+test("numbers are counted from the latest", () => {
   const spans = new Spans([[41, 39], [28, 28]]);
   assert.equal(spans.count, 4);
   assert.deepEqual([-1, 0, 2, 3, 4].map((index) => spans.at(index)), [undefined, 41, 39, 28, undefined]);
@@ -12,7 +12,7 @@ test("numbers are counted from the newest", () => {
 test("newer numbers join the first span, and older ones change nothing", () => {
   const spans = new Spans([[41, 39]]).plus([40, 42, 45]);
   assert.deepEqual(spans.spans, [[45, 45], [42, 39]]);
-  assert.equal(spans.newest, 45);
+  assert.equal(spans.latest, 45);
 });
 
 test("the cache drops the rows that were put in first", () => {

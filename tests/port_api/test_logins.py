@@ -62,7 +62,7 @@ def write(home: Path, content: bytes) -> None:
 
 
 @given(name=texts, client_id=texts, secret=texts)
-def test_login_is_read_as_it_was_kept(name: str, client_id: str, secret: str) -> None:
+def test_login_is_read_unchanged(name: str, client_id: str, secret: str) -> None:
     with TemporaryDirectory() as folder:
         keep_login(Path(folder), a_login(name, client_id, secret), only=KeptIn.FILE)
         found = read_logins(Path(folder))
@@ -70,7 +70,7 @@ def test_login_is_read_as_it_was_kept(name: str, client_id: str, secret: str) ->
     assert found.by_name == {name: a_login(name, client_id, secret)}
 
 
-def test_logins_at_the_same_time_are_all_kept(tmp_path: Path) -> None:
+def test_concurrent_logins_are_all_saved(tmp_path: Path) -> None:
     names = [f"organization {number}" for number in range(8)]
     with ThreadPoolExecutor(len(names)) as threads:
         list(threads.map(lambda name: keep_login(tmp_path, a_login(name), only=KeptIn.FILE), names))
@@ -103,7 +103,7 @@ def test_complete_logins_are_read(logins: dict[str, dict[str, str]]) -> None:
 
 
 @given(document=documents | json_values)
-def test_any_document_is_logins_or_refused(document: Any) -> None:
+def test_any_document_is_logins_or_rejected(document: Any) -> None:
     with TemporaryDirectory() as folder:
         write(Path(folder), json.dumps(document).encode("utf-8", "surrogatepass"))
         with suppress(SettingsError):
@@ -113,14 +113,14 @@ def test_any_document_is_logins_or_refused(document: Any) -> None:
 
 
 @given(content=st.binary(min_size=1))
-def test_any_bytes_are_logins_or_refused(content: bytes) -> None:
+def test_any_bytes_are_logins_or_rejected(content: bytes) -> None:
     with TemporaryDirectory() as folder:
         write(Path(folder), content)
         with pytest.raises(SettingsError):
             read_logins(Path(folder))
 
 
-def test_only_login_that_is_left_becomes_the_default(tmp_path: Path) -> None:
+def test_last_remaining_login_becomes_the_default(tmp_path: Path) -> None:
     for name in ("a", "b"):
         keep_login(tmp_path, a_login(name), only=KeptIn.FILE)
     assert read_logins(tmp_path).default == "b"
@@ -134,13 +134,13 @@ def test_secret_is_not_in_the_representation_of_a_login() -> None:
 
 def test_file_in_the_place_of_the_folder_is_reported(tmp_path: Path) -> None:
     (tmp_path / ".port-hook").write_text("")
-    with pytest.raises(SettingsError, match="cannot be written"):
+    with pytest.raises(SettingsError, match="cannot write"):
         keep_login(tmp_path, a_login(), only=KeptIn.FILE)
 
 
-def test_failed_write_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+def test_failed_write_leaves_the_file_unchanged(tmp_path: Path) -> None:
     keep_login(tmp_path, a_login(), only=KeptIn.FILE)
     before = (tmp_path / LOGINS).read_bytes()
-    with pytest.raises(SettingsError, match="There is no login 'x'"):
+    with pytest.raises(SettingsError, match="Login not found: 'x'"):
         remove_login(tmp_path, "x")
     assert (tmp_path / LOGINS).read_bytes() == before

@@ -48,12 +48,12 @@ def test_value_of_an_example_is_a_placeholder(value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["", "a", "secret-of-this-test", "an-example-and-no-secret", "sandbox_6e15dd70", "x1xx"]
 )
-def test_other_value_is_no_placeholder(value: str) -> None:
+def test_other_value_is_not_a_placeholder(value: str) -> None:
     assert not is_placeholder(value)
 
 
 @given(st.integers(24, 80))
-def test_random_secret_is_no_placeholder(length: int) -> None:
+def test_random_secret_is_not_a_placeholder(length: int) -> None:
     assert not is_placeholder(secrets.token_urlsafe(length))
     assert not is_placeholder(secrets.token_hex(length))
 
@@ -73,7 +73,7 @@ def test_verify_warns_of_a_placeholder(run: Run, folder: Path) -> None:
     ) in result.err
 
 
-def test_file_with_a_placeholder_is_named(run: Run, folder: Path) -> None:
+def test_file_with_a_placeholder_is_shown(run: Run, folder: Path) -> None:
     (folder / "body").write_bytes(b"{}")
     options = ("--body", "body", "--signature", "v1,x", "--timestamp", "1", "--secret-file", "-")
     assert (

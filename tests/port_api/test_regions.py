@@ -21,7 +21,7 @@ async def find(addresses: list[str], runtime: Build) -> str:
     return await find_api("an-id", Secret("a-secret"), addresses, runtime(), timeout_s=30)
 
 
-async def test_second_region_is_found_when_the_first_refuses_the_credentials(runtime: Build) -> None:
+async def test_second_region_is_found_when_the_first_rejects_the_credentials(runtime: Build) -> None:
     with handler(REFUSED) as europe, handler(token_answer()) as america:
         assert await find([europe.url, america.url], runtime) == america.url
     assert (len(europe.requests), len(america.requests)) == (1, 1)
@@ -33,17 +33,17 @@ async def test_second_region_does_not_get_the_secret_when_the_first_accepts_it(r
     assert america.requests == []
 
 
-def test_regions_are_ports_own_addresses_over_tls() -> None:
+def test_regions_are_ports_own_urls_over_tls() -> None:
     assert {"https://api.port.io", "https://api.us.port.io"} == set(REGIONS.values())
 
 
-async def test_search_ends_at_a_region_that_cannot_be_reached(runtime: Build) -> None:
-    with handler(token_answer()) as america, pytest.raises(PortApiError, match="could not be reached"):
+async def test_search_ends_at_an_unreachable_region(runtime: Build) -> None:
+    with handler(token_answer()) as america, pytest.raises(PortApiError, match="cannot reach"):
         await find(["http://127.0.0.1:1", america.url], runtime)
     assert america.requests == []
 
 
-async def test_credentials_that_no_region_accepts_are_refused(runtime: Build) -> None:
-    refused = pytest.raises(PortApiError, match="were not accepted by")
+async def test_credentials_are_rejected_when_no_region_accepts_them(runtime: Build) -> None:
+    refused = pytest.raises(PortApiError, match="rejected these credentials")
     with handler(REFUSED) as europe, handler(REFUSED) as america, refused:
         await find([europe.url, america.url], runtime)

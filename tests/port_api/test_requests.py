@@ -27,7 +27,7 @@ def port() -> Iterator[Handler]:
         yield it
 
 
-async def test_call_has_the_headers_that_port_requires_and_a_content_type_only_with_a_body(port: Handler) -> None:
+async def test_call_has_the_headers_required_by_port_and_a_content_type_only_with_a_body(port: Handler) -> None:
     async with port_client(api_url=port.url, client_id="id", client_secret=SECRET, now=lambda: NOW) as api:
         await api.get_run(RUN_ID)
         await api.add_log(RUN_ID, "ünïcode")

@@ -39,7 +39,7 @@ async def test_pauses_of_a_call_total_at_most_30_seconds() -> None:
     )
 
 
-async def test_attempts_that_timed_out_count_toward_the_30_seconds() -> None:
+async def test_timed_out_attempts_count_toward_the_30_seconds() -> None:
     waits = Waits()
     await waits.fail(spent_s=15)
     with pytest.raises(PortApiError):

@@ -120,7 +120,7 @@ def test_each_place_takes_precedence_over_the_next(load: Load, folder: Path) -> 
     assert secret_of(load(environ, org="staging", secret_file="secret")) == "file"
 
 
-def test_each_setting_comes_from_the_first_place_that_has_it(load: Load, home: Path) -> None:
+def test_each_setting_comes_from_its_first_place(load: Load, home: Path) -> None:
     config = load.config()
     load.dotenv("PORT_CLIENT_ID=id-of-the-folder")
     settings = load({"PORT_CLIENT_SECRET": "environ"})
@@ -140,7 +140,7 @@ def test_repr_of_settings_masks_the_secret(load: Load) -> None:
 def test_places_are_not_read_when_nothing_more_is_needed(load: Load) -> None:
     load.config("default_org: [")
     assert secret_of(load({"PORT_CLIENT_SECRET": "environ"}, needs=ONLY_THE_SECRET)) == "environ"
-    with pytest.raises(SettingsError, match="not valid YAML"):
+    with pytest.raises(SettingsError, match="invalid YAML"):
         load({"PORT_CLIENT_SECRET": "environ"})
 
 
@@ -152,8 +152,8 @@ def test_empty_variable_is_reported_when_the_setting_is_missing(load: Load) -> N
     assert "PORT_CLIENT_SECRET in ./.env is empty." in error.value.message
 
 
-def test_missing_client_id_error_names_the_places(load: Load) -> None:
-    with pytest.raises(SettingsError, match="No client id is set") as error:
+def test_missing_client_id_error_lists_the_places(load: Load) -> None:
+    with pytest.raises(SettingsError, match="No client ID is set") as error:
         load().require_client_id()
     assert "PORT_CLIENT_ID" in error.value.hint
     assert "--secret-file" not in error.value.hint
@@ -184,11 +184,11 @@ def test_app_url_is_empty_for_a_sandbox(load: Load) -> None:
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
-        ({"PORT_REGION": "asia"}, "PORT_REGION in the environment is wrong: 'asia' is neither 'eu' nor 'us'"),
-        ({"PORT_API_URL": "api.port.io"}, "PORT_API_URL in the environment is wrong: 'api.port.io' is not a URL"),
+        ({"PORT_REGION": "asia"}, "PORT_REGION in the environment is invalid: 'asia' is neither 'eu' nor 'us'"),
+        ({"PORT_API_URL": "api.port.io"}, "PORT_API_URL in the environment is invalid: 'api.port.io' is not a URL"),
     ],
 )
-def test_invalid_address_error_names_the_variable(load: Load, environ: dict[str, str], expected: str) -> None:
+def test_invalid_url_error_shows_the_variable(load: Load, environ: dict[str, str], expected: str) -> None:
     with pytest.raises(SettingsError, match=expected):
         load(environ)
 
@@ -214,11 +214,11 @@ def test_unreadable_line_is_reported_when_the_secret_is_missing(load: Load) -> N
     load.dotenv("A=1\n\nPORT_CLIENT_SECRET='unclosed\n")
     with pytest.raises(SettingsError) as error:
         load().require_secret()
-    assert "Line 3 of ./.env could not be read." in error.value.message
+    assert "Line 3 of ./.env is unreadable." in error.value.message
     assert "unclosed" not in error.value.message + error.value.hint
 
 
-def test_a_folder_named_dotenv_is_reported_only_when_a_setting_is_missing(load: Load, folder: Path) -> None:
+def test_folder_named_dotenv_is_reported_only_when_a_setting_is_missing(load: Load, folder: Path) -> None:
     (folder / ".env").mkdir()
     with pytest.raises(SettingsError) as error:
         load().require_secret()
@@ -233,7 +233,7 @@ def test_dotenv_file_without_settings_cannot_be_faulty(load: Load) -> None:
 
 
 @pytest.mark.parametrize("content", [b"PORT_CLIENT_SECRET=\xff", "PORT_CLIENT_SECRET=x".encode("utf-16")])
-def test_dotenv_file_that_is_not_utf8_is_named(load: Load, content: bytes) -> None:
+def test_dotenv_file_is_shown_in_the_error_when_it_is_not_utf8(load: Load, content: bytes) -> None:
     load.dotenv(content)
     with pytest.raises(SettingsError, match=r"\.env is not UTF-8"):
         load()
@@ -271,11 +271,11 @@ def test_file_without_organizations_is_ignored(load: Load, text: str) -> None:
     assert load() == Settings()
 
 
-def test_unknown_organization_error_lists_the_known_ones(load: Load) -> None:
+def test_unknown_organization_error_lists_the_known_organizations(load: Load) -> None:
     path = load.config()
     with pytest.raises(SettingsError) as error:
         load(org="test")
-    assert error.value.message == f"There is no organization 'test' in {path}."
+    assert error.value.message == f"Organization not found in {path}: 'test'."
     assert error.value.hint == "It has: production, staging. Or log in with `port-hook login --org NAME`."
 
 
@@ -287,13 +287,13 @@ def test_unknown_default_organization_error_does_not_suggest_a_login(load: Load)
 
 
 def test_org_fails_without_a_configuration_file(load: Load) -> None:
-    with pytest.raises(SettingsError, match="There is no organization 'test'"):
+    with pytest.raises(SettingsError, match=r"Organization not found in .*: 'test'"):
         load(org="test")
 
 
 def test_invalid_yaml_error_has_the_position_without_the_value(load: Load) -> None:
     load.config("organizations:\n  a:\n    client_secret: *hush\n")
-    with pytest.raises(SettingsError, match="not valid YAML at line 3, column 20") as error:
+    with pytest.raises(SettingsError, match="invalid YAML at line 3, column 20") as error:
         load()
     assert "hush" not in error.value.message + error.value.hint
 
@@ -306,20 +306,20 @@ def test_file_with_another_structure_is_rejected(load: Load, text: str) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a: \x00", b"\xff\xfe\xff", b"[" * 5000])
-def test_file_that_is_not_yaml_is_rejected(load: Load, content: bytes) -> None:
+def test_file_without_yaml_is_rejected(load: Load, content: bytes) -> None:
     load.config().write_bytes(content)
-    with pytest.raises(SettingsError, match="is not valid YAML"):
+    with pytest.raises(SettingsError, match="is invalid YAML"):
         load()
 
 
-def test_invalid_address_error_names_the_organization(load: Load) -> None:
+def test_invalid_url_error_shows_the_organization(load: Load) -> None:
     load.config("organizations: {a: {api_url: nowhere}}")
     with pytest.raises(SettingsError, match="api_url in organization a of"):
         load()
 
 
 def test_config_file_from_the_environment_must_exist(load: Load) -> None:
-    with pytest.raises(SettingsError, match="PORT_CONFIG_FILE names"):
+    with pytest.raises(SettingsError, match="PORT_CONFIG_FILE is invalid"):
         load({"PORT_CONFIG_FILE": "none.yaml"})
 
 
@@ -359,6 +359,6 @@ def test_empty_secret_file_is_rejected(load: Load, content: bytes, expected: str
 
 
 @pytest.mark.parametrize("name", ["none", "."])
-def test_unreadable_secret_file_is_named(load: Load, name: str) -> None:
-    with pytest.raises(SettingsError, match=f"The secret file {name} cannot be read"):
+def test_unreadable_secret_file_is_shown_in_the_error(load: Load, name: str) -> None:
+    with pytest.raises(SettingsError, match=f"cannot read the secret file {name}"):
         load(secret_file=name)

@@ -62,7 +62,7 @@ async def test_start_run_is_retried_when_port_has_not_processed_it(first: httpx.
 @pytest.mark.parametrize("first", [httpx.Response(502), httpx.ReadError("broke off")])
 async def test_start_run_is_not_retried_when_the_run_may_have_started(first: httpx.Response | Exception) -> None:
     problem, requests = await start(first, STARTED)
-    assert problem.message.startswith("It is not known whether Port started a run of create vm.")
+    assert problem.message.startswith("port-hook does not know whether Port started a run of create vm.")
     assert len(requests) == 1
 
 
@@ -78,4 +78,4 @@ async def test_start_run_shows_ports_message(status: int, expected: str) -> None
 @pytest.mark.parametrize("run", [{}, {"id": ""}, {"id": 5}])
 async def test_start_run_rejects_a_response_without_a_run_id(run: dict[str, Any]) -> None:
     problem, _ = await start(httpx.Response(202, json={"ok": True, "run": run}))
-    assert "not as Port's API does" in problem.message
+    assert "not in the format of Port's API" in problem.message

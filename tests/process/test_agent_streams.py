@@ -86,7 +86,7 @@ def value(document: Any) -> bytes:
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def test_agent_predicts_each_message_of_the_topics_and_goes_on_after_those_that_are_not_for_it(
+def test_agent_predicts_each_message_of_the_topics_and_skips_messages_for_others(
     cluster: Cluster, org: str, kafka: dict[str, str], tmp_path: Path
 ) -> None:
     unsigned = topic_message()
@@ -137,7 +137,7 @@ def test_agent_predicts_each_message_of_the_topics_and_goes_on_after_those_that_
     assert not cluster.committed(f"{org}.port-hook.watch", f"{org}.runs")
 
 
-def test_agent_sends_what_arrives_and_says_that_a_running_agent_sends_it_too(
+def test_agent_sends_new_messages_and_warns_about_a_running_agent(
     cluster: Cluster, org: str, kafka: dict[str, str], tmp_path: Path
 ) -> None:
     with handler() as receiver, an_agent(tmp_path, kafka, "--kafka", "--send", *NO_JQ) as agent:
@@ -171,7 +171,7 @@ def test_watch_shows_the_last_run_again_when_the_mapping_file_changes(tmp_path: 
     assert (record["run_id"], record["request"]["method"]) == (run_id, "PUT")
 
 
-def test_run_that_is_being_sent_at_ctrl_c_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_run_in_progress_at_ctrl_c_is_shown_with_the_next_step(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as receiver:
         receiver.settimeout(30)
         method = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{receiver.getsockname()[1]}/", "agent": True}
@@ -183,7 +183,7 @@ def test_run_that_is_being_sent_at_ctrl_c_is_named_with_what_to_do(tmp_path: Pat
     assert any(f"warning: port-hook does not report {run_id}" in line for line in agent.notices)
 
 
-def test_claim_without_a_response_at_ctrl_c_is_named(tmp_path: Path) -> None:
+def test_claim_without_a_response_at_ctrl_c_is_shown(tmp_path: Path) -> None:
     token = b'{"accessToken":"t","expiresIn":3600,"tokenType":"Bearer"}'
     reply = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%s" % (len(token), token)
     with socket.create_server(("127.0.0.1", 0)) as port:
@@ -200,7 +200,7 @@ def test_claim_without_a_response_at_ctrl_c_is_named(tmp_path: Path) -> None:
     assert any("so a run may be claimed" in line for line in agent.notices)
 
 
-def test_ctrl_c_ends_the_reading_of_a_mapping_file_that_does_not_end(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_reading_of_an_endless_mapping_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "mapping")
     env = {
         "PORT_API_URL": "http://127.0.0.1:1",

@@ -127,7 +127,7 @@ def test_any_signed_body_is_accepted_and_saved_byte_for_byte(listening: Listenin
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_any_body_with_a_wrong_signature_is_refused_and_saved_up_to_256_kib(listening: Listening, name: str) -> None:
+def test_any_body_with_an_invalid_signature_is_rejected_and_saved_to_256_kib(listening: Listening, name: str) -> None:
     started = time.monotonic()
     status, capture = listening.send(BODIES[name], now_signed(b"another body"))
     assert (status, capture.verdict.status) == (401, Status.INVALID)
@@ -136,13 +136,13 @@ def test_any_body_with_a_wrong_signature_is_refused_and_saved_up_to_256_kib(list
     assert listening.is_alive()
 
 
-def test_a_body_just_below_the_limit_is_accepted(listening: Listening) -> None:
+def test_body_just_below_the_limit_is_accepted(listening: Listening) -> None:
     body = of_size(10 * MIB)
     status, capture = listening.send(body)
     assert (status, len(capture.invocation.body)) == (200, 10 * MIB)
 
 
-def test_listen_responds_413_to_an_announced_body_of_50_mib_before_it_is_sent(listening: Listening) -> None:
+def test_listen_responds_with_413_to_an_announced_body_of_50_mib_before_it_is_sent(listening: Listening) -> None:
     with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
         connection.settimeout(20)
         connection.sendall(b"POST /huge HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % (50 * MIB))
@@ -151,7 +151,7 @@ def test_listen_responds_413_to_an_announced_body_of_50_mib_before_it_is_sent(li
 
 
 @pytest.mark.parametrize("head", [b"POST /%c HTTP/1.1", b"POST /\x1b[2J HTTP/1.1", b"\x1b[2J / HTTP/1.1", b"POST /"])
-def test_a_request_line_with_control_characters_is_refused(listening: Listening, head: bytes) -> None:
+def test_request_line_with_control_characters_is_rejected(listening: Listening, head: bytes) -> None:
     with socket.create_connection((listening.listener.host, listening.listener.port)) as connection:
         connection.settimeout(30)
         connection.sendall(head + b"\r\nHost: localhost\r\nConnection: close\r\n\r\n")

@@ -62,14 +62,14 @@ def crash(runtime: Callable[..., Runtime], folder: Path, temporary: Path, monkey
     return invoke
 
 
-def test_a_bug_prints_one_line_and_a_hint_and_exits_70(crash: Crash) -> None:
+def test_bug_prints_one_line_and_a_hint_and_exits_70(crash: Crash) -> None:
     told, _ = crash(MESSAGE, *SIGN)
     error, hint = told.splitlines()
     assert error.startswith("error: port-hook crashed because of a bug (ZeroDivisionError)")
     assert hint.startswith("hint: ")
 
 
-def test_a_bug_writes_a_private_report_with_secrets_masked(crash: Crash) -> None:
+def test_bug_writes_a_private_report_with_masked_secrets(crash: Crash) -> None:
     told, report = crash(MESSAGE, *SIGN)
     assert str(report) in told
     if sys.platform != "win32":
@@ -83,7 +83,7 @@ def test_a_bug_writes_a_private_report_with_secrets_masked(crash: Crash) -> None
 
 
 @pytest.mark.parametrize("place", [".env", "home", "yaml", "secret-file", "other"])
-def test_a_report_masks_the_client_secret_from_any_source(crash: Crash, folder: Path, home: Path, place: str) -> None:
+def test_report_masks_the_client_secret_from_any_source(crash: Crash, folder: Path, home: Path, place: str) -> None:
     secret, options = "a-secret-of-some-file", [*SIGN]
     (home / ".port").mkdir()
     if place in {".env", "other"}:
@@ -100,14 +100,14 @@ def test_a_report_masks_the_client_secret_from_any_source(crash: Crash, folder: 
     assert "ZeroDivisionError: it is ***." in report.read_text()
 
 
-def test_a_report_masks_the_access_token(crash: Crash) -> None:
+def test_report_masks_the_access_token(crash: Crash) -> None:
     with handler(token_answer()) as port:
         env = {**ENV, "PORT_CLIENT_ID": "i", "PORT_API_URL": port.url}
         _, report = crash(f"it is {ACCESS_TOKEN}.", "report-run", RUN_ID, "--status", "success", env=env)
     assert "ZeroDivisionError: it is ***." in report.read_text()
 
 
-def test_a_report_masks_the_secrets_of_a_trigger(crash: Crash, folder: Path) -> None:
+def test_report_masks_the_secrets_of_a_trigger(crash: Crash, folder: Path) -> None:
     (folder / "action.json").write_text(json.dumps(create_vm_action()))
     (folder / "secrets.json").write_text('{"KEY": "a-secret-of-the-organization"}')
     arguments = ("trigger", "action.json", "--to", "9", "--input", "title=a", "--secrets", "secrets.json", "--no-sign")
@@ -115,20 +115,20 @@ def test_a_report_masks_the_secrets_of_a_trigger(crash: Crash, folder: Path) -> 
     assert "it is ***." in report.read_text()
 
 
-def test_a_report_does_not_mask_values_too_short_to_be_secret(crash: Crash) -> None:
+def test_report_does_not_mask_values_too_short_to_be_secret(crash: Crash) -> None:
     _, report = crash("a letter", *SIGN, env={"PORT_CLIENT_SECRET": "e", "NGROK_AUTHTOKEN": "a"})
     assert "ZeroDivisionError: a letter" in report.read_text()
     assert "***" not in report.read_text()
 
 
-def test_the_traceback_is_shown_when_the_user_asks_for_it(crash: Crash, temporary: Path) -> None:
+def test_traceback_is_shown_when_the_user_asks_for_it(crash: Crash, temporary: Path) -> None:
     with pytest.raises(ZeroDivisionError, match=re.escape(MESSAGE)):
         crash(MESSAGE, *SIGN, env={**ENV, "PORT_HOOK_DEBUG": "1"})
     assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
-def test_a_report_masks_a_typed_passphrase(folder: Path) -> None:
+def test_report_masks_a_typed_passphrase(folder: Path) -> None:
     pexpect = pytest.importorskip("pexpect")
     write_keys(folder, passphrase=PASSPHRASE)
     (folder / "payload.json").write_text("{}")
@@ -181,7 +181,7 @@ def without_a_reader(folder: Path, *arguments: str) -> subprocess.CompletedProce
     ],
     ids=" ".join,
 )
-def test_a_command_ends_quietly_when_its_output_is_closed(captured: Path, arguments: tuple[str, ...]) -> None:
+def test_command_ends_quietly_when_its_output_is_closed(captured: Path, arguments: tuple[str, ...]) -> None:
     done = without_a_reader(captured, *arguments)
     assert (done.returncode, done.stderr) == (0, b"")
 
@@ -203,7 +203,7 @@ def test_output_can_be_piped_to_head(captured: Path) -> None:
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
 @pytest.mark.parametrize("arguments", [("captures", "--json"), ("show", "last")], ids=" ".join)
-def test_a_full_disk_is_reported_and_is_not_a_bug(captured: Path, arguments: tuple[str, ...]) -> None:
+def test_full_disk_is_reported_and_is_not_a_bug(captured: Path, arguments: tuple[str, ...]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = port_hook(captured, *arguments, stdout=full)
     assert done.returncode == 1

@@ -253,7 +253,7 @@ REFUSED: dict[str, Callable[[bytes], Fields]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_example_refuses_what_port_did_not_sign(handler: Handler, case: str) -> None:
+def test_example_rejects_requests_without_ports_signature(handler: Handler, case: str) -> None:
     body = handler.body()
     assert handler.send(body, REFUSED[case](body)) == 401
     assert handler.accepts(body)
@@ -266,7 +266,7 @@ def test_example_refuses_what_port_did_not_sign(handler: Handler, case: str) -> 
         pytest.param(b"[" * 3000 + b"]" * 3000, id="deep"),
     ],
 )
-def test_example_refuses_a_signed_body_of_another_shape(handler: Handler, body: bytes) -> None:
+def test_example_rejects_a_signed_body_of_another_shape(handler: Handler, body: bytes) -> None:
     assert handler.send(body, signed(body)) == 422
     assert handler.send(body, signed(body, secret="another")) == 401
     assert handler.accepts()
@@ -280,13 +280,13 @@ def test_example_accepts_large_bodies_and_other_forms_of_headers(handler: Handle
         assert handler.send(body, [(change(name), value) for name, value in fields]) == handler.example.accepted
 
 
-def test_example_survives_a_client_that_disconnects(handler: Handler) -> None:
+def test_example_survives_a_disconnecting_client(handler: Handler) -> None:
     with socket.create_connection(("127.0.0.1", handler.port), 10) as client:
         client.sendall(f"POST {handler.example.path} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{{".encode())
     assert handler.accepts()
 
 
-def test_example_does_the_work_of_a_run_that_is_delivered_again_once(handler: Handler) -> None:
+def test_example_does_the_work_of_a_repeated_run_once(handler: Handler) -> None:
     body = handler.body()
     fields = signed(body)
     statuses = [handler.send(body, each) for each in (fields, fields, signed(body, seconds=-5))]
@@ -294,7 +294,7 @@ def test_example_does_the_work_of_a_run_that_is_delivered_again_once(handler: Ha
     assert handler.reports_of(body) == ["POST", "PATCH"]
 
 
-def test_example_does_the_work_of_requests_that_arrive_together_once(handler: Handler) -> None:
+def test_example_does_the_work_of_concurrent_requests_once(handler: Handler) -> None:
     body = handler.body()
     with ThreadPoolExecutor(20) as threads:
         assert all(threads.map(handler.accepts, [body] * 20))

@@ -42,7 +42,7 @@ def running(*command: str, env: dict[str, str], cwd: Path | None = None) -> Iter
         process.communicate()
 
 
-async def test_the_python_handler_reports_its_run_to_the_sandbox(run: Run) -> None:
+async def test_python_handler_reports_its_run_to_the_sandbox(run: Run) -> None:
     async with Sandbox.start() as sandbox:
         secrets = {"PORT_CLIENT_ID": sandbox.client_id, "PORT_CLIENT_SECRET": sandbox.client_secret.reveal()}
         with running(
@@ -56,7 +56,7 @@ async def test_the_python_handler_reports_its_run_to_the_sandbox(run: Run) -> No
     assert ended.report.status == "SUCCESS"
 
 
-async def test_the_python_handler_reports_a_workflow_node_to_the_sandbox(run: Run) -> None:
+async def test_python_handler_reports_a_workflow_node_to_the_sandbox(run: Run) -> None:
     async with Sandbox.start() as sandbox:
         secrets = {"PORT_CLIENT_ID": sandbox.client_id, "PORT_CLIENT_SECRET": sandbox.client_secret.reveal()}
         environ = {**secrets, "PORT_API_URL": sandbox.url}
@@ -88,7 +88,7 @@ async def test_scripts_check_a_handler_and_report_its_runs(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("arguments", [["approve_runs.py"], ["check_handler.py", "a.json", "8000", "title"]])
-def test_scripts_print_how_they_are_used_when_an_argument_is_missing(arguments: list[str]) -> None:
+def test_scripts_print_their_usage_when_an_argument_is_missing(arguments: list[str]) -> None:
     name, *others = arguments
     command = [sys.executable, str(EXAMPLES / "scripts" / name), *others]
     result = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
@@ -97,7 +97,7 @@ def test_scripts_print_how_they_are_used_when_an_argument_is_missing(arguments: 
     assert "Traceback" not in result.stderr
 
 
-def test_the_python_handler_refuses_a_request_signed_with_another_secret(run: Run) -> None:
+def test_python_handler_rejects_a_request_signed_with_another_secret(run: Run) -> None:
     with running(
         sys.executable, str(EXAMPLES / "handler.py"), "0", env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": "a"}
     ) as url:
@@ -108,7 +108,7 @@ def test_the_python_handler_refuses_a_request_signed_with_another_secret(run: Ru
 
 @needs("node")
 @pytest.mark.parametrize(("secret", "status"), [("right", 200), ("wrong", 401)])
-def test_the_node_handler_verifies_the_raw_bytes(run: Run, secret: str, status: int) -> None:
+def test_node_handler_verifies_the_raw_body(run: Run, secret: str, status: int) -> None:
     with running(path_of("node"), str(EXAMPLES / "handler.mjs"), "0", env={"PORT_CLIENT_SECRET": "right"}) as url:
         payload = str(EXAMPLES / "payloads" / "create_vm.json")
         result = run("replay", payload, "--to", url, "--json", env={"PORT_CLIENT_SECRET": secret})
@@ -116,7 +116,7 @@ def test_the_node_handler_verifies_the_raw_bytes(run: Run, secret: str, status: 
 
 
 @pytest.mark.parametrize(("name", "action"), ACTIONS.items())
-def test_the_handlers_read_each_example_payload(name: str, action: str | None) -> None:
+def test_handlers_read_each_example_payload(name: str, action: str | None) -> None:
     from port_hook_cli.invocations.headers import Headers
     from port_hook_cli.invocations.payload import read_payload
 
@@ -132,21 +132,21 @@ def ended(command: list[str], *arguments: str, env: dict[str, str]) -> subproces
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_handler_without_a_secret_says_where_to_get_it(handler: list[str]) -> None:
+def test_handler_without_a_secret_shows_where_to_get_it(handler: list[str]) -> None:
     done = ended(handler, "0", env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": ""})
     assert done.returncode == 2
     assert done.stderr.endswith("error: set PORT_CLIENT_SECRET, for instance: set -a; . ./.env; set +a\n")
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_handler_prints_its_usage(handler: list[str]) -> None:
+def test_handler_prints_its_usage(handler: list[str]) -> None:
     done = ended(handler, "--help", env={})
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("usage: ")
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_handler_refuses_an_invalid_port_with_one_line(handler: list[str]) -> None:
+def test_handler_rejects_an_invalid_port_with_one_line(handler: list[str]) -> None:
     done = ended(handler, "70000", env=CREDENTIALS)
     assert done.returncode == 2
     assert re.search(r"^handler\.(py|mjs): error: ", done.stderr.splitlines()[-1])
@@ -154,7 +154,7 @@ def test_a_handler_refuses_an_invalid_port_with_one_line(handler: list[str]) -> 
 
 
 @pytest.mark.parametrize("handler", HANDLERS)
-def test_a_handler_reports_a_port_in_use_with_one_line(handler: list[str]) -> None:
+def test_handler_reports_a_port_in_use_with_one_line(handler: list[str]) -> None:
     with running(*handler, "0", env=CREDENTIALS) as url:
         port = url.rsplit(":", 1)[1]
         done = ended(handler, port, env=CREDENTIALS)
@@ -163,7 +163,7 @@ def test_a_handler_reports_a_port_in_use_with_one_line(handler: list[str]) -> No
     assert "in use" in done.stderr
 
 
-def test_the_python_handler_refuses_an_unknown_payload(run: Run) -> None:
+def test_python_handler_rejects_an_unknown_payload(run: Run) -> None:
     with running(sys.executable, str(EXAMPLES / "handler.py"), "0", env=CREDENTIALS) as url:
         payload = str(EXAMPLES / "payloads" / "scale_service.json")
         result = run("replay", payload, "--to", url, "--expect-status", "422", env=CREDENTIALS)

@@ -67,7 +67,7 @@ def saved(folder: Path) -> Counter[bytes]:
         return Counter(capture.invocation.body for capture in store.select(StoreFilter(status=Status.VALID)))
 
 
-def test_listener_that_a_broker_ends_has_saved_what_it_acknowledged_and_resumes(
+def test_listener_has_saved_acknowledged_messages_and_resumes_when_a_broker_ends_it(
     cluster: Cluster, org: str, broker: HostileBroker, tmp_path: Path
 ) -> None:
     env = {"KAFKA_CONSUMER_BROKERS": f"127.0.0.1:{broker.port}", "PORT_ORG_ID": org}
@@ -92,7 +92,7 @@ def test_listener_that_a_broker_ends_has_saved_what_it_acknowledged_and_resumes(
     assert saved(tmp_path).keys() == {*acknowledged, *messages}
 
 
-def test_frames_of_a_hostile_broker_lose_nothing_that_was_acknowledged(cluster: Cluster, tmp_path: Path) -> None:
+def test_frames_of_a_hostile_broker_lose_no_acknowledged_message(cluster: Cluster, tmp_path: Path) -> None:
     ends: Counter[str] = Counter()
     frames = 0
     for number in rounds():

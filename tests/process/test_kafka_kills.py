@@ -143,7 +143,7 @@ async def _campaign(
     _assert_nothing_acknowledged_is_missing(await asyncio.to_thread(acknowledged), folder)
 
 
-async def test_a_watcher_that_is_killed_misses_nothing_and_keeps_nothing_that_is_not_saved(tmp_path: Path) -> None:
+async def test_killed_watcher_misses_nothing_and_commits_only_saved_messages(tmp_path: Path) -> None:
     async with broker() as front:
         async with reading(tmp_path, front) as first:  # the store has the positions from here on
             await asyncio.to_thread(first.stop)
@@ -152,7 +152,7 @@ async def test_a_watcher_that_is_killed_misses_nothing_and_keeps_nothing_that_is
 
 @at_full_size
 @pytest.mark.timeout(600)
-async def test_a_member_of_a_group_that_is_killed_commits_nothing_that_is_not_saved(tmp_path: Path) -> None:
+async def test_killed_group_member_commits_only_saved_messages(tmp_path: Path) -> None:
     group = f"{ORG}.port-hook.me"
     async with broker() as front:
         async with reading(tmp_path, front, "--group", group):

@@ -47,7 +47,7 @@ def kept(home: Path) -> str:
     return (home / ".port-hook" / "logins.json").read_text("utf-8")
 
 
-def test_login_keeps_the_secret_in_the_keyring_with_its_id_and_address(tmp_path: Path, port: Handler) -> None:
+def test_login_saves_the_secret_in_the_keyring_with_its_id_and_url(tmp_path: Path, port: Handler) -> None:
     done = log_in(tmp_path, "InFile", port, "--org", "production")
     assert (done.returncode, done.stderr) == (0, "note: the secret is in the keyring (a keyring for tests)\n")
     assert SECRET not in kept(tmp_path)
@@ -73,7 +73,7 @@ def test_login_in_the_file_deletes_an_earlier_secret_from_the_keyring(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("backend", "reason"), [("Locked", "the keyring is locked"), ("Forgetful", "the keyring keeps nothing")]
+    ("backend", "reason"), [("Locked", "the keyring is locked"), ("Forgetful", "the keyring does not save entries")]
 )
 def test_login_uses_the_file_when_the_keyring_cannot_be_used(
     tmp_path: Path, port: Handler, backend: str, reason: str
@@ -84,11 +84,11 @@ def test_login_uses_the_file_when_the_keyring_cannot_be_used(
     assert SECRET not in done.stdout + done.stderr
     refused = log_in(tmp_path, backend, port, "--keep-in", "keyring", "--org", "other")
     assert (refused.returncode, "other" in kept(tmp_path)) == (ExitCode.SETTINGS, False)
-    assert f"could not be kept in the keyring: {reason}." in refused.stderr
+    assert f"was not saved in the keyring: {reason}." in refused.stderr
     assert SECRET not in refused.stderr
 
 
-def test_login_names_the_package_that_is_missing(tmp_path: Path, port: Handler) -> None:
+def test_login_shows_the_missing_package(tmp_path: Path, port: Handler) -> None:
     (tmp_path / "keyring.py").write_text("raise ModuleNotFoundError('missing', name='keyring')")
     given = ("--client-id", "an-id", "--secret-file", "-", "--api-url", port.url)
     done = with_keyring(tmp_path, "InFile", "login", *given, stdin=SECRET, PYTHONPATH=str(tmp_path))
@@ -105,7 +105,7 @@ def test_doctor_ends_when_the_keyring_does_not_respond(tmp_path: Path, port: Han
     assert api["check"] == "api"
 
 
-def test_keyring_that_does_not_respond_ends_a_command_after_3_s(tmp_path: Path, port: Handler) -> None:
+def test_unresponsive_keyring_ends_a_command_after_3_s(tmp_path: Path, port: Handler) -> None:
     log_in(tmp_path, "InFile", port)
     started = time.monotonic()
     done = with_keyring(tmp_path, "Hanging", "sign", "-", stdin="{}")
@@ -115,7 +115,7 @@ def test_keyring_that_does_not_respond_ends_a_command_after_3_s(tmp_path: Path, 
     assert with_keyring(tmp_path, "Hanging", "sign", "-", stdin="{}", PORT_CLIENT_SECRET="s").returncode == 0
 
 
-def test_entry_that_was_changed_in_the_keyring_is_not_used(tmp_path: Path, port: Handler) -> None:
+def test_changed_entry_in_the_keyring_is_not_used(tmp_path: Path, port: Handler) -> None:
     log_in(tmp_path, "InFile", port)
     file = tmp_path / "keyring.json"
     file.write_text(file.read_text("utf-8").replace(port.url, "http://127.0.0.1:1"), "utf-8")

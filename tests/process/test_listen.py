@@ -59,7 +59,7 @@ def test_signed_invocation_is_verified_saved_and_gets_a_response(listening: List
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_signal_waits_for_requests_in_progress_and_exits_0(folder: Path, number: int) -> None:
+def test_stop_signal_waits_for_requests_in_progress_and_exits_0(folder: Path, number: int) -> None:
     with handler(delay_s=0.5) as target, listener(folder, "--forward-to", target.url) as running:
         with socket.create_connection((running.host, running.port)) as connection:
             send_until_forwarded(connection, target)
@@ -112,7 +112,7 @@ def test_listen_forwards_requests_byte_for_byte(folder: Path) -> None:
     assert head.startswith(b"HTTP/1.1 207 ")
 
 
-def test_the_response_of_the_handler_is_returned_and_recorded(folder: Path) -> None:
+def test_response_of_the_handler_is_returned_and_recorded(folder: Path) -> None:
     answer = b"HTTP/1.1 503 No\r\ncontent-length: 5\r\n\r\nsorry"
     with handler(answer) as target, listener(folder, "--forward-to", target.url) as running:
         status, content = running.post(a_body(), now_signed(a_body()))
@@ -126,7 +126,7 @@ def test_the_response_of_the_handler_is_returned_and_recorded(folder: Path) -> N
     assert records[-1]["handler_failures"] == 1
 
 
-def test_a_handler_that_does_not_listen_yet_is_reported_and_used_later(folder: Path) -> None:
+def test_missing_handler_is_reported_and_used_later(folder: Path) -> None:
     port = free_port()
     with listener(folder, "--forward-to", str(port)) as running:
         said = until_said(running, b"Nothing listens on ")
@@ -147,7 +147,7 @@ def until_said(running: Listener, start: bytes) -> bytes:
     return next(line for line in running.process.stderr if line.startswith(start))
 
 
-def test_a_slow_handler_causes_a_504_with_the_reason(folder: Path) -> None:
+def test_slow_handler_causes_a_504_with_the_reason(folder: Path) -> None:
     with (
         handler(delay_s=30) as target,
         listener(folder, "--forward-to", target.url, "--forward-timeout", "0.2") as running,
@@ -158,7 +158,7 @@ def test_a_slow_handler_causes_a_504_with_the_reason(folder: Path) -> None:
     assert "0.2 s" in json.loads(content)["message"]
 
 
-def test_an_unverified_request_is_explained_saved_refused_and_not_forwarded(folder: Path) -> None:
+def test_unverified_request_is_explained_saved_rejected_and_not_forwarded(folder: Path) -> None:
     body = a_body()
     tampered = body.replace(b'"cpu":2', b'"cpu":64')
     with handler() as target, listener(folder, "--forward-to", target.url) as running:
@@ -188,14 +188,14 @@ def test_client_secret_is_in_no_output_and_no_file_of_a_listener(folder: Path) -
     assert not [path for path in folder.rglob("*") if path.is_file() and secret in path.read_bytes()]
 
 
-def test_a_reencoded_body_is_refused_with_strict(folder: Path) -> None:
+def test_reencoded_body_is_rejected_with_strict(folder: Path) -> None:
     spaced = json.dumps(a_document(), ensure_ascii=False).encode()
     with listener(folder, "--strict") as running:
         assert running.post(spaced, now_signed(a_body()))[0] == 401
         assert running.record()["verdict"]["status"] == "reencoded"
 
 
-def test_a_signature_of_this_or_an_earlier_session_is_a_replay(folder: Path) -> None:
+def test_signature_of_this_or_an_earlier_session_is_a_replay(folder: Path) -> None:
     headers = now_signed(a_body())
     with listener(folder) as running:
         for causes in ([], ["replayed"]):
@@ -216,7 +216,7 @@ def test_unverified_requests_are_forwarded_with_allow_unverified(folder: Path) -
     assert len(target.requests) == 2
 
 
-def test_only_and_path_leave_out_other_actions_and_paths(folder: Path) -> None:
+def test_only_and_path_exclude_other_actions_and_paths(folder: Path) -> None:
     other = a_body(a_document(action="scale"))
     options = ("--only", "scale", "--path", "/hooks")
     with handler() as target, listener(folder, *options, "--forward-to", target.url) as running:
@@ -279,13 +279,13 @@ def test_listen_once_exit_code_follows_expect_status(folder: Path) -> None:
         (("--count", "2", "--expect-status", "2xx"), "Stopped after 0 s: 0 of 2 invocations arrived (--count)."),
     ],
 )
-def test_listen_says_which_expectation_was_not_met_in_time(run: Run, options: tuple[str, ...], reason: str) -> None:
+def test_listen_reports_the_unmet_expectation_in_time(run: Run, options: tuple[str, ...], reason: str) -> None:
     result = run("listen", "--port", "0", "--no-verify", "--stop-after", "0", *options, env=NO_TUNNEL)
     assert (result.code, result.err.splitlines()[-1]) == (1, f"error: {reason}")
     assert result.err.count("error:") == 1
 
 
-def test_inspector_of_a_listener_is_aligned_with_its_other_addresses(run: Run) -> None:
+def test_inspector_of_a_listener_is_aligned_with_its_other_urls(run: Run) -> None:
     result = run("listen", "--port", "0", "--no-verify", "--inspect", "--stop-after", "0", env=NO_TUNNEL)
     lines = result.err.splitlines()
     (place,) = [number for number, line in enumerate(lines) if line.startswith("Inspector     http://127.0.0.1:")]
@@ -299,7 +299,7 @@ def test_store_has_the_target_of_the_last_listener(run: Run, folder: Path) -> No
             assert store.last_target() == (options[1] if options else None)
 
 
-def test_a_port_in_use_is_reported_with_its_process(run: Run) -> None:
+def test_port_in_use_is_reported_with_its_process(run: Run) -> None:
     with open_port() as taken:
         port = taken.getsockname()[1]
         result = run("listen", "--port", str(port), "--no-verify", env=NO_TUNNEL)
@@ -309,7 +309,7 @@ def test_a_port_in_use_is_reported_with_its_process(run: Run) -> None:
         assert f"pid {os.getpid()}" in result.err
 
 
-def test_a_missing_secret_is_an_error(run: Run) -> None:
+def test_missing_secret_is_an_error(run: Run) -> None:
     result = run("listen", "--port", "0", env={**NO_TUNNEL, "PORT_CLIENT_SECRET": ""})
     assert result.code == 4
     assert "PORT_CLIENT_SECRET" in result.err
@@ -364,7 +364,7 @@ def test_listen_ends_quietly_when_its_output_is_closed(folder: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
-def test_a_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
+def test_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
     def limit_file_size() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 
@@ -380,7 +380,7 @@ def test_a_full_disk_causes_a_500_and_a_notice(folder: Path) -> None:
         assert len(list(store.select())) == statuses.count(200)
 
 
-def test_a_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> None:
+def test_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> None:
     with (
         handler(delay_s=30) as target,
         listener(folder, "--forward-to", target.url) as running,
@@ -397,7 +397,7 @@ def test_a_hanging_handler_is_waited_for_and_then_interrupted(folder: Path) -> N
     assert record["delivery"]["latency_ms"] >= 1_000  # it was waited for
 
 
-def test_interrupted_request_is_shown_with_the_time_that_it_was_in_flight(folder: Path, run: Run) -> None:
+def test_interrupted_request_is_shown_with_its_time_in_flight(folder: Path, run: Run) -> None:
     with (
         handler(delay_s=30) as target,
         listener(folder, "--forward-to", target.url) as running,

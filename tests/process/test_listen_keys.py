@@ -94,7 +94,7 @@ def test_listener_in_the_background_leaves_the_keys_to_the_shell(folder: Path) -
         assert terminal.wait_for(r"job (.*)\r\n") == "runs, typed b'q\\n'"
 
 
-def test_question_mark_shows_the_keys_that_do_something_and_other_keys_do_nothing(folder: Path) -> None:
+def test_question_mark_shows_the_working_keys_and_other_keys_do_nothing(folder: Path) -> None:
     with a_listener(folder) as (terminal, _):
         terminal.type("xyz\n\x04\x1b[A?")
         keys = terminal.wait_for(r"(?s)Press \? for the keys\.\r\n(.*q  quit)\r\n")
@@ -111,7 +111,7 @@ def test_question_mark_shows_r_when_a_request_can_be_replayed(folder: Path) -> N
         terminal.wait_for(r"\r\nr  replay the latest captured request that was not rejected, newly signed\r\nc  ")
 
 
-def test_r_replays_the_latest_request_of_the_store_before_the_first_one_arrives(folder: Path) -> None:
+def test_r_replays_the_latest_request_of_the_store_before_the_first_request_arrives(folder: Path) -> None:
     keep(
         folder,
         a_capture(an_invocation(id="aaaaaaaaaaaa")),
@@ -128,7 +128,7 @@ def test_r_replays_the_latest_request_of_the_store_before_the_first_one_arrives(
     assert [json.loads(request.body)["action"] for request in target.requests] == ["delete_vm"]
 
 
-def test_r_without_a_handler_says_what_is_missing(folder: Path) -> None:
+def test_r_without_a_handler_shows_the_missing_option(folder: Path) -> None:
     with a_listener(folder) as (terminal, url):
         send(url)
         terminal.wait_for("create_vm")
@@ -152,7 +152,7 @@ def test_r_replays_the_last_invocation_with_a_new_signature(folder: Path) -> Non
     assert int(second.value("x-port-timestamp") or 0) >= int(first.value("x-port-timestamp") or 0) + 100
 
 
-def test_r_does_not_sign_a_refused_request(folder: Path) -> None:
+def test_r_does_not_sign_a_rejected_request(folder: Path) -> None:
     with handler() as target, a_listener(folder, "--forward-to", target.url) as (terminal, url):
         send(url, secret="of-a-stranger")
         terminal.wait_for(r"401")
@@ -183,7 +183,7 @@ def test_c_copies_the_url_through_the_terminal(folder: Path) -> None:
         terminal.wait_for(r"Asked the terminal to copy it")
 
 
-def test_i_opens_the_inspector_or_says_that_there_is_none(folder: Path) -> None:
+def test_i_opens_the_inspector_or_reports_a_missing_inspector(folder: Path) -> None:
     with a_listener(folder) as (terminal, _):
         terminal.type("i")
         terminal.wait_for(r"There is no inspector\. Start `listen` with --inspect\.")

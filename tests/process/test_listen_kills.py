@@ -140,7 +140,7 @@ def saved_bodies(folder: Path) -> Counter[bytes]:
     return kept
 
 
-async def test_kills_under_load_lose_nothing_that_was_acknowledged(folder: Path) -> None:
+async def test_kills_under_load_lose_no_acknowledged_request(folder: Path) -> None:
     load = Load()
     clients = [asyncio.create_task(load.client()) for _ in range(CLIENTS)]
     await kill_under_load(folder, load)
@@ -168,7 +168,7 @@ async def test_kills_under_load_lose_nothing_that_was_acknowledged(folder: Path)
     assert acknowledged > POINTS  # otherwise the test would show nothing
 
 
-async def test_log_that_is_cut_under_load_loses_nothing_that_is_not_reported(folder: Path) -> None:
+async def test_log_cut_under_load_loses_only_reported_requests(folder: Path) -> None:
     load = Load()
     clients = [asyncio.create_task(load.client()) for _ in range(CLIENTS)]
     chance = random.Random(20261128)  # noqa: S311 - the same shares every time

@@ -35,11 +35,11 @@ def test_listen_reports_and_follows_a_run_before_it_ends(sandbox: Sandbox, folde
 
 
 @pytest.mark.parametrize("option", [("--report", "success"), ("--follow",)])
-def test_listen_refuses_runs_in_port_without_verification(run: Run, option: tuple[str, ...]) -> None:
+def test_listen_rejects_runs_in_port_without_verification(run: Run, option: tuple[str, ...]) -> None:
     result = run("listen", "--no-verify", *option)
     assert (result.code, f"Use either --no-verify or {option[0]}, not both." in result.err) == (ExitCode.USAGE, True)
 
 
 def test_listen_does_not_start_without_the_credentials_to_report(run: Run) -> None:
     result = run("listen", "--report", "success", env={"PORT_CLIENT_SECRET": "x" * 20})
-    assert (result.code, "No client id is set." in result.err) == (ExitCode.SETTINGS, True)
+    assert (result.code, "No client ID is set." in result.err) == (ExitCode.SETTINGS, True)

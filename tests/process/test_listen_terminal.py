@@ -108,7 +108,7 @@ def colors_of(screen: pyte.Screen, text: str) -> set[str]:
     return {str(screen.buffer[row][column].fg) for row, column in places if column >= 0}
 
 
-def test_a_terminal_shows_colors_and_links_the_run(folder: Path) -> None:
+def test_terminal_shows_colors_and_links_the_run(folder: Path) -> None:
     with a_terminal(folder) as terminal:
         assert terminal.post(a_document()) == 200
         assert terminal.post(b"{}", Headers((("Host", "localhost"),))) == 401

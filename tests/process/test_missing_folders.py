@@ -22,7 +22,7 @@ sys.exit(main(["captures"]))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not delete the folder that a process is in")
-def test_command_in_a_deleted_folder_says_so(tmp_path: Path) -> None:
+def test_command_in_a_deleted_directory_reports_it(tmp_path: Path) -> None:
     folder = tmp_path / "deleted"
     folder.mkdir()
     words = [sys.executable, "-c", IN_A_DELETED_FOLDER]

@@ -24,7 +24,7 @@ def without_ngrok(folder: Path) -> dict[str, str]:
     return environment(folder, PATH=str(folder / "bin"), NGROK_AUTHTOKEN="2abc_token", TERM="dumb", **proxy)
 
 
-def test_listen_refuses_to_download_ngrok_when_no_one_can_answer(folder: Path) -> None:
+def test_listen_does_not_download_ngrok_without_a_terminal(folder: Path) -> None:
     done = port_hook(folder, *LISTEN, "ngrok", env=without_ngrok(folder), text=True, input="y\n")
     assert done.returncode == ExitCode.LISTEN
     assert "error: No ngrok program was found. port-hook downloads one only if you agree" in done.stderr

@@ -56,7 +56,7 @@ def test_listener_raises_its_limit_of_open_files(tmp_path: Path) -> None:
         assert accepts(running)
 
 
-def test_listener_that_may_not_open_more_files_responds_503_to_further_connections(tmp_path: Path) -> None:
+def test_listener_responds_with_503_to_further_connections_when_it_may_not_open_more_files(tmp_path: Path) -> None:
     with listener(tmp_path, preexec_fn=at_most(FILES, FILES)) as running:
         with idle_connections(running.port, FILES + 50):
             assert accepts(running)
@@ -73,7 +73,7 @@ def test_listener_that_may_not_open_more_files_responds_503_to_further_connectio
             assert time.monotonic() < deadline, "the listener refuses requests after the connections have ended"
 
 
-def test_idle_connections_to_the_inspector_leave_the_listener_its_files(tmp_path: Path) -> None:
+def test_idle_connections_to_the_inspector_do_not_use_up_the_listeners_files(tmp_path: Path) -> None:
     with (
         listener(tmp_path, "--inspect", preexec_fn=at_most(FILES, FILES)) as running,
         idle_connections(inspector_port(running), FILES + 50),

@@ -80,7 +80,7 @@ def until_reachable(listening: Listener) -> None:
         pass
 
 
-def test_listen_reports_that_the_public_url_works_and_that_it_no_longer_works(
+def test_listen_reports_when_the_public_url_works_and_when_it_stops_working(
     listening: Listener, relay: Relay, run: Run
 ) -> None:
     assert tunnel_record(listening)["state"] == "unreachable"

@@ -127,7 +127,7 @@ def terminals(folder: Path) -> Iterator[Terminals]:
     terminals.close()
 
 
-def test_the_commands_in_the_readme_work_without_port(terminals: Terminals, folder: Path) -> None:
+def test_commands_in_the_readme_work_without_port(terminals: Terminals, folder: Path) -> None:
     printed = [text for block in TYPED["README.md"] for text in terminals.type(block)]
 
     node, action, found = printed
@@ -140,7 +140,7 @@ def test_the_commands_in_the_readme_work_without_port(terminals: Terminals, fold
     assert (folder / ".env").stat().st_mode & 0o777 == 0o600
 
 
-def test_the_commands_on_the_page_without_port_work(terminals: Terminals) -> None:
+def test_commands_on_the_page_without_port_work(terminals: Terminals) -> None:
     printed = [text for block in TYPED["docs/start/sandbox.md"] for text in terminals.type(block)]
 
     via_port, triggered, replayed, signed, rendered, anew = printed
@@ -152,7 +152,7 @@ def test_the_commands_on_the_page_without_port_work(terminals: Terminals) -> Non
     assert anew.startswith("202 Accepted")
 
 
-def test_the_commands_on_the_page_of_examples_work(terminals: Terminals) -> None:
+def test_commands_on_the_page_of_examples_work(terminals: Terminals) -> None:
     [trying] = TYPED["examples/README.md"]
     node, action = terminals.type(trying)
     assert "responded  202 Accepted" in node
@@ -161,7 +161,7 @@ def test_the_commands_on_the_page_of_examples_work(terminals: Terminals) -> None
 
 
 @pytest.mark.nightly  # as its suite in test_example_suites.py
-def test_the_commands_on_the_page_of_the_s3_example_work(terminals: Terminals) -> None:
+def test_commands_on_the_page_of_the_s3_example_work(terminals: Terminals) -> None:
     [block] = blocks("examples/s3-bucket/README.md", "Run it in the sandbox")
     [triggered] = terminals.type(block)
     assert "Created arn:aws:s3:::invoices." in triggered
@@ -170,7 +170,7 @@ def test_the_commands_on_the_page_of_the_s3_example_work(terminals: Terminals) -
     assert re.search(r"FAILURE +The name invoices is taken: ", again)
 
 
-def test_the_commands_on_the_page_of_workflows_work(terminals: Terminals) -> None:
+def test_commands_on_the_page_of_workflows_work(terminals: Terminals) -> None:
     page = "docs/send/workflows.md"
     start, run, *_ = blocks(page)
     terminals.type(start)
@@ -185,7 +185,7 @@ def test_the_commands_on_the_page_of_workflows_work(terminals: Terminals) -> Non
 
 
 @pytest.mark.nightly  # as its suite in test_example_suites.py
-def test_the_commands_on_the_page_of_the_template_example_work(terminals: Terminals) -> None:
+def test_commands_on_the_page_of_the_template_example_work(terminals: Terminals) -> None:
     prepare, run, look = blocks("examples/software-template/README.md", "Run it in the sandbox")
     terminals.type(prepare)
     [triggered] = terminals.type(run)
@@ -197,7 +197,7 @@ def test_the_commands_on_the_page_of_the_template_example_work(terminals: Termin
     assert re.search(r"FAILURE +The repository of billing is not empty\.", again)
 
 
-def test_the_next_command_of_the_demo_finds_out_that_the_handler_of_the_readme_is_right(terminals: Terminals) -> None:
+def test_next_command_of_the_demo_accepts_the_handler_of_the_readme(terminals: Terminals) -> None:
     for block in TYPED["README.md"]:
         terminals.type(block)
     after = (ROOT / "docs" / "install" / "install.md").read_text("utf-8").split("\nNext:", 1)[1].split("```", 1)[0]

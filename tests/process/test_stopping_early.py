@@ -159,7 +159,7 @@ def wait_until_it_reads(process: subprocess.Popen[bytes]) -> None:
         "decrypt -",
     ],
 )
-def test_ctrl_c_ends_a_command_that_reads_stdin(folder: Path, arguments: str) -> None:
+def test_ctrl_c_ends_a_command_reading_stdin(folder: Path, arguments: str) -> None:
     (folder / "payload.json").write_bytes(a_body())
     shutil.copy(ACTION, folder / "action.json")
     env = environment(folder, PORT_CLIENT_ID="an-id")

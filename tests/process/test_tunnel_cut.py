@@ -275,14 +275,14 @@ def cloudflared(tmp_path: Path) -> Iterator[Cloudflared]:
     os.close(pipe)
 
 
-def test_a_tunnel_leads_to_the_address_of_the_listener(folder: Path, cloudflared: Cloudflared) -> None:
+def test_tunnel_leads_to_the_url_of_the_listener(folder: Path, cloudflared: Cloudflared) -> None:
     options = ("--tunnel", "cloudflared", "--host", "::1")
     with telling(folder, *options, env=cloudflared.environ) as told:
         assert told.invoke(told.url)[0] == 200
         told.end()
 
 
-def test_a_listener_accepts_the_current_host_of_its_tunnel(folder: Path, cloudflared: Cloudflared) -> None:
+def test_listener_accepts_the_current_host_of_its_tunnel(folder: Path, cloudflared: Cloudflared) -> None:
     def status(host: str) -> int:
         return told.listening.post(b"{}", Headers((("Host", host),)))[0]
 
@@ -359,7 +359,7 @@ def ssh_leads_to(folder: Path, port: int) -> None:
 
 
 class TestAuto:
-    def test_auto_uses_an_installed_provider_and_says_why(
+    def test_auto_uses_an_installed_provider_and_shows_why(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
     ) -> None:
         with telling(folder, "--probe-interval", "0.2", env=only_loopback) as told:
@@ -393,7 +393,7 @@ class TestAuto:
         assert not_by.startswith("The tunnel with cloudflared did not open: ")
         assert "Opening a tunnel with localhost.run because the ssh extra is installed." in told.err
 
-    def test_auto_listens_locally_when_there_is_no_provider(
+    def test_auto_listens_locally_without_a_provider(
         self, folder: Path, cloudflared: Cloudflared, only_loopback: dict[str, str]
     ) -> None:
         (cloudflared.folder / "bin" / "cloudflared").unlink()

@@ -180,7 +180,7 @@ def test_keys_discarded_before_they_are_read_do_not_block_the_listener(folder: P
     assert b"Showing one line" not in terminal.raw
 
 
-def test_a_crash_restores_the_echo(folder: Path) -> None:
+def test_crash_restores_the_echo(folder: Path) -> None:
     with a_shell(folder, "-c", CRASH) as terminal:
         terminal.wait_for("hidden")
         terminal.wait_for_echo(on=False)
@@ -189,7 +189,7 @@ def test_a_crash_restores_the_echo(folder: Path) -> None:
     assert b"RuntimeError: a defect" in terminal.raw
 
 
-def test_an_echo_that_is_off_already_stays_off(folder: Path) -> None:
+def test_disabled_echo_stays_off(folder: Path) -> None:
     with a_shell(folder, *LISTEN) as terminal:
         settings = termios.tcgetattr(terminal.master)
         settings[3] &= ~termios.ECHO
@@ -199,7 +199,7 @@ def test_an_echo_that_is_off_already_stays_off(folder: Path) -> None:
         assert terminal.wait_for(r"ended with (.*)\r\n") == "0, echo off, typed b''"
 
 
-def test_the_echo_stays_on_when_another_program_may_read_the_keys(folder: Path) -> None:
+def test_echo_stays_on_when_another_program_may_read_the_keys(folder: Path) -> None:
     to_file = "os.dup2(os.open('out', os.O_WRONLY | os.O_CREAT), 1)"
     script = f"import os, sys; {to_file}; os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     with a_shell(folder, "-c", script, *LISTEN, "--stop-after", "0.5") as terminal:

@@ -16,7 +16,7 @@ def status(running: Listener, host: str) -> int:
     return running.post(b"{}", Headers((("Host", host),)))[0]
 
 
-def test_a_listener_accepts_the_host_of_its_public_url_and_no_other_name(folder: Path) -> None:
+def test_listener_accepts_the_host_of_its_public_url_and_no_other_name(folder: Path) -> None:
     with listener(folder, "--public-url", "https://hooks.example/x", "--probe-interval", "0") as running:
         assert [status(running, host) for host in ("hooks.example", "localhost", "page.example")] == [401, 401, 421]
         running.process.send_signal(signal.SIGTERM)
@@ -26,6 +26,6 @@ def test_a_listener_accepts_the_host_of_its_public_url_and_no_other_name(folder:
     assert b"everybody" not in err
 
 
-def test_a_listener_on_every_address_warns_once(run: Run) -> None:
+def test_listener_on_every_address_warns_once(run: Run) -> None:
     listen = ("listen", "--host", "0.0.0.0", "--port", "0", "--tunnel", "none", "--stop-after", "0", "--no-verify")  # noqa: S104
     assert run(*listen).err.count(WARNING) == 1

@@ -50,14 +50,14 @@ def sent(invocation: Invocation, **options: Any) -> Invocation:
 
 
 @given(st.binary(max_size=200), st.text(min_size=1, max_size=20).filter(lambda s: s.isprintable()))
-def test_a_replay_gets_a_new_signature_over_its_exact_body(body: bytes, secret: str) -> None:
+def test_replay_gets_a_new_signature_over_its_raw_body(body: bytes, secret: str) -> None:
     request = sent(an_invocation(body), signer=Signer(Secret(secret)))
     assert request.body == body
     assert request.headers.all("x-port-timestamp") == (str(int(NOW) + 1000),)
     assert is_signed_with(request, secret)
 
 
-def test_the_timestamp_can_be_in_milliseconds() -> None:
+def test_timestamp_can_be_in_milliseconds() -> None:
     request = sent(an_invocation(), signer=Signer(SECRET, TimestampUnit.MILLISECONDS))
     assert request.headers.get("x-port-timestamp") == str(int((NOW + 1000.7) * 1000))
     assert is_signed_with(request, SECRET.reveal())
@@ -72,7 +72,7 @@ def test_replay_does_not_change_the_capture() -> None:
     assert (request.method, request.target) == (captured.method, captured.target)
 
 
-def test_connection_fields_of_the_capture_are_removed_and_the_others_kept_in_order() -> None:
+def test_connection_headers_of_the_capture_are_removed_and_the_others_stay_in_order() -> None:
     captured = an_invocation(
         headers=Headers(
             (
@@ -105,14 +105,14 @@ def test_connection_fields_of_the_capture_are_removed_and_the_others_kept_in_ord
     ]
 
 
-def test_masked_fields_are_named() -> None:
+def test_masked_headers_are_listed() -> None:
     assert masked_fields(Headers((("Cookie", MASK), ("a", "b"), ("authorization", MASK)))) == (
         "Cookie",
         "authorization",
     )
 
 
-def test_as_captured_keeps_every_field_in_its_place_with_the_targets_host() -> None:
+def test_as_captured_preserves_every_header_and_sets_the_targets_host() -> None:
     body = b'{"a": 1}'
     fields = (
         ("HOST", "abc.ngrok.app"),
@@ -129,12 +129,12 @@ def test_as_captured_keeps_every_field_in_its_place_with_the_targets_host() -> N
 
 
 @pytest.mark.parametrize("lengths", [("7",), ("8", "8"), ("eight",)])
-def test_captured_content_length_that_differs_from_the_body_is_removed(lengths: tuple[str, ...]) -> None:
+def test_captured_content_length_is_removed_when_it_differs_from_the_body(lengths: tuple[str, ...]) -> None:
     fields = tuple(("content-length", length) for length in lengths)
     assert sent(an_invocation(b"12345678", headers=Headers(fields)), **EXACT).headers.items == ()
 
 
-def test_method_and_header_fields_can_be_replaced() -> None:
+def test_method_and_headers_can_be_replaced() -> None:
     captured = an_invocation(headers=Headers((("x-a", "1"), ("X-A", "2"), ("X-Gone", "1"), ("y", "1"))))
     request = sent(captured, method="PUT", headers=(("X-A", "3"), ("x-a", "4"), ("x-gone", "")))
     assert request.method == "PUT"
@@ -143,12 +143,12 @@ def test_method_and_header_fields_can_be_replaced() -> None:
     assert request.headers.get("y") == "1"
 
 
-def test_signature_given_as_a_header_option_replaces_the_new_one() -> None:
+def test_signature_in_a_header_option_replaces_the_new_signature() -> None:
     request = sent(an_invocation(), headers=(("X-Port-Signature", "v1,forged"),))
     assert request.headers.all("x-port-signature") == ("v1,forged",)
 
 
-def test_an_edited_body_is_signed_and_loses_its_content_encoding() -> None:
+def test_edited_body_is_signed_and_loses_its_content_encoding() -> None:
     captured = an_invocation(b"old", headers=Headers((("content-encoding", "gzip"), ("a", "b"))))
     assert sent(captured).headers.get("content-encoding") == "gzip"
     request = sent(captured, edit=lambda _: (b"new", ()))
@@ -173,7 +173,7 @@ def test_an_edited_body_is_signed_and_loses_its_content_encoding() -> None:
         ("http://h:1", "/a%2Fb//c/../d", "http://h:1/a%2Fb//c/../d"),
     ],
 )
-def test_a_target_without_a_path_gets_the_captured_one(to: str, target: str, url: str) -> None:
+def test_target_without_a_path_gets_the_captured_path(to: str, target: str, url: str) -> None:
     assert target_url(to, target) == url
 
 
@@ -193,7 +193,7 @@ def test_parse_method_returns_uppercase(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "PO ST", "A/B", "GET\r\n"])
-def test_an_invalid_method_is_refused(text: str) -> None:
+def test_invalid_method_is_rejected(text: str) -> None:
     with pytest.raises(UsageError):
         parse_method(text)
 
@@ -212,12 +212,12 @@ def test_parse_header_splits_name_and_value_at_the_colon(text: str, field: tuple
 
 
 @pytest.mark.parametrize("text", ["a", ":b", "a b:c", "a:b\r\nx: y", "a:\x00", "é:b"])
-def test_an_invalid_header_field_is_refused(text: str) -> None:
+def test_invalid_header_is_rejected(text: str) -> None:
     with pytest.raises(UsageError):
         parse_header(text)
 
 
-def test_a_refused_header_field_does_not_repeat_its_value() -> None:
+def test_error_about_an_invalid_header_does_not_repeat_its_value() -> None:
     with pytest.raises(UsageError) as caught:
         parse_header("authorization: Bearer geheim\n")
     assert "geheim" not in caught.value.message

@@ -90,7 +90,7 @@ async def test_each_request_is_signed_just_before_it_is_sent() -> None:
     assert target.bodies == [b"1", b"2", b"3"]
 
 
-async def test_a_series_keeps_its_pace() -> None:
+async def test_series_keeps_its_pace() -> None:
     series = Series(times=5, concurrency=5, rate_per_s=100)
     clock = asyncio.get_running_loop().time
     began = clock()
@@ -98,7 +98,7 @@ async def test_a_series_keeps_its_pace() -> None:
     assert clock() - began >= 0.039
 
 
-async def test_an_exception_in_on_sent_ends_the_series_and_is_raised() -> None:
+async def test_exception_in_on_sent_ends_the_series_and_is_raised() -> None:
     target = Target()
 
     def on_sent(_: ReadyReplay, __: SentReplay) -> None:

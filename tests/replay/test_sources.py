@@ -45,7 +45,7 @@ def test_source_from_an_invalid_capture_has_a_note(verdict: Verdict, words: str)
     assert from_capture("x", a_capture(verdict=verdict)).notes == (words,)
 
 
-def test_payload_is_posted_as_json_serialized_as_port_does() -> None:
+def test_payload_is_posted_as_json_serialized_like_in_port() -> None:
     source = from_payload("p.json", b'\xef\xbb\xbf{ "a": 1.0 }\n')
     assert source.invocation.body == b'{"a":1}'
     assert (source.invocation.method, source.invocation.target) == ("POST", "/")
@@ -54,12 +54,12 @@ def test_payload_is_posted_as_json_serialized_as_port_does() -> None:
     assert "as compact JSON" in source.notes[0]
 
 
-def test_payload_already_serialized_as_port_does_has_no_note() -> None:
+def test_payload_serialized_like_in_port_has_no_note() -> None:
     source = from_payload("p.json", a_body())
     assert (source.invocation.body, source.notes, source.run_id) == (a_body(), (), RUN_ID)
 
 
-def test_a_raw_http_request_is_replayed_exactly() -> None:
+def test_raw_http_request_is_replayed_exactly() -> None:
     headers = Headers((("X-A", "1"), ("x-port-signature", "v1,x")))
     raw = RawRequest(method="PUT", target="/x?y", headers=headers, body=b"{ }", remarks=("a remark",))
     source = from_request("r.http", raw)
@@ -69,7 +69,7 @@ def test_a_raw_http_request_is_replayed_exactly() -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\xff\xfe", b'{"a": }'])
-def test_any_other_file_is_refused(content: bytes) -> None:
+def test_any_other_file_is_rejected(content: bytes) -> None:
     with pytest.raises(StoreError, match="neither a payload nor a capture") as caught:
         from_payload("x", content)
     assert caught.value.hint
@@ -105,17 +105,17 @@ def test_request_stored_by_port_is_sent_unchanged() -> None:
 
 
 @pytest.mark.parametrize("headers", [None, {}, [], "x"])
-def test_a_request_from_port_without_fields_is_json(headers: Any) -> None:
+def test_request_from_port_without_headers_is_json(headers: Any) -> None:
     source = from_run(RUN_ID, a_run(headers=headers))
     assert source.invocation.headers == Headers((("content-type", "application/json"),))
 
 
-def test_a_body_from_port_that_is_text_is_sent_as_text() -> None:
+def test_text_body_from_port_is_sent_as_text() -> None:
     assert from_run(RUN_ID, a_run(body='{"a": 1.0}')).invocation.body == b'{"a": 1.0}'
 
 
 @pytest.mark.parametrize(("url", "target"), [("", "/"), ("https://h", "/"), ("http://[", "/"), ("https://h/x", "/x")])
-def test_path_and_query_are_those_of_the_url_stored_by_port(url: str, target: str) -> None:
+def test_path_and_query_come_from_the_url_stored_by_port(url: str, target: str) -> None:
     assert from_run(RUN_ID, a_run(url=url, method=None)).invocation.target == target
 
 
@@ -125,16 +125,16 @@ def test_path_and_query_are_those_of_the_url_stored_by_port(url: str, target: st
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
     ).filter(lambda body: not isinstance(body, str))
 )
-def test_a_body_from_port_is_written_as_json_stringify_writes_it(body: Any) -> None:
+def test_body_from_port_is_written_like_by_json_stringify(body: Any) -> None:
     assert from_run(RUN_ID, a_run(body=body)).invocation.body.decode() == stringify(json.dumps(body))
 
 
 @pytest.mark.parametrize("run", [{}, {"payload": None}, {"payload": {}}, {"payload": {"url": "http://h"}}])
-def test_a_run_without_a_request_is_refused(run: dict[str, Any]) -> None:
+def test_run_without_a_request_is_rejected(run: dict[str, Any]) -> None:
     with pytest.raises(PortApiError, match="has no request"):
         from_run(RUN_ID, run)
 
 
-def test_a_body_from_port_that_cannot_be_written_is_refused() -> None:
-    with pytest.raises(PortApiError, match="cannot be read"):
+def test_unwritable_body_from_port_is_rejected() -> None:
+    with pytest.raises(PortApiError, match="cannot read"):
         from_run(RUN_ID, a_run(body={"x": float("inf")}))

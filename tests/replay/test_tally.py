@@ -25,7 +25,7 @@ def failed(words: str | None, latency_ms: float = 9999.0) -> Delivery:
 
 
 @given(LATENCIES, st.floats(0, 100))
-def test_percentile_is_the_smallest_latency_that_covers_the_given_share(ascending: list[float], percent: float) -> None:
+def test_percentile_is_the_smallest_latency_covering_its_share(ascending: list[float], percent: float) -> None:
     value = percentile(ascending, percent)
     assert value in ascending
     assert value is not None
@@ -70,7 +70,7 @@ def test_different_errors_beyond_50_are_counted_together() -> None:
     assert (len(tally.errors), tally.errors["other errors"], tally.failed) == (51, 30, 180)
 
 
-def test_a_million_latencies_take_8_bytes_each() -> None:
+def test_million_latencies_take_8_bytes_each() -> None:
     assert tally_deliveries([answered(200)] * 10, elapsed_s=1.0).latencies_ms.itemsize == 8  # type: ignore[attr-defined]
 
 

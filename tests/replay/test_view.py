@@ -30,7 +30,7 @@ def shown(renderable: RenderableType) -> str:
     return stream.getvalue()
 
 
-def test_a_response_is_shown_with_status_latency_url_and_body() -> None:
+def test_response_is_shown_with_status_latency_url_and_body() -> None:
     delivery = Delivery(url=URL, status=404, latency_ms=12.34, body=b"no\troute\n")
     assert lines(delivery) == f"404 Not Found  12.3 ms  {URL}\n  no\troute\n"
 
@@ -43,11 +43,11 @@ def test_status_has_the_color_of_its_class(status: int, color: str) -> None:
     assert line.spans[0].style == color
 
 
-def test_a_response_without_a_body_is_one_line() -> None:
+def test_response_without_a_body_is_one_line() -> None:
     assert lines(Delivery(url=URL, status=204)) == f"204 No Content  0.0 ms  {URL}\n"
 
 
-def test_a_long_body_is_truncated_with_a_note() -> None:
+def test_long_body_is_truncated_with_a_note() -> None:
     text = lines(Delivery(url=URL, status=200, body=b"x" * (SHOWN_BYTES + 1)))
     assert text.count("x") == SHOWN_BYTES
     assert "first 2048 bytes" in text
@@ -60,11 +60,11 @@ def test_control_characters_of_a_response_are_escaped(body: bytes) -> None:
 
 
 @pytest.mark.parametrize(("status", "words"), [(200, "200 OK"), (499, "499"), (999, "999")])
-def test_status_is_shown_with_its_reason_phrase_when_there_is_one(status: int, words: str) -> None:
+def test_status_is_shown_with_its_reason_phrase_when_it_has_one(status: int, words: str) -> None:
     assert format_status(status) == words
 
 
-def test_a_series_is_a_table_of_responses_and_a_line_of_latencies() -> None:
+def test_series_is_a_table_of_responses_and_a_line_of_latencies() -> None:
     deliveries = [Delivery(url=URL, status=200, latency_ms=float(number)) for number in range(1, 100)]
     tally = tally_deliveries(
         [*deliveries, Delivery(url=URL, fault="unreachable", error="nothing listens on [/x]\x1b")], elapsed_s=4.0
@@ -80,7 +80,7 @@ def test_latencies_are_empty_without_responses() -> None:
     assert format_latencies(tally_deliveries([], elapsed_s=1.0)) == ""
 
 
-def test_a_request_is_shown_as_http_text_that_reads_back() -> None:
+def test_request_is_shown_as_readable_http_text() -> None:
     invocation = an_invocation(
         b'{\r\n\r\n"\xff": 1}', method="PUT", headers=Headers((("X-A", "\xc3\xa9"), ("x-a", "2")))
     )

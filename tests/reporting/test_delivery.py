@@ -104,7 +104,7 @@ async def send(reports: KeptReports, api: Api) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_report_that_is_cut_off_anywhere_is_sent_once_and_in_order(tmp_path: Path, seed: int) -> None:
+async def test_report_interrupted_anywhere_is_sent_once_and_in_order(tmp_path: Path, seed: int) -> None:
     chance = random.Random(seed)  # noqa: S311 - guards nothing
     reports = keep(tmp_path / "kept", 12)
     api = Api(lambda: CutOff() if chance.random() < 0.3 else None)
@@ -115,7 +115,7 @@ async def test_report_that_is_cut_off_anywhere_is_sent_once_and_in_order(tmp_pat
     assert api.ends == ["SUCCESS"]
 
 
-async def test_status_of_a_node_run_that_port_may_have_taken_is_sent_once(tmp_path: Path) -> None:
+async def test_status_of_a_node_run_is_sent_once_when_port_may_have_taken_it(tmp_path: Path) -> None:
     fates: list[Exception | None] = [None, None, None, CutOff()]
     reports = keep(tmp_path / "kept", 1, NODE_RUN)
     api = Api(lambda: fates.pop(0) if fates else None)
@@ -135,7 +135,7 @@ async def test_blank_lines_are_not_sent_alone(tmp_path: Path) -> None:
     assert api.logs == ["of someone else"]
 
 
-async def test_lines_after_blank_lines_are_sent_once_when_the_report_is_cut_off(tmp_path: Path) -> None:
+async def test_lines_after_blank_lines_are_sent_once_when_the_report_is_interrupted(tmp_path: Path) -> None:
     reports = keep(tmp_path / "kept", 0)
     report = opened(reports)
     lines = b"a\n" * (MAX_BATCH_BYTES // 2)
@@ -149,7 +149,7 @@ async def test_lines_after_blank_lines_are_sent_once_when_the_report_is_cut_off(
     assert api.logs[1:] == [lines.decode().rstrip(), "b"]
 
 
-def test_report_that_is_sent_is_not_opened_by_another_process(tmp_path: Path) -> None:
+def test_report_in_progress_is_not_opened_by_another_process(tmp_path: Path) -> None:
     reports = keep(tmp_path / "kept", 1)
     first = opened(reports)
     assert reports.open(*reports.folders()) is None
@@ -157,7 +157,7 @@ def test_report_that_is_sent_is_not_opened_by_another_process(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 2}', "\xff\xfe"])
-def test_state_that_port_hook_did_not_write_is_a_store_error(tmp_path: Path, text: str) -> None:
+def test_unknown_state_raises_a_store_error(tmp_path: Path, text: str) -> None:
     reports = keep(tmp_path / "kept", 1)
     (folder,) = reports.folders()
     (folder / "state.json").write_bytes(text.encode("latin-1"))
@@ -176,7 +176,7 @@ def test_state_that_port_hook_did_not_write_is_a_store_error(tmp_path: Path, tex
         (RunEndedError("x"), False),
     ],
 )
-def test_only_troubles_that_pass_are_tried_again(problem: PortApiError, may: bool) -> None:
+def test_only_temporary_problems_are_retried(problem: PortApiError, may: bool) -> None:
     assert may_succeed_later(problem) is may
 
 
@@ -206,10 +206,10 @@ class Live:
         yield self.api
 
 
-async def test_live_report_notes_only_the_first_failure_and_keeps_trying(tmp_path: Path) -> None:
+async def test_live_report_notes_only_the_first_failure_and_retries(tmp_path: Path) -> None:
     world = Live(tmp_path / "kept", [PortApiError("Port is busy.", status=503)] * 3)
     await asyncio.wait_for(world.live.run(), 5)
-    assert world.notes == ["Port is busy. The command goes on, and port-hook keeps trying."]
+    assert world.notes == ["Port is busy. The command continues, and port-hook tries again."]
     assert (world.api.logs[1:], world.api.ends) == (["one"], ["SUCCESS"])
 
 
@@ -218,9 +218,9 @@ async def test_live_report_notes_only_the_first_failure_and_keeps_trying(tmp_pat
     [
         (
             PortApiError("No.", status=404),
-            "No. The command goes on. Its output is kept, and port-hook tries again when it ends.",
+            "No. The command continues. port-hook saves its output, and tries again when the command ends.",
         ),
-        (RunEndedError("Over."), "Over. The command goes on, but its output is not reported."),
+        (RunEndedError("Over."), "Over. The command continues, but its output is not reported."),
     ],
 )
 async def test_live_report_waits_for_the_command_to_end_when_a_retry_cannot_help(

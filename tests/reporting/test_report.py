@@ -77,7 +77,7 @@ async def test_report_sends_nothing_when_the_run_has_ended() -> None:
         (3, "Sent before: 2 log entries and the fields."),
     ],
 )
-async def test_report_error_says_what_was_sent_before(refuse: int, sent: str) -> None:
+async def test_report_error_shows_what_was_sent_before(refuse: int, sent: str) -> None:
     api = Api(refuse=refuse)
     with pytest.raises(PortApiError) as caught:
         await send_report(api, plan_report(RUN_ID, REPORT))
@@ -98,7 +98,7 @@ async def batched(*chunks: bytes, **options: Any) -> list[str]:
     return [message async for message in log_batches(queue, **options)]
 
 
-async def test_lines_that_arrive_together_are_one_message() -> None:
+async def test_lines_arriving_together_are_one_message() -> None:
     assert await batched(b"one\n", b"two\nthr", b"ee\n") == ["one\ntwo\nthree"]
 
 
@@ -115,7 +115,7 @@ async def test_last_line_without_a_line_break_is_sent() -> None:
 
 
 @pytest.mark.parametrize("chunks", [(), (b"\n \n",), (b"\r\n", b"\n")])
-async def test_blank_input_gives_no_message(chunks: tuple[bytes, ...]) -> None:
+async def test_blank_input_creates_no_message(chunks: tuple[bytes, ...]) -> None:
     assert await batched(*chunks) == []
 
 
@@ -159,7 +159,7 @@ async def test_slow_stream_does_not_delay_a_batch_indefinitely() -> None:
     st.lists(st.text(st.characters(exclude_characters="\r", exclude_categories=["Cs"])).map(str.encode), max_size=8),
     st.integers(1, 40),
 )
-def test_batches_keep_all_text_in_order(chunks: list[bytes], at_bytes: int) -> None:
+def test_batches_preserve_all_text_in_order(chunks: list[bytes], at_bytes: int) -> None:
     messages = asyncio.run(batched(*filter(None, chunks), at_bytes=at_bytes))
     squeezed = "".join(b"".join(chunks).decode().split())
     assert "".join("".join(messages).split()) == squeezed

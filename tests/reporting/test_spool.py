@@ -50,7 +50,7 @@ def test_spool_returns_a_batch_again_until_it_is_advanced(tmp_path: Path) -> Non
     spool.close()
 
 
-def test_spool_goes_on_at_its_position_in_another_process(tmp_path: Path) -> None:
+def test_spool_continues_at_its_position_in_another_process(tmp_path: Path) -> None:
     spool = Spool(tmp_path, segment_bytes=8)
     for number in range(100):
         spool.add_lines(b"line %d\n" % number)
@@ -62,7 +62,7 @@ def test_spool_goes_on_at_its_position_in_another_process(tmp_path: Path) -> Non
     assert b"".join([first, *take_all(again)]) == b"".join(b"line %d\n" % number for number in range(100))
 
 
-def test_spool_deletes_the_files_that_were_read(tmp_path: Path) -> None:
+def test_spool_deletes_read_files(tmp_path: Path) -> None:
     spool = Spool(tmp_path, segment_bytes=8)
     for _ in range(10):
         spool.add_lines(b"x" * 9 + b"\n")
@@ -83,7 +83,7 @@ def test_spool_files_are_private(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_spool_counts_the_lines_beyond_its_limit_and_says_where_they_are_missing(tmp_path: Path) -> None:
+def test_spool_counts_the_lines_beyond_its_limit_and_marks_their_place(tmp_path: Path) -> None:
     spool = Spool(tmp_path, max_kept=10)
     for line in (b"one\n", b"two\n", b"three\n", b"four\n"):
         spool.add_lines(line)
@@ -94,7 +94,7 @@ def test_spool_counts_the_lines_beyond_its_limit_and_says_where_they_are_missing
     spool.close()
 
 
-def test_spool_counts_the_lines_that_cannot_be_written_and_goes_on(tmp_path: Path) -> None:
+def test_spool_counts_unwritable_lines_and_continues(tmp_path: Path) -> None:
     folder = tmp_path / "gone"
     spool = Spool(folder)
     spool.add_lines(b"one\n")

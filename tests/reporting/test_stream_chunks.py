@@ -48,7 +48,7 @@ async def test_unreadable_stream_is_reported_once(tmp_path: Path) -> None:
 
     try:
         chunks = StreamChunks(Folder())
-        with pytest.raises(UsageError, match="could not be read"):
+        with pytest.raises(UsageError, match="cannot read"):
             await asyncio.wait_for(chunks.get(), 5)
         assert await chunks.get() == b""
     finally:

@@ -21,13 +21,13 @@ def test_read_entry_takes_an_entry_without_a_kind_as_an_action() -> None:
     assert entry.kind is EntryKind.ACTION
 
 
-def test_read_entry_returns_the_entry_of_a_node_as_it_was_written() -> None:
+def test_read_entry_returns_the_unchanged_entry_of_a_node() -> None:
     entry = NODE.intending(ONE).marked(ONE, {**SHOWN, **a_workflow(url=ONE, agent=False)}).intending(TWO)
     assert read_entry(write_entry(entry)) == entry
     assert (entry.name, entry.kind, entry.owner_id) == ("deploy_service#check", EntryKind.WORKFLOW_NODE, "org_1")
 
 
-def test_write_entry_marks_a_node_as_newer_and_leaves_out_its_headers() -> None:
+def test_write_entry_marks_a_node_as_newer_and_omits_its_headers() -> None:
     text = write_entry(NODE)
     assert json.loads(text)["schema"] == "port-hook/retarget/2"
     assert "s3cret" not in text
@@ -48,18 +48,18 @@ def test_write_entry_marks_a_node_as_newer_and_leaves_out_its_headers() -> None:
         {"left": '{"config": 1}'},
     ],
 )
-def test_read_entry_refuses_a_contradictory_entry(fields: dict[str, object]) -> None:
+def test_read_entry_rejects_a_contradictory_entry(fields: dict[str, object]) -> None:
     with pytest.raises(BadEntry):
         read_entry(json.dumps({**json.loads(write_entry(NODE)), **fields}))
 
 
-def test_split_name_tells_actions_from_nodes() -> None:
+def test_split_name_distinguishes_actions_from_nodes() -> None:
     assert split_name("create_vm") == ("create_vm", "")
     assert split_name("deploy_service#check") == ("deploy_service", "check")
 
 
 @pytest.mark.parametrize("name", ["", "#", "deploy_service#", "#check"])
-def test_split_name_refuses_an_incomplete_name(name: str) -> None:
+def test_split_name_rejects_an_incomplete_name(name: str) -> None:
     with pytest.raises(UsageError) as problem:
         split_name(name)
     assert "WORKFLOW#NODE" in problem.value.hint

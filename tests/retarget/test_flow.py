@@ -117,9 +117,7 @@ async def test_journal_has_original_and_url_before_port_is_changed(tmp_path: Pat
         (CHECK, "is restored to https://example.com, in a new version of the workflow"),
     ],
 )
-async def test_change_whose_response_was_lost_is_restored(
-    tmp_path: Path, name: str, message: str, fault: Fault
-) -> None:
+async def test_change_with_a_lost_response_is_restored(tmp_path: Path, name: str, message: str, fault: Fault) -> None:
     async with flaky_port(None, None, fault, None, None, fault) as port, a_retargeting(port.url, tmp_path) as flow:
         original = documents(port)
         await retarget(flow, name)
@@ -209,7 +207,7 @@ async def test_apply_does_not_overwrite_the_change_of_someone_else(
         theirs = text(sandbox)
         with pytest.raises(RetargetError) as problem:
             await flow.apply(TWO)
-        assert "create_vm was changed in Port" in problem.value.message
+        assert "create_vm has changed in Port" in problem.value.message
         assert (text(sandbox), method(sandbox, "delete_vm")["url"]) == (theirs, TWO)
         ends = {outcome.entry.identifier: outcome.end for outcome in await flow.restore()}
     assert ends == {"create_vm": End.UNTOUCHED if restored else End.CHANGED, "delete_vm": End.RESTORED}
@@ -254,7 +252,7 @@ async def test_leftover_of_a_killed_listener_is_restored_to_its_original(sandbox
     assert journal_files(tmp_path) == []
 
 
-async def test_prepare_rejects_a_leftover_that_was_changed(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_prepare_rejects_a_changed_leftover(sandbox: Sandbox, tmp_path: Path) -> None:
     mortal = MortalJournal(tmp_path)
     async with retargeting(sandbox, tmp_path, journal=mortal) as killed:
         await retarget(killed, "create_vm")
@@ -267,7 +265,7 @@ async def test_prepare_rejects_a_leftover_that_was_changed(sandbox: Sandbox, tmp
     assert Journal(tmp_path).count_leftovers() == 1
 
 
-async def test_action_that_already_has_the_url_is_not_changed(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_action_is_not_changed_when_it_already_has_the_url(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.add_action(an_action(url=ONE, agent=False))
     before = sandbox.actions["create_vm"]
     async with retargeting(sandbox, tmp_path) as flow:

@@ -105,7 +105,7 @@ def test_claim_is_released_when_its_process_is_killed(tmp_path: Path) -> None:
         assert claim.read() is not None
 
 
-def test_unreadable_entry_is_reported_and_kept(tmp_path: Path) -> None:
+def test_unreadable_entry_is_reported_and_not_deleted(tmp_path: Path) -> None:
     with Journal(tmp_path).claim(*KEY) as claim:
         claim.write(ENTRY)
         claim.path.write_bytes(b"\xff{")

@@ -68,7 +68,7 @@ async def test_nodes_get_each_url_and_are_restored_in_a_new_version(sandbox: San
     before, outcomes = text(sandbox), list[Outcome]()
     async with a_retargeting(home=tmp_path, on_outcome=outcomes.append, **of_sandbox(sandbox)) as flow:
         await flow.prepare([CHECK, DEPLOY, CHECK])
-        version = "  (makes a new version of the workflow, and another version when the listener ends)"
+        version = "  (creates a new version of the workflow, and another version when the listener ends)"
         assert planned_lines(flow.changes(ONE)) == [
             f"{CHECK}:",
             f"  config.url: {ORIGINAL} -> {ONE}",
@@ -90,7 +90,7 @@ async def test_nodes_get_each_url_and_are_restored_in_a_new_version(sandbox: San
     assert journal_files(tmp_path) == []
 
 
-async def test_restore_keeps_what_someone_else_changed_in_the_workflow(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_restore_preserves_changes_of_someone_else_in_the_workflow(sandbox: Sandbox, tmp_path: Path) -> None:
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
         await retarget(flow, CHECK)
         workflow(sandbox)["title"] = "Theirs"
@@ -110,7 +110,7 @@ async def test_restore_does_not_overwrite_the_url_of_someone_else(sandbox: Sandb
         with pytest.raises(RetargetError) as problem:
             await flow.apply(TWO)
         (outcome,) = await flow.restore()
-    assert f"{CHECK} was changed in Port" in problem.value.message
+    assert f"{CHECK} has changed in Port" in problem.value.message
     assert (outcome.end, urls(sandbox)[0]) == (End.CHANGED, "https://theirs.example")
     assert Journal(tmp_path).count_leftovers() == 1
 
@@ -129,7 +129,7 @@ async def test_restore_keeps_the_entry_when_the_node_is_no_longer_there(
         theirs = text(sandbox)
         (outcome,) = await flow.restore()
     assert (outcome.end, text(sandbox)) == (End.REMOVED, theirs)
-    assert f"its original URL was {ORIGINAL}" in restore_message(outcome)
+    assert f"Its original URL was {ORIGINAL}" in restore_message(outcome)
     assert Journal(tmp_path).count_leftovers() == 1
 
 
@@ -169,7 +169,7 @@ async def test_two_listeners_retarget_two_nodes_of_one_workflow(sandbox: Sandbox
     assert journal_files(tmp_path) == []
 
 
-async def test_a_listener_waits_while_another_one_replaces_the_workflow(tmp_path: Path) -> None:
+async def test_listener_waits_while_another_listener_replaces_the_workflow(tmp_path: Path) -> None:
     gate = asyncio.Event()
     # GET by each `prepare`; GET and PUT by the first `apply`, whose PUT waits.
     async with FlakyPort((None, None, None, Fault(gate=gate))).serve() as port:
@@ -187,7 +187,7 @@ async def test_a_listener_waits_while_another_one_replaces_the_workflow(tmp_path
     assert [call.method for call in port.calls] == ["GET", "GET", "GET", "PUT", "GET", "PUT"]
 
 
-async def test_an_action_and_a_workflow_may_have_the_same_identifier(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_action_and_workflow_may_have_the_same_identifier(sandbox: Sandbox, tmp_path: Path) -> None:
     sandbox.add_action(an_action("deploy_service"))
     before = text(sandbox)
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
@@ -200,7 +200,7 @@ async def test_an_action_and_a_workflow_may_have_the_same_identifier(sandbox: Sa
     assert text(sandbox) == before
 
 
-async def test_prepare_fails_for_a_node_that_cannot_be_retargeted(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_prepare_fails_when_a_node_cannot_be_retargeted(sandbox: Sandbox, tmp_path: Path) -> None:
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
         with pytest.raises(RetargetError) as refusal:
             await flow.prepare([CHECK, "deploy_service#trigger", "deploy_service#build"])
@@ -213,7 +213,7 @@ async def test_prepare_fails_for_a_node_that_cannot_be_retargeted(sandbox: Sandb
     assert journal_files(tmp_path) == []
 
 
-async def test_node_that_already_has_the_url_is_not_changed(sandbox: Sandbox, tmp_path: Path) -> None:
+async def test_node_is_not_changed_when_it_already_has_the_url(sandbox: Sandbox, tmp_path: Path) -> None:
     async with a_retargeting(home=tmp_path, **of_sandbox(sandbox)) as flow:
         await flow.prepare([DEPLOY])
         assert planned_lines(flow.changes(ORIGINAL)) == [f"{DEPLOY} already has the listener's URL"]

@@ -32,7 +32,7 @@ def test_conflict_lines_show_the_original_retargeted_and_current_value() -> None
     assert third.endswith("Another title")
 
 
-def test_conflict_lines_show_the_url_and_agent_of_a_node_that_a_killed_listener_was_about_to_set() -> None:
+def test_conflict_lines_show_the_next_url_and_agent_of_a_node_of_a_killed_listener() -> None:
     fresh = Entry(identifier="deploy_service", node="check", api_url="u", original={})
     entry = fresh.beginning(a_workflow(url="https://handler.example/")).intending(ONE)
     assert conflict_lines(entry, a_workflow(url=TWO, title="Theirs")) == [

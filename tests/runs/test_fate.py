@@ -78,7 +78,7 @@ def test_fate_of_a_workflow_node_is_described_in_the_terms_of_workflows(
 
 
 @pytest.mark.parametrize("synchronized", [False, None])
-def test_the_agent_fails_an_asynchronous_action_run_whose_request_is_refused(synchronized: bool | None) -> None:
+def test_agent_fails_an_asynchronous_action_run_when_its_request_is_rejected(synchronized: bool | None) -> None:
     method = {"type": "WEBHOOK", "agent": True, **({} if synchronized is None else {"synchronized": synchronized})}
     document = {"context": {"runId": "r_0123456789abcdef"}, "payload": {"action": {"invocationMethod": method}}}
     found, told = fate(document, 404)
@@ -112,19 +112,19 @@ def test_body_of_a_node_with_its_own_template_is_read_from_its_context() -> None
         {"context": {"nodeRunId": NODE_RUN, "workflowRunId": RUN}, "payload": {"service": "cart"}},
     ],
 )
-def test_run_of_a_message_waits_for_a_report_whatever_the_consumer_responds(document: Any, status: int) -> None:
+def test_run_of_a_message_stays_in_progress_regardless_of_the_response(document: Any, status: int) -> None:
     payload = read_payload(write_json(document).encode(), Headers())
     assert run_fate(payload, Response(status=status), is_message=True) is RunFate.WAITS
 
 
-def test_run_of_a_message_for_the_agent_ends_with_the_response_that_the_agent_reports() -> None:
+def test_run_of_a_message_for_the_agent_ends_with_the_reported_response() -> None:
     method = {"type": "WEBHOOK", "url": "https://a.example", "agent": True, "synchronized": True}
     document = {"context": {"runId": "r_0123456789abcdef"}, "payload": {"action": {"invocationMethod": method}}}
     payload = read_payload(write_json(document).encode(), Headers())
     assert run_fate(payload, Response(status=200), is_message=True) is RunFate.SUCCESS
 
 
-def test_kafka_action_waits_for_a_report_in_a_file_without_its_topic() -> None:
+def test_run_of_a_kafka_action_in_a_file_without_its_topic_stays_in_progress() -> None:
     document = {
         "context": {"runId": "r_0123456789abcdef"},
         "payload": {"action": {"invocationMethod": {"type": "KAFKA"}}},
@@ -159,7 +159,7 @@ def test_command_end_bounds_the_summary() -> None:
     assert 4_000 < len(report.summary or "") < 4_100
 
 
-def test_command_end_names_the_signal_of_an_exit_code() -> None:
+def test_command_end_shows_the_signal_of_an_exit_code() -> None:
     assert command_end(RUN_ID, 137, b"", NOTHING).summary == "The command ended with exit code 137 (signal 9)."
 
 
@@ -169,7 +169,7 @@ def test_command_end_of_an_interrupted_command_is_a_failure_whatever_its_exit_co
     assert report.summary == "The command was interrupted."
 
 
-def test_command_end_keeps_the_summary_and_the_output_that_are_given() -> None:
+def test_command_end_preserves_the_users_summary_and_output() -> None:
     report = command_end(RUN_ID, 1, b"x", RunReport(summary="mine", output={"a": 1}))
     assert (report.summary, report.output) == ("mine", {"a": 1})
 

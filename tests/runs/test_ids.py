@@ -11,7 +11,7 @@ from port_hook_cli.runs.ids import check_run_id, doubt_about, make_run_id
 
 
 @given(st.randoms(use_true_random=False))
-def test_a_made_run_id_has_the_form_of_an_action_runs_id(choices: random.Random) -> None:
+def test_new_run_id_has_the_format_of_an_action_run_id(choices: random.Random) -> None:
     run_id = make_run_id(choices.choice)
     assert re.fullmatch("r_[0-9A-Za-z]{16}", run_id)
     assert is_run_id(run_id)
@@ -19,6 +19,6 @@ def test_a_made_run_id_has_the_form_of_an_action_runs_id(choices: random.Random)
     assert doubt_about(run_id) is None
 
 
-def test_a_made_run_id_has_the_chosen_characters_in_order() -> None:
+def test_new_run_id_has_the_chosen_characters_in_order() -> None:
     chosen = iter("0123456789abcXYZ")
     assert make_run_id(lambda _: next(chosen)) == "r_0123456789abcXYZ"

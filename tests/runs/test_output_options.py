@@ -35,7 +35,7 @@ def test_read_output_merges_objects_and_paths_in_order(texts: list[str], output:
 
 
 @pytest.mark.parametrize("text", ["", "a", "=1", "a..b=1", "a=text", "[1]", "{", '"x"'])
-def test_read_output_refuses_other_text(text: str) -> None:
+def test_read_output_rejects_other_text(text: str) -> None:
     with pytest.raises(UsageError, match=r"^--output"):
         read_output([text])
 
@@ -52,5 +52,5 @@ def test_read_output_sets_a_value_at_its_path(keys: list[str], value: Any) -> No
     assert found == value
 
 
-def test_read_output_rounds_a_number_as_port_does() -> None:
+def test_read_output_rounds_a_number_like_port() -> None:
     assert read_output(["id=9007199254740993"]) == {"id": 9007199254740992}

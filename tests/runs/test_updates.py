@@ -75,7 +75,7 @@ def test_report_is_empty_only_without_any_field() -> None:
     assert not RunReport(label="").is_empty
 
 
-def test_a_node_run_has_its_own_routes_and_statuses() -> None:
+def test_node_run_has_its_own_routes_and_statuses() -> None:
     node = f"/v1/workflows/nodes/runs/{NODE_RUN}"
     assert said(NODE_RUN, EVERYTHING) == [
         (f"POST {node}/logs", {"logs": [{"level": "INFO", "message": "one"}]}),
@@ -94,11 +94,11 @@ def test_a_node_run_has_its_own_routes_and_statuses() -> None:
     ]
 
 
-def test_a_node_run_that_fails_is_completed_with_failed() -> None:
+def test_failing_node_run_is_completed_with_failed() -> None:
     assert said(NODE_RUN, RunReport(status=RunStatus.FAILURE))[-1][1] == {"status": "COMPLETED", "result": "FAILED"}
 
 
-def test_a_plan_has_a_remark_on_fields_that_a_node_run_does_not_have() -> None:
+def test_plan_has_a_remark_on_missing_fields_of_node_runs() -> None:
     assert "log lines" in plan_report(NODE_RUN, EVERYTHING).remarks[0]
     assert plan_report(NODE_RUN, RunReport(logs=("x",))).remarks == ()
     assert plan_report(RUN_ID, EVERYTHING).remarks == ()
@@ -113,12 +113,12 @@ def test_every_body_of_a_report_is_valid_for_port() -> None:
 
 
 @pytest.mark.parametrize("link", ["example.com", "javascript:alert(1)", "/relative", "http://", "http://[::1", ""])
-def test_a_link_that_is_not_a_url_is_refused(link: str) -> None:
+def test_link_without_a_url_is_rejected(link: str) -> None:
     with pytest.raises(UsageError, match="is not a URL"):
         plan_report(RUN_ID, RunReport(links=(link,)))
 
 
-def test_a_blank_log_is_refused() -> None:
+def test_blank_log_is_rejected() -> None:
     with pytest.raises(UsageError, match="empty"):
         plan_report(RUN_ID, RunReport(logs=(" \n",)))
 
@@ -173,7 +173,7 @@ def test_log_is_split_at_line_breaks() -> None:
     assert split_log("one\ntwo\nthree", limit=len(b'{"message":"one\\ntwo"}')) == ("one\n", "two\n", "three")
 
 
-def test_a_log_of_exactly_the_limit_is_one_request() -> None:
+def test_log_of_exactly_the_limit_is_one_request() -> None:
     message = "x" * (REQUEST_LIMIT - len(b'{"message":""}'))
     assert split_log(message) == (message,)
     assert [len(part) for part in split_log(message + "y")] == [len(message), 1]
@@ -185,7 +185,7 @@ def test_log_of_a_node_run_is_split_with_regard_to_its_envelope() -> None:
     assert max(sizes) == REQUEST_LIMIT
 
 
-def test_split_log_refuses_a_limit_too_small_for_one_character() -> None:
+def test_split_log_rejects_a_limit_too_small_for_one_character() -> None:
     with pytest.raises(ValueError, match="too small for a single character"):
         split_log("é", limit=len(b'{"message":""}') + 1)
 
@@ -206,7 +206,7 @@ def test_check_run_id_suggests_the_id_in_a_pasted_url(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [".", "..", "a b", "r_\x1b[2J"])
-def test_check_run_id_refuses_text_that_cannot_be_an_id_and_shows_the_form(text: str) -> None:
+def test_check_run_id_rejects_impossible_ids_and_shows_the_format(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         check_run_id(text)
     assert "16 letters and digits" in caught.value.hint
@@ -214,7 +214,7 @@ def test_check_run_id_refuses_text_that_cannot_be_an_id_and_shows_the_form(text:
 
 def test_unusual_run_id_is_accepted_with_a_remark() -> None:
     assert check_run_id("gh-7") == "gh-7"
-    assert "external id" in str(doubt_about("gh-7"))
+    assert "external run ID" in str(doubt_about("gh-7"))
     assert "15 characters" in str(doubt_about(RUN_ID[:-1]))
 
 

@@ -49,7 +49,7 @@ def test_parse_api_url_removes_only_the_version_and_trailing_slashes(text: str, 
         "https://a\u2100b",
     ],
 )
-def test_an_api_url_is_refused_when_it_is_not_a_base_url(text: str) -> None:
+def test_api_url_is_rejected_when_it_is_not_a_base_url(text: str) -> None:
     with pytest.raises(ValueError, match=r"URL|query|port"):
         parse_api_url(text)
 
@@ -68,7 +68,7 @@ def test_an_api_url_is_refused_when_it_is_not_a_base_url(text: str) -> None:
         "https://host:99999999/#SECRET",
     ],
 )
-def test_a_secret_in_an_address_is_refused_and_not_quoted(text: str) -> None:
+def test_secret_in_a_url_is_rejected_and_not_quoted(text: str) -> None:
     with pytest.raises(ValueError, match=r"user name or password|query or fragment") as caught:
         parse_api_url(text)
     assert "SECRET" not in str(caught.value)
@@ -85,21 +85,21 @@ def test_only_the_beginning_of_a_long_api_url_is_quoted() -> None:
     ("region", "api", "app"),
     [("eu", "https://api.port.io", "https://app.port.io"), ("US", "https://api.us.port.io", "https://app.us.port.io")],
 )
-def test_a_region_has_an_api_and_an_app(region: str, api: str, app: str) -> None:
+def test_region_has_an_api_and_an_app(region: str, api: str, app: str) -> None:
     assert region_api_url(region) == api
     assert app_url_for(api) == app
 
 
-def test_the_older_names_of_the_api_have_the_same_app() -> None:
+def test_older_names_of_the_api_have_the_same_app() -> None:
     assert app_url_for("https://api.us.getport.io") == "https://app.us.port.io"
 
 
-def test_another_region_is_refused() -> None:
+def test_unknown_region_is_rejected() -> None:
     with pytest.raises(ValueError, match="'apac' is neither 'eu' nor 'us'"):
         region_api_url("apac")
 
 
-def test_a_run_has_a_page_when_there_is_a_web_app() -> None:
+def test_run_has_a_page_when_the_api_has_a_web_app() -> None:
     assert run_page("https://app.port.io", "r_1") == "https://app.port.io/organization/run?runId=r_1"
 
 
@@ -111,12 +111,12 @@ def test_run_page_encodes_any_run_id_as_one_query_value(run_id: str) -> None:
     assert unquote(value) == run_id.encode("utf-8", "backslashreplace").decode()
 
 
-def test_a_run_of_a_sandbox_has_no_page() -> None:
+def test_run_of_a_sandbox_has_no_page() -> None:
     assert run_page(app_url_for("http://127.0.0.1:4010"), "r_1") == ""
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1", "HTTP://127.9.9.9:80/x", "http://[::1]:9", "https://x"])
-def test_address_with_https_or_on_this_machine_is_not_in_the_clear(url: str) -> None:
+def test_url_with_https_or_on_this_machine_is_not_unencrypted(url: str) -> None:
     assert not sends_in_the_clear(url)
 
 
@@ -124,7 +124,7 @@ def test_address_with_https_or_on_this_machine_is_not_in_the_clear(url: str) -> 
     "url",
     ["http://api.port.io", "HTTP://10.0.0.1", "http://localhost.example.com", "http://[::ffff:127.0.0.1]", "http://["],
 )
-def test_plain_http_to_another_machine_is_in_the_clear(url: str) -> None:
+def test_plain_http_to_another_machine_is_unencrypted(url: str) -> None:
     assert sends_in_the_clear(url)
 
 
@@ -147,7 +147,7 @@ VISIBLE = st.text(st.characters(min_codepoint=0x21), max_size=20)
 
 
 @given(st.sampled_from(HOSTS), VISIBLE)
-def test_url_is_in_ports_own_api_only_if_its_host_ends_where_that_of_port_ends(host: str, rest: str) -> None:
+def test_url_is_in_ports_own_api_only_with_exactly_ports_host(host: str, rest: str) -> None:
     assert is_in_ports_own(host + rest) is (rest[:1] in {"", "/", "?", "#"})
 
 

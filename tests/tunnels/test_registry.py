@@ -163,7 +163,7 @@ class TestRow:
             assert isinstance(found, NotUsable)
             assert found.reason
 
-    def test_row_has_a_page_and_values_that_parse_to_it(self, row: Provider) -> None:
+    def test_row_has_a_page_and_its_values_parse_to_it(self, row: Provider) -> None:
         assert (ROOT / "docs" / "receive" / row.page).is_file()
         assert {parse_tunnel(value).provider for value in row.values} == {row.name}
 

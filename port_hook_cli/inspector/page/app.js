@@ -111,7 +111,7 @@ function App() {
     <${Toasts} />
     <${Uncopied} />
     ${dialog === "help" && html`<${KeysDialog} onClose=${() => leave("help")} />`}
-    ${dialog === "trigger" && html`<${Dialog} title="Trigger an action" onClose=${() => leave("trigger")}>
+    ${dialog === "trigger" && html`<${Dialog} title="Trigger an action or workflow" onClose=${() => leave("trigger")}>
       <${Trigger}
         mode=${session?.mode}
         onClose=${() => leave("trigger")}

@@ -273,7 +273,7 @@ def test_synchronized_run_ends_with_the_response_and_shows_no_report_run_command
 @pytest.mark.parametrize(("status", "end"), [(200, "SUCCESS"), (500, "FAILURE")])
 def test_possibly_synchronized_run_shows_both_outcomes(status: int, end: str) -> None:
     lines = lines_of(of(synchronized(None), response=Response(status=status)))
-    assert f"ends with this response ({end}); any other run stays IN_PROGRESS" in value_at("in Port", lines)
+    assert f"ends with this response ({end}), and any other run stays IN_PROGRESS" in value_at("in Port", lines)
     assert lines[-1].strip() == f"port-hook report-run {RUN_ID} --status {end.lower()}"
 
 

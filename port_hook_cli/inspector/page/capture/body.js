@@ -27,7 +27,7 @@ export function Body({ id, part, body, headers }) {
       ${choice("raw", "Raw")}
       ${headers && choice("headers", `Headers (${headers.length})`)}
       <span class="dim">${bytes(body.bytes)}</span>
-      <button type="button" class="link" title="Download the exact bytes" onClick=${save}>Download</button>
+      <button type="button" class="link" title="Download the raw bytes" onClick=${save}>Download</button>
     </div>
     ${body.problem && html`<p class="note">The body is ${oneLine(body.problem)}.</p>`}
     ${view === "tree" && html`<${Tree} key=${`${id} ${part}`} id=${id} part=${part} wanted=${find} />`}

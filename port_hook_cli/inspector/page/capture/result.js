@@ -26,7 +26,7 @@ export function Result({ capture, result, actions }) {
     now.status === null ? "" : saved,
     { retry_ms: 200 },
   );
-  // A request that was not saved went directly to the handler.
+  // An unsaved request went directly to the handler.
   const before = saved ? (capture.response ?? capture.delivery) : (capture.delivery ?? capture.response);
   const handler = saved && now.status !== null ? made?.delivery : now;
   return html`<section class="result" aria-label="Result" aria-live="polite">

@@ -1,7 +1,7 @@
 // @ts-check
 // What to check: the request, the target, the groups of checks, and the inputs of an action.
 import { html, Button } from "../ui/ui.js";
-import { NEWEST } from "./state.js";
+import { LATEST } from "./state.js";
 import { get } from "../net/api.js";
 import { Fields } from "../capture/input.js";
 import { ActionOptions, given } from "../trigger/form.js";
@@ -39,7 +39,7 @@ export function CheckForm({ check, source, actions, session, version, children }
   const run = submitting(() => {
     if (!isReady || check.isRunning) return;
     // A later capture may have arrived. The check uses the capture that the page shows.
-    const shown = source === NEWEST && plan.capture ? { capture: plan.capture } : {};
+    const shown = source === LATEST && plan.capture ? { capture: plan.capture } : {};
     check.run({ ...wanted, ...shown, ...(action ? { inputs: given(inputs) } : {}) });
   });
   const fault = problem ?? (found?.problem && { ...found.problem, message: found.problem.error });
@@ -92,7 +92,7 @@ function keepFromRunning(event) {
 
 function sourceOf(source) {
   const [kind, ...rest] = source.split(":");
-  return source === NEWEST ? {} : { [kind]: rest.join(":") };
+  return source === LATEST ? {} : { [kind]: rest.join(":") };
 }
 
 function toggled(names, name, isIn) {
@@ -108,7 +108,7 @@ export function Source({ source, plan, actions, change }) {
   const name = plan && (plan.capture ? ` (${oneLine(plan.capture)})` : ` (none: ${oneLine(plan.name)})`);
   return html`<label class="field inline"><span>Request</span>
     <select value=${source} onChange=${(event) => change({ source: event.currentTarget.value })}>
-      <option value=${NEWEST}>The latest capture with a valid signature${source === NEWEST && name}</option>
+      <option value=${LATEST}>The latest capture with a valid signature${source === LATEST && name}</option>
       ${capture && html`<option value=${source}>The capture ${oneLine(capture)}</option>`}
       <${ActionOptions} actions=${actions} prefix="action:" suffix=", from its file" />
     </select></label>`;

@@ -5,7 +5,7 @@ import { postLines } from "../net/api.js";
 
 /** @import { Finding, Plan } from "../net/types.js" */
 
-export const NEWEST = "";
+export const LATEST = "";
 
 /**
  * The user's choices. `left` has the groups to skip, and `inputs` has the inputs of each action by its identifier.
@@ -13,7 +13,7 @@ export const NEWEST = "";
  */
 
 /**
- * The form and the check. `of` is the id of the capture that the check uses, or "".
+ * The form and the check. `of` is the ID of the check's capture, or "".
  * @typedef {{ of: string, isRunning: boolean, isCanceled: boolean, findings: Finding[], form: Chosen,
  *   begin: (Plan & { sees_reports: boolean }) | null, summary: any, problem: { message: string, hint: string } | null,
  *   run: (wanted: any) => void, change: (fields: Partial<Chosen>) => void, cancel: () => void }} CheckState
@@ -27,7 +27,7 @@ const EARLY = { message: "The check ended early.", hint: "Is port-hook still run
  * @returns {CheckState}
  */
 export function useCheck() {
-  const [form, setForm] = useState(/** @type {any} */ ({ source: NEWEST, to: "", left: [], inputs: {} }));
+  const [form, setForm] = useState(/** @type {any} */ ({ source: LATEST, to: "", left: [], inputs: {} }));
   const [state, setState] = useState(/** @type {any} */ (IDLE));
   const leaving = useRef(/** @type {any} */ (null));
   const actions = useMemo(() => ({

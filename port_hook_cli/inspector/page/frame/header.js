@@ -24,10 +24,10 @@ export function Header({ session, state, filters, isEmpty, view, searchRef, isCh
       ${!isEmpty && html`<${Button}
         icon="clear"
         label="New only"
-        title="Clear the list: show only what arrives from now on. Nothing is deleted."
+        title="Clear the list: show only captures from now on. Nothing is deleted."
         onClick=${() => setFilter("since", (Date.now() / 1000).toFixed(3))}
       />`}
-      <${Button} icon="play" label="Trigger" onClick=${onTrigger} title="Trigger an action (t)" />
+      <${Button} icon="play" label="Trigger" onClick=${onTrigger} title="Trigger an action or workflow (t)" />
       <${Button}
         icon="shield"
         label=${isChecking ? "Checking…" : "Check"}

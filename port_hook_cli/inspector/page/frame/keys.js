@@ -14,7 +14,7 @@ const KEYS = [
   ["m", "mark it"],
   ["d", "compare it with the marked capture"],
   ["c", "copy it as a curl command, newly signed"],
-  ["t", "trigger an action"],
+  ["t", "trigger an action or workflow"],
   ["h", "check the handler"],
   ["p", "hold incoming requests, or release them"],
   ["1 – 7", "show a tab of the capture"],

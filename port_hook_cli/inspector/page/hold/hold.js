@@ -1,5 +1,5 @@
 // @ts-check
-// The button that holds requests, and the panel in which the user lets them pass or answers them by hand.
+// The button that holds requests, and the panel where the user lets them pass or responds by hand.
 import { html, Button, useEffect, useRef, useState } from "../ui/ui.js";
 import { post } from "../net/api.js";
 import { say } from "../ui/copy.js";
@@ -61,7 +61,7 @@ export function HoldPanel({ state, find, onOpen }) {
 /** @param {{ held: Held, inputs: Row["inputs"], onOpen: (id: string) => void, onDone: () => void }} props */
 function Item({ held, inputs, onOpen, onDone }) {
   const { id, answer } = held;
-  const [isAnswering, setAnswering] = useState(false);
+  const [isResponding, setResponding] = useState(false);
   const send = (/** @type {string} */ what, /** @type {object} */ body) =>
     post(`/api/held/${id}/${what}`, body).then(({ waits }) => {
       onDone();
@@ -75,22 +75,23 @@ function Item({ held, inputs, onOpen, onDone }) {
       </span>
       <span>arrived <${Ago} at=${held.received_at} /></span>
       ${answer
-        ? html`<span class="warn">answered by hand: ${answer.status} after ${answer.delay_s} s</span>`
+        ? html`<span class="warn">responded by hand: ${answer.status} after ${answer.delay_s} s</span>`
         : html`<span class="do">
             <${Button} icon="play" label="Let it pass" onClick=${() => send("pass", {})} />
             ${held.can_respond && html`<${Button}
-              icon="edit" label="Answer…" pressed=${isAnswering} onClick=${() => setAnswering(!isAnswering)}
+              icon="edit" label="Respond…" pressed=${isResponding}
+              onClick=${() => setResponding(!isResponding)}
             />`}
           </span>`}
     </div>
-    ${isAnswering && !answer && html`<${Answer}
-      name=${`${held.name} ${id}`} onSend=${(body) => send("respond", body)} onClose=${() => setAnswering(false)}
+    ${isResponding && !answer && html`<${ManualResponse}
+      name=${`${held.name} ${id}`} onSend=${(body) => send("respond", body)} onClose=${() => setResponding(false)}
     />`}
   </li>`;
 }
 
 /** @param {{ name: string, onSend: (body: object) => void, onClose: () => void }} props */
-function Answer({ name, onSend, onClose }) {
+function ManualResponse({ name, onSend, onClose }) {
   const first = useRef(/** @type {HTMLInputElement | null} */ (null));
   useEffect(() => first.current?.focus(), []);
   const submit = submitting((event) => {
@@ -104,7 +105,7 @@ function Answer({ name, onSend, onClose }) {
     event.stopPropagation();
     onClose();
   };
-  return html`<form aria-label=${`Answer ${oneLine(name)}`} onSubmit=${submit} onKeyDown=${onKey}>
+  return html`<form aria-label=${`Respond to ${oneLine(name)}`} onSubmit=${submit} onKeyDown=${onKey}>
     <label class="field">
       <span>Status</span>
       <input name="status" type="number" min="200" max="599" required defaultValue="200" list="statuses" ref=${first} />
@@ -117,6 +118,6 @@ function Answer({ name, onSend, onClose }) {
       <span>Body</span>
       <textarea name="body" rows="2" spellcheck=${false}>{}</textarea>
     </label>
-    <button class="button primary">Send answer</button>
+    <button class="button primary">Send response</button>
   </form>`;
 }

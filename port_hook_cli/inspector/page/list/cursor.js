@@ -8,7 +8,7 @@ import { go, readLocation } from "../net/location.js";
 /** @typedef {{ reveal: (index: number) => void, focus: () => void }} ListHandle */
 
 /**
- * The cursor. `number` is that of its capture, as far as it is drawn; `listRef` is for the list.
+ * The cursor. `number` is its capture's number if it is drawn. `listRef` is for the list.
  * @param {Feed} feed
  * @param {{ open: string, view: string }} place
  * @param {Row | null} opened the row of the open capture
@@ -35,7 +35,7 @@ export function useCursor(feed, place, opened) {
     row: () => feed.row(spans?.indexOf(at.current) ?? -1),
     /** @param {number | undefined} seq */
     put: (seq) => { at.current = seq ?? at.current; },
-    /** Draw the cursor, and give the list the focus. */
+    /** Draw the cursor, and focus the list. */
     show: () => {
       setNumber(at.current);
       requestAnimationFrame(() => listRef.current?.focus());

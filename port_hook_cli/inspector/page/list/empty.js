@@ -23,8 +23,8 @@ export function Empty({ filters, session, onTrigger }) {
     return html`<div class="empty-state">
       <${Icon} name="clock" size=${32} />
       <h2>Waiting for the first invocation</h2>
-      <p>The requests that the sandbox sends appear here. Start a run:</p>
-      <${Button} icon="play" label="Trigger an action" onClick=${onTrigger} />
+      <p>The sandbox's requests appear here. Start a run:</p>
+      <${Button} icon="play" label="Trigger an action or workflow" onClick=${onTrigger} />
     </div>`;
   }
   return html`<div class="empty-state">
@@ -36,11 +36,13 @@ export function Empty({ filters, session, onTrigger }) {
       : html`${session.url && html`<${Url} url=${session.url} />
           <p>Port cannot reach this URL, because it is on your machine. For a URL that Port can reach, start the
             listener with a tunnel:</p>`}
-          ${!session.url && html`<p>Start a listener in this folder:</p>`}
+          ${!session.url && html`<p>Start a listener in the current directory:</p>`}
           <${Command} text="port-hook listen --forward-to 8000 --tunnel auto --inspect" />`}
     ${session?.url && html`<p>Or send an invocation from this machine, without Port:</p>
       <${Command} text=${`port-hook trigger ACTION.json --to ${session.url}`} />
-      ${session.can.trigger && html`<${Button} icon="play" label="Trigger an action" onClick=${onTrigger} />`}`}
+      ${session.can.trigger && html`<${Button}
+        icon="play" label="Trigger an action or workflow" onClick=${onTrigger}
+      />`}`}
   </div>`;
 }
 

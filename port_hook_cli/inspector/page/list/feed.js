@@ -30,7 +30,7 @@ function useCount() {
  * Load and follow the captures that match `filters`. `changes` counts the changes of the open capture,
  * `arrivals` the changes of the number of matches, and `version` all changes.
  * @param {Filters} filters
- * @param {string} open the id of the open capture
+ * @param {string} open the ID of the open capture
  */
 export function useCaptures(filters, open) {
   const [list] = useState(() => new Matches());
@@ -43,7 +43,7 @@ export function useCaptures(filters, open) {
   const [changes, countChanges] = useCount();
   const shown = useRef(open);
   shown.current = open;
-  const newestLoad = useRef(0);
+  const latestLoad = useRef(0);
   const key = query(filters);
 
   /**
@@ -56,7 +56,7 @@ export function useCaptures(filters, open) {
    */
   const load = useCallback(async (signal, onRows = ignored, { isSecond = false, isFresh = false } = {}) => {
     list.loading++;
-    const mine = ++newestLoad.current;
+    const mine = ++latestLoad.current;
     try {
       const page = await takeFirstPage(filters, signal);
       if (signal.aborted) return false;
@@ -65,7 +65,7 @@ export function useCaptures(filters, open) {
       draw();
       onRows(page.position);
       const [found, info] = await Promise.all([get("/api/spans", filters, signal), get("/api/session", {}, signal)]);
-      if (mine !== newestLoad.current) return true; // what a later load has found is newer
+      if (mine !== latestLoad.current) return true; // what a later load has found is newer
       const isOutdated = list.complete(found);
       draw();
       setSession(info);
@@ -124,7 +124,7 @@ export function useCaptures(filters, open) {
     },
     /** @param {number} index @returns {Row | undefined} */
     row: (index) => list.cache.get(list.at(index)),
-    /** @param {string} id @returns {Row | undefined} a row that is loaded */
+    /** @param {string} id @returns {Row | undefined} a loaded row */
     find: (id) => list.cache.find(id),
     /** @param {boolean} value */
     setAtTop: (value) => { list.isAtTop = value; },

@@ -26,7 +26,7 @@ export function keepUpToDate(filters, load, handlers, { onState, onMissed }) {
   let isAgain = false;
   // Where the events continue: after the list at this position, and after this capture.
   let position = "";
-  let newest = /** @type {number | undefined} */ (undefined);
+  let latest = /** @type {number | undefined} */ (undefined);
   const again = () => {
     isAgain = true;
     clearTimeout(timer);
@@ -35,19 +35,19 @@ export function keepUpToDate(filters, load, handlers, { onState, onMissed }) {
   const begin = () => {
     stop();
     if (isHidden()) return;
-    stop = follow({ ...filters, after: newest }, position, handle, (state) => {
+    stop = follow({ ...filters, after: latest }, position, handle, (state) => {
       onState(state);
       if (state === "waiting") again();
     });
   };
   /** @param {string} name @param {any} data @param {number} at */
   const handle = (name, data, at) => {
-    if (name === "captures" || name === "reset") newest = at;
+    if (name === "captures" || name === "reset") latest = at;
     handlers[name]?.(data);
   };
   const start = async () => {
     const isLoaded = await load(leaving.signal, (found) => {
-      [position, newest] = [found, undefined];
+      [position, latest] = [found, undefined];
       begin();
     }, { isFresh: isAgain });
     if (leaving.signal.aborted) return;

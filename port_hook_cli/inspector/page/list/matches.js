@@ -1,10 +1,10 @@
 // @ts-check
-// What the list holds: the numbers of all matches, the rows that are loaded, and what has arrived meanwhile. Pure.
+// The content of the list: the numbers of all matches, the loaded rows, and new captures. Pure.
 import { RowCache, Spans } from "./spans.js";
 
 /** @import { Row } from "../net/types.js" */
 
-// The server counts no more matches of a text, a run or an id.
+// The server counts at most this many matches of a text, a run or an ID.
 const MOST_MATCHES = 20_000;
 
 /** The captures that match the filters. `shown` is what the filters were when their first rows came, or null. */
@@ -23,9 +23,9 @@ export class Matches {
     this.arrived = /** @type {number[]} */ ([]);
   }
 
-  /** The newest number that is shown. */
-  get newest() {
-    return this.spans?.newest ?? 0;
+  /** The latest shown number. */
+  get latest() {
+    return this.spans?.latest ?? 0;
   }
 
   /**
@@ -37,7 +37,7 @@ export class Matches {
   }
 
   /**
-   * The first rows of a list. Those of other filters are shown at once: among very many captures, finding the numbers
+   * The first rows of a list. Rows of other filters appear immediately: with very many captures, finding the numbers
    * of all matches takes longer. Returns whether they are.
    * @param {string} filters
    * @param {{ captures: Row[], next: number | null }} page
@@ -53,11 +53,11 @@ export class Matches {
 
   /**
    * The numbers of all matches. Returns whether they are outdated: the index was completed while they were counted.
-   * @param {{ spans: [newest: number, oldest: number][], complete: boolean, count: number }} found
+   * @param {{ spans: [latest: number, oldest: number][], complete: boolean, count: number }} found
    */
   complete({ spans, complete, count }) {
     const whole = new Spans(spans, complete);
-    const later = this.arrived.filter((seq) => seq > whole.newest);
+    const later = this.arrived.filter((seq) => seq > whole.latest);
     this.spans = this.isAtTop ? whole.plus(later) : whole;
     this.waiting = this.isAtTop ? [] : later;
     return this.isIndexed && !complete && count < MOST_MATCHES;
@@ -71,7 +71,7 @@ export class Matches {
     this.cache.put([...added, ...changed]);
     const seqs = added.map((row) => row.seq);
     if (this.loading) this.arrived.push(...seqs);
-    const newer = seqs.filter((seq) => seq > this.newest);
+    const newer = seqs.filter((seq) => seq > this.latest);
     if (!newer.length) return false;
     if (this.isAtTop) this.spans = (this.spans ?? new Spans()).plus(newer);
     else this.waiting = [...this.waiting, ...newer];

@@ -1,11 +1,11 @@
 // @ts-check
-// The numbers of all matches as spans [newest, oldest] of consecutive numbers: the page doesn't hold all captures.
+// The numbers of all matches as spans [latest, oldest] of consecutive numbers: the page doesn't hold all captures.
 
 /** @import { Row } from "../net/types.js" */
 
 export class Spans {
   /**
-   * @param {[newest: number, oldest: number][]} spans
+   * @param {[latest: number, oldest: number][]} spans
    * @param {boolean} [isComplete] false if there are more matches
    */
   constructor(spans = [], isComplete = undefined) {
@@ -13,15 +13,15 @@ export class Spans {
     this.isComplete = isComplete;
     this.starts = /** @type {number[]} */ ([]);
     let count = 0;
-    for (const [newest, oldest] of spans) {
+    for (const [latest, oldest] of spans) {
       this.starts.push(count);
-      count += newest - oldest + 1;
+      count += latest - oldest + 1;
     }
     this.count = count;
   }
 
   /**
-   * The number at an index, counted from the newest. Undefined beyond the end.
+   * The number at an index, counted from the latest. Undefined beyond the end.
    * @param {number} index
    */
   at(index) {
@@ -42,13 +42,13 @@ export class Spans {
    */
   indexOf(seq) {
     for (let i = 0; i < this.spans.length; i++) {
-      const [newest, oldest] = this.spans[i];
-      if (seq <= newest && seq >= oldest) return this.starts[i] + newest - seq;
+      const [latest, oldest] = this.spans[i];
+      if (seq <= latest && seq >= oldest) return this.starts[i] + latest - seq;
     }
     return -1;
   }
 
-  get newest() {
+  get latest() {
     return this.spans.length ? this.spans[0][0] : 0;
   }
 
@@ -68,7 +68,7 @@ export class Spans {
   }
 }
 
-/** Rows by their number. Beyond `limit`, the rows that were put in first are dropped. */
+/** Rows by their number. Beyond `limit`, the oldest rows are removed. */
 export class RowCache {
   constructor(limit = 1000) {
     this.limit = limit;

@@ -62,7 +62,7 @@ async function greet() {
   const expected = await crypto.subtle.sign("HMAC", key, written.encode(`port-hook hello ${nonce}`));
   if (proof === hex(new Uint8Array(expected))) return token;
   throw new ApiError(403, {
-    error: "The server at this address does not know this page's token.",
+    error: "The server at this URL does not know this page's token.",
     hint: "Open the URL that port-hook printed last.",
   });
 }

@@ -24,7 +24,7 @@ function firstPage(filters, signal) {
 }
 
 /**
- * The first matching rows. The first call returns the rows that were requested when the page opened.
+ * The first matching rows. The first call returns the rows requested by the opening page.
  * @param {Filters} filters
  * @param {AbortSignal} signal
  */

@@ -24,7 +24,7 @@ export {};
  * @property {string[]} causes
  * @property {number | null} response the status that the sender got
  * @property {Handled | null} handler
- * @property {boolean} by_hand whether the user answered instead of the handler
+ * @property {boolean} by_hand whether the user responded instead of the handler
  * @property {number} bytes
  * @property {string | null} problem why the payload could not be read
  */
@@ -163,7 +163,7 @@ export {};
  */
 
 /**
- * A request that the listener holds, or that has an answer whose delay is not over.
+ * A held request, or a request with a delayed manual response.
  * @typedef {object} Held
  * @property {string} id
  * @property {string} name
@@ -208,7 +208,7 @@ export {};
 /** @typedef {{ at: string | null, level: string | null, text: string, node?: string | null }} LogEntry */
 
 /**
- * A run of an action or a workflow, as Port shows it. `skew_s` is how far this machine's clock is ahead of Port's.
+ * An action run or workflow run in Port. `skew_s` is how far this machine's clock is ahead of Port's.
  * @typedef {{ id: string, kind: "action" | "workflow", name: string | null, status: string, label: string | null,
  *   link: string[], summary?: string | null, created_at?: string | null, ended_at?: string | null,
  *   url?: string | null, skew_s?: number | null }} PortRun

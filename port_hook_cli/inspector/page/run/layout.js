@@ -124,14 +124,14 @@ function actionSteps(run, logs, { row }) {
 
 /** @param {Row} row @returns {{ title: string, kind: string, state: State, word: string }} */
 function accepted({ handler, response, by_hand: isByHand }) {
-  if (isByHand) return { title: "Answered by hand", kind: "", state: "warn", word: String(response) };
+  if (isByHand) return { title: "Responded by hand", kind: "", state: "warn", word: String(response) };
   const status = handler?.status ?? (handler ? null : response);
   const kind = "HANDLER";
   if (status === null) {
-    return { title: "Not answered", kind, state: handler ? "bad" : "pending", word: handler?.fault ?? "no response" };
+    return { title: "No response", kind, state: handler ? "bad" : "pending", word: handler?.fault ?? "no response" };
   }
   if (status < 300) return { title: "Accepted", kind, state: "good", word: String(status) };
-  return { title: "Refused", kind, state: "bad", word: String(status) };
+  return { title: "Rejected", kind, state: "bad", word: String(status) };
 }
 
 /**
@@ -167,7 +167,7 @@ export function secondsOf(step, axis) {
   return step.start === null ? null : Math.max(0, (step.end ?? axis.end) - step.start) / 1000;
 }
 
-/** Steps of time that are read easily, in milliseconds: 1, 2 or 5 times a power of ten, then by clock. */
+/** Readable time steps, in milliseconds: 1, 2 or 5 times a power of ten, then by clock. */
 function roundTimes(/** @type {number} */ total) {
   const power = 10 ** Math.floor(Math.log10(total / 6));
   const byTens = [1, 2, 5, 10].map((each) => each * power);
@@ -197,7 +197,7 @@ function tickText(seconds) {
 /**
  * The steps that are open at first: failed steps, otherwise steps in progress, otherwise the capture's own step.
  * @param {Step[]} steps
- * @param {string | null} current the id of the capture's run
+ * @param {string | null} current the ID of the capture's run
  */
 export function firstOpen(steps, current) {
   const own = steps.find((step) => step.node?.run_id && step.node.run_id === current);

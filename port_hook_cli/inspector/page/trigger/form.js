@@ -32,11 +32,11 @@ export function Trigger({ mode, onClose, onOpen }) {
   return html`<div class="trigger">
     ${problem && html`<${Problem} problem=${problem} />`}
     ${actions && !action && html`<p class="note">
-      ${mode === "sandbox" ? "The sandbox has no actions and no workflows."
-        : "To trigger actions here, start the inspector with --actions PATH (a file or a folder)."}
+      ${mode === "sandbox" ? "The sandbox has no actions or workflows."
+        : "To trigger actions or workflows, start the inspector with --actions PATH (a file or a folder)."}
     </p>`}
     ${action && html`<div class="field inline">
-      <label for="trigger-action">Action</label>
+      <label for="trigger-action">Action or workflow</label>
       <select id="trigger-action" ref=${first} value=${action.identifier}
         onChange=${(event) => choose({ name: event.currentTarget.value })}>
         <${ActionOptions} actions=${actions} />

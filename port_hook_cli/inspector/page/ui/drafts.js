@@ -3,7 +3,7 @@
 import { useState } from "./ui.js";
 
 /**
- * Values by key. If there are too many, the oldest value is dropped.
+ * Values by key. If there are too many, the oldest value is removed.
  * @template V
  */
 export class Drafts {

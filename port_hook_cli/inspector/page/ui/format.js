@@ -35,7 +35,7 @@ export function oneLine(text) {
 export const VERDICTS = {
   valid: { word: "valid", icon: "check", tone: "good", about: "The signature matches the raw body." },
   reencoded: {
-    word: "re-encoded", icon: "swap", tone: "warn", about: "The signature matches another form of the same JSON.",
+    word: "re-encoded", icon: "swap", tone: "warn", about: "The signature matches another encoding of the same JSON.",
   },
   stale: {
     word: "stale", icon: "clock", tone: "warn",
@@ -61,7 +61,7 @@ export function statusTone(status) {
 /** @typedef {{ status: number | null, fault?: string | null } | null | undefined} Answered Null: not yet. */
 
 /**
- * The tone of how a request was answered: no response is bad.
+ * The tone of a response. A missing response is bad.
  * @param {Answered} answered
  */
 export function toneOf(answered) {

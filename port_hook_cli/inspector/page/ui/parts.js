@@ -1,5 +1,5 @@
 // @ts-check
-// What many parts of the page show: why something failed, and how a request was answered.
+// Shared parts of the page: why something failed, and the response to a request.
 import { html } from "./ui.js";
 import { handlerText, toneOf, visible } from "./format.js";
 

@@ -26,7 +26,7 @@ const LONGEST_PAUSE_MS = 30_000;
 /**
  * Load what `load` returns: first immediately, then when `key` or `version` changes, and on `reload`.
  *
- * Another `key` is another resource, so the old value is dropped. A new `version` is a newer state of the same
+ * Another `key` is another resource, so the old value is discarded. A new `version` is a newer state of the same
  * resource, so the old value stays until the new value arrives. `every_ms` returns after how long a value is loaded
  * again (0: never). `pace_ms` is the least time from one load to the next. With `retry_ms`, a failed try is repeated
  * after that time, and later after more failures.

@@ -1,5 +1,5 @@
 // @ts-check
-// Something that the user starts: a request that is sent, a plan that is asked for.
+// A task that the user starts, such as sending a request or requesting a plan.
 import { useRef, useState } from "./ui.js";
 
 /** @import { ApiError } from "../net/door.js" */

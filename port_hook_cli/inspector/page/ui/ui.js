@@ -74,7 +74,7 @@ export function Icon({ name, size = 16 }) {
 }
 
 /**
- * A button. One with `iconOnly` shows its label as a tooltip.
+ * A button. With `iconOnly`, it shows its label as a tooltip.
  * @param {{ icon?: string, label: string, onClick?: (event: any) => void, primary?: boolean, disabled?: boolean,
  *   title?: string, iconOnly?: boolean, pressed?: boolean, submit?: boolean }} props
  */
