@@ -23,7 +23,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.safe import brief
 
 
-class ToolAnswer(NamedTuple):
+class ToolResult(NamedTuple):
     """The result of a tool call for a client."""
 
     text: str
@@ -32,7 +32,7 @@ class ToolAnswer(NamedTuple):
 
 async def call_tool(
     tools: Mapping[str, AssistantTool], name: str, arguments: Mapping[str, Any], workspace: Workspace
-) -> ToolAnswer:
+) -> ToolResult:
     """Run a tool and return its result, which can be an error. Raises no exception except for a cancellation."""
     own = workspace.for_call()
     if name not in tools:
@@ -42,7 +42,7 @@ async def call_tool(
         return _failed(f"The arguments of {name} are invalid: {'; '.join(faults)}.", "Correct them.", own)
     try:
         output = await tools[name].run(arguments, own)
-        return ToolAnswer(result_text(name, output, own.notes, own.masker), is_error=False)
+        return ToolResult(result_text(name, output, own.notes, own.masker), is_error=False)
     except PortHookError as problem:
         return _failed(problem.message, problem.hint, own)
     except Exception as bug:  # noqa: BLE001 - a bug must not end the server, nor show a traceback
@@ -69,8 +69,8 @@ def _has_number_without_json(arguments: Mapping[str, Any]) -> bool:
     return False
 
 
-def _failed(message: str, hint: str, workspace: Workspace) -> ToolAnswer:
-    return ToolAnswer(error_text(message, hint, workspace.notes, workspace.masker), is_error=True)
+def _failed(message: str, hint: str, workspace: Workspace) -> ToolResult:
+    return ToolResult(error_text(message, hint, workspace.notes, workspace.masker), is_error=True)
 
 
 def build_server(tools: Mapping[str, AssistantTool], workspace: Workspace) -> Server[Any]:

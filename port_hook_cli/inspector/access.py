@@ -54,7 +54,7 @@ class AccessRefusal:
 _NO_TOKEN = AccessRefusal(
     403, "This inspector needs its token.", "Open the URL that port-hook printed last. It contains the token."
 )
-_FOREIGN = "This request came from another site."
+_OTHER_SITE = "This request came from another site."
 _OPEN_IT = "Open the inspector in a browser by the URL that port-hook printed."
 _NO_CHANGE_HEADER = AccessRefusal(
     403,
@@ -68,7 +68,7 @@ def refusal(asker: Asker, token: str) -> AccessRefusal | None:
 
     Only the `authorization` header opens the API: browsers would send a cookie to every port of a host.
     """
-    if foreign := foreign_refusal(asker):
+    if foreign := other_site_refusal(asker):
         return foreign
     if not _has_token(asker, token):
         return _NO_TOKEN
@@ -77,7 +77,7 @@ def refusal(asker: Asker, token: str) -> AccessRefusal | None:
     return None
 
 
-def foreign_refusal(asker: Asker) -> AccessRefusal | None:
+def other_site_refusal(asker: Asker) -> AccessRefusal | None:
     """Return why a request from another site is rejected, or None.
 
     A page on another port of this machine counts as another site, although browsers call it the same site.
@@ -85,7 +85,7 @@ def foreign_refusal(asker: Asker) -> AccessRefusal | None:
     foreign = find_web_page_request(asker.host, asker.origin, asker.site, names=())
     if foreign is None and asker.host is not None and asker.origin in {None, f"http://{asker.host}"}:
         return None
-    return AccessRefusal(foreign.status if foreign else 403, _FOREIGN, _OPEN_IT)
+    return AccessRefusal(foreign.status if foreign else 403, _OTHER_SITE, _OPEN_IT)
 
 
 def entry_path(token: str) -> str:

@@ -159,9 +159,7 @@ class Inspector:
 
     async def capture(self, name: str, _: Parameters) -> dict[str, Any]:
         """Return one capture in full. The sandbox's inspector also has the run of a payload without a run ID."""
-        found = await self._captures.record(
-            name, secret=self._setup.secret, replay_to=self._setup.destination.default_url
-        )
+        found = await self._captures.record(name, secret=self._setup.secret, replay_to=self._setup.target.default_url)
         row, actions = found["row"], self._setup.actions
         if row["run_id"] is None and isinstance(actions, SandboxRuns):
             row["run_id"] = actions.sent.run_of(row["id"])
@@ -207,8 +205,8 @@ class Inspector:
         """Send a capture again."""
         capture = await self._captures.get(name)
         wanted, setup = read_resend(body), self._setup
-        rewriter = page_rewriter(wanted, setup.destination, setup.secret, setup.runtime)
-        sent, notes = await resend(capture, wanted.to, rewriter, setup.destination, setup.access, self.own_ports)
+        rewriter = page_rewriter(wanted, setup.target, setup.secret, setup.runtime)
+        sent, notes = await resend(capture, wanted.to, rewriter, setup.target, setup.access, self.own_ports)
         return await self._sent(sent, notes)
 
     async def trigger(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,10 +224,10 @@ class Inspector:
 
     async def _send(self, request: Invocation) -> SentReplay:
         """Send a new request to the default target."""
-        url = self._setup.destination.default_url(_unsent(request)) or ""
+        url = self._setup.target.default_url(_unsent(request)) or ""
         if not url:
             raise UsageError("The request has no target.", hint="Start `port-hook listen --inspect --forward-to PORT`.")
-        return await self._setup.destination.send(request, url)
+        return await self._setup.target.send(request, url)
 
     async def planned_check(self, parameters: Parameters) -> dict[str, Any]:
         """Return what a check of the handler would send."""

@@ -33,9 +33,7 @@ class CaptureExports:
         if row is None:
             return None
         capture = await self._captures.get(name)
-        url = self._setup.destination.default_url(capture) or target_url(
-            "http://127.0.0.1:8000", capture.invocation.target
-        )
+        url = self._setup.target.default_url(capture) or target_url("http://127.0.0.1:8000", capture.invocation.target)
         original = await self._original(capture)
         is_wanted = is_signed_now and format_name in _NEWLY_SIGNED
 

@@ -99,7 +99,7 @@ class Feed:
 
     @property
     def version(self) -> Position:
-        """The position of a list that is read now."""
+        """The current position of a list."""
         return Position(self._run, self._version, self._latest)
 
     def start(self) -> None:

@@ -87,7 +87,7 @@ class WorkflowRetries:
             raise SettingsError(_NOTHING_SIGNS, hint=_SET_IT)
         if ready.to is None:
             raise UsageError("The requests have no target.", hint="Enter your handler's port or URL in To.")
-        recipient = _Recorder(sender(setup.destination, wanted.to))
+        recipient = _Recorder(sender(setup.target, wanted.to))
         events = _Events(ready.start, recipient)
         outside = Outside(
             runtime=setup.runtime,
@@ -184,7 +184,7 @@ class WorkflowRetries:
         return url if wanted.to else f"{parts.scheme}://{parts.netloc}"
 
     async def _default_target(self, like: str | None) -> str | None:
-        return self._setup.destination.default_url(await self._captures.get(like) if like else _NO_CAPTURE)
+        return self._setup.target.default_url(await self._captures.get(like) if like else _NO_CAPTURE)
 
 
 class _Recorder:

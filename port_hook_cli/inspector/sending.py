@@ -57,7 +57,7 @@ class BadJson(UsageError):
         self.line, self.column = line, column
 
 
-class ReplayDestination(Protocol):
+class ReplayTarget(Protocol):
     """The target of the inspector's requests. `takes_unsigned` says that it doesn't verify signatures."""
 
     takes_unsigned: bool
@@ -110,7 +110,7 @@ class ToTheHandler:
             return await send(request, url, client, partial(keep_in_thread, self._store, self._secret))
 
 
-def page_rewriter(wanted: Resend, destination: ReplayDestination, secret: Secret | None, runtime: Runtime) -> Rewriter:
+def page_rewriter(wanted: Resend, target: ReplayTarget, secret: Secret | None, runtime: Runtime) -> Rewriter:
     """Return what prepares a capture to be sent as wanted. Raises SettingsError without a secret for the signature."""
     if wanted.is_signed and secret is None:
         raise SettingsError(
@@ -122,7 +122,7 @@ def page_rewriter(wanted: Resend, destination: ReplayDestination, secret: Secret
         now=runtime.now,
         new_id=runtime.new_id,
         edit=lambda body: (edited_body(body, wanted), ()),
-        takes_unsigned=destination.takes_unsigned and wanted.to is None,
+        takes_unsigned=target.takes_unsigned and wanted.to is None,
     )
 
 
@@ -130,7 +130,7 @@ async def resend(
     capture: Capture,
     to: str | None,
     rewriter: Rewriter,
-    destination: ReplayDestination,
+    target: ReplayTarget,
     access: PortAccess,
     refused_ports: frozenset[int],
 ) -> tuple[SentReplay, list[str]]:
@@ -139,18 +139,18 @@ async def resend(
     `refused_ports` are the inspector's own ports.
     """
     source = from_capture(capture.invocation.id, capture, is_stored=True)
-    url = _target(to, destination.default_url(capture), source.invocation, refused_ports)
+    url = _target(to, target.default_url(capture), source.invocation, refused_ports)
     ready = await asyncio.to_thread(rewriter.prepare, source, url)
     await announce([ready], access)
     request = await asyncio.to_thread(rewriter.finish, ready.draft)
-    sent = await sender(destination, to)(request, url)
+    sent = await sender(target, to)(request, url)
     return sent, [*_notes(ready), *kept_notes(sent)]
 
 
-def sender(destination: ReplayDestination, to: str | None) -> Callable[[Invocation, str], Awaitable[SentReplay]]:
+def sender(target: ReplayTarget, to: str | None) -> Callable[[Invocation, str], Awaitable[SentReplay]]:
     """Return the sender of requests: the session's, or a direct sender to the user's target `to`."""
-    is_direct = to is not None and not isinstance(destination, ToTheHandler)
-    return _directly if is_direct else destination.send
+    is_direct = to is not None and not isinstance(target, ToTheHandler)
+    return _directly if is_direct else target.send
 
 
 def newly_signed(capture: Capture, url: str, secret: Secret | None, runtime: Runtime) -> Capture | None:

@@ -14,7 +14,7 @@ from port_hook_cli.inspector.access import (
     SECURITY_HEADERS,
     AccessRefusal,
     Asker,
-    foreign_refusal,
+    other_site_refusal,
     refusal,
 )
 from port_hook_cli.inspector.api import Inspector
@@ -119,9 +119,9 @@ def _refusal(request: web.Request, door: Door, page: PageRoutes) -> AccessRefusa
     if request.method in _READING:
         # A user may follow a link to the page from any site, but only to this host.
         if request.path == door.entry:
-            return foreign_refusal(Asker(asker.method, host=asker.host))
+            return other_site_refusal(Asker(asker.method, host=asker.host))
         if request.path == "/api/hello" or request.path.startswith((f"/page/{page.files.version}/", ONCE)):
-            return foreign_refusal(asker)
+            return other_site_refusal(asker)
     return refusal(asker, door.token)
 
 

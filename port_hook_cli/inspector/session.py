@@ -17,7 +17,7 @@ from port_hook_cli.inspector.opening import OpenInspector, serving
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.sandbox_runs import SandboxRuns, SentRequests
-from port_hook_cli.inspector.sending import ReplayDestination, ThroughTheListener, ToTheHandler
+from port_hook_cli.inspector.sending import ReplayTarget, ThroughTheListener, ToTheHandler
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Capture, Payload
@@ -76,8 +76,8 @@ async def inspecting_listener(
     holding: Holding,
 ) -> AsyncIterator[OpenInspector]:
     """Serve a listener's inspector. Its replays go through the listener's pipeline. Raises PortHookError."""
-    destination = ThroughTheListener(context, urls()[0], takes_unsigned=options.secret is None)
-    async with _opened(options, runtime, store, "listen", destination, urls, holding) as inspector:
+    target = ThroughTheListener(context, urls()[0], takes_unsigned=options.secret is None)
+    async with _opened(options, runtime, store, "listen", target, urls, holding) as inspector:
         observer.attach(inspector.feed.touch)
         async with _served(inspector, options, runtime, store) as running:
             yield running
@@ -97,11 +97,11 @@ async def inspecting_store(
     captures = CaptureReader(store)
     await captures.open()
     try:
-        destination = ToTheHandler(store, options.secret, await captures.last_target())
+        target = ToTheHandler(store, options.secret, await captures.last_target())
     finally:
         await captures.close()
     async with (
-        _opened(options, runtime, store, mode, destination, lambda: (url, None)) as inspector,
+        _opened(options, runtime, store, mode, target, lambda: (url, None)) as inspector,
         _served(inspector, options, runtime, store) as running,
     ):
         yield running
@@ -143,7 +143,7 @@ async def _opened(
     runtime: Runtime,
     store: Path,
     mode: str,
-    destination: ReplayDestination,
+    target: ReplayTarget,
     urls: Callable[[], tuple[str | None, str | None]],
     holding: Holding | None = None,
 ) -> AsyncIterator[Inspector]:
@@ -154,7 +154,7 @@ async def _opened(
             mode=mode,
             store=store,
             runtime=runtime,
-            destination=destination,
+            target=target,
             access=options.access,
             port=PortSide(options.access, runtime),
             actions=_actions(options, runtime),

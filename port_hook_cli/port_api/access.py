@@ -1,4 +1,4 @@
-"""Access to Port: settings that are read once, the secret, clients of the API, and the region that accepts a login."""
+"""Access to Port: settings that are read once, the secret, clients of the API, and the region of a login."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tools for coding agents, called without the protocol, in a folder of their own."""
+"""Tools for coding agents, called without the protocol, in a separate folder."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from tests.record_schemas import checked
 from tests.servers import Handler
 
 if TYPE_CHECKING:
-    from port_hook_cli.assistant.server import ToolAnswer
+    from port_hook_cli.assistant.server import ToolResult
 
 ENV = {"PORT_CLIENT_SECRET": SECRET.reveal()}
 
 
 @dataclass(frozen=True)
 class Assistant:
-    """The tools, those that send as well, and the workspace that they work in."""
+    """The tools, including those that send, and their workspace."""
 
     workspace: Workspace
 
@@ -41,7 +41,7 @@ class Assistant:
             for capture in captures:
                 store.add([capture])
 
-    async def answer(self, name: str, **arguments: Any) -> ToolAnswer:
+    async def answer(self, name: str, **arguments: Any) -> ToolResult:
         from port_hook_cli.assistant.server import call_tool  # test_server.py says why here
 
         return await call_tool(offered_tools(allow_send=True), name, arguments, self.workspace)
@@ -61,15 +61,15 @@ class Assistant:
         return answer.text
 
 
-def document(answer: ToolAnswer) -> dict[str, Any]:
-    """Return the result in a tool's answer, checked with its JSON Schema."""
+def document(answer: ToolResult) -> dict[str, Any]:
+    """Return the result of a tool, checked with its JSON Schema."""
     assert not answer.is_error, answer.text
     found: dict[str, Any] = checked(json.loads(answer.text))
     return found
 
 
 def is_signed(received: Handler) -> bool:
-    """Return whether the only request that a handler received has a valid signature."""
+    """Return whether a handler's only request has a valid signature."""
     (request,) = received.requests
     at = float(request.value("x-port-timestamp") or 0)
     return verify_signature(Headers(tuple(request.fields)), request.body, SECRET, now=at).status is Status.VALID

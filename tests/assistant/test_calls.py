@@ -1,4 +1,4 @@
-"""Arguments of tools: a mismatch is an error that names it."""
+"""Arguments of tools. A mismatch is an error with the name of the argument."""
 
 from __future__ import annotations
 

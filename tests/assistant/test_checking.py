@@ -1,4 +1,4 @@
-"""The tool that checks a handler: what it finds, and what it refuses to sign and to send."""
+"""The tool that checks a handler: what it finds, and what it does not sign or send."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OLD = ["no-signature", "old"]
 
 
 def a_handler(seen: list[Any] | None = None) -> web.Application:
-    """Return a handler that does not check the age of requests. It adds the bodies that it accepts to `seen`."""
+    """Return a handler that does not check the age of requests. It adds accepted bodies to `seen`."""
 
     async def take(request: web.Request) -> web.Response:
         body = await request.read()

@@ -1,4 +1,4 @@
-"""Signatures are found in any text that contains them, and nothing else is changed."""
+"""Signatures in any text are masked, and nothing else is changed."""
 
 from __future__ import annotations
 

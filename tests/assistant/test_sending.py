@@ -1,4 +1,4 @@
-"""The tools that send: where they send, what they sign, and what they refuse."""
+"""The tools that send: where they send, and what they sign or reject."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.sandboxes import a_sandbox, environ_of
 from tests.servers import handler
 
 if TYPE_CHECKING:
-    from port_hook_cli.assistant.server import ToolAnswer
+    from port_hook_cli.assistant.server import ToolResult
 
 ACTION = {
     "identifier": "scale",
@@ -243,7 +243,7 @@ def test_captures_can_be_read_while_requests_to_a_handler_hang(assistant: Assist
     assistant.save(a_capture())
     threads = min(32, (os.cpu_count() or 1) + 4)  # of asyncio's own pool
 
-    async def read_meanwhile() -> ToolAnswer:
+    async def read_meanwhile() -> ToolResult:
         loop = asyncio.get_running_loop()
         with socket.create_server(("127.0.0.1", 0)) as server:
             server.setblocking(False)

@@ -32,7 +32,7 @@ from tests.servers import Handler, handler
 if TYPE_CHECKING:
     from mcp import Client
 
-# Importing the SDK takes a tenth of the time of collecting all tests, so only tests that need it import it.
+# Importing the SDK takes a tenth of the time of collecting all tests, so it is imported only by tests that need it.
 pytestmark = pytest.mark.skipif(find_spec("mcp") is None, reason="the extra mcp is not installed")
 
 COMMAND = [sys.executable, "-m", "port_hook_cli", "mcp"]
@@ -44,7 +44,7 @@ LIST_IT = "list the tool in READING or SENDING of this file"
 
 @dataclass(frozen=True)
 class Session:
-    """A client of the SDK that is connected, in a thread of its own, and what its server works with."""
+    """A connected client of the SDK, in a separate thread, and the parts of its server."""
 
     client: Client
     call_in_thread: Callable[..., Any]
@@ -53,7 +53,7 @@ class Session:
     target: Handler
 
     def raw(self, name: str, arguments: dict[str, Any]) -> tuple[str, bool]:
-        """Return the text of a tool's answer, and whether it is an error."""
+        """Return the text of a tool's result, and whether it is an error."""
         answer = self.call_in_thread(self.client.call_tool, name, arguments)
         (content,) = answer.content
         return content.text, bool(answer.is_error)
@@ -187,7 +187,7 @@ def test_mcp_exits_0_at_the_end_of_stdin_while_a_tool_waits(folder: Path) -> Non
 
 
 def _answers(stdout: IO[bytes]) -> Iterator[dict[str, Any]]:
-    """Yield the responses to requests: every line that has an id."""
+    """Yield the responses to requests: every line with an ID."""
     for line in stdout:
         message = json.loads(line)
         if message.get("id") is not None:

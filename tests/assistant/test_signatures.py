@@ -45,7 +45,7 @@ def a_message(secret: Secret = SECRET) -> tuple[Capture, str]:
 
 # Tools that neither send nor show captures.
 WITHOUT_CAPTURES = {"render_template", "render_action"}
-# Arguments with which each tool shows the latest capture; there is one before it.
+# Arguments with which each tool shows the latest capture. Another capture is before it.
 ARGUMENTS: dict[str, Any] = {"capture": "last", "a": "last", "b": "aaaa", "after": "aaaa", "timeout_s": 0.05}
 IN_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}={0,2}")
 
@@ -58,7 +58,7 @@ def calls_of(tool: AssistantTool) -> Iterator[dict[str, Any]]:
     unknown = set(tool.required) - named.keys() - needed.keys()
     assert not unknown, f"add {unknown} of {tool.name} to ARGUMENTS in this file, or {tool.name} to WITHOUT_CAPTURES"
     yield {**named, **needed}
-    if "capture" in named:  # in the other tools, choices are filters
+    if "capture" in named:  # in other tools, choices are filters
         for name, values in choices.items():
             yield from ({**named, **needed, name: value} for value in values)
     if "offset" in tool.parameters:
@@ -68,7 +68,7 @@ def calls_of(tool: AssistantTool) -> Iterator[dict[str, Any]]:
 
 
 def everything_shown(assistant: Assistant) -> str:
-    """Return everything that the reading tools show about the latest capture, and what is in it in base64."""
+    """Return everything that the reading tools show about the latest capture, including decoded base64."""
     tools = [tool for tool in TOOLS if not tool.sends and tool.name not in WITHOUT_CAPTURES]
     shown = "\n".join(shown_by(tool, assistant) for tool in tools)
     return "\n".join((shown, *map(decoded, IN_BASE64.findall(shown))))
@@ -83,7 +83,7 @@ def shown_by(tool: AssistantTool, assistant: Assistant) -> str:
 
 
 def decoded(text: str) -> str:
-    """Return what a text in base64 contains, wherever it begins, as latin-1, which has a character for each byte."""
+    """Return the content of base64 in a text, wherever it begins, as latin-1, which has a character for each byte."""
     digits = text.rstrip("=").translate({ord("-"): "+", ord("_"): "/"})
     tails = (digits[start:] for start in range(4))
     parts = (tail[:-1] if len(tail) % 4 == 1 else tail for tail in tails)
@@ -93,7 +93,7 @@ def decoded(text: str) -> str:
 @pytest.mark.parametrize("status", Status)
 @pytest.mark.parametrize("secret", [SECRET, OTHER, Secret(f" {SECRET.reveal()}\n"), Secret(f'"{SECRET.reveal()}"')])
 def test_signature_is_never_shown(assistant: Assistant, status: Status, secret: Secret) -> None:
-    """The verdict may be planted, or be missing because of --no-verify, or have been made with another secret."""
+    """The verdict may be planted, missing because of --no-verify, or made with another secret."""
     headers = signed(a_body(), secret=secret)
     assistant.save(a_capture(an_invocation(id="a" * 12)))
     assistant.save(a_capture(an_invocation(headers=headers), verdict=Verdict(status=status)))
@@ -131,7 +131,7 @@ def test_jq_of_a_list_does_not_read_the_signature(assistant: Assistant, expressi
 
 @pytest.mark.parametrize("tool", ["list_captures", "wait_for_invocation"])
 def test_search_does_not_find_masked_text(assistant: Assistant, tool: str) -> None:
-    """An agent could find a signature, or the secret in a body, one character after the other."""
+    """An agent could find a signature, or the secret in a body, one character at a time."""
     message, inside = a_message()
     body = b'{"plain":"Text","secret":"%s"}' % SECRET.reveal().encode()
     headers = Headers((*signed(body), ("authorization", "Bearer of-the-handler"), ("x-plain", "Field")))
@@ -217,7 +217,7 @@ def test_signature_in_a_body_is_shown_by_no_tool_in_base64(assistant: Assistant,
 def test_capture_is_not_signed_because_of_a_verdict_in_the_store(
     assistant: Assistant, status: Status, headers: Headers
 ) -> None:
-    """The store may come from someone else, who wants to have their request signed."""
+    """The store may come from someone else, who wants their request signed."""
     assistant.save(a_capture(an_invocation(headers=headers), verdict=Verdict(status=status)))
     with handler() as target:
         text = assistant.error("replay_capture", capture="last", to=target.url)
@@ -237,7 +237,7 @@ def test_message_is_not_signed_because_of_a_verdict_in_the_store(assistant: Assi
 def test_old_capture_with_a_valid_signature_is_signed_regardless_of_the_stored_verdict(
     assistant: Assistant, status: Status
 ) -> None:
-    """It was captured with --no-verify, or before the user corrected the secret."""
+    """The capture was received with --no-verify, or before the user corrected the secret."""
     assistant.save(a_capture(an_invocation(received_at=NOW + 86_400), verdict=Verdict(status=status)))
     with handler() as target:
         assistant.result("replay_capture", capture="last", to=target.url)

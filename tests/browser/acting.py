@@ -1,4 +1,4 @@
-"""What tests of the page do again and again."""
+"""Common steps of the page's tests."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ async def rows(page: Page, count: int) -> None:
 
 async def opened(page: Page, index: int = 0) -> None:
     """Open the capture of a row, and wait until it is shown."""
-    await expect(page.locator(".timeline svg")).to_be_visible()  # the last to come: nothing moves any more
+    await expect(page.locator(".timeline svg")).to_be_visible()  # the last part to appear: then nothing moves
     await page.locator(".row").nth(index).click()
     await expect(page.locator(".head h2")).to_be_visible()

@@ -1,6 +1,6 @@
-"""One Chromium for all tests, and a context of its own for each; both watch for what a page must never do.
+"""One Chromium for all tests, and a separate context for each. Both detect what a page must never do.
 
-A failed test leaves a trace of each page that it opened, and prints the command that shows it.
+A failed test saves a trace of each opened page, and prints the command that shows it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tests.servers import Handler, handler
 if TYPE_CHECKING:
     from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request
 
-# The full size of the tests of size (`make browser`). Read before a test takes PORT_ out of the environment.
+# The full size of the size tests (`make browser`). Read before a test removes PORT_ from the environment.
 IS_FULL = bool(os.environ.get("PORT_HOOK_BROWSER"))
 
 # Frames over 50 ms, as the browser reports them.
@@ -56,7 +56,7 @@ if find_spec("playwright") is None:
 
 
 def pytest_report_header() -> str | None:
-    """Say why the tests in a browser are missing."""
+    """Return why browser tests are missing."""
     return None if find_spec("playwright") else "browser: Playwright is not installed, so no test uses a browser"
 
 
@@ -93,7 +93,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 class Watch:
-    """What a page did that it must never do: errors, dialogs, requests to other places."""
+    """Things that a page must never do: errors, dialogs, requests to other places."""
 
     def __init__(self, origin: str) -> None:
         self._origin = origin
@@ -123,7 +123,7 @@ class Watch:
 async def open_page(browser: Browser, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenPage]:
     """Open the inspector's page of a desk: `await open_page(desk, "?open=ID", width=1000, color_scheme="dark")`.
 
-    `page.watch` has what the page did that it must not do; the test fails if there is anything.
+    `page.watch` records what the page must never do. The test fails if it is not empty.
     """
     contexts: list[BrowserContext] = []
     watches: list[Watch] = []
@@ -163,14 +163,14 @@ async def open_page(browser: Browser, request: pytest.FixtureRequest, tmp_path: 
 
 @pytest.fixture(scope="session")
 def receiver() -> Iterator[Handler]:
-    """A handler that accepts everything with 202."""
+    """A handler that responds to everything with 202."""
     with handler(_ANSWER) as it:
         yield it
 
 
 @pytest.fixture(scope="session")
 def shared_desk(tmp_path_factory: pytest.TempPathFactory, receiver: Handler) -> Iterator[Desk]:
-    """A listener with an inspector, for tests that tell their captures from those of others."""
+    """A listener with an inspector, for tests that distinguish their captures from those of others."""
     folder = tmp_path_factory.mktemp("desk")
     (folder / "rotate_key.json").write_text(json.dumps(ROTATE_KEY))
     with a_desk(folder, "--forward-to", str(receiver.port), "--actions", "rotate_key.json") as desk:

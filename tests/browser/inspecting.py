@@ -41,12 +41,12 @@ class Desk:
 
     @property
     def origin(self) -> str:
-        """The inspector's address without path and token."""
+        """The inspector's URL without path and token."""
         return self.page.rpartition("/")[0]
 
     @property
     def page(self) -> str:
-        """The address of the page without the token."""
+        """The URL of the page without the token."""
         return self.entry.partition("#")[0]
 
     @property
@@ -74,7 +74,7 @@ class Desk:
             connection.close()
 
     def get(self, path: str) -> Any:
-        """Return what the inspector's API responds to a script with the token."""
+        """Return the response of the inspector's API to a script with the token."""
         parts = urlsplit(self.origin)
         connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=60)
         try:
@@ -120,7 +120,7 @@ def a_desk(
 
 
 def _read(desk: Desk, ready: threading.Event, listens: bool) -> None:
-    """Keep the process's lines, so that it never waits for its reader, and note its URLs."""
+    """Store the process's lines, so that it never waits for its reader, and record its URLs."""
     assert desk.process.stdout is not None
     for line in desk.process.stdout:
         desk.lines.append(line)
@@ -135,7 +135,7 @@ def _read(desk: Desk, ready: threading.Event, listens: bool) -> None:
 
 
 def fill(folder: Path, count: int, *, first: int = 0, start: float = 1_700_000_000.0) -> None:
-    """Write `count` captures of some actions, one a second, into a store; the number of the first one is `first`."""
+    """Write `count` captures of some actions, one a second, into a store. The first one has the number `first`."""
     names = [f"action_{number}" for number in range(20)]
     end = first + count
     with open_store(None, folder, create=True, max_captures=10 * end) as store:

@@ -29,7 +29,7 @@ class CannotStart(Exception):
 
 @asynccontextmanager
 async def a_browser() -> AsyncIterator[Browser]:
-    """Start Chromium, and close it at the end of the block; raises CannotStart."""
+    """Start Chromium, and close it at the end of the block. Raises CannotStart."""
     from playwright.async_api import Error, async_playwright
     from playwright.async_api import TimeoutError as TooLate
 
@@ -43,7 +43,7 @@ async def a_browser() -> AsyncIterator[Browser]:
         arguments = ["--no-sandbox", "--enable-precise-memory-info"]
         try:
             opened = await driver.chromium.launch(executable_path=path, args=arguments, timeout=_START_S * 1000)
-        except TooLate:  # a busy machine is no reason to skip
+        except TooLate:  # a busy machine is not a reason to skip
             raise
         except Error as error:
             raise CannotStart(f"{NO_START}: {_complaint(error.message)}") from error
@@ -85,7 +85,7 @@ def _kill_all(process: subprocess.Popen[str]) -> None:
 
 
 def chromium(downloaded: str) -> str | None:
-    """Return the machine's Chromium, or else the one that Playwright has downloaded, or None."""
+    """Return the machine's Chromium, or Playwright's downloaded Chromium, or None."""
     names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     found = next((path for name in names if (path := shutil.which(name))), None)
     return found or (downloaded if Path(downloaded).exists() else None)

@@ -1,4 +1,4 @@
-"""What other sites, and browsers without the token, get from the inspector in a real Chromium: nothing."""
+"""Other sites, and browsers without the token, get nothing from the inspector in a real Chromium."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.servers import Handler, RawRequest, application
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-# What a page of another site can try. Each returns what it learned, "" if it learned nothing.
+# What a page of another site can try. Each attempt returns what it learned, or "".
 ATTEMPTS = {
     "fetch": "fetch(`${base}/api/captures`, {credentials: 'include'}).then((r) => r.text())",
     "no-cors fetch": "fetch(`${base}/api/captures`, {mode: 'no-cors', credentials: 'include'}).then((r) => r.text())",
@@ -98,7 +98,7 @@ async def test_window_opened_by_another_site_is_out_of_its_reach(shared_desk: De
 
 @asynccontextmanager
 async def another_program(port: int = 0) -> AsyncIterator[tuple[int, list[RawRequest]]]:
-    """Respond to any request to a port; yield the port, and the requests that arrive."""
+    """Respond to any request to a port. Yield the port, and the received requests."""
     content = b'{"proof": "00", "captures": [], "position": "x"}'
     it = Handler(answer=b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n" + content)
     async with await asyncio.start_server(it.serve, "127.0.0.1", port) as server:
@@ -135,7 +135,7 @@ async def test_page_sends_no_token_to_another_program_at_its_port(
         await expect(page.locator(".dot.live")).to_have_count(1)
     async with another_program(port) as (_, requests):
         await expect(page.get_by_text("does not know this page's token")).to_be_visible()
-        for _ in range(2):  # it goes on asking
+        for _ in range(2):  # it repeats the request
             await page.wait_for_event("requestfinished")
     assert all(request.line.startswith("GET /api/hello?nonce=") for request in requests)
     assert not [request for request in requests if token.encode() in request.head or request.value("authorization")]

@@ -19,7 +19,7 @@ LOOKS = ("light", "dark", "forced")
 
 
 def looks() -> list[Any]:
-    """Return each width with each look: one in `make test`, all of them in `make nightly` and `make browser`.
+    """Return each width with each look: one in `make test`, all in `make nightly` and `make browser`.
 
     In `make test`, test_axe_finds_nothing_in_the_frame has narrow pages, dark and forced colors.
     """
@@ -54,14 +54,14 @@ async def check(page: Page, where: str) -> list[str]:
 
 
 async def with_axe(page: Page) -> Page:
-    """Run axe-core in the page. It comes from the test, past the page's rules for scripts."""
+    """Run axe-core in the page. The test injects it, past the page's rules for scripts."""
     axe = pytest.importorskip("axe_playwright_python.async_playwright", reason="axe-core is not installed").Axe()
     await page.evaluate(axe.axe_script)
     return page
 
 
 async def check_overlays(page: Page, desk: Desk) -> list[str]:
-    """Look at what takes the place of the list or lies over it."""
+    """Look at what replaces or covers the list."""
     found: list[str] = []
     await page.keyboard.press("p")
     await expect(page.get_by_role("region", name="Held requests")).to_be_visible()

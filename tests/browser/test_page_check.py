@@ -20,7 +20,7 @@ RUN = re.compile("^Run, and send")
 
 
 async def only(page: Page, *groups: str) -> None:
-    """Leave out the checks of all other groups."""
+    """Exclude the checks of all other groups."""
     boxes = page.get_by_role("group", name="Checks").get_by_role("checkbox")
     await expect(boxes).to_have_count(4)
     for box in await boxes.all():

@@ -1,4 +1,4 @@
-"""Finding captures, and what is in them: facts as filters, search, times, the tree, header fields."""
+"""Finding captures and their content: facts as filters, search, times, the tree, headers."""
 
 from __future__ import annotations
 

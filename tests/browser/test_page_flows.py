@@ -31,7 +31,7 @@ from tests.servers import Handler, application, handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
-# Watches how far the list is scrolled in each frame, until it has so many more rows.
+# Records the scroll position of the list in each frame, until the list has this many more rows.
 _LOWEST_UNTIL = """(box, more) => new Promise((done) => {
   const end = box.scrollHeight + more * 38;
   let lowest = box.scrollTop;
@@ -45,7 +45,7 @@ WRONG = Secret("another-client-secret-of-thirty-two-characters")
 
 
 def sent(desk: Desk, *titles: str, **fields: Any) -> str:
-    """Send an invocation for each title, and return the text that all of them and no others contain."""
+    """Send an invocation for each title, and return a text that only these contain."""
     mark = unique()
     for title in titles or ("vm",):
         desk.post(a_vm(f"{title}-{mark}", **fields))
@@ -574,7 +574,7 @@ async def test_request_interrupted_by_the_end_of_its_listener_is_not_pending_in_
     tmp_path: Path, open_page: OpenPage
 ) -> None:
     with handler(delay_s=30) as target, a_desk(tmp_path, "--forward-to", target.url) as desk:
-        page = await open_page(desk, allowed=("Failed to load", "ERR_"))  # the listener ends before the page does
+        page = await open_page(desk, allowed=("Failed to load", "ERR_"))  # the listener ends before the page
         sending = asyncio.create_task(asyncio.to_thread(desk.post, a_vm("one")))
         await expect(page.locator(".row .response")).to_have_text("pending")
         desk.process.send_signal(signal.SIGINT)

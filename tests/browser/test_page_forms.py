@@ -37,7 +37,7 @@ EVERYTHING = {
     "trigger": {"type": "self-service", "operation": "CREATE", "userInputs": {"properties": INPUTS}},
     "invocationMethod": {"type": "WEBHOOK", "url": "https://example.com"},
 }
-# Safari names no position.
+# Safari shows no position.
 NO_POSITION = """
 const parse = JSON.parse;
 JSON.parse = (...given) => {

@@ -1,4 +1,4 @@
-"""The list and the frame around it: widths, keys, titles, theme, split, and pages that are hidden."""
+"""The list and the frame around it: widths, keys, titles, theme, split, and hidden pages."""
 
 from __future__ import annotations
 
@@ -384,7 +384,7 @@ async def test_reused_numbers_show_no_old_rows(tmp_path: Path, open_page: OpenPa
         await page.close()
 
 
-# `drop` ends the events, as a listener that ends does. Lists are loaded again when `wait` is over.
+# `drop` ends the events, like the end of a listener. Lists are reloaded when `wait` is over.
 _DROPPABLE = """
     const real = window.fetch;
     window.fetch = async (url, options) => {

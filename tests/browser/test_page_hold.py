@@ -1,4 +1,4 @@
-"""Requests that are held in the page: seen by all pages, let pass, answered by hand, and released together."""
+"""Held requests in the page: shown by all pages, let pass, responded to by hand, and released together."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_held_requests_are_let_pass_responded_to_by_hand_and_released(
     await expect(panel).to_contain_text("0 held")
     await expect(other.get_by_role("button", name="Holding 0")).to_have_attribute("aria-pressed", "true")
     sent = []
-    for number, name in enumerate(("passes", "answered", "released"), 1):  # in order, as all are of the same run
+    for number, name in enumerate(("passes", "answered", "released"), 1):  # in order, because they share a run
         sent.append(asyncio.create_task(asyncio.to_thread(own_desk.post, {**a_vm("vm"), "action": name})))
         await expect(panel.get_by_role("status")).to_have_text(f"{number} held")
     items = {name: panel.get_by_role("listitem").filter(has_text=name) for name in ("passes", "answered", "released")}

@@ -1,4 +1,4 @@
-"""What strangers send changes nothing on the page but its own text, and blocks nothing."""
+"""Text of untrusted senders changes nothing on the page but its own text, and blocks nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.servers import handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
-# In milliseconds. A frame may take 200 ms on a developer's machine; the guard is wide, as machines differ.
+# In milliseconds. A frame may take 200 ms on a developer's machine. The limit is generous, because machines differ.
 LONGEST_FRAME = 1000
 
 MARKUP = (
@@ -42,7 +42,7 @@ def mark() -> str:
 
 
 async def elements(page: Page) -> Any:
-    """Return the elements that only hostile text could add. The page's own forms have no address."""
+    """Return the elements that only hostile text could add. The page's own forms have no action URL."""
     return await page.evaluate(
         '() => document.querySelectorAll(\'img:not([src^="/page/"][src$="/icon.svg"]), iframe, object, embed, base,'
         ' form[action], body style, body script, [onerror], [onload], [onfocus], a[href^="javascript:"]\').length'

@@ -81,7 +81,7 @@ def step(page: Page, name: str) -> Locator:
 
 
 async def shown(open_page: OpenPage, desk: Desk, run: Any, **how: Any) -> Page:
-    """Open the Run tab of a new capture. Port's response is `run`, or what the function returns."""
+    """Open the Run tab of a new capture. Port's response is `run`, or the function's result."""
     desk.post(a_vm(mark := f"run{time.monotonic_ns()}"))
     capture = desk.get(f"/api/captures?text={mark}")["captures"][0]["id"]
     answer = run if callable(run) else lambda route: route.fulfill(json=run)
@@ -170,7 +170,7 @@ async def test_run_is_followed_after_a_failed_poll(shared_desk: Desk, open_page:
     await expect(page.get_by_text("This machine's clock is 10 min behind Port's.")).to_be_visible()
     port = down
     await expect(page.get_by_text(re.compile("Not up to date since .*Port cannot be reached"))).to_be_visible()
-    await expect(page.locator(".step")).to_have_count(1)  # what was known stays
+    await expect(page.locator(".step")).to_have_count(1)  # the known step stays
     port = FAILED
     await expect(page.locator(".run-head .pill")).to_have_text("FAILED")
     await expect(page.get_by_text("Not up to date")).to_have_count(0)
@@ -189,7 +189,7 @@ async def test_action_run_has_steps_from_the_request_to_the_report_and_a_link_to
     await expect(page.get_by_role("link", name="Open in Port")).to_have_attribute("href", url)
     await step(page, "Accepted").click()
     await expect(page.locator(".step-detail").get_by_text("accepted", exact=True)).to_be_visible()  # the response
-    # The capture arrived long after this run, by the clocks: its bars stay on the axis.
+    # By the clocks, the capture arrived long after this run. Its bars stay on the axis.
     assert await page.locator(".step-bar").evaluate_all(
         "bars => bars.every((bar) => bar.offsetLeft + bar.offsetWidth <= bar.parentNode.offsetWidth + 1)"
     )
@@ -217,7 +217,7 @@ class _Flaky(BaseHTTPRequestHandler):
 
 @contextmanager
 def a_workflow(folder: Path) -> Iterator[tuple[Sandbox, Desk, str]]:
-    """Yield a sandbox, a listener that gets its requests, and the id of a run that waits for the node approve."""
+    """Yield a sandbox, its listener, and the ID of a run that waits for the node approve."""
 
     class Own(_Flaky):
         failed = False
@@ -321,7 +321,7 @@ async def test_page_of_the_sandbox_starts_a_run_and_its_capture_shows_the_run(
     tmp_path: Path, open_page: OpenPage
 ) -> None:
     with handler() as target:
-        node = a_webhook("ship", target.url, body={"service": "cart"})  # the body does not name the run
+        node = a_webhook("ship", target.url, body={"service": "cart"})  # the body has no run ID
         (tmp_path / "flow.json").write_text(json.dumps(a_sequence(node, identifier="flow")))
         with a_desk(tmp_path, "--inspect", "--workflows", "flow.json", command=("sandbox",)) as desk:
             page = await open_page(desk)

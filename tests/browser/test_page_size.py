@@ -1,8 +1,8 @@
 """How fast the page is with many captures. `make browser` does it at full size and prints the numbers.
 
-On a developer's machine the first content takes under 200 ms, a filter or a search under 100 ms, and no frame while
-scrolling over 50 ms, with 10,000 captures; with 1,000,000 at most three times as long. The guards are wide, as
-machines differ.
+On a developer's machine, the first content takes under 200 ms, a filter or a search under 100 ms, and no frame while
+scrolling over 50 ms, with 10,000 captures. With 1,000,000, at most three times as long. The limits are generous,
+because machines differ.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ _SCROLL = """async () => {
 
 @pytest.fixture(params=SIZES, ids=str)
 def large(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Desk, int]]:
-    """An inspector over a store of many captures, all of them indexed."""
+    """An inspector over a store of many indexed captures."""
     count = request.param
     fill(tmp_path, count)
     with a_desk(tmp_path, command=("inspect",)) as desk:
@@ -123,7 +123,7 @@ async def test_memory_stays_flat_while_captures_arrive(tmp_path: Path, receiver:
 
 
 def send(desk: Desk, count: int, rate: float) -> None:
-    """Send requests over one connection after the other at a steady rate, as far as the machine allows."""
+    """Send requests over one connection after another at a steady rate, as far as the machine allows."""
     parts = urlsplit(desk.url)
     body = a_body()
     connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=30)

@@ -1,4 +1,4 @@
-"""The page's files: no way to turn text into markup or code, nothing from elsewhere, nothing changed, not too large."""
+"""The page's files cannot turn text into markup or code, load nothing external, and are unchanged and small."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from port_hook_cli.inspector.page_files import PageFiles, load_page_files
 PAGE = Path(port_hook_cli.inspector.__file__).parent / "page"
 VENDOR = PAGE / "vendor"
 
-# Text that was sent must never become markup or code.
+# Received text must never become markup or code.
 FORBIDDEN = re.compile(
     r"innerHTML|outerHTML|insertAdjacentHTML|dangerouslySetInnerHTML|\beval\b|new\s+Function|document\.write|srcdoc"
     r"|createContextualFragment|DOMParser|setHTMLUnsafe|setTimeout\(\s*[\"'`]|setInterval\(\s*[\"'`]"
@@ -26,7 +26,7 @@ FORBIDDEN = re.compile(
 INLINE = re.compile(r"\s(on[a-z]+|style)\s*=\s*[\"']", re.IGNORECASE)
 ELSEWHERE = re.compile(r"(?:https?:)?//[a-z0-9]", re.IGNORECASE)
 
-# Taken from npm without other changes than vendor/README.txt says.
+# Copied from npm without other changes than those in vendor/README.txt.
 VENDORED = {
     "preact.js": "225d7a773766e6fb2cfcc45274fe41d2059f5782f3f2c4569aa5132a2d3a2902",
     "hooks.js": "5c65ab263688d0805862fd0807c779af02c2799c44fda0873dfcb870d0da70a0",
@@ -79,7 +79,7 @@ def test_every_file_in_the_page_exists() -> None:
 
 
 def test_page_loads_its_first_modules_concurrently() -> None:
-    """A module that is not named in the HTML is asked for only when the one that imports it is there."""
+    """The browser requests a module without a link in the HTML only after the module that imports it."""
     named = first_modules(load_page_files("token"))
     later = {path.relative_to(PAGE).as_posix() for path in PAGE.rglob("*.js")} - named - {"net/types.js"}
     shown = {name for name in named if name.startswith(("run/", "check/", "trigger/"))}
@@ -89,7 +89,7 @@ def test_page_loads_its_first_modules_concurrently() -> None:
 
 
 def first_modules(loaded: PageFiles) -> set[str]:
-    """Return the modules that the HTML names."""
+    """Return the modules in the HTML."""
     html = loaded.entry.content.decode()
     return set(re.findall(rf'(?:src|rel="modulepreload" href)="/page/{loaded.version}/([^"]+\.js)"', html))
 
@@ -101,7 +101,7 @@ def test_page_adds_less_than_150_kb_to_the_wheel() -> None:
 
 
 def test_page_is_less_than_60_kb_compressed_when_it_opens() -> None:
-    """All that a browser loads to show captures, as one gzip stream. Other parts of the page are loaded when shown."""
+    """Return what a browser loads to show captures, as one gzip stream. It loads other parts when it shows them."""
     loaded = load_page_files("token")
     names = sorted(first_modules(loaded) | {name for name in loaded.by_name if name.endswith((".css", ".svg"))})
     contents = [loaded.entry.content, *(loaded.by_name[name].content for name in names)]

@@ -1,4 +1,4 @@
-"""What the page says about signatures, responses and comparisons, and what it copies, in a real Chromium."""
+"""The page's texts about signatures, responses and comparisons, and what it copies, in a real Chromium."""
 
 from __future__ import annotations
 

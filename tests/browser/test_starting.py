@@ -1,4 +1,4 @@
-"""Browser tests are skipped where no browser can start, and leave a trace when they fail."""
+"""Browser tests are skipped where no browser can start, and save a trace when they fail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if sys.platform == "win32":
 pytestmark = pytest.mark.once
 
 _ROOT = Path(__file__).parents[2]
-# Fails as programs do when a library is missing.
+# Fails like a program with a missing library.
 _BROKEN = "#!/bin/sh\necho 'error while loading shared libraries: libatomic.so.1' >&2\nexit 127\n"
 
 # A test that opens a page, then fails or passes. The page is a plain page, because an inspector takes longer to start.

@@ -57,7 +57,7 @@ class EndlessReader(CaptureReader):
         return await super().spans(query)
 
 
-class EndlessDestination:
+class EndlessTarget:
     """A handler that responds when it is released."""
 
     def __init__(self, work: Endless) -> None:
@@ -85,7 +85,7 @@ async def an_inspector(runtime: Runtime, folder: Path, work: Endless) -> AsyncIt
             mode="store",
             store=store,
             runtime=runtime,
-            destination=EndlessDestination(work),
+            target=EndlessTarget(work),
             access=access,
             port=PortSide(access, runtime),
             actions=Actions((), None, runtime),

@@ -75,7 +75,7 @@ async def client(runtime: Callable[..., Runtime], tmp_path: Path) -> AsyncIterat
 
 
 def refusal_of(response: httpx.Response) -> int:
-    """Return the status of a refusal, after checking that it tells nothing and may not be framed, cached or read."""
+    """Return the status of a rejection, after checking that it reveals nothing and cannot be framed or cached."""
     assert CANARY not in response.text
     assert "captures.db" not in response.text
     assert "set-cookie" not in response.headers
@@ -171,7 +171,7 @@ async def test_inspector_listens_only_on_loopback(client: InspectorClient) -> No
 
 
 async def test_page_has_another_url_for_each_token(runtime: Callable[..., Runtime], tmp_path: Path) -> None:
-    """Another program that had the port before may have left a page at `/`, but not at an address unknown to it."""
+    """Another program at the port may have left a page at `/`, but not at a URL that it doesn't know."""
     store = tmp_path / "captures.db"
     keep(store, [a_capture()])
     entries = set()
@@ -191,7 +191,7 @@ async def test_server_proves_knowledge_of_the_token_without_revealing_it(client:
         assert found.json()["proof"] == expected
         assert token not in found.text
         assert found.headers["cache-control"] == "no-store"
-        # Whoever chooses the nonce does not learn anything else that is derived from the token.
+        # The sender of the nonce learns nothing else that is derived from the token.
         for bad in ("", "entry", "0" * 31, "0" * 129, "é" * 32, f"{nonce}\n"):
             response = await browser.get("/api/hello", params={"nonce": bad})
             assert (response.status_code, "proof" in response.json()) == (400, False)
@@ -269,7 +269,7 @@ def test_second_use_of_a_code_replaces_the_token_however_late_it_is() -> None:
 
 async def test_page_without_a_valid_token_asks_in_plain_text_to_open_the_printed_url(client: InspectorClient) -> None:
     async with a_stranger(client) as browser:
-        # The fields that a browser sends when a user opens an address.
+        # The headers that a browser sends when a user opens a URL.
         headers = {"sec-fetch-site": "none", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
         for path in ("/", "/?token=", "/?token=wrong", "/?token=%ED%A0%80", "/?token=%00", "/?x=1&token=é"):
             response = await browser.get(path, headers=headers)

@@ -1,4 +1,4 @@
-"""Every address of docs/reference/inspector-api.md, over a store and beside a listener."""
+"""Every URL of docs/reference/inspector-api.md, with a store and beside a listener."""
 
 from __future__ import annotations
 
@@ -183,7 +183,7 @@ async def test_invalid_request_gets_an_error_with_a_hint(runtime: MakeRuntime, s
         for path, status in INVALID:
             response = await client.http.get(path)
             assert response.status_code == status, (path[:200], response.text)
-            if "x" * 2_000 not in path:  # refused by the server before the inspector sees it
+            if "x" * 2_000 not in path:  # rejected by the server before the inspector sees it
                 assert set(response.json()) >= {"error", "hint"}
         assert (await client.get("/api/session"))["count"] == 2
 
@@ -396,7 +396,7 @@ async def test_request_without_a_signature_is_not_sent_as_captured(runtime: Make
             async with opened as client:
                 found = await client.post(f"/api/captures/{ID}/replay", {"sign": False}, expect=400)
                 assert found["error"] == f"{ID} has no signature to send as captured."
-        async with beside_listener(runtime(), store, secret=None) as client:  # it verifies nothing
+        async with beside_listener(runtime(), store, secret=None) as client:  # without verification
             await client.post(f"/api/captures/{ID}/replay", {"sign": False, "to": target.url}, expect=400)
             assert target.requests == []
             assert (await client.post(f"/api/captures/{ID}/replay", {"sign": False}))["delivery"]["status"] == 200
@@ -486,7 +486,7 @@ async def test_long_log_of_a_run_is_shown_whole(runtime: MakeRuntime, store: Pat
     with a_sandbox() as sandbox:
         sandbox.add_run(RUN_ID, action="create_vm")
         async with over_store(runtime(), store, access=access_to(sandbox, runtime)) as client:
-            for number in range(51):  # one more than Port's API returns at once
+            for number in range(51):  # one more than one response of Port's API
                 await client.post(f"/api/runs/{RUN_ID}/report", {"message": f"line {number}"})
             texts = [entry["text"] for entry in (await client.get(f"/api/runs/{RUN_ID}"))["logs"]]
             assert texts == [f"line {number}" for number in range(51)]
@@ -668,7 +668,7 @@ async def test_read_only_store_gets_a_note_instead_of_the_replay(runtime: MakeRu
         delivery = Delivery(url=target.url, status=200, latency_ms=1.0)
         keep(store, [answered(delivery=delivery)])
         async with over_store(runtime(), store) as client:
-            # Removed under the inspector: nothing can be added to it, also for a test that runs as root.
+            # Deleted during the inspector's run. Nothing can be added to it, even by a test that runs as root.
             store.rename(place / "away.db")
             found = await client.post(f"/api/captures/{ID}/replay")
             assert found["capture"] is None

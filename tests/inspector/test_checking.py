@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def careless(secret: Secret = SECRET) -> web.Application:
-    """Return a handler that forgets to look whether there is a signature."""
+    """Return a handler that doesn't check whether a signature is present."""
 
     async def handle(request: web.Request) -> web.Response:
         body = await request.read()
@@ -56,7 +56,7 @@ def careless(secret: Secret = SECRET) -> web.Application:
 
 
 def forwarded_to(url: str, *, id: str = ID, received_at: float = NOW) -> Any:  # noqa: A002 - as in the models
-    """Return a capture with a valid signature that was forwarded to a handler."""
+    """Return a forwarded capture with a valid signature."""
     return a_capture(
         an_invocation(a_body(), id=id, target="/hooks", received_at=received_at),
         delivery=Delivery(url=f"{url}/hooks", status=202, latency_ms=1.0),

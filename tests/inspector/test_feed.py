@@ -1,4 +1,4 @@
-"""Server-sent events: nothing is lost, and a page that reads nothing holds up no other."""
+"""Server-sent events: none is lost, and a page that doesn't read doesn't block others."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ async def test_streams_are_limited_and_a_closed_stream_frees_a_place(runtime: Ma
                 await events.next("session")
             assert (await client.http.get("/api/events")).status_code == 429
             assert (await client.http.head("/api/events")).status_code == 405
-        keep(store, some(1, 1))  # the server notices at the next write that a page is gone
+        keep(store, some(1, 1))  # the server detects a closed page at the next write
         async with asyncio.timeout(30):
             while True:
                 async with client.http.stream("GET", "/api/events") as response:
@@ -237,7 +237,7 @@ async def test_feed_closes_at_any_moment_after_a_change(store: Path, turns: int)
     feed.start()
     page = asyncio.create_task(feed.stream(CaptureQuery(), None, send))
     await sent.wait()
-    await asyncio.sleep(0.12)  # nothing tells when the feed is up to date and waits for a change
+    await asyncio.sleep(0.12)  # no event reports when the feed is up to date and waits
     feed.touch()
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -249,7 +249,7 @@ async def test_feed_closes_at_any_moment_after_a_change(store: Path, turns: int)
 
 
 class HeldReader(CaptureReader):
-    """A reader whose steps, once they have read, wait until `go` is set."""
+    """A reader with steps that wait, after reading, until `go` is set."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -267,7 +267,7 @@ class HeldReader(CaptureReader):
 
 @asynccontextmanager
 async def a_held_feed(store: Path) -> AsyncIterator[tuple[HeldReader, Feed]]:
-    """Yield a feed that is up to date, and its reader, whose next step waits."""
+    """Yield an up-to-date feed, and its reader, whose next step waits."""
     captures = HeldReader(store)
     await captures.open()
     feed = Feed(captures, lambda: {"mode": "store"})

@@ -1,4 +1,4 @@
-"""The filters of the API, and the names that it takes for a capture."""
+"""The filters of the API, and the accepted names of a capture."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ NAMES = (
 
 
 def meant(finder: Finder, name: str) -> str | tuple[str, str]:
-    """Return the capture that a command finds, or its words."""
+    """Return the capture that a command finds, or its error."""
     try:
         return finder.find(name).shown
     except PortHookError as error:

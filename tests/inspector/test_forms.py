@@ -1,4 +1,4 @@
-"""What the page's forms need: where a text is not JSON, which inputs there are, and hints without options."""
+"""The data for the page's forms: positions of JSON errors, inputs, and hints without options."""
 
 from __future__ import annotations
 

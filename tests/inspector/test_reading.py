@@ -1,4 +1,4 @@
-"""Reading captures for the page: what takes long does not hold up what is looked at."""
+"""Reading captures for the page: a slow read doesn't block the visible parts."""
 
 from __future__ import annotations
 

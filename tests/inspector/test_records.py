@@ -187,7 +187,7 @@ def test_difference_is_between_the_raw_body_and_the_signed_form() -> None:
 
 
 def test_difference_of_binary_bytes_has_escapes_and_hex() -> None:
-    # The time in the header is "{", where both go on alike: only the four bytes before it differ.
+    # The time in the header is "{", and both continue alike: only the four bytes before it differ.
     packed = gzip.compress(b'{"a":"' + bytes(1000) + b'"}', mtime=ord("{"))
     headers = Headers((("content-encoding", "gzip"), *signed_headers(b"", SECRET, str(int(NOW)))))
     verdict = Verdict(status=Status.REENCODED, signed_form="decoded-gzip")

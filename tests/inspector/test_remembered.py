@@ -1,4 +1,4 @@
-"""A page that stays open survives a restart, and no file of another user decides its address."""
+"""An open page survives a restart, and no file of another user decides its URL."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_remembered_port_is_avoided_when_a_handler_uses_it(runtime: MakeRu
     async with over_store(runtime(), store) as client:
         first = client.opened
     async with over_store(runtime(), store, avoided_ports=frozenset({first.port})) as client:
-        # The system may choose the same port again, but a remembered address has its token, too.
+        # The system may choose the same port again, but a remembered address also has its token.
         assert client.opened.address.token != first.address.token
 
 

@@ -56,7 +56,7 @@ def target() -> Iterator[Handler]:
 
 @asynccontextmanager
 async def flowing(target: Handler) -> AsyncIterator[tuple[Sandbox, str]]:
-    """Yield a sandbox, and the id of a run that waits for a report of the node ship."""
+    """Yield a sandbox, and the ID of a run that waits for a report of the node ship."""
     with Renderer() as renderer:
         async with (
             sandbox_with(renders=renderer, workflows=[flow(target.url)]) as sandbox,
@@ -160,7 +160,7 @@ async def test_retry_uses_the_definition_in_the_users_files(
     async with flowing(target) as (sandbox, run_id):
         inspector = over_store(runtime(), store, actions=[tmp_path, file], **options(sandbox, runtime))
         async with inspector as client:
-            # By default, requests go to the handler that the capture was forwarded to.
+            # By default, requests go to the capture's handler.
             for chosen in ({"to": target.url}, {"capture": "0123456789ab"}):
                 plan = await client.get(f"/api/runs/{run_id}/retry", node="ship", **chosen)
                 assert (plan["source"], plan["to"]) == ("your files", target.url)

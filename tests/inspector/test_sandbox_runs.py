@@ -36,7 +36,7 @@ def an_action(url: str) -> dict[str, Any]:
 
 
 def a_flow(url: str) -> dict[str, Any]:
-    """Return a workflow whose first request comes after a condition, and whose body does not name its run."""
+    """Return a workflow with a condition before its first request, and a body without its run ID."""
     condition = {"type": "CONDITION", "outlets": [{"identifier": "yes", "title": "Ready", "expression": "true"}]}
     ship = a_webhook("ship", url, body={"service": "cart"}, synchronized=True)
     found = a_sequence({"identifier": "is_ready", "config": condition}, ship, identifier="flow")

@@ -33,10 +33,10 @@ def _as_in_a_listener() -> Iterator[None]:
 
 
 async def read(body: bytes, *, count: int = 1) -> tuple[float, list[Reading]]:
-    """Read an unsigned request `count` times at once; return the longest hold of the loop, and the readings.
+    """Read an unsigned request `count` times concurrently. Return the longest block of the loop, and the results.
 
-    The hold is the time of the processor that this process used between two turns of the loop: what else the machine
-    does must not count.
+    The block is the processor time of this process between two iterations of the loop, so that other load does not
+    count.
     """
     reader = Reader(SECRET, tolerance_s=300)
     invocation = an_invocation(body, headers=signed(b"another body"))

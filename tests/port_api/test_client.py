@@ -36,7 +36,7 @@ DOCUMENTS = st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=5).map(lamb
 
 
 class Pauses(list[float]):
-    """Records pauses instead of making them."""
+    """Records pauses without waiting."""
 
     async def sleep(self, seconds: float) -> None:
         self.append(seconds)

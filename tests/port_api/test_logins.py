@@ -1,4 +1,4 @@
-"""The file of logins: what is written is read again, and any other content is refused."""
+"""The file of logins: written content is read back, and any other content is rejected."""
 
 from __future__ import annotations
 

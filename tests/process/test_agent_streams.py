@@ -1,4 +1,4 @@
-"""`port-hook agent --kafka` and `--poll` as processes: messages that arrive, Ctrl-C, a file that is edited."""
+"""`port-hook agent --kafka` and `--poll` as processes: new messages, Ctrl-C, an edited file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class RunningAgent:
         return dict(checked(json.loads(line)))
 
     def end(self, number: signal.Signals | None = None) -> tuple[int, str]:
-        """Send a signal if one is given; return the exit code and the rest of stdout."""
+        """Send a signal if it is set. Return the exit code and the rest of stdout."""
         if number is not None:
             self._process.send_signal(number)
         out, err = self._process.communicate(timeout=30)
@@ -216,7 +216,7 @@ def test_ctrl_c_ends_the_reading_of_an_endless_mapping_file(tmp_path: Path) -> N
 
 
 def _start(sandbox: Sandbox) -> str:
-    """Start a run and return its id."""
+    """Start a run and return its ID."""
     with authorized(environ_of(sandbox)) as client:
         response = client.post("/v1/actions/create_vm/runs", json={"properties": {"title": "a"}})
         return str(response.json()["run"]["id"])

@@ -1,4 +1,4 @@
-"""One listener in text mode that is sent everything that is wrong: it answers, keeps it, says it safely, and lives."""
+"""One listener in text mode that gets all kinds of invalid input: it responds, saves it, shows it safely, and lives."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Listening:
     folder: Path
 
     def send(self, body: bytes, headers: Headers | None = None) -> tuple[int, Capture]:
-        """Send a body, signed unless `headers` are given; return the answer's status and what the store has of it."""
+        """Send a body, signed unless `headers` are set. Return the response's status and the capture."""
         target = f"/{next(_numbers)}"
         status, answer = self.listener.post(body, headers or now_signed(body), target=target)
         assert json.loads(answer)["ok"] is (status == 200)

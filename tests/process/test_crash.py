@@ -160,7 +160,7 @@ def captured(folder: Path) -> Path:
 
 
 def without_a_reader(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run a command whose stdout nobody reads; buffered, as in a real pipe."""
+    """Run a command with an unread stdout, buffered like a real pipe."""
     reading, writing = os.pipe()
     os.close(reading)
     env = environment(folder)

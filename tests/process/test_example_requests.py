@@ -1,4 +1,4 @@
-"""The example handlers refuse hostile requests, survive them, and accept each run once."""
+"""The example handlers reject hostile requests, survive them, and accept each run once."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Calls(ThreadingHTTPServer):
 
 @dataclass(frozen=True)
 class Handler:
-    """An example that is running, and what it reports."""
+    """A running example, and its reports."""
 
     example: Example
     port: int
@@ -139,7 +139,7 @@ class Handler:
         return self.send(body, signed(body)) == self.example.accepted
 
     def reports_of(self, body: bytes) -> list[str]:
-        """Return the methods of the calls about a run, after a run that was accepted later has ended."""
+        """Return the methods of the calls about a run, after a later accepted run has ended."""
         later = self.body()
         assert self.accepts(later)
         if not self.example.reports:
@@ -216,7 +216,7 @@ def signature(body: bytes, timestamp: bytes, secret: str = SECRET) -> bytes:
 
 
 def signed(body: bytes, *, seconds: int = 0, secret: str = SECRET) -> Fields:
-    """Return the headers of a body that is signed so many seconds from now."""
+    """Return the headers of a body signed this many seconds from now."""
     timestamp = str(int(time.time()) + seconds).encode()
     return [("X-Port-Signature", signature(body, timestamp, secret)), ("X-Port-Timestamp", timestamp)]
 

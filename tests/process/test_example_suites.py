@@ -14,7 +14,7 @@ from tests.processes import NO_OTHER_PLUGINS, PYTEST
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[2]
-# Where `make bench` installs Express; nothing is installed for a test.
+# Where `make bench` installs Express. Tests install nothing.
 PREPARED = ROOT / ".bench" / "express" / "node_modules"
 SUITES = {
     "aws-lambda": 8,

@@ -108,7 +108,7 @@ def test_frames_of_a_hostile_broker_lose_no_acknowledged_message(cluster: Cluste
 
 
 def attack(cluster: Cluster, broker: HostileBroker, folder: Path, number: int) -> str:
-    """Change responses to one listener that has requests and messages; return how it ended."""
+    """Change responses to one listener with requests and messages. Return how it ended."""
     rng = chance("broker", number)
     org = cluster.make_organization()
     env = {"KAFKA_CONSUMER_BROKERS": f"127.0.0.1:{broker.port}", "PORT_ORG_ID": org}

@@ -1,7 +1,7 @@
-"""A listener that reads topics is killed at random moments, and its connection is cut: nothing acknowledged is lost.
+"""Random kills and connection losses of a listener that reads topics: nothing acknowledged is lost.
 
-The suite does it with a few messages; `make kafka` with 10,000, and also in groups, whose members the broker misses for
-ten seconds after a kill.
+The suite sends a few messages. `make kafka` sends 10,000, also to consumer groups. The broker detects a killed member
+of a group after ten seconds.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ async def _until(is_so: Callable[[], bool]) -> None:
 async def _campaign(
     front: KafkaFront, folder: Path, acknowledged: Callable[[], dict[int, int]], *options: str, rejoin_s: float
 ) -> None:
-    """Send messages while listeners are killed and the connection is cut; check after each kill, and all at the end."""
+    """Send messages while listeners are killed and the connection is cut. Check after each kill, and all at the end."""
     chance = random.Random()  # noqa: S311 - not a secret
     sent_all = asyncio.create_task(
         asyncio.to_thread(_send, front.address, 0, MESSAGES, per_second=MESSAGES // (ROUNDS * ROUND_S))

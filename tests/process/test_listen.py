@@ -1,4 +1,4 @@
-"""`port-hook listen` as a process: what arrives, what is forwarded, what is answered, what is kept."""
+"""`port-hook listen` as a process: what it receives, forwards, responds and saves."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def a_listener(folder: Path, *options: str, script: str = SHELL, **variables: st
 
 
 def send(url: str, *, secret: str = SECRET, age_s: float = 0, number: int = 0) -> int:
-    """Send an invocation, and return the status of the response; another `number` is of another run."""
+    """Send an invocation, and return the status of the response. Another `number` is another run."""
     body = a_body(a_document(context={"runId": f"r_{number:016}"}))
     headers = dict(signed_headers(body, Secret(secret), TimestampUnit.SECONDS.stamp(time.time() - age_s)))
     response = httpx.post(
@@ -108,7 +108,7 @@ def test_question_mark_shows_r_when_a_request_can_be_replayed(folder: Path) -> N
         send(url)
         terminal.wait_for("create_vm")
         terminal.type("?")
-        terminal.wait_for(r"\r\nr  replay the latest captured request that was not rejected, newly signed\r\nc  ")
+        terminal.wait_for(r"\r\nr  replay the latest accepted request, newly signed\r\nc  ")
 
 
 def test_r_replays_the_latest_request_of_the_store_before_the_first_request_arrives(folder: Path) -> None:
@@ -133,13 +133,13 @@ def test_r_without_a_handler_shows_the_missing_option(folder: Path) -> None:
         send(url)
         terminal.wait_for("create_vm")
         terminal.type("r")
-        terminal.wait_for(r"There is no handler to replay to\. Start `listen` with --forward-to\.")
+        terminal.wait_for(r"`r` needs a handler\. Start `listen` with --forward-to\.")
 
 
 def test_r_replays_the_last_invocation_with_a_new_signature(folder: Path) -> None:
     with handler() as target, a_listener(folder, "--forward-to", target.url) as (terminal, url):
         terminal.type("r")
-        terminal.wait_for(r"There is nothing to replay yet\.")
+        terminal.wait_for(r"Nothing to replay yet\.")
         send(url, age_s=100)
         terminal.type("r")
         terminal.wait_for(r"Replaying create_vm CREATE \([0-9a-f]{12}\), captured at ")
@@ -157,7 +157,7 @@ def test_r_does_not_sign_a_rejected_request(folder: Path) -> None:
         send(url, secret="of-a-stranger")
         terminal.wait_for(r"401")
         terminal.type("r")
-        terminal.wait_for(r"There is nothing to replay yet\.")
+        terminal.wait_for(r"Nothing to replay yet\.")
         terminal.type("q")
         assert end_of(terminal).startswith("0")
     assert target.requests == []
@@ -186,7 +186,7 @@ def test_c_copies_the_url_through_the_terminal(folder: Path) -> None:
 def test_i_opens_the_inspector_or_reports_a_missing_inspector(folder: Path) -> None:
     with a_listener(folder) as (terminal, _):
         terminal.type("i")
-        terminal.wait_for(r"There is no inspector\. Start `listen` with --inspect\.")
+        terminal.wait_for(r"The inspector is not open\. Start `listen` with --inspect\.")
 
 
 def test_i_opens_the_page_of_the_inspector(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A listener under load that is killed again and again: what it acknowledged is in the store, once and whole."""
+"""A listener under load that is killed repeatedly: what it acknowledged is in the store, once and complete."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ async def kill_under_load(folder: Path, load: Load) -> None:
         async with a_listener(folder) as (process, port):
             await load.serve_by(port)
             await load.until(len(load.acknowledged) + chance.randint(0, MOST_ACKNOWLEDGED))
-            await asyncio.sleep(chance.random() / 500)  # the kill may come at any moment, not only after an answer
+            await asyncio.sleep(chance.random() / 500)  # the kill may come at any moment, not only after a response
             process.kill()
             assert await process.wait() == -signal.SIGKILL
 
@@ -181,7 +181,7 @@ async def test_log_cut_under_load_loses_only_reported_requests(folder: Path) -> 
             if cuts == POINTS and not load.is_damaged:
                 break
             with suppress(FileNotFoundError):  # it is being opened again
-                if load.is_damaged:  # a checkpoint was under way; the listener saves nothing until the store is moved
+                if load.is_damaged:  # during a checkpoint. The listener cannot save until the store is moved
                     path.rename(folder / f"damaged{moved}.db")
                     moved, told_before = moved + 1, told.stat().st_size
                     load.acknowledged.clear()

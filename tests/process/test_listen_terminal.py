@@ -50,7 +50,7 @@ class ListenerTerminal(Terminal):
         return self.raw.decode("utf-8")
 
     def post(self, document: Any, headers: Headers | None = None) -> int:
-        """Send a signed invocation and return the status of the answer; `end` waits until it has been written."""
+        """Send a signed invocation and return the status of the response. `end` waits until it has been written."""
         (url,) = re.findall(r"Listening on  (http://\S+)", self.text)
         body = document if isinstance(document, bytes) else json.dumps(document).encode("utf-8", "surrogatepass")
         headers = headers or signed(body, timestamp=str(int(time.time())))
@@ -103,7 +103,7 @@ def color_of(screen: pyte.Screen, text: str) -> str:
 
 
 def colors_of(screen: pyte.Screen, text: str) -> set[str]:
-    """Return the colors of all places where `text` stands; the summary has its own, and may come first."""
+    """Return the colors of all places with `text`. The summary has its own, and may come first."""
     places = ((row, line.find(text)) for row, line in enumerate(screen.display))
     return {str(screen.buffer[row][column].fg) for row, column in places if column >= 0}
 

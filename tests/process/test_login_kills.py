@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.once, pytest.mark.skipif(sys.platform == "win32", reas
 
 POINTS = KILLS or 40
 ROOT = str(Path(__file__).parents[2])
-# For each line `NUMBER LINE MICROSECONDS` on stdin, forks a child that keeps the login org-NUMBER % 4, with the secret
-# `secret-NUMBER.`, in the file. The child kills itself before the LINE-th line of port-hook's own code that it runs
-# (0: it is killed after so many microseconds instead). Prints the child's status, and how many lines it ran.
+# For each line `NUMBER LINE MICROSECONDS` on stdin, forks a child that saves the login org-NUMBER % 4, with the secret
+# `secret-NUMBER.`, in the file. The child kills itself before it runs the LINE-th line of port-hook's code (0: it is
+# killed after MICROSECONDS instead). Prints the child's status, and how many lines it ran.
 DRIVER = """
 import os, signal, sys, time
 from pathlib import Path

@@ -29,7 +29,7 @@ def send_round(running: Listener, count: int) -> set[int]:
 def status_of_post(running: Listener) -> int:
     try:
         return running.post(BODY, UNSIGNED)[0]
-    except ConnectionError:  # the listener refused the request while its body was still being sent
+    except ConnectionError:  # the listener rejected the request while its body was still being sent
         return 503
 
 

@@ -1,4 +1,4 @@
-"""What port-hook says in a folder that was deleted, and to a user without a home folder."""
+"""port-hook in a deleted directory, and for a user without a home folder."""
 
 from __future__ import annotations
 

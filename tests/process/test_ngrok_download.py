@@ -18,7 +18,7 @@ QUESTION = (
 
 
 def without_ngrok(folder: Path) -> dict[str, str]:
-    """An environment without ngrok, whose downloads would all fail at once."""
+    """An environment without ngrok, in which all downloads would fail immediately."""
     (folder / "bin").mkdir()
     proxy = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     return environment(folder, PATH=str(folder / "bin"), NGROK_AUTHTOKEN="2abc_token", TERM="dumb", **proxy)

@@ -1,4 +1,4 @@
-"""A public URL that is watched by a real listener: reachable, cut off, somebody else's, and given up."""
+"""A public URL with a real listener: reachable, cut off, used by another server, and abandoned."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.servers import in_thread
 
 @dataclass
 class Relay:
-    """A port before a listener, as the far end of a tunnel is one: it hands bytes on, or hangs up without an upstream.
+    """A port in front of a listener, like a tunnel's server. It passes bytes on, or disconnects without an upstream.
 
-    It adds no field, speaks no TLS, and does not end a connection that is under way when its upstream changes.
+    It doesn't add headers or use TLS, and open connections survive a change of its upstream.
     """
 
     upstream: int = 0

@@ -35,7 +35,7 @@ _PORTS = {"8000": ("handler", "flask", "workflow_handler"), "8787": ("listen",),
 class Terminals:
     """A user in a copy of the clone: a command that goes on has a terminal of its own, the others run to their end.
 
-    Each of the ports that the pages name is one that was free: 0 where something is started, and what was taken after.
+    The ports of the pages are replaced by free ports: 0 for a server, and its actual port afterward.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -47,7 +47,7 @@ class Terminals:
         self._ports: dict[str, str] = {}
 
     def type(self, block: str) -> list[str]:
-        """Type each line of a block; return what those that ended have printed."""
+        """Type each line of a block. Return the output of the commands that ended."""
         printed, setup = [], "set -e"
         for line in block.splitlines():
             if re.match(r"umask |\. \S+$", line):
@@ -59,11 +59,11 @@ class Terminals:
         return printed
 
     def type_failing(self, line: str) -> str:
-        """Type a line whose command ends with an exit code other than 0; return what it has printed on stdout."""
+        """Type a line with a failing command. Return its stdout."""
         return self._finish("set -e", f"! {{ {line}; }}")
 
     def wait_for(self, name: str, text: str) -> str:
-        """Read what a running program prints up to a line with `text`; return it all."""
+        """Read the output of a running program up to a line with `text`. Return all of it."""
         output, seen = self._running[name].stdout, []
         assert output is not None
         for line in output:

@@ -81,7 +81,7 @@ class Driver:
     def run(self, name: str, *, line: int = 0, call: int = 0) -> tuple[int, int]:
         """Let one child live, and return its status and how many lines it ran.
 
-        It is killed before its line `line`, or when the sandbox has carried out its `call`th call but not answered it.
+        It is killed before its line `line`, or when the sandbox has made its `call`th call without responding.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -95,7 +95,7 @@ class Driver:
         return int(status), int(ran)
 
     def on_event(self, _: ApiEvent) -> None:
-        """Count the calls of the child that lives; in the sandbox's thread, before the answer is sent."""
+        """Count the calls of the live child, in the sandbox's thread, before the response is sent."""
         if self._calls_left:
             self._calls_left -= 1
             if not self._calls_left and self._known.wait(30):
@@ -162,7 +162,7 @@ def test_kills_at_any_moment_leave_every_retargeted_action_and_node_correct(tmp_
                 call=0 if by_line else number // ONE_IN % calls + 1,
             )
             assert status == signal.SIGKILL
-        # Or the test would show nothing: every state that a kill can leave is there, among them unknown answers.
+        # Otherwise, the test would show nothing. Every state after a kill must occur, including unknown responses.
         found = urls(sandbox)
         assert all(found[url] >= max(1, POINTS // 20) for url in (ONE, TWO, "https://example.com"))
         assert sum(path.suffix == ".json" for path in journal_files(tmp_path)) > sum(

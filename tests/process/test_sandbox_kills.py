@@ -1,4 +1,4 @@
-"""A sandbox that is killed at any moment: what it had answered is in its state file, and nothing by halves."""
+"""A sandbox killed at any moment: its state file has everything that it acknowledged, and nothing incomplete."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops processes
 
 STANDIN = Path(__file__).parents[1] / "standins" / "cloudflared.py"
 BURST, AT_ONCE = 200, 64
-# Both guard against a hang, with ten times what a busy machine takes; they measure nothing.
+# Both guard against a hang, with ten times the time of a busy machine. They don't measure anything.
 KNOWN_WITHIN_S = 20.0
 BACK_WITHIN_S = 30.0
 # With --probe-interval 0.2 the server is asked for a sign of life once a second, and lost after three without.
@@ -70,7 +70,7 @@ class Told:
                 self.records.put((time.monotonic(), record))
 
     def until(self, is_wanted: Callable[[Record], bool], within_s: float = BACK_WITHIN_S) -> tuple[float, Record]:
-        """Return the first record that is wanted, and when it came; those before it are dropped."""
+        """Return the first wanted record, and its time. Discard earlier records."""
         deadline = time.monotonic() + within_s
         while True:
             came_at, record = self.records.get(timeout=max(0.01, deadline - time.monotonic()))
@@ -81,7 +81,7 @@ class Told:
         return self.until(lambda record: record["type"] == "tunnel" and record["state"] == state, within_s)
 
     def at(self, url: str) -> Listener:
-        """The listener as it is reached at a public URL."""
+        """A listener behind a public URL."""
         return Listener(self.listening.process, {"url": url})
 
     def invoke(self, url: str) -> tuple[int, bytes]:
@@ -93,7 +93,7 @@ class Told:
         return answer
 
     def end(self) -> Record:
-        """Stop the listener; return the summary, the last record that it prints."""
+        """Stop the listener. Return the summary, its last record."""
         process = self.listening.process
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == ExitCode.OK
@@ -125,7 +125,7 @@ def sshd(tmp_path: Path, folder: Path) -> Iterator[Sshd]:
 
 
 class Cut:
-    """Sends signed invocations all at once, and cuts the tunnel when some are through."""
+    """Sends concurrent signed invocations, and cuts the tunnel when some have arrived."""
 
     def __init__(self, sender: Listener, cut: Callable[[], None]) -> None:
         self._sender, self._cut = sender, cut
@@ -193,7 +193,7 @@ class TestATunnelThroughSsh:
             lost_at, lost = told.until_state("lost")
             assert lost_at - stopped_at < KEEPALIVE_S + KNOWN_WITHIN_S
             assert "no longer responds" in lost["reason"]
-            # The server that is stopped still holds the port, so that its successor has to give another one.
+            # The stopped server still holds the port, so its successor must use another port.
             _, moved = told.until_state("open", BACK_WITHIN_S)
             assert moved["previous_url"] == told.url
             assert moved["url"] != told.url
@@ -241,7 +241,7 @@ class TestATunnelThroughSsh:
 
 @dataclass
 class Cloudflared:
-    """The stand-in, alone on a PATH of its own, and the pipe in which it says that it runs."""
+    """The fake program, alone on a private PATH, and the pipe in which it reports that it runs."""
 
     folder: Path
     pipe: int
@@ -254,7 +254,7 @@ class Cloudflared:
         (self.folder / "mode").write_text(mode)
 
     def pid(self) -> int:
-        """The process id of the one that was started last; waits for it."""
+        """Return the process ID of the latest fake program. Waits for it."""
         line = b""
         while not line.endswith(b"\n"):
             assert select.select([self.pipe], [], [], 10)[0], "no cloudflared was started"
@@ -340,10 +340,10 @@ class TestATunnelWithAnotherUrl:
 
 @pytest.fixture
 def only_loopback(folder: Path, cloudflared: Cloudflared) -> Iterator[dict[str, str]]:
-    """The environment of somebody who names no tunnel, and whose way out ends at a closed port of this machine.
+    """The environment of a user without --tunnel, with all outgoing connections to a closed port of this machine.
 
-    Every SSH host is that port, by ~/.ssh/config, and so is every proxy that leads elsewhere; on PATH there is nothing
-    but the stand-in.
+    ~/.ssh/config maps every SSH host to that port, and so does every proxy to other hosts. PATH has only the fake
+    program.
     """
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))  # nobody else gets it, and nobody listens
@@ -369,7 +369,7 @@ class TestAuto:
             told.end()
         program = cloudflared.folder / "bin" / "cloudflared"
         assert (
-            f"Opening a tunnel with cloudflared because {program} is installed. Use --tunnel none to open no tunnel.\n"
+            f"Opening a tunnel with cloudflared because {program} is installed. Disable it with --tunnel none.\n"
             in told.err
         )
 
@@ -380,7 +380,7 @@ class TestAuto:
         with handler(NEW_ANSWER) as local, ssh_server(SshServer("localhost.run")) as server:
             ssh_leads_to(folder, server.port)
             (folder / ".ssh" / "known_hosts").write_text(f"# localhost.run\n{server.known_as}")
-            # The URL that the stand-in gives is one of the real service's: nobody may ask for it.
+            # The fake program's URL belongs to the real service, so nobody may request it.
             options = ("--probe-interval", "0", "--forward-to", local.url)
             with telling(folder, *options, env=only_loopback) as told:
                 assert told.url == "https://8beaa541ba3dc2.lhr.life/"

@@ -1,4 +1,4 @@
-"""Keys that are typed while a listener runs, on a pseudo terminal with a small shell between."""
+"""Keys typed while a listener runs, on a pseudo terminal with a small shell between."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ if sys.platform == "win32":
 
 import termios
 
-# A stand-in for a shell with job control: it runs one command in the foreground, continues it when it is stopped, and
-# tells how it finds the terminal. It has no command line, and knows one job.
+# A minimal shell with job control: it runs one command in the foreground, continues it when it is stopped, and reports
+# the state of the terminal. It has no command line, and knows one job.
 SHELL = """
 import fcntl, os, resource, select, signal, subprocess, sys, termios
 
@@ -99,7 +99,7 @@ class Terminal:
     raw: bytearray = field(default_factory=bytearray)
 
     def wait_for(self, pattern: str) -> str:
-        """Read until `pattern` matches what was written; return its first group."""
+        """Read until `pattern` matches the output. Return its first group."""
         until = time.monotonic() + 30
         while not (match := re.search(pattern, self.raw.decode())):
             assert select.select([self.master], [], [], max(0.0, until - time.monotonic()))[0], self.raw

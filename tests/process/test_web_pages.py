@@ -1,4 +1,4 @@
-"""Which host names a listener answers to, and what it says when it is open to the network."""
+"""Which host names a listener accepts, and what it prints when it is open to the network."""
 
 from __future__ import annotations
 

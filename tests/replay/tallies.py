@@ -1,4 +1,4 @@
-"""The summary of deliveries that a test has at hand."""
+"""The summary of a test's deliveries."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from port_hook_cli.replay.sending import Pace, parse_rate
 
 @dataclass
 class Clock:
-    """A clock that only sleeping (and `now += …`) moves."""
+    """A clock that only sleeping (and `now += …`) advances."""
 
     now: float = 100.0
     slept: list[float] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Clock:
 
 
 def turns(pace: Pace, clock: Clock, work_s: list[float]) -> list[float]:
-    """The times at which turns come, each followed by so many seconds of work."""
+    """The times of the turns, each followed by this many seconds of work."""
 
     async def take() -> list[float]:
         times = []

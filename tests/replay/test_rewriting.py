@@ -33,7 +33,7 @@ EXACT: dict[str, Any] = {"signer": None, "takes_unsigned": True}
 
 
 def is_signed_with(request: Invocation, secret: str) -> bool:
-    """Verify as Port documents it, by other means than the code under test."""
+    """Verify as Port documents it, without the code under test."""
     timestamp = request.headers.get("x-port-timestamp") or ""
     return request.headers.all("x-port-signature") == (oracle.sign(secret, timestamp, request.body),)
 

@@ -22,7 +22,7 @@ def a_replay(name: str) -> ReadyReplay:
 
 
 class Target:
-    """Answers 200 when it is let, and counts how many wait at once."""
+    """Responds with 200 when allowed, and counts the concurrent requests."""
 
     def __init__(self, *, free: bool = True) -> None:
         self.bodies: list[bytes] = []

@@ -1,4 +1,4 @@
-"""A kept report is sent once and in order, wherever it was cut off."""
+"""A saved report is sent once and in order, wherever it was interrupted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CutOff(Exception):
 
 
 class Api:
-    """Port in memory. Before or after a call takes effect, `fate` may raise an error in its place."""
+    """Port in memory. Before or after a call takes effect, `fate` may raise an error instead."""
 
     def __init__(self, fate: Callable[[], Exception | None] = lambda: None) -> None:
         self.fate = fate
@@ -89,7 +89,7 @@ def opened(reports: KeptReports) -> KeptReport:
 
 
 async def send(reports: KeptReports, api: Api) -> bool:
-    """Send what is left of the only report; return whether all of it was sent."""
+    """Send the rest of the only report. Return whether all of it was sent."""
     report = opened(reports)
     delivery = ReportDelivery(report)
     try:
@@ -229,7 +229,7 @@ async def test_live_report_waits_for_the_command_to_end_when_a_retry_cannot_help
     world = Live(tmp_path / "kept", [problem, problem])
     running = asyncio.create_task(world.live.run())
     await asyncio.wait_for(world.noted.wait(), 5)
-    for _ in range(10):  # turns of the event loop, in which it could try again
+    for _ in range(10):  # iterations of the event loop, in which it could retry
         await asyncio.sleep(0)
     assert (world.notes, world.api.logs[1:], running.done()) == ([note], [], False)
     world.live.finish()

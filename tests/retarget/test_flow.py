@@ -49,7 +49,7 @@ async def retargeting(sandbox: Sandbox, home: Path, **options: Any) -> AsyncIter
 
 @asynccontextmanager
 async def flaky_port(*script: Fault | None) -> AsyncIterator[FlakyPort]:
-    """Run a Port with an action and a workflow to retarget, which fails as scripted."""
+    """Run a Port with an action and a workflow to retarget. It fails as scripted."""
     async with FlakyPort(script).serve() as port:
         port.actions["create_vm"] = {"id": "a", **an_action()}
         port.workflows["deploy_service"] = a_workflow()
@@ -144,7 +144,7 @@ async def test_retargeting_leaves_no_entry_when_port_rejects_it(
     tmp_path: Path, name: str, status: int, at_put: bool, expected: str
 ) -> None:
     fault = Fault(status=status)
-    script = (None, None, fault) if at_put else (fault, fault)  # a token that is refused is replaced once
+    script = (None, None, fault) if at_put else (fault, fault)  # a rejected token is replaced once
     async with flaky_port(*script) as port, a_retargeting(port.url, tmp_path) as flow:
         original = documents(port)
         with pytest.raises(PortApiError) as problem:
@@ -306,7 +306,7 @@ async def test_restore_waits_for_a_change_in_progress(tmp_path: Path) -> None:
         restoring = asyncio.create_task(flow.restore())
         with pytest.raises(asyncio.CancelledError):
             await applying
-        asyncio.get_running_loop().call_later(0.1, gate.set)  # time for a look at Port that would be too early
+        asyncio.get_running_loop().call_later(0.1, gate.set)  # time for a too early call to Port
         assert [outcome.end for outcome in await restoring] == [End.RESTORED]
         assert documents(port) == original
 

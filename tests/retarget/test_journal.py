@@ -138,7 +138,7 @@ def test_partially_written_entry_is_deleted(tmp_path: Path) -> None:
 
 
 def test_only_one_of_many_threads_has_the_claim(tmp_path: Path) -> None:
-    # Lock files are deleted while other threads open them: a lock on a deleted file is worthless.
+    # Lock files are deleted while other threads open them, and a lock on a deleted file is worthless.
     inside, seen = [0], []
 
     def listen() -> int:
@@ -166,12 +166,12 @@ def test_release_deletes_all_files_when_no_entry_was_written(tmp_path: Path) -> 
     assert list((tmp_path / FOLDER).iterdir()) == []
 
 
-# A power cut: which files are synced to the disk, and when.
+# A power failure: which files are synced to the disk, and when.
 
 
 @dataclass
 class Syncs:
-    """The calls of `os.fsync`: for a file its bytes at that moment, for a folder the names in it."""
+    """The calls of `os.fsync`: a file's bytes at that moment, or the names in a folder."""
 
     folder: Path
     calls: list[bytes | set[str]] = field(default_factory=list)

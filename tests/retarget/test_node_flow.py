@@ -1,4 +1,4 @@
-"""Workflow nodes that are retargeted and restored, against the sandbox's workflow routes."""
+"""Retargeted and restored workflow nodes, with the sandbox's workflow routes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def urls(sandbox: Sandbox) -> tuple[str, str]:
 
 
 async def left_behind(sandbox: Sandbox, home: Path, *names: str) -> None:
-    """Retarget nodes to ONE as a listener does that is killed then."""
+    """Retarget nodes to ONE like a killed listener."""
     mortal = MortalJournal(home)
     async with a_retargeting(home=home, journal=mortal, **of_sandbox(sandbox)) as flow:
         await retarget(flow, *names)
@@ -171,7 +171,7 @@ async def test_two_listeners_retarget_two_nodes_of_one_workflow(sandbox: Sandbox
 
 async def test_listener_waits_while_another_listener_replaces_the_workflow(tmp_path: Path) -> None:
     gate = asyncio.Event()
-    # GET by each `prepare`; GET and PUT by the first `apply`, whose PUT waits.
+    # One GET by each `prepare`, then GET and PUT by the first `apply`, whose PUT waits.
     async with FlakyPort((None, None, None, Fault(gate=gate))).serve() as port:
         port.workflows["deploy_service"] = a_workflow()
         async with a_retargeting(port.url, tmp_path) as one, a_retargeting(port.url, tmp_path) as two:
@@ -180,7 +180,7 @@ async def test_listener_waits_while_another_listener_replaces_the_workflow(tmp_p
             applying = asyncio.create_task(one.apply(ONE))
             await port.hanging.wait()
             waiting = asyncio.create_task(two.apply(TWO))
-            asyncio.get_running_loop().call_later(0.1, gate.set)  # time for a GET that would be too early
+            asyncio.get_running_loop().call_later(0.1, gate.set)  # time for a too early GET
             await asyncio.gather(applying, waiting)
         nodes = [node_config(port.workflows["deploy_service"], node)["url"] for node in ("check", "deploy")]
     assert nodes == [ONE, TWO]

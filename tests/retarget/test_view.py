@@ -1,4 +1,4 @@
-"""The messages about retargeted actions and nodes; credentials in them are masked."""
+"""The messages about retargeted actions and nodes. Credentials in them are masked."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def test_read_output_rejects_other_text(text: str) -> None:
         read_output([text])
 
 
-# Integers that a double holds: beyond them a number is rounded, as Port rounds it.
+# Integers that a double can hold. Larger numbers are rounded, like in Port.
 INTEGERS = st.integers(-(2**53), 2**53)
 
 
