@@ -161,7 +161,7 @@ def test_unknown_state_raises_a_store_error(tmp_path: Path, text: str) -> None:
     reports = keep(tmp_path / "kept", 1)
     (folder,) = reports.folders()
     (folder / "state.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(StoreError, match="cannot read"):
         reports.open(folder)
 
 

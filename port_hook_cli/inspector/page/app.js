@@ -1,5 +1,5 @@
 // @ts-check
-// The page: list and detail side by side, and what its keys and buttons do.
+// The page: list and detail side by side, and the commands of its keys and buttons.
 import { html, render, useEffect, useRef, useState } from "./ui/ui.js";
 import { useActions } from "./capture/actions.js";
 import { Detail } from "./capture/detail.js";
@@ -124,7 +124,7 @@ function App() {
   </div>`;
 }
 
-/** The timeline, the filters, and the list or why it is empty. */
+/** The timeline, the filters, and the list, or why it is empty. */
 function Captures({ feed, place, marked, cursor, isEmpty, actions, onTrigger }) {
   const { filters, open } = place;
   const { session, spans, problem } = feed;

@@ -1,5 +1,5 @@
 // @ts-check
-// The handler's response, and the response that Port got.
+// The handler's response, and the response to Port.
 import { html } from "../ui/ui.js";
 import { Body } from "./body.js";
 import { isPending, oneLine, sentence, took } from "../ui/format.js";

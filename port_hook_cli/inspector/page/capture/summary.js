@@ -89,7 +89,7 @@ function Way({ capture }) {
 
 /** @param {{ delivery: Delivery }} props */
 function Handled({ delivery }) {
-  // A request that was held, and that its sender gave up, never reached the handler.
+  // A held request never reached the handler if its sender gave up.
   const isInterrupted = delivery.fault === "interrupted";
   const title = html`<${FilterBy} name="handler" value=${delivery.status ?? "no-response"}>
     ${isInterrupted ? "Interrupted" : `Handler ${handlerText(delivery)}`}

@@ -26,7 +26,7 @@ export function CheckForm({ check, source, actions, session, version, children }
     ...(form.to ? { to: form.to } : {}),
     ...(form.left.length ? { skip: form.left } : {}),
   };
-  // The last plan stays until the next one is there.
+  // The last plan stays until the next plan arrives.
   /** @type {{ value: Planned | null, problem: any }} */
   const { value: found, problem } = useResource((signal) => get("/api/check", wanted, signal), "check", {
     version: `${version} ${JSON.stringify(wanted)}`,

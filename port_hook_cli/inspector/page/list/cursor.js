@@ -1,5 +1,5 @@
 // @ts-check
-// Where the keys are in the list. An arrival moves captures to other places, not to other numbers.
+// The position of the keys in the list. An arrival changes the places of captures, but not their numbers.
 import { useEffect, useRef, useState } from "../ui/ui.js";
 import { go, readLocation } from "../net/location.js";
 
@@ -40,7 +40,7 @@ export function useCursor(feed, place, opened) {
       setNumber(at.current);
       requestAnimationFrame(() => listRef.current?.focus());
     },
-    /** Move by rows. An open capture gives way to the one under the cursor. @param {number} step */
+    /** Move by rows. The capture under the cursor replaces an open capture. @param {number} step */
     move: (step) => {
       const { open: id, view } = readLocation();
       if (view || !spans?.count) return;

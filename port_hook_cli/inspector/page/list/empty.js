@@ -1,5 +1,5 @@
 // @ts-check
-// What the list shows while it has no captures: how to get the first one.
+// The empty list: how to get the first capture.
 import { html, Button, Icon } from "../ui/ui.js";
 import { go } from "../net/location.js";
 import { copy } from "../ui/copy.js";

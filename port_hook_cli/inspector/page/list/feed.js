@@ -1,5 +1,5 @@
 // @ts-check
-// What the page shows of the captures: the list, the session, and what is held. It follows the listener.
+// The page's data about captures: the list, the session, and the held requests. It follows the listener.
 import { useCallback, useLayoutEffect, useRef, useState } from "../ui/ui.js";
 import { NOTHING_HELD } from "../hold/hold.js";
 import { captureUrl, get, query } from "../net/api.js";
@@ -48,7 +48,7 @@ export function useCaptures(filters, open) {
 
   /**
    * Load the list. `onRows` gets its position when the first rows arrive. The numbers of all matches follow.
-   * With `isFresh`, the rows that are known may belong to other captures by now.
+   * With `isFresh`, the known rows may now belong to other captures.
    * @param {AbortSignal} signal
    * @param {(position: string) => void} [onRows]
    * @param {{ isSecond?: boolean, isFresh?: boolean }} [options]
@@ -65,7 +65,7 @@ export function useCaptures(filters, open) {
       draw();
       onRows(page.position);
       const [found, info] = await Promise.all([get("/api/spans", filters, signal), get("/api/session", {}, signal)]);
-      if (mine !== latestLoad.current) return true; // what a later load has found is newer
+      if (mine !== latestLoad.current) return true; // a later load has newer rows
       const isOutdated = list.complete(found);
       draw();
       setSession(info);

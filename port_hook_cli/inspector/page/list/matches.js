@@ -7,18 +7,18 @@ import { RowCache, Spans } from "./spans.js";
 // The server counts at most this many matches of a text, a run or an ID.
 const MOST_MATCHES = 20_000;
 
-/** The captures that match the filters. `shown` is what the filters were when their first rows came, or null. */
+/** The captures that match the filters. `shown` has the filters of the first rows, or null. */
 export class Matches {
   constructor() {
     this.spans = /** @type {Spans | null} */ (null);
     this.shown = /** @type {string | null} */ (null);
-    /** The numbers of what has arrived while the list was scrolled. */
+    /** The numbers of captures that arrived while the list was scrolled. */
     this.waiting = /** @type {number[]} */ ([]);
     this.isAtTop = true;
     /** Whether the index is known to be complete. */
     this.isIndexed = false;
     this.cache = new RowCache();
-    /** How many lists are being loaded, and what has arrived since the first rows of the last one. */
+    /** How many lists are being loaded, and new captures since the first rows of the last list. */
     this.loading = 0;
     this.arrived = /** @type {number[]} */ ([]);
   }
@@ -64,7 +64,7 @@ export class Matches {
   }
 
   /**
-   * What has arrived, and what has changed. Returns whether there are more matches.
+   * Add new and changed captures. Returns whether there are more matches.
    * @param {{ added: Row[], changed: Row[] }} rows
    */
   add({ added, changed }) {
@@ -78,7 +78,7 @@ export class Matches {
     return true;
   }
 
-  /** Show what has arrived meanwhile. */
+  /** Show the waiting captures. */
   showWaiting() {
     this.spans = (this.spans ?? new Spans()).plus(this.waiting);
     this.waiting = [];

@@ -39,7 +39,7 @@ function isAbort(error) {
 }
 
 /**
- * Return the JSON of an address.
+ * Return the JSON of a URL.
  * @param {string} path
  * @param {Parameters} [parameters]
  * @param {AbortSignal} [signal]
@@ -87,7 +87,7 @@ export function postLines(path, body, onRecord, signal) {
 }
 
 /**
- * Parameters as the query of an address, with "?" unless it is empty.
+ * Parameters as the query of a URL, with "?" unless it is empty.
  * @param {Parameters} parameters
  */
 export function query(parameters) {
@@ -102,7 +102,7 @@ export function query(parameters) {
 }
 
 /**
- * The address of a capture, or of a part of it.
+ * The URL of a capture, or of a part of it.
  * @param {string} id
  * @param {string} [rest]
  */

@@ -1,5 +1,5 @@
 // @ts-check
-// Moves the token from the address to this tab's storage, and sends it only to a server that already knows it.
+// Moves the token from the URL to this tab's storage, and sends it only to a server that already knows it.
 
 /** Why the inspector rejected a call. The status is 0 if it does not respond. */
 export class ApiError extends Error {
@@ -76,7 +76,7 @@ function tokenInAddress() {
   return new URLSearchParams(window.location.hash.slice(1)).get("token");
 }
 
-/** Move the token from the address to the session storage of this tab and port, where a reload finds it. */
+/** Move the token from the URL to the session storage of this tab and port, where a reload finds it. */
 function takeToken() {
   const given = tokenInAddress();
   if (given) window.history.replaceState(null, "", window.location.pathname + window.location.search);

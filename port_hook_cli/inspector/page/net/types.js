@@ -15,14 +15,14 @@ export {};
  * @property {string | null} run_id
  * @property {string | null} user
  * @property {string | null} entity
- * @property {[name: string, text: string][]} inputs the first ones, cut
+ * @property {[name: string, text: string][]} inputs the first inputs, cut
  * @property {string | null} operation
  * @property {"http" | "kafka" | "replay"} source
  * @property {string | null} message topic, partition and offset of a Kafka message
  * @property {string | null} replay_of
  * @property {string} verdict
  * @property {string[]} causes
- * @property {number | null} response the status that the sender got
+ * @property {number | null} response the status of the response to the sender
  * @property {Handled | null} handler
  * @property {boolean} by_hand whether the user responded instead of the handler
  * @property {number} bytes
@@ -82,7 +82,7 @@ export {};
  * @typedef {object} Verdict
  * @property {string} status
  * @property {string} about what the status means for this signature
- * @property {string | null} reading the form of the body that the signature matches
+ * @property {string | null} reading the signed form of the body
  * @property {number | null} age_s
  * @property {Cause[]} causes
  * @property {SignatureParts} parts
@@ -102,7 +102,7 @@ export {};
  * @property {Delivery | null} delivery
  * @property {Response | null} response
  * @property {string[]} hints what to do about a handler that failed
- * @property {Record<string, string>} filters the facts that it can be found by
+ * @property {Record<string, string>} filters the facts as filters
  * @property {{ text: string, by_hand: boolean } | null} simulated
  * @property {string | null} fate
  * @property {Row[]} replays
@@ -118,7 +118,7 @@ export {};
 /** @typedef {{ matches: string[], complete: boolean }} TreeFound */
 
 /**
- * What came back from a request that the inspector sent.
+ * The response to a request from the inspector.
  * @typedef {object} Sent
  * @property {Delivery} delivery
  * @property {Request} sent
@@ -197,7 +197,7 @@ export {};
  * @property {number} from
  * @property {number} to
  * @property {[total: number, bad: number][]} buckets
- * @property {number[]} rejected how many of the bad ones had no accepted signature
+ * @property {number[]} rejected how many of the bad captures had no accepted signature
  */
 
 /**
@@ -215,7 +215,7 @@ export {};
  */
 
 /**
- * A node of a workflow, and what became of it in a run.
+ * A node of a workflow, and its state in a run.
  * @typedef {{ id: string, type: string | null, title: string, status: string | null, result?: string | null,
  *   started_at?: string | null, ended_at?: string | null, run_id?: string | null, depth?: number,
  *   branch?: string | null, outlet?: string | null, output?: string | null, error?: string | null,
@@ -230,7 +230,7 @@ export {};
 
 /** @typedef {{ node: string, node_type: string, status: string, result: string | null }} Acted */
 /**
- * What a run of a workflow from one of its nodes does.
+ * What a new run of a workflow from a node does.
  * @typedef {{ workflow: string, last_run_id: string, not_run_again: Acted[], run_again: Acted[], source: string,
  *   to: string | null }} RetryPlan
  */

@@ -8,7 +8,7 @@ import { isoTime, oneLine, visible } from "../ui/format.js";
 /** @param {string | null | undefined} url */
 export const isWeb = (url) => /^https?:\/\//i.test(url ?? "");
 
-/** Only web addresses become links. Any other scheme stays text. @param {{ links: string[] }} props */
+/** Only http and https URLs become links. Any other scheme stays text. @param {{ links: string[] }} props */
 export function Links({ links }) {
   return html`<ul class="links">${links.map((url) => html`<li key=${url}>
     ${isWeb(url)

@@ -1,5 +1,5 @@
 // @ts-check
-// What the user has typed, until the page is reloaded. The user may leave a tab or dialog and return.
+// The user's input, until the page is reloaded. The user may leave a tab or dialog and return.
 import { useState } from "./ui.js";
 
 /**

@@ -58,11 +58,11 @@ export function statusTone(status) {
   return status < 300 ? "good" : status < 400 ? "warn" : "bad";
 }
 
-/** @typedef {{ status: number | null, fault?: string | null } | null | undefined} Answered Null: not yet. */
+/** @typedef {{ status: number | null, fault?: string | null } | null | undefined} Responded Null: not yet. */
 
 /**
  * The tone of a response. A missing response is bad.
- * @param {Answered} answered
+ * @param {Responded} answered
  */
 export function toneOf(answered) {
   return answered?.status === null ? "bad" : statusTone(answered?.status);
@@ -184,7 +184,7 @@ export function took(delivery) {
   return `${delivery.fault === "interrupted" ? "after" : "in"} ${latency(delivery.latency_ms)}`;
 }
 
-/** @param {Answered} handler */
+/** @param {Responded} handler */
 export function handlerText(handler) {
   if (!handler) return "";
   return handler.status === null ? oneLine(handler.fault ?? "failed") : String(handler.status);

@@ -4,7 +4,7 @@ import { html, useEffect, useState } from "./ui.js";
 import { ago } from "./format.js";
 
 /**
- * The present in milliseconds, which goes on in steps while it matters.
+ * The current time in milliseconds, updated in steps while it is shown.
  * @param {number} every_ms 0 stands still
  */
 export function useNow(every_ms) {

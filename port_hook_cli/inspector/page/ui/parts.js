@@ -3,10 +3,10 @@
 import { html } from "./ui.js";
 import { handlerText, toneOf, visible } from "./format.js";
 
-/** @import { Answered } from "./format.js" */
+/** @import { Responded } from "./format.js" */
 
 /**
- * A text from port-hook that has commands between backticks.
+ * A text from port-hook with commands in backticks.
  * @param {{ text: string }} props
  */
 export function WithCode({ text }) {
@@ -25,7 +25,7 @@ export function Problem({ problem, isTall, children }) {
 
 /**
  * The status of a response in its tone, or what happened instead of one.
- * @param {{ of: Answered, isPlain?: boolean }} props
+ * @param {{ of: Responded, isPlain?: boolean }} props
  */
 export function Status({ of, isPlain }) {
   return html`<b class=${`${isPlain ? "" : "pill "}${toneOf(of)}`}>${handlerText(of)}</b>`;
