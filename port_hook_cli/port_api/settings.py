@@ -149,7 +149,9 @@ def load_settings(
     warnings = (*places.warnings, *settings.placeholders)
     if used is None or other is None:
         return replace(settings, warnings=warnings)
-    conflict = f"{used.source} differs from the client secret in {other.place}. port-hook uses {used.place}"
+    conflict = (
+        f"{used.source} differs from the client secret in {other.place}. port-hook uses the secret in {used.place}"
+    )
     return replace(
         settings,
         warnings=(*warnings, conflict),
@@ -214,7 +216,8 @@ def _objection(
         variable = api_url.variable
         unset = f"unset {SECRET_VARIABLE}" if secret.place == ENVIRONMENT else "put the same secret into ./.env,"
         problem = (
-            f"The client secret ({secret.source}) is not sent to {api_url.value}: only {variable} in ./.env has it."
+            f"The client secret ({secret.source}) is not sent to {api_url.value}, because this URL comes only from "
+            f"{variable} in ./.env."
         )
         return problem, (
             f"If ./.env is left over from a sandbox, delete it. Otherwise export {variable} yourself if you trust it, "

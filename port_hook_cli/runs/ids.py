@@ -11,7 +11,7 @@ from port_hook_cli.invocations.payload import is_run_id
 
 _ANYWHERE = r"(?<![A-Za-z0-9])(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]+)(?![A-Za-z0-9])"
 _CHARACTERS = string.ascii_letters + string.digits
-_FORM = "Pass a run ID, such as r_ and 16 letters and digits, or a node run ID, which begins with wfnr_."
+_FORM = "Pass a run ID, such as r_… (r_ and 16 letters and digits), or a node run ID, such as wfnr_…."
 
 
 def make_run_id(choose: Callable[[str], str], prefix: str = "r_") -> str:

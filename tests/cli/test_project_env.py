@@ -54,7 +54,7 @@ def test_secret_of_the_environment_is_not_sent_to_an_api_url_from_the_dotenv_fil
     assert (result.code, result.out, untrusted.requests) == (ExitCode.SETTINGS, "", [])
     assert "note: using" not in result.err
     assert "error: The client secret (PORT_CLIENT_SECRET in the environment) is not sent to" in result.err
-    assert f"is not sent to {untrusted.url}: only {variable} in ./.env names it." in result.err
+    assert f"is not sent to {untrusted.url}, because this URL comes only from {variable} in ./.env." in result.err
     assert f"delete it. Otherwise export {variable} yourself if you trust it, or unset PORT_CLIENT_SECRET" in result.err
     assert REAL not in result.err
 
@@ -79,7 +79,7 @@ def test_secret_of_the_home_is_not_sent_to_an_api_url_from_the_dotenv_file(
             write(folder / ".env", f"PORT_API_URL={untrusted.url}\n")
     result = run(*REPORT, *options)
     assert (result.code, untrusted.requests) == (ExitCode.SETTINGS, [])
-    assert "only PORT_API_URL in ./.env names it." in result.err
+    assert "because this URL comes only from PORT_API_URL in ./.env." in result.err
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_listen_prints_the_source_of_its_secret_once(
 def test_dotenv_secret_different_from_the_environment_is_reported(run: Run, folder: Path) -> None:
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     result = run("sign", "-", stdin=b"{}", env={"PORT_CLIENT_SECRET": REAL})
-    told = "differs from the client secret in ./.env; the secret in the environment is used\n"
+    told = "differs from the client secret in ./.env. port-hook uses the secret in the environment\n"
     assert result.err == f"warning: PORT_CLIENT_SECRET in the environment {told}"
 
 
@@ -218,7 +218,7 @@ def test_dotenv_secret_different_from_the_home_is_reported(run: Run, folder: Pat
     write(folder / ".env", "PORT_CLIENT_SECRET=of-the-folder\n")
     write(port_home / ".env", f"PORT_CLIENT_SECRET={REAL}\n")
     result = run("sign", "-", stdin=b"{}")
-    told = f"differs from the client secret in {port_home / '.env'}; the secret in ./.env is used\n"
+    told = f"differs from the client secret in {port_home / '.env'}. port-hook uses the secret in ./.env\n"
     assert f"warning: PORT_CLIENT_SECRET in ./.env {told}" in result.err
 
 

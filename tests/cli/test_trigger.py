@@ -497,7 +497,7 @@ def test_trigger_rejects_an_invalid_document_without_quoting_its_values(
         (("--to", "ftp://x"), "--to"),
         (("--route", "create_vm"), "is not ACTION=URL"),
         (("--input", "title"), "is not NAME=VALUE"),
-        (("--run-id", "a/b"), "not a run id"),
+        (("--run-id", "a/b"), "not a run ID"),
         (("--json", "--format", "curl"), ", not both."),
         (("--wait", "3"), "--wait follows the run in a sandbox on this machine"),
         (("--via-port", "--to", "1"), "--to has no effect"),
