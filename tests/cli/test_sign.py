@@ -118,8 +118,7 @@ def test_sign_signs_indented_json_as_compact_json_and_prints_a_note(run: Run, fo
     assert sign(b'{"a":1}', SECRET, "17") in result.out
     assert result.err == (
         "note: signed payload.json as compact JSON, like Port (7 bytes, while the file has 10). "
-        "To sign the raw bytes, add --raw
-"
+        "To sign the raw bytes, add --raw\n"
     )
 
 
