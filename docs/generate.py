@@ -66,6 +66,7 @@ _TARGET = TO.partition(" Default:")[0]
 _SAID_ONCE = {UNTRUSTED: "*Untrusted data.*", CAPTURE: "*Capture.*", _TARGET: "*Target.*"}
 _TERMS = "In the descriptions, a term in italics stands for text that the model reads in full:"
 _AFTER_TOOLS = "**Next:** [let a coding agent debug](../agents/coding-agents.md)."
+_AFTER_CHECKS = "**Next:** [check your handler](../debug/check-your-handler.md)."
 _CHECKS = re.compile(r"(?s)(<!-- checks: [^\n]*-->\n).*\Z")
 _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 
@@ -212,7 +213,7 @@ def _code(values: tuple[str, ...]) -> str:
 def handler_checks(text: str) -> str:
     """Return the page on the checks of a handler with a table for each group."""
     sections = "\n\n".join(_check_table(group) for group in CheckGroup)
-    return _CHECKS.sub(lambda match: f"{match[1]}\n{sections}\n", text)
+    return _CHECKS.sub(lambda match: f"{match[1]}\n{sections}\n\n{_AFTER_CHECKS}\n", text)
 
 
 def _check_table(group: CheckGroup) -> str:
