@@ -12,7 +12,7 @@ import pytest
 
 from port_hook_cli.signatures.signing import sign
 from port_hook_cli.text.secret import Secret
-from tests.contract.test_tutorial import TUTORIAL, Page, Reader, fix
+from tests.contract.test_tutorial import TUTORIAL, Page, Reader, fix, let_it_report
 from tests.sockets import free_port
 
 PAGE = Path(__file__).parents[2] / "docs" / "start" / "execution-agent.md"
@@ -30,6 +30,7 @@ def reader(tmp_path: Path) -> Reader:
     for page in (TUTORIAL, AGENT_TUTORIAL):
         page.save(tmp_path, ports["8000"])
     fix(tmp_path / "handler.py")
+    let_it_report(tmp_path / "handler.py")
     return Reader(tmp_path, ports)
 
 
@@ -64,8 +65,10 @@ def test_handler_with_the_line_for_the_agent_verifies_what_the_agent_signs(
     handler = (reader.folder / "handler.py").read_text("utf-8")
     before = "    message = timestamp"
     assert handler.count(before) == 1
+    monkeypatch.syspath_prepend(reader.folder)  # the handler imports the tutorial's report.py
     scope: dict[str, Any] = {"__name__": "handler"}
     exec(handler.replace(before, line + before), scope)  # noqa: S102 - the page's own code
+    del sys.modules["report"]
     monkeypatch.setenv("PORT_CLIENT_SECRET", "secret")
 
     body = {"vm": {"title": "zoë"}}

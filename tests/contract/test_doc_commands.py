@@ -26,6 +26,8 @@ from tests.processes import environment
 
 OWN_TESTS = {
     ROOT / "docs" / "start" / "without-port.md",
+    ROOT / "docs" / "start" / "without-port-report.md",
+    ROOT / "docs" / "start" / "without-port-test.md",
     ROOT / "docs" / "start" / "execution-agent.md",
     ROOT / "docs" / "reference" / "signatures.md",
 }

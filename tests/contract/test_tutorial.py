@@ -20,7 +20,8 @@ import pytest
 from tests.processes import environment
 from tests.sockets import free_port
 
-PAGE = Path(__file__).parents[2] / "docs" / "start" / "without-port.md"
+START = Path(__file__).parents[2] / "docs" / "start"
+PAGES = [START / f"{name}.md" for name in ("without-port", "without-port-report", "without-port-test")]
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(sys.platform == "win32", reason="the commands are for a POSIX shell"),
@@ -41,13 +42,13 @@ class Block:
 
 
 class Page:
-    """The blocks of a page."""
+    """The blocks of a page, or of pages in a row."""
 
-    def __init__(self, path: Path) -> None:
-        self.blocks = [Block(*match) for match in _BLOCK.findall(path.read_text("utf-8"))]
+    def __init__(self, *paths: Path) -> None:
+        self.blocks = [Block(*match) for path in paths for match in _BLOCK.findall(path.read_text("utf-8"))]
 
     def save(self, folder: Path, port: str) -> None:
-        """Save the files of the page, for a handler on another port than 8000."""
+        """Save the files of the pages, for a handler on another port than 8000."""
         for block in self.blocks:
             if block.file:
                 (folder / block.file).write_text(block.code.replace("8000", port), encoding="utf-8")
@@ -62,7 +63,7 @@ class Page:
         return [block.code for block in self.blocks if block.language == "text"]
 
 
-TUTORIAL = Page(PAGE)
+TUTORIAL = Page(*PAGES)
 
 
 @dataclass
@@ -120,29 +121,36 @@ def reader(tmp_path: Path) -> Reader:
 
 
 def commands() -> list[Block]:
-    """The commands of the first terminal, in the order of the page."""
+    """The commands of the first terminal, in the order of the pages."""
     return [block for block in TUTORIAL.blocks if block.language == "sh" and block.mark in {"", "exit code"}]
 
 
 def test_reader_gets_from_nothing_to_a_tested_handler(reader: Reader) -> None:
-    failing, through_listener, find_fault, replay, wait, tests, check = commands()
-    with reader.terminal(TUTORIAL.terminal("the sandbox")):
-        with reader.terminal(TUTORIAL.terminal("the handler")):
-            refused = reader.run(failing.code)
-            assert (refused.returncode, "401" in refused.stdout) == (int(failing.value), True), refused
-            with reader.terminal(TUTORIAL.terminal("the listener")):
-                first, second = through_listener.code.splitlines()
-                assert reader.run(f". ./.env\n{first}").returncode == int(through_listener.value)
-                verdict = reader.run(f". ./.env\n{second}")
-            found = reader.run(f". ./.env\n{find_fault.code}")
-        verified, named = TUTORIAL.expected_outputs()
-        assert verdict.stdout.startswith(verified), verdict
-        assert (found.returncode, found.stdout.startswith(named)) == (int(find_fault.value), True), found
-        fix(reader.folder / "handler.py")
-        with reader.terminal(TUTORIAL.terminal("the handler")):
-            for command, shown in ((replay, "202"), (wait, r"(?s)\nwfr_\w+  SUCCESS\n.*\nr_\w+  SUCCESS")):
-                done = reader.run(f". ./.env\n{command.code}")
-                assert (done.returncode, bool(re.search(shown, done.stdout))) == (0, True), done
+    secret, failing, through_listener, replay, wait, tests, check = commands()
+    assert reader.run(secret.code).returncode == 0
+    with reader.terminal(TUTORIAL.terminal("the handler")):
+        rejected = reader.run(failing.code)
+        assert (rejected.returncode, "401" in rejected.stdout) == (int(failing.value), True), rejected
+        first, second, third = through_listener.code.splitlines()
+        with reader.terminal(TUTORIAL.terminal("the listener")):
+            assert reader.run(first).returncode == int(through_listener.value)
+            verdict = reader.run(second)
+        found = reader.run(third)
+    verified, named = TUTORIAL.expected_output().splitlines()
+    assert verdict.stdout.startswith(f"{verified}\n"), verdict
+    assert (found.returncode, found.stdout.startswith(f"{named}\n")) == (int(through_listener.value), True), found
+    fix(reader.folder / "handler.py")
+    with reader.terminal(TUTORIAL.terminal("the handler")):
+        replayed = reader.run(replay.code)
+        assert (replayed.returncode, "202" in replayed.stdout) == (0, True), replayed
+    let_it_report(reader.folder / "handler.py")
+    with (
+        reader.terminal(TUTORIAL.terminal("the sandbox")),
+        reader.terminal(TUTORIAL.terminal("the reporting handler")),
+    ):
+        done = reader.run(wait.code)
+        ended = re.search(r"(?s)\nwfr_\w+  SUCCESS\n.*\nr_\w+  SUCCESS", done.stdout)
+        assert (done.returncode, bool(ended)) == (0, True), done
     tested = reader.run(tests.code)
     assert (tested.returncode, "3 passed" in tested.stdout) == (0, True), tested.stdout
     found = reader.run(check.code)
@@ -156,10 +164,24 @@ def test_reader_gets_from_nothing_to_a_tested_handler(reader: Reader) -> None:
     assert (found.returncode, "✗ accepts an old timestamp" in found.stdout) == (1, True), found
 
 
+def edits() -> list[str]:
+    """The code that the pages say to remove or to write, in their order."""
+    return [block.code for block in TUTORIAL.blocks if block.language == "python" and not block.file]
+
+
 def fix(handler: Path) -> None:
-    """Remove the line that the page says."""
-    line = next(block.code for block in TUTORIAL.blocks if block.language == "python" and not block.file)
+    """Remove the line that the first page says."""
+    replace(handler, edits()[0], "")
+
+
+def let_it_report(handler: Path) -> None:
+    """Replace the placeholder, as the second page says."""
+    _, placeholder, line = edits()
+    replace(handler, placeholder, line)
+
+
+def replace(handler: Path, old: str, new: str) -> None:
     text = handler.read_text("utf-8")
-    assert text.count(line) == 1
-    handler.write_text(text.replace(line, ""), encoding="utf-8")
+    assert text.count(old) == 1
+    handler.write_text(text.replace(old, new), encoding="utf-8")
     shutil.rmtree(handler.parent / "__pycache__", ignore_errors=True)
