@@ -50,7 +50,8 @@ def names_in(schema: Any) -> set[str]:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_every_field_of_every_schema_is_described(file: Path) -> None:
-    assert names_in(json.loads(file.read_text("utf-8"))) - set(re.findall("`([^`]+)`", PAGE)) == set()
+    text = re.sub(r"(?ms)^```.*?^```$", "", PAGE)  # a command in a block describes no field
+    assert names_in(json.loads(file.read_text("utf-8"))) - set(re.findall("`([^`]+)`", text)) == set()
 
 
 @pytest.mark.parametrize(
