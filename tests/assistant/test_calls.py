@@ -45,7 +45,7 @@ def test_every_declared_tool_is_offered() -> None:
         ("show_capture", {"capture": "\x00"}, "capture"),
         ("diff_captures", {}, "'a' is a required property"),
         ("wait_for_invocation", {"timeout_s": 1e9}, "timeout_s"),
-        ("wait_for_invocation", {"after": "nothing"}, "capture store"),
+        ("wait_for_invocation", {"after": "nothing"}, "Capture store not found"),
         ("render_template", {"template": "{{ .a"}, "braces"),
         ("replay_capture", {"capture": 7}, "capture: 7 is not of type 'string'"),
         ("report_run", {"run_id": "r_QOz6WoOB1Q2lmhZZ"}, "The report is empty."),

@@ -71,7 +71,7 @@ def test_name_with_an_equals_sign_is_set_unchanged(assistant: Assistant) -> None
 
 def test_path_with_a_value_in_it_is_rejected(assistant: Assistant) -> None:
     assistant.save(a_capture())
-    assert "is not valid" in assistant.error("replay_capture", capture="last", to="1", set={"payload.a=1": 2})
+    assert "is invalid" in assistant.error("replay_capture", capture="last", to="1", set={"payload.a=1": 2})
 
 
 @pytest.mark.parametrize(
