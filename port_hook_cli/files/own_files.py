@@ -69,7 +69,7 @@ def check_own_folder(home: Path, folder: Path) -> None:
         found = path.stat()
         if not stat.S_ISDIR(found.st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-        _check(path, found, repair="check what is in it, then chmod 700")
+        _check(path, found, repair="Check what is in it, then chmod 700")
 
 
 def open_own_file(path: Path, flags: int = _READ) -> int:
@@ -152,7 +152,7 @@ def _write(handle: int, content: bytes, *, syncs: bool) -> None:
 def _check_file(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise NotPrivateError("it is not a regular file", path)
-    _check(path, found, repair="check its content, then chmod 600")
+    _check(path, found, repair="Check its content, then chmod 600")
     if found.st_nlink > 1:
         raise NotPrivateError("it has another name elsewhere (a hard link)", path)
 
@@ -167,7 +167,7 @@ def _check(path: Path, found: os.stat_result, *, repair: str) -> None:
             is_private=lambda: is_private_group(found.st_gid, owner=found.st_uid),
         )
         if fault:
-            raise NotPrivateError(f"{fault[0]} (mode {stat.S_IMODE(found.st_mode):04o}); {repair} {path}", path)
+            raise NotPrivateError(f"{fault[0]} (mode {stat.S_IMODE(found.st_mode):04o}). {repair} {path}", path)
 
 
 def _check_owner(path: Path, found: os.stat_result) -> None:

@@ -255,7 +255,7 @@ def test_dotenv_file_is_not_used_when_others_can_write_it(run: Run, folder: Path
     result = run("sign", "-", stdin=b"{}")
     assert result.code == ExitCode.SETTINGS
     warning = (
-        "warning: ./.env is not used: others on this machine can write it; check its content, then chmod 600 ./.env"
+        "warning: ./.env is not used: others on this machine can write it. Check its content, then chmod 600 ./.env"
     )
     assert result.err.splitlines()[0] == warning
     assert result.err.count("warning") == 1

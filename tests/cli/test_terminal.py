@@ -79,7 +79,7 @@ def test_error_is_wrapped_only_between_words_and_keeps_commands_whole(folder: Pa
         assert part in text
     assert color_at(screen, "error:") == "red"
     assert color_at(screen, "hint:") == "cyan"
-    assert color_at(screen, "There is no") == "default"
+    assert color_at(screen, "Capture store") == "default"
 
 
 @WIDTHS

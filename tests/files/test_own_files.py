@@ -129,7 +129,7 @@ def test_shared_home_folder_is_rejected_without_changing_its_mode(tmp_path: Path
         make(home, tmp_path)
     folder = home / ".port-hook"
     folder.chmod(0o777)
-    advice = rf"others on this machine can write it \(mode 0777\); check what is in it, then chmod 700 {folder}"
+    advice = rf"others on this machine can write it \(mode 0777\)\. Check what is in it, then chmod 700 {folder}"
     with pytest.raises(StoreError, match=advice):
         Journal(home).claim("u", "id", "other")
     (kept,) = Journal(home).kept()
@@ -264,5 +264,5 @@ def test_file_writable_by_others_is_not_read(tmp_path: Path) -> None:
     file.chmod(0o644)
     assert read_own_file(file, 1) == b"{"
     file.chmod(0o646)
-    with pytest.raises(NotPrivateError, match=rf"check its content, then chmod 600 {file}"):
+    with pytest.raises(NotPrivateError, match=rf"Check its content, then chmod 600 {file}"):
         read_own_file(file, 1)
