@@ -73,7 +73,7 @@ def waiting(url: str, count: int = 1, **changes: Any) -> Iterator[tuple[Sandbox,
         yield sandbox, started
 
 
-def test_poll_shows_the_runs_in_progress_and_claims_none(poll: Poll) -> None:
+def test_poll_shows_the_runs_in_progress_without_claiming_them(poll: Poll) -> None:
     with waiting("http://127.0.0.1:1/", 2) as (sandbox, started):
         result = poll(sandbox, "--count", "2", "--json")
         assert {sandbox.runs[each].invocation.phase for each in started} <= {Phase.PENDING, Phase.CLAIMABLE}
@@ -287,7 +287,7 @@ async def test_runs_are_claimed_from_port_only_after_a_yes() -> None:
         await confirm_claims(PORT, take_over=True, yes=False, ask=Asked(False))
 
 
-async def test_runs_are_not_claimed_from_port_without_take_over_or_someone_to_ask() -> None:
+async def test_runs_are_not_claimed_from_port_without_take_over_or_a_terminal() -> None:
     with pytest.raises(UsageError, match="does not get them") as caught:
         await confirm_claims(PORT, take_over=False, yes=False, ask=Asked(True))
     assert "add --take-over" in caught.value.hint

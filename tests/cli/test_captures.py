@@ -256,7 +256,7 @@ def test_watch_ends_when_the_store_is_replaced(folder: Path) -> None:
         assert "captures.db was deleted or replaced.\nhint: Run the command again." in process.stderr.read()
 
 
-def test_captures_are_listed_up_to_a_damaged_one(run: Run, folder: Path) -> None:
+def test_captures_are_listed_up_to_a_damaged_capture(run: Run, folder: Path) -> None:
     keep(folder, *(a_capture(an_invocation(id=f"{number:012x}")) for number in range(300)))
     edit(folder / ".port-hook" / "captures.db", "UPDATE captures SET headers = 'damaged' WHERE seq = 50")
     result = run("captures", "--limit", "0")

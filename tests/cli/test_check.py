@@ -121,7 +121,7 @@ def test_correct_handler_passes_every_check_and_is_ended(folder: Path) -> None:
     assert not accepts_connections(command[1])
 
 
-def test_mistake_is_named_with_its_fix_and_the_saved_requests(checking: Checking, folder: Path, run: Run) -> None:
+def test_mistake_is_printed_with_its_fix_and_the_saved_requests(checking: Checking, folder: Path, run: Run) -> None:
     done = checking("--only", "old", "--only", "no-signature", *receiver(folder, ACCEPTS_OLD, SHOWS_SECRET), code=1)
     first, finding, fix, saved, last = done.out.splitlines()
     assert first == "  signature  ✓ 1 of 2"
@@ -281,7 +281,7 @@ def test_ctrl_c_shows_the_findings_so_far(folder: Path) -> None:
 # --- a running handler
 
 
-def test_running_sandbox_shows_what_the_handler_reports(folder: Path) -> None:
+def test_running_sandbox_shows_the_reports_of_the_handler(folder: Path) -> None:
     with a_sandbox() as sandbox:
         environ = environment(folder, **environ_of(sandbox))
         _, port, _, *command = receiver(folder)
@@ -473,7 +473,7 @@ def test_words_after_two_dashes_are_the_command_without_a_source(run: Run) -> No
 
 @POSIX
 @pytest.mark.parametrize(("answer", "is_sent"), [("n", False), ("y", True)])
-def test_another_machine_is_asked_for(folder: Path, answer: str, is_sent: bool) -> None:
+def test_check_of_another_machine_asks_first(folder: Path, answer: str, is_sent: bool) -> None:
     action = create_vm_action()
     # Nothing listens there, and no packet leaves: it is an address of this machine in an unrecognized form.
     action["invocationMethod"]["url"] = f"http://127.1:{free_port()}/"

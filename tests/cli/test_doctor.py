@@ -297,7 +297,7 @@ def test_doctor_checks_the_handler_of_forward_to(run: Run, port: Handler) -> Non
     assert run("doctor", "--forward-to", "ftp://x", env=environ(port)).code == ExitCode.USAGE
 
 
-def test_doctor_reports_what_a_killed_listener_left(run: Run, port: Handler, tmp_path: Path) -> None:
+def test_doctor_reports_unrestored_actions_of_a_killed_listener(run: Run, port: Handler, tmp_path: Path) -> None:
     write_folder = tmp_path / "home" / FOLDER
     write_folder.mkdir(parents=True)
     (write_folder / "x.json").write_text("{}")

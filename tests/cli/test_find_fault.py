@@ -50,7 +50,7 @@ def of_bodies_in_hex(key: str = SECRET.reveal(), received: list[bytes] | None = 
         yield url
 
 
-def test_mistake_is_named_with_its_fix(run: Run, folder: Path) -> None:
+def test_mistake_is_printed_with_its_fix(run: Run, folder: Path) -> None:
     (folder / "payload.json").write_bytes(a_body())
     with of_bodies_in_hex() as url:
         result = run("replay", "payload.json", "--to", url, "--find-fault", env=ENV)
@@ -142,7 +142,7 @@ def test_unknown_mistake_shows_the_capture_of_the_valid_request(run: Run, folder
 @pytest.mark.parametrize(
     ("options", "environ", "is_shown"), [((), {}, True), (("--json",), {}, False), ((), {"CLAUDECODE": "1"}, False)]
 )
-def test_digest_of_the_secret_is_shown_only_to_someone_at_a_terminal(
+def test_digest_of_the_secret_is_shown_only_on_a_terminal(
     runtime: Callable[..., Runtime], folder: Path, options: tuple[str, ...], environ: dict[str, str], is_shown: bool
 ) -> None:
     (folder / "payload.json").write_bytes(a_body())

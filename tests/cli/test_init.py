@@ -67,7 +67,7 @@ def test_init_uses_the_defaults_for_empty_answers(runtime: Callable[..., Runtime
     assert listen_table(folder) == {"forward-to": 8000, "port": 8787, "compact": False}
 
 
-def test_init_does_not_ask_for_what_the_options_say(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_init_does_not_ask_for_values_of_options(runtime: Callable[..., Runtime], folder: Path) -> None:
     assert answer(runtime, b"", "--port", "1", "--forward-to", "2", "--compact") == (ExitCode.OK, "")
     assert listen_table(folder) == {"forward-to": 2, "port": 1, "compact": True}
 

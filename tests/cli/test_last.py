@@ -79,7 +79,7 @@ def test_last_replay_is_the_latest_replay(run: Run, target: Handler) -> None:
         assert run("show", name, "--json").records[0]["id"] == expected
 
 
-def test_requests_of_a_check_did_not_arrive(run: Run, folder: Path) -> None:
+def test_last_ignores_requests_of_a_check(run: Run, folder: Path) -> None:
     headers = signed(a_body()).plus(("user-agent", f"{PROBE_AGENT}valid"))
     keep(folder, a_capture(an_invocation(id="cc0000000003", headers=headers)))
     assert run("show", "last", "--json").records[0]["id"] == BAD
@@ -131,9 +131,7 @@ def test_diff_without_names_compares_the_last_two_requests(run: Run, folder: Pat
     assert result.out.splitlines()[:2] == [f"- {FIRST}", f"+ {BAD}"]
 
 
-def test_diff_of_a_replay_compares_it_with_its_original_and_leaves_out_what_is_written_anew(
-    run: Run, folder: Path
-) -> None:
+def test_diff_of_a_replay_compares_it_with_its_original_and_ignores_new_headers(run: Run, folder: Path) -> None:
     original, replay = kept(folder)[-1], an_invocation(id="cc0000000003", replay_of=FIRST)
     headers = Headers((*original.invocation.headers.items, ("host", "127.0.0.1:8000"), ("content-length", "5")))
     keep(folder, replace(original, invocation=replace(replay, headers=headers)))

@@ -318,7 +318,7 @@ def test_error_suggests_doctor_only_for_credentials_and_tunnels(
     assert ("port-hook doctor" in world.stderr.read()) is names_doctor
 
 
-def test_errors_about_credentials_name_doctor_and_others_do_not(run: Run, port: Handler, folder: Path) -> None:
+def test_only_errors_about_credentials_suggest_doctor(run: Run, port: Handler, folder: Path) -> None:
     assert "port-hook doctor" in run("sign", "-", stdin=b"{}").err
     assert "port-hook doctor" not in run("sign", "missing.json", env={"PORT_CLIENT_SECRET": "s"}).err
     with handler(REFUSED) as refusing:
@@ -329,6 +329,6 @@ def test_errors_about_credentials_name_doctor_and_others_do_not(run: Run, port: 
 @pytest.mark.parametrize(
     "command", [("login", "--client-id", "i", "--secret-file", "missing"), ("login",), ("logout", "--org", "acme")]
 )
-def test_errors_of_login_and_logout_do_not_name_doctor(run: Run, command: tuple[str, ...]) -> None:
+def test_errors_of_login_and_logout_do_not_suggest_doctor(run: Run, command: tuple[str, ...]) -> None:
     result = run(*command)
     assert (result.code, "port-hook doctor" in result.err) == (ExitCode.SETTINGS, False)

@@ -256,7 +256,7 @@ def test_project_file_cannot_turn_a_check_off(run: Run, folder: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--respond", "503"), ("--json",), ("--full",), ("--once",)])
-def test_command_line_replaces_what_it_contradicts_in_the_file(
+def test_command_line_overrides_contradictory_options_of_the_file(
     run: Run, folder: Path, arguments: tuple[str, ...]
 ) -> None:
     write(folder, "[listen]\nforward-to = 9\ncompact = true\ncount = 3\nstrict = true\n")

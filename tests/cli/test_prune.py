@@ -49,7 +49,7 @@ def test_prune_retains_the_latest_captures(run: Run, folder: Path, keep: int, ex
     assert left(folder) == expected
 
 
-def test_prune_deletes_what_is_older(runtime: Callable[..., Runtime], folder: Path) -> None:
+def test_prune_deletes_older_captures(runtime: Callable[..., Runtime], folder: Path) -> None:
     world = replace(runtime(), now=lambda: NOW + 9 * DAY + 60)
     assert main(["prune", "--older-than", "2d", "--yes"], world) == 0
     assert left(folder) == [9, 8]

@@ -143,7 +143,7 @@ def test_replay_prints_a_note_when_a_capture_has_a_false_valid_verdict(run: Run,
     assert "does not match the client secret in use, although the capture says that it was valid" in result.err
 
 
-def test_replay_omits_masked_credentials_and_accepts_new_ones(run: Run, folder: Path, target: Handler) -> None:
+def test_replay_omits_masked_credentials_and_accepts_new_credentials(run: Run, folder: Path, target: Handler) -> None:
     store(folder, headers=Headers((("Authorization", "Bearer geheim"), ("X-A", "1"))))
     result = run("replay", "last", "--to", target.url, env=ENV)
     assert "masks Authorization" in result.err

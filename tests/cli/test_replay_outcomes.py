@@ -69,7 +69,7 @@ def test_failed_captures_are_sent_again_oldest_first(run: Run, folder: Path) -> 
         assert "3" in result.out
 
 
-def test_failed_captures_can_be_limited_to_recent_ones(run: Run, folder: Path) -> None:
+def test_failed_captures_can_be_limited_to_recent_captures(run: Run, folder: Path) -> None:
     with handler(ok("")) as target:
         keep(folder, forwarded("aa0000000001", target, 500), forwarded("bb0000000002", target, 500))
         run("replay", "--failed", "--since", "2023-11-14T22:13:22Z", env=ENV)

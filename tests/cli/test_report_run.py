@@ -59,7 +59,7 @@ def test_report_run_sends_logs_fields_and_status(run: Run, sandbox: Sandbox, env
     assert messages(sandbox) == ["one", "two"]
 
 
-def test_report_run_json_has_what_was_reported(run: Run, env: dict[str, str]) -> None:
+def test_report_run_json_has_the_reported_fields(run: Run, env: dict[str, str]) -> None:
     result = run("report-run", RUN_ID, "--json", "--status", "failure", "--log", "x", "--summary", "s", env=env)
     assert result.records == [
         {
@@ -381,6 +381,6 @@ def test_report_run_rejects_options_of_another_run_type_before_any_call(
     assert calls == []
 
 
-def test_status_may_be_written_as_port_writes_it(run: Run) -> None:
+def test_status_accepts_the_spelling_of_port(run: Run) -> None:
     (record,) = run("report-run", RUN_ID, "--status", "SUCCESS", "--dry-run", "--json").records
     assert record["calls"][-1]["body"] == {"status": "SUCCESS"}

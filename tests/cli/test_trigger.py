@@ -518,7 +518,7 @@ def test_trigger_writes_every_format_of_a_request(run: Run, name: str) -> None:
     assert name == "headers" or "127.0.0.1" in result.out
 
 
-def test_trigger_http_is_what_a_dry_run_prints(run: Run) -> None:
+def test_trigger_http_equals_the_output_of_a_dry_run(run: Run) -> None:
     options = ("--to", "8000", "--input", "title=a", "--no-sign", "--run-id", RUN_ID)
     written = run("trigger", CREATE_VM, *options, "--format", "http").out
     at = json.loads(written.partition("\r\n\r\n")[2])["trigger"]["at"]

@@ -98,7 +98,7 @@ def test_outputs_of_a_file_and_of_options_replace_the_last_run(run: Run, handler
     assert json.loads(handler.requests[1][1]) == {"shipped": 202}
 
 
-def test_given_output_of_a_later_node_stands_in_for_it(run: Run, handler: Failing) -> None:
+def test_output_option_replaces_a_later_node(run: Run, handler: Failing) -> None:
     options = ("--output", "tell={}", "--to", handler.url)
     assert run("trigger", "flow.json", "--from", "ship", *options, env=handler.api).code == 0
     assert handler.paths == ["/ship"]

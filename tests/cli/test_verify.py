@@ -130,7 +130,7 @@ def test_verify_prints_a_note_when_content_length_of_a_raw_request_is_wrong(run:
 # --- verdicts -------------------------------------------------------------------------------------------------------
 
 
-def test_verify_distinguishes_a_secret_with_white_space_from_a_wrong_one(written_out: Any, folder: Path) -> None:
+def test_verify_distinguishes_a_secret_with_white_space_from_another_secret(written_out: Any, folder: Path) -> None:
     (folder / "secret").write_text(SECRET.reveal() + " \n")
     result = written_out(*AT_NOW, "--secret-file", "secret")
     assert result.code == ExitCode.NOT_VALID

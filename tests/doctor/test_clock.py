@@ -19,7 +19,7 @@ def date(at_s: float) -> str:
 
 
 @given(skew_s=st.floats(-1e6, 1e6), before_s=st.floats(0, 10), after_s=st.floats(0, 10))
-def test_skew_is_never_larger_than_it_is_and_off_by_the_time_of_the_request_at_most(
+def test_measured_skew_never_exceeds_the_true_skew_and_is_off_by_at_most_the_request_time(
     skew_s: float, before_s: float, after_s: float
 ) -> None:
     found = clock_skew_s(date(NOW), NOW + skew_s - before_s, NOW + skew_s + after_s)
@@ -29,7 +29,7 @@ def test_skew_is_never_larger_than_it_is_and_off_by_the_time_of_the_request_at_m
 
 
 @given(st.text())
-def test_any_text_is_a_date_or_none(text: str) -> None:
+def test_any_text_is_parsed_as_a_date_or_ignored(text: str) -> None:
     assert isinstance(clock_skew_s(text, NOW, NOW), float | None)
 
 

@@ -213,7 +213,7 @@ def test_other_instructions_are_left_to_typer(instruction: str) -> None:
 
 
 @given(st.text() | st.sampled_from([*HOSTILE, HOSTILE_TEXT]))
-def test_text_from_outside_is_a_plain_word_or_not_offered(text: str) -> None:
+def test_untrusted_text_is_offered_only_as_a_plain_word(text: str) -> None:
     if is_word(text):
         assert re.fullmatch(r"[\w.#@/+-]+=?", text, re.ASCII)
         assert not text.startswith(("-", "#", "~", "="))
