@@ -119,7 +119,7 @@ class AgentArrivals:
 
     @property
     def follows(self) -> bool:
-        """Whether messages are shown as they arrive."""
+        """Whether the command follows a stream of messages."""
         return self.kafka or self.poll
 
     def since_s(self, now: float) -> float | None:
@@ -202,7 +202,7 @@ class AgentResponses:
 
 @option_group("Send the request")
 class AgentSending:
-    """Whether and where the request is sent."""
+    """The options for sending the request."""
 
     send: Annotated[
         bool, option("--send", help="Send the request, to this machine only.", no_effect=(_NO_MESSAGE,))
@@ -270,7 +270,7 @@ class AgentSecret:
 
 @option_group("Output")
 class AgentOutput:
-    """What is printed."""
+    """The output options."""
 
     raw: Annotated[
         bool,
@@ -285,7 +285,7 @@ class AgentOutput:
 
     @property
     def form(self) -> AgentForm:
-        """What is printed for each message."""
+        """The form of the output for each message."""
         from port_hook_cli.cli.agent_screen import AgentForm
 
         return AgentForm.BYTES if self.raw else AgentForm.RECORD if self.json else AgentForm.TEXT
@@ -334,7 +334,7 @@ class AgentOptions:
     def predictor(
         self, access: PortAccess, beginning: Sequence[Remark] = ()
     ) -> Iterator[tuple[Predictor, AgentScreen]]:
-        """Yield what predicts messages, and what shows the predictions."""
+        """Yield the predictor of messages, and the screen for the predictions."""
         from port_hook_cli.agent.predictor import Predictor, agent_settings, read_response, read_variables
         from port_hook_cli.cli.agent_screen import AgentScreen
         from port_hook_cli.engines.agent_jq import AgentJq

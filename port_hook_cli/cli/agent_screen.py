@@ -1,4 +1,4 @@
-"""What `agent` prints: predictions and what happens to requests, as text, as records, or as the bytes of a request."""
+"""The output of `agent`: predictions and the results of requests, as text, as records, or as a raw request."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REDIRECTS = range(300, 400)
 
 
 class AgentForm(Enum):
-    """What is printed for each message."""
+    """The form of the output for each message."""
 
     TEXT = auto()
     RECORD = auto()
@@ -193,7 +193,7 @@ class AgentScreen:
 
 
 def _response_remarks(performed: Performed) -> Iterator[Remark]:
-    """Yield what the user should know about the response."""
+    """Yield notes and errors about the response."""
     from port_hook_cli.http.response_body import SHOWN_BYTES
     from port_hook_cli.text.remark import RemarkKind
 
@@ -207,7 +207,7 @@ def _response_remarks(performed: Performed) -> Iterator[Remark]:
 
 
 def claim_remarks(left: ClaimLeft) -> Iterator[Remark]:
-    """Yield what happens to a claimed run that port-hook does not report."""
+    """Yield remarks about a claimed run that port-hook does not report."""
     from port_hook_cli.agent.stream import ClaimState
 
     name = brief(left.run_id)

@@ -28,7 +28,7 @@ _LIMITS_S = {"--within": (10.0, WITHIN_S), "--timeout": (1.0, TIMEOUT_S)}
 
 @option_group("Target")
 class CheckTarget:
-    """Where the handler is."""
+    """The URL of the handler."""
 
     to: Annotated[
         str | None,
@@ -73,7 +73,7 @@ class CheckTarget:
 
 @option_group("Checks")
 class CheckChoice:
-    """Which checks are made."""
+    """The selection of checks."""
 
     only: Annotated[
         list[str] | None,
@@ -98,7 +98,7 @@ class CheckChoice:
     )
 
     def plan(self, limits: CheckLimits) -> CheckPlan:
-        """Return what is checked. Raises UsageError for an unknown name, and if nothing is left."""
+        """Return the selected checks. Raises UsageError for an unknown name, and if no check is left."""
         return CheckPlan.of(self.only or (), self.skip or (), limits)
 
 
@@ -193,7 +193,7 @@ class CheckCredentials:
 
 @option_group("Output")
 class CheckOutput:
-    """What is printed and saved."""
+    """The output options and the store."""
 
     json: options.Json = False
     junit: Annotated[

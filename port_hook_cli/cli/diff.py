@@ -81,7 +81,7 @@ def diff(
 
 
 def _pair(a: str | None, b: str | None, finder: Finder) -> tuple[FoundRequest, FoundRequest]:
-    """Return what to compare. Raises StoreError and UsageError."""
+    """Return the two captures to compare. Raises StoreError and UsageError."""
     if a is None:
         return finder.find(f"{LAST}~1"), finder.find(LAST)
     found = finder.find(a)

@@ -62,7 +62,7 @@ def _received(capture: Capture, runtime: Runtime) -> Capture:
 
 
 def _verdict(capture: Capture, settings: Settings, runtime: Runtime) -> Verdict:
-    """Return what `verify` says about a capture, or the recorded verdict if the client secret is not known."""
+    """Return the verdict of `verify` on a capture, or the recorded verdict if the client secret is unknown."""
     recorded = capture.verdict
     if settings.client_secret is None and recorded.status is not Status.UNCHECKED:
         tell("note: without a client secret, the capture's recorded verdict is reproduced", runtime)

@@ -1,4 +1,4 @@
-"""What the error boundary writes: usage errors as a sentence and a hint, and the crash report.
+"""The messages of the error boundary: usage errors as a sentence and a hint, and the crash report.
 
 Imported only after a failure.
 """

@@ -40,7 +40,7 @@ _NO_HANDLER = NoEffect("Nothing is forwarded", without=("--forward-to", "--route
 
 @option_group("Target")
 class ListenTarget:
-    """Where requests are forwarded to."""
+    """The targets of forwarded requests."""
 
     forward_to: Annotated[
         str | None,
@@ -133,7 +133,7 @@ def _read_route(text: str) -> RouteRule:
 
 @option_group("Server")
 class ListenServer:
-    """Where the listener listens."""
+    """The address, port and path of the listener."""
 
     port: Annotated[
         int,
@@ -303,7 +303,7 @@ class ListenResponses:
 
 @option_group("Storage")
 class ListenStorage:
-    """What is saved, and for how long."""
+    """The capture store and its limits."""
 
     store: options.Store = None
     max_captures: Annotated[int, option("--max-captures", metavar="N", min=1, help="Retain the latest N captures.")] = (

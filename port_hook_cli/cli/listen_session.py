@@ -117,7 +117,7 @@ def _is_web_url(text: str) -> bool:
 
 @option_group("Kafka")
 class ListenKafka:
-    """Which Kafka messages are read."""
+    """The Kafka messages to read."""
 
     is_read: Annotated[
         bool,
@@ -162,7 +162,7 @@ class ListenKafka:
 
 @option_group("Actions and workflows in Port")
 class ListenRetarget:
-    """What `listen` changes in Port, and how it calls Port's API."""
+    """The changes of `listen` in Port, and the calls of Port's API."""
 
     names: Annotated[
         list[str] | None,
@@ -195,7 +195,7 @@ class ListenRetarget:
             )
 
     def with_access(self, access: PortAccess, ask: Ask | None) -> Retarget | None:
-        """Return what to retarget, None without --retarget."""
+        """Return the actions and nodes to retarget, or None without --retarget."""
         from port_hook_cli.listener.session import Retarget
 
         return Retarget(names=self.names, access=access, ask=None if self.yes else ask) if self.names else None

@@ -71,7 +71,7 @@ class ReplayTarget:
 
 @option_group("Responses")
 class ReplayResponses:
-    """What responses are expected."""
+    """The expected responses."""
 
     expect_status: Annotated[options.ExpectStatus, also(no_effect=(_SEARCH,))] = None
     compare: Annotated[
@@ -108,7 +108,7 @@ class ReplayResponses:
 
 @option_group("Changes")
 class ReplayChanges:
-    """What changes in a request."""
+    """The changes to a request."""
 
     set: Annotated[
         list[str] | None,
@@ -148,7 +148,7 @@ class ReplayChanges:
         return tuple(map(parse_header, self.header or ()))
 
     def body_edit(self, runtime: Runtime) -> Edit | None:
-        """Return what changes a body: --unset and --set, then the user's editor. Raises UsageError."""
+        """Return the function that changes a body: --unset and --set, then the user's editor. Raises UsageError."""
         if not (self.set or self.unset or self.edit):
             return None
         from port_hook_cli.javascript.paths import JsonPath
@@ -258,7 +258,7 @@ class ReplaySeries:
 
 @option_group("Output")
 class ReplayOutput:
-    """What is printed."""
+    """The output options."""
 
     dry_run: options.DryRun = False
     json: Annotated[options.Json, also(no_effect=(_DRY,))] = False
@@ -266,7 +266,7 @@ class ReplayOutput:
 
 @option_group("Sources")
 class ReplaySources:
-    """Where requests come from."""
+    """The sources of requests."""
 
     failed: Annotated[
         bool,

@@ -1,4 +1,4 @@
-"""What `replay` prints: requests of a dry run, results as they arrive, and the numbers at the end."""
+"""The output of `replay`: requests of a dry run, results as they arrive, and the numbers at the end."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Operation(StrEnum):
-    """What a self-service action does to its entity."""
+    """The operation of a self-service action on its entity."""
 
     CREATE = "CREATE"
     DAY_2 = "DAY-2"
@@ -38,7 +38,7 @@ class Operation(StrEnum):
 
 
 class RunOrigin(StrEnum):
-    """Where a self-service action was run from."""
+    """The origin of a self-service action's run."""
 
     UI = "UI"
     API = "API"
@@ -268,7 +268,7 @@ class TriggerInPort:
 
 @option_group("Output")
 class TriggerOutput:
-    """What is printed."""
+    """The output options."""
 
     list_: Annotated[
         bool,
@@ -287,7 +287,7 @@ class TriggerOutput:
 
     @property
     def sends(self) -> bool:
-        """Whether the request is sent, not only printed."""
+        """Whether the request is sent instead of only printed."""
         return not self.dry_run and self.output is None
 
 

@@ -168,7 +168,7 @@ def complete(instruction: str, environ: Mapping[str, str], stdout: TextIO) -> in
 
 
 def candidates(line: IncompleteLine, environ: Mapping[str, str]) -> Iterator[Candidate]:
-    """Yield what completes a line."""
+    """Yield the completions of a line."""
     if line.place == COMMAND:
         offered: Iterator[Candidate] = (Candidate(name, row[0]) for name, row in COMMANDS.items())
     elif line.place == _OPTION:
