@@ -146,4 +146,4 @@ def test_every_command_with_arguments_is_tested_with_them() -> None:
 def test_missing_secret_hint_suggests_commands_without_an_account(run: Run) -> None:
     result = run("listen")
     assert "error: No client secret is set." in result.err
-    assert "Without a Port account, use the credentials that `port-hook sandbox` prints; `port-hook demo`" in result.err
+    assert "Without a Port account, use the credentials that `port-hook sandbox` prints. `port-hook demo`" in result.err

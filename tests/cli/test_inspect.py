@@ -65,12 +65,12 @@ def test_browser_opens_a_single_use_url_without_the_token(folder: Path, kept: No
         first, second = httpx.get(opened), httpx.get(opened)
         assert (first.status_code, page.join(first.headers["location"])) == (303, page)
         assert (second.status_code, "location" in second.headers) == (403, False)
-        assert "This address was opened before" in second.text
+        assert "This URL was opened before" in second.text
         session = page.join("/api/session")
         assert httpx.get(session, headers={"authorization": f"Bearer {token}"}).status_code == 403
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
-    assert "warning: The one-time address of the inspector was opened a second time" in err
+    assert "warning: The one-time URL of the inspector was opened a second time" in err
     new_url = re.search(r"Inspector (http://\S+)", err)
     assert new_url
     assert new_url[1] != url

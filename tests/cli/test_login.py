@@ -251,7 +251,7 @@ def test_logout_needs_an_organization_when_several_are_saved(run: Run, port: Han
     assert run("logout", "--org", "c", "--all").code == ExitCode.USAGE
     assert run("logout", "--org", "x").code == ExitCode.SETTINGS
     assert run("logout", "--org", "c", "--json").records[0]["type"] == "removed"
-    assert "several logins (a, b) and no default" in run("sign", "-", stdin=b"{}").err
+    assert "Several logins are saved (a, b), but none is the default" in run("sign", "-", stdin=b"{}").err
     assert run("logout", "--all").out.count("Logged out") == 2
 
 

@@ -140,7 +140,7 @@ def test_replay_prints_a_note_when_a_capture_has_a_false_valid_verdict(run: Run,
     store(folder, capture=a_capture(planted))
     result = run("replay", "last", "--to", target.url, env=ENV)
     assert result.code == 0
-    assert "does not match the client secret in use, although the capture says that it was valid" in result.err
+    assert "does not match the client secret in use, but the capture says that it was valid" in result.err
 
 
 def test_replay_omits_masked_credentials_and_accepts_new_credentials(run: Run, folder: Path, target: Handler) -> None:
@@ -220,7 +220,7 @@ def test_replay_signs_the_payload_after_set_and_unset(run: Run, folder: Path, ta
     assert accepts(request)
     assert result.err == (
         "note: payload.json: --unset no.such: the body does not have this value, so nothing was removed\n"
-        "note: payload.json: --set payload.properties.tags[]: the body had no payload.properties.tags, "
+        "note: payload.json: --set payload.properties.tags[]: the body did not have payload.properties.tags, "
         "so it was added\n"
     )
 
@@ -239,7 +239,7 @@ def test_replay_suggests_a_pointer_for_a_misspelled_pointer(run: Run, folder: Pa
     result = run("replay", payload_file(folder), "--to", target.url, "--set", "/payload/propertees/cpu=8", env=ENV)
     assert result.err == (
         "note: payload.json: --set /payload/propertees/cpu: the body did not have /payload/propertees, so it was added "
-        "did you mean /payload/properties?\n"
+        "(did you mean /payload/properties?)\n"
     )
 
 

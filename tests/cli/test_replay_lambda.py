@@ -161,7 +161,7 @@ def test_invalid_lambda_response_is_a_failure(run: Run, answer: bytes) -> None:
     with function(lambda _: answer) as (url, _):
         result = run("replay", "aa00", "--as", "lambda", "--to", url, env=ENV)
     assert result.code == ExitCode.FAILED
-    assert "the function's answer cannot be sent as a response" in result.err
+    assert "the function's result is not a response" in result.err
 
 
 def test_dry_run_prints_the_event(run: Run) -> None:

@@ -142,7 +142,7 @@ def test_report_run_sends_a_node_run_the_fields_and_statuses_of_workflows(
     options = ("--status", "failure", "--label", "Broken", "--log", "x", "--link", "https://x.example")
     result = run("report-run", NODE_RUN, *options, env=env)
     assert result.code == ExitCode.OK
-    assert "note: a workflow node's run has no label" in result.err
+    assert "note: a node run has no label" in result.err
     assert result.out == f"{NODE_RUN}: reported 2 log entries, links, status FAILED\n"
     state = sandbox.runs[NODE_RUN]
     assert (state.report.status, state.report.result, state.report.link) == (
@@ -363,9 +363,9 @@ def test_report_run_accepts_failed_as_the_status_of_an_action_run(
 @pytest.mark.parametrize(
     ("run_id", "options", "message"),
     [
-        (RUN_ID, ("--status", "cancelled"), "An action run cannot be reported as cancelled."),
-        (RUN_ID, ("--output", "{}"), "--output is for runs of workflow nodes"),
-        (RUN_ID, ("--log", "x", "--log-level", "error"), "--log-level is for runs of workflow nodes"),
+        (RUN_ID, ("--status", "cancelled"), "An action run cannot end as cancelled."),
+        (RUN_ID, ("--output", "{}"), "--output is for node runs"),
+        (RUN_ID, ("--log", "x", "--log-level", "error"), "--log-level is for node runs"),
         (NODE_RUN, ("--output", "[1]"), "--output is not a JSON object."),
         (NODE_RUN, ("--link", "https://a.example") * 4, "A node run can have at most 3 links, not 4."),
         (NODE_RUN, ("--log-level", "error"), "The report is empty."),

@@ -18,7 +18,8 @@ from tests.stores import keep
 CURRENT = "the-secret-that-port-uses-now"
 STALE = "the-secret-of-last-year"
 CONFLICT = (
-    "PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env; the secret in the environment"
+    "PORT_CLIENT_SECRET in the environment differs from the client secret in ./.env. "
+    "port-hook uses the secret in the environment"
 )
 ENV = {"PORT_CLIENT_SECRET": STALE, "PORT_CLIENT_ID": "an-id"}
 
@@ -39,7 +40,7 @@ def without_warning(text: str) -> str:
 
 
 def assert_says_which_secret_was_used(text: str) -> None:
-    assert f"{CONFLICT} is used." in without_warning(text)
+    assert f"{CONFLICT}." in without_warning(text)
     assert STALE not in text
     assert CURRENT not in text
 

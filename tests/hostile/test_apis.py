@@ -162,7 +162,7 @@ async def test_endless_headers_are_read_only_up_to_a_limit(trick: Trick) -> None
 async def test_compressed_response_is_rejected_and_not_decompressed(trick: Trick, coding: str) -> None:
     async with HostileApi(trick).serve() as server:
         problem = await failure(server)
-    words = f"{server.url} responded, but with a content-encoding that port-hook did not ask for ({coding})."
+    words = f"{server.url} responded, but with a content-encoding that port-hook did not request ({coding})."
     assert problem.message == words
     assert all(b"accept-encoding: identity" in head.lower() for head in server.requests)
     assert len(server.requests) == 2  # the token's and one more: it is not tried again
@@ -186,19 +186,28 @@ async def test_connection_reset_midway_is_reported() -> None:
     [
         (
             b'{"accessToken": "t\xc3\xb6ken", "expiresIn": 60}',
-            "issued an access token that is not valid in an HTTP header",
+            "issued an access token with characters that an HTTP header cannot have",
         ),
         (
             b'{"accessToken": "a\\r\\nx: y", "expiresIn": 60}',
-            "issued an access token that is not valid in an HTTP header",
+            "issued an access token with characters that an HTTP header cannot have",
         ),
-        (b'{"accessToken": "a b", "expiresIn": 60}', "issued an access token that is not valid in an HTTP header"),
-        (b'{"accessToken": "\\ud800", "expiresIn": 60}', "issued an access token that is not valid in an HTTP header"),
-        (b'{"accessToken": "", "expiresIn": 60}', "issued an access token that is not valid in an HTTP header"),
-        (b'{"accessToken": "%s", "expiresIn": 60}' % (b"x" * 2**20), "issued an access token that is not valid"),
-        (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 400), "whose lifetime (`expiresIn`) is not a possible"),
-        (b'{"accessToken": "t", "expiresIn": 1e999}', "whose lifetime (`expiresIn`) is not a possible number"),
-        (b'{"accessToken": "t", "expiresIn": -1}', "whose lifetime (`expiresIn`) is not a possible number"),
+        (
+            b'{"accessToken": "a b", "expiresIn": 60}',
+            "issued an access token with characters that an HTTP header cannot have",
+        ),
+        (
+            b'{"accessToken": "\\ud800", "expiresIn": 60}',
+            "issued an access token with characters that an HTTP header cannot have",
+        ),
+        (
+            b'{"accessToken": "", "expiresIn": 60}',
+            "issued an access token with characters that an HTTP header cannot have",
+        ),
+        (b'{"accessToken": "%s", "expiresIn": 60}' % (b"x" * 2**20), "issued an access token with characters"),
+        (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 400), "with an impossible lifetime (`expiresIn`)"),
+        (b'{"accessToken": "t", "expiresIn": 1e999}', "with an impossible lifetime (`expiresIn`)"),
+        (b'{"accessToken": "t", "expiresIn": -1}', "with an impossible lifetime (`expiresIn`)"),
         (b'{"accessToken": "t", "expiresIn": %s}' % (b"9" * 5000), "responded, but not in the format of Port's API"),
         (b'{"accessToken": "t", "expiresIn": NaN}', "responded, but not in the format of Port's API"),
         (b'{"accessToken": "t", "expiresIn": Infinity}', "responded, but not in the format of Port's API"),
