@@ -74,7 +74,7 @@ _DEMO = re.compile(r"(?s)(<!-- demo: [^\n]*-->\n```text\n).*?(```)")
 _CONSTANTS = [cause for cause in vars(causes).values() if isinstance(cause, Cause)]
 # Causes whose text depends on the request.
 _EXAMPLES = {
-    "reserialized-indented": [causes.reserialized_indented("indented with 2 spaces as JSON.stringify does it")],
+    "reserialized-indented": [causes.reserialized_indented("indented with 2 spaces like JSON.stringify")],
     "wrong-separator": [causes.wrong_separator("a colon")],
     "wrong-hash": [causes.wrong_hash(20, "SHA-1")],
     "clock-skew": [clock_skew(age_s, DEFAULT_TOLERANCE_S) for age_s in (600.0, -7_200.0)],

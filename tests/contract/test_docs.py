@@ -28,6 +28,7 @@ from tests.stores import keep
 pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[2]
+CONTRIBUTING = ROOT / "docs" / "contributing"
 EXAMPLE_PAGES = [ROOT / "examples" / "README.md", *sorted((ROOT / "examples").glob("*/README.md"))]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *EXAMPLE_PAGES]
 _COMMAND_LINE = re.compile(r"^\s*(?:\$ )?(port-hook .*)$", re.MULTILINE)
@@ -173,7 +174,7 @@ def test_every_row_about_workflows_has_a_source() -> None:
 
 
 def test_every_module_on_the_page_about_the_code_exists() -> None:
-    page = (ROOT / "docs" / "contributing" / "code-map.md").read_text("utf-8")
+    page = "".join(CONTRIBUTING.joinpath(name).read_text("utf-8") for name in ("code-map.md", "code-walks.md"))
     named = set(re.findall(r"\b(?:\w+/)+\w+\.py\b", page))
     assert len(named) > 10
     folders = (Path(port_hook_cli.__file__).parent, ROOT)
@@ -181,7 +182,7 @@ def test_every_module_on_the_page_about_the_code_exists() -> None:
 
 
 def test_every_test_in_the_threat_model_exists() -> None:
-    page = (ROOT / "docs" / "contributing" / "threat-model.md").read_text("utf-8")
+    page = "".join(path.read_text("utf-8") for path in CONTRIBUTING.glob("threat-model*.md"))
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", page))
     assert len(named) > 80

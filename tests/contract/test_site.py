@@ -89,3 +89,18 @@ def test_first_page_lists_every_other_page_in_the_order_of_the_navigation() -> N
 def test_links_to_files_outside_of_the_site_become_text(page: str, text: str, shown: str) -> None:
     rewrite = runpy.run_path(str(ROOT / "docs" / "site_links.py"))["on_page_markdown"]
     assert rewrite(text, page=SimpleNamespace(file=SimpleNamespace(src_uri=page))) == shown
+
+
+PROSE = [page for page in sorted((ROOT / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
+def test_page_ends_with_what_to_read_next(page: Path) -> None:
+    prose = re.sub(r"(?m)^\[[\w-]+\]: \S+$", "", page.read_text("utf-8")).rstrip()
+    last = prose.splitlines()[-1]
+    assert page.name in {"index.md", "cli.md"} or re.fullmatch(r"\*\*Next:\*\* .*\[[^]]+\]\(\S+\).*", last), last
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
+def test_page_outside_the_reference_has_at_most_150_lines(page: Path) -> None:
+    assert page.parent.name == "reference" or len(page.read_text("utf-8").splitlines()) <= 150

@@ -15,7 +15,7 @@ from tests.documentation import ROOT
 pytestmark = pytest.mark.once
 
 PACKAGE = Path(port_hook_cli.__file__).parent
-PAGE = ROOT / "docs" / "contributing" / "threat-model.md"
+PAGES = tuple(ROOT / "docs" / "contributing" / name for name in ("threat-model.md", "threat-model-network.md"))
 NAMED = re.compile(r"`test_\w+`")
 MOST_SENTENCES = 4
 # The beginnings of the bullets that no test can prove: advice, what port-hook does not protect against, and facts about
@@ -37,6 +37,7 @@ WITHOUT_TESTS = [
 ]
 # The paragraphs outside of bullets, which define words and lead to the bullets.
 PARAGRAPHS = [
+    "This page has the claims about what reaches port-hook over a connection.",
     "port-hook protects your Port organization's client secret",
     "Apart from what the table allows",
     "The current directory may be someone else's",
@@ -61,7 +62,7 @@ def test_port_api_client_is_created_only_where_its_url_is_checked() -> None:
 
 
 def page_lines() -> list[str]:
-    return [line for line in PAGE.read_text("utf-8").splitlines() if line]
+    return [line for page in PAGES for line in page.read_text("utf-8").splitlines() if line]
 
 
 def test_bullet_of_the_threat_model_ends_with_its_tests_or_is_a_known_exception() -> None:
@@ -81,17 +82,22 @@ def test_bullet_of_the_threat_model_is_short_enough_for_its_tests_to_be_checked(
 def test_threat_model_makes_claims_only_in_its_bullets_and_table() -> None:
     paragraphs = [line for line in page_lines() if not line.startswith(("- ", "#", "|"))]
     assert [line for line in paragraphs if not line.startswith(tuple(PARAGRAPHS))] == []
-    assert len(paragraphs) == len(PARAGRAPHS)
+    assert len(paragraphs) == len(PARAGRAPHS) + 1  # each page ends with **Next:**
 
 
 def test_row_of_the_table_of_the_threat_model_links_to_a_section_with_tests() -> None:
-    page = PAGE.read_text("utf-8")
-    sections = {slug(title): content for title, content in re.findall(r"(?ms)^## (.+?)$(.*?)(?=^## |\Z)", page)}
-    rows = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    first, network = (sections(page) for page in PAGES)
+    rows = [line for line in page_lines() if line.startswith("| ")][1:]
     assert len(rows) == 10
     for row in rows:
-        (target,) = re.findall(r"\(#([\w-]+)\) \|$", row)
-        assert NAMED.search(sections[target]), row
+        ((other, target),) = re.findall(r"\((threat-model-network\.md)?#([\w-]+)\) \|$", row)
+        assert NAMED.search((network if other else first)[target]), row
+
+
+def sections(page: Path) -> dict[str, str]:
+    """Return the sections of a page by the anchors of their headings."""
+    parts = re.findall(r"(?ms)^## (.+?)$(.*?)(?=^## |\Z)", page.read_text("utf-8"))
+    return {slug(title): content for title, content in parts}
 
 
 def slug(title: str) -> str:

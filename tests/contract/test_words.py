@@ -1,0 +1,137 @@
+"""README, help, errors and hints use one word for one thing, and none of the constructions that read as translated."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "port_hook_cli"
+# Generated from other texts, which are checked themselves.
+_GENERATED = {PACKAGE / "cli" / "completion" / "words.py"}
+_LEAST_SPACES = 2  # a string with fewer words is a name or a part of a line
+
+
+class Rule(NamedTuple):
+    """Words to avoid, and what to write."""
+
+    pattern: str
+    instead: str
+
+
+WORDS = (
+    Rule(r"(?<!webhook )(?<!keyring )\bbackends?\b", "handler; webhook backend is Port's term"),
+    Rule(r"(?<!SSH )\bdestinations?\b", "target"),
+    Rule(r"\bexchanges?\b|\bsaved requests?\b", "capture or delivery"),
+    Rule(r"\breadings?: |\bthe readings?\b", "signed form"),
+    Rule(r"\bexact bytes\b|\bbytes (that|as) (it |they )?arrived\b|\bas it arrived\b", "raw body"),
+    Rule(r"\bnot valid\b|\b(is|are) wrong\b", "invalid"),
+    Rule(r"\brefus(e|es|ed|ing|al)\b(?! the connection)(?<!connection refused)(?<!connections refused)", "reject"),
+    Rule(r"\bruns? of (a|the|each) (workflow )?node\b", "node run"),
+    Rule(r"waits? for a report|may still be waiting|ends? with a report", "stays IN_PROGRESS until …"),
+    Rule(r"\bheader fields?\b", "header"),
+    Rule(r"\b(client|run|capture|node|action|user|organization|installation) ids?\b|'s ids?\b", "ID"),
+    Rule(r"\b(working|current) folder\b|\bfolder here\b|\bin this folder\b", "current directory"),
+    Rule(r"\bnewest\b", "latest"),
+    Rule(r"(?<!-)\bdrop(s|ped|ping)?\b", "delete, or close without a response"),
+    Rule(r"\bstand-ins?\b|\bmade-up\b|Port's side\b", "sandbox or sample"),
+    Rule(r"\bstrangers?\b|\bforeign\b", "untrusted sender or someone else's directory"),
+    Rule(r"\bfreshly\b", "newly signed"),
+)
+"""The glossary's words: one for each thing."""
+
+CONSTRUCTIONS = (
+    Rule(
+        r"\b((the ones?|those) (that|of|with|without|in|from)|(is|are|than|to|from|like|and|or|default:) that of"
+        r"|one (that|with|without|whose))\b",
+        "the noun again",
+    ),
+    Rule(
+        r"\b(take|open|send|use|overwrite|commit|save|read|make|print|add|write|change|claim|reveal|create|download|run"
+        r"|forward|publish|import|keep|name|ask|offer|accept|follow|report)s? (no|nothing|none)\b",
+        "a negated verb: doesn't send …",
+    ),
+    Rule(
+        r"\bgives? (it|them|one|either|another|a|an|the|only|--)\b|\b(message|note|line|payload|hint|table|error"
+        r"|environment|it) names\b|(?<!user )(?<!file )\bname (it|one|the|a|an|another|only)\b|\bsays so\b",
+        "use, pass, show, specify",
+    ),
+    Rule(
+        r"\bas (it|they|Port('s API)?|JSON\.stringify) (is|are|was|were|arrived|shows|writes|does|do|takes|made|has)\b",
+        "the name of the thing",
+    ),
+    Rule(
+        r"\b(that|which) (is|are|was|were) ((not|already|still|never) )?(\w+ed|sent|kept|made|given|read|set|shown"
+        r"|found|run|lost|missing|running)\b",
+        "an adjective",
+    ),
+    Rule(
+        r"\b(kept|keeps?)\b(?! (running|trying|working|its|their|the same|asking|reading|alive|using))",
+        "save, or retain for limits",
+    ),
+    Rule(r"(^|[.|(] ?)Of (a|an|the|each)\b|\bof the type\b|\bof (Kafka|Port|smee)\b(?!['.])", "a noun before it"),
+)
+"""Constructions that a native speaker would not write."""
+
+ALLOWED: tuple[str, ...] = ()
+"""Sentences where one of the words is right."""
+
+
+def _strings(path: Path) -> Iterator[tuple[int, str]]:
+    tree = ast.parse(path.read_text("utf-8"))
+    docstrings = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            yield node.lineno, node.value
+
+
+def _prose(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a page outside its code, without the targets of its links."""
+    is_code = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("```"):
+            is_code = not is_code
+        elif not is_code:
+            yield number, re.sub(r"`[^`]*`", "`x`", re.sub(r"\]\([^)]*\)", "]", line))
+
+
+def _help() -> Iterator[tuple[int, str]]:
+    """Yield what each command does, from the page with all help: its first lines come from docstrings."""
+    for section in (ROOT / "docs" / "reference" / "cli.md").read_text("utf-8").split("\n## ")[1:]:
+        usage = section.partition("╭")[0]
+        yield 0, " ".join(usage.split())
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield where each checked text is, and the text."""
+    for number, line in _prose((ROOT / "README.md").read_text("utf-8")):
+        yield f"README.md:{number}", line
+    for _, text in _help():
+        yield "docs/reference/cli.md", text
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path not in _GENERATED:
+            for number, text in _strings(path):
+                if text.count(" ") >= _LEAST_SPACES and not any(allowed in text for allowed in ALLOWED):
+                    yield f"{path.relative_to(ROOT)}:{number}", text
+
+
+@pytest.mark.parametrize("rule", [*WORDS, *CONSTRUCTIONS], ids=lambda rule: rule.instead)
+def test_readme_help_and_errors_use_the_words_of_the_glossary(rule: Rule) -> None:
+    pattern = re.compile(rule.pattern, re.IGNORECASE)
+    found = [f"{place}: {text.strip()}" for place, text in texts() if pattern.search(text)]
+    assert not found, f"write {rule.instead}:\n" + "\n".join(found)
+
+
+@pytest.mark.parametrize("allowed", ALLOWED)
+def test_allowed_sentence_exists(allowed: str) -> None:
+    assert any(allowed in path.read_text("utf-8") for path in PACKAGE.rglob("*.py"))
