@@ -326,7 +326,7 @@ async def test_page_of_the_sandbox_starts_a_run_and_its_capture_shows_the_run(
         with a_desk(tmp_path, "--inspect", "--workflows", "flow.json", command=("sandbox",)) as desk:
             page = await open_page(desk)
             await page.locator(".empty-state").get_by_role("button", name="Trigger an action or workflow").click()
-            await page.get_by_label("Action", exact=True).select_option("flow#start")
+            await page.get_by_label("Action or workflow", exact=True).select_option("flow#start")
             # The sandbox does not run a node alone.
             await expect(page.locator("#trigger-action option[value='flow#ship']")).to_have_count(0)
             await page.get_by_role("dialog").get_by_role("button", name="Trigger", exact=True).click()

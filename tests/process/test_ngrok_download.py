@@ -35,7 +35,7 @@ def test_listen_does_not_download_ngrok_without_a_terminal(folder: Path) -> None
 @pytest.mark.skipif(sys.platform == "win32", reason="pseudo-terminals are POSIX")
 @pytest.mark.parametrize(
     ("answer", "told"),
-    [("n", "you declined the download"), ("y", "it could not be downloaded")],
+    [("n", "you declined the download"), ("y", "the download failed")],
 )
 def test_listen_asks_on_a_terminal_before_it_downloads_ngrok(folder: Path, answer: str, told: str) -> None:
     env = without_ngrok(folder)
