@@ -57,7 +57,7 @@ class BadJson(UsageError):
         self.line, self.column = line, column
 
 
-class ReplayTarget(Protocol):
+class InspectorTarget(Protocol):
     """The target of the inspector's requests. `takes_unsigned` says that it doesn't verify signatures."""
 
     takes_unsigned: bool
@@ -110,7 +110,7 @@ class ToTheHandler:
             return await send(request, url, client, partial(keep_in_thread, self._store, self._secret))
 
 
-def page_rewriter(wanted: Resend, target: ReplayTarget, secret: Secret | None, runtime: Runtime) -> Rewriter:
+def page_rewriter(wanted: Resend, target: InspectorTarget, secret: Secret | None, runtime: Runtime) -> Rewriter:
     """Return what prepares a capture to be sent as wanted. Raises SettingsError without a secret for the signature."""
     if wanted.is_signed and secret is None:
         raise SettingsError(
@@ -130,7 +130,7 @@ async def resend(
     capture: Capture,
     to: str | None,
     rewriter: Rewriter,
-    target: ReplayTarget,
+    target: InspectorTarget,
     access: PortAccess,
     refused_ports: frozenset[int],
 ) -> tuple[SentReplay, list[str]]:
@@ -147,7 +147,7 @@ async def resend(
     return sent, [*_notes(ready), *kept_notes(sent)]
 
 
-def sender(target: ReplayTarget, to: str | None) -> Callable[[Invocation, str], Awaitable[SentReplay]]:
+def sender(target: InspectorTarget, to: str | None) -> Callable[[Invocation, str], Awaitable[SentReplay]]:
     """Return the sender of requests: the session's, or a direct sender to the user's target `to`."""
     is_direct = to is not None and not isinstance(target, ToTheHandler)
     return _directly if is_direct else target.send

@@ -17,7 +17,7 @@ from port_hook_cli.inspector.opening import OpenInspector, serving
 from port_hook_cli.inspector.port_side import PortSide
 from port_hook_cli.inspector.reading import CaptureReader
 from port_hook_cli.inspector.sandbox_runs import SandboxRuns, SentRequests
-from port_hook_cli.inspector.sending import ReplayTarget, ThroughTheListener, ToTheHandler
+from port_hook_cli.inspector.sending import InspectorTarget, ThroughTheListener, ToTheHandler
 from port_hook_cli.inspector.setup import InspectorSetup
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Capture, Payload
@@ -143,7 +143,7 @@ async def _opened(
     runtime: Runtime,
     store: Path,
     mode: str,
-    target: ReplayTarget,
+    target: InspectorTarget,
     urls: Callable[[], tuple[str | None, str | None]],
     holding: Holding | None = None,
 ) -> AsyncIterator[Inspector]:

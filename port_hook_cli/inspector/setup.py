@@ -9,7 +9,7 @@ from pathlib import Path
 from port_hook_cli.actions.encrypted_inputs import Decryption
 from port_hook_cli.frozen import frozen
 from port_hook_cli.inspector.port_side import PortSide
-from port_hook_cli.inspector.sending import ReplayTarget
+from port_hook_cli.inspector.sending import InspectorTarget
 from port_hook_cli.inspector.triggering import Actions
 from port_hook_cli.invocations.models import Payload
 from port_hook_cli.listener.holding import Holding
@@ -29,7 +29,7 @@ class InspectorSetup:
     mode: str
     store: Path
     runtime: Runtime = field(repr=False)
-    target: ReplayTarget
+    target: InspectorTarget
     access: PortAccess
     port: PortSide
     actions: Actions

@@ -334,6 +334,6 @@ async def test_page_of_the_sandbox_starts_a_run_and_its_capture_shows_the_run(
             await page.get_by_role("button", name="Show the capture").click()
             await page.keyboard.press("5")
             await expect(page.locator(".run-head .pill")).to_have_text("SUCCESS")
-            await expect(page.locator(".step-detail .capture").get_by_text("Request")).to_be_visible()
+            await expect(page.locator(".step-detail .capture-parts").get_by_text("Request")).to_be_visible()
             await expect(page.locator(".row .digest")).to_have_text("service=cart")
             await page.close()

@@ -23,8 +23,8 @@ const NOT_REPORTED = new Set(["CONDITION", "INPUT"]);
 export const StepDetail = memo(/** @param {{ step: Step, around: Around }} props */ ({ step, around }) => {
   const { run, capture } = around;
   if (step.node) return html`<${NodeDetail} node=${step.node} step=${step} around=${around} />`;
-  if (step.id === "sent") return html`<${Exchange} row=${capture.row} part="request" />`;
-  if (step.id === "accepted") return html`<${Exchange} row=${capture.row} part="response" />`;
+  if (step.id === "sent") return html`<${CaptureParts} row=${capture.row} part="request" />`;
+  if (step.id === "accepted") return html`<${CaptureParts} row=${capture.row} part="response" />`;
   if (step.id === "log") return html`<${Log} entries=${step.logs} />`;
   return html`<p>${hasEnded(run)
     ? `Port recorded ${oneLine(run.status)}${run.ended_at ? ` at ${isoTime(run.ended_at)}` : ""}.`
@@ -61,19 +61,21 @@ function Captures({ run, version, around }) {
   });
   if (problem) return html`<${Problem} problem=${problem} />`;
   return html`${value?.captures.map((/** @type {Row} */ row) => html`
-    <${Exchange} key=${row.id} row=${row} open=${row.id === around.capture.row.id ? null : around.actions.open} />`)}`;
+    <${CaptureParts}
+      key=${row.id} row=${row} open=${row.id === around.capture.row.id ? null : around.actions.open}
+    />`)}`;
 }
 
 /**
  * The request and the response of a capture, or one of them.
  * @param {{ row: Row, part?: "request" | "response", open?: ((id: string) => void) | null }} props
  */
-function Exchange({ row, part, open }) {
+function CaptureParts({ row, part, open }) {
   const version = `${row.response} ${row.handler?.status}`;
   const { value } = useResource((signal) => get(captureUrl(row.id), {}, signal), row.id, { version });
   const answered = /** @type {Capture | null} */ (value)?.delivery ?? value?.response;
   const where = value?.delivery ? "delivery" : "response";
-  return html`<div class="exchange">
+  return html`<div class="capture-parts">
     ${part !== "response" && html`<details open=${part === "request"}>
       <summary><b>Request</b> <span class="mono">${oneLine(row.method)} ${oneLine(row.target).slice(0, 80)}</span>
         ${" "}<span class="dim">${time(row.received_at)}</span></summary>
