@@ -91,7 +91,7 @@ def test_links_to_files_outside_of_the_site_become_text(page: str, text: str, sh
     assert rewrite(text, page=SimpleNamespace(file=SimpleNamespace(src_uri=page))) == shown
 
 
-PROSE = [page for page in sorted((ROOT / "docs").rglob("*.md"))]
+PROSE = sorted((ROOT / "docs").rglob("*.md"))
 
 
 @pytest.mark.parametrize("page", PROSE, ids=lambda page: page.relative_to(ROOT / "docs").as_posix())
