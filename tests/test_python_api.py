@@ -267,7 +267,7 @@ async def test_invalid_value_is_a_usage_error_with_the_argument(
 
 @pytest.mark.parametrize("run_id", ["", "r_a b", "https://app.port.io/run?runId=r_QOz6WoOB1Q2lmhZZ"])
 async def test_run_id_is_checked_like_on_the_command_line(run_id: str) -> None:
-    with pytest.raises(PortHookError, match="run id"):
+    with pytest.raises(PortHookError, match="run ID"):
         await calls("trigger", {"run_id": run_id})
 
 
@@ -280,7 +280,7 @@ async def test_run_id_is_checked_like_on_the_command_line(run_id: str) -> None:
         ("check", {"only": "old"}, TypeError, "`only` must be an iterable of strings, not str"),
         ("check", {"command": "python app.py"}, TypeError, "`command` must be an iterable of strings, not str"),
         ("check", {"only": ["nothing"]}, PortHookError, "Unknown check or group: 'nothing'"),
-        ("check", {"only": ["old"], "skip": ["signature"]}, PortHookError, "No check is left"),
+        ("check", {"only": ["old"], "skip": ["signature"]}, PortHookError, "exclude all checks"),
         ("check", {"to": None}, PortHookError, "Missing option --to"),
         ("check", {"to": "http://192.0.2.1/"}, PortHookError, "is not on this machine"),
         ("check", {}, PortHookError, "Nothing listens on http://127.0.0.1:1"),
