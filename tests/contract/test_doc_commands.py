@@ -254,3 +254,10 @@ def test_command_line_of_the_docs_succeeds_in_bash(code: str, machine: Machine) 
 def test_commands_writing_credentials_make_the_file_private(page: Path) -> None:
     blocks = re.findall(r"(?ms)^```(?:sh|text)\n(.*?)^```", page.read_text("utf-8"))
     assert [block for block in blocks if "> .env" in block and "umask 077" not in block] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_command_lines_can_be_pasted_into_zsh(page: Path) -> None:
+    # zsh, the default shell on macOS, does not read comments that are typed or pasted.
+    code = "".join(re.findall(r"(?ms)^```(?:sh|console)\n(.*?)^```", page.read_text("utf-8")))
+    assert re.findall(r"(?m)^.*(?:^|\s)#\s.*$", code) == []
