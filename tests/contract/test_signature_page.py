@@ -108,7 +108,7 @@ def test_section_quotes_only_what_is_said_of_its_own_cause() -> None:
     quoted = [line for section in SECTIONS for line in section.splitlines() if line.startswith("- ")]
     assert sorted(set(quoted)) == sorted(quoted)
     (skew,) = (section for section in SECTIONS if section.startswith("clock-skew\n"))
-    assert "the tolerance is 300 s" in skew
+    assert "The tolerance is 300 s" in skew
 
 
 def test_request_without_a_fault_is_valid(tmp_path: Path) -> None:

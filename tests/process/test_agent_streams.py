@@ -102,7 +102,7 @@ def test_agent_predicts_each_message_of_the_topics_and_skips_messages_for_others
         value(topic_message(secret=OTHER_SECRET)),
     ]
     with an_agent(tmp_path, kafka, "--kafka", "--json", "--count", "9", *NO_JQ) as agent:
-        agent.until("nothing is committed")
+        agent.until("without committing offsets")
         agent.until("Showing only new messages. To include the last 10 minutes, add --since 10m. Stop with Ctrl-C.")
         cluster.send(f"{org}.runs", *values, partition=1)
         records = [agent.record() for _ in values]
@@ -141,7 +141,7 @@ def test_agent_sends_new_messages_and_warns_about_a_running_agent(
     cluster: Cluster, org: str, kafka: dict[str, str], tmp_path: Path
 ) -> None:
     with handler() as receiver, an_agent(tmp_path, kafka, "--kafka", "--send", *NO_JQ) as agent:
-        agent.until("nothing is committed")
+        agent.until("without committing offsets")
         cluster.send(f"{org}.runs", value(topic_message(method={"url": "https://hooks.example.com/"})), partition=2)
         agent.until("hint: Choose a target")
         cluster.send(f"{org}.runs", value(topic_message(method={"url": f"{receiver.url}/vm"})), partition=2)
