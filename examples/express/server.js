@@ -1,4 +1,4 @@
-// A backend for Port's self-service actions in Express: verify, accept, work, report.
+// A handler for Port's self-service actions in Express: verify, accept, work, report.
 //
 //   npm ci
 //   PORT_CLIENT_ID=… PORT_CLIENT_SECRET=… node server.js 8000
@@ -22,7 +22,7 @@ function isSignedByPort(body, signature, timestamp, secret, now = Date.now() / 1
   return expected.length === received.length && timingSafeEqual(expected, received);
 }
 
-// A run can be delivered twice, but its work is done once. This is the memory of one process. A real backend inserts the
+// A run can be delivered twice, but its work is done once. This is the memory of one process. A real handler inserts the
 // run id into a database, under a unique key, which holds after a restart and for several processes.
 const deliveries = new Set();
 function isFirstDelivery(runId) {

@@ -177,4 +177,6 @@ def some_texts(description: str) -> Schema:
 ACTION = a_text("Find only captures of this action.", minLength=1)
 VERDICT = one_of("Find only captures with this verdict.", tuple(map(str, Status)))
 RUN_ID = a_text("Find only captures of this run.", minLength=1)
-SEARCH = a_text("Find only captures with this text in target, headers or body. ASCII letters match in either case.")
+SEARCH = a_text(
+    "Find only captures with this text in the path, query, headers or body. ASCII letters match in either case."
+)

@@ -11,7 +11,7 @@ from port_hook_cli.invocations.payload import is_run_id
 MOST_NAMED = 5
 """The largest number of IDs in the message about an ambiguous name."""
 
-_LIST_THEM = "Run `port-hook captures` to list them."
+_LIST_THEM = "Run `port-hook captures` to list the captures."
 
 
 @frozen

@@ -230,6 +230,10 @@ def _exit_code(run: ShownRun, asked: TriggerCommand) -> ExitCode:
         return ExitCode.OK
     if not run.has_ended:
         current = run.current
-        where = "" if current is None else f". {brief(current.node)} ({brief(current.id)}) is {brief(current.status)}"
+        where = (
+            ""
+            if current is None
+            else f": the node {brief(current.node)} ({brief(current.id)}) is {brief(current.status)}"
+        )
         tell(f"error: {brief(run.id)} did not end within {asked.port.wait_s:g} s{where}", asked.runtime)
     return ExitCode.OK if run.result == _SUCCESS and run.has_ended else ExitCode.FAILED

@@ -54,7 +54,7 @@ def list_triggers(name: str | None, runtime: Runtime, *, as_json: bool) -> ExitC
             output.print(Styled(brief(file), "bold"))
         output.print(*output.fit([_line(found, topic)], indent=_CONTINUED))
     if not count:
-        tell("No actions, automations or workflows found.", runtime)
+        tell("No action, automation or workflow here can be triggered.", runtime)
         tell(f"hint: {_hint(name)}", runtime)
     return ExitCode.OK
 

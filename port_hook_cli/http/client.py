@@ -27,7 +27,7 @@ from port_hook_cli.invocations.models import Delivery, Invocation
 _MAX_IDLE_S = 1.0
 _SERVER_ERROR = 500
 _LEAD_BYTE = rb"[\xc2-\xf4]"  # the first byte of a character with several bytes in UTF-8
-_MAX_DESTINATIONS = 1_000
+_MAX_ENDPOINTS = 1_000
 
 
 class HttpClient:
@@ -153,7 +153,7 @@ class HttpClient:
     def _endpoint(self, url: str) -> Endpoint:
         found = self._endpoints.get(url)
         if found is None:
-            if len(self._endpoints) >= _MAX_DESTINATIONS:
+            if len(self._endpoints) >= _MAX_ENDPOINTS:
                 self._endpoints.clear()
             found = self._endpoints[url] = read_endpoint(url)
         return found

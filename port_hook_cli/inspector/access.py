@@ -68,8 +68,8 @@ def refusal(asker: Asker, token: str) -> AccessRefusal | None:
 
     Only the `authorization` header opens the API: browsers would send a cookie to every port of a host.
     """
-    if foreign := other_site_refusal(asker):
-        return foreign
+    if from_elsewhere := other_site_refusal(asker):
+        return from_elsewhere
     if not _has_token(asker, token):
         return _NO_TOKEN
     if asker.method not in _READING and not _is_deliberate(asker):
@@ -82,10 +82,10 @@ def other_site_refusal(asker: Asker) -> AccessRefusal | None:
 
     A page on another port of this machine counts as another site, although browsers call it the same site.
     """
-    foreign = find_web_page_request(asker.host, asker.origin, asker.site, names=())
-    if foreign is None and asker.host is not None and asker.origin in {None, f"http://{asker.host}"}:
+    from_elsewhere = find_web_page_request(asker.host, asker.origin, asker.site, names=())
+    if from_elsewhere is None and asker.host is not None and asker.origin in {None, f"http://{asker.host}"}:
         return None
-    return AccessRefusal(foreign.status if foreign else 403, _OTHER_SITE, _OPEN_IT)
+    return AccessRefusal(from_elsewhere.status if from_elsewhere else 403, _OTHER_SITE, _OPEN_IT)
 
 
 def entry_path(token: str) -> str:

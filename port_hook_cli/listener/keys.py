@@ -27,7 +27,7 @@ from port_hook_cli.terminal.echo import is_in_foreground
 from port_hook_cli.text.secret import Secret
 
 KEYS: Mapping[str, str] = {
-    "r": "replay the latest accepted request, newly signed",
+    "r": "replay the latest request that listen did not reject",
     "c": "copy the URL to set in Port",
     "f": "show everything about each invocation, or one line",
     "i": "open the inspector",

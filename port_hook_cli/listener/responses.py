@@ -55,7 +55,7 @@ def _busy() -> Response:
     return replace(problem, headers=Headers((*_JSON.items, ("retry-after", "1"))))
 
 
-def foreign(found: WebPageRequest) -> Response:
+def from_web_page(found: WebPageRequest) -> Response:
     """Return the response to a request that may come from a web page."""
     if found.is_by_host:
         return _problem(found.status, "host", found.message, own_tunnel_hint(found))

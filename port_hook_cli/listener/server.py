@@ -162,8 +162,8 @@ class HttpServer:
         if refusal := _refuse_form(request):
             self._notice(f"Responded with {refusal.status} to {request.method} {target[:200]}")
             return WireResponse(request, refusal, close=True)
-        if foreign := self._find_foreign(request):
-            return WireResponse(request, responses.foreign(foreign), close=True)
+        if found := self._find_web_page_request(request):
+            return WireResponse(request, responses.from_web_page(found), close=True)
         probed = self._probe_endpoint
         if probed and target.endswith(probed.path):  # a tunnel may add a path before it
             return WireResponse(request, Response(status=200, body=probed.token.encode()))
@@ -254,7 +254,7 @@ class HttpServer:
         if not share.add(arrived):
             raise _RefusedError(responses.BUSY)
 
-    def _find_foreign(self, request: web.BaseRequest) -> WebPageRequest | None:
+    def _find_web_page_request(self, request: web.BaseRequest) -> WebPageRequest | None:
         headers = request.headers
         found = find_web_page_request(
             headers.get(hdrs.HOST),

@@ -138,7 +138,7 @@ def _describe(report: TunnelReport) -> str:
         case TunnelState.TAKEN:
             return f"TAKEN{reason}. The URL no longer belongs to this listener"
         case TunnelState.LOST:
-            return f"LOST{reason} Port cannot call this listener. Reopening the tunnel …"
+            return f"LOST{reason.rstrip('.')}. Port cannot call this listener. Reopening the tunnel …"
 
 
 def tunnel_event(report: TunnelReport) -> dict[str, Any]:

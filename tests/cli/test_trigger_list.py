@@ -80,7 +80,7 @@ def test_uninvokable_definition_is_listed_in_a_note(run: Run, folder: Path) -> N
 def test_directory_without_definitions_lists_nothing(run: Run) -> None:
     result = run("trigger", "--list")
     assert (result.code, result.out) == (0, "")
-    assert result.err.startswith("No actions, automations or workflows found.\nhint: ")
+    assert result.err.startswith("No action, automation or workflow here can be triggered.\nhint: ")
 
 
 @pytest.mark.parametrize(

@@ -207,7 +207,7 @@ def test_unreported_run_exits_1_with_the_command_to_report_it(run: Run) -> None:
         *nodes, end = run("trigger", "deploy_service", *options, "--json", env=env).records
     assert result.code == ExitCode.FAILED
     assert result.out.count("port-hook report-run wfnr_QOz6WoOB1Q2lmhZZ --status success") == 1
-    last = "error: wfr_1 did not end within 0.2 s. deploy (wfnr_QOz6WoOB1Q2lmhZZ) is IN_PROGRESS"
+    last = "error: wfr_1 did not end within 0.2 s: the node deploy (wfnr_QOz6WoOB1Q2lmhZZ) is IN_PROGRESS"
     assert result.err.splitlines()[-1] == last
     assert (nodes, end["status"]) == ([], "IN_PROGRESS")
     assert end["waits_for"] == {"node": "deploy", "node_run_id": "wfnr_QOz6WoOB1Q2lmhZZ"}

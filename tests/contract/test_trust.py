@@ -39,7 +39,7 @@ WITHOUT_TESTS = [
 PARAGRAPHS = [
     "This page has the claims about what reaches port-hook over a connection.",
     "port-hook protects your Port organization's client secret",
-    "Apart from what the table allows",
+    "A party that isn't trusted with memory, time or your terminal",
     "The current directory may be someone else's",
     "Anyone who knows your public URL can send requests.",
     "A coding agent reads text from untrusted senders",

@@ -108,7 +108,7 @@ def test_question_mark_shows_r_when_a_request_can_be_replayed(folder: Path) -> N
         send(url)
         terminal.wait_for("create_vm")
         terminal.type("?")
-        terminal.wait_for(r"\r\nr  replay the latest accepted request, newly signed\r\nc  ")
+        terminal.wait_for(r"\r\nr  replay the latest request that listen did not reject\r\nc  ")
 
 
 def test_r_replays_the_latest_request_of_the_store_before_the_first_request_arrives(folder: Path) -> None:
