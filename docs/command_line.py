@@ -191,7 +191,7 @@ _VARIABLES = (
 )
 _FILES = (
     (".port-hook/captures.db", "The capture store of this folder, unless --store names another one."),
-    ("port-hook.toml", "Defaults of options for this folder; `port-hook init` writes it."),
+    ("port-hook.toml", "Option defaults for the current directory; `port-hook init` writes it."),
     (".env", "Credentials and defaults for this folder."),
 )
 _ESCAPED = {"\\": "\\e", "-": "\\-", "'": "\\(aq", "^": "\\(ha", "~": "\\(ti"}

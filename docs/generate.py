@@ -165,7 +165,11 @@ def public_url(text: str) -> str:
         ("`--tunnel`", "what it needs", "what to know"),
         ("---", "---", "---"),
         *((f"[{_code(row.values)}]({row.page})", row.needs, row.notes) for row in PROVIDERS),
-        (f"`{AUTO.name}`", "any of its tunnels", f"the default: opens the first usable one of {automatic_names}"),
+        (
+            f"`{AUTO.name}`",
+            "any of the tunnels that it tries",
+            f"the default: opens the first usable one of {automatic_names}",
+        ),
         (f"`{NO_TUNNEL.name}`", "nothing", "only this machine can send requests to the listener"),
     ]
     rows = [f"| {' | '.join(row)} |" for row in cells]

@@ -68,7 +68,7 @@ class Sent:
 
 
 def story() -> list[Sent]:
-    """Return the requests of the story, the oldest first."""
+    """Return the requests of the story, oldest first."""
     quoted = f'"{SECRET}"'
     return [
         Sent(ago=2650, document=_scale("cart", 3, "blair@example.com")),

@@ -24,7 +24,7 @@ _COMMANDS = ("captures", "verify", "show", "replay", "check", "trigger", "sandbo
 _ORDER = """\
 1. `port-hook captures --json --limit 5` shows what arrived, with verdict and response. Without captures, ask the \
 user to run `port-hook listen --forward-to PORT` and the workflow or action, or make a request yourself (step 6).
-2. `port-hook verify last --json` says why the signature of the latest request is invalid (`causes`, each with a \
+2. `port-hook verify last --json` explains why the signature of the latest request is invalid (`causes`, each with a \
 `fix`). `last` is the latest request that arrived. A replay never changes what it means.
 3. If the signature is valid but the handler rejects it, pass the signature S that the handler's code computed: \
 `port-hook verify last --signature S` says what that code did. `port-hook replay last --to PORT --find-fault` finds \

@@ -338,7 +338,7 @@ async def check(
     are inputs of an action. Missing inputs get sample values. `to` is a URL, or a port on this machine.
 
     `command` starts the handler with the credentials of a temporary sandbox. Without it, checks of reports are observed
-    only if the settings lead to a running sandbox. With `secret`, settings are not used. port-hook saves the requests
+    only if the settings point to a running sandbox. With `secret`, settings are not used. port-hook saves the requests
     of findings in `store` and creates it if needed. Without `store`, it uses the current directory's store, if that
     exists.
 

@@ -120,7 +120,8 @@ def _home_folder(find: Callable[[], Path]) -> Path:
         return find()
     except RuntimeError as error:
         raise SettingsError(
-            "This user has no home folder, and HOME is not set.", hint="Set HOME to a folder that only you can write."
+            "This user has no home directory, and HOME is not set.",
+            hint="Set HOME to a directory that only you can write to.",
         ) from error
 
 

@@ -18,7 +18,7 @@ def keep(folder: Path, *captures: Capture, store: str | None = None) -> None:
 
 
 def kept(folder: Path) -> list[Capture]:
-    """Return the captures in the folder's own store, the latest first."""
+    """Return the captures in the folder's own store, latest first."""
     with open_store(None, folder) as opened:
         return list(opened.select())
 

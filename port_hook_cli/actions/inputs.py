@@ -228,7 +228,7 @@ def _with_result(value: Any, results: Mapping[str, Any]) -> Any:
 
 
 def is_hidden(rules: Mapping[str, Any]) -> bool:
-    """Return whether a user cannot fill in an input. A failed expression gives null, which is not true."""
+    """Return whether a user cannot fill in an input. A failed expression evaluates to null, which is not true."""
     return any(key in rules and (rules[key] is True) is hides for key, hides in _HIDING.items())
 
 

@@ -65,7 +65,7 @@ class JqToken:
 
 
 def jq_tokens(program: str) -> Iterator[JqToken]:
-    """Yield the tokens of a program, without white space and comments. Ends early at invalid jq."""
+    """Yield the tokens of a program, without whitespace and comments. Ends early at invalid jq."""
     lexer, position = _Lexer(), 0
     while position < len(program):
         match = lexer.pattern.match(program, position)

@@ -33,7 +33,7 @@ def agent_message(body: Any, method: Mapping[str, Any], *, run_id: str) -> dict[
 def agent_node_message(config: Mapping[str, Any], *, node_run_id: str) -> dict[str, Any]:
     """Return the message of a WEBHOOK node's request that the agent sends. `config` is the rendered config.
 
-    The node's body is in `context.nodeConfig`, like in the agent's polling mode. Port does not document whether it is.
+    The node's body is in `context.nodeConfig`, as in the agent's polling mode. Port does not document whether it is.
     """
     method = {name: value for name, value in config.items() if name != "body"}
     return {

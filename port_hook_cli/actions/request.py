@@ -1,4 +1,4 @@
-"""The request of a run: the data for the action's templates, and the request that Port makes of the rendered templates.
+"""A run's request: the data for the action's templates, and the request that Port builds from the rendered templates.
 
 `url`, `method`, `headers`, `body`, `synchronized` and `agent` of the invocation method are templates. Without a `body`,
 Port sends its default payload. The body has the form of JSON.stringify.

@@ -16,7 +16,7 @@ JS_SPACE = "\t\n\x0b\x0c\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u30
 
 _TRIMMED = rf"\A[{JS_SPACE}]+|[{JS_SPACE}]+\Z"
 _SPREAD = rf"\{{\{{[{JS_SPACE}]*spreadValue\([{JS_SPACE}]*\)[{JS_SPACE}]*\}}\}}"
-# A quote opens a string at the start or after white space, and closes it at the end or before white space.
+# A quote opens a string at the start or after whitespace, and closes it at the end or before whitespace.
 _QUOTE_AT_AN_EDGE = rf"(\A|[{JS_SPACE}])'(?![{JS_SPACE}\"])|(?<![{JS_SPACE}\"])'([{JS_SPACE}]|\Z)"
 _LONE_SURROGATE = "[\ud800-\udfff]"
 _BRACES = 2
@@ -41,7 +41,7 @@ class Text:
 
 
 def trim(text: str) -> str:
-    """Return `text` without the white space at its ends that JavaScript's `trim` removes."""
+    """Return `text` without the whitespace at its ends that JavaScript's `trim` removes."""
     return re.sub(_TRIMMED, "", text)
 
 

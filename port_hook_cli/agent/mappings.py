@@ -35,7 +35,7 @@ FileVersion: TypeAlias = tuple[int | None, ...]
 class MappingChoice:
     """The mappings that a user chooses: the file `named`, or the agent's choice if that is None.
 
-    `sends` says that the mappings decide what is sent. `say` gets the problems of the file, and which file is read if
+    `sends` means that the mappings decide what is sent. `say` gets the problems of the file, and which file is read if
     the user did not choose it. Each is reported once.
     """
 
@@ -158,7 +158,7 @@ def stream_mappings(choice: MappingChoice, *, watch: bool) -> StreamMappings:
 
 @frozen
 class CheckedMappings:
-    """The mappings of a file, and all its problems."""
+    """A mapping file's mappings, and all its problems."""
 
     mappings: tuple[AgentMapping, ...]
     problems: tuple[MappingProblem, ...]

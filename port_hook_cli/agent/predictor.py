@@ -37,7 +37,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.text.remark import Say
 
 _KINDS = (
-    "Pass a message of a topic, a run that the agent claims, a payload, a capture (its ID or `last`), or - for stdin."
+    "Pass a message from a topic, a run that the agent claims, a payload, a capture (its ID or `last`), or - for stdin."
 )
 _BOM = b"\xef\xbb\xbf"
 
@@ -47,7 +47,7 @@ class AgentInput:
     """A message that may be for the agent. `name` is shown to the user.
 
     `transport` is how the agent gets it. None means that the message itself shows it. `origin` is set if it was read
-    from a topic, and `came_over_http` if it is the body of a request. `problem` says why there is no document.
+    from a topic, and `came_over_http` if it is the body of a request. `problem` explains why there is no document.
     """
 
     name: str
@@ -168,7 +168,7 @@ class Predictor:
         )
 
     def forget(self, shown: ShownPrediction) -> None:
-        """Forget the decrypted values of a message, so that a long stream does not fill the memory.
+        """Forget a message's decrypted values, so that a long stream does not fill memory.
 
         A value that was a secret before, such as the client secret in a message, stays.
         """
@@ -184,6 +184,6 @@ class Predictor:
             )
         except ValueError as error:
             raise UsageError(
-                f"{source.name} is not a message of the agent: {error}.",
-                hint="Pass a message of a topic, a run that the agent claims, or a payload.",
+                f"{source.name} is not an agent message: {error}.",
+                hint="Pass a message from a topic, a run that the agent claims, or a payload.",
             ) from error

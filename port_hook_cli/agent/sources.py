@@ -105,7 +105,7 @@ _MOST_KNOWN = 10_000
 
 
 def polling_interval_s(api_url: str) -> float:
-    """Return the seconds between two looks for runs: the agent's interval, or a shorter interval for a sandbox."""
+    """Return the seconds between two polls for runs: the agent's interval, or a shorter interval for a sandbox."""
     return _SANDBOX_INTERVAL_S if is_on_this_machine(api_url) else _INTERVAL_S
 
 

@@ -76,7 +76,7 @@ _ACTION_INPUTS: Mapping[str, Schema] = {
 
 @tool(
     title="Render a template",
-    description="Render a template of an action with jq, like Port and `render`. A failed expression "
+    description="Render an action's template with jq, like Port and `render`. A failed expression "
     "becomes null and is listed in `errors`.",
     parameters={
         "template": {"description": "The template: any JSON value. Expressions are in {{ }}."},

@@ -179,7 +179,7 @@ async def _run(session: CheckSession, workspace: Workspace) -> CheckReport:
         workspace.say(note(printable(f"{url} gets about {count} valid requests, which start real work")))
         if not begins.sees_reports:
             workspace.say(
-                note("the settings do not lead to a running sandbox, so reports and most repeats are not observed")
+                note("the settings do not point to a running sandbox, so reports and most repeats are not observed")
             )
 
     try:

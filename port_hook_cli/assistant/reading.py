@@ -260,7 +260,7 @@ def _on_the_wire(text: str) -> str:
 
 @tool(
     title="Compare two captures",
-    description=f"Compare bodies, headers, verdicts and responses of two captures, like `diff`. {UNTRUSTED}",
+    description=f"Compare the bodies, headers, verdicts and responses of two captures, like `diff`. {UNTRUSTED}",
     parameters={
         "a": a_text(f"The first capture. {CAPTURE}", minLength=1),
         "b": a_text(f"The second capture. {CAPTURE}", minLength=1),
@@ -282,7 +282,7 @@ def diff_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 
 def as_in_node(what: str, value: Any) -> Any:
-    """Return a JSON value with numbers read like in Node. Raises UsageError if it is nested too deep."""
+    """Return a JSON value with numbers read as in Node. Raises UsageError if it is nested too deep."""
     try:
         return read_json(json.dumps(value))
     except (NotJson, RecursionError, ValueError) as error:

@@ -86,7 +86,7 @@ Work = Callable[[Arguments, Workspace], ToolOutput | Awaitable[ToolOutput]]
 
 @frozen(kw_only=True)
 class AssistantTool:
-    """A tool. `parameters` are JSON Schemas by name. `sends` says that it sends requests, which the user must allow.
+    """A tool. `parameters` are JSON Schemas by name. `sends` means that it sends requests, which the user must allow.
 
     `run` gets arguments that match the parameters, and raises PortHookError.
     """

@@ -36,7 +36,7 @@ def compare(a: Capture, b: Capture) -> dict[str, Any]:
     """Return the differences of two captures: `body`, `headers`, `facts` and `response`, each a list of changes.
 
     `response` has the changes of the responses' bodies. `complete` is False if there are more than 500 in a list.
-    `note` says why bodies were not compared as JSON.
+    `note` explains why bodies were not compared as JSON.
     """
     bodies = compare_bodies(
         JsonBody(a.invocation.body, a.payload.document, a.payload.problem),
@@ -240,7 +240,7 @@ def _change(path: str, kind: str, before: str | None, after: str | None) -> Chan
 
 @frozen
 class Ignoring:
-    """JSON Pointers, each of which includes everything below it, and names of headers in lower case."""
+    """JSON Pointers, each of which includes everything below it, and header names in lowercase."""
 
     pointers: tuple[str, ...] = ()
     headers: frozenset[str] = frozenset()
@@ -365,7 +365,7 @@ def diff_lines(names: tuple[str, str], found: Mapping[str, Any]) -> Iterator[Sty
 
 
 def change_lines(changes: Sequence[Change], *, is_json: bool = False) -> Iterator[Styled]:
-    """Yield a line for each change: its mark, its path, and the values. `is_json` says that the values are JSON."""
+    """Yield a line for each change: its mark, its path, and the values. `is_json` means that the values are JSON."""
     for change in changes:
         mark, style = _MARKS[change["kind"]]
         path = brief(change["path"] or "(whole)", _MAX_PATH)

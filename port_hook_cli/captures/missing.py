@@ -9,7 +9,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.payload import is_run_id
 
 MOST_NAMED = 5
-"""The largest number of IDs in the message about an ambiguous name."""
+"""The maximum number of IDs in the message about an ambiguous name."""
 
 _LIST_THEM = "Run `port-hook captures` to list the captures."
 
@@ -38,7 +38,7 @@ def no_latest(store: str, name: str, latest: Latest, *, count: int, captures: in
     if not captures:
         return no_captures(store)
     if latest.replays:
-        return MissingCapture(f"{store} has no replays.", "Run `port-hook replay last` to make one.")
+        return MissingCapture(f"{store} has no replays.", "Run `port-hook replay last` to create one.")
     return MissingCapture(
         f"{store} has only replays.",
         f"Pass `{LAST_REPLAY}` for the latest replay. `{LAST}` is the latest request that arrived.",
@@ -52,7 +52,7 @@ def no_such(store: str, name: str, *, ever: int, now: int) -> MissingCapture:
     if is_run_id(name):
         return MissingCapture(
             f"Capture not found: {name}. {store} has no capture of this run.",
-            "Run `port-hook captures` to list what it has.",
+            "Run `port-hook captures` to list its captures.",
         )
     deleted = f" {ever - now} older captures were deleted (--max-captures, --max-store, prune)." if ever > now else ""
     return MissingCapture(f"Capture not found: {name}. No ID in {store} starts with it.{deleted}", _LIST_THEM)
@@ -62,6 +62,6 @@ def ambiguous(name: str, ids: Sequence[str]) -> MissingCapture:
     """Return the error if several `ids` begin with `name`. The message lists the first IDs."""
     more = ", …" if len(ids) > MOST_NAMED else ""
     return MissingCapture(
-        f"'{name}' is the start of several captures: {', '.join(ids[:MOST_NAMED])}{more}.",
+        f"'{name}' is the start of several capture IDs: {', '.join(ids[:MOST_NAMED])}{more}.",
         "Type more characters of the ID.",
     )

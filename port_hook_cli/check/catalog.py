@@ -121,8 +121,8 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="the execution agent's request: the body has spaces after commas and colons, but the signature covers "
         "the body without them",
         expected=_ACCEPTED,
-        why="The execution agent signs another serialization of the body than it sends, so the signature never matches "
-        "the raw body.",
+        why="The execution agent signs a different serialization of the body than it sends, so the signature never "
+        "matches the raw body.",
         fix="If the raw body does not match the signature, also try `json.dumps(json.loads(body), separators=(',', "
         "':'))`.",
         gap="The Python verifier in Port's documentation also rejects these requests.",
@@ -359,7 +359,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         request="half a request and a disconnect, then a valid request",
         expected="the valid request is accepted",
         why=_CRASH,
-        fix="Catch the error of a body that ends early. Serve each connection independently, with a timeout for "
+        fix="Catch the error for a body that ends early. Serve each connection independently, with a timeout for "
         "reading a request.",
         starts=1,
     ),

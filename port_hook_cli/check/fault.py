@@ -64,7 +64,7 @@ class FaultKind(StrEnum):
     PATH = "path"
     """The path or the method is incorrect."""
     REQUEST = "request"
-    """The handler, or a proxy before it, rejects the request for another reason than its signature."""
+    """The handler, or a proxy before it, rejects the request for a reason other than its signature."""
     WORK = "work"
     """The handler accepts the signature, and fails later."""
     WRONG_WAY = "wrong-way"

@@ -37,7 +37,7 @@ async def _check_headers(exam: HandlerExam) -> None:
         request = valid(draft, prober.signing)
         fields = tuple((_IN_CAPITALS.get(name, name), value) for name, value in request.headers)
         request = replace(request, headers=Headers(fields))
-        probe = await prober.send("header-case", "a request with header names in capitals", request, run_id)
+        probe = await prober.send("header-case", "a request with header names in uppercase", request, run_id)
         await exam.judge_acceptance("header-case", probe)
     if exam.wants("charset"):
         run_id, draft = prober.draft("charset")
@@ -119,7 +119,7 @@ def _broken_bodies(exam: HandlerExam) -> Mapping[str, Mapping[str, bytes]]:
     subject = exam.subject
     unknown = subject.of_unknown_action()
     return {
-        "not-json": {"a body that is not JSON": b"not JSON", "a body that ends too early": subject.request.body[:-1]},
+        "not-json": {"a body that is not JSON": b"not JSON", "a truncated body": subject.request.body[:-1]},
         "not-object": {"the body `[]`": b"[]", "the body `null`": b"null", 'the body `"text"`': b'"text"'},
         "fields": {"the body `{}`": b"{}", **dict(_with_nulls(subject.document))},
         "unknown-action": {} if unknown is None else {"a payload with an unknown action": unknown},

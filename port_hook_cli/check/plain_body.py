@@ -2,7 +2,7 @@
 
 A handler that parses the body and serializes it again before it verifies the signature rejects only bodies that its
 serializer writes differently than Port. The plain form has none of these differences: no non-ASCII text, no characters
-that some serializers escape, no unusual numbers, no empty objects, sorted keys, and no white space.
+that some serializers escape, no unusual numbers, no empty objects, sorted keys, and no whitespace.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class BodyFeature(StrEnum):
     NUMBERS = "numbers such as 1e-7, 1e+21 or 0.00001"
     EMPTY_OBJECTS = "empty objects"
     ORDER = "the order of keys"
-    NOTATION = "white space or escapes"
+    NOTATION = "whitespace or escapes"
 
 
 MAY_BE_DECODED = frozenset({BodyFeature.TEXT, BodyFeature.INVISIBLE})
@@ -82,7 +82,7 @@ def ladder(body: bytes) -> tuple[Rung, ...]:
 
 
 def with_sorted_keys(body: bytes) -> bytes:
-    """Return the body with sorted keys and without white space, or unchanged if it cannot be read."""
+    """Return the body with sorted keys and without whitespace, or unchanged if it cannot be read."""
     document = _document(body)
     return body if document is None else _written(document, set(BodyFeature) - {BodyFeature.ORDER})
 

@@ -1,4 +1,4 @@
-"""Which checks are made of a request, and how long that may take. Pure."""
+"""Which checks run with a request, and how long that may take. Pure."""
 
 from __future__ import annotations
 

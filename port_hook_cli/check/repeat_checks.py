@@ -1,4 +1,4 @@
-"""The checks of repeats: the handler does the work of each run once, in whatever order and number runs arrive."""
+"""The `repeats` checks: the handler does the work of each run once, in whatever order and number runs arrive."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ORDER_S = (0.0, -5.0, -10.0)
 
 
 async def check_repeats(exam: HandlerExam) -> None:
-    """Deliver runs twice and many runs together, and compare the calls with the calls for one delivery."""
+    """Deliver runs twice and many runs concurrently, and compare the calls with the calls for a single delivery."""
     watch, prober = exam.prober.means.watch, exam.prober
     if watch is not None and exam.first_run.effects:  # earlier requests may still be in progress
         quiet_s = max(_QUIET_S, exam.first_run.settling_s)

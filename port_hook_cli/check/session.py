@@ -1,7 +1,7 @@
 """A check from its start to its end: the sandbox, the request, the handler's process, and what is saved.
 
 With a command, the handler gets the credentials of its own sandbox, which ends with the check. Without a command, a
-running sandbox on this machine shows what the handler reports, if the settings lead to it.
+running sandbox on this machine shows what the handler reports, if the settings point to it.
 """
 
 from __future__ import annotations
@@ -211,7 +211,7 @@ def _environ_of(sandbox: Sandbox) -> Mapping[str, str]:
 
 @asynccontextmanager
 async def _running_sandbox(access: PortAccess) -> AsyncIterator[SandboxWatch | None]:
-    """Yield a watch of the sandbox that the settings lead to, or None if they do not lead to a sandbox."""
+    """Yield a watch of the sandbox that the settings point to, or None if they do not point to a sandbox."""
     settings = access.settings
     if settings.client_id is None or settings.client_secret is None or not is_on_this_machine(settings.api_url):
         yield None

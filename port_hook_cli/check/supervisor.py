@@ -199,7 +199,7 @@ def _groups_of_descendants(ancestor: int) -> Iterator[int]:
 
 
 def _processes() -> Iterator[tuple[int, int, int]]:
-    """Yield the process ID, the parent's ID and the process group of each process, the latest first on Linux."""
+    """Yield the process ID, the parent's ID and the process group of each process, latest first on Linux."""
     if sys.platform == "linux":
         for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))), reverse=True):  # noqa: PTH208 - faster
             with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:  # noqa: PTH123

@@ -55,7 +55,7 @@ class SandboxWatch:
         return (await self._page(0, limit=1))[1]
 
     async def calls(self, after: int) -> list[SeenCall]:
-        """Return the calls after the number `after`, the oldest first."""
+        """Return the calls after the number `after`, oldest first."""
         seen: list[SeenCall] = []
         for _ in range(MAX_CALLS // _PAGE):
             page, last = await self._page(seen[-1].number if seen else after, limit=_PAGE)
@@ -149,6 +149,6 @@ def _read_page(document: Mapping[str, Any], after: int) -> tuple[list[SeenCall],
 
 def _no_log() -> PortApiError:
     return PortApiError(
-        "PORT_API_URL does not lead to a sandbox that shows its calls.",
+        "PORT_API_URL does not point to a sandbox that shows its calls.",
         hint="Start `port-hook sandbox` with this version, and use the settings that it prints.",
     )

@@ -109,7 +109,7 @@ def _notation(slug: str, notation: str, scheme: Scheme, fix: str) -> WayRow:
 
 
 def _layout(slug: str, signs: str, message: Callable[[Signed], bytes], fix: str = _AS_PORT) -> WayRow:
-    """Return a way that signs another message than Port, in Port's notation."""
+    """Return a way that signs a different message than Port, in Port's notation."""
     return WayRow(slug, signs, fix, lambda signed: f"{VERSION},{_base64(signed.sha256(message(signed)))}")
 
 
@@ -121,7 +121,7 @@ def _instead(slug: str, what: str, body: bytes, fix: str) -> WayRow:
 _dumps, _MS = _serialized("python"), TimestampUnit.MILLISECONDS
 _BASE64 = "Compute base64 instead of hex, and compare it with the text after `v1,`."
 _READ_ONCE = f"Read the raw body once, before anything else reads the stream. {RAW_BODY}"
-BYTES = "Sign the bytes of the body, without decoding them."
+BYTES = "Sign the body's bytes, without decoding them."
 _STANDARD = "Use the standard alphabet and padding of base64: b64encode in Python, or 'base64' in Node."
 _SHA_256 = "Use SHA-256 instead of"
 _PREFIX = "Compare with `v1,` + base64, or remove `v1,` from the header first."

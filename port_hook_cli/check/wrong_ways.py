@@ -151,8 +151,8 @@ def _changed_secrets(secret: str) -> Iterator[WrongWay]:
     whole = secret.encode("utf-8", "surrogatepass")
     yield _keyed(
         "secret-trimmed",
-        "trims white space around the secret",
-        "Remove the white space from the configured secret.",
+        "trims whitespace around the secret",
+        "Remove the whitespace from the configured secret.",
         secret.strip().encode("utf-8", "surrogatepass"),
     )
     yield _keyed(

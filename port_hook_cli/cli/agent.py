@@ -68,7 +68,7 @@ def agent(
     if output.raw and arrivals.follows and arrivals.count != 1:
         raise UsageError("--raw prints only one request, but more messages may arrive.", hint="Add --count 1.")
     if mapping.watch and mapping.mapping == "-":
-        raise UsageError("stdin cannot be watched.", hint="Pass the mapping as a file.")
+        raise UsageError("port-hook cannot watch stdin.", hint="Pass the mapping as a file.")
     given = AgentOptions(
         runtime=ctx.obj,
         reading=reading,

@@ -48,14 +48,14 @@ class AgentReading:
         AgentTransport | None,
         option(
             "--transport",
-            help="How the agent receives the message. Default: STREAMER_NAME, otherwise detected from the message.",
+            help="How the agent receives the message. Default: from STREAMER_NAME, otherwise from the message.",
         ),
     ] = None
     agent_version: Annotated[
         AgentVersion,
         option(
             "--agent-version",
-            help="Predict the agent version of May 2026, a later version, or the latest. Messages and logs differ.",
+            help="The agent version to predict: May 2026, later, or the latest. Their messages and logs differ.",
         ),
     ] = AgentVersion.LATEST
     store: options.Store = None
@@ -112,7 +112,7 @@ class AgentArrivals:
         option(
             "--yes",
             "-y",
-            help="Don't ask before --take-over begins.",
+            help="Skip the confirmation of --take-over.",
             no_effect=(NoEffect("Nothing needs confirmation", without=("--take-over",)),),
         ),
     ] = False

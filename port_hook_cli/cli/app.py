@@ -193,7 +193,7 @@ def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
 
 
 def _tell_of_leftovers(runtime: Runtime) -> None:
-    """Print how many actions still point at a listener that has ended. Usually this only looks for a folder."""
+    """Print how many actions still point at a listener that has ended. Usually, there is no directory to search."""
     try:
         has_any = any(path.suffix == ".json" for path in (runtime.home / _RETARGETS).iterdir())
     except OSError:

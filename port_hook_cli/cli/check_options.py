@@ -150,7 +150,7 @@ class CheckTimes:
         float,
         options.seconds(
             "--within",
-            "Stop after S seconds. The remaining checks are not observed.",
+            "Stop after S seconds, and report the remaining checks as not observed.",
             least=1.0,
             trust=Trust(*_LIMITS_S["--within"]),
         ),

@@ -1,4 +1,4 @@
-"""`PORT_HOOK_<COMMAND>_<OPTION>`: defaults of options from the environment and the `.env` files.
+"""`PORT_HOOK_<COMMAND>_<OPTION>`: option defaults from the environment and the `.env` files.
 
 `PORT_HOOK_LISTEN_PORT=9000` means `listen --port 9000`. If there is no such variable and no `.env` file, nothing
 is read or imported.
@@ -37,7 +37,7 @@ def variable_names(command: str, option: str) -> tuple[str, ...]:
 def default_map(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, Any]:
     """Return typer's `default_map` for one command: parameter name -> the text of its default.
 
-    The value of an option that may be given several times is split at white space.
+    The value of an option that may be given several times is split at whitespace.
     """
     parameters = list(parameters)
     variables = _variables(command, parameters, runtime)

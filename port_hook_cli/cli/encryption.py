@@ -76,7 +76,7 @@ def decrypt(
         ),
     ] = None,
     payload: Annotated[
-        bool, option("--payload", help="Print the whole payload with the decrypted values in it.", excludes=("--json",))
+        bool, option("--payload", help="Print the whole payload, with its values decrypted.", excludes=("--json",))
     ] = False,
     as_json: options.Json = False,
     store: options.Store = None,

@@ -333,7 +333,7 @@ class ListenStorage:
     )
 
     def most_on_disk(self) -> int:
-        """Return `--max-store` in bytes. Raises UsageError for sizes that a store cannot have."""
+        """Return `--max-store` in bytes. Raises UsageError for invalid sizes."""
         if self.max_body > LARGEST_VALUE:
             raise UsageError(
                 f"--max-body {format_size(self.max_body)} is too large: the maximum is {format_size(LARGEST_VALUE)}.",

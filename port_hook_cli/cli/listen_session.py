@@ -175,9 +175,7 @@ class ListenRetarget:
             completes="names",
         ),
     ] = None
-    yes: Annotated[
-        bool, option("--yes", "-y", help="Don't ask before --retarget changes anything or --take-over begins.")
-    ] = False
+    yes: Annotated[bool, option("--yes", "-y", help="Skip the confirmations of --retarget and --take-over.")] = False
     api_timeout: options.ApiTimeout = API_TIMEOUT_S
     insecure_api: options.InsecureApi = False
 

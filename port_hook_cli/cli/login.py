@@ -47,7 +47,7 @@ def login(
     ] = None,
     client_id: Annotated[
         str | None,
-        option("--client-id", help="The client ID. By default, asks for it.", metavar="ID", no_effect=(_ONLY_LISTS,)),
+        option("--client-id", help="The client ID. Default: asks for it.", metavar="ID", no_effect=(_ONLY_LISTS,)),
     ] = None,
     secret_file: options.SecretFile = None,
     region: Annotated[
@@ -128,15 +128,15 @@ def _client_id(given: str | None, runtime: Runtime) -> str:
     if given is None:
         if not can_ask(runtime):
             raise SettingsError("The client ID is missing.", hint="Pass --client-id ID, or run this on a terminal.")
-        print(f"You find both values {CREDENTIALS_IN_PORT}.\nClient ID: ", end="", file=runtime.stderr, flush=True)
+        print(f"You can find both values {CREDENTIALS_IN_PORT}.\nClient ID: ", end="", file=runtime.stderr, flush=True)
         given = runtime.stdin.readline().decode("utf-8", "replace")
     if not given.strip():
-        raise SettingsError("The client ID is empty.", hint=f"You find it {CREDENTIALS_IN_PORT}.")
+        raise SettingsError("The client ID is empty.", hint=f"You can find it {CREDENTIALS_IN_PORT}.")
     return given.strip()
 
 
 def _secret(secret_file: str | None, runtime: Runtime) -> Secret:
-    """Return the secret from a file or from the terminal, without white space around it."""
+    """Return the secret from a file or from the terminal, without whitespace around it."""
     if secret_file is not None:
         from port_hook_cli.port_api.settings_places import read_secret_file
 
@@ -150,7 +150,7 @@ def _secret(secret_file: str | None, runtime: Runtime) -> Secret:
         )
     runtime.keep_secret(text.strip())
     if not text.strip():
-        raise SettingsError("The client secret is empty.", hint=f"You find it {CREDENTIALS_IN_PORT}.")
+        raise SettingsError("The client secret is empty.", hint=f"You can find it {CREDENTIALS_IN_PORT}.")
     return Secret(text.strip())
 
 
@@ -212,14 +212,14 @@ def _record(kind: str, login: Login, *, is_default: bool) -> dict[str, object]:
 def logout(
     ctx: typer.Context,
     org: Annotated[
-        str | None, option("--org", help="The organization. Needed if several are saved.", metavar="NAME")
+        str | None, option("--org", help="The organization. Required if several are saved.", metavar="NAME")
     ] = None,
     all_of_them: Annotated[bool, option("--all", help="Delete the credentials of all organizations.")] = False,
     as_json: options.Json = False,
 ) -> ExitCode:
     """Delete credentials that `port-hook login` saved.
 
-    Only the copy on this machine is deleted. In Port, the credentials stay valid.
+    Deletes only the copy on this machine. The credentials stay valid in Port.
     """
     runtime: Runtime = ctx.obj
     logins.delete_leftovers(runtime.home)

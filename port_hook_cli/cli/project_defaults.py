@@ -1,4 +1,4 @@
-"""Defaults of options from `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`, in the current directory.
+"""Option defaults from `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`, in the current directory.
 
 Someone else may have written the file. It may set the harmless options that a project's `.env` may set, and handlers on
 this machine. This module is imported only if one of the two files exists.

@@ -42,7 +42,7 @@ def render(
         float,
         options.seconds(
             "--within",
-            "Stop after S seconds for all expressions together.",
+            "Stop after S seconds in total, for all expressions.",
             least=0.001,
             trust=Trust(0.001, 5.0),
             old=("--timeout",),

@@ -56,7 +56,7 @@ class ReportOptions:
         RunStatus | None,
         option(
             "--status",
-            help="End the run with this status. It is sent last.",
+            help="End the run with this status. Sends it last.",
             excludes=(_COMMAND,),
             case_sensitive=False,
         ),
@@ -76,7 +76,7 @@ class ReportOptions:
         option("--external-run-id", help="The run's ID in your own system.", metavar="ID", may_be_empty=True),
     ] = None
     log: Annotated[
-        list[str] | None, option("--log", help="A log message (repeatable). Messages are sent in order.", metavar="T")
+        list[str] | None, option("--log", help="A log message (repeatable). Sends messages in order.", metavar="T")
     ] = None
     log_file: Annotated[
         str | None,
@@ -151,9 +151,9 @@ def report_run(
 ) -> int:
     """Report the progress and result of an action run or a workflow node run to Port.
 
-    Sends logs first, then label, summary, links and external ID, and the status last, because Port rejects these after
-    a run has ended. With a command after `--`, sends its output as log lines while it runs, ends the run with the
-    status of its exit code, and exits with that code.
+    Sends logs first, then label, summary, links and external ID, and the status last, because Port rejects the others
+    after a run has ended. With a command after `--`, sends its output as log lines while it runs, sets the run's status
+    from its exit code, and exits with that code.
     """
     runtime: Runtime = ctx.obj
     words = command_to_run or []
@@ -270,7 +270,7 @@ def _print_pending(sent: SentPending, access: PortAccess, runtime: Runtime, *, a
             tell(f"hint: {printable(sent.hint)}", runtime)
         if sent.outcome == "failed":
             folder = printable(str(sent.folder))
-            tell(f"hint: The report is saved in {folder}. To discard it, delete that folder.", runtime)
+            tell(f"hint: The report is saved in {folder}. To discard it, delete that directory.", runtime)
 
 
 def _page(access: PortAccess, run_id: str) -> str:
@@ -287,7 +287,10 @@ async def _send(plan: ReportPlan, access: PortAccess, runtime: Runtime, streamed
         try:
             return await send_report(api, plan, log_batches(chunks))
         except PortApiError as problem:
-            _note(f"{problem.message} The rest is read but not sent, so that the writing program can finish.", runtime)
+            _note(
+                f"{problem.message} port-hook reads the rest without sending it, so that your program can finish.",
+                runtime,
+            )
             await chunks.drain()
             raise
 

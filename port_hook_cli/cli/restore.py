@@ -103,7 +103,7 @@ def _note_others(leftovers: Leftovers, runtime: Runtime, *, is_named: bool) -> l
 async def _may_overwrite(outcome: Outcome, *, runtime: Runtime, overwrite: bool, asks: bool) -> bool:
     """Show someone else's change, and return whether it may be undone."""
     name = printable(outcome.entry.name)
-    tell(f"{name} was changed by someone else after the listener set it:", runtime)
+    tell(f"Someone else changed {name} after the listener set it:", runtime)
     for line in conflict_lines(outcome.entry, outcome.now or {}):
         tell(line, runtime)
     if not asks:

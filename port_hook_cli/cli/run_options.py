@@ -21,7 +21,7 @@ InputValues = Annotated[
 ]
 EventFile = Annotated[
     str | None,
-    option("--event", metavar="FILE", help="The event that an automation runs for.", stdin="the event"),
+    option("--event", metavar="FILE", help="The event that starts the automation.", stdin="the event"),
 ]
 SecretsFile = Annotated[
     str | None,

@@ -154,7 +154,7 @@ class SandboxBehavior:
     ] = "0"
 
     def rules(self) -> ApiRules:
-        """Return the rules of the API."""
+        """Return the rules that the options set for the API."""
         from port_hook_cli.sandbox import ApiRules
         from port_hook_cli.sandbox.limits import parse_rate
 

@@ -99,7 +99,8 @@ async def _make(
         return await make(action, data, invoker, run_id=run_id, now=now, any_url=any_url)
     if asked.target.brokers is None and asked.output.sends:
         raise UsageError(
-            f"Port invokes the action {action.identifier} over Kafka: it publishes a message instead of a request.",
+            f"Port invokes the action {action.identifier} over Kafka: it publishes a message instead of "
+            "sending a request.",
             hint="Publish it with --kafka HOST:PORT, or print it with --dry-run.",
         )
     from port_hook_cli.trigger.publishing import make_message

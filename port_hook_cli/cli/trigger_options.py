@@ -117,7 +117,7 @@ class TriggerRun(RunContents):
     secrets: Annotated[run_options.SecretsFile, also(no_effect=_IN_PORT)] = None
     operation: Annotated[
         Operation | None,
-        option("--operation", help="What the action does. Default: the action's operation.", no_effect=_IN_PORT),
+        option("--operation", help="The operation. Default: from the action's definition.", no_effect=_IN_PORT),
     ] = None
     run_id: Annotated[
         str | None, option("--run-id", metavar="ID", help="The run's ID. Default: a new ID.", no_effect=_IN_PORT)
@@ -167,7 +167,7 @@ class TriggerWorkflow:
             metavar="NODE",
             help="Run the workflow from this node to its end, with the outputs of earlier nodes from --outputs "
             "(default: last). Lists the nodes that have already acted. WORKFLOW#NODE runs only one node.",
-            no_effect=(NoEffect("Port documents no way to run a workflow from a node", beside=("--via-port",)),),
+            no_effect=(NoEffect("Port does not document how to run a workflow from a node", beside=("--via-port",)),),
         ),
     ] = None
     output_of: Annotated[run_options.OutputValues, also(no_effect=_IN_PORT)] = None

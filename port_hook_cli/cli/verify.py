@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from port_hook_cli.signatures.own_code import Computed
 
 _FORMS = (
-    "Pass a capture (an ID, `last`, or a file of `show --file`), a file with a raw HTTP request, "
+    "Pass a capture (an ID, `last`, or a file from `show --file`), a file with a raw HTTP request, "
     "or --body FILE --signature S --timestamp T. To compare what your code computed for a request, add --signature S."
 )
 _THROWAWAY = (

@@ -73,7 +73,7 @@ def clock_result(skew_s: float | None, api_url: str) -> CheckResult:
         return CheckResult(check="clock", state=CheckState.SKIPPED, message=f"{api_url} did not send its time.")
     details = {"skew_s": round(skew_s, 3)}
     if abs(skew_s) < _NOTABLE_S:
-        message = "The clock agrees with the API's clock."
+        message = "The clock matches the API's clock."
         return CheckResult(check="clock", state=CheckState.OK, message=message, details=details)
     side = "ahead of" if skew_s > 0 else "behind"
     is_large = abs(skew_s) > _TOLERANCE_S

@@ -165,7 +165,7 @@ def _doubts(settings: Settings) -> Iterator[str]:
     secret, identity = settings.require_secret().reveal(), settings.require_client_id()
     for name, value in (("client secret", secret), ("client ID", identity)):
         if value != value.strip():
-            yield f"The {name} has white space around it."
+            yield f"The {name} has whitespace around it."
         elif value[0] in _QUOTES and value[-1] == value[0]:
             yield f"The {name} has quotes around it."
     secret_place, id_place = (_place(settings.sources[name]) for name in ("client_secret", "client_id"))

@@ -1,4 +1,4 @@
-"""The check of the handler: whether it accepts connections, over IPv4 and over IPv6."""
+"""Checks whether the handler accepts connections over IPv4 and IPv6."""
 
 from __future__ import annotations
 

@@ -149,4 +149,4 @@ def _as_written(error: RenderError, programs: Sequence[str], expressions: Sequen
     message = error.message
     for program, expression in zip(programs, expressions, strict=True):
         message = message.replace(f"{{{{ {program.strip()} }}}}", f"`{expression.strip()}`")
-    return RenderError(message, hint="Correct the expression: the agent would wait for it without a limit.")
+    return RenderError(message, hint="Correct the expression. The agent would wait for it indefinitely.")

@@ -45,7 +45,7 @@ def decrypt_aes_gcm(secret: Secret, value: Any) -> bytes:
 
 
 def open_aes_gcm(secret: Secret, content: bytes) -> bytes | None:
-    """Return the plaintext of IV, ciphertext and tag, or None if the client secret does not decrypt it."""
+    """Decrypt IV, ciphertext and tag. Return the plaintext, or None if the client secret does not match."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

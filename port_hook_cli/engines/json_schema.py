@@ -41,8 +41,8 @@ def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
 def _is_clearly_valid(schema: Mapping[str, Any], value: Any) -> bool:
     """Return whether each keyword is in `_CLEAR` and has a valid limit, and the value obeys it.
 
-    Most declarations and values are that simple. Then the library is not needed, whose import takes a third of the time
-    of `trigger`. The library checks everything else, and also describes the faults.
+    Most declarations and values are that simple. Then `trigger` does not need the library, whose import takes a third
+    of the time of `trigger`. The library checks everything else, and also describes the faults.
     """
     for keyword, limit in schema.items():
         if keyword not in _CLEAR:
@@ -120,7 +120,7 @@ def _is_email(text: str) -> bool:
 
 
 def _is_clearly_of_format(name: str, text: str) -> bool:
-    """Whether a text has one of our formats. A name that nobody checks, such as `team`, allows every text."""
+    """Whether a text has one of our formats. A format name that is not checked, such as `team`, allows any text."""
     return name not in _FORMATS_OF_THE_LIBRARY and (name not in _FORMATS or _FORMATS[name](text))
 
 

@@ -61,7 +61,7 @@ class Renderer(JqOwner):
         except ExpressionFailed as error:
             raise RenderError(
                 f"{{{{ {error.error.expression.strip()} }}}}: {error}",
-                hint="Correct the expression. Without --strict, it becomes null, like in Port.",
+                hint="Correct the expression. Without --strict, it becomes null, as in Port.",
             ) from error
 
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:

@@ -23,7 +23,7 @@ _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW | getattr(os, "O_BIN
 
 
 class NotPrivateError(PermissionError):
-    """Another user owns or can write a file or folder of port-hook. `strerror` explains it, and what to do."""
+    """Another user owns or can write a port-hook file or folder. `strerror` explains it, and what to do."""
 
     def __init__(self, reason: str, path: Path) -> None:
         super().__init__(errno.EACCES, reason, str(path))

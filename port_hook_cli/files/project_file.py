@@ -22,7 +22,7 @@ _MAX_DOTS = 100
 
 @frozen(kw_only=True)
 class ProjectFile:
-    """The tables of a project's configuration. Messages call it `name`. `warning` says why it is not used."""
+    """The tables of a project's configuration. Messages call it `name`. `warning` explains why it is not used."""
 
     name: str
     tables: Mapping[str, Any] = field(default_factory=dict)
@@ -60,9 +60,13 @@ def _parse(content: bytes, name: str) -> Mapping[str, Any]:
     except UnicodeDecodeError as error:
         raise SettingsError(f"{name} is not UTF-8 text.", hint="Save it as UTF-8.") from error
     except RecursionError as error:
-        raise SettingsError(f"{name} is nested too deeply.", hint="Fix the file, or move it away.") from error
+        raise SettingsError(
+            f"{name} is nested too deeply.", hint="Fix the file, or move it to another directory."
+        ) from error
     except ValueError as error:  # or a number of thousands of digits
-        raise SettingsError(f"{name} is invalid TOML: {error}.", hint="Fix the file, or move it away.") from error
+        raise SettingsError(
+            f"{name} is invalid TOML: {error}.", hint="Fix the file, or move it to another directory."
+        ) from error
 
 
 def _check_dots(content: bytes, name: str) -> None:

@@ -22,7 +22,7 @@ _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NO
 
 @frozen
 class SettingsFile:
-    """A file's content. `refusal` says why it must not be used, and `advice` what to do about that.
+    """A file's content. `refusal` explains why it must not be used, and `advice` what to do about that.
 
     If `status` is None, the mode is unknown. `is_folder` means that the path is a folder, which has no content.
     """
@@ -57,7 +57,7 @@ class SettingsFile:
 def read_settings_file(path: Path, shown: str) -> SettingsFile:
     """Return the content of a settings file. A missing file, a folder and a device don't have content.
 
-    An unsafe file has a `refusal`, which calls it `shown`. Symbolic links are followed: the target is
+    For an unsafe file, `refusal` explains why, and refers to it as `shown`. Symbolic links are followed: the target is
     checked, and exactly the checked file is read. Raises SettingsError if it cannot be read.
     """
     try:
@@ -71,7 +71,8 @@ def read_settings_file(path: Path, shown: str) -> SettingsFile:
         if error.errno in _ABSENT:
             return SettingsFile()
         raise SettingsError(
-            f"{shown} cannot be read: {error.strerror}.", hint="Make it readable for yourself, or move it away."
+            f"{shown} cannot be read: {error.strerror}.",
+            hint="Make it readable for yourself, or move it to another directory.",
         ) from error
 
 
@@ -99,7 +100,7 @@ def _read(path: Path, shown: str) -> SettingsFile:
 def fault_of(mode: int, *, owner: int, user: int, is_private: Callable[[], bool]) -> tuple[str, str] | None:
     """Return why a file with this mode and owner is unsafe, and advice that ends before its name. None if it is safe.
 
-    A file that a group can write is accepted if `is_private` says that the group is its owner's alone.
+    A file that a group can write is accepted if `is_private` means that the group is its owner's alone.
     """
     if owner not in {0, user}:
         return f"it belongs to another user (uid {owner})", f"if you trust it, make it yours: chown {user}"

@@ -39,7 +39,7 @@ def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
     except OSError as error:
         if is_directory(path):  # Windows says that it may not be read
             raise is_a_directory(name) from error
-        raise StoreError(f"{name} cannot be read: {error.strerror}.", hint="Pass a file that you may read.") from error
+        raise StoreError(f"{name} cannot be read: {error.strerror}.", hint="Pass a file that you can read.") from error
     if len(content) > MAX_INPUT_BYTES:
         raise StoreError(f"{name} has more than {MAX_INPUT_BYTES:,} bytes.", hint="Pass a smaller file.")
     return content
@@ -58,7 +58,7 @@ def file_path(option: str, path: Path, cwd: Path) -> Path:
     """
     if path.name in {"", ".."}:
         raise UsageError(
-            f"{option} needs the path of a file, but {str(path)!r} is a folder.",
+            f"{option} needs the path of a file, but {str(path)!r} is a directory.",
             hint="Pass the path of a file. If you used a shell variable, check that it is set.",
         )
     if path.parts[0] == "~":
@@ -68,7 +68,9 @@ def file_path(option: str, path: Path, cwd: Path) -> Path:
         )
     found = (cwd / path).absolute()
     if is_directory(found):
-        raise UsageError(f"{option} needs the path of a file, but {path} is a folder.", hint="Pass the path of a file.")
+        raise UsageError(
+            f"{option} needs the path of a file, but {path} is a directory.", hint="Pass the path of a file."
+        )
     return found
 
 
@@ -83,7 +85,9 @@ def documents_in(folder: Path) -> list[Path]:
         if not file.is_file():
             raise UsageError(f"{file} is not a file.", hint="Remove it, or pass the files individually.")
         if file.stat().st_size > MAX_DOCUMENT_BYTES:
-            raise UsageError(f"{file} has more than {MAX_DOCUMENT_BYTES:,} bytes.", hint="Remove it from the folder.")
+            raise UsageError(
+                f"{file} has more than {MAX_DOCUMENT_BYTES:,} bytes.", hint="Remove it from the directory."
+            )
     return found
 
 
@@ -221,9 +225,9 @@ def _exists(name: str) -> StoreError:
 
 
 def _without_folder(name: str) -> StoreError:
-    return StoreError(f"The folder of {name} does not exist.", hint="Create it, or pass another file name.")
+    return StoreError(f"The directory of {name} does not exist.", hint="Create it, or pass another file name.")
 
 
 def _not_creatable(name: str, error: Exception) -> StoreError:
     reason = getattr(error, "strerror", None) or error
-    return StoreError(f"{name} cannot be written: {reason}.", hint="Pass a file in a folder that you may write to.")
+    return StoreError(f"{name} cannot be written: {reason}.", hint="Pass a file in a directory that you can write to.")

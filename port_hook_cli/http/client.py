@@ -34,10 +34,10 @@ class HttpClient:
     """Sends requests. Use it with `async with`, or call `close`. One instance serves one event loop.
 
     `timeout_s` bounds one request, from connecting to the last byte of the response, in seconds. 0 waits indefinitely.
-    A response's body may have `max_response` bytes. `whole_body` says that the unchanged body is needed. Otherwise only
-    its beginning is returned, decompressed, for display. Without `keep_alive`, each request has a connection of its
-    own, so that it cannot fail because the target closes the connection after the previous response. `repeats` means
-    that the same few requests are sent again and again, so the client remembers their bytes.
+    A response's body may have `max_response` bytes. `whole_body` means that the unchanged body is needed. Otherwise
+    only its beginning is returned, decompressed, for display. Without `keep_alive`, each request has a connection of
+    its own, so that it cannot fail because the target closes the connection after the previous response. `repeats`
+    means that the same few requests are sent again and again, so the client remembers their bytes.
     """
 
     def __init__(

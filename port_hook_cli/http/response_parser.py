@@ -14,10 +14,10 @@ from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse, he
 from port_hook_cli.invocations.headers import Headers
 
 MAX_HEAD_BYTES = 256 * 1024
-"""The most bytes that a response may have besides its body: heads, chunk extensions and trailers."""
+"""The maximum number of bytes that a response may have besides its body: heads, chunk extensions and trailers."""
 
 MAX_INTERIM = 32
-"""The most interim (1xx) responses before the response."""
+"""The maximum number of interim (1xx) responses before the response."""
 
 _SWITCHING_PROTOCOLS = 101
 _NO_CONTENT = 204
@@ -37,7 +37,7 @@ _Body = Callable[[bytes], None]
 class ResponseParser:
     """Reads one response. `on_body` is called with each part of its body, and may raise an exception.
 
-    `is_head` says that the request was a HEAD request, whose response has no body.
+    `is_head` means that the request was a HEAD request, whose response has no body.
     """
 
     def __init__(self, on_body: _Body, *, is_head: bool = False) -> None:

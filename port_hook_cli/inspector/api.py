@@ -80,7 +80,7 @@ class Inspector:
             "runs": setup.port.why_not(),
             "trigger": setup.actions.why_not(),
             "check": no_secret,
-            "decrypt": None if setup.decrypt else f"The inspector has no key for decryption. {_SET_IT}",
+            "decrypt": None if setup.decrypt else f"The inspector has no decryption key. {_SET_IT}",
             "hold": self.desk.why_not(),
         }
         state = self._state
@@ -256,7 +256,7 @@ class Inspector:
     async def decrypt(self, name: str, _: Mapping[str, Any]) -> dict[str, Any]:
         """Return the encrypted inputs of a capture in plain text. The decrypted inputs are not saved."""
         if self._setup.decrypt is None:
-            raise UsageError("The inspector has no key for decryption.", hint=_SET_IT)
+            raise UsageError("The inspector has no decryption key.", hint=_SET_IT)
         capture = await self._captures.get(name)
         found = await asyncio.to_thread(self._setup.decrypt, capture.payload)
         return message({"values": [_decrypted(decryption) for decryption in found]})

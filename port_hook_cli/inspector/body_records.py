@@ -45,7 +45,7 @@ def header_list(headers: Headers) -> list[list[str]]:
 
 
 def cut(text: str | None) -> str | None:
-    """Return the beginning of a header. The page shows no longer headers in a line."""
+    """Return the beginning of a header. The page does not show longer headers on one line."""
     return text if text is None or len(text) <= MAX_FIELD else f"{text[:MAX_FIELD]}…"
 
 

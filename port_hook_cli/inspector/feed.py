@@ -21,7 +21,7 @@ from port_hook_cli.errors import StoreError
 from port_hook_cli.inspector.reading import CaptureReader
 
 MAX_ROWS = 50
-"""The most rows in one event. A page that is further behind reloads its list."""
+"""The maximum number of rows in one event. A page that is further behind reloads its list."""
 
 _MAX_CHANGED = 20 * MAX_ROWS
 # The listener is in the same process, so the feed shares the loop with it: it reads the store at most 20 times a

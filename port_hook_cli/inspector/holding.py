@@ -122,7 +122,7 @@ def _content(body: Mapping[str, Any]) -> bytes:
 def _content_type(body: Mapping[str, Any]) -> str:
     text = body.get("content_type", "")
     if not isinstance(text, str) or len(text) > _MOST_TYPE or not (text.isascii() and text.isprintable()):
-        raise UsageError("The content type is not a header value.", hint="Write it like application/json.")
+        raise UsageError("The content type is not a valid header value.", hint="Write it like application/json.")
     return text.strip()
 
 

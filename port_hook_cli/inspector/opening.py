@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 MAX_CONNECTIONS = 100
-"""The most concurrent connections. A browser opens six. More would use the listener's file descriptors."""
+"""The maximum number of concurrent connections. A browser opens six. More would use the listener's file descriptors."""
 
 
 @frozen

@@ -35,9 +35,9 @@ class Page(NamedTuple):
 
 
 class News(NamedTuple):
-    """Rows for an open page. `is_more` says that one event cannot hold all new rows.
+    """Rows for an open page. `is_more` means that one event cannot hold all new rows.
 
-    `is_moved` says that captures on the page match its filter now, or no longer match it. `latest` is the number up to
+    `is_moved` means that captures on the page match its filter now, or no longer match it. `latest` is the number up to
     which the page is then up to date.
     """
 

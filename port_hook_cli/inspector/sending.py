@@ -58,7 +58,7 @@ class BadJson(UsageError):
 
 
 class InspectorTarget(Protocol):
-    """The target of the inspector's requests. `takes_unsigned` says that it doesn't verify signatures."""
+    """The target of the inspector's requests. `takes_unsigned` means that it doesn't verify signatures."""
 
     takes_unsigned: bool
 

@@ -34,7 +34,7 @@ from port_hook_cli.text.secret import Secret
 class InspectorOptions:
     """What an inspector needs besides its store: its port (0: any), files of actions, keys, and access to Port.
 
-    A remembered port is not used if it is in `avoided_ports`, the ports of handlers. `remembers` says that the home
+    A remembered port is not used if it is in `avoided_ports`, the ports of handlers. `remembers` means that the home
     folder stores the port and the token for the next inspector of the same store. `say` gets messages while it runs.
     `sent` is the sandbox's: then runs start in the sandbox of `access`.
     """

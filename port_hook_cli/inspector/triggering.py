@@ -178,7 +178,7 @@ class _WorkflowTrigger:
         return [f"Responses: {', '.join(self._responses)}.", end]
 
     async def send(self, invocation: Invocation, url: str) -> Delivery:  # noqa: ARG002 - the page has one target
-        """Send the node's request to the page's target."""
+        """Send the node's request to the target set on the page."""
         self._sent = await self._send(invocation)
         return self._sent.delivery
 

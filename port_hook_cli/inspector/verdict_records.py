@@ -65,7 +65,7 @@ def _parts(capture: Capture, secret: Secret | None) -> dict[str, Any]:
     is_whole = invocation.truncated is None
     note = None if secret is not None else NOT_COMPUTED
     if not is_whole:
-        note = "The store has only a part of the body, so the inspector cannot compute the signature."
+        note = "The store has only part of the body, so the inspector cannot compute the signature."
     body = invocation.body if invocation.origin is None else signed_value(invocation.body)
     signed = f"{timestamp or ''}.".encode("latin-1", "replace") + body
     shown = signed[:_SIGNED_TEXT].decode("utf-8", "replace")

@@ -58,7 +58,7 @@ def relayed_headers(headers: Headers) -> Headers:
 def fields_with_length(status: int, headers: Headers, size: int, *, is_head: bool) -> tuple[tuple[str, str], ...]:
     """Return the headers of a response, with exactly one correct content length.
 
-    `size` is the size of the body in bytes. `is_head` says that the response is for a HEAD request.
+    `size` is the size of the body in bytes. `is_head` means that the response is for a HEAD request.
 
     The size of the body replaces a received content length. A response to HEAD or with status 304 has no body, but may
     have the content length of the omitted body (RFC 9110, section 8.6). That is the handler's own length, or `size` for

@@ -22,7 +22,7 @@ class Headers:
 
     items: tuple[tuple[str, str], ...] = ()
     names: tuple[str, ...] = field(init=False, repr=False, compare=False)
-    """The names of the fields in lower case, in the same order. Every lookup needs them."""
+    """The names of the fields in lowercase, in the same order. Every lookup needs them."""
 
     def __init__(self, items: tuple[tuple[str, str], ...] = ()) -> None:
         object.__setattr__(self, "items", items)

@@ -72,7 +72,7 @@ _HINTS: Mapping[str | int, tuple[str, ...]] = {
     404: ("The handler has no route for this path. Set the path in {target}.",),
     405: ("The handler has a route for this path, but not for this method.",),
     413: ("Raise the size limit of the handler, or of the proxy in front of it.",),
-    415: ("The handler expects another content-type.",),
+    415: ("The handler expects a different content-type.",),
     422: ("The handler read the body and rejected its content. Its response may say which field.",),
     429: ("The handler limits the rate of requests. Try again later.",),
     "3xx": (_REDIRECTED,),
@@ -87,8 +87,8 @@ def delivery_hints(
 ) -> tuple[str, ...]:
     """Return hints for a failed delivery, one for each line.
 
-    The result is empty if the delivery did not fail, or if the cause is unknown. `is_message` says that the request
-    was a Kafka message, whose signature does not cover its raw bytes. `conflict` says that two places have different
+    The result is empty if the delivery did not fail, or if the cause is unknown. `is_message` means that the request
+    was a Kafka message, whose signature does not cover its raw bytes. `conflict` means that two places have different
     secrets. It is added if the handler may have rejected the signature. `url` is the URL to show, by default the
     delivery's.
     """

@@ -163,7 +163,7 @@ WAITS_FOR_REPORT = "stays IN_PROGRESS until the handler reports its result"
 class Payload:
     """The fields of a body. A missing field is None or empty.
 
-    `workflow`, `node` and `workflow_run` belong to a workflow node's run. `via_agent` says that Port's execution agent
+    `workflow`, `node` and `workflow_run` belong to a workflow node's run. `via_agent` means that Port's execution agent
     sent the request. `document` is the parsed JSON, or None if it could not be read. Then `problem` contains the
     reason.
     """

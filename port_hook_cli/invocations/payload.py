@@ -30,7 +30,7 @@ _compiled = cache(re.compile)
 _ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
 # A hostile body must not make the search for a run ID expensive.
 _MAX_VALUES_SEARCHED = 10_000
-# Python's int() rejects more digits. Such a number is shown as a float, like in JavaScript.
+# Python's int() rejects more digits. Such a number is shown as a float, as in JavaScript.
 _MAX_INT_DIGITS = 4_000
 
 # These change with every event and don't describe it.

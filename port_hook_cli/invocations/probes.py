@@ -17,7 +17,7 @@ UNUSUAL_VALUES = (
     '{"text":"ë🚀 / <>&\' \u2028 \x7f",'  # JSON.stringify doesn't escape them
     '"numbers":[1e-7,0.00001,1e+21],"empty":{}}'
 )
-"""The value of this member: characters and numbers that serializers write differently."""
+"""The value of the added member, with characters and numbers that serializers write differently."""
 
 _SLUG = r"[a-z]+(?:-[a-z]+)*"
 _MOST_CHARACTERS = 40

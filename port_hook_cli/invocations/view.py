@@ -67,7 +67,7 @@ def request_text(invocation: Invocation, url: str) -> bytes:
 def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
     """Yield one response: status, latency and URL, then the beginning of the body. `delivery` needs a status.
 
-    The body is indented, because a line of it could look like a message of port-hook. Print the lines with
+    The body is indented, because a line of it could look like a port-hook message. Print the lines with
     `Output.fit(…, indent=BODY_INDENT)`, because a terminal continues a long line in its first column.
     """
     from port_hook_cli.invocations.statuses import format_status  # a capture is shown without status phrases

@@ -108,7 +108,8 @@ def pointer_tokens(pointer: str) -> list[str]:
     """Return the keys in a JSON Pointer. Raises UsageError."""
     if re.search(_BAD_ESCAPE, pointer):
         raise UsageError(
-            f"The path {pointer!r} is not a JSON Pointer: after ~ comes 0 or 1.", hint="Write ~0 for ~ and ~1 for /."
+            f"The path {pointer!r} is not a JSON Pointer: ~ must be followed by 0 or 1.",
+            hint="Write ~0 for ~ and ~1 for /.",
         )
     return [token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:]]
 
@@ -178,7 +179,7 @@ def set_at(document: Any, path: JsonPath, value: Any) -> Any:
 
 
 def unset_at(document: Any, path: JsonPath) -> Any:
-    """Return a copy of `document` without the value at `path`, or `document` itself if there is none."""
+    """Return a copy of `document` without the value at `path`, or `document` itself if the path does not exist."""
     if get_at(document, path) is MISSING:
         return document
     root: list[Any] = [document]

@@ -27,7 +27,7 @@ class GivenPartitions:
     """The partitions of this reader, each with the offset of its next message. `lag` is how many messages wait.
 
     `shortened` are partitions that end before the saved position, `lost` how many messages the broker deleted
-    before they were read. `finds_none` says that messages exist, but not since the plan's time.
+    before they were read. `finds_none` means that messages exist, but not since the plan's time.
     """
 
     cluster: str
@@ -53,7 +53,7 @@ class StartFinder:
     ask_again_s: float = _ASK_AGAIN_S
 
     def find(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> GivenPartitions:
-        """Return the first offset of each partition. `are_new` says that they did not exist at the start."""
+        """Return the first offset of each partition. `are_new` means that they did not exist at the start."""
         since = self._offsets_since(parts) if self.plan.since_s is not None else {}
         has_own_start = are_new or self.plan.from_end or self.plan.since_s is not None
         starts: dict[TopicPart, int] = {}

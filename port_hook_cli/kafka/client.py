@@ -121,7 +121,7 @@ def referred_broker(error: KafkaError) -> str:
 
 
 def unusable(connection: KafkaConnection, reason: str) -> BrokerError:
-    """Return the error for brokers that cannot be used, with what to do about it."""
+    """Return the error for unusable brokers, with a hint."""
     lowered = reason.lower()
     if "ssl.ca.location" in lowered:
         hint = "KAFKA_CA_FILE must be the path of a file with certificates in PEM format."

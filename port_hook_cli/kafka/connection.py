@@ -84,8 +84,8 @@ def _reject_unprotected(brokers: tuple[str, ...]) -> None:
     for broker in brokers:
         if not is_loopback_broker(broker):
             raise SettingsError(
-                f"Port's messages are not read from {brief(broker)} without encryption.",
-                hint="Use SASL_SSL; PLAINTEXT is only for a broker on this machine.",
+                f"port-hook does not read Port's messages from {brief(broker)} without encryption.",
+                hint="Use SASL_SSL. PLAINTEXT is only for a broker on this machine.",
             )
 
 
@@ -129,7 +129,7 @@ def elsewhere(connection: KafkaConnection, broker: str) -> BrokerError | None:
         return None
     return BrokerError(
         f"Kafka at {connection.address} refers to {brief(broker)}, which is not on this machine.",
-        hint="Let the broker advertise 127.0.0.1 (Kafka's setting advertised.listeners).",
+        hint="Make the broker advertise 127.0.0.1 (in Kafka, the advertised.listeners setting).",
     )
 
 

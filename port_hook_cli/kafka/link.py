@@ -112,7 +112,7 @@ class BrokerLink:
         return True
 
     def problem(self, error: KafkaException) -> BrokerError:
-        """Return the error for brokers that cannot be used. Call it before any partition is assigned."""
+        """Return the error for unusable brokers. Call it before any partition is assigned."""
         self.consumer.poll(0)  # calls `note` with the reasons
         # librdkafka may connect to the brokers that a cluster refers to before it returns their list.
         if self._referred and (error_elsewhere := elsewhere(self._connection, self._referred)):

@@ -25,7 +25,7 @@ _NO_ORG_ID = "Set PORT_ORG_ID to your organization ID. Port shows it at `...` > 
 
 @frozen(kw_only=True)
 class KafkaOptions:
-    """How to read the topics. `forwards` says that a handler gets the messages, or the requests made from them.
+    """How to read the topics. `forwards` means that a handler gets the messages, or the requests made from them.
 
     `yes` skips the question of `take_over`. `since_s` is seconds since the epoch.
     """

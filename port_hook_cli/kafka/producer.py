@@ -150,7 +150,7 @@ def read_bootstrap(text: str) -> tuple[str, ...]:
             )
         if not is_loopback_broker(broker):
             raise UsageError(
-                f"Messages are published only to brokers on this machine, and {brief(broker)} is not on it.",
+                f"port-hook publishes messages only to brokers on this machine, and {brief(broker)} is not on it.",
                 hint="Use a broker on 127.0.0.1.",
             )
     return brokers

@@ -80,7 +80,8 @@ def cannot_listen(host: str, port: int, error: OSError) -> ListenError:
         owner = describe_owner(host, port)
         by = f" by {owner}" if owner else ""
         return ListenError(
-            f"Port {port} on {host} is taken{by}.", hint="Choose another with --port, or --port 0 for any free port."
+            f"Port {port} on {host} is already in use{by}.",
+            hint="Choose another with --port, or --port 0 for any free port.",
         )
     if error.errno == errno.EACCES:
         return ListenError(

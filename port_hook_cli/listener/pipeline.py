@@ -351,7 +351,7 @@ class Pipeline:
         self._observer.captured(cut_off)
 
     def _cut_off(self, request: InFlight, error: str) -> Capture:
-        """Return the capture without a response. `error` says why. Without a handler, the error is only shown."""
+        """Return the capture without a response. `error` explains why. Without a handler, the error is only shown."""
         capture, url = request.capture, request.url
         targets = (url, *self.policy.routes.targets) if url else self.policy.routes.targets
         if not targets:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 MAX_WAITING = 1_000
-"""The most reports that wait concurrently. Others are counted, but not sent."""
+"""The maximum number of reports that wait concurrently. Others are counted, but not sent."""
 
 INTERRUPTED_S = 5.0
 """Seconds that an interrupted session waits for reports."""
@@ -125,7 +125,7 @@ def end_of(capture: Capture, run_id: str, status: RunStatus) -> RunReport:
 
 
 MAX_FOLLOWED = 20
-"""The most runs followed concurrently."""
+"""The maximum number of runs to follow concurrently."""
 
 MAX_PAUSE_S = 2.0
 _MAX_NAMED = 5
@@ -238,7 +238,7 @@ class RunFollower(Observer):
 
 
 class NodeRuns:
-    """The node runs of one workflow run, in the form of action runs. Port documents no log of a node run."""
+    """The node runs of one workflow run, in the form of action runs. Port does not document a log for node runs."""
 
     def __init__(self, workflows: PortWorkflows, workflow_run: str) -> None:
         self._workflows = workflows

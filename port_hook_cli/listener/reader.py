@@ -93,7 +93,7 @@ class Reader:
     def at_once(self, invocation: Invocation, *, seen: bool) -> Reading | None:
         """Verify and read a request that takes little time, or return None.
 
-        `seen` says that its signature was verified before.
+        `seen` means that its signature was verified before.
         """
         if len(invocation.body) > _QUICK_BYTES:
             return None

@@ -33,7 +33,7 @@ class Display:
     """How invocations are shown as text: one line each with `compact`, and links to runs with `app_url`.
 
     `reveal` decrypts inputs for the screen. It runs in the screen's thread, for invocations shown in full, and must not
-    raise. `conflict` says that two places have different secrets. It is added to the fix for a wrong secret.
+    raise. `conflict` means that two places have different secrets. It is added to the fix for a wrong secret.
     """
 
     compact: bool = False

@@ -284,7 +284,7 @@ class HttpServer:
 
 
 def _refuse_form(request: web.BaseRequest) -> Response | None:
-    """Return the response to a request that webhooks never send: to a proxy, or with another coding than chunked."""
+    """Return the response to a request that webhooks never send: to a proxy, or with a coding other than chunked."""
     if not request.raw_path.startswith("/"):
         return responses.unsupported(400, "the request target is not a path: port-hook is not a proxy")
     coding = request.headers.get(hdrs.TRANSFER_ENCODING)

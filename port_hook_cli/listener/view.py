@@ -69,7 +69,7 @@ def waiting_line(
 ) -> str:
     """Return the line about a request without a response yet, with the number of `others` like it.
 
-    It is cut to `width` columns, if given. With `is_ascii`, it has only ASCII characters.
+    Truncates it to `width` columns, if given. With `is_ascii`, uses only ASCII characters.
     """
     arrow, dots = ("->", "...") if is_ascii else WAITING_SIGNS
     invocation = capture.invocation

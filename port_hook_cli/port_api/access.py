@@ -137,7 +137,7 @@ class PortAccess:
     async def announce(self, deliveries: Sequence[Mapping[str, Any]]) -> None:
         """Tell a sandbox on this machine what a handler is about to get, so that its runs have an action and inputs.
 
-        Does nothing if the settings lead to Port. It never raises an error. It ends at the first failure, and takes at
+        Does nothing if the settings point to Port. It never raises an error. It ends at the first failure, and takes at
         most 2 seconds.
         """
         if not deliveries:
@@ -180,7 +180,7 @@ async def find_api(
             return address
     raise LoginRejectedError(
         f"{' and '.join(addresses)} rejected these credentials.",
-        hint=f"Copy the client ID and the client secret again. You find them {CREDENTIALS_IN_PORT}.",
+        hint=f"Copy the client ID and the client secret again. You can find them {CREDENTIALS_IN_PORT}.",
         status=_UNAUTHORIZED,
     )
 

@@ -42,7 +42,7 @@ class PortApi:
     limits of `Retries`. If the response to a log is lost, the log is sent again, so it may appear twice. If the
     response to a status is lost, the run is checked before the status is sent again. Every method raises PortApiError,
     or RunEndedError for a run that has ended. `on_token` gets each token, which is a secret, and `on_headers` the
-    headers of each response, with lower-case names.
+    headers of each response, with lowercase names.
     """
 
     def __init__(

@@ -119,7 +119,7 @@ class PortConnection:
         return self._token.value
 
     def not_port(self) -> PortApiError:
-        """Return the error for a response in another format than Port's."""
+        """Return the error for a response in a format other than Port's."""
         return PortApiError(f"{self._api_url} responded, but not in the format of Port's API.", hint=_CHECK_ADDRESS)
 
     async def _fetch_token(self) -> _Token:

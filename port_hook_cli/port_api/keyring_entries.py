@@ -79,7 +79,7 @@ def _within_timeout(work: Callable[[ModuleType], _Result]) -> _Result:
 def _unusable(error: Exception) -> KeyringUnusable:
     """Return what a keyring's error means. Its message is not quoted, because a keyring backend chooses it."""
     if isinstance(error, ModuleNotFoundError) and error.name == "keyring":
-        return KeyringUnusable("the package keyring is not installed", install_hint("keyring"))
+        return KeyringUnusable("the keyring package is not installed", install_hint("keyring"))
     kind = type(error).__name__
     if kind == "NoKeyringError":
         return KeyringUnusable("this system has no keyring")

@@ -367,7 +367,7 @@ def _write(logins: Logins) -> None:
 
 def _unwritable(path: Path, error: OSError) -> SettingsError:
     return SettingsError(
-        f"port-hook cannot write {path}: {error.strerror}.", hint="Check the permissions of the folder and the disk."
+        f"port-hook cannot write {path}: {error.strerror}.", hint="Check the permissions of the directory and the disk."
     )
 
 

@@ -84,7 +84,7 @@ def _document(path: Path, content: bytes) -> Any:
         ) from None
     except YamlLimit as error:
         raise CredentialsError(
-            f"{path} is invalid YAML: {error}.", hint="Write it in the format of Port's command line."
+            f"{path} is invalid YAML: {error}.", hint="Write it in the format of Port's CLI."
         ) from None
     except (yaml.YAMLError, RecursionError):
         raise CredentialsError(f"{path} is invalid YAML.", hint="Save it as UTF-8 text.") from None

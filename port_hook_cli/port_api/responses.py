@@ -31,7 +31,7 @@ _MAX_LIFETIME_S = 1e12
 _HINTS = {
     HTTPStatus.UNAUTHORIZED: "Check PORT_CLIENT_ID and PORT_CLIENT_SECRET, and that PORT_REGION or PORT_API_URL"
     " match the region of your organization.",
-    HTTPStatus.FORBIDDEN: "These credentials do not have the permission. Check their organization and role.",
+    HTTPStatus.FORBIDDEN: "These credentials do not have this permission. Check their organization and role.",
     HTTPStatus.NOT_FOUND: "This organization has no such run. Check the ID, and that the credentials and the region"
     " (PORT_REGION, PORT_API_URL) belong to the organization that started it.",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Port accepts at most 1 MiB per request: shorten the summary.",
@@ -109,7 +109,7 @@ def definition_problem(
 ) -> PortApiError:
     """Return the error about a definition of the kind `action` (including automations) or `workflow`.
 
-    `failed` is the status of the call, None without a response, and its problem. `changing` says that it was a PUT.
+    `failed` is the status of the call, None without a response, and its problem. `changing` means that it was a PUT.
     """
     status, problem = failed
     doing = "change" if changing else "read"
@@ -140,7 +140,7 @@ def definition_problem(
 def run_ended(run_id: str, status: str | None, *, is_log: bool = False) -> RunEndedError:
     """Return the error for a run that has ended. `status` is its final status, if known.
 
-    `is_log` says that Port rejected a log message.
+    `is_log` means that Port rejected a log message.
     """
     how = f" with {status}" if status else ""
     refused = "log messages" if is_log else "fields or status"
@@ -152,7 +152,7 @@ def run_ended(run_id: str, status: str | None, *, is_log: bool = False) -> RunEn
 
 
 def asked_wait_s(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """Return the pause in seconds that a response asks for, or None. `headers` have lower-case names.
+    """Return the pause in seconds that a response asks for, or None. `headers` have lowercase names.
 
     `Retry-After` takes precedence. Without it, a 429 has the seconds until Port's rate limit is reset.
     """

@@ -28,7 +28,7 @@ ONLY_THE_SECRET = ("client_secret",)
 class ApiCredentials:
     """What a client of Port's API needs. `api_url` has neither `/v1` nor a trailing slash.
 
-    `conflict` says that another place has another secret. The client adds it to the hint of a 401 response.
+    `conflict` means that another place has another secret. The client adds it to the hint of a 401 response.
     """
 
     api_url: str
@@ -50,10 +50,10 @@ class Settings:
     """Credentials and addresses. `api_url` and `app_url` have neither `/v1` nor a trailing slash.
 
     `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
-    name. `gaps` says why a place without the setting lacks it. `warnings` are about the places. `objection` says why
-    the secret must not be sent to `api_url`, and what to do. `conflict` is a sentence about two places with different
-    secrets and the used secret, or "". Then `other_secret` is the unused secret. `placeholders` lists the values copied
-    from an example.
+    name. `gaps` explains why a place without the setting lacks it. `warnings` are about the places. `objection` says
+    why the secret must not be sent to `api_url`, and what to do. `conflict` is a sentence about two places with
+    different secrets and the used secret, or "". Then `other_secret` is the unused secret. `placeholders` lists the
+    values copied from an example.
     """
 
     client_id: str | None = None
@@ -195,7 +195,9 @@ def _login_objection(found: Mapping[str, Found], login: Mapping[str, Found]) -> 
         return None
     place, address, client_id = login["client_secret"].place, found["api_url"], found["client_id"]
     if address.value != (own := login["api_url"].value):
-        problem = f"The client secret ({place}) is not sent to {address.value} ({address.source}), only to {own}."
+        problem = (
+            f"port-hook sends the client secret ({place}) only to {own}, not to {address.value} ({address.source})."
+        )
         return problem, _how_to_choose(address.variable, f"{SECRET_VARIABLE} and PORT_CLIENT_ID")
     if client_id.value != login["client_id"].value:
         problem = f"The client ID ({client_id.source}) does not belong to the client secret ({place})."
@@ -216,16 +218,17 @@ def _objection(
         variable = api_url.variable
         unset = f"unset {SECRET_VARIABLE}" if secret.place == ENVIRONMENT else "put the same secret into ./.env,"
         problem = (
-            f"The client secret ({secret.source}) is not sent to {api_url.value}, because this URL comes only from "
-            f"{variable} in ./.env."
+            f"port-hook does not send the client secret ({secret.source}) to {api_url.value}, "
+            f"because this URL comes only from {variable} in ./.env."
         )
         return problem, (
             f"If ./.env is left over from a sandbox, delete it. Otherwise export {variable} yourself if you trust it, "
             f"or {unset} so that both come from ./.env."
         )
     if sends_in_the_clear(api_url.value) and not insecure_api:
+        address = f"{api_url.value} ({api_url.source})"
         return (
-            f"The client secret is not sent to {api_url.value} ({api_url.source}): plain http is not encrypted.",
+            f"port-hook does not send the client secret to {address} because plain http is not encrypted.",
             "Use https:// in the URL, or add --insecure-api if you accept that others can read the secret.",
         )
     return None

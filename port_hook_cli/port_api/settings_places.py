@@ -168,7 +168,7 @@ class SettingsPlaces:
         self.warnings += file.warnings
         found, gaps = self._variables(file.values, file.name)
         unused = [f"{file.name} was not used."] if file.is_refused else []
-        unused += [f"{file.name} is a folder, so it was not read."] if file.is_folder else []
+        unused += [f"{file.name} is a directory, so port-hook did not read it."] if file.is_folder else []
         return found, (*gaps, *unused, *(f"Line {line} of {file.name} is unreadable." for line in file.bad_lines))
 
     def _organization(self, org: str | None) -> PlaceReading:
@@ -211,9 +211,7 @@ def read_secret_file(name: str, runtime: Runtime) -> str:
     place = "stdin" if name == "-" else name
     secret = _secret_text(place, _secret_from_stdin(runtime) if name == "-" else _secret_content(name, runtime))
     if not secret.strip():
-        raise SettingsError(
-            f"The secret file {place} is empty.", hint="Write the client secret of your Port account into it."
-        )
+        raise SettingsError(f"The secret file {place} is empty.", hint="Write your Port account's client secret to it.")
     return secret
 
 
@@ -239,7 +237,7 @@ def _secret_content(name: str, runtime: Runtime) -> bytes:
 def _secret_text(place: str, content: bytes) -> str:
     """Return the secret without one line end, which an editor or `echo` adds.
 
-    Other white space stays, so that the diagnosis of a signature can report it.
+    Other whitespace stays, so that the diagnosis of a signature can report it.
     """
     try:
         text = content.decode("utf-8-sig")

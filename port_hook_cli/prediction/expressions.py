@@ -33,7 +33,7 @@ class AgentStopped(Exception):
 
 @frozen(kw_only=True)
 class Evaluated:
-    """An expression's result. If it failed, the value is None, and `error` says why. `is_empty` means no result.
+    """An expression's result. If it failed, the value is None, and `error` explains why. `is_empty` means no result.
 
     A compile error contains the line and column in the expression. With `stop`, the agent stops without a result.
     """
@@ -100,7 +100,7 @@ class EnvironmentUse:
 
 
 def environment_use(expressions: Sequence[str]) -> EnvironmentUse:
-    """Return the variables of the environment that expressions read."""
+    """Return the environment variables that expressions read."""
     found = [name for expression in expressions for name in _names_read(tuple(jq_tokens(expression)))]
     return EnvironmentUse(tuple(dict.fromkeys(name for name in found if name)), "" in found)
 

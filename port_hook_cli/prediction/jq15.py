@@ -31,7 +31,7 @@ class AgentProgram:
 
     `text` is the program, and `definitions` come before it. If jq 1.5 cannot compile the expression, `fault` is a
     phrase about jq 1.5 that says why. With `is_too_deep`, the result is not predicted. `warnings` say what may stop
-    the agent. `is_special` says that a result can be infinite or not a number.
+    the agent. `is_special` means that a result can be infinite or not a number.
     """
 
     text: str = ""
@@ -63,7 +63,7 @@ def agent_program(expression: str) -> AgentProgram:
 
 @dataclass(slots=True)
 class _Function:
-    """A function that the expression defines. Uncalled functions and their errors are left out, like in jq 1.5."""
+    """A function that the expression defines. Uncalled functions and their errors are left out, as in jq 1.5."""
 
     is_called: bool = False
 

@@ -55,7 +55,7 @@ def action_method(run: Mapping[str, Any], version: AgentVersion) -> dict[str, An
 
 
 def action_message(run: Mapping[str, Any], method: Mapping[str, Any], version: AgentVersion) -> dict[str, Any]:
-    """Return the message that the agent makes of an action run and its invocation method."""
+    """Return the message that the agent builds from an action run and its invocation method."""
     body = run["payload"]["body"]
     document: dict[str, Any]
     if version is AgentVersion.LATEST:
@@ -79,7 +79,7 @@ def node_method(config: Mapping[str, Any], version: AgentVersion) -> dict[str, A
 
 
 def node_message(run: Mapping[str, Any], method: Mapping[str, Any], version: AgentVersion) -> dict[str, Any]:
-    """Return the message that the agent makes of a node run and its invocation method."""
+    """Return the message that the agent builds from a node run and its invocation method."""
     payload = {"action": {"invocationMethod": method}}
     run_id = run["identifier"]
     if version is AgentVersion.LATEST:
@@ -285,7 +285,7 @@ def _from_node_run(run: dict[str, Any], version: AgentVersion) -> AgentMessage:
 def _from_topic(
     document: dict[str, Any], transport: AgentTransport, secret: Secret, *, is_direct: bool = False
 ) -> AgentMessage:
-    """Return the message. `is_direct` says that it was read from a topic. Any other message may lack its signature."""
+    """Return the message. `is_direct` means that it was read from a topic. Any other message may lack its signature."""
     is_change = "changelogDestination" in document
     try:
         found = document["changelogDestination"] if is_change else _method_in(document)

@@ -67,8 +67,8 @@ class MappingTry:
 class Prediction:
     """What the agent does with `message`, whose document is decrypted.
 
-    `tries` end with the used mapping, if any. `wire` is None if nothing is sent. In this case, `reason` says why, and
-    `unsent` is what the agent reports.
+    `tries` end with the used mapping, if any. `wire` is None if nothing is sent. In this case, `reason` explains why,
+    and `unsent` is what the agent reports.
     """
 
     message: AgentMessage
@@ -108,7 +108,7 @@ class ShownPrediction:
     """A prediction, and what is needed to show it.
 
     `environment` has the variables that the expressions read, and `given` the names of the variables that they can
-    read. `origin` is set if the message was read from a topic. `came_over_http` says that it is the body of a captured
+    read. `origin` is set if the message was read from a topic. `came_over_http` means that it is the body of a captured
     request. `secrets` are the decrypted values that were not known to be secret before.
     """
 

@@ -1,4 +1,4 @@
-"""The request that the agent makes of a message and a mapping (`WebhookInvoker._prepare_payload` and `_request`).
+"""The request that the agent builds from a message and a mapping (`WebhookInvoker._prepare_payload` and `_request`).
 
 Before that, the agent decrypts the values at `fieldsToDecryptPaths`, which it finds like glom
 (`decrypt_payload_fields`). On the screen, these values are masked.

@@ -86,7 +86,7 @@ def read_address(url: Any, query: Any) -> AgentAddress:
 
 
 def _split(text: str) -> tuple[str | None, str | None, str, str | None]:
-    """Return scheme, authority, path and query, split like in urllib3."""
+    """Return scheme, authority, path and query, split as in urllib3."""
     match = _PARTS.match(text if _SCHEME.match(text) else f"//{text}")
     assert match is not None  # every string matches
     scheme, authority, path, query, _ = match.groups()
@@ -127,7 +127,7 @@ def _credentials(userinfo: str) -> tuple[str, str] | None:
 
 
 def _target(path: str, query: str | None) -> str:
-    """Return path and query quoted like in requests, and again like in urllib3."""
+    """Return path and query quoted as in requests, and again as in urllib3."""
     quoted = _requote(path if not query else f"{path}?{query}")
     if quoted.startswith("//"):  # requests before 2.33 sends a single slash
         quoted = f"/{quoted.lstrip('/')}"
@@ -355,7 +355,7 @@ def _basic(user: str, password: str) -> str:
 
 
 def _in_wire_order(fields: _FieldSet, address: AgentAddress) -> tuple[tuple[str, str], ...]:
-    """Return the fields as urllib3 writes them: it begins with its own fields that the request lacks."""
+    """Return the fields in urllib3's order. Its own default fields come first if the request lacks them."""
     first = [] if "host" in fields else [("Host", address.authority)]
     if "accept-encoding" not in fields:
         first.append(("Accept-Encoding", "identity"))

@@ -77,8 +77,8 @@ def __getattr__(name: str) -> Any:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the plugin's settings to pytest's configuration."""
-    parser.addini("port_hook_actions", "actions in the sandbox of every test: files or folders", type="paths")
-    parser.addini("port_hook_blueprints", "blueprints in the sandbox of every test: files or folders", type="paths")
+    parser.addini("port_hook_actions", "actions in the sandbox of every test: files or directories", type="paths")
+    parser.addini("port_hook_blueprints", "blueprints in the sandbox of every test: files or directories", type="paths")
     parser.addini("port_hook_strict", "reject entities that do not match their blueprints", type="bool", default=True)
     parser.addini("port_hook_timeout", "the timeout of a run in seconds", default="10")
 
@@ -180,7 +180,7 @@ def port_hook(port_sandbox: PortSandbox) -> PortHook:
 
 @pytest.fixture
 def port_hook_check(request: pytest.FixtureRequest, port_hook: PortHook) -> PortHookCheck:
-    """Make one check of `port-hook check`. A test that uses this fixture runs once for each check, with its name."""
+    """Run one check of `port-hook check`. A test that uses this fixture runs once for each check, with its name."""
     from port_hook_cli.pytest_plugin.hook import PortHookCheck
 
     return PortHookCheck(port_hook, request.param)

@@ -19,7 +19,7 @@ _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, Any] | None:
     """Return an action in the format of Port's API, or None for an identifier.
 
-    A relative path is searched in all `folders`. Raises UsageError if it is not an action with a webhook, if the file
+    Searches all `folders` for a relative path. Raises UsageError if it is not an action with a webhook, if the file
     does not exist, or if it has several actions and `#` does not select one.
     """
     if isinstance(source, Mapping):
@@ -46,7 +46,7 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
 
 
 def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, Any]:
-    """Return the document of a blueprint. A relative path is searched in all `folders`. Raises UsageError."""
+    """Return the document of a blueprint. Searches all `folders` for a relative path. Raises UsageError."""
     if isinstance(source, Mapping):
         blueprint: Mapping[str, Any] = unwrapped(source, "blueprint")
         required = ("identifier", "schema")

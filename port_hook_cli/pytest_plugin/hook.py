@@ -38,7 +38,7 @@ class PortHook:
     """Invokes actions like Port: renders their templates, signs and sends requests, and records the outcomes.
 
     An action is a JSON or YAML file, `FILE#ID` for one of several, a mapping, or the identifier of an action in the
-    sandbox. `inputs` are its inputs by name. They are checked, completed and encrypted like in Port.
+    sandbox. `inputs` are its inputs by name. They are checked, completed and encrypted as in Port.
     """
 
     def __init__(self, sandbox: PortSandbox) -> None:
@@ -218,7 +218,7 @@ class PortHook:
     ) -> Run:
         __tracebackhide__ = True
         if "entity" in options:
-            raise UsageError("`entity` is for actions. A workflow's templates do not see an entity.")
+            raise UsageError("`entity` is for actions. A workflow's templates cannot read an entity.")
         given: WorkflowArguments = {"to": to, "timeout_s": timeout_s}
         for name in ("outputs", "event", "by", "secrets"):
             if name in options:

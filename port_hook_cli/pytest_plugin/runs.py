@@ -48,7 +48,7 @@ class PortRequest:
 
 @frozen(kw_only=True)
 class HandlerResponse:
-    """A handler's HTTP response. The names of `headers` are in lower case. `latency_ms` is milliseconds."""
+    """A handler's HTTP response. The names of `headers` are lowercase. `latency_ms` is milliseconds."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

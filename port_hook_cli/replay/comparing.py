@@ -24,7 +24,7 @@ _NO_RESPONSE = "no response"
 class ResponseComparison:
     """How a response differs from the recorded response. A status is None without a response.
 
-    `error` says why the replay got none. Without `is_complete`, the body has more than 500 changes, perhaps some
+    `error` explains why the replay got none. Without `is_complete`, the body has more than 500 changes, perhaps some
     ignored.
     """
 

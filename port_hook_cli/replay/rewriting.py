@@ -48,7 +48,7 @@ MASKED, CONTRADICTION = "masked", "contradiction"
 class ReadyReplay:
     """A request that is ready except for its signature, and its target URL.
 
-    `run_id` is its run, and `is_signed` says that it gets a new signature.
+    `run_id` is its run, and `is_signed` means that it gets a new signature.
     """
 
     source: ReplaySource

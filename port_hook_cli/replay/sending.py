@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 MOST_SENDS = 1_000_000
-"""The most requests of one series. Exact percentiles need all latencies, which take up to 50 MB for this many."""
+"""The maximum number of requests in one series. Exact percentiles need all latencies, up to 50 MB for this many."""
 
 _LOOPBACK = "127.0.0.1"
 _RATE = r"(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:/(?P<unit>s|m))?"

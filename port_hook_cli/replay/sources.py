@@ -38,7 +38,7 @@ class ReplaySource:
     `invocation.replay_of` is the ID of its capture, if any. `forwarded_to` is the capture's target URL, and
     `listener_target` the target URL of the store's last listener. Both are None unless they are URLs on this machine: a
     store may come from someone else, who must not choose another machine. `recorded` is the outcome of the capture at
-    its handler, and `is_stored` says that it is in the store. `is_message` says that it was a Kafka message with its
+    its handler, and `is_stored` means that it is in the store. `is_message` says that it was a Kafka message with its
     signature inside its body. `verdict` is the capture's verdict, which may be planted, or None if the source is not a
     capture.
     """

@@ -35,8 +35,8 @@ NOT_EXECUTABLE_CODE = 126
 class CommandResult:
     """How a reported command ended.
 
-    `problem` says why Port does not have all of the report. Then `kept_in` is the folder of the rest, or None if Port
-    does not accept more of it. `dropped` counts the lines that were lost because they could not be saved.
+    `problem` explains why Port does not have all of the report. Then `kept_in` is the folder of the rest, or None if
+    Port does not accept more of it. `dropped` counts the lines that were lost because they could not be saved.
     """
 
     exit_code: int

@@ -163,7 +163,7 @@ class PendingOutcome(StrEnum):
 
 @frozen(kw_only=True)
 class SentPending:
-    """A saved report, and its current outcome. `message` says why it is not sent, and `hint` what to do."""
+    """A saved report, and its current outcome. `message` explains why it is not sent, and `hint` what to do."""
 
     outcome: PendingOutcome
     reported: Reported

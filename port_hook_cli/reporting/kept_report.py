@@ -25,7 +25,7 @@ FOLDER = Path(".port-hook", "reports")
 _STATE, _FRESH, _LOCK = "state.json", "state.new", "lock"
 _VERSION = 1
 _MAX_STATE_BYTES = 8 * 1024 * 1024
-_HINT = "Check the permissions of the folder and the disk."
+_HINT = "Check the permissions of the directory and the disk."
 
 
 @frozen(kw_only=True)
@@ -179,5 +179,5 @@ def _store_errors(folder: Path) -> Iterator[None]:
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"port-hook cannot read the report in {folder}.",
-            hint="If a newer port-hook wrote it, send it with that version. To discard it, delete the folder.",
+            hint="If a newer port-hook wrote it, send it with that version. To discard it, delete the directory.",
         ) from error

@@ -52,7 +52,7 @@ async def send_report(api: RunApi, plan: ReportPlan, streamed: AsyncIterator[str
     """Make the calls of `plan`, with the `streamed` log messages after its own, and return what was sent.
 
     Raises RunEndedError before the first call if the run has already ended, and PortApiError with what was sent before
-    the failed call. Log messages alone are sent even to an ended run, like in Port's GitHub action and execution agent.
+    the failed call. Log messages alone are sent even to an ended run, as in Port's GitHub action and execution agent.
     """
     if plan.last_calls:
         await _check_in_progress(api, plan.run_id)

@@ -1,4 +1,4 @@
-"""The log lines of a command that Port does not have yet. They are on disk, so that Port never slows the command."""
+"""A command's unsent log lines. They are stored on disk, so that Port never slows the command."""
 
 from __future__ import annotations
 

@@ -235,7 +235,7 @@ class Outcome:
     """The outcome for one action or workflow node.
 
     `now` is the definition of the action or workflow in Port, if known. `version` is the new version of a restored
-    workflow, if known. `problem` says why the restore failed.
+    workflow, if known. `problem` explains why the restore failed.
     """
 
     entry: Entry

@@ -136,7 +136,7 @@ class Retargeting:
         )
 
     async def apply(self, url: str) -> None:
-        """Retarget everything to `url`. Call it again when the listener gets another URL.
+        """Retarget everything to `url`. Call it again when the listener gets a new URL.
 
         Raises RetargetError for an action or node that someone else has changed, PortApiError and StoreError, after it
         has tried all. Cancellation does not interrupt a PUT in progress.

@@ -39,7 +39,7 @@ _PAUSE_S = 0.01
 
 @frozen(kw_only=True)
 class Kept:
-    """One file of the journal. If it cannot be read, `entry` is None and `fault` says why."""
+    """One file of the journal. If it cannot be read, `entry` is None and `fault` explains why."""
 
     path: Path
     entry: Entry | None
@@ -200,7 +200,7 @@ def _lock_path(path: Path) -> Path:
 
 
 def _is_held(path: Path) -> bool:
-    """Return whether a process has the lock. After an error, assume so: a running listener restores its own changes."""
+    """Return whether a process has the lock. Returns True on errors: a running listener restores its own changes."""
     try:
         lock = lock_file(_lock_path(path), create=False)
     except FileNotFoundError:
@@ -226,5 +226,5 @@ def _store_errors(path: Path) -> Iterator[None]:
         reason = getattr(error, "strerror", None) or "it is not text"
         raise StoreError(
             f"port-hook cannot use the journal {path}: {reason}.",
-            hint="Check the permissions of the folder and the disk.",
+            hint="Check the permissions of the directory and the disk.",
         ) from error

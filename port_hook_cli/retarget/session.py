@@ -31,7 +31,7 @@ async def retargeted(
 ) -> AsyncIterator[Retargeting]:
     """Retarget actions and workflow nodes to the public `url`. Call `apply` on the result when the URL changes.
 
-    `names` are identifiers of actions, and nodes as `WORKFLOW#NODE`. `confirm` is asked before the first change. Raises
+    `names` are actions, or nodes as `WORKFLOW#NODE`. `confirm` is asked before the first change. Raises
     RetargetError if it declines or something cannot be retargeted, SettingsError, PortApiError and StoreError. On exit,
     even after an exception or a cancellation, everything is restored within 10 s. `on_event` gets the outcome of each
     restored action and node, and a message before each retry of a call.
@@ -98,7 +98,7 @@ async def restore(
 ) -> tuple[Outcome, ...]:
     """Restore what listeners left, and return an outcome for each entry, in this order.
 
-    An entry of another API than the API of `access` is not touched. After all others, `may_overwrite` is asked about
+    Entries for an API other than `access`'s are not touched. After all others, `may_overwrite` is asked about
     each entry that someone else has changed, and decides whether it is restored. `dry_run` changes nothing in Port.
     Raises SettingsError, and StoreError for an unusable journal.
     """

@@ -63,8 +63,8 @@ def command_end(
 ) -> RunReport:
     """Return the report that ends a command's run: SUCCESS for the exit code 0, otherwise FAILURE with the last lines.
 
-    `tail` is the end of the output, `given` the user's own report at the end, and `problem` says why the command did
-    not start. An interrupted command has failed, whatever its exit code is. A node run has no summary, and its log
+    `tail` is the end of the output, `given` the user's own report at the end, and `problem` explains why the command
+    did not start. An interrupted command has failed, whatever its exit code is. A node run has no summary, and its log
     already has the last lines.
     """
     from port_hook_cli.runs.updates import RunReport, RunStatus, is_node_run  # only reporting commands need them

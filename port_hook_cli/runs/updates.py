@@ -43,7 +43,7 @@ class LogLevel(StrEnum):
 
 
 MAX_NODE_LINKS = 3
-"""The most links of a workflow node run."""
+"""The maximum number of links of a workflow node run."""
 
 _ACTION_ENDS = {RunStatus.SUCCESS: "SUCCESS", RunStatus.FAILURE: "FAILURE", RunStatus.FAILED: "FAILURE"}
 _NODE_RESULTS = {

@@ -28,7 +28,7 @@ def report_command(run_id: str, *, failed: bool) -> str:
 
 
 def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
-    """Return how a response affects a run, in a clause, or "" without a run. `is_good` says that it is a 2xx."""
+    """Return how a response affects a run, in a clause, or "" without a run. `is_good` means that it is a 2xx."""
     is_node = payload.kind is Kind.WORKFLOW_NODE
     result = "SUCCESS" if is_good else "FAILED" if is_node else "FAILURE"
     if fate in {RunFate.SUCCESS, RunFate.FAILURE}:

@@ -85,7 +85,7 @@ def create_action_of(state: SandboxState, request: ApiRequest, blueprint: str) -
 
 
 def show_action_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Return the response to a GET of an action of a blueprint."""
+    """Return the response to a GET for a blueprint's action."""
     find_action_of(state, blueprint, identifier)
     return show_action(state, request, identifier)
 
@@ -124,7 +124,7 @@ def list_own_permissions(state: SandboxState, _: ApiRequest) -> ApiResponse:
 
 
 def show_permissions(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET of an action's permissions."""
+    """Return the response to a GET for an action's permissions."""
     find_action(state, identifier)
     return ok({"permissions": _of_action(state, identifier)})
 

@@ -79,7 +79,7 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
 def claim_matching(
     state: SandboxState, body: Mapping[str, Any], matches: Callable[[SandboxRun], bool]
 ) -> list[SandboxRun]:
-    """Claim the runs that wait for an agent and for which `matches` is true. Return them, the oldest first."""
+    """Claim the runs that wait for an agent and for which `matches` is true. Return them, oldest first."""
     now = state.now()
     waiting = [run for run in state.runs.values() if matches(run) and not run.ended and _is_free(run.invocation, now)]
     claimed = waiting[: body.get("limit", DEFAULT_CLAIMED)]

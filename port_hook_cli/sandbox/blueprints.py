@@ -33,7 +33,7 @@ def create_blueprint(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def show_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET of a blueprint."""
+    """Return the response to a GET for a blueprint."""
     return ok({"blueprint": _find(state, ("blueprint", identifier))})
 
 
@@ -109,7 +109,7 @@ def create_scorecard(state: SandboxState, request: ApiRequest, blueprint: str) -
 
 
 def show_scorecard(state: SandboxState, _: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Return the response to a GET of a scorecard."""
+    """Return the response to a GET for a scorecard."""
     known = _find(state, ("scorecard", blueprint, identifier))
     return ok({"scorecard": known})
 
@@ -141,7 +141,7 @@ def create_page(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def show_page(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET of a page."""
+    """Return the response to a GET for a page."""
     return ok({"page": _find(state, ("page", identifier))})
 
 

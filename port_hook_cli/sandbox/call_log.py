@@ -90,7 +90,7 @@ class CallLog:
         self._calls.append(call)
 
     def after(self, number: int, limit: int = MAX_CALLS) -> list[SeenCall]:
-        """Return up to `limit` calls with higher numbers than `number`, the oldest first."""
+        """Return up to `limit` calls with higher numbers than `number`, oldest first."""
         oldest = self._calls[0].number if self._calls else self.last + 1
         start = max(0, number + 1 - oldest)
         return list(islice(self._calls, start, start + limit))

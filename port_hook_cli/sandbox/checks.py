@@ -246,7 +246,7 @@ SECRET_PATCH: Fields = {"secretValue": _STRING, "description": _DESCRIPTION}
 TEAM: Fields = {
     "name": _written(
         r"[^;#/?\s](?:[^;#/?]*[^;#/?\s])",
-        "must be at least 2 characters without ; # / ? and without outer white space",
+        "must be at least 2 characters without ; # / ? and without outer whitespace",
     ),
     "users": _STRINGS,
     "description": _STRING,

@@ -19,7 +19,7 @@ from port_hook_cli.sandbox.actions import find_method_fault
 from port_hook_cli.workflows.workflow import BadWorkflow, is_workflow, read_workflow
 
 _YAML = frozenset({".yaml", ".yml"})
-_NO_FILE = "Pass the path of a JSON or YAML file, or of a folder with such files."
+_NO_FILE = "Pass the path of a JSON or YAML file, or of a directory with such files."
 _HINT = (
     "Pass a definition that Port's API returns (GET /v1/actions/ID, /v1/workflows/ID, /v1/blueprints/ID), an array of "
     "definitions, or a folder of such files."

@@ -40,7 +40,7 @@ _UNIT_HINT = (
     ". If the handler divides x-port-timestamp by 1000, it expects milliseconds, but Port sends seconds: try "
     "`port-hook sandbox --timestamp-unit ms`."
 )
-_LOST = "The sandbox stopped while it sent the request. It is unknown whether the request arrived."
+_LOST = "The sandbox stopped while it sent the request. The request may have arrived."
 
 
 @frozen(kw_only=True)
@@ -117,7 +117,7 @@ class Courier:
             self._client.close()
 
     def record(self, run: SandboxRun, delivery: Delivery) -> None:
-        """Record the outcome of the request in a run's `payload`. A run without a response fails, like in Port.
+        """Record the outcome of the request in a run's `payload`. A run without a response fails, as in Port.
 
         If the change cannot be saved now, the next call saves it.
         """
@@ -279,7 +279,7 @@ class Courier:
         self._step(run, Phase.SENT, _LOST)
 
     def _fail(self, run: SandboxRun, reason: str) -> None:
-        """Fail a run whose request got no response, like in Port, and log the reason."""
+        """Fail a run whose request got no response, as in Port, and log the reason."""
         run.invocation.phase, reason = Phase.SENT, self._state.masker().message(reason)
         if run.ended:
             self._state.record_change("run", run.id, run)

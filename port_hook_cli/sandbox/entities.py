@@ -66,7 +66,7 @@ def put_entity(state: SandboxState, blueprint: str, fields: Mapping[str, Any]) -
 
 
 def show(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Return the response to a GET of an entity."""
+    """Return the response to a GET for an entity."""
     check_query(request, max_limit=_MAX_LIMIT)
     entity = shown(request, _find(state, blueprint, identifier))
     return ok({"entity": entity})
@@ -204,7 +204,7 @@ def check_entity(
 ) -> None:
     """Raise Rejected if a strict sandbox does not accept the fields of an entity. Otherwise, do nothing.
 
-    With `creates_missing`, missing related entities are created without properties, like in Port.
+    With `creates_missing`, missing related entities are created without properties, as in Port.
     """
     if not state.rules.strict:
         return

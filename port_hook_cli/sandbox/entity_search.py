@@ -115,7 +115,7 @@ def delete_all(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiR
 
 
 def show_migration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET of a migration, which is always complete."""
+    """Return the response to a GET for a migration, which is always complete."""
     migration = state.resources.get(("migration", identifier))
     if migration is None:
         raise not_found("Migration with identifier", identifier)

@@ -1,4 +1,4 @@
-"""Integrations: what an integration of Port's Ocean framework registers, saves and sends while it runs.
+"""Integrations: what a Port Ocean integration registers, saves and sends while it runs.
 
 Port's API reference has create, read, change and delete. Ocean 0.56.2 calls the other routes, which Port does not
 document. The sandbox accepts what an integration sends for Port's own use (logs, metrics, examples, raw data), but does
@@ -28,7 +28,7 @@ def create(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def show(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET of an integration."""
+    """Return the response to a GET for an integration."""
     return ok({"integration": _shown(state, identifier, _find(state, identifier))})
 
 

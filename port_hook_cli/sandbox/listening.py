@@ -66,7 +66,7 @@ def _reason(error: OSError, host: str, port: int) -> str:
     if error.errno != errno.EADDRINUSE:
         return error.strerror or str(error)
     owner = describe_owner(host, port)
-    return f"the port is taken by {owner}" if owner else "the port is taken"
+    return f"the port is already in use by {owner}" if owner else "the port is already in use"
 
 
 async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | ApiResponse:

@@ -23,7 +23,7 @@ class ApiRequest:
     """A parsed request: decoded path segments, query (repeated fields joined by commas), token, body.
 
     `reserved` says whether it has the header `x-port-reserved-usage: true`, which Port's agent sends. `user_agent`
-    becomes the datasource of the entities that the request saves, like in Port.
+    becomes the datasource of the entities that the request saves, as in Port.
     """
 
     method: str
@@ -36,7 +36,7 @@ class ApiRequest:
 
 
 def read_request(method: str, target: str, fields: Mapping[str, str], body: bytes) -> ApiRequest:
-    """Return the request with a percent-encoded target (path and query) and headers with lower-case names."""
+    """Return the request with a percent-encoded target (path and query) and headers with lowercase names."""
     path, _, query = target.partition("?")
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
@@ -116,7 +116,7 @@ def not_found_in(blueprint: str, what: str, name: str, *, remark: str = "") -> R
 
 
 def taken(what: str, name: str) -> Rejected:
-    """Return the 409 for a name that exists already. `what` is "An action with identifier", for example."""
+    """Return the 409 response for a name that already exists. `what` is "An action with identifier", for example."""
     return Rejected(409, "identifier_taken", f'{what} "{name}" already exists')
 
 

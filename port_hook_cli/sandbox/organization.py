@@ -20,7 +20,7 @@ _USERS = (("you@example.com", "Sandbox", "User", "Admin"), ("member@example.com"
 
 
 def show_organization(state: SandboxState, _: ApiRequest) -> ApiResponse:
-    """Return the response to a GET of the organization."""
+    """Return the response to a GET for the organization."""
     return ok({"organization": state.organization})
 
 
@@ -39,7 +39,7 @@ def list_users(_: SandboxState, __: ApiRequest) -> ApiResponse:
 
 
 def show_user(_: SandboxState, __: ApiRequest, email: str) -> ApiResponse:
-    """Return the response to a GET of a user."""
+    """Return the response to a GET for a user."""
     for user in _users():
         if user["email"] == email:
             return ok({"user": user})
@@ -73,7 +73,7 @@ def create_team(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def show_team(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
-    """Return the response to a GET of a team."""
+    """Return the response to a GET for a team."""
     team = _team(name) if name in _TEAMS else state.resources.get(("team", name))
     if team is None:
         raise not_found("Team with name", name)

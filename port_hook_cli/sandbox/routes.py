@@ -69,7 +69,7 @@ def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def list_calls(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return up to `limit` calls after the number `after`, the oldest first, and the number of the latest call."""
+    """Return up to `limit` calls after the number `after`, oldest first, and the number of the latest call."""
     check_query(request, max_limit=_MAX_LISTED_CALLS)
     after, limit = request.query.get("after", "0"), request.query.get("limit", str(_MAX_LISTED_CALLS))
     if not (after.isascii() and after.isdigit() and len(after) <= _MAX_NUMBER_DIGITS):

@@ -112,7 +112,7 @@ class SandboxRun:
     """A run. Times are seconds since the epoch.
 
     `entities` describes the changes to entities that belong to the run.
-    `made_up` says that a caller used an ID that the sandbox did not know.
+    `made_up` means that a caller used an ID that the sandbox did not know.
     """
 
     id: str

@@ -43,7 +43,7 @@ def show_run(state: SandboxState, request: ApiRequest, run_id: str) -> ApiRespon
 
 
 def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the action runs that match all filters of the query, the oldest first."""
+    """Return the action runs that match all filters of the query, oldest first."""
     check_query(request, max_limit=_MAX_RUNS)
     wanted = request.query
     runs = [run for run in state.runs.values() if not is_node_run(run.id) and _matches(run, wanted)]
@@ -79,7 +79,7 @@ def set_response(state: SandboxState, request: ApiRequest, run_id: str) -> ApiRe
 
 
 def list_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Return up to 50 log entries, the oldest first."""
+    """Return up to 50 log entries, oldest first."""
     check_query(request, max_limit=_MAX_LOGS)
     run, is_new = find_run(state, run_id)
     start = int(float(request.query.get("offset", "0")))

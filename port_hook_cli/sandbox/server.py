@@ -75,7 +75,7 @@ class Sandbox:
 
     `runs`, `actions`, `blueprints`, `entities`, `workflows` and `workflow_runs` are its current contents.
     `add_run`, `add_action` and `add_blueprint` add to it. `call_log` has the latest calls over HTTP. `respond_to_run`
-    responds to the request of a run whose URL is Port's own API with the sandbox's credentials, like in Port.
+    responds to the request of a run whose URL is Port's own API with the sandbox's credentials, as in Port.
     """
 
     def __init__(

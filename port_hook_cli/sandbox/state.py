@@ -92,7 +92,8 @@ class SandboxState:
             self.restore(rows)
         except ValueError as problem:
             raise StoreError(
-                f"The state file is damaged: {problem}.", hint="Move it away to start with an empty state."
+                f"The state file is damaged: {problem}.",
+                hint="Move it to another directory to start with an empty state.",
             ) from problem
         if not rows:
             self.initialize(sample=not initial.actions)

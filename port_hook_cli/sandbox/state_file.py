@@ -92,7 +92,7 @@ class StateFile:
             raise StoreError(
                 f"The state file {self._path} is not used: it has more than {MAX_INPUT_BYTES // 2**20} MiB, or "
                 f"{LARGEST_VALUE // 2**20} MiB in one part.",
-                hint="Move it away to start with an empty state.",
+                hint="Move it to another directory to start with an empty state.",
             )
 
     def write(self, rows: Sequence[Row]) -> None:
@@ -186,9 +186,10 @@ def _store_errors(path: Path) -> Iterator[None]:
     except RecursionError as error:
         raise StoreError(
             f"The state file {path} is damaged: its JSON is nested too deeply.",
-            hint="Move it away to start with an empty state.",
+            hint="Move it to another directory to start with an empty state.",
         ) from error
     except ValueError as error:
         raise StoreError(
-            f"The state file {path} is damaged: {error}.", hint="Move it away to start with an empty state."
+            f"The state file {path} is damaged: {error}.",
+            hint="Move it to another directory to start with an empty state.",
         ) from error

@@ -16,7 +16,7 @@ CAUSES: Mapping[str, str] = MappingProxyType(
     {
         "wrong-secret": "nothing matches: the secret is another organization's, or the body or timestamp was changed",
         "undiagnosed": "the cause was not searched for: too many requests with a bad signature arrived concurrently",
-        "secret-whitespace": "there is white space around the secret, where it signs or where it verifies",
+        "secret-whitespace": "there is whitespace around the secret, where it signs or where it verifies",
         "secret-quoted": "there are quotation marks around the secret, where it signs or where it verifies",
         "reserialized-js": "the signature matches `JSON.stringify(body)`",
         "reserialized-python": "the signature matches `json.dumps(body)` in Python",
@@ -29,7 +29,7 @@ CAUSES: Mapping[str, str] = MappingProxyType(
         "wrong-separator": "the signature covers a separator other than a dot between the timestamp and the body",
         "timestamp-after-body": "the signature covers the timestamp after the body instead of before it",
         "v0": "the signature covers `v0:timestamp:body`, like Slack's",
-        "timestamp-unit": "the timestamp is in milliseconds, or it was signed in another unit than it was sent",
+        "timestamp-unit": "the timestamp is in milliseconds, or it was signed in a different unit than it was sent",
         "timestamp-differs": "your code signed a timestamp that differs from the request's",
         "timestamp-malformed": "the timestamp is not a whole number",
         "timestamp-missing": "there is no timestamp",
@@ -66,12 +66,12 @@ UNDIAGNOSED = Cause(
 )
 SECRET_TRIMMED = Cause(
     "secret-whitespace",
-    "There is white space around the configured client secret. Without it, the signature matches.",
-    "Remove the white space. Usually it is a line break at the end of the file or variable with the secret.",
+    "There is whitespace around the configured client secret. Without it, the signature matches.",
+    "Remove the whitespace. Usually it is a line break at the end of the file or variable with the secret.",
 )
 SECRET_PADDED = Cause(
     "secret-whitespace",
-    "The signature was made with white space after the client secret, usually a line break.",
+    "The signature was made with whitespace after the client secret, usually a line break.",
     "Trim the secret where the request is signed.",
 )
 SECRET_UNQUOTED = Cause(
@@ -165,7 +165,7 @@ TIMESTAMP_DIFFERS = Cause(
 )
 TIMESTAMP_UNIT = Cause(
     "timestamp-unit",
-    "The signature covers the timestamp in another unit (seconds or milliseconds) than the header.",
+    "The signature covers the timestamp in a different unit (seconds or milliseconds) from the header.",
     "Sign the exact text that you send as x-port-timestamp.",
 )
 TIMESTAMP_MALFORMED = Cause(
@@ -196,7 +196,7 @@ PREFIX_MISSING = Cause(
 )
 PREFIX_VERSION = Cause(
     "prefix-version",
-    "The signature begins with another version, with `v1,` twice, or with another notation of it.",
+    "The signature begins with another version, with `v1,` twice, or with a variant of `v1,`.",
     "Begin the signature with exactly one `v1,`.",
 )
 HEX_ENCODED = Cause(

@@ -13,11 +13,11 @@ from port_hook_cli.signatures.messages import signed_value
 from port_hook_cli.signatures.signing import RAW
 
 _BEFORE = _AFTER = 32
-"""The largest number of bytes before and after the difference in an excerpt."""
+"""The maximum number of bytes before and after the difference in an excerpt."""
 MOST_OF_A_DIFFERENCE = 120
-"""The largest number of bytes of the difference in an excerpt."""
+"""The maximum number of bytes of the difference in an excerpt."""
 _CHARACTER = 4
-"""The largest number of bytes in a character."""
+"""The maximum number of bytes in a character."""
 _WINDOW = 160
 """How many bytes after the difference are compared to find its end."""
 

@@ -76,7 +76,7 @@ _long_number = re.compile(rf"(?<![0-9])[0-9]{{{MAX_DIGITS}}}").search
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _CLOSERS = frozenset("]}")
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-# The text before the next mark with white space around it. Empty containers are not indented.
+# The text before the next mark with whitespace around it. Empty containers are not indented.
 _up_to_mark = re.compile(rf"((?:{_STRING}|\[\]|\{{\}}|[^\"\[\]{{}},:])*+)([\[\]{{}},:]|\Z)").findall
 
 

@@ -23,7 +23,7 @@ _MAX_VALUES = 4
 
 _MAX_FIELD = 4_096
 OWS = " \t"
-"""Optional white space around the value of a field (RFC 9110)."""
+"""Optional whitespace around the value of a field (RFC 9110)."""
 
 _DIGEST_BYTES = 32
 _PREFIX = "v1,"
@@ -123,7 +123,7 @@ def read_fields(headers: Headers) -> tuple[list[str], list[str]]:
 
 
 def signatures_in(value: str) -> list[str]:
-    """Return the signatures in a field. Each further one begins with a version after a comma and a space."""
+    """Return the signatures in a field. Each further signature begins with a version after a comma and a space."""
     return [part for part in re.split(_SIGNATURE_JOINT, value) if part] if len(value) <= _MAX_FIELD else [value]
 
 
@@ -135,7 +135,7 @@ def _timestamps_in(value: str) -> list[str]:
 
 
 def read_signature(value: str) -> ParsedSignature | None:
-    """Return the decoded signature in `value`, or None. Ignores surrounding white space. Never raises."""
+    """Return the decoded signature in `value`, or None. Ignores surrounding whitespace. Never raises."""
     if len(value) > MAX_CHARACTERS:
         return None
     match = re.match(_VERSIONS, value)

@@ -54,10 +54,10 @@ def _signed(what: str) -> _Words:
 _WORDS: Mapping[Cause, _Words] = MappingProxyType(
     {
         causes.SECRET_TRIMMED: _Words(
-            "There is white space around port-hook's client secret. Your code's secret has none."
+            "There is whitespace around port-hook's client secret. Your code's secret has none."
         ),
         causes.SECRET_PADDED: _Words(
-            "Your code's secret ends with white space, usually a line break.",
+            "Your code's secret ends with whitespace, usually a line break.",
             "Trim the secret when your code reads it.",
         ),
         causes.SECRET_UNQUOTED: _Words(
@@ -104,7 +104,7 @@ _WORDS: Mapping[Cause, _Words] = MappingProxyType(
         causes.TIMESTAMP_AFTER_BODY: _Words("Your code signed the body and then the timestamp."),
         causes.V0: _Words("Your code signed `v0:timestamp:body`, like Slack's examples."),
         causes.TIMESTAMP_UNIT: _Words(
-            "Your code signed the timestamp in another unit (seconds or milliseconds) than x-port-timestamp has.",
+            "Your code signed the timestamp in a different unit (seconds or milliseconds) from x-port-timestamp.",
             "Sign the exact text of x-port-timestamp.",
         ),
         causes.SIGNATURE_MISSING: _Words("Your code computed an empty signature.", _AS_PORT),
@@ -117,7 +117,7 @@ _WORDS: Mapping[Cause, _Words] = MappingProxyType(
             "Put `v1,` before the base64, or compare it with the text after the comma in x-port-signature.",
         ),
         causes.PREFIX_VERSION: _Words(
-            "Your code's signature begins with another version, with `v1,` twice, or with another notation of it."
+            "Your code's signature begins with another version, with `v1,` twice, or with a variant of `v1,`."
         ),
         causes.HEX_ENCODED: _Words("Your code wrote the digest in hex."),
         causes.BASE64_URLSAFE: _Words("Your code used the URL-safe alphabet of base64, with - and _."),

@@ -186,7 +186,7 @@ def _with_scrubbed_timestamps(headers: Headers, scrub: Callable[[str], str]) -> 
 
 
 def _scrubbed(value: str, scrub: Callable[[str], str]) -> str:
-    """Return a signature that cannot be read with another text, still after its version."""
+    """Return an unreadable signature with its text scrubbed, but its version unchanged."""
     version, comma, text = value.partition(",")
     return f"{version}{comma}{scrub(text)}" if comma and version.lower() == "v1" else scrub(value)
 

@@ -135,7 +135,7 @@ class BackgroundWriter:
             self._write(self._summarize(left_out))
 
     def wait_for(self, queued: int) -> None:
-        """Wait until the first `queued` items are written, for a moment at most. For other writers' threads."""
+        """Wait briefly until the first `queued` items are written. For other writers' threads."""
         with self._progress:
             self._progress.wait_for(lambda: self._written >= queued, _PATIENCE_S)
 

@@ -102,7 +102,7 @@ def _put(question: str, runtime: Runtime) -> None:
 
 
 def _ended(line: bytes, runtime: Runtime) -> bytes:
-    """Return the line read from stdin. At the end of stdin, there was no Enter, so the terminal needs a line end."""
+    """Return the line read from stdin. If stdin ended without Enter, print the missing line break."""
     if not line.endswith(b"\n"):
         print(file=runtime.stderr)
     return line

@@ -10,7 +10,7 @@ from port_hook_cli.errors import UsageError
 
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = r"(?a)(\d{1,9}(?:\.\d{1,9})?)\s*([smhdw])"
-_EXAMPLES = "Write how long ago, as 90s, 10m, 2h or 3d, or a time, as 2026-05-01 or 2026-05-01T13:30."
+_EXAMPLES = "Write a duration such as 90s, 10m, 2h or 3d, or a time such as 2026-05-01 or 2026-05-01T13:30."
 
 _MINUTE_S, _HOUR_S, _DAY_S = _UNITS_S["m"], _UNITS_S["h"], _UNITS_S["d"]
 _YEAR_S = 31_557_600

@@ -47,7 +47,7 @@ class Masker:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # A URL is sent without its line ends, and a header without its outer white space.
+        # A URL is sent without its line ends, and a header without its outer whitespace.
         lost = {form for value in secrets for form in (value, re.sub(_LINE_ENDS, "", value))}
         values = {form for value in lost for form in (value, value.strip()) if len(form) >= SHORTEST_SECRET}
         forms = {form for value in values for form in _forms(value)}

@@ -41,7 +41,7 @@ class RunTarget:
     """Where requests are sent. `to` and the values of `routes` are URLs.
 
     `routes` are by the identifier of the action or the workflow's node. Without a target, a request goes to the URL of
-    its action, which must be on this machine unless `to_its_url` says that the user wants it.
+    its action, which must be on this machine unless `to_its_url` means that the user wants it.
     """
 
     to: str | None = None

@@ -40,7 +40,7 @@ async def asked_for_a_moment(ask: Callable[[], Awaitable[Found | None]]) -> Foun
 async def require_sandbox(access: PortAccess) -> None:
     """Raise an error if there is no sandbox in which a run can be followed.
 
-    Raises UsageError if the settings lead to Port, SettingsError without credentials, and PortApiError if the sandbox
+    Raises UsageError if the settings point to Port, SettingsError without credentials, and PortApiError if the sandbox
     cannot be reached.
     """
     if not access.is_api_on_this_machine:

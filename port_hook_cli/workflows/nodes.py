@@ -152,7 +152,7 @@ async def choose_outlet(node: Node, data: Mapping[str, Any], renders: Renders) -
 
 
 def require_outlet(node: Node, identifier: str, *, hint: str = "") -> Outlet:
-    """Return the outlet of an INPUT node that a response names. Raises UsageError, which lists the outlets."""
+    """Return the outlet of an INPUT node that a response selects. Raises UsageError, which lists the outlets."""
     found = next((outlet for outlet in node.outlets if outlet.identifier == identifier), None)
     if found is None:
         names = ", ".join(outlet.identifier for outlet in node.outlets) or "none"
@@ -208,7 +208,7 @@ def used_outputs(node: Node) -> tuple[str, ...]:
 
 
 def reads_response(node: Node) -> bool:
-    """Return whether a node's `variables` or links read `.response`, like in Port's closed beta documentation.
+    """Return whether a node's `variables` or links read `.response`, as in Port's closed beta documentation.
 
     The later documentation has `.result.response`.
     """

@@ -139,7 +139,7 @@ def _why_not(workflow: Mapping[str, Any], config: Mapping[str, Any] | None) -> s
     if config is None:
         return f"does not exist. The WEBHOOK nodes of the workflow are: {', '.join(webhook_nodes(workflow)) or 'none'}"
     if config.get("type") != WEBHOOK:
-        return f"is a {config.get('type')} node, but only a {WEBHOOK} node has a URL to change"
+        return f"is a {config.get('type')} node, but only a WEBHOOK node has a URL to change"
     return why_not_fixed(config)
 
 

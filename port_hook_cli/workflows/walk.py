@@ -31,7 +31,7 @@ from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node
 from port_hook_cli.workflows.shown_run import chosen_outlet
 from port_hook_cli.workflows.workflow import Node, NodeType
 
-_LOST = "The process ended while it sent the request. It is unknown whether the request arrived."
+_LOST = "The process ended while it sent the request. The request may have arrived."
 _PUBLISHED = frozenset({Progress.SENDING, Progress.WAITING})
 _GIVEN = "its output was given, so it did not run"
 
@@ -56,7 +56,7 @@ class Step:
     """One step of a run: the run after it, the node run after it, and what happened.
 
     `request` and `delivery` belong to a WEBHOOK node, and `url` is where the request goes, if the caller adds it.
-    `errors` are the expressions that failed and became null, in the last step of their node. `is_reported` says that
+    `errors` are the expressions that failed and became null, in the last step of their node. `is_reported` means that
     the node was reported before the response to its request, if the caller adds it: the next step ends the node.
     """
 

@@ -105,7 +105,7 @@ class NodeConnection:
 
 @frozen(kw_only=True)
 class Workflow:
-    """A workflow that Port would accept. `nodes` are in topological order, like in Port's responses."""
+    """A workflow that Port would accept. `nodes` are in topological order, as in Port's responses."""
 
     identifier: str
     title: str = ""

@@ -188,7 +188,7 @@ async def test_api_without_a_log_of_calls_is_a_problem(
     async with SandboxWatch.open(PortAccess.known(settings, runtime())) as watch:
         assert await watch.wait_for(has_ended, 0, LONG_S) == []
         assert watch.problem is not None
-        assert watch.problem.message == "PORT_API_URL does not lead to a sandbox that shows its calls."
+        assert watch.problem.message == "PORT_API_URL does not point to a sandbox that shows its calls."
     await runner.cleanup()
 
 

@@ -449,7 +449,7 @@ def test_mapping_file_is_rejected_when_the_agent_would_not_start(run: Run, folde
         (("m.json", "--send", "--response-status", "200"), ", not both."),
         (("m.json", "--raw", "--json"), ", not both."),
         (("-", "--mapping", "-"), "cannot both use stdin"),
-        (("list.json",), "is not a message of the agent: it is not an object"),
+        (("list.json",), "is not an agent message: it is not an object"),
         (("text.json",), "text.json is not JSON"),
         (("-",), "The message on stdin is not JSON"),
         (("deep.json",), "is nested too deep"),

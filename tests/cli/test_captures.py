@@ -118,7 +118,7 @@ def test_captures_rejects_an_invalid_jq_expression(run: Run, kept: None) -> None
 def test_captures_stops_an_endless_jq_expression(run: Run, kept: None) -> None:
     result = run("captures", "--jq", 'if type == "null" then 1 else [range(1e12)] end')
     assert result.code == ExitCode.USAGE
-    assert "was stopped" in result.err
+    assert "port-hook stopped the --jq expression" in result.err
 
 
 @pytest.fixture

@@ -100,7 +100,7 @@ def test_page_describes_the_details_of_every_check(run: Run, port: Handler) -> N
 def test_doctor_without_credentials_asks_the_api_only_for_the_time(run: Run, port: Handler) -> None:
     found = checks(run, env={"PORT_API_URL": port.url})
     assert found["credentials"]["state"] == "problem"
-    assert found["credentials"]["message"] == "No client id and no client secret are set."
+    assert found["credentials"]["message"] == "No client ID and no client secret are set."
     assert "port-hook login" in found["credentials"]["next_step"]
     assert found["api"]["state"] == "skipped"
     assert found["clock"]["state"] == "ok"
@@ -166,7 +166,7 @@ def test_doctor_lists_each_place_with_different_credentials(
 
 
 @pytest.mark.parametrize(
-    ("secret", "words"), [(f" {SECRET}", "white space around it"), (f"'{SECRET}'", "quotes around it")]
+    ("secret", "words"), [(f" {SECRET}", "whitespace around it"), (f"'{SECRET}'", "quotes around it")]
 )
 def test_doctor_reports_a_secret_with_white_space_or_quotes(run: Run, port: Handler, secret: str, words: str) -> None:
     found = checks(run, env={**environ(port), "PORT_CLIENT_SECRET": secret})

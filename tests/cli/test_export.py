@@ -92,7 +92,7 @@ def test_export_to_a_missing_folder_is_an_error(run: Run) -> None:
     result = run("export", "last", "--format", "har", "--output", "none/x.har")
     assert result.code == ExitCode.STORE
     assert result.err == (
-        "error: The folder of none/x.har does not exist.\nhint: Create it, or pass another file name.\n"
+        "error: The directory of none/x.har does not exist.\nhint: Create it, or pass another file name.\n"
     )
 
 

@@ -71,7 +71,7 @@ def test_login_saves_credentials_in_a_private_file_and_prints_its_path(run: Run,
     result = log_in(run, port)
     assert result.code == ExitCode.OK
     assert result.out == f"Logged in to {port.url} as organization 'default'.\n"
-    reason = "this system has no keyring" if find_spec("keyring") else "the package keyring is not installed"
+    reason = "this system has no keyring" if find_spec("keyring") else "the keyring package is not installed"
     assert f"the secret is in {logins} (mode 0600), because {reason}" in result.err
     assert stat.S_IMODE(logins.stat().st_mode) == 0o600
     assert stat.S_IMODE(logins.parent.stat().st_mode) == 0o700

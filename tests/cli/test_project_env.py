@@ -53,8 +53,8 @@ def test_secret_of_the_environment_is_not_sent_to_an_api_url_from_the_dotenv_fil
     result = run(*REPORT, env={"PORT_CLIENT_ID": "i", "PORT_CLIENT_SECRET": REAL})
     assert (result.code, result.out, untrusted.requests) == (ExitCode.SETTINGS, "", [])
     assert "note: using" not in result.err
-    assert "error: The client secret (PORT_CLIENT_SECRET in the environment) is not sent to" in result.err
-    assert f"is not sent to {untrusted.url}, because this URL comes only from {variable} in ./.env." in result.err
+    assert "error: port-hook does not send the client secret (PORT_CLIENT_SECRET in the environment) to" in result.err
+    assert f"to {untrusted.url}, because this URL comes only from {variable} in ./.env." in result.err
     assert f"delete it. Otherwise export {variable} yourself if you trust it, or unset PORT_CLIENT_SECRET" in result.err
     assert REAL not in result.err
 
@@ -147,7 +147,10 @@ def test_plain_http_to_another_machine_is_rejected_without_insecure_api(
         assert untrusted.requests[0].line == "POST http://api.example/v1/auth/access_token HTTP/1.1"
         return
     assert (result.code, untrusted.requests) == (ExitCode.SETTINGS, [])
-    assert "is not sent to http://api.example (PORT_API_URL in the environment): plain http" in result.err
+    assert (
+        "does not send the client secret to http://api.example (PORT_API_URL in the environment) because plain http"
+        in result.err
+    )
     assert "add --insecure-api" in result.err
 
 

@@ -420,7 +420,7 @@ def test_plot_is_a_new_private_file(run: Run, folder: Path, target: Handler) -> 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("no/such.svg", "The folder of no/such.svg does not exist."), ("x" * 300 + ".svg", "cannot be written")],
+    [("no/such.svg", "The directory of no/such.svg does not exist."), ("x" * 300 + ".svg", "cannot be written")],
 )
 def test_unwritable_plot_is_rejected_before_any_request(
     run: Run, folder: Path, target: Handler, name: str, words: str

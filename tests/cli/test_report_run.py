@@ -315,7 +315,7 @@ def test_report_run_reads_stdin_to_the_end_when_reporting_fails(tmp_path: Path) 
     with a_sandbox() as sandbox, streaming(sandbox, tmp_path) as process:
         sandbox.add_run(RUN_ID, status="SUCCESS", ended_at=1.0)
         assert process.stderr
-        assert b"read but not sent" in process.stderr.readline()
+        assert b"reads the rest without sending it" in process.stderr.readline()
         write(process, b"x" * 1_000_000)
         _, err = process.communicate(timeout=30)
     assert process.returncode == ExitCode.RUN_ENDED

@@ -156,7 +156,7 @@ def test_restore_overwrites_only_the_url_of_a_node_with_overwrite(sandbox: Sandb
     kept = run("restore", env=environ_of(sandbox))
     assert (kept.code, check["url"]) == (ExitCode.FAILED, "https://theirs.example")
     assert kept.err == (
-        "deploy_service#check was changed by someone else after the listener set it:\n"
+        "Someone else changed deploy_service#check after the listener set it:\n"
         "  config.url\n"
         "    original:   https://example.com\n"
         f"    retargeted: {ONE}\n"

@@ -106,7 +106,7 @@ def test_sandbox_error_has_a_hint_when_the_port_is_in_use(run: Run) -> None:
     with a_sandbox() as other:
         result = run("sandbox", "--port", other.url.rpartition(":")[2])
     assert result.code == ExitCode.LISTEN
-    assert "the port is taken" in result.err
+    assert "the port is already in use" in result.err
     assert "--port" in result.err
 
 
@@ -179,5 +179,5 @@ def test_sandbox_reports_a_missing_file(run: Run, folder: Path, option: str) -> 
     assert result.code == ExitCode.USAGE
     assert result.err == (
         f"error: File not found: {folder / 'missing.json'}.\n"
-        "hint: Pass the path of a JSON or YAML file, or of a folder with such files.\n"
+        "hint: Pass the path of a JSON or YAML file, or of a directory with such files.\n"
     )

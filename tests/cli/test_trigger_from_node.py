@@ -110,7 +110,7 @@ def test_output_option_replaces_a_later_node(run: Run, handler: Failing) -> None
         (("flow.json", "--from", "other"), "The workflow flow has no node other."),
         (("flow.json", "--from", "start"), "--from start is a trigger"),
         (("flow.json#ship", "--from", "ship"), "but --from runs the workflow from a node to its end"),
-        (("flow", "--via-port", "--from", "ship"), "Port documents no way to run a workflow from a node"),
+        (("flow", "--via-port", "--from", "ship"), "Port does not document how to run a workflow from a node"),
         (
             ("flow.json", "--from", "ship", "--outputs", "none.json"),
             "file has no output of check, which",

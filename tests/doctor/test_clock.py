@@ -42,8 +42,8 @@ def test_clock_is_not_checked_without_a_date(text: str | None) -> None:
 @pytest.mark.parametrize(
     ("skew_s", "state", "words"),
     [
-        (0.0, CheckState.OK, "agrees"),
-        (-4.9, CheckState.OK, "agrees"),
+        (0.0, CheckState.OK, "matches"),
+        (-4.9, CheckState.OK, "matches"),
         (42.0, CheckState.WARNING, "42 s ahead of"),
         (-42.0, CheckState.WARNING, "42 s behind"),
         (301.0, CheckState.PROBLEM, "Signatures are rejected"),

@@ -168,7 +168,7 @@ async def test_request_is_sent_byte_for_byte() -> None:
 tokens = st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,12}", fullmatch=True).filter(
     lambda name: name.lower() not in {"content-length", "host"}
 )
-# Any byte that may stand in a value, except at its ends, where white space is not part of it.
+# Any byte that may stand in a value, except at its ends, where whitespace is not part of it.
 values = st.binary(max_size=12).map(
     lambda value: bytes(byte for byte in value if byte >= 0x20 and byte != 0x7F).strip()
 )

@@ -56,7 +56,9 @@ def test_other_brokers_are_never_plaintext_by_default(tmp_path: Path) -> None:
 
     assert read_kafka_settings(remote, tmp_path).connection(GIVEN).protocol is SecurityProtocol.SASL_SSL
     plain = read_kafka_settings(remote | {"KAFKA_CONSUMER_SECURITY_PROTOCOL": "PLAINTEXT"}, tmp_path)
-    with pytest.raises(SettingsError, match=r"not read from kafka\.example\.com:9092 without encryption"):
+    with pytest.raises(
+        SettingsError, match=r"does not read Port's messages from kafka\.example\.com:9092 without encryption"
+    ):
         client_settings(plain.connection())
 
 

@@ -26,7 +26,7 @@ from tests.servers import application
 
 
 def no_api() -> PortApi:
-    raise SettingsError("No client id is set.")
+    raise SettingsError("No client ID is set.")
 
 
 def api_of(sandbox: Sandbox) -> PortApi:
@@ -135,7 +135,7 @@ def test_api_is_needed_unless_brokers_credentials_and_organization_are_set(
 async def test_error_asks_for_credentials_instead_of_the_organization_when_both_are_needed(
     tmp_path: Path,
 ) -> None:
-    with pytest.raises(SettingsError, match=r"^No client id is set\.$"):
+    with pytest.raises(SettingsError, match=r"^No client ID is set\.$"):
         await opened(opening({}, tmp_path))
 
 

@@ -296,7 +296,7 @@ async def test_server_responds_with_500_when_it_cannot_save_a_request() -> None:
 async def test_start_raises_with_a_hint_when_the_port_is_taken() -> None:
     async with receiving() as world:
         server = HttpSource(a_context(world.receive, print))
-        with pytest.raises(ListenError, match=f"Port {world.port} on 127.0.0.1 is taken") as caught:
+        with pytest.raises(ListenError, match=f"Port {world.port} on 127.0.0.1 is already in use") as caught:
             await server.start("127.0.0.1", world.port)
     assert "--port" in caught.value.hint
 

@@ -222,7 +222,7 @@ def test_folder_named_dotenv_is_reported_only_when_a_setting_is_missing(load: Lo
     (folder / ".env").mkdir()
     with pytest.raises(SettingsError) as error:
         load().require_secret()
-    assert error.value.message == "No client secret is set. ./.env is a folder, so it was not read."
+    assert error.value.message == "No client secret is set. ./.env is a directory, so port-hook did not read it."
     settings = load(environ={"PORT_CLIENT_SECRET": "from the environment"}, needs=ONLY_THE_SECRET)
     assert (secret_of(settings), settings.warnings) == ("from the environment", ())
 

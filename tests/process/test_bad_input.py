@@ -82,7 +82,7 @@ def of_size(size: int) -> bytes:
 
 BODIES = {
     "empty": b"",
-    "white space": b" \r\n\t",
+    "whitespace": b" \r\n\t",
     "not json": b"hello",
     "half json": b'{"context": {"runId": ',
     "not utf-8": b'{"a": "\xff\xfe"}',

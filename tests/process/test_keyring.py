@@ -93,7 +93,7 @@ def test_login_shows_the_missing_package(tmp_path: Path, port: Handler) -> None:
     given = ("--client-id", "an-id", "--secret-file", "-", "--api-url", port.url)
     done = with_keyring(tmp_path, "InFile", "login", *given, stdin=SECRET, PYTHONPATH=str(tmp_path))
     assert done.returncode == 0
-    assert "because the package keyring is not installed. Install it in port-hook's environment: " in done.stderr
+    assert "because the keyring package is not installed. Install it in port-hook's environment: " in done.stderr
 
 
 def test_doctor_ends_when_the_keyring_does_not_respond(tmp_path: Path, port: Handler) -> None:

@@ -304,7 +304,7 @@ def test_port_in_use_is_reported_with_its_process(run: Run) -> None:
         port = taken.getsockname()[1]
         result = run("listen", "--port", str(port), "--no-verify", env=NO_TUNNEL)
     assert result.code == 5
-    assert f"Port {port} on 127.0.0.1 is taken" in result.err
+    assert f"Port {port} on 127.0.0.1 is already in use" in result.err
     if sys.platform == "linux":
         assert f"pid {os.getpid()}" in result.err
 

@@ -42,6 +42,6 @@ def test_user_without_a_home_folder_is_told_to_set_home() -> None:
     def find() -> Path:
         raise RuntimeError("Could not determine home directory.")
 
-    with pytest.raises(SettingsError, match="no home folder, and HOME is not set") as raised:
+    with pytest.raises(SettingsError, match="no home directory, and HOME is not set") as raised:
         system_runtime(find)
-    assert raised.value.hint.startswith("Set HOME to a folder")
+    assert raised.value.hint.startswith("Set HOME to a directory")

@@ -299,7 +299,7 @@ async def test_sandbox_listens_only_on_loopback(sandbox: Sandbox) -> None:
 
 async def test_start_fails_with_a_hint_when_the_port_is_taken(sandbox: Sandbox) -> None:
     port = int(sandbox.url.rpartition(":")[2])
-    with pytest.raises(ListenError, match=f"127.0.0.1:{port}: the port is taken") as caught:
+    with pytest.raises(ListenError, match=f"127.0.0.1:{port}: the port is already in use") as caught:
         async with sandbox_with(address=("127.0.0.1", port)):
             pass
     assert "--port" in caught.value.hint

@@ -116,7 +116,7 @@ def make(path: Path) -> None:
     except OSError as error:
         raise StoreError(
             f"The capture store {path} cannot be created: {error.strerror}.",
-            hint="Check the permissions of its folder and the disk, or pass another store with --store.",
+            hint="Check the permissions of its directory and the disk, or pass another store with --store.",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""SQLite's log (`-wal`): checks that it contains the commits without a gap, and repairs a log that was cut.
+"""SQLite's log (`-wal`): checks that it contains the commits without a gap, and repairs a truncated log.
 
 SQLite appends to its log where its index (`-shm`) says that the log ends, without looking at the file. So if another
 program cuts the log, SQLite continues to write behind a gap. It then reads zeros instead of pages and copies them into
@@ -94,7 +94,7 @@ class Log:
     def follow(self, *, added: bool) -> bool:
         """Read the new frames. Return whether the log is complete up to the latest commit.
 
-        `added` says that this process has committed changes since the last call.
+        `added` means that this process has committed changes since the last call.
         """
         if self._file < 0:
             return True

@@ -127,16 +127,16 @@ def _open(path: Path, access: Access, patience_s: float) -> Opened:
     except PlantedSchema as error:
         raise StoreError(
             f"{path} has a {error} that port-hook did not make, so someone else has changed it.",
-            hint="Move it away, or choose another store with --store. This store was not changed.",
+            hint="Move it to another directory, or choose another store with --store. This store was not changed.",
         ) from error
     except UnreleasedSchema as error:
         raise StoreError(
-            f"{path} was written by a port-hook before the first release ({error}), and cannot be read.",
-            hint="Move it away, or choose another store with --store. This store was not changed.",
+            f"A prerelease version of port-hook wrote {path} ({error}), so this version cannot read it.",
+            hint="Move it to another directory, or choose another store with --store. This store was not changed.",
         ) from error
     except NewerSchema as error:
         raise StoreError(
-            f"{path} was written by a newer port-hook ({error}).",
+            f"A newer version of port-hook wrote {path} ({error}).",
             hint="Upgrade port-hook, or pass another store with --store.",
         ) from error
 
@@ -276,23 +276,29 @@ _WORDS = {
         "{path} could not be read or written: {error}.",
         "Check whether the disk is full or missing, or " + _ANOTHER + ".",
     ),
-    sqlite3.SQLITE_READONLY: ("{path} is read-only.", "Make it and its folder writable, or " + _ANOTHER + "."),
+    sqlite3.SQLITE_READONLY: ("{path} is read-only.", "Make it and its directory writable, or " + _ANOTHER + "."),
     sqlite3.SQLITE_CANTOPEN: (
         "{path} could not be opened.",
-        "Check the permissions of the file and of its folder, or " + _ANOTHER + ".",
+        "Check the permissions of the file and its directory, or " + _ANOTHER + ".",
     ),
     sqlite3.SQLITE_BUSY: (
         "Another program locked {path} for too long.",
         "Close the program that uses it (a database browser?), or " + _ANOTHER + ".",
     ),
-    sqlite3.SQLITE_CORRUPT: ("{path} is damaged: {error}.", "Move it away. port-hook then creates a new store."),
+    sqlite3.SQLITE_CORRUPT: (
+        "{path} is damaged: {error}.",
+        "Move it to another directory. port-hook then creates a new store.",
+    ),
     sqlite3.SQLITE_TOOBIG: (
         "{path} has a value that is larger than any value that port-hook saves.",
-        "Someone else has changed it: move it away, or " + _ANOTHER + ".",
+        "Someone else has changed it: move it to another directory, or " + _ANOTHER + ".",
     ),
-    sqlite3.SQLITE_NOTADB: ("{path} is not a capture store.", "Pass the right file with --store, or move it away."),
+    sqlite3.SQLITE_NOTADB: (
+        "{path} is not a capture store.",
+        "Pass the right file with --store, or move this file to another directory.",
+    ),
 }
-_ANY_OTHER = ("{path} could not be read or written: {error}.", "Move it away, or " + _ANOTHER + ".")
+_ANY_OTHER = ("{path} could not be read or written: {error}.", "Move it to another directory, or " + _ANOTHER + ".")
 
 
 class StoreLocked(StoreError):

@@ -144,11 +144,11 @@ class ResilientDatabase:
             self.transact([], last=step)
 
     def _follow_the_path(self, *, patient: bool) -> None:
-        """Reopen the file when it, or one of SQLite's files beside it, was removed, replaced, emptied or cut.
+        """Reopen the file when it, or one of SQLite's files beside it, was removed, replaced, emptied or truncated.
 
         SQLite would continue to use a removed file, and the system would kill the process for reading
         an index (`-shm`) that was emptied. With `patient`, this and later statements wait for locks. Raises
-        StoreError if captures are lost because the log was cut.
+        StoreError if captures are lost because the log was truncated.
         """
         found = Files.at(self._name)
         if found.index_size < self._files.index_size:
@@ -159,7 +159,7 @@ class ResilientDatabase:
             self._wait_for_locks(patient=patient)  # a repair has to lock the file
             lost = self._mend()
             if lost and found.log_size:
-                raise StoreError(lost, hint="Later requests are saved again.")
+                raise StoreError(lost, hint="port-hook can save requests again.")
         else:
             self._files = found
         if self._log is None:
@@ -184,9 +184,11 @@ class ResilientDatabase:
             lost = self._mend()
         except sqlite3.Error as error:  # another program is writing
             self._files = Files()  # so the next write opens the store again
-            raise StoreError(f"SQLite's log of {self.path} was cut: {error}.") from error
+            raise StoreError(f"SQLite's log of {self.path} was truncated: {error}.") from error
         if lost or self._latest < latest:
-            raise StoreError(lost or f"SQLite's log of {self.path} was cut.", hint="Later requests are saved again.")
+            raise StoreError(
+                lost or f"SQLite's log of {self.path} was truncated.", hint="port-hook can save requests again."
+            )
 
     def _mend_after(self, error: sqlite3.Error) -> None:
         """Repair the log, if it is the reason why SQLite could not read a page."""
@@ -202,12 +204,12 @@ class ResilientDatabase:
         try:
             gap = Gap.NONE if self._log is None else self._log.repair(self.connection)
         except OSError as error:
-            raise StoreError(f"SQLite's log of {self.path} was cut, and cannot be repaired: {error}.") from error
+            raise StoreError(f"SQLite's log of {self.path} was truncated, and cannot be repaired: {error}.") from error
         self._is_suspect = self._is_suspect or gap is Gap.WITHIN
         return self._reopen(gap)
 
     def _reopen(self, gap: Gap = Gap.NONE) -> str:
-        """Open the store again. Return a sentence about captures lost because its log was cut, or ""."""
+        """Open the store again. Return a sentence about captures lost because its log was truncated, or ""."""
         self.connection.close()
         self._close_log()
         self._files = Files()
@@ -228,7 +230,9 @@ class ResilientDatabase:
         what = f"{count} saved capture{'' if count == 1 else 's'}" if count else "the latest deliveries and responses"
         if gap is Gap.WITHIN:
             what = f"at least {what}"
-        lost = f"Another program has cut SQLite's log of {self.path}: {what} {'is' if count == 1 else 'are'} lost."
+        lost = (
+            f"Another program has truncated SQLite's log of {self.path}: {what} {'is' if count == 1 else 'are'} lost."
+        )
         self.losses.append(lost)
         return lost
 
@@ -242,8 +246,8 @@ class ResilientDatabase:
         if faults != [("ok",)]:
             self.connection.close()
             raise StoreError(
-                f"{self.path} is damaged because another program has cut SQLite's log.",
-                hint="Move it away. port-hook then creates a new store.",
+                f"{self.path} is damaged because another program has truncated SQLite's log.",
+                hint="Move it to another directory. port-hook then creates a new store.",
             )
         self._is_suspect = False
 

@@ -30,8 +30,8 @@ class SavedRequest:
     """The verified parts of a request.
 
     `compared_at` is the time with which the timestamp is compared, in seconds since the epoch, or None if it is
-    unknown. `event` describes that time. `is_message` says that it is a Kafka message. `throwaway_secret` is the secret
-    in a redacted capture.
+    unknown. `event` describes that time. `is_message` means that it is a Kafka message. `throwaway_secret` is the
+    secret in a redacted capture.
     """
 
     headers: Headers
@@ -89,7 +89,7 @@ def explain(
 ) -> Explained:
     """Return why a signature is valid or not, with the request's age at `now` (seconds since the epoch).
 
-    The signature is the request's, or what the user's code `computed` for it. `conflict` says that two places have
+    The signature is the request's, or what the user's code `computed` for it. `conflict` means that two places have
     different secrets. It is added to the fix for a wrong secret.
     """
 

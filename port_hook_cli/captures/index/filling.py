@@ -49,9 +49,9 @@ _MOST_DROPPED = 5_000
 class IndexStep(NamedTuple):
     """The result of one step of `catch_up`.
 
-    `latest` is the number of the latest capture, and `has_new` says that captures arrived. `changed` are the numbers of
-    captures that have got their outcome. `is_reset` says that the store was replaced, and that the index is filled
-    again. `is_behind` says that there is more to do.
+    `latest` is the number of the latest capture, and `has_new` means that captures arrived. `changed` are the numbers
+    of captures that have got their outcome. `is_reset` means that the store was replaced, and that the index is filled
+    again. `is_behind` means that there is more to do.
     """
 
     latest: int = 0
@@ -64,7 +64,7 @@ class IndexStep(NamedTuple):
 class IndexState(NamedTuple):
     """How much of the store is in the index: `captures` captures, and the texts of `indexed` captures.
 
-    `has_texts` is False without FTS5. `is_complete` says that nothing is left to do.
+    `has_texts` is False without FTS5. `is_complete` means that nothing is left to do.
     """
 
     has_texts: bool

@@ -42,7 +42,7 @@ _TOPICS = re.compile(r"\.(?:runs|change\.log)\Z")
 
 
 class Redacted(NamedTuple):
-    """A redacted capture with its throwaway secret. `is_same` says that it has the original's verdict."""
+    """A redacted capture with its throwaway secret. `is_same` means that it has the original's verdict."""
 
     capture: Capture
     verdict: Verdict

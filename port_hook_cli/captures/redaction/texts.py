@@ -1,4 +1,4 @@
-"""Find what to replace in a text, as edits: words, and groups of words such as URLs and mail addresses.
+"""Find what to replace in a text, as edits: words, and groups of words such as URLs and email addresses.
 
 Text may have layers: a JSON document has strings, whose escapes are decoded, and a string may contain a document or
 percent-encoding. An edit of decoded text becomes an edit of the text around it, in the notation of each character.
@@ -83,7 +83,7 @@ class Texts:
     """Finds the edits of texts, with the pseudonyms of one capture.
 
     With `narrow`, new characters exist in single-byte character sets. Without `is_checked`, numbers may be written
-    differently by serializers. `kept` are additional strings that stay.
+    differently by serializers. `kept` are additional strings to leave unchanged.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Texts:
         self._pseudonyms, self._narrow, self._is_checked, self._kept = pseudonyms, narrow, is_checked, kept
 
     def redacted(self, text: str, words: frozenset[str] = frozenset()) -> str:
-        """Return a value, such as a header's, with everything replaced except for `words` in lower case."""
+        """Return a value, such as a header's, with everything replaced except for lowercase `words`."""
         return applied(text, self.value(text, words=words))
 
     def body(self, text: str) -> str:
@@ -118,7 +118,7 @@ class Texts:
             yield from self.text(text, words=words, layer=layer)
 
     def text(self, text: str, *, words: frozenset[str] = frozenset(), layer: int = 0) -> Edits:
-        """Yield the edits of a text without JSON. `words` in lower case stay."""
+        """Yield the edits of a text without JSON. Doesn't edit lowercase `words`."""
         if layer < _MOST_LAYERS and "%" in text and _has_percent(text):
             units = list(_percent_characters(text))
             decoded = "".join(character for _, character in units)

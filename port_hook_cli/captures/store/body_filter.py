@@ -89,8 +89,8 @@ class JqBodyFilter:
             return self._worker.evaluate([program], data)
         except RenderError as error:
             raise UsageError(
-                f"The --jq expression was stopped: it took longer than {self._timeout_s:g} s for some captures, "
-                "or too much memory.",
+                f"port-hook stopped the --jq expression: it took longer than {self._timeout_s:g} s for some captures, "
+                "or used too much memory.",
                 hint="Check it for an endless loop, or search fewer captures with --since.",
             ) from error
 

@@ -46,7 +46,7 @@ class CaptureUse(Enum):
 class FoundRequest(NamedTuple):
     """What a name means: a capture, a raw HTTP request, the bytes of another file, or an action run from Port.
 
-    `is_stored` says that the store has the capture.
+    `is_stored` means that the store has the capture.
     """
 
     name: str
@@ -83,8 +83,8 @@ class FoundRequest(NamedTuple):
 class Finder:
     """Finds what names mean. It opens the store when it is first needed. Close it after use.
 
-    `say` gets notes about the store's files. Without `reads_files`, a name never means a file. `kinds` is the hint for
-    a file that cannot be used.
+    `say` prints notes about the store's files. Without `reads_files`, a name never means a file. `kinds` is the hint
+    for a file that cannot be used.
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Finder:
         try:
             return FoundRequest(name, await access.get_run(name))
         except PortHookError as problem:
-            reason = f"Port was asked because no file or capture was found for {name}."
+            reason = f"port-hook asked Port because it found no file or capture for {name}."
             raise type(problem)(f"{problem.message} {reason}", hint=problem.hint) from problem
 
     def store(self) -> StoreReader:
@@ -278,7 +278,7 @@ OpenStore = TypeVar("OpenStore", bound="StoreReader")
 
 
 class LateStore(Generic[OpenStore]):
-    """A store that `opening` opens when it is first needed."""
+    """A store that `opening` opens on first use."""
 
     def __init__(self, opening: Callable[[], OpenStore]) -> None:
         self._opening = opening

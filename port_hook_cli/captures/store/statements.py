@@ -110,7 +110,7 @@ _ONE_INSERT = f"INSERT INTO captures ({_COLUMNS}) SELECT {', '.join('?' * len(CA
 
 
 def inserts(rows: Sequence[Row], *, small: bool) -> list[Statement]:
-    """Return the statements that add `rows`. `small` says that they have no more than MOST_BYTES together."""
+    """Return the statements that add `rows`. `small` means that they have no more than MOST_BYTES together."""
     if small and len(rows) == 1:  # nearly always
         return [(_insert(1), rows[0])]
     steps: list[Statement] = []
@@ -181,7 +181,7 @@ def search(
     columns: str = BOUNDED,
     oldest: bool = False,
 ) -> Statement:
-    """Return the statement that finds captures, the latest first unless `oldest` is set, without the first `skip`."""
+    """Return the statement that finds captures, latest first unless `oldest` is set, without the first `skip`."""
     where = joined(_conditions(wanted))
     order = "ASC" if oldest else "DESC"
     # A negative limit means no limit.

@@ -76,7 +76,7 @@ def capture_lines(
     """Yield a capture in full, line by line.
 
     `app_url` is the base URL of Port's pages, if known. `decrypted` are inputs decrypted for the screen.
-    `conflict` says that two places have different secrets. It is shown if that may be the reason for a failure.
+    `conflict` means that two places have different secrets. It is shown if that may be the reason for a failure.
     """
     yield _head(capture)
     yield from _verdict(with_conflict(capture.verdict, conflict))

@@ -105,7 +105,7 @@ class _Words:
         self.only_others = False  # after `--`
 
     def take(self, word: str) -> bool:
-        """Read one word. Return whether it belongs to an option."""
+        """Read one word, and return whether it belongs to an option."""
         if self._waiting:
             self.given[self._waiting], self._waiting = word, ""
             return True

@@ -34,7 +34,7 @@ def create_workflow(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def show_workflow(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET of a workflow."""
+    """Return the response to a GET for a workflow."""
     return ok({"workflow": find_workflow(state, identifier)})
 
 
@@ -55,7 +55,7 @@ def delete_workflow(state: SandboxState, _: ApiRequest, identifier: str) -> ApiR
 
 
 def show_node(state: SandboxState, _: ApiRequest, identifier: str, node: str) -> ApiResponse:
-    """Return the response to a GET of a node, under both names that clients read."""
+    """Return the response to a GET for a node, under both names that clients read."""
     for found in find_workflow(state, identifier)["nodes"]:
         if found["identifier"] == node:
             return ok({"node": found, "workflow": found})
@@ -121,7 +121,7 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
 
 
 def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the runs that match all filters, the latest first. Like Port, ignore unknown filters."""
+    """Return the runs that match all filters, latest first. Like Port, ignore unknown filters."""
     query = request.query
     found = [run for run in reversed(state.workflows.runs.values()) if _matches(state, run, query)]
     offset = _number(query, "offset", 0)
@@ -131,7 +131,7 @@ def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def show_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
-    """Return the response to a GET of a run."""
+    """Return the response to a GET for a run."""
     run = find_run(state, run_id)
     return ok({"workflowRun": run_document(state.workflows, run)}, run_id=run.id)
 

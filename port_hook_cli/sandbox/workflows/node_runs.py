@@ -132,7 +132,7 @@ def respond(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiRe
 
 
 def claim(state: SandboxState, request: ApiRequest, *_: str) -> ApiResponse:
-    """Return the node runs that wait for the agent, or for one integration, the oldest first.
+    """Return the node runs that wait for the agent, or for one integration, oldest first.
 
     The path may contain the organization, as in `acknowledge`.
     """
@@ -214,7 +214,7 @@ def _update_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> Ap
 
 
 def _show_made_up(state: SandboxState, run_id: str) -> ApiResponse:
-    """Return the response to a GET of a node run. The route is the sandbox's own."""
+    """Return the response to a GET for a node run. The route is the sandbox's own."""
     run, is_new = find_run(state, run_id)
     return run_response(run, is_new, {"nodeRun": run.document()})
 

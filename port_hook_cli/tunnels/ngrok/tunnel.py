@@ -100,7 +100,7 @@ async def open_ngrok(opening: Opening) -> NgrokTunnel:
 async def _agree_to_download(opening: Opening) -> None:
     """Ask before downloading an unverifiable program. Raises TunnelError if the user does not agree.
 
-    pyngrok fetches a "stable" archive whose content changes with each release, and ngrok publishes no checksum for it.
+    pyngrok fetches a "stable" archive whose content changes with each release, and ngrok publishes no checksum.
     """
     if not opening.can_ask:
         raise TunnelError(

@@ -164,7 +164,7 @@ class SmeeChannel:
             return response.status_code
 
     async def lost(self) -> str:
-        """Wait until the relay no longer has the channel. Return a sentence about it. A lost stream is reconnected."""
+        """Wait until the relay no longer has the channel. Return a sentence about it. Reconnects a lost stream."""
         return await asyncio.shield(self._lost)
 
     async def close(self, drain_s: float = _CLOSE_TIMEOUT_S) -> None:

@@ -13,7 +13,7 @@ class Service:
     """A public SSH service, and the domains of its tunnels.
 
     A client must request `remote_port`, which is not the port of the public URL. `own_pages` are names below `domains`
-    that belong to the service itself. `command` is run in the session that prints the URL.
+    that belong to the service itself. The SSH session that prints the URL runs `command`.
     """
 
     host: str

@@ -34,12 +34,12 @@ def an_error(code: int, kind: type[sqlite3.Error] = sqlite3.OperationalError) ->
         (
             sqlite3.SQLITE_READONLY_DBMOVED,
             f"{PATH} is read-only.",
-            "Make it and its folder writable, or pass another store with --store.",
+            "Make it and its directory writable, or pass another store with --store.",
         ),
         (
             sqlite3.SQLITE_CANTOPEN_ISDIR,
             f"{PATH} could not be opened.",
-            "Check the permissions of the file and of its folder, or pass another store with --store.",
+            "Check the permissions of the file and its directory, or pass another store with --store.",
         ),
         (
             sqlite3.SQLITE_BUSY_SNAPSHOT,
@@ -49,17 +49,17 @@ def an_error(code: int, kind: type[sqlite3.Error] = sqlite3.OperationalError) ->
         (
             sqlite3.SQLITE_CORRUPT_INDEX,
             f"{PATH} is damaged: SQLite's words.",
-            "Move it away. port-hook then creates a new store.",
+            "Move it to another directory. port-hook then creates a new store.",
         ),
         (
             sqlite3.SQLITE_NOTADB,
             f"{PATH} is not a capture store.",
-            "Pass the right file with --store, or move it away.",
+            "Pass the right file with --store, or move this file to another directory.",
         ),
         (
             sqlite3.SQLITE_ERROR,
             f"{PATH} could not be read or written: SQLite's words.",
-            "Move it away, or pass another store with --store.",
+            "Move it to another directory, or pass another store with --store.",
         ),
     ],
 )

@@ -300,7 +300,7 @@ def test_store_of_a_newer_port_hook_is_reported(path: Path) -> None:
     edit(newer, "PRAGMA user_version = 99")
     with indexed(path) as index:
         newer.replace(path)
-        with pytest.raises(StoreError, match="newer port-hook"):
+        with pytest.raises(StoreError, match="newer version of port-hook wrote"):
             index.catch_up()
 
 

@@ -78,7 +78,7 @@ def test_endless_expression_is_stopped() -> None:
     endless = 'if type == "null" then 1 else [range(1e12)] end'
     with (
         JqBodyFilter(endless, timeout_s=0.5) as bodies_filter,
-        pytest.raises(UsageError, match=r"was stopped: it took longer than 0\.5 s"),
+        pytest.raises(UsageError, match=r"port-hook stopped the --jq expression: it took longer than 0\.5 s"),
     ):
         list(bodies_filter([(0, b"1")]))
 

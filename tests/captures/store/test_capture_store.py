@@ -333,7 +333,7 @@ def test_get_prefers_an_exact_id_to_a_prefix(several: CaptureStore) -> None:
 
 
 def test_ambiguous_prefix_error_lists_the_matching_ids(several: CaptureStore) -> None:
-    with pytest.raises(StoreError, match=r"several captures: ab02, ab01\.") as caught:
+    with pytest.raises(StoreError, match=r"several capture IDs: ab02, ab01\.") as caught:
         several.get("ab")
     assert "more characters of the ID" in caught.value.hint
 

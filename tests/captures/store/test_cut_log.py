@@ -61,7 +61,7 @@ def test_cut_log_is_reported_with_the_lost_captures_and_saving_continues(
     before = ids("before", 100)
     add(store, *before)
     os.truncate(log_of(store), int(log_of(store).stat().st_size * share))
-    with pytest.raises(StoreError, match=r"has cut SQLite's log .* \d+ saved captures? (are|is) lost"):
+    with pytest.raises(StoreError, match=r"has truncated SQLite's log .* \d+ saved captures? (are|is) lost"):
         add(store, "noticed")
     lost = store.take_losses()
     add(store, *ids("after", 50))
@@ -80,7 +80,7 @@ def test_cut_log_is_repaired_while_another_program_reads_the_store(store: Captur
     with closing(sqlite3.connect(store.path)) as reader:
         reader.execute("SELECT count(*) FROM captures").fetchone()
         os.truncate(log_of(store), log_of(store).stat().st_size // 2)
-        with pytest.raises(StoreError, match="has cut SQLite's log"):
+        with pytest.raises(StoreError, match="has truncated SQLite's log"):
             add(store, "noticed")
         add(store, *ids("after", 10))
         assert found(folder)[-10:] == ids("after", 10)
@@ -104,11 +104,11 @@ def test_store_with_a_cut_log_is_used_after_a_checkpoint_only_if_undamaged(folde
         with store.path.open("r+b") as file:
             file.seek(4_096)
             file.write(b"\xff" * 200_000)
-    with pytest.raises(StoreError, match="is damaged because another" if is_damaged else "has cut SQLite's log"):
+    with pytest.raises(StoreError, match="is damaged because another" if is_damaged else "has truncated SQLite's log"):
         add(store, "noticed")
     for name in ids("after", 5):
         if is_damaged:
-            with pytest.raises(StoreError, match="is damaged because another program has cut SQLite's log"):
+            with pytest.raises(StoreError, match="is damaged because another program has truncated SQLite's log"):
                 add(store, name)
         else:
             add(store, name)

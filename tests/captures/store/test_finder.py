@@ -34,7 +34,7 @@ KINDS: Mapping[str, tuple[CaptureUse, bool]] = {
     "replay": (CaptureUse.SEND, True),
     "replay_capture": (CaptureUse.SEND, False),
 }
-UNKNOWN, SEVERAL, SHORT = "starts with it", "is the start of several captures", "is too short"
+UNKNOWN, SEVERAL, SHORT = "starts with it", "is the start of several capture IDs", "is too short"
 RUN, NO_FILE, NO_PATH = "has no capture of this run", "File not found", "is a directory"
 TOO_FAR = r"Capture not found: last~2\. .* has 2 captured requests"
 OTHER_RUN = "r_aaaaaaaaaaaaaaaa"
@@ -215,7 +215,7 @@ async def test_action_run_without_a_capture_is_requested_from_port(
 
 @pytest.mark.parametrize("problem", [PortApiError("404.", hint="Look."), SettingsError("No client ID.", hint="Look.")])
 async def test_unknown_run_error_lists_every_searched_place(runtime: MakeRuntime, problem: PortHookError) -> None:
-    words = rf"{problem.message} Port was asked because no file or capture was found for {RUN_ID}\."
+    words = rf"{problem.message} port-hook asked Port because it found no file or capture for {RUN_ID}\."
     with pytest.raises(type(problem), match=words) as caught:
         await find(runtime, RUN_ID, problem)
     assert caught.value.hint == "Look."

@@ -15,7 +15,7 @@ _MATCHED = 11  # `v1,` and 8 characters
 _LENGTH = 47  # `v1,` and the base64 of 32 bytes
 _MILLISECONDS_FROM = 100_000_000_000
 
-# Text in quotes, which does not change, or white space between the values of JSON.
+# Text in quotes, which does not change, or whitespace between the values of JSON.
 _TEXT_OR_SPACE = re.compile(rb'("[^"\\]*(?:\\.[^"\\]*)*")|\s+')
 
 

@@ -65,7 +65,7 @@ export function Run({ capture, session, actions }) {
 }
 
 /**
- * The captures of a run that Port does not know, the oldest first.
+ * The captures of a run that Port does not know, oldest first.
  * @param {{ rows: Row[], shown: string, open: (id: string) => void }} props
  */
 function Captures({ rows, shown, open }) {
