@@ -72,7 +72,7 @@ def captures(
         str,
         option(
             "--search",
-            help="List only captures with this text in path, query, headers or body. Ignores the case of ASCII letters.",
+            help="List captures with this text in path, query, headers or body. Ignores the case of ASCII letters.",
             metavar="TEXT",
         ),
     ] = "",

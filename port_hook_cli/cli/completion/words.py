@@ -116,7 +116,7 @@ COMMANDS: dict[str, tuple[str, Any, Any]] = {
             (('--failed',), '', False, (), 'List only failed captures: the handler responded with a 4xx or 5xx, or not at all.'),
             (('--run',), 'RUN_ID', False, (), 'List only captures of this run.', 'runs'),
             (('--since',), 'TIME', False, (), 'List only captures since this time: 10m, 2h, 3d, or 2026-05-01T13:30.'),
-            (('--search',), 'TEXT', False, (), 'List only captures with this text in path, query, headers or body. Ignores the case of ASCII letters.'),
+            (('--search',), 'TEXT', False, (), 'List captures with this text in path, query, headers or body. Ignores the case of ASCII letters.'),
             (('--jq',), 'EXPR', False, (), 'List only captures whose body matches this jq expression (neither false nor null).'),
             (('--limit', '-L'), 'N', False, (), 'List at most N captures; 0 lists all.'),
             (('--watch',), '', False, (), 'List the latest captures, oldest first, and then each new capture until Ctrl-C.'),
