@@ -42,7 +42,7 @@ test: $(VENV)/.dev ## Run the tests; sets itself up
 	$(BIN)/pytest --quiet $(PARALLEL) -m "not nightly"
 
 .PHONY: nightly
-nightly: $(VENV)/.dev ## Run all tests, including those for every backend, language and option, with more examples
+nightly: $(VENV)/.dev ## Run all tests, including those for every handler, language and option, with more examples
 	$(BIN)/pytest --quiet $(PARALLEL) --hypothesis-profile=nightly
 
 # The tests of the pure part, which does no I/O. On Windows, they need `make` and Git Bash.

@@ -1,9 +1,9 @@
-// A backend for Port's self-service actions in plain Node: verify the raw bytes and respond.
+// A handler for Port's self-service actions in plain Node: verify the raw bytes and respond.
 //
 //   set -a; . ./.env; set +a    # PORT_CLIENT_SECRET
 //   node examples/handler.mjs 8001
 //
-// Copy isSignedByPort into your own backend. It needs the raw body, because the signature covers the bytes that Port
+// Copy isSignedByPort into your own handler. It needs the raw body, because the signature covers the bytes that Port
 // sent: JSON.stringify(JSON.parse(body)) can differ from them.
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { createServer } from "node:http";
