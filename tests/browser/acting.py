@@ -22,3 +22,14 @@ async def opened(page: Page, index: int = 0) -> None:
     await expect(page.locator(".timeline svg")).to_be_visible()  # the last part to appear: then nothing moves
     await page.locator(".row").nth(index).click()
     await expect(page.locator(".head h2")).to_be_visible()
+
+
+async def scroll(page: Page, top: int) -> None:
+    """Scroll the list to `top` pixels, and wait until the page has noticed it."""
+    await page.locator(".scroll").evaluate(
+        """(box, top) => new Promise((done) => {
+             box.addEventListener("scroll", done, { once: true });
+             box.scrollTop = top;
+           })""",
+        top,
+    )

@@ -22,7 +22,7 @@ from playwright.async_api import Route, expect
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Delivery, Response, Simulated
 from port_hook_cli.text.secret import Secret
-from tests.browser.acting import opened, rows, unique
+from tests.browser.acting import opened, rows, scroll, unique
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
 from tests.factories import a_body, a_capture, a_document, an_invocation
@@ -31,13 +31,12 @@ from tests.servers import Handler, application, handler
 
 pytestmark = [pytest.mark.once, pytest.mark.asyncio(loop_scope="session")]
 
-# Records the scroll position of the list in each frame, until the list has this many more rows.
-_LOWEST_UNTIL = """(box, more) => new Promise((done) => {
-  const end = box.scrollHeight + more * 38;
-  let lowest = box.scrollTop;
+# Records the scroll positions and the first rows of the list in each frame, until a button says that rows wait.
+_SEEN_UNTIL_WAITING = """(box) => new Promise((done) => {
+  const seen = new Set();
   const look = () => {
-    lowest = Math.min(lowest, box.scrollTop);
-    if (box.scrollHeight >= end) done(lowest); else requestAnimationFrame(look);
+    seen.add(`${box.scrollTop} ${box.querySelector(".row").id}`);
+    if (document.querySelector(".waiting")) done([...seen]); else requestAnimationFrame(look);
   };
   look();
 })"""
@@ -76,7 +75,7 @@ async def test_arrivals_wait_when_the_list_is_not_at_its_top(own_desk: Desk, ope
     mark = sent(own_desk, *["vm"] * 40)
     page = await open_page(own_desk)
     await page.locator(".row:not(.empty)").first.wait_for()
-    await page.locator(".scroll").evaluate("box => { box.scrollTop = 500; }")
+    await scroll(page, 500)
     await expect(page.locator(".row[aria-label]").first).to_be_attached()
     for title in "abc":
         own_desk.post(a_vm(f"{title}-{mark}"))
@@ -547,10 +546,13 @@ async def test_list_does_not_move_when_very_many_captures_arrive(tmp_path: Path,
         box = page.locator(".scroll")
         await box.evaluate("box => { box.scrollTop = 5000; }")
         await expect(page.locator(".row:not(.empty)").first).to_contain_text(f"{300 - 5000 // 38 + 7:016d}")
-        lowest = asyncio.ensure_future(box.evaluate(_LOWEST_UNTIL, 100))
-        await page.evaluate("1")  # the watch has begun: it expects the rows that come after it
+        first = await box.locator(".row").first.get_attribute("id")
+        seen = asyncio.ensure_future(box.evaluate(_SEEN_UNTIL_WAITING))
+        await page.evaluate("1")  # the watch has begun
         await asyncio.to_thread(fill, tmp_path, 100, first=300)
-        assert await lowest == 5000
+        assert await seen == [f"5000 {first}"]
+        await page.get_by_role("button", name="100 new").click()
+        await expect(page.get_by_text("400 captures")).to_be_visible()
         await page.close()
 
 

@@ -11,11 +11,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from port_hook_cli.captures.store.capture_store import open_store
 from port_hook_cli.invocations.models import Delivery, Response
-from tests.browser.acting import rows
+from tests.browser.acting import rows, scroll
 from tests.browser.conftest import OpenPage
 from tests.browser.inspecting import Desk, a_desk, a_vm, fill
 from tests.browser.test_page_accessibility import violations, with_axe
@@ -211,7 +211,7 @@ async def test_axe_finds_nothing_in_the_frame(own_desk: Desk, open_page: OpenPag
         await page.set_viewport_size({"width": width, "height": height})
         await check(f"list at {width}")
     await page.keyboard.press("j")
-    await page.locator(".scroll").evaluate("box => { box.scrollTop = 900; }")
+    await scroll(page, 900)
     await page.emulate_media(color_scheme="dark")
     await check("dark")
     await page.emulate_media(forced_colors="active")
@@ -243,7 +243,7 @@ async def test_title_names_the_content_of_a_browser_tab(own_desk: Desk, open_pag
     await expect(page).to_have_title(f"port-hook {port}")
     sent(own_desk, *["vm"] * 30)
     await expect(page.get_by_text("30 captures")).to_be_visible()
-    await page.locator(".scroll").evaluate("box => { box.scrollTop = 300; }")
+    await scroll(page, 300)
     sent(own_desk, "vm")
     await expect(page).to_have_title(f"(1) port-hook {port}")
     await page.get_by_role("button", name="1 new").click()
@@ -351,7 +351,7 @@ async def test_page_hidden_at_a_scrolled_list_catches_up_without_moving(own_desk
     await page.context.add_init_script(_HIDDEN)
     await page.reload()
     await expect(page.get_by_text("30 captures")).to_be_visible()
-    await page.locator(".scroll").evaluate("box => { box.scrollTop = 300; }")
+    await scroll(page, 300)
     sent(own_desk, "one")
     await expect(page.get_by_role("button", name="1 new")).to_be_visible()
     await page.evaluate(_SHOW, "hidden")
@@ -360,6 +360,26 @@ async def test_page_hidden_at_a_scrolled_list_catches_up_without_moving(own_desk
     await page.evaluate(_SHOW, "visible")
     await expect(page.get_by_role("button", name="3 new")).to_be_visible()
     assert await page.locator(".scroll").evaluate("box => box.scrollTop") == 300
+
+
+async def test_capture_arriving_while_a_scrolled_list_is_counted_waits(own_desk: Desk, open_page: OpenPage) -> None:
+    sent(own_desk, *["vm"] * 30)
+    page = await open_page(own_desk)
+    has_arrived = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await has_arrived.wait()
+        await route.continue_()
+
+    await page.route("**/api/spans*", late)
+    await page.reload()
+    await expect(page.get_by_text("30 captures")).to_be_visible()
+    await scroll(page, 300)
+    sent(own_desk, "one")
+    has_arrived.set()
+    await expect(page.get_by_role("button", name=own_desk.url)).to_be_visible()  # shown after the numbers
+    await expect(page.get_by_role("button", name="1 new")).to_be_visible()
+    await expect(page.get_by_text("30 captures")).to_be_visible()
 
 
 async def test_age_of_a_capture_passes_while_it_is_shown(shared_desk: Desk, open_page: OpenPage) -> None:

@@ -53,6 +53,16 @@ test("what arrives while the matches are counted is not lost", () => {
   assert.deepEqual(numbers(list), [4, 3, 2, 1]);
 });
 
+test("captures that arrive while a scrolled list is counted wait, whether they are counted or not", () => {
+  const list = loaded();
+  list.loading = 1;
+  list.isAtTop = false;
+  list.begin("?a=1", { captures: [row(3)], next: null });
+  list.add({ added: [row(4), row(5)], changed: [] });
+  list.complete(all([[4, 1]]));
+  assert.deepEqual([numbers(list), list.waiting], [[3, 2, 1], [4, 5]]);
+});
+
 test("matches are outdated if the index was completed while they were counted", () => {
   const list = loaded();
   list.isIndexed = true;

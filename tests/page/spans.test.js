@@ -15,6 +15,11 @@ test("newer numbers join the first span, and older ones change nothing", () => {
   assert.equal(spans.latest, 45);
 });
 
+test("spans are split at a number, and newer numbers are listed oldest first", () => {
+  const [known, newer] = new Spans([[45, 45], [42, 39], [7, 7]], false).split(40);
+  assert.deepEqual([known.spans, known.isComplete, newer], [[[40, 39], [7, 7]], false, [41, 42, 45]]);
+});
+
 test("the cache drops the rows that were put in first", () => {
   const cache = new RowCache(2);
   cache.put([1, 2, 3].map((seq) => ({ seq, id: `c${seq}`, response: null, handler: null })));

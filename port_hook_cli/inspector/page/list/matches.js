@@ -52,14 +52,18 @@ export class Matches {
   }
 
   /**
-   * The numbers of all matches. Returns whether they are outdated: the index was completed while they were counted.
+   * The numbers of all matches. In a scrolled list, newer numbers than the shown ones wait, so that no row moves.
+   * Returns whether the numbers are outdated: the index was completed while they were counted.
    * @param {{ spans: [latest: number, oldest: number][], complete: boolean, count: number }} found
    */
   complete({ spans, complete, count }) {
     const whole = new Spans(spans, complete);
     const later = this.arrived.filter((seq) => seq > whole.latest);
-    this.spans = this.isAtTop ? whole.plus(later) : whole;
-    this.waiting = this.isAtTop ? [] : later;
+    if (this.isAtTop) [this.spans, this.waiting] = [whole.plus(later), []];
+    else {
+      const [known, newer] = whole.split(this.latest);
+      [this.spans, this.waiting] = [known, [...newer, ...later]];
+    }
     return this.isIndexed && !complete && count < MOST_MATCHES;
   }
 

@@ -53,6 +53,21 @@ export class Spans {
   }
 
   /**
+   * The spans up to `seq`, and the numbers above it, oldest first.
+   * @param {number} seq
+   * @returns {[Spans, number[]]}
+   */
+  split(seq) {
+    const known = /** @type {[number, number][]} */ ([]);
+    const newer = [];
+    for (const [latest, oldest] of this.spans) {
+      for (let above = latest; above >= oldest && above > seq; above--) newer.push(above);
+      if (oldest <= seq) known.push([Math.min(latest, seq), oldest]);
+    }
+    return [new Spans(known, this.isComplete), newer.reverse()];
+  }
+
+  /**
    * These spans with newer numbers, given oldest first, in front.
    * @param {number[]} seqs
    */
