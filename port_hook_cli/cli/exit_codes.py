@@ -36,21 +36,20 @@ class ExitCode(IntEnum):
 _MEANINGS = {
     ExitCode.OK: "success, including `listen` after Ctrl-C or SIGTERM",
     ExitCode.FAILED: (
-        "an unmet expectation (`--expect-status`, `--compare`, `--count` within `--stop-after`), "
-        "a difference found by `diff`, a failed check of a handler, a verdict that `export --redact` cannot "
-        "reproduce, or any other failure"
+        "a failed check, a difference found by `diff`, an unmet expectation such as `--expect-status`, or any other "
+        "failure"
     ),
     ExitCode.USAGE: "the command line is invalid",
-    ExitCode.NOT_VALID: "`verify`: the signature is invalid",
-    ExitCode.SETTINGS: "a secret, a client ID or a settings file is missing, unreadable or unsafe to use",
-    ExitCode.LISTEN: "the listener, a local server, the tunnel or the connection to Kafka could not start",
-    ExitCode.TARGET: "the target of a forward, replay, trigger or check could not be reached",
+    ExitCode.NOT_VALID: "`verify`: the verdict is not `valid`",
+    ExitCode.SETTINGS: "a secret, a client ID or a settings file is missing, unreadable or unsafe",
+    ExitCode.LISTEN: "the listener, a local server, the tunnel or the Kafka connection could not start",
+    ExitCode.TARGET: "the target of a request could not be reached",
     ExitCode.PORT_API: "Port's API rejected a call or could not be reached",
     ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
-    ExitCode.RUN_ENDED: "the run has already ended, so Port rejects more reports",
+    ExitCode.RUN_ENDED: "the run has ended, so Port rejects reports",
     ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
     ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the automation's condition, so nothing was sent",
-    ExitCode.NOT_OBSERVED: "`check`: no check has a result, so port-hook cannot rate the handler",
+    ExitCode.NOT_OBSERVED: "`check`: no check has a result",
     ExitCode.BUG: "a bug in port-hook, described in a crash report",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",
 }
