@@ -142,7 +142,10 @@ def picture(_: str) -> str:
 
 def settings(text: str) -> str:
     """Return the settings page with the options that a project's `.env` may set."""
-    rows = [f"| `{name}` | {options} |" for name in COMMANDS if (options := _trusted(name, text))]
+    commands: dict[str, list[str]] = {}
+    for name in COMMANDS:
+        commands.setdefault(_trusted(name, text), []).append(f"`{name}`")
+    rows = [f"| {', '.join(names)} | {options} |" for options, names in commands.items() if options]
     return _OPTIONS.sub(lambda match: "\n".join((f"{match[1]}\n| command | options |\n|---|---|", *rows, "")), text)
 
 
@@ -150,7 +153,7 @@ def _trusted(command: str, text: str) -> str:
     """Return the options of a command that a project may set. An option keeps its place, so that the diff is small."""
     from docs.command_line import trusted_options
 
-    row = re.search(rf"(?m)^\| `{command}` \| (.*)", text)
+    row = re.search(rf"(?m)^\|[^|\n]*`{command}`[^|\n]*\| (.*)", text)
     places = {option: place for place, option in enumerate(re.findall("`--([a-z-]+)`", row[1] if row else ""))}
     listed = sorted(trusted_options(command).items(), key=lambda item: places.get(item[0], len(places)))
     return ", ".join(
