@@ -60,7 +60,7 @@ _REPLACED = (
 _OPTIONS = re.compile(r"(<!-- project options: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*?(?=\*\*Next:)")
-_LISTENING = "While `port-hook listen --tunnel none` runs in another terminal, with the same `PORT_CLIENT_SECRET`:"
+_LISTENING = "Run `port-hook listen --tunnel none` in another terminal with the same `PORT_CLIENT_SECRET`, and then:"
 _TOOLS = re.compile(r"(?s)(<!-- tools: [^\n]*-->\n).*\Z")
 _TARGET = TO.partition(" Default:")[0]
 _SAID_ONCE = {UNTRUSTED: "*Untrusted data.*", CAPTURE: "*Capture.*", _TARGET: "*Target.*"}
@@ -187,10 +187,11 @@ def causes_of_a_bad_signature(text: str) -> str:
 
 
 def _section(slug: str) -> str:
-    """Return the section on a cause: what `verify` says, what else is known about it, and a command that shows it."""
-    said = [f"- {cause.explanation}<br>**Fix:** {cause.fix}" for cause in _told(slug)]
+    """Return the section on a cause: what `verify` usually says, what else it can mean, and a command that shows it."""
+    cause = _told(slug)[0]
     notes = _reproductions()["notes"].get(slug)
-    return "\n\n".join(filter(None, [f"### {slug}", "\n".join(said), notes, _shown(slug)]))
+    said = f"- {cause.explanation}<br>**Fix:** {cause.fix}"
+    return "\n\n".join(filter(None, [f"### {slug}", said, notes, _shown(slug)]))
 
 
 def _told(slug: str) -> list[Cause]:
@@ -203,7 +204,7 @@ def _told(slug: str) -> list[Cause]:
 def _shown(slug: str) -> str:
     command = _reproductions().get(slug)
     if slug == "undiagnosed":
-        return "No single command shows it: it takes many large concurrent requests with a bad signature."
+        return "No single command shows this cause."
     if command is None:
         sys.exit(f"add a command that shows {slug} to docs/reproductions.toml")
     before = f"{_LISTENING}\n\n" if slug == "replayed" else ""
