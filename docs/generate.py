@@ -220,24 +220,26 @@ def _code(values: tuple[str, ...]) -> str:
 
 
 def handler_checks(text: str) -> str:
-    """Return the page on the checks of a handler with a table for each group."""
+    """Return the page on the checks of a handler with a table for each group. `check` itself prints the fixes."""
     sections = "\n\n".join(_check_table(group) for group in CheckGroup)
     return _CHECKS.sub(lambda match: f"{match[1]}\n{sections}\n\n{_AFTER_CHECKS}\n", text)
 
 
 def _check_table(group: CheckGroup) -> str:
-    head = ("check", "severity", "what is sent", "what is expected", "why, and the fix")
+    head = ("check", "severity", "request", "expected", "why it matters")
     cells: list[tuple[str, ...]] = [head, ("---",) * len(head)]
-    cells += [_check_cells(check) for check in CHECKS if check.group is group]
+    reasons: dict[str, str] = {}  # to the check that has the reason first
+    for check in (check for check in CHECKS if check.group is group):
+        first = reasons.setdefault(check.why, check.slug)
+        cells.append(_check_cells(check, check.why if first == check.slug else f"As for `{first}`."))
     rows = "\n".join(f"| {' | '.join(row)} |" for row in cells)
     return f"## {str(group).capitalize()}\n\n{group.about}\n\n{rows}"
 
 
-def _check_cells(check: HandlerCheck) -> tuple[str, ...]:
+def _check_cells(check: HandlerCheck, reason: str) -> tuple[str, ...]:
     only = f"<br>only for {check.only}" if check.only else ""
-    why = " ".join(filter(None, (check.why, check.gap)))
-    fix = check.fix.replace("|", "\\|")
-    return f"`{check.slug}`{only}", str(check.severity), check.request, check.expected, f"{why}<br>**Fix:** {fix}"
+    why = " ".join(filter(None, (reason, check.gap)))
+    return f"`{check.slug}`{only}", str(check.severity), check.request, check.expected, why
 
 
 def mcp_reference(text: str) -> str:

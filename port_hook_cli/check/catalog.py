@@ -27,9 +27,9 @@ class CheckGroup(StrEnum):
 
 _ABOUT = {
     CheckGroup.SIGNATURE: "Does the handler accept what Port signed, and nothing else?",
-    CheckGroup.FORM: "Does it handle every request that Port can send, and survive broken requests?",
-    CheckGroup.REPEATS: "Does it do the work of each run exactly once?",
-    CheckGroup.REPORTS: "Does it report the result of each run to Port?",
+    CheckGroup.FORM: "Does the handler accept every request that Port can send, and survive broken requests?",
+    CheckGroup.REPEATS: "Does the handler do the work of each run exactly once?",
+    CheckGroup.REPORTS: "Does the handler report the result of each run to Port?",
 }
 
 
@@ -95,8 +95,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_S,
         severity=_FAILURE,
         failure="rejects a valid request",
-        request="a request with Port's signature, and with characters and numbers in its body that serializers write "
-        "differently",
+        request="a correctly signed request, with characters and numbers that serializers write differently",
         expected=_ACCEPTED,
         why="Port can send requests like this for any run.",
         fix=RULE,
@@ -118,8 +117,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_S,
         severity=_FAILURE,
         failure="rejects the requests of Port's execution agent",
-        request="the execution agent's request: the body has spaces after commas and colons, but the signature covers "
-        "the body without them",
+        request="a request that the execution agent would send: its signature covers the body without spaces",
         expected=_ACCEPTED,
         why="The execution agent signs a different serialization of the body than it sends, so the signature never "
         "matches the raw body.",
@@ -206,7 +204,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_S,
         severity=_FAILURE,
         failure="accepts a changed timestamp",
-        request="a valid signature, and a timestamp one second later than the signed timestamp",
+        request="a valid signature, and a timestamp that is one second later",
         expected=_REJECTED,
         why="Anyone with an old request can send it again with a new timestamp.",
         fix=RULE,
@@ -226,7 +224,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_S,
         severity=_FAILURE,
         failure="accepts a signature if only its beginning is correct",
-        request="signatures of which only the first 8 characters are correct",
+        request="signatures with only the first 8 characters correct",
         expected=_REJECTED,
         why="A few correct characters are easier to guess than a whole signature.",
         fix=_WHOLE,
@@ -236,7 +234,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_S,
         severity=_FAILURE,
         failure="accepts an empty signature",
-        request="the signature `v1,` with nothing after the comma",
+        request="the signature `v1,`",
         expected=_REJECTED,
         why=_ANYONE,
         fix=_WHOLE,
@@ -279,7 +277,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         failure="mishandles malformed requests",
         request="the signatures `x`, `v1`, 5,000 characters and `é`, a body that is not UTF-8, a body nested 3,000 "
         "levels deep, then a valid request",
-        expected="a 4xx status for each malformed request, and the valid request is accepted",
+        expected="4xx for each malformed request, and the valid request is accepted",
         why=_CRASH,
         fix="Check that both headers exist and that the signature begins with `v1,` before you use them. Verify the "
         "signature before you parse the body. Catch every error, including in async code.",
@@ -344,7 +342,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_F,
         severity=_WARNING,
         failure="does not accept a body that arrives in pieces",
-        request="a request whose body arrives in pieces, one of which ends inside a character, then a valid request",
+        request="a body in pieces, one of which ends inside a character, then a valid request",
         expected="both are accepted",
         why="A network can split a request into several packets.",
         fix="Read the body in a loop until you have `Content-Length` bytes. Join the pieces as bytes before you decode "
@@ -496,7 +494,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_P,
         severity=_FAILURE,
         failure="does not report that its work failed",
-        request="correctly signed requests with inputs that the work probably cannot handle",
+        request="correctly signed requests with inputs that probably make the work fail",
         expected="a report of the failure",
         why=_IN_PROGRESS,
         fix='Catch every error in the work, and report `{"status": "FAILURE", "summary": "…"}`.',
@@ -507,7 +505,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_P,
         severity=_FAILURE,
         failure="responds with 2xx when a synchronous run fails",
-        request="correctly signed requests with inputs that the work probably cannot handle",
+        request="correctly signed requests with inputs that probably make the work fail",
         expected="any status except 2xx",
         why="The response ends a synchronous run, and a 2xx status means SUCCESS.",
         fix="Respond with 422 if the inputs are invalid, and with 500 if the work fails.",
