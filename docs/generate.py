@@ -37,7 +37,7 @@ from port_hook_cli.assistant.tool import CAPTURE, UNTRUSTED, AssistantTool
 from port_hook_cli.check.catalog import CHECKS, CheckGroup, HandlerCheck
 from port_hook_cli.cli.app import COMMANDS
 from port_hook_cli.cli.option_groups import ANY_VALUE
-from port_hook_cli.invocations.models import Cause
+from port_hook_cli.invocations.models import Cause, Status
 from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S, clock_skew
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, automatic
@@ -62,9 +62,19 @@ _TUNNELS = re.compile(r"(<!-- tunnels: [^\n]*-->\n)(?:\n?\|[^\n]*\n)*")
 _CAUSES = re.compile(r"(?s)(<!-- causes: [^\n]*-->\n).*?(?=\*\*Next:)")
 _LISTENING = "Run `port-hook listen --tunnel none` in another terminal with the same `PORT_CLIENT_SECRET`, and then:"
 _TOOLS = re.compile(r"(?s)(<!-- tools: [^\n]*-->\n).*\Z")
-_TARGET = TO.partition(" Default:")[0]
-_SAID_ONCE = {UNTRUSTED: "*Untrusted data.*", CAPTURE: "*Capture.*", _TARGET: "*Target.*"}
-_TERMS = "In the descriptions, a term in italics stands for text that the model reads in full:"
+_TARGET, _USERS_TARGET = TO.partition(" Default:")[0], "Default: the user's"
+# What the page explains once, elsewhere: texts of several arguments, and what stands for each.
+_EXPLAINED = {
+    CAPTURE: "A [capture](../debug/captures.md#name-a-capture).",
+    _TARGET: "A [target](#tools-that-send).",
+    "Find only ": "",
+    "captures with this verdict": "captures with this [verdict](signatures.md#verdicts)",
+}
+_READING = "These tools are always available."
+_SENDING = (
+    "These tools are available with `--allow-send`. A target is a port or a URL on this machine, or the target in "
+    "`--to`. Without a path, the request's own path and query are used."
+)
 _AFTER_TOOLS = "**Next:** [let a coding agent debug](../agents/coding-agents.md)."
 _AFTER_CHECKS = "**Next:** [check your handler](../debug/check-your-handler.md)."
 _CHECKS = re.compile(r"(?s)(<!-- checks: [^\n]*-->\n).*\Z")
@@ -243,38 +253,60 @@ def _check_cells(check: HandlerCheck, reason: str) -> tuple[str, ...]:
 
 
 def mcp_reference(text: str) -> str:
-    """Return the page on the tools for coding agents with a section for each, and what several of them say once."""
-    sections = "\n\n".join(map(_tool, TOOLS))
-    for repeated, short in _SAID_ONCE.items():
-        sections = sections.replace(repeated, short)
-    terms = f"- *Untrusted data*: {UNTRUSTED}\n- *Capture*: {CAPTURE}\n- *Target*: {_TARGET}"
-    page = f"## Terms\n\n{_TERMS}\n\n{terms}\n\n{sections}\n\n{_AFTER_TOOLS}"
+    """Return the page on the tools for coding agents with a section for each."""
+    reading, sending = ([_tool(tool) for tool in TOOLS if tool.sends is sends] for sends in (False, True))
+    parts = ["## Tools that read", _READING, *reading, "## Tools that send", _SENDING, *sending, _AFTER_TOOLS]
+    page = "\n\n".join(parts)
     return _TOOLS.sub(lambda match: f"{match[1]}\n{page}\n", text)
 
 
 def _tool(tool: AssistantTool) -> str:
-    needed = "\n\nOnly with `--allow-send`." if tool.sends else ""
-    rows = [f"| `{name}` | {_type(schema)} | {_parameter(name, schema, tool)} |" for name, schema in _sorted(tool)]
-    table = "\n".join(["| argument | type | |", "|---|---|---|", *rows])
-    return f"## {tool.name}\n\n{tool.description}{needed}\n\n{table}"
+    """Return the section on a tool. Arguments of an earlier tool are only listed."""
+    earlier = TOOLS[: TOOLS.index(tool)]
+    first = {name: _first_with(name, schema, earlier) for name, schema in tool.parameters.items()}
+    rows = [f"| `{name}` | {_parameter(name, schema, tool)} |" for name, schema in _sorted(tool) if first[name] is None]
+    table = "\n".join(["| argument | description |", "|---|---|", *rows])
+    parts = [f"### {tool.name}", tool.description.replace(UNTRUSTED, "").strip(), table, _listed(first)]
+    return "\n\n".join(filter(None, parts))
+
+
+def _first_with(name: str, schema: Mapping[str, Any], tools: Sequence[AssistantTool]) -> str | None:
+    return next((tool.name for tool in tools if tool.parameters.get(name) == schema), None)
+
+
+def _listed(first: Mapping[str, str | None]) -> str:
+    """Return the sentence about arguments that earlier tools also take."""
+    tools = dict.fromkeys(name for name in first.values() if name)
+    names = {tool: _code(tuple(name for name, other in first.items() if other == tool)) for tool in tools}
+    listed = " and ".join(f"{arguments}, like [{tool}](#{tool})" for tool, arguments in names.items())
+    return listed and f"The tool also takes {listed}."
 
 
 def _sorted(tool: AssistantTool) -> list[tuple[str, Mapping[str, Any]]]:
     return sorted(tool.parameters.items(), key=lambda item: item[0] not in tool.required)
 
 
-def _type(schema: Mapping[str, Any]) -> str:
-    if "enum" in schema:
-        return ", ".join(f"`{value}`" for value in schema["enum"])
-    least = schema.get("minimum", schema.get("exclusiveMinimum"))
-    limits = "" if least is None or schema["maximum"] > _BEYOND_ANY_USE else f", {least} to {schema['maximum']}"
-    return f"{schema.get('type', 'any JSON')}{limits}"
-
-
 def _parameter(name: str, schema: Mapping[str, Any], tool: AssistantTool) -> str:
+    said = schema["description"].replace(_USERS_TARGET, "Default: `--to`")
+    for text, shown in _EXPLAINED.items():
+        said = said.replace(text, shown)
+    if values := _values(schema):
+        said = said.replace(".", f" ({values}).", 1)
     default = schema.get("default")
-    shown = "" if default in {None, False, ""} else f" Default: `{default}`."
-    return f"{'Required. ' if name in tool.required else ''}{schema['description']}{shown}"
+    parts = (
+        "Required." if name in tool.required else "",
+        said[:1].upper() + said[1:],
+        "" if default in {None, False, ""} else f"Default: `{default}`.",
+    )
+    return " ".join(filter(None, parts))
+
+
+def _values(schema: Mapping[str, Any]) -> str:
+    """Return the values of an argument that has few, or the limits of a number."""
+    if values := tuple(schema.get("enum", ())):
+        return "" if values == tuple(map(str, Status)) else _code(values)  # the page on signatures has the verdicts
+    least = schema.get("minimum", schema.get("exclusiveMinimum"))
+    return "" if least is None or schema["maximum"] > _BEYOND_ANY_USE else f"{least} to {schema['maximum']}"
 
 
 def llms(_: str) -> str:
