@@ -278,7 +278,7 @@ def _listed(first: Mapping[str, str | None]) -> str:
     """Return the sentence about arguments that earlier tools also take."""
     tools = dict.fromkeys(name for name in first.values() if name)
     names = {tool: _code(tuple(name for name, other in first.items() if other == tool)) for tool in tools}
-    listed = " and ".join(f"{arguments}, like [{tool}](#{tool})" for tool, arguments in names.items())
+    listed = ", and ".join(f"{arguments}, like [{tool}](#{tool})" for tool, arguments in names.items())
     return listed and f"The tool also takes {listed}."
 
 
