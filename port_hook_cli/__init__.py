@@ -12,7 +12,7 @@ __all__ = ["UNDEFINED", "Cause", "Status", "Verdict", "__version__", "render", "
 
 
 def __getattr__(name: str) -> Any:
-    # Loaded on demand, because the command line does not need it to start.
+    # The API is loaded on demand, because the command line can start without it.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from port_hook_cli import api

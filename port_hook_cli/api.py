@@ -1,9 +1,9 @@
 """The Python API for the tests and scripts of a handler.
 
 The names in `__all__` are as stable as the command line: see docs/reference/python.md. Everything else in the package
-is internal. The functions that send requests are coroutines. They don't print or ask questions. Problems that a user
-can fix, such as an invalid argument, are PortHookErrors with a `message`, a `hint` and a `code`. Without `secret` or
-`org`, port-hook reads the settings from the same places as the command line.
+is internal. The functions that send requests are coroutines. They don't print or ask questions. A problem that a user
+can fix, such as an invalid argument, raises a PortHookError with a `message`, a `hint` and a `code`. Without `secret`
+or `org`, port-hook reads the settings from the same places as the command line.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ class HasItems(Protocol):
 def sign(payload: object, secret: str, *, timestamp: int | None = None) -> tuple[dict[str, str], bytes]:
     """Return the headers and the body of the request that Port would send for `payload`.
 
-    Bytes are signed unchanged. A string is JSON text, and any other payload is a JSON value: like Port, port-hook signs
-    the output of JSON.stringify. `timestamp` is seconds since the epoch. The default is now. Raises ValueError if the
-    payload is not JSON or the secret is empty.
+    A payload of bytes is signed unchanged. A string is JSON text, and any other payload is a JSON value. Like Port,
+    port-hook signs the output of JSON.stringify for both. `timestamp` is in seconds since the epoch and defaults to the
+    current time. Raises ValueError if the payload is not JSON or the secret is empty.
     """
     body = payload if isinstance(payload, bytes) else stringify(_text(payload)).encode()
     stamp = TimestampUnit.SECONDS.stamp(time.time() if timestamp is None else timestamp)
@@ -96,11 +96,11 @@ def verify(
     """Return the verdict on a request: its `status` and, unless that is `valid`, the `causes` with their fixes.
 
     Accept a request only if `verdict.status == "valid"`. `headers` are the headers of an invocation, pairs, or an
-    object with `items()`. The names may have any case. `body` is the raw body. `now` is seconds since the epoch. The
-    default is the current time. Requests never raise exceptions. An empty secret raises ValueError, because anyone
-    could sign with it.
+    object with `items()`. The names may be in any case. `body` is the raw body. `now` is in seconds since the epoch and
+    defaults to the current time. No request makes this function raise an exception. An empty secret raises ValueError,
+    because anyone could sign with an empty secret.
     """
-    # In `Headers`, `items` is not a method. Iterating it yields pairs.
+    # `items` is not a method of `Headers`. Iterating over a `Headers` yields pairs.
     pairs = headers.items() if not isinstance(headers, Headers) and isinstance(headers, HasItems) else headers
     fields = Headers(tuple((str(name), str(value)) for name, value in pairs))
     moment = time.time() if now is None else now
@@ -110,9 +110,9 @@ def verify(
 def render(template: object, data: object, *, strict: bool = False) -> Any:
     """Return the JSON value that Port renders from a template (`{{ … }}` with jq) and `data`, or UNDEFINED.
 
-    An expression that fails becomes None. With `strict` it raises RenderError. A number beyond the range of a double is
-    None, as in JSON.stringify. All calls share one jq process, which starts with the first call. The function is
-    thread-safe.
+    An expression that fails becomes None. With `strict`, the failure raises RenderError. A number beyond the range of a
+    double becomes None, as in JSON.stringify. All calls share one jq process, which starts with the first call. The
+    function is thread-safe.
     """
     from port_hook_cli.engines.renderer import shared_renderer
 
@@ -124,7 +124,7 @@ class RunAbout(TypedDict, total=False):
 
     `entity` is the entity that the action runs on. `event` is the event of an automation. `by` is the user who starts
     the run: a user, or all of `trigger.by`. `secrets` are the organization's secrets by name. `operation` is CREATE,
-    DAY-2 or DELETE. The default is the action's own operation. The default of `run_id` is a new run ID.
+    DAY-2 or DELETE, and defaults to the action's own operation. `run_id` defaults to a new run ID.
     """
 
     entity: Mapping[str, Any]
@@ -156,7 +156,7 @@ class CheckSelection(TypedDict, total=False):
     """The selection of checks, for `check`.
 
     `only` contains the names of the checks or groups to run, and `skip` the checks or groups to leave out. The check
-    ends after `within_s` seconds. The default is 60.
+    ends after `within_s` seconds, by default 60.
     """
 
     only: Iterable[str]
@@ -168,10 +168,10 @@ class CheckSelection(TypedDict, total=False):
 class Sent:
     """A request that port-hook sent to a handler, and its `delivery`.
 
-    Without a response, `delivery.status` is None and `delivery.error` is the reason. `delivery.ok` is whether the
-    response was a 2xx. `run_id` is the run of the request, or None. `capture` is the ID of the capture in which a
-    replay was saved, or "" if it was not saved, or saved by a listener. `notes` are the notes that the command line
-    would print.
+    Without a response, `delivery.status` is None and `delivery.error` is the reason. `delivery.ok` is true for a 2xx
+    response. `run_id` is the run of the request, or None. `capture` is the ID of the capture in which a replay was
+    saved. It is "" for a replay that was not saved or that a listener saved. `notes` are the notes that the command
+    line would print.
     """
 
     run_id: str | None
@@ -192,16 +192,16 @@ async def trigger(
     timeout_s: float = 40.0,
     **about: Unpack[RunAbout],
 ) -> Sent:
-    """Send the request that Port would send for a run of an action or automation to a handler, and return it.
+    """Send a handler the request that Port would send for an action or automation, and return the sent request.
 
-    `action` is a JSON or YAML file, `FILE#ID` for one of several, an identifier in Port, or the action as a mapping.
-    `inputs` are its inputs by name. `to` is a URL, or a port on this machine. Without it, the request goes to the
-    action's URL, which must be on this machine. `secret` is the client secret. `timeout_s` is the limit for the
-    response in seconds. 0 waits indefinitely.
+    `action` is a JSON or YAML file, `FILE#ID` for one of several actions in a file, an identifier in Port, or the
+    action as a mapping. `inputs` are the action's inputs by name. `to` is a URL, or a port on this machine. Without
+    `to`, the request goes to the action's URL, which must be on this machine. `secret` is the client secret.
+    `timeout_s` is the limit for the response in seconds, and 0 waits indefinitely.
 
     Raises PortHookError for inputs that Port would reject, an automation that does not run for its event, a file
-    without an action, a missing secret, and a URL on another machine. A missing response is not an error, but a
-    delivery. Raises TypeError for an unknown argument.
+    without an action, a missing secret, and a URL on another machine. A missing response is a failed delivery, not an
+    error. Raises TypeError for an unknown argument.
     """
     import secrets
 
@@ -251,13 +251,13 @@ async def replay(
     store: str | PurePath | None = None,
     timeout_s: float = 40.0,
 ) -> Sent:
-    """Send a captured request again, newly signed, and return it with its delivery.
+    """Send a captured request again, newly signed, and return the sent request with its delivery.
 
-    `source` is a capture ID, `last`, a run ID, or a file. `to` is a URL, or a port on this machine. Without it, the
+    `source` is a capture ID, `last`, a run ID, or a file. `to` is a URL, or a port on this machine. Without `to`, the
     request goes to the handler on this machine that received the capture. `changes` are new values in the body by path,
     such as `{"payload.properties.cpu": 4}`. `as_captured` sends the captured body, timestamp and signature. `store` is
     the capture store's file, by default the store of the current directory. A replay of a capture in the store is saved
-    there. `timeout_s` is the limit for the response in seconds. 0 waits indefinitely.
+    in the same store. `timeout_s` is the limit for the response in seconds, and 0 waits indefinitely.
 
     Raises PortHookError for an unknown source, a missing target or secret, and a change that does not fit the body.
     """
@@ -299,13 +299,13 @@ async def replay(
 
 
 async def report_run(run_id: str, *, org: str | None = None, **fields: Unpack[ReportFields]) -> Reported:
-    """Report logs, fields and the status of a run to Port, and return what Port accepted.
+    """Report logs, fields and the status of a run to Port, and return the parts of the report that Port accepted.
 
-    `run_id` is the ID of an action run or a workflow node run. The status ends the run and is sent last. `org` is an
-    organization from `port-hook login`. Raises PortHookError for values that Port does not accept, missing credentials,
-    and if Port rejects the report or cannot be reached (`code` "port-api" or "run-ended"). Raises ValueError for an
-    unknown status or log level, and TypeError for an unknown argument and for `logs` or `links` that are not iterables
-    of strings.
+    `run_id` is the ID of an action run or a workflow node run. The status ends the run, so it is sent last. `org` is an
+    organization from `port-hook login`. Raises PortHookError for values that Port does not accept and for missing
+    credentials. Also raises PortHookError if Port rejects the report or cannot be reached (`code` "port-api" or
+    "run-ended"). Raises ValueError for an unknown status or log level, and TypeError for an unknown argument and for
+    `logs` or `links` that are not iterables of strings.
     """
     from port_hook_cli import api_arguments as arguments
     from port_hook_cli.reporting.report import send_report
@@ -334,13 +334,14 @@ async def check(
     """Send valid, forged, repeated and broken requests to a handler on this machine, and return the findings.
 
     `source` is the request: a capture ID, `last`, a file, an action as for `trigger`, `FILE#NODE` of a workflow, a
-    payload as bytes or a mapping, or None for the latest valid capture, if any, and otherwise a sample action. `inputs`
-    are inputs of an action. Missing inputs get sample values. `to` is a URL, or a port on this machine.
+    payload as bytes or a mapping, or None. None means the latest valid capture, or a sample action if there is no such
+    capture. `inputs` are inputs of an action. Missing inputs get sample values. `to` is a URL, or a port on this
+    machine.
 
-    `command` starts the handler with the credentials of a temporary sandbox. Without it, checks of reports are observed
-    only if the settings point to a running sandbox. With `secret`, settings are not used. port-hook saves the requests
-    of findings in `store` and creates it if needed. Without `store`, it uses the current directory's store, if that
-    exists.
+    `command` starts the handler with the credentials of a temporary sandbox. Without `command`, the checks can observe
+    reports only if the settings point to a running sandbox. With `secret`, settings are not used. port-hook saves the
+    requests of findings in `store`, and creates the store if needed. Without `store`, port-hook uses the current
+    directory's store if that store exists.
 
     Raises PortHookError for an unknown source or check, a missing target or secret, a URL on another machine, a command
     that does not start, and a target that does not accept connections. Raises TypeError for an unknown argument, and
@@ -395,21 +396,22 @@ async def check(
 
 
 class Listener:
-    """A running listener, which `listen` opens."""
+    """A running listener. `listen` returns it."""
 
     def __init__(self, running: Listening, unread: UnreadCaptures) -> None:
         self._running, self._unread = running, unread
 
     @property
     def url(self) -> str:
-        """The URL on this machine to which invocations are sent."""
+        """The URL of the listener on this machine, which receives invocations."""
         return self._running.url
 
     async def next(self, timeout_s: float | None = None) -> Capture:
         """Return the next capture: its `invocation`, `verdict`, `payload` and `response`.
 
         Raises TimeoutError if no capture arrives within `timeout_s` seconds. None waits indefinitely. If more than
-        1,000 captures or 64 MiB of bodies wait to be read, the oldest are discarded. They stay in the capture store.
+        1,000 captures or 64 MiB of bodies wait to be read, the oldest are discarded here, but stay in the capture
+        store.
         """
         import asyncio
 
@@ -428,12 +430,12 @@ async def listen(
     store: str | PurePath | None = None,
     forward_timeout_s: float = 30.0,
 ) -> AsyncIterator[Listener]:
-    """Receive invocations on 127.0.0.1: verify, save and forward them. A context manager that yields the listener.
+    """Receive invocations on 127.0.0.1, and verify, save and forward them. This context manager yields the listener.
 
     `forward_to` is the URL of a handler, or its port on this machine. Without it, the response to each verified request
-    is 200. Requests that fail verification are saved, get 401, and are not forwarded. With `port` 0, the listener uses
-    any free port. `store` is the capture store's file, by default the store of the current directory.
-    `forward_timeout_s` is the limit for the handler's response in seconds. It doesn't open a tunnel.
+    is 200. Requests that fail verification are saved and get 401, but are not forwarded. With `port` 0, the listener
+    uses any free port. `store` is the capture store's file, by default the store of the current directory.
+    `forward_timeout_s` is the limit for the handler's response in seconds. The listener doesn't open a tunnel.
 
     Raises PortHookError for a port that is in use, a store that cannot be written, and a missing secret.
     """

@@ -1,7 +1,7 @@
-"""Reads the arguments of the Python API: the only place that checks their types.
+"""Reads the arguments of the Python API. This is the only module that checks their types.
 
-A reader gets the name of an argument and its value. It returns the value to use, or raises UsageError with the name of
-the argument in the message.
+A reader takes the name and the value of an argument. It returns the value to use, or raises UsageError with the
+argument's name in the message.
 """
 
 from __future__ import annotations
@@ -27,19 +27,25 @@ _LARGEST_PORT = 65535
 
 
 def read_all(given: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
-    """Return the results of the readers for arguments other than None. Raises TypeError for unknown arguments."""
+    """Read the arguments other than None with their readers, and return the results.
+
+    Raises TypeError if one is unknown.
+    """
     if unknown := given.keys() - readers.keys():
         raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))} (known: {', '.join(readers)})")
     return {name: readers[name](name, value) for name, value in given.items() if value is not None}
 
 
 def read_text(name: str, value: object) -> str:
-    """Return a string."""
+    """Return the argument, a string."""
     return value if isinstance(value, str) else _refuse(name, "a string", value)
 
 
 def read_texts(name: str, value: object) -> tuple[str, ...]:
-    """Return an iterable of strings. Raises TypeError for a single string, which is an iterable of its characters."""
+    """Return the argument, an iterable of strings, as a tuple.
+
+    Raises TypeError for a single string, which would be an iterable of its characters.
+    """
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise TypeError(f"`{name}` must be an iterable of strings, not {type(value).__name__}")
     texts = tuple(value)
@@ -50,7 +56,7 @@ def read_texts(name: str, value: object) -> tuple[str, ...]:
 
 
 def read_name(name: str, value: object) -> str:
-    """Return the name of a source that may be a file: a string or a path."""
+    """Return the name of a source that may be a file. The argument is a string or a path."""
     text = str(value) if isinstance(value, str | PurePath) else _refuse(name, "a string or a path", value)
     try:
         can_be_file = b"\0" not in os.fsencode(text)
@@ -62,26 +68,26 @@ def read_name(name: str, value: object) -> str:
 
 
 def read_path(name: str, value: object) -> Path | None:
-    """Return the path of a file, or None."""
+    """Return the argument as the path of a file, or None."""
     return None if value is None else Path(read_name(name, value))
 
 
 def read_seconds(name: str, value: object) -> float:
-    """Return a duration in seconds."""
+    """Return the argument, a duration in seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max:
         return float(value)
     raise UsageError(f"`{name}` must be a finite number of seconds, 0 or more, not {brief(repr(value))}.")
 
 
 def read_port(name: str, value: object, *, least: int = 0) -> int:
-    """Return a port from `least` to 65535."""
+    """Return the argument, a port from `least` to 65535."""
     if isinstance(value, int) and not isinstance(value, bool) and least <= value <= _LARGEST_PORT:
         return value
     raise UsageError(f"`{name}` must be a port from {least} to {_LARGEST_PORT}, not {_shown(value)}.")
 
 
 def read_address(name: str, value: object) -> str | None:
-    """Return the URL of a target: a URL, or a port on this machine."""
+    """Return the URL of a target. The argument is a URL, a port on this machine, or None."""
     if value is None:
         return None
     if isinstance(value, str):
@@ -92,7 +98,7 @@ def read_address(name: str, value: object) -> str | None:
 
 
 def read_object(name: str, value: object) -> dict[str, Any]:
-    """Return a mapping as a JSON object."""
+    """Return the argument, a mapping, as a JSON object."""
     if not isinstance(value, Mapping):
         _refuse(name, "a mapping", value)
     try:
@@ -103,14 +109,14 @@ def read_object(name: str, value: object) -> dict[str, Any]:
 
 
 def read_source(name: str, value: object) -> str | dict[str, Any] | bytes | None:
-    """Return the request of a check: a name, a JSON object, bytes, or None."""
+    """Return the argument that names or contains the request of a check: a name, a JSON object, bytes, or None."""
     if value is None or isinstance(value, bytes):
         return value
     return read_object(name, value) if isinstance(value, Mapping) else read_name(name, value)
 
 
 def read_choice(*choices: str, error: type[Exception] = UsageError) -> Reader:
-    """Return a reader of one of several strings, which raises `error` for anything else."""
+    """Return a reader that accepts only the strings in `choices`, and raises `error` for anything else."""
 
     def read(name: str, value: object) -> str:
         if isinstance(value, str) and value in choices:
@@ -122,13 +128,13 @@ def read_choice(*choices: str, error: type[Exception] = UsageError) -> Reader:
 
 
 def read_secrets(name: str, value: object) -> dict[str, str]:
-    """Return secrets by name."""
+    """Return the argument, secrets by name."""
     secrets = read_object(name, value)
     return {key: read_text(f"{name}[{brief(repr(key))}]", secret) for key, secret in secrets.items()}
 
 
 def read_run_id(name: str, value: object) -> str:
-    """Return a run ID."""
+    """Return the argument, a run ID."""
     return check_run_id(read_text(name, value))
 
 

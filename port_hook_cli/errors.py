@@ -10,15 +10,15 @@ from typing import ClassVar
 
 CREDENTIALS_IN_PORT = "in Port: `...` > Credentials"
 """Where a user finds the client ID and the client secret."""
-_UNAUTHORIZED = 401  # not from `http`, which takes a millisecond to import
+_UNAUTHORIZED = 401  # a literal, because importing `http` takes a millisecond
 
 
 class PortHookError(Exception):
-    """A problem that the user can fix: what happened, and what to do next (`hint`). `code` names its kind."""
+    """A problem that the user can fix. The message says what happened, `hint` what to do next, and `code` the kind."""
 
     code: ClassVar[str] = "failed"
     is_for_doctor: bool = False
-    """Whether `port-hook doctor` may find the cause: it is about credentials, Port's API or a tunnel."""
+    """Whether `port-hook doctor` may find the cause: the problem is about credentials, Port's API or a tunnel."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class PortHookError(Exception):
 
 
 class UsageError(PortHookError):
-    """Options that contradict each other, or a value that an option does not accept."""
+    """The user passed options that contradict each other, or a value that an option does not accept."""
 
     code = "usage"
 
@@ -41,7 +41,7 @@ class SettingsError(PortHookError):
 class CredentialsError(SettingsError):
     """Credentials that a command needs are missing, or their values cannot be used."""
 
-    is_for_doctor = True  # it checks all places of credentials
+    is_for_doctor = True  # `doctor` checks every place of credentials
 
 
 class ListenError(PortHookError):
@@ -54,7 +54,7 @@ class TunnelError(ListenError):
     """A tunnel could not be opened."""
 
     code = "tunnel"
-    is_for_doctor = True  # it checks all providers
+    is_for_doctor = True  # `doctor` checks all tunnel providers
 
 
 class BrokerError(ListenError):
@@ -84,7 +84,7 @@ class PortApiError(PortHookError):
 class LoginRejectedError(PortApiError):
     """Port did not accept the credentials that `login` was to save."""
 
-    is_for_doctor = False  # it checks saved credentials, not these
+    is_for_doctor = False  # `doctor` checks saved credentials, not the credentials of this login
 
 
 class RunEndedError(PortApiError):

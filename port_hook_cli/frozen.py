@@ -2,8 +2,8 @@
 
 A program imports many more classes than one command uses, and `dataclasses.dataclass(frozen=True, slots=True)` compiles
 seven functions for each class, which takes 0.4 to 1 ms. Here, `dataclass` only reads the fields and adds the slots,
-which takes 0.05 ms. `__init__` is compiled when the first value is made, and all classes share the other methods.
-`fields`, `replace`, `asdict`, `match` and `pickle` work with the values, because they are dataclasses.
+which takes 0.05 ms. `__init__` is compiled when the first instance is created, and all classes share the other methods.
+`fields`, `replace`, `asdict`, `match` and `pickle` work with the instances, because they are dataclass instances.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def frozen(cls: type[Class]) -> type[Class]: ...
 def frozen(*, kw_only: bool = False) -> Callable[[type[Class]], type[Class]]: ...
 @dataclass_transform(frozen_default=True, field_specifiers=(field, Field))
 def frozen(cls: type[Class] | None = None, *, kw_only: bool = False) -> Any:
-    """Make a class a frozen dataclass with slots. Methods that the class defines itself stay, including `__init__`."""
+    """Make a class a frozen dataclass with slots. Methods that the class itself defines stay, including `__init__`."""
     if cls is None:
         return lambda cls: _frozen(cls, kw_only=kw_only)
     return _frozen(cls, kw_only=kw_only)
@@ -49,7 +49,7 @@ def _first_init(cls: type[Any]) -> Any:
 
 
 def _compiled_init(cls: type[Any]) -> Any:
-    """Return an `__init__` that sets the slots directly, because `__setattr__` raises an error."""
+    """Return an `__init__` that sets the slots directly, because `__setattr__` of a frozen class raises an error."""
     known: dict[str, Any] = {}
     positional, keyword, body = ["self"], ["*"], []
     for each in fields(cls):
@@ -60,11 +60,11 @@ def _compiled_init(cls: type[Any]) -> Any:
         has_default = each.default is not MISSING or each.default_factory is not MISSING
         (keyword if each.kw_only else positional).append(f"{name}=_default_{name}" if has_default else name)
         value = name
-        if each.default_factory is not MISSING:  # the parameter's default is MISSING
+        if each.default_factory is not MISSING:  # MISSING is the default of the parameter
             value = f"_make_{name}() if {name} is _default_{name} else {name}"
         body.append(f"    _set_{name}(self, {value})\n")
     parameters = positional + (keyword if len(keyword) > 1 else [])
-    # The names are identifiers from the class's body, never input.
+    # The names are identifiers from the class's body, never user input.
     exec(f"def __init__({', '.join(parameters)}):\n{''.join(body) or '    pass'}", known)  # noqa: S102
     init = known["__init__"]
     init.__qualname__ = f"{cls.__qualname__}.__init__"

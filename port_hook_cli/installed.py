@@ -20,15 +20,15 @@ _OPTIONAL = r"(?P<requirement>(?P<package>[A-Za-z0-9._-]+)[^;]*);.*\bextra *== *
 
 
 def find_program(name: str, environ: Mapping[str, str], platform: str = sys.platform) -> str | None:
-    """Return the path of a program on PATH, or None."""
+    """Return the path of the program `name` on PATH, or None."""
     return next(find_programs(name, environ, platform), None)
 
 
 def find_programs(name: str, environ: Mapping[str, str], platform: str = sys.platform) -> Iterator[str]:
-    """Yield the paths of all programs of this name on PATH.
+    """Yield the paths of all programs on PATH with this name.
 
-    On Windows, `shutil.which` would first look in the current directory, where someone else may have put a file. So
-    port-hook searches each folder by its full name there.
+    On Windows, `shutil.which` would look in the current directory first, where someone else may have put a program.
+    There, port-hook passes `shutil.which` the full path in each directory instead.
     """
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
         if platform == "win32":
@@ -40,29 +40,29 @@ def find_programs(name: str, environ: Mapping[str, str], platform: str = sys.pla
 
 
 def optional_packages() -> dict[str, tuple[str, str]]:
-    """Return the package of each extra and its requirement, such as `asyncssh<3,>=2.23`, by the name of the extra."""
+    """Return the optional packages by extra: the package's name and its requirement, such as `asyncssh<3,>=2.23`."""
     from importlib.metadata import PackageNotFoundError, requires
 
     try:
         lines = requires(DISTRIBUTION) or []
-    except PackageNotFoundError:  # port-hook runs from a folder of its source
+    except PackageNotFoundError:  # port-hook runs from its source code
         return {}
     found = filter(None, (re.match(_OPTIONAL, line) for line in lines))
     return {match["extra"]: (match["package"], match["requirement"].rstrip()) for match in found}
 
 
 def install_hint(*packages: str) -> str:
-    """Return the hint to install packages where port-hook is installed."""
+    """Return the hint that tells the user how to install packages in port-hook's environment."""
     return f"Install it in port-hook's environment: {install_command(packages)}"
 
 
 def install_command(
     packages: Iterable[str], prefix: Path | None = None, *, has_pip: bool | None = None, platform: str = sys.platform
 ) -> str:
-    """Return the command that adds packages to port-hook's environment, `prefix`.
+    """Return the command that adds packages to port-hook's environment, whose directory is `prefix`.
 
-    Packages of extras get the bounds that port-hook requires. pipx and uv leave a file in the environments that they
-    manage. An upgrade by either retains only packages that its own command added.
+    The packages of extras get the version bounds that port-hook requires. pipx and uv leave a file in the environments
+    that they manage. When either of them upgrades port-hook, it retains only packages that its own command added.
     """
     prefix = Path(sys.prefix) if prefix is None else prefix
     bounds = dict(optional_packages().values())
@@ -93,7 +93,7 @@ def command_for_tests() -> str:
 
 
 def _source() -> str | None:
-    """Return the folder or wheel that port-hook was installed from, or None if it no longer exists."""
+    """Return the directory or wheel from which port-hook was installed, or None if it no longer exists."""
     from importlib.metadata import PackageNotFoundError, distribution
     from urllib.parse import urlsplit
     from urllib.request import url2pathname
@@ -107,7 +107,7 @@ def _source() -> str | None:
 
 
 def shell_command(words: Iterable[str], platform: str = sys.platform) -> str:
-    """Return words as a command that a user can paste into a shell."""
+    """Return words as one command that a user can paste into a shell."""
     if platform != "win32":
         return shlex.join(words)
     return " ".join(word if re.fullmatch(r"[\w:\\/.=+-]+", word) else f'"{word}"' for word in words)
@@ -119,7 +119,7 @@ def _is_of_pipx(prefix: Path) -> bool:
 
 
 def _installer(*, has_pip: bool | None = None) -> list[str]:
-    """Return the beginning of the command that installs into this environment. uv environments have no pip."""
+    """Return the first words of the command that installs packages here. An environment of uv has no pip."""
     if find_spec("pip") is not None if has_pip is None else has_pip:
         return [sys.executable, "-m", "pip", "install"]
     return ["uv", "pip", "install", "--python", sys.executable]
@@ -127,16 +127,16 @@ def _installer(*, has_pip: bool | None = None) -> list[str]:
 
 @frozen
 class _UvTool:
-    """The arguments to repeat for `uv tool install`, because it replaces the tool without its other packages."""
+    """The arguments to repeat for `uv tool install`, which replaces a tool and removes the tool's other packages."""
 
     itself: list[str]
     others: list[str]
 
 
 def _tool_of_uv(prefix: Path) -> _UvTool | None:
-    """Return how a uv tool was installed, or None if this is not a uv tool, or it cannot be reinstalled the same way.
+    """Return the arguments that installed this uv tool. None if this is not a uv tool, or they cannot be repeated.
 
-    Without its source, uv would look for a package named port-hook on an index, and anyone could own that package.
+    Without the source, uv would look for a package named port-hook on an index, and anyone could own that package.
     """
     try:
         text = (prefix / "uv-receipt.toml").read_text("utf-8")
@@ -159,7 +159,7 @@ def _tool_of_uv(prefix: Path) -> _UvTool | None:
 
 
 def _uv_requirement(entry: dict[str, Any]) -> str:
-    """Return a package of a receipt as an argument of `--with`. Raises ValueError if it is not from an index."""
+    """Return a package in a uv receipt as a value of `--with`. Raises ValueError if it does not come from an index."""
     if entry.keys() - {"name", "extras", "specifier"}:
         raise ValueError
     extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""

@@ -1,4 +1,4 @@
-"""The process as a value: what commands read from their environment. It is built once and passed down."""
+"""The process as a value: everything that commands read from their environment. It is built once and passed down."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from port_hook_cli.frozen import frozen
 
 
 def _capture_ids() -> Iterator[str]:
-    # Random bytes are read in blocks: each system call releases the interpreter's lock, and getting the lock back takes
+    # Random bytes are read in blocks. Each system call releases the interpreter's lock, and getting the lock back takes
     # longer than the call.
     while True:
         block = os.urandom(6 * 256).hex()
@@ -27,12 +27,12 @@ _ids = _capture_ids()
 
 
 def new_capture_id() -> str:
-    """Return a new capture ID: 12 random hexadecimal digits, so that a short prefix identifies it."""
+    """Return a new capture ID: 12 random hexadecimal digits. Even a short prefix of the ID is usually unique."""
     return next(_ids)
 
 
 class Memory:
-    """The lines that this process prints only once, the secrets that it has read, and stdin if that was a secret."""
+    """What this process remembers: lines to print only once, secrets that it has read, and stdin if it was a secret."""
 
     def __init__(self) -> None:
         self.stdin: bytes | None = None
@@ -40,7 +40,7 @@ class Memory:
         self.secrets: set[str] = set()
 
     def is_new(self, line: str) -> bool:
-        """Return whether `line` is new to this process, and remember it."""
+        """Return whether `line` is new to this process, and remember the line."""
         known = line in self.told
         self.told.add(line)
         return not known
@@ -48,10 +48,10 @@ class Memory:
 
 @frozen(kw_only=True)
 class Runtime:
-    """The streams, environment, folders, clock, IDs and memory of this process.
+    """The streams, environment, directories, clock, IDs and memory of this process.
 
-    `now` returns seconds since the epoch. Other folders never read these from globals, so tests pass their own values
-    instead of patching.
+    `now` returns seconds since the epoch. The other packages never read any of these from globals, so tests can pass
+    their own values instead of patching.
     """
 
     environ: Mapping[str, str]
@@ -72,10 +72,10 @@ class Runtime:
 def system_runtime(find_home: Callable[[], Path] = Path.home) -> Runtime:
     """Return the runtime of the real process.
 
-    Raises UsageError in a deleted folder, and SettingsError without a home folder.
+    Raises UsageError if the current directory was deleted, and SettingsError if there is no home directory.
 
-    A closed stream (`>&-`) is replaced by the null device. A character that the terminal's encoding lacks is written
-    as an escape instead of raising an exception.
+    The null device replaces a closed stream (`>&-`). A character that the terminal's encoding lacks is written as an
+    escape sequence instead of raising an exception.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -91,9 +91,9 @@ def system_runtime(find_home: Callable[[], Path] = Path.home) -> Runtime:
 
 
 def silent_runtime() -> Runtime:
-    """Return the runtime of a Python program that calls port-hook, whose streams are neither read nor written.
+    """Return the runtime of a Python program that calls port-hook. Its streams are neither read nor written.
 
-    Raises the errors of `system_runtime`.
+    Raises the same errors as `system_runtime`.
     """
     return Runtime(
         environ=os.environ,
