@@ -1,12 +1,13 @@
-"""Whether a coding agent runs port-hook: it reads the output, and cannot answer a prompt or leave a pager."""
+"""Whether a coding agent runs port-hook. An agent reads the output, but cannot answer a prompt or leave a pager."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-# The variables that agents set for the commands that they run, the same as in GitHub's and Stripe's command lines.
-# Variables that an editor also sets for its user's own terminal (CURSOR_TRACE_ID, REPL_ID, TERM_PROGRAM) don't count.
+# The variables that coding agents set for the commands that they run. GitHub's and Stripe's command lines read the same
+# variables. Variables that an editor also sets in its user's own terminal (CURSOR_TRACE_ID, REPL_ID, TERM_PROGRAM)
+# don't count.
 VARIABLES: Mapping[str, str] = {
     "CLAUDECODE": "claude-code",
     "CLAUDE_CODE": "claude-code",
@@ -22,7 +23,7 @@ VARIABLES: Mapping[str, str] = {
     "CLINE_ACTIVE": "cline",
     "GOOSE_TERMINAL": "goose",
 }
-# `AGENT` is a common word: other programs use it for other things.
+# `AGENT` is a common word, which other programs use for other purposes.
 _NAMED_BY_AGENT = frozenset({"amp", "goose"})
 _NAME = r"(?a)[\w./@-]{1,64}"
 _OFF = frozenset({"", "0", "false"})
@@ -31,7 +32,7 @@ _OFF = frozenset({"", "0", "false"})
 def coding_agent(environ: Mapping[str, str]) -> str | None:
     """Return the name of the coding agent that runs port-hook, or None for a person or a script.
 
-    `AI_AGENT` names any agent. 0 or `false` as the value of a variable means that it is not set.
+    `AI_AGENT` can name any agent. A variable whose value is 0 or `false` counts as not set.
     """
     named = environ.get("AI_AGENT", "").strip()
     if named.lower() not in _OFF:

@@ -1,4 +1,4 @@
-"""The two streams: results on stdout, everything else on stderr. Styles only on a terminal."""
+"""The two output streams: results on stdout, and everything else on stderr. Only terminals get styles by default."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _TERMINAL_COLUMNS = 80
 _PIPE_COLUMNS = 100
 _CONTINUED = 2
 _MOST_DIGITS = 6
-# A label with its value in a column: `Public URL    https://…`. A long URL stays on the line of its label.
+# A label and its value in a column: `Public URL    https://…`. A long URL stays on the line of its label.
 _COLUMN = r"(?=\S)[^\n]{1,12}?  +(?=\S)"
 _LABEL_STYLES = {"error": "bold red", "hint": "cyan", "warning": "yellow", "note": "cyan"}
 _BEGINNINGS = tuple(f"{label}:" for label in _LABEL_STYLES)
@@ -31,8 +31,8 @@ _INITIALS = frozenset(label[0] for label in _LABEL_STYLES)
 class Output:
     """A stream as a user sees it: a terminal with styles and a width, or a pipe that gets plain text.
 
-    `environ` decides about styles: TERM=dumb means none, FORCE_COLOR styles a pipe too, and NO_COLOR, which overrides
-    it, leaves bold, dim and links only.
+    `environ` decides about styles. TERM=dumb turns styles off. FORCE_COLOR turns styles on for a pipe. NO_COLOR
+    overrides FORCE_COLOR, and leaves only bold, dim and links.
     """
 
     def __init__(self, stream: TextIO, environ: Mapping[str, str]) -> None:
@@ -48,7 +48,7 @@ class Output:
 
     @property
     def width(self) -> int:
-        """The number of columns: COLUMNS, or the terminal's current width, or 100 in a pipe."""
+        """The number of columns: the value of COLUMNS, otherwise the terminal's current width, or 100 for a pipe."""
         if columns := _number_of_columns(self._columns):
             return columns
         if not self.is_terminal:
@@ -59,18 +59,18 @@ class Output:
             return _TERMINAL_COLUMNS
 
     def paint(self, lines: Iterable[Styled]) -> str:
-        """Return lines in the form written to the stream.
+        """Return lines as the text to write to the stream.
 
-        A line that begins like a message is indented, unless it is one of `message_lines`.
+        A line that looks like the beginning of a message is indented, unless `message_lines` produced it.
         """
         return "".join(self.painted(lines))
 
     def painted(self, lines: Iterable[Styled]) -> Iterator[str]:
-        """Yield lines from `paint`, each with a newline, while `lines` produces them."""
+        """Yield the text of lines like `paint`, each with a newline, while `lines` produces them."""
         return self._painted(map(_not_a_message, lines))
 
     def paint_content(self, lines: Iterable[Styled]) -> str:
-        """Return lines like `paint`, but with all of their characters unchanged."""
+        """Return lines as text like `paint`, but with every character unchanged."""
         return "".join(self._painted(lines))
 
     def _painted(self, lines: Iterable[Styled]) -> Iterator[str]:
@@ -84,7 +84,7 @@ class Output:
             yield f"{escape_sequences(line, color=self.has_color)}\n"
 
     def _highlight(self, lines: Iterable[Styled]) -> Iterable[Styled]:
-        """Return lines with the JSON in them in color, if color is shown."""
+        """Return lines with their JSON in color, if the stream has color."""
         if not self.has_color:
             return lines
         from port_hook_cli.text.json_highlight import highlighted
@@ -92,7 +92,7 @@ class Output:
         return highlighted(lines)
 
     def fit(self, lines: Iterable[Styled], *, indent: int | None = None) -> Iterable[Styled]:
-        """Return lines wrapped below their values on a terminal, and unchanged in a pipe.
+        """Return lines for a terminal wrapped below their values, and lines for a pipe unchanged.
 
         `indent` is the column of the values, by default `layout.INDENT`.
         """
@@ -103,7 +103,7 @@ class Output:
         return fit(self._highlight(lines), self.width, indent=INDENT if indent is None else indent)
 
     def wrap(self, lines: Iterable[Styled]) -> Iterable[Styled]:
-        """Return lines wrapped at words on a terminal, continued with an indent of two spaces."""
+        """Return lines for a terminal wrapped at words with an indent of two spaces, and lines for a pipe unchanged."""
         if not self.is_terminal:
             return lines
         from port_hook_cli.text.layout import wrap
@@ -118,7 +118,7 @@ class Output:
         return shown
 
     def print(self, *lines: Styled) -> None:
-        """Write lines."""
+        """Write lines to the stream."""
         self._stream.write(self.paint(lines))
 
 
@@ -135,9 +135,9 @@ def _not_a_message(line: Styled) -> Styled:
 
 
 def _could_imitate(part: Styled, width: int) -> bool:
-    """Return whether a terminal may continue a part in its first column with what looks like the label of a message.
+    """Return whether a terminal may break a part where the rest looks like the label of a message in the first column.
 
-    Other words stay whole, so that a URL can be copied.
+    Other long words stay whole, so that a URL can be copied.
     """
     from port_hook_cli.text.styled import cell_width
 
@@ -166,14 +166,14 @@ def shows_progress(runtime: Runtime) -> bool:
 
 
 def sayer(runtime: Runtime) -> Say:
-    """Return a function that shows the remarks of a verb on stderr."""
+    """Return a function that shows a remark on stderr. Functions that don't print call it."""
     return lambda remark: tell(remark.line, runtime)
 
 
 def message_lines(text: str) -> Iterator[Styled]:
-    """Yield a message such as `error: …` or `note: …` with its label in color.
+    """Yield the lines of a message such as `error: …` or `note: …`, with its label in color.
 
-    Its further lines are indented: a line of untrusted text must not look like a hint.
+    The lines after the first are indented, because a line of untrusted text must not look like a hint.
     """
     from port_hook_cli.text.styled import Styled
 
@@ -186,7 +186,7 @@ def message_lines(text: str) -> Iterator[Styled]:
 
 
 def emit(record: Mapping[str, Any], stream: TextIO) -> None:
-    """Write one record as a line of ASCII JSON and flush it, so that a reader sees it immediately."""
+    """Write one record as a line of ASCII JSON, and flush the stream, so that a reader sees the record immediately."""
     import json  # imported here, so that `--help` starts faster
 
     stream.write(json.dumps(record, separators=(",", ":")) + "\n")
@@ -194,7 +194,7 @@ def emit(record: Mapping[str, Any], stream: TextIO) -> None:
 
 
 def print_streamed(lines: Iterable[str], stream: TextIO) -> None:
-    """Write lines while they are produced, so that a reader sees the first line immediately."""
+    """Write lines while they are produced. The first line is flushed, so that a reader sees it immediately."""
     is_first = True
     for line in lines:
         stream.write(line + "\n")
@@ -206,13 +206,13 @@ def print_streamed(lines: Iterable[str], stream: TextIO) -> None:
 def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
     """Return a rich console on `stream` without markup, emoji codes or automatic highlighting.
 
-    NO_COLOR and COLUMNS are read from `environ`. Without a terminal there is no color, and the width is 100.
+    NO_COLOR and COLUMNS are read from `environ`. Without a terminal, the console has no color and a width of 100.
     """
     from rich.console import Console
 
     class PipedConsole(Console):
         def on_broken_pipe(self) -> None:
-            """Raise the error: rich would exit with code 1, although a reader such as `head` may stop early."""
+            """Raise BrokenPipeError. rich would exit with code 1, although a reader such as `head` may stop early."""
             raise BrokenPipeError
 
     terminal = stream.isatty()
@@ -226,20 +226,20 @@ def rich_console(stream: TextIO, environ: Mapping[str, str]) -> Console:
         emoji=False,
         highlight=False,
         soft_wrap=not terminal,
-        # rich would also accept a COLUMNS that is not a number of columns: with 0, it shows nothing.
+        # rich would also accept a value of COLUMNS that cannot be a width. With 0, rich shows nothing.
         _environ={name: value for name, value in environ.items() if name != "COLUMNS"},
     )
 
 
 def _number_of_columns(text: str) -> int:
-    """Return the value of COLUMNS, 0 if it is not a number of columns."""
+    """Return the value of COLUMNS as a number, or 0 if it is not a number of columns."""
     return int(text) if text.isdecimal() and len(text) <= _MOST_DIGITS else 0
 
 
 def write_content(content: bytes, stream: TextIO, *, environ: Mapping[str, str] | None = None, end: str = "") -> None:
-    """Write raw bytes to a pipe or a file, whatever FORCE_COLOR says. Write their text, then `end`, to a terminal.
+    """Write raw bytes to a pipe or a file, even if FORCE_COLOR is set. On a terminal, write their text and then `end`.
 
-    With an `environ` that allows color, lines of JSON are in color there.
+    If `environ` allows color, lines of JSON are in color on a terminal.
     """
     if stream.isatty():
         text = printable_bytes(content)
@@ -250,7 +250,10 @@ def write_content(content: bytes, stream: TextIO, *, environ: Mapping[str, str] 
 
 
 def write_json_text(text: str, stream: TextIO, *, environ: Mapping[str, str]) -> None:
-    """Write JSON as UTF-8, in color where color is shown. On a terminal, escape invisible characters like JSON."""
+    """Write JSON as UTF-8, in color if the stream has color.
+
+    On a terminal, write invisible characters as JSON escapes.
+    """
     output = Output(stream, environ)
     if stream.isatty():
         stream.write(_colored(printable_json(text), output))
@@ -260,7 +263,7 @@ def write_json_text(text: str, stream: TextIO, *, environ: Mapping[str, str]) ->
 
 
 def _colored(text: str, output: Output) -> str:
-    """Return a text with the lines of JSON in it in color, if color is shown."""
+    """Return a text with its lines of JSON in color, if the output has color."""
     if not output.has_color:
         return text
     from port_hook_cli.text.json_highlight import MAX_HIGHLIGHTED
@@ -272,7 +275,7 @@ def _colored(text: str, output: Output) -> str:
 
 
 def write_bytes(content: bytes, stream: TextIO) -> None:
-    """Write raw bytes to a text stream, whatever its encoding, and flush it."""
+    """Write raw bytes to a text stream, whatever its encoding, and flush the stream."""
     stream.flush()
     stream.buffer.write(content)
     stream.buffer.flush()

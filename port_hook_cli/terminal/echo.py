@@ -1,4 +1,4 @@
-"""Hide the keys typed while a server runs, and prevent the shell from reading them afterward."""
+"""Hide the keys that a user types while a server runs, and prevent the shell from reading these keys afterward."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.coding_agent import coding_agent
 
-# They stop or end a process without unwinding its stack.
+# Signals that stop or end a process without unwinding its stack.
 _ABRUPT = ("SIGTSTP", "SIGQUIT", "SIGHUP")
 
 
@@ -20,12 +20,12 @@ _ABRUPT = ("SIGTSTP", "SIGQUIT", "SIGHUP")
 def typed_keys_hidden(runtime: Runtime, *, at_once: bool = False) -> Iterator[bool]:
     """Turn the terminal's echo off until the context ends, and discard the keys typed meanwhile.
 
-    With `at_once`, keys can be read before Enter is pressed, and a read never waits for a key. Yields whether the
-    terminal was changed.
+    With `at_once`, port-hook can read a key before Enter is pressed, and reading never waits for a key. The context
+    yields whether the terminal was changed.
 
-    Does nothing on Windows, in the background, for a coding agent, and when stdout is not a terminal: then another
-    program, such as a pager, may read the keys. SIGTSTP (Ctrl-Z), SIGQUIT and SIGHUP restore the echo too. For the main
-    thread only.
+    The function does nothing on Windows, in the background, for a coding agent, and when stdout is not a terminal. In
+    the last case, another program, such as a pager, may read the keys. SIGTSTP (Ctrl-Z), SIGQUIT and SIGHUP also
+    restore the echo. The function works only in the main thread.
     """
     terminal = _terminal(runtime, at_once=at_once)
     if terminal is None or not terminal.hide():
@@ -43,9 +43,9 @@ def typed_keys_hidden(runtime: Runtime, *, at_once: bool = False) -> Iterator[bo
 
 
 class _Terminal:
-    """The echo of the terminal behind a file descriptor, and with `at_once` its waiting for Enter and for keys.
+    """The echo of the terminal behind a file descriptor. With `at_once`, also whether a read waits for Enter or a key.
 
-    Other settings do not change: they may be a shell's.
+    Other settings of the terminal do not change, because a shell may have set them.
     """
 
     def __init__(self, descriptor: int, *, at_once: bool) -> None:
@@ -59,11 +59,11 @@ class _Terminal:
         self._waits: Mapping[int, Any] = {}
 
     def hide(self) -> bool:
-        """Turn the echo off. Return False if it is already off or this process is in the background."""
+        """Turn the echo off. Return False if the echo is already off or this process is in the background."""
         return is_in_foreground(self._descriptor) and self._set_echo(on=False)
 
     def show(self) -> None:
-        """Turn the echo on, and discard the keys typed meanwhile: the shell would run them unseen."""
+        """Turn the echo on, and discard the keys typed meanwhile, because the shell would run them unseen."""
         if not is_in_foreground(self._descriptor):
             return
         with suppress(self._termios.error):
@@ -71,7 +71,10 @@ class _Terminal:
         self._set_echo(on=True)
 
     def leave(self, number: int, _: object) -> None:
-        """Restore the echo, then do what the signal does by default. After Ctrl-Z and `fg`, turn the echo off again."""
+        """Restore the echo, then let the signal take its default effect.
+
+        After Ctrl-Z and `fg`, turn the echo off again.
+        """
         self.show()
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
@@ -89,11 +92,11 @@ class _Terminal:
                 self._waits = {index: settings[6][index] for index in (termios.VMIN, termios.VTIME)}
             settings[3] = settings[3] | self._cleared if on else settings[3] & ~self._flags
             if self._at_once:
-                # Ctrl-C and Ctrl-Z discard the keys typed before them. The terminal may then have no key to read, even
-                # though it was readable a moment before, and a read that waits would block the event loop.
+                # Ctrl-C and Ctrl-Z discard the keys typed before them. So the terminal may have no key to read, even
+                # though it was readable a moment before. A read that waits for a key would then block the event loop.
                 for index, wait in self._waits.items():
                     settings[6][index] = wait if on else 0
-            # Not TCSADRAIN: it would wait for output that the user has paused with Ctrl-S.
+            # TCSADRAIN would wait for output that the user has paused with Ctrl-S.
             termios.tcsetattr(self._descriptor, termios.TCSANOW, settings)
         except termios.error:  # the terminal was closed
             return False
@@ -101,7 +104,10 @@ class _Terminal:
 
 
 def is_in_foreground(descriptor: int) -> bool:
-    """Return whether this process may use the terminal. The system stops a background process that does."""
+    """Return whether this process may use the terminal.
+
+    The system stops a background process that uses the terminal.
+    """
     if sys.platform != "win32":
         with suppress(OSError):
             return os.tcgetpgrp(descriptor) == os.getpgrp()
@@ -118,6 +124,6 @@ def _terminal(runtime: Runtime, *, at_once: bool) -> _Terminal | None:
 
 
 def _abrupt_signals() -> list[int]:
-    """Return the signals to handle: a user who ignores one (`nohup`) wants it ignored."""
+    """Return the signals to handle. A signal that the user ignores, as `nohup` does, stays ignored."""
     numbers = [getattr(signal, name) for name in _ABRUPT if hasattr(signal, name)]
     return [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]

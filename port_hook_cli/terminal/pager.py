@@ -1,4 +1,4 @@
-"""The pager for long output. A pipe gets the lines themselves."""
+"""The pager for long output. A pipe gets the output without a pager."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from port_hook_cli.terminal.console import Output, tell
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled, cell_width
 
-# Quit if the output fits on the screen, show colors, and leave the text on the screen.
+# The options of `less`: quit if the output fits on the screen, show colors, and leave the text on the screen.
 _LESS = "FRX"
 _NO_SIZE = os.terminal_size((0, 0))
 
@@ -25,7 +25,7 @@ _NO_SIZE = os.terminal_size((0, 0))
 def print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool = True) -> None:
     """Write lines to stdout while they are produced, through the pager if they do not fit on the terminal.
 
-    Without `wanted`, no pager is used.
+    If `wanted` is False, the pager is not used.
     """
     output, size = Output(runtime.stdout, runtime.environ), _terminal_size(runtime)
     source = iter(lines)
@@ -37,13 +37,13 @@ def print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool = Tru
 
 
 def _pager(runtime: Runtime) -> Sequence[str]:
-    """Return the words of $PAGER, or `less` if it is installed. Empty for an empty PAGER and for `cat`."""
+    """Return the words of $PAGER, or `less` if it is installed. Return no words if PAGER is empty or `cat`."""
     named = runtime.environ.get("PAGER")
     if named is None:
         if os.name == "nt":  # Windows would start a `less` in the current directory, which may be someone else's
             return ()
         return ("less",) if shutil.which("less", path=runtime.environ.get("PATH", os.defpath)) else ()
-    import shlex  # few users set PAGER
+    import shlex  # imported here, because few users set PAGER
 
     try:
         words = shlex.split(named, posix=os.name != "nt")
@@ -54,7 +54,7 @@ def _pager(runtime: Runtime) -> Sequence[str]:
 
 
 def _terminal_size(runtime: Runtime) -> os.terminal_size:
-    """Return columns and lines of the terminal, or zeros if no pager can be used."""
+    """Return the columns and lines of the terminal, or zeros if the terminal cannot show a pager."""
     if not Output(runtime.stdout, runtime.environ).is_terminal or runtime.environ.get("TERM") == "dumb":
         return _NO_SIZE
     try:
@@ -64,7 +64,7 @@ def _terminal_size(runtime: Runtime) -> os.terminal_size:
 
 
 def _fits(first: Sequence[Styled], size: os.terminal_size) -> bool:
-    """Return whether lines fit on the terminal. True if its size is unknown."""
+    """Return whether lines fit on the terminal. True if the terminal's size is unknown."""
     if not size.lines or not size.columns:
         return True
     # One row stays free for the shell's prompt.
@@ -72,11 +72,11 @@ def _fits(first: Sequence[Styled], size: os.terminal_size) -> bool:
 
 
 def _is_awaited(runtime: Runtime) -> bool:
-    """Return whether a person waits for the output. False if lines have already been typed.
+    """Return whether a person waits for the output. False if the user has already typed more lines.
 
-    These lines are the next pasted commands. The pager would take them as keys, and the first `q` would end it.
+    Such lines are usually pasted commands. The pager would read them as keys, and the first `q` would end the pager.
     """
-    from port_hook_cli.terminal.coding_agent import coding_agent  # most output fits on the screen
+    from port_hook_cli.terminal.coding_agent import coding_agent  # here, because most output fits on the screen
 
     if coding_agent(runtime.environ):
         return False
@@ -100,7 +100,7 @@ def _page(pager: Sequence[str], lines: Iterable[str], runtime: Runtime) -> bool:
         )
         return False
     assert process.stdin is not None
-    # The pager may end before it has read everything. On Windows, the error is not BrokenPipeError.
+    # The pager may end before it has read everything. On Windows, the resulting error is not BrokenPipeError.
     with _ignoring_ctrl_c(), process, suppress(OSError), process.stdin as stream:
         for line in lines:
             stream.write(line.encode("utf-8", "backslashreplace"))
@@ -109,7 +109,7 @@ def _page(pager: Sequence[str], lines: Iterable[str], runtime: Runtime) -> bool:
 
 @contextmanager
 def _ignoring_ctrl_c() -> Iterator[None]:
-    """Leave Ctrl-C to the pager, which uses it to stop a search."""
+    """Ignore Ctrl-C until the context ends, because the pager uses Ctrl-C to stop a search."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

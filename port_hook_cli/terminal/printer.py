@@ -1,7 +1,8 @@
-"""Printing that never slows the listener: a bounded queue, and a thread that writes.
+"""Printing that never slows the listener down: a bounded queue, and a thread that writes its items.
 
-The response to Port does not wait for the terminal. If invocations arrive faster than the terminal shows them, each is
-shown on one line, and then many on one line with their number. All of them are in the store.
+The response to Port does not wait for the terminal. If invocations arrive faster than the terminal can show them, each
+invocation takes only one line. If the backlog grows further, one line shows only the number of invocations. All of them
+are in the store.
 """
 
 from __future__ import annotations
@@ -16,28 +17,29 @@ from typing import TextIO
 
 from port_hook_cli.terminal.footer import Footer
 
-# Above these backlogs, each capture is printed on one line, or only their count.
+# Above the first backlog, each capture is printed on one line. Above the second, only the count is printed.
 COMPACT_ABOVE = 8
 COUNT_ABOVE = 40
 _MOST_PENDING = 4_000
-# How many bytes, such as bodies, waiting items may hold in memory while a terminal is blocked.
+# How many bytes, such as bodies, the waiting items may hold in memory while a terminal is blocked.
 _MOST_HELD_BYTES = 16 * 1024 * 1024
-# Items that arrive within this time are written together: waking the thread for each line would cost more.
+# Items that arrive within this time are written together, because waking the thread for each line would cost more.
 _GATHER_S = 0.02
-# In a rush, the thread renders this often. More often, it would take the interpreter from many of the requests.
+# The interval between two renderings in a rush. A shorter interval would take the interpreter's lock from many
+# requests.
 _PERIOD_S = 0.1
-# How long one writer waits for another. The other may be blocked by its reader.
+# How long one writer waits for another writer, which may be blocked by its reader.
 _PATIENCE_S = 0.25
 
 Part = Callable[[bool], str]
 
 
 class BackgroundWriter:
-    """Writes to one stream from a thread. An item is a function that renders it, in full or compact.
+    """Writes items to one stream from a thread. An item is a function that returns its text, in full or compact.
 
     A `lossless` writer renders every item in full, and leaves items out only if the queue is full. `footer` is the last
-    line of the terminal that the stream writes to, if there is one. Items are written after those that the writer
-    `follows` had before, if its reader does not block it.
+    line of the terminal that the stream writes to, if that terminal has a footer. Each item is written after the items
+    that were already queued in the writer `follows`, unless a reader blocks that writer.
     """
 
     def __init__(
@@ -57,13 +59,13 @@ class BackgroundWriter:
         self._summarize = summarize
         self._on_broken = on_broken
         self._lossless = lossless
-        # An item that will only be counted is released immediately. Otherwise it would push the listener's data
+        # An item that will only be counted is released immediately. Otherwise, the item would push the listener's data
         # out of the processor's cache, which costs a tenth of the throughput.
         self._room = _MOST_PENDING if lossless else COUNT_ABOVE
         self._pending: deque[tuple[Part, int]] = deque()
         self._held = 0
         self._left_out = 0
-        self._queued = 0  # items so far
+        self._queued = 0  # number of items so far
         self._written = 0  # items of `_queued` that were written or left out
         self._progress = threading.Condition()
         self._after = 0  # what the followed writer had queued when this writer's latest item was queued
@@ -74,9 +76,9 @@ class BackgroundWriter:
         self._thread.start()
 
     def put(self, part: Part, *, held: int = 0) -> None:
-        """Queue an item that holds `held` bytes in memory. If it does not fit, the oldest items are only counted.
+        """Queue an item that holds `held` bytes in memory. If it does not fit, the oldest items are counted, not shown.
 
-        A `lossless` writer only counts the new item instead.
+        A `lossless` writer counts the new item instead of the oldest items.
         """
         with self._lock:
             self._queued += 1
@@ -98,7 +100,10 @@ class BackgroundWriter:
             self._wake.set()
 
     def close(self, timeout_s: float) -> None:
-        """Write pending items, for at most `timeout_s` seconds. A blocked reader does not delay the end."""
+        """Write pending items for at most `timeout_s` seconds.
+
+        A blocked reader does not delay the end of the process.
+        """
         self._closing.set()
         self._wake.set()
         self._thread.join(timeout_s)
@@ -127,7 +132,7 @@ class BackgroundWriter:
             self._write(self._render(batch, left_out))
             self._advance(queued)
             return
-        while batch:  # its items are rendered already
+        while batch:  # the items of the batch are already rendered
             self._write("".join(part(False) for part in batch))
             batch, more, _, _ = self._take()
             left_out += more
@@ -135,7 +140,7 @@ class BackgroundWriter:
             self._write(self._summarize(left_out))
 
     def wait_for(self, queued: int) -> None:
-        """Wait briefly until the first `queued` items are written. For other writers' threads."""
+        """Wait briefly until the first `queued` items are written. The threads of other writers call this method."""
         with self._progress:
             self._progress.wait_for(lambda: self._written >= queued, _PATIENCE_S)
 
@@ -151,7 +156,10 @@ class BackgroundWriter:
             self._write_through(text)
 
     def _take(self) -> tuple[Sequence[Part], int, int, int]:
-        """Take the pending items. Return them, the number of omitted items, and `_queued` and `_after` at this time."""
+        """Remove the pending items from the queue.
+
+        Returns the items, the number of omitted items, and the values of `_queued` and `_after` at this time.
+        """
         with self._lock:
             batch, self._pending = [part for part, _ in self._pending], deque()
             self._held = 0
@@ -167,9 +175,9 @@ class BackgroundWriter:
 def _writer(stream: TextIO, platform: str) -> Callable[[str], None]:
     """Return a function that writes text to `stream` without Python's buffers.
 
-    A thread that is blocked in a buffered write would prevent the interpreter from ending. A thread in `write(2)` does
-    not. A console of Windows is an exception: it would read the bytes in its code page, but Python's stream writes
-    UTF-16.
+    A thread that is blocked in a buffered write would prevent the interpreter from ending. A thread blocked in
+    `write(2)` does not. A Windows console gets a buffered writer: the console would read raw bytes in its code page,
+    but Python's stream writes UTF-16.
     """
     if platform == "win32" and stream.isatty():
         return _buffered_writer(stream)

@@ -1,4 +1,4 @@
-"""The user's programs: the editor on a temporary file, and the clipboard."""
+"""The user's programs: the editor for a temporary file, and the clipboard."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _FALLBACK = "notepad" if os.name == "nt" else "vi"
 
 
 def edit(text: str, read: Callable[[str], Edited], *, environ: Mapping[str, str]) -> Edited:
-    """Let the user edit `text` in $VISUAL, $EDITOR or vi, and return `read` of the edited text.
+    """Let the user edit `text` in $VISUAL, $EDITOR or vi, and return the result of `read` for the edited text.
 
-    The text is in a temporary file with mode 0600, which is deleted, unless `read` raises ValueError: then the hint of
-    the UsageError contains the path of the file, so that the user's text is not lost. Also raises UsageError if the
-    editor fails.
+    The text is in a temporary file with mode 0600. The file is deleted, unless `read` raises ValueError. Then the file
+    stays, so that the user's text is not lost, and the hint of the UsageError contains its path. Also raises UsageError
+    if the editor fails.
     """
     path = _private_file(text)
     try:
@@ -75,7 +75,7 @@ def _run_editor(path: Path, environ: Mapping[str, str]) -> None:
 def editor_words(command: str, environ: Mapping[str, str], platform: str = sys.platform) -> list[str]:
     """Return the words of the editor's command line. Raises ValueError for an unbalanced quotation mark.
 
-    Windows starts a script such as `code.cmd` only under its whole name, and backslashes are not escapes there.
+    Windows starts a script such as `code.cmd` only under its full name, and on Windows a backslash is not an escape.
     """
     if platform != "win32":
         return shlex.split(command)
@@ -103,7 +103,7 @@ def _position(path: Path) -> str:
     return ""
 
 
-# Each reads the text from its stdin and ends. A program that serves later pastes keeps running in the background.
+# Each program reads the text from stdin and ends. A program that serves later pastes leaves a background process.
 _PROGRAMS = (
     ("pbcopy",),
     ("wl-copy",),
@@ -117,8 +117,8 @@ _TIMEOUT_S = 3
 def copy_text(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = None) -> str:
     """Copy `text` to the clipboard with the first program on PATH that succeeds, otherwise through `terminal` (stderr).
 
-    Returns the outcome as a sentence. The terminal gets the sequence OSC 52, which not every terminal supports and none
-    confirms. Never raises. May take 3 seconds for each program that hangs.
+    Returns the outcome as a sentence, and never raises an exception. The terminal gets the OSC 52 sequence. Not every
+    terminal supports OSC 52, and no terminal confirms it. Each program that hangs may take 3 seconds.
     """
     for name, *options in _PROGRAMS:
         path = find_program(name, environ)
@@ -133,7 +133,8 @@ def copy_text(text: str, *, environ: Mapping[str, str], terminal: TextIO | None 
 def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
     """Return whether the program accepted the text."""
     try:
-        # A program that stays in the background keeps its streams open. If they were pipes, we would wait for it.
+        # A program that stays in the background keeps its streams open. With pipes, port-hook would wait for that
+        # program.
         done = subprocess.run(  # noqa: S603 - a program found on PATH under one of the names above
             command,
             input=_encoded(text, command[0]),
@@ -149,13 +150,16 @@ def _fed(command: list[str], text: str, environ: Mapping[str, str]) -> bool:
 
 
 def _encoded(text: str, program: str) -> bytes:
-    """Return the bytes for the program: clip.exe reads non-ASCII text in the console's code page, or as UTF-16."""
+    """Return the text as bytes for the program.
+
+    clip.exe reads non-ASCII text in the console's code page or as UTF-16.
+    """
     is_clip = program.lower().endswith("clip.exe")
     return text.encode("utf-16-le" if is_clip and not text.isascii() else "utf-8")
 
 
 def _sent(text: str, terminal: TextIO) -> bool:
-    """Return whether the terminal could be written to."""
+    """Write the text to the terminal as an OSC 52 sequence, and return whether the terminal could be written to."""
     try:
         terminal.write(f"\x1b]52;c;{base64.b64encode(text.encode()).decode()}\x07")
         terminal.flush()

@@ -1,4 +1,4 @@
-"""Prompts on the terminal: the question on stderr, the user's answer on stdin."""
+"""Prompts on the terminal. The question is on stderr, and the user's answer is read from stdin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from port_hook_cli.terminal.console import tell
 from port_hook_cli.text.safe import printable_lines
 
 Ask = Callable[[str], Awaitable[bool]]
-"""Asks a question, and returns whether the user agrees."""
+"""A function that asks a question and returns whether the user agrees."""
 
 _Value = TypeVar("_Value")
 _TRIES = 3
@@ -26,18 +26,18 @@ def can_ask(runtime: Runtime) -> bool:
 def confirm(question: str, runtime: Runtime, *, default: bool) -> bool:
     """Return the user's answer to a yes-or-no question. `question` is printable.
 
-    Enter means `default`. The end of stdin and any other text mean no. In a running event loop, use `confirm_in_loop`:
-    there, Ctrl-C would take effect only after the answer.
+    Enter means `default`. The end of stdin and any other text mean no. In a running event loop, call `confirm_in_loop`
+    instead, because with `confirm`, Ctrl-C would take effect only after the answer.
     """
     _put(_with_choice(question, default=default), runtime)
     return _is_yes(_ended(runtime.stdin.readline(), runtime), default=default)
 
 
 def ask_for(question: str, read: Callable[[str], _Value], runtime: Runtime, *, default: str) -> _Value:
-    """Return `read` of the user's answer, or of `default` for an empty answer. `question` is printable.
+    """Ask for a value, and return the result of `read` for the answer. `question` is printable.
 
-    If `read` raises UsageError, print the error and ask again, up to three times in all. Raises UsageError if the last
-    answer is invalid, or if stdin ends after an invalid one.
+    An empty answer means `default`. If `read` raises UsageError, print the error and ask again, up to three times in
+    total. Raises UsageError if the last answer is invalid, or if stdin ends after an invalid answer.
     """
     for tries_left in reversed(range(_TRIES)):
         _put(f"{question} [{default}]:", runtime)
@@ -55,13 +55,13 @@ def ask_for(question: str, read: Callable[[str], _Value], runtime: Runtime, *, d
 
 
 async def confirm_in_loop(question: str, runtime: Runtime, *, default: bool) -> bool:
-    """Return the same as `confirm`, without blocking the event loop."""
+    """Return the same answer as `confirm`, without blocking the event loop."""
     _put(_with_choice(question, default=default), runtime)
     return _is_yes(_ended(await _line_in_loop(runtime), runtime), default=default)
 
 
 def asker(runtime: Runtime) -> Ask | None:
-    """Return a function that asks a yes-or-no question in the event loop, or None without a user at a terminal."""
+    """Return a function that asks a yes-or-no question in the event loop, or None if no user can answer questions."""
     if not can_ask(runtime):
         return None
 
@@ -78,13 +78,13 @@ async def ask_in_loop(question: str, runtime: Runtime) -> str:
 
 
 async def _line_in_loop(runtime: Runtime) -> bytes:
-    import asyncio  # `init` and `login` ask without a loop
+    import asyncio  # imported here, because `init` and `login` ask without an event loop
 
     loop = asyncio.get_running_loop()
     is_ready = asyncio.Event()
     try:
         loop.add_reader(runtime.stdin.fileno(), is_ready.set)
-    except NotImplementedError:  # Windows: there a Ctrl-C is followed by Enter
+    except NotImplementedError:  # Windows, where the user presses Enter after Ctrl-C
         return await asyncio.to_thread(runtime.stdin.readline)
     try:
         await is_ready.wait()

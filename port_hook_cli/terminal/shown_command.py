@@ -1,4 +1,4 @@
-"""Runs a command and shows its output byte for byte, while a callback gets a copy. Signals are passed on to it."""
+"""Run a command, show its output byte for byte, and pass a copy to a callback. Signals are passed on to the command."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from port_hook_cli.runtime import Runtime
 from port_hook_cli.terminal.console import write_bytes
 
 _PIPE_BYTES = 1024 * 1024
-_SET_PIPE_BYTES = 1031  # F_SETPIPE_SZ of Linux
+_SET_PIPE_BYTES = 1031  # F_SETPIPE_SZ on Linux
 _CHUNK_BYTES = 64 * 1024
 _QUIET_S = 1.0
 _LOOK_EVERY_S = 0.01
@@ -29,10 +29,10 @@ _UNSUPPORTED = (NotImplementedError, RuntimeError, ValueError)
 
 
 class ShownCommand:
-    """A running command. Create it in a running event loop. The constructor raises OSError if it cannot be started.
+    """A running command. Create it in a running event loop. The constructor raises OSError if the command cannot start.
 
-    `on_output` is called in threads with the number of a stream (0 or 1) and a chunk, which is empty at its end. It has
-    port-hook's stdin. Its stdout is a terminal if port-hook's is.
+    Threads call `on_output` with the number of a stream (0 or 1) and a chunk of output. An empty chunk marks the end of
+    the stream. The command reads port-hook's stdin. Its stdout is a terminal if port-hook's stdout is a terminal.
     """
 
     def __init__(self, words: Sequence[str], runtime: Runtime, on_output: Callable[[int, bytes], None]) -> None:
@@ -58,9 +58,9 @@ class ShownCommand:
         self._pumps = [_Pump(number, pipe, on_output) for number, pipe in enumerate(self._pipes)]
 
     async def wait(self) -> int:
-        """Wait until the command has ended and its output was shown. Return its exit code in a shell's form.
+        """Wait until the command has ended and its output was shown. Return the exit code in a shell's notation.
 
-        If a process that it started keeps the output open, the output ends when nothing was written for a second.
+        If a process that the command started keeps the output open, waiting ends after one second without output.
         """
         code = await _in_thread(self._process.wait)
         exited_at = time.monotonic()
@@ -69,7 +69,7 @@ class ShownCommand:
         return _SIGNAL_EXIT - code if code < 0 else code
 
     def send_signal(self, number: int) -> None:
-        """Pass a signal on to the command, unless its terminal has sent it to both."""
+        """Pass a signal on to the command, unless the terminal has already sent it to both processes."""
         if self._shares_terminal and number == signal.SIGINT:
             return
         if sys.platform != "win32":
@@ -89,7 +89,7 @@ class ShownCommand:
 
 
 class _Pump:
-    """A thread that reads one output and shows it. It does not prevent the process from ending."""
+    """A thread that reads one output and shows it. The thread does not prevent the process from ending."""
 
     def __init__(self, number: int, pipe: OutputPipe, on_output: Callable[[int, bytes], None]) -> None:
         self._number, self._pipe, self._on_output = number, pipe, on_output
@@ -99,7 +99,7 @@ class _Pump:
         threading.Thread(target=self._pump, name="command-output", daemon=True).start()
 
     def is_done(self, exited_at: float) -> bool:
-        """Whether the output has ended, or nothing was written for a second since the command has."""
+        """Return whether the output has ended, or nothing was written for a second after the command ended."""
         since = self._reading_since
         return self._has_ended or (since is not None and time.monotonic() - max(since, exited_at) > _QUIET_S)
 
@@ -120,7 +120,7 @@ class _Pump:
         self._reading_since = time.monotonic()
         try:
             return os.read(self._pipe.reader, _CHUNK_BYTES)
-        except OSError:  # a pseudo-terminal ends with an error
+        except OSError:  # reading from a pseudo-terminal ends with an error
             return b""
         finally:
             self._reading_since = None
@@ -144,7 +144,7 @@ def _write_all(number: int, chunk: bytes) -> None:
 
 
 def _is_in_foreground() -> bool:
-    """Whether port-hook is in the foreground of a terminal, which sends Ctrl-C to its process group."""
+    """Return whether port-hook is in the foreground of a terminal, which sends Ctrl-C to port-hook's process group."""
     if sys.platform != "win32":
         with suppress(OSError), Path("/dev/tty").open("rb", buffering=0) as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
@@ -152,7 +152,7 @@ def _is_in_foreground() -> bool:
 
 
 async def _in_thread(work: Callable[[], int]) -> int:
-    """Await `work` in a daemon thread, so that it does not prevent the process from ending."""
+    """Await `work` in a daemon thread, so that `work` does not prevent the process from ending."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[int] = loop.create_future()
 
@@ -172,10 +172,10 @@ def _settle(done: asyncio.Future[int], result: int) -> None:
 
 @frozen(kw_only=True)
 class OutputPipe:
-    """One output of a command: the command writes to `writer`, and port-hook reads from `reader`.
+    """One output of a command. The command writes to `writer`, and port-hook reads from `reader`.
 
-    `shown` is the stream on which port-hook shows it. `terminal` is the descriptor of the user's terminal if the
-    command's side is a pseudo-terminal, otherwise None.
+    `shown` is the stream on which port-hook shows the output. `terminal` is the descriptor of the user's terminal if
+    `writer` is a pseudo-terminal, otherwise None.
     """
 
     reader: int
@@ -184,7 +184,7 @@ class OutputPipe:
     terminal: int | None = None
 
     def fit_terminal(self) -> None:
-        """Set the size of the command's side to the size of the user's terminal."""
+        """Set the size of the command's pseudo-terminal to the size of the user's terminal."""
         if sys.platform != "win32" and self.terminal is not None:
             import termios
 
@@ -193,9 +193,9 @@ class OutputPipe:
 
 
 def open_outputs(stdout: TextIO, stderr: TextIO) -> tuple[OutputPipe, OutputPipe]:
-    """Return what a command gets as stdout and stderr: a pseudo-terminal in place of a terminal, otherwise a pipe.
+    """Return the stdout and stderr for a command: a pseudo-terminal in place of each terminal, and otherwise a pipe.
 
-    Both are the same if port-hook's own are the same. Then all of the output stays in order.
+    If port-hook's stdout and stderr are the same, the command's are the same too, so that all output stays in order.
     """
     first = _open_output(stdout)
     return first, first if _is_same(stdout, stderr) else _open_output(stderr)
@@ -234,7 +234,7 @@ if sys.platform != "win32":
 
     def _open_terminal(shown: TextIO) -> OutputPipe:
         reader, writer = os.openpty()
-        # The user's terminal processes the output. Here, bytes stay unchanged.
+        # The user's terminal processes the output, so the pseudo-terminal leaves the bytes unchanged.
         attributes = termios.tcgetattr(writer)
         attributes[1] &= ~termios.OPOST
         termios.tcsetattr(writer, termios.TCSANOW, attributes)
@@ -244,7 +244,7 @@ if sys.platform != "win32":
 
 
 class PassedSignals:
-    """Passes signals on to a command, and remembers that there was one. Enter it in a running event loop.
+    """Passes signals on to a command, and remembers whether one arrived. Enter the context in a running event loop.
 
     A signal that this process ignores, such as SIGHUP after `nohup`, stays ignored.
     """
@@ -277,15 +277,15 @@ class PassedSignals:
                 loop.remove_signal_handler(signal.SIGWINCH)
 
     def pass_to(self, running: ShownCommand) -> None:
-        """Pass signals on to a command from now on."""
+        """Pass signals on to this command from now on."""
         self._running = running
 
     def end(self) -> None:
-        """Record that the command has ended: the next signal is for port-hook."""
+        """Record that the command has ended. The next signal is for port-hook."""
         self._running, self._has_ended = None, True
 
     async def wait(self) -> None:
-        """Wait for a signal after the end of the command."""
+        """Wait for a signal after the command has ended."""
         await self._stop.wait()
 
     def _install(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""Handle Ctrl-C, SIGTERM and broken pipes: while a server starts, while it runs, and in commands without a server."""
+"""Handle Ctrl-C, SIGTERM and broken pipes while a server starts, while it runs, and in commands without a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import asyncio  # imported when a server starts: `sign` and `--help` do not need it
+    import asyncio  # imported when a server starts, because `sign` and `--help` do not need it
 
 
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
@@ -19,16 +19,16 @@ _TERMINATED = 128 + signal.SIGTERM
 
 
 class _Terminated(SystemExit):
-    """SIGTERM as an exception: a SystemExit, because asyncio propagates only that and KeyboardInterrupt."""
+    """SIGTERM as an exception. It is a SystemExit, because asyncio propagates only SystemExit and KeyboardInterrupt."""
 
 
 @contextmanager
 def stopping_at_once() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM end the process with code 0, immediately and silently, until `stop_signal` takes over.
 
-    For the start of a server, when it hasn't received anything and doesn't have to clean up. The handler ends the
-    process instead of raising an exception, because Python ignores exceptions in the callbacks of imports. After
-    `stop_signal`, the signals do nothing: the server is already ending and sets its own exit code.
+    Use this while a server starts, when it hasn't received anything and doesn't have to clean up. The signal handler
+    ends the process instead of raising an exception, because Python ignores exceptions in the callbacks of imports.
+    After `stop_signal`, the signals do nothing, because the server is already ending and sets its own exit code.
     """
     before = {number: signal.getsignal(number) for number in _STOPPING}
     for number in _STOPPING:
@@ -42,7 +42,7 @@ def stopping_at_once() -> Iterator[None]:
 
 @contextmanager
 def unwinding_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM unwind the stack, so that temporary files are removed, before it ends the process as usual."""
+    """Let SIGTERM unwind the stack before it ends the process as usual, so that temporary files are removed."""
     before = signal.getsignal(signal.SIGTERM)
     _install(signal.SIGTERM, _unwind)
     try:
@@ -69,9 +69,9 @@ def _unwind(*_: object) -> None:
 
 @contextmanager
 def stop_signal() -> Iterator[asyncio.Event]:
-    """Yield an event that the first Ctrl-C or SIGTERM sets. Enter it in the main thread while its event loop runs.
+    """Yield an event that the first Ctrl-C or SIGTERM sets. Enter this context in the main thread of an event loop.
 
-    The event loop of Windows does not support signal handlers, so `signal.signal` is used there.
+    The event loop does not support signal handlers on Windows, so `signal.signal` is used there.
     """
     import asyncio
 
@@ -99,12 +99,12 @@ def _install(number: signal.Signals, handler: object) -> None:
     try:
         signal.signal(number, handler)  # type: ignore[arg-type] # from getsignal
     except (TypeError, ValueError):
-        # Not the main thread (a test), or a handler that Python did not install.
+        # This is not the main thread (a test), or Python did not install the handler.
         return
 
 
 def is_broken_pipe(error: OSError, platform: str = sys.platform) -> bool:
-    """Return whether the reader of a pipe has ended. On Windows, that error is EINVAL, without a file name."""
+    """Return whether the reader of a pipe has ended. On Windows, such an error is EINVAL without a file name."""
     if isinstance(error, BrokenPipeError):
         return True
     return platform == "win32" and error.errno == errno.EINVAL and error.filename is None

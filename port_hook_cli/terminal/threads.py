@@ -1,4 +1,4 @@
-"""Threads that the process does not wait for when it ends, and how often it switches between threads."""
+"""Threads that the process does not wait for when it ends, and how often the interpreter switches between threads."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from typing import Any
 class UnwaitedThreads(ThreadPoolExecutor):
     """A default executor for an event loop. Its threads do not delay the end of the process.
 
-    It is for work that cannot be stopped and doesn't change anything, such as looking up a host name. asyncio and the
-    interpreter wait for ordinary threads, so without a network, a lookup could delay the end by more than ten seconds
-    after Ctrl-C. Here each piece of work has its own daemon thread, which ends with the process. The class extends
-    ThreadPoolExecutor because asyncio accepts no other type.
+    The executor is for work that cannot be stopped and doesn't change anything, such as looking up a host name. asyncio
+    and the interpreter wait for ordinary threads, so without a network, a lookup could delay the end by more than ten
+    seconds after Ctrl-C. Here, each piece of work has its own daemon thread, which ends with the process. The class
+    extends ThreadPoolExecutor because asyncio does not accept another type.
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -27,7 +27,7 @@ class UnwaitedThreads(ThreadPoolExecutor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Do nothing: work in progress is not waited for."""
+        """Do nothing, because the process does not wait for work in progress."""
 
 
 def _work(future: Future[Any], work: Callable[[], Any]) -> None:
