@@ -1,1 +1,1 @@
-"""HTTP on the wire: the client that sends requests unchanged, and what the servers share."""
+"""HTTP on the wire: the client that sends requests unchanged, and the parts that the servers share."""

@@ -1,7 +1,7 @@
-"""The only client that sends requests to the user's handler: forwarded, replayed, or created by port-hook.
+"""The only client that sends requests to the user's handler, whether port-hook forwards, replays or creates them.
 
-A request is sent unchanged: method, target, headers in their order and case, repeated headers, body.
-The client doesn't retry, follow redirects or use proxies. See
+A request is sent with its method, target and body unchanged. Its headers retain their order and case, including
+repeated headers. The client doesn't retry, follow redirects or use proxies. See
 docs/contributing/decisions/0007-our-own-client.md.
 """
 
@@ -23,21 +23,22 @@ from port_hook_cli.http.response_body import BodyBeginning, WholeBody
 from port_hook_cli.http.response_parser import ResponseParser
 from port_hook_cli.invocations.models import Delivery, Invocation
 
-# Shorter than the keep-alive of any common server, so that no request is sent on a closing connection.
+# An idle connection is closed sooner than by any common server, so no request is sent on a closing connection.
 _MAX_IDLE_S = 1.0
 _SERVER_ERROR = 500
-_LEAD_BYTE = rb"[\xc2-\xf4]"  # the first byte of a character with several bytes in UTF-8
+_LEAD_BYTE = rb"[\xc2-\xf4]"  # the first byte of a UTF-8 character with several bytes
 _MAX_ENDPOINTS = 1_000
 
 
 class HttpClient:
-    """Sends requests. Use it with `async with`, or call `close`. One instance serves one event loop.
+    """Sends requests. Use the client with `async with`, or call `close`. One client serves one event loop.
 
-    `timeout_s` bounds one request, from connecting to the last byte of the response, in seconds. 0 waits indefinitely.
-    A response's body may have `max_response` bytes. `whole_body` means that the unchanged body is needed. Otherwise
-    only its beginning is returned, decompressed, for display. Without `keep_alive`, each request has a connection of
-    its own, so that it cannot fail because the target closes the connection after the previous response. `repeats`
-    means that the same few requests are sent again and again, so the client remembers their bytes.
+    `timeout_s` limits one request, from connecting to the last byte of the response, in seconds. 0 waits indefinitely.
+    `max_response` is the limit for a response's body in bytes. With `whole_body`, a delivery contains the unchanged
+    body. Without it, a delivery contains only the beginning of the body, decompressed, for display. Without
+    `keep_alive`, each request has its own connection, so the request cannot fail because the target closes the
+    connection after the previous response. With `repeats`, the client remembers the bytes of requests, because the same
+    few requests are sent repeatedly.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class HttpClient:
         self.close()
 
     def close(self) -> None:
-        """Close the connections that are idle."""
+        """Close the idle connections."""
         for connections in self._idle.values():
             for connection in connections:
                 connection.abort()
@@ -76,7 +77,7 @@ class HttpClient:
     async def send(self, request: Invocation, url: str) -> Delivery:
         """Send `request` to `url`, with the path and query of `url` instead of `request.target`.
 
-        Every failure is a Delivery, never an exception.
+        A failure is returned as a Delivery, never raised as an exception.
         """
         began = time.perf_counter()
         connection: Connection | None = None
@@ -100,10 +101,11 @@ class HttpClient:
     async def send_slowly(self, request: Invocation, url: str, *, pieces: int, pause_s: float) -> Delivery:
         """Send `request` to `url` on a new connection, in `pieces` parts with pauses of `pause_s` seconds between them.
 
-        If a character has several bytes, one more cut is inside the first such character.
+        If a character has several bytes, the request is also cut inside the first such character.
 
-        If the target responds before it has everything, that response counts, and the rest is not sent. The timeout and
-        the latency include the pauses. Every failure is a Delivery, never an exception.
+        If the target responds before it has received the whole request, that response counts, and the rest is not sent.
+        The timeout and the latency include the pauses. A failure is returned as a Delivery, never raised as an
+        exception.
         """
         began = time.perf_counter()
         connection: Connection | None = None
@@ -127,8 +129,8 @@ class HttpClient:
     async def send_partly(self, request: Invocation, url: str) -> Delivery | None:
         """Send the head of `request` and half of its body to `url` on a new connection, and disconnect.
 
-        A request without a body is cut in its head. Returns None after disconnecting, whatever the target did. If no
-        connection could be opened or the request cannot be sent as HTTP, returns that failure.
+        A request without a body is cut in its head. Returns None after disconnecting, whatever the target did. If the
+        connection cannot be opened, or HTTP cannot carry the request, returns that failure.
         """
         began = time.perf_counter()
         try:
@@ -145,7 +147,7 @@ class HttpClient:
         return asyncio.get_running_loop().time() + self._timeout_s if self._timeout_s else None
 
     def _failed(self, url: str, error: Exception, since: float) -> Delivery:
-        """Return the delivery of a failed request that began at `since`, in seconds of `time.perf_counter`."""
+        """Return the delivery of a failed request that began at `since`, a time of `time.perf_counter` in seconds."""
         failure = describe_failure(error, _place(url), timeout_s=self._timeout_s)
         elapsed_s = time.perf_counter() - since
         return Delivery(url=url, latency_ms=elapsed_s * 1000, fault=failure.fault, error=failure.message)
@@ -163,7 +165,7 @@ class HttpClient:
         while connections:
             connection = connections.pop()
             if not connection.can_poll:
-                # Wait for two turns of the event loop: the first turn reads data that has already arrived.
+                # Wait for two turns of the event loop, because the first turn reads data that has already arrived.
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
             is_fresh = time.monotonic() - connection.idle_since < _MAX_IDLE_S
@@ -203,7 +205,7 @@ def _has_failed(parser: ResponseParser) -> bool:
 
 
 def _parts(content: bytes, count: int) -> list[bytes]:
-    """Cut `content` into at most `count` parts of almost equal length, and once inside a character, if possible."""
+    """Cut `content` into at most `count` parts of almost equal length, and once inside a character if possible."""
     size = -(-len(content) // max(1, count))
     cuts = set(range(0, len(content), size))
     if lead := re.search(_LEAD_BYTE, content):

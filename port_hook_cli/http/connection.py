@@ -1,4 +1,4 @@
-"""One connection of the client: opened to the first address that accepts, and used for one request at a time."""
+"""One connection of the client. It is opened to the first address that accepts, and serves one request at a time."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from port_hook_cli.http.failures import CannotConnect, ClosedEarly
 from port_hook_cli.http.request_writer import Origin
 from port_hook_cli.http.response_parser import ResponseParser
 
-# If a host has several addresses, an address that does not respond is given up after this time.
+# If a host has several addresses, port-hook tries the next address after this time without a connection.
 _ADDRESS_TIMEOUT_S = 1.0
 _EXPIRY_PAUSE_S = 0.01
 
 
 class Connection(asyncio.Protocol):
-    """An open connection. `connect` returns one. Times are seconds of `time.perf_counter`."""
+    """An open connection, which `connect` returns. `sent_at` and `received_at` are times of `time.perf_counter`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.sent_at = 0.0
-        """When the latest request began to be sent."""
+        """When the connection began to send the latest request."""
         self.received_at = 0.0
         """When the last byte of the latest response arrived."""
         self.idle_since = 0.0
@@ -34,13 +34,13 @@ class Connection(asyncio.Protocol):
         self._response: asyncio.Future[None] | None = None
         self._closed: asyncio.Future[None] | None = None
         self._is_lost = False
-        self._poll: Any = None  # a select.poll
+        self._poll: Any = None  # a `select.poll` object
 
     async def send(self, request: bytes, parser: ResponseParser) -> None:
         """Send `request` and let `parser` read the response.
 
-        Raises ClosedEarly, OSError, TimeoutError after `expire`, and what `parser` raises. The connection is then
-        closed.
+        Raises ClosedEarly, OSError, TimeoutError after `expire`, and the exceptions of `parser`. Each of them closes
+        the connection.
         """
         self._parser = parser
         response = self._response = self._loop.create_future()
@@ -55,9 +55,9 @@ class Connection(asyncio.Protocol):
             self._parser = self._response = None
 
     async def send_slowly(self, parts: Sequence[bytes], pause_s: float, parser: ResponseParser) -> None:
-        """Like `send`, but send the request in parts, with pauses of `pause_s` seconds between them.
+        """Send the request like `send`, but in parts, with pauses of `pause_s` seconds between them.
 
-        The rest of the request is not sent after the response.
+        Parts that were not sent before the response are not sent.
         """
         writing = self._loop.create_task(self._write_slowly(parts[1:], pause_s))
         try:
@@ -71,7 +71,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(part)
 
     async def write_and_close(self, data: bytes, deadline: float | None) -> None:
-        """Send `data` and disconnect, at the latest at `deadline`, even if the target has not read everything."""
+        """Send `data` and disconnect, at `deadline` at the latest, even if the target has not read everything."""
         self._closed = self._loop.create_future()
         try:
             async with asyncio.timeout_at(deadline):
@@ -93,14 +93,14 @@ class Connection(asyncio.Protocol):
 
     @property
     def can_poll(self) -> bool:
-        """Whether `has_input` can tell: not on Windows, and not with TLS."""
+        """Whether `has_input` can detect data: not on Windows, and not with TLS."""
         return self._poll is not None
 
     def has_input(self) -> bool:
-        """Return whether the target has sent unread data, usually the end of the connection.
+        """Return whether the target has sent unread data, which usually means the end of the connection.
 
-        The event loop handles it in its next turn, which is too late for a request that is sent in the current turn.
-        Always False on Windows, and with TLS, where it may be a part of the protocol.
+        The event loop handles such data in its next turn, which is too late for a request that is sent in the current
+        turn. Always False on Windows, and also with TLS, where the data may belong to the TLS protocol.
         """
         if self._poll is None:
             return False
@@ -111,11 +111,11 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def expire(self) -> None:
-        """End the request with a TimeoutError."""
+        """End the current request with a TimeoutError."""
         self._fail(TimeoutError())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the connection's transport."""
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         if sys.platform != "win32" and transport.get_extra_info("sslcontext") is None:
@@ -123,21 +123,21 @@ class Connection(asyncio.Protocol):
             self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
-        """Read a part of the response. Unrequested data ends the connection."""
+        """Read a part of the response. Data without a request closes the connection."""
         parser = self._parser
         if parser is None:
             self.abort()
             return
         try:
             parser.feed(data)
-        except Exception as error:  # noqa: BLE001 - it is raised where the response is awaited
+        except Exception as error:  # noqa: BLE001 - the error is raised where the response is awaited
             self._fail(error)
             return
         if parser.is_complete:
             self._complete()
 
     def eof_received(self) -> None:
-        """Handle the end of the target's data, which ends a body without a length. Then the transport closes."""
+        """Handle the end of the target's data, which ends a body without a length. The transport then closes."""
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -173,8 +173,8 @@ class Connection(asyncio.Protocol):
 class Deadlines:
     """Expires requests at their deadlines (times of the event loop), never early, and at most 10 ms late.
 
-    One timer, set for the earliest deadline, serves all requests. A timer for each request would cost a tenth of a
-    request, mostly to sort timers that are nearly always canceled.
+    One timer, set for the earliest deadline, serves all requests. A separate timer would add a tenth to the cost of
+    each request, mostly for sorting timers that are nearly always canceled.
     """
 
     def __init__(self) -> None:
@@ -182,7 +182,7 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: Connection, deadline: float | None) -> None:
-        """Expire the request on `connection` at `deadline`, unless it is removed earlier. None means never."""
+        """Expire the request on `connection` at `deadline`, unless the request is removed earlier. None means never."""
         if deadline is None:
             return
         self._waiting[connection] = deadline
@@ -194,7 +194,7 @@ class Deadlines:
         self._waiting.pop(connection, None)
 
     def close(self) -> None:
-        """Stop the timer if nothing needs it."""
+        """Stop the timer if no request needs it."""
         if self._timer is not None and not self._waiting:
             self._timer.cancel()
             self._timer = None
@@ -207,8 +207,8 @@ class Deadlines:
     def _expire(self, now: float) -> None:
         """Expire the requests that are due at `now`, and wait for the next deadline.
 
-        The event loop may call this a moment before `now`, so this does not read the clock. Each call examines all
-        requests. The pause limits the work if thousands of requests expire one after another.
+        The event loop may call this a moment before `now`, so this function does not read the clock. Each call examines
+        all requests. A pause between calls limits the work if thousands of requests expire one after another.
         """
         self._timer = None
         for connection in [connection for connection, deadline in self._waiting.items() if deadline <= now]:
@@ -219,9 +219,9 @@ class Deadlines:
 
 
 async def connect(origin: Origin, deadline: float | None, trust: ssl.SSLContext | None) -> Connection:
-    """Open a connection to `origin`, with TLS if `trust` is given.
+    """Open a connection to `origin`, with TLS if `trust` is not None.
 
-    `deadline` is a time of the event loop, None for no limit. Raises TimeoutError and CannotConnect.
+    `deadline` is a time of the event loop, or None for no limit. Raises TimeoutError and CannotConnect.
     """
     async with asyncio.timeout_at(deadline) as limit:
         try:
@@ -233,7 +233,7 @@ async def connect(origin: Origin, deadline: float | None, trust: ssl.SSLContext 
 
 
 async def _connect_to_any(origin: Origin, trust: ssl.SSLContext | None) -> Connection:
-    """Connect to the first address of `origin` that accepts. If none does, raise the error of the first address."""
+    """Connect to the first address of `origin` that accepts. If no address accepts, raise the first address's error."""
     first_error: OSError | None = None
     addresses = await _addresses(origin)
     for number, address in enumerate(addresses, 1):
@@ -242,7 +242,7 @@ async def _connect_to_any(origin: Origin, trust: ssl.SSLContext | None) -> Conne
                 return await _connect_to(address, origin, trust)
         except ssl.SSLError:
             raise
-        except OSError as error:  # includes TimeoutError
+        except OSError as error:  # OSError includes TimeoutError
             first_error = first_error or error
     assert first_error is not None
     raise first_error
@@ -257,7 +257,7 @@ async def _connect_to(address: str, origin: Origin, trust: ssl.SSLContext | None
 
 
 async def _addresses(origin: Origin) -> list[str]:
-    """Return the addresses of `origin`, in the resolver's order, each once."""
+    """Return the addresses of `origin` without duplicates, in the resolver's order."""
     import socket
 
     for family in (socket.AF_INET, socket.AF_INET6):

@@ -1,6 +1,6 @@
-"""Why a request got no response: the kinds of failure, and one message for each.
+"""Why a request got no response: the kinds of failure, and one message for each kind.
 
-A message is a clause with the target, not the user's option: options are in hints.
+A message is a clause about the target. It doesn't mention the user's options, which belong in hints.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ class UnsendableRequest(ValueError):
 
 
 class ClosedEarly(ConnectionError):
-    """The target closed the connection before the response was complete. `has_begun` says whether a part arrived."""
+    """The target closed the connection before the response was complete.
+
+    `has_begun` is true if a part of it arrived.
+    """
 
     def __init__(self, *, has_begun: bool) -> None:
         super().__init__()
@@ -41,18 +44,18 @@ class CannotConnect(Exception):
 
 
 class SendFailure(NamedTuple):
-    """A request that got no response: the slug in `Delivery.fault`, and the message in `Delivery.error`."""
+    """Why a request got no response: the slug for `Delivery.fault`, and the message for `Delivery.error`."""
 
     fault: str
     message: str
 
 
 EXPECTED = (UnreadableResponse, ResponseTooLarge, CannotConnect, OSError, ValueError)
-"""The exceptions that `describe_failure` takes: everything that a target, a network or a request can cause."""
+"""The exceptions that `describe_failure` accepts: everything that a target, a network or a request can cause."""
 
 
 def describe_failure(error: Exception, place: str, *, timeout_s: float) -> SendFailure:
-    """Return the failure that `error` means for a request to `place`, a host and port."""
+    """Return the failure that `error` means for a request to `place`, which is a host and a port."""
     match error:
         case CannotConnect():
             return _unreachable(error.__cause__ or error, place)
@@ -100,8 +103,8 @@ def _unreachable(error: BaseException, place: str) -> SendFailure:
 
 
 def _system_message(error: OSError) -> str:
-    """Return the operating system's message without its number."""
-    # asyncio puts the address into `strerror`: "Connect call failed ('::1', 8000, 0, 0)".
+    """Return the operating system's message for an error, without the error number."""
+    # asyncio puts the address in `strerror`: "Connect call failed ('::1', 8000, 0, 0)".
     is_of_asyncio = error.errno is not None and (error.strerror or "").startswith("Connect call failed")
     text = os.strerror(error.errno or 0) if is_of_asyncio else error.strerror
     return re.sub(_ERRNO, "", text or str(error)) or type(error).__name__
@@ -113,7 +116,7 @@ def body_too_large(limit: int) -> str:
 
 
 def head_too_large(limit: int) -> str:
-    """Return the message for more than `limit` bytes outside the body."""
+    """Return the message for a response with more than `limit` bytes outside its body."""
     return f"the header section or the trailers of the response are larger than {format_size(limit)}"
 
 

@@ -1,4 +1,4 @@
-"""What httpx clients use from their environment: proxies and certificate authorities."""
+"""What httpx clients read from their environment: proxies and certificate authorities."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class BadProxy(Exception):
 
 
 def open_client(url: str, **options: Any) -> httpx.AsyncClient:
-    """Return a client for `url`, which doesn't follow redirects or add its own credentials. Raises BadProxy.
+    """Return an httpx client for `url` that doesn't follow redirects or add credentials of its own. Raises BadProxy.
 
-    A proxy can see what it forwards, so requests to this machine never use one.
+    A proxy can see the requests that it forwards, so requests to this machine never use a proxy.
     """
     import httpx
 
     is_here = may_be_on_this_machine(url)
     if "verify" not in options:
-        # The empty context rejects every certificate. A plain HTTP URL without a proxy needs none.
+        # The empty context rejects every certificate. A plain HTTP URL without a proxy needs no certificate.
         options["verify"] = (
             ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             if is_here and url.lower().startswith("http:")
@@ -40,14 +40,17 @@ def open_client(url: str, **options: Any) -> httpx.AsyncClient:
 
 @cache
 def _trust(*_: str | None) -> ssl.SSLContext:
-    """Return the context for these values of the variables that httpx reads. Reading the authorities takes a while."""
+    """Return a TLS context for these values of the variables that httpx reads.
+
+    Reading the authorities takes a while.
+    """
     import httpx
 
     return httpx.create_ssl_context()
 
 
 def system_trust() -> ssl.SSLContext:
-    """Return a context that trusts the system's certificate authorities, or certifi's if the system has none."""
+    """Return a TLS context that trusts the system's certificate authorities, or certifi's if the system has none."""
     context = ssl.create_default_context()
     if context.cert_store_stats()["x509_ca"]:
         return context

@@ -1,13 +1,14 @@
-"""aiohttp's request parser, extended to accept repeated headers and to limit the size of a head.
+"""aiohttp's request parser, extended to accept repeated headers and to limit the size of a request's head.
 
-The C parser rejects a request that has `Content-Type`, `Host`, `User-Agent` or some others twice, and no option changes
-that. A debugger must show and forward such a request. So a second parser gets the rejected head with placeholders for
-the repeated names, and the names are restored in the parsed message. The C parser still decides everything else, and
-requests without repeated headers have almost no cost.
+aiohttp's C parser rejects a request that repeats `Content-Type`, `Host`, `User-Agent` or some other headers, and no
+option changes that. A debugger must show and forward such a request. So a second parser reads the rejected head with
+placeholders in place of the repeated names, and the names are restored in the parsed message. The C parser still
+decides everything else, and requests without repeated headers have almost no cost.
 
-The headers that frame a message (`Content-Length`, `Transfer-Encoding`) are never replaced: two of them stay rejected,
-because two readers could disagree on where the request ends. A repeated header is also rejected if the client sends
-requests without waiting for responses: only the rejecting parser knows where each head begins.
+The headers that frame a message (`Content-Length`, `Transfer-Encoding`) are never replaced. If one of them is repeated,
+the request stays rejected, because two readers could disagree on where the request ends. A repeated header is also
+rejected if the client sends requests without waiting for responses, because only the rejecting parser knows where each
+head begins.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 
 _END = b"\r\n\r\n"
 _PLACEHOLDER = b"x-port-hook-repeated"
-# The parser or the listener acts on these fields, so they must see all of them.
+# The parser or the listener acts on these headers, so both must see all of them.
 _NEVER_REPLACED = frozenset(
     {b"connection", b"content-length", b"expect", b"proxy-connection", b"transfer-encoding", b"upgrade"}
 )
@@ -29,9 +30,9 @@ _Found = tuple[Sequence[_Message], bool, bytes]
 
 
 class RequestParser:
-    """Replaces aiohttp's parser in a `RequestHandler`. A head may have `limit` bytes.
+    """Replaces aiohttp's parser in a `RequestHandler`. A head may have at most `limit` bytes.
 
-    `another` returns a new parser of aiohttp.
+    `another` is a function that returns a new aiohttp parser.
     """
 
     def __init__(self, parser: Any, another: Callable[[], Any], limit: int) -> None:
@@ -41,7 +42,7 @@ class RequestParser:
         self._payload: StreamReader = EMPTY_PAYLOAD
         self._in_body = False  # whether the body was incomplete after the latest data
         self._head: bytes | None = b""
-        """The part of the current head that has arrived, or None once it is unknown where heads begin."""
+        """The received part of the current head, or None if it is no longer known where heads begin."""
         self._rejection: BadHttpMessage | None = None
         self._ending = b""
         self._after_head = 0
@@ -57,7 +58,7 @@ class RequestParser:
         if in_body:
             self._after_head += len(data)
         elif self._head is not None:
-            self._head += data  # without a copy when it was empty
+            self._head += data  # this copies nothing while the head is empty
         try:
             found = self._parser.feed_data(data) if self._rejection is None else self._read_again(self._rejection)
         except BadHttpMessage as rejection:
@@ -78,15 +79,15 @@ class RequestParser:
         return found
 
     def pause_reading(self) -> None:
-        """Stop in the middle of a body until the rest of it can be taken."""
+        """Stop reading in the middle of a body until the rest of the body can be taken."""
         self._parser.pause_reading()
 
     def message_consumed(self) -> None:
-        """Record that one more message is being served."""
+        """Record that the server handles one more message."""
         self._parser.message_consumed()
 
     def set_upgraded(self, val: bool) -> None:
-        """Set whether another protocol follows."""
+        """Set whether the connection changes to another protocol."""
         self._parser.set_upgraded(val)
 
     @property
@@ -99,7 +100,10 @@ class RequestParser:
         self._payload.set_exception(error)
 
     def _left_over(self) -> _Found:
-        """Return messages that the parser has retained, nearly always none. aiohttp asks for them after each body."""
+        """Return messages that aiohttp's parser has retained, nearly always none.
+
+        aiohttp calls this after each body.
+        """
         found: _Found = self._parser.feed_data(b"")
         if found[0]:
             self._begin(found[0], in_body=False)
@@ -120,7 +124,7 @@ class RequestParser:
         self._head = b""
 
     def _count_overhead(self, size: int, in_body: bool) -> None:
-        """Count bytes outside of bodies, such as heads and trailers. Raises BadHttpMessage above the limit."""
+        """Count the bytes outside of bodies, such as heads and trailers. Raises BadHttpMessage above the limit."""
         grown = self._payload.total_bytes
         self._without_end = 0 if in_body and grown != self._body_size else self._without_end + size
         self._body_size = grown
@@ -134,10 +138,13 @@ class RequestParser:
         return BadHttpMessage(f"headers of more than {self._limit} bytes")
 
     def _read_again(self, rejection: BadHttpMessage) -> _Found:
-        """Return a second parser's messages from the whole head, or no messages while the head is incomplete."""
+        """Let a second parser read the whole head, and return its messages.
+
+        Return no messages while the head is incomplete.
+        """
         head, end, rest = (self._head or b"").lstrip(b"\r\n").partition(_END)
         if not end and self._rejection is not None:
-            return (), False, b""  # it was read before, and repeated headers stay repeated
+            return (), False, b""  # the head was read before, and its repeated headers stay repeated
         replaced, names = _replace_repeated(head)
         if not names:
             self._head = None
@@ -152,7 +159,7 @@ class RequestParser:
 
 
 def _replace_repeated(head: bytes) -> tuple[bytes, Mapping[int, bytes]]:
-    """Return `head` with repeated field names replaced, and the original names by position."""
+    """Return `head` with placeholders for repeated names of headers, and the original names by position."""
     line, *fields = head.split(b"\r\n")
     seen: set[bytes] = set()
     names: dict[int, bytes] = {}

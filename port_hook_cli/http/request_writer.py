@@ -1,4 +1,4 @@
-"""Write a request as the bytes of HTTP/1.1, with unchanged method, target, headers and body."""
+"""Write a request as the bytes of HTTP/1.1, with its method, target, headers and body unchanged."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PORTS = {"http": 80, "https": 443}
 _METHODS_WITH_BODIES = frozenset({"PATCH", "POST", "PUT"})
 _METHOD = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _FIELDS = re.compile(rb"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00\r\n]*\r\n)*").fullmatch
-# Larger requests are written each time, which takes a small part of the time to send them.
+# A larger request is written anew each time, because writing takes little time compared with sending.
 _MAX_REMEMBERED_BYTES = 16 * 1024
 _MAX_REMEMBERED = 256
 
@@ -30,7 +30,7 @@ class Origin(NamedTuple):
 
 
 class Endpoint(NamedTuple):
-    """A URL taken apart: the server, the value of `Host`, and the request line's target."""
+    """The parts of a URL that a request needs: the server, the value of `Host`, and the target in the request line."""
 
     origin: Origin
     authority: str
@@ -40,7 +40,7 @@ class Endpoint(NamedTuple):
 def read_endpoint(url: str) -> Endpoint:
     """Return the endpoint of a request to `url`. Raises ValueError for an unusable URL."""
     parts = urlsplit(url)
-    port = parts.port  # raises ValueError for 65536 and more
+    port = parts.port  # raises ValueError for 65536 and above
     if parts.scheme not in _PORTS or not parts.hostname:
         raise UnsendableRequest(f"{url!a} is not an http or https URL")
     if port == 0:
@@ -53,10 +53,10 @@ def read_endpoint(url: str) -> Endpoint:
 
 
 def write_request(request: Invocation, endpoint: Endpoint) -> bytes:
-    """Return the bytes of `request`. Raises UnsendableRequest and UnicodeError if HTTP cannot carry it.
+    """Return the bytes of `request`. Raises UnsendableRequest and UnicodeError if HTTP cannot carry the request.
 
-    `Host` is added first and `Content-Length` last, if the request has none. A body whose `transfer-encoding` is
-    `chunked` is sent as one chunk.
+    A request without `Host` gets it as the first header, and a request without `Content-Length` gets it as the last. A
+    body whose `transfer-encoding` is `chunked` is sent as one chunk.
     """
     method, body, headers = request.method, request.body, request.headers
     if not _METHOD(method):
@@ -73,7 +73,7 @@ def write_request(request: Invocation, endpoint: Endpoint) -> bytes:
     else:
         _check_length(headers, body)
     fields = "".join(lines).encode("latin-1")
-    # A value with a line break can look like several well-formed fields.
+    # A value with a line break can look like several well-formed headers.
     if not _FIELDS(fields) or fields.count(b"\n") != len(lines):
         raise UnsendableRequest(f"{_bad_field(lines)!a} is not a header")
     return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (method.encode("ascii"), endpoint.target, fields, body)
@@ -86,17 +86,17 @@ class _Written(NamedTuple):
 
 
 class RepeatedRequests:
-    """Writes requests like `write_request`, and remembers the bytes of the last request with each body.
+    """Writes requests like `write_request`, and remembers the bytes of the latest request with each body.
 
-    Use it if the same few bodies are sent again and again. After 256 bodies, it forgets all of them.
+    Use this class if the same few bodies are sent repeatedly. After 256 bodies, it forgets all of them.
     """
 
     def __init__(self) -> None:
-        # By the body's `id()`. The entry references the body, so no other body can get the same `id()`.
+        # The key is the body's `id()`. The entry references the body, so no other body can get the same `id()`.
         self._written: dict[int, _Written] = {}
 
     def write(self, request: Invocation, endpoint: Endpoint) -> bytes:
-        """Return the bytes of `request`. Raises what `write_request` raises."""
+        """Return the bytes of `request`. Raises the same errors as `write_request`."""
         last = self._written.get(id(request.body))
         if (
             last is not None
@@ -114,7 +114,7 @@ class RepeatedRequests:
 
 
 def _bad_field(lines: list[str]) -> str:
-    """Return the first line that is not one field."""
+    """Return the first line that is not exactly one header."""
     is_field = (bool(_FIELDS(line.encode("latin-1"))) and line.count("\n") == 1 for line in lines)
     return next(line for line, is_one in zip(lines, is_field, strict=True) if not is_one).removesuffix("\r\n")
 

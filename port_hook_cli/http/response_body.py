@@ -1,4 +1,4 @@
-"""The saved part of a response's body: the raw body, or its decompressed beginning."""
+"""The saved part of a response's body: the whole raw body, or its decompressed beginning."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse, bo
 from port_hook_cli.invocations.headers import Headers
 
 SHOWN_BYTES = 64 * 1024
-"""How much of a body is saved if it is only shown. The rest is read and discarded."""
+"""The number of bytes of a body to save for display only. The rest is read and discarded."""
 
 
 class WholeBody:
-    """The whole raw body, of at most `limit` bytes."""
+    """The whole raw body of a response, which has at most `limit` bytes."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -20,15 +20,15 @@ class WholeBody:
         self._parts: list[bytes] = []
 
     def take(self, part: bytes) -> None:
-        """Take the next part."""
+        """Add the next part of the body. Raises ResponseTooLarge."""
         self._size += len(part)
         if self._size > self._limit:
             self._parts.clear()
             raise ResponseTooLarge(body_too_large(self._limit))
         self._parts.append(part)
 
-    def content(self, headers: Headers) -> bytes:  # noqa: ARG002 - the other body needs them
-        """Return the body."""
+    def content(self, headers: Headers) -> bytes:  # noqa: ARG002 - the signature of BodyBeginning.content
+        """Return the whole body."""
         return self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
 
 
@@ -41,7 +41,7 @@ class BodyBeginning:
         self._kept = bytearray()
 
     def take(self, part: bytes) -> None:
-        """Take the next part."""
+        """Add the next part of the body. Raises ResponseTooLarge."""
         self._size += len(part)
         if self._size > self._limit:
             raise ResponseTooLarge(body_too_large(self._limit))
@@ -49,7 +49,7 @@ class BodyBeginning:
             self._kept += part[: SHOWN_BYTES - len(self._kept)]
 
     def content(self, headers: Headers) -> bytes:
-        """Return the beginning. Raises UnreadableResponse if it cannot be decompressed."""
+        """Return the beginning of the body. Raises UnreadableResponse if the beginning cannot be decompressed."""
         try:
             return _decompressed(bytes(self._kept), headers.get("content-encoding") or "")
         except zlib.error as error:
@@ -57,7 +57,7 @@ class BodyBeginning:
 
 
 def _decompressed(data: bytes, coding: str) -> bytes:
-    """Return at most SHOWN_BYTES of what `data` decompresses to. Raises zlib.error."""
+    """Return the decompressed beginning of `data`, at most SHOWN_BYTES. Raises zlib.error."""
     match coding.strip().lower():
         case "gzip" | "x-gzip":
             return _inflated(data, zlib.MAX_WBITS | 16)

@@ -1,7 +1,7 @@
 """Read HTTP/1.1 responses from the bytes of a connection (RFC 9112).
 
-It accepts what aiohttp's parser and h11 accept: lines that end with a bare LF, fields folded over several lines, and
-a status line without a reason. It rejects a response if the end of its body is ambiguous.
+The parser accepts everything that aiohttp's parser and h11 accept: lines that end with a bare LF, headers folded over
+several lines, and a status line without a reason. It rejects a response if the end of the body is ambiguous.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from port_hook_cli.http.failures import ResponseTooLarge, UnreadableResponse, he
 from port_hook_cli.invocations.headers import Headers
 
 MAX_HEAD_BYTES = 256 * 1024
-"""The maximum number of bytes that a response may have besides its body: heads, chunk extensions and trailers."""
+"""The maximum number of bytes of a response outside its body: heads, chunk extensions and trailers."""
 
 MAX_INTERIM = 32
-"""The maximum number of interim (1xx) responses before the response."""
+"""The maximum number of interim (1xx) responses before the final response."""
 
 _SWITCHING_PROTOCOLS = 101
 _NO_CONTENT = 204
@@ -35,9 +35,9 @@ _Body = Callable[[bytes], None]
 
 
 class ResponseParser:
-    """Reads one response. `on_body` is called with each part of its body, and may raise an exception.
+    """Reads one response. `on_body` is called with each part of the body, and may raise an exception.
 
-    `is_head` means that the request was a HEAD request, whose response has no body.
+    `is_head` is true for the response to a HEAD request, which has no body.
     """
 
     def __init__(self, on_body: _Body, *, is_head: bool = False) -> None:
@@ -48,10 +48,11 @@ class ResponseParser:
         """Whether the connection can take another request after this response."""
         self._on_body = on_body
         self._is_head = is_head
-        # A function: a bound method would refer back to the parser, which would then live until a garbage collection.
+        # `_read` is a function, because a bound method would refer to the parser, which would then live until a garbage
+        # collection.
         self._read: Callable[[ResponseParser], bool] = ResponseParser._read_head
         self._buffer = b""
-        self._at = 0  # where the unread part of the buffer begins: beyond 0 only between chunks
+        self._at = 0  # where unread data begins: above 0 only between chunks
         self._searched = 0
         self._remaining = 0
         self._head_bytes = self._interim = 0
@@ -62,7 +63,10 @@ class ResponseParser:
         return bool(self._buffer or self.status)
 
     def feed(self, data: bytes) -> None:
-        """Read more bytes. Raises UnreadableResponse and ResponseTooLarge, and what `on_body` raises."""
+        """Read more bytes of the response.
+
+        Raises UnreadableResponse, ResponseTooLarge, and the exceptions of `on_body`.
+        """
         self._buffer = self._buffer + data if self._buffer else data
         while not self.is_complete and self._read(self):
             pass
@@ -74,7 +78,7 @@ class ResponseParser:
             self.is_complete = True
 
     def _read_head(self) -> bool:
-        """Read the head if it is complete. Return whether to go on reading."""
+        """Read the head if it is complete. Return whether the parser can continue."""
         start, end = _find_empty_line(self._buffer, self._searched)
         if end < 0:
             self._count(0, pending=len(self._buffer))
@@ -105,7 +109,7 @@ class ResponseParser:
         connection = ",".join(self.headers.all("connection")).lower() if "connection" in self.headers.names else ""
         self.can_reuse = minor == "1" and "close" not in connection
         if self._is_head or self.status in _BODILESS:
-            # If a target sends the body anyway, it would be read as the next response.
+            # If the target sends a body anyway, it would be read as the next response.
             self.can_reuse = self.can_reuse and (self._is_head or not self._declares_body())
             self._complete()
         elif "transfer-encoding" in self.headers.names:
@@ -117,7 +121,7 @@ class ResponseParser:
             self._begin_until_close()
 
     def _declares_body(self) -> bool:
-        """Return whether a response without a body announces a body. A 304 may have a length."""
+        """Return whether a response that cannot have a body announces a body. A 304 response may have a length."""
         if "transfer-encoding" in self.headers.names:
             return True
         lengths = self.headers.all("content-length") if self.status == _NO_CONTENT else ()
@@ -204,13 +208,16 @@ class ResponseParser:
         return True
 
     def _drop_read(self) -> None:
-        """Discard the chunks already read. Call this once per arrival: calling it per chunk takes quadratic time."""
+        """Discard the chunks already read.
+
+        Call this once per arrival of data, because one call per chunk takes quadratic time.
+        """
         if self._at:
             self._buffer = self._buffer[self._at :]
             self._at = 0
 
     def _read_trailer(self) -> bool:
-        """Read and discard one trailer field, or read the empty line at the end."""
+        """Read and discard one trailer, or read the empty line after the trailers."""
         end = self._buffer.find(b"\n", self._searched)
         if end < 0:
             self._count(0, pending=len(self._buffer))
@@ -236,7 +243,10 @@ class ResponseParser:
             raise UnreadableResponse(f"{_shown(self._buffer)} follows the end of its body")
 
     def _count(self, size: int, *, pending: int = 0) -> None:
-        """Count `size` bytes outside the body. `pending` more have arrived. Raises ResponseTooLarge."""
+        """Count `size` bytes outside the body.
+
+        Raises ResponseTooLarge if the total with `pending` exceeds the limit.
+        """
         self._head_bytes += size
         if self._head_bytes + pending > MAX_HEAD_BYTES:
             raise ResponseTooLarge(head_too_large(MAX_HEAD_BYTES))

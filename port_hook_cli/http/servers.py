@@ -1,8 +1,8 @@
-"""Shared parts of port-hook's HTTP servers: connection limit, end of accepting, silent log, busy ports.
+"""Shared parts of port-hook's HTTP servers: limit of connections, end of accepting, silent log, and busy ports.
 
-At the limit, the oldest idle connection makes room for a new connection. A connection is idle while it waits for the
-head of a request. Anyone can open many idle connections, so these must not block other clients. A connection with a
-request in progress is never closed.
+At the limit, the oldest idle connection is closed to make room for a new connection. A connection is idle while it
+waits for the head of a request. Anyone can open many idle connections, so idle connections must not block other
+clients. A connection with a request in progress is never closed.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _PROC = Path("/proc")
 _LISTENING = "0A"
 _LSOF_TIMEOUT_S = 2
 
-# From accepting a connection to the call of its protocol.
+# The rounds of the event loop between accepting a connection and calling its protocol.
 _ROUNDS = 2
 
 
 def affordable_connections(wanted: int) -> int:
-    """Return how many connections a server takes: `wanted`, or fewer if the system allows too few open files.
+    """Return how many connections a server accepts: `wanted`, or fewer if the system limits open files.
 
-    Without a free file for the next connection, no client would get a response. A forwarded request uses two files.
+    If no file were left for the next connection, no client would get a response. A forwarded request uses two files.
     """
     files = allow_open_files(2 * wanted + _OTHER_FILES)
     return min(wanted, max(_LEAST, (files - _OTHER_FILES) // 2))
@@ -52,14 +52,14 @@ def affordable_connections(wanted: int) -> int:
 if sys.platform == "win32":
 
     def allow_open_files(wanted: int) -> int:
-        """Return `wanted`: Windows does not limit open files."""
+        """Return `wanted`, because Windows does not limit open files."""
         return wanted
 
 else:
     import resource
 
     def allow_open_files(wanted: int) -> int:
-        """Raise the limit of open files to `wanted` as far as the system allows it, and return the limit."""
+        """Raise the limit of open files to `wanted`, as far as the system allows, and return the new limit."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         if soft == resource.RLIM_INFINITY or soft >= wanted:
             return wanted
@@ -74,15 +74,17 @@ else:
 async def stop_accepting(server: asyncio.Server) -> None:
     """Close the listening sockets of a server, but not its accepted connections.
 
-    It returns after `connection_made` has been called for each of them, so that the caller can close them all.
+    The function returns after `connection_made` has been called for each accepted connection, so that the caller can
+    close all of them.
 
-    asyncio accepts a connection, makes its transport and calls its protocol in three rounds of the event loop. If the
-    server is closed between the first two, asyncio closes the connection, and Python 3.12 and later print a traceback
-    (https://github.com/python/cpython/issues/109564). So the last connections get these rounds here.
+    asyncio accepts a connection, creates its transport and calls its protocol in three rounds of the event loop. If the
+    server is closed between the first two rounds, asyncio closes the connection, and Python 3.12 and later print a
+    traceback (https://github.com/python/cpython/issues/109564). So this function waits these rounds for the last
+    connections.
     """
     loop = asyncio.get_running_loop()
     for listening in server.sockets:
-        with suppress(NotImplementedError):  # the event loop of Windows
+        with suppress(NotImplementedError):  # the event loop on Windows
             loop.remove_reader(listening.fileno())
     try:
         for _ in range(_ROUNDS):
@@ -92,43 +94,43 @@ async def stop_accepting(server: asyncio.Server) -> None:
 
 
 def disabled_logger() -> logging.Logger:
-    """Return a logger for aiohttp, which would log a traceback for every malformed request."""
+    """Return a disabled logger for aiohttp, which would otherwise log a traceback for every malformed request."""
     logger = logging.getLogger("port_hook_cli.disabled")
     logger.setLevel(logging.CRITICAL + 1)
     return logger
 
 
-# A connection is new for this many seconds, or a tenth of its wait: its head may be on its way.
+# A connection is new for this many seconds or this share of its wait, whichever is shorter. Its head may be on its way.
 _NEW_S, _NEW_SHARE = 1.0, 0.1
 
 
 def limited(server: web.Server, most: int) -> Callable[[], asyncio.Protocol]:
-    """Return a factory for the protocol of a new connection: the server's protocol, if there is room.
+    """Return a factory for the protocol of a new connection: the server's protocol if there is room.
 
-    At `most` connections, the oldest idle connection is closed. If none is idle, the new connection is closed.
+    At `most` connections, the oldest idle connection is closed. If no connection is idle, the new connection is closed.
     """
     room = Room(most)
     return lambda: server() if room.admits(server.connections) else _Closing()
 
 
 class Room:
-    """Makes room for `most` connections of a server, by closing idle connections.
+    """Makes room for `most` connections of a server by closing idle connections.
 
-    `first_wait_s` is how long the server waits for the head of a connection's first request, if it waits longer or
-    shorter for later requests. Connections that the system accepts together may exceed the limit until the next
+    `first_wait_s` is how many seconds the server waits for the head of a connection's first request, if this differs
+    from the wait for later requests. Connections that the system accepts together may exceed the limit until the next
     connection.
     """
 
     def __init__(self, most: int, *, first_wait_s: float | None = None) -> None:
         self._most = most
         self._first_wait_s = first_wait_s
-        self._closing: list[Link] = []  # closed here, and the server does not know it yet
+        self._closing: list[Link] = []  # closed here, but the server does not know it yet
 
     def admits(self, connections: Sequence[Link]) -> bool:
         """Return whether there is room for one more connection, after closing the oldest idle connections if necessary.
 
-        Connections that have not sent a request are closed before others, whose clients are likely to send more. New
-        connections are closed last.
+        Connections that have not sent a request are closed first, because the clients of other connections are likely
+        to send more requests. New connections are closed last.
         """
         if len(connections) < self._most:
             self._closing.clear()
@@ -146,7 +148,7 @@ class Room:
         return too_many <= 0
 
     def _order(self, link: Link) -> tuple[bool, bool, float]:
-        """Return a key that is lowest for the connection to close first."""
+        """Return a sort key that is lowest for the connection to close first."""
         close_at: float = link._next_keepalive_close_time  # noqa: SLF001 - as below
         has_sent: bool = link._request_count > 0  # noqa: SLF001
         wait_s: float = link._keepalive_timeout if self._first_wait_s is None else self._first_wait_s  # noqa: SLF001
@@ -159,7 +161,7 @@ class Room:
 def _is_idle(link: Link) -> bool:
     """Return whether no request is in progress, and every response was sent.
 
-    A new connection does not wait yet, but has no request either.
+    A new connection does not wait for a request yet, but is idle too, because it has no request.
     """
     transport, waiter = link.transport, link._waiter  # noqa: SLF001
     if not isinstance(transport, asyncio.Transport) or transport.get_write_buffer_size():
@@ -178,13 +180,13 @@ def _close(link: Link) -> None:
 if sys.platform == "win32":
 
     def _has_input(link: Link) -> bool:  # noqa: ARG001 - the signature for every system
-        """Return False: Windows has no way to tell."""
+        """Return False, because Windows cannot tell."""
         return False
 
 else:
 
     def _has_input(link: Link) -> bool:
-        """Return whether something has arrived that the event loop has not read yet."""
+        """Return whether data has arrived that the event loop has not read yet."""
         if link.transport is None:
             return False
         poll = select.poll()
@@ -210,8 +212,8 @@ async def serving(
 ) -> AsyncIterator[None]:
     """Serve the connections of listening sockets with the runner that `make` returns, until the context ends.
 
-    `make` is called when the caller first waits for something, so that it can import aiohttp after the caller has
-    printed its URL. Until then, the operating system accepts connections. `most` limits the connections.
+    `make` is called when the caller first waits, so that `make` can import aiohttp after the caller has printed its
+    URL. Until then, the operating system accepts connections. `most` limits the number of connections.
     """
 
     async def start() -> tuple[web.AppRunner, list[asyncio.Server]]:
@@ -234,18 +236,19 @@ async def serving(
 
 
 class _Closing(asyncio.Protocol):
-    """A connection beyond the limit."""
+    """The protocol of a connection beyond the limit."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it."""
+        """Close the connection."""
         transport.close()
 
 
 def describe_owner(host: str, port: int) -> str | None:
     """Return the process that listens on this port, such as `python3 (pid 123)`, or None if it is unknown.
 
-    On Linux, /proc shows it for processes of this user (proc(5)). Elsewhere `lsof` shows it, if it is installed. A
-    host that is not an address, such as `localhost`, means every address. Never raises.
+    On Linux, /proc shows the processes of this user (proc(5)). On other systems, `lsof` shows the process if `lsof` is
+    installed. A host that is not an address, such as `localhost`, means every address. This function never raises an
+    exception.
     """
     with contextlib.suppress(OSError, ValueError, subprocess.SubprocessError):
         return by_proc(host, port) if sys.platform.startswith("linux") else by_lsof(port, os.environ)
@@ -253,7 +256,7 @@ def describe_owner(host: str, port: int) -> str | None:
 
 
 def by_proc(host: str, port: int) -> str | None:
-    """Find it in /proc: the sockets that occupy the port, and the process that has one of them open."""
+    """Find the process in /proc: list the sockets that occupy the port, and find a process with one of them open."""
     sockets = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listeners(table, host, port)}
     pids = sorted(int(folder.name) for folder in _PROC.iterdir() if folder.name.isdigit()) if sockets else []
     holder = next((pid for pid in pids if _holds(pid, sockets)), None)
@@ -292,7 +295,7 @@ def _holds(pid: int, sockets: set[str]) -> bool:
 
 
 def _target(link: Path) -> str:
-    """Return the file behind a link in /proc, "" if it was closed after the folder was read."""
+    """Return the file behind a link in /proc, or "" if the file was closed after the directory was read."""
     with contextlib.suppress(OSError):
         return str(link.readlink())
     return ""

@@ -1,8 +1,8 @@
 """Reject requests that a web page may have made.
 
-A page in a browser on this machine can send requests to a server on loopback. A browser says where such a request comes
-from (`sec-fetch-site`, `origin`), except when the page's own host name has been pointed at 127.0.0.1 (DNS rebinding).
-Then the request carries that name in `host`.
+A page in a browser on this machine can send requests to a server on loopback. The browser adds the source of such a
+request (`sec-fetch-site`, `origin`), except when the page's own host name points to 127.0.0.1 (DNS rebinding). Then the
+request carries that name in `host`.
 """
 
 from __future__ import annotations
@@ -24,26 +24,26 @@ _FORBIDDEN, _MISDIRECTED = 403, 421
 
 @frozen
 class WebPageRequest:
-    """Why a request is rejected: the response's status, and the origin, site or host that caused it."""
+    """Why a request is rejected: the status of the response, and the origin, site or host that caused the rejection."""
 
     status: int
     source: str
 
     @property
     def is_by_host(self) -> bool:
-        """Whether it is rejected because of the `host` header."""
+        """Whether the request is rejected because of its `host` header."""
         return self.status == _MISDIRECTED
 
     @property
     def message(self) -> str:
-        """Why it is rejected."""
+        """The reason for the rejection, as a clause."""
         if self.is_by_host:
             return f"the host {self.source} is not this server, so a web page may have made this request"
         return f"a web page made this request ({self.source})"
 
 
 class PublicNames:
-    """The host names of a listener's latest 8 public URLs: a reopened tunnel may get another name."""
+    """The host names of a listener's latest 8 public URLs. A reopened tunnel may have a new name."""
 
     def __init__(self) -> None:
         self._names: deque[str] = deque(maxlen=_MAX_NAMES)
@@ -63,7 +63,7 @@ def find_web_page_request(
 ) -> WebPageRequest | None:
     """Return why a request with these headers is rejected, or None. `names` are accepted in addition to local hosts."""
     if origin is None and site is None and (host is None or not checks_host or cannot_be_rebound(host)):
-        return None  # true of nearly every request, so this comes first
+        return None  # true of nearly every request, so this check comes first
     name = _host_name(host or "")
     if checks_host and host is not None and not cannot_be_rebound(host) and name not in names:
         return WebPageRequest(_MISDIRECTED, name[:200])
@@ -86,7 +86,7 @@ def cannot_be_rebound(host: str) -> bool:
 
 def _is_own(origin: str, host_name: str, names: Container[str]) -> bool:
     name = _host_of_url(origin)
-    if not name:  # for example `null`, from a page that hides its origin
+    if not name:  # for example, `null` from a page that hides its origin
         return False
     return name == host_name or name.endswith(".localhost") or is_loopback(name) or name in names
 

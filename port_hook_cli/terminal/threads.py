@@ -43,7 +43,7 @@ def _work(future: Future[Any], work: Callable[[], Any]) -> None:
 
 @contextmanager
 def switching_often() -> Iterator[None]:
-    """Let a thread that shows something wait at most 1 ms, not 5, for another thread, until the context ends."""
+    """Let a thread that shows output wait at most 1 ms, not 5 ms, for another thread, until the context ends."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(0.001)
     try:
