@@ -1,1 +1,1 @@
-"""jq, JSON Schema and cryptography: the libraries that render templates, check inputs and encrypt them."""
+"""jq, JSON Schema and cryptography: the libraries that render templates, and check and encrypt inputs."""

@@ -1,6 +1,6 @@
-"""Evaluates the expressions of the execution agent's mapping. Its environment is open, unlike in templates.
+"""Evaluates the expressions of the execution agent's mapping. They can read the environment, unlike templates.
 
-The agent's jq is 1.5. Each expression is written for port-hook's jq first (`prediction.jq15`).
+The agent uses jq 1.5. So each expression is first rewritten for port-hook's jq (`prediction.jq15`).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from port_hook_cli.prediction.jq15 import AgentProgram, agent_program
 from port_hook_cli.prediction.jq15_functions import definitions_of
 from port_hook_cli.text.safe import shorten
 
-# The data has the environment, not the program: an error shows the program.
+# The environment is in the data instead of the program, because an error shows the program.
 _OPEN = ".environment as $__ph_environment | .document | "
 _DOUBLES = f"{_OPEN}{definitions_of(frozenset({'__ph_doubles'}))}__ph_doubles | "
-# Without a result, the program ran `halt`: jq 1.5 crashes or hangs there.
+# A program without a result ran `halt`, with which jq 1.5 crashes or hangs.
 _FAILED = 'def __ph_failed: error(if type == "string" then . else "the message is not text" end); '
-# Takes all results, because an error after the first result counts.
+# All results are taken, because an error after the first result counts.
 _ALL = "(try [(%s)%s] catch __ph_failed)"
 _CRASH, _NO_CRASH = "def __ph_crash: halt;", 'def __ph_crash: error("it crashes");'
 _NOTHING = '{"document": null, "environment": {}}'
@@ -35,25 +35,26 @@ _COLUMN = re.compile(r"(line 1, column )(\d+)")
 class AgentJq(JqOwner):
     """Evaluates expressions like the agent. Use it as a context manager, or call `close`.
 
-    `environment` has the variables that expressions see. All others are missing.
+    `environment` contains all variables that expressions see.
     """
 
     def __init__(self, environment: Mapping[str, str], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Create an evaluator. jq starts with the first expression."""
+        """Create an evaluator. The jq process starts with the first expression."""
         super().__init__(timeout_s=timeout_s)
         self._environment = dict(environment)
         self._stopped = Event()
 
     def close(self) -> None:
-        """End the process of jq. If another thread is evaluating, it gets a RenderError."""
+        """End the jq process. If another thread is evaluating an expression, that thread gets a RenderError."""
         self._worker.stop(self._stopped)
         super().close()
 
     def evaluate(self, expressions: Sequence[str], document: Any) -> list[Evaluated]:
         """Return the result of each expression over `document`.
 
-        Raises RenderError for an expression that takes too long or uses too much memory (the agent would wait for it),
-        or that is nested too deeply to be predicted.
+        Raises RenderError for an expression that takes too long or uses too much memory, because the agent would wait
+        for it. Also raises RenderError for an expression whose result cannot be predicted, because its nesting is too
+        deep.
         """
         for expression in expressions:
             if agent_program(expression).is_too_deep:
@@ -83,7 +84,10 @@ class AgentJq(JqOwner):
         return evaluated
 
     def compile_errors(self, expressions: Sequence[str]) -> list[str]:
-        """Return why the agent's jq cannot compile each expression, or "". Doesn't run any expression."""
+        """Return, for each expression, why the agent's jq cannot compile it, or "".
+
+        Expressions are compiled but not run.
+        """
         errors = iter(self._faults(expressions))
         return [next(errors) if agent_program(each).fault else "" for each in expressions]
 
@@ -94,18 +98,22 @@ class AgentJq(JqOwner):
             raise _as_written(error, programs, expressions) from error
 
     def _stop(self, expression: str, program: AgentProgram, opening: str, data: str) -> Stop:
-        """Return the agent's behavior for a stopped `program`. Without crashes, only a hang can stop it."""
+        """Return how the agent's jq fails in a stopped `program`.
+
+        The failure is a hang if the program still stops after its crashes are replaced by errors.
+        """
         text = _program(program, opening).replace(_CRASH, _NO_CRASH)
         return Stop.HANG if self._run([text], data, [expression]) == [UNDEFINED] else Stop.CRASH
 
     def _faults(self, expressions: Sequence[str]) -> list[str]:
         """Return the reason for each expression that jq 1.5 cannot compile.
 
-        If port-hook's jq cannot compile it either, the reason is jq's message, which contains the line and the column.
+        If port-hook's jq cannot compile the expression either, the reason is jq's message, which contains the line and
+        the column.
         """
         faulty = [each for each in expressions if agent_program(each).fault]
         wrapped = self._worker.evaluate([f"{_OPEN}empty | ({each}\n\n)" for each in faulty], _NOTHING)
-        # Alone, its error has the right column. It does not run: it cannot be compiled.
+        # The expression alone gives an error with the right column. It never runs, because it cannot be compiled.
         alone = [f"{_OPEN}{each}" for each, result in zip(faulty, wrapped, strict=True) if isinstance(result, JqError)]
         errors = iter(self._worker.evaluate(alone, _NOTHING))
         found = [next(errors) if isinstance(result, JqError) else None for result in wrapped]
@@ -123,7 +131,7 @@ def _program(program: AgentProgram, opening: str) -> str:
 
 
 def _text(data: Any) -> str:
-    """Return data as a line of JSON, with keys in their order and every number in Python's form."""
+    """Return data as a line of JSON. Keys stay in their order, and numbers are written like Python writes them."""
     text = json.dumps(data, ensure_ascii=False)
     text.encode()
     return text
@@ -140,12 +148,12 @@ def _stopped(expression: str, stop: Stop) -> Evaluated:
 
 
 def _shifted(message: str) -> str:
-    """Return a compile error with the column in the expression itself."""
+    """Return a compile error whose column is relative to the expression itself."""
     return _COLUMN.sub(lambda match: f"{match[1]}{int(match[2]) - len(_OPEN)}", message)
 
 
 def _as_written(error: RenderError, programs: Sequence[str], expressions: Sequence[str]) -> RenderError:
-    """Return an error with the mapping's expressions instead of the rewritten programs."""
+    """Return an error that shows the mapping's expressions instead of the rewritten programs."""
     message = error.message
     for program, expression in zip(programs, expressions, strict=True):
         message = message.replace(f"{{{{ {program.strip()} }}}}", f"`{expression.strip()}`")

@@ -45,7 +45,7 @@ def decrypt_aes_gcm(secret: Secret, value: Any) -> bytes:
 
 
 def open_aes_gcm(secret: Secret, content: bytes) -> bytes | None:
-    """Decrypt IV, ciphertext and tag. Return the plaintext, or None if the client secret does not match."""
+    """Return the plaintext of `content` (IV, ciphertext and tag), or None if the client secret does not match."""
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -99,9 +99,9 @@ def encrypt_client_side(key: RSAPublicKey, plaintext: bytes) -> str:
 
 
 def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | None]) -> RSAPrivateKey:
-    """Return the RSA private key in a PEM file. Messages call the file `name`. Raises KeyUnreadable.
+    """Return the RSA private key in a PEM file, called `name` in messages. Raises KeyUnreadable.
 
-    `ask_passphrase` is called for a key with a passphrase. It returns None without a terminal.
+    `ask_passphrase` is called if the key has a passphrase. It returns None if there is no terminal.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -110,7 +110,7 @@ def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | N
     try:
         try:
             key = load_pem_private_key(pem, None)
-        except TypeError:  # it has a passphrase
+        except TypeError:  # the key has a passphrase
             key = load_pem_private_key(pem, _passphrase(name, ask_passphrase))
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         is_protected = b"ENCRYPTED" in pem
@@ -122,7 +122,7 @@ def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | N
 
 
 def read_public_key(name: str, pem: bytes) -> RSAPublicKey:
-    """Return the RSA public key in a PEM file. Messages call the file `name`. Raises KeyUnreadable."""
+    """Return the RSA public key in a PEM file, called `name` in messages. Raises KeyUnreadable."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key

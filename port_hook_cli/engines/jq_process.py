@@ -1,12 +1,13 @@
-"""The process of jq: jq holds Python's lock, so only ending the process can stop an endless expression.
+"""The jq process: jq holds Python's lock, so only ending the process can stop an endless expression.
 
-It runs as a script, `python -IS jq_process.py CONFIG`, and imports only the standard library and jq. CONFIG is a JSON
-object with `jq` (the folder of the jq package), `timeout_s`, and `memory` and `max_result` in bytes. A request is two
-lines on stdin: a JSON list of programs, and the data. The response is one line of JSON on stdout for each program,
-written as soon as it has finished: `["v", value]`, `["u"]` (undefined), or `["e", kind, message]`.
+The process runs as a script, `python -IS jq_process.py CONFIG`, and imports only the standard library and jq. CONFIG is
+a JSON object with `jq` (the directory of the jq package), `timeout_s`, and `memory` and `max_result` in bytes. A
+request is two lines on stdin: a JSON list of programs, and the data. The response has one line of JSON on stdout for
+each program, written as soon as the program has finished: `["v", value]`, `["u"]` (undefined), or `["e", kind,
+message]`.
 
 The expressions are untrusted. The kernel's alarm ends the process if a request takes too long. The process has no
-environment, and cannot open files if the system can limit that. It ends when its stdin ends.
+environment, and cannot open files if the system supports such a limit. The process ends when its stdin ends.
 """
 
 from __future__ import annotations
@@ -25,17 +26,19 @@ if TYPE_CHECKING:
     from typing import Any
 
 CLOSED_ENVIRONMENT = "def env: {}; {} as $ENV | "
-"""Port's engine puts this before every expression. `import` and `include` are invalid after it."""
+"""The code that Port's engine puts before every expression. After it, `import` and `include` are invalid."""
 
 # Port's engine caches the same number of compiled programs.
 _MAX_PROGRAMS = 1000
-# Eleven days: the timers of all systems support this duration.
+# Eleven days, because the timers of all systems support this duration.
 _MAX_ALARM_S = 1_000_000
-# From this many characters of data, compiling programs once more takes less time than parsing the data for each.
+# From this many characters of data, compiling the programs once more takes less time than parsing the data for each of
+# them.
 _LARGE = 100_000
 _NOTHING = object()
 _UNDEFINED = '["u"]'
-# Ends a program inside another program, even if it ends with a comment that a backslash continues on the next line.
+# This ends a program inside another program, even if the program ends with a comment and a backslash, which would
+# continue the comment on the next line.
 _END = "\n\n"
 _CAUGHT = '{error: (if type == "string" then . else null end)}'
 
@@ -43,7 +46,7 @@ _CAUGHT = '{error: (if type == "string" then . else null end)}'
 def main(config: dict[str, Any]) -> None:
     """Handle requests until stdin ends."""
     sys.path.append(config["jq"])
-    import jq  # type: ignore[import-not-found]  # it has no types
+    import jq  # type: ignore[import-not-found]  # jq has no types
 
     _restrict(config["memory"])
     worker = _Worker(jq.compile, config["max_result"])
@@ -59,9 +62,9 @@ def main(config: dict[str, Any]) -> None:
 
 
 def _restrict(memory: int) -> None:
-    """Deny jq programs the environment, files, and more than `memory` bytes of memory."""
+    """Keep jq programs from reading the environment, opening files, and using more than `memory` bytes of memory."""
     os.environ.clear()
-    # With a home folder, jq reads definitions from ~/.jq.
+    # If there is a home directory, jq reads definitions from ~/.jq.
     os.environ["HOME"] = os.devnull
     # The parent process handles Ctrl-C.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -70,7 +73,7 @@ def _restrict(memory: int) -> None:
 
         for limit, maximum in (
             (resource.RLIMIT_CORE, 0),
-            # Descriptors 0 to 2 are open, so no other can be opened.
+            # Descriptors 0 to 2 are open, so no other descriptor can be opened.
             (resource.RLIMIT_NOFILE, 3),
             (resource.RLIMIT_AS, memory),
         ):
@@ -80,7 +83,7 @@ def _restrict(memory: int) -> None:
 
 
 def _set_alarm(seconds: float) -> None:
-    """End the process after `seconds`, even inside C code. 0 disables the alarm."""
+    """End the process after `seconds`, even while it runs C code. 0 disables the alarm."""
     seconds = min(seconds, _MAX_ALARM_S)
     if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, seconds)
@@ -97,9 +100,9 @@ def _write(response: str) -> None:
 
 
 class _Worker:
-    """Compiles, caches and runs programs. A repeated list of programs runs as one program.
+    """Compiles, caches and runs programs. A list of programs that is requested again runs as one program.
 
-    jq parses the data for each program, which takes longer than most expressions.
+    Otherwise, jq parses the data for each program, which takes longer than most expressions.
     """
 
     def __init__(self, compile_program: Any, max_result: int) -> None:
@@ -109,7 +112,7 @@ class _Worker:
         self._joined: OrderedDict[tuple[str, ...], Any] = OrderedDict()
 
     def responses(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
-        """Yield the response for each program as soon as it has finished."""
+        """Yield the response for each program as soon as the program has finished."""
         done = 0
         with contextlib.suppress(ValueError, RecursionError, MemoryError):
             for response in self._joined_responses(programs, data):
@@ -119,11 +122,14 @@ class _Worker:
             yield self._respond(program, data)
 
     def _joined_responses(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
-        """Run `programs` as one program. If it ends early, the remaining programs have to run separately."""
+        """Run `programs` as one program, and yield their responses.
+
+        If it ends early, the caller must run the rest separately.
+        """
         if programs not in self._joined:
             _put(self._joined, programs, None)
             if len(data) < _LARGE:
-                return  # compiled only when it is repeated
+                return  # the list is compiled only when it is requested again
         if self._joined[programs] is None:
             self._joined[programs] = self._join(programs)
         self._joined.move_to_end(programs)
@@ -181,7 +187,7 @@ class _Worker:
         return response
 
     def _is_text(self, message: str, program: str, data: str) -> bool:
-        """Whether an error's message is a string, not another value in text form."""
+        """Return whether an error's message is a string, not another value as text."""
         if message[:1] not in '{[tfn"-0123456789':
             return True
         try:
@@ -198,12 +204,15 @@ def _put(cache: OrderedDict[Any, Any], key: Any, value: Any) -> None:
 
 
 def _must_run_alone(program: str) -> bool:
-    """Whether a program uses its position in the text, or ends jq."""
+    """Return whether a program uses its position in the text, or ends jq."""
     return any(word in program for word in ("$__loc__", "halt"))
 
 
 def _failure(message: str | None) -> str:
-    """Return the line for an error. In Port's engine, an error whose message is not a string gives undefined."""
+    """Return the response for an error.
+
+    In Port's engine, an error whose message is not a string results in undefined.
+    """
     return _UNDEFINED if message is None else json.dumps(["e", "run-time", message])
 
 

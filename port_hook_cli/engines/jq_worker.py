@@ -1,4 +1,4 @@
-"""Runs jq in a separate process. Killing the process stops an expression. The next expression starts a new process."""
+"""Runs jq in a separate process. To stop an expression, the process is killed. The next expression starts a new one."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from port_hook_cli.javascript.values import read_result
 from port_hook_cli.terminal.signals import is_broken_pipe
 
 DEFAULT_TIMEOUT_S = 5.0
-"""The limit in seconds for all expressions of one template."""
+"""The limit in seconds for all expressions of one template together."""
 
 MAX_RESULT_BYTES = 8 * 2**20
-"""The maximum size of an expression's result. Port accepts bodies of 1 MiB."""
+"""The limit for an expression's result in bytes. Port accepts bodies of 1 MiB."""
 
 MAX_MEMORY_BYTES = 2**30
-"""The address space of the process, if the system can limit it."""
+"""The limit for the address space of the process in bytes, if the system supports such a limit."""
 
 _first_line = r"(, line 1, column )(\d+)$"
 _MARGIN = len(jq_process.CLOSED_ENVIRONMENT)
 
 
 class JqWorker:
-    """Evaluates jq programs in a process that starts with the first program. Thread-safe."""
+    """Evaluates jq programs in a process that starts with the first program. The class is thread-safe."""
 
     def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S, memory: int = MAX_MEMORY_BYTES) -> None:
         """Prepare the process without starting it."""
@@ -63,10 +63,10 @@ class JqWorker:
                 self._process = self._start()
 
     def evaluate(self, programs: Sequence[str], data: str, *, stopped: threading.Event | None = None) -> list[Any]:
-        """Return the first result over `data` of each program, UNDEFINED or a JqError.
+        """Return the first result of each program over `data`: a value, UNDEFINED or a JqError.
 
         `data` is one line of JSON. `stopped` identifies this call for `stop`. Raises RenderError if a program takes too
-        long, uses too much memory, or crashes jq. The next call starts a new process.
+        long, uses too much memory, or crashes jq. After such an error, the next call starts a new process.
         """
         if not programs:
             return []
@@ -80,7 +80,7 @@ class JqWorker:
                 self._send(process, programs, data)
                 responses = [self._read_response(process, program) for program in programs]
             except BaseException:
-                # Otherwise the next call would read the remaining responses of this call.
+                # If the process continued, the next call would read the remaining responses of this call.
                 self._end()
                 raise
             finally:
@@ -89,7 +89,10 @@ class JqWorker:
             return responses
 
     def stop(self, stopped: threading.Event) -> None:
-        """End the call of `evaluate` that has `stopped`, if it is still running. Other calls continue."""
+        """End the call of `evaluate` to which `stopped` was passed, if the call is still running.
+
+        Other calls continue.
+        """
         stopped.set()
         with self._turn:
             process = self._process
@@ -109,7 +112,7 @@ class JqWorker:
             self._end()
 
     def abandon(self) -> None:
-        """Release the process in a forked process, without ending it and without writing to it."""
+        """Let go of the parent's jq process in a forked process, without ending jq and without writing to it."""
         process, self._process, self._has_started = self._process, None, False
         if process is None:
             return
@@ -117,11 +120,11 @@ class JqWorker:
             for stream in (process.stdin, process.stdout):
                 assert stream is not None
                 os.dup2(null.fileno(), stream.fileno())  # a request in the buffer must not be written twice
-        process.returncode = 0  # it is not a child of this process
+        process.returncode = 0  # jq is not a child of this process
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is not None:
-            self._end()  # it died while it was idle, so not because of an expression
+            self._end()  # the process died while it was idle, so not because of an expression
         if self._process is None:
             self._process = self._start()
         if not self._has_started:
@@ -176,10 +179,13 @@ class JqWorker:
 
 
 class JqOwner:
-    """Owns a jq worker, which runs until `close`. Use it as a context manager, or call `close`."""
+    """Owns a jq worker, which runs until `close` is called. Use it as a context manager, or call `close`."""
 
     def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Prepare the worker. jq starts with the first expression. `timeout_s` limits all expressions of one call."""
+        """Prepare the worker.
+
+        jq starts with the first expression. `timeout_s` limits all expressions of one call together.
+        """
         self._worker = JqWorker(timeout_s=timeout_s)
 
     def __enter__(self) -> Self:
@@ -189,12 +195,12 @@ class JqOwner:
         self.close()
 
     def close(self) -> None:
-        """End the process of jq."""
+        """End the jq process."""
         self._worker.close()
 
 
 def _timeout_code() -> int:
-    """Return the exit code of a process that its alarm has ended."""
+    """Return the exit code of a process that was ended by its alarm."""
     if sys.platform == "win32":
         return 1
     else:  # noqa: RET505 - mypy would find the line unreachable
@@ -209,12 +215,12 @@ def _check_not_stopped(stopped: threading.Event | None) -> None:
 def _close(stream: BinaryIO | Any) -> None:
     try:
         stream.close()
-    except OSError:  # the buffer has data for the dead process
+    except OSError:  # the buffer holds data for the dead process
         return
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the process: only the variable that Windows requires."""
+    """Return the environment of the process, which contains only the variable that Windows requires."""
     return {name: environ[name] for name in ("SYSTEMROOT",) if name in environ}
 
 
@@ -231,9 +237,9 @@ def _read(line: bytes, program: str) -> Any:
 
 
 def _message(kind: Literal["compile", "run-time"], message: str) -> str:
-    """Return jq's error as Port's engine shows it: for a compile error, the first line of the last error.
+    """Return jq's error like Port's engine shows it. For a compile error, this is the first line of the last error.
 
-    The column is relative to the expression, without the code that Port puts before it.
+    The column is relative to the expression, without the code that Port puts before the expression.
     """
     if kind == "run-time":
         return f"jq: error: {message}"

@@ -23,7 +23,7 @@ _MAX_FAULTS = 5
 
 
 def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
-    """Return the rules of a declared input that `value` violates. Faults don't contain the value.
+    """Return the rules of a declared input that `value` violates. The returned faults don't contain the value.
 
     Raises BadAction for a declaration that is not a valid schema.
     """
@@ -39,10 +39,10 @@ def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
 
 
 def _is_clearly_valid(schema: Mapping[str, Any], value: Any) -> bool:
-    """Return whether each keyword is in `_CLEAR` and has a valid limit, and the value obeys it.
+    """Return whether a value is clearly valid: each keyword is in `_CLEAR`, has a valid limit, and the value obeys it.
 
-    Most declarations and values are that simple. Then `trigger` does not need the library, whose import takes a third
-    of the time of `trigger`. The library checks everything else, and also describes the faults.
+    Most declarations and values are that simple. For them, `trigger` does not need to import the library, which would
+    take a third of its time. The library checks everything else, and also describes the faults.
     """
     for keyword, limit in schema.items():
         if keyword not in _CLEAR:
@@ -54,7 +54,7 @@ def _is_clearly_valid(schema: Mapping[str, Any], value: Any) -> bool:
 
 
 def argument_faults(schema: Mapping[str, Any], arguments: Any) -> list[str]:
-    """Return why arguments do not match one of our JSON Schemas: at most five faults, each in one short line."""
+    """Return why arguments do not match one of port-hook's JSON Schemas: at most five faults, each in a short line."""
     from jsonschema import Draft202012Validator
 
     errors = islice(Draft202012Validator(schema).iter_errors(arguments), _MAX_FAULTS)
@@ -77,9 +77,9 @@ def _library() -> tuple[Any, Any]:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Whether a JavaScript pattern is found in a text.
+    """Return whether a JavaScript pattern is found in a text.
 
-    Also True for a pattern that is unreadable here or takes too long: Port decides.
+    Also True for a pattern that cannot be read here or takes too long, because Port decides about such a pattern.
     """
     import regex
 
@@ -120,7 +120,10 @@ def _is_email(text: str) -> bool:
 
 
 def _is_clearly_of_format(name: str, text: str) -> bool:
-    """Whether a text has one of our formats. A format name that is not checked, such as `team`, allows any text."""
+    """Return whether a text has this format.
+
+    A format that port-hook does not check, such as `team`, allows any text.
+    """
     return name not in _FORMATS_OF_THE_LIBRARY and (name not in _FORMATS or _FORMATS[name](text))
 
 
@@ -142,8 +145,8 @@ _PYTHON_TYPES: Mapping[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "object": (dict,),
 }
-# For each keyword the types of its limit and of a value, and whether a value of these types obeys it. The types are
-# compared with `type`, for which a boolean is not a number.
+# Each keyword has the types of its limit, the types of a value, and a function that returns whether a value obeys the
+# limit. The types are compared with `type`, so a boolean is not a number.
 _CLEAR: Mapping[str, tuple[tuple[type, ...], tuple[type, ...], Callable[[Any, Any], bool]]] = {
     "type": ((str,), (str, *_NUMBER, bool, dict), lambda kind, value: type(value) in _PYTHON_TYPES.get(kind, ())),
     "enum": ((list,), (str, *_NUMBER), lambda all_, value: any(type(one) is not bool and one == value for one in all_)),

@@ -27,7 +27,7 @@ class Renderer(JqOwner):
     """
 
     def abandon(self) -> None:
-        """Release jq in a forked process, without ending it: the parent process still uses it."""
+        """Let go of jq in a forked process, without ending jq, because the parent process still uses it."""
         self._worker.abandon()
 
     def start(self) -> None:
@@ -35,15 +35,15 @@ class Renderer(JqOwner):
         self._worker.start()
 
     def render(self, template: Any, data: Any, *, strict: bool = False) -> Any:
-        """Return Port's result of `template` over `data`, both JSON values: a JSON value, or UNDEFINED.
+        """Return the value that Port renders from `template` and `data`, both JSON values: a JSON value, or UNDEFINED.
 
-        Raises RenderError for a template that Port rejects, that takes too long or uses too much memory, and with
-        `strict` for an expression that fails.
+        Raises RenderError for a template that Port rejects, that takes too long or that uses too much memory. With
+        `strict`, also raises RenderError for an expression that fails.
         """
         return self.render_and_tell(template, data, strict=strict).value
 
     def render_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
-        """Like `render`, but also return the expressions that failed and became null."""
+        """Render like `render`, but also return the expressions that failed and became null."""
         return self._render(template, data, strict=strict, stopped=None)
 
     def _render(self, template: Any, data: Any, *, strict: bool, stopped: threading.Event | None) -> Rendering:
@@ -65,7 +65,7 @@ class Renderer(JqOwner):
             ) from error
 
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
-        """Like `render_and_tell`, without blocking the event loop. A cancellation stops jq immediately."""
+        """Render like `render_and_tell`, without blocking the event loop. A cancellation stops jq immediately."""
         return await self._aside(partial(self._render, template, data, strict=strict))
 
     async def aevaluate(self, programs: Sequence[str], data: Any) -> list[Any]:
@@ -88,7 +88,7 @@ class Renderer(JqOwner):
 
 
 class _Shared:
-    """The renderer of this process. A forked process gets its own."""
+    """The renderer of this process. A forked process gets its own renderer."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -110,7 +110,7 @@ class _Shared:
             renderer.close()
 
     def _forked(self) -> None:
-        self._lock = threading.Lock()  # another thread of the parent may have held it
+        self._lock = threading.Lock()  # another thread of the parent process may have held the lock
         renderer, self._renderer = self._renderer, None
         if renderer is not None:
             renderer.abandon()
@@ -120,7 +120,7 @@ _shared = _Shared()
 
 
 def shared_renderer() -> Renderer:
-    """Return the renderer that all callers in this process share. It ends with the process."""
+    """Return the renderer that all callers in this process share. The renderer ends with the process."""
     return _shared.renderer()
 
 
