@@ -1,6 +1,6 @@
-"""Limit what JSON text costs before it is parsed (its levels and its values), and parse only what JSON allows.
+"""Limit the cost of JSON text (its levels and values) before parsing it, and reject what only Python accepts as JSON.
 
-Python's own limit of levels differs between versions, and ours must not.
+Python's own limit of levels differs between versions. port-hook's limits are the same with every version.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ import re
 from typing import Any
 
 MOST_MARKS = 2_000_000
-"""How many marks a body may have. An empty list takes three bytes of a body, and about 70 of memory."""
+"""The maximum number of marks in a body. An empty list takes three bytes of the body, and about 70 bytes of memory."""
 
 MOST_LEVELS = 900
-"""How many levels a value may have. Python 3.11 supports about 990 in each of the places that recurse."""
+"""The maximum number of levels of a value. Python 3.11 supports about 990 levels in each recursive function."""
 
-# Large numbers retain the exponent: without it, 1e16 would look like a whole number.
+# Large numbers are not rewritten, because without its exponent, 1e16 would look like a whole number.
 _SMALL = r"-?[0-9.]+e-[0-9]+"
 _MARKS = r'(?s)"(?:[^"\\]|\\.)*+"|[\[{\]}]'
 
 
 def nests_too_deep(text: str) -> bool:
-    """Return whether JSON text has more than MOST_LEVELS levels. Linear, and fast if the text has few brackets."""
+    """Return whether JSON text has more than MOST_LEVELS levels.
+
+    The time is linear in the length of the text, and short if the text has few brackets.
+    """
     if text.count("[") + text.count("{") <= MOST_LEVELS:
         return False
     depth = 0
@@ -45,7 +48,7 @@ def value_nests_too_deep(value: Any) -> bool:
 
 
 def has_too_many_values(text: str) -> bool:
-    """Return whether JSON text has too many values, so that parsing it would take hundreds of MB. Never slow."""
+    """Return whether JSON text has so many values that parsing it would take hundreds of MB. This is never slow."""
     return len(text) > MOST_MARKS and count_marks(text) > MOST_MARKS
 
 
@@ -55,7 +58,7 @@ def count_marks(text: str) -> int:
 
 
 def strict_json(text: str | bytes, **options: Any) -> Any:
-    """Return `json.loads(text)`, but raise ValueError for NaN and Infinity: Python reads them, and JSON lacks them."""
+    """Return `json.loads(text)`. Raises ValueError for NaN and Infinity, which Python reads, but JSON doesn't have."""
     return json.loads(text, parse_constant=_reject_constant, **options)
 
 
@@ -64,21 +67,21 @@ def _reject_constant(name: str) -> Any:
 
 
 def _as_javascript(number: re.Match[str]) -> str:
-    from port_hook_cli.javascript.stringify import format_double  # few bodies have such numbers
+    from port_hook_cli.javascript.stringify import format_double  # imported here, because few bodies have such numbers
 
     return format_double(float(number[0]))
 
 
 def json_beginning(value: Any, limit: int, *, indent: int | None = None, compact: bool = False) -> str:
-    """Return a value's JSON, or its first `limit + 1` characters.
+    """Return a value as JSON, or the first `limit + 1` characters of its JSON.
 
     Small numbers are written like JavaScript and Port write them: 1e-7, not 1e-07. Each level takes at least one
-    character, so a deep value reaches the limit before Python's recursion limit.
+    character, so a deep value reaches `limit` before Python's recursion limit.
     """
     encoder = json.JSONEncoder(ensure_ascii=False, indent=indent, separators=(",", ":") if compact else None)
     parts, length = [], 0
     for part in encoder.iterencode(value):
-        # A part is one value with its separator, and only text has quotes.
+        # Each part is one value with its separator, and only strings have quotes.
         if '"' not in part and "e-" in part:
             part = re.sub(_SMALL, _as_javascript, part)  # noqa: PLW2901
         parts.append(part[: limit + 1])

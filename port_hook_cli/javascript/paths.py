@@ -1,7 +1,7 @@
 """Paths into a JSON document: `payload.properties.cpu`, `tags[0]`, `tags[]`, `inputs["my.key"]`.
 
 A path is a sequence of keys, joined by dots. A key that contains a dot, a bracket, an equals sign or a quote is written
-as a JSON string. `[n]` is the n-th item of an array, counted from 0, and `[]` is the place after its last item.
+as a JSON string. `[n]` is the n-th item of an array, counted from 0, and `[]` is the place after the array's last item.
 
 A path that begins with a slash is a JSON Pointer (RFC 6901), the form that `diff` and other programs write:
 `/payload/properties/cpu`, `/tags/0`, and `/tags/-` for the place after the last item. `["/a"]` is a key that begins
@@ -23,13 +23,13 @@ from port_hook_cli.javascript.nesting import json_beginning
 
 
 class Append(Enum):
-    """The step `[]`."""
+    """The step `[]`, which is the place after an array's last item."""
 
     END = "[]"
 
 
 class Missing(Enum):
-    """What `get_at` returns if a document has no value at a path. None is a JSON value."""
+    """The result of `get_at` if a document has no value at a path. None would be a JSON value."""
 
     MISSING = "missing"
 
@@ -51,7 +51,7 @@ _BAD_ESCAPE = r"~(?![01])"
 
 @frozen
 class JsonPath:
-    """A path's steps: keys, array indices and `END`.
+    """The steps of a path: keys, array indices and `END`.
 
     The steps of a JSON Pointer are keys until `fitted` finds out which of them are indices of an array.
     """
@@ -61,7 +61,7 @@ class JsonPath:
 
     @classmethod
     def parse(cls, text: str) -> JsonPath:
-        """Return the path in `text`. Raises UsageError, which shows the invalid part."""
+        """Return the path that `text` contains. Raises UsageError, whose message shows the invalid part."""
         if text.startswith("/"):
             return cls(tuple(pointer_tokens(text)), is_pointer=True)
         steps: list[Step] = []
@@ -77,7 +77,7 @@ class JsonPath:
         return cls(tuple(steps))
 
     def fitted(self, document: Any) -> JsonPath:
-        """Return the path with the steps that a JSON Pointer has in `document`."""
+        """Return the path with its keys and indices for `document`, which decides the steps of a JSON Pointer."""
         if not self.is_pointer:
             return self
         steps: list[Step] = []
@@ -89,13 +89,13 @@ class JsonPath:
         return replace(self, steps=tuple(steps))
 
     def prefix(self, length: int) -> str:
-        """Return the first `length` steps as text, for messages."""
+        """Return the first `length` steps of the path as text for messages."""
         if self.is_pointer:
             return "".join(self.step_text(step) for step in self.steps[:length]) or "the document"
         return "".join(_format_step(step) for step in self.steps[:length]).removeprefix(".") or "the document"
 
     def step_text(self, step: Step) -> str:
-        """Return a step in this path's notation."""
+        """Return a step as text in this path's notation."""
         if not self.is_pointer:
             return _format_step(step)
         return f"/{_AFTER_LAST if isinstance(step, Append) else escaped(str(step))}"
@@ -105,7 +105,7 @@ class JsonPath:
 
 
 def pointer_tokens(pointer: str) -> list[str]:
-    """Return the keys in a JSON Pointer. Raises UsageError."""
+    """Return the keys in a JSON Pointer. Raises UsageError for an invalid escape."""
     if re.search(_BAD_ESCAPE, pointer):
         raise UsageError(
             f"The path {pointer!r} is not a JSON Pointer: ~ must be followed by 0 or 1.",
@@ -115,7 +115,7 @@ def pointer_tokens(pointer: str) -> list[str]:
 
 
 def _item_step(token: Step) -> Step:
-    """Return the meaning of a JSON Pointer's step in an array."""
+    """Return the step that a JSON Pointer's token means in an array."""
     if token == _AFTER_LAST:
         return END
     return int(token) if isinstance(token, str) and re.fullmatch(_INDEX, token) else token
@@ -164,8 +164,8 @@ def get_at(document: Any, path: JsonPath) -> Any:
 def set_at(document: Any, path: JsonPath, value: Any) -> Any:
     """Return a copy of `document` with `value` at `path`.
 
-    Objects and arrays that are missing or null on the way are created. Raises UsageError, which shows the part of the
-    path that does not fit the document.
+    Objects and arrays on the path that are missing or null are created. Raises UsageError, whose message shows the part
+    of the path that does not fit the document.
     """
     path = path.fitted(document)
     root: list[Any] = [document]
@@ -210,7 +210,10 @@ def _write(container: Any, spot: str | int, value: Any) -> None:
 
 
 def _opened(value: Any, path: JsonPath, depth: int) -> Any:
-    """Return a copy of the object or array that step `depth` needs, or a new object or array instead of null."""
+    """Return a copy of the object or array that the step at `depth` needs.
+
+    Return a new object or array instead of null.
+    """
     wanted = dict if isinstance(path.steps[depth], str) else list
     if value is None:
         return wanted()
@@ -248,19 +251,19 @@ def _noun(value: Any) -> str:
 
 
 MAX_POINTER = 4_096
-"""A match at a longer pointer is left out, because the pointer would exceed this limit."""
+"""The maximum length of a JSON Pointer. A match at a longer pointer is omitted."""
 
 _MAX_DIGITS = 15
 
 
 class NoSuchValue(ValueError):
-    """A pointer without a value in the document."""
+    """A JSON Pointer doesn't lead to a value in the document."""
 
 
 def path_to(document: Any, pointer: str) -> JsonPath:
     """Return the path that a JSON Pointer (RFC 6901) describes in a document. Raises NoSuchValue.
 
-    Its last step may be a missing name of an object.
+    The last step may be a missing key of an object.
     """
     if pointer and not pointer.startswith("/"):
         raise NoSuchValue(pointer)
@@ -288,12 +291,12 @@ def value_at(document: Any, pointer: str) -> Any:
 
 
 def _is_index(key: str, values: list[Any]) -> bool:
-    """Return whether a token of a JSON Pointer is the number of a member of `values`."""
+    """Return whether a token of a JSON Pointer is the index of an item of `values`."""
     return key.isascii() and key.isdigit() and len(key) <= _MAX_DIGITS and int(key) < len(values)
 
 
 def escaped(key: str) -> str:
-    """Return a key as a token of a JSON Pointer."""
+    """Return a key in the form of a JSON Pointer's token, with `~` and `/` escaped."""
     return key.replace("~", "~0").replace("/", "~1")
 
 

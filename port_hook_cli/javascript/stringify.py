@@ -1,11 +1,11 @@
-"""JSON in Node's form: `JSON.stringify(JSON.parse(text), null, indent)`, byte for byte.
+"""JSON like Node.js writes it: `JSON.stringify(JSON.parse(text), null, indent)`, byte for byte.
 
-Handlers in Node serialize a body again before they verify it, so Port signs this form. The rules are in ECMA-262:
+Handlers in Node.js serialize a body again before they verify it, so Port signs this form. The rules are in ECMA-262:
 SerializeJSONProperty, QuoteJSONString, Number::toString and the order of OrdinaryOwnPropertyKeys.
 
-The text is read once, without recursion and without building a tree: each value becomes a piece of the result as soon
-as it is read. Only an object whose keys JavaScript orders differently is assembled again, from pieces that are not
-copied. So the work is proportional to the length of the text, whatever its nesting.
+The text is read once, without recursion and without building a tree. Each value becomes a piece of the result as soon
+as it is read. Only an object whose keys JavaScript orders differently is assembled again, from the same pieces without
+copying them. So the time is proportional to the length of the text, even if it is deeply nested.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from json.encoder import encode_basestring
 from typing import TypeAlias, cast
 
 MAX_DEPTH = 4_000
-"""How many levels of nesting are read. Node's JSON.stringify runs out of stack between 3,000 and 5,000."""
+"""The maximum number of levels to read. Node's JSON.stringify runs out of stack between 3,000 and 5,000 levels."""
 
 MAX_CHARACTERS = 2**29 - 24
-"""The length of the longest text that V8 supports, and that `stringify` returns."""
+"""The length of the longest string that V8 supports. `stringify` never returns a longer text."""
 
 MAX_INDENT = 10
-"""JSON.stringify uses at most this many characters of its indent."""
+"""The number of characters of an indent that JSON.stringify uses."""
 
 _SPACE = r"[ \t\n\r]*+"
 _STRING = r'"[^"\\\x00-\x1f\ud800-\udfff]*+"'
 _NUMBER = r"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?+(?:[eE][-+]?[0-9]++)?+"
-# A whole number of up to 15 digits is the same in both languages, so it is copied unchanged.
+# A whole number of up to 15 digits is the same in Python and JavaScript, so it is copied unchanged.
 _SAME = rf"{_STRING}|true|false|null|(?:0|-?[1-9][0-9]{{0,14}}+)(?![0-9.eE])"
 _value_at = re.compile(rf'{_SPACE}(?:({_SAME})|({_NUMBER})|(")|(\[)|(\{{))').match
 _key_at = re.compile(rf'{_SPACE}(?:({_STRING}){_SPACE}:|("))').match
@@ -48,7 +48,7 @@ Piece: TypeAlias = "str | list[Piece]"
 
 
 class NotJson(ValueError):
-    """JSON.parse or JSON.stringify would fail on the text: it is not JSON, nested too deeply, or too long."""
+    """JSON.parse or JSON.stringify would fail on a text: it is not JSON, is nested too deeply, or is too long."""
 
     @property
     def fault(self) -> str:
@@ -59,8 +59,8 @@ class NotJson(ValueError):
 def stringify(text: str, indent: str = "", *, limit: int = MAX_CHARACTERS) -> str:
     """Return `JSON.stringify(JSON.parse(text), null, indent)`.
 
-    Raises NotJson if JSON.parse would throw, for more than `MAX_DEPTH` levels of nesting, and for a result of more than
-    `limit` characters.
+    Raises NotJson if JSON.parse would throw an error, for more than `MAX_DEPTH` levels of nesting, and for a result of
+    more than `limit` characters.
     """
     writer = _Writer(text, indent[:MAX_INDENT], limit)
     writer.write()
@@ -85,7 +85,7 @@ def _flat(pieces: list[Piece]) -> Iterator[str]:
 class _Level:
     """An open container: where its pieces begin and, for an object, its keys and where each member begins."""
 
-    # Not a dataclass: generating it would take a hundredth of the time of `port-hook sign`.
+    # This is not a dataclass, because generating one would take a hundredth of the time of `port-hook sign`.
     __slots__ = ("closer", "keys", "start", "starts")
 
     def __init__(self, closer: str, start: int) -> None:
@@ -96,22 +96,25 @@ class _Level:
 
     @property
     def is_in_order(self) -> bool:
-        """Whether JavaScript keeps the order of the members: no key is repeated, and none is an array index."""
+        """Whether JavaScript retains the order of the members: no key is repeated, and no key is an array index."""
         if len(set(self.keys)) < len(self.keys):
             return False
-        # The keys are quoted. If all of them sort after the digits, no further comparison is needed.
+        # The keys are quoted. If all keys sort after the digits, no further comparison is needed.
         return not self.keys or min(self.keys) >= _AFTER_DIGITS or all(_index_of(key) is None for key in self.keys)
 
 
 def _index_of(key: str) -> int | None:
-    """Return the array index that a quoted key is (canonical, 0 to 2**32 - 2), or None if it is not one."""
+    """Return the array index that a quoted key is (canonical, 0 to 2**32 - 2), or None if the key is not an index."""
     match = _index(key)
     index = int(match[1]) if match else None
     return index if index is not None and index <= _MAX_INDEX else None
 
 
 class _Writer:
-    """Writes one text. Each piece in a container begins with a comma. The first comma is removed at the end."""
+    """Writes one text as pieces.
+
+    Each piece in a container begins with a comma. At the end, the first comma is removed.
+    """
 
     def __init__(self, text: str, indent: str, limit: int) -> None:
         self.text = text
@@ -169,7 +172,7 @@ class _Writer:
         self.pieces.append(self.lead + value)
 
     def _open(self, opener: str, closer: str) -> bool:
-        """Begin a container. Return whether it has content."""
+        """Begin a container. Return whether the container has content."""
         match = _delimiter_at(self.text, self.position)
         if match and match[1] == closer:
             self.position = match.end()
@@ -184,7 +187,7 @@ class _Writer:
         return True
 
     def _member(self) -> None:
-        """Read the text before a value, and set `lead` to the text to write before it."""
+        """Read the text before a value, and set `lead` to the text that will be written before the value."""
         level = self.levels[-1]
         self.lead = "," + self.breaks[len(self.levels)]
         if level.closer == "]":
@@ -207,7 +210,7 @@ class _Writer:
         return key
 
     def _string(self) -> str:
-        """Read a string after its opening quotation mark, and return its value."""
+        """Read a string whose opening quotation mark was already read, and return its value."""
         try:
             value, self.position = _string_at(self.text, self.position - 1)
         except ValueError as error:
@@ -226,7 +229,7 @@ class _Writer:
         self._put(closer)
 
     def _order(self, level: _Level) -> None:
-        """Put the members into JavaScript's order: array indices first, repeated keys in their first place."""
+        """Put the members into JavaScript's order: array indices first, and repeated keys in their first place."""
         members: dict[str, list[Piece]] = {}
         for key, start, end in zip(level.keys, level.starts, [*level.starts[1:], len(self.pieces)], strict=True):
             members[key] = self.pieces[start:end]
@@ -246,9 +249,9 @@ class _Writer:
 
 
 def format_double(value: float) -> str:
-    """Return a double in JSON.stringify's form: the result of Number::toString, or `null` for an infinity.
+    """Return a double like JSON.stringify writes it: the result of Number::toString, or `null` for an infinity.
 
-    Python finds the same shortest digits that read back as `value`. Only their layout differs.
+    Python finds the same shortest digits that read back as `value`. Only the layout of the digits differs.
     """
     if value == 0:
         return "0"
@@ -279,9 +282,9 @@ def _lay_out(digits: str, point: int) -> str:
 
 
 def quote(value: str) -> str:
-    """Return `value` in the form of QuoteJSONString: with the escapes of Python's json, and lone surrogates escaped."""
+    """Return `value` like QuoteJSONString quotes it: with the escapes of Python's json, and lone surrogates escaped."""
     quoted = encode_basestring(value)
-    # Only lone surrogates cannot be encoded. JavaScript escapes them in the same way.
+    # Only lone surrogates cannot be encoded. JavaScript escapes lone surrogates in the same way.
     if quoted.isascii() or not re.search(_SURROGATE, quoted):
         return quoted
     return quoted.encode("utf-8", "backslashreplace").decode()

@@ -1,7 +1,7 @@
-"""Read and write JSON like Node: `JSON.parse` to Python values, and `JSON.stringify` of them.
+"""Read and write JSON like Node.js: `JSON.parse` to Python values, and `JSON.stringify` of Python values.
 
-A number is an int if a double holds it exactly (up to 2**53), otherwise a float, so that large integers lose the same
-digits as in Node. Repeated keys and keys that are array indices are in JavaScript's order.
+A number is an int if a double holds it exactly (up to 2**53), otherwise a float. So large integers lose the same digits
+as in Node.js. Repeated keys and keys that are array indices are in JavaScript's order.
 """
 
 from __future__ import annotations
@@ -20,22 +20,25 @@ _MAX_INDEX = 2**32 - 2
 _has_long_number = re.compile(r"[0-9]{16}").search
 _is_index = re.compile(r"0|[1-9][0-9]{0,9}").fullmatch
 _LARGEST = int(1.7976931348623157e308)
-# Python and JavaScript write fractions from 1e-4 up, and all numbers from 1e21 up, in the same way.
+# Python and JavaScript write fractions of 1e-4 and more, and all numbers of 1e21 and more, in the same way.
 _SMALLEST_PLAIN, _SMALLEST_EXPONENT = 1e-4, 1e21
 _compact = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _has_surrogate = re.compile("[\ud800-\udfff]").search
 
 
 def read_json(text: str) -> Any:
-    """Return `JSON.parse(text)`. Raises NotJson if it would throw, and for nesting that is too deep for Python."""
+    """Return `JSON.parse(text)`.
+
+    Raises NotJson if JSON.parse would throw an error, or the nesting is too deep for Python.
+    """
     return _read(stringify(text), float)
 
 
 def read_result(text: str) -> Any:
     """Return the value of a result that jq wrote, with JavaScript's numbers.
 
-    Keys keep their order. The largest double is read as infinity, because jq writes infinity like that, and no one uses
-    the number itself. Raises NotJson for nesting that is too deep for Python.
+    Keys stay in their order. The largest double is read as infinity, because jq writes infinity as this number, and
+    nobody uses the number itself. Raises NotJson for nesting that is too deep for Python.
     """
     return _read(text, _fraction)
 
@@ -64,10 +67,7 @@ def _whole_number(digits: str) -> int | float:
 
 
 def write_json(value: Any, indent: str = "") -> str:
-    """Return `JSON.stringify(value, null, indent)` of a JSON value. Infinity and NaN become null.
-
-    Raises NotJson if the value is not a JSON value or is nested too deeply.
-    """
+    """Return `JSON.stringify(value, null, indent)` of a JSON value. Infinity and NaN become null."""
     if not indent and (text := _write_plain(value)) is not None:
         return text
     try:
@@ -86,9 +86,9 @@ class _NotPlain(Exception):
 
 
 def _write_plain(value: Any) -> str | None:
-    """Return what `write_json` returns, or None if the slower `stringify` is needed.
+    """Return the result of `write_json`, or None if only the slower `stringify` can write the value.
 
-    Most documents do not need it, and Python's own encoder is five times as fast.
+    Most documents do not need `stringify`, and Python's own encoder is five times as fast.
     """
     try:
         text = _compact(_plain(value))
@@ -98,9 +98,10 @@ def _write_plain(value: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` with numbers that Python writes as JavaScript writes the numbers of `value`.
+    """Return `value` with each number replaced by a number that Python writes like JavaScript writes the original.
 
-    Raises _NotPlain for other types, keys in another order, and numbers that the two languages write differently.
+    Raises _NotPlain for other types, keys that may be in another order, and numbers that the two languages write
+    differently.
     """
     kind = type(value)
     if kind is str or value is None or kind is bool:
@@ -143,7 +144,7 @@ def _finite(value: Any) -> Any:
 
 
 def js_entries(value: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    """Return the members in the order of `Object.entries`: array indices ascending, then the others in their order."""
+    """Return the members in the order of `Object.entries`: array indices ascending, then other keys in their order."""
     indices = [key for key in value if key[:1].isdigit() and _is_index(key) and int(key) <= _MAX_INDEX]
     if not indices:
         return value.items()
