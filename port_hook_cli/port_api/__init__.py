@@ -1,1 +1,1 @@
-"""Port's API: the client, its retries, and its settings."""
+"""Port's API: its client, the retries of calls, and the settings that a client needs."""

@@ -1,4 +1,4 @@
-"""Access to Port: settings that are read once, the secret, clients of the API, and the region of a login."""
+"""Access to Port: the settings, which are read once, the secret, clients of the API, and the region of a login."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ _UNAUTHORIZED = 401
 
 
 class PortAccess:
-    """What a verb needs from Port. A command creates it from its options and passes it down.
+    """Everything that an operation needs to call Port. A command creates it from its options and passes it down.
 
-    Everything is read once, when it is first used, because the secret may come from stdin. `say` gets warnings and
-    notes about settings from the current directory's `.env`, each once per process. Without `tells_secret_place`, the
-    command says where the client secret comes from.
+    Each value is read once, when it is first used, because the secret may come from stdin. `say` is called with
+    warnings and notes about settings from the current directory's `.env`, each once per process. With
+    `tells_secret_place` set to False, there is no note about the secret's source, because the command reports the
+    source itself.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class PortAccess:
 
     @cached_property
     def found(self) -> Settings:
-        """The settings of `needs` without remarks, even for an unsafe address, for `doctor`."""
+        """The settings of `needs`, even if the address is unsafe. They come without remarks, for `doctor`."""
         return load_settings(
             self._runtime,
             org=self._org,
@@ -72,7 +73,7 @@ class PortAccess:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings of `needs`. Raises SettingsError like `load_settings`, and for an unsafe address."""
+        """The settings of `needs`. Raises the errors of `load_settings`, and SettingsError for an unsafe address."""
         settings, needs = self.found, self._needs
         for text in settings.warnings:
             self._say_once(warning(text))
@@ -86,19 +87,19 @@ class PortAccess:
 
     @property
     def secret(self) -> Secret:
-        """The client secret. Raises SettingsError if none is set."""
+        """The client secret. Raises SettingsError if no secret is set."""
         return self.settings.require_secret()
 
     @property
     def is_api_on_this_machine(self) -> bool:
-        """Whether the address of the API is on this machine, where only a sandbox can be. Raises SettingsError."""
+        """Whether the API's address is on this machine, where only a sandbox can be. Raises SettingsError."""
         from port_hook_cli.invocations.targets import is_on_this_machine  # so that other commands start faster
 
         return is_on_this_machine(self.settings.api_url)
 
     @property
     def has_sandbox(self) -> bool:
-        """Whether the settings have the address of a sandbox on this machine, and credentials. Raises SettingsError."""
+        """Whether the settings have credentials and the address of a sandbox on this machine. Raises SettingsError."""
         settings = self.settings
         has_credentials = settings.client_id is not None and settings.client_secret is not None
         return has_credentials and self.is_api_on_this_machine
@@ -111,11 +112,11 @@ class PortAccess:
         timeout_s: float | None = None,
         retries: bool = True,
     ) -> PortApi:
-        """Return a client of Port's API, for use with `async with`. `timeout_s` bounds each request, in seconds.
+        """Return a client of Port's API, for use with `async with`. `timeout_s` is the limit for a request in seconds.
 
-        `on_retry` gets a message before each pause, `on_headers` the headers of each response. Without `retries`, each
-        call is tried once. All clients are created here, so that the address is checked before the secret is sent.
-        Raises SettingsError for a missing setting and for an address that must not get the secret.
+        `on_retry` is called with a message before each pause, and `on_headers` with the headers of each response.
+        Without `retries`, each call is tried once. All clients are created here, so that the address is checked before
+        the secret is sent. Raises SettingsError for a missing setting and for an address that must not get the secret.
         """
         from port_hook_cli.port_api.client import PortApi
         from port_hook_cli.port_api.retries import MAX_TRIES, RetryPolicy
@@ -135,14 +136,14 @@ class PortAccess:
             return await port.get_run(run_id)
 
     async def announce(self, deliveries: Sequence[Mapping[str, Any]]) -> None:
-        """Tell a sandbox on this machine what a handler is about to get, so that its runs have an action and inputs.
+        """Tell a sandbox on this machine which runs a handler is about to receive, with their actions and inputs.
 
-        Does nothing if the settings point to Port. It never raises an error. It ends at the first failure, and takes at
-        most 2 seconds.
+        The sandbox can then show these runs. If the settings point to Port, this does nothing. It stops at the first
+        failure, takes at most 2 seconds, and never raises an error.
         """
         if not deliveries:
             return
-        # Imported here, so that commands that only need the secret start faster.
+        # Imported here, so that commands that need only the secret start faster.
         from asyncio import timeout
 
         with contextlib.suppress(PortHookError, TimeoutError):
@@ -163,9 +164,9 @@ class PortAccess:
 async def find_api(
     client_id: str, secret: Secret, addresses: Sequence[str], runtime: Runtime, *, timeout_s: float
 ) -> str:
-    """Return the first of `addresses` that accepts the credentials. Raises LoginRejectedError if none does.
+    """Return the first of `addresses` that accepts the credentials. Raises LoginRejectedError if none accepts them.
 
-    The next address is tried only if an address rejects them, so an unreachable address ends the search.
+    The next address is tried only if an address rejects the credentials, so an unreachable address ends the search.
     """
     for address in addresses:
         settings = Settings(client_id=client_id, client_secret=secret, api_url=address)
@@ -186,5 +187,5 @@ async def find_api(
 
 
 def _with_options(hint: str) -> str:
-    """Return a hint of the API client with the options of `login`, which ignores the variables."""
+    """Return a hint of the API client with the options of `login` instead of the variables, which `login` ignores."""
     return hint.replace("PORT_API_URL", "--api-url").replace("PORT_REGION", "--region")

@@ -1,4 +1,4 @@
-"""Port's API: a method for each route that port-hook calls, and when a call is retried."""
+"""Port's API: one method for each route that port-hook calls, and the rules for retrying a call."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class PortApi:
     """A client of Port's API. Use it with `async with`.
 
     One request may take `timeout_s` seconds, from connecting to the last byte of the response. The client doesn't
-    follow redirects. A call is retried after 429 (when Port asks for it), most 5xx and lost connections, within the
-    limits of `Retries`. If the response to a log is lost, the log is sent again, so it may appear twice. If the
-    response to a status is lost, the run is checked before the status is sent again. Every method raises PortApiError,
-    or RunEndedError for a run that has ended. `on_token` gets each token, which is a secret, and `on_headers` the
-    headers of each response, with lowercase names.
+    follow redirects. A call is retried after 429, after most 5xx responses and after lost connections, within the
+    limits of `Retries`. After 429, the pause is the time that Port asks for. If the response to a log is lost, the log
+    is sent again, so it may appear twice. If the response to a status is lost, the run is checked before the status is
+    sent again. Every method raises PortApiError, or RunEndedError for a run that has ended. `on_token` is called with
+    each token, which is a secret, and `on_headers` with the headers of each response, whose names are in lowercase.
     """
 
     def __init__(
@@ -74,7 +74,10 @@ class PortApi:
         await self._connection.close()
 
     async def check_access(self) -> None:
-        """Get a token, unless there is one. Raises PortApiError if Port does not accept the credentials."""
+        """Get a token, unless the client already has a token.
+
+        Raises PortApiError if Port does not accept the credentials.
+        """
         await self._connection.authorize()
 
     async def get_run(self, run_id: str) -> dict[str, Any]:
@@ -84,7 +87,7 @@ class PortApi:
         return run | {"id": run_id}
 
     async def run_logs(self, run_id: str, *, offset: int = 0) -> list[dict[str, Any]]:
-        """Return up to 50 log entries of the run, without the first `offset`."""
+        """Return up to 50 log entries of the run, after skipping the first `offset` entries."""
         response = await self.send(self._read(run_id, f"{run_path(run_id)}/logs?limit=50&offset={offset}"))
         logs: list[dict[str, Any]] = self._part(response, "runLogs", list)
         if not all(isinstance(entry, dict) for entry in logs):
@@ -92,11 +95,11 @@ class PortApi:
         return logs
 
     async def patch_run(self, run_id: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Set `fields`, named as in Port's API, and return the response."""
+        """Set `fields` of the run, with the names in Port's API, and return Port's response."""
         return await self.send(patch_call(run_id, fields))
 
     async def add_log(self, run_id: str, message: str) -> None:
-        """Add `message` to the run's log, in as many entries as the 1 MiB limit needs."""
+        """Add `message` to the run's log, in as many entries as the limit of 1 MiB requires."""
         for call in log_calls(run_id, message):
             await self.send(call)
 
@@ -107,7 +110,7 @@ class PortApi:
     async def put_action(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Replace the action or automation with `body`, and return its new definition in Port.
 
-        It is sent again if the response is lost: sending it twice has the same effect.
+        If the response is lost, the definition is sent again, because sending it twice has the same effect.
         """
         return await self._put_definition("action", identifier, body)
 
@@ -118,14 +121,15 @@ class PortApi:
     async def put_workflow(self, identifier: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Replace the workflow with a new version, and return its new definition in Port.
 
-        It is sent again if the response is lost. That may create another version with the same content.
+        If the response is lost, the definition is sent again, which may create another version with the same content.
         """
         return await self._put_definition("workflow", identifier, body)
 
     async def start_run(self, identifier: str, body: Mapping[str, Any], *, run_as: str | None = None) -> dict[str, Any]:
-        """Run the action with `properties` and `entity` of `body`, and return the new run.
+        """Run the action with the `properties` and `entity` of `body`, and return the new run.
 
-        `run_as` is the email of the user who runs it. It is not sent again if Port may have started a run already.
+        `run_as` is the email of the user who runs the action. The call is not sent again if Port may already have
+        started a run.
         """
         path = f"{action_path(identifier)}/runs{f'?run_as={quote(run_as)}' if run_as else ''}"
         retries = self._retries.begin()
@@ -153,7 +157,7 @@ class PortApi:
         repeatable: bool = True,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Make one call to any route and return Port's response. `headers` are added to the usual headers.
+        """Make one call to any route, and return Port's response. `headers` are added to the usual headers.
 
         A call that is not `repeatable` is never sent again if Port may have acted on it.
         """
@@ -188,10 +192,10 @@ class PortApi:
         return outcome
 
     async def send(self, call: Call, *, is_taken: Callable[[], Awaitable[bool]] | None = None) -> dict[str, Any]:
-        """Make one call of a report and return Port's response, or `{}` if Port already has the reported data.
+        """Make one call of a report, and return Port's response, or `{}` if Port already has the reported data.
 
-        If the response to a call without a status is lost, `is_taken` says whether Port has taken it. Without
-        `is_taken`, the call is sent again.
+        If the response to a call without a status is lost, `is_taken` returns whether Port has processed the call.
+        Without `is_taken`, the call is sent again.
         """
         retries = self._retries.begin()
         while True:
@@ -217,7 +221,7 @@ class PortApi:
         return part
 
     async def _is_taken(self, call: Call, problem: PortApiError) -> bool:
-        """Whether Port accepted the status of `call` although its response was lost."""
+        """Return whether Port accepted the status of `call` although the response was lost."""
         if is_node_run(call.run_id):
             _raise_unknown(call, problem)  # Port has no route for a node run
         try:
@@ -229,7 +233,10 @@ class PortApi:
         return status == call.wanted
 
     async def _after_end(self, call: Call, failed_tries: int) -> dict[str, Any]:
-        """Return `{}` if an earlier try of this call ended the run. Raises RunEndedError if it had ended before."""
+        """Return `{}` if an earlier try of this call ended the run.
+
+        Raises RunEndedError if the run had ended before.
+        """
         status = None
         if call.purpose is not Purpose.READ and not is_node_run(call.run_id):
             with contextlib.suppress(PortApiError):  # the status only makes the message more precise

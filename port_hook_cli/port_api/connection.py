@@ -1,4 +1,4 @@
-"""One try of a call to Port's API over httpx: its token, its limits, and what a failure means."""
+"""One try of a call to Port's API over httpx: its token, its limits, and the meaning of a failure."""
 
 from __future__ import annotations
 
@@ -45,24 +45,25 @@ class _Token:
 
 
 class _UnusableResponse(Exception):
-    """A response that is not read completely. The message is a phrase after "responded, but"."""
+    """A response is not read completely. The message is a phrase that follows "responded, but"."""
 
 
 class _Progress:
-    """Records whether a request was started, from httpcore's `trace` extension."""
+    """Records whether a request was started, from the events of httpcore's `trace` extension."""
 
     def __init__(self) -> None:
         self.is_sent = False
 
     async def on_event(self, name: str, _: object) -> None:
-        """Handle an event."""
+        """Handle an event of httpcore."""
         self.is_sent = self.is_sent or name.endswith("send_request_headers.started")
 
 
 class PortConnection:
-    """Tries calls, with a token that it gets when necessary. `PortApi` describes the parameters.
+    """Tries calls with a token, which it gets when necessary. `PortApi` describes the parameters.
 
-    Only getting a token is retried here. A failed try of a call is a value, so that the caller decides.
+    Only the call that gets a token is retried here. Any other failed try is a return value, so that the caller can
+    decide.
     """
 
     def __init__(
@@ -90,7 +91,7 @@ class PortConnection:
         self._token: _Token | None = None
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to Port's API."""
         await self._client.aclose()
 
     async def attempt(
@@ -101,9 +102,9 @@ class PortConnection:
         call: Call | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any] | FailedAttempt:
-        """Try once. If Port rejects a token that it accepted before, try again with a new token.
+        """Try a call once. If Port rejects a token that it accepted before, try again with a new token.
 
-        `call` is a report's call, for the message if it fails. Raises PortApiError without a token.
+        `call` is the call of a report, for the message about a failure. Raises PortApiError if no token is available.
         """
         had = self._token is not None and self._now() < self._token.expires_at
         outcome = await self._try(method, path, body, await self.authorize(), call, headers)
@@ -119,7 +120,7 @@ class PortConnection:
         return self._token.value
 
     def not_port(self) -> PortApiError:
-        """Return the error for a response in a format other than Port's."""
+        """Return the error for a response that is not in the format of Port's API."""
         return PortApiError(f"{self._api_url} responded, but not in the format of Port's API.", hint=_CHECK_ADDRESS)
 
     async def _fetch_token(self) -> _Token:
@@ -209,7 +210,7 @@ class PortConnection:
         )
 
     def _without_secrets(self, body: bytes) -> bytes:
-        """Return `body` with our own credentials masked, in case a response repeats them."""
+        """Return `body` with port-hook's own credentials masked, in case a response repeats them."""
         for secret in (self._credentials.client_secret, self._token.value if self._token else None):
             if secret and len(secret.reveal()) >= SHORTEST_SECRET:
                 body = body.replace(secret.reveal().encode("utf-8", "replace"), MASK.encode())
@@ -217,7 +218,10 @@ class PortConnection:
 
 
 async def _read(response: httpx.Response) -> bytes:
-    """Return the raw body. Raises _UnusableResponse if it is too large, or encoded without request."""
+    """Return the raw body of a response.
+
+    Raises _UnusableResponse if the body is too large, or has a content-encoding that port-hook did not request.
+    """
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
         raise _UnusableResponse(f"with a content-encoding that port-hook did not request ({brief(coding, 40)})")

@@ -1,4 +1,4 @@
-"""The system's keyring, through the optional package keyring. Each access is bounded: a locked keyring may hang."""
+"""The system's keyring, through the optional keyring package. Each access has a time limit, as a keyring may hang."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _Result = TypeVar("_Result")
 
 
 class KeyringUnusable(Exception):
-    """The keyring is unusable. The message is a clause, `advice` a sentence about what to do, or ""."""
+    """The keyring is unusable.
+
+    The message is a clause. `advice` is a sentence that tells the user what to do, or "".
+    """
 
     def __init__(self, reason: str, advice: str = "") -> None:
         super().__init__(reason)
@@ -35,7 +38,7 @@ def load_entry(name: str) -> str | None:
 def save_entry(name: str, text: str) -> str:
     """Save a text under `name`, and return the name of the keyring. Raises KeyringUnusable.
 
-    Some keyrings accept a text without saving it, so it is read again.
+    Some keyrings accept a text without saving it, so the saved text is read again and compared.
     """
 
     def save(keyring: ModuleType) -> str | None:
@@ -59,11 +62,11 @@ def delete_entry(name: str) -> None:
 
 
 def _within_timeout(work: Callable[[ModuleType], _Result]) -> _Result:
-    """Return the result of `work`, which gets the library and runs in a thread that cannot block the process's end."""
+    """Call `work` with the keyring package, and return its result. The thread cannot delay the end of the process."""
     from port_hook_cli.terminal.threads import UnwaitedThreads
 
     try:
-        import keyring  # not counted as the keyring's time
+        import keyring  # the import is not part of the time limit
 
         future = UnwaitedThreads().submit(work, keyring)
         result: _Result = future.result(timeout=TIMEOUT_S)
@@ -77,7 +80,10 @@ def _within_timeout(work: Callable[[ModuleType], _Result]) -> _Result:
 
 
 def _unusable(error: Exception) -> KeyringUnusable:
-    """Return what a keyring's error means. Its message is not quoted, because a keyring backend chooses it."""
+    """Return the meaning of a keyring's error.
+
+    The error's message is not quoted, because a keyring backend chooses it.
+    """
     if isinstance(error, ModuleNotFoundError) and error.name == "keyring":
         return KeyringUnusable("the keyring package is not installed", install_hint("keyring"))
     kind = type(error).__name__

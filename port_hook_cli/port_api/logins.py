@@ -1,7 +1,7 @@
-"""The credentials saved by `port-hook login`: each organization's ID, secret and address belong together.
+"""The credentials that `port-hook login` saves. An organization's ID, secret and address belong together.
 
-`~/.port-hook/logins.json` (mode 0600) lists the organizations. A secret is in the keyring, with its checked ID and
-address, or in that file.
+`~/.port-hook/logins.json` (mode 0600) lists the organizations. A secret is in this file or in the keyring. An entry in
+the keyring also contains the ID and address, which are compared with the file.
 """
 
 from __future__ import annotations
@@ -34,17 +34,17 @@ from port_hook_cli.text.secret import Secret
 
 SCHEMA = "port-hook/logins/1"
 UNNAMED = "default"
-"""The name of an organization without a name chosen by the user."""
+"""The name of an organization if the user didn't choose a name."""
 
 _MAX_NAME = 100
-# Meanwhile, a keyring may ask the user to unlock it.
+# How long to wait for another process, whose keyring may be asking the user to unlock it.
 _WAIT_S = 30.0
 _PAUSE_S = 0.02
 
 
 @unique
 class KeptIn(StrEnum):
-    """Where the secret of a login is."""
+    """The place of a login's secret."""
 
     KEYRING = "keyring"
     FILE = "file"
@@ -54,7 +54,7 @@ class KeptIn(StrEnum):
 class Login:
     """The credentials of one organization, and the address of the API that accepted them.
 
-    `secret` is None while it is in the keyring and has not been read.
+    `secret` is None while the secret is in the keyring and has not been read.
     """
 
     name: str
@@ -65,14 +65,14 @@ class Login:
 
     @property
     def place(self) -> str:
-        """The login in messages."""
+        """A phrase about the login for messages, with its name and place."""
         where = "in the keyring" if self.kept_in is KeptIn.KEYRING else f"in ~/{LOGINS}"
         return f"the login {self.name!r} {where}"
 
 
 @frozen(kw_only=True)
 class Logins:
-    """All logins by name. `default` is used without a name. `warning` is about the file, or ""."""
+    """All logins by name. `default` is the login to use if no name is passed. `warning` is about the file, or ""."""
 
     path: Path
     default: str | None = None
@@ -81,11 +81,11 @@ class Logins:
     is_refused: bool = False
 
     def with_login(self, login: Login) -> Logins:
-        """Return the logins with one more, the new default."""
+        """Return the logins with another login, which becomes the default."""
         return replace(self, default=login.name, by_name={**self.by_name, login.name: login})
 
     def without(self, name: str) -> Logins:
-        """Return the logins without one. If one is left, it is the default."""
+        """Return the logins without the login `name`. If only one login is left, it becomes the default."""
         left = {other: login for other, login in self.by_name.items() if other != name}
         default = self.default if self.default in left else None
         return replace(self, by_name=left, default=default or (next(iter(left)) if len(left) == 1 else None))
@@ -101,7 +101,7 @@ def check_name(name: str) -> str:
 
 
 def read_logins(home: Path) -> Logins:
-    """Return the logins in the user's home folder, without reading the keyring. Raises SettingsError.
+    """Return the logins in the user's home directory, without reading the keyring. Raises SettingsError.
 
     A file that other users can write, or that belongs to another user, is not used. The leftovers of killed processes
     are deleted, unless another process is changing the logins.
@@ -142,9 +142,9 @@ def with_secret(login: Login) -> Login:
 def keep_login(home: Path, login: Login, *, only: KeptIn | None = None, wait_s: float = _WAIT_S) -> tuple[Login, str]:
     """Save a login and its secret, in the keyring or in the file.
 
-    Returns the saved login, and the name of the keyring or why the keyring was not used. `only` allows one place.
-    Raises SettingsError if nothing was saved, for example because another process changes the logins for `wait_s`
-    seconds.
+    Returns the saved login, and either the name of the keyring or why the keyring was not used. `only` restricts the
+    secret to one place. Raises SettingsError if nothing was saved, for example because another process changes the
+    logins for `wait_s` seconds.
     """
     with _locked(home / LOGINS, wait_s):
         return _keep(read_logins(home), login, only)
@@ -162,7 +162,8 @@ def _keep(before: Logins, login: Login, only: KeptIn | None) -> tuple[Login, str
                 raise _keyring_error("saved in the keyring", unusable) from unusable
             remark = f"{unusable}. {unusable.advice}".rstrip(" .")
     kept = replace(login, kept_in=KeptIn.FILE)
-    # Deleted first, so that a kill does not leave a secret in the keyring that the file does not list.
+    # The keyring's entry is deleted first. So if this process is killed, the keyring has no secret that the file does
+    # not list.
     if (replaced := before.by_name.get(login.name)) and replaced.kept_in is KeptIn.KEYRING:
         with suppress(KeyringUnusable):
             delete_entry(login.name)
@@ -171,7 +172,7 @@ def _keep(before: Logins, login: Login, only: KeptIn | None) -> tuple[Login, str
 
 
 def _keep_in_keyring(before: Logins, login: Login, kept: Login) -> str:
-    """Save the secret and list the login as `kept`. Return the name of the keyring. Raises KeyringUnusable.
+    """Save the secret in the keyring, and list the login as `kept`. Return the keyring's name. Raises KeyringUnusable.
 
     The login is listed first, so that `logout` finds the secret even if this process is killed.
     """
@@ -188,7 +189,7 @@ def _keep_in_keyring(before: Logins, login: Login, kept: Login) -> str:
 
 
 def remove_login(home: Path, name: str) -> Login:
-    """Delete a login and its secret, and return it. Raises SettingsError if nothing was deleted."""
+    """Delete a login and its secret, and return the deleted login. Raises SettingsError if nothing was deleted."""
     path = home / LOGINS
     if not path.parent.is_dir():
         raise unknown_login(Logins(path=path), name)
@@ -197,7 +198,7 @@ def remove_login(home: Path, name: str) -> Login:
 
 
 def delete_leftovers(home: Path) -> None:
-    """Delete what killed processes left of the file of logins, including secrets. Raises SettingsError."""
+    """Delete the unfinished files of logins, including secrets, that killed processes left. Raises SettingsError."""
     path = home / LOGINS
     if _leftovers(path):
         with _locked(path, _WAIT_S):
@@ -205,7 +206,7 @@ def delete_leftovers(home: Path) -> None:
 
 
 def _leftovers(path: Path) -> list[Path]:
-    """Return the files that killed processes left. In older versions, each such file has its own name."""
+    """Return the unfinished files that killed processes left. Older versions chose a new name for each such file."""
     found = (_fresh(path), *path.parent.glob(f"{path.stem}.*.new"))
     return [fresh for fresh in found if os.path.lexists(fresh) and not is_directory(fresh)]
 
@@ -250,10 +251,7 @@ def _remove(logins: Logins, name: str) -> Login:
 
 @contextmanager
 def _locked(path: Path, wait_s: float) -> Iterator[None]:
-    """Lock the logins, so that no change is lost. Raises SettingsError.
-
-    First delete what killed processes left.
-    """
+    """Lock the logins, so that no change is lost, and delete what killed processes left. Raises SettingsError."""
     lock, until = path.with_suffix(".lock"), time.monotonic() + wait_s
     try:
         make_own_folder(path.parents[1], Path(LOGINS).parent)
@@ -275,7 +273,7 @@ def _locked(path: Path, wait_s: float) -> Iterator[None]:
 
 
 def unknown_login(logins: Logins, name: str) -> SettingsError:
-    """Return the error for an unknown login name."""
+    """Return the error for an unknown name of a login, with the names of the saved logins."""
     names = ", ".join(map(repr, logins.by_name))
     return SettingsError(
         f"Login not found: {name!r}.", hint=f"Saved logins: {names}." if names else "Run `port-hook login`."
@@ -291,7 +289,7 @@ def _again(login: Login) -> str:
 
 
 def refuse_unused(logins: Logins) -> None:
-    """Raise SettingsError if the file of logins is not used, because another user may have written it."""
+    """Raise SettingsError if the file of logins is not used because another user may have written it."""
     if logins.is_refused:
         raise SettingsError(f"{logins.warning}.", hint="Delete the file, then log in again.")
 
@@ -302,7 +300,7 @@ def _entry_text(login: Login) -> str:
 
 
 def _entry_fields(text: str) -> dict[str, str]:
-    """Return the fields of an entry in the keyring, or nothing for any other text."""
+    """Return the fields of an entry in the keyring, or an empty dictionary for any other text."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
@@ -352,7 +350,7 @@ def _unreadable(path: Path) -> SettingsError:
 
 
 def _write(logins: Logins) -> None:
-    """Replace the whole file. Raises SettingsError."""
+    """Replace the whole file of logins. Raises SettingsError."""
     document = {
         "schema": SCHEMA,
         "default": logins.default,
@@ -382,7 +380,7 @@ LOGIN = "port-hook/login/1"
 def login_record(
     kind: str, name: str, client_id: str, api_url: str, *, kept_in: str, is_default: bool
 ) -> dict[str, Any]:
-    """Return the record of a saved, listed or deleted login (`kind`), without its secret."""
+    """Return the record of a login that was saved, listed or deleted (`kind`), without its secret."""
     return {
         "schema": LOGIN,
         "type": kind,

@@ -32,17 +32,17 @@ class OrgFile:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every client secret in the file."""
+        """All client secrets in the file."""
         return tuple(org["client_secret"] for org in self.orgs.values() if "client_secret" in org)
 
     @property
     def open_choice(self) -> tuple[str, ...]:
-        """The message if there are several organizations and none is selected."""
+        """The message for a file with several organizations, none of which is selected."""
         names = ", ".join(self.orgs)
         return (f"{self.path} has several organizations ({names}) and no default_org.",) if self.orgs else ()
 
     def choose(self, name: str | None) -> str | None:
-        """Return the organization to use: `name`, the default, or the only one. None if several are possible.
+        """Return the organization to use: `name`, the default, or the only organization. None if several are possible.
 
         Raises CredentialsError for an unknown name.
         """
@@ -55,9 +55,9 @@ class OrgFile:
 
 
 def read_org_file(path: Path) -> OrgFile:
-    """Return the organizations in `path`. A missing file has none, and an unsafe file is rejected.
+    """Return the organizations in `path`. A missing file has no organizations, and an unsafe file is rejected.
 
-    Raises SettingsError when the file cannot be read, is not YAML, or does not have the expected structure. PyYAML is
+    Raises SettingsError if the file cannot be read, is not YAML, or does not have the expected structure. PyYAML is
     imported only if the file exists.
     """
     file = read_settings_file(path, str(path))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# The whole value must match. A real client secret of Port is a long random text, so none of these can be one.
+# The whole value must match. A real client secret of Port is a long random text, so it never matches.
 _PLACEHOLDER = r"""(?xia)
     \.{2,} | …+ | [xX]{3,} | \*+ | [#_-]+                                  # ... xxx ***
     | <[^<>]*> | \[[^\[\]]*\] | \{\{.*\}\} | %\w+% | \$\w+ | \$\{.*\}     # <your secret> [secret] {{ x }} %X% $X ${X}
@@ -18,7 +18,7 @@ _MAX = 64
 
 
 def is_placeholder(value: str) -> bool:
-    """Return whether a credential is an unchanged placeholder of an example."""
+    """Return whether a credential is the unchanged placeholder of an example."""
     text = value.strip().strip("'\"`").strip()
     if len(text) > _MAX or (text.isalnum() and not text.isalpha()):  # no placeholder has digits but no punctuation
         return False

@@ -1,4 +1,4 @@
-"""What a response of Port's API means: whether and when to retry, or which error to show."""
+"""The meaning of a response of Port's API: whether and when to retry the call, or which error to show."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ _SYNCHRONIZED = (
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in `body`, or an empty object for any other content. Never raises.
+    """Return the JSON object in `body`, or an empty object for any other content. Never raises an exception.
 
-    The result is also empty for a document that is nested too deep to be serialized, and for NaN and Infinity.
+    The result is also empty for a document with NaN or Infinity, or whose nesting is too deep to be serialized.
     """
     try:
         text = body.decode("utf-8-sig")
@@ -59,17 +59,17 @@ def read_object(body: bytes) -> dict[str, Any]:
 
 
 def is_worth_another_try(status: int) -> bool:
-    """Whether the same call may succeed later: after 429 and most 5xx."""
+    """Return whether the same call may succeed later, which is true after 429 and most 5xx statuses."""
     return status == HTTPStatus.TOO_MANY_REQUESTS or is_server_trouble(status)
 
 
 def is_server_trouble(status: int) -> bool:
-    """Whether the server failed while it handled the call, so that the call may have taken effect."""
+    """Return whether the server failed while it handled the call, so that the call may have taken effect."""
     return status >= HTTPStatus.INTERNAL_SERVER_ERROR and status not in _FINAL
 
 
 def read_token(response: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Return the token in `response` and its lifetime in seconds, or None without a token.
+    """Return the token in `response` and its lifetime in seconds, or None if there is no token.
 
     A lifetime that is not a number counts as 0. Raises ValueError with a noun phrase for an unusable token or lifetime.
     """
@@ -92,10 +92,11 @@ def read_token(response: Mapping[str, Any]) -> tuple[str, float] | None:
 
 
 def problem_of(status: int, body: bytes, call: Call | None = None) -> PortApiError:
-    """Return the error for an error response, with Port's own message if there is one."""
+    """Return the error for an error response, with Port's own message if the response has one."""
     document = read_object(body)
     slug = document.get("error")
-    # "run_exhausted: Action run already finished execution", Port's API reference, with 422. Other routes may use 409.
+    # Port's API reference describes "run_exhausted: Action run already finished execution" with 422. Other routes may
+    # use 409.
     if call and (status == HTTPStatus.CONFLICT or slug == "run_exhausted"):
         return run_ended(call.run_id, None)
     hint = _SYNCHRONIZED if slug == "run_synchronized_error" else _hint(status)
@@ -109,7 +110,8 @@ def definition_problem(
 ) -> PortApiError:
     """Return the error about a definition of the kind `action` (including automations) or `workflow`.
 
-    `failed` is the status of the call, None without a response, and its problem. `changing` means that it was a PUT.
+    `failed` is the failure of the call: its status, or None without a response, and its error. `changing` is true for a
+    PUT.
     """
     status, problem = failed
     doing = "change" if changing else "read"
@@ -138,7 +140,7 @@ def definition_problem(
 
 
 def run_ended(run_id: str, status: str | None, *, is_log: bool = False) -> RunEndedError:
-    """Return the error for a run that has ended. `status` is its final status, if known.
+    """Return the error for a run that has ended. `status` is the run's final status, if known.
 
     `is_log` means that Port rejected a log message.
     """
@@ -152,9 +154,9 @@ def run_ended(run_id: str, status: str | None, *, is_log: bool = False) -> RunEn
 
 
 def asked_wait_s(status: int, headers: Mapping[str, str], now: float) -> float | None:
-    """Return the pause in seconds that a response asks for, or None. `headers` have lowercase names.
+    """Return the pause in seconds that a response asks for, or None. The names in `headers` are in lowercase.
 
-    `Retry-After` takes precedence. Without it, a 429 has the seconds until Port's rate limit is reset.
+    `Retry-After` takes precedence. Without it, a 429 response has the seconds until Port's rate limit is reset.
     """
     wait_s = retry_after_s(headers.get("retry-after"), now)
     reset = headers.get("x-ratelimit-reset", "").strip()
@@ -166,7 +168,7 @@ def asked_wait_s(status: int, headers: Mapping[str, str], now: float) -> float |
 def retry_after_s(value: str | None, now: float) -> float | None:
     """Return the seconds in a `Retry-After` header, never negative, or None if it is missing or unreadable.
 
-    RFC 9110 section 10.2.3 allows whole seconds or an HTTP date. `now` is seconds since the epoch.
+    RFC 9110 section 10.2.3 allows whole seconds or an HTTP date. `now` is in seconds since the epoch.
     """
     text = (value or "").strip()
     if text.isascii() and text.isdigit():
@@ -181,7 +183,7 @@ def retry_after_s(value: str | None, now: float) -> float | None:
 def backoff_s(tries: int, chance: float) -> float:
     """Return the pause in seconds after `tries` failed tries.
 
-    `chance` in [0, 1) chooses a pause between half of the backoff and all of it.
+    `chance` in [0, 1) chooses a pause between half of the backoff and the whole backoff.
     """
     pause: float = min(FIRST_BACKOFF_S * 2 ** (tries - 1), MAX_BACKOFF_S)
     return pause * (0.5 + chance / 2)
@@ -194,7 +196,7 @@ def _explanation(document: dict[str, Any], body: bytes) -> str:
 
 
 def _hint(status: int) -> str:
-    if status // 100 == 3:  # noqa: PLR2004 - the class of redirects
+    if status // 100 == 3:  # noqa: PLR2004 - redirects
         return _REDIRECTED
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return "Port has a problem. Try again later."

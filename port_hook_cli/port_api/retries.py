@@ -17,10 +17,10 @@ MAX_WAIT_S = 30.0
 
 @frozen(kw_only=True)
 class FailedAttempt:
-    """A failed try.
+    """A failed try of a call.
 
-    `again`: the call may succeed later. `unclear`: Port may have processed the call. `wait_s`: the pause in seconds
-    that Port asks for. `spent_s`: the duration of the try in seconds, if it timed out.
+    `again` means that the call may succeed later. `unclear` means that Port may have processed the call. `wait_s` is
+    the pause in seconds that Port asks for. `spent_s` is the duration of the try in seconds if the try timed out.
     """
 
     problem: PortApiError
@@ -33,7 +33,10 @@ class FailedAttempt:
 
 @frozen(kw_only=True)
 class RetryPolicy:
-    """How calls are retried: at most `max_tries` tries each. `on_retry` gets a message before each pause."""
+    """How calls are retried: each call is tried at most `max_tries` times.
+
+    `on_retry` gets a message before each pause.
+    """
 
     max_tries: int = MAX_TRIES
     on_retry: Callable[[str], None] = lambda _: None
@@ -53,7 +56,7 @@ class Retries:
         self.tries = 0
 
     async def wait(self, failure: FailedAttempt) -> None:
-        """Pause before the next try. Raises the failure's problem if another try is not allowed."""
+        """Pause before the next try. Raises the problem of `failure` if another try is not allowed."""
         if not failure.again:
             raise failure.problem
         self.tries += 1

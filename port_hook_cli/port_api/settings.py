@@ -1,9 +1,10 @@
 """Reads the client ID, the client secret and the address of Port's API, in order of precedence.
 
-flags > environment > the current directory's `.env` > `~/.port/.env` > `~/.port/config.yaml` > defaults, for each
-setting. If none of them has a secret, a login is used as a whole: its ID and its secret, sent to its address only.
-Someone else may have written the current directory's `.env`. The other places belong to the user. A secret is sent to
-an address from that file only if the file has the same secret. docs/reference/settings.md documents this for users.
+The order for each setting is: flags > environment > the current directory's `.env` > `~/.port/.env` >
+`~/.port/config.yaml` > defaults. If none of these places has a secret, a login is used as a whole: its ID and its
+secret, which is sent only to its address. Someone else may have written the current directory's `.env`, but the other
+places belong to the user. So a secret is sent to an address from that file only if the file has the same secret.
+docs/reference/settings.md documents this for users.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ ONLY_THE_SECRET = ("client_secret",)
 
 @frozen
 class ApiCredentials:
-    """What a client of Port's API needs. `api_url` has neither `/v1` nor a trailing slash.
+    """The values that a client of Port's API needs. `api_url` has neither `/v1` nor a trailing slash.
 
-    `conflict` means that another place has another secret. The client adds it to the hint of a 401 response.
+    `conflict` means that another place has another secret. The client adds it to the hint for a 401 response.
     """
 
     api_url: str
@@ -50,10 +51,10 @@ class Settings:
     """Credentials and addresses. `api_url` and `app_url` have neither `/v1` nor a trailing slash.
 
     `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
-    name. `gaps` explains why a place without the setting lacks it. `warnings` are about the places. `objection` says
-    why the secret must not be sent to `api_url`, and what to do. `conflict` is a sentence about two places with
-    different secrets and the used secret, or "". Then `other_secret` is the unused secret. `placeholders` lists the
-    values copied from an example.
+    name. `gaps` explains why a place lacks a setting. `warnings` are about the places. `objection` explains why the
+    secret must not be sent to `api_url`, and tells the user what to do. `conflict` is a sentence about two places with
+    different secrets, and shows which secret is used. It is "" without a conflict. `other_secret` is then the unused
+    secret. `placeholders` lists the values copied from an example.
     """
 
     client_id: str | None = None
@@ -70,29 +71,29 @@ class Settings:
 
     @property
     def secret_place(self) -> str:
-        """Where the client secret comes from: a file, the environment or stdin. "" without a secret."""
+        """The place of the client secret: a file, the environment or stdin. It is "" without a secret."""
         return self.sources.get("client_secret", "").removeprefix(f"{SECRET_VARIABLE} in ")
 
     @property
     def project_address(self) -> str:
-        """The variable in the current directory's `.env` with the API's address. "" for another address."""
+        """The variable that sets the API's address in the current directory's `.env`, or "" if none does."""
         variable, _, place = self.sources.get("api_url", "").partition(" in ")
         return variable if place == PROJECT_FILE else ""
 
     def require_secret(self) -> Secret:
-        """Return the client secret. Raises CredentialsError with a hint where to set it."""
+        """Return the client secret. Raises CredentialsError with a hint about the places where it can be set."""
         if self.client_secret is None:
             raise self._missing("client secret", SECRET_VARIABLE, "pass --secret-file FILE, ")
         return self.client_secret
 
     def require_client_id(self) -> str:
-        """Return the client ID. Raises CredentialsError with a hint where to set it."""
+        """Return the client ID. Raises CredentialsError with a hint about the places where it can be set."""
         if self.client_id is None:
             raise self._missing("client ID", "PORT_CLIENT_ID", "")
         return self.client_id
 
     def require_access(self) -> ApiCredentials:
-        """Return what a client of the API needs.
+        """Return the values that a client of the API needs.
 
         Raises CredentialsError for a missing setting, and for an address that must not get the secret.
         """
@@ -127,7 +128,8 @@ def load_settings(
     """Return the settings by the documented precedence. Raises SettingsError with the name of a faulty file.
 
     Places are read in order until all `needs` are known, so a broken file in a later place doesn't matter.
-    `insecure_api` allows plain http to another machine. `runtime` remembers each secret that is read, used or not.
+    `insecure_api` allows plain http to another machine. `runtime` remembers each secret that is read, even if it is not
+    used.
     """
     places = SettingsPlaces(runtime, org=org, secret_file=secret_file)
     found: dict[str, Found] = {}
@@ -190,7 +192,7 @@ def _settings(
 
 
 def _login_objection(found: Mapping[str, Found], login: Mapping[str, Found]) -> tuple[str, str] | None:
-    """Return why the secret of a login must not be sent: another place has another address, or another client ID."""
+    """Return why the secret of a login must not be sent: another place has another address or another client ID."""
     if "client_secret" not in login:
         return None
     place, address, client_id = login["client_secret"].place, found["api_url"], found["client_id"]
@@ -212,7 +214,7 @@ def _how_to_choose(variable: str, others: str) -> str:
 def _objection(
     api_url: Found, secret: Found, project_secret: str | None, *, insecure_api: bool
 ) -> tuple[str, str] | None:
-    """Return why a secret must not be sent to an address, and what to do, or None if it may."""
+    """Return why a secret must not be sent to an address and what the user can do, or None if it may be sent."""
     is_from_project = api_url.place == PROJECT_FILE and not is_ports_own(api_url.value)
     if is_from_project and secret.value != project_secret:
         variable = api_url.variable

@@ -1,4 +1,4 @@
-"""The places of settings, each read only when necessary."""
+"""The places of settings. Each place is read only when necessary."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _API_URL_VARIABLES = ("PORT_API_URL", "PORT_API_BASE_URL", "PORT_REGION")
 
 @frozen
 class Found:
-    """A setting's value, its place, and its variable."""
+    """The value of a setting, with its place and its variable."""
 
     value: str
     place: str
@@ -34,16 +34,16 @@ class Found:
 
     @property
     def source(self) -> str:
-        """A description of where the setting is."""
+        """A description of the setting's source for messages."""
         return f"{self.variable} in {self.place}" if self.variable else self.place
 
 
-# The settings of a place by name, and why it lacks others.
+# The settings of a place by name, and why the place lacks others.
 PlaceReading: TypeAlias = tuple[Mapping[str, Found], tuple[str, ...]]
 
 
 class SettingsPlaces:
-    """The places of settings, in order of precedence, each read only when necessary.
+    """The places of settings in order of precedence. Each place is read only when necessary.
 
     `warnings` are about the files that have been read so far.
     """
@@ -65,7 +65,7 @@ class SettingsPlaces:
             yield self._organization(None)
 
     def default_login(self, *, with_secret: bool) -> PlaceReading:
-        """Return the settings of the default login. A secret in the keyring is read only `with_secret`."""
+        """Return the settings of the default login. Its secret is read from the keyring only with `with_secret`."""
         if self._org or (logins := self._logins()) is None:
             return {}, ()
         if logins.is_refused:
@@ -95,7 +95,7 @@ class SettingsPlaces:
         return logins
 
     def _login(self, login: Login, *, with_secret: bool) -> PlaceReading:
-        """Return the settings of a login, or nothing if its secret is needed and cannot be read."""
+        """Return the settings of a login, or no settings if its secret is needed and cannot be read."""
         from port_hook_cli.port_api import logins
         from port_hook_cli.port_api.keyring_entries import KeyringUnusable
 
@@ -115,7 +115,7 @@ class SettingsPlaces:
         return found, ()
 
     def conflict(self, used: Found | None) -> Found | None:
-        """Return a client secret that differs from `used`, in the current directory's `.env` or a place of the user.
+        """Return a client secret that differs from `used`, from the current directory's `.env` or the user's places.
 
         A broken file that is read only for this comparison is ignored.
         """
@@ -207,7 +207,7 @@ class SettingsPlaces:
 
 
 def read_secret_file(name: str, runtime: Runtime) -> str:
-    """Return the client secret in the file `name`, or in stdin for `-`. Raises SettingsError."""
+    """Return the client secret in the file `name`, or from stdin if `name` is `-`. Raises SettingsError."""
     place = "stdin" if name == "-" else name
     secret = _secret_text(place, _secret_from_stdin(runtime) if name == "-" else _secret_content(name, runtime))
     if not secret.strip():
@@ -216,14 +216,14 @@ def read_secret_file(name: str, runtime: Runtime) -> str:
 
 
 def _secret_from_stdin(runtime: Runtime) -> bytes:
-    """Return the content of stdin. It is read once, because a command may read its settings more than once."""
+    """Return the content of stdin. It is read only once, because a command may read its settings more than once."""
     if runtime.memory.stdin is None:
         runtime.memory.stdin = read_stdin(runtime.stdin)
     return runtime.memory.stdin
 
 
 def _secret_content(name: str, runtime: Runtime) -> bytes:
-    # A shell expands ~ in an option, but nothing expands it in PORT_HOOK_SECRET_FILE of a .env file.
+    # A shell expands ~ in an option, but nothing expands ~ in the PORT_HOOK_SECRET_FILE of a .env file.
     path = runtime.home / name[2:] if name.startswith("~/") else runtime.cwd / name
     try:
         return path.read_bytes()
@@ -235,7 +235,7 @@ def _secret_content(name: str, runtime: Runtime) -> bytes:
 
 
 def _secret_text(place: str, content: bytes) -> str:
-    """Return the secret without one line end, which an editor or `echo` adds.
+    """Return the secret without the one line end that an editor or `echo` adds.
 
     Other whitespace stays, so that the diagnosis of a signature can report it.
     """
