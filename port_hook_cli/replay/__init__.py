@@ -1,1 +1,1 @@
-"""`replay`: where a request comes from, how it is changed, and how often it is sent."""
+"""`replay`: where a request comes from, how port-hook changes it, and how often port-hook sends it."""

@@ -14,7 +14,7 @@ from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.styled import Styled
 
-# These headers say when a response was sent and how it is framed, and nothing about its content.
+# These headers show when a response was sent and how it is framed, not what it contains.
 NEVER_COMPARED = ("age", "connection", "content-length", "date", "keep-alive", "transfer-encoding")
 
 _NO_RESPONSE = "no response"
@@ -22,10 +22,10 @@ _NO_RESPONSE = "no response"
 
 @frozen(kw_only=True)
 class ResponseComparison:
-    """How a response differs from the recorded response. A status is None without a response.
+    """How a response differs from the recorded response. A status is None if there is no response.
 
-    `error` explains why the replay got none. Without `is_complete`, the body has more than 500 changes, perhaps some
-    ignored.
+    `error` explains why the replay got no response. Without `is_complete`, the body has more than 500 changes, some of
+    which may be ignored.
     """
 
     recorded: int | None
@@ -37,15 +37,15 @@ class ResponseComparison:
 
     @property
     def is_same(self) -> bool:
-        """Whether all differences are ignored."""
+        """Whether the responses are the same, apart from ignored differences."""
         return self.recorded == self.status and self.is_complete and not self.body and not self.headers
 
 
 def compare_responses(recorded: Delivery, found: Delivery, ignoring: Ignoring) -> ResponseComparison:
-    """Return how `found` differs from `recorded`. If a response is missing, nothing else is compared."""
+    """Return how `found` differs from `recorded`. If either response is missing, only the statuses are compared."""
     if recorded.status is None or found.status is None:
         return ResponseComparison(recorded=recorded.status, status=found.status, error=found.error or "")
-    # The store keeps the beginning of a long body.
+    # The store saves only the beginning of a long body.
     content = found.body[:RESPONSE_LIMIT] if len(recorded.body) == RESPONSE_LIMIT else found.body
     bodies = compare_bodies(JsonBody.read(recorded.body), JsonBody.read(content))
     headers = compare_headers(mask_headers(recorded.headers), mask_headers(found.headers))
@@ -59,7 +59,7 @@ def compare_responses(recorded: Delivery, found: Delivery, ignoring: Ignoring) -
 
 
 def comparison_fields(comparison: ResponseComparison) -> dict[str, Any]:
-    """Return what `replay --compare --json` adds to the record of a delivery."""
+    """Return the fields that `replay --compare --json` adds to the record of a delivery."""
     return {
         "recorded_status": comparison.recorded,
         "same": comparison.is_same,
@@ -69,7 +69,7 @@ def comparison_fields(comparison: ResponseComparison) -> dict[str, Any]:
 
 
 def comparison_lines(source: str, comparison: ResponseComparison) -> Iterator[Styled]:
-    """Yield the outcome of one capture: `500 → 200`, then the differences."""
+    """Yield the lines about one capture: the outcome, such as `500 → 200`, then the differences."""
     before, after = (
         _NO_RESPONSE if status is None else str(status) for status in (comparison.recorded, comparison.status)
     )
@@ -83,6 +83,6 @@ def comparison_lines(source: str, comparison: ResponseComparison) -> Iterator[St
 
 
 def summary_line(comparisons: list[bool]) -> str:
-    """Return how many of the responses are the same as the recorded responses."""
+    """Return a line with the number of responses that are the same as the recorded responses."""
     same = sum(comparisons)
     return f"{len(comparisons)} sent: {same} as recorded, {len(comparisons) - same} different."

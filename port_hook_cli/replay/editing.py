@@ -1,4 +1,4 @@
-"""Changes a JSON body: sets or removes values, and edits its text."""
+"""Changes a JSON body: sets or removes values, and lets the user edit its text."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Assignment:
     def parse(cls, text: str) -> Assignment:
         """Return the assignment in `PATH=JSON`. A value that is not JSON is a string.
 
-        Raises UsageError for an invalid path, and for a value that begins like an object, an array or a string in JSON
-        but is invalid: that is a typing error, not a string.
+        Raises UsageError for an invalid path. Also raises UsageError for an invalid value that begins like an object,
+        an array or a string in JSON, because such a value is a typing error.
         """
         path_text, value_text = split_assignment(text)
         path = JsonPath.parse(path_text)
@@ -49,9 +49,10 @@ class Assignment:
 
 @frozen(kw_only=True)
 class Edits:
-    """The changes to a body: removals, then assignments, each in order. Notes call them `set` and `unset`.
+    """The changes to a body: first the removals, then the assignments, each in order.
 
-    The command line passes the `dashes` of its options, the prefix of these names.
+    Notes call the two kinds of change `unset` and `set`. The command line passes the `dashes` of its options as a
+    prefix for these names.
     """
 
     unset: Sequence[JsonPath] = ()
@@ -62,10 +63,10 @@ class Edits:
         return bool(self.unset or self.assignments)
 
     def apply(self, body: bytes) -> tuple[bytes, tuple[str, ...]]:
-        """Return the edited body in `JSON.stringify` form, and notes.
+        """Return the edited body in `JSON.stringify` form, and notes for the user.
 
-        A note is about a removal that found nothing, or an assignment that added a name. Raises UsageError when the
-        body is not JSON or a path does not fit it.
+        A note is about a removal that did not find a value, or an assignment that added a name. Raises UsageError if
+        the body is not JSON or a path does not fit the body.
         """
         document = captured = load_body(body)
         notes: list[str] = []
@@ -116,7 +117,7 @@ def _most_similar(name: Step, parent: Any) -> str | None:
 
 
 def load_body(body: bytes) -> Any:
-    """Return the document in `body`. Raises UsageError when it is not JSON."""
+    """Return the document in `body`. Raises UsageError if the body is not JSON."""
     try:
         return _load(body.decode("utf-8-sig"))
     except (NotJson, UnicodeDecodeError) as problem:
@@ -128,7 +129,7 @@ def _not_json(problem: Exception) -> UsageError:
 
 
 def for_editor(body: bytes) -> str:
-    """Return `body` as an indented JSON text. Raises UsageError when it is not JSON."""
+    """Return `body` as indented JSON text for an editor. Raises UsageError if the body is not JSON."""
     try:
         return stringify(body.decode("utf-8-sig"), "  ") + "\n"
     except (NotJson, UnicodeDecodeError) as problem:
@@ -149,7 +150,7 @@ def _load(text: str) -> Any:
 
 
 def write_body(document: Any) -> bytes:
-    """Return a document in `JSON.stringify` form. Raises UsageError when it is nested too deeply."""
+    """Return a document in `JSON.stringify` form. Raises UsageError if the document is nested too deeply."""
     try:
         return stringify(json.dumps(document)).encode()
     except (NotJson, RecursionError):

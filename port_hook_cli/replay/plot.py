@@ -1,7 +1,7 @@
 """The latencies of a series as an SVG image.
 
-The image needs no script, font or other file. It has a background and colors for a light and a dark page,
-and the same latencies always give the same bytes.
+The image doesn't need a script, a font or another file. It has a background, and colors for a light and a dark page.
+The same latencies always result in the same bytes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _STYLE = """
 
 
 def latency_plot(tally: DeliveryTally) -> bytes:
-    """Return an SVG image of the latencies. At least one is required."""
+    """Return an SVG image of the latencies. The tally must have at least one latency."""
     buckets = at_most(latency_buckets(tally.latencies_ms), _MOST_BUCKETS)
     count = len(tally.latencies_ms)
     title = f"Latencies of {count:,} response{'' if count == 1 else 's'}"
@@ -76,7 +76,7 @@ def _statuses(tally: DeliveryTally) -> str:
 
 
 def _grid(buckets: Sequence[Bucket]) -> Iterator[str]:
-    """Yield horizontal lines with their counts."""
+    """Yield the horizontal lines of the grid, with their counts."""
     most = max(bucket.count for bucket in buckets)
     for count in sorted({round(most * part / _GRID_LINES) for part in range(_GRID_LINES + 1)}):
         y = _number(_y(count, most))
@@ -97,7 +97,7 @@ def _bars(buckets: Sequence[Bucket]) -> Iterator[str]:
 
 
 def _bounds(buckets: Sequence[Bucket]) -> Iterator[str]:
-    """Yield the bounds of some buckets below their bars, at most ten."""
+    """Yield the bounds of at most ten buckets, below their bars."""
     width, y = _INNER_WIDTH / len(buckets), _TOP + _INNER_HEIGHT + 20
     every = -(-(len(buckets) + 1) // _MOST_LABELS)
     for number, bound in enumerate([buckets[0].from_ms, *(bucket.to_ms for bucket in buckets)]):
@@ -123,7 +123,7 @@ def _x(latency_ms: float, buckets: Sequence[Bucket]) -> float:
 
 
 def _part(latency_ms: float, bucket: Bucket) -> float:
-    """Return where in its bucket a latency is, from 0 to 1."""
+    """Return the position of a latency in its bucket, from 0 to 1."""
     if not bucket.from_ms or bucket.to_ms is None:
         return 0.5
     return log10(latency_ms / bucket.from_ms) / log10(bucket.to_ms / bucket.from_ms)

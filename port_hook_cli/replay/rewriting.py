@@ -1,4 +1,4 @@
-"""Changes a request before it is sent again, with notes for the user. Pure."""
+"""Changes a request before port-hook sends it again, with notes for the user. Pure."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from port_hook_cli.text.secret import MASK
 
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110, section 5.6.2
 _CONTROL = "[\x00-\x08\x0a-\x1f\x7f]"
-# It asks for a "100 Continue", which the first receiver has already sent.
+# `expect` asks for a "100 Continue", which the first receiver has already sent.
 _FULFILLED = frozenset({"expect"})
 _OF_THE_FIRST_CONNECTION = frozenset({"host", "content-length", "forwarded", SIGNATURE_HEADER, TIMESTAMP_HEADER})
 
 Edit = Callable[[bytes], tuple[bytes, Sequence[str]]]
-"""Changes a body, and returns notes about it. Raises UsageError."""
+"""A function that changes a body and returns it with notes. Raises UsageError."""
 
 
 class UnsignedReplay(UsageError):
@@ -35,7 +35,7 @@ class UnsignedReplay(UsageError):
 
 @frozen
 class ReplayNote:
-    """What the user should know about a replay. `about` lets a command add the name of its own option."""
+    """Information about a replay for the user. With `about`, a command can add the name of its own option."""
 
     text: str
     about: str = ""
@@ -48,7 +48,7 @@ MASKED, CONTRADICTION = "masked", "contradiction"
 class ReadyReplay:
     """A request that is ready except for its signature, and its target URL.
 
-    `run_id` is its run, and `is_signed` means that it gets a new signature.
+    `run_id` is the ID of the request's run. `is_signed` means that the request gets a new signature.
     """
 
     source: ReplaySource
@@ -61,7 +61,7 @@ class ReadyReplay:
 
 @frozen
 class KeptReplay:
-    """The ID of a replay's capture, "" if it was not saved, and what went wrong."""
+    """The ID of a replay's capture, or "" if the replay was not saved. `problem` explains why saving failed."""
 
     capture: str = ""
     problem: str = ""
@@ -72,7 +72,7 @@ NOT_KEPT = KeptReplay()
 
 @frozen
 class SentReplay:
-    """A sent request, its delivery, and its capture."""
+    """A sent request with its delivery and its capture."""
 
     request: Invocation
     delivery: Delivery
@@ -83,10 +83,10 @@ class SentReplay:
 class Rewriter:
     """Prepares requests to be sent again.
 
-    Without a `signer`, body, timestamp and signature are sent as captured. Then `edit` must not change the body, and a
-    request needs a signature, unless `takes_unsigned` is set for a listener without verification. `headers` replace
-    headers with the same names, an empty value removes a header, and a `method` of None leaves the method unchanged.
-    `now` returns seconds since the epoch, and `new_id` a capture ID.
+    Without a `signer`, the body, timestamp and signature are sent as captured. Then `edit` must not change the body,
+    and a request must have a signature, unless `takes_unsigned` is set for a listener without verification. `headers`
+    replace headers with the same names. An empty value removes a header. A `method` of None leaves the method
+    unchanged. `now` returns seconds since the epoch, and `new_id` returns a capture ID.
     """
 
     signer: Signer | None
@@ -98,7 +98,7 @@ class Rewriter:
     takes_unsigned: bool = False
 
     def prepare(self, source: ReplaySource, to: str) -> ReadyReplay:
-        """Return the request for `to`, still without timestamp and signature.
+        """Return the request for `to`, which does not have a new timestamp and signature yet.
 
         Raises UnsignedReplay, and UsageError for a body that cannot be edited.
         """
@@ -126,12 +126,12 @@ class Rewriter:
         )
 
     def finish(self, draft: Invocation) -> Invocation:
-        """Return the draft ready to be sent now, signed if `signer` is set."""
+        """Return the draft as a request to send now, signed if `signer` is set."""
         now = self.now()
         return self.request(draft, self.headers_at(draft, now), now)
 
     def headers_at(self, draft: Invocation, now: float) -> Headers:
-        """Return the headers of the draft sent at `now` (seconds since the epoch)."""
+        """Return the headers of a draft that is sent at `now`, in seconds since the epoch."""
         items = draft.headers.items
         if self.signer is not None:
             items = (*items, *self.signer.fields(draft.body, now))
@@ -143,7 +143,7 @@ class Rewriter:
 
     def request(self, draft: Invocation, headers: Headers, now: float) -> Invocation:
         """Return a new request: the draft with these headers, sent at `now`."""
-        # `replace` takes twice as long, and a series makes thousands of requests a second.
+        # `replace` takes twice as long, and a series creates thousands of requests a second.
         return Invocation(
             id=self.new_id(),
             received_at=now,
@@ -181,11 +181,11 @@ class SeriesRewriter:
 
     def __init__(self, rewriter: Rewriter) -> None:
         self._rewriter = rewriter
-        # By the draft's `id()`. The entry references the draft, so no other draft can get the same `id()`.
+        # The key is the draft's `id()`. The entry references the draft, so no other draft can get the same `id()`.
         self._signed: dict[int, _Signed] = {}
 
     def finish(self, draft: Invocation) -> Invocation:
-        """Return the draft ready to be sent now. It has its own ID and time, but may share its headers."""
+        """Return the draft as a request to send now. The request has its own ID and time, but may share its headers."""
         rewriter = self._rewriter
         now = rewriter.now()
         stamp = rewriter.signer.unit.stamp(now) if rewriter.signer is not None else ""
@@ -196,7 +196,7 @@ class SeriesRewriter:
 
 
 def announced_runs(readies: Iterable[ReadyReplay]) -> list[dict[str, Any]]:
-    """Return what a sandbox must know about each run: its action and the inputs in the request.
+    """Return the data that a sandbox needs about each run: its action and the inputs in the request.
 
     Requests with a captured signature are omitted.
     """
@@ -224,7 +224,10 @@ def parse_method(text: str) -> str:
 
 
 def parse_header(text: str) -> tuple[str, str]:
-    """Return the name and value in `NAME:VALUE`, the value as its UTF-8 bytes read as Latin-1. Raises UsageError."""
+    """Return the name and the value in `NAME:VALUE`. Raises UsageError if they are not a valid header.
+
+    The value is its UTF-8 bytes, decoded as Latin-1.
+    """
     name, colon, value = text.partition(":")
     value = value.strip(" \t")
     if not colon or not re.fullmatch(_NAME, name) or re.search(_CONTROL, value):
@@ -233,7 +236,7 @@ def parse_header(text: str) -> tuple[str, str]:
 
 
 def masked_fields(headers: Headers) -> tuple[str, ...]:
-    """Return the names of the headers that the store masked. A replay omits them."""
+    """Return the names of the headers that the store masked. A replay omits these headers."""
     return tuple(name for name, value in headers if value == MASK)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 MOST_SENDS = 1_000_000
-"""The maximum number of requests in one series. Exact percentiles need all latencies, up to 50 MB for this many."""
+"""The maximum number of requests in one series. Exact percentiles need all latencies, which take up to 50 MB."""
 
 _LOOPBACK = "127.0.0.1"
 _RATE = r"(?P<number>[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:/(?P<unit>s|m))?"
@@ -35,24 +35,24 @@ _SECONDS = {"s": 1, "m": 60}
 
 
 Keep: TypeAlias = Callable[[Invocation, Delivery], Awaitable[KeptReplay]]
-"""Saves a replay with its outcome."""
+"""A function that saves a replay with its delivery."""
 
 
 async def announce(readies: Iterable[ReadyReplay], access: PortAccess) -> None:
-    """Tell a sandbox on this machine what its handler is about to get. Never raises."""
+    """Tell a sandbox on this machine which runs its handler is about to receive. Never raises an error."""
     if runs := announced_runs(readies):
         await access.announce(runs)
 
 
 async def send(request: Invocation, url: str, recipient: Recipient, keep: Keep | None = None) -> SentReplay:
-    """Send one request, and save it with `keep`."""
+    """Send one request, and save it with `keep` if that is not None."""
     delivery = await recipient.send(request, url)
     return SentReplay(request, delivery, NOT_KEPT if keep is None else await keep(request, delivery))
 
 
 @frozen
 class Series:
-    """How often each replay is sent, how many concurrently, and how many a second (None: no limit)."""
+    """How often each replay is sent, how many are sent concurrently, and how many a second (None: no limit)."""
 
     times: int = 1
     concurrency: int = 1
@@ -70,7 +70,8 @@ async def send_series(
 ) -> None:
     """Send every replay `series.times` times, in rounds. `finish` signs each draft just before it is sent.
 
-    `keep` saves replays of the store's captures. Only `on_sent` gets the results, because Ctrl-C may end the series.
+    `keep` saves replays of the store's captures. Results are only passed to `on_sent`, because Ctrl-C may end the
+    series.
     """
     clock = asyncio.get_running_loop().time
     pace = None if series.rate_per_s is None else Pace(series.rate_per_s, clock=clock, sleep=asyncio.sleep)
@@ -97,7 +98,7 @@ def _rounds(readies: Sequence[ReadyReplay], times: int) -> Iterator[ReadyReplay]
 
 
 async def _together(works: Iterable[Awaitable[None]]) -> None:
-    """Await all. The first failure cancels the others and is raised directly, not in an exception group."""
+    """Await all of `works`. The first failure cancels the others, and is raised directly, not in an exception group."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         await asyncio.gather(*tasks)
@@ -108,7 +109,7 @@ async def _together(works: Iterable[Awaitable[None]]) -> None:
 
 
 def parse_rate(text: str) -> float:
-    """Return the rate in `50/s`, `50` or `600/m`, per second. Raises UsageError."""
+    """Return the requests per second in a rate such as `50/s`, `50` or `600/m`. Raises UsageError."""
     match = re.fullmatch(_RATE, text.strip())
     rate_per_s = float(match["number"]) / _SECONDS[match["unit"] or "s"] if match else 0.0
     if not 0 < rate_per_s < math.inf:
@@ -119,7 +120,8 @@ def parse_rate(text: str) -> float:
 class Pace:
     """Admits callers one after another, at most `rate_per_s` a second.
 
-    Lost time is not recovered, because that would cause a burst. `clock` and `sleep` are in seconds.
+    A caller that comes late does not make later callers faster, because that would cause a burst. `clock` returns
+    seconds, and `sleep` takes seconds.
     """
 
     def __init__(
@@ -131,7 +133,7 @@ class Pace:
         self._next = -math.inf
 
     async def turn(self) -> None:
-        """Wait for the caller's turn."""
+        """Wait until it is the caller's turn."""
         now = self._clock()
         due = max(self._next, now)
         self._next = due + self._interval_s
@@ -140,13 +142,16 @@ class Pace:
 
 
 class ListenerRecipient:
-    """Sends to the listener of this process. It verifies, saves, forwards and shows the request like any other."""
+    """Sends requests to the listener of this process, which verifies, saves, forwards and shows them like any other."""
 
     def __init__(self, context: SourceContext) -> None:
         self._context = context
 
     async def send(self, invocation: Invocation, url: str) -> Delivery:
-        """Send a request through the pipeline. Raises StoreError, and UsageError for a too large body."""
+        """Send a request through the listener's pipeline.
+
+        Raises StoreError, and UsageError if the body is too large.
+        """
         if len(invocation.body) > self._context.max_body:
             raise UsageError(
                 f"The body has {len(invocation.body):,} bytes, but the listener takes {self._context.max_body:,}.",
@@ -170,12 +175,12 @@ _HEADERS = Headers((("content-type", "application/json"),))
 
 
 def endpoint_url(to: str | None) -> str:
-    """Return the URL that invokes a function: `to`, with the path of Lambda's API if it has none."""
+    """Return the URL that invokes a function: `to`, with the path of Lambda's API if `to` has no path."""
     return target_url(to or DEFAULT_ENDPOINT, _PATH)
 
 
 def event_of(request: Invocation, endpoint: str) -> bytes:
-    """Return a function's event for a request. Its path and query come from the request."""
+    """Return the event with which a Lambda function gets a request. Its path and query come from the request."""
     parts = urlsplit(endpoint)
     url = target_url(f"{parts.scheme}://{parts.netloc}", request.target)
     headers = Headers((("host", parts.netloc), *request.headers.without("host")))
@@ -183,16 +188,16 @@ def event_of(request: Invocation, endpoint: str) -> bytes:
 
 
 class LambdaClient:
-    """Invokes a function with the event of a request, and converts its result to the response."""
+    """Invokes a Lambda function with the event of a request, and converts the function's result to a response."""
 
     def __init__(self, http: Recipient) -> None:
         self._http = http
 
     async def send(self, invocation: Invocation, url: str) -> Delivery:
-        """Invoke the function at `url`."""
+        """Invoke the function at `url` with the event of `invocation`."""
         call = replace(invocation, method="POST", headers=_HEADERS, body=event_of(invocation, url))
         delivery = await self._http.send(call, url)
-        if delivery.status != HTTPStatus.OK:  # the runtime's own error, or no response
+        if delivery.status != HTTPStatus.OK:  # the Lambda runtime's own error, or no response
             return delivery
         try:
             answer = read_result(delivery.body)

@@ -23,7 +23,7 @@ from port_hook_cli.signatures.signing import as_port_sends
 from port_hook_cli.text.secret import Secret
 
 SIGNED = frozenset({Status.VALID, Status.REENCODED, Status.STALE})
-"""The verdicts on requests signed by the owner of the secret. A `STALE` timestamp is too old or too new."""
+"""The verdicts on requests that the owner of the secret has signed. A `STALE` timestamp is too old or too new."""
 
 _IDENTIFIER = b'"identifier"'
 _CONTENT_TYPE = ("content-type", "application/json")
@@ -33,14 +33,14 @@ KINDS = "Replay a payload as JSON, a file from `port-hook show ID --file`, or a 
 
 @frozen(kw_only=True)
 class ReplaySource:
-    """A request to replay. `name` is the user's name for it, and `notes` are shown to the user.
+    """A request to replay. `name` is the user's name for the request, and `notes` are shown to the user.
 
-    `invocation.replay_of` is the ID of its capture, if any. `forwarded_to` is the capture's target URL, and
-    `listener_target` the target URL of the store's last listener. Both are None unless they are URLs on this machine: a
-    store may come from someone else, who must not choose another machine. `recorded` is the outcome of the capture at
-    its handler, and `is_stored` means that it is in the store. `is_message` says that it was a Kafka message with its
-    signature inside its body. `verdict` is the capture's verdict, which may be planted, or None if the source is not a
-    capture.
+    `invocation.replay_of` is the ID of the request's capture, if any. `forwarded_to` is the capture's target URL, and
+    `listener_target` is the target URL of the store's last listener. Both are None unless they are URLs on this
+    machine. A store may come from someone else, who must not choose another machine. `recorded` is the outcome of the
+    capture at its handler. `is_stored` means that the capture is in the store. `is_message` means that the request was
+    a Kafka message with its signature inside its body. `verdict` is the capture's verdict, which may be forged, or None
+    if the source is not a capture.
     """
 
     name: str
@@ -67,9 +67,9 @@ class ReplaySource:
 def from_capture(
     name: str, capture: Capture, *, last_target: str | None = None, is_stored: bool = False
 ) -> ReplaySource:
-    """Return a capture as a source. Raises StoreError if its body is incomplete.
+    """Return a capture as a source. Raises StoreError if the body of the capture is incomplete.
 
-    `last_target` is the target of the last listener with its store.
+    `last_target` is the target of the last listener that used the capture's store.
     """
     return ReplaySource(
         name=name,
@@ -85,7 +85,10 @@ def from_capture(
 
 
 def captured_verdict(source: ReplaySource, secret: Secret) -> Verdict:
-    """Return the verdict on the captured signature with the secret, whatever its age. Never raises."""
+    """Return the verdict on the captured signature with `secret`, ignoring the age of the timestamp.
+
+    Never raises an error.
+    """
     invocation = source.invocation
     return verify_received(
         invocation.headers,
@@ -98,10 +101,10 @@ def captured_verdict(source: ReplaySource, secret: Secret) -> Verdict:
 
 
 def contradiction(source: ReplaySource, secret: Secret | None) -> str:
-    """Return a note if a capture's verdict incorrectly says that its signature is valid, otherwise ""."""
+    """Return a note if a capture's verdict says that its signature is valid, but it is not. Otherwise, return ""."""
     if secret is None or source.verdict is None or source.verdict.status is not Status.VALID:
         return ""
-    # Do not diagnose valid signatures: for many captures, it may take long.
+    # The diagnosis is skipped, because it may take a long time for many captures.
     found = verify_received_without_diagnosis(
         source.invocation.headers,
         source.invocation.body,
@@ -123,7 +126,10 @@ def from_request(name: str, raw: RawRequest) -> ReplaySource:
 
 
 def from_payload(name: str, content: bytes) -> ReplaySource:
-    """Return a payload in a file as a source, in Port's format. Raises StoreError for any other file."""
+    """Return a file's payload as a source, in Port's format.
+
+    Raises StoreError if the file does not contain a payload.
+    """
     try:
         signable = as_port_sends(content)
     except NotJson as problem:
@@ -135,10 +141,10 @@ def from_payload(name: str, content: bytes) -> ReplaySource:
 
 
 def _definition_notes(body: bytes) -> tuple[str, ...]:
-    """Return a note if a payload looks like the definition of an action or a workflow, otherwise None."""
+    """Return a note if a payload looks like the definition of an action or a workflow, otherwise no notes."""
     document = None
     if _IDENTIFIER in body:
-        with suppress(ValueError, RecursionError):  # a number too long, or nesting too deep, for Python
+        with suppress(ValueError, RecursionError):  # for Python, a number is too long or the nesting too deep
             document = json.loads(body)
     if not isinstance(document, dict) or not (
         isinstance(document.get("invocationMethod"), dict) or isinstance(document.get("nodes"), list)
@@ -150,7 +156,7 @@ def _definition_notes(body: bytes) -> tuple[str, ...]:
 
 
 def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
-    """Return Port's request for a run (`run.payload` in its API) as a source. Raises PortApiError."""
+    """Return Port's request for a run (`run.payload` in Port's API) as a source. Raises PortApiError."""
     kept = run.get("payload")
     if not isinstance(kept, dict) or "body" not in kept:
         raise PortApiError(
@@ -169,15 +175,15 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
 
 
 def default_target(capture: Capture, last_target: str | None) -> str | None:
-    """Return the default target of a capture, or None without such a URL on this machine.
+    """Return the default target of a capture, or None if no target is on this machine.
 
-    The default is the capture's target, or the target of the last listener with its store.
+    The default is the capture's target, or else the target of the last listener that used the capture's store.
     """
     return (handler_here(capture.delivery.url) if capture.delivery else None) or handler_here(last_target)
 
 
 def handler_here(target: str | None) -> str | None:
-    """Return a store's URL if it is on this machine, or None."""
+    """Return a store's target URL if it is on this machine, otherwise None."""
     try:
         url = parse_target(target or "")
     except BadTarget:
@@ -195,7 +201,7 @@ def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _request(body: bytes, *, method: str = "POST", target: str = "/", headers: Headers = _HEADERS) -> Invocation:
-    """Return a request that was not captured, without an ID and a time."""
+    """Return a request that was not captured. It has neither an ID nor a time."""
     return Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=body)
 
 

@@ -1,4 +1,4 @@
-"""What a replay reads from the capture store or from Port, and what it adds to the store."""
+"""Reads the sources of replays from the capture store or from Port, and saves replays in the store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 _MOST_BYTES = 256 * 1024 * 1024
-# A replay deletes no captures. Only the listener enforces limits.
+# Saving a replay deletes no captures, because only the listener enforces the limits of the store.
 _NO_LIMIT = 2**50
 
 
@@ -46,16 +46,16 @@ def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
 
 
 class FailedSources(NamedTuple):
-    """The captures to send again, and how many are omitted because they have since succeeded."""
+    """The captures to send again, and the number of captures that are omitted because a later replay succeeded."""
 
     sources: list[ReplaySource]
     done: int
 
 
 def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
-    """Return the captures with a failed handler, oldest first, unless their latest replay succeeded.
+    """Return the captures whose handler failed, oldest first, unless their latest replay succeeded.
 
-    Replays themselves are omitted. Raises StoreError, including for captures that would take too much memory.
+    Replays themselves are omitted. Raises StoreError, even for captures that would take too much memory.
     """
     from port_hook_cli.captures.store.statements import StoreFilter  # loads SQLite, so only if needed
 
@@ -74,10 +74,10 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
 
 
 class ReplayKeeper:
-    """Adds replays with their outcomes to a store. It opens the store at the first save. Close it after use.
+    """Adds replays with their outcomes to a store, which is opened at the first save. Close the keeper after use.
 
-    With `creates`, it creates a missing store. After a failure, it stops saving and doesn't report the failure again.
-    It masks the secrets of `masker` in the saved requests. The verdict is about the bytes that were sent.
+    With `creates`, a missing store is created. After a failure, the keeper stops saving and doesn't report the failure
+    again. The secrets of `masker` are masked in the saved requests. The verdict is about the bytes that were sent.
     """
 
     def __init__(
@@ -93,7 +93,7 @@ class ReplayKeeper:
         return self.save(request, delivery)
 
     def save(self, request: Invocation, delivery: Delivery) -> KeptReplay:
-        """Do the same as `keep`, for a thread."""
+        """Save a replay like `keep`, for a caller in a thread."""
         if self._is_broken:
             return NOT_KEPT
         try:
@@ -113,7 +113,7 @@ class ReplayKeeper:
 
 
 async def kept_by_listener(request: Invocation, _: Delivery) -> KeptReplay:
-    """Return the ID of a request captured by a listener of this process."""
+    """Return the ID of a request that a listener in this process has captured."""
     return KeptReplay(request.id)
 
 

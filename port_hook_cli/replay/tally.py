@@ -1,4 +1,4 @@
-"""The deliveries of a series: counts by status, speed and latencies in buckets, as a table, text and records. Pure."""
+"""The deliveries of a series: counts by status, speed, and latencies in buckets, as tables, text and records. Pure."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _OTHER_ERRORS = "other errors"
 class DeliveryTally:
     """The summary of a series of deliveries.
 
-    `statuses` counts the responses by status, `errors` the requests without a response by message, and `unreachable`
-    the requests whose target was not reached. `latencies_ms` are the latencies of the responses in ascending order.
-    `elapsed_s` is the duration of the series, in seconds.
+    `statuses` counts the responses by status. `errors` counts the requests without a response by message. `unreachable`
+    is the number of requests whose target was not reached. `latencies_ms` are the latencies of the responses in
+    ascending order. `elapsed_s` is the duration of the series in seconds.
     """
 
     statuses: Mapping[int, int]
@@ -54,7 +54,7 @@ class DeliveryTally:
 
     @property
     def rate_per_s(self) -> float:
-        """Requests per second over the whole series."""
+        """The number of requests per second over the whole series."""
         return self.sent / self.elapsed_s if self.elapsed_s > 0 else 0.0
 
     def unexpected(self, expectation: Expectation) -> int:
@@ -62,11 +62,11 @@ class DeliveryTally:
         return self.failed + sum(count for status, count in self.statuses.items() if not expectation.met_by(status))
 
     def meets(self, expectation: Expectation | None) -> bool:
-        """Return whether every request got a response, with the expected status if there is an expectation."""
+        """Return whether every request got a response, and the expected status if there is an expectation."""
         return not (self.failed if expectation is None else self.unexpected(expectation))
 
     def percentile(self, percent: float) -> float | None:
-        """Return the latency that `percent` of the responses did not exceed, or None without responses."""
+        """Return the latency in ms that `percent` of the responses did not exceed, or None without responses."""
         return percentile(self.latencies_ms, percent)
 
 
@@ -80,7 +80,7 @@ class DeliveryCounter:
     _unreachable: int = 0
 
     def add(self, delivery: Delivery) -> None:
-        """Count a delivery."""
+        """Count a delivery by its status or its error."""
         if delivery.status is None:
             error = delivery.error or "no response"
             is_known = error in self._errors or len(self._errors) < _MOST_ERRORS
@@ -91,7 +91,7 @@ class DeliveryCounter:
         self._latencies_ms.append(delivery.latency_ms)
 
     def tally(self, elapsed_s: float) -> DeliveryTally:
-        """Return the tally of the deliveries so far."""
+        """Return the tally of all deliveries counted so far."""
         return DeliveryTally(
             statuses=dict(sorted(self._statuses.items())),
             errors=dict(self._errors.most_common()),
@@ -102,23 +102,24 @@ class DeliveryCounter:
 
 
 def percentile(ascending: Sequence[float], percent: float) -> float | None:
-    """Return the nearest-rank percentile, which is one of the values, or None without values."""
+    """Return the nearest-rank percentile, which is one of the values, or None if there are no values."""
     if not ascending:
         return None
     rank = ceil(len(ascending) * percent / 100)
     return ascending[min(max(rank, 1), len(ascending)) - 1]
 
 
-# Ten for each power of ten: each is about a quarter larger than the previous (the preferred numbers R10, rounded).
+# There are ten bounds for each power of ten. Each is about a quarter larger than the previous (preferred numbers R10,
+# rounded).
 _STEPS = (1.0, 1.25, 1.6, 2.0, 2.5, 3.2, 4.0, 5.0, 6.3, 8.0)
 _COARSER = ((1.0, 2.0, 5.0), (1.0,))
-# From 10 microseconds to a day.
+# The bounds reach from 10 microseconds to a day.
 _DECADES = range(-2, 8)
 
 
 @frozen
 class Bucket:
-    """How many latencies are at least `from_ms` and less than `to_ms` milliseconds. None means no upper bound."""
+    """The number of latencies from `from_ms` up to, but not including, `to_ms`. None means no upper bound."""
 
     from_ms: float
     to_ms: float | None
@@ -126,7 +127,7 @@ class Bucket:
 
 
 def latency_buckets(latencies_ms: Iterable[float]) -> tuple[Bucket, ...]:
-    """Return the buckets of all latencies, from the shortest to the longest, and no buckets without latencies."""
+    """Return the buckets from the shortest latency to the longest, or no buckets if there are no latencies."""
     counts = [0] * (len(_BOUNDS_MS))
     for latency in latencies_ms:
         counts[bisect_right(_BOUNDS_MS, latency) - 1] += 1
@@ -135,7 +136,7 @@ def latency_buckets(latencies_ms: Iterable[float]) -> tuple[Bucket, ...]:
 
 
 def at_most(buckets: Sequence[Bucket], limit: int) -> tuple[Bucket, ...]:
-    """Return the same latencies in at most `limit` buckets, a number of at least 12, by merging some."""
+    """Return the same latencies in at most `limit` buckets, after merging some if necessary. `limit` is at least 12."""
     merged = tuple(buckets)
     for steps in _COARSER:
         if len(merged) > limit:
@@ -157,7 +158,7 @@ def _merged(buckets: Sequence[Bucket], bounds: Sequence[float]) -> Iterator[Buck
 
 
 def _trimmed(buckets: Sequence[Bucket]) -> tuple[Bucket, ...]:
-    """Return the buckets without empty buckets at either end."""
+    """Return the buckets without the empty buckets at both ends."""
     filled = [number for number, bucket in enumerate(buckets) if bucket.count]
     return tuple(buckets[filled[0] : filled[-1] + 1]) if filled else ()
 
@@ -171,7 +172,7 @@ SERIES = "port-hook/series/1"
 
 
 def tally_view(tally: DeliveryTally) -> Table:
-    """Return the table at the end of a series: requests by status and error, duration and rate."""
+    """Return the table at the end of a series: requests by status and error, the duration and the rate."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -189,19 +190,19 @@ def tally_view(tally: DeliveryTally) -> Table:
 
 
 def format_latencies(tally: DeliveryTally) -> str:
-    """Return the latency percentiles on one line, or an empty line without responses."""
+    """Return the latency percentiles on one line, or an empty line if there are no responses."""
     return "latency  " + "  ".join(percentile_texts(tally)) if tally.latencies_ms else ""
 
 
 def percentile_texts(tally: DeliveryTally) -> list[str]:
-    """Return the percentiles and the longest latency, each with its name. At least one latency is required."""
+    """Return the percentiles and the longest latency, each with its name. The tally must have at least one latency."""
     percentiles = ((percent, tally.percentile(percent)) for percent in PERCENTILES)
     parts = [f"p{percent} {format_latency(latency)}" for percent, latency in percentiles if latency is not None]
     return [*parts, f"max {format_latency(tally.latencies_ms[-1])}"]
 
 
 def histogram_lines(tally: DeliveryTally, width: int) -> Iterator[str]:
-    """Yield the latencies as a histogram of plain characters for a terminal of `width` columns, 80 at most."""
+    """Yield the latencies as a histogram of plain characters for a terminal of `width` columns. It uses at most 80."""
     buckets = at_most(latency_buckets(tally.latencies_ms), _MOST_ROWS)
     if not buckets:
         return
@@ -216,7 +217,7 @@ def histogram_lines(tally: DeliveryTally, width: int) -> Iterator[str]:
 
 
 def format_bound(bound_ms: float) -> str:
-    """Return the bound of a bucket exactly, in milliseconds or from one second in seconds."""
+    """Return the exact bound of a bucket as text, in milliseconds below one second, and in seconds from there."""
     return f"{bound_ms:.10g} ms" if bound_ms < _MS_PER_S else f"{bound_ms / _MS_PER_S:.10g} s"
 
 
