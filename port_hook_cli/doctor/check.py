@@ -1,4 +1,4 @@
-"""The result of one check: its value, its line and its record, and the check of the clock. Pure."""
+"""The result of one check as a value, a line and a record, and the check of the clock. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from port_hook_cli.text.layout import wrap
 from port_hook_cli.text.safe import printable
 from port_hook_cli.text.styled import Styled
 
-# The tolerance of `listen` and `verify` for timestamps, and of Port's own handlers.
+# `listen`, `verify` and Port's own handlers have this tolerance for timestamps.
 _TOLERANCE_S = 300.0
 _NOTABLE_S = 5.0
 _GAP = "  "
@@ -24,7 +24,7 @@ CHECK = "port-hook/check/1"
 
 @unique
 class CheckState(StrEnum):
-    """How a check ended. A missing optional feature, and a check that could not run, are skipped."""
+    """How a check ended. A check is skipped if it could not run, or an optional feature is missing."""
 
     OK = "ok"
     SKIPPED = "skipped"
@@ -36,7 +36,8 @@ class CheckState(StrEnum):
 class CheckResult:
     """The result of a check: a sentence, the next step (or ""), and values for programs, without secrets.
 
-    `subject` is the subject of a check with several results, such as the name of a tunnel provider, otherwise "".
+    `subject` names the subject if a check has several results, such as the name of a tunnel provider. Otherwise, it is
+    "".
     """
 
     check: str
@@ -55,8 +56,8 @@ def has_problem(results: Iterable[CheckResult]) -> bool:
 def clock_skew_s(date: str | None, sent_s: float, received_s: float) -> float | None:
     """Return the minimum number of seconds by which this machine's clock is ahead (negative: behind).
 
-    Without a date, return None. The server wrote its time, without fractions, between `sent_s` and `received_s` (epoch
-    seconds).
+    Returns None without a date. The server wrote its time, in whole seconds, between `sent_s` and `received_s`, which
+    are in seconds since the epoch.
     """
     try:
         parsed = parsedate_to_datetime(date or "")
@@ -98,7 +99,7 @@ _STYLES = {
 
 
 def result_lines(results: Sequence[CheckResult], width: int | None) -> Iterator[Styled]:
-    """Yield the table, wrapped to `width` columns unless that is None, and a last line with the result of all."""
+    """Yield the table of results, and a last line that sums them up. None for `width` means no wrapping."""
     states = max(len(state) for state in CheckState)
     names = max((len(_name(result)) for result in results), default=0)
     indent = states + names + 2 * len(_GAP)

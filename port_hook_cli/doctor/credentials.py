@@ -1,4 +1,4 @@
-"""The checks of the credentials: their sources, contradictions, and whether Port accepts them."""
+"""The checks of the credentials: their sources, contradictions between them, and whether Port accepts them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _ERROR_NUMBER = re.compile(r"^\[Errno -?[0-9]+\] ")
 
 @dataclass(slots=True)
 class _Response:
-    """The time in the latest response of the API, and when it arrived."""
+    """The time in the latest response of the API, and the time when that response arrived."""
 
     date: str | None = None
     received_s: float = 0.0
 
 
 def check_credentials(access: PortAccess, runtime: Runtime) -> tuple[Settings | None, CheckResult]:
-    """Return the settings, or None if they cannot be read, and the result of the check of their sources."""
+    """Return the settings and the result of checking their sources. The settings are None if they cannot be read."""
     try:
         settings = access.found
     except SettingsError as problem:
@@ -56,7 +56,7 @@ def check_credentials(access: PortAccess, runtime: Runtime) -> tuple[Settings | 
 
 
 async def check_api(settings: Settings | None, runtime: Runtime, timeout_s: float) -> tuple[CheckResult, CheckResult]:
-    """Return the results of the checks whether Port's API issues a token, and of the clock."""
+    """Return two results: whether Port's API issues a token, and whether the clock is right."""
     if settings is None or settings.objection:
         return _skipped("api"), _skipped("clock")
     is_complete = settings.client_id is not None and settings.client_secret is not None
@@ -88,7 +88,7 @@ async def _get_token(settings: Settings, runtime: Runtime, timeout_s: float, res
 
 
 async def _ask_for_the_time(api_url: str, runtime: Runtime, timeout_s: float, response: _Response) -> None:
-    """Send a request without credentials. Raises PortApiError."""
+    """Send a request without credentials, and store the time in its response. Raises PortApiError."""
     import httpx
 
     try:
@@ -149,7 +149,7 @@ def _sources(settings: Settings) -> dict[str, Any]:
 
 
 def _whence(settings: Settings) -> str:
-    """Return the sentences about the sources of the settings."""
+    """Return sentences about the sources of the settings."""
     secret, identity = settings.sources["client_secret"], settings.sources["client_id"]
     address = settings.sources.get("api_url", "the default")
     if secret == identity == address:
@@ -160,7 +160,7 @@ def _whence(settings: Settings) -> str:
 def _doubts(settings: Settings) -> Iterator[str]:
     """Yield sentences about suspicious settings, without their values."""
     for warning in settings.warnings:
-        if f"{warning}." != settings.conflict:  # it is among the contradictions
+        if f"{warning}." != settings.conflict:  # the conflict is among the contradictions
             yield _capital(f"{warning}.") if warning in settings.placeholders else f"{warning}."
     secret, identity = settings.require_secret().reveal(), settings.require_client_id()
     for name, value in (("client secret", secret), ("client ID", identity)):
@@ -178,7 +178,7 @@ def _place(source: str) -> str:
 
 
 def _contradictions(settings: Settings, access: PortAccess, runtime: Runtime) -> Iterator[str]:
-    """Yield the places with different values than the values in use, unless the user chose a place."""
+    """Yield the places whose values differ from the values in use, unless the user chose a place."""
     if access.is_chosen:
         return
     used = {
@@ -202,7 +202,7 @@ def _all_places(runtime: Runtime) -> Iterator[Mapping[str, Found]]:
             yield found
         yield places.default_login(with_secret=False)[0]
     except SettingsError:
-        return  # its settings are reported as missing
+        return  # the settings are reported as missing
 
 
 def _capital(text: str) -> str:

@@ -33,7 +33,7 @@ from port_hook_cli.tunnels.protocol import NotUsable, Usable
 from port_hook_cli.tunnels.registry import AUTO, NO_TUNNEL, PROVIDERS, Provider, parse_tunnel
 
 TIMEOUT_S = 3.0
-# The credentials may be in a keyring that does not respond. Then the API is not called.
+# The credentials may be in a keyring that does not respond. In that case, the API is not called.
 _MARGIN_S = 0.5
 _MIB = 1024 * 1024
 _PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", "rich", "typer")
@@ -41,10 +41,10 @@ _PACKAGES = ("aiohttp", "cryptography", "httpx", "jq", "jsonschema", "pyngrok", 
 
 @frozen(kw_only=True)
 class Examination:
-    """What to check. `handler` is the URL of the user's handler, or None.
+    """What `doctor` checks. `handler` is the URL of the user's handler, or None.
 
-    `tunnel` is the default of `listen --tunnel`, or None if no variable or file sets it. `can_ask` is whether `listen`
-    could ask a question on this terminal.
+    `tunnel` is the default of `listen --tunnel`, or None if no variable or file sets the default. `can_ask` is whether
+    `listen` could ask a question on this terminal.
     """
 
     access: PortAccess
@@ -56,7 +56,7 @@ class Examination:
 
 
 async def examine(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
-    """Return the results of all checks, in the order of the table. They run concurrently."""
+    """Run all checks concurrently, and return their results in the order of the table."""
     asyncio.get_running_loop().set_default_executor(UnwaitedThreads())
     groups = await asyncio.gather(
         _account(wanted, runtime),
@@ -122,7 +122,7 @@ def _unfinished(check: str, timeout_s: float) -> CheckResult:
 def check_tunnels(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
     """Return a result for the default tunnel of `listen`, and a result for each provider.
 
-    It doesn't open or download anything.
+    The check doesn't open a tunnel or download anything.
     """
     found = {
         provider: check_provider(provider.auto, runtime.environ, runtime.home, can_ask=wanted.can_ask)
@@ -133,7 +133,10 @@ def check_tunnels(wanted: Examination, runtime: Runtime) -> list[CheckResult]:
 
 
 def _default_tunnel(name: str | None, found: dict[Provider, Usable | NotUsable]) -> CheckResult:
-    """Return the result for the default tunnel. `name` is the tunnel from a variable or the project's file, if any."""
+    """Return the result for the default tunnel.
+
+    `name` is the tunnel that a variable or the project's file sets, if any.
+    """
     try:
         choice = parse_tunnel(name) if name else AUTO
     except UsageError as wrong:
@@ -216,7 +219,7 @@ def _tunnel_value(provider: Provider) -> str:
 
 
 def check_store(option: Path | None, runtime: Runtime) -> tuple[CheckResult, str | None]:
-    """Return the result, and the last `listen` target of the store if it is on this machine."""
+    """Return the result for the store, and the target of its last `listen` if that target is on this machine."""
     path = store_path(option, runtime.cwd)
     try:
         if not os.path.lexists(path):
@@ -241,7 +244,7 @@ def _store_result(store: StoreReader) -> CheckResult:
 
 
 def _check_folder(path: Path) -> CheckResult:
-    """Check a store that does not exist yet: `listen` must be able to create it."""
+    """Return the result for a store that does not exist yet. `listen` must be able to create it."""
     folder = next(folder for folder in path.parents if os.path.lexists(folder))
     is_writable = os.access(folder, os.W_OK | os.X_OK) and folder.is_dir()
     return CheckResult(
@@ -274,7 +277,7 @@ def _store_size(path: Path) -> int:
 
 
 def check_retargets(home: Path) -> CheckResult:
-    """Return whether actions or workflow nodes still have the URL of a listener that has ended."""
+    """Return the result for retargets: whether actions or workflow nodes still have the URL of an ended listener."""
     kept = Journal(home).kept()
     left = [_entry_name(file) for file in kept if not file.is_held]
     held = [_entry_name(file) for file in kept if file.is_held]
@@ -296,7 +299,7 @@ def _entry_name(kept: Kept) -> str:
 
 
 def check_versions() -> CheckResult:
-    """Return the versions of port-hook, Python and port-hook's dependencies."""
+    """Return the result with the versions of port-hook, Python and port-hook's dependencies."""
     versions = {package: installed_version(package) for package in _PACKAGES}
     missing = [package for package, version in versions.items() if version is None]
     sqlite = sqlite3.sqlite_version
@@ -325,7 +328,7 @@ def check_extras() -> list[CheckResult]:
 
 
 def check_extra(extra: str, package: str) -> CheckResult:
-    """Return whether an extra's package is installed, and if not, the command that installs it."""
+    """Return the result for an extra: whether its package is installed, and otherwise the command that installs it."""
     version = installed_version(package)
     return CheckResult(
         check="extra",

@@ -17,10 +17,11 @@ _FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 
 
 async def check_handler(target: str | None, *, is_chosen: bool, has_store: bool = True) -> CheckResult:
-    """Return whether a program accepts connections at the URL `target`. It doesn't send a request.
+    """Return the result for the handler: whether a program accepts connections at the URL `target`.
 
-    On this machine, try both protocols, even if the target has an IP address: a handler on the other protocol is a
-    frequent mistake. `is_chosen` means that the user passed the target. Without a store, no `listen` has run.
+    The check doesn't send a request. For a target on this machine, it tries both protocols, even if the target has an
+    IP address, because handlers often listen on the other protocol by mistake. `is_chosen` means that the user passed
+    the target. `has_store` set to False means that no `listen` has run yet.
     """
     if target is None:
         last = "the last `listen` with this store did not forward to this machine"
@@ -46,7 +47,7 @@ async def check_handler(target: str | None, *, is_chosen: bool, has_store: bool 
 
 
 async def _addresses(host: str, port: int) -> Mapping[str, str]:
-    """Return one address for each protocol. Raises OSError or UnicodeError if the name cannot be resolved."""
+    """Return one address of `host` for each protocol. Raises OSError or UnicodeError if the name cannot be resolved."""
     if is_loopback(host):
         own = {_family(host): host} if host != "localhost" else {}
         return {**_LOOPBACK, **own}
@@ -55,7 +56,7 @@ async def _addresses(host: str, port: int) -> Mapping[str, str]:
 
 
 def _used(host: str) -> frozenset[str]:
-    """Return the protocols that requests for `host` can use: both for a name."""
+    """Return the protocols that requests for `host` can use. A host name can use both."""
     try:
         return frozenset({_family(host)})
     except ValueError:
