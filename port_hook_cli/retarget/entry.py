@@ -28,21 +28,21 @@ _NOT_AN_ENTRY = "it is not an entry of the journal, or its version is later"
 
 
 class BadEntry(ValueError):
-    """The text is not an entry of this version. The message says why."""
+    """The text is not a journal entry of this version. The message is the reason."""
 
 
 @unique
 class EntryKind(StrEnum):
-    """The kind of an entry."""
+    """The kind of object that an entry is about."""
 
     ACTION = "action"
     WORKFLOW_NODE = "workflow-node"
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return the identifiers in `ACTION` or `WORKFLOW#NODE`. The second is empty for an action.
+    """Return the identifiers in `ACTION` or `WORKFLOW#NODE`. The second identifier is empty for an action.
 
-    Raises UsageError if one of them is missing.
+    Raises UsageError if an identifier is missing.
     """
     identifier, mark, node = name.partition(_NODE_MARK)
     if not identifier or (mark and not node):
@@ -55,12 +55,12 @@ def split_name(name: str) -> tuple[str, str]:
 
 @frozen(kw_only=True)
 class Entry:
-    """An action or workflow node that is, or will soon be, retargeted. It contains no credentials of port-hook.
+    """An action or workflow node that is retargeted, or will soon be. The entry contains no credentials of port-hook.
 
     `identifier` is the identifier of the action or workflow. `node` is empty for an action. `original` is the action's
-    definition before the first change, or the `node_settings` of the node. `urls` are its possible current URLs: the
-    last URL that was set, and the next. `left` is like `original`, after the last change. `at` is the time of the first
-    change in seconds since the epoch.
+    definition before the first change, or the `node_settings` of the node. `urls` are the URLs that the action or node
+    may have now: the last URL that was set, and the next URL. `left` is like `original`, but after the last change.
+    `at` is the time of the first change in seconds since the epoch.
     """
 
     identifier: str
@@ -93,7 +93,7 @@ class Entry:
         return str(self.original.get("orgId" if self.node else "id") or "")
 
     def beginning(self, shown: Mapping[str, Any]) -> Self:
-        """Return the entry with the original from the action's or workflow's definition in Port."""
+        """Return the entry with its original taken from `shown`, the definition of the action or workflow in Port."""
         return replace(self, original=self._kept(shown) or {})
 
     def intending(self, url: str) -> Self:
@@ -105,37 +105,40 @@ class Entry:
         return replace(self, urls=(url,), left=self._kept(shown))
 
     def standing_of(self, now: Mapping[str, Any]) -> Standing:
-        """Return how the action or workflow `now` compares with the entry."""
+        """Return how the definition `now` of the action or workflow compares with the entry."""
         if self.node:
             return node_standing(now, self.node, self.original, urls=self.urls, left=self.left)
         return standing(now, self.original, urls=self.urls, left=self.left)
 
     def change_to(self, url: str, now: Mapping[str, Any]) -> UrlChange | Rejection:
-        """Return the change that sets the URL to `url`, or why it is impossible.
+        """Return the change that sets the URL to `url`, or why the change is impossible.
 
-        An action is changed from its original, a node in the workflow `now`.
+        An action is changed from its original, and a node is changed in the workflow `now`.
         """
         if self.node:
             return plan_node_change(now, self.node, url, original=self.original or None)
         return plan_change(self.original, url)
 
     def restored(self, now: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the body of the PUT for the original: the action, or the workflow `now` with the old node."""
+        """Return the body of the PUT that restores the original: an action, or the workflow `now` with the old node."""
         return restored_workflow(now, self.node, self.original) if self.node else settable(self.original)
 
     def compared(self, shown: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the compared part of an action or workflow. Of a workflow, only the fields that are set."""
+        """Return the part of an action or workflow that is compared.
+
+        For a workflow, these are the fields that are set.
+        """
         if not self.node:
             return settable(shown)
         settings = node_settings(shown, self.node)
         return {} if settings is None else changed_fields(settings, self.original)
 
     def compared_original(self) -> dict[str, Any]:
-        """Return the compared part of the original."""
+        """Return the part of the original that is compared."""
         return changed_fields(self.original, self.original) if self.node else settable(self.original)
 
     def compared_left(self) -> dict[str, Any]:
-        """Return the compared part in the state that port-hook left, or would have left."""
+        """Return the part that is compared, in the state that port-hook left or would have left."""
         if self.left is not None:
             return changed_fields(self.left, self.original) if self.node else settable(self.left)
         url = self.urls[-1] if self.urls else ""
@@ -149,7 +152,7 @@ class Entry:
 
 
 class PlannedChange(NamedTuple):
-    """What setting a URL will change: the entry, and its action or workflow `now` and after the `change`."""
+    """The effect of setting a URL: the entry, the action or workflow `now`, and its definition after the `change`."""
 
     entry: Entry
     now: Mapping[str, Any]
@@ -157,7 +160,10 @@ class PlannedChange(NamedTuple):
 
 
 def write_entry(entry: Entry) -> str:
-    """Return the entry as a line of ASCII JSON. It contains the documents as strings, so that they stay unchanged."""
+    """Return the entry as a line of ASCII JSON.
+
+    The line contains the documents as strings, so that they stay unchanged.
+    """
     document = {
         "schema": _schema(entry.kind),
         "kind": entry.kind,
@@ -176,7 +182,7 @@ def write_entry(entry: Entry) -> str:
 def read_entry(text: str) -> Entry:
     """Return the entry from a text of `write_entry`. Raises BadEntry for any other text.
 
-    Earlier versions of port-hook wrote no `kind`. Their entries are about actions.
+    Earlier versions of port-hook did not write `kind`. Their entries are about actions.
     """
     try:
         document = json.loads(text)
@@ -197,7 +203,7 @@ def _schema(kind: EntryKind) -> str:
 
 
 def _has_settings(entry: Entry) -> bool:
-    """Whether the settings of a node are complete. An action needs none."""
+    """Return whether the settings of a node are complete. An action doesn't need settings."""
     kept = [entry.original] if entry.left is None else [entry.original, entry.left]
     return not entry.node or all(isinstance(value_at(each, ("config", "url")), str) for each in kept)
 
@@ -218,21 +224,21 @@ def _entry(document: Mapping[str, Any]) -> Entry:
 
 @unique
 class End(StrEnum):
-    """How a restore ended. Except for the first two, Port is unchanged, and the entry stays in the journal."""
+    """How a restore ended. Except for the first two values, Port is unchanged, and the entry stays in the journal."""
 
     RESTORED = "restored"
-    UNTOUCHED = "untouched"  # it already had its original URL
-    CHANGED = "changed"  # by someone else
+    UNTOUCHED = "untouched"  # the action or node already had its original URL
+    CHANGED = "changed"  # someone else changed the action or node
     ANOTHER = "another"  # the identifier now belongs to another action or organization
     REMOVED = "removed"  # the workflow no longer has this WEBHOOK node
     FAILED = "failed"
     ELSEWHERE = "elsewhere"  # the entry belongs to another API
-    IN_USE = "in-use"  # another process has claimed it in the meantime
+    IN_USE = "in-use"  # another process has claimed the entry in the meantime
 
 
 @frozen(kw_only=True)
 class Outcome:
-    """The outcome for one action or workflow node.
+    """The outcome of a restore for one action or workflow node.
 
     `now` is the definition of the action or workflow in Port, if known. `version` is the new version of a restored
     workflow, if known. `problem` explains why the restore failed.

@@ -1,8 +1,8 @@
-"""Retargets actions and workflow nodes to a listener and restores them: first the journal is written, then Port.
+"""Retargets actions and workflow nodes to a listener and restores them. Each change is journaled before it is made.
 
-So a change can be undone even if the process is killed. Before each PUT, the journal has the original and the next URL.
-After it, the journal has Port's definition. An action or node is restored only if it is in one of these states, so that
-changes by other people are not overwritten.
+So a change can be undone even if the process is killed. Before each PUT, the journal contains the original and the next
+URL. After the PUT, the journal contains Port's definition. An action or node is restored only if it is in one of these
+states, so that changes by other people are not overwritten.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
 
 RESTORE_WITHIN_S = 10.0
-# One GET and one PUT, with their retries, of another listener that replaces the same workflow.
+# The time for one GET and one PUT, with their retries, of another listener that replaces the same workflow.
 TURN_WITHIN_S = 60.0
 _PAUSE_S = 0.02
 _KEPT_ENDS = {Standing.ANOTHER: End.ANOTHER, Standing.REMOVED: End.REMOVED}
@@ -49,11 +49,11 @@ async def restore_entry(
     dry_run: bool = False,
     turn_within_s: float = TURN_WITHIN_S,
 ) -> Outcome:
-    """Restore one action or node and delete its entry, unless someone else has changed it.
+    """Restore one action or node and delete its entry, unless someone else has changed the action or node.
 
-    Never raises PortHookError. `overwrite` also undoes changes by someone else. `dry_run` returns the same outcome
-    without a change. The restore fails if another listener on this machine replaces the same workflow for longer than
-    `turn_within_s` seconds. The caller releases the claim.
+    `overwrite` also undoes changes by someone else. `dry_run` returns the same outcome without a change. The restore
+    fails if another listener on this machine replaces the same workflow for longer than `turn_within_s` seconds. The
+    caller releases the claim. This never raises PortHookError.
     """
     now, version = None, None
     try:
@@ -78,8 +78,8 @@ async def restore_entry(
 class Retargeting:
     """The actions and workflow nodes of one listener.
 
-    Call `prepare`, show `changes`, `apply` each new URL, and `restore` at the end. `now` returns seconds since the
-    epoch. `on_outcome` is called with the outcome of each action and node.
+    Call `prepare`, show `changes`, call `apply` with each new URL, and call `restore` at the end. `now` returns seconds
+    since the epoch. `on_outcome` is called with the outcome of each action and node.
     """
 
     def __init__(
@@ -106,9 +106,9 @@ class Retargeting:
     async def prepare(self, names: Iterable[str]) -> None:
         """Read the actions and nodes (`WORKFLOW#NODE`) and claim them, without changing them.
 
-        Raises RetargetError with each name that cannot be retargeted or that another process has retargeted,
-        PortApiError, StoreError for an unusable journal, and UsageError for an incomplete name. Call `restore` even
-        after an error.
+        Raises RetargetError with each name that cannot be retargeted or that another process has retargeted. Also
+        raises PortApiError, StoreError for an unusable journal, and UsageError for an incomplete name. Call `restore`
+        even after an error.
         """
         refusals = []
         for name in dict.fromkeys(names):
@@ -127,7 +127,7 @@ class Retargeting:
             raise RetargetError(f"{'; '.join(refusals)}.", hint="Nothing was changed. Omit it from --retarget.")
 
     def changes(self, url: str) -> tuple[PlannedChange, ...]:
-        """Return the changes that `apply` with this URL will make."""
+        """Return the changes that `apply` will make with this URL."""
         planned = ((held, held.entry.change_to(url, held.seen)) for held in self._held)
         return tuple(
             PlannedChange(held.entry, held.seen, change)
@@ -136,20 +136,20 @@ class Retargeting:
         )
 
     async def apply(self, url: str) -> None:
-        """Retarget everything to `url`. Call it again when the listener gets a new URL.
+        """Retarget all actions and nodes to `url`. Call this again when the listener gets a new URL.
 
-        Raises RetargetError for an action or node that someone else has changed, PortApiError and StoreError, after it
-        has tried all. Cancellation does not interrupt a PUT in progress.
+        Tries all actions and nodes, then raises RetargetError for any that someone else has changed, PortApiError or
+        StoreError. A cancellation does not interrupt a PUT in progress.
         """
         self._applying = asyncio.create_task(self._apply(url))
         self._applying.add_done_callback(_retrieve)
         await asyncio.shield(self._applying)
 
     async def restore(self, *, within_s: float = RESTORE_WITHIN_S) -> tuple[Outcome, ...]:
-        """Restore all changes. A second call returns the same outcomes. Never raises PortHookError.
+        """Restore all actions and nodes. A second call returns the same outcomes. Never raises PortHookError.
 
-        A cancellation is raised after the restore. After `within_s` seconds, the remaining restores fail and stay in
-        the journal.
+        A cancellation is raised after the restore. After `within_s` seconds, the remaining restores fail, and their
+        entries stay in the journal.
         """
         if self._restoring is None:
             self._restoring = asyncio.create_task(self._restore(within_s))
@@ -168,7 +168,7 @@ class Retargeting:
         except PortHookError:
             claim.release()
             raise
-        # The original is the original of the earlier listener.
+        # If the entry of an earlier listener is continued, its original stays the original.
         return _Held(claim, fresh if entry is None or found is Standing.ORIGINAL else entry, shown)
 
     async def _apply(self, url: str) -> None:
@@ -192,7 +192,7 @@ class Retargeting:
             self._check_unchanged(held.entry, now, url)
             change = held.entry.change_to(url, now)
             if isinstance(change, Rejection) or not (change.differences or held.entry.urls):
-                return  # it already has this URL
+                return  # the action or node already has this URL
             self._write(held, held.entry.intending(url))
             shown = await _put(self._api, held.entry, change.body)
         self._write(held, held.entry.marked(url, shown))
@@ -200,7 +200,7 @@ class Retargeting:
     @staticmethod
     def _check_unchanged(entry: Entry, now: Mapping[str, Any], url: str) -> None:
         found = entry.standing_of(now)
-        # Before the first change, ORIGINAL is expected. Later it means that someone has restored the URL.
+        # Before the first change, ORIGINAL is expected. After it, ORIGINAL means that someone has restored the URL.
         if found is not Standing.RETARGETED and (found is not Standing.ORIGINAL or entry.left is not None):
             raise RetargetError(
                 f"{entry.name} has changed in Port, so port-hook does not retarget it to {url}.",
@@ -240,7 +240,10 @@ async def _read(api: PortApi, entry: Entry) -> Mapping[str, Any]:
 
 
 async def _read_new(api: PortApi, entry: Entry) -> Mapping[str, Any]:
-    """Return the result of `_read`. For the name of a workflow, raise RetargetError with its nodes."""
+    """Return the result of `_read`.
+
+    If the name belongs to a workflow, raise RetargetError with the workflow's nodes.
+    """
     try:
         return await _read(api, entry)
     except PortApiError as no_action:
@@ -266,7 +269,7 @@ async def _put(api: PortApi, entry: Entry, body: Mapping[str, Any]) -> Mapping[s
 async def _turn(claim: JournalClaim, entry: Entry, within_s: float = TURN_WITHIN_S) -> AsyncIterator[None]:
     """Prevent other listeners on this machine from replacing the workflow of `entry` between its GET and its PUT.
 
-    Each retargeted action has its own claim, so an action needs no turn.
+    A retargeted action has its own claim, so it doesn't need a turn.
     """
     if not entry.node:
         yield
@@ -288,7 +291,7 @@ async def _turn(claim: JournalClaim, entry: Entry, within_s: float = TURN_WITHIN
 
 
 async def _wait_uninterrupted(task: asyncio.Task[T]) -> T:
-    """Wait for `task` even if this task is canceled. Raise the cancellation afterward."""
+    """Wait for `task` even if the current task is canceled. Raise the cancellation afterward."""
     cancelled = None
     while not task.done():
         try:

@@ -1,8 +1,9 @@
-"""The journal of retargeted actions and workflow nodes: each change is on disk before it is made in Port.
+"""The journal of retargeted actions and workflow nodes. Each change is on disk before it is made in Port.
 
-Each action or node has one file in `~/.port-hook/retargets` (folder 0700, files 0600). It is replaced as a whole, and
-file and folder are synced, so that it survives a power failure. Beside it is a lock file that the listener holds
-locked. The system releases the lock whenever the process ends, so no process ID must be trusted.
+Each action or node has one file in `~/.port-hook/retargets`. The directory has mode 0700, and the files have mode 0600.
+A file is always replaced as a whole, and the file and the directory are synced, so that the journal survives a power
+failure. Each file has a lock file beside it, which the listener holds locked. The system releases the lock whenever the
+process ends, so port-hook does not have to trust a process ID.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from port_hook_cli.retarget.entry import BadEntry, Entry, read_entry, write_entr
 
 FOLDER = Path(".port-hook", "retargets")
 _SUFFIX = ".json"
-# An entry has one action, and a response of Port's API has at most 8 MiB. As JSON, a byte may take six.
+# An entry contains one action, and a response of Port's API has at most 8 MiB. In JSON, a byte may take six bytes.
 _MAX_BYTES = 64 * 1024 * 1024
-_FRESH = ".new"  # being written by the process that has the lock
+_FRESH = ".new"  # a file that the process with the lock is writing
 # A check of a lock holds the lock for microseconds. A listener that starts at that moment tries again.
 _TRIES = 20
 _PAUSE_S = 0.01
@@ -61,7 +62,7 @@ class JournalClaim:
         self.release()
 
     def read(self) -> Entry | None:
-        """Return the entry, or None. Raises StoreError for an unreadable file."""
+        """Return the entry of the action or node, or None. Raises StoreError for an unreadable file."""
         with _store_errors(self.path):
             try:
                 return _read(self.path)
@@ -82,7 +83,7 @@ class JournalClaim:
         self.release()
 
     def release(self) -> None:
-        """Release the claim. A written entry stays for `port-hook restore`."""
+        """Release the claim. An entry that was written stays for `port-hook restore`."""
         if self._lock is None:
             return
         if not self.path.exists():
@@ -93,7 +94,7 @@ class JournalClaim:
         self._lock = None
 
     def take_turn(self, entry: Entry) -> JournalClaim | None:
-        """Return the exclusive right to replace the workflow of `entry`, or None while another listener has it.
+        """Return the exclusive right to replace the workflow of `entry`, or None while another listener has this right.
 
         Listeners may retarget several nodes of one workflow, and each change replaces the whole workflow. Raises
         StoreError.
@@ -105,17 +106,19 @@ class JournalClaim:
 
 
 class Journal:
-    """The journal in a home folder. The first claim creates its folder."""
+    """The journal in a home directory. The first claim creates the journal's directory."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._folder = home / FOLDER
 
     def claim(self, api_url: str, owner_id: str, name: str) -> JournalClaim:
-        """Return the claim on an action or on a node (`WORKFLOW#NODE`). Raises RetargetError if another process has it.
+        """Return the claim on an action or node (`WORKFLOW#NODE`).
 
-        Organizations may use the same names. Port's ID of the action or of the organization (`owner_id`) distinguishes
-        them.
+        Raises RetargetError if another process has the claim.
+
+        Organizations may use the same names. So `owner_id`, which is Port's ID of the action or of the organization, is
+        part of the key.
         """
         path = _file(self._folder, api_url, owner_id, name)
         with _store_errors(path):
@@ -124,7 +127,7 @@ class Journal:
             return self._claim(path, name)
 
     def reclaim(self, kept: Kept) -> JournalClaim | None:
-        """Return the claim on an entry that a process left behind, or None if another process has it."""
+        """Return the claim on an entry that a process left behind, or None if another process has the claim."""
         with _store_errors(kept.path):
             check_own_folder(self._home, FOLDER)
             lock = lock_file(_lock_path(kept.path))
@@ -133,7 +136,7 @@ class Journal:
     def kept(self) -> tuple[Kept, ...]:
         """Return all files of the journal, sorted by name. `is_held` marks the files in use.
 
-        An unreadable folder, such as a folder from `sudo port-hook`, is returned as if it were a file.
+        An unreadable directory, such as a directory that `sudo port-hook` created, is returned like a file.
         """
         try:
             paths = [path for path in self._folder.iterdir() if path.suffix == _SUFFIX]
@@ -146,7 +149,7 @@ class Journal:
         return tuple(sorted(found, key=lambda kept: (kept.entry.name if kept.entry else "", kept.path)))
 
     def count_leftovers(self) -> int:
-        """Return the number of entries that ended listeners left behind. Never raises."""
+        """Return the number of entries that ended listeners left behind. Never raises an error."""
         try:
             return sum(path.suffix == _SUFFIX and not _is_held(path) for path in self._folder.iterdir())
         except OSError:
@@ -188,7 +191,7 @@ def _look(path: Path, fault: str) -> Kept | None:
     try:
         return Kept(path=path, entry=_read(path), is_held=is_held)
     except FileNotFoundError:
-        return None  # its listener has ended meanwhile
+        return None  # the listener of this file has ended meanwhile
     except BadEntry as bad:
         return Kept(path=path, entry=None, is_held=is_held, fault=str(bad))
     except (OSError, UnicodeDecodeError) as error:
@@ -200,7 +203,10 @@ def _lock_path(path: Path) -> Path:
 
 
 def _is_held(path: Path) -> bool:
-    """Return whether a process has the lock. Returns True on errors: a running listener restores its own changes."""
+    """Return whether a process has the lock.
+
+    Return True on errors, because a running listener restores its own changes.
+    """
     try:
         lock = lock_file(_lock_path(path), create=False)
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Retarget actions and workflow nodes while a listener runs, and restore what a killed listener left."""
+"""Retarget actions and workflow nodes while a listener runs, and restore what a killed listener left behind."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from port_hook_cli.retarget.journal import Journal, Kept
 from port_hook_cli.runtime import Runtime
 
 Confirm: TypeAlias = Callable[[Sequence[PlannedChange]], Awaitable[bool]]
-"""Shows the changes, and returns whether they may be made."""
+"""A function that shows the changes and returns whether port-hook may make them."""
 
 
 @asynccontextmanager
@@ -31,10 +31,10 @@ async def retargeted(
 ) -> AsyncIterator[Retargeting]:
     """Retarget actions and workflow nodes to the public `url`. Call `apply` on the result when the URL changes.
 
-    `names` are actions, or nodes as `WORKFLOW#NODE`. `confirm` is asked before the first change. Raises
-    RetargetError if it declines or something cannot be retargeted, SettingsError, PortApiError and StoreError. On exit,
-    even after an exception or a cancellation, everything is restored within 10 s. `on_event` gets the outcome of each
-    restored action and node, and a message before each retry of a call.
+    `names` are actions, or nodes as `WORKFLOW#NODE`. `confirm` is asked before the first change. Raises RetargetError
+    if `confirm` declines or something cannot be retargeted, and SettingsError, PortApiError and StoreError. On exit,
+    even after an exception or a cancellation, all actions and nodes are restored within 10 s. `on_event` is called with
+    the outcome of each restored action and node, and with a message before each retry of a call.
     """
     async with access.client(on_retry=on_event) as api:
         retargeting = Retargeting(
@@ -57,10 +57,11 @@ async def retargeted(
 
 @frozen(kw_only=True)
 class Leftovers:
-    """The files in the journal, optionally only the files of some names.
+    """The files in the journal, or only the files with some names.
 
-    `found` can be restored, `held` are in use by a running listener, and `unreadable` have no entry. `unknown` are the
-    names without a file, each with the nodes of a workflow of this name.
+    The files in `found` can be restored, the files in `held` are in use by a running listener, and the files in
+    `unreadable` have no entry. `unknown` contains the names without a file, each with the nodes of the workflow that
+    has this name.
     """
 
     found: tuple[Kept, ...]
@@ -70,7 +71,7 @@ class Leftovers:
 
 
 def find_leftovers(journal: Journal, names: Sequence[str]) -> Leftovers:
-    """Return what listeners left in the journal under these names, or everything without names."""
+    """Return the files that listeners left in the journal under these names, or all files if there are no names."""
     files = journal.kept()
     wanted = [kept for kept in files if kept.entry and (not names or kept.entry.name in names)]
     entries = [kept.entry for kept in files if kept.entry]
@@ -96,10 +97,10 @@ async def restore(
     dry_run: bool = False,
     on_retry: Callable[[str], None] = lambda _: None,
 ) -> tuple[Outcome, ...]:
-    """Restore what listeners left, and return an outcome for each entry, in this order.
+    """Restore the actions and nodes that listeners left behind, and return one outcome for each entry, in this order.
 
-    Entries for an API other than `access`'s are not touched. After all others, `may_overwrite` is asked about
-    each entry that someone else has changed, and decides whether it is restored. `dry_run` changes nothing in Port.
+    Entries for an API other than `access`'s are not touched. After all others, `may_overwrite` is called with each
+    entry that someone else has changed, and returns whether to restore it. `dry_run` doesn't change anything in Port.
     Raises SettingsError, and StoreError for an unusable journal.
     """
     api_url = access.settings.api_url

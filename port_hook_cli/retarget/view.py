@@ -18,7 +18,7 @@ RESTORE = "port-hook/restore/1"
 
 
 def change_lines(entry: Entry, now: Mapping[str, Any], change: UrlChange) -> list[str]:
-    """Return the changes of retargeting an action or node: a line with its name, and one for each field."""
+    """Return the lines about retargeting an action or node: a line with its name, and a line for each changed field."""
     name = printable(entry.name)
     changed = differences(entry.compared(now), entry.compared(change.body))
     if not changed:
@@ -36,7 +36,7 @@ def change_lines(entry: Entry, now: Mapping[str, Any], change: UrlChange) -> lis
 
 
 def planned_lines(changes: Iterable[PlannedChange]) -> list[str]:
-    """Return the changes of retargeting several actions and nodes."""
+    """Return the lines about retargeting several actions and nodes."""
     return [line for planned in changes for line in change_lines(*planned)]
 
 
@@ -55,7 +55,7 @@ def conflict_lines(entry: Entry, now: Mapping[str, Any]) -> list[str]:
 
 
 def outcome_lines(outcome: Outcome) -> list[str]:
-    """Return the notice about one action or node when the listener ends."""
+    """Return the lines about one action or node that are shown when the listener ends."""
     name = printable(outcome.entry.name)
     if outcome.end is End.CHANGED:
         conflict = conflict_lines(outcome.entry, outcome.now or {})
@@ -74,7 +74,7 @@ def outcome_lines(outcome: Outcome) -> list[str]:
 def restore_message(outcome: Outcome, *, api_url: str = "", file: str = "", dry_run: bool = False) -> str:
     """Return the outcome for one action or node, as a phrase that follows its name.
 
-    `api_url` is the API in use, `file` the file in the journal.
+    `api_url` is the API in use. `file` is the journal's file.
     """
     entry = outcome.entry
     if outcome.end is End.RESTORED:
