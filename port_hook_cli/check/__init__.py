@@ -1,1 +1,1 @@
-"""`check`: sends valid, forged, repeated and broken requests to a handler, and finds its mistakes."""
+"""`check`: sends valid, forged, repeated and broken requests to a handler, and finds the handler's mistakes."""

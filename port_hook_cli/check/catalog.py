@@ -12,7 +12,7 @@ from port_hook_cli.errors import UsageError
 
 
 class CheckGroup(StrEnum):
-    """What a check is about."""
+    """The topic of a check."""
 
     SIGNATURE = "signature"
     FORM = "form"
@@ -21,7 +21,7 @@ class CheckGroup(StrEnum):
 
     @property
     def about(self) -> str:
-        """The question behind the checks of the group."""
+        """The question that the checks of the group answer."""
         return _ABOUT[self]
 
 
@@ -42,11 +42,12 @@ class CheckSeverity(StrEnum):
 
 
 class HandlerCheck(NamedTuple):
-    """One check.
+    """One check of a handler.
 
-    `failure` continues "The handler …" for a handler that does not pass. `request` is what is sent. `gap` says where
-    Port's documentation has the same mistake. `only` says which requests the check applies to, or "". `starts` is the
-    number of requests that a correct handler accepts. Each starts its work.
+    `failure` continues "The handler …" for a handler that does not pass the check. `request` describes what is sent.
+    `gap` shows where Port's documentation has the same mistake. `only` describes the requests to which the check
+    applies, or is "" for all requests. `starts` is the number of requests that a correct handler accepts, each of which
+    starts work.
     """
 
     slug: str
@@ -70,7 +71,7 @@ RULE = (
     'Compute `"v1," + base64(HMAC-SHA-256(client secret, timestamp + "." + raw body))`, and compare it with '
     "x-port-signature in constant time."
 )
-"""How to verify a signature."""
+"""The rule for verifying a signature."""
 _WHOLE = (
     "Compare the whole signature: with `hmac.compare_digest` in Python, or with `crypto.timingSafeEqual` in Node after "
     "you compare the lengths."
@@ -535,9 +536,9 @@ def slugs_of(*groups: CheckGroup) -> tuple[str, ...]:
 
 
 def selected(only: tuple[str, ...] = (), skip: tuple[str, ...] = ()) -> frozenset[str]:
-    """Return the slugs in `only`, or all slugs if it is empty, without the slugs in `skip`. Both take slugs and groups.
+    """Return the slugs in `only`, or all slugs if `only` is empty, without the slugs in `skip`.
 
-    Raises UsageError for an unknown name.
+    Both arguments may contain slugs and groups. Raises UsageError for an unknown name.
     """
     chosen = _named(only) if only else frozenset(BY_SLUG)
     return chosen - _named(skip)

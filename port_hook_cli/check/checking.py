@@ -1,7 +1,7 @@
-"""The verb: sends the requests of the checks to a handler, and judges its reactions.
+"""Sends the requests of the checks to a handler, and judges how the handler reacts.
 
 The requests go from harmless to harmful: valid requests, repeats, forged requests, then requests that may crash a
-handler. The results rest on the first two requests: a badly signed request, and the same request with a valid
+handler. The results depend on the first two requests: a badly signed request, and the same request with a valid
 signature. If the handler reacts to both in the same way, its verification or its path has a mistake. If it does not
 accept a valid request, a rejected request proves nothing, so the checks that expect a rejection are not observed.
 """
@@ -31,10 +31,10 @@ from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.valid_request import check_second, check_valid
 
 OnFinding: TypeAlias = Callable[[CheckFinding], None]
-"""Called with each finding when it is settled, not in the order of the table."""
+"""A function that is called with each finding when it is settled, not in the order of the table."""
 
 _OVERTIME_S = 3.0
-"""How long started requests may continue after the time limit, in seconds."""
+"""The number of seconds that started requests may continue after the time limit."""
 
 
 async def check(
@@ -45,9 +45,9 @@ async def check(
     *,
     original: str | None = None,
 ) -> CheckReport:
-    """Check a handler and return the findings, after `plan.limits.within_s` seconds and a few more at most.
+    """Check a handler, and return the findings after at most `plan.limits.within_s` seconds and a few more.
 
-    `original` is the ID of the capture that the subject was made from. Nothing that a handler does raises an error. A
+    `original` is the ID of the capture from which the subject was made. Nothing that a handler does raises an error. A
     sandbox that stops responding does not extend the time.
     """
     began = asyncio.get_running_loop().time()
@@ -63,7 +63,7 @@ async def check(
     except TimeoutError:
         if not limit.expired():
             raise
-        await exam.judge_late_calls()  # no time is left to read more
+        await exam.judge_late_calls()  # no time is left to read more calls
         exam.leave(TIME_UP)
     except LeftHandler as reason:
         await exam.judge_late_calls()
@@ -99,7 +99,7 @@ async def _examine(exam: HandlerExam) -> None:
         await _check_other_runs(exam)
     await check_survival(exam)
     await exam.judge_late_calls()
-    exam.hold_output()  # before the handler starts without its secret
+    exam.hold_output()  # saved before the handler starts without its secret
     if exam.baseline is not None:
         await check_unset_secret(exam)
     else:
@@ -107,13 +107,13 @@ async def _examine(exam: HandlerExam) -> None:
 
 
 async def _check_other_runs(exam: HandlerExam) -> None:
-    """Judge the runs after the first run by what was done for the first run."""
+    """Judge the runs after the first run by comparing them with the handler's work for the first run."""
     await check_repeats(exam)
     await check_failures(exam)
 
 
 async def _settle_death(exam: HandlerExam) -> None:
-    """Report a crash of the handler, if the check about crashes was not reached."""
+    """Report a crash of the handler if the check about crashes was not reached."""
     deaths = exam.prober.deaths
     if deaths:
         await exam.fails(

@@ -1,6 +1,6 @@
-"""What calls to the sandbox mean: which of them do something or end a run, and what was done for the first run. Pure.
+"""The meaning of calls to the sandbox: which calls do work or end a run, and which work was done for a run. Pure.
 
-What a handler did for the first valid request that it accepted is the measure of what it does for others.
+A handler's work for the first valid request that it accepted is the measure for its work for other requests.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from port_hook_cli.runs.seen_calls import SeenCall
 
 FAILED_ENDS = frozenset({"FAILURE", "FAILED", "CANCELLED"})
-"""The statuses and results of runs that failed."""
+"""The statuses and results of failed runs."""
 
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _READING_BY_POST = ("/search", "/datasource-entities")
@@ -27,24 +27,25 @@ _LEAST_PATIENCE_S, _MOST_PATIENCE_S = 1.0, 10.0
 def effects(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCall]:
     """Return the calls that change something, without reads, searches and requests for a token.
 
-    With `run_id`, only the calls about this run. A call that the handler repeats with another token, or after a
-    rate limit, counts once: calls with the status 401 or 429 are left out.
+    With `run_id`, return only the calls about this run. If the handler repeats a call with another token or after a
+    rate limit, only the repetition counts, because calls with the status 401 or 429 are left out.
     """
     return [call for call in calls if _is_about(call, run_id) and _does_something(call)]
 
 
 def endings(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCall]:
-    """Return the calls that ask to end a run, even if the sandbox rejected them, except with the status 401 or 429.
+    """Return the calls that ask to end a run. Calls that the sandbox rejected count, except with the status 401 or 429.
 
-    With `run_id`, only the calls about this run.
+    With `run_id`, return only the calls about this run.
     """
     return [call for call in effects(calls, run_id) if call.ends]
 
 
 def work_of(calls: Iterable[SeenCall], run_id: str, *, with_failures: bool = True) -> frozenset[str]:
-    """Return what was done for a run, except logs, each as a text that is the same for every run.
+    """Return the work done for a run, except logs. Each piece of work is a text that is the same for every run.
 
-    Without failures, a report that the run failed is left out: a handler may report that it rejected a request.
+    Without `with_failures`, reports that the run failed are left out, because a handler may report that it rejected a
+    request.
     """
     done = [call for call in effects(calls, run_id) if not call.path.endswith("/logs")]
     return frozenset(
@@ -74,15 +75,16 @@ def rejected(calls: Iterable[SeenCall]) -> list[SeenCall]:
 
 
 def counted(calls: Iterable[SeenCall], run_id: str) -> Counter[str]:
-    """Count what was done for a run, by method and path without the run's ID."""
+    """Return how often each piece of work was done for a run, by method and path without the run's ID."""
     return Counter(_kind(call, run_id) for call in effects(calls, run_id))
 
 
 class FirstRun(NamedTuple):
     """The handler's calls after `sent_at` (seconds since the epoch), when a valid request for a run was sent.
 
-    With `is_alone`, no other request was sent meanwhile, so calls without a run ID also belong to this run. `later` has
-    all calls until the run is judged. Other requests were sent by then, so only calls with the run's ID belong to it.
+    With `is_alone`, no other request was sent before the calls, so calls without a run ID also belong to this run.
+    `later` contains all calls until the run is judged. Other requests were sent in that time, so only calls with the
+    run's ID belong to this run.
     """
 
     run_id: str
@@ -93,53 +95,62 @@ class FirstRun(NamedTuple):
 
     @property
     def has_ended(self) -> bool:
-        """Whether the sandbox accepted a report of its end."""
+        """Whether the sandbox accepted a report of the run's end."""
         return bool(taken(endings(self.calls, self.run_id)))
 
     @property
     def work(self) -> frozenset[str]:
-        """What was done for it, as `work_of` returns it: without a report of failure, if anything else was done."""
+        """The work done for the run, like `work_of` returns it.
+
+        Reports of failure count only if there is no other work.
+        """
         return work_of(self.calls, self.run_id, with_failures=False) or work_of(self.calls, self.run_id)
 
     @property
     def effects(self) -> Counter[str]:
-        """How often each thing was done for it, by method and path."""
+        """How often each piece of work was done for the run, by method and path."""
         return self.counted(self.calls, self.run_id) | counted(self.later, self.run_id)
 
     @property
     def duration_s(self) -> float:
-        """How long the handler worked, in seconds: until its last call about the run."""
+        """The time in seconds from the request to the handler's last call about the run."""
         last = max((call.at for call in effects(self.calls, self.run_id)), default=0.0)
         return max(0.0, last - self.sent_at)
 
     @property
     def settling_s(self) -> float:
-        """How long to wait for late calls of the handler, in seconds."""
+        """The time in seconds to wait for late calls of the handler."""
         return min(_MOST_SETTLING_S, max(_LEAST_SETTLING_S, 1.5 * self.duration_s))
 
     @property
     def patience_s(self) -> float:
-        """How long to wait for the report of another run, in seconds."""
+        """The time in seconds to wait for the report of another run."""
         return min(_MOST_PATIENCE_S, max(_LEAST_PATIENCE_S, 10 * self.duration_s))
 
     def counted(self, calls: Sequence[SeenCall], run_id: str) -> Counter[str]:
-        """Count what was done for a run, including calls without a run's ID if they also count for this run."""
+        """Return how often each piece of work was done for a run.
+
+        Calls without a run ID count if they also count for the first run.
+        """
         others = [call for call in effects(calls) if call.run_id is None] if self.is_alone else []
         return counted(calls, run_id) + Counter(_kind(call, run_id) for call in others)
 
     def is_done(self, calls: Sequence[SeenCall], run_id: str) -> bool:
-        """Return whether another run has ended or, if the handler does not end runs, has as many calls as this run."""
+        """Return whether another run has ended.
+
+        If the handler does not end runs, return whether the other run has as many calls as the first run.
+        """
         if self.has_ended:
             return bool(endings(calls, run_id))
         return not self.effects - self.counted(calls, run_id)
 
     def are_done(self, calls: Sequence[SeenCall], run_ids: Iterable[str]) -> bool:
-        """Return whether `is_done` is true of each run."""
+        """Return whether `is_done` is true for each of the runs."""
         return all(self.is_done(calls, run_id) for run_id in run_ids)
 
 
 NOT_SEEN = FirstRun("", 0.0, ())
-"""What is known without a sandbox, and before the handler has called it."""
+"""What is known without a sandbox, or before the handler has called the sandbox."""
 
 
 def _kind(call: SeenCall, run_id: str) -> str:

@@ -28,9 +28,9 @@ _LATE_S, _MOST_LATE_S = 0.5, 5.0
 
 
 class PassedSoFar(NamedTuple):
-    """A check that passes unless calls to the sandbox after `at`, in the event loop's time, show otherwise.
+    """A check that passes unless the sandbox receives other calls after `at`, a time of the event loop.
 
-    Then `judge` settles it.
+    `judge` then settles the check by all calls.
     """
 
     slug: str
@@ -43,12 +43,13 @@ class PassedSoFar(NamedTuple):
 class HandlerExam:
     """One check of one handler.
 
-    `original` is the original of the saved captures, and `control` is the badly signed request. `baseline`
-    is the valid request that the handler accepted first, `mark` is the sandbox's last call before it, and `first_run`
-    is what the handler did for it. `work_status` is the status of a valid request that the handler verified, although
-    its work failed. `passed_so_far` are judged again at the end. With `is_strict`, the handler rejects unknown fields.
-    With `hides_rejections`, it rejects requests with a 2xx status. With `works_once`, it accepted only the first of
-    several identical requests. With `takes_more`, it accepted two of them. `output` is what its process has written.
+    `original` is the ID of the capture that the saved requests replay. `control` is the badly signed request.
+    `baseline` is the first valid request that the handler accepted, `mark` is the sandbox's last call before
+    `baseline`, and `first_run` is the handler's work for `baseline`. `work_status` is the status of a valid request
+    that the handler verified, but whose work failed. The checks in `passed_so_far` are judged again at the end. With
+    `is_strict`, the handler rejects unknown fields. With `hides_rejections`, it rejects requests with a 2xx status.
+    With `works_once`, it accepted only the first of several identical requests. With `takes_more`, it accepted two of
+    them. `output` is the output of the handler's process.
     """
 
     prober: Prober
@@ -74,23 +75,23 @@ class HandlerExam:
         return self.prober.subject
 
     def wants(self, *slugs: str) -> bool:
-        """Return whether one of the checks is wanted and not settled yet."""
+        """Return whether at least one of the checks is wanted and not settled yet."""
         return any(slug in self.slugs and slug not in self.findings for slug in slugs)
 
     @property
     def hangs_too_often(self) -> bool:
-        """Whether the handler did not respond to two requests, so waiting for a third response would waste time."""
+        """Whether the handler did not respond to two requests, so that waiting for a third response wastes time."""
         return len(self.prober.hung) >= _MOST_HANGS
 
     @property
     def never_accepted(self) -> str:
-        """Why nothing can be judged without an accepted request: what the valid request got."""
+        """Why nothing can be judged without an accepted request: the outcome of the valid request."""
         valid = next((probe for probe in self.prober.probes_of("valid") if probe is not self.control), None)
         return valid.seen if valid else "no valid request was accepted"
 
     @property
     def knows_wrong_status(self) -> bool:
-        """Whether a finding already says that the handler rejects requests without a 4xx status."""
+        """Whether a finding already reports that the handler rejects requests without a 4xx status."""
         finding = self.findings.get("refusal-status")
         return finding is not None and finding.is_wrong
 
@@ -99,7 +100,7 @@ class HandlerExam:
         self.baseline = self.baseline or probe
 
     def is_accepted(self, probe: Probe) -> bool:
-        """Return whether the handler accepted a request, as far as its status and its effects tell."""
+        """Return whether the handler accepted a request, as far as its status and its effects show."""
         if self.work_status is not None:
             return probe.delivery.status == self.work_status
         return probe.is_accepted and not self._only_says_so(probe)
@@ -107,7 +108,8 @@ class HandlerExam:
     def _only_says_so(self, probe: Probe) -> bool:
         """Return whether a 2xx response rejects the request, unlike the response to the valid request.
 
-        Its text rejects the request, or it is the same as the response to the badly signed request.
+        The response rejects the request if its text says so, or if it is the same as the response to the badly signed
+        request.
         """
         if self.baseline is None:
             return probe.seems_rejected
@@ -120,12 +122,15 @@ class HandlerExam:
         self._settle(passed(BY_SLUG[slug], seen))
 
     def passes_unless(self, slug: str, seen: str, judge: Callable[[Sequence[SeenCall]], Awaitable[None]]) -> None:
-        """Let a check pass at the end, unless `judge` settles it by all calls: work can be repeated after a pause."""
+        """Let a check pass at the end, unless `judge` settles it by all calls.
+
+        Handlers may repeat work after a pause.
+        """
         if self.wants(slug):
             self.passed_so_far.append(PassedSoFar(slug, seen, judge, asyncio.get_running_loop().time()))
 
     async def judge_late_calls(self) -> None:
-        """Settle the checks that passed so far, by all calls since the first valid request."""
+        """Settle the checks that passed so far by all calls since the first valid request."""
         watch, waiting = self.prober.means.watch, self.passed_so_far
         self.passed_so_far = []
         with suppress(TimeoutError):
@@ -141,7 +146,7 @@ class HandlerExam:
             self.passes(each.slug, each.seen)
 
     def cannot_tell(self, reason: str, *slugs: str) -> None:
-        """Settle checks as not observed."""
+        """Settle checks as not observed, for this reason."""
         for slug in slugs:
             self._settle(not_observed(BY_SLUG[slug], reason))
 
@@ -155,7 +160,7 @@ class HandlerExam:
         failure: str = "",
         fix: str = "",
     ) -> None:
-        """Settle a check that the handler did not pass, and save the requests that prove it."""
+        """Settle a check that the handler did not pass, and save the requests that prove the finding."""
         if slug not in self.slugs or slug in self.findings:
             return
         finding = found(BY_SLUG[slug], seen, severity=severity, failure=failure, fix=fix)
@@ -165,10 +170,10 @@ class HandlerExam:
         self._settle(finding)
 
     async def accepts_again(self, slug: str, after: Probe) -> bool:
-        """Return whether the handler still accepts an ordinary request, after the request `after` of a check.
+        """Return whether the handler still accepts an ordinary request after `after`, a request of a check.
 
-        Raises LeftHandler if it responds like to the control request, although it accepted a second request before:
-        something that it received has changed how it verifies.
+        Raises LeftHandler if the handler now responds like it did to the control request, although it accepted a second
+        request before. Then something that the handler received has changed how it verifies requests.
         """
         if not self.works_once:
             probe = await self.prober.accept(slug, f"a valid request after {after.label}")
@@ -191,7 +196,7 @@ class HandlerExam:
             await self.fails(slug, probe.seen, [probe])
 
     def hold_output(self) -> None:
-        """Save the output of the handler's process, unless an earlier call saved it."""
+        """Save the output of the handler's process, unless an earlier call has saved it."""
         handler = self.prober.means.handler
         if handler is not None and self.output is None:
             self.output = handler.output()
@@ -201,7 +206,10 @@ class HandlerExam:
         self.cannot_tell(reason, *(check.slug for check in CHECKS if self.wants(check.slug)))
 
     async def _original(self) -> str | None:
-        """Return the original of the saved probes: the source, or the baseline, which this saves."""
+        """Return the original of the saved probes: the source.
+
+        Without a source, save the baseline and return its ID.
+        """
         if self.original is None and self.baseline is not None:
             saved = await self.prober.save([self.baseline], None)
             self.original = saved[0] if saved else None

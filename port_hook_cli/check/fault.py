@@ -1,7 +1,7 @@
-"""Why a handler rejects a valid request: the wrongly signed request that it accepts shows its mistake.
+"""Finds out why a handler rejects a valid request. If it accepts a wrongly signed request, that shows its mistake.
 
 A request counts as accepted only if the response differs from the response to the same request signed with a secret
-that no handler has. So the search never guesses. It finds what the handler does, or reports what it tried.
+that no handler has. So the search never guesses. It finds out what the handler does, or reports what was tried.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ from port_hook_cli.invocations.statuses import format_status
 from port_hook_cli.signatures.own_code import RAW_BODY
 
 MOST_REQUESTS = 60
-"""How many requests one search sends at most."""
+"""The maximum number of requests in one search."""
 
 _MOST_SILENCES = 2
 _MOST_AGE_S = 10
 _MOST_AFTER_DROPS = 6
-"""How many ways are tried if the handler closes the connection after both of the first requests. It may be broken."""
+"""The maximum number of ways to try after the handler closed the connection for both of the first two requests.
+
+Such a handler may be broken.
+"""
 
 _PLAIN = "plain"
 _REJECTIONS = frozenset({401, 403})
@@ -54,7 +57,7 @@ _REDIRECTS = range(300, 400)
 
 
 class FaultKind(StrEnum):
-    """What a search found. Only WRONG_WAY and REWRITES are mistakes in how the handler verifies."""
+    """The result of a search. Only WRONG_WAY and REWRITES are mistakes in how the handler verifies."""
 
     NOTHING = "nothing"
     """The handler accepts the valid request and rejects a forged request."""
@@ -66,15 +69,15 @@ class FaultKind(StrEnum):
     REQUEST = "request"
     """The handler, or a proxy before it, rejects the request for a reason other than its signature."""
     WORK = "work"
-    """The handler accepts the signature, and fails later."""
+    """The handler accepts the signature, but fails later."""
     WRONG_WAY = "wrong-way"
     REWRITES = "rewrites"
-    """The handler changes the body before it verifies the signature: it serializes it again, or decodes it wrongly."""
+    """The handler serializes the body again, or decodes the body wrongly, before it verifies the signature."""
     NOT_FOUND = "not-found"
 
 
 class FaultDelivery(NamedTuple):
-    """A request that the result rests on, its response, and what it is: the slug of a way, `forged`, or `plain`."""
+    """A request that the result depends on, and its response. `what` is the slug of a way, `forged`, or `plain`."""
 
     what: str
     request: Invocation
@@ -82,10 +85,11 @@ class FaultDelivery(NamedTuple):
 
 
 class FaultSearch(NamedTuple):
-    """What a search needs.
+    """Everything that a search needs.
 
-    `fresh` returns an unsigned request with its own ID, and may use a new run for each. `now` returns seconds since the
-    epoch, and `send` sends a request at its own pace. `on_send` gets the number of each request, and what it is.
+    `fresh` returns an unsigned request with its own ID, possibly with a new run for each request. `now` returns seconds
+    since the epoch, and `send` sends a request at its own pace. `on_send` is called with the number and the kind
+    (`what`) of each request.
     """
 
     fresh: Callable[[], Invocation]
@@ -99,11 +103,11 @@ class FaultSearch(NamedTuple):
 class FoundFault:
     """The result of a search.
 
-    `sentence` says what the handler does, and `fix` what to change, or "" if that is unknown. `way` is the way of
-    signing that the handler expects. `rewrites_too` is a second mistake: the handler also changes the body before
-    it verifies the signature. `sent` is the number of requests, and `tried` has the slugs of all tried ways.
-    `requests` are the requests that the result rests on, such as the accepted request and the same request with
-    another secret.
+    `sentence` describes what the handler does. `fix` tells the user what to change, or is "" if that is unknown. `way`
+    is the way of signing that the handler expects. `rewrites_too` means that there is a second mistake: the handler
+    also changes the body before it verifies the signature. `sent` is the number of requests, and `tried` contains the
+    slugs of all tried ways. `requests` are the requests that the result depends on, such as the accepted request and
+    the same request with another secret.
     """
 
     kind: FaultKind
@@ -117,7 +121,7 @@ class FoundFault:
 
 
 async def find_fault(search: FaultSearch) -> FoundFault:
-    """Return why a handler rejects a valid request, after at most `MOST_REQUESTS` requests.
+    """Find out why a handler rejects a valid request, with at most `MOST_REQUESTS` requests.
 
     A handler that accepts the valid request gets two requests.
     """
@@ -125,7 +129,7 @@ async def find_fault(search: FaultSearch) -> FoundFault:
 
 
 _View: TypeAlias = Callable[[bytes], bytes]
-"""Returns a body in the form in which it is sent."""
+"""A function that returns a body in the form in which it is sent."""
 
 
 def _whole(body: bytes) -> bytes:
@@ -137,11 +141,14 @@ def _plain(body: bytes) -> bytes:
 
 
 _Response: TypeAlias = tuple[int | None, bool]
-"""A status, and whether the text of the response rejects the request."""
+"""The status of a response, and whether its text rejects the request."""
 
 
 def _response(delivery: Delivery) -> _Response:
-    """Return what distinguishes responses. Handlers with the same status for every request differ in their words."""
+    """Return what distinguishes responses.
+
+    Some handlers respond with one status to every request, but in other words.
+    """
     return delivery.status, delivery.status not in _REJECTIONS and seems_rejected(delivery)
 
 
@@ -155,11 +162,11 @@ class _Reaction(Enum):
 
 
 class _Ended(Exception):
-    """The search cannot go on. `args` are the kind, the sentence and the fix."""
+    """The search cannot continue. `args` are the kind, the sentence and the fix."""
 
 
 class _Run:
-    """One search: what was sent so far, and which responses mean that the handler rejected the request."""
+    """One search: the requests sent so far, and the responses that mean that the handler rejected the request."""
 
     def __init__(self, search: FaultSearch) -> None:
         self._search, self._port = search, ports_way(search.keys.secret)
@@ -186,7 +193,7 @@ class _Run:
             await self._end_unless_rejected(first, second)
         self._rejections = {_response(forged), _response(valid)}
         if _is_after_signature(forged, valid):
-            # A handler that checks the age after the signature rejects a wrong unit with another response.
+            # A handler that checks the age after the signature responds differently to a timestamp in the wrong unit.
             milliseconds = next(way for way in wrong_ways(self._search.keys) if way.slug == MILLISECONDS)
             if await self._reaction(milliseconds, _whole) is _Reaction.ACCEPTED:
                 return self._named(milliseconds)
@@ -196,7 +203,7 @@ class _Run:
         return await self._searched(most=_MOST_AFTER_DROPS if _drops(forged) and _drops(valid) else None)
 
     def _end_without_search(self, forged: Delivery, valid: Delivery) -> None:
-        """Raise _Ended if the two responses show that the signature is not why the valid request failed."""
+        """Raise _Ended if the two responses show that the valid request did not fail because of its signature."""
         status = valid.status
         if _drops(forged) and _drops(valid):  # an uncaught error rejects the request
             return
@@ -224,7 +231,7 @@ class _Run:
             raise _Ended(FaultKind.REQUEST, sentence, _NOT_THE_SIGNATURE[status])
 
     async def _end_unless_rejected(self, forged: FaultDelivery, valid: FaultDelivery) -> None:
-        """Raise _Ended unless two 2xx responses say in words that the handler rejected both requests."""
+        """Raise _Ended, unless the text of two 2xx responses shows that the handler rejected both requests."""
         text = format_status(valid.delivery.status or 0)
         if await self._tells_apart(forged, valid):
             raise _Ended(
@@ -242,7 +249,11 @@ class _Run:
             )
 
     async def _tells_apart(self, forged: FaultDelivery, valid: FaultDelivery) -> bool:
-        """Return whether the handler rejects forged requests with a 2xx status: in words, or always the same ones."""
+        """Return whether the handler's 2xx responses distinguish forged requests from valid requests.
+
+        They do if only the text for the forged request rejects it. They also do if two forged requests get the same
+        response, and the valid request gets another.
+        """
         if seems_rejected(forged.delivery) or seems_rejected(valid.delivery):
             return not seems_rejected(valid.delivery)
         if _said(forged) == _said(valid):
@@ -251,8 +262,8 @@ class _Run:
         return _said(again) == _said(forged)
 
     async def _end_because_of_content(self, valid: Delivery) -> None:
-        """Raise _Ended for a handler that says that it rejects the content of the body."""
-        await self._plain_reaction()  # it may accept a forged request with other content
+        """Raise _Ended for a handler whose response says that it rejects the content of the body."""
+        await self._plain_reaction()  # the handler may accept a forged request with other content
         text = format_status(valid.status or 0)
         raise _Ended(
             FaultKind.REQUEST,
@@ -261,7 +272,10 @@ class _Run:
         )
 
     async def _plain_reaction(self) -> _Reaction | None:
-        """Return the reaction to the plain body, or None without one. Raises _Ended if it is accepted unverified."""
+        """Return the reaction to the plain body, or None if there is no plain body.
+
+        Raises _Ended if it is accepted unverified.
+        """
         if len(ladder(self._body)) == 1:
             return None
         reaction = await self._reaction(self._port, _plain, what=_PLAIN)
@@ -274,7 +288,7 @@ class _Run:
         return reaction
 
     async def _searched(self, most: int | None = None) -> FoundFault:
-        """Search with at most `most` ways."""
+        """Search for the mistake with at most `most` ways. None means all ways."""
         view = _whole
         reaction = await self._plain_reaction()
         if reaction is _Reaction.ACCEPTED:
@@ -308,9 +322,10 @@ class _Run:
         return FaultKind.NOT_FOUND, sentence, f"{fix} If it rejects the signature, {compare[0].lower()}{compare[1:]}"
 
     async def _first_accepted(self, view: _View, most: int | None) -> WrongWay | None:
-        """Return the first way that the handler accepts.
+        """Return the first way that the handler accepts, or None.
 
-        If it responds to the way with an error, the timestamp may be the cause, so this also tries milliseconds.
+        If the handler responds to a way with an error, the timestamp may be the cause, so the way is also tried with
+        milliseconds.
         """
         ways = self._distinct(wrong_ways(self._search.keys), view)
         for way in ways[:most]:
@@ -325,7 +340,7 @@ class _Run:
         return None
 
     async def _rewriting(self) -> FoundFault:
-        """Return the handler's serializer or, if that is unknown, the part of the body that it writes differently."""
+        """Return the handler's serializer or, if that is unknown, the feature of the body that the handler changes."""
         if way := await self._serializer(self._port):
             return self._named(way)
         feature = await self._feature()
@@ -335,7 +350,10 @@ class _Run:
         )
 
     async def _serializer(self, like: WrongWay) -> WrongWay | None:
-        """Return the way of the handler's serializer if it is known. It writes the plain body identically to `like`."""
+        """Return the way that uses the handler's serializer, or None if it is unknown.
+
+        The serializer must write the plain body in the same way as `like`.
+        """
         plain, now = _plain(self._body), self._search.now()
         plainly = like.make(plain, now)
         rewriters = [way for way in wrong_ways(self._search.keys) if way.rewrites and way.make(plain, now) == plainly]
@@ -345,7 +363,10 @@ class _Run:
         return None
 
     async def _feature(self) -> BodyFeature:
-        """Bisect the steps between the plain form, which the handler accepts, and the whole body."""
+        """Return the feature that the handler changes. The handler accepts the plain body and rejects the whole body.
+
+        The feature is found by bisecting the steps between these two bodies.
+        """
         accepted, refused = 0, len(ladder(self._body)) - 1
         while refused - accepted > 1:
             middle = (accepted + refused) // 2
@@ -366,9 +387,9 @@ class _Run:
         return distinct_ways(ways, body, self._telling_time(body), self._search.keys.secret)
 
     def _telling_time(self, body: bytes) -> float:
-        """Return a time of the last seconds at which the alphabets of base64 write Port's signature differently.
+        """Return a time in the last seconds at which the two alphabets of base64 write Port's signature differently.
 
-        Otherwise a handler that expects the URL-safe alphabet would accept every fourth valid request.
+        With other times, a handler that expects the URL-safe alphabet would accept every fourth valid request.
         """
         now = self._search.now()
         for age in range(_MOST_AGE_S):
@@ -377,7 +398,7 @@ class _Run:
         return now
 
     async def _reaction(self, way: WrongWay, view: _View, what: str = "") -> _Reaction:
-        """Return how the handler reacts to a way. If it accepts the way, add the two requests that show this."""
+        """Return how the handler reacts to a way. If it accepts the way, add the two requests that prove this."""
         self._tried[what or way.slug] = None
         result = await self._send(what or way.slug, way, view)
         status = result.delivery.status
@@ -418,7 +439,7 @@ class _Run:
         self._search.on_send(self._sent + 1, what)
         delivery = await self._search.send(request)
         self._sent += 1
-        if self._rejections:  # the two first requests are judged together
+        if self._rejections:  # the first two requests are judged together
             self._end_if_unable(what, delivery)
         return FaultDelivery(what, request, delivery)
 
@@ -464,9 +485,10 @@ def _said(result: FaultDelivery) -> tuple[int | None, bytes]:
 
 
 def _rejects_content(forged: FaultDelivery, valid: FaultDelivery) -> bool:
-    """Return whether two equal responses say that the handler rejected the content, whatever the signature.
+    """Return whether two equal responses show that the handler rejected the content, whatever the signature.
 
-    With 422 they do unless they are about the signature or a header. With 400 they must say so.
+    A 422 response shows this unless its text is about the signature or a header. A 400 response shows this only if its
+    text says so.
     """
     status = valid.delivery.status
     if _said(forged) != _said(valid):
@@ -477,14 +499,14 @@ def _rejects_content(forged: FaultDelivery, valid: FaultDelivery) -> bool:
 
 
 def _is_after_signature(forged: Delivery, valid: Delivery) -> bool:
-    """Return whether the responses to a valid and a forged request differ, so the signature is not the reason."""
+    """Return whether the responses to a valid and a forged request differ, so that the signature is not the reason."""
     if forged.status == valid.status:
         return _response(forged) != _response(valid) and not seems_rejected(valid)
     return valid.status not in _REJECTIONS
 
 
 def _changes(feature: BodyFeature) -> tuple[str, str]:
-    """Return the sentence and the fix for a handler that changes this feature of a body before it verifies it."""
+    """Return the sentence and the fix for a handler that changes this feature of a body before it verifies the body."""
     if feature in MAY_BE_DECODED:
         sentence = f"The handler changes {feature} before it verifies the signature: it decodes the body in another"
         return f"{sentence} character set, or serializes it again.", f"{BYTES} {RAW_BODY}"
@@ -507,11 +529,11 @@ def _work_failed(forged: Delivery, valid: Delivery) -> tuple[FaultKind, str, str
 
 
 def _drops(delivery: Delivery) -> bool:
-    """Return whether the handler closed the connection instead of responding, as `http/failures.py` words it."""
+    """Return whether the handler closed the connection instead of responding, by the message of `http/failures.py`."""
     return delivery.fault == "broken" and " the connection " in (delivery.error or "")
 
 
 def _error(delivery: Delivery) -> str:
-    """Return the reason with the punctuation that ends a sentence."""
+    """Return the reason for a missing response, with the punctuation that ends a sentence."""
     error = delivery.error or "no response"
     return error if error.endswith((".", "?")) else f"{error}."

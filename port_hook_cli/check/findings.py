@@ -12,7 +12,7 @@ from port_hook_cli.text.safe import printable, shorten
 
 HANDLER_CHECK = "port-hook/handler-check/1"
 NO_SANDBOX = "no sandbox shows what the handler reports"
-"""Why checks of repeats and reports have no result without a sandbox."""
+"""Why the checks of repeats and reports have no result without a sandbox."""
 
 _MOST_SHOWN = 2_000
 
@@ -37,8 +37,8 @@ _STATUSES = {
 class CheckFinding(NamedTuple):
     """The result of one check.
 
-    `failure` continues "The handler …", and is "" for a passed check. `seen` is what happened, as a clause, and `fix`
-    is what to change. `captures` are the IDs of the captures that prove the finding.
+    `failure` continues "The handler …", and is "" for a passed check. `seen` describes what happened, as a clause, and
+    `fix` tells the user what to change. `captures` are the IDs of the captures that prove the finding.
     """
 
     check: HandlerCheck
@@ -49,12 +49,12 @@ class CheckFinding(NamedTuple):
     captures: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        """Return what Python and pytest show of a finding."""
+        """Return the text that Python and pytest show for a finding."""
         return f"<CheckFinding {self.check.slug} {self.status}: {self.seen}>"
 
     @property
     def is_wrong(self) -> bool:
-        """Whether the handler should be changed."""
+        """Whether the user should change the handler."""
         return self.status in {CheckStatus.FAILED, CheckStatus.WARNING}
 
     def fails(self, *, strict: bool) -> bool:
@@ -63,7 +63,7 @@ class CheckFinding(NamedTuple):
 
     @property
     def record(self) -> dict[str, Any]:
-        """The record of `check --json`."""
+        """The record of the finding in `check --json`."""
         return {
             "schema": HANDLER_CHECK,
             "type": "check",
@@ -80,19 +80,22 @@ class CheckFinding(NamedTuple):
 
 
 def passed(check: HandlerCheck, seen: str) -> CheckFinding:
-    """Return a check that the handler passed."""
+    """Return the finding for a check that the handler passed."""
     return CheckFinding(check, CheckStatus.PASSED, _shown(seen))
 
 
 def not_observed(check: HandlerCheck, reason: str) -> CheckFinding:
-    """Return a check without a result, and the reason."""
+    """Return the finding for a check without a result, with the reason."""
     return CheckFinding(check, CheckStatus.NOT_OBSERVED, _shown(reason))
 
 
 def found(
     check: HandlerCheck, seen: str, *, severity: CheckSeverity | None = None, failure: str = "", fix: str = ""
 ) -> CheckFinding:
-    """Return a check that the handler did not pass. Arguments replace the check's own severity and texts."""
+    """Return the finding for a check that the handler did not pass.
+
+    Arguments replace the check's severity and texts.
+    """
     status = _STATUSES[severity or check.severity]
     gap = f" {check.gap}" if check.gap and not fix else ""
     shown = f"{_shown(seen)}.{gap}" if gap else _shown(seen)
@@ -100,7 +103,7 @@ def found(
 
 
 def _shown(text: str) -> str:
-    """Return a text that may quote the handler or the sandbox, bounded and safe to display by every face."""
+    """Return a text from the handler or the sandbox, shortened and made printable, so that it is safe to display."""
     return printable(shorten(text, _MOST_SHOWN))
 
 
@@ -119,7 +122,7 @@ class CheckReport(NamedTuple):
     output: bytes = b""
 
     def __repr__(self) -> str:
-        """Return what Python and pytest show of a report."""
+        """Return the text that Python and pytest show for a report."""
         wrong = [finding.check.slug for finding in self.findings if finding.is_wrong]
         counts = ", ".join(f"{count} {name}" for name, count in self.counts.items() if count)
         named = f" ({', '.join(wrong)})" if wrong else ""

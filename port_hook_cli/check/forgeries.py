@@ -14,7 +14,7 @@ from port_hook_cli.invocations.models import Invocation
 from port_hook_cli.signatures.signing import VERSION, TimestampUnit, digest
 
 DEFAULT_SECRETS = ("undefined", "None", "null", "<CLIENT_SECRET>")
-"""The texts that programs and examples use in place of a secret."""
+"""The texts that programs and examples use as placeholders for a secret."""
 
 _EXAMPLE_SECRETS = (*DEFAULT_SECRETS, "YOUR_CLIENT_SECRET", "changeme", "secret")
 _MINUTES_S = 600.0
@@ -22,7 +22,7 @@ _RIGHT = 8
 
 
 class Signing(NamedTuple):
-    """How a probe is signed: the secret, the unit that the handler accepts, and the time in seconds."""
+    """How a probe is signed: the secret, the timestamp unit that the handler accepts, and the time in seconds."""
 
     secret: str
     unit: TimestampUnit
@@ -35,7 +35,7 @@ class Signing(NamedTuple):
         return milliseconds if self.unit is seconds else seconds
 
     def stamp(self, shift_s: float = 0.0) -> str:
-        """Return the timestamp, `shift_s` seconds later."""
+        """Return the timestamp, shifted by `shift_s` seconds."""
         return self.unit.stamp(self.now + shift_s)
 
     def value(self, body: bytes, stamp: str) -> str:
@@ -44,27 +44,27 @@ class Signing(NamedTuple):
 
 
 class Forgery(NamedTuple):
-    """One request, and its description, as a noun phrase."""
+    """One forged request and its description, a noun phrase."""
 
     label: str
     request: Invocation
 
 
 def with_signature(draft: Invocation, signature: str | None, stamp: str | None) -> Invocation:
-    """Return the request with these two headers. None leaves a header out."""
+    """Return the request with these two headers. None leaves out a header."""
     fields = [(SIGNATURE_HEADER, signature), (TIMESTAMP_HEADER, stamp)]
     present = tuple((name, value) for name, value in fields if value is not None)
     return replace(draft, headers=Headers((*draft.headers, *present)))
 
 
 def valid(draft: Invocation, signing: Signing, *, shift_s: float = 0.0) -> Invocation:
-    """Return the request with Port's signature, and with a timestamp `shift_s` seconds later."""
+    """Return the request with Port's signature, and with its timestamp shifted by `shift_s` seconds."""
     stamp = signing.stamp(shift_s)
     return with_signature(draft, signing.value(draft.body, stamp), stamp)
 
 
 def badly_signed(draft: Invocation, signing: Signing) -> Invocation:
-    """Return the request with a signature made with another secret."""
+    """Return the request signed with another secret."""
     return valid(draft, signing._replace(secret=f"not {signing.secret}"))
 
 
@@ -132,7 +132,7 @@ def _body_only(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
 def _prefix(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
     stamp = signing.stamp()
     version, _, mac = signing.value(draft.body, stamp).partition(",")
-    # Another letter, so that no character after the first eight is correct by chance.
+    # Each letter is replaced with another letter, so that no character after the first eight is correct by chance.
     rest = "".join("A" if letter != "A" else "B" for letter in mac[_RIGHT:-1])
     yield Forgery(
         "a signature of which only the first 8 characters are correct",
@@ -172,7 +172,7 @@ FORGERIES: Mapping[str, Callable[[Invocation, Signing], Iterator[Forgery]]] = {
     "no-timestamp": _no_timestamp,
     "no-signature": _no_signature,
 }
-"""The requests of each check, in the order in which they are sent: the requests that may crash a handler come last."""
+"""The requests of each check, in the order in which they are sent. Requests that may crash a handler come last."""
 
 _MALFORMED = (("x", "x"), ("v1", "v1"), ("5,000 characters", "a" * 5_000), ("é", "é".encode().decode("latin-1")))
 

@@ -98,17 +98,17 @@ async def _check_together(exam: HandlerExam) -> None:
 
 
 async def _unaccepted(exam: HandlerExam) -> list[Probe]:
-    """Send 20 concurrent requests, and return the unaccepted probes."""
+    """Send 20 concurrent requests, and return the probes that the handler did not accept."""
     sent = await exam.prober.together("at-once", "one of 20 concurrent requests", _TOGETHER)
     return [probe for probe in sent if not probe.is_accepted]
 
 
 async def check_broken_requests(exam: HandlerExam) -> None:
-    """Send correctly signed but broken requests, and half a request. They may crash the handler."""
+    """Send correctly signed but broken requests, and half a request. These requests may crash the handler."""
     for slug, bodies in _broken_bodies(exam).items():
         if not exam.wants(slug):
             continue
-        if exam.works_once and slug == "unknown-action":  # its inputs are ordinary
+        if exam.works_once and slug == "unknown-action":  # the inputs of the request are ordinary
             exam.cannot_tell(ONLY_ONCE, slug)
         else:
             await _check_bodies(exam, slug, bodies)
@@ -127,7 +127,7 @@ def _broken_bodies(exam: HandlerExam) -> Mapping[str, Mapping[str, bytes]]:
 
 
 def _with_nulls(document: Any) -> Iterator[tuple[str, bytes]]:
-    """Yield the payload with null instead of its objects, and with null instead of the objects in them."""
+    """Yield the payload with null in place of its objects, and with null in place of the objects in them."""
     if not isinstance(document, dict):
         return
     outer = {key: None if isinstance(value, dict) else value for key, value in document.items()}

@@ -15,7 +15,7 @@ from port_hook_cli.errors import TargetError, UsageError
 from port_hook_cli.text.safe import brief
 
 MAX_OUTPUT = 64 * 1024
-"""How many bytes of the latest output are retained."""
+"""The number of bytes of the latest output to retain."""
 GRACE_S = 2.0
 Address = tuple[str, int]
 
@@ -29,10 +29,10 @@ _INTERPRETER = "Pass its interpreter, such as `-- python app.py`."
 
 
 class NotReadyError(TargetError):
-    """The command ended, or did not accept connections in time. All its processes have ended.
+    """The command ended or did not accept connections in time. All its processes have ended.
 
-    `exit_code` is the exit code that a shell would show, or None if the command was still running. `output` is its
-    latest output.
+    `exit_code` is the exit code that a shell would show, or None if the command was still running. `output` is the
+    latest output of the command.
     """
 
     def __init__(self, message: str, *, hint: str, exit_code: int | None, output: bytes) -> None:
@@ -63,12 +63,16 @@ class HandlerProcess:
         timeout_s: float,
         grace_s: float = GRACE_S,
     ) -> AsyncIterator[Self]:
-        """Start a command in the folder `cwd` and yield it when it accepts connections. End all its processes at exit.
+        """Start a command in the directory `cwd`, and yield it when it accepts connections.
 
-        Raises UsageError if something listens at the address already or the command cannot be started, NotReadyError if
-        it ends or doesn't accept connections within `timeout_s` seconds, and TargetError if the host is unknown.
+        On exit, end all its processes.
 
-        The processes have `grace_s` seconds to end after SIGTERM. If the task is canceled meanwhile, they are killed.
+        Raises UsageError if something already listens at the address or the command cannot be started. Raises
+        NotReadyError if the command ends or doesn't accept connections within `timeout_s` seconds, and TargetError if
+        the host is unknown.
+
+        After SIGTERM, the processes have `grace_s` seconds to end. If the task is canceled in that time, they are
+        killed.
         """
         handler = cls(words, cwd, address, timeout_s, grace_s)
         try:
@@ -78,9 +82,9 @@ class HandlerProcess:
             await handler.end()
 
     async def restart(self, environ: Mapping[str, str] | None = None) -> None:
-        """Restart the command, with `environ` if it is not None, and wait until it accepts connections.
+        """Restart the command, with `environ` if it is not None, and wait until the command accepts connections.
 
-        Raises the same errors as `started`. After an error, the command has ended, and may be started again.
+        Raises the same errors as `started`. After an error, the command has ended, and can be started again.
         """
         await self.end()
         if environ is not None:
@@ -103,13 +107,16 @@ class HandlerProcess:
             raise self._not_ready(problem, exit_code, self.output_since(mark))
 
     async def end(self) -> None:
-        """End all processes of the command. It may be started again."""
+        """End all processes of the command. The command can be started again."""
         if self._run:
             await self._run.end()
 
     @property
     def has_ended(self) -> bool:
-        """Whether the command has ended. A command that exits with 0 ends when all its processes end."""
+        """Whether the command has ended.
+
+        If the command exits with 0, it has ended when all its processes have ended.
+        """
         return self._run is None or self._run.ended.is_set()
 
     @property
@@ -118,13 +125,13 @@ class HandlerProcess:
         return self._run.exit_code if self._run else None
 
     async def wait_ended(self) -> int | None:
-        """Wait until the command has ended and its last output has arrived, and return its exit code."""
+        """Wait until the command has ended and its last output has arrived. Return its exit code."""
         if self._run:
             await self._run.wait_ended()
         return self.exit_code
 
     def mark(self) -> int:
-        """Return a mark for `output_since`: how many bytes were written until now, including before a restart."""
+        """Return a mark for `output_since`: the number of bytes written so far, including before a restart."""
         return self._output.total
 
     def output(self) -> bytes:
@@ -132,7 +139,7 @@ class HandlerProcess:
         return self._output.since(0)
 
     def output_since(self, mark: int) -> bytes:
-        """Return what the command has written since a mark, at most the last 64 KiB."""
+        """Return the output that the command has written since a mark, at most the last 64 KiB."""
         return self._output.since(mark)
 
     async def _wait_until_ready(self, run: SupervisedRun) -> str:
@@ -149,7 +156,7 @@ class HandlerProcess:
         return f"{how} before it accepted connections on {_shown(self._address)}"
 
     def _taken(self) -> UsageError:
-        from port_hook_cli.http.servers import describe_owner  # it loads the HTTP server
+        from port_hook_cli.http.servers import describe_owner  # the import loads the HTTP server
 
         owner = describe_owner(*self._address)
         listens = f"Something already listens on {_shown(self._address)}" + (f" ({owner})" if owner else "")
@@ -182,9 +189,9 @@ async def _accepts(address: Address) -> bool:
             _, writer = await asyncio.open_connection(*address)
     except (socket.gaierror, UnicodeError) as error:
         raise TargetError(f"The host {brief(address[0])} cannot be resolved.", hint="Correct --to.") from error
-    except OSError:  # or TimeoutError
+    except OSError:  # or TimeoutError, which is an OSError
         return False
-    # A connection to a free port can get the same port as its source, so that it connects to itself.
+    # A connection to a free port can get the same port as its source. Then it connects to itself.
     own, other = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
     writer.close()
     return bool(own != other)

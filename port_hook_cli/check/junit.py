@@ -10,24 +10,24 @@ from port_hook_cli.check.catalog import CheckGroup
 from port_hook_cli.check.findings import CheckFinding, CheckReport, CheckStatus
 
 _JUNIT = re.compile(
-    # Possessive: otherwise, a file of comments would take exponential time.
+    # The quantifiers are possessive, because otherwise a file of comments would take exponential time.
     rb"(?:\xef\xbb\xbf)?\s*+(?:<\?xml[^>]*+>\s*+)?(?:<!--(?:(?!-->).)*+-->\s*+)*+<testsuites?\b",
     re.DOTALL,
 )
-# XML 1.0 has no way to write other characters.
+# XML 1.0 cannot express other characters.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def is_junit(beginning: bytes) -> bool:
-    """Return whether a file that begins like this is a JUnit report, of port-hook or of another program."""
+    """Return whether a file that begins like this is a JUnit report, from port-hook or another program."""
     return _JUNIT.match(beginning) is not None
 
 
 def junit_report(report: CheckReport, url: str, *, strict: bool = False) -> bytes:
-    """Return the report: a suite for each group, a test for each check.
+    """Return the JUnit report, with a suite for each group and a test for each check.
 
-    Checks without a result are skipped tests. Warnings are failures with `strict`. Otherwise, warnings and information
-    are the output of passed tests.
+    A check without a result is a skipped test. With `strict`, a warning is a failure. Otherwise, warnings and
+    information are the output of passed tests.
     """
     root = ET.Element("testsuites", {"name": _text(f"port-hook check {url}"), "time": f"{report.duration_s:.3f}"})
     _count(root, report.findings, strict=strict)

@@ -1,4 +1,4 @@
-"""What a check works with."""
+"""The objects and functions that a check works with."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class ProbeClient(Protocol):
-    """Sends the requests, like `http/client.py:HttpClient`."""
+    """Sends the requests of a check, like `http/client.py:HttpClient`."""
 
     async def send(self, request: Invocation, url: str, /) -> Delivery:
         """Send one request."""
@@ -26,20 +26,20 @@ class ProbeClient(Protocol):
         ...
 
     async def send_partly(self, request: Invocation, url: str, /) -> Delivery | None:
-        """Send half of one request, and disconnect."""
+        """Send half of a request, and disconnect."""
         ...
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the client's connections."""
         ...
 
 
 class CheckMeans(NamedTuple):
-    """What a check works with.
+    """The objects and functions that a check works with.
 
-    `client` makes a client with a timeout in seconds. `watch` reads the handler's calls to the sandbox. `handler` is
+    `client` returns a client with a timeout in seconds. `watch` reads the handler's calls to the sandbox. `handler` is
     the handler's process, if the check started it. `masker` masks the secrets of the request. `keep` saves a request
-    that proves a finding. `now` returns seconds since the epoch, and `new_id` a capture ID.
+    that proves a finding. `now` returns seconds since the epoch, and `new_id` returns a capture ID.
     """
 
     client: Callable[[float], ProbeClient]

@@ -1,8 +1,9 @@
 """The plain form of a body, which every serializer writes identically, and the steps from it to the body. Pure.
 
 A handler that parses the body and serializes it again before it verifies the signature rejects only bodies that its
-serializer writes differently than Port. The plain form has none of these differences: no non-ASCII text, no characters
-that some serializers escape, no unusual numbers, no empty objects, sorted keys, and no whitespace.
+serializer writes differently than Port. The plain form has none of these differences. It has no non-ASCII text, no
+characters that some serializers escape, no unusual numbers, no empty objects and no whitespace, and its keys are
+sorted.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from port_hook_cli.javascript.stringify import format_double, quote
 from port_hook_cli.signatures.same_document import is_dense
 
 MOST_BYTES = 2**17
-"""Larger bodies have no plain form, because it is made for every request."""
+"""The size limit in bytes for a body with a plain form. The plain form is computed for every request."""
 
 _SMALLEST_PLAIN = 1e-4
 _MOST_CHARACTERS = 16
@@ -29,7 +30,7 @@ _invisible = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u2028\u2029]").sub
 
 
 class BodyFeature(StrEnum):
-    """What serializers write differently. The value completes "writes … differently than Port"."""
+    """A feature that serializers write differently. The value completes "writes … differently than Port"."""
 
     TEXT = "non-ASCII text"
     PUNCTUATION = "the characters / < > & ' +"
@@ -41,11 +42,14 @@ class BodyFeature(StrEnum):
 
 
 MAY_BE_DECODED = frozenset({BodyFeature.TEXT, BodyFeature.INVISIBLE})
-"""What a wrong character set changes as well as a serializer."""
+"""The features that a wrong character set changes in the same way as a serializer."""
 
 
 class Rung(NamedTuple):
-    """One step from the plain form to the body. `feature` was added last. It is None for the plain form itself."""
+    """One step from the plain form to the body.
+
+    `feature` is the last feature added, or None for the plain form itself.
+    """
 
     feature: BodyFeature | None
     body: bytes
@@ -53,7 +57,7 @@ class Rung(NamedTuple):
 
 @frozen
 class _Number:
-    """A number with its digits in the body."""
+    """A number, with the digits that the body has for it."""
 
     digits: str
 
@@ -65,7 +69,7 @@ class _Number:
 
 
 def ladder(body: bytes) -> tuple[Rung, ...]:
-    """Return the plain form of `body`, then one step for each feature that it has. The last step is `body` itself.
+    """Return the plain form of `body`, then one step for each feature of `body`. The last step is `body` itself.
 
     There is only one step if the body is plain, is not JSON, is too large, or is nested too deeply.
     """
@@ -82,7 +86,7 @@ def ladder(body: bytes) -> tuple[Rung, ...]:
 
 
 def with_sorted_keys(body: bytes) -> bytes:
-    """Return the body with sorted keys and without whitespace, or unchanged if it cannot be read."""
+    """Return the body with sorted keys and without whitespace, or unchanged if the body cannot be read."""
     document = _document(body)
     return body if document is None else _written(document, set(BodyFeature) - {BodyFeature.ORDER})
 

@@ -1,4 +1,4 @@
-"""Which checks run with a request, and how long that may take. Pure."""
+"""The plan of a check: which checks run with a request, and how long they may take. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TIMEOUT_S = 5.0
 
 
 class CheckLimits(NamedTuple):
-    """How long a check may take in all, and how long it waits for one response, in seconds."""
+    """How many seconds a check may take in total, and how many seconds it waits for one response."""
 
     within_s: float = WITHIN_S
     timeout_s: float = TIMEOUT_S
@@ -26,7 +26,7 @@ _LIMITS = CheckLimits()
 
 
 class CheckPlan(NamedTuple):
-    """The slugs of the checks to make. The checks in `named` are reported even if they cannot be made."""
+    """The slugs of the checks to run. The checks in `named` are reported even if they cannot run."""
 
     slugs: frozenset[str] = frozenset(BY_SLUG)
     named: frozenset[str] = frozenset()
@@ -34,9 +34,9 @@ class CheckPlan(NamedTuple):
 
     @classmethod
     def of(cls, only: Sequence[str] = (), skip: Sequence[str] = (), limits: CheckLimits = _LIMITS) -> Self:
-        """Return the plan for names of checks and groups: `only`, or all checks if it is empty, without `skip`.
+        """Return the plan for the checks and groups in `only`, without the checks and groups in `skip`.
 
-        Raises UsageError for an unknown name, and if no check is left.
+        If `only` is empty, it means all checks. Raises UsageError for an unknown name, and if no check is left.
         """
         slugs = selected(tuple(only), tuple(skip))
         if not slugs:
@@ -49,11 +49,11 @@ class CheckPlan(NamedTuple):
         return self._replace(limits=limits._replace(within_s=max(0.0, limits.within_s - spent_s)))
 
     def expected(self, subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]:
-        """Return the slugs of the checks that will be made."""
+        """Return the slugs of the checks that will run."""
         return self.slugs & applicable(subject, starts_handler=starts_handler)
 
     def valid_requests(self, subject: CheckSubject, *, starts_handler: bool) -> int:
-        """Return about how many valid requests a correct handler gets. Most of them start real work."""
+        """Return approximately how many valid requests a correct handler gets. Most of them start real work."""
         slugs = self.expected(subject, starts_handler=starts_handler)
         return 2 + sum(BY_SLUG[slug].starts for slug in slugs)
 
@@ -74,5 +74,5 @@ def applicable(subject: CheckSubject, *, starts_handler: bool) -> frozenset[str]
 
 
 def why_not_applicable(check: HandlerCheck) -> str:
-    """Return why a check that the user named cannot be made."""
+    """Return why a check that the user named cannot run."""
     return f"it applies only to {check.only}" if check.only else "the response, not a report, ends a synchronous run"

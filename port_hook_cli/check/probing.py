@@ -1,4 +1,4 @@
-"""Sends the requests of a check, each for its own run, within the limits of time and rate."""
+"""Sends the requests of a check, each for its own run, within the limits on time and rate."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _SAVED_OF_A_CHECK = 3
 
 
 class LeftHandler(Exception):
-    """The check ends early. The message says why, as a clause."""
+    """The check ends early. The message is the reason, as a clause."""
 
 
 class Prober:
@@ -67,16 +67,16 @@ class Prober:
 
     @property
     def left_s(self) -> float:
-        """How many seconds are left."""
+        """The number of seconds that are left for the check."""
         return self._deadline - self._clock()
 
     def bounded_s(self, wait_s: float) -> float:
-        """Return how long to wait, in seconds: `wait_s`, or what is left."""
+        """Return how many seconds to wait: `wait_s`, or the time that is left if it is shorter."""
         return max(0.0, min(wait_s, self.left_s))
 
     @property
     def signing(self) -> Signing:
-        """How probes are signed now."""
+        """The secret, the unit and the time with which the next probe is signed."""
         return Signing(self.means.secret.reveal(), self.unit, self.means.now())
 
     def new_run_id(self) -> str:
@@ -91,7 +91,7 @@ class Prober:
     async def accept(
         self, slug: str, label: str, *, body: bytes | None = None, run_id: str | None = None, shift_s: float = 0.0
     ) -> Probe:
-        """Send a valid request, with a timestamp `shift_s` seconds later."""
+        """Send a valid request with its timestamp shifted by `shift_s` seconds, and return it with its outcome."""
         run_id, draft = self.draft(slug, body=body, run_id=run_id)
         return await self.send(slug, label, valid(draft, self.signing, shift_s=shift_s), run_id)
 
@@ -107,8 +107,8 @@ class Prober:
     ) -> Probe:
         """Send one request, and return it with its outcome. Raises LeftHandler if time is up or the handler is gone.
 
-        `how` replaces `ProbeClient.send`. `patience_s` is how long to wait for the response to a request that
-        `together` has prepared, in seconds. If the handler's process ended, this starts it again.
+        `how` replaces `ProbeClient.send`. `patience_s` is how many seconds to wait for the response to a request that
+        `together` has prepared. If the handler's process has ended, this method starts the process again.
         """
         is_together = patience_s is not None
         timeout_s = self._timeout_s() if patience_s is None else patience_s
@@ -124,7 +124,7 @@ class Prober:
         if probe.has_response:
             if not is_together:
                 self._latencies_s.append(probe.delivery.latency_ms / 1000)
-                if probe.is_accepted:  # the handler rejects before it works
+                if probe.is_accepted:  # a handler rejects requests before it works
                     self._working_s = max(self._working_s, self._latencies_s[-1])
             return probe
         if delivery is None:  # `partly` disconnects
@@ -132,7 +132,7 @@ class Prober:
         return await self._after_silence(probe, alone=not is_together)
 
     async def _deliver(self, sending: Awaitable[Delivery | None], url: str, timeout_s: float) -> Delivery | None:
-        """Wait for a response, for `timeout_s` seconds at most. None if the request was cut off on purpose.
+        """Wait for a response, for at most `timeout_s` seconds. Return None if the request was cut off on purpose.
 
         Raises LeftHandler if the time of the whole check ends earlier.
         """
@@ -147,9 +147,10 @@ class Prober:
             return Delivery(url=url, latency_ms=timeout_s * 1000, fault="timeout", error=error)
 
     async def together(self, slug: str, label: str, count: int, *, run_id: str | None = None) -> list[Probe]:
-        """Send concurrent valid requests: the same bytes for one run, or each for its own run.
+        """Send concurrent valid requests, and return them with their outcomes.
 
-        A handler may work on one request after the other, so each request has as much time as all of them may take.
+        All requests have the same bytes for `run_id`, or without it, each request has its own run. A handler may
+        process requests one after another, so the timeout of each request is long enough for all of them.
         """
         await self._take_turn(count)
         runs = [run_id or self.new_run_id() for _ in range(count)]
@@ -189,7 +190,7 @@ class Prober:
         return await self._client.send_partly(request, url)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the client's connections."""
         self._client.close()
 
     def probes_of(self, slug: str) -> Sequence[Probe]:
@@ -213,7 +214,7 @@ class Prober:
             await self.means.watch.announce(run_id, self.subject.action or "unknown", dict(self.subject.inputs))
 
     async def _take_turn(self, count: int = 1) -> None:
-        """Wait for the next turn of `count` requests: slow handlers get at most 100 requests a minute."""
+        """Wait until the next `count` requests may be sent. A slow handler gets at most 100 requests a minute."""
         if self.left_s <= 0:
             raise LeftHandler(TIME_UP)
         if len(self._latencies_s) >= _FEWEST and quantiles(self._latencies_s, n=4)[0] > _QUICK_S:
@@ -224,14 +225,17 @@ class Prober:
             await asyncio.sleep(due - self._clock())
 
     def _timeout_s(self) -> float:
-        """Return how long to wait for a response: less than the whole time if the handler accepts requests quickly."""
+        """Return how many seconds to wait for a response.
+
+        The time is shorter if the handler accepts requests quickly.
+        """
         if not self._working_s:
             return self._limits.timeout_s
         return min(self._limits.timeout_s, max(_LEAST_TIMEOUT_S, _PATIENCE * max(self._latencies_s)))
 
     async def _after_silence(self, probe: Probe, *, alone: bool) -> Probe:
-        """Find out why there was no response, and restart the handler if its process ended."""
-        # Of several concurrent requests, only the first restarts the handler.
+        """Find out why a probe got no response, and restart the handler if its process has ended."""
+        # If several concurrent requests got no response, only the first restarts the handler.
         async with self._recovering:
             if await self._is_gone(probe):
                 probe = self._replace(probe, probe._replace(died=True))
@@ -244,7 +248,7 @@ class Prober:
         return probe
 
     async def _is_gone(self, probe: Probe) -> bool:
-        """Return whether the handler has ended, or is about to end: a crash takes time."""
+        """Return whether the handler has ended, or is about to end. A crash takes time."""
         handler = self.means.handler
         if handler is not None:
             with suppress(TimeoutError):
@@ -260,7 +264,7 @@ class Prober:
         return new
 
     async def restart(self, handler: HandlerProcess, environ: Mapping[str, str] | None = None) -> None:
-        """Restart the handler, with other variables if they are passed.
+        """Restart the handler, with the variables in `environ` if it is not None.
 
         Raises NotReadyError and UsageError like `HandlerProcess.restart`, and LeftHandler if time is up.
         """

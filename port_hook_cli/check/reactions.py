@@ -33,7 +33,7 @@ def seems_rejected(delivery: Delivery) -> bool:
 
 
 def blames_content(delivery: Delivery) -> bool:
-    """Return whether the response's body says that the content was rejected, and nothing about the signature."""
+    """Return whether the response's body says that the content was rejected, and doesn't mention the signature."""
     body = delivery.body[:_MAX_READ]
     return bool(_CONTENT.search(body)) and not _AUTHENTICATION.search(body)
 
@@ -44,7 +44,7 @@ def blames_authentication(delivery: Delivery) -> bool:
 
 
 def said(delivery: Delivery, run_id: str | None) -> bytes:
-    """Return the text of a response without the run ID and numbers, so that it is the same for every run."""
+    """Return the text of a response without the run ID and numbers, so that the text is the same for every run."""
     body = delivery.body[:_MAX_READ]
     if run_id:
         body = body.replace(run_id.encode("utf-8", "surrogatepass"), b"ID")
@@ -69,9 +69,9 @@ _BY_FAULT = {"timeout": Reaction.HUNG, "unreachable": Reaction.UNREACHABLE}
 
 
 class Probe(NamedTuple):
-    """A request of a check, its outcome, and the run that it was sent for.
+    """A request of a check, its outcome, and the run for which it was sent.
 
-    `label` describes the request, as a noun phrase. `died` means that the handler's process ended meanwhile.
+    `label` describes the request, as a noun phrase. `died` means that the handler's process ended in the meantime.
     """
 
     slug: str
@@ -83,7 +83,7 @@ class Probe(NamedTuple):
 
     @property
     def reaction(self) -> Reaction:
-        """The class of the response, or why there was none."""
+        """The class of the response, or why there was no response."""
         status = self.delivery.status
         if status is None:
             return _BY_FAULT.get(self.delivery.fault or "", Reaction.CLOSED)
@@ -96,7 +96,7 @@ class Probe(NamedTuple):
 
     @property
     def has_response(self) -> bool:
-        """Whether there was a response."""
+        """Whether the handler responded to the request."""
         return self.delivery.status is not None
 
     @property
@@ -106,12 +106,12 @@ class Probe(NamedTuple):
 
     @property
     def answer(self) -> tuple[int | None, bytes]:
-        """The status, and what the body says apart from the run."""
+        """The status of the response, and its text without the run ID and numbers."""
         return self.delivery.status, said(self.delivery, self.run_id)
 
     @property
     def outcome(self) -> str:
-        """The status or why there was none. It continues "a request got …"."""
+        """The status of the response, or why there was no response. The text continues "a request got …"."""
         if self.delivery.status is not None:
             return format_status(self.delivery.status)
         if self.died:
@@ -127,11 +127,11 @@ class Probe(NamedTuple):
 
 
 def first_seen(probes: Sequence[Probe]) -> str:
-    """Return the outcome of the first probe, and the number of the other probes."""
+    """Return a clause with the outcome of the first probe and the number of the other probes."""
     more = len(probes) - 1
     return probes[0].seen + (f" (and {more} other request{'s' if more > 1 else ''})" if more > 0 else "")
 
 
 def outcomes(probes: Iterable[Probe]) -> str:
-    """Return what several probes got, each outcome once."""
+    """Return the outcomes of several probes, each outcome once."""
     return ", ".join(dict.fromkeys(probe.outcome for probe in probes))

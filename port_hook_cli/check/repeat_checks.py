@@ -1,4 +1,4 @@
-"""The `repeats` checks: the handler does the work of each run once, in whatever order and number runs arrive."""
+"""The `repeats` checks: the handler does the work of each run once, even if runs arrive twice, or many at a time."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ async def _same_delivery(prober: Prober, slug: str) -> Sequence[Probe]:
 
 async def _same_run(prober: Prober, slug: str) -> Sequence[Probe]:
     first = await prober.accept(slug, "a request")
-    # Another timestamp, so that the signature differs.
+    # The timestamp is different, so that the signature differs.
     return first, await prober.accept(slug, "the same run, newly signed", run_id=first.run_id, shift_s=-1.0)
 
 
@@ -80,7 +80,7 @@ _PAIRS: Mapping[str, _Deliver] = {
     "same-run": _same_run,
     "same-run-at-once": _same_run_together,
 }
-"""How a run is delivered twice."""
+"""The ways to deliver a run twice."""
 
 
 async def _check_pair(exam: HandlerExam, watch: SandboxWatch, slug: str, deliver: _Deliver) -> None:
@@ -107,7 +107,7 @@ async def _check_pair(exam: HandlerExam, watch: SandboxWatch, slug: str, deliver
 
 
 async def _judge_pair(exam: HandlerExam, slug: str, probes: Sequence[Probe], done: Counter[str]) -> None:
-    """Settle a check of two deliveries of a run if more was `done` than for one."""
+    """Settle a check with two deliveries of a run if the handler has `done` more than for one delivery."""
     once = exam.first_run.effects
     if more := done - once:
         what, count = more.most_common(1)[0]

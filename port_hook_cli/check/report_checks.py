@@ -36,7 +36,7 @@ _AUTHORIZE = (
     "Request a token with POST /v1/auth/access_token, and send it in each call as `Authorization: Bearer TOKEN`."
 )
 _ABOUT_RUNS = slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS)
-_SEEN_ELSEWHERE = frozenset({"order", "sync-status"})  # the response tells
+_SEEN_ELSEWHERE = frozenset({"order", "sync-status"})  # the response shows their result
 
 
 async def watch_first_run(exam: HandlerExam) -> None:
@@ -51,7 +51,8 @@ async def watch_first_run(exam: HandlerExam) -> None:
 async def check_reports(exam: HandlerExam) -> bool:
     """Wait for the report of the first run, and judge it. Without a sandbox, these checks are not observed.
 
-    Returns False if the handler has not called the sandbox yet. It may do so later: see `check_late_reports`.
+    Returns False if the handler has not called the sandbox yet. It may call the sandbox later: see
+    `check_late_reports`.
     """
     watch = exam.prober.means.watch
     if not exam.wants(*_ABOUT_RUNS):
@@ -82,9 +83,9 @@ def _cannot_tell(exam: HandlerExam, reason: str) -> None:
 
 
 async def observe_first_run(exam: HandlerExam, first_s: float = _FIRST_CALL_S) -> bool:
-    """Record what the handler did for the first valid request, and return whether that is known.
+    """Record the handler's work for the first valid request, and return whether any call was seen.
 
-    `first_s` is how long to wait for its first call, in seconds since the request.
+    `first_s` is how many seconds after the request to wait for the handler's first call.
     """
     if not exam.first_run.calls:
         exam.first_run = await _seen_run(exam, first_s, _END_S)
@@ -92,9 +93,9 @@ async def observe_first_run(exam: HandlerExam, first_s: float = _FIRST_CALL_S) -
 
 
 async def _seen_run(exam: HandlerExam, first_s: float, end_s: float) -> FirstRun:
-    """Return the first run, after it has ended and late calls had time to arrive. NOT_SEEN if that cannot be seen.
+    """Return the first run after it has ended and late calls had time to arrive, or NOT_SEEN if that is impossible.
 
-    `first_s` and `end_s` are how long to wait for the first call and for the end, in seconds since the request.
+    `first_s` and `end_s` are how many seconds after the request to wait for the first call and for the run's end.
     """
     watch, baseline, prober = exam.prober.means.watch, exam.baseline, exam.prober
     if watch is None or baseline is None or exam.subject.run_id is None:
@@ -135,8 +136,8 @@ async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
 
 
 async def _judge_end(exam: HandlerExam, run: FirstRun, end: SeenCall, proof: Sequence[Probe]) -> None:
-    """Settle the checks that expect nothing after the report of the end."""
-    # A rejected report before it ended nothing.
+    """Settle the checks that expect nothing after the report of the run's end."""
+    # A report that was rejected before this report did not end the run.
     again = [each for each in endings(run.later, run.run_id) if each.number >= end.number]
     if len(again) > 1:
         await exam.fails("once", f"one request led to {len(again)} reports that end its run", proof)
@@ -155,7 +156,10 @@ async def _blame_for_no_end(exam: HandlerExam, run: FirstRun, proof: Sequence[Pr
 
 
 def _changes_after(end: SeenCall, run: FirstRun) -> Iterator[SeenCall]:
-    """Yield what was done for a run after its end, except logs, which Port accepts, and other reports of its end."""
+    """Yield the work done for a run after its end.
+
+    Logs, which Port accepts, and other reports of its end don't count.
+    """
     for call in effects(run.later, run.run_id):
         if call.number > end.number and not call.ends and not call.path.endswith("/logs"):
             yield call
@@ -174,7 +178,7 @@ async def _judge_result(exam: HandlerExam, run: FirstRun, proof: Sequence[Probe]
 async def await_valid_run(exam: HandlerExam, watch: SandboxWatch, slug: str, label: str) -> bool:
     """Send a valid request, and return whether the work of its run was done in time.
 
-    Handlers that work one request after another have done the work of earlier requests then.
+    If it was, a handler that processes requests one after another has also done the work of earlier requests.
     """
     mark = await watch.mark()
     run_id = (await exam.prober.accept(slug, label)).run_id or ""
@@ -183,7 +187,7 @@ async def await_valid_run(exam: HandlerExam, watch: SandboxWatch, slug: str, lab
 
 
 async def check_failures(exam: HandlerExam) -> None:
-    """Send inputs that the work probably cannot handle, and judge how the handler ends these runs."""
+    """Send inputs that the handler probably cannot process, and judge how the handler ends these runs."""
     if exam.wants("sync-status"):
         await _judge_responses(exam, await _send_bad_inputs(exam, "sync-status"))
     watch = exam.prober.means.watch
@@ -208,7 +212,7 @@ async def _send_bad_inputs(exam: HandlerExam, slug: str) -> list[Probe]:
 
 
 def _bad_bodies(exam: HandlerExam) -> Iterator[tuple[str, bytes]]:
-    """Yield bodies with bad inputs, and what is bad about each. Each still contains its run ID."""
+    """Yield bodies with bad inputs, each with a description of the bad input. Each body still contains its run ID."""
     subject = exam.subject
     for name, inputs in bad_inputs(subject.inputs) if isinstance(subject.document, dict) else ():
         body = subject.edited(inputs)
@@ -219,7 +223,7 @@ def _bad_bodies(exam: HandlerExam) -> Iterator[tuple[str, bytes]]:
 async def _judge_failures(exam: HandlerExam, probes: Sequence[Probe], calls: Sequence[SeenCall]) -> None:
     ends = {probe: endings(calls, probe.run_id or "") for probe in probes}
     silent = [probe for probe in probes if probe.is_accepted and not ends[probe]]
-    # Port can send the first variation: its inputs have the right types.
+    # Port can send the first variation, because its inputs have the right types.
     broken = [probe for probe in probes[:1] if probe.reaction in _BREAKS and not ends[probe]]
     reported = [probe for probe in probes if any({call.ends, call.result} & FAILED_ENDS for call in ends[probe])]
     if bad := silent or broken:
@@ -235,7 +239,7 @@ def _says_failed(probe: Probe) -> bool:
 
 
 async def _judge_responses(exam: HandlerExam, probes: Sequence[Probe]) -> None:
-    # A handler may say something about errors in every response.
+    # A handler may mention errors in every response.
     says_more = exam.baseline is None or not _says_failed(exam.baseline)
     wrong = [probe for probe in probes if says_more and probe.is_accepted and _says_failed(probe)]
     if wrong:

@@ -1,6 +1,6 @@
-"""How handlers change a body before they verify it: they decode it wrongly, or parse and serialize it. Pure.
+"""The ways in which handlers change a body before they verify it: wrong decoding, or parsing and serializing. Pure.
 
-Each function returns what one handler verifies. A body that cannot be read is returned unchanged.
+Each function returns the bytes that one kind of handler verifies. A body that cannot be read is returned unchanged.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from port_hook_cli.javascript.nesting import nests_too_deep
 
 _COMPACT = (",", ":")
 _GO_ESCAPES = str.maketrans({character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"})
-# Text in quotes, or a number with an exponent and without a fraction.
+# Matches text in quotes, or a number with an exponent but without a fraction.
 _TEXT_OR_EXPONENT = re.compile(r'("(?:[^"\\]|\\.)*")|(?<![\d.])(\d+)e([+-])0?(\d+)')
 
 
 def sorted_python(body: bytes) -> bytes:
-    """Return the body as `json.dumps(…, sort_keys=True)` writes it."""
+    """Return the body like `json.dumps(…, sort_keys=True)` writes it."""
     return _written(body, lambda document: json.dumps(document, sort_keys=True))
 
 
 def compact_sorted_python(body: bytes) -> bytes:
-    """Return the body as `json.dumps(…, sort_keys=True, separators=(',', ':'))` writes it."""
+    """Return the body like `json.dumps(…, sort_keys=True, separators=(',', ':'))` writes it."""
     return _written(body, lambda document: json.dumps(document, sort_keys=True, separators=_COMPACT))
 
 
 def indented_python(body: bytes) -> bytes:
-    """Return the body as `json.dumps(…, indent=2)` writes it."""
+    """Return the body like `json.dumps(…, indent=2)` writes it."""
     return _written(body, lambda document: json.dumps(document, indent=2))
 
 
 def python_text(body: bytes) -> bytes:
-    """Return the body as `str(json.loads(…))` writes it."""
+    """Return the body like `str(json.loads(…))` writes it."""
     return _written(body, str)
 
 
@@ -45,12 +45,12 @@ def mojibake(body: bytes) -> bytes:
 
 
 def ascii_only(body: bytes) -> bytes:
-    """Return the body as `decode("ascii", "ignore")` reads it."""
+    """Return the body like `decode("ascii", "ignore")` reads it."""
     return body.decode("ascii", "ignore").encode()
 
 
 def go(body: bytes) -> bytes:
-    """Return the body as Go's `json.Marshal` writes a map: sorted, and escaped for HTML."""
+    """Return the body like Go's `json.Marshal` writes a map, with sorted keys and escaped for HTML."""
     try:
         return with_sorted_keys(body).decode().translate(_GO_ESCAPES).encode()
     except UnicodeError:
@@ -58,7 +58,7 @@ def go(body: bytes) -> bytes:
 
 
 def ruby(body: bytes) -> bytes:
-    """Return the body as Ruby's `to_json` writes it, with a fraction in every number with an exponent."""
+    """Return the body like Ruby's `to_json` writes it, with a fraction in every number that has an exponent."""
 
     def write(document: Any) -> str:
         text = json.dumps(document, ensure_ascii=False, separators=_COMPACT)
@@ -68,7 +68,7 @@ def ruby(body: bytes) -> bytes:
 
 
 def php(body: bytes) -> bytes:
-    """Return the body as PHP's `json_encode` writes arrays: slashes are escaped, and an empty object becomes `[]`."""
+    """Return the body like PHP's `json_encode` writes arrays: slashes are escaped, and an empty object becomes `[]`."""
 
     def write(document: Any) -> str:
         text = json.dumps(_as_php_arrays(document), separators=_COMPACT).replace("/", "\\/")

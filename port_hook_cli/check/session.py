@@ -1,7 +1,7 @@
-"""A check from its start to its end: the sandbox, the request, the handler's process, and what is saved.
+"""A check from its start to its end: the sandbox, the request, the handler's process, and the saved requests.
 
 With a command, the handler gets the credentials of its own sandbox, which ends with the check. Without a command, a
-running sandbox on this machine shows what the handler reports, if the settings point to it.
+running sandbox on this machine shows the handler's reports, if the settings point to that sandbox.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _SANDBOX_S = 5.0
 
 
 class CheckBegins(NamedTuple):
-    """A check is about to send its first request.
+    """The event that a check is about to send its first request.
 
     `url` is the handler's URL with secrets masked. `valid_requests` is the number of requests that a correct handler
-    accepts. Most of them start real work. `sees_reports` means that a sandbox shows what the handler reports.
+    accepts. Most of them start real work. `sees_reports` means that a sandbox shows the handler's reports.
     """
 
     subject: CheckSubject
@@ -51,7 +51,7 @@ class CheckBegins(NamedTuple):
 
 
 class SubjectFinder(Protocol):
-    """Finds the request under check: `SubjectSource`, or a face that already has the request."""
+    """Finds the request under check: `SubjectSource`, or a caller that already has the request."""
 
     async def find(self, name: SubjectName | None, secret: Callable[[], Secret], /) -> FoundSubject:
         """Return the request that `name` means. `secret` is called if an input is encrypted with the client secret."""
@@ -60,12 +60,12 @@ class SubjectFinder(Protocol):
 
 @frozen(kw_only=True)
 class CheckSession:
-    """What a check needs.
+    """Everything that a check needs.
 
     `name` is the name of the request, or None. `access` has the credentials, unless `command` starts the handler.
-    `may_leave` allows a handler on another machine. `keep` returns the function that saves the requests of findings,
-    for the secret that signs them, and for what masks the secrets in them. The command has 30 seconds to accept
-    connections, which the limits of `plan` include.
+    `may_leave` allows a handler on another machine. `keep` returns the function that saves the requests of findings. It
+    is called with the secret that signs these requests, and with the masker of the secrets in them. The command has 30
+    seconds to accept connections. These seconds are part of the limits of `plan`.
     """
 
     name: SubjectName | None
@@ -80,11 +80,13 @@ class CheckSession:
     async def run(
         self, on_begin: Callable[[CheckBegins], Awaitable[None]], on_finding: OnFinding = lambda _: None
     ) -> CheckReport:
-        """Check the handler and return the findings. Its process and the sandbox have ended then.
+        """Check the handler and return the findings.
 
-        `on_begin` is awaited before the first request. Raises what it raises, and UsageError, StoreError,
-        SettingsError, RenderError and PortApiError for the request, NotReadyError for the command, and TargetError if
-        nothing listens there.
+        When this returns, the handler's process and the sandbox have ended.
+
+        `on_begin` is awaited before the first request. Raises the exceptions of `on_begin`. Also raises UsageError,
+        StoreError, SettingsError, RenderError and PortApiError for the request, NotReadyError for the command, and
+        TargetError if nothing listens at the handler's URL.
         """
         async with AsyncExitStack() as stack:
             side = await stack.enter_async_context(self._port_side())
@@ -116,7 +118,7 @@ class CheckSession:
         if self.command:
             from port_hook_cli.check.handler_process import HandlerProcess
 
-            # Otherwise, Python buffers its output.
+            # Otherwise, Python buffers the handler's output.
             environ = {"PYTHONUNBUFFERED": "1", **self.runtime.environ, **side.environ}
             starting = HandlerProcess.started(
                 self.command,
@@ -158,7 +160,7 @@ class CheckSession:
             return
         from port_hook_cli.sandbox import ApiRules, Sandbox
 
-        # Every request has the same inputs, so later requests create an existing entity.
+        # Every request has the same inputs, so later requests create an entity that already exists.
         async with Sandbox.start(now=self.runtime.now, rules=ApiRules(any_entity=True)) as sandbox:
             self.runtime.keep_secret(sandbox.client_secret.reveal())
             own = Settings(api_url=sandbox.url, client_id=sandbox.client_id, client_secret=sandbox.client_secret)
@@ -175,7 +177,7 @@ class CheckSession:
 
 
 async def _require_handler(url: str, shown: str) -> None:
-    """Raise TargetError if nothing accepts connections at a URL. Its message shows `shown` instead of the URL."""
+    """Raise TargetError if nothing accepts connections at a URL. The message shows `shown` instead of the URL."""
     if problem := await connection_problem(*handler_address(url)):
         raise TargetError(
             f"Nothing listens on {printable(shown)}: {problem}.",
@@ -184,10 +186,10 @@ async def _require_handler(url: str, shown: str) -> None:
 
 
 class PortRole(NamedTuple):
-    """What the check knows as Port.
+    """Port's role in a check: the credentials and the watch.
 
-    `other_secret` is another secret in the settings, which the handler may use by mistake. `environ` has the variables
-    for the handler.
+    `other_secret` is another secret in the settings, which the handler may use by mistake. `environ` contains the
+    variables for the handler.
     """
 
     secret: Secret
@@ -199,7 +201,7 @@ class PortRole(NamedTuple):
 
 
 def _environ_of(sandbox: Sandbox) -> Mapping[str, str]:
-    """Return the variables for a handler. Some handlers append /v1 to the URL, others do not."""
+    """Return the environment variables for a handler. Some handlers append /v1 to the URL, and others do not."""
     return {
         "PORT_CLIENT_ID": sandbox.client_id,
         "PORT_CLIENT_SECRET": sandbox.client_secret.reveal(),

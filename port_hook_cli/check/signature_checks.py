@@ -1,4 +1,4 @@
-"""The signature checks: the handler accepts what Port signs, rejects everything else, and does not crash."""
+"""The signature checks: the handler accepts the requests that Port signs, rejects all others, and does not crash."""
 
 from __future__ import annotations
 
@@ -55,7 +55,10 @@ async def check_other_valid_requests(exam: HandlerExam) -> None:
 
 
 async def check_forgeries(exam: HandlerExam) -> None:
-    """Send requests that a handler must reject, then judge all responses together, because work takes time to show."""
+    """Send requests that a handler must reject.
+
+    Then judge all responses together, because the work takes time to show.
+    """
     if exam.baseline is None and exam.work_status is None:
         reason = f"{exam.never_accepted}, so a rejected request proves nothing"
         exam.cannot_tell(reason, *FORGERIES, "refusal-status")
@@ -79,7 +82,7 @@ async def check_forgeries(exam: HandlerExam) -> None:
     await _judge_all(exam, sent, work)
     for slug, probes in sent.items():
         await _judge_forgeries(exam, slug, probes, work)
-    # Nobody can make a request with a valid signature in the other unit: Port does not, and others lack the secret.
+    # Nobody can create a request with a valid signature in the other unit: Port does not, and others lack the secret.
     attacks = [probe for slug, probes in sent.items() for probe in (probes[:1] if slug == "old" else probes)]
     await _judge_statuses(exam, attacks, work)
     if attacks and exam.baseline is not None and not exam.hangs_too_often:
@@ -89,7 +92,7 @@ async def check_forgeries(exam: HandlerExam) -> None:
 async def _send_all(
     exam: HandlerExam, slug: str, forge: Callable[[Invocation, Signing], Iterable[Forgery]]
 ) -> list[Probe]:
-    """Send all forgeries of a check for the same run."""
+    """Send all forgeries of a check for the same run, and return them with their outcomes."""
     prober = exam.prober
     run_id, draft = prober.draft(slug)
     probes: list[Probe] = []
@@ -101,10 +104,11 @@ async def _send_all(
 
 
 class _ForgedWork(NamedTuple):
-    """The runs of forgeries by the work that the handler did for them, as far as the sandbox shows it.
+    """The runs of forgeries, grouped by the work that the handler did for them, as far as the sandbox shows it.
 
-    `done`: the work of a valid run. `idle`: it responded with 2xx and did nothing, so it rejected the request.
-    `unknown`: it responded with 2xx, and may do the work later. Other runs are judged by their responses.
+    For a run in `done`, the handler did the work of a valid run. For a run in `idle`, it responded with 2xx and did
+    nothing, so it rejected the request. For a run in `unknown`, it responded with 2xx, and may do the work later. Other
+    runs are judged by their responses.
     """
 
     done: frozenset[str | None] = frozenset()
@@ -113,7 +117,7 @@ class _ForgedWork(NamedTuple):
 
 
 async def _observe_work(exam: HandlerExam, probes: Sequence[Probe], mark: int) -> _ForgedWork:
-    """Return what the handler did for forgeries, whose calls have numbers after `mark`."""
+    """Return the work that the handler did for forgeries. Only calls with numbers after `mark` count."""
     watch = exam.prober.means.watch
     taken = {probe.run_id for probe in probes if probe.is_accepted}
     if taken:
@@ -132,7 +136,7 @@ async def _observe_work(exam: HandlerExam, probes: Sequence[Probe], mark: int) -
 
 
 async def _judge_all(exam: HandlerExam, sent: Mapping[str, Sequence[Probe]], work: _ForgedWork) -> None:
-    """If the handler accepted every forgery, say so in the first finding."""
+    """If the handler accepted every forgery, report this in the first finding."""
     if sent.keys() == FORGERIES.keys() and all(
         _is_taken(exam, probe, work) for probes in sent.values() for probe in probes
     ):
@@ -143,7 +147,7 @@ async def _judge_all(exam: HandlerExam, sent: Mapping[str, Sequence[Probe]], wor
 async def _judge_forgeries(exam: HandlerExam, slug: str, probes: Sequence[Probe], work: _ForgedWork) -> None:
     accepted = [probe for probe in probes if _is_taken(exam, probe, work)]
     if slug == "old" and accepted and accepted[0] is not probes[0] and await _accepts_future(exam):
-        accepted = []  # it reads the other unit as a time in the far future, which is another finding
+        accepted = []  # the handler reads the other unit as a time in the far future, which is another finding
     run_id = probes[0].run_id if probes else None
     if accepted:
         await exam.fails(slug, first_seen(accepted), accepted)
@@ -185,7 +189,10 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _For
 
 
 def _rejected(probes: Iterable[Probe], is_taken: Callable[[Probe], bool]) -> Iterator[Probe]:
-    """Yield the rejected requests. A request for a run that was taken before can fail because the run has ended."""
+    """Yield the rejected requests.
+
+    Requests for a run that was accepted before are left out, as the run may have ended.
+    """
     taken: set[str | None] = set()
     for probe in probes:
         if is_taken(probe):
@@ -214,7 +221,7 @@ async def check_survival(exam: HandlerExam) -> None:
 
 
 def _hung_or_dead(exam: HandlerExam) -> Iterator[Probe]:
-    """Yield the forgeries that the handler did not respond to, unless it has accepted another request of that run."""
+    """Yield the forgeries without a response, unless the handler has accepted another request for their run."""
     for slug in FORGERIES:
         probes = exam.prober.probes_of(slug)
         taken = {probe.run_id for probe in probes if probe.is_accepted}
@@ -224,7 +231,7 @@ def _hung_or_dead(exam: HandlerExam) -> Iterator[Probe]:
 async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Probe | None) -> None:
     dead = [probe for probe in probes if probe.died]
     silent = [probe for probe in probes if not probe.has_response]
-    # A 5xx for every rejected request is another finding.
+    # A 5xx response to every rejected request is another finding.
     broken = [probe for probe in probes if probe.reaction is Reaction.FAILED and not exam.knows_wrong_status]
     if dead:
         await exam.fails("survives", first_seen(dead), dead, failure="crashes on malformed requests")
@@ -254,7 +261,7 @@ async def check_unset_secret(exam: HandlerExam) -> None:
     except LeftHandler:
         if prober.left_s <= 0:
             raise
-        # It ended, so it cannot accept requests.
+        # The handler ended, so it cannot accept requests.
     await _judge_unset_secret(exam, probes)
 
 

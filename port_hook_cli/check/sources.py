@@ -1,4 +1,4 @@
-"""Where the request under check comes from: a capture, a payload, an action, or a node of a workflow."""
+"""The source of the request under check: a capture, a payload, an action, or a node of a workflow."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _MOST_LOOKED_AT = 100
 
 
 class FoundSubject(NamedTuple):
-    """The request under check, and the ID of the capture that it was made from, or None.
+    """The request under check, and the ID of the capture from which it was made, or None.
 
     `masker` masks the secrets that the request may contain.
     """
@@ -66,8 +66,9 @@ class SubjectSource:
     """Finds the request under check.
 
     `run_data` returns the data of a run of an action, or of a workflow's form as an action. `outputs` are the outputs
-    of a workflow's other nodes. Without `reads_definitions`, a name means a capture or a payload only. `accepts` raises
-    UsageError for a capture or a payload that must not be signed. `invoker` makes requests. Without it, one is opened.
+    of a workflow's other nodes. Without `reads_definitions`, a name can mean only a capture or a payload. `accepts`
+    raises UsageError for a capture or a payload that must not be signed. `invoker` creates requests. Without `invoker`,
+    an invoker is opened.
     """
 
     finder: Finder
@@ -82,7 +83,7 @@ class SubjectSource:
     invoker: Invoker | None = None
 
     async def find(self, name: SubjectName | None, secret: Callable[[], Secret]) -> FoundSubject:
-        """Return the request that `name` means. Without a name, use the latest valid capture, or a sample action.
+        """Return the request that `name` means. If `name` is None, use the latest valid capture or a sample action.
 
         A mapping is an action or a payload, and bytes are a payload. `secret` is called if an input is encrypted with
         the client secret. Raises UsageError, StoreError, SettingsError, RenderError and PortApiError.
@@ -116,7 +117,7 @@ class SubjectSource:
         return self.of_request(await self.finder.find_or_get(name, self.access))
 
     async def _definition(self, name: str) -> PortAction | FoundWorkflow | None:
-        """Return the action or workflow that `name` means, or None for a file with something else."""
+        """Return the action or workflow that `name` means, or None if the file contains something else."""
         from port_hook_cli.trigger.action_files import find_action, locate
 
         located = locate(name, self.runtime)
@@ -132,7 +133,7 @@ class SubjectSource:
         return await self._of_action(read_action(document), secret, document)
 
     def of_payload(self, body: bytes) -> FoundSubject:
-        """Return the request with this body. Raises UsageError without a target."""
+        """Return the request with this body. Raises UsageError if there is no target."""
         from port_hook_cli.captures.store.finder import FoundRequest
 
         return self.of_request(FoundRequest("the payload", body))
@@ -160,9 +161,9 @@ class SubjectSource:
         return self.of_request(self.finder.find(latest.invocation.id))
 
     def of_request(self, found: FoundRequest) -> FoundSubject:
-        """Return a captured request or a payload, as a request to the target.
+        """Return a captured request or a payload as a request to the target.
 
-        Raises UsageError for a Kafka message and without a target, and StoreError for an incomplete body.
+        Raises UsageError for a Kafka message or a missing target, and StoreError for an incomplete body.
         """
         self.accepts(found)
         source = source_of(found, self.finder)
@@ -177,7 +178,7 @@ class SubjectSource:
         signer = Signer(Secret("unused"))  # this only prepares the body and headers for a later signature
         ready = Rewriter(signer=signer, now=self.runtime.now, new_id=self.runtime.new_id).prepare(source, to)
         for each in ready.notes:
-            if each.about != CONTRADICTION:  # about the unused secret
+            if each.about != CONTRADICTION:  # the note is about the unused secret
                 self.say(note(each.text))
         subject = subject_of(found.shown, replace(ready.draft, replay_of=None, origin=None), ready.url)
         return FoundSubject(subject, found.capture.invocation.id if found.is_stored else None)
@@ -230,7 +231,7 @@ class SubjectSource:
 
 
 class _NodeRequest:
-    """Makes the request of one node, by running the node with a recipient that does not send."""
+    """Creates the request of one node, by running the node with a recipient that does not send requests."""
 
     def __init__(self, source: SubjectSource, found: FoundWorkflow) -> None:
         self._source, self._found = source, found
@@ -238,7 +239,7 @@ class _NodeRequest:
         self._problem = ""
 
     async def step(self, invoker: Invoker) -> tuple[Step, Masker]:
-        """Return the step in which the node's request is sent, and what masks the secrets in it.
+        """Return the step in which the node's request is sent, and the masker of the secrets in the request.
 
         Raises UsageError for a node without a request.
         """
@@ -285,7 +286,7 @@ def _missing_target() -> UsageError:
 
 
 def _only_webhook(found: FoundWorkflow) -> str:
-    """Return the only WEBHOOK node of a workflow. Raises UsageError."""
+    """Return the only WEBHOOK node of a workflow. Raises UsageError if there is none, or more than one."""
     nodes = [node.identifier for node in found.workflow.nodes.values() if node.type == "WEBHOOK"]
     if len(nodes) == 1:
         return nodes[0]
@@ -320,7 +321,7 @@ def _rendered(name: str, request: RenderedRequest, url: str, document: Mapping[s
 
 
 def _completed(form: PortAction, data: RunData) -> Mapping[str, Any]:
-    """Return the inputs of a run, with sample values for missing inputs."""
+    """Return the inputs of a run, with sample values in place of missing inputs."""
     from port_hook_cli.engines.json_schema import find_faults
 
     made_up = sample_inputs(form.inputs or {}, form.required, data.properties, check=find_faults)
@@ -328,7 +329,7 @@ def _completed(form: PortAction, data: RunData) -> Mapping[str, Any]:
 
 
 def _sample_entity(action: PortAction) -> Mapping[str, Any] | None:
-    """Return a sample entity for an action that runs on an entity."""
+    """Return a sample entity if the action runs on an entity, otherwise None."""
     if action.operation in {None, "CREATE"}:
         return None
     return {
@@ -341,7 +342,7 @@ def _sample_entity(action: PortAction) -> Mapping[str, Any] | None:
 
 
 def _names_a_capture(name: str) -> bool:
-    """Return whether a name can only mean a capture, a run or stdin, not a file with a definition."""
+    """Return whether a name can mean only a capture, a run or stdin, not a file with a definition."""
     is_id = len(name) >= _LEAST_ID and set(name) <= _ID
     return name == "-" or parse_latest(name) is not None or is_run_id(name) or is_id
 

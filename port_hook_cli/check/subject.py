@@ -1,4 +1,4 @@
-"""The request under check: copies of it, each for its own run, and changes of its body."""
+"""The request under check, copies of the request for other runs, and changes of its body."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _UNKNOWN = "port-hook-unknown"
 
 @frozen(kw_only=True)
 class CheckSubject:
-    """An unsigned request in the form that Port sends, and its URL.
+    """An unsigned request like Port sends it, and its URL.
 
     `run_id` is None for a payload without a run. With `synchronized`, the response ends the run. With `via_agent`,
-    Port's execution agent sends it. `definition` is the action that it was made from, or None.
+    Port's execution agent sends the request. `definition` is the action from which the request was made, or None.
     """
 
     name: str
@@ -40,12 +40,12 @@ class CheckSubject:
 
     @property
     def is_node(self) -> bool:
-        """Whether it belongs to a workflow node run."""
+        """Whether the request belongs to a workflow node run."""
         return (self.run_id or "").startswith("wfnr_")
 
     @property
     def document(self) -> Any:
-        """The body as a JSON value, or None if it is not JSON."""
+        """The body as a JSON value, or None if the body is not JSON."""
         return document_of(self.request.body)
 
     @property
@@ -60,14 +60,14 @@ class CheckSubject:
 
     @property
     def spare_name(self) -> str:
-        """A name for another field in the body. The body may already have such a field, and names must be unique."""
+        """A name for another field of the body. The name is unique, even if the body already has such a field."""
         names = self.document if isinstance(self.document, dict) else {}
         return next(name for n in count() if (name := f"{ADDED_NAME}-{n}" if n else ADDED_NAME) not in names)
 
     def fresh(self, run_id: str, slug: str, *, body: bytes | None = None) -> Invocation:
-        """Return a copy for another run. The new run ID replaces the old ID in the headers and the body.
+        """Return a copy of the request for another run. The new run ID replaces the old ID in the headers and the body.
 
-        `body` replaces the body. `slug` names the check in the user-agent.
+        `body` replaces the body. `slug` is the check that the user-agent header shows.
         """
         request = self.request if body is None else replace(self.request, body=body)
         if self.run_id is not None:
@@ -76,7 +76,7 @@ class CheckSubject:
         return replace(request, headers=Headers((("user-agent", f"{PROBE_AGENT}{slug}"), *fields)))
 
     def url_for(self, run_id: str) -> str:
-        """Return the URL of a copy for another run."""
+        """Return the URL for a copy of the request for another run."""
         return self.url if self.run_id is None else self.url.replace(self.run_id, run_id)
 
     def with_method(self, method: str) -> CheckSubject:
@@ -90,7 +90,7 @@ class CheckSubject:
     def trying(self) -> bytes:
         """Return the body with characters and numbers that serializers write in different ways.
 
-        They are in a separate field. A body that is not an object is not changed.
+        The characters and numbers are in a separate field. A body that is not an object is not changed.
         """
         body = self.request.body
         if not isinstance(self.document, dict) or not body.endswith(b"}"):
@@ -109,7 +109,7 @@ class CheckSubject:
         return write_json(_with_inputs(self.document, change)).encode("utf-8", "surrogatepass")
 
     def of_unknown_action(self) -> bytes | None:
-        """Return the body with the name of an unknown action, or None if it has no action."""
+        """Return the body with the name of an unknown action, or None if the body has no action."""
         document = self.document
         name = self.action
         if not name or not isinstance(document, dict):
@@ -118,7 +118,7 @@ class CheckSubject:
 
 
 def subject_of(name: str, request: Invocation, url: str, definition: Mapping[str, Any] | None = None) -> CheckSubject:
-    """Return a request as a subject. Its payload shows what it belongs to."""
+    """Return a request as a subject. The payload determines the run and the kind of the subject."""
     payload = read_payload(request.body, request.headers)
     run_id = payload.run_id if is_run_id(payload.run_id) and payload.kind is not Kind.AUTOMATION else None
     return CheckSubject(
@@ -133,7 +133,7 @@ def subject_of(name: str, request: Invocation, url: str, definition: Mapping[str
 
 
 def document_of(body: bytes) -> Any:
-    """Return a body as a JSON value, or None if it is not JSON or nested too deeply."""
+    """Return a body as a JSON value, or None if the body is not JSON or is nested too deeply."""
     try:
         text = body.decode()
         return None if nests_too_deep(text) else json.loads(text)
@@ -184,7 +184,7 @@ def _with_inputs(document: Any, inputs: Mapping[str, Any]) -> Any:
 
 
 def _renamed(value: Any, name: str) -> Any:
-    """Return the value with the action `name` replaced."""
+    """Return the value with the action `name` replaced by an unknown action."""
     if isinstance(value, dict):
         return {
             key: _UNKNOWN if inner == name and key in {"action", "identifier"} else _renamed(inner, name)
@@ -194,7 +194,7 @@ def _renamed(value: Any, name: str) -> Any:
 
 
 def with_run(request: Invocation, old: str, new: str) -> Invocation:
-    """Return the request for another run: the ID `new` replaces `old` in the target, the headers and the body."""
+    """Return the request for another run. The ID `new` replaces `old` in the target, the headers and the body."""
     return replace(
         request,
         target=request.target.replace(old, new),
@@ -206,7 +206,7 @@ def with_run(request: Invocation, old: str, new: str) -> Invocation:
 def changed_letter(body: bytes) -> bytes | None:
     """Return a JSON body with one letter of one value changed, or None if no value has a letter.
 
-    White space, keys and run IDs do not change, so only handlers that verify the values notice.
+    Whitespace, keys and run IDs do not change, so only handlers that verify the values notice the change.
     """
     document = document_of(body)
     inputs = inputs_in(document)
@@ -218,7 +218,7 @@ def changed_letter(body: bytes) -> bytes | None:
 
 
 def _changed(value: Any) -> Any:
-    """Return the value with one letter or number changed, or None if it has neither."""
+    """Return the value with one letter or number changed, or None if the value has neither."""
     if isinstance(value, str):
         return None if is_run_id(value) else _with_other_letter(value)
     if isinstance(value, int) and not isinstance(value, bool):

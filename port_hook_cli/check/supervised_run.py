@@ -26,14 +26,14 @@ _SIGNAL_EXIT = 128
 
 
 class LatestOutput:
-    """The last `most` bytes of an output, which threads add to."""
+    """The last `most` bytes of an output. Threads add the bytes."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._bytes = b""
         self._lock = threading.Lock()
         self.total = 0
-        """How many bytes were added in all."""
+        """The total number of bytes added."""
 
     def add(self, chunk: bytes) -> None:
         """Add bytes, and discard the oldest bytes beyond the limit."""
@@ -50,8 +50,8 @@ class LatestOutput:
 class SupervisedRun:
     """A running command. The constructor raises OSError if the supervisor cannot be started.
 
-    The command's stdin is empty, and Ctrl-C does not reach it. `ended` is set when it has ended or could not be
-    started (`start_error`). `end` waits `grace_s` seconds after SIGTERM before it kills processes.
+    The command's stdin is empty, and Ctrl-C does not reach the command. `ended` is set when the command has ended or
+    could not be started (`start_error`). `end` waits `grace_s` seconds after SIGTERM before it kills processes.
 
     Threads read the output, so that a blocked event loop does not block the command.
     """
@@ -69,7 +69,7 @@ class SupervisedRun:
         self.ended, self.output_ended, self._is_over = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.exit_code: int | None = None
         self.start_error: tuple[str, str] | None = None
-        """The name of an OSError and its message."""
+        """The name of an OSError and its message, if the command could not be started."""
         self._loop = asyncio.get_running_loop()
         self._supervisor = _start_supervisor(environ, cwd)
         self._threads = [
@@ -89,7 +89,7 @@ class SupervisedRun:
                 await self.output_ended.wait()
 
     async def end(self) -> None:
-        """Terminate all processes, and kill the rest after the grace period, or when this task is canceled."""
+        """Terminate all processes. Kill the rest after the grace period, or when this task is canceled."""
         try:
             self._tell(END)
             with contextlib.suppress(TimeoutError):
@@ -99,7 +99,7 @@ class SupervisedRun:
             self._kill()
 
     def _kill(self) -> None:
-        """Kill all processes, without the event loop: nothing can cancel it."""
+        """Kill all processes, without the event loop, so that a cancellation cannot interrupt this."""
         if self._supervisor.stdin:
             with contextlib.suppress(OSError):
                 self._supervisor.stdin.close()
@@ -114,7 +114,7 @@ class SupervisedRun:
 
     def _tell(self, line: bytes) -> None:
         if self._supervisor.stdin:
-            with contextlib.suppress(OSError, ValueError):  # the supervisor has ended, or was told to
+            with contextlib.suppress(OSError, ValueError):  # the supervisor has ended, or was told to end
                 self._supervisor.stdin.write(line)
                 self._supervisor.stdin.flush()
 
@@ -157,6 +157,6 @@ def _start_supervisor(environ: Mapping[str, str], cwd: Path) -> subprocess.Popen
 
 
 def _with_path(words: Sequence[str], environ: Mapping[str, str]) -> list[str]:
-    """Return the words with the path of the program on Windows, which would not find `npm`, a batch file."""
+    """Return the words with the program's full path on Windows, which otherwise would not find `npm`, a batch file."""
     found = find_program(words[0], environ) if sys.platform == "win32" else None
     return [found or words[0], *words[1:]]

@@ -1,14 +1,15 @@
-"""A supervisor: a process between port-hook and the user's command, which ends all processes that the command started.
+"""A supervisor: a process between port-hook and the user's command that ends all processes of the command.
 
-`supervised_run.py` starts it as a script, `python -IS supervisor.py`. The first line on its stdin is JSON that has the
-words of the command, its environment and the grace period. The line `end` then asks it to terminate all processes, and
-to kill the rest after the grace period. The end of its stdin asks it to kill all processes immediately: the kernel
-closes stdin when port-hook ends for any reason, including `kill -9`. It writes reports to stdout, one JSON object per
-line: `error`, `started` or `ended`. The command inherits its stderr as stdout and stderr.
+`supervised_run.py` starts the supervisor as a script, `python -IS supervisor.py`. The first line on its stdin is JSON
+with the words of the command, the command's environment and the grace period. A later line `end` asks the supervisor to
+terminate all processes, and to kill the rest after the grace period. The end of stdin asks the supervisor to kill all
+processes immediately. The kernel closes stdin when port-hook ends for any reason, including `kill -9`. The supervisor
+writes reports to stdout, one JSON object per line: `error`, `started` or `ended`. The command inherits the supervisor's
+stderr as its stdout and stderr.
 
-On Linux, orphans become children of this process. So its descendants are exactly the processes that the command
-started, including daemons. On macOS, they are the command's process group and the descendants that `ps` shows. On
-Windows, they are the processes that `taskkill` finds. A daemon can escape on both.
+On Linux, orphans become children of the supervisor. So the supervisor's descendants are exactly the processes that the
+command started, including daemons. On macOS, the supervisor ends the command's process group and the descendants that
+`ps` shows. On Windows, it ends the processes that `taskkill` finds. On macOS and Windows, a daemon can escape.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from port_hook_cli.tunnels.supervisor import kill_child_with_parent, take_stream
 
 END = b"end\n"
 KILL_S = 3.0
-"""How many seconds to try to kill processes. Processes of other users cannot be killed."""
+"""The number of seconds to try to kill processes. Processes of other users cannot be killed."""
 _LOOK_EVERY_S = 0.005
 _PAUSE_S = 0.0005
 _PR_SET_CHILD_SUBREAPER = 36
@@ -43,7 +44,7 @@ _STAT_BYTES = 1024
 
 
 def main() -> None:
-    """Run the command until port-hook asks for its end, or ends."""
+    """Run the command until port-hook asks for its end, or port-hook ends."""
     port_hook, reports = take_streams()
     request = json.loads(port_hook.readline())
     _adopt_orphans()
@@ -93,11 +94,11 @@ if sys.platform == "win32":
             self._command = command
 
         def wait(self, reports: IO[bytes]) -> None:
-            """Wait until the command ends, and report it."""
+            """Wait until the command ends, and report its end."""
             write_report(reports, ended=self._command.wait())
 
         def end(self, port_hook: IO[bytes] | None) -> None:  # noqa: ARG002 - as below
-            """Kill all processes. Windows has no signal that asks them to end."""
+            """Kill all processes, because Windows has no signal that asks them to end."""
             command = taskkill(self._command.pid, os.environ)
             with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 subprocess.run(command, check=False, capture_output=True, timeout=KILL_S)  # noqa: S603
@@ -109,8 +110,8 @@ else:
     class ProcessGroups:
         """The command and all processes that it started, as process groups.
 
-        A signal to a group reaches all its processes, even while they fork. The command leads a session of its own, so
-        each group has only processes of the family.
+        A signal to a group reaches all its processes, even while they fork. The command leads its own session, so each
+        group contains only processes that the command started.
         """
 
         def __init__(self, command: subprocess.Popen[bytes], grace_s: float) -> None:
@@ -122,7 +123,8 @@ else:
         def wait(self, reports: IO[bytes]) -> None:
             """Wait until this process has no children, and report the end of the command.
 
-            A command that exits with 0 may have started a daemon. Then its end is the end of all its processes.
+            A command that exits with 0 may have started a daemon. Such a command ends when all its processes have
+            ended.
             """
             code = 0
             with contextlib.suppress(ChildProcessError):
@@ -137,7 +139,7 @@ else:
         def end(self, port_hook: IO[bytes] | None) -> None:
             """Terminate all processes, and kill the rest after the grace period.
 
-            The grace period ends when `port_hook` is closed. There is none if it is None.
+            The grace period ends when `port_hook` is closed. If `port_hook` is None, there is no grace period.
             """
             if port_hook:
                 self._signal(signal.SIGTERM)
@@ -159,14 +161,14 @@ else:
             return has_children if sys.platform == "linux" else any(map(_exists, self._groups))
 
         def _signal(self, number: int) -> None:
-            """Send a signal to each group once, to a new group immediately."""
+            """Send a signal to each group once, as soon as the group is found."""
             found = itertools.chain(_groups_of_descendants(os.getpid()), tuple(self._groups))
             signaled = {os.getpgrp()}
             for group in found:
                 if group not in signaled:
                     signaled.add(group)
                     self._groups.add(group)
-                    with contextlib.suppress(OSError):  # it has ended, or belongs to another user
+                    with contextlib.suppress(OSError):  # the group has ended, or belongs to another user
                         os.killpg(group, number)
             self._groups = {group for group in self._groups if _exists(group)}
 
@@ -182,9 +184,10 @@ else:
 
 
 def _groups_of_descendants(ancestor: int) -> Iterator[int]:
-    """Yield the process groups of all descendants of a process, some repeatedly.
+    """Yield the process groups of all descendants of a process. A group may be yielded more than once.
 
-    Children come first, when they are read: a process that forks and ends lives for less than a millisecond.
+    The groups of children are yielded first, as soon as they are read, because a process that forks and ends lives for
+    less than a millisecond.
     """
     children: dict[int, list[tuple[int, int]]] = {}
     for pid, parent, group in _processes():
@@ -203,7 +206,8 @@ def _processes() -> Iterator[tuple[int, int, int]]:
     if sys.platform == "linux":
         for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))), reverse=True):  # noqa: PTH208 - faster
             with contextlib.suppress(OSError), open(f"/proc/{pid}/stat", "rb", buffering=0) as stat:  # noqa: PTH123
-                # After the name in parentheses, which may have any character: state, parent, group (proc(5)).
+                # The fields after the name in parentheses, which may contain any character: state, parent, group
+                # (proc(5)).
                 _, parent, group = stat.read(_STAT_BYTES).rpartition(b")")[2].split(None, 3)[:3]
                 yield pid, int(parent), int(group)
     else:

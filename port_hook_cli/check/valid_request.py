@@ -1,4 +1,4 @@
-"""The first check: does the handler accept a valid request? If not, find its mistake."""
+"""The first check: does the handler accept a valid request? If not, port-hook finds the handler's mistake."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ _VARIABLE = "The command gets the secret as PORT_CLIENT_SECRET."
 
 
 async def check_valid(exam: HandlerExam) -> None:
-    """Send a valid and a badly signed request, and if the handler rejects the valid request, find out why.
+    """Send a badly signed and a valid request, and if the handler rejects the valid request, find out why.
 
-    Raises LeftHandler if the handler responds to neither, and if `port-hook listen` responds instead of the handler.
+    Raises LeftHandler if the handler responds to neither request, or if `port-hook listen` responds instead of the
+    handler.
     """
     prober = exam.prober
     trying = exam.subject.trying()
@@ -68,7 +69,10 @@ async def check_second(exam: HandlerExam) -> None:
 
 
 async def _blame_listener(exam: HandlerExam, control: Probe) -> None:
-    """Settle the check if `listen` verifies the requests: they show nothing about the handler. Raises LeftHandler."""
+    """Settle the check if `listen` verifies the requests, because then they show nothing about the handler.
+
+    Always raises LeftHandler.
+    """
     await exam.fails(
         "valid",
         control.seen,
@@ -107,7 +111,7 @@ async def _uses_post(exam: HandlerExam, refused: Probe) -> bool:
     if not probe.is_accepted:
         prober.subject = own
         return False
-    exam.control = None  # no route handled it, so its status means nothing
+    exam.control = None  # no route handled the request, so its status means nothing
     exam.accepts(probe)
     await exam.fails("method", f"a request with {own.request.method} got {refused.outcome}", [refused])
     exam.passes("valid", f"a request with POST got {probe.outcome}")
@@ -151,7 +155,10 @@ async def _name_the_mistake(exam: HandlerExam, refused: Probe, trying: bytes) ->
 
 
 async def _blames_another_process(exam: HandlerExam, refused: Probe) -> bool:
-    """Settle the check if the command has ended, or ends in a moment: then another process has the port."""
+    """Settle the check if the command has ended or is about to end, because then another process has the port.
+
+    Returns whether the check is settled.
+    """
     handler = exam.prober.means.handler
     if handler is None:
         return False
@@ -206,7 +213,7 @@ async def _go_on_with_plain_body(exam: HandlerExam) -> None:
 async def _judge_work(exam: HandlerExam, refused: Probe) -> None:
     """Judge a handler that accepts the signature of the valid request, but then fails or rejects its content."""
     control = exam.control
-    # With the same status for both, responses do not distinguish forged and valid requests.
+    # If both have the same status, responses do not distinguish forged and valid requests.
     if control is None or control.delivery.status != refused.delivery.status:
         exam.work_status = refused.delivery.status
     if (refused.delivery.status or 0) >= _WORK_FAILED:

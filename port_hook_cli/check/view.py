@@ -13,7 +13,7 @@ from port_hook_cli.text.secret import Masker
 from port_hook_cli.text.styled import Styled
 
 FINDING_INDENT = 15
-"""The column of the text of a finding, for `text/layout.py:fit`."""
+"""The column where the text of a finding begins, for `text/layout.py:fit`."""
 
 _MOST_LINES, _MOST_COLUMNS = 20, 200
 _MOST_SEEN = 500
@@ -27,7 +27,7 @@ _MARKS = {
 }
 _WORST_FIRST = (CheckStatus.FAILED, CheckStatus.WARNING, CheckStatus.INFORMATION, CheckStatus.PASSED)
 _STYLES = {CheckStatus.FAILED: "red", CheckStatus.WARNING: "yellow"}
-_BRIEF_S = 0.1  # as a duration, it would be 0 s
+_BRIEF_S = 0.1  # as a duration, this would be shown as 0 s
 _COUNTED = {
     CheckStatus.PASSED: ("passed", "passed"),
     CheckStatus.FAILED: ("failed", "failed"),
@@ -39,7 +39,7 @@ _GAP = "  "
 
 
 def report_lines(report: CheckReport) -> Iterator[Styled]:
-    """Yield the findings by group, without the last line. Fit them with `FINDING_INDENT`."""
+    """Yield the findings by group, without the last line of the report. Fit the lines with `FINDING_INDENT`."""
     for group in CheckGroup:
         if findings := report.of(group):
             yield from _group_lines(group, findings)
@@ -59,7 +59,7 @@ def _group_lines(group: CheckGroup, findings: Sequence[CheckFinding]) -> Iterato
 
 
 def finding_lines(finding: CheckFinding) -> Iterator[Styled]:
-    """Yield the problem and its fix, or nothing for a passed check."""
+    """Yield the problem and the fix of a finding, or nothing for a passed check."""
     if finding.status is CheckStatus.PASSED:
         return
     mark, style = _MARKS[finding.status]
@@ -75,7 +75,7 @@ def finding_lines(finding: CheckFinding) -> Iterator[Styled]:
 
 
 def _unobserved_lines(findings: Iterable[CheckFinding]) -> Iterator[Styled]:
-    """Yield a line for each reason, with the unobserved checks."""
+    """Yield a line for each reason, with the checks that were not observed for this reason."""
     by_reason: dict[str, list[str]] = {}
     for finding in findings:
         by_reason.setdefault(finding.seen, []).append(finding.check.slug)
@@ -95,7 +95,7 @@ def _brief(text: str) -> str:
 
 
 def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
-    """Return the last line: the number of checks, their results, and the command that shows a request."""
+    """Return the last line of the report: the number of checks, their results, and the command that shows a request."""
     total = len(report.findings)
     counts = [(status, report.counts[str(status)]) for status in CheckStatus]
     parts = [
@@ -117,19 +117,22 @@ def summary_line(report: CheckReport, *, is_whole: bool = True) -> Styled:
 
 
 def begin_text(url: str, valid_requests: int) -> str:
-    """Return about how many valid requests the check sends, for a message. Others than correct handlers get more."""
+    """Return a message with the approximate number of valid requests that the check sends.
+
+    A handler with mistakes may get more requests than a correct handler.
+    """
     return f"Sends about {valid_requests} valid requests to {printable(url)}. Most of them start real work."
 
 
 def output_lines(output: bytes, masker: Masker) -> list[Styled]:
-    """Return the last lines of the handler's output, shortened, with secrets masked."""
+    """Return the last lines of the handler's output, shortened and with secrets masked."""
     lines = [line.rstrip() for line in plain_output(masker.content(output)).split("\n")]
     shown = [line for line in lines if line][-_MOST_LINES:]
     return [Styled(f"{_GAP}{printable(shorten(line, _MOST_COLUMNS))}", "dim") for line in shown]
 
 
 def check_table(slugs: frozenset[str], width: int | None) -> Iterator[Styled]:
-    """Yield a line for each of the checks, wrapped to `width` columns unless that is None."""
+    """Yield a line for each of the checks. None for `width` means no wrapping."""
     checks = [check for check in BY_SLUG.values() if check.slug in slugs]
     widths = [max((len(text) for text in column), default=0) for column in zip(*map(_cells, checks), strict=True)]
     indent = sum(widths) + len(_GAP) * len(widths)

@@ -1,4 +1,4 @@
-"""Watches what a handler does: its calls to the sandbox."""
+"""Watches a handler's work, by its calls to the sandbox."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _PAGE = 1000
 
 
 class SandboxWatch:
-    """Reads the sandbox's log of calls. `api` must not retry: make it with `PortAccess.client(retries=False)`.
+    """Reads the sandbox's log of calls. `api` must not retry calls: create it with `PortAccess.client(retries=False)`.
 
-    No method raises PortApiError. The first failure to read the log becomes `problem`, and ends every wait. From then
-    on, the log is not read, and the methods return what they return for a log without calls. So a caller that sees a
-    `problem` after a wait does not know what the handler did, and must not conclude that it did nothing.
+    No method raises PortApiError. The first failure to read the log becomes `problem`, and ends every wait. After it,
+    the log is not read, and the methods return the same as for a log without calls. So a caller that sees a `problem`
+    after a wait does not know what the handler did, and must not conclude that the handler did nothing.
     """
 
     def __init__(self, api: PortApi) -> None:
@@ -40,7 +40,7 @@ class SandboxWatch:
     @classmethod
     @asynccontextmanager
     async def open(cls, access: PortAccess) -> AsyncIterator[Self]:
-        """Watch the sandbox of `access` until the block ends. A call to the sandbox may take 10 seconds.
+        """Watch the sandbox of `access` until the context ends. A call to the sandbox may take 10 seconds.
 
         Raises SettingsError if `access` lacks a setting.
         """
@@ -48,9 +48,10 @@ class SandboxWatch:
             yield cls(api)
 
     async def mark(self) -> int:
-        """Return the number of the latest call, for a wait that begins after it.
+        """Return the number of the latest call, for a wait that begins after this call.
 
-        The first use of `api` requests a token, which is also a call. So mark before the handler gets its request.
+        The first use of `api` requests a token, which is also a call. So call `mark` before the handler gets its
+        request.
         """
         return (await self._page(0, limit=1))[1]
 
@@ -98,10 +99,11 @@ class SandboxWatch:
         return seen
 
     async def announce(self, run_id: str, action: str, properties: Mapping[str, Any]) -> bool:
-        """Create the run in the sandbox, even with `--strict-runs`, and return whether the sandbox has it now.
+        """Create the run in the sandbox, even with `--strict-runs`, and return whether the sandbox now has the run.
 
-        `properties` are the inputs of the run. A failure is no `problem`: without `--strict-runs`, the sandbox creates
-        the run when the handler reports it. After 2 seconds without a response, no further run is created.
+        `properties` are the inputs of the run. A failure doesn't set `problem`, because without `--strict-runs`, the
+        sandbox creates the run when the handler reports it. After 2 seconds without a response, no further runs are
+        created.
         """
         if not self._announces:
             return False

@@ -1,4 +1,4 @@
-"""The rows of the table of wrong ways: what each signs, in which notation, and what to say about it. Pure."""
+"""The rows of the table of wrong ways: what each way signs, in which notation, and how to describe it. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SECONDS = "Compare x-port-timestamp with the current time in seconds. Port send
 
 
 class Signed(NamedTuple):
-    """What a scheme signs: the key, the text of the timestamp, and the body."""
+    """The values that a scheme signs: the key, the text of the timestamp, and the body."""
 
     key: bytes
     timestamp: bytes
@@ -42,20 +42,20 @@ class Signed(NamedTuple):
 
     @property
     def message(self) -> bytes:
-        """What Port signs."""
+        """The message that Port signs."""
         return self.timestamp + b"." + self.body
 
     @property
     def with_dot(self) -> bytes:
-        """The HMAC-SHA-256 of what Port signs."""
+        """The HMAC-SHA-256 of the message that Port signs."""
         return self.sha256(self.message)
 
 
 Scheme: TypeAlias = Callable[[Signed], str]
-"""Returns the value of `x-port-signature`."""
+"""A function that returns the value of `x-port-signature`."""
 
 Rewriting: TypeAlias = Callable[[bytes], bytes]
-"""Returns a body in the form that a handler verifies."""
+"""A function that returns a body in the form that a handler verifies."""
 
 
 def _base64(digest: bytes) -> str:
@@ -77,7 +77,7 @@ def as_it_is(body: bytes) -> bytes:
 
 
 def _serialized(serializer: str) -> Rewriting:
-    """Return a function that writes a body like the serializer `serializer`, or unchanged if it cannot."""
+    """Return a function that writes a body like `serializer`, or unchanged if the serializer cannot write the body."""
 
     def write(body: bytes) -> bytes:
         try:
@@ -90,7 +90,7 @@ def _serialized(serializer: str) -> Rewriting:
 
 
 class WayRow(NamedTuple):
-    """A way without its key."""
+    """A wrong way without its key."""
 
     slug: str
     sentence: str
@@ -109,7 +109,7 @@ def _notation(slug: str, notation: str, scheme: Scheme, fix: str) -> WayRow:
 
 
 def _layout(slug: str, signs: str, message: Callable[[Signed], bytes], fix: str = _AS_PORT) -> WayRow:
-    """Return a way that signs a different message than Port, in Port's notation."""
+    """Return a way that signs another message than Port, but in Port's notation."""
     return WayRow(slug, signs, fix, lambda signed: f"{VERSION},{_base64(signed.sha256(message(signed)))}")
 
 
@@ -141,7 +141,7 @@ FREQUENT = (
     ),
     _body_only("body-base64", "in base64 without `v1,`", lambda signed: _base64(signed.sha256(signed.body))),
 )
-"""The ways before the wrong secrets. Published handlers sign in these ways."""
+"""The ways to try before the wrong secrets. Published handlers sign in these ways."""
 
 OTHERS = (
     _body_only("body-v1", "in base64 after `v1,`", lambda signed: f"v1,{_base64(signed.sha256(signed.body))}"),
@@ -326,7 +326,7 @@ RARE = (
         lambda signed: f"{VERSION},{_base64(hmac.digest(signed.message, signed.key, 'sha256'))}",
     ),
 )
-"""Ways that were seen less often than a changed secret."""
+"""The ways that are less frequent than a changed secret."""
 
 
 def _serializer(slug: str, call: str, rewriting: Rewriting, raw_body: str = "") -> WayRow:
@@ -334,7 +334,7 @@ def _serializer(slug: str, call: str, rewriting: Rewriting, raw_body: str = "") 
     return WayRow(slug, f"verifies `{call}` instead of the raw body", fix, rewriting=rewriting)
 
 
-# Most of them write the plain form identically, so they are tried only if the handler accepts the plain form.
+# Most serializers write the plain form identically, so they are tried only if the handler accepts the plain form.
 SERIALIZERS = (
     WayRow(
         "body-latin-1",

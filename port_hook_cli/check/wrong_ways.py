@@ -1,7 +1,7 @@
-"""The wrong ways of signing that handlers expect, the most frequent first. Pure.
+"""The wrong ways of signing that handlers expect, with the most frequent way first. Pure.
 
-They come from published handlers, from documentation of other senders, and from settings that change a secret. Each
-way makes a request that a handler with this one mistake accepts.
+The ways come from published handlers, from documentation of other senders, and from settings that change a secret. Each
+way creates a request that a handler with this one mistake accepts.
 """
 
 from __future__ import annotations
@@ -34,9 +34,10 @@ _NO_SECRET = b"a secret that no handler has"
 
 
 class SigningKeys(NamedTuple):
-    """What a handler may use as its secret: `secret` is correct, `client_id` and `other` are mistaken for it.
+    """The keys that a handler may use. `secret` is correct, and `client_id` and `other` are mistaken for the secret.
 
-    `other` is a secret from another place, such as the environment when a sandbox signs, and `other_place` names it.
+    `other` is a secret from another place, such as the environment when a sandbox signs, and `other_place` is this
+    place.
     """
 
     secret: Secret
@@ -56,7 +57,7 @@ class WrongRequest(NamedTuple):
 class WrongWay:
     """One way to sign wrongly.
 
-    `sentence` continues "The handler …", and `fix` says what to change in the handler.
+    `sentence` continues "The handler …", and `fix` tells the user what to change in the handler.
     """
 
     slug: str
@@ -69,7 +70,7 @@ class WrongWay:
 
     @property
     def rewrites(self) -> bool:
-        """Whether the handler changes the body before it verifies it, and has no other mistake."""
+        """Whether the handler changes the body before verifying the signature, and has no other mistake."""
         is_port = self.scheme is as_port_signs and self.unit is TimestampUnit.SECONDS
         return is_port and self.rewriting is not as_it_is
 
@@ -78,7 +79,7 @@ class WrongWay:
         return self._request(self.key, body, now)
 
     def forge(self, body: bytes, now: float) -> WrongRequest:
-        """Return the same request, signed with a secret that no handler has."""
+        """Return the same request as `make`, but signed with a secret that no handler has."""
         return self._request(_NO_SECRET, body, now)
 
     def _request(self, key: bytes, body: bytes, now: float) -> WrongRequest:
@@ -88,12 +89,18 @@ class WrongWay:
 
 
 def ports_way(secret: Secret) -> WrongWay:
-    """Return the way in which Port signs. It makes valid requests, and forged requests that differ only in the key."""
+    """Return the way in which Port signs.
+
+    It creates valid requests, and forged requests that differ only in the key.
+    """
     return WrongWay(slug="valid", sentence="verifies Port's signature", fix="", key=_bytes(secret))
 
 
 def wrong_ways(keys: SigningKeys) -> tuple[WrongWay, ...]:
-    """Return all ways, the most frequent first. Some sign certain bodies identically: see `distinct_ways`."""
+    """Return all ways, with the most frequent way first.
+
+    For certain bodies, some are identical: see `distinct_ways`.
+    """
     key = _bytes(keys.secret)
     return (
         *_keyed_rows(FREQUENT, key),
