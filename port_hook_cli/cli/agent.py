@@ -90,7 +90,7 @@ def agent(
 def _refuse_values(
     reading: AgentReading, arrivals: AgentArrivals, responses: AgentResponses, sending: AgentSending
 ) -> None:
-    """Raise UsageError for contradictions that depend on values, or on two other options."""
+    """Raise UsageError for contradictions that depend on values or on two other options."""
     claims = arrivals.poll and sending.send
     refuse_contradictions(
         {"--send": sending.send, "--response-status": responses.status is not None},
@@ -105,7 +105,7 @@ def _refuse_values(
 
 
 def _check(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
-    """Print the problems of a mapping file. The exit code is 1 if the agent does not start or an expression fails."""
+    """Print the problems of a mapping file. Return code 1 if the agent does not start or an expression fails."""
     from port_hook_cli.agent.mappings import check_mappings
     from port_hook_cli.cli.agent_screen import show_check
     from port_hook_cli.prediction.mapping import Severity
@@ -116,7 +116,7 @@ def _check(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
 
 
 def _show_message(name: str, given: AgentOptions) -> ExitCode:
-    """Show the prediction for one message. With --send, send its request. With --report, report the run."""
+    """Show the prediction for one message. With --send, send the message's request. With --report, report the run."""
     from port_hook_cli.agent.predictor import read_message
     from port_hook_cli.terminal.console import sayer, tell
 

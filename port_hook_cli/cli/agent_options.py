@@ -42,7 +42,7 @@ Message = Annotated[
 
 @option_group("Message")
 class AgentReading:
-    """How a message is read, and which agent version reads it."""
+    """The options for reading a message, and for the version of the agent that reads it."""
 
     transport: Annotated[
         AgentTransport | None,
@@ -63,7 +63,7 @@ class AgentReading:
 
 @option_group("Incoming messages")
 class AgentArrivals:
-    """The stream of messages, and whether its runs are taken from a running agent."""
+    """The stream of messages, and whether port-hook takes its runs from a running agent."""
 
     kafka: Annotated[
         bool,
@@ -131,7 +131,7 @@ class AgentArrivals:
 
 @option_group("Mapping")
 class AgentMappingFile:
-    """The mapping file, and what its expressions can read."""
+    """The mapping file, and the variables that its expressions can read."""
 
     mapping: Annotated[
         str | None,
@@ -176,7 +176,7 @@ class AgentMappingFile:
 
 @option_group("Responses")
 class AgentResponses:
-    """The response whose reports are shown."""
+    """The response for which the agent's reports are shown."""
 
     status: Annotated[
         int | None,
@@ -234,7 +234,7 @@ class AgentSending:
     ] = 30.0
 
     def sender(self) -> AgentSender | None:
-        """Return how requests are sent, None if they are not. Raises UsageError for an invalid target."""
+        """Return the sender of requests, or None if requests are not sent. Raises UsageError for an invalid target."""
         if not self.send:
             return None
         from port_hook_cli.agent.performing import AgentSender, AgentTarget, over_new_connections
@@ -246,7 +246,7 @@ class AgentSending:
 
 @option_group("Report the run")
 class AgentReporting:
-    """Reports to Port."""
+    """The option for reporting to Port."""
 
     report: Annotated[
         bool,
@@ -262,7 +262,7 @@ class AgentReporting:
 
 @option_group("Signature")
 class AgentSecret:
-    """The client secret."""
+    """The options for the client secret."""
 
     secret_file: options.SecretFile = None
     org: options.Org = None
@@ -293,7 +293,7 @@ class AgentOutput:
 
 @frozen(kw_only=True)
 class AgentOptions:
-    """The options of one call, and the values that several groups determine."""
+    """The options of one call of `agent`, and the values that several groups determine."""
 
     runtime: Runtime
     reading: AgentReading
@@ -306,7 +306,7 @@ class AgentOptions:
     output: AgentOutput
 
     def access(self, *, needs_api: bool) -> PortAccess:
-        """Return the access to Port. Without `needs_api`, only the client secret is needed."""
+        """Return the access to Port. Without `needs_api`, it needs only the client secret."""
         from port_hook_cli.port_api.access import PortAccess
         from port_hook_cli.port_api.settings import ALL_NEEDS, ONLY_THE_SECRET
         from port_hook_cli.terminal.console import sayer
@@ -322,7 +322,7 @@ class AgentOptions:
         )
 
     def mappings(self) -> MappingChoice:
-        """Return where the mappings come from."""
+        """Return the source of the mappings."""
         from port_hook_cli.agent.mappings import MappingChoice
         from port_hook_cli.terminal.console import sayer
 

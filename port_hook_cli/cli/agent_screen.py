@@ -37,9 +37,9 @@ class AgentForm(Enum):
 
 
 class AgentScreen:
-    """Prints what the verbs return, and their events. `responses` are the responses whose reports are shown.
+    """Prints predictions and events. `responses` are the responses for which the agent's reports are shown.
 
-    `reports` means that runs are reported to Port. `beginning` is printed when messages can arrive.
+    `reports` means that runs are reported to Port. `beginning` contains the remarks to print when messages can arrive.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class AgentScreen:
         self._is_titled = False
 
     def show(self, shown: ShownPrediction) -> None:
-        """Print a prediction, with what the agent reports for each response."""
+        """Print a prediction, with the agent's reports for each response."""
         match self._form:
             case AgentForm.BYTES:
                 self._write_request(shown)
@@ -67,7 +67,7 @@ class AgentScreen:
                 self._print_prediction(shown)
 
     def on_event(self, event: AgentEvent) -> None:
-        """Print what happens to a message."""
+        """Print an event about a message."""
         from port_hook_cli.agent import stream
 
         match event:
@@ -149,7 +149,7 @@ class AgentScreen:
         self._output.print(*self._output.fit(lines))
 
     def _print_title(self, title: str) -> None:
-        """Print the title of one of several messages."""
+        """Print the title of a message if several messages may follow each other."""
         if self._form is AgentForm.TEXT:
             self._print([*([Styled("")] if self._is_titled else []), Styled(brief(title, _MOST_OF_A_TITLE), "bold")])
             self._is_titled = True
@@ -169,7 +169,7 @@ class AgentScreen:
                 self._print([unpredicted_line(reason)])
 
     def _write_request(self, shown: ShownPrediction) -> None:
-        """Print the raw request with secrets masked. If it contains secrets, print a note."""
+        """Print the raw request with secrets masked. Print a note if any secret was masked."""
         wire = shown.prediction.wire
         if wire is None:
             raise PortHookError(f"The agent does not send a request: {shown.masker.text(shown.prediction.reason)}.")

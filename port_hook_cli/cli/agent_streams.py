@@ -32,7 +32,7 @@ _MAY_BE_HANDLED = note("the agent may have handled these runs already. Port's li
 
 
 def send_once(shown: ShownPrediction, sender: AgentSender, access: PortAccess | None, screen: AgentScreen) -> ExitCode:
-    """Send the request of one message. With `access`, report the run to Port."""
+    """Send the request of one message. If `access` is not None, report the run to Port."""
     url = sender.target.url_for(shown)
     if access is not None:
         require_reportable(shown)
@@ -45,7 +45,7 @@ def send_once(shown: ShownPrediction, sender: AgentSender, access: PortAccess | 
 
 
 def follow_topics(given: AgentOptions) -> ExitCode:
-    """Show the messages of the topics as they arrive. With --send, send their requests."""
+    """Show the messages of the topics as they arrive. With --send, send the requests of the messages."""
     from port_hook_cli.agent.sources import TopicMessages
     from port_hook_cli.kafka.opening import KafkaOptions, kafka_opening, load_kafka_settings
 
@@ -69,7 +69,7 @@ def follow_topics(given: AgentOptions) -> ExitCode:
 
 
 def follow_runs(given: AgentOptions) -> ExitCode:
-    """Show the runs that the agent gets by polling. With --send, claim them and send their requests."""
+    """Show the runs that the agent gets by polling. With --send, claim the runs and send their requests."""
     since_s = given.arrivals.since_s(given.runtime.now())
     sender, reports = given.sending.sender(), given.reporting.report
     access = given.access(needs_api=True)
@@ -109,7 +109,7 @@ async def confirm_claims(
 ) -> None:
     """Ask before claiming runs that a running agent would get. For a sandbox on this machine, don't ask.
 
-    Raises UsageError unless the user agrees. `ask` asks a yes-or-no question. Without a terminal, it is None.
+    Raises UsageError unless the user agrees. `ask` asks a yes-or-no question, or is None if there is no terminal.
     """
     if is_on_this_machine(api_url):
         return
@@ -129,7 +129,7 @@ async def confirm_claims(
 
 
 def _until_stopped(work: Callable[[], Coroutine[Any, Any, AgentFailure | None]]) -> ExitCode:
-    """Do `work` until it ends, or until Ctrl-C or SIGTERM, which cancels it. Return the exit code."""
+    """Run `work` until it ends, or until Ctrl-C or SIGTERM cancels it. Return the exit code."""
 
     async def run() -> ExitCode:
         asyncio.get_running_loop().set_default_executor(UnwaitedThreads())

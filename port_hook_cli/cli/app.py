@@ -62,30 +62,31 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "encrypt": "Encrypt a test value the way Port encrypts inputs.",
     },
 }
-"""The commands by help heading, the most used first, each with the first line of its docstring.
+"""The commands by help heading, with the most used first, each with the first line of its docstring.
 
-They are repeated here so that `--help` doesn't import the commands. tests/contract/test_cli.py compares the two.
+The lines are repeated here so that `--help` doesn't import the commands. tests/contract/test_cli.py compares the two.
 """
 
 COMMANDS: Mapping[str, str] = {name: line for group in GROUPS.values() for name, line in group.items()}
 
 
 _MODULES = {"decrypt": "encryption", "encrypt": "encryption", "logout": "login"}
-"""Commands whose module has another name."""
+"""The modules of commands whose module has another name."""
 
 # Words that people type instead of options. `help COMMAND` is `COMMAND --help`.
 _WORDS = {"help": "--help", "version": "--version"}
-# The folder of retarget/journal.py in the home folder. Repeated here, so that checking it doesn't need an import.
+# The directory of retarget/journal.py in the home directory. It is repeated here, so that checking it doesn't need an
+# import.
 _RETARGETS = ".port-hook/retargets"
-# The names in files/settings_file.py. Repeated here for the same reason.
+# The names in files/settings_file.py. They are repeated here for the same reason.
 _PROJECT_FILES = ("port-hook.toml", "pyproject.toml")
-# Errors when writing to the file that stdout is redirected to. They are not bugs in port-hook.
+# Errors of the file to which stdout is redirected. They are not bugs in port-hook.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
 
 @cache
 def _load(name: str) -> Any:
-    """Return a command. It is built only once."""
+    """Return a command. Each command is built only once."""
     module = import_module(f"port_hook_cli.cli.{_MODULES.get(name, name.replace('-', '_'))}")
     app = typer.Typer(add_completion=False, rich_markup_mode=None)
     app.command(name, cls=Command)(getattr(module, name.replace("-", "_")))
@@ -103,7 +104,7 @@ class CommandGroup(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line. `help`, `help COMMAND` and `version` mean `--help` and `--version`."""
         if "--all" in args and {"--help", "-h"} & set(args[:2]) and not args[0][:1].isalpha():
-            args = ["--help"]  # of all commands: its options are few
+            args = ["--help"]  # the help of all commands, which has few options
         if option := _WORDS.get(args[0] if args else ""):
             args = [*args[1:], option] if option == "--help" else [option]
         return super().parse_args(ctx, args)
@@ -113,7 +114,7 @@ class CommandGroup(TyperGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """Import and return one command, or None. Its defaults may come from `PORT_HOOK_…` variables."""
+        """Import and return one command, or None. The command's defaults may come from `PORT_HOOK_…` variables."""
         if cmd_name not in COMMANDS:
             return None
         command = _load(cmd_name)
@@ -127,9 +128,9 @@ class CommandGroup(TyperGroup):
         own = rest[: rest.index("--")] if "--" in rest else rest
         if command is not None and isinstance(ctx.obj, Runtime) and not {"--help", "-h"} & set(own):
             tell_ignored(name, command.params, own, ctx.obj)
-            if name != "init":  # it writes the file
+            if name != "init":  # `init` writes the file
                 _read_project_file(ctx, command, own)
-            if name not in {"restore", "doctor"}:  # they report the same
+            if name not in {"restore", "doctor"}:  # these commands report the same
                 _tell_of_leftovers(ctx.obj)
         return name, command, rest
 
@@ -138,14 +139,14 @@ class CommandGroup(TyperGroup):
         return styled_help(self, ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the commands, and then the options: most people look for a command."""
+        """Write the commands before the options, because most people look for a command."""
         self.format_commands(ctx, formatter)
         records = [record for each in self.get_params(ctx) if (record := each.get_help_record(ctx))]
         with formatter.section("Options"):
             formatter.write_dl(records)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - typer's signature
-        """List examples, and the commands in groups, without importing them."""
+        """Write examples, and the commands in groups, without importing the commands."""
         from port_hook_cli.cli.help_page import EXAMPLES
 
         with formatter.section("Examples"):
@@ -177,7 +178,7 @@ class CommandGroup(TyperGroup):
 
 
 def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
-    """Add the defaults of the project's file, and print them. Without a file, this only looks for one."""
+    """Apply the defaults of the project's file, and print them. Without a file, this only looks for one."""
     runtime, name, profile = ctx.obj, str(command.name), ctx.params.get("profile")
     if profile == "":
         raise empty_value("--profile")
@@ -193,7 +194,7 @@ def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
 
 
 def _tell_of_leftovers(runtime: Runtime) -> None:
-    """Print how many actions still point at a listener that has ended. Usually, there is no directory to search."""
+    """Print how many actions still point at a listener that has ended. Usually, the directory does not exist."""
     try:
         has_any = any(path.suffix == ".json" for path in (runtime.home / _RETARGETS).iterdir())
     except OSError:
@@ -211,7 +212,7 @@ def _output_failed(error: OSError, runtime: Runtime) -> ExitCode:
     """Return the exit code after a failed write to stdout. Raise any other error again."""
     from port_hook_cli.terminal.signals import is_broken_pipe
 
-    if is_broken_pipe(error):  # the reader has ended, such as `head`
+    if is_broken_pipe(error):  # the reader, such as `head`, has ended
         _let_go_of_stdout()
         return ExitCode.OK
     if error.errno not in _FULL or error.filename is not None:
@@ -227,7 +228,7 @@ def _let_go_of_stdout() -> None:
 
 
 def print_problem(problem: PortHookError, runtime: Runtime) -> None:
-    """Print what happened and what to do next to stderr."""
+    """Print what happened and what to do next on stderr."""
     from port_hook_cli.terminal.console import tell
 
     tell(f"error: {problem.message}", runtime)
@@ -238,7 +239,7 @@ def print_problem(problem: PortHookError, runtime: Runtime) -> None:
 
 
 def _hint(problem: PortHookError) -> str:
-    """Return the hint of a problem, with the command's options for invalid inputs."""
+    """Return the hint of a problem. For invalid inputs, the hint contains the command's options."""
     from port_hook_cli.actions.inputs import InvalidInputs
 
     is_inputs = isinstance(problem, InvalidInputs)
@@ -278,10 +279,10 @@ def root(
 
 
 def main(argv: Sequence[str] | None = None, runtime: Runtime | None = None) -> int:
-    """Run port-hook and return its exit code. No exception leaves this function."""
+    """Run port-hook and return its exit code. This function never raises an exception."""
     words = list(sys.argv[1:] if argv is None else argv)
-    # Stopping a listener while its modules are imported ends it with code 0 and without a traceback, as at any time.
-    # `mcp` has nothing to clean up, and its thread that reads stdin would not end with an exception.
+    # If a listener is stopped while its modules are imported, it ends with code 0 and without a traceback, as at any
+    # other time. `mcp` has nothing to clean up, and its thread that reads stdin would not end with an exception.
     with stopping_at_once() if _command_of(words) in {"listen", "mcp"} else nullcontext():
         try:
             runtime = runtime or system_runtime()
@@ -313,7 +314,7 @@ def _run(words: list[str], runtime: Runtime) -> int:
 
 
 def _refuse(wrong: Any, words: Sequence[str], runtime: Runtime) -> int:
-    """Print the error in the command line, or the help if the line is empty. Return the exit code."""
+    """Print the error in the command line, or the help if the command line is empty. Return the exit code."""
     if words:
         from port_hook_cli.cli.failures import usage_problem
 

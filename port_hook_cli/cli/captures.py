@@ -134,7 +134,7 @@ def captures(
 def _watch(
     kept: StoreReader, wanted: StoreFilter, bodies: BodyFilter | None, runtime: Runtime, *, limit: int, as_json: bool
 ) -> NoReturn:
-    """Print the latest captures and then new ones, a line each, until Ctrl-C."""
+    """Print the latest captures and then each new capture, on one line each, until Ctrl-C."""
     from port_hook_cli.captures.store.statements import Numbers
     from port_hook_cli.captures.store.watching import CaptureWatch
 
@@ -153,7 +153,7 @@ def _watch(
 
 
 def _place_of(path: Path) -> tuple[int, int] | None:
-    """Return the file's device and inode, which change when it is replaced, or None if it does not exist."""
+    """Return the file's device and inode, or None if the file does not exist. They change when the file is replaced."""
     try:
         found = path.stat()
     except OSError:
@@ -179,7 +179,7 @@ def _print_paged(lines: Iterable[Styled], runtime: Runtime, *, wanted: bool) -> 
 
 
 def _emit_all(found: Iterable[Capture], runtime: Runtime) -> bool:
-    """Print records of captures while they are read. Return whether any were found."""
+    """Print the records of captures while the captures are read. Return whether any capture was found."""
     from port_hook_cli.captures.documents.capture_file import capture_summary
 
     has_any = False
@@ -190,7 +190,7 @@ def _emit_all(found: Iterable[Capture], runtime: Runtime) -> bool:
 
 
 def _list_all(found: Iterator[ListedCapture], runtime: Runtime, *, pager: bool) -> bool:
-    """Print captures while they are read. Return whether any were found."""
+    """Print captures while they are read. Return whether any capture was found."""
     from port_hook_cli.captures.view.captures import captures_lines, captures_table
 
     first = next(found, None)

@@ -1,4 +1,4 @@
-"""Checks a handler for the command line: from its options to the report and the exit code."""
+"""Checks a handler for the command line: from the command's options to the report and the exit code."""
 
 from __future__ import annotations
 
@@ -40,10 +40,13 @@ if TYPE_CHECKING:
 
 
 def check_handler(asked: CheckCommand) -> ExitCode:
-    """Carry out `check`. Raises what `CheckSession.run` raises, and UsageError for options."""
+    """Run `check`, and return its exit code.
+
+    Raises the errors of `CheckSession.run`, and UsageError for invalid options.
+    """
     runtime, output = asked.runtime, asked.output
     to, path = asked.target.read(runtime), store_path(output.store, runtime.cwd)
-    if output.junit is not None:  # before anything is sent
+    if output.junit is not None:  # checked before anything is sent
         from port_hook_cli.check.junit import is_junit
 
         check_replaceable(output.junit, "a JUnit report", is_junit, cwd=runtime.cwd)
@@ -82,7 +85,7 @@ def check_handler(asked: CheckCommand) -> ExitCode:
 def _checked(
     session: CheckSession, begin: Callable[[CheckBegins], Awaitable[None]], screen: CheckScreen
 ) -> CheckReport | None:
-    """Check and return the report, or None after Ctrl-C. The handler's process has ended by then."""
+    """Check the handler. Return the report, or None after Ctrl-C. By then, the handler's process has ended."""
     from port_hook_cli.check.handler_process import NotReadyError
 
     try:
@@ -140,7 +143,7 @@ class _Forms:
         return self._run.read_run(form, self.runtime)
 
     def refuse_unused(self, name: str) -> None:
-        """Raise UsageError for options of a run, if the request is a capture or a payload."""
+        """Raise UsageError for options of a run if the request is a capture or a payload."""
         if not self._is_used and (given := self._run.given):
             raise UsageError(
                 f"{given[0]} has no effect: {brief(name)} is a capture or a payload, which already has its inputs.",
@@ -156,7 +159,7 @@ class _Saver:
         self._keeper: ReplayKeeper | None = None
 
     def keep_with(self, secret: Secret, masker: Masker) -> Keep:
-        """Return the function that saves requests signed with `secret`, and warns if this fails."""
+        """Return the function that saves requests signed with `secret`. The function warns if saving fails."""
         self._keeper = keeper = ReplayKeeper(self._path, secret, creates=True, masker=masker)
 
         async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:

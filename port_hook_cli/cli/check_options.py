@@ -1,4 +1,4 @@
-"""The options of `check`, grouped as in its help, and the values that the verb gets."""
+"""The options of `check`, grouped as in its help, and the values that the check is called with."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 COMMAND = "a command after --"
 _NAMES = (*map(str, CheckGroup), *BY_SLUG)
 _LIMITS_S = {"--within": (10.0, WITHIN_S), "--timeout": (1.0, TIMEOUT_S)}
-"""The range that a project's file may set. A shorter time would leave out checks."""
+"""The range that a project's file may set. With a shorter time, some checks would not run."""
 
 
 @option_group("Target")
 class CheckTarget:
-    """The URL of the handler."""
+    """The options for the URL of the handler."""
 
     to: Annotated[
         str | None,
@@ -58,7 +58,10 @@ class CheckTarget:
     ] = False
 
     def read(self, runtime: Runtime) -> RunTarget:
-        """Return the target. Raises UsageError for an invalid target, and if it cannot ask for confirmation."""
+        """Return the target.
+
+        Raises UsageError if it is invalid, or if port-hook cannot ask for a required confirmation.
+        """
         from port_hook_cli.invocations.targets import read_target
         from port_hook_cli.trigger.action import RunTarget
 
@@ -98,7 +101,7 @@ class CheckChoice:
     )
 
     def plan(self, limits: CheckLimits) -> CheckPlan:
-        """Return the selected checks. Raises UsageError for an unknown name, and if no check is left."""
+        """Return the plan with the selected checks. Raises UsageError for an unknown name, and if no check is left."""
         return CheckPlan.of(self.only or (), self.skip or (), limits)
 
 
@@ -163,7 +166,7 @@ class CheckTimes:
     ] = TIMEOUT_S
 
     def read(self) -> CheckLimits:
-        """Return the limits."""
+        """Return the limits of the check."""
         return CheckLimits(self.within_s, self.timeout_s)
 
 
@@ -206,7 +209,7 @@ class CheckOutput:
 
 @frozen(kw_only=True)
 class CheckCommand:
-    """The values of the command line. `words` are the command that starts the handler."""
+    """The values of the command line. `words` are the words of the command that starts the handler."""
 
     source: str | None
     words: tuple[str, ...]

@@ -36,7 +36,7 @@ def print_checks(slugs: frozenset[str], runtime: Runtime) -> None:
 
 
 class CheckScreen:
-    """Shows a check. It retains the findings so far for Ctrl-C. Close it after use."""
+    """Shows a check. The screen retains the findings so far, and can print them after Ctrl-C. Close it after use."""
 
     def __init__(self, plan: CheckPlan, runtime: Runtime, *, as_json: bool, starts_handler: bool) -> None:
         self._plan, self._runtime, self._as_json, self._starts = plan, runtime, as_json, starts_handler
@@ -63,14 +63,14 @@ class CheckScreen:
             self._show_progress(len(expected))
 
     def add(self, finding: CheckFinding) -> None:
-        """Count a finding, and print its record."""
+        """Count a finding. With --json, print its record."""
         self._findings.append(finding)
         if self._as_json:
             emit(finding.record, self._runtime.stdout)
         self._advance(finding)
 
     def finish(self, report: CheckReport) -> None:
-        """Print the report, or the remaining records."""
+        """Print the report, or the records that are not printed yet."""
         self.close()
         if not self._as_json:
             self._print(report)

@@ -21,7 +21,7 @@ _TARGETS = frozenset({"--forward-to", "--to"})
 
 
 def styled_help(command: Any, ctx: Any) -> str:
-    """Return a command's help, with color if stdout shows it."""
+    """Return a command's help, in color if stdout supports color."""
     from port_hook_cli.cli.help_page import help_text
     from port_hook_cli.terminal.console import Output
 
@@ -37,7 +37,7 @@ def empty_value(option: str) -> UsageError:
 
 
 class Command(TyperCommand):
-    """A command of port-hook. Each parameter has the attribute `declared`, a `Declaration`."""
+    """A command of port-hook. Each of its parameters has the attribute `declared`, a `Declaration`."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
@@ -76,7 +76,8 @@ class Command(TyperCommand):
     def _apart(self, args: list[str]) -> tuple[list[str], list[str]]:
         """Return the words before and after the first `--`, for a command that runs another command.
 
-        Otherwise, the parser would read the command as a missing argument. `--` can also be an option's value.
+        Otherwise, the parser would read the other command as a missing argument. `--` can also be the value of an
+        option.
         """
         parameters = cast("list[Any]", self.params)
         if not any(parameter.name == _COMMAND for parameter in parameters):
@@ -87,17 +88,17 @@ class Command(TyperCommand):
         return args[:end], args[end + 1 :]
 
     def _words(self, ctx: Any, args: list[str]) -> tuple[dict[str, Any], list[Any]]:
-        """Return the texts on the command line by parameter, and the parameters in their order."""
+        """Return the texts on the command line by parameter, and the parameters in the order of the command line."""
         try:
             words, _, order = self.make_parser(ctx).parse_args(list(args))
         except TyperException as wrong:
-            if getattr(wrong, "ctx", self) is None:  # the hint needs it for the command's name
+            if getattr(wrong, "ctx", self) is None:  # the hint needs the context for the command's name
                 wrong.ctx = ctx  # type: ignore[attr-defined]
             raise
         return words, order
 
     def _tell_old_names(self, ctx: Any, args: Sequence[str]) -> None:
-        """Print the new name of an option if the command line has its former name."""
+        """Print the new name of an option if the command line contains a former name."""
         from port_hook_cli.terminal.console import tell
 
         flags = {word.partition("=")[0] for word in args}
@@ -106,7 +107,7 @@ class Command(TyperCommand):
                 tell(f"note: {old} is now {parameter.declared.name}", ctx.find_root().obj or system_runtime())
 
     def _refuse_second_targets(self, order: list[Any]) -> None:
-        """Raise UsageError if a target is passed twice. Typer would use only the last."""
+        """Raise UsageError if a target is passed twice, because typer would use only the last target."""
         for name in (name for parameter in self.params for name in _TARGETS.intersection(parameter.opts)):
             if sum(name in parameter.opts for parameter in order) > 1:
                 raise UsageError(f"{name} is used more than once.", hint="Pass one target. For others, use --route.")
@@ -121,7 +122,7 @@ class Command(TyperCommand):
                 raise empty_value(name)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """Return the parts of the usage line, with braces around alternatives only.
+        """Return the parts of the usage line, with braces only around alternatives.
 
         Typer puts every required argument in braces, such as `{SOURCE...}`.
         """
@@ -132,7 +133,7 @@ class Command(TyperCommand):
         return styled_help(self, ctx)
 
     def format_help_text(self, ctx: Any, formatter: Any) -> None:
-        """Write what the command does, and examples if it has any."""
+        """Write what the command does, and its examples, if any."""
         from port_hook_cli.cli.help_page import EXAMPLES
 
         super().format_help_text(ctx, formatter)
@@ -142,7 +143,7 @@ class Command(TyperCommand):
                     formatter.write_line(line)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the arguments and options, in groups if the command has any."""
+        """Write the arguments and options. If the command has groups, write the options in these groups."""
         *parameters, help_option = cast("list[Any]", self.get_params(ctx))
         arguments = [parameter for parameter in parameters if parameter.param_type_name == "argument"]
         common = [parameter for parameter in parameters if parameter.declared.is_common]
@@ -182,7 +183,7 @@ def _write_section(title: str, parameters: Iterable[Any], ctx: Any, formatter: A
 
 
 def _help_record(parameter: Any, ctx: Any) -> tuple[str, str] | None:
-    """Return the names and the description of a parameter in the help, without its former names."""
+    """Return the names and the description of a parameter for the help, without its former names."""
     record: tuple[str, str] | None = parameter.get_help_record(ctx)
     if record is None:
         return None

@@ -1,7 +1,7 @@
 """`PORT_HOOK_<COMMAND>_<OPTION>`: option defaults from the environment and the `.env` files.
 
-`PORT_HOOK_LISTEN_PORT=9000` means `listen --port 9000`. If there is no such variable and no `.env` file, nothing
-is read or imported.
+`PORT_HOOK_LISTEN_PORT=9000` means `listen --port 9000`. If there is no such variable and no `.env` file, nothing is
+read or imported.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ PREFIX = "PORT_HOOK_"
 # The key in typer's context for the defaults from a project's file.
 PROJECT_DEFAULTS = "port_hook_cli.project_defaults"
 
-# These options mean the same in every command, so one variable sets them all.
+# These options mean the same in every command, so one variable sets them for all commands.
 SHARED = {"store", "secret_file", "org", "tolerance", "insecure_api"}
 
 _OFF = frozenset({"0", "false", "f", "no", "n", "off"})
 
 
 def variable_names(command: str, option: str) -> tuple[str, ...]:
-    """Return the variables that set the default of `--option` of a command, the more specific first."""
+    """Return the variables that set the default of a command's `--option`, with the more specific variable first."""
     names = tuple(part.replace("-", "_").upper() for part in (command, option))
     specific = f"{PREFIX}{names[0]}_{names[1]}"
     return (specific, f"{PREFIX}{names[1]}") if names[1].lower() in SHARED else (specific,)
 
 
 def default_map(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, Any]:
-    """Return typer's `default_map` for one command: parameter name -> the text of its default.
+    """Return typer's `default_map` for one command: the text of the default by the name of the parameter.
 
-    The value of an option that may be given several times is split at whitespace.
+    The value of an option that may be passed several times is split at whitespace.
     """
     parameters = list(parameters)
     variables = _variables(command, parameters, runtime)
@@ -53,7 +53,7 @@ def default_map(command: str, parameters: Iterable[Any], runtime: Runtime) -> di
 
 
 def name_variable(wrong: Any, runtime: Runtime) -> None:
-    """If the value in typer's error came from a variable or a project's file, add the source to the error."""
+    """If the value in typer's error came from a variable or a project's file, add this source to the error."""
     source = wrong.ctx and wrong.param and wrong.ctx.get_parameter_source(wrong.param.name)
     if source and source.name == "DEFAULT_MAP":
         command = wrong.ctx.info_name
@@ -86,7 +86,7 @@ def given_options(command: str, parameters: Iterable[Any], words: Sequence[str],
 def tell_ignored(command: str | None, parameters: Iterable[Any], words: Sequence[str], runtime: Runtime) -> None:
     """Print the ignored variables of the directory's `.env`, and the problems of the `.env` files.
 
-    If the `words` of the command line already set an option, its variable is not reported.
+    A variable is not reported if the `words` of the command line already set its option.
     """
     given = {word.partition("=")[0] for word in words}
     files = _dotenv_files(runtime)
@@ -119,20 +119,20 @@ def _tell(warning: str, runtime: Runtime) -> None:
 
 
 def _names(command: str, parameter: Any) -> Iterator[str]:
-    """Yield the variables of a parameter, the more specific first."""
+    """Yield the variables of a parameter, with the more specific variable first."""
     for flag in parameter.opts:
         if flag.startswith("--"):
             yield from variable_names(command, flag[2:])
 
 
 def _variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
-    """Return the variables that apply to these parameters. The directory's `.env` can only set harmless options."""
+    """Return the variables that apply to these parameters. The directory's `.env` can set only harmless options."""
     _, at_home = _dotenv_files(runtime)
     return {**(at_home.values if at_home else {}), **_nearer_variables(command, parameters, runtime)}
 
 
 def _nearer_variables(command: str, parameters: Iterable[Any], runtime: Runtime) -> dict[str, str]:
-    """Return the variables of the environment and of the directory's `.env`. They override the project's file."""
+    """Return the variables of the environment and the directory's `.env`, which override the project's file."""
     found = {name: value for name, value in runtime.environ.items() if name.startswith(PREFIX)}
     file, _ = _dotenv_files(runtime)
     project = file.values if file else {}
@@ -159,7 +159,7 @@ def _dotenv_files(runtime: Runtime) -> tuple[DotenvFile | None, DotenvFile | Non
     from port_hook_cli.files.dotenv import home_dotenv, project_dotenv
 
     project = at_home = None
-    # A broken file must not make `--help` fail. A command that needs a setting from it reports the error.
+    # A broken file must not make `--help` fail. A command that needs a setting from the file reports the error.
     with suppress(SettingsError):
         project = project_dotenv(runtime.cwd, runtime.home, PREFIX)
     with suppress(SettingsError):

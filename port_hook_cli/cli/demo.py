@@ -64,7 +64,7 @@ class _Stage:
     received: asyncio.Queue[Capture]
 
     async def next(self) -> Capture:
-        """Return the next request that the listener receives."""
+        """Return the next capture of the listener."""
         return await asyncio.wait_for(self.received.get(), _WAIT_S)
 
 
@@ -82,7 +82,7 @@ async def _demo(runtime: Runtime) -> ExitCode:
 
 
 async def _run_workflow(stage: _Stage, runtime: Runtime) -> bool:
-    """Let the sandbox run the workflow. Return whether its request was valid and its run succeeded."""
+    """Let the sandbox run the workflow. Return whether the request was valid and the run succeeded."""
     from port_hook_cli.workflows.samples import DEPLOY_SERVICE, deploy_service
 
     _say('2. A user runs the workflow "Deploy service". Its node "deploy" calls the listener:\n', runtime)
@@ -99,7 +99,7 @@ async def _run_workflow(stage: _Stage, runtime: Runtime) -> bool:
 
 
 async def _run_action(stage: _Stage, invocation: Invocation, runtime: Runtime) -> bool:
-    """Send the action's invocation. Return whether it was valid and its run succeeded."""
+    """Send the action's invocation. Return whether the invocation was valid and its run succeeded."""
     _say('3. A user runs the action "Create VM". Port signs the invocation and sends it:\n', runtime)
     await _send(invocation, stage.url)
     capture = await stage.next()
@@ -110,7 +110,7 @@ async def _run_action(stage: _Stage, invocation: Invocation, runtime: Runtime) -
 
 
 async def _change_request(stage: _Stage, invocation: Invocation, runtime: Runtime) -> bool:
-    """Send the action's request with a changed body. Return whether the listener rejected it."""
+    """Send the action's request with a changed body. Return whether the listener rejected the request."""
     _say("4. The same request, but with its body changed on the way (2 CPUs became 64):\n", runtime)
     await _send(_tampered(invocation), stage.url)
     capture = await stage.next()
@@ -121,7 +121,7 @@ async def _change_request(stage: _Stage, invocation: Invocation, runtime: Runtim
 
 @asynccontextmanager
 async def _stage(runtime: Runtime, folder: Path) -> AsyncIterator[_Stage]:
-    """Start all parts and print their URLs."""
+    """Start all parts of the demo and print their URLs."""
     from port_hook_cli.engines.renderer import Renderer
     from port_hook_cli.invocations.routes import Routes
     from port_hook_cli.listener.observers import Observer
@@ -185,7 +185,7 @@ def _invocation(runtime: Runtime, sandbox: Sandbox) -> Invocation:
 
 
 def _next(runtime: Runtime) -> str:
-    """Return the next steps. If `port-hook` is not on PATH, add a line that makes the commands work."""
+    """Return the next steps. If `port-hook` is not on PATH, they begin with a line that adds it to PATH."""
     is_found = shutil.which("port-hook", path=runtime.environ.get("PATH")) is not None
     folder = str(Path(sys.executable).parent)
     line = f'$env:PATH = "{folder};$env:PATH"' if sys.platform == "win32" else f"PATH={shlex.quote(folder)}:$PATH"
@@ -214,7 +214,7 @@ def _say(text: str, runtime: Runtime) -> None:
 
 
 def _show(capture: Capture, runtime: Runtime, *, payload: bool = True) -> None:
-    """Show a capture like `listen`, without the next steps in Port, because the handler reports the run.
+    """Show a capture like `listen`, but without the next steps in Port, because the handler reports the run.
 
     Without `payload`, leave out the details from the body.
     """

@@ -19,7 +19,7 @@ from port_hook_cli.text.safe import brief
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.finder import Finder, FoundRequest
 
-# Every request has different values. The verdict shows whether they are correct.
+# These values differ for every request. The verdict shows whether they are correct.
 _SIGNATURES = ("x-port-signature", "x-port-timestamp")
 # A replay gets new values for its target and its body.
 _WRITTEN_ANEW = ("host", "content-length")
@@ -95,7 +95,10 @@ def _pair(a: str | None, b: str | None, finder: Finder) -> tuple[FoundRequest, F
 
 
 def _original(name: str, finder: Finder) -> FoundRequest:
-    """Return the original of a replay. Any program may have written its name, so the name is never used as a file."""
+    """Return the original of a replay.
+
+    Any program may have written `name`, so it is never used as the name of a file.
+    """
     from port_hook_cli.captures.store.finder import FoundRequest
 
     if not _ID.fullmatch(name):
@@ -107,7 +110,7 @@ def _original(name: str, finder: Finder) -> FoundRequest:
 
 
 def _is_replay(one: FoundRequest, other: FoundRequest) -> bool:
-    """Return whether the first is a replay of the second."""
+    """Return whether the first capture is a replay of the second."""
     if one.is_body_only or other.is_body_only:
         return False
     original = one.capture.invocation.replay_of

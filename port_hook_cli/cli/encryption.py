@@ -112,7 +112,7 @@ def decrypt(
 
 
 def _read(name: str, store: Path | None, runtime: Runtime) -> Payload:
-    """Return the payload of a file or a capture. Raises StoreError if it is missing."""
+    """Return the payload of a file or a capture. Raises StoreError if the file or capture is missing."""
     from port_hook_cli.captures.store.finder import CaptureUse, Finder  # `encrypt` doesn't use the store
     from port_hook_cli.invocations.payload import read_payload
 
@@ -145,7 +145,7 @@ def _write_whole(document: Any, runtime: Runtime) -> None:
 
 
 def _show(decryptions: Sequence[Decryption], runtime: Runtime, *, alone: bool) -> None:
-    """Print the values. If stdout is a pipe or a file, write a single value byte for byte."""
+    """Print the decrypted values. A single value is written byte for byte if stdout is a pipe or a file."""
     if not alone:
         Output(runtime.stdout, runtime.environ).print(*decryption_lines(decryptions))
         return
@@ -225,7 +225,10 @@ def encrypt(
 
 
 def _plaintext(value: str, runtime: Runtime) -> bytes:
-    """Return the text to encrypt, as UTF-8: a string unchanged, an object in the form of JSON.stringify."""
+    """Return the text to encrypt, as UTF-8.
+
+    A string stays unchanged, and an object is in the form of JSON.stringify.
+    """
     if not value:
         raise UsageError(
             "The value is empty.", hint="Check whether a shell variable is unset. With -, stdin may be empty."
@@ -245,7 +248,7 @@ def _plaintext(value: str, runtime: Runtime) -> bytes:
 
 
 def _content(value: str, runtime: Runtime) -> bytes:
-    """Return the bytes of the value. One line end is removed from a file or stdin: an editor or `echo` adds it."""
+    """Return the bytes of the value, without the one line end that an editor or `echo` adds to a file or stdin."""
     if value != "-" and not is_file(value, runtime.cwd):
         return value.encode("utf-8", "surrogateescape")
     if value != "-":
@@ -257,7 +260,7 @@ def _content(value: str, runtime: Runtime) -> bytes:
 def build_decrypter(
     secret: Secret | None, private_key: str | None, runtime: Runtime, *, paths: Sequence[JsonPath] = ()
 ) -> Decrypter:
-    """Return a decrypter that uses the secret and, if given, the private key in the file `private_key` (`-`: stdin).
+    """Return a decrypter with the secret and, if not None, the private key in the file `private_key` (`-`: stdin).
 
     Raises KeyUnreadable. With a private key, a secret that is too short is ignored.
     """

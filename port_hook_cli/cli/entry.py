@@ -6,13 +6,13 @@ import os
 import sys
 
 _ASKED = "_PORT_HOOK_COMPLETE"
-# `ExitCode.INTERRUPTED`. Repeated here because importing it would slow down completion.
+# `ExitCode.INTERRUPTED`. It is repeated here, because importing it would slow down completion.
 _INTERRUPTED = 130
 _OF_COMPLETION = frozenset({"--install-completion", "--show-completion"})
 
 
 def main() -> int:
-    """Run port-hook with the arguments of the process and return its exit code."""
+    """Run port-hook with the arguments of the process, and return the exit code."""
     if _ASKED in os.environ:
         from port_hook_cli.cli.completion.shells import complete
 

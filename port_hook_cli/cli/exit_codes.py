@@ -65,7 +65,7 @@ _CODES = {
     "run-ended": ExitCode.RUN_ENDED,
     "store": ExitCode.STORE,
 }
-"""By `PortHookError.code`. Every other error ends with FAILED."""
+"""The exit codes by `PortHookError.code`. Every other error ends with FAILED."""
 
 
 def exit_code_of(problem: PortHookError) -> ExitCode:

@@ -127,7 +127,7 @@ def _exported(found: FoundRequest, target: str | None, finder: Finder) -> Export
 
 
 def _unsent(invocation: Invocation) -> Capture:
-    """Return Port's request for a run, without an outcome."""
+    """Return Port's request for a run as a capture without an outcome."""
     payload = read_payload(invocation.body, invocation.headers)
     return Capture(invocation=invocation, verdict=Verdict(status=Status.UNCHECKED), payload=payload)
 
@@ -140,13 +140,13 @@ def _tell_unsigned(names: list[str], found: list[Exported], format_: str, runtim
 
 
 def _original(capture: Capture, finder: Finder) -> Capture | None:
-    """Return the capture that a request of `check` is a replay of, or None if it is not in the store."""
+    """Return the capture that a request of `check` replays, or None if that capture is not in the store."""
     name = original_of_probe(capture.invocation)
     if name is None:
         return None
     try:
         return finder.store().get(name)
-    except StoreError:  # it was deleted, or the capture is a file
+    except StoreError:  # the capture was deleted, or it is a file
         return None
 
 

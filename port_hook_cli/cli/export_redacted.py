@@ -28,7 +28,8 @@ def redact_all(
 ) -> tuple[list[Exported], ExitCode]:
     """Return the redacted captures with common pseudonyms, and FAILED if a verdict could not be reproduced.
 
-    Their URLs are at `to`. Otherwise they are at the handler on this machine that received the captures, or `fallback`.
+    Their URLs are at `to`. If `to` is None, the URLs are at the handler on this machine that received the captures, or
+    at `fallback`.
     """
     settings = PortAccess(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     pseudonyms, redacted, code = Pseudonyms(), [], ExitCode.OK
@@ -56,7 +57,7 @@ def redact_all(
 
 
 def _received(capture: Capture, runtime: Runtime) -> Capture:
-    """Return the capture with a time of receipt, which a raw HTTP request in a file does not have."""
+    """Return the capture with a time of receipt. A raw HTTP request in a file does not have such a time."""
     request = capture.invocation
     return capture if request.received_at else replace(capture, invocation=replace(request, received_at=runtime.now()))
 

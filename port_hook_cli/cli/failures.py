@@ -1,6 +1,6 @@
 """The messages of the error boundary: usage errors as a sentence and a hint, and the crash report.
 
-Imported only after a failure.
+This module is imported only after a failure.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _EXAMPLES = {"show": "port-hook show last", "replay": "port-hook replay last", "
 
 
 def usage_problem(wrong: Any, words: Sequence[str]) -> UsageError:
-    """Return typer's error about a command line in port-hook's words, with what to do instead.
+    """Return typer's error about a command line in port-hook's words, with a hint about what to do instead.
 
-    `words` are the command line.
+    `words` are the words of the command line.
     """
     path = wrong.ctx.command_path if getattr(wrong, "ctx", None) else "port-hook"
     usage = f"Run `{path} --help` for usage."
@@ -48,7 +48,7 @@ def usage_problem(wrong: Any, words: Sequence[str]) -> UsageError:
 
 
 def _hint(wrong: Any, command: str, words: Sequence[str]) -> str:
-    """Return the hint for an invalid command line, or "" without one."""
+    """Return the hint for an invalid command line, or "" if there is no hint."""
     from port_hook_cli.cli import habits
 
     message = str(wrong.message)
@@ -136,9 +136,9 @@ _SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "KEY")
 
 
 def report_crash(bug: Exception, *, environ: Mapping[str, str], secrets: Collection[str], stderr: TextIO) -> ExitCode:
-    """Write a crash report (mode 0600), point to it, and return the code for a bug.
+    """Write a crash report (mode 0600), print its path, and return the exit code for a bug.
 
-    `secrets` and the variables of the environment that look like secrets are masked in it. With `PORT_HOOK_DEBUG` set
+    `secrets` and the values of variables that look like secrets are masked in the report. If `PORT_HOOK_DEBUG` is set,
     the exception is raised again instead.
     """
     if environ.get("PORT_HOOK_DEBUG"):

@@ -1,6 +1,7 @@
 """Options and commands of other tools (curl, gh, HTTPie, ngrok, stripe), and what port-hook has instead.
 
-Imported only for an invalid command line. A habit comes before the most similar name: `--url` doesn't mean `--org`.
+This module is imported only for an invalid command line. A habit comes before the most similar name, because `--url`
+doesn't mean `--org`.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from port_hook_cli.invocations.payload import is_run_id
 
 
 class Habit(NamedTuple):
-    """Options of other tools, and the hint about what to use.
+    """Options of other tools, and the hint about what to use instead.
 
-    It applies to commands that have the option `instead`, or if `instead` is empty, to `commands`.
+    The habit applies to commands with the option `instead`. If `instead` is empty, it applies to `commands`.
     """
 
     typed: tuple[str, ...]
@@ -32,7 +33,7 @@ _BODIES = ("--data", "--data-raw", "--data-binary", "-d", "--body", "--payload",
 _CAPTURED = ("show", "replay", "verify", "export", "diff")
 _FILED = ("sign", "verify", "replay", "trigger", "agent", "check")
 
-# The first habit that applies counts.
+# If several habits apply, the first counts.
 HABITS: Sequence[Habit] = (
     Habit(
         _SECRETS,
@@ -132,7 +133,7 @@ COMMANDS_ELSEWHERE: Mapping[str, str] = {
     **dict.fromkeys(("explain", "why", "validate"), "Run `port-hook verify last`."),
     **dict.fromkeys(("example", "tutorial", "quickstart"), "Run `port-hook demo`."),
 }
-"""Commands of other tools, and the hint."""
+"""Commands of other tools, and the hint for each."""
 
 _SIMILAR = 0.75
 _LEAST_START = 3
@@ -177,7 +178,7 @@ _CAPTURE_SHAPES: Sequence[tuple[Callable[[str], object], str]] = (
 
 
 def hint_for_option(command: str, typed: str, options: Collection[str]) -> str:
-    """Return the hint for an option that `command` doesn't have, or "" without one."""
+    """Return the hint for an option that `command` doesn't have, or "" if there is no hint."""
     for habit in HABITS:
         applies = habit.instead in options if habit.instead else command in habit.commands
         if typed in habit.typed and applies:
@@ -194,7 +195,7 @@ def hint_for_root_option(typed: str, words: Sequence[str], options_of: Mapping[s
 
 
 def hint_for_command(typed: str, commands: Iterable[str]) -> str:
-    """Return the hint for an unknown command, or "" without one."""
+    """Return the hint for an unknown command, or "" if there is no hint."""
     if hint := COMMANDS_ELSEWHERE.get(typed.lower()):
         return hint
     if similar := closest(typed, commands):
@@ -204,7 +205,7 @@ def hint_for_command(typed: str, commands: Iterable[str]) -> str:
 
 
 def hint_for_argument(command: str, typed: str, options: Collection[str]) -> str:
-    """Return the hint for an argument that `command` doesn't take, or "" without one."""
+    """Return the hint for an argument that `command` doesn't accept, or "" if there is no hint."""
     word = _pasted(typed)
     if command == "captures":
         return _capture_hint(typed)
@@ -215,12 +216,12 @@ def hint_for_argument(command: str, typed: str, options: Collection[str]) -> str
 
 
 def _pasted(typed: str) -> str:
-    """Return a word, quoted for a shell. Someone else may have chosen the name of a mistyped file."""
+    """Return a word, quoted for a shell, because someone else may have chosen the name of a mistyped file."""
     return shlex.quote(typed)
 
 
 def hint_for_value(command: str, option: str, typed: str) -> str:
-    """Return the hint for a value that an option doesn't accept, or "" without one."""
+    """Return the hint for a value that an option doesn't accept, or "" if there is no hint."""
     if command == "captures" and option in {"--verdict", "--status"} and _STATUS.fullmatch(typed):
         return f"Pass an HTTP status with --status-code: `--status-code {typed}`."
     return ""
@@ -234,7 +235,7 @@ def _capture_hint(typed: str) -> str:
 
 
 def closest(typed: str, names: Iterable[str]) -> str | None:
-    """Return the closest name: the most similar name, or a name that begins with `typed`, or None."""
+    """Return the closest name: the most similar name, or a name that begins with `typed`. Return None without one."""
     found = max(_scores(typed, names), default=(0.0, ""))
     return found[1] or None
 

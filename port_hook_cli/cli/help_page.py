@@ -1,4 +1,4 @@
-"""The page that `--help` prints, and its examples. Imported for the help only."""
+"""The page that `--help` prints, and its examples. This module is imported only for the help."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def help_text(command: Any, ctx: Any, output: Output) -> str:
 
 
 class HelpPage:
-    """A page of help, with the methods of typer's formatter that its commands call."""
+    """A page of help, with the methods of typer's formatter that port-hook's commands call."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -76,7 +76,7 @@ class HelpPage:
         self.lines: list[Styled] = []
 
     def write_usage(self, prog: str, args: str = "") -> None:
-        """Write how the command is called."""
+        """Write the usage line, which shows how to call the command."""
         label = "Usage:"
         line = Styled.assemble((label, "bold"), f" {prog} {args}")
         self.lines += wrap(line, self.width, indent=len(f"{label} {prog} "))
@@ -91,7 +91,7 @@ class HelpPage:
             self.lines += wrap(line, self.width, indent=self.current_indent)
 
     def write_line(self, text: str) -> None:
-        """Write a line, indented where it is continued."""
+        """Write a line. If it is wrapped, indent the lines that continue it."""
         line = Styled(" " * self.current_indent + text)
         self.lines += wrap(line, self.width, indent=self.current_indent + _MARGIN)
 
@@ -103,7 +103,7 @@ class HelpPage:
     def write_dl(self, rows: Iterable[tuple[str, str]], width: int = 0) -> None:
         """Write terms, such as options, with their descriptions in a second column.
 
-        `width` is the length of the longest term, if other lists have longer terms.
+        `width` is the length of the longest term in all lists, if other lists have longer terms.
         """
         rows = list(rows)
         margin = " " * self.current_indent
@@ -119,7 +119,7 @@ class HelpPage:
 
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
-        """Write a heading, and indent the text inside."""
+        """Write a heading, and indent the text inside the context."""
         self.write_paragraph()
         self.lines.append(Styled(f"{name}:", "bold"))
         with self.indentation():
@@ -127,7 +127,7 @@ class HelpPage:
 
     @contextmanager
     def indentation(self) -> Iterator[None]:
-        """Indent the text inside."""
+        """Indent the text inside the context."""
         self.current_indent += _MARGIN
         try:
             yield

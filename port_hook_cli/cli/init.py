@@ -82,7 +82,7 @@ def _port(runtime: Runtime) -> int:
 
 
 def _read_handler(text: str) -> str:
-    """Return a handler in TOML. Raises UsageError if it is not on this machine."""
+    """Return a handler as TOML. Raises UsageError if the handler is not on this machine."""
     text = text.strip()
     url = read_target(text, "--forward-to")
     if not is_on_this_machine(url):

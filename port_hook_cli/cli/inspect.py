@@ -112,7 +112,7 @@ def beside_listener(
     private_key: str | None,
     opens: bool,
 ) -> tuple[Observer, Companion, Callable[[], None]]:
-    """Return what `listen --inspect` adds to a session: observer, companion, and a function to open the page."""
+    """Return the parts that `listen --inspect` adds to a session: observer, companion, and the opener of the page."""
     from port_hook_cli.captures.database.opening import store_path
     from port_hook_cli.inspector.session import InspectorObserver, InspectorOptions, inspecting_listener
 
@@ -132,7 +132,7 @@ def beside_listener(
     @asynccontextmanager
     async def companion(serving: Serving, public_url: Callable[[], str | None]) -> AsyncIterator[tuple[str, str]]:
         store = store_path(plan.store, runtime.cwd)
-        urls = lambda: (serving.url, public_url())  # noqa: E731 - asked again for each page
+        urls = lambda: (serving.url, public_url())  # noqa: E731 - called again for each page
         holding = serving.flow.holding
         async with inspecting_listener(inspector, runtime, store, serving.context, observer, urls, holding) as opened:
             _refuse_to_inspect_itself(plan, opened.port)
@@ -145,7 +145,7 @@ def beside_listener(
 
 
 class SandboxInspector:
-    """The inspector of `sandbox --inspect`: the requests that the sandbox sends, in a store that ends with it."""
+    """The inspector of `sandbox --inspect`. It shows the requests that the sandbox sends, in a temporary store."""
 
     def __init__(self, runtime: Runtime, *, port: int, actions: list[Path], opens: bool) -> None:
         self._runtime, self._port, self._actions, self._opens = runtime, port, actions, opens
@@ -158,7 +158,7 @@ class SandboxInspector:
 
     @asynccontextmanager
     async def opened(self, api_url: str, client_id: str, secret: Secret) -> AsyncIterator[str]:
-        """Serve the inspector with the sandbox's credentials. Yield its URL."""
+        """Serve the inspector with the sandbox's credentials, and yield the inspector's URL."""
         from port_hook_cli.captures.store.capture_store import open_store
         from port_hook_cli.inspector.sandbox_runs import SentRequests
         from port_hook_cli.inspector.session import InspectorOptions, inspecting_store
@@ -204,7 +204,7 @@ class SandboxInspector:
         if delivery.status is not None:
             response = Response(status=delivery.status, headers=delivery.headers, body=delivery.body)
         return Capture(
-            # The run ID is the ID of its request in the sandbox, and a run may be sent again.
+            # In the sandbox, the ID of a request is the ID of its run, and a run may be sent again.
             invocation=replace(
                 invocation, id=self._runtime.new_id(), target=request_target(delivery.url).decode("latin-1")
             ),
@@ -228,7 +228,7 @@ def _decrypt(
     except KeyUnreadable:
         if private_key is not None:
             raise
-        return None  # too short for a client secret. Everything else works
+        return None  # the secret is too short for a client secret, but everything else works
 
 
 def _refuse_to_inspect_itself(plan: ListenPlan, port: int) -> None:
@@ -243,9 +243,9 @@ def _handlers_here(plan: ListenPlan) -> list[str]:
 
 
 def _open_soon(inspector: OpenInspector) -> None:
-    """Open the page in a separate thread: a browser in the terminal would block the event loop until it ends.
+    """Open the page from a separate thread. A browser in the terminal would block the event loop until it ends.
 
-    Other users of the machine can read the arguments of the browser, so the URL has a code that works once.
+    Other users of the machine can read the arguments of the browser, so the URL contains a code that works only once.
     """
     import webbrowser
 

@@ -97,7 +97,7 @@ def listen(
     policy = _policy(target.routes(server.path), target, verification, responses, secret, runtime)
     plan = _plan(policy, target, server, responses, end, storage)
     ask = asker(runtime)
-    retarget.refuse_incomplete(ask)  # before a tunnel is opened
+    retarget.refuse_incomplete(ask)  # checked before a tunnel is opened
     if retarget.names or runs.follow or runs.report:
         access.settings.require_access()
     session = Session(
@@ -213,7 +213,7 @@ def _kafka_source(
 
 
 def _app_url(runtime: Runtime, org: str | None) -> str | None:
-    """Return the URL of Port's pages. With a broken settings file, the listener works without links."""
+    """Return the URL of Port's pages, or None for a broken settings file. The listener then works without links."""
     try:
         return PortAccess(runtime, sayer(runtime), org=org, needs=("api_url",)).settings.app_url
     except SettingsError:

@@ -1,4 +1,4 @@
-"""Runs a session of `listen` in this process: its screen, Ctrl-C, its exit code, and the tuning of the process."""
+"""Runs a session of `listen` in this process: the screen, Ctrl-C, the exit code, and the tuning of the process."""
 
 from __future__ import annotations
 
@@ -35,14 +35,17 @@ _EXIT_CODES = {
 
 @frozen(kw_only=True)
 class RunWatching:
-    """What happens to runs in Port after the handler's response: `report` their end, follow them for `follow_s`."""
+    """What `listen` does with runs in Port after a response: `report` their end, or follow them for `follow_s` s."""
 
     access: PortAccess
     report: str | None = None
     follow_s: float | None = None
 
     def observers(self, screen: Observer, settled: set[str]) -> Iterator[Observer]:
-        """Yield the observers. Reports come first, so that a run is followed to its end. `settled` gets ended runs."""
+        """Yield the observers.
+
+        Reports come first, so that a run is followed to its end. `settled` collects ended runs.
+        """
         if self.report is not None:
             from port_hook_cli.listener.port_runs import RunReporter
             from port_hook_cli.runs.updates import RunStatus
@@ -65,7 +68,7 @@ async def run_session(
 ) -> ExitCode:
     """Listen until Ctrl-C, SIGTERM, the end of the session, or until the reader closes stdout.
 
-    Without `display`, prints JSON records.
+    If `display` is None, print JSON records.
     """
     loop = asyncio.get_running_loop()
     with _tuned(), stop_signal() as stop:

@@ -133,7 +133,7 @@ def _read_route(text: str) -> RouteRule:
 
 @option_group("Server")
 class ListenServer:
-    """The address, port and path of the listener."""
+    """The options for the address, port and path of the listener."""
 
     port: Annotated[
         int,
@@ -163,7 +163,7 @@ class ListenServer:
 
 @option_group("Verification")
 class ListenVerification:
-    """How signatures are verified."""
+    """The options for verifying signatures."""
 
     secret_file: Annotated[options.SecretFile, also(is_common=True)] = None
     org: options.Org = None
@@ -201,7 +201,7 @@ class ListenVerification:
 
 
 def read_delay(text: str) -> DelayRange:
-    """Return the delay in `2`, `2s` or `2s..5s`. Raises BadParameter."""
+    """Return the delay in a text such as `2`, `2s` or `2s..5s`. Raises BadParameter."""
     least, dots, most = text.partition("..")
     delay = DelayRange(_seconds(least), _seconds(most if dots else least))
     if not 0 <= delay.least_s <= delay.most_s:
@@ -221,7 +221,7 @@ def _seconds(text: str) -> float:
 
 @option_group("Responses")
 class ListenResponses:
-    """How the listener responds."""
+    """The options for the listener's responses."""
 
     respond: Annotated[
         str | None,
@@ -280,7 +280,7 @@ class ListenResponses:
     ] = "32MiB"  # type: ignore[assignment] # parsed by its parser
 
     def refuse_seed_without_chance(self) -> None:
-        """Raise UsageError for a seed if nothing is random."""
+        """Raise UsageError for --seed if nothing is random."""
         is_random = self.fail_rate or self.delay.least_s < self.delay.most_s
         reason = "Nothing is random without --fail-rate or a range in --delay"
         refuse_contradictions(pointless={reason: {"--seed": self.seed is not None and not is_random}})
@@ -303,7 +303,7 @@ class ListenResponses:
 
 @option_group("Storage")
 class ListenStorage:
-    """The capture store and its limits."""
+    """The options for the capture store and its limits."""
 
     store: options.Store = None
     max_captures: Annotated[int, option("--max-captures", metavar="N", min=1, help="Retain the latest N captures.")] = (

@@ -1,4 +1,4 @@
-"""The options of `listen` about the session: tunnel, Kafka, Port, when it stops, and where it is shown."""
+"""The options of `listen` about the session: the tunnel, Kafka, Port, the end of the session, and the output."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _NO_GROUP = NoEffect("No group is joined", without=("--group",))
 
 @option_group("Tunnel")
 class ListenTunnel:
-    """The tunnel that makes the listener public."""
+    """The options for the tunnel that makes the listener public."""
 
     name: Annotated[
         str | None,
@@ -75,7 +75,7 @@ class ListenTunnel:
     copy: Annotated[bool, option("--copy", help="Copy the public URL to the clipboard.")] = False
 
     def read(self, *, is_needed: bool) -> TunnelOptions:
-        """Return the tunnel to open. By default, open a tunnel only if it `is_needed`. Raises UsageError."""
+        """Return the tunnel to open. By default, open a tunnel only if one `is_needed`. Raises UsageError."""
         from port_hook_cli.listener.public_url import TunnelOptions
 
         given = {"--public-url": self.public_url, "--domain": self.domain, "--accept-host-key": self.accept_host_key}
@@ -117,7 +117,7 @@ def _is_web_url(text: str) -> bool:
 
 @option_group("Kafka")
 class ListenKafka:
-    """The Kafka messages to read."""
+    """The options for the Kafka messages to read."""
 
     is_read: Annotated[
         bool,
@@ -162,7 +162,7 @@ class ListenKafka:
 
 @option_group("Actions and workflows in Port")
 class ListenRetarget:
-    """The changes of `listen` in Port, and the calls of Port's API."""
+    """The options for changes in Port, and for calls of Port's API."""
 
     names: Annotated[
         list[str] | None,
@@ -201,7 +201,7 @@ class ListenRetarget:
 
 @option_group("Runs in Port")
 class ListenRuns:
-    """What happens to runs in Port after the response."""
+    """The options for runs in Port after the response."""
 
     follow: Annotated[
         bool, option("--follow", help="Watch each run in Port after a 2xx response, and show its logs and status.")
@@ -222,7 +222,7 @@ class ListenRuns:
 
 @option_group("When to stop")
 class ListenEnd:
-    """When `listen` stops, and with which exit code."""
+    """The options for when `listen` stops, and with which exit code."""
 
     count: Annotated[
         int | None, option("--count", metavar="N", min=1, help="Stop after N invocations.", trust=ANY_VALUE)
@@ -244,7 +244,7 @@ class ListenEnd:
 
 @option_group("Output")
 class ListenOutput:
-    """How each invocation is shown."""
+    """The options for showing invocations."""
 
     compact: Annotated[
         bool,
@@ -274,7 +274,10 @@ class ListenOutput:
     private_key: options.PrivateKey = None
 
     def reveal(self, secret: Secret | None, runtime: Runtime) -> Reveal | None:
-        """Return the function that decrypts inputs for display, or None. May ask for the passphrase of the key."""
+        """Return the function that decrypts inputs for display, or None.
+
+        It may ask for the passphrase of the private key.
+        """
         if not (self.decrypt or self.decrypt_path):
             return None
         from port_hook_cli.cli.encryption import build_decrypter
@@ -286,7 +289,7 @@ class ListenOutput:
 
 @option_group("Inspector")
 class ListenInspector:
-    """The inspector beside the listener."""
+    """The options for the inspector beside the listener."""
 
     inspect: Annotated[
         bool,

@@ -35,7 +35,7 @@ class KeepIn(StrEnum):
 
     @property
     def only(self) -> KeptIn | None:
-        """The only allowed place, or None."""
+        """The only allowed place for the secret, or None."""
         return None if self is KeepIn.AUTO else KeptIn(self.value)
 
 
@@ -136,7 +136,7 @@ def _client_id(given: str | None, runtime: Runtime) -> str:
 
 
 def _secret(secret_file: str | None, runtime: Runtime) -> Secret:
-    """Return the secret from a file or from the terminal, without whitespace around it."""
+    """Return the secret from a file or the terminal, without whitespace around it."""
     if secret_file is not None:
         from port_hook_cli.port_api.settings_places import read_secret_file
 
@@ -171,13 +171,13 @@ def _tell_where(kept: Login, remark: str, runtime: Runtime) -> None:
 
 
 def _tell_what_overrides(kept: Login, runtime: Runtime) -> None:
-    """Print the place that overrides the login, if another place has a secret."""
+    """Print a note if another place has a secret, which then overrides the login."""
     from port_hook_cli.port_api.settings import ONLY_THE_SECRET, load_settings
 
     try:
         settings = load_settings(runtime, needs=ONLY_THE_SECRET)
     except PortHookError:
-        return  # the command that needs the broken file reports it
+        return  # the command that needs the broken file reports the error
     if settings.secret_place and settings.secret_place != kept.place:
         source = printable(settings.sources["client_secret"])
         tell(f"note: {source} overrides this login. To use the login, pass --org {printable(kept.name)}", runtime)

@@ -66,7 +66,8 @@ def mcp(
     target = None if to is None else read_target(to, "--to")
     store_path(store, runtime.cwd)  # each tool would report the error, but a client may not show it
     serve = _load_server()
-    # Results mask the secrets that this process has read. Reading the secret now masks it from the first call on.
+    # Results mask the secrets that this process has read. Because the secret is read now, it is masked from the first
+    # call.
     open_access = partial(PortAccess, org=org, secret_file=secret_file, insecure_api=insecure_api)
     _ = open_access(runtime, sayer(runtime), needs=ONLY_THE_SECRET).settings
     from port_hook_cli.assistant.catalog import offered_tools

@@ -15,10 +15,10 @@ or a field to one of its groups, and run `make docs`:
         ),
     ] = False
 
-Choices are an Enum, or `options.one_of` if a table has them. `option` and `argument` take the settings of
-`typer.Option` and `typer.Argument`, and the fields of `Declaration`. `options.py` has the options of several commands;
-`also` adds rules to one of them. Contradictions that depend on values are calls of `refuse_contradictions`. A command
-whose help has groups takes a class for each, in the order of the help:
+For choices, use an Enum, or `options.one_of` if the choices are in a table. `option` and `argument` accept the settings
+of `typer.Option` and `typer.Argument`, and the fields of `Declaration`. `options.py` contains the options that several
+commands share, and `also` adds rules to one of them. For contradictions that depend on values, call
+`refuse_contradictions`. A command whose help has groups takes one class for each group, in the order of the help:
 
     @option_group("Target")
     class ExampleTarget:
@@ -26,7 +26,7 @@ whose help has groups takes a class for each, in the order of the help:
         to: Annotated[str | None, option("--to", metavar="URL|PORT", help="The target.")] = None
         timeout_s: options.ResponseTimeout = 40.0
 
-        def url(self) -> str | None:  # builds a value that a verb takes
+        def url(self) -> str | None:  # builds a value from the options
             return None if self.to is None else read_target(self.to, "--to")
 
     @command
@@ -53,11 +53,16 @@ from port_hook_cli.errors import UsageError
 class Trust(NamedTuple):
     """The values of an option that files in the current directory may set: numbers from `least` to `most`.
 
-    Someone else may have written these files. So an option is trusted only if no value can select a file, host, URL,
-    target, tunnel, store, secret or organization, determine the content of a request or response, turn off a check or a
-    question, hide or delete anything, or loosen a limit. A switch can only be turned on. A switch that is on by
-    default, such as `--in-order`, can also be turned off. `is_handler` is for options with a handler as their value: a
-    project's `port-hook.toml` may set handlers on this machine.
+    Someone else may have written these files. So an option is trusted only if none of its values can do any of these:
+
+    - select a file, host, URL, target, tunnel, store, secret or organization
+    - determine the content of a request or response
+    - turn off a check or a question
+    - hide or delete anything
+    - loosen a limit
+
+    A switch can only be turned on. A switch that is on by default, such as `--in-order`, can also be turned off.
+    `is_handler` is for options whose value is a handler: a project's `port-hook.toml` may set handlers on this machine.
     """
 
     least: float = 1.0
@@ -66,7 +71,7 @@ class Trust(NamedTuple):
 
     @property
     def allows_some(self) -> bool:
-        """Whether a file in the current directory may set a value, apart from a handler."""
+        """Whether a file in the current directory may set a value other than a handler."""
         return self.least <= self.most
 
     def allows(self, value: str) -> bool:
@@ -76,7 +81,7 @@ class Trust(NamedTuple):
         try:
             return self.least <= _number(value) <= self.most
         except ValueError:
-            return True  # typer reports it
+            return True  # typer reports the error
 
 
 NEVER = Trust()
@@ -85,7 +90,7 @@ HANDLER_HERE = Trust(is_handler=True)
 
 
 def _number(value: str) -> float:
-    largest = value.rpartition("..")[2]  # of a range, as in `--delay 2s..5s`
+    largest = value.rpartition("..")[2]  # the upper end of a range, as in `--delay 2s..5s`
     try:
         return float(largest.strip().removesuffix("s"))
     except ValueError:
@@ -97,7 +102,7 @@ def _number(value: str) -> float:
 class NoEffect(NamedTuple):
     """Why an option has no effect: all options in `without` are missing, or an option in `beside` is set.
 
-    With `beside`, only the command line counts: a default from a file or a variable is ignored, and the command gets
+    With `beside`, only the command line counts. A default from a file or a variable is ignored, and the command gets
     the option's own default. With `defaults_count`, such defaults raise UsageError too.
     """
 
@@ -107,11 +112,11 @@ class NoEffect(NamedTuple):
     defaults_count: bool = False
 
     def lacks(self, given: Collection[str]) -> bool:
-        """Return whether all options that it needs are missing from `given`."""
+        """Return whether all options that the option needs are missing from `given`."""
         return bool(self.without) and not any(name in given for name in self.without)
 
     def is_beside(self, given: Collection[str]) -> bool:
-        """Return whether `given` contains an option that disables it."""
+        """Return whether `given` contains an option that disables the option."""
         return any(name in given for name in self.beside)
 
     @property
@@ -124,24 +129,27 @@ class Declaration(NamedTuple):
     """The declaration of an option or argument, apart from the settings for Typer."""
 
     name: str
-    """Its name in messages: the option's first name, or text such as `a SOURCE` for an argument."""
+    """The name in messages: the first name of an option, or text such as `a SOURCE` for an argument."""
     trust: Trust = NEVER
     excludes: tuple[str, ...] = ()
-    """The options that contradict it. Declare a contradiction at the option that comes first in the message."""
+    """The options that contradict this option.
+
+    Declare a contradiction at the option that comes first in the message.
+    """
     no_effect: tuple[NoEffect, ...] = ()
     stdin: str = ""
     """The content of stdin if the value is `-` or `-#ID`, such as `the secret`. Only one option may read stdin."""
     completes: str = ""
     """The values that completion offers: the name of a method of `completion.values.Surroundings`."""
     choices: tuple[str, ...] = ()
-    """The values that completion offers, if neither the type nor the metavar contains them."""
+    """The values that completion offers if neither the type nor the metavar contains them."""
     may_be_empty: bool = False
     old: tuple[str, ...] = ()
-    """Former names of an option. They still work, with a note. Help and docs leave them out."""
+    """The former names of an option. They still work, with a note. The help and the docs leave them out."""
     is_common: bool = False
-    """Whether `--help` shows the option. Without common options, the help shows all options of a command."""
+    """Whether `--help` shows the option. For a command without common options, the help shows all options."""
     title: str = ""
-    """The group in the help, which `command` adds."""
+    """The title of the option's group in the help, which `command` adds."""
 
 
 def option(*names: str, **settings: Any) -> Any:
@@ -178,9 +186,9 @@ Group = TypeVar("Group")
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, eq_default=False)
 def option_group(title: str = "") -> Callable[[type[Group]], type[Group]]:
-    """Make a class a group of options, which the help lists under `title`, or among the other options without one.
+    """Make a class a group of options. The help lists the group under `title`, or without a title among other options.
 
-    For a type checker, it is a frozen dataclass. Creating a real dataclass would make each command start 0.3 ms
+    For a type checker, the class is a frozen dataclass. Creating a real dataclass would make each command start 0.3 ms
     later for each group.
     """
 
@@ -232,7 +240,7 @@ def command(function: Callable[..., int]) -> Callable[..., int]:
         return function(**values, **made)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {}  # typer would evaluate them a second time
+    run.__annotations__ = {}  # typer would evaluate the annotations a second time
     run.declared = declared  # type: ignore[attr-defined]
     return run
 
@@ -256,9 +264,9 @@ def refuse_contradictions(
 ) -> None:
     """Raise UsageError for options that contradict each other.
 
-    At most one option of each `exclusive` group may be set. `stdin` contains inputs with their names. Only one of them
+    At most one option of each `exclusive` group may be set. `stdin` contains inputs with their names, of which only one
     may be `-`. `pointless` maps a reason to the options without effect for that reason. If the reason ends with
-    `without` and other options, those are needed. Options are mapped to whether they are set.
+    `without` and other options, the options need those others. Each option is mapped to whether it is set.
     """
     for group in exclusive:
         given = [name for name, is_given in group.items() if is_given]
@@ -278,7 +286,7 @@ def refuse_contradictions(
 def refuse_declared(ctx: typer.Context, declared: Mapping[str, Declaration]) -> set[str]:
     """Raise UsageError for options that contradict each other. `declared` contains the declarations by parameter.
 
-    Returns the parameters with a default, from a file or a variable, that another option overrides.
+    Returns the parameters whose default, from a file or a variable, another option overrides.
     """
     parameters: list[Any] = ctx.command.params
     given = {declared[each.name].name: each for each in parameters if _has_effect(ctx, each)}
@@ -311,7 +319,7 @@ def _has_effect(ctx: typer.Context, parameter: Any) -> bool:
 
 
 def is_typed(ctx: typer.Context, name: str) -> bool:
-    """Return whether the command line, not only a file or a variable, sets the option of this parameter."""
+    """Return whether the command line sets the option of this parameter. A file or a variable doesn't count."""
     source = ctx.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -327,7 +335,7 @@ def _leave_out(name: str, reason: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    """Return the text with a capital letter. Names of inputs, such as `the secret`, start without one."""
+    """Return the text with a capital letter. Names of inputs, such as `the secret`, start with a lowercase letter."""
     return text[0].upper() + text[1:]
 
 

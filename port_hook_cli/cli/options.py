@@ -1,4 +1,4 @@
-"""Options that several commands share: one name, one meaning, one help text."""
+"""Options that several commands share: one name, one meaning, and one help text each."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ if TYPE_CHECKING:
 
 
 def finite(seconds: float | None) -> float | None:
-    """Return an option's value. Raises BadParameter for `inf` and `nan`, which are floats in Python."""
+    """Return the number of seconds of an option.
+
+    Raises BadParameter for `inf` and `nan`, which are floats in Python.
+    """
     if seconds is not None and not math.isfinite(seconds):
         raise typer.BadParameter(f"{seconds} is not a number of seconds.")
     return seconds
 
 
 def size(text: str) -> int:
-    """Return an option's size in bytes. Raises BadParameter if the value is not a size."""
+    """Return the size of an option in bytes. Raises BadParameter if `text` is not a size."""
     from port_hook_cli.http.limits import parse_size  # few commands have size options
 
     try:
@@ -34,7 +37,7 @@ def size(text: str) -> int:
 
 
 def one_of(names: Sequence[str]) -> Callable[[str], str]:
-    """Return a parser that accepts only `names`. Unlike an enum, it can take them from a table."""
+    """Return a parser that accepts only `names`. Unlike an enum, the parser can use names from a table."""
 
     def parse(text: str) -> str:
         if text not in names:
@@ -45,7 +48,7 @@ def one_of(names: Sequence[str]) -> Callable[[str], str]:
 
 
 def request_format(names: Sequence[str], text: str, *, trust: Trust = NEVER, no_effect: Sequence[NoEffect] = ()) -> Any:
-    """Return the option --format for `Annotated`. `names` contains `invocations.snippets.FORMATS`, and more formats.
+    """Return the option --format for `Annotated`. `names` contains `invocations.snippets.FORMATS` and more formats.
 
     `text` is the help before the names, such as `The format:`.
     """
@@ -134,7 +137,10 @@ ResponseTimeout = Annotated[
 TIMESTAMP_UNIT = option(
     "--timestamp-unit", help="The unit of the timestamp: seconds, as documented, or milliseconds.", trust=ANY_VALUE
 )
-"""For `Annotated` with `TimestampUnit`, which this module does not import: not every command signs."""
+"""The option for a TimestampUnit, to use in `Annotated`.
+
+This module does not import the type, because not every command signs.
+"""
 DryRun = Annotated[bool, option("--dry-run", help="Print what would be sent, without sending it.")]
 ExpectStatus = Annotated[
     str | None,
@@ -149,7 +155,7 @@ ExpectStatus = Annotated[
 
 @option_group()
 class CredentialOptions:
-    """The organization, its client secret, and whether unencrypted requests to Port's API are allowed."""
+    """The options for the organization, its client secret, and unencrypted requests to Port's API."""
 
     org: Org = None
     secret_file: SecretFile = None
@@ -158,7 +164,10 @@ class CredentialOptions:
     def access(
         self, runtime: Runtime, *, needs: tuple[str, ...] | None = None, timeout_s: float | None = None
     ) -> PortAccess:
-        """Return the access to Port, by default for its API. The secret's file is read only if `needs` include it."""
+        """Return the access to Port, by default for its API.
+
+        The secret's file is read only if `needs` include the secret.
+        """
         from port_hook_cli.http.limits import API_TIMEOUT_S
         from port_hook_cli.port_api.access import PortAccess
         from port_hook_cli.port_api.settings import ALL_NEEDS

@@ -1,7 +1,7 @@
 """Option defaults from `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`, in the current directory.
 
-Someone else may have written the file. It may set the harmless options that a project's `.env` may set, and handlers on
-this machine. This module is imported only if one of the two files exists.
+Someone else may have written the file. The file may set the harmless options that a project's `.env` may set, and
+handlers on this machine. This module is imported only if one of the two files exists.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ _MAX_NAME = 60
 class ProjectDefaults:
     """The defaults of a command's parameters in a project's file `name`.
 
-    `values` are their texts. `taken` are the options in the form of the command line. `ignored` are the options that
-    the file must not set, each with the reason.
+    `values` are the texts of the defaults by parameter. `taken` are the used options in the form of the command line.
+    `ignored` are the options that the file must not set, each with the reason.
     """
 
     name: str = ""
@@ -84,7 +84,10 @@ def _refuse_profile(profile: str, file: ProjectFile | None) -> None:
 
 
 def _table_of(command: str, file: ProjectFile, commands: Collection[str], profile: str | None) -> Mapping[str, Any]:
-    """Return the options of a command. The profile's values override the others. All names of tables are checked."""
+    """Return the options of a command.
+
+    The profile's values override the others. The names of all tables are checked.
+    """
     profiles = _table(file.tables.get(PROFILES, {}), PROFILES, file)
     tables = {name: table for name, table in file.tables.items() if name != PROFILES}
     _check_commands(tables, (*commands, PROFILES), "", file)
@@ -137,7 +140,7 @@ def _defaults_of(
 
 
 def _contradicting(option: str, options: Mapping[str, Any]) -> set[str]:
-    """Return the options that exclude an option or that it excludes, all without dashes."""
+    """Return the options that `option` excludes and the options that exclude it, all without dashes."""
     excluded = options[option].declared.excludes
     return {
         name for name, each in options.items() if f"--{name}" in excluded or f"--{option}" in each.declared.excludes
@@ -145,9 +148,9 @@ def _contradicting(option: str, options: Mapping[str, Any]) -> set[str]:
 
 
 def _texts(option: str, value: Any, parameter: Any, place: str) -> Iterator[str]:
-    """Yield the texts of a value in the form of the command line. For an empty string, yield nothing.
+    """Yield the texts of a value in the form of the command line. An empty string has no text.
 
-    For `false`, yield nothing either, except for a switch that is on by default.
+    `false` has no text either, except for a switch that is on by default.
     """
     if option == "route":
         yield from _routes(value, place)
@@ -187,7 +190,7 @@ def _scalar(value: Any, place: str) -> str:
 
 
 def _refusal(trust: Trust, option: str, texts: Sequence[str]) -> str:
-    """Return why a project's file must not set an option to these values, or ""."""
+    """Return why a project's file must not set an option to these values, or "" if it may."""
     if trust.is_handler:
         targets = [text.partition("=")[2] if option == "route" else text for text in texts]
         return "" if all(map(_is_here, targets)) else "A project's file can only use handlers on this machine"

@@ -90,7 +90,7 @@ def replay(
         method=changes.new_method(),
         headers=changes.headers(),
     )
-    if repeated.plot is not None:  # before anything is sent
+    if repeated.plot is not None:  # checked before anything is sent
         check_plot(repeated.plot, runtime)
     access = PortAccess(
         runtime,
@@ -104,7 +104,7 @@ def replay(
     secret = None if signature.as_captured else access.secret
     if secret is not None:
         rewriter = replace(rewriter, signer=Signer(secret, signature.unit))
-    # During editing, the payload is in a temporary file, and only this process deletes that file.
+    # During editing, the payload is in a temporary file, which only this process deletes.
     with unwinding_on_sigterm() if changes.edit else nullcontext():
         if uses_sample:
             from port_hook_cli.cli.replay_fault import sample_source
@@ -129,7 +129,7 @@ def replay(
             return _find_fault(readies[0], rewriter, access, places.store, runtime, target, as_json=output.json)
         total, is_series = len(readies) * series.times, series.times > 1
         report = ReplayReport(runtime, total=total, is_series=is_series, as_json=output.json, ignoring=ignoring)
-        # Only replays of stored captures are saved. Without any, SQLite is loaded only to check --store.
+        # Only replays of stored captures are saved. Without such a replay, SQLite is loaded only to check --store.
         uses_store = places.store is not None or any(source.is_stored for source in found)
         with _keeper(places.store, secret, runtime) if uses_store else nullcontext() as keeper:
             # A series is not saved, because it would displace Port's invocations.
@@ -160,7 +160,7 @@ def _keeper(store: Path | None, secret: Secret | None, runtime: Runtime) -> clos
 
 
 def _needs(sources: list[str], *, finds_fault: bool) -> tuple[str, ...]:
-    """Return the required settings. A handler may use the client ID as its secret by mistake."""
+    """Return the required settings. They include the client ID if a handler may use it as its secret by mistake."""
     if any(map(is_run_id, sources)):
         return ALL_NEEDS
     return ("client_id", "client_secret") if finds_fault else ONLY_THE_SECRET
@@ -197,7 +197,7 @@ def _find_fault(
 
 
 def _send(sending: Callable[[Recipient], Coroutine[Any, Any, None]], timeout_s: float, *, as_lambda: bool) -> bool:
-    """Send with a client, and return whether Ctrl-C ended it."""
+    """Call `sending` with a client, and return whether Ctrl-C ended it."""
     from port_hook_cli.http.client import HttpClient  # imported here, so that `--help` starts faster
 
     async def send() -> None:
@@ -223,7 +223,7 @@ def _found(sources: list[str], store: Path | None, access: PortAccess, runtime: 
 def _failed(
     store: Path | None, since_s: float | None, ignoring: Ignoring | None, runtime: Runtime
 ) -> list[ReplaySource]:
-    """Return the failed captures, and print their number."""
+    """Return the failed captures to send, and print how many there are."""
     with open_captures(store, runtime, sayer(runtime)) as captures:
         failed, done = find_failed(captures, since_s)
     wanted = [source for source in failed if ignoring is None or source.recorded is not None]
@@ -248,7 +248,7 @@ def _prepared(
 
 
 def _default_target(source: ReplaySource, runtime: Runtime, *, sends: bool) -> str:
-    """Return and print the target of a capture without --to. Raises UsageError if it has none."""
+    """Return and print the target of a capture if --to is not set. Raises UsageError if the capture has no target."""
     to, reason = source.forwarded_to, "where the capture was forwarded"
     if to is None:
         to, reason = source.listener_target, "where the last `listen` with this store forwarded"

@@ -112,7 +112,7 @@ def search_fault(
 
 @contextmanager
 def _progress(runtime: Runtime) -> Iterator[Callable[[int, str], None]]:
-    """Yield a function that receives the progress. On a terminal, it shows one line after a second."""
+    """Yield a function that receives the progress. On a terminal, the function shows one line after a second."""
     if not shows_progress(runtime):
         yield lambda _number, _what: None
         return
@@ -136,7 +136,7 @@ def report_fault(
 ) -> ExitCode:
     """Print the result, and return the exit code. If the source is a capture, save the decisive requests.
 
-    Without a mistake, print how to tell another secret from other bytes.
+    If no mistake was found, also print how to find out whether the handler uses another secret or signs other bytes.
     """
     captures = [_saved(*each[1:], keeper, runtime) for each in found.requests] if ready.source.is_stored else []
     if as_json:
@@ -174,9 +174,9 @@ def _lines(found: FoundFault, captures: Sequence[str]) -> Iterator[Styled]:
 def _comparison(
     ready: ReadyReplay, valid: Invocation, captures: Sequence[str], secret: Secret, runtime: Runtime
 ) -> Iterator[Styled]:
-    """Yield how to tell whether the handler uses another secret or signs other bytes.
+    """Yield lines that tell the user how to find out whether the handler uses another secret or signs other bytes.
 
-    The digest of the secret is shown only on a terminal. A capture with its signature reveals more.
+    The digest of the secret is shown only on a terminal. A capture with its signature reveals more about the secret.
     """
     key = secret.reveal().encode("utf-8", "surrogatepass")
     timestamp = valid.headers.get(TIMESTAMP_HEADER) or ""

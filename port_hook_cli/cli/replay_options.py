@@ -1,4 +1,4 @@
-"""The options of `replay`, in the groups of its help, and the values that the verb gets from them."""
+"""The options of `replay`, in the groups of its help, and the values that they build."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _DRY = NoEffect("--dry-run does not send requests", beside=("--dry-run",))
 
 @option_group("Target")
 class ReplayTarget:
-    """The target of requests."""
+    """The options for the target of requests."""
 
     to: Annotated[
         str | None,
@@ -60,7 +60,7 @@ class ReplayTarget:
 
     @property
     def is_lambda(self) -> bool:
-        """Whether requests invoke a function."""
+        """Whether requests invoke a Lambda function."""
         return self.kind == _LAMBDA
 
     def url(self) -> str | None:
@@ -71,7 +71,7 @@ class ReplayTarget:
 
 @option_group("Responses")
 class ReplayResponses:
-    """The expected responses."""
+    """The options for the expected responses."""
 
     expect_status: Annotated[options.ExpectStatus, also(no_effect=(_SEARCH,))] = None
     compare: Annotated[
@@ -97,7 +97,7 @@ class ReplayResponses:
         return None if self.expect_status is None else Expectation.parse(self.expect_status)
 
     def ignoring(self) -> Ignoring | None:
-        """Return what a comparison ignores, or None without --compare. Raises UsageError."""
+        """Return the differences that a comparison ignores, or None without --compare. Raises UsageError."""
         if not self.compare:
             return None
         from port_hook_cli.captures.comparison import Ignoring
@@ -108,7 +108,7 @@ class ReplayResponses:
 
 @option_group("Changes")
 class ReplayChanges:
-    """The changes to a request."""
+    """The options for the changes to a request."""
 
     set: Annotated[
         list[str] | None,
@@ -140,7 +140,7 @@ class ReplayChanges:
     ] = None
 
     def new_method(self) -> str | None:
-        """Return the method to send with. Raises UsageError."""
+        """Return the method of the request to send, or None if it stays the same. Raises UsageError."""
         return None if self.method is None else parse_method(self.method)
 
     def headers(self) -> tuple[tuple[str, str], ...]:
@@ -175,7 +175,7 @@ class ReplayChanges:
 
 @option_group("Signature")
 class ReplaySignature:
-    """How requests are signed."""
+    """The options for signing requests."""
 
     secret_file: options.SecretFile = None
     org: options.Org = None
@@ -196,7 +196,7 @@ class ReplaySignature:
 
 @option_group("Series")
 class ReplaySeries:
-    """How often each source is sent."""
+    """The options for sending each source several times."""
 
     times: Annotated[
         int,
@@ -238,7 +238,7 @@ class ReplaySeries:
         return Series(times=self.times, concurrency=self.concurrency, rate_per_s=rate_per_s)
 
     def refuse_unused(self, ctx: typer.Context, *, has_several: bool) -> None:
-        """Raise UsageError for an option on the command line about several requests if only one is sent."""
+        """Raise UsageError for options on the command line about several requests if only one request is sent."""
         given = {
             "--concurrency": self.concurrency > 1 and is_typed(ctx, "concurrency"),
             "--rate": is_typed(ctx, "rate"),
@@ -247,7 +247,7 @@ class ReplaySeries:
             refuse_contradictions(pointless={"Only one request is sent without --times or more sources": given})
 
     def refuse_too_many(self, sources: int) -> None:
-        """Raise UsageError if this number of sources is more than one series may send."""
+        """Raise UsageError if this number of sources leads to more requests than one series may send."""
         if sources * self.times > MOST_SENDS:
             raise UsageError(
                 f"{sources:,} sources sent {self.times:,} times are {sources * self.times:,} requests, but the maximum "
@@ -266,7 +266,7 @@ class ReplayOutput:
 
 @option_group("Sources")
 class ReplaySources:
-    """The sources of requests."""
+    """The options for the sources of requests."""
 
     failed: Annotated[
         bool,

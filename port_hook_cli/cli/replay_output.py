@@ -36,14 +36,14 @@ _SEPARATOR = b"\n\n"
 
 
 def tell_notes(ready: ReadyReplay, runtime: Runtime) -> None:
-    """Print what the user should know about a replay."""
+    """Print the notes for the user about a replay."""
     for note in ready.notes:
         option = ". Set it with --header" if note.about == MASKED else ""
         tell(f"note: {ready.source.name}: {note.text}{option}", runtime)
 
 
 def tell_failed(*, found: int, done: int, unforwarded: int, runtime: Runtime) -> None:
-    """Print how many captures failed, and how many are skipped: replayed since, or not forwarded."""
+    """Print how many failed captures are sent, and how many are skipped: succeeded since, or not forwarded."""
     if done:
         tell(f"Skipped {done} that {'has' if done == 1 else 'have'} since succeeded.", runtime)
     if unforwarded:
@@ -60,7 +60,7 @@ def tell_failed(*, found: int, done: int, unforwarded: int, runtime: Runtime) ->
 
 
 def print_requests(requests: Sequence[tuple[Invocation, str]], runtime: Runtime, *, as_lambda: bool) -> None:
-    """Print requests and their URLs as HTTP, or the events of a Lambda function."""
+    """Print requests and their URLs as HTTP, or print the events of a Lambda function."""
     from port_hook_cli.replay.sending import event_of
 
     written = event_of if as_lambda else request_text
@@ -69,10 +69,10 @@ def print_requests(requests: Sequence[tuple[Invocation, str]], runtime: Runtime,
 
 
 class ReplayReport:
-    """Prints each result, and holds the numbers so far, so that Ctrl-C does not lose them.
+    """Prints each result, and retains the numbers so far, so that Ctrl-C does not lose them.
 
-    `total` is the number of requests. With `is_series`, each request is sent many times. Without --compare, `ignoring`
-    is None.
+    `total` is the number of requests. With `is_series`, each request is sent many times. `ignoring` is None without
+    --compare.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class ReplayReport:
     def receiving(self) -> Iterator[None]:
         """Measure the time from now on. On a terminal, show a progress bar for several requests."""
         self._began = self._ended = time.perf_counter()
-        # The lines of a comparison are printed meanwhile.
+        # The lines of a comparison are printed in the meantime.
         if self._total == 1 or self._ignoring is not None or not shows_progress(self._runtime):
             yield
             return
@@ -132,7 +132,7 @@ class ReplayReport:
         return ExitCode.OK if tally.meets(expectation) and all(self._are_same) else ExitCode.FAILED
 
     def _compare(self, ready: ReadyReplay, found: Delivery, ignoring: Ignoring) -> dict[str, Any]:
-        """Show how a response differs from the recorded response. Return the fields for its record."""
+        """Show how a response differs from the recorded response. Return the fields for the response's record."""
         from port_hook_cli.replay.comparing import compare_responses, comparison_fields, comparison_lines
 
         assert ready.source.recorded is not None
@@ -174,7 +174,7 @@ def _show_one(delivery: Delivery, runtime: Runtime, conflict: str) -> None:
 
 
 def check_plot(name: str, runtime: Runtime) -> None:
-    """Raise UsageError or StoreError if the plot could not be written, before anything is sent."""
+    """Raise UsageError or StoreError if the plot could not be written. Call this before anything is sent."""
     if not name.lower().endswith(".svg"):
         raise UsageError(
             f"--plot writes an SVG image, but the name {name!r} does not end in .svg.",

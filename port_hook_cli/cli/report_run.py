@@ -50,7 +50,7 @@ _REPORTS = (
 
 @option_group()
 class ReportOptions:
-    """The content of the report."""
+    """The options for the content of the report."""
 
     status: Annotated[
         RunStatus | None,
@@ -194,7 +194,7 @@ def report_run(
 
 @contextmanager
 def _naming_another_run(name: str, run_id: str) -> Iterator[None]:
-    """Explain how to report another run if `last` is a run that has ended."""
+    """If `last` is a run that has ended, explain how to report another run."""
     try:
         yield
     except RunEndedError as problem:
@@ -221,7 +221,7 @@ def _report_while_running(
 
 
 def _report_pending(run_id: str | None, access: PortAccess, runtime: Runtime, *, as_json: bool) -> ExitCode:
-    """Send the saved reports, print what happened to each, and return the exit code."""
+    """Send the saved reports, print the outcome of each, and return the exit code."""
     from port_hook_cli.reporting.delivery import PendingOutcome, send_pending
     from port_hook_cli.reporting.kept_report import KeptReports
 
@@ -337,7 +337,7 @@ def _find_run(name: str, store: Path | None, runtime: Runtime) -> str:
 
 
 def _text(given: str | None, runtime: Runtime) -> str | None:
-    """Return an option's text, or the content of the file for `@FILE`."""
+    """Return the text of an option, or the content of the file for `@FILE`."""
     if given is None or not given.startswith("@"):
         return given
     return read_input(given[1:], cwd=runtime.cwd, stdin=runtime.stdin).decode("utf-8", "replace")

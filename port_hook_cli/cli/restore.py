@@ -87,7 +87,7 @@ def restore(
 
 
 def _note_others(leftovers: Leftovers, runtime: Runtime, *, is_named: bool) -> list[ExitCode]:
-    """Print a note about each journal entry that cannot be restored, and return the exit codes for them."""
+    """Print a note about each journal entry that cannot be restored, and return the exit codes for these entries."""
     for kept in leftovers.unreadable:
         _note(f"{kept.path} cannot be read: {kept.fault}", runtime)
     for kept in leftovers.held:
@@ -101,7 +101,7 @@ def _note_others(leftovers: Leftovers, runtime: Runtime, *, is_named: bool) -> l
 
 
 async def _may_overwrite(outcome: Outcome, *, runtime: Runtime, overwrite: bool, asks: bool) -> bool:
-    """Show someone else's change, and return whether it may be undone."""
+    """Show someone else's change, and return whether port-hook may undo it."""
     name = printable(outcome.entry.name)
     tell(f"Someone else changed {name} after the listener set it:", runtime)
     for line in conflict_lines(outcome.entry, outcome.now or {}):

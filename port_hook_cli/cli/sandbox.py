@@ -43,7 +43,7 @@ def _check_rate(text: str) -> str:
 
 @option_group()
 class SandboxContent:
-    """The initial content of the sandbox."""
+    """The options for the initial content of the sandbox."""
 
     workflows: Annotated[
         list[Path] | None,
@@ -86,7 +86,7 @@ class SandboxContent:
     ] = None
 
     def read(self, runtime: Runtime) -> InitialData:
-        """Read the files. Raises UsageError and StoreError."""
+        """Return the initial data from the files. Raises UsageError and StoreError."""
         from port_hook_cli.runs.ids import check_run_id
         from port_hook_cli.sandbox import InitialData
         from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
@@ -108,7 +108,10 @@ class SandboxContent:
         return initial
 
     def brokers(self) -> Sequence[str] | None:
-        """Return the user's Kafka brokers, none for the embedded broker, and None without Kafka. Raises UsageError."""
+        """Return the user's Kafka brokers. The result is empty for the embedded broker, and None without Kafka.
+
+        Raises UsageError.
+        """
         if self.kafka is None:
             return None
         from port_hook_cli.kafka.producer import EMBEDDED, read_bootstrap
@@ -118,7 +121,7 @@ class SandboxContent:
 
 @option_group()
 class SandboxBehavior:
-    """How the sandbox responds to calls and sends invocations."""
+    """The options for how the sandbox responds to calls and sends invocations."""
 
     strict_runs: Annotated[
         bool,
@@ -161,7 +164,7 @@ class SandboxBehavior:
         return ApiRules(strict_runs=self.strict_runs, strict=self.strict, call_rate=parse_rate(self.rate_limit))
 
     def sending(self) -> Sending:
-        """Return how invocations are sent."""
+        """Return the settings for sending invocations."""
         from port_hook_cli.sandbox import Sending
 
         return Sending(unit=self.timestamp_unit, timeout_s=self.delivery_timeout, allow_remote=self.allow_remote)
@@ -237,7 +240,7 @@ class _Plan:
         return self.brokers is not None and not self.brokers
 
     async def with_broker(self, stack: AsyncExitStack) -> _Plan:
-        """Return the plan of a sandbox that publishes to its broker, if it has one."""
+        """Return the plan of a sandbox that publishes to its broker, if it has a broker."""
         if self.brokers is None:
             return self
         from port_hook_cli.kafka.producer import local_publisher
@@ -285,7 +288,7 @@ async def _serve(plan: _Plan, teller: _Teller, shown: SandboxInspector | None) -
 
 @frozen
 class _Teller:
-    """Prints what happens: the lines to paste or the records on stdout, the rest on stderr."""
+    """Prints what happens: the lines to paste or the records on stdout, and everything else on stderr."""
 
     runtime: Runtime
     as_json: bool
@@ -293,7 +296,7 @@ class _Teller:
     def tell_ready(self, running: Sandbox, brokers: Sequence[str], *, is_embedded: bool) -> None:
         from port_hook_cli.sandbox.events import format_exports, kafka_fields, kafka_lines, sandbox_ready_record
 
-        # This secret may be shown: the sandbox generated it, and it is valid nowhere else.
+        # This secret may be shown, because the sandbox generated it, and it is valid nowhere else.
         secret = running.client_secret.reveal()
         self.runtime.keep_secret(secret)
         if self.as_json:

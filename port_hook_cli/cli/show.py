@@ -68,7 +68,7 @@ def show(
 
 
 def _refuse_file(name: str, runtime: Runtime) -> None:
-    """Raise UsageError if `name` is the path of a file, unless it may be the beginning of an ID."""
+    """Raise UsageError if `name` is the path of a file, unless `name` may be the beginning of an ID."""
     if parse_latest(name) or re.fullmatch(_START_OF_ID, name):
         return
     import shlex
@@ -96,7 +96,7 @@ def _write_body(found: Capture, runtime: Runtime) -> ExitCode:
 
 
 def _write_document(found: Capture, runtime: Runtime, *, indented: bool) -> ExitCode:
-    """Write the capture in ASCII, because it may contain any text, and the stream may have any encoding."""
+    """Write the capture in ASCII, because the capture may contain any text, and the stream may have any encoding."""
     import json
 
     from port_hook_cli.captures.documents.capture_file import to_capture

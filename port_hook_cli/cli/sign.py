@@ -97,7 +97,7 @@ def sign(
 
 
 class _Source(NamedTuple):
-    """The request to sign. `target` is its path and query, or None for a payload."""
+    """The request to sign. `target` is the request's path and query, or None for a payload."""
 
     body: bytes
     method: str = "POST"
@@ -186,8 +186,8 @@ def _print(request: SignedRequest, output: str, form: str, runtime: Runtime) -> 
         emit(signature_record(request, form=form), runtime.stdout)
         return
     quick = {_HEADERS: format_headers, **{row.name: row.write for row in SNIPPET_FORMATS}}
-    if output in quick:  # without imports
-        # Always UTF-8, because the printed command must contain the signed bytes.
+    if output in quick:  # needs no imports
+        # The output is always UTF-8, because the printed command must contain the signed bytes.
         write_bytes(f"{quick[output](request)}\n".encode(), runtime.stdout)
     else:
         write_content(_written(request, output, runtime), runtime.stdout)

@@ -196,7 +196,7 @@ def _exit_code(delivery: Delivery) -> ExitCode:
 
 
 async def publish_message(made: MadeMessage, asked: TriggerCommand) -> ExitCode:
-    """Publish or print the message of a run of an action."""
+    """Publish or print the message for a run of an action."""
     message = made.signed(asked.signature.signer(asked.access)(), now=asked.runtime.now())
     for remark in failed_expressions(made.errors, made.masker):
         asked.say(remark)

@@ -80,7 +80,7 @@ async def follow_action_here(action: str, run_id: str, asked: TriggerCommand) ->
 def _end_action(
     action: str, run: Mapping[str, object], page: str, screen: ActionScreen, asked: TriggerCommand
 ) -> ExitCode:
-    """Print the record of a run, or an error if it did not end in time. Return the exit code."""
+    """Print the record of a run, or an error if the run did not end in time. Return the exit code."""
     wait_s = asked.port.wait_s
     if asked.output.json:
         emit(run_record(action, run, page=page, logs=screen.logs), asked.runtime.stdout)
@@ -93,20 +93,20 @@ def _end_action(
 
 
 class ActionScreen:
-    """Prints the progress of an action run for people, and remembers its log messages."""
+    """Prints the progress of an action run for people, and remembers the run's log messages."""
 
     def __init__(self, asked: TriggerCommand) -> None:
         self.logs: list[str] = []
         self._asked = asked
 
     def begin(self, run: Mapping[str, object], page: str) -> None:
-        """Print which run was started, and its page."""
+        """Print the started run and the URL of its page."""
         self._print(run_line(run))
         if page:
             self._print(page)
 
     def event(self, event: RunChanged | LogLine) -> None:
-        """Print what is new in the run."""
+        """Print the news about the run."""
         if isinstance(event, LogLine):
             self.logs.append(str(event.entry.get("message", "")))
             self._print(log_line(event.entry))
@@ -118,7 +118,7 @@ class ActionScreen:
 
 
 def _email(data: RunData, asked: TriggerCommand) -> str | None:
-    """Return the email of the user in the --user file, or None without one: Port needs a real user."""
+    """Return the email of the user in the --user file, or None without --user. Port needs the email of a real user."""
     if asked.run.user is None:
         return None
     user = data.by.get("user")
@@ -167,11 +167,11 @@ class _WorkflowScreen:
         self._new_logs: list[Mapping[str, object]] = []
 
     def begin(self, run: ShownRun) -> None:
-        """Print which run was started."""
+        """Print the started run."""
         self._asked.show([port_headline(self._workflow, run, self._version)])
 
     def event(self, event: WorkflowSeen | LogLine | Remark) -> None:
-        """Print what is new in the run."""
+        """Print the news about the run."""
         if isinstance(event, Remark):
             self._asked.say(event)
         elif isinstance(event, LogLine):
@@ -181,7 +181,7 @@ class _WorkflowScreen:
             self._show(event.run)
 
     def end(self, run: ShownRun) -> None:
-        """Print how the run has ended, if it was followed."""
+        """Print how the run has ended, if port-hook has followed it."""
         if self._is_json:
             emit(workflow_run_record(self._workflow, run, self._logs), self._asked.runtime.stdout)
         elif self._asked.port.wait_s:
@@ -216,7 +216,7 @@ class _WorkflowScreen:
             emit(node_record(self._workflow, run.id, node_run, self._masker), self._asked.runtime.stdout)
 
     def _show_logs(self, node_run_id: str | None) -> None:
-        """Print the new entries of a node run, or all that are left."""
+        """Print the new log entries of a node run, or all remaining entries if `node_run_id` is None."""
         new, self._new_logs = self._new_logs, []
         for entry in new:
             if node_run_id in {None, str(entry.get("nodeRunIdentifier"))}:

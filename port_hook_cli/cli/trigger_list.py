@@ -27,7 +27,7 @@ _CONTINUED = 4
 
 
 def refuse_other_options(ctx: typer.Context) -> None:
-    """Raise UsageError for an option on the command line without an effect beside --list."""
+    """Raise UsageError for an option on the command line that has no effect beside --list."""
     declared: dict[str, Declaration] = ctx.command.callback.declared  # type: ignore[union-attr]
     for name in declared.keys() - _ALLOWED:
         if options.is_given(ctx, name):
@@ -35,7 +35,7 @@ def refuse_other_options(ctx: typer.Context) -> None:
 
 
 def list_triggers(name: str | None, runtime: Runtime, *, as_json: bool) -> ExitCode:
-    """Print what can be triggered in a file or directory. Raises UsageError and StoreError."""
+    """Print the definitions in a file or directory that can be triggered. Raises UsageError and StoreError."""
     from port_hook_cli.kafka.environment import read_kafka_settings
 
     known = read_kafka_settings(runtime.environ, runtime.home)

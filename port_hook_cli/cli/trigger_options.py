@@ -51,7 +51,7 @@ _DRY_IN_PORT = (_IN_PORT[0]._replace(defaults_count=True),)
 
 @option_group("Target")
 class TriggerTarget:
-    """The target of a run's request or message."""
+    """The options for the target of a run's request or message."""
 
     to: Annotated[
         str | None,
@@ -111,7 +111,7 @@ class TriggerTarget:
 
 @option_group("Run")
 class TriggerRun(RunContents):
-    """The content of a run."""
+    """The options for the content of a run."""
 
     event: Annotated[run_options.EventFile, also(no_effect=_IN_PORT)] = None
     secrets: Annotated[run_options.SecretsFile, also(no_effect=_IN_PORT)] = None
@@ -136,7 +136,7 @@ class TriggerRun(RunContents):
     ] = False
 
     def read(self, form: PortAction, runtime: Runtime) -> RunData:
-        """Return the data of a run from `read_run`, with its origin and operation."""
+        """Return the data of a run from `read_run`, with the run's origin and operation."""
         data = self.read_run(form, runtime)
         return replace(
             data,
@@ -147,7 +147,7 @@ class TriggerRun(RunContents):
 
 @option_group("Workflow")
 class TriggerWorkflow:
-    """The outputs and responses that replace nodes of a workflow."""
+    """The options for the outputs and responses that replace nodes of a workflow."""
 
     outputs: Annotated[
         str | None,
@@ -221,14 +221,14 @@ class TriggerWorkflow:
             found = await last_outputs(workflow, access, say)
         else:
             found = read_object(self.outputs, runtime, read_given_outputs) or GivenOutputs({})
-        if self.from_ is not None and found.run is not None:  # that run's later outputs are not used
+        if self.from_ is not None and found.run is not None:  # the run's later outputs are not used
             found = replace(found, outputs=earlier_outputs(workflow, self.from_, found.outputs))
         return replace(found, outputs=reduce(add_output, self.output_of or [], found.outputs))
 
 
 @option_group("Signature")
 class TriggerSignature:
-    """How requests are signed."""
+    """The options for signing requests."""
 
     secret_file: options.SecretFile = None
     org: options.Org = None
@@ -242,13 +242,13 @@ class TriggerSignature:
         return lambda: None if self.no_sign else Signer(access.secret, self.unit)
 
     def conflict(self, access: PortAccess) -> str:
-        """Return the hint about two places with different secrets, or "" if it does not matter."""
+        """Return the hint about two places with different secrets, or "" for requests without a signature."""
         return "" if self.no_sign else access.settings.conflict
 
 
 @option_group("Run in Port")
 class TriggerInPort:
-    """The run in Port, and the calls of Port's API."""
+    """The options for the run in Port, and for calls of Port's API."""
 
     via_port: Annotated[
         bool, option("--via-port", help="Run the action or workflow in Port. This starts real work.")
@@ -287,13 +287,13 @@ class TriggerOutput:
 
     @property
     def sends(self) -> bool:
-        """Whether the request is sent instead of only printed."""
+        """Whether the request is sent, instead of only printed."""
         return not self.dry_run and self.output is None
 
 
 @frozen(kw_only=True)
 class TriggerCommand:
-    """A call of `trigger`: the action's name, the options, and the objects that it needs to run."""
+    """A call of `trigger`: the action's name, the options, and the objects that the call needs."""
 
     action: str
     target: TriggerTarget

@@ -1,4 +1,4 @@
-"""The lines of `trigger`: requests, responses, messages, the nodes of a workflow's run, and what to do next. Pure."""
+"""The lines of `trigger`: requests, responses, messages, the nodes of a workflow's run, and next steps. Pure."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _MAX_LINES = 24
 _MAX_EXCERPT_CHARACTERS = 2048
-_OK = 2  # the class of 2xx
+_OK = 2  # the first digit of a 2xx status
 _RESULTS = {"SUCCESS": "green", "FAILED": "red", "CANCELLED": "yellow"}
 _MOST_OF_AN_OUTPUT = 300
 _LOG_NAMES = (("level", "logLevel"), ("message", "log"))
@@ -47,7 +47,7 @@ _FATES = {
 
 
 def request_lines(ready: RunRequest) -> Iterator[Text]:
-    """Yield the lines of a request, as the listener shows it, with secrets masked."""
+    """Yield the lines of a request, like the listener shows it, with secrets masked."""
     made, content = ready.made, ready.shown.body
     payload = payload_of(made.request, content)
     what = what_it_is(payload) if payload.action or payload.event else made.action.identifier
@@ -59,14 +59,14 @@ def request_lines(ready: RunRequest) -> Iterator[Text]:
 def response_lines(
     ready: RunRequest, delivery: Delivery, *, conflict: str = "", ended: str | None = None
 ) -> Iterator[Text]:
-    """Yield the lines of the response, or the error, and the effect on the run in Port, with secrets masked.
+    """Yield the lines of the response or the error, and the effect on the run in Port, with secrets masked.
 
-    `conflict` is a hint about two places with different secrets. It is shown if the handler rejected the signature.
+    `conflict` is a hint about two places with different secrets, which is shown if the handler rejected the signature.
     `ended` is the status of an ended run in the sandbox.
     """
     masker, fate, run_id = ready.made.masker, ready.fate(delivery), ready.made.request.run_id
     if delivery.status is None:
-        # The error contains the host, which a template may have made from a secret.
+        # The error contains the host, which a template may have built from a secret.
         yield _line("failed", Text(brief(masker.text(delivery.error or "it failed")), style="red"))
     else:
         outcome = (format_status(delivery.status), status_style(delivery.status))
@@ -102,7 +102,7 @@ def message_lines(message: SignedMessage, topic: str) -> Iterator[Text]:
 
 
 def published_lines(made: MadeMessage, published: Published) -> Iterator[Text]:
-    """Yield where a message was published, and what ends the run."""
+    """Yield the lines about a published message: where it was published, and what ends the run."""
     yield _line("published", Text(brief(str(published)), style="green"))
     run_id = made.run_id
     if not run_id:
@@ -155,16 +155,16 @@ def _acted_line(node_run: ShownNodeRun) -> Text:
 
 
 def sending_line(step: Step, request: RenderedRequest, masker: Masker) -> Text:
-    """Return the line of a WEBHOOK node, before its request is sent."""
+    """Return the line of a WEBHOOK node, which is shown before the node's request is sent."""
     kind = "waits for the response" if request.synchronized else "asynchronous"
     url = brief(masker.text(step.url or ""), MOST_OF_A_URL)
     return Text.assemble((brief(step.node.identifier), "bold"), f"  {request.method} {url}  ({kind})")
 
 
 def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]:
-    """Yield the outcome of a node: the response, its result and output, what Port does not document, what to do next.
+    """Yield the outcome of a node: response, result, output, behavior that Port does not document, and next steps.
 
-    `conflict` is a hint about two places with different secrets. It is shown if the handler rejected the signature.
+    `conflict` is a hint about two places with different secrets, which is shown if the handler rejected the signature.
     """
     from port_hook_cli.workflows.shown_run import show_node_run
 
@@ -191,19 +191,19 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]
 
 
 def node_line(node_run: ShownNodeRun, kind: str) -> Text:
-    """Return the line of a node in a run. `kind` is its type."""
+    """Return the line of a node in a run. `kind` is the type of the node."""
     return Text.assemble((brief(node_run.node), "bold"), f"  {brief(kind)}".rstrip())
 
 
 def waiting_lines(node_run_id: str) -> Iterator[Text]:
-    """Yield the state of an asynchronous node, and the command that reports it."""
+    """Yield the state of an asynchronous node, and the command that reports the node's result."""
     yield _line("in Port", Text(f"{brief(node_run_id)} {RunFate.WAITS}"))
     if command := report_command(node_run_id, failed=False):
         yield _line("", Text(command, style="cyan", no_wrap=True))
 
 
 def question_lines(node_run_id: str, node: Node, *, advice: str = "") -> Iterator[Text]:
-    """Yield what an INPUT node waits for: a response with an outlet."""
+    """Yield the lines about an INPUT node, which waits for a response with an outlet."""
     names = ", ".join(outlet.identifier for outlet in node.outlets) or "none"
     yield _line("in Port", Text(f"{brief(node_run_id)} waits for a response. Its outlets: {brief(names)}"))
     if advice:
@@ -211,7 +211,7 @@ def question_lines(node_run_id: str, node: Node, *, advice: str = "") -> Iterato
 
 
 def result_lines(node_run: ShownNodeRun, masker: Masker, *, is_trigger: bool, fallback: str = "") -> Iterator[Text]:
-    """Yield the result, output and links of a node that has ended. `fallback` is shown if it chose no outlet."""
+    """Yield the result, output and links of an ended node. `fallback` is shown if the node chose no outlet."""
     result = node_run.result or node_run.status
     outlet = fallback if node_run.outlet is None else f"  through the outlet {brief(node_run.outlet)}"
     yield _line("result", Text.assemble((brief(result), _RESULTS.get(result, "")), outlet))
@@ -227,20 +227,20 @@ def _link_lines(node_run: ShownNodeRun, masker: Masker) -> Iterator[Text]:
 
 
 def end_line(run: ShownRun) -> Text:
-    """Return the last line: the run ID, and its result or status."""
+    """Return the last line of a run: the run ID, and the result or status."""
     result = run.result or run.status
     return Text.assemble((brief(run.id), "bold"), "  ", (brief(result), _RESULTS.get(result, "")))
 
 
 def port_headline(workflow: Workflow, run: ShownRun, version: int | None) -> Text:
-    """Return the first line of a run in Port: the workflow, its version, the run ID and status."""
+    """Return the first line of a run in Port: the workflow, its version, the run ID and the status."""
     shown = "" if version is None else f"  version {version}"
     what = f"{shown}  {brief(run.id)}  {brief(run.status)}"
     return Text.assemble((brief(workflow.title or workflow.identifier), "bold"), what)
 
 
 def port_log_line(entry: Mapping[str, Any], masker: Masker) -> Text:
-    """Return the line of an entry in the log of a run in Port."""
+    """Return the line for an entry in the log of a run in Port."""
     level, message = (str(entry.get(name) or entry.get(older) or "") for name, older in _LOG_NAMES)
     text = "  ".join(filter(None, (level, masker.text(message))))
     return _line("log", Text(brief(text, _MOST_OF_AN_OUTPUT)))

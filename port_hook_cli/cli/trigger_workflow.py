@@ -1,4 +1,4 @@
-"""`trigger` of a workflow: runs it, or one of its nodes, on this machine and shows each step, or lets Port run it."""
+"""`trigger` of a workflow: runs the workflow or one of its nodes on this machine, or lets Port run the workflow."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ from port_hook_cli.workflows.workflow import Node, NodeType
 
 
 async def trigger_workflow(found: FoundWorkflow, asked: TriggerCommand) -> ExitCode:
-    """Carry out `trigger` for a workflow.
+    """Run `trigger` for a workflow.
 
-    The code is 1 when the run fails, or has not ended within --wait. Raises UsageError, RenderError, SettingsError.
+    The exit code is 1 if the run fails, or has not ended within --wait. Raises UsageError, RenderError and
+    SettingsError.
     """
     _refuse_options_of_actions(asked)
     if asked.port.via_port:
@@ -134,7 +135,7 @@ class _Shower:
         self._stdout = asked.runtime.stdout
 
     def event(self, event: WorkflowEvent) -> None:
-        """Print what has happened."""
+        """Print what has happened in the run."""
         if isinstance(event, Remark):
             self._asked.say(event)
         elif isinstance(event, Begun):

@@ -143,7 +143,7 @@ def _computed(signature: str, timestamp: str | None) -> Computed:
 
 
 def _require_one_form(request: str | None, body: str | None, signature: str | None, timestamp: str | None) -> None:
-    """Raise UsageError unless there is either a request, or all three parts of one."""
+    """Raise UsageError unless there is either a request, or all three parts of a request."""
     if request is not None and body is not None:
         raise UsageError("Use either a request or --body, not both.", hint=_FORMS)
     if request is not None and timestamp is not None and signature is None:

@@ -31,8 +31,8 @@ _YAML_WORKFLOW = re.compile(r"(?m)^(?:- |  )?nodes:")
 class FoundDefinition(NamedTuple):
     """An action or workflow in a file.
 
-    `names` can be retargeted: the action, or the workflow's WEBHOOK nodes (`WORKFLOW#NODE`). `has_others` means that
-    the file contains more definitions.
+    `names` are the names that can be retargeted: the action, or the workflow's WEBHOOK nodes (`WORKFLOW#NODE`).
+    `has_others` means that the file contains more definitions.
     """
 
     identifier: str
@@ -43,7 +43,7 @@ class FoundDefinition(NamedTuple):
 
 
 def find_definitions(folder: Path) -> Iterator[FoundDefinition]:
-    """Yield the readable definitions in a folder and in its folders `actions` and `workflows`."""
+    """Yield the readable definitions in a directory and in its directories `actions` and `workflows`."""
     left = _MAX_TOTAL
     for name in islice(_files(folder), _MAX_FILES):
         content = _read(folder / name, min(left, _MAX_FILE))
@@ -60,7 +60,10 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    """Return the content of a small regular file, otherwise nothing. Reading a pipe could block indefinitely."""
+    """Return the content of a small regular file, or no bytes for anything else.
+
+    Reading a pipe could block indefinitely.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0))
     except OSError:
@@ -122,7 +125,7 @@ def _is_webhook(node: object) -> bool:
 
 
 def _in_yaml(name: str, text: str) -> Iterator[FoundDefinition]:
-    """Yield the definitions in a YAML file with the usual layout. Parsing YAML takes too long for completion."""
+    """Yield the definitions in a YAML file with the usual layout. Parsing YAML would take too long for completion."""
     names = _YAML_NAME.findall(text)
     if _YAML_ACTION.search(text):
         yield from (_action(name, identifier) for identifier in names)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-# zsh loads the script's file at the first Tab. The file registers a function for the next Tab, and has to call it.
+# zsh loads the script's file at the first Tab. The file registers a function for later Tabs, and has to call this
+# function itself for the first Tab.
 _CALL = """
 if [[ $funcstack[1] == _%(prog_name)s ]]; then
   %(complete_func)s "$@"

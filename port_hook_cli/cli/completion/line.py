@@ -1,4 +1,4 @@
-"""Finds the option or argument that the next word belongs to, and checks which words are safe to offer."""
+"""Finds the option or argument to which the next word belongs, and decides which words are safe to offer."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import NamedTuple
 from port_hook_cli.cli.completion.words import COMMANDS, ROOT_OPTIONS
 
 COMMAND = "COMMAND"
-"""The place of a command's name."""
+"""The place where a command's name belongs."""
 
 _HELP = "help"
-_COMMAND_TO_RUN = "command_to_run"  # the argument that all words after `--` belong to
+_COMMAND_TO_RUN = "command_to_run"  # the argument for all words after `--`
 
 
 class OptionWord(NamedTuple):
-    """An option. `value` is the placeholder of its value in the help, empty for a flag.
+    """An option. `value` is the placeholder for its value in the help, and is empty for a flag.
 
-    `completes` is the name of a method of `Surroundings`, which yields the values.
+    `completes` is the name of the method of `Surroundings` that yields the values.
     """
 
     names: tuple[str, ...]
@@ -30,7 +30,7 @@ class OptionWord(NamedTuple):
 
 
 class ArgumentWord(NamedTuple):
-    """An argument."""
+    """An argument of a command."""
 
     name: str
     value: str
@@ -43,8 +43,8 @@ class ArgumentWord(NamedTuple):
 class IncompleteLine(NamedTuple):
     """A command line whose last word, `start`, is being typed.
 
-    `place` is what the word belongs to: COMMAND, an option (`--store`), an argument (`capture`), or nothing.
-    `given` contains the options before it with their values.
+    `place` is what this word belongs to: COMMAND, an option (`--store`), an argument (`capture`), or nothing. `given`
+    contains the options before this word, with their values.
     """
 
     command: str
@@ -65,7 +65,10 @@ def arguments_of(command: str) -> list[ArgumentWord]:
 
 
 def read_line(words: Sequence[str], start: str) -> IncompleteLine:
-    """Return what `start` belongs to. `words` come before it, without the name of the program."""
+    """Return the incomplete line with the place of `start`.
+
+    `words` are the words before it, without the program's name.
+    """
     root = _Words(options_of(""))
     for number, word in enumerate(words):
         if not root.take(word):
@@ -102,7 +105,7 @@ class _Words:
         self._by_name = {name: option for option in options for name in option.names}
         self.given: dict[str, str] = {}
         self._waiting = ""  # the option whose value comes next
-        self.only_others = False  # after `--`
+        self.only_others = False  # whether `--` was read
 
     def take(self, word: str) -> bool:
         """Read one word, and return whether it belongs to an option."""
@@ -122,7 +125,10 @@ class _Words:
         return True
 
     def place_of(self, start: str) -> tuple[str, str]:
-        """Return the option that an incomplete word belongs to, `-` for an option's name, and the part of the word."""
+        """Return the place of an incomplete word, and the part of the word that belongs there.
+
+        The place is an option if the word is its value, and `-` if the word is an option's name.
+        """
         if self._waiting:
             return self._waiting, start
         if self.only_others or not start.startswith("-"):
@@ -158,7 +164,10 @@ def plain_description(text: str) -> str:
 
 
 def starting_with(candidates: Iterable[Candidate], start: str) -> Iterator[Candidate]:
-    """Yield the candidates that begin with `start`, each word once, without `start` itself if it ends in `=`."""
+    """Yield the candidates that begin with `start`, each word once.
+
+    If `start` ends in `=`, leave out `start` itself.
+    """
     seen = {start} if start.endswith("=") else set()
     for candidate in candidates:
         if candidate.word.startswith(start) and candidate.word not in seen:

@@ -19,9 +19,10 @@ _BREAKS = re.compile(r"[=:]+")
 
 
 class CompletionRequest(NamedTuple):
-    """A shell's request: the complete words, the start of the next word, and what the shell adds by itself.
+    """A shell's request: the complete words, the start of the next word, and the part that the shell adds itself.
 
-    The shell doesn't replace `kept`, a part of `start`. With `only_whether`, it needs only the exit code.
+    `kept` is the part of `start` that the shell doesn't replace. With `only_whether`, the shell needs only the exit
+    code.
     """
 
     words: tuple[str, ...]
@@ -31,14 +32,14 @@ class CompletionRequest(NamedTuple):
 
 
 class Shell(NamedTuple):
-    """How to read a shell's request, and how to write the text and the exit code that the shell expects."""
+    """The functions that read a shell's request, and write the text and the exit code that the shell expects."""
 
     read: Callable[[Mapping[str, str]], CompletionRequest]
     write: Callable[..., tuple[str, int]]
 
 
 def _split(text: str) -> list[str]:
-    """Return the words of a line whose last quote may be open."""
+    """Return the words of a line whose last quotation may still be open."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars=False)
     lexer.whitespace_split, lexer.commenters = True, ""
     words: list[str] = []
@@ -77,7 +78,7 @@ def _read_bash(environ: Mapping[str, str]) -> CompletionRequest:
 
 
 def _joined(words: Sequence[str]) -> list[str]:
-    """Return words, joining again what bash has split at `=` and `:`."""
+    """Return words with the parts joined that bash has split at `=` and `:`."""
     joined: list[str] = []
     glues = False
     for word in words:
@@ -98,9 +99,9 @@ def _write_bash(found: Sequence[Candidate], asked: CompletionRequest, **_: objec
 
 
 def _write_zsh(found: Sequence[Candidate], _: CompletionRequest, *, has_files: bool) -> tuple[str, int]:
-    """Return code that zsh evaluates. All variable parts of it are in single quotes."""
+    """Return code that zsh evaluates. All variable parts of the code are in single quotes."""
     parts = []
-    for suffix in ("", " -S ''"):  # after `=`, no space
+    for suffix in ("", " -S ''"):  # no space follows `=`
         rows = [candidate for candidate in found if candidate.word.endswith("=") is bool(suffix)]
         if rows:
             quoted = " ".join(map(_zsh_row, rows))
@@ -119,7 +120,7 @@ def _zsh_row(candidate: Candidate) -> str:
 def _write_fish(found: Sequence[Candidate], asked: CompletionRequest, **_: object) -> tuple[str, int]:
     if asked.only_whether:
         return "", int(not found)
-    # Fish preserves the start of an option with its value (`--to=`) only if the candidate has it.
+    # Fish preserves the start of an option with its value (`--to=`) only if the candidate contains it.
     return "".join(f"{word}\t{description}\n" for word, description in found), 0
 
 
@@ -134,7 +135,7 @@ SHELLS = {
     "powershell": Shell(_read_powershell, _write_powershell),
     "pwsh": Shell(_read_powershell, _write_powershell),
 }
-"""How each shell asks, and what it expects."""
+"""How each shell asks for completions, and which answer it expects."""
 
 
 _MAX_OFFERED = 100
@@ -143,9 +144,9 @@ _OPTION = "-"
 
 
 def complete(instruction: str, environ: Mapping[str, str], stdout: TextIO) -> int | None:
-    """Write the completions that a shell asks for, and return the exit code, or None for another instruction.
+    """Write the completions that a shell asks for. Return the exit code, or None for another instruction.
 
-    If it fails, it writes nothing, because a message would disturb the line that the user is typing.
+    After an error, nothing is written, because a message would disturb the line that the user is typing.
     """
     shell = SHELLS.get(instruction.removeprefix(_INSTRUCTION)) if instruction.startswith(_INSTRUCTION) else None
     if shell is None:

@@ -1,4 +1,4 @@
-"""The values that completion offers, from the capture store and the files of the current directory, never from Port."""
+"""The values that completion offers. They come from the capture store and files in the current directory, not Port."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Surroundings:
                 yield Candidate(capture.id, _describe(capture))
 
     def captures_and_files(self) -> Iterator[Candidate]:
-        """Yield captures. If a name was begun, yield files too, because the shell doesn't offer them then."""
+        """Yield captures. If a name was begun, yield files too, because the shell then doesn't offer them."""
         yield from self.captures()
         yield from self.files()
 
@@ -57,29 +57,29 @@ class Surroundings:
                 yield Candidate(str(capture.run_id), _describe(capture))
 
     def runs_to_report(self) -> Iterator[Candidate]:
-        """Yield what `report-run` accepts: `last` and run IDs."""
+        """Yield the values that `report-run` accepts: `last` and run IDs."""
         yield _LAST_RUN
         yield from self.runs()
 
     def sources(self) -> Iterator[Candidate]:
-        """Yield what `replay` accepts: captures, run IDs and files."""
+        """Yield the values that `replay` accepts: captures, run IDs and files."""
         yield from self.captures()
         yield from self.runs()
         yield from self.files()
 
     def check_sources(self) -> Iterator[Candidate]:
-        """Yield what `check` accepts: captures, actions, workflow nodes and files."""
+        """Yield the values that `check` accepts: captures, actions, workflow nodes and files."""
         yield from self.captures()
         yield from self.definitions()
 
     def captured_actions(self) -> Iterator[Candidate]:
-        """Yield the identifiers of the actions of the latest captures."""
+        """Yield the identifiers of the actions in the latest captures."""
         for capture in self._recent():
             if is_word(capture.action):
                 yield Candidate(str(capture.action), "captured here")
 
     def names(self) -> Iterator[Candidate]:
-        """Yield the actions and workflow nodes (WORKFLOW#NODE) of the files and captures in the current directory."""
+        """Yield the actions and workflow nodes (WORKFLOW#NODE) in the files and captures of the current directory."""
         from port_hook_cli.cli.completion.definitions import find_definitions
 
         for found in find_definitions(self._folder):
@@ -87,12 +87,12 @@ class Surroundings:
         yield from self.captured_actions()
 
     def rules(self) -> Iterator[Candidate]:
-        """Yield the names as the first half of `NAME=URL`."""
+        """Yield the names of `names` as the first half of `NAME=URL`."""
         for name, description in self.names():
             yield Candidate(f"{name}=", description)
 
     def definitions(self) -> Iterator[Candidate]:
-        """Yield what `trigger` accepts: files of actions and workflows, and the names in them."""
+        """Yield the values that `trigger` accepts: files with actions and workflows, and the names in these files."""
         from port_hook_cli.cli.completion.definitions import find_definitions
 
         for found in find_definitions(self._folder):
@@ -132,7 +132,7 @@ def values_of(line: IncompleteLine, folder: Path, environ: Mapping[str, str]) ->
 
 
 def takes_files(line: IncompleteLine) -> bool:
-    """Return whether the word may also be a file's name."""
+    """Return whether the next word may be the name of a file."""
     places = [(option.names[0], option.value) for option in options_of(line.command)]
     if line.command:
         places += [(argument.name, argument.value) for argument in arguments_of(line.command)]
