@@ -111,8 +111,8 @@ def render(template: object, data: object, *, strict: bool = False) -> Any:
     """Return the JSON value that Port renders from a template (`{{ … }}` with jq) and `data`, or UNDEFINED.
 
     An expression that fails becomes None. With `strict`, the failure raises RenderError. A number beyond the range of a
-    double becomes None, as in JSON.stringify. All calls share one jq process, which starts with the first call. The
-    function is thread-safe.
+    double becomes None, as in JSON.stringify. All calls share one jq process, which the first call starts. The function
+    is thread-safe.
     """
     from port_hook_cli.engines.renderer import shared_renderer
 
@@ -170,8 +170,8 @@ class Sent:
 
     Without a response, `delivery.status` is None and `delivery.error` is the reason. `delivery.ok` is true for a 2xx
     response. `run_id` is the run of the request, or None. `capture` is the ID of the capture in which a replay was
-    saved. It is "" for a replay that was not saved or that a listener saved. `notes` are the notes that the command
-    line would print.
+    saved. It is "" if the replay was not saved, or if a listener saved it. `notes` are the notes that the command line
+    would print.
     """
 
     run_id: str | None
@@ -432,10 +432,11 @@ async def listen(
 ) -> AsyncIterator[Listener]:
     """Receive invocations on 127.0.0.1, and verify, save and forward them. This context manager yields the listener.
 
-    `forward_to` is the URL of a handler, or its port on this machine. Without it, the response to each verified request
-    is 200. Requests that fail verification are saved and get 401, but are not forwarded. With `port` 0, the listener
-    uses any free port. `store` is the capture store's file, by default the store of the current directory.
-    `forward_timeout_s` is the limit for the handler's response in seconds. The listener doesn't open a tunnel.
+    `forward_to` is the URL of a handler, or its port on this machine. Without `forward_to`, the response to each
+    verified request is 200. Requests that fail verification are saved and get 401, but are not forwarded. With `port`
+    0, the listener uses any free port. `store` is the capture store's file, by default the store of the current
+    directory. `forward_timeout_s` is the limit for the handler's response in seconds. The listener doesn't open a
+    tunnel.
 
     Raises PortHookError for a port that is in use, a store that cannot be written, and a missing secret.
     """

@@ -14,7 +14,10 @@ _UNAUTHORIZED = 401  # a literal, because importing `http` takes a millisecond
 
 
 class PortHookError(Exception):
-    """A problem that the user can fix. The message says what happened, `hint` what to do next, and `code` the kind."""
+    """A problem that the user can fix.
+
+    The message says what happened, `hint` says what to do next, and `code` is the kind of problem.
+    """
 
     code: ClassVar[str] = "failed"
     is_for_doctor: bool = False

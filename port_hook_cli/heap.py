@@ -24,7 +24,9 @@ def tune_heap() -> None:
 
 
 def return_freed_memory() -> None:
-    """Return the free pages of the heap to the system. This takes a few milliseconds without the interpreter's lock.
+    """Return the free pages of the heap to the system.
+
+    The call takes a few milliseconds without the interpreter's lock.
 
     By itself, the heap shrinks only at its end. One small block at the end can hold hundreds of megabytes of freed
     bodies.

@@ -62,7 +62,7 @@ def install_command(
     """Return the command that adds packages to port-hook's environment, whose directory is `prefix`.
 
     The packages of extras get the version bounds that port-hook requires. pipx and uv leave a file in the environments
-    that they manage. When either of them upgrades port-hook, it retains only packages that its own command added.
+    that they manage. When pipx or uv upgrades port-hook, only packages that its own command added stay installed.
     """
     prefix = Path(sys.prefix) if prefix is None else prefix
     bounds = dict(optional_packages().values())
@@ -134,7 +134,9 @@ class _UvTool:
 
 
 def _tool_of_uv(prefix: Path) -> _UvTool | None:
-    """Return the arguments that installed this uv tool. None if this is not a uv tool, or they cannot be repeated.
+    """Return the arguments that installed this uv tool.
+
+    Return None for other installations, and if the arguments cannot be repeated.
 
     Without the source, uv would look for a package named port-hook on an index, and anyone could own that package.
     """
@@ -159,7 +161,10 @@ def _tool_of_uv(prefix: Path) -> _UvTool | None:
 
 
 def _uv_requirement(entry: dict[str, Any]) -> str:
-    """Return a package in a uv receipt as a value of `--with`. Raises ValueError if it does not come from an index."""
+    """Return a package in a uv receipt as a value of `--with`.
+
+    Raises ValueError for a package that does not come from an index.
+    """
     if entry.keys() - {"name", "extras", "specifier"}:
         raise ValueError
     extras = f"[{','.join(entry['extras'])}]" if entry.get("extras") else ""

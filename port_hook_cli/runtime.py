@@ -1,4 +1,4 @@
-"""The process as a value: everything that commands read from their environment. It is built once and passed down."""
+"""The process as a value: everything that commands read from their environment. It is created once and passed down."""
 
 from __future__ import annotations
 

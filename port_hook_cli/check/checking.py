@@ -31,7 +31,7 @@ from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.check.valid_request import check_second, check_valid
 
 OnFinding: TypeAlias = Callable[[CheckFinding], None]
-"""A function that is called with each finding when it is settled, not in the order of the table."""
+"""A callback for findings. It gets each finding when the finding is settled, not in the order of the table."""
 
 _OVERTIME_S = 3.0
 """The number of seconds that started requests may continue after the time limit."""

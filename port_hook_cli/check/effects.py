@@ -1,6 +1,8 @@
-"""The meaning of calls to the sandbox: which calls do work or end a run, and which work was done for a run. Pure.
+"""The meaning of calls to the sandbox: which calls do work or end a run, and which work was done for a run.
 
 A handler's work for the first valid request that it accepted is the measure for its work for other requests.
+
+This module is pure.
 """
 
 from __future__ import annotations
@@ -100,7 +102,7 @@ class FirstRun(NamedTuple):
 
     @property
     def work(self) -> frozenset[str]:
-        """The work done for the run, like `work_of` returns it.
+        """The work done for the run, in the form of `work_of`.
 
         Reports of failure count only if there is no other work.
         """

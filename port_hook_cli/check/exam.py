@@ -108,8 +108,7 @@ class HandlerExam:
     def _only_says_so(self, probe: Probe) -> bool:
         """Return whether a 2xx response rejects the request, unlike the response to the valid request.
 
-        The response rejects the request if its text says so, or if it is the same as the response to the badly signed
-        request.
+        A 2xx response rejects the request if its text says that, or if the badly signed request got the same response.
         """
         if self.baseline is None:
             return probe.seems_rejected
@@ -172,8 +171,8 @@ class HandlerExam:
     async def accepts_again(self, slug: str, after: Probe) -> bool:
         """Return whether the handler still accepts an ordinary request after `after`, a request of a check.
 
-        Raises LeftHandler if the handler now responds like it did to the control request, although it accepted a second
-        request before. Then something that the handler received has changed how it verifies requests.
+        Raises LeftHandler if the handler now gives the same response as to the control request, although it accepted a
+        second request before. This means that an earlier request has changed how the handler verifies requests.
         """
         if not self.works_once:
             probe = await self.prober.accept(slug, f"a valid request after {after.label}")
@@ -206,7 +205,7 @@ class HandlerExam:
         self.cannot_tell(reason, *(check.slug for check in CHECKS if self.wants(check.slug)))
 
     async def _original(self) -> str | None:
-        """Return the original of the saved probes: the source.
+        """Return the ID of the original that saved probes replay: the source.
 
         Without a source, save the baseline and return its ID.
         """

@@ -1,7 +1,8 @@
-"""Finds out why a handler rejects a valid request. If it accepts a wrongly signed request, that shows its mistake.
+"""Finds out why a handler rejects a valid request. A wrongly signed request that the handler accepts shows the mistake.
 
 A request counts as accepted only if the response differs from the response to the same request signed with a secret
-that no handler has. So the search never guesses. It finds out what the handler does, or reports what was tried.
+that no handler has. So the search never guesses. It either finds out what the handler does, or reports which ways were
+tried.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _MOST_AGE_S = 10
 _MOST_AFTER_DROPS = 6
 """The maximum number of ways to try after the handler closed the connection for both of the first two requests.
 
-Such a handler may be broken.
+Such a handler may be broken, so further requests are unlikely to help.
 """
 
 _PLAIN = "plain"
@@ -145,9 +146,9 @@ _Response: TypeAlias = tuple[int | None, bool]
 
 
 def _response(delivery: Delivery) -> _Response:
-    """Return what distinguishes responses.
+    """Return the status of a response, and whether its text rejects the request.
 
-    Some handlers respond with one status to every request, but in other words.
+    Both are needed, because some handlers respond with the same status to every request, but with another text.
     """
     return delivery.status, delivery.status not in _REJECTIONS and seems_rejected(delivery)
 
@@ -251,8 +252,8 @@ class _Run:
     async def _tells_apart(self, forged: FaultDelivery, valid: FaultDelivery) -> bool:
         """Return whether the handler's 2xx responses distinguish forged requests from valid requests.
 
-        They do if only the text for the forged request rejects it. They also do if two forged requests get the same
-        response, and the valid request gets another.
+        The responses distinguish the requests if only the text for the forged request rejects it. They also distinguish
+        the requests if two forged requests get the same response, and the valid request gets another response.
         """
         if seems_rejected(forged.delivery) or seems_rejected(valid.delivery):
             return not seems_rejected(valid.delivery)
@@ -488,7 +489,7 @@ def _rejects_content(forged: FaultDelivery, valid: FaultDelivery) -> bool:
     """Return whether two equal responses show that the handler rejected the content, whatever the signature.
 
     A 422 response shows this unless its text is about the signature or a header. A 400 response shows this only if its
-    text says so.
+    text is about the content.
     """
     status = valid.delivery.status
     if _said(forged) != _said(valid):

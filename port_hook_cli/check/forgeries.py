@@ -1,4 +1,7 @@
-"""Requests that a handler should reject: wrongly signed, changed, old, or malformed. Pure."""
+"""Requests that a handler should reject: wrongly signed, changed, old, or malformed.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 

@@ -191,7 +191,7 @@ async def _accepts(address: Address) -> bool:
         raise TargetError(f"The host {brief(address[0])} cannot be resolved.", hint="Correct --to.") from error
     except OSError:  # or TimeoutError, which is an OSError
         return False
-    # A connection to a free port can get the same port as its source. Then it connects to itself.
+    # A connection to a free port can get the same port as its source. Such a connection connects to itself.
     own, other = writer.get_extra_info("sockname"), writer.get_extra_info("peername")
     writer.close()
     return bool(own != other)

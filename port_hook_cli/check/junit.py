@@ -1,4 +1,7 @@
-"""The JUnit report of a check, which CI systems show as tests. Pure."""
+"""The JUnit report of a check, which CI systems show as tests.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def is_junit(beginning: bytes) -> bool:
-    """Return whether a file that begins like this is a JUnit report, from port-hook or another program."""
+    """Return whether a file with this beginning is a JUnit report, from port-hook or another program."""
     return _JUNIT.match(beginning) is not None
 
 

@@ -1,9 +1,11 @@
-"""The plain form of a body, which every serializer writes identically, and the steps from it to the body. Pure.
+"""The plain form of a body, which every serializer writes identically, and the steps from it to the body.
 
 A handler that parses the body and serializes it again before it verifies the signature rejects only bodies that its
 serializer writes differently than Port. The plain form has none of these differences. It has no non-ASCII text, no
 characters that some serializers escape, no unusual numbers, no empty objects and no whitespace, and its keys are
 sorted.
+
+This module is pure.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""The plan of a check: which checks run with a request, and how long they may take. Pure."""
+"""The plan of a check: which checks run with a request, and how long they may take.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 

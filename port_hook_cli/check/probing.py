@@ -149,8 +149,9 @@ class Prober:
     async def together(self, slug: str, label: str, count: int, *, run_id: str | None = None) -> list[Probe]:
         """Send concurrent valid requests, and return them with their outcomes.
 
-        All requests have the same bytes for `run_id`, or without it, each request has its own run. A handler may
-        process requests one after another, so the timeout of each request is long enough for all of them.
+        With `run_id`, all requests are for this run and have the same bytes. Without `run_id`, each request has its own
+        run. A handler may process requests one after another, so the timeout of each request is long enough for all of
+        them.
         """
         await self._take_turn(count)
         runs = [run_id or self.new_run_id() for _ in range(count)]

@@ -1,4 +1,7 @@
-"""How a handler reacted to a request: the class of its response, and a description. Pure."""
+"""How a handler reacted to a request: the class of its response, and a description.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 

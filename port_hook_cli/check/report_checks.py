@@ -137,7 +137,7 @@ async def _judge_first_run(exam: HandlerExam, watch: SandboxWatch) -> None:
 
 async def _judge_end(exam: HandlerExam, run: FirstRun, end: SeenCall, proof: Sequence[Probe]) -> None:
     """Settle the checks that expect nothing after the report of the run's end."""
-    # A report that was rejected before this report did not end the run.
+    # An earlier, rejected report did not end the run.
     again = [each for each in endings(run.later, run.run_id) if each.number >= end.number]
     if len(again) > 1:
         await exam.fails("once", f"one request led to {len(again)} reports that end its run", proof)
@@ -178,7 +178,7 @@ async def _judge_result(exam: HandlerExam, run: FirstRun, proof: Sequence[Probe]
 async def await_valid_run(exam: HandlerExam, watch: SandboxWatch, slug: str, label: str) -> bool:
     """Send a valid request, and return whether the work of its run was done in time.
 
-    If it was, a handler that processes requests one after another has also done the work of earlier requests.
+    If the work is done, a handler that processes requests one at a time has also done the work of earlier requests.
     """
     mark = await watch.mark()
     run_id = (await exam.prober.accept(slug, label)).run_id or ""

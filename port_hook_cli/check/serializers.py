@@ -1,6 +1,9 @@
-"""The ways in which handlers change a body before they verify it: wrong decoding, or parsing and serializing. Pure.
+"""The ways in which handlers change a body before they verify it: wrong decoding, or parsing and serializing.
 
-Each function returns the bytes that one kind of handler verifies. A body that cannot be read is returned unchanged.
+Each function parses and serializes the body, or decodes it, and returns the bytes that one kind of handler verifies. A
+body that cannot be read is returned unchanged.
+
+This module is pure.
 """
 
 from __future__ import annotations
@@ -20,22 +23,22 @@ _TEXT_OR_EXPONENT = re.compile(r'("(?:[^"\\]|\\.)*")|(?<![\d.])(\d+)e([+-])0?(\d
 
 
 def sorted_python(body: bytes) -> bytes:
-    """Return the body like `json.dumps(…, sort_keys=True)` writes it."""
+    """Return the body after `json.dumps(…, sort_keys=True)`."""
     return _written(body, lambda document: json.dumps(document, sort_keys=True))
 
 
 def compact_sorted_python(body: bytes) -> bytes:
-    """Return the body like `json.dumps(…, sort_keys=True, separators=(',', ':'))` writes it."""
+    """Return the body after `json.dumps(…, sort_keys=True, separators=(',', ':'))`."""
     return _written(body, lambda document: json.dumps(document, sort_keys=True, separators=_COMPACT))
 
 
 def indented_python(body: bytes) -> bytes:
-    """Return the body like `json.dumps(…, indent=2)` writes it."""
+    """Return the body after `json.dumps(…, indent=2)`."""
     return _written(body, lambda document: json.dumps(document, indent=2))
 
 
 def python_text(body: bytes) -> bytes:
-    """Return the body like `str(json.loads(…))` writes it."""
+    """Return the body after `str(json.loads(…))`."""
     return _written(body, str)
 
 
@@ -45,12 +48,12 @@ def mojibake(body: bytes) -> bytes:
 
 
 def ascii_only(body: bytes) -> bytes:
-    """Return the body like `decode("ascii", "ignore")` reads it."""
+    """Return the body after `decode("ascii", "ignore")`."""
     return body.decode("ascii", "ignore").encode()
 
 
 def go(body: bytes) -> bytes:
-    """Return the body like Go's `json.Marshal` writes a map, with sorted keys and escaped for HTML."""
+    """Return the body after Go's `json.Marshal` of a map, with sorted keys and escaped for HTML."""
     try:
         return with_sorted_keys(body).decode().translate(_GO_ESCAPES).encode()
     except UnicodeError:
@@ -58,7 +61,7 @@ def go(body: bytes) -> bytes:
 
 
 def ruby(body: bytes) -> bytes:
-    """Return the body like Ruby's `to_json` writes it, with a fraction in every number that has an exponent."""
+    """Return the body after Ruby's `to_json`, with a fraction in every number that has an exponent."""
 
     def write(document: Any) -> str:
         text = json.dumps(document, ensure_ascii=False, separators=_COMPACT)
@@ -68,7 +71,7 @@ def ruby(body: bytes) -> bytes:
 
 
 def php(body: bytes) -> bytes:
-    """Return the body like PHP's `json_encode` writes arrays: slashes are escaped, and an empty object becomes `[]`."""
+    """Return the body after PHP's `json_encode` of arrays: slashes are escaped, and an empty object becomes `[]`."""
 
     def write(document: Any) -> str:
         text = json.dumps(_as_php_arrays(document), separators=_COMPACT).replace("/", "\\/")

@@ -63,9 +63,9 @@ class CheckSession:
     """Everything that a check needs.
 
     `name` is the name of the request, or None. `access` has the credentials, unless `command` starts the handler.
-    `may_leave` allows a handler on another machine. `keep` returns the function that saves the requests of findings. It
-    is called with the secret that signs these requests, and with the masker of the secrets in them. The command has 30
-    seconds to accept connections. These seconds are part of the limits of `plan`.
+    `may_leave` allows a handler on another machine. `keep` gets the secret that signs requests and the masker of their
+    secrets, and returns the function that saves the requests of findings. The command has 30 seconds to accept
+    connections, which count toward the time limit of `plan`.
     """
 
     name: SubjectName | None
@@ -201,7 +201,7 @@ class PortRole(NamedTuple):
 
 
 def _environ_of(sandbox: Sandbox) -> Mapping[str, str]:
-    """Return the environment variables for a handler. Some handlers append /v1 to the URL, and others do not."""
+    """Return the environment variables for a handler. There are two URLs, because only some handlers append /v1."""
     return {
         "PORT_CLIENT_ID": sandbox.client_id,
         "PORT_CLIENT_SECRET": sandbox.client_secret.reveal(),

@@ -191,7 +191,7 @@ async def _judge_statuses(exam: HandlerExam, probes: Sequence[Probe], work: _For
 def _rejected(probes: Iterable[Probe], is_taken: Callable[[Probe], bool]) -> Iterator[Probe]:
     """Yield the rejected requests.
 
-    Requests for a run that was accepted before are left out, as the run may have ended.
+    Requests for a run that the handler accepted before are left out, because the run may have ended.
     """
     taken: set[str | None] = set()
     for probe in probes:

@@ -24,7 +24,7 @@ _UNKNOWN = "port-hook-unknown"
 
 @frozen(kw_only=True)
 class CheckSubject:
-    """An unsigned request like Port sends it, and its URL.
+    """An unsigned request in Port's format, and its URL.
 
     `run_id` is None for a payload without a run. With `synchronized`, the response ends the run. With `via_agent`,
     Port's execution agent sends the request. `definition` is the action from which the request was made, or None.

@@ -33,7 +33,7 @@ class LatestOutput:
         self._bytes = b""
         self._lock = threading.Lock()
         self.total = 0
-        """The total number of bytes added."""
+        """The total number of added bytes, including discarded bytes."""
 
     def add(self, chunk: bytes) -> None:
         """Add bytes, and discard the oldest bytes beyond the limit."""

@@ -1,4 +1,7 @@
-"""The lines that `check` prints: what it sends, the findings, the checks, and the handler's output. Pure."""
+"""The lines that `check` prints: what it sends, the findings, the checks, and the handler's output.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -75,7 +78,7 @@ def finding_lines(finding: CheckFinding) -> Iterator[Styled]:
 
 
 def _unobserved_lines(findings: Iterable[CheckFinding]) -> Iterator[Styled]:
-    """Yield a line for each reason, with the checks that were not observed for this reason."""
+    """Yield a line for each reason why checks were not observed, with these checks."""
     by_reason: dict[str, list[str]] = {}
     for finding in findings:
         by_reason.setdefault(finding.seen, []).append(finding.check.slug)

@@ -1,4 +1,7 @@
-"""The rows of the table of wrong ways: what each way signs, in which notation, and how to describe it. Pure."""
+"""The rows of the table of wrong ways: what each way signs, in which notation, and how to describe it.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""The wrong ways of signing that handlers expect, with the most frequent way first. Pure.
+"""The wrong ways of signing that handlers expect, with the most frequent way first.
 
 The ways come from published handlers, from documentation of other senders, and from settings that change a secret. Each
 way creates a request that a handler with this one mistake accepts.
+
+This module is pure.
 """
 
 from __future__ import annotations
@@ -194,7 +196,7 @@ def _keyed(slug: str, sentence: str, fix: str, key: bytes) -> WrongWay:
 
 
 def _decoded(secret: str) -> bytes | None:
-    """Return the secret decoded from base64, or None if it is not base64. Padding may be missing."""
+    """Return the secret decoded from base64, or None if it is not base64. The base64 text may lack padding."""
     try:
         return b64decode(secret + "=" * (-len(secret) % 4), altchars=b"-_" if {"-", "_"} & set(secret) else None)
     except (NotBase64, ValueError):

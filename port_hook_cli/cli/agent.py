@@ -1,4 +1,4 @@
-"""`port-hook agent`."""
+"""The command `port-hook agent`."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _refuse_values(
 
 
 def _check(name: str, runtime: Runtime, *, json: bool) -> ExitCode:
-    """Print the problems of a mapping file. Return code 1 if the agent does not start or an expression fails."""
+    """Print the problems of a mapping file. Return exit code 1 if the agent would not start or an expression fails."""
     from port_hook_cli.agent.mappings import check_mappings
     from port_hook_cli.cli.agent_screen import show_check
     from port_hook_cli.prediction.mapping import Severity

@@ -63,7 +63,7 @@ class AgentReading:
 
 @option_group("Incoming messages")
 class AgentArrivals:
-    """The stream of messages, and whether port-hook takes its runs from a running agent."""
+    """The options for a stream of messages, and for claiming runs that a running agent would get."""
 
     kafka: Annotated[
         bool,
@@ -131,7 +131,7 @@ class AgentArrivals:
 
 @option_group("Mapping")
 class AgentMappingFile:
-    """The mapping file, and the variables that its expressions can read."""
+    """The options for the mapping file, and for the variables that its expressions can read."""
 
     mapping: Annotated[
         str | None,
@@ -176,7 +176,7 @@ class AgentMappingFile:
 
 @option_group("Responses")
 class AgentResponses:
-    """The response for which the agent's reports are shown."""
+    """The options for the response for which the agent's reports are shown."""
 
     status: Annotated[
         int | None,

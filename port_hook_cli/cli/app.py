@@ -178,7 +178,10 @@ class CommandGroup(TyperGroup):
 
 
 def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
-    """Apply the defaults of the project's file, and print them. Without a file, this only looks for one."""
+    """Apply the defaults of the project's file, and print them.
+
+    If there is no such file, the function only looks for it.
+    """
     runtime, name, profile = ctx.obj, str(command.name), ctx.params.get("profile")
     if profile == "":
         raise empty_value("--profile")
@@ -194,7 +197,10 @@ def _read_project_file(ctx: Any, command: Any, words: list[str]) -> None:
 
 
 def _tell_of_leftovers(runtime: Runtime) -> None:
-    """Print how many actions still point at a listener that has ended. Usually, the directory does not exist."""
+    """Print how many actions still point at a listener that has ended.
+
+    In most home directories, there is no journal to search.
+    """
     try:
         has_any = any(path.suffix == ".json" for path in (runtime.home / _RETARGETS).iterdir())
     except OSError:

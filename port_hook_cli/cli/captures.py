@@ -1,4 +1,4 @@
-"""`port-hook captures`."""
+"""The command `port-hook captures`."""
 
 from __future__ import annotations
 
@@ -153,7 +153,10 @@ def _watch(
 
 
 def _place_of(path: Path) -> tuple[int, int] | None:
-    """Return the file's device and inode, or None if the file does not exist. They change when the file is replaced."""
+    """Return the file's device and inode, which change when the file is replaced.
+
+    Return None if the file does not exist.
+    """
     try:
         found = path.stat()
     except OSError:

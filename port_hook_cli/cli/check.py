@@ -1,4 +1,4 @@
-"""`port-hook check`."""
+"""The command `port-hook check`."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class _Forms:
 
 
 class _Saver:
-    """Saves the requests of findings in the store, which it opens if needed. Close it after use."""
+    """Saves the requests of findings in the store, which it opens if needed. Close the saver after use."""
 
     def __init__(self, path: Path, runtime: Runtime) -> None:
         self._path, self._runtime = path, runtime

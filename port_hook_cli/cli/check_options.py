@@ -76,7 +76,7 @@ class CheckTarget:
 
 @option_group("Checks")
 class CheckChoice:
-    """The selection of checks."""
+    """The options that select checks."""
 
     only: Annotated[
         list[str] | None,
@@ -147,7 +147,7 @@ class CheckRun(RunContents):
 
 @option_group("Limits")
 class CheckTimes:
-    """How long a check may take."""
+    """The options for the time limits of a check."""
 
     within_s: Annotated[
         float,
@@ -196,7 +196,7 @@ class CheckCredentials:
 
 @option_group("Output")
 class CheckOutput:
-    """The output options and the store."""
+    """The options for the output and the store."""
 
     json: options.Json = False
     junit: Annotated[

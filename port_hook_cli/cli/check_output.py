@@ -36,7 +36,10 @@ def print_checks(slugs: frozenset[str], runtime: Runtime) -> None:
 
 
 class CheckScreen:
-    """Shows a check. The screen retains the findings so far, and can print them after Ctrl-C. Close it after use."""
+    """Shows a check.
+
+    The screen retains the findings so far, and can print them after Ctrl-C. Close the screen after use.
+    """
 
     def __init__(self, plan: CheckPlan, runtime: Runtime, *, as_json: bool, starts_handler: bool) -> None:
         self._plan, self._runtime, self._as_json, self._starts = plan, runtime, as_json, starts_handler
@@ -70,7 +73,7 @@ class CheckScreen:
         self._advance(finding)
 
     def finish(self, report: CheckReport) -> None:
-        """Print the report, or the records that are not printed yet."""
+        """Print the report, or the remaining records with --json."""
         self.close()
         if not self._as_json:
             self._print(report)

@@ -1,4 +1,4 @@
-"""`port-hook demo`."""
+"""The command `port-hook demo`."""
 
 from __future__ import annotations
 

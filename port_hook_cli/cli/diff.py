@@ -1,4 +1,4 @@
-"""`port-hook diff`."""
+"""The command `port-hook diff`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`port-hook doctor`."""
+"""The command `port-hook doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`port-hook decrypt` and `port-hook encrypt`, and the keys for encrypted inputs."""
+"""The commands `port-hook decrypt` and `port-hook encrypt`, and the keys for encrypted inputs."""
 
 from __future__ import annotations
 

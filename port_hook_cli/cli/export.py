@@ -1,4 +1,4 @@
-"""`port-hook export`."""
+"""The command `port-hook export`."""
 
 from __future__ import annotations
 

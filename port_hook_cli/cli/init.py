@@ -1,4 +1,4 @@
-"""`port-hook init`."""
+"""The command `port-hook init`."""
 
 from __future__ import annotations
 

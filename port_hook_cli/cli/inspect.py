@@ -1,4 +1,4 @@
-"""`port-hook inspect`."""
+"""The command `port-hook inspect`."""
 
 from __future__ import annotations
 

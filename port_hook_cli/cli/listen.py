@@ -1,4 +1,4 @@
-"""`port-hook listen`."""
+"""The command `port-hook listen`."""
 
 from __future__ import annotations
 

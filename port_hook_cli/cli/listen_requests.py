@@ -40,7 +40,7 @@ _NO_HANDLER = NoEffect("Nothing is forwarded", without=("--forward-to", "--route
 
 @option_group("Target")
 class ListenTarget:
-    """The targets of forwarded requests."""
+    """The options for the targets of forwarded requests."""
 
     forward_to: Annotated[
         str | None,

@@ -1,4 +1,4 @@
-"""`port-hook login` and `port-hook logout`."""
+"""The commands `port-hook login` and `port-hook logout`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ONLY_LISTS = NoEffect("--list only lists", beside=("--list",))
 
 @unique
 class KeepIn(StrEnum):
-    """The values of `--keep-in`."""
+    """The values of the option `--keep-in`."""
 
     AUTO = "auto"
     KEYRING = "keyring"

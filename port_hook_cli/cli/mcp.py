@@ -1,4 +1,4 @@
-"""`port-hook mcp`."""
+"""The command `port-hook mcp`."""
 
 from __future__ import annotations
 

@@ -112,11 +112,11 @@ class NoEffect(NamedTuple):
     defaults_count: bool = False
 
     def lacks(self, given: Collection[str]) -> bool:
-        """Return whether all options that the option needs are missing from `given`."""
+        """Return whether `given` lacks all options that this option needs."""
         return bool(self.without) and not any(name in given for name in self.without)
 
     def is_beside(self, given: Collection[str]) -> bool:
-        """Return whether `given` contains an option that disables the option."""
+        """Return whether `given` contains an option that makes this option useless."""
         return any(name in given for name in self.beside)
 
     @property
@@ -145,7 +145,10 @@ class Declaration(NamedTuple):
     """The values that completion offers if neither the type nor the metavar contains them."""
     may_be_empty: bool = False
     old: tuple[str, ...] = ()
-    """The former names of an option. They still work, with a note. The help and the docs leave them out."""
+    """The former names of an option.
+
+    Former names still work, and port-hook prints a note. The help and the docs leave them out.
+    """
     is_common: bool = False
     """Whether `--help` shows the option. For a command without common options, the help shows all options."""
     title: str = ""
@@ -266,7 +269,7 @@ def refuse_contradictions(
 
     At most one option of each `exclusive` group may be set. `stdin` contains inputs with their names, of which only one
     may be `-`. `pointless` maps a reason to the options without effect for that reason. If the reason ends with
-    `without` and other options, the options need those others. Each option is mapped to whether it is set.
+    `without OTHER`, the options need the option OTHER. Each option is mapped to whether it is set.
     """
     for group in exclusive:
         given = [name for name, is_given in group.items() if is_given]

@@ -29,7 +29,7 @@ _MAX_NAME = 60
 class ProjectDefaults:
     """The defaults of a command's parameters in a project's file `name`.
 
-    `values` are the texts of the defaults by parameter. `taken` are the used options in the form of the command line.
+    `values` are the texts of the defaults by parameter. `taken` lists the used options, as on the command line.
     `ignored` are the options that the file must not set, each with the reason.
     """
 

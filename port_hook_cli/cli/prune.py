@@ -1,4 +1,4 @@
-"""`port-hook prune`."""
+"""The command `port-hook prune`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`port-hook render`."""
+"""The command `port-hook render`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`port-hook replay`."""
+"""The command `port-hook replay`."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def _keeper(store: Path | None, secret: Secret | None, runtime: Runtime) -> clos
 
 
 def _needs(sources: list[str], *, finds_fault: bool) -> tuple[str, ...]:
-    """Return the required settings. They include the client ID if a handler may use it as its secret by mistake."""
+    """Return the required settings. A search for a fault needs the client ID, which a handler may use as its secret."""
     if any(map(is_run_id, sources)):
         return ALL_NEEDS
     return ("client_id", "client_secret") if finds_fault else ONLY_THE_SECRET

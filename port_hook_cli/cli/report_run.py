@@ -1,4 +1,4 @@
-"""`port-hook report-run`."""
+"""The command `port-hook report-run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`port-hook restore`."""
+"""The command `port-hook restore`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`port-hook sandbox`."""
+"""The command `port-hook sandbox`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`port-hook show`."""
+"""The command `port-hook show`."""
 
 from __future__ import annotations
 

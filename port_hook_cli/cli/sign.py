@@ -1,4 +1,4 @@
-"""`port-hook sign`."""
+"""The command `port-hook sign`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`port-hook trigger`."""
+"""The command `port-hook trigger`."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class ActionScreen:
             self._print(page)
 
     def event(self, event: RunChanged | LogLine) -> None:
-        """Print the news about the run."""
+        """Print a new log entry or a change of the run."""
         if isinstance(event, LogLine):
             self.logs.append(str(event.entry.get("message", "")))
             self._print(log_line(event.entry))
@@ -171,7 +171,7 @@ class _WorkflowScreen:
         self._asked.show([port_headline(self._workflow, run, self._version)])
 
     def event(self, event: WorkflowSeen | LogLine | Remark) -> None:
-        """Print the news about the run."""
+        """Print a remark or the progress of the run, and collect the run's log entries."""
         if isinstance(event, Remark):
             self._asked.say(event)
         elif isinstance(event, LogLine):

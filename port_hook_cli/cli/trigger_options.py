@@ -238,7 +238,10 @@ class TriggerSignature:
     ] = False
 
     def signer(self, access: PortAccess) -> Callable[[], Signer | None]:
-        """Return a function that returns the signer. It reads the secret, so it is called when a request is signed."""
+        """Return a function that returns the signer.
+
+        The function reads the secret, so call it when a request is signed.
+        """
         return lambda: None if self.no_sign else Signer(access.secret, self.unit)
 
     def conflict(self, access: PortAccess) -> str:

@@ -1,4 +1,7 @@
-"""The lines of `trigger`: requests, responses, messages, the nodes of a workflow's run, and next steps. Pure."""
+"""The lines of `trigger`: requests, responses, messages, the nodes of a workflow's run, and next steps.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ _FATES = {
 
 
 def request_lines(ready: RunRequest) -> Iterator[Text]:
-    """Yield the lines of a request, like the listener shows it, with secrets masked."""
+    """Yield the lines of a request in the listener's format, with secrets masked."""
     made, content = ready.made, ready.shown.body
     payload = payload_of(made.request, content)
     what = what_it_is(payload) if payload.action or payload.event else made.action.identifier
@@ -61,8 +64,8 @@ def response_lines(
 ) -> Iterator[Text]:
     """Yield the lines of the response or the error, and the effect on the run in Port, with secrets masked.
 
-    `conflict` is a hint about two places with different secrets, which is shown if the handler rejected the signature.
-    `ended` is the status of an ended run in the sandbox.
+    `conflict` is a hint about two places with different secrets, for a handler that rejected the signature. `ended` is
+    the status of an ended run in the sandbox.
     """
     masker, fate, run_id = ready.made.masker, ready.fate(delivery), ready.made.request.run_id
     if delivery.status is None:
@@ -155,7 +158,7 @@ def _acted_line(node_run: ShownNodeRun) -> Text:
 
 
 def sending_line(step: Step, request: RenderedRequest, masker: Masker) -> Text:
-    """Return the line of a WEBHOOK node, which is shown before the node's request is sent."""
+    """Return the line of a WEBHOOK node to print before its request is sent."""
     kind = "waits for the response" if request.synchronized else "asynchronous"
     url = brief(masker.text(step.url or ""), MOST_OF_A_URL)
     return Text.assemble((brief(step.node.identifier), "bold"), f"  {request.method} {url}  ({kind})")
@@ -164,7 +167,7 @@ def sending_line(step: Step, request: RenderedRequest, masker: Masker) -> Text:
 def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]:
     """Yield the outcome of a node: response, result, output, behavior that Port does not document, and next steps.
 
-    `conflict` is a hint about two places with different secrets, which is shown if the handler rejected the signature.
+    `conflict` is a hint about two places with different secrets, for a handler that rejected the signature.
     """
     from port_hook_cli.workflows.shown_run import show_node_run
 

@@ -1,4 +1,4 @@
-"""`port-hook verify`."""
+"""The command `port-hook verify`."""
 
 from __future__ import annotations
 

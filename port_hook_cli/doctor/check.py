@@ -1,4 +1,7 @@
-"""The result of one check as a value, a line and a record, and the check of the clock. Pure."""
+"""The result of one check as a value, a line and a record, and the check of the clock.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 

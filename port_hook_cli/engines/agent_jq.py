@@ -1,4 +1,4 @@
-"""Evaluates the expressions of the execution agent's mapping. They can read the environment, unlike templates.
+"""Evaluates the expressions of the execution agent's mapping. Unlike templates, these can read environment variables.
 
 The agent uses jq 1.5. So each expression is first rewritten for port-hook's jq (`prediction.jq15`).
 """
@@ -39,7 +39,7 @@ class AgentJq(JqOwner):
     """
 
     def __init__(self, environment: Mapping[str, str], *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
-        """Create an evaluator. The jq process starts with the first expression."""
+        """Create an evaluator. The first expression starts the jq process."""
         super().__init__(timeout_s=timeout_s)
         self._environment = dict(environment)
         self._stopped = Event()
@@ -113,7 +113,8 @@ class AgentJq(JqOwner):
         """
         faulty = [each for each in expressions if agent_program(each).fault]
         wrapped = self._worker.evaluate([f"{_OPEN}empty | ({each}\n\n)" for each in faulty], _NOTHING)
-        # The expression alone gives an error with the right column. It never runs, because it cannot be compiled.
+        # The error of the expression alone has the right column. The expression never runs, because it cannot be
+        # compiled.
         alone = [f"{_OPEN}{each}" for each, result in zip(faulty, wrapped, strict=True) if isinstance(result, JqError)]
         errors = iter(self._worker.evaluate(alone, _NOTHING))
         found = [next(errors) if isinstance(result, JqError) else None for result in wrapped]
@@ -131,7 +132,7 @@ def _program(program: AgentProgram, opening: str) -> str:
 
 
 def _text(data: Any) -> str:
-    """Return data as a line of JSON. Keys stay in their order, and numbers are written like Python writes them."""
+    """Return data as a line of JSON. Keys stay in their order, and numbers are in Python's notation."""
     text = json.dumps(data, ensure_ascii=False)
     text.encode()
     return text

@@ -100,7 +100,7 @@ def _write(response: str) -> None:
 
 
 class _Worker:
-    """Compiles, caches and runs programs. A list of programs that is requested again runs as one program.
+    """Compiles, caches and runs programs. A repeated list of programs runs as one program.
 
     Otherwise, jq parses the data for each program, which takes longer than most expressions.
     """
@@ -124,12 +124,12 @@ class _Worker:
     def _joined_responses(self, programs: tuple[str, ...], data: str) -> Iterator[str]:
         """Run `programs` as one program, and yield their responses.
 
-        If it ends early, the caller must run the rest separately.
+        If jq ends early, the caller must run the remaining programs separately.
         """
         if programs not in self._joined:
             _put(self._joined, programs, None)
             if len(data) < _LARGE:
-                return  # the list is compiled only when it is requested again
+                return  # the list is compiled only when it is repeated
         if self._joined[programs] is None:
             self._joined[programs] = self._join(programs)
         self._joined.move_to_end(programs)

@@ -1,4 +1,7 @@
-"""Runs jq in a separate process. To stop an expression, the process is killed. The next expression starts a new one."""
+"""Runs jq in a separate process.
+
+To stop an expression, port-hook kills the process. The next expression starts a new process.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,7 @@ _MARGIN = len(jq_process.CLOSED_ENVIRONMENT)
 
 
 class JqWorker:
-    """Evaluates jq programs in a process that starts with the first program. The class is thread-safe."""
+    """Evaluates jq programs in a process, which the first program starts. The class is thread-safe."""
 
     def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S, memory: int = MAX_MEMORY_BYTES) -> None:
         """Prepare the process without starting it."""
@@ -112,7 +115,7 @@ class JqWorker:
             self._end()
 
     def abandon(self) -> None:
-        """Let go of the parent's jq process in a forked process, without ending jq and without writing to it."""
+        """Release the parent's jq process in a forked process, without ending jq or writing to its stdin."""
         process, self._process, self._has_started = self._process, None, False
         if process is None:
             return
@@ -184,7 +187,7 @@ class JqOwner:
     def __init__(self, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
         """Prepare the worker.
 
-        jq starts with the first expression. `timeout_s` limits all expressions of one call together.
+        The first expression starts jq. `timeout_s` limits all expressions of one call together.
         """
         self._worker = JqWorker(timeout_s=timeout_s)
 
@@ -200,7 +203,7 @@ class JqOwner:
 
 
 def _timeout_code() -> int:
-    """Return the exit code of a process that was ended by its alarm."""
+    """Return the exit code of a process after its alarm has ended it."""
     if sys.platform == "win32":
         return 1
     else:  # noqa: RET505 - mypy would find the line unreachable
@@ -237,7 +240,7 @@ def _read(line: bytes, program: str) -> Any:
 
 
 def _message(kind: Literal["compile", "run-time"], message: str) -> str:
-    """Return jq's error like Port's engine shows it. For a compile error, this is the first line of the last error.
+    """Return jq's error in the format of Port's engine. For a compile error, this is the first line of the last error.
 
     The column is relative to the expression, without the code that Port puts before the expression.
     """

@@ -41,8 +41,8 @@ def find_faults(rules: Mapping[str, Any], value: Any) -> list[Fault]:
 def _is_clearly_valid(schema: Mapping[str, Any], value: Any) -> bool:
     """Return whether a value is clearly valid: each keyword is in `_CLEAR`, has a valid limit, and the value obeys it.
 
-    Most declarations and values are that simple. For them, `trigger` does not need to import the library, which would
-    take a third of its time. The library checks everything else, and also describes the faults.
+    Most declarations and values are that simple. For such values, `trigger` does not need to import the library, which
+    would take a third of the command's time. The library checks everything else, and also describes the faults.
     """
     for keyword, limit in schema.items():
         if keyword not in _CLEAR:
@@ -79,7 +79,7 @@ def _library() -> tuple[Any, Any]:
 def _matches(pattern: str, text: str) -> bool:
     """Return whether a JavaScript pattern is found in a text.
 
-    Also True for a pattern that cannot be read here or takes too long, because Port decides about such a pattern.
+    Also return True for a pattern that port-hook cannot read or that takes too long, because Port decides about it.
     """
     import regex
 

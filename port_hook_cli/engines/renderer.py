@@ -27,7 +27,7 @@ class Renderer(JqOwner):
     """
 
     def abandon(self) -> None:
-        """Let go of jq in a forked process, without ending jq, because the parent process still uses it."""
+        """Release jq in a forked process without ending jq, because the parent process still uses jq."""
         self._worker.abandon()
 
     def start(self) -> None:

@@ -55,9 +55,9 @@ class Connection(asyncio.Protocol):
             self._parser = self._response = None
 
     async def send_slowly(self, parts: Sequence[bytes], pause_s: float, parser: ResponseParser) -> None:
-        """Send the request like `send`, but in parts, with pauses of `pause_s` seconds between them.
+        """Send the request like `send`, but in parts, with pauses of `pause_s` seconds between the parts.
 
-        Parts that were not sent before the response are not sent.
+        After the response, the remaining parts are not sent.
         """
         writing = self._loop.create_task(self._write_slowly(parts[1:], pause_s))
         try:
@@ -99,8 +99,8 @@ class Connection(asyncio.Protocol):
     def has_input(self) -> bool:
         """Return whether the target has sent unread data, which usually means the end of the connection.
 
-        The event loop handles such data in its next turn, which is too late for a request that is sent in the current
-        turn. Always False on Windows, and also with TLS, where the data may belong to the TLS protocol.
+        The event loop handles such data in its next turn, which is too late for a request in the current turn. Always
+        False on Windows and with TLS. With TLS, the data may belong to the TLS protocol.
         """
         if self._poll is None:
             return False

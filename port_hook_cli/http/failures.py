@@ -1,6 +1,6 @@
 """Why a request got no response: the kinds of failure, and one message for each kind.
 
-A message is a clause about the target. It doesn't mention the user's options, which belong in hints.
+A message is a clause about the target. The user's options belong in hints, not in these messages.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class UnsendableRequest(ValueError):
 class ClosedEarly(ConnectionError):
     """The target closed the connection before the response was complete.
 
-    `has_begun` is true if a part of it arrived.
+    `has_begun` is true if a part of the response has arrived.
     """
 
     def __init__(self, *, has_begun: bool) -> None:

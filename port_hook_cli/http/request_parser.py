@@ -1,9 +1,9 @@
 """aiohttp's request parser, extended to accept repeated headers and to limit the size of a request's head.
 
 aiohttp's C parser rejects a request that repeats `Content-Type`, `Host`, `User-Agent` or some other headers, and no
-option changes that. A debugger must show and forward such a request. So a second parser reads the rejected head with
-placeholders in place of the repeated names, and the names are restored in the parsed message. The C parser still
-decides everything else, and requests without repeated headers have almost no cost.
+option changes that. A debugger must show and forward a request with repeated headers. So a second parser reads the
+rejected head with placeholders in place of the repeated names, and the names are restored in the parsed message. The C
+parser still decides everything else, and requests without repeated headers have almost no cost.
 
 The headers that frame a message (`Content-Length`, `Transfer-Encoding`) are never replaced. If one of them is repeated,
 the request stays rejected, because two readers could disagree on where the request ends. A repeated header is also
@@ -79,7 +79,7 @@ class RequestParser:
         return found
 
     def pause_reading(self) -> None:
-        """Stop reading in the middle of a body until the rest of the body can be taken."""
+        """Pause in the middle of a body, until the server can handle more of the body."""
         self._parser.pause_reading()
 
     def message_consumed(self) -> None:

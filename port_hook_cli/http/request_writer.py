@@ -88,7 +88,8 @@ class _Written(NamedTuple):
 class RepeatedRequests:
     """Writes requests like `write_request`, and remembers the bytes of the latest request with each body.
 
-    Use this class if the same few bodies are sent repeatedly. After 256 bodies, it forgets all of them.
+    Use this class if the same few bodies are sent repeatedly. After 256 bodies, the class forgets all remembered
+    requests.
     """
 
     def __init__(self) -> None:

@@ -161,7 +161,7 @@ class Room:
 def _is_idle(link: Link) -> bool:
     """Return whether no request is in progress, and every response was sent.
 
-    A new connection does not wait for a request yet, but is idle too, because it has no request.
+    A new connection also counts as idle, although it does not wait for a request yet.
     """
     transport, waiter = link.transport, link._waiter  # noqa: SLF001
     if not isinstance(transport, asyncio.Transport) or transport.get_write_buffer_size():
@@ -180,7 +180,7 @@ def _close(link: Link) -> None:
 if sys.platform == "win32":
 
     def _has_input(link: Link) -> bool:  # noqa: ARG001 - the signature for every system
-        """Return False, because Windows cannot tell."""
+        """Return False, because Windows cannot show whether data has arrived."""
         return False
 
 else:
@@ -256,7 +256,7 @@ def describe_owner(host: str, port: int) -> str | None:
 
 
 def by_proc(host: str, port: int) -> str | None:
-    """Find the process in /proc: list the sockets that occupy the port, and find a process with one of them open."""
+    """Return the process from /proc: find the sockets that occupy the port, and a process with such a socket open."""
     sockets = {f"socket:[{inode}]" for table in ("tcp", "tcp6") for inode in _listeners(table, host, port)}
     pids = sorted(int(folder.name) for folder in _PROC.iterdir() if folder.name.isdigit()) if sockets else []
     holder = next((pid for pid in pids if _holds(pid, sockets)), None)

@@ -48,7 +48,10 @@ def value_nests_too_deep(value: Any) -> bool:
 
 
 def has_too_many_values(text: str) -> bool:
-    """Return whether JSON text has so many values that parsing it would take hundreds of MB. This is never slow."""
+    """Return whether JSON text has so many values that parsing it would take hundreds of MB.
+
+    The check is never slow.
+    """
     return len(text) > MOST_MARKS and count_marks(text) > MOST_MARKS
 
 
@@ -75,8 +78,8 @@ def _as_javascript(number: re.Match[str]) -> str:
 def json_beginning(value: Any, limit: int, *, indent: int | None = None, compact: bool = False) -> str:
     """Return a value as JSON, or the first `limit + 1` characters of its JSON.
 
-    Small numbers are written like JavaScript and Port write them: 1e-7, not 1e-07. Each level takes at least one
-    character, so a deep value reaches `limit` before Python's recursion limit.
+    Small numbers are in the notation of JavaScript and Port: 1e-7, not 1e-07. Each level takes at least one character,
+    so a deep value reaches `limit` before Python's recursion limit.
     """
     encoder = json.JSONEncoder(ensure_ascii=False, indent=indent, separators=(",", ":") if compact else None)
     parts, length = [], 0

@@ -164,8 +164,8 @@ def get_at(document: Any, path: JsonPath) -> Any:
 def set_at(document: Any, path: JsonPath, value: Any) -> Any:
     """Return a copy of `document` with `value` at `path`.
 
-    Objects and arrays on the path that are missing or null are created. Raises UsageError, whose message shows the part
-    of the path that does not fit the document.
+    Missing objects and arrays on the path are created, including in place of null. Raises UsageError, whose message
+    shows the part of the path that does not fit the document.
     """
     path = path.fitted(document)
     root: list[Any] = [document]

@@ -1,4 +1,4 @@
-"""JSON like Node.js writes it: `JSON.stringify(JSON.parse(text), null, indent)`, byte for byte.
+"""JSON in the format of Node.js: `JSON.stringify(JSON.parse(text), null, indent)`, byte for byte.
 
 Handlers in Node.js serialize a body again before they verify it, so Port signs this form. The rules are in ECMA-262:
 SerializeJSONProperty, QuoteJSONString, Number::toString and the order of OrdinaryOwnPropertyKeys.
@@ -249,7 +249,7 @@ class _Writer:
 
 
 def format_double(value: float) -> str:
-    """Return a double like JSON.stringify writes it: the result of Number::toString, or `null` for an infinity.
+    """Return a double in the notation of JSON.stringify: the result of Number::toString, or `null` for an infinity.
 
     Python finds the same shortest digits that read back as `value`. Only the layout of the digits differs.
     """
@@ -282,7 +282,7 @@ def _lay_out(digits: str, point: int) -> str:
 
 
 def quote(value: str) -> str:
-    """Return `value` like QuoteJSONString quotes it: with the escapes of Python's json, and lone surrogates escaped."""
+    """Return `value` quoted by QuoteJSONString: with the escapes of Python's json, and lone surrogates escaped."""
     quoted = encode_basestring(value)
     # Only lone surrogates cannot be encoded. JavaScript escapes lone surrogates in the same way.
     if quoted.isascii() or not re.search(_SURROGATE, quoted):

@@ -98,7 +98,7 @@ def _write_plain(value: Any) -> str | None:
 
 
 def _plain(value: Any) -> Any:
-    """Return `value` with each number replaced by a number that Python writes like JavaScript writes the original.
+    """Return `value` with its numbers replaced, so that Python writes the same digits as JavaScript for `value`.
 
     Raises _NotPlain for other types, keys that may be in another order, and numbers that the two languages write
     differently.

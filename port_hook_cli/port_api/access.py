@@ -1,4 +1,4 @@
-"""Access to Port: the settings, which are read once, the secret, clients of the API, and the region of a login."""
+"""Access to Port: the settings (read once), the secret, clients of the API, and the region of a login."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class PortAccess:
 
     @cached_property
     def found(self) -> Settings:
-        """The settings of `needs`, even if the address is unsafe. They come without remarks, for `doctor`."""
+        """The settings of `needs`, even if the address is unsafe. `doctor` reads them without printing remarks."""
         return load_settings(
             self._runtime,
             org=self._org,
@@ -138,8 +138,8 @@ class PortAccess:
     async def announce(self, deliveries: Sequence[Mapping[str, Any]]) -> None:
         """Tell a sandbox on this machine which runs a handler is about to receive, with their actions and inputs.
 
-        The sandbox can then show these runs. If the settings point to Port, this does nothing. It stops at the first
-        failure, takes at most 2 seconds, and never raises an error.
+        The sandbox can then show these runs. If the settings point to Port, this method does nothing. It stops at the
+        first failure, takes at most 2 seconds, and never raises an error.
         """
         if not deliveries:
             return

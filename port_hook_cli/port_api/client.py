@@ -159,7 +159,7 @@ class PortApi:
     ) -> dict[str, Any]:
         """Make one call to any route, and return Port's response. `headers` are added to the usual headers.
 
-        A call that is not `repeatable` is never sent again if Port may have acted on it.
+        If Port may have acted on a call that is not `repeatable`, the call is never sent again.
         """
         retries = self._retries.begin()
         while isinstance(outcome := await self._connection.attempt(method, path, body, headers=headers), FailedAttempt):

@@ -1,7 +1,7 @@
 """The credentials that `port-hook login` saves. An organization's ID, secret and address belong together.
 
 `~/.port-hook/logins.json` (mode 0600) lists the organizations. A secret is in this file or in the keyring. An entry in
-the keyring also contains the ID and address, which are compared with the file.
+the keyring also contains the ID and address, and port-hook compares them with the file.
 """
 
 from __future__ import annotations
@@ -380,7 +380,7 @@ LOGIN = "port-hook/login/1"
 def login_record(
     kind: str, name: str, client_id: str, api_url: str, *, kept_in: str, is_default: bool
 ) -> dict[str, Any]:
-    """Return the record of a login that was saved, listed or deleted (`kind`), without its secret."""
+    """Return the record of a login without its secret. `kind` is what was done: saved, listed or deleted."""
     return {
         "schema": LOGIN,
         "type": kind,

@@ -37,12 +37,14 @@ class OrgFile:
 
     @property
     def open_choice(self) -> tuple[str, ...]:
-        """The message for a file with several organizations, none of which is selected."""
+        """The message for a file with several organizations and no selected organization."""
         names = ", ".join(self.orgs)
         return (f"{self.path} has several organizations ({names}) and no default_org.",) if self.orgs else ()
 
     def choose(self, name: str | None) -> str | None:
-        """Return the organization to use: `name`, the default, or the only organization. None if several are possible.
+        """Return the organization to use: `name`, the default, or the only organization.
+
+        Return None if several are possible.
 
         Raises CredentialsError for an unknown name.
         """

@@ -156,7 +156,8 @@ def run_ended(run_id: str, status: str | None, *, is_log: bool = False) -> RunEn
 def asked_wait_s(status: int, headers: Mapping[str, str], now: float) -> float | None:
     """Return the pause in seconds that a response asks for, or None. The names in `headers` are in lowercase.
 
-    `Retry-After` takes precedence. Without it, a 429 response has the seconds until Port's rate limit is reset.
+    `Retry-After` takes precedence. Without `Retry-After`, a 429 response has the seconds until Port's rate limit is
+    reset.
     """
     wait_s = retry_after_s(headers.get("retry-after"), now)
     reset = headers.get("x-ratelimit-reset", "").strip()

@@ -2,9 +2,9 @@
 
 The order for each setting is: flags > environment > the current directory's `.env` > `~/.port/.env` >
 `~/.port/config.yaml` > defaults. If none of these places has a secret, a login is used as a whole: its ID and its
-secret, which is sent only to its address. Someone else may have written the current directory's `.env`, but the other
-places belong to the user. So a secret is sent to an address from that file only if the file has the same secret.
-docs/reference/settings.md documents this for users.
+secret. port-hook sends this secret only to the login's address. Someone else may have written the current directory's
+`.env`, but the other places belong to the user. So a secret is sent to an address from that file only if the file has
+the same secret. docs/reference/settings.md documents this for users.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Settings:
     """Credentials and addresses. `api_url` and `app_url` have neither `/v1` nor a trailing slash.
 
     `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
-    name. `gaps` explains why a place lacks a setting. `warnings` are about the places. `objection` explains why the
-    secret must not be sent to `api_url`, and tells the user what to do. `conflict` is a sentence about two places with
-    different secrets, and shows which secret is used. It is "" without a conflict. `other_secret` is then the unused
-    secret. `placeholders` lists the values copied from an example.
+    name. `gaps` explains why a place lacks a setting. `warnings` are messages about these places. `objection` explains
+    why the secret must not be sent to `api_url`, and tells the user what to do. `conflict` is a sentence about two
+    places with different secrets, and shows which secret is used. It is "" without a conflict. `other_secret` is then
+    the unused secret. `placeholders` lists the values copied from an example.
     """
 
     client_id: str | None = None
@@ -128,8 +128,8 @@ def load_settings(
     """Return the settings by the documented precedence. Raises SettingsError with the name of a faulty file.
 
     Places are read in order until all `needs` are known, so a broken file in a later place doesn't matter.
-    `insecure_api` allows plain http to another machine. `runtime` remembers each secret that is read, even if it is not
-    used.
+    `insecure_api` allows plain http to another machine. `runtime` remembers each secret that is found, even if another
+    secret is used.
     """
     places = SettingsPlaces(runtime, org=org, secret_file=secret_file)
     found: dict[str, Found] = {}

@@ -1,4 +1,7 @@
-"""Compares the recorded response of a capture with the response to its replay. Pure."""
+"""Compares the recorded response of a capture with the response to its replay.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _TOO_DEEP = "Edit a copy by hand (`port-hook show ID --body`) and replay that fi
 
 @frozen
 class Assignment:
-    """A path and its new value."""
+    """A path into a body, and the new value at this path."""
 
     path: JsonPath
     value: Any

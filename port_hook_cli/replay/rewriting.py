@@ -1,4 +1,7 @@
-"""Changes a request before port-hook sends it again, with notes for the user. Pure."""
+"""Changes a request before port-hook sends it again, with notes for the user.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class UnsignedReplay(UsageError):
 
 @frozen
 class ReplayNote:
-    """Information about a replay for the user. With `about`, a command can add the name of its own option."""
+    """A note about a replay for the user. `about` tells a command which of its options to add to the note."""
 
     text: str
     about: str = ""
@@ -131,7 +134,7 @@ class Rewriter:
         return self.request(draft, self.headers_at(draft, now), now)
 
     def headers_at(self, draft: Invocation, now: float) -> Headers:
-        """Return the headers of a draft that is sent at `now`, in seconds since the epoch."""
+        """Return the headers for sending a draft at `now`, in seconds since the epoch."""
         items = draft.headers.items
         if self.signer is not None:
             items = (*items, *self.signer.fields(draft.body, now))

@@ -120,8 +120,8 @@ def parse_rate(text: str) -> float:
 class Pace:
     """Admits callers one after another, at most `rate_per_s` a second.
 
-    A caller that comes late does not make later callers faster, because that would cause a burst. `clock` returns
-    seconds, and `sleep` takes seconds.
+    If a caller is late, the next callers still wait, because catching up would cause a burst. `clock` and `sleep` use
+    seconds.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ def endpoint_url(to: str | None) -> str:
 
 
 def event_of(request: Invocation, endpoint: str) -> bytes:
-    """Return the event with which a Lambda function gets a request. Its path and query come from the request."""
+    """Return the event that passes a request to a Lambda function. The event's path and query come from the request."""
     parts = urlsplit(endpoint)
     url = target_url(f"{parts.scheme}://{parts.netloc}", request.target)
     headers = Headers((("host", parts.netloc), *request.headers.without("host")))

@@ -101,7 +101,7 @@ def captured_verdict(source: ReplaySource, secret: Secret) -> Verdict:
 
 
 def contradiction(source: ReplaySource, secret: Secret | None) -> str:
-    """Return a note if a capture's verdict says that its signature is valid, but it is not. Otherwise, return ""."""
+    """Return a note if a capture's verdict says that an invalid signature is valid. Otherwise, return ""."""
     if secret is None or source.verdict is None or source.verdict.status is not Status.VALID:
         return ""
     # The diagnosis is skipped, because it may take a long time for many captures.
@@ -177,7 +177,8 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
 def default_target(capture: Capture, last_target: str | None) -> str | None:
     """Return the default target of a capture, or None if no target is on this machine.
 
-    The default is the capture's target, or else the target of the last listener that used the capture's store.
+    The default is the capture's target. If that is missing or on another machine, the default is the target of the
+    store's last listener.
     """
     return (handler_here(capture.delivery.url) if capture.delivery else None) or handler_here(last_target)
 
@@ -201,7 +202,7 @@ def _verdict_notes(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _request(body: bytes, *, method: str = "POST", target: str = "/", headers: Headers = _HEADERS) -> Invocation:
-    """Return a request that was not captured. It has neither an ID nor a time."""
+    """Return a request for content that port-hook did not capture. The request has neither an ID nor a time."""
     return Invocation(id="", received_at=0.0, method=method, target=target, headers=headers, body=body)
 
 

@@ -46,7 +46,7 @@ def source_of(found: FoundRequest, finder: Finder) -> ReplaySource:
 
 
 class FailedSources(NamedTuple):
-    """The captures to send again, and the number of captures that are omitted because a later replay succeeded."""
+    """The captures to send again, and the number of captures left out because a later replay succeeded."""
 
     sources: list[ReplaySource]
     done: int
@@ -74,10 +74,11 @@ def find_failed(captures: StoreReader, since_s: float | None) -> FailedSources:
 
 
 class ReplayKeeper:
-    """Adds replays with their outcomes to a store, which is opened at the first save. Close the keeper after use.
+    """Adds replays with their outcomes to a store. The first save opens the store. Close the keeper after use.
 
     With `creates`, a missing store is created. After a failure, the keeper stops saving and doesn't report the failure
-    again. The secrets of `masker` are masked in the saved requests. The verdict is about the bytes that were sent.
+    again. The secrets of `masker` are masked in the saved requests. The verdict is about the sent bytes, before
+    masking.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class ReplayKeeper:
         return self.save(request, delivery)
 
     def save(self, request: Invocation, delivery: Delivery) -> KeptReplay:
-        """Save a replay like `keep`, for a caller in a thread."""
+        """Save a replay like `keep`, for callers that run in a thread."""
         if self._is_broken:
             return NOT_KEPT
         try:

@@ -1,4 +1,7 @@
-"""The deliveries of a series: counts by status, speed, and latencies in buckets, as tables, text and records. Pure."""
+"""The deliveries of a series: counts by status, speed, and latencies in buckets, as tables, text and records.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -72,7 +75,7 @@ class DeliveryTally:
 
 @dataclass(slots=True)
 class DeliveryCounter:
-    """Counts deliveries as they end. It retains only the latency of each response, which takes 8 bytes."""
+    """Counts deliveries as they end. The counter retains only the latency of each response, which takes 8 bytes."""
 
     _statuses: Counter[int] = field(default_factory=Counter)
     _errors: Counter[str] = field(default_factory=Counter)
@@ -202,7 +205,10 @@ def percentile_texts(tally: DeliveryTally) -> list[str]:
 
 
 def histogram_lines(tally: DeliveryTally, width: int) -> Iterator[str]:
-    """Yield the latencies as a histogram of plain characters for a terminal of `width` columns. It uses at most 80."""
+    """Yield the latencies as a histogram of plain characters for a terminal of `width` columns.
+
+    The histogram has at most 80 columns.
+    """
     buckets = at_most(latency_buckets(tally.latencies_ms), _MOST_ROWS)
     if not buckets:
         return

@@ -55,12 +55,14 @@ def split_name(name: str) -> tuple[str, str]:
 
 @frozen(kw_only=True)
 class Entry:
-    """An action or workflow node that is retargeted, or will soon be. The entry contains no credentials of port-hook.
+    """An action or workflow node during its retargeting, or just before.
+
+    The entry contains no credentials of port-hook.
 
     `identifier` is the identifier of the action or workflow. `node` is empty for an action. `original` is the action's
     definition before the first change, or the `node_settings` of the node. `urls` are the URLs that the action or node
-    may have now: the last URL that was set, and the next URL. `left` is like `original`, but after the last change.
-    `at` is the time of the first change in seconds since the epoch.
+    may have now: the last URL that port-hook set, and the next URL. `left` is like `original`, but after the last
+    change. `at` is the time of the first change in seconds since the epoch.
     """
 
     identifier: str
@@ -124,9 +126,9 @@ class Entry:
         return restored_workflow(now, self.node, self.original) if self.node else settable(self.original)
 
     def compared(self, shown: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the part of an action or workflow that is compared.
+        """Return the compared part of an action or workflow.
 
-        For a workflow, these are the fields that are set.
+        For a workflow, this part contains only the fields to set.
         """
         if not self.node:
             return settable(shown)
@@ -134,11 +136,11 @@ class Entry:
         return {} if settings is None else changed_fields(settings, self.original)
 
     def compared_original(self) -> dict[str, Any]:
-        """Return the part of the original that is compared."""
+        """Return the compared part of the original."""
         return changed_fields(self.original, self.original) if self.node else settable(self.original)
 
     def compared_left(self) -> dict[str, Any]:
-        """Return the part that is compared, in the state that port-hook left or would have left."""
+        """Return the compared part in the state that port-hook left or would have left."""
         if self.left is not None:
             return changed_fields(self.left, self.original) if self.node else settable(self.left)
         url = self.urls[-1] if self.urls else ""

@@ -53,7 +53,7 @@ async def restore_entry(
 
     `overwrite` also undoes changes by someone else. `dry_run` returns the same outcome without a change. The restore
     fails if another listener on this machine replaces the same workflow for longer than `turn_within_s` seconds. The
-    caller releases the claim. This never raises PortHookError.
+    caller releases the claim. Never raises PortHookError.
     """
     now, version = None, None
     try:

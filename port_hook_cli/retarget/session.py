@@ -99,9 +99,9 @@ async def restore(
 ) -> tuple[Outcome, ...]:
     """Restore the actions and nodes that listeners left behind, and return one outcome for each entry, in this order.
 
-    Entries for an API other than `access`'s are not touched. After all others, `may_overwrite` is called with each
-    entry that someone else has changed, and returns whether to restore it. `dry_run` doesn't change anything in Port.
-    Raises SettingsError, and StoreError for an unusable journal.
+    Entries for another API than the API of `access` are not touched. Entries that someone else has changed come last.
+    `may_overwrite` is called with each of them, and returns whether to restore it. `dry_run` doesn't change anything in
+    Port. Raises SettingsError, and StoreError for an unusable journal.
     """
     api_url = access.settings.api_url
     outcomes: list[Outcome] = []

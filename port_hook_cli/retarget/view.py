@@ -55,7 +55,7 @@ def conflict_lines(entry: Entry, now: Mapping[str, Any]) -> list[str]:
 
 
 def outcome_lines(outcome: Outcome) -> list[str]:
-    """Return the lines about one action or node that are shown when the listener ends."""
+    """Return the lines to print about one action or node when the listener ends."""
     name = printable(outcome.entry.name)
     if outcome.end is End.CHANGED:
         conflict = conflict_lines(outcome.entry, outcome.now or {})
@@ -138,7 +138,10 @@ def _masked(value: Any) -> Any:
 
 
 def restore_record(outcome: Outcome, message: str, *, dry_run: bool) -> dict[str, Any]:
-    """Return the record of restoring one action or workflow node. `message` says more than the outcome's end."""
+    """Return the record of restoring one action or workflow node.
+
+    `message` explains the outcome in more detail than its `end`.
+    """
     entry = outcome.entry
     return {
         "schema": RESTORE,

@@ -135,7 +135,7 @@ def _not_a_message(line: Styled) -> Styled:
 
 
 def _could_imitate(part: Styled, width: int) -> bool:
-    """Return whether a terminal may break a part where the rest looks like the label of a message in the first column.
+    """Return whether a terminal may break a long part so that a line begins with what looks like a message's label.
 
     Other long words stay whole, so that a URL can be copied.
     """
@@ -166,7 +166,7 @@ def shows_progress(runtime: Runtime) -> bool:
 
 
 def sayer(runtime: Runtime) -> Say:
-    """Return a function that shows a remark on stderr. Functions that don't print call it."""
+    """Return a function that shows a remark on stderr, for functions that don't print anything themselves."""
     return lambda remark: tell(remark.line, runtime)
 
 

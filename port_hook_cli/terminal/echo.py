@@ -124,6 +124,9 @@ def _terminal(runtime: Runtime, *, at_once: bool) -> _Terminal | None:
 
 
 def _abrupt_signals() -> list[int]:
-    """Return the signals to handle. A signal that the user ignores, as `nohup` does, stays ignored."""
+    """Return the signals to handle.
+
+    Signals that the process already ignores, for example because of `nohup`, stay ignored.
+    """
     numbers = [getattr(signal, name) for name in _ABRUPT if hasattr(signal, name)]
     return [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]

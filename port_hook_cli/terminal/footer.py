@@ -24,7 +24,7 @@ class Footer:
     def show(self, paint: Callable[[], str] | None) -> None:
         """Show what `paint` returns, from the next write on.
 
-        None erases the footer. This never waits for the terminal.
+        None erases the footer. This method never waits for the terminal.
         """
         self._paint = paint
 

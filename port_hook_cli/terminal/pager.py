@@ -74,7 +74,7 @@ def _fits(first: Sequence[Styled], size: os.terminal_size) -> bool:
 def _is_awaited(runtime: Runtime) -> bool:
     """Return whether a person waits for the output. False if the user has already typed more lines.
 
-    Such lines are usually pasted commands. The pager would read them as keys, and the first `q` would end the pager.
+    These lines are usually pasted commands. The pager would read them as keys, and the first `q` would end the pager.
     """
     from port_hook_cli.terminal.coding_agent import coding_agent  # here, because most output fits on the screen
 

@@ -1,8 +1,8 @@
 """Printing that never slows the listener down: a bounded queue, and a thread that writes its items.
 
 The response to Port does not wait for the terminal. If invocations arrive faster than the terminal can show them, each
-invocation takes only one line. If the backlog grows further, one line shows only the number of invocations. All of them
-are in the store.
+invocation takes only one line. If the backlog grows further, one line shows only the number of invocations. The store
+contains all invocations.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ class BackgroundWriter:
     """Writes items to one stream from a thread. An item is a function that returns its text, in full or compact.
 
     A `lossless` writer renders every item in full, and leaves items out only if the queue is full. `footer` is the last
-    line of the terminal that the stream writes to, if that terminal has a footer. Each item is written after the items
-    that were already queued in the writer `follows`, unless a reader blocks that writer.
+    line of the terminal that the stream writes to, if that terminal has a footer. Each item is written after all
+    earlier items of the writer `follows`, unless a reader blocks that writer.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class BackgroundWriter:
         self._thread.start()
 
     def put(self, part: Part, *, held: int = 0) -> None:
-        """Queue an item that holds `held` bytes in memory. If it does not fit, the oldest items are counted, not shown.
+        """Queue an item that holds `held` bytes in memory. If there is no room, the oldest items are only counted.
 
         A `lossless` writer counts the new item instead of the oldest items.
         """
@@ -175,8 +175,8 @@ class BackgroundWriter:
 def _writer(stream: TextIO, platform: str) -> Callable[[str], None]:
     """Return a function that writes text to `stream` without Python's buffers.
 
-    A thread that is blocked in a buffered write would prevent the interpreter from ending. A thread blocked in
-    `write(2)` does not. A Windows console gets a buffered writer: the console would read raw bytes in its code page,
+    A thread blocked in a buffered write would prevent the interpreter from ending. A thread blocked in `write(2)` lets
+    the interpreter end. A Windows console gets a buffered writer: the console would read raw bytes in its code page,
     but Python's stream writes UTF-16.
     """
     if platform == "win32" and stream.isatty():

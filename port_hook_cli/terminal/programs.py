@@ -24,9 +24,9 @@ _FALLBACK = "notepad" if os.name == "nt" else "vi"
 def edit(text: str, read: Callable[[str], Edited], *, environ: Mapping[str, str]) -> Edited:
     """Let the user edit `text` in $VISUAL, $EDITOR or vi, and return the result of `read` for the edited text.
 
-    The text is in a temporary file with mode 0600. The file is deleted, unless `read` raises ValueError. Then the file
-    stays, so that the user's text is not lost, and the hint of the UsageError contains its path. Also raises UsageError
-    if the editor fails.
+    The text is in a temporary file with mode 0600. The file is deleted, unless `read` raises ValueError. If it does,
+    the file stays, so that the user's text is not lost, and the hint of the UsageError contains the file's path. Also
+    raises UsageError if the editor fails.
     """
     path = _private_file(text)
     try:
@@ -117,8 +117,9 @@ _TIMEOUT_S = 3
 def copy_text(text: str, *, environ: Mapping[str, str], terminal: TextIO | None = None) -> str:
     """Copy `text` to the clipboard with the first program on PATH that succeeds, otherwise through `terminal` (stderr).
 
-    Returns the outcome as a sentence, and never raises an exception. The terminal gets the OSC 52 sequence. Not every
-    terminal supports OSC 52, and no terminal confirms it. Each program that hangs may take 3 seconds.
+    Returns the outcome as a sentence, and never raises an exception. The terminal gets the OSC 52 sequence. Some
+    terminals do not support OSC 52, and no terminal confirms that it copied the text. Each program that hangs may take
+    3 seconds.
     """
     for name, *options in _PROGRAMS:
         path = find_program(name, environ)

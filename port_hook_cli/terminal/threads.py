@@ -17,7 +17,7 @@ class UnwaitedThreads(ThreadPoolExecutor):
     The executor is for work that cannot be stopped and doesn't change anything, such as looking up a host name. asyncio
     and the interpreter wait for ordinary threads, so without a network, a lookup could delay the end by more than ten
     seconds after Ctrl-C. Here, each piece of work has its own daemon thread, which ends with the process. The class
-    extends ThreadPoolExecutor because asyncio does not accept another type.
+    extends ThreadPoolExecutor because asyncio requires this type.
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

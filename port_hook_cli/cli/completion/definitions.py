@@ -60,7 +60,7 @@ def _files(folder: Path) -> Iterator[str]:
 
 
 def _read(path: Path, limit: int) -> bytes:
-    """Return the content of a small regular file, or no bytes for anything else.
+    """Return the content of a small regular file, or no bytes for any other file.
 
     Reading a pipe could block indefinitely.
     """
