@@ -29,7 +29,7 @@ _LARGEST_PORT = 65535
 def read_all(given: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[str, Any]:
     """Read the arguments other than None with their readers, and return the results.
 
-    Raises TypeError if one is unknown.
+    Raises TypeError for an unknown argument.
     """
     if unknown := given.keys() - readers.keys():
         raise TypeError(f"unknown arguments: {', '.join(sorted(unknown))} (known: {', '.join(readers)})")

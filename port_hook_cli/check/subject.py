@@ -67,7 +67,7 @@ class CheckSubject:
     def fresh(self, run_id: str, slug: str, *, body: bytes | None = None) -> Invocation:
         """Return a copy of the request for another run. The new run ID replaces the old ID in the headers and the body.
 
-        `body` replaces the body. `slug` is the check that the user-agent header shows.
+        `body` replaces the body. `slug` is the slug of the check, which the user-agent header shows.
         """
         request = self.request if body is None else replace(self.request, body=body)
         if self.run_id is not None:

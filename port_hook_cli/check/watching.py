@@ -27,9 +27,9 @@ _PAGE = 1000
 class SandboxWatch:
     """Reads the sandbox's log of calls. `api` must not retry calls: create it with `PortAccess.client(retries=False)`.
 
-    No method raises PortApiError. The first failure to read the log becomes `problem`, and ends every wait. After it,
-    the log is not read, and the methods return the same as for a log without calls. So a caller that sees a `problem`
-    after a wait does not know what the handler did, and must not conclude that the handler did nothing.
+    No method raises PortApiError. The first failure to read the log becomes `problem`, and ends every wait. After this
+    failure, the log is not read, and the methods return the same as for a log without calls. So a caller that sees a
+    `problem` after a wait does not know what the handler did, and must not conclude that the handler did nothing.
     """
 
     def __init__(self, api: PortApi) -> None:
@@ -135,7 +135,7 @@ def _has_more(count: int, calls: Sequence[SeenCall]) -> bool:
 
 
 def _read_page(document: Mapping[str, Any], after: int) -> tuple[list[SeenCall], int]:
-    """Return the calls in a response, and the number of the latest call. Raises PortApiError."""
+    """Return the calls in a response, and the number of the latest call. Raises PortApiError for any other response."""
     try:
         page, last = [SeenCall.read(each) for each in document["calls"]], int(document["last"])
     except (KeyError, TypeError, ValueError):

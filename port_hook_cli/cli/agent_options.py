@@ -123,7 +123,7 @@ class AgentArrivals:
         return self.kafka or self.poll
 
     def since_s(self, now: float) -> float | None:
-        """Return `--since` in seconds since the epoch. Raises UsageError."""
+        """Return `--since` in seconds since the epoch. Raises UsageError if it is not a time."""
         from port_hook_cli.text.durations import parse_since
 
         return None if self.since is None else parse_since(self.since, now=now)

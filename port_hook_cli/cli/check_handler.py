@@ -104,7 +104,10 @@ def _checked(
 
 
 async def _begin(begins: CheckBegins, *, screen: CheckScreen, forms: _Forms, asks: bool) -> None:
-    """Ask before sending to another machine, then print what is sent. Raises UsageError."""
+    """Ask before sending to another machine, then print what is sent.
+
+    Raises UsageError if the user declines, or if an option of a run has no effect.
+    """
     forms.refuse_unused(begins.subject.name)
     if asks and not is_on_this_machine(begins.subject.url):
         question = f"{begin_text(begins.url, begins.valid_requests)} Check this handler?"

@@ -121,7 +121,7 @@ class CheckRun(RunContents):
     output_of: run_options.OutputValues = None
 
     def read_outputs(self, runtime: Runtime) -> Mapping[str, Mapping[str, Any]]:
-        """Return the outputs by node. Raises UsageError and StoreError."""
+        """Return the outputs by node. Raises UsageError for invalid outputs, and StoreError for an unreadable file."""
         from functools import reduce
 
         from port_hook_cli.trigger.action_files import read_object

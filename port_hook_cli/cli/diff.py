@@ -81,7 +81,7 @@ def diff(
 
 
 def _pair(a: str | None, b: str | None, finder: Finder) -> tuple[FoundRequest, FoundRequest]:
-    """Return the two captures to compare. Raises StoreError and UsageError."""
+    """Return the two captures to compare. Raises StoreError or UsageError if a capture is not found."""
     if a is None:
         return finder.find(f"{LAST}~1"), finder.find(LAST)
     found = finder.find(a)

@@ -262,7 +262,7 @@ def build_decrypter(
 ) -> Decrypter:
     """Return a decrypter with the secret and, if not None, the private key in the file `private_key` (`-`: stdin).
 
-    Raises KeyUnreadable. With a private key, a secret that is too short is ignored.
+    Raises KeyUnreadable for an unusable key. With a private key, a secret that is too short is ignored.
     """
     from port_hook_cli.engines import encryption
 
@@ -278,7 +278,7 @@ def build_decrypter(
 
 
 def read_key_file(name: str, runtime: Runtime) -> bytes:
-    """Return the content of a key file, or of stdin for `-`. Raises KeyUnreadable."""
+    """Return the content of a key file, or of stdin for `-`. Raises KeyUnreadable if the file cannot be read."""
     if name == "-":
         return read_stdin(runtime.stdin)
     try:

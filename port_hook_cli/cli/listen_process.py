@@ -66,7 +66,7 @@ async def run_session(
     observers: Sequence[Observer],
     open_page: Callable[[], None] | None,
 ) -> ExitCode:
-    """Listen until Ctrl-C, SIGTERM, the end of the session, or until the reader closes stdout.
+    """Listen until Ctrl-C or SIGTERM, until the session ends, or until the reader of stdout closes the pipe.
 
     If `display` is None, print JSON records.
     """

@@ -105,12 +105,15 @@ class ListenTarget:
     ] = 30.0
 
     def routes(self, path: str) -> Routes:
-        """Return the targets of requests to `path`. Raises UsageError."""
+        """Return the targets of requests to `path`. Raises UsageError if an option or the path is invalid."""
         return read_routes(self.forward_to, self.route or [], path)
 
 
 def read_routes(forward_to: str | None, routes: list[str], path: str) -> Routes:
-    """Return the targets of invocations, from `--forward-to`, `--route` and `--path`. Raises UsageError."""
+    """Return the targets of invocations, from `--forward-to`, `--route` and `--path`.
+
+    Raises UsageError if one of these options is invalid.
+    """
     if not path.startswith("/") or "?" in path:
         raise UsageError(f"--path {path!r} is not a path.", hint="Use a path such as /webhook.")
     return Routes(
@@ -201,7 +204,7 @@ class ListenVerification:
 
 
 def read_delay(text: str) -> DelayRange:
-    """Return the delay in a text such as `2`, `2s` or `2s..5s`. Raises BadParameter."""
+    """Return the delay in a text such as `2`, `2s` or `2s..5s`. Raises BadParameter for any other text."""
     least, dots, most = text.partition("..")
     delay = DelayRange(_seconds(least), _seconds(most if dots else least))
     if not 0 <= delay.least_s <= delay.most_s:

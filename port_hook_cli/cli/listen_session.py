@@ -75,7 +75,10 @@ class ListenTunnel:
     copy: Annotated[bool, option("--copy", help="Copy the public URL to the clipboard.")] = False
 
     def read(self, *, is_needed: bool) -> TunnelOptions:
-        """Return the tunnel to open. By default, open a tunnel only if one `is_needed`. Raises UsageError."""
+        """Return the tunnel to open.
+
+        By default, open a tunnel only if one `is_needed`. Raises UsageError for invalid options.
+        """
         from port_hook_cli.listener.public_url import TunnelOptions
 
         given = {"--public-url": self.public_url, "--domain": self.domain, "--accept-host-key": self.accept_host_key}
@@ -93,7 +96,8 @@ class ListenTunnel:
 def _read_tunnel(text: str | None, options: Mapping[str, str | None]) -> TunnelChoice:
     """Return the tunnel to open: the tunnel in `text`, otherwise `none` with `--public-url`, otherwise `auto`.
 
-    `options` contains the values of the options that only some tunnels accept. Raises UsageError.
+    `options` contains the values of the options that only some tunnels accept. Raises UsageError for an unknown tunnel,
+    and for options that it doesn't accept.
     """
     choice = parse_tunnel(text) if text else NO_TUNNEL if options.get("--public-url") else AUTO
     refuse_options(choice, [name for name, value in options.items() if value])

@@ -54,7 +54,7 @@ def signing_keys(settings: Settings) -> SigningKeys:
 
 
 def sample_source(to: str | None, access: PortAccess, store: Path | None, runtime: Runtime) -> ReplaySource:
-    """Return the request of the sample action from `check`, and print a note. Raises UsageError."""
+    """Return the request of the sample action from `check`, and print a note. Raises UsageError if --to is missing."""
     from port_hook_cli.check.sources import SubjectSource
 
     if to is None:

@@ -64,7 +64,7 @@ class ReplayTarget:
         return self.kind == _LAMBDA
 
     def url(self) -> str | None:
-        """Return the target, or None if each capture has its own target. Raises UsageError."""
+        """Return the target, or None if each capture has its own target. Raises UsageError for an invalid --to."""
         to = None if self.to is None else read_target(self.to, "--to")
         return endpoint_url(to) if self.is_lambda else to
 
@@ -93,11 +93,17 @@ class ReplayResponses:
     ] = None
 
     def expectation(self) -> Expectation | None:
-        """Return the expected status. Raises UsageError."""
+        """Return the expected status, or None without --expect-status.
+
+        Raises UsageError if --expect-status is not a status.
+        """
         return None if self.expect_status is None else Expectation.parse(self.expect_status)
 
     def ignoring(self) -> Ignoring | None:
-        """Return the differences that a comparison ignores, or None without --compare. Raises UsageError."""
+        """Return the differences that a comparison ignores, or None without --compare.
+
+        Raises UsageError for a bad --ignore.
+        """
         if not self.compare:
             return None
         from port_hook_cli.captures.comparison import Ignoring
@@ -140,15 +146,21 @@ class ReplayChanges:
     ] = None
 
     def new_method(self) -> str | None:
-        """Return the method of the request to send, or None if it stays the same. Raises UsageError."""
+        """Return the method of the request to send, or None if it stays the same.
+
+        Raises UsageError for an invalid method.
+        """
         return None if self.method is None else parse_method(self.method)
 
     def headers(self) -> tuple[tuple[str, str], ...]:
-        """Return the headers to set. Raises UsageError."""
+        """Return the headers to set. Raises UsageError for an invalid header."""
         return tuple(map(parse_header, self.header or ()))
 
     def body_edit(self, runtime: Runtime) -> Edit | None:
-        """Return the function that changes a body: --unset and --set, then the user's editor. Raises UsageError."""
+        """Return the function that changes a body: --unset and --set, then the user's editor.
+
+        Raises UsageError for an invalid path.
+        """
         if not (self.set or self.unset or self.edit):
             return None
         from port_hook_cli.javascript.paths import JsonPath
@@ -290,7 +302,10 @@ class ReplaySources:
     insecure_api: options.InsecureApi = False
 
     def since_s(self, runtime: Runtime) -> float | None:
-        """Return the time of the oldest capture to send, in seconds since the epoch. Raises UsageError."""
+        """Return the time of the oldest capture to send, in seconds since the epoch.
+
+        Raises UsageError for an invalid time.
+        """
         if self.since is None:
             return None
         from port_hook_cli.text.durations import parse_since

@@ -101,7 +101,10 @@ class ReportOptions:
     ] = None
 
     def read(self, runtime: Runtime) -> RunReport:
-        """Return the report, without the log messages that stdin streams. Raises UsageError and StoreError."""
+        """Return the report, without the log messages that stdin streams.
+
+        Raises UsageError for an invalid output, and StoreError for an unreadable file.
+        """
         return RunReport(
             status=self.status,
             label=self.label,

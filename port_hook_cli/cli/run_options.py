@@ -71,8 +71,8 @@ class RunContents:
     def read_run(self, form: PortAction, runtime: Runtime) -> RunData:
         """Return the data of a run. `form` is the action, or the workflow's form as an action.
 
-        port-hook remembers the secrets in the data, so that a crash report masks them. Raises UsageError and
-        StoreError.
+        port-hook remembers the secrets in the data, so that a crash report masks them. Raises UsageError for invalid
+        data, and StoreError for an unreadable file.
         """
         from port_hook_cli.actions.inputs import parse_input
         from port_hook_cli.trigger import run_data

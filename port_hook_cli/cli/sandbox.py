@@ -86,7 +86,10 @@ class SandboxContent:
     ] = None
 
     def read(self, runtime: Runtime) -> InitialData:
-        """Return the initial data from the files. Raises UsageError and StoreError."""
+        """Return the initial data from the files.
+
+        Raises UsageError for invalid content, and StoreError for an unreadable file.
+        """
         from port_hook_cli.runs.ids import check_run_id
         from port_hook_cli.sandbox import InitialData
         from port_hook_cli.sandbox.definition_files import read_actions, read_blueprints, read_workflows
@@ -108,9 +111,10 @@ class SandboxContent:
         return initial
 
     def brokers(self) -> Sequence[str] | None:
-        """Return the user's Kafka brokers. The result is empty for the embedded broker, and None without Kafka.
+        """Return the user's Kafka brokers.
 
-        Raises UsageError.
+        The result is empty for the embedded broker, and None without Kafka. Raises UsageError for text other than
+        addresses of brokers, and for brokers on other machines.
         """
         if self.kafka is None:
             return None

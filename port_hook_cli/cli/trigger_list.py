@@ -35,7 +35,10 @@ def refuse_other_options(ctx: typer.Context) -> None:
 
 
 def list_triggers(name: str | None, runtime: Runtime, *, as_json: bool) -> ExitCode:
-    """Print the definitions in a file or directory that can be triggered. Raises UsageError and StoreError."""
+    """Print the definitions in a file or directory that can be triggered.
+
+    Raises UsageError for an invalid definition, and StoreError for an unreadable file.
+    """
     from port_hook_cli.kafka.environment import read_kafka_settings
 
     known = read_kafka_settings(runtime.environ, runtime.home)

@@ -82,7 +82,7 @@ class TriggerTarget:
     timeout_s: Annotated[options.ResponseTimeout, also(no_effect=_IN_PORT)] = 40.0
 
     def read(self) -> RunTarget:
-        """Return the targets as URLs. Raises UsageError."""
+        """Return the targets as URLs. Raises UsageError if one is invalid."""
         from port_hook_cli.invocations.targets import read_target
         from port_hook_cli.trigger.action import RunTarget
 
@@ -96,7 +96,7 @@ class TriggerTarget:
 
     @property
     def brokers(self) -> tuple[str, ...] | None:
-        """The Kafka brokers for messages. Raises UsageError."""
+        """The Kafka brokers for messages. Raises UsageError if --kafka is not an address of brokers on this machine."""
         if self.kafka is None:
             return None
         from port_hook_cli.kafka.producer import read_bootstrap
@@ -183,7 +183,7 @@ class TriggerWorkflow:
 
     @property
     def responses(self) -> dict[str, str]:
-        """The outlets by INPUT node. Raises UsageError."""
+        """The chosen outlets by INPUT node. Raises UsageError for an invalid --respond."""
         if not self.respond:
             return {}
         from port_hook_cli.trigger.outputs import read_responses

@@ -88,7 +88,10 @@ async def _get_token(settings: Settings, runtime: Runtime, timeout_s: float, res
 
 
 async def _ask_for_the_time(api_url: str, runtime: Runtime, timeout_s: float, response: _Response) -> None:
-    """Send a request without credentials, and store the time in its response. Raises PortApiError."""
+    """Send a request without credentials, and store the time in its response.
+
+    Raises PortApiError if there is no response within `timeout_s` seconds.
+    """
     import httpx
 
     try:

@@ -56,7 +56,10 @@ def open_aes_gcm(secret: Secret, content: bytes) -> bytes | None:
 
 
 def decrypt_client_side(key: RSAPrivateKey, value: Any) -> bytes:
-    """Return the plaintext of a value encrypted with the public key of `key`. Raises CannotDecrypt."""
+    """Return the plaintext of a value encrypted with the public key of `key`.
+
+    Raises CannotDecrypt if `key` doesn't match, or the value is damaged.
+    """
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -99,7 +102,7 @@ def encrypt_client_side(key: RSAPublicKey, plaintext: bytes) -> str:
 
 
 def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | None]) -> RSAPrivateKey:
-    """Return the RSA private key in a PEM file, called `name` in messages. Raises KeyUnreadable.
+    """Return the RSA private key in a PEM file, called `name` in messages. Raises KeyUnreadable for any other content.
 
     If the key has a passphrase, `ask_passphrase` is called. It returns the passphrase, or None without a terminal.
     """
@@ -122,7 +125,10 @@ def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | N
 
 
 def read_public_key(name: str, pem: bytes) -> RSAPublicKey:
-    """Return the RSA public key in a PEM file, called `name` in messages. Raises KeyUnreadable."""
+    """Return the RSA public key in a PEM file, called `name` in messages.
+
+    Raises KeyUnreadable for any other content.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key

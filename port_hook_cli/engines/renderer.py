@@ -35,7 +35,9 @@ class Renderer(JqOwner):
         self._worker.start()
 
     def render(self, template: Any, data: Any, *, strict: bool = False) -> Any:
-        """Return the value that Port renders from `template` and `data`, both JSON values: a JSON value, or UNDEFINED.
+        """Return the JSON value that Port renders from `template` and `data`, or UNDEFINED.
+
+        Both arguments are JSON values.
 
         Raises RenderError for a template that Port rejects, that takes too long or that uses too much memory. With
         `strict`, also raises RenderError for an expression that fails.

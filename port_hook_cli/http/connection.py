@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
     def has_input(self) -> bool:
         """Return whether the target has sent unread data, which usually means the end of the connection.
 
-        The event loop handles such data in its next turn, which is too late for a request in the current turn. Always
+        The event loop handles such data in its next turn, which is too late for a request in the current turn. Return
         False on Windows and with TLS. With TLS, the data may belong to the TLS protocol.
         """
         if self._poll is None:
@@ -221,7 +221,8 @@ class Deadlines:
 async def connect(origin: Origin, deadline: float | None, trust: ssl.SSLContext | None) -> Connection:
     """Open a connection to `origin`, with TLS if `trust` is not None.
 
-    `deadline` is a time of the event loop, or None for no limit. Raises TimeoutError and CannotConnect.
+    `deadline` is a time of the event loop, or None for no limit. Raises TimeoutError after the deadline, and
+    CannotConnect if no address accepts.
     """
     async with asyncio.timeout_at(deadline) as limit:
         try:

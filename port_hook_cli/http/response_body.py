@@ -20,7 +20,7 @@ class WholeBody:
         self._parts: list[bytes] = []
 
     def take(self, part: bytes) -> None:
-        """Add the next part of the body. Raises ResponseTooLarge."""
+        """Add the next part of the body. Raises ResponseTooLarge above the limit."""
         self._size += len(part)
         if self._size > self._limit:
             self._parts.clear()
@@ -41,7 +41,7 @@ class BodyBeginning:
         self._kept = bytearray()
 
     def take(self, part: bytes) -> None:
-        """Add the next part of the body. Raises ResponseTooLarge."""
+        """Add the next part of the body. Raises ResponseTooLarge above the limit."""
         self._size += len(part)
         if self._size > self._limit:
             raise ResponseTooLarge(body_too_large(self._limit))

@@ -254,7 +254,7 @@ class ResponseParser:
 
 @lru_cache(maxsize=4)  # in a series, responses have the same head for a second (largest head: 256 KiB)
 def _parse_head(head: str) -> tuple[int, str, Headers]:
-    """Return the status, the minor version and the headers of a response. Raises UnreadableResponse."""
+    """Return the status, the minor version and the headers of a response. Raises UnreadableResponse for a bad head."""
     line, *fields = head.lstrip("\r\n").split("\n")
     status_line = _STATUS_LINE(line.removesuffix("\r"))
     if status_line is None:

@@ -195,7 +195,10 @@ else:
 
 
 def listening_sockets(host: str, port: int) -> list[socket.socket]:
-    """Return a listening socket for each address of `host`. Port 0 means any free port. Raises OSError."""
+    """Return a listening socket for each address of `host`.
+
+    Port 0 means any free port. Raises OSError if an address cannot be used.
+    """
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     with ExitStack() as opened:
         sockets = [

@@ -61,7 +61,7 @@ class JsonPath:
 
     @classmethod
     def parse(cls, text: str) -> JsonPath:
-        """Return the path that `text` contains. Raises UsageError, whose message shows the invalid part."""
+        """Return the path that `text` contains. Raises UsageError with the invalid part of the path."""
         if text.startswith("/"):
             return cls(tuple(pointer_tokens(text)), is_pointer=True)
         steps: list[Step] = []
@@ -164,8 +164,8 @@ def get_at(document: Any, path: JsonPath) -> Any:
 def set_at(document: Any, path: JsonPath, value: Any) -> Any:
     """Return a copy of `document` with `value` at `path`.
 
-    Missing objects and arrays on the path are created, including in place of null. Raises UsageError, whose message
-    shows the part of the path that does not fit the document.
+    Missing objects and arrays on the path are created, including in place of null. Raises UsageError with the part of
+    the path that does not fit the document.
     """
     path = path.fitted(document)
     root: list[Any] = [document]
@@ -261,9 +261,9 @@ class NoSuchValue(ValueError):
 
 
 def path_to(document: Any, pointer: str) -> JsonPath:
-    """Return the path that a JSON Pointer (RFC 6901) describes in a document. Raises NoSuchValue.
+    """Return the path that a JSON Pointer (RFC 6901) describes in a document.
 
-    The last step may be a missing key of an object.
+    The last step may be a missing key of an object. Raises NoSuchValue if any other step is missing.
     """
     if pointer and not pointer.startswith("/"):
         raise NoSuchValue(pointer)
@@ -283,7 +283,7 @@ def path_to(document: Any, pointer: str) -> JsonPath:
 
 
 def value_at(document: Any, pointer: str) -> Any:
-    """Return the value at a JSON Pointer (RFC 6901). Raises NoSuchValue."""
+    """Return the value at a JSON Pointer (RFC 6901). Raises NoSuchValue if the document has no value there."""
     value = get_at(document, path_to(document, pointer))
     if value is MISSING:
         raise NoSuchValue(pointer)

@@ -92,14 +92,20 @@ class PortAccess:
 
     @property
     def is_api_on_this_machine(self) -> bool:
-        """Whether the API's address is on this machine, where only a sandbox can be. Raises SettingsError."""
+        """Whether the API's address is on this machine, where only a sandbox can be.
+
+        Raises SettingsError if the settings cannot be read.
+        """
         from port_hook_cli.invocations.targets import is_on_this_machine  # so that other commands start faster
 
         return is_on_this_machine(self.settings.api_url)
 
     @property
     def has_sandbox(self) -> bool:
-        """Whether the settings have credentials and the address of a sandbox on this machine. Raises SettingsError."""
+        """Whether the settings have credentials and the address of a sandbox on this machine.
+
+        Raises SettingsError if the settings cannot be read.
+        """
         settings = self.settings
         has_credentials = settings.client_id is not None and settings.client_secret is not None
         return has_credentials and self.is_api_on_this_machine
@@ -131,7 +137,10 @@ class PortAccess:
         )
 
     async def get_run(self, run_id: str) -> Mapping[str, Any]:
-        """Return an action run from Port. Raises PortApiError and SettingsError."""
+        """Return an action run from Port.
+
+        Raises PortApiError if the call fails, and SettingsError for missing settings.
+        """
         async with self.client() as port:
             return await port.get_run(run_id)
 

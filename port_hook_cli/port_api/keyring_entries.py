@@ -26,7 +26,7 @@ class KeyringUnusable(Exception):
 
 
 def load_entry(name: str) -> str | None:
-    """Return the text saved under `name`, or None. Raises KeyringUnusable."""
+    """Return the text saved under `name`, or None. Raises KeyringUnusable if there is no working keyring."""
 
     def load(keyring: ModuleType) -> str | None:
         kept: str | None = keyring.get_password(SERVICE, name)
@@ -36,7 +36,7 @@ def load_entry(name: str) -> str | None:
 
 
 def save_entry(name: str, text: str) -> str:
-    """Save a text under `name`, and return the name of the keyring. Raises KeyringUnusable.
+    """Save a text under `name`, and return the name of the keyring. Raises KeyringUnusable if the text was not saved.
 
     Some keyrings accept a text without saving it, so the saved text is read again and compared.
     """
@@ -52,7 +52,7 @@ def save_entry(name: str, text: str) -> str:
 
 
 def delete_entry(name: str) -> None:
-    """Delete the text saved under `name`, if any. Raises KeyringUnusable."""
+    """Delete the text saved under `name`, if any. Raises KeyringUnusable if there is no working keyring."""
 
     def delete(keyring: ModuleType) -> None:
         if keyring.get_password(SERVICE, name) is not None:

@@ -101,10 +101,11 @@ def check_name(name: str) -> str:
 
 
 def read_logins(home: Path) -> Logins:
-    """Return the logins in the user's home directory, without reading the keyring. Raises SettingsError.
+    """Return the logins in the user's home directory, without reading the keyring.
 
     A file that other users can write, or that belongs to another user, is not used. The leftovers of killed processes
-    are deleted, unless another process is changing the logins.
+    are deleted, unless another process is changing the logins. Raises SettingsError for a file that is unreadable or
+    invalid.
     """
     path = home / LOGINS
     with suppress(OSError, SettingsError):
@@ -127,7 +128,10 @@ def read_logins(home: Path) -> Logins:
 
 
 def with_secret(login: Login) -> Login:
-    """Return the login with its secret, which may have to be read from the keyring. Raises KeyringUnusable."""
+    """Return the login with its secret, which may have to be read from the keyring.
+
+    Raises KeyringUnusable if the keyring doesn't have the secret for this login.
+    """
     if login.secret is not None:
         return login
     text = load_entry(login.name)
@@ -172,7 +176,9 @@ def _keep(before: Logins, login: Login, only: KeptIn | None) -> tuple[Login, str
 
 
 def _keep_in_keyring(before: Logins, login: Login, kept: Login) -> str:
-    """Save the secret in the keyring, and list the login as `kept`. Return the keyring's name. Raises KeyringUnusable.
+    """Save the secret in the keyring, and add the login to the file as `kept`.
+
+    Return the keyring's name. Raises KeyringUnusable.
 
     The login is listed first, so that `logout` finds the secret even if this process is killed.
     """
@@ -198,7 +204,10 @@ def remove_login(home: Path, name: str) -> Login:
 
 
 def delete_leftovers(home: Path) -> None:
-    """Delete the unfinished files of logins, including secrets, that killed processes left. Raises SettingsError."""
+    """Delete the unfinished files of logins, including secrets, that killed processes left.
+
+    Raises SettingsError if a file cannot be deleted.
+    """
     path = home / LOGINS
     if _leftovers(path):
         with _locked(path, _WAIT_S):
@@ -251,7 +260,10 @@ def _remove(logins: Logins, name: str) -> Login:
 
 @contextmanager
 def _locked(path: Path, wait_s: float) -> Iterator[None]:
-    """Lock the logins, so that no change is lost, and delete what killed processes left. Raises SettingsError."""
+    """Lock the logins, so that no change is lost, and delete what killed processes left.
+
+    Raises SettingsError if another process holds the lock for `wait_s` seconds, or files cannot be changed.
+    """
     lock, until = path.with_suffix(".lock"), time.monotonic() + wait_s
     try:
         make_own_folder(path.parents[1], Path(LOGINS).parent)
@@ -350,7 +362,7 @@ def _unreadable(path: Path) -> SettingsError:
 
 
 def _write(logins: Logins) -> None:
-    """Replace the whole file of logins. Raises SettingsError."""
+    """Replace the whole file of logins. Raises SettingsError if the file cannot be written."""
     document = {
         "schema": SCHEMA,
         "default": logins.default,

@@ -110,8 +110,7 @@ def definition_problem(
 ) -> PortApiError:
     """Return the error about a definition of the kind `action` (including automations) or `workflow`.
 
-    `failed` is the failure of the call: its status, or None without a response, and its error. `changing` is true for a
-    PUT.
+    `failed` is the status of the failed call, or None without a response, and the error. `changing` is true for a PUT.
     """
     status, problem = failed
     doing = "change" if changing else "read"

@@ -207,7 +207,10 @@ class SettingsPlaces:
 
 
 def read_secret_file(name: str, runtime: Runtime) -> str:
-    """Return the client secret in the file `name`, or from stdin if `name` is `-`. Raises SettingsError."""
+    """Return the client secret in the file `name`, or from stdin if `name` is `-`.
+
+    Raises SettingsError if the file is unreadable, empty, or not UTF-8 text.
+    """
     place = "stdin" if name == "-" else name
     secret = _secret_text(place, _secret_from_stdin(runtime) if name == "-" else _secret_content(name, runtime))
     if not secret.strip():

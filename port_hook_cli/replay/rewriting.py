@@ -29,7 +29,7 @@ _FULFILLED = frozenset({"expect"})
 _OF_THE_FIRST_CONNECTION = frozenset({"host", "content-length", "forwarded", SIGNATURE_HEADER, TIMESTAMP_HEADER})
 
 Edit = Callable[[bytes], tuple[bytes, Sequence[str]]]
-"""A function that changes a body and returns it with notes. Raises UsageError."""
+"""A function that changes a body and returns the body with notes. Raises UsageError if a change is impossible."""
 
 
 class UnsignedReplay(UsageError):

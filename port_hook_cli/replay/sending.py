@@ -109,7 +109,10 @@ async def _together(works: Iterable[Awaitable[None]]) -> None:
 
 
 def parse_rate(text: str) -> float:
-    """Return the requests per second in a rate such as `50/s`, `50` or `600/m`. Raises UsageError."""
+    """Return the requests per second in a rate such as `50/s`, `50` or `600/m`.
+
+    Raises UsageError for any other text.
+    """
     match = re.fullmatch(_RATE, text.strip())
     rate_per_s = float(match["number"]) / _SECONDS[match["unit"] or "s"] if match else 0.0
     if not 0 < rate_per_s < math.inf:

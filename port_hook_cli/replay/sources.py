@@ -156,7 +156,10 @@ def _definition_notes(body: bytes) -> tuple[str, ...]:
 
 
 def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
-    """Return Port's request for a run (`run.payload` in Port's API) as a source. Raises PortApiError."""
+    """Return Port's request for a run (`run.payload` in Port's API) as a source.
+
+    Raises PortApiError for a run without a readable request.
+    """
     kept = run.get("payload")
     if not isinstance(kept, dict) or "body" not in kept:
         raise PortApiError(

@@ -30,7 +30,10 @@ _NO_LIMIT = 2**50
 
 
 async def find_source(name: str, finder: Finder, access: PortAccess) -> ReplaySource:
-    """Return the source with this `name`. Raises UsageError, StoreError, SettingsError and PortApiError."""
+    """Return the source with this `name`.
+
+    Raises UsageError, StoreError, SettingsError or PortApiError if the source is not found or cannot be sent.
+    """
     return source_of(await finder.find_or_get(name, access), finder)
 
 
@@ -144,7 +147,10 @@ def save_replay(
     secret: Secret | None,
     masker: Masker = NO_SECRETS,
 ) -> str:
-    """Add a replay and return its ID, or "" if a listener with this store has captured it. Raises StoreError."""
+    """Add a replay and return its ID, or "" if a listener with this store has captured the replay.
+
+    Raises StoreError if the store cannot be written.
+    """
     if store.mark_replay(request):
         return ""
     verdict = UNCHECKED

@@ -70,7 +70,7 @@ class JournalClaim:
                 return None
 
     def write(self, entry: Entry) -> None:
-        """Write the entry and sync it to the disk. Raises StoreError."""
+        """Write the entry and sync it to the disk. Raises StoreError if the file cannot be written."""
         with _store_errors(self.path):
             replace_own_file(self.path, write_entry(entry).encode(), fresh=self.path.with_suffix(_FRESH))
             sync_folder(self.path.parent)
@@ -97,7 +97,7 @@ class JournalClaim:
         """Return the exclusive right to replace the workflow of `entry`, or None while another listener has this right.
 
         Listeners may retarget several nodes of one workflow, and each change replaces the whole workflow. Raises
-        StoreError.
+        StoreError if the journal cannot be used.
         """
         path = _file(self.path.parent, "turn", entry.api_url, entry.owner_id, entry.identifier)
         with _store_errors(path):
