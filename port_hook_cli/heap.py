@@ -26,10 +26,8 @@ def tune_heap() -> None:
 def return_freed_memory() -> None:
     """Return the free pages of the heap to the system.
 
-    The call takes a few milliseconds without the interpreter's lock.
-
-    By itself, the heap shrinks only at its end. One small block at the end can hold hundreds of megabytes of freed
-    bodies.
+    The call takes a few milliseconds without the interpreter's lock. By itself, the heap shrinks only at its end. One
+    small block at the end can hold hundreds of megabytes of freed bodies.
     """
     _call("malloc_trim", 0)
 

@@ -65,11 +65,9 @@ class HandlerProcess:
     ) -> AsyncIterator[Self]:
         """Start a command in the directory `cwd`, and yield it when it accepts connections.
 
-        On exit, end all its processes.
-
-        Raises UsageError if something already listens at the address or the command cannot be started. Raises
-        NotReadyError if the command ends or doesn't accept connections within `timeout_s` seconds, and TargetError if
-        the host is unknown.
+        On exit, end all its processes. Raises UsageError if something already listens at the address or the command
+        cannot be started. Raises NotReadyError if the command ends or doesn't accept connections within `timeout_s`
+        seconds, and TargetError if the host is unknown.
 
         After SIGTERM, the processes have `grace_s` seconds to end. If the task is canceled in that time, they are
         killed.

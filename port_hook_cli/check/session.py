@@ -82,11 +82,10 @@ class CheckSession:
     ) -> CheckReport:
         """Check the handler and return the findings.
 
-        When this returns, the handler's process and the sandbox have ended.
-
-        `on_begin` is awaited before the first request. Raises the exceptions of `on_begin`. Also raises UsageError,
-        StoreError, SettingsError, RenderError and PortApiError for the request, NotReadyError for the command, and
-        TargetError if nothing listens at the handler's URL.
+        When this returns, the handler's process and the sandbox have ended. `on_begin` is awaited before the first
+        request. Raises the exceptions of `on_begin`. Also raises UsageError, StoreError, SettingsError, RenderError and
+        PortApiError for the request, NotReadyError for the command, and TargetError if nothing listens at the handler's
+        URL.
         """
         async with AsyncExitStack() as stack:
             side = await stack.enter_async_context(self._port_side())

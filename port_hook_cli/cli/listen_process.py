@@ -42,7 +42,7 @@ class RunWatching:
     follow_s: float | None = None
 
     def observers(self, screen: Observer, settled: set[str]) -> Iterator[Observer]:
-        """Yield the observers.
+        """Yield the observers that report or follow runs.
 
         Reports come first, so that a run is followed to its end. `settled` collects ended runs.
         """

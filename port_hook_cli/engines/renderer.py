@@ -37,10 +37,8 @@ class Renderer(JqOwner):
     def render(self, template: Any, data: Any, *, strict: bool = False) -> Any:
         """Return the JSON value that Port renders from `template` and `data`, or UNDEFINED.
 
-        Both arguments are JSON values.
-
-        Raises RenderError for a template that Port rejects, that takes too long or that uses too much memory. With
-        `strict`, also raises RenderError for an expression that fails.
+        Both arguments are JSON values. Raises RenderError for a template that Port rejects, that takes too long or that
+        uses too much memory. With `strict`, also raises RenderError for an expression that fails.
         """
         return self.render_and_tell(template, data, strict=strict).value
 

@@ -20,9 +20,8 @@ class BadProxy(Exception):
 def open_client(url: str, **options: Any) -> httpx.AsyncClient:
     """Return an httpx client for `url` that doesn't follow redirects or add credentials of its own.
 
-    Raises BadProxy if a proxy in the environment cannot be used.
-
-    A proxy can see the requests that it forwards, so requests to this machine never use a proxy.
+    Raises BadProxy if a proxy in the environment cannot be used. A proxy can see the requests that it forwards, so
+    requests to this machine never use a proxy.
     """
     import httpx
 

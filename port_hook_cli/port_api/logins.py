@@ -178,9 +178,8 @@ def _keep(before: Logins, login: Login, only: KeptIn | None) -> tuple[Login, str
 def _keep_in_keyring(before: Logins, login: Login, kept: Login) -> str:
     """Save the secret in the keyring, and add the login to the file as `kept`.
 
-    Return the keyring's name. Raises KeyringUnusable.
-
-    The login is listed first, so that `logout` finds the secret even if this process is killed.
+    Return the keyring's name. Raises KeyringUnusable. The login is listed first, so that `logout` finds the secret even
+    if this process is killed.
     """
     has_file = before.path.exists()
     _write(before.with_login(kept))

@@ -44,9 +44,7 @@ class OrgFile:
     def choose(self, name: str | None) -> str | None:
         """Return the organization to use: `name`, the default, or the only organization.
 
-        Return None if several are possible.
-
-        Raises CredentialsError for an unknown name.
+        Return None if several are possible. Raises CredentialsError for an unknown name.
         """
         wanted = name or self.default or (next(iter(self.orgs)) if len(self.orgs) == 1 else None)
         if wanted is None or wanted in self.orgs:

@@ -115,10 +115,8 @@ class Journal:
     def claim(self, api_url: str, owner_id: str, name: str) -> JournalClaim:
         """Return the claim on an action or node (`WORKFLOW#NODE`).
 
-        Raises RetargetError if another process has the claim.
-
-        Organizations may use the same names. So `owner_id`, which is Port's ID of the action or of the organization, is
-        part of the key.
+        Raises RetargetError if another process has the claim. Organizations may use the same names. So `owner_id`,
+        which is Port's ID of the action or of the organization, is part of the key.
         """
         path = _file(self._folder, api_url, owner_id, name)
         with _store_errors(path):
