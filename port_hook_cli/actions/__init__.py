@@ -1,1 +1,1 @@
-"""Actions and automations: what they declare, their inputs and templates, and the requests that they make. Pure."""
+"""Actions and automations: their declarations, inputs and templates, and the requests that they send. Pure."""

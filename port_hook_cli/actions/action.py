@@ -1,6 +1,6 @@
 """Read one of Port's actions or automations: what starts it, which inputs it accepts, and which request it sends.
 
-The fields are in Port's API reference, "Change an action/automation".
+Port's API reference describes the fields, under "Change an action/automation".
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from port_hook_cli.frozen import frozen
 WEBHOOK = "WEBHOOK"
 KAFKA = "KAFKA"
 INTEGRATION_ACTION = "INTEGRATION_ACTION"
-# A document with one of these keys is a definition, not a response of Port's API that contains it.
+# A document with one of these keys is the definition itself. Any other document is an API response that contains it.
 _FIELDS = frozenset({"identifier", "invocationMethod", "nodes", "schema", "trigger"})
-# Without the name of an option, because pytest shows it too.
+# This hint doesn't contain an option name, because the pytest plugin prints it too.
 _SENDS_NO_REQUEST = (
     "Use a WEBHOOK action here. To run a KAFKA action or an INTEGRATION_ACTION, start `port-hook sandbox` and send it "
     "POST /v1/actions/ID/runs."
 )
 CONVERTED = "{} is in the format before version 2 and was converted"
-"""What to tell the user, with the action's identifier."""
+"""The note for the user about a converted action. The placeholder is the action's identifier."""
 
 OPERATIONS = ("CREATE", "DAY-2", "DELETE")
 _MOVED = frozenset({"trigger", "userInputs", "blueprint", "order"})
 
 
 class BadAction(ValueError):
-    """A document is not an action or automation that Port invokes. The message continues a sentence about it."""
+    """The document is not an action or automation that Port invokes. The message continues a sentence about it."""
 
 
 class OtherMethod(BadAction):
@@ -47,11 +47,11 @@ class ActionKind(StrEnum):
 
 @frozen(kw_only=True)
 class PortAction:
-    """An action or automation invoked by a webhook, or by a message on Port's Kafka topic.
+    """An action or automation that sends a webhook, or that publishes a message to Port's Kafka topic.
 
-    `inputs` are the declared inputs by name, or None if the action declares none, so that given inputs cannot be
-    checked. `required` is a list of names, or a `jqQuery` that returns a list. `condition` is the trigger's,
-    `method` is the invocation method, and `approval` is whether Port waits for an approval before it sends the request.
+    `inputs` are the declared inputs by name. It is None if the action declares none, so given inputs cannot be checked.
+    `required` is a list of names, or a `jqQuery` that returns a list. `condition` is the condition of the trigger.
+    `method` is the invocation method. `approval` is whether Port waits for an approval before it sends the request.
     """
 
     identifier: str
@@ -77,12 +77,12 @@ class PortAction:
 
     @property
     def is_for_integration(self) -> bool:
-        """Whether the integration in the invocation method claims the run. Then no request is sent."""
+        """Whether an integration claims the run, so that Port sends no request."""
         return self.method.get("type") == INTEGRATION_ACTION
 
 
 def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAction:
-    """Return the action in a document that Port's API accepts or returns. Raises BadAction.
+    """Return the action from a document that Port's API accepts or returns. Raises BadAction.
 
     `methods` are the types of invocation methods that the caller supports.
     """
@@ -115,12 +115,12 @@ def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAc
 
 
 def webhook_action(document: Any) -> PortAction:
-    """Return the action with a webhook in a document. Raises UsageError with the action's identifier."""
+    """Return the webhook action from a document. Raises UsageError with the action's identifier."""
     return invoked_action(document, methods=(WEBHOOK,))
 
 
 def invoked_action(document: Any, *, methods: Sequence[str] = (WEBHOOK, KAFKA)) -> PortAction:
-    """Return the action in a document, like `read_action`. Raises UsageError with the action's identifier."""
+    """Return the action from a document, like `read_action`. Raises UsageError with the action's identifier."""
     try:
         return read_action(document, methods=methods)
     except BadAction as error:
@@ -132,9 +132,9 @@ def invoked_action(document: Any, *, methods: Sequence[str] = (WEBHOOK, KAFKA)) 
 
 
 def pick_action(document: Any, identifier: str | None) -> Any:
-    """Return the action `identifier` in a document with one or more actions. Raises BadAction.
+    """Return the action `identifier` from a document with one or more actions. Raises BadAction.
 
-    None means the only action.
+    If `identifier` is None, the document must contain exactly one action.
     """
     listed = definitions_in(document, "action")
     names = [_name(each) for each in listed]
@@ -150,10 +150,10 @@ def pick_action(document: Any, identifier: str | None) -> Any:
 
 
 def definitions_in(document: Any, noun: str) -> list[Any]:
-    """Return the definitions in a document: one, an array of them, or a response of Port's API with either.
+    """Return the definitions in a document, which is one definition, an array of them, or an API response.
 
-    Port's API returns `{"ok": true, "action": …}` and `{"ok": true, "actions": […]}`. `noun` is `action`, `workflow` or
-    `blueprint`.
+    Port's API responds with `{"ok": true, "action": …}` or `{"ok": true, "actions": […]}`. `noun` is `action`,
+    `workflow` or `blueprint`.
     """
     is_response = isinstance(document, Mapping) and not _FIELDS & document.keys()
     listed = document.get(f"{noun}s") if is_response else document
@@ -161,7 +161,7 @@ def definitions_in(document: Any, noun: str) -> list[Any]:
 
 
 def unwrapped(document: Any, noun: str) -> Any:
-    """Return the definition in a response of Port's API (`{"ok": true, "action": …}`), or the document itself."""
+    """Return the definition in an API response (`{"ok": true, "action": …}`), or the document itself."""
     if isinstance(document, Mapping) and isinstance(document.get(noun), Mapping) and not _FIELDS & document.keys():
         return document[noun]
     return document
@@ -199,7 +199,7 @@ def _noun(value: Any) -> str:
 
 
 def is_version1(document: Any) -> bool:
-    """Whether an action has the old format: its trigger is a string, or its inputs are at the top."""
+    """Return whether an action has the old format: its trigger is a string, or its inputs are at the top level."""
     return (
         isinstance(document, Mapping)
         and "invocationMethod" in document
@@ -208,7 +208,7 @@ def is_version1(document: Any) -> bool:
 
 
 def converted(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an action of the old format in the current one. Raises BadAction with the unconvertible field."""
+    """Convert an action from the old format to the current one. Raises BadAction for an unconvertible field."""
     operation = document.get("trigger")
     if operation not in OPERATIONS:
         raise BadAction(

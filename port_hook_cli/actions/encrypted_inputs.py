@@ -1,8 +1,8 @@
-"""Find the encrypted properties of a payload, decrypt them in memory, and put the values into the payload.
+"""Find the encrypted properties of a payload, decrypt them in memory, and insert the values into the payload.
 
-The payload lists their names (`payload.censoredProperties`, `action.encryptedProperties`), but not their paths. So
-port-hook looks for a name among the inputs first, in each form of payload. An `invocationMethod.body` template may put
-the property anywhere: a key with that name elsewhere counts if its value looks encrypted.
+The payload lists the names of encrypted properties (`payload.censoredProperties`, `action.encryptedProperties`), but
+not their paths. port-hook first looks for a name among the inputs, in each form of payload. An `invocationMethod.body`
+template can put the property anywhere, so a key with that name elsewhere also counts if its value looks encrypted.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ DECRYPTION = "port-hook/decryption/1"
 ENCRYPTION = "port-hook/encryption/1"
 
 _INPUTS: tuple[tuple[str, ...], ...] = (("payload", "properties"), ("inputs",), ("port_payload", "inputs"))
-# A hostile body must not make the search expensive.
+# A malicious body must not make the search expensive.
 _MAX_VALUES_SEARCHED = 10_000
 _PATH_LIMIT = 200
 
 
-# A hostile payload may list thousands of encrypted inputs. A screen shows only the first few.
+# A malicious payload can list thousands of encrypted inputs. port-hook shows only the first few of them.
 _MAX_SHOWN = 40
-# If no key decrypts a value, the first of these is reported, because it is the most informative.
+# If no key decrypts a value, port-hook reports the first of these problems, because it is the most informative.
 _BY_INFORMATION = (Problem.WRONG_KEY, Problem.TRUNCATED, Problem.NOT_ENCRYPTED)
 
 
@@ -49,7 +49,7 @@ class Place:
 
 @frozen(kw_only=True)
 class Decryption:
-    """The result for one property: its `plaintext` and `scheme`, or a `problem` and a `message` that explains it."""
+    """The result for one property: its `plaintext` and `scheme`, or a `problem` and a `message` about the problem."""
 
     path: JsonPath
     plaintext: bytes | None = field(default=None, repr=False)
@@ -59,7 +59,7 @@ class Decryption:
 
     @property
     def value(self) -> Any:
-        """The plaintext, as an object if it is a JSON object. None if it is missing or not UTF-8."""
+        """The plaintext: an object if it is a JSON object, otherwise text. None if it is missing or not UTF-8."""
         if self.plaintext is None:
             return None
         try:
@@ -71,10 +71,10 @@ class Decryption:
 
 
 def named_places(payload: Payload) -> list[Place]:
-    """Return the places of the properties that the payload lists as encrypted, in the order of the names.
+    """Return the places of the properties that the payload lists as encrypted, in the order of the list.
 
-    A missing name has a place with the value MISSING. A name with a null value has no place: the input was
-    left empty.
+    A property that the payload lacks has a place with the value MISSING. A property whose value is null has no place,
+    because the user left the input empty.
     """
     names = dict.fromkeys(payload.censored)
     found: dict[str, list[Place]] = {name: _among_inputs(payload.document, name) for name in names}
@@ -100,13 +100,13 @@ def place_at(document: Any, path: JsonPath) -> Place:
 
 
 def likely_paths(document: Any, *, most: int) -> list[JsonPath]:
-    """Return the paths of at most `most` values that look encrypted, for a hint."""
+    """Return the paths of values that look encrypted, at most `most` of them, for a hint."""
     return [place.path for place, _ in zip(_looking_encrypted(document), range(most), strict=False)]
 
 
 @frozen(kw_only=True)
 class Decrypter:
-    """Decrypts properties with the available keys. `deciphers` return the plaintext of a value or raise CannotDecrypt.
+    """Decrypts properties with the available keys. Each of the `deciphers` returns a plaintext or raises CannotDecrypt.
 
     `paths` are the properties to decrypt. By default, these are the properties that the payload lists as encrypted.
     """
@@ -132,7 +132,7 @@ class Decrypter:
         if place.value is MISSING:
             return Decryption(path=place.path, problem=Problem.MISSING, message="the payload has no value there")
         failures: list[CannotDecrypt] = []
-        # A value does not say how it was encrypted. Its authentication tag shows whether the key is right.
+        # A value does not say how it was encrypted. Its authentication tag shows whether a key is the right one.
         for scheme, decipher in self.deciphers.items():
             try:
                 return Decryption(path=place.path, plaintext=decipher(place.value), scheme=scheme)
@@ -148,7 +148,7 @@ def _failed(path: JsonPath, failures: Sequence[CannotDecrypt]) -> Decryption:
 
 
 def with_decrypted(document: Any, decryptions: Iterable[Decryption]) -> Any:
-    """Return a copy of `document` with the decrypted values. Values that could not be decrypted do not change."""
+    """Return a copy of `document` with the decrypted values. The values that could not be decrypted stay encrypted."""
     for decryption in decryptions:
         if decryption.value is not None:
             document = set_at(document, decryption.path, decryption.value)
@@ -161,8 +161,8 @@ def _among_inputs(document: Any, name: str) -> list[Place]:
 
 
 def _looking_encrypted(document: Any) -> Iterator[Place]:
-    """Yield the values that look encrypted, breadth first, among a limited number of values."""
-    # Each value has the number of its container, so that only the paths of found values are built.
+    """Yield the values in a document that look encrypted, breadth first, among a limited number of values."""
+    # Each value has the number of its container, so that only the paths of matching values have to be built.
     queue: list[tuple[int, Step, Any]] = [(-1, "", document)]
     for number, (_, _, value) in enumerate(queue):
         if number >= _MAX_VALUES_SEARCHED:
@@ -203,8 +203,8 @@ def _finite(text: str) -> float:
 
 
 def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[Styled]:
-    """Yield a line for each decrypted property: its path and its whole value, with control characters as escapes."""
-    from port_hook_cli.text.styled import JSON, Styled  # `encrypt` starts faster without
+    """Yield a line for each decrypted property: its path and its complete value, with control characters as escapes."""
+    from port_hook_cli.text.styled import JSON, Styled  # The import is here so that `encrypt` starts faster.
 
     opened = [decryption for decryption in decryptions if decryption.plaintext is not None]
     names = [brief(str(decryption.path), _PATH_LIMIT) for decryption in opened]
@@ -215,7 +215,7 @@ def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[Styled]:
 
 
 def plain_value(decryption: Decryption) -> str:
-    r"""Return a decrypted value as text: a string itself, an object as JSON, bytes that are not UTF-8 as `\xff`."""
+    r"""Return a decrypted value as text: a string itself, an object as JSON, and bytes that are not UTF-8 as `\xff`."""
     value = decryption.value
     if isinstance(value, str):
         return value
@@ -225,7 +225,7 @@ def plain_value(decryption: Decryption) -> str:
 
 
 def problem_lines(decryptions: Sequence[Decryption], *, tried: Sequence[str]) -> Iterator[str]:
-    """Yield errors and hints for properties that could not be decrypted. `tried` are the keys with their places."""
+    """Yield errors and hints for the properties that could not be decrypted. `tried` describes the keys."""
     failed = [decryption for decryption in decryptions if decryption.problem is not None]
     for decryption in failed:
         yield f"error: {brief(str(decryption.path), _PATH_LIMIT)}: {printable(decryption.message)}"

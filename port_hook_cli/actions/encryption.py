@@ -1,8 +1,9 @@
-"""Port's two encryption schemes for inputs: the layout of an encrypted value, and why it cannot be decrypted.
+"""Port's two encryption schemes for inputs: the layout of an encrypted value, and why a value cannot be decrypted.
 
-`aes256-gcm`: base64 of IV (16 bytes), ciphertext, tag (16). The key is the first 32 bytes of the client secret.
-`client-side`: base64 of IV (12), an AES-256 key wrapped by RSA-OAEP with SHA-256 (as long as the key's modulus),
-ciphertext, tag (16). The plaintext is a string, or the JSON of an object. A value does not say which of them it is.
+`aes256-gcm` is base64 of the IV (16 bytes), the ciphertext and the tag (16 bytes). The key is the first 32 bytes of the
+client secret. `client-side` is base64 of the IV (12 bytes), a wrapped AES-256 key, the ciphertext and the tag (16
+bytes). RSA-OAEP with SHA-256 wraps the AES key, which is then as long as the RSA key's modulus. The plaintext is a
+string or the JSON of an object, and the value does not say which.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ TAG_BYTES = 16
 AES_GCM_IV_BYTES = 16
 CLIENT_SIDE_IV_BYTES = 12
 LEAST_BYTES = AES_GCM_IV_BYTES + TAG_BYTES
-"""A shorter value is not encrypted, because it cannot contain IV and tag."""
+"""The length of the shortest encrypted value. A shorter value cannot contain an IV and a tag."""
 
 _BASE64 = r"([A-Za-z0-9+/_-]*+)(={0,2})"
 _GROUP = 4
@@ -37,7 +38,7 @@ class Scheme(StrEnum):
 
 
 class Problem(StrEnum):
-    """Why a property could not be decrypted."""
+    """The reasons why a property cannot be decrypted."""
 
     WRONG_KEY = "wrong-key"
     TRUNCATED = "truncated"
@@ -46,7 +47,7 @@ class Problem(StrEnum):
 
 
 class CannotDecrypt(ValueError):
-    """A value cannot be decrypted. The message says why. It begins with "it" or the name of the key."""
+    """A value cannot be decrypted. The message explains why, and begins with "it" or with a description of the key."""
 
     problem: ClassVar[Problem]
 
@@ -67,24 +68,24 @@ class Truncated(CannotDecrypt):
 
 
 class WrongKey(CannotDecrypt):
-    """The tag does not match: either another key was used, or the value was changed. Both look the same."""
+    """The tag does not match. Another key was used, or the value was changed. The two cases cannot be told apart."""
 
     problem = Problem.WRONG_KEY
 
 
 class KeyUnreadable(SettingsError):
-    """A key cannot be read, or is not suitable for this purpose."""
+    """A key cannot be read, or cannot be used to decrypt."""
 
 
 @frozen
 class Sealed:
-    """The bytes of a value's base64. `is_whole` is False if its last group of characters is incomplete."""
+    """The decoded bytes of an encrypted value. `is_whole` is False if the last group of base64 is incomplete."""
 
     content: bytes = field(repr=False)
     is_whole: bool
 
     def unopened_by(self, key: str) -> CannotDecrypt:
-        """Return why the key that `key` describes does not decrypt this."""
+        """Return an error that explains why the key that `key` describes does not decrypt the value."""
         if not self.is_whole:
             return Truncated("its base64 ends in the middle of a group of 4 characters")
         return WrongKey(
@@ -93,7 +94,7 @@ class Sealed:
 
 
 def aes_key(secret: Secret) -> bytes:
-    """Return the key that Port derives from a client secret. Raises KeyUnreadable if it has less than 32 bytes.
+    """Return the key that Port derives from a client secret. Raises KeyUnreadable if the secret is too short.
 
     Port's documented handlers use the first 32 bytes as the key of AES-256, which does not accept a shorter key.
     """
@@ -107,9 +108,9 @@ def aes_key(secret: Secret) -> bytes:
 
 
 def read_sealed(value: Any) -> Sealed:
-    """Return the bytes of an encrypted value. Raises NotEncrypted.
+    """Decode the base64 of an encrypted value. Raises NotEncrypted.
 
-    Like in Node, the padding may be missing, and the alphabet may be URL-safe.
+    As in Node, the padding may be missing and the alphabet may be URL-safe.
     """
     if not isinstance(value, str):
         raise NotEncrypted(f"it is {_noun(value)}, but an encrypted value is a string")
@@ -129,7 +130,7 @@ def read_sealed(value: Any) -> Sealed:
 
 
 def looks_encrypted(value: Any) -> bool:
-    """Return whether a value is complete base64 and long enough. That is also true of long words and identifiers."""
+    """Return whether a value is complete base64 and long enough to be encrypted. Long words can match too."""
     try:
         return read_sealed(value).is_whole
     except NotEncrypted:
@@ -137,7 +138,7 @@ def looks_encrypted(value: Any) -> bool:
 
 
 def split_aes_gcm(sealed: Sealed) -> tuple[bytes, bytes]:
-    """Return the IV, and the ciphertext with its tag."""
+    """Return the IV and the ciphertext with its tag."""
     return sealed.content[:AES_GCM_IV_BYTES], sealed.content[AES_GCM_IV_BYTES:]
 
 

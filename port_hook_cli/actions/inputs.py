@@ -1,9 +1,9 @@
 """The inputs of a run: the given values, the action's declarations, and the violations.
 
-The rules are in Port's pages "User inputs" and "Advanced input configurations". A declaration is JSON Schema with
-Port's own formats. A `default`, `enum`, `visible` and others, and the list of required inputs, may be
-`{"jqQuery": …}`. It is evaluated with the form, the entity and the user. A hidden input
-(`displayCondition` in older actions) or a disabled input is never required, but its default is sent.
+Port's pages "User inputs" and "Advanced input configurations" describe the rules. A declaration is JSON Schema with
+Port's own formats. A `default`, `enum`, `visible` and other keywords, and the list of required inputs, may be
+`{"jqQuery": …}`, which Port evaluates with the form, the entity and the user. A hidden input (`displayCondition` in
+older actions) or a disabled input is never required, but its default is sent.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ class Violation:
 
 
 class InvalidInputs(UsageError):
-    """Port would reject the inputs. `violations` are all the reasons."""
+    """Port would reject the inputs. `violations` contains every reason."""
 
     def __init__(self, action: str, violations: Sequence[Violation]) -> None:
         lines = [f"  {each.input} {each.message}" for each in violations]
-        # Each face adds its own hint: how inputs are passed differs.
+        # Each caller adds its own hint, because users pass inputs in different ways.
         super().__init__("\n".join([f"Port would reject these inputs of {action}:", *lines]))
         self.violations = tuple(violations)
 
 
 @frozen(kw_only=True)
 class Rules:
-    """The declarations of one run, with each `jqQuery` replaced by its result, and the names of required inputs."""
+    """The declarations of one run, with each `jqQuery` replaced by its result, and the names of the required inputs."""
 
     declared: Mapping[str, Mapping[str, Any]]
     required: tuple[str, ...] = ()
@@ -56,17 +56,17 @@ class Rules:
 
 @frozen
 class Encryption:
-    """How an input is encrypted. `key` is the public key (PEM) if the scheme has one."""
+    """How an input is encrypted. `key` is the public key (PEM), if the scheme uses one."""
 
     scheme: Scheme
     key: str = ""
 
 
 def parse_input(text: str, declared: Mapping[str, Any] | None) -> tuple[str, Any]:
-    """Return the name and value of `NAME=VALUE`, read by the input's declared type, or of `NAME:=JSON`.
+    """Return the name and value of `NAME=VALUE`, parsed by the input's declared type, or of `NAME:=JSON`.
 
-    A value that cannot be read as its type stays text, which the check rejects. Raises UsageError for text in another
-    form, without quoting a value.
+    A value that doesn't have the declared type stays text, so the later check rejects it. Raises UsageError for text in
+    any other form. The error never quotes a value.
     """
     name, equals, value = text.partition("=")
     is_json = name.endswith(":")
@@ -85,7 +85,7 @@ def parse_input(text: str, declared: Mapping[str, Any] | None) -> tuple[str, Any
 
 
 def plain_defaults(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fixed defaults of missing inputs."""
+    """Return the fixed defaults of the inputs without a given value."""
     return {
         name: default
         for name, rules in _each(declared)
@@ -94,7 +94,7 @@ def plain_defaults(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dic
 
 
 def default_queries(declared: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, str]:
-    """Return the jq programs that compute the defaults of missing inputs."""
+    """Return the jq programs that compute the defaults of the inputs without a given value."""
     return {
         name: query
         for name, rules in _each(declared)
@@ -103,18 +103,18 @@ def default_queries(declared: Mapping[str, Any], given: Mapping[str, Any]) -> di
 
 
 def rule_queries(declared: Mapping[str, Any], required: Any) -> tuple[str, ...]:
-    """Return the jq programs in all declarations except defaults, each once."""
+    """Return the jq programs of all declarations except the defaults, without duplicates."""
     parts = [required, *(part for _, rules in _each(declared) for part in _parts(rules))]
     return tuple(dict.fromkeys(query for part in parts if (query := query_in(part)) is not None))
 
 
 def form_queries(declared: Mapping[str, Any], required: Any) -> tuple[str, ...]:
-    """Return all jq programs of a form, each once: of defaults, of other declarations and of what is required."""
+    """Return all jq programs of a form, without duplicates: for defaults, other keywords and the required inputs."""
     return tuple(dict.fromkeys([*default_queries(declared, {}).values(), *rule_queries(declared, required)]))
 
 
 def settle(declared: Mapping[str, Any], required: Any, results: Mapping[str, Any]) -> Rules:
-    """Return the rules with each jq program replaced by its result in `results`. None means that it failed."""
+    """Return the rules with each jq program replaced by its result in `results`. A result of None means failure."""
     settled = {name: _settled(rules, results) for name, rules in _each(declared)}
     wanted = _with_result(required, results)
     names = [name for name in wanted if isinstance(name, str)] if isinstance(wanted, list | tuple) else []
@@ -124,7 +124,7 @@ def settle(declared: Mapping[str, Any], required: Any, results: Mapping[str, Any
 
 
 def missing(rules: Rules, values: Mapping[str, Any]) -> Iterator[Violation]:
-    """Yield a violation for each required input without a value, and for each undeclared value."""
+    """Yield a violation for each required input without a value, and for each value without a declaration."""
     for name in rules.required:
         if values.get(name) is None:
             yield Violation(name, "is required")
@@ -140,14 +140,14 @@ def query_in(value: Any) -> str | None:
 
 
 def secret_texts(declared: Mapping[str, Any], values: Mapping[str, Any]) -> Iterator[str]:
-    """Yield all text in the values of encrypted inputs, none of which may be shown."""
+    """Yield every text in the values of encrypted inputs. None of these texts may be shown."""
     for name, rules in _each(declared):
         if rules.get("encryption") is not None:
             yield from _texts(values.get(name))
 
 
 def as_sent(rules: Mapping[str, Any], value: Any) -> Any:
-    """Return a value in the form of a run's properties: an entity becomes its identifier."""
+    """Return a value in the form that a run's properties have: an entity becomes its identifier."""
     if isinstance(value, list) and isinstance(rules.get("items"), Mapping):
         return [as_sent(rules["items"], element) for element in value]
     if rules.get("format") == _ENTITY and isinstance(value, Mapping) and isinstance(value.get("identifier"), str):
@@ -156,7 +156,7 @@ def as_sent(rules: Mapping[str, Any], value: Any) -> Any:
 
 
 def as_seen(rules: Mapping[str, Any], value: Any) -> Any:
-    """Return a value in the format that templates see. An entity becomes an object, perhaps with only an identifier."""
+    """Return a value in the form that templates see: an entity becomes an object, perhaps with only its identifier."""
     if isinstance(value, list) and isinstance(rules.get("items"), Mapping):
         return [as_seen(rules["items"], element) for element in value]
     if rules.get("format") == _ENTITY and isinstance(value, str):
@@ -165,12 +165,12 @@ def as_seen(rules: Mapping[str, Any], value: Any) -> Any:
 
 
 def seen_form(declared: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all values in the format that templates see."""
+    """Return all values in the form that templates see."""
     return {name: as_seen(_rules(declared, name), value) for name, value in values.items()}
 
 
 def encryption_of(name: str, rules: Mapping[str, Any]) -> Encryption | None:
-    """Return how an input is encrypted, or None if it is not. Raises BadAction for a scheme that Port does not have."""
+    """Return how an input is encrypted, or None if it isn't. Raises BadAction for a scheme that Port does not have."""
     said = rules.get("encryption")
     if said is None:
         return None
@@ -184,7 +184,7 @@ def encryption_of(name: str, rules: Mapping[str, Any]) -> Encryption | None:
 
 
 def plaintext_of(value: Any) -> bytes:
-    """Return the bytes of a value to encrypt: a string itself, any other value like JSON.stringify."""
+    """Return the bytes of a value to encrypt: of a string itself, or of any other value's JSON.stringify text."""
     return (value if isinstance(value, str) else write_json(value)).encode("utf-8", "surrogatepass")
 
 
@@ -228,7 +228,7 @@ def _with_result(value: Any, results: Mapping[str, Any]) -> Any:
 
 
 def is_hidden(rules: Mapping[str, Any]) -> bool:
-    """Return whether a user cannot fill in an input. A failed expression evaluates to null, which is not true."""
+    """Return whether users cannot fill in an input. A failed expression evaluates to null, which counts as false."""
     return any(key in rules and (rules[key] is True) is hides for key, hides in _HIDING.items())
 
 
@@ -238,7 +238,7 @@ KEYWORDS = frozenset(
         *("exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minItems", "maxItems", "uniqueItems", "items"),
     }
 )
-"""The checked keywords of a declaration. All others are Port's own: icons, colors, datasets."""
+"""The keywords of a declaration that port-hook checks. All others are Port's own, such as icons and colors."""
 
 _MESSAGES = {
     "enum": "must be equal to one of the allowed values: {limit}",
@@ -264,7 +264,7 @@ _NOT_ASCII_CLASSES = {r"\D": "[^0-9]", r"\W": "[^A-Za-z0-9_]"}
 
 @frozen
 class Fault:
-    """A keyword that a value violates, the keyword's value, and the path in the value (indices of arrays)."""
+    """A violated keyword, the keyword's value, and the path of the violation in the input (indices of arrays)."""
 
     keyword: str
     limit: Any
@@ -272,7 +272,7 @@ class Fault:
 
 
 def schema_of(rules: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a declaration that is JSON Schema."""
+    """Return the JSON Schema part of a declaration."""
     schema = {key: value for key, value in rules.items() if key in KEYWORDS}
     if isinstance(schema.get("items"), Mapping):
         schema["items"] = schema_of(schema["items"])
@@ -282,7 +282,7 @@ def schema_of(rules: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def fault_message(fault: Fault) -> str:
-    """Return the message of Port's validator for an error. It never contains the value, which may be a secret."""
+    """Return the message of Port's validator for a violation. It never contains the input, which may be a secret."""
     where = "".join(f"[{step}] " if isinstance(step, int) else f".{step} " for step in fault.path)
     if fault.keyword == "type":
         kinds = fault.limit if isinstance(fault.limit, list) else [fault.limit]
@@ -294,7 +294,7 @@ def fault_message(fault: Fault) -> str:
 
 
 def python_pattern(pattern: str) -> str:
-    r"""Return a JavaScript pattern for Python, where `$` means the very end, and `\d` and `\w` are ASCII."""
+    r"""Translate a JavaScript pattern to Python: `$` matches only at the end, and `\d` and `\w` match only ASCII."""
     in_class = False
     parts = []
     for mark in re.findall(_MARK, pattern):

@@ -1,6 +1,6 @@
-"""Find what jq 1.8 does and Port's engine may not do, without running the expressions.
+"""Find the jq 1.8 features in an expression whose result may differ in Port, without running the expression.
 
-Port's engine is built on a jq between 1.7.1 and 1.8. docs/reference/templates.md lists the differences.
+Port's engine is built on a jq version between 1.7.1 and 1.8. docs/reference/templates.md lists the differences.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ _CLOSING = {"(": ")", "[": "]", "{": "}", _INTERPOLATION: ")"}
 
 
 class TokenKind(Enum):
-    """What a token is. Brackets that hold an expression inside a string are not tokens."""
+    """The kinds of tokens. The brackets around an expression inside a string are not tokens."""
 
     FIELD = auto()
     FORMAT = auto()
     VARIABLE = auto()
     NUMBER = auto()
     NAME = auto()
-    """A function, a parameter or a keyword."""
+    """A function, parameter or keyword."""
     KEY = auto()
-    """A name that is the key of an object or of a pattern."""
+    """A name that is the key of an object or of an object pattern."""
     OPEN = auto()
     CLOSE = auto()
     OPERATOR = auto()
     STRING_START = auto()
     PIECE = auto()
-    """Raw text of a string, with its escapes."""
+    """The raw text of a string, with its escapes."""
     STRING_END = auto()
 
 
 @frozen
 class JqToken:
-    """A token and its text. `depth` counts the brackets and strings around it."""
+    """A token and its text. `depth` is the number of open brackets and strings around the token."""
 
     kind: TokenKind
     text: str
@@ -65,7 +65,7 @@ class JqToken:
 
 
 def jq_tokens(program: str) -> Iterator[JqToken]:
-    """Yield the tokens of a program, without whitespace and comments. Ends early at invalid jq."""
+    """Yield the tokens of a program, without whitespace and comments. At invalid jq, the tokens end early."""
     lexer, position = _Lexer(), 0
     while position < len(program):
         match = lexer.pattern.match(program, position)
@@ -85,7 +85,7 @@ class _Unbalanced(Exception):
 
 
 class _Lexer:
-    """The brackets and strings that are open, the innermost last."""
+    """Splits a program into tokens. Holds a stack of the open brackets and strings, with the innermost last."""
 
     def __init__(self) -> None:
         self._open: list[str] = []
@@ -93,11 +93,11 @@ class _Lexer:
 
     @property
     def pattern(self) -> re.Pattern[str]:
-        """What can come next: code, or the text of a string."""
+        """The pattern for the next token: code, or the text of a string."""
         return re.compile(_TEXT if self._is_in(_STRING) else _CODE, re.VERBOSE | re.DOTALL)
 
     def token(self, group: str, text: str) -> JqToken | None:
-        """Return the token of a match of a group, or None if it is not a token. Raises _Unbalanced."""
+        """Return the token for a match of `group`, or None if the text is not a token. Raises _Unbalanced."""
         if group in {"SPACE", "COMMENT"}:
             return None
         token = self._token(group, text)
@@ -147,7 +147,7 @@ _NOTHING = JqToken(TokenKind.OPERATOR, "")
 
 @frozen
 class JqDifference:
-    """A function or operator of an `expression` whose result may differ in Port. `effect` says what Port does."""
+    """A function or operator of an `expression` whose result may differ in Port. `effect` describes what Port does."""
 
     expression: str
     function: str
@@ -160,7 +160,7 @@ class JqDifference:
 
 
 def template_differences(template: Any) -> tuple[JqDifference, ...]:
-    """Return the differences in the expressions of a template, each once. Empty if the template is nested too deep."""
+    """Return the differences in a template's expressions, without duplicates, or nothing for very deep templates."""
     try:
         expressions = prepare(template).expressions
     except BadTemplate:
@@ -169,10 +169,10 @@ def template_differences(template: Any) -> tuple[JqDifference, ...]:
 
 
 def jq_differences(expressions: Iterable[str]) -> tuple[JqDifference, ...]:
-    """Return the differences in expressions, each once.
+    """Return the differences in expressions, without duplicates.
 
-    Strings and comments do not count, nor does a function that the expression defines itself. A value that is only
-    known at run time, such as the format of `strftime($format)`, is not found.
+    Strings, comments and functions that the expression itself defines do not count. A value that is known only at run
+    time, such as the format in `strftime($format)`, is not checked.
     """
     return tuple(
         JqDifference(expression, function, effect)
@@ -200,17 +200,17 @@ def _found(tokens: Sequence[JqToken]) -> Iterator[tuple[str, str]]:
 
 
 def _may_be_text_times_0(left: JqToken, right: JqToken) -> bool:
-    """Whether a literal text is multiplied by 0 or an unknown number, or something unknown by a literal 0."""
+    """Return whether literal text is multiplied by 0 or an unknown number, or an unknown value by a literal 0."""
     texts = (left.kind is TokenKind.STRING_END, right.kind is TokenKind.STRING_START)
     numbers = [float(each.text) for each in (left, right) if each.kind is TokenKind.NUMBER]
     if len(numbers) == 1:
         return not numbers[0]
-    is_negative = right.text == "-"  # null in both
+    is_negative = right.text == "-"  # jq returns null for a negative number in both versions
     return any(texts) and not all(texts) and not is_negative
 
 
 def _has_zone(tokens: Iterable[JqToken], depth: int) -> bool:
-    """Whether the text of an argument, up to its closing bracket at `depth`, has a `%Z`."""
+    """Return whether the text of an argument contains `%Z`. The argument ends at its closing bracket at `depth`."""
     for token in tokens:
         if token.kind is TokenKind.CLOSE and token.depth == depth:
             return False

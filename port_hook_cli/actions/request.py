@@ -1,7 +1,7 @@
-"""A run's request: the data for the action's templates, and the request that Port builds from the rendered templates.
+"""Build a run's request: the data for the action's templates, and the request from the rendered templates.
 
 `url`, `method`, `headers`, `body`, `synchronized` and `agent` of the invocation method are templates. Without a `body`,
-Port sends its default payload. The body has the form of JSON.stringify.
+Port sends its default payload. The body is formatted like the result of JSON.stringify.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ _CORRECT = "Fix it, or the data that it is rendered with."
 class RunContext:
     """The data of one run that templates can use.
 
-    `inputs` are the values for the templates, `properties` the values sent to Port. In both, the inputs named
-    in `encrypted` have encrypted values. `by` is the user who started the run, `at` the time in RFC 3339.
+    `inputs` are the values for the templates, and `properties` are the values in the payload. In both, the inputs in
+    `encrypted` have encrypted values. `by` is the user who started the run, and `at` is the start time in RFC 3339.
     """
 
     id: str
@@ -57,11 +57,11 @@ class RunContext:
 
 @frozen(kw_only=True)
 class RenderedRequest:
-    """The request that Port would send, without the signature.
+    """The request that Port would send, without its signature.
 
-    `body` is a JSON value, or UNDEFINED without a body. `content` is its bytes. `errors` are the expressions that
-    failed and became null. With `agent`, Port's execution agent sends the request. `properties` are the inputs of the
-    run.
+    `body` is a JSON value, or UNDEFINED if the request has no body. `content` is the bytes of the body. `errors` are
+    the expressions that failed and became null. With `agent`, Port's execution agent sends the request. `properties`
+    are the inputs of the run.
     """
 
     run_id: str
@@ -76,15 +76,16 @@ class RenderedRequest:
 
     @property
     def content(self) -> bytes:
-        """The bytes of the body, to sign and send."""
+        """The bytes of the body, for the signature and the request."""
         return b"" if self.body is UNDEFINED else write_json(self.body).encode()
 
 
 @frozen(kw_only=True)
 class RenderedMessage:
-    """The message that Port would publish for a KAFKA action, without the signature.
+    """The message that Port would publish for a KAFKA action, without its signature.
 
-    `payload` is a JSON value. `errors` are the expressions that failed and became null. `properties` are the run's.
+    `payload` is a JSON value. `errors` are the expressions that failed and became null. `properties` are the inputs of
+    the run.
     """
 
     run_id: str
@@ -94,7 +95,7 @@ class RenderedMessage:
 
 
 def request_template(action: PortAction) -> dict[str, Any]:
-    """Return all templates of a request or message as one template, so that jq runs once.
+    """Return all templates of a request or message as one template, so that jq runs only once.
 
     For an integration, the template is the whole invocation method.
     """
@@ -105,7 +106,7 @@ def request_template(action: PortAction) -> dict[str, Any]:
 
 
 def needs_jq(action: PortAction) -> bool:
-    """Return whether jq runs for a request of `action`: for its condition, its form or its templates."""
+    """Return whether jq runs for a request of `action`: for the condition, the form or the templates."""
     if action.condition or form_queries(action.inputs or {}, action.required):
         return True
     try:
@@ -115,7 +116,7 @@ def needs_jq(action: PortAction) -> bool:
 
 
 def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:
-    """Return the data of an action's template expressions. Without an entity, `.entity` is an empty object."""
+    """Return the data for the expressions in an action's templates. Without an entity, `.entity` is an empty object."""
     return {
         "inputs": run.inputs,
         "trigger": {"by": run.by, "origin": run.origin, "at": run.at, "operation": run.operation},
@@ -134,9 +135,9 @@ def template_data(action: PortAction, run: RunContext) -> dict[str, Any]:
 def assemble(
     action: PortAction, run: RunContext, rendered: Any, errors: tuple[JqError, ...] = (), *, any_url: bool = False
 ) -> RenderedRequest:
-    """Return the request for the rendered `request_template`. Raises RenderError if it cannot be sent.
+    """Return the request from the rendered `request_template`. Raises RenderError for a request that cannot be sent.
 
-    `any_url` accepts a text that is not a URL, for a request that goes to another target.
+    `any_url` accepts text that is not a URL, for a request that goes to another target.
     """
     parts = rendered if isinstance(rendered, Mapping) else {}
     request = assemble_parts(parts, owner="The action", run_id=run.id, errors=errors, any_url=any_url)
@@ -149,7 +150,7 @@ def assemble(
 def assemble_message(
     action: PortAction, run: RunContext, rendered: Any, errors: tuple[JqError, ...] = ()
 ) -> RenderedMessage:
-    """Return the message for the rendered `request_template` of a KAFKA action, or Port's default payload."""
+    """Return the message of a KAFKA action from the rendered `request_template`, or with Port's default payload."""
     parts = rendered if isinstance(rendered, Mapping) else {}
     payload = parts.get("payload") if action.has_body else default_payload(action, run, {})
     return RenderedMessage(run_id=run.id, payload=payload, properties=run.properties, errors=errors)
@@ -164,11 +165,11 @@ def assemble_parts(
     errors: tuple[JqError, ...] = (),
     any_url: bool = False,
 ) -> RenderedRequest:
-    """Return the request of a rendered invocation method, or of a WEBHOOK node's rendered config.
+    """Return the request from a rendered invocation method, or from a WEBHOOK node's rendered config.
 
-    `owner` begins the sentence of an error. `synchronized` is the value if the parts do not set it. Without a
-    `body`, the request has none. `any_url` accepts a text that is not a URL. Raises RenderError for a request that
-    cannot be sent.
+    `owner` begins the message of an error. `synchronized` is the default if the parts do not set it. Without a `body`,
+    the request has no body. `any_url` accepts text that is not a URL. Raises RenderError for a request that cannot be
+    sent.
     """
     method, url = str(parts.get("method") or "POST").upper(), _cleaned(parts.get("url"))
     if method not in METHODS:
@@ -197,7 +198,7 @@ def default_payload(action: PortAction, run: RunContext, method: Mapping[str, An
     invoked = {
         "identifier": action.identifier,
         **({} if action.title is None else {"title": action.title}),
-        # A string, in every payload that Port documents and that its published handlers read.
+        # This is a string in every payload that Port documents and that its published handlers read.
         "trigger": run.operation,
         "invocationMethod": {"type": action.method.get("type", WEBHOOK), **shown},
     }
@@ -221,17 +222,17 @@ def default_payload(action: PortAction, run: RunContext, method: Mapping[str, An
 
 
 def unusual_headers(request: RenderedRequest) -> tuple[str, ...]:
-    """Return the names of the headers with non-ASCII values, which the sender encodes as UTF-8."""
+    """Return the names of the headers with non-ASCII values. The sender encodes these values as UTF-8."""
     return tuple(name for name, value in request.headers if not value.isascii())
 
 
 def _cleaned(url: Any) -> Any:
-    """Return a URL without the characters that Node's `URL` removes, such as line ends."""
+    """Return a URL without the characters that the `URL` class of Node removes, such as line breaks."""
     return re.sub(_LINE_ENDS, "", url).strip(_OUTER) if isinstance(url, str) else url
 
 
 def is_url(text: str) -> bool:
-    """Return whether a text is a URL that Port can send to: an HTTP URL with a host."""
+    """Return whether Port can send to this text as a URL: it must be an HTTP URL with a host."""
     try:
         parts = urlsplit(text)
         _ = parts.port  # raises ValueError for an invalid port
@@ -241,7 +242,7 @@ def is_url(text: str) -> bool:
 
 
 def _headers(owner: str, rendered: Any, errors: tuple[JqError, ...]) -> tuple[tuple[str, str], ...]:
-    """Return the headers of the action, after Port's content type if the action does not set one."""
+    """Return the action's headers. Port's content type comes first if the action does not set one."""
     if not isinstance(rendered, Mapping | None):
         raise _unusable(owner, "headers", rendered, "not an object", errors)
     given = []
@@ -265,8 +266,6 @@ def _flag(owner: str, name: str, value: Any, errors: tuple[JqError, ...]) -> boo
 def _unusable(owner: str, name: str, value: Any, why: str, errors: tuple[JqError, ...]) -> RenderError:
     shown = "nothing" if value is None or value is UNDEFINED else write_json(value)
     if len(shown) > _MAX_SHOWN_OF_A_VALUE:
-        shown = (
-            f"{shown[:_MAX_SHOWN_OF_A_VALUE]}..."  # three dots, by which text/secret.py recognizes a truncated secret
-        )
+        shown = f"{shown[:_MAX_SHOWN_OF_A_VALUE]}..."  # text/secret.py recognizes a truncated secret by three dots
     because = f" {{{{ {errors[0].expression.strip()} }}}} failed: {errors[0].message}" if errors else ""
     return RenderError(f"{owner}'s `{name}` rendered to {shown}, which is {why}.{because}", hint=_CORRECT)

@@ -1,6 +1,6 @@
-"""Change the URL of an action and restore it: what may be changed, what is sent, and who changed the action last.
+"""Change the URL of an action and restore it: what may change, what is sent, and who changed the action last.
 
-The fields are in Port's API reference, "Change an action/automation". Its PUT replaces the whole action and
+Port's API reference describes the fields, under "Change an action/automation". Its PUT replaces the whole action and
 rejects unknown fields. The fields that Port itself sets are only in the response of "Get an action/automation".
 """
 
@@ -15,8 +15,8 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import same
 
 WEBHOOK = "WEBHOOK"
-# GET returns these, but PUT rejects them. All other fields are sent back unchanged, including fields that are newer
-# than this program: PUT unsets a missing field, and rejects (422) the whole change for a field that it does not accept.
+# GET returns these fields, but PUT rejects them. All other fields are sent back unchanged, even fields that are newer
+# than this version of port-hook. PUT unsets a missing field, and rejects the whole change (422) for an unknown field.
 SET_BY_PORT = frozenset({"id", "createdAt", "createdBy", "updatedAt", "updatedBy"})
 _METHOD = "invocationMethod"
 _TEMPLATE = "{{"
@@ -25,7 +25,7 @@ _ABSENT = object()
 
 @frozen(kw_only=True)
 class Difference:
-    """One field that changes. `keys` lead to it from the outside in. A value of None means that it does not exist."""
+    """A changed field. `keys` are the keys from the outermost to the innermost. A missing field has the value None."""
 
     keys: tuple[str, ...]
     before: Any
@@ -34,9 +34,9 @@ class Difference:
 
 @frozen(kw_only=True)
 class UrlChange:
-    """A change of the URL of an action, or of a node of a workflow.
+    """A change to the URL of an action, or of a node of a workflow.
 
-    `body` is what PUT sends. There are no differences if the action already has the URL.
+    `body` is the body of the PUT request. There are no differences if the action already has the URL.
     """
 
     identifier: str
@@ -46,7 +46,7 @@ class UrlChange:
 
 @frozen(kw_only=True)
 class Rejection:
-    """An action or node whose URL cannot be changed. `reason` continues a sentence that begins with its name."""
+    """An action or node whose URL cannot be changed. `reason` continues a sentence that begins with the name."""
 
     identifier: str
     reason: str
@@ -56,8 +56,9 @@ class Rejection:
 class Standing(StrEnum):
     """The state of an action or node in Port, compared with the journal.
 
-    ORIGINAL: as before the first change. RETARGETED: as port-hook left it. CHANGED: changed by someone else. ANOTHER:
-    the identifier names something else. REMOVED: the workflow no longer has the node.
+    ORIGINAL: the state before the first change. RETARGETED: the state that port-hook left. CHANGED: someone else
+    changed the action or node. ANOTHER: the identifier names something else. REMOVED: the workflow no longer has the
+    node.
     """
 
     ORIGINAL = "original"
@@ -68,19 +69,22 @@ class Standing(StrEnum):
 
 
 def action_path(identifier: str) -> str:
-    """Return the API path of an action or automation, with the identifier quoted."""
+    """Return the API path of an action or automation, with the identifier percent-encoded."""
     return f"/v1/actions/{path_segment(identifier)}"
 
 
 def path_segment(identifier: str) -> str:
-    """Return an identifier, quoted as one segment of an API path."""
+    """Return an identifier, percent-encoded as one segment of an API path."""
     segment = quote(identifier, safe="", errors="replace")
     # The HTTP client would resolve `.` and `..` as relative path segments.
     return segment if segment.strip(".") else segment.replace(".", "%2E")
 
 
 def plan_change(action: Mapping[str, Any], url: str) -> UrlChange | Rejection:
-    """Return the change that sets the URL of `action`, a response of GET, to `url`, or why that is not possible."""
+    """Return the change that sets an action's URL to `url`, or the reason why the URL cannot be changed.
+
+    `action` is the response of GET.
+    """
     identifier = str(action.get("identifier"))
     if reason := _why_not(action.get(_METHOD)):
         return Rejection(identifier=identifier, reason=reason)
@@ -90,10 +94,10 @@ def plan_change(action: Mapping[str, Any], url: str) -> UrlChange | Rejection:
 
 
 def settable(action: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of an action that PUT accepts, in the same order.
+    """Return the fields of an action that PUT accepts, in the same order.
 
-    Fields of the action and of its invocation method that are null are left out: PUT does not accept null, and unsets
-    missing fields. Nulls inside templates stay.
+    Null fields of the action and of its invocation method are left out, because PUT rejects null and unsets missing
+    fields. Nulls inside templates stay.
     """
     kept = {name: value for name, value in action.items() if name not in SET_BY_PORT and value is not None}
     method = kept.get(_METHOD)
@@ -105,10 +109,10 @@ def settable(action: Mapping[str, Any]) -> dict[str, Any]:
 def standing(
     now: Mapping[str, Any], original: Mapping[str, Any], *, urls: Iterable[str], left: Mapping[str, Any] | None
 ) -> Standing:
-    """Return the state of the action `now`, given the original, the URLs that port-hook may have set, and `left`.
+    """Return the state of the action `now`, compared with the original and with the changes of port-hook.
 
-    `left` is Port's response to the change. It may differ from what was sent, for example by defaults
-    that Port adds.
+    `urls` are the URLs that port-hook may have set. `left` is Port's response to the change, which can differ from the
+    request, for example because Port adds defaults.
     """
     ids = (now.get("id"), original.get("id"))
     if None not in ids and ids[0] != ids[1]:
@@ -140,14 +144,14 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Di
 
 
 def value_at(document: Any, keys: Iterable[str]) -> Any:
-    """Return the value in a document under `keys`, or None."""
+    """Return the value at the path `keys` in a document, or None."""
     for key in keys:
         document = document.get(key) if isinstance(document, Mapping) else None
     return document
 
 
 def why_not_fixed(method: Mapping[str, Any]) -> str | None:
-    """Return why the URL of an invocation method, or of a node's config, cannot be changed. None if it can."""
+    """Return why the URL of an invocation method, or of a node's config, cannot be changed, or None if it can be."""
     url, agent = method.get("url"), method.get("agent")
     if not isinstance(url, str):
         return "has no URL that could be restored"
@@ -160,10 +164,10 @@ def why_not_fixed(method: Mapping[str, Any]) -> str | None:
 
 
 def pointed_at(method: Mapping[str, Any], url: str) -> dict[str, Any]:
-    """Return an invocation method, or a node's config, whose requests Port itself sends to `url`."""
+    """Return an invocation method, or a node's config, that makes Port itself send its requests to `url`."""
     pointed = {**method, "url": url}
     if method.get("agent") is True:
-        # Otherwise Port would send the invocation through its execution agent instead of to the URL.
+        # Otherwise, Port would pass the invocation to its execution agent instead of sending it to the URL.
         pointed["agent"] = False
     return pointed
 

@@ -1,7 +1,7 @@
-"""Sample values for the inputs of an action, and inputs that probably make its work fail.
+"""Generate sample values for an action's inputs, and inputs that its handler probably cannot process.
 
-Each value is a guess, checked against the declaration. If no guess is valid, for example for an unusual `pattern`, the
-input is left out. Inputs with jq rules are not guessed.
+Each value is a guess that port-hook checks against the declaration. If no guess is valid, for example because of an
+unusual `pattern`, the input is left out. Inputs with jq rules are left out too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from port_hook_cli.actions.action import BadAction
 from port_hook_cli.actions.inputs import KEYWORDS, Fault, is_hidden, query_in
 
 FindFaults = Callable[[Mapping[str, Any], Any], Sequence[Fault]]
-"""Checks a value against a declaration, like `find_faults` of engines/json_schema.py. Raises BadAction."""
+"""Checks a value against a declaration, like `find_faults` in engines/json_schema.py. Raises BadAction."""
 
 _MAX_CHARACTERS = 10_000
 _MAX_ITEMS = 100
@@ -48,7 +48,7 @@ _TEXTS_OF_FORMAT = {
     "proto": ('syntax = "proto3";',),
 }
 _TEXTS = ("sample", "sample-{n}", "s{n}", "{n}")
-"""Texts for other formats, and for inputs without a format. `{n}` is the number of the value among several."""
+"""The texts for other formats, and for inputs without a format. `{n}` is the position of the value among several."""
 
 _TEXTS_FOR_PATTERNS = (
     *("Sample", "SAMPLE", "sample_1", "sample.1", "Sample-1", "Sample1!", "Sample text", "Sample Name"),
@@ -72,7 +72,7 @@ def sample_inputs(
     """Return sample values for inputs that are not `given`: required inputs, and optional text, numbers and choices.
 
     `required` is a list of names, or a `jqQuery`, which may require every input. Inputs with a default are left out,
-    because the default is sent. Optional hidden inputs are also left out. No value is null.
+    because Port sends the default. Optional hidden inputs are also left out. No value is null.
     """
     samples: dict[str, Any] = {}
     for name, rules in declared.items():
@@ -86,7 +86,7 @@ def sample_inputs(
 
 
 def _is_needed(name: str, rules: Mapping[str, Any], required: Any) -> bool:
-    """Return whether the form may be invalid without an input. Inputs that jq may hide count as shown."""
+    """Return whether the form may be invalid without an input. An input that jq may hide counts as visible."""
     if is_hidden({key: value for key, value in rules.items() if query_in(value) is None}):
         return False
     named = isinstance(required, list | tuple) and name in required
@@ -99,7 +99,7 @@ def _is_plain(rules: Mapping[str, Any]) -> bool:
 
 
 def _kind(rules: Mapping[str, Any]) -> str:
-    """Return the first type of an input, or the type that its other keywords suggest."""
+    """Return the first type of an input, or the type that its other keywords imply."""
     kinds = rules.get("type")
     for kind in kinds if isinstance(kinds, list) else [kinds]:
         if isinstance(kind, str) and kind != "null":
@@ -114,14 +114,14 @@ def _sample(rules: Mapping[str, Any], check: FindFaults) -> Any:
     if not _is_known(rules):
         return None
     try:
-        check(rules, None)  # after this, the keywords have the types of JSON Schema
+        check(rules, None)  # after this check, the keywords have the types that JSON Schema requires
         return next(_valid(rules, check, 1), None)
     except (BadAction, ArithmeticError, ValueError):
         return None
 
 
 def _is_known(rules: Mapping[str, Any], levels: int = _MAX_LEVELS) -> bool:
-    """Return whether no rule is a `jqQuery`, and arrays are nested at most `levels` deep."""
+    """Return whether an input has no `jqQuery`, and whether its arrays are nested at most `levels` deep."""
     items = rules.get("items")
     if any(query_in(rules.get(key)) is not None for key in KEYWORDS):
         return False
@@ -129,7 +129,7 @@ def _is_known(rules: Mapping[str, Any], levels: int = _MAX_LEVELS) -> bool:
 
 
 def _valid(rules: Mapping[str, Any], check: FindFaults, count: int) -> Iterator[Any]:
-    """Yield valid values, if possible at least `count` different ones."""
+    """Yield valid values, at least `count` different ones if possible."""
     for guess in islice(_guesses(rules, check, count), _MAX_GUESSES):
         if guess is not None and not check(rules, guess):
             yield guess
@@ -153,7 +153,7 @@ def _guesses(rules: Mapping[str, Any], check: FindFaults, count: int) -> Iterato
 
 
 def _numbers(rules: Mapping[str, Any], count: int) -> Iterator[int | float]:
-    """Yield 1 and 2, and numbers at the bounds: whole numbers, multiples, and fractions."""
+    """Yield 1 and 2, then numbers at the bounds: whole numbers, multiples, and fractions."""
     yield from range(1, max(count, 2) + 1)
     lows = [rules[key] for key in ("minimum", "exclusiveMinimum") if key in rules]
     highs = [rules[key] for key in ("maximum", "exclusiveMaximum") if key in rules]
@@ -176,7 +176,7 @@ def _whole(number: float) -> int | float:
 
 
 def _arrays(rules: Mapping[str, Any], check: FindFaults) -> Iterator[list[Any]]:
-    """Yield an array with as few items as possible, but one if possible, and the empty array."""
+    """Yield an array with as few items as possible (but one if possible), then the empty array."""
     count = int(min(max(rules.get("minItems", 0), 1), rules.get("maxItems", _MAX_ITEMS), _MAX_ITEMS))
     items = rules.get("items")
     values = _valid(items if isinstance(items, Mapping) else {}, check, count)
@@ -195,7 +195,7 @@ def _different(values: Iterator[Any], count: int) -> list[Any]:
 
 
 def _texts(rules: Mapping[str, Any], count: int) -> Iterator[str]:
-    """Yield texts of the declared format, then texts for the pattern, in the declared length."""
+    """Yield texts in the declared format, then texts for the pattern, all with the declared length."""
     least, most = int(rules.get("minLength", 0)), int(rules.get("maxLength", _MAX_CHARACTERS))
     if least > _MAX_CHARACTERS:
         return
@@ -218,7 +218,7 @@ def _in_length(text: str, least: int, most: int) -> Iterator[str]:
 
 
 def _texts_for(pattern: str) -> Iterator[str]:
-    """Yield texts that may match a regular expression: its literals, common forms, and repetitions."""
+    """Yield texts that may match a regular expression: its literals, common formats, and repetitions."""
     literal = _ESCAPED.sub(r"\1", pattern)
     yield from _LITERAL.findall(literal)[:20]
     beginning, end = _LITERAL_BEGINNING.match(literal), _LITERAL_END.search(literal)
@@ -239,16 +239,16 @@ def _texts_for(pattern: str) -> Iterator[str]:
 
 
 class BadInputs(NamedTuple):
-    """Inputs that probably make the work of an action fail, and their name, such as `no inputs`."""
+    """Inputs that the handler probably cannot process, and a name for them, such as `no inputs`."""
 
     name: str
     values: dict[str, Any]
 
 
 def bad_inputs(values: Mapping[str, Any]) -> Iterator[BadInputs]:
-    """Yield up to four variations of the inputs of a valid request, the most realistic one first.
+    """Yield up to four variations of the inputs of a valid request, the most realistic variation first.
 
-    Variations that do not differ from `values` or from an earlier variation are left out.
+    Variations that equal `values` or an earlier variation are left out.
     """
     seen = [dict(values)]
     extremes = {name: _extreme(value) for name, value in values.items()}

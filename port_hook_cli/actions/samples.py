@@ -1,4 +1,4 @@
-"""Samples: the "Create VM" action of Port's guides, and its default payload."""
+"""The sample action "Create VM" of Port's guides, and its default payload."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def create_vm(run_id: str, *, at: str) -> dict[str, Any]:
-    """Return the payload of a run of "Create VM". `at` is the time when the user started it, in RFC 3339."""
+    """Return the payload of a "Create VM" run. `at` is the time when the user started the run, in RFC 3339."""
     return {
         "action": "create_vm",
         "resourceType": "run",
@@ -42,7 +42,7 @@ def create_vm(run_id: str, *, at: str) -> dict[str, Any]:
 
 
 def create_vm_action() -> dict[str, Any]:
-    """Return the action "Create VM" in the format of Port's API, with the inputs of `create_vm`."""
+    """Return the "Create VM" action in the format of Port's API, with the same inputs as `create_vm`."""
     action: dict[str, Any] = create_vm("", at="")["payload"]["action"]
     inputs = {"title": "string", "cpu": "number", "memory": "number", "region": "string"}
     properties = {name: {"type": kind, "title": name.title()} for name, kind in inputs.items()}

@@ -1,7 +1,7 @@
 """Find the jq expressions in a template: double braces, the quotes inside them, and the programs that jq evaluates.
 
-The rules and the error messages come from Port's template engine, npm `@port-labs/jq-node-bindings`. Like
-JavaScript, it counts in UTF-16 units, even in the indices of its errors.
+The rules and the error messages come from Port's template engine, npm `@port-labs/jq-node-bindings`. Like JavaScript,
+the engine counts in UTF-16 code units, even for the indices in its errors.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import lru_cache
 from port_hook_cli.frozen import frozen
 
 JS_SPACE = "\t\n\x0b\x0c\r \u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
-"""White space as JavaScript's `\\s` and `trim` define it, for a character class."""
+"""The characters that JavaScript's `trim` treats as whitespace, for a character class."""
 
 _TRIMMED = rf"\A[{JS_SPACE}]+|[{JS_SPACE}]+\Z"
 _SPREAD = rf"\{{\{{[{JS_SPACE}]*spreadValue\([{JS_SPACE}]*\)[{JS_SPACE}]*\}}\}}"
@@ -20,7 +20,7 @@ _SPREAD = rf"\{{\{{[{JS_SPACE}]*spreadValue\([{JS_SPACE}]*\)[{JS_SPACE}]*\}}\}}"
 _QUOTE_AT_AN_EDGE = rf"(\A|[{JS_SPACE}])'(?![{JS_SPACE}\"])|(?<![{JS_SPACE}\"])'([{JS_SPACE}]|\Z)"
 _LONE_SURROGATE = "[\ud800-\udfff]"
 _BRACES = 2
-# How many texts are cached: an organization has few templates, and renders them often.
+# The number of cached texts. An organization has few templates and renders them often.
 _REMEMBERED = 1000
 
 
@@ -32,7 +32,7 @@ class BadTemplate(ValueError):
 class Text:
     """A string of a template: its jq `expressions`, and the `pieces` of text around them (one more than expressions).
 
-    `is_whole` means that the string is one expression and nothing else, so its value keeps its type.
+    `is_whole` means that the string consists of one expression, so the result keeps its type.
     """
 
     pieces: tuple[str, ...]
@@ -41,18 +41,18 @@ class Text:
 
 
 def trim(text: str) -> str:
-    """Return `text` without the whitespace at its ends that JavaScript's `trim` removes."""
+    """Return `text` without the whitespace that JavaScript's `trim` removes from both ends."""
     return re.sub(_TRIMMED, "", text)
 
 
 def is_spread(key: str) -> bool:
-    """Return whether a key means that its value, an object, is spread into the surrounding object."""
+    """Return whether the value of a key is an object that is spread into the surrounding object."""
     return bool(re.fullmatch(_SPREAD, trim(key)))
 
 
 @lru_cache(maxsize=_REMEMBERED)
 def requote(expression: str) -> str:
-    """Return `expression` with double quotes instead of single ones around strings, and without lone surrogates."""
+    """Return `expression` with double quotes instead of single quotes around strings, and without lone surrogates."""
     quoted = re.sub(_QUOTE_AT_AN_EDGE, lambda match: f'{match[1] or ""}"{match[2] or ""}', expression)
     return re.sub(_LONE_SURROGATE, "\ufffd", quoted)
 
@@ -79,7 +79,7 @@ class _Reading:
     def __init__(self, template: str) -> None:
         self._template = template
         self._quote = ""
-        self._start = 0  # where the open expression starts, after its braces; 0 if none is open
+        self._start = 0  # the start of the open expression, after its braces, or 0 if no expression is open
         self._spans: list[tuple[int, int]] = []
 
     def spans(self) -> list[tuple[int, int]]:
@@ -95,7 +95,7 @@ class _Reading:
         return self._spans
 
     def _step(self, position: int) -> int:
-        """Read the character at `position`. Return the position of the last character read."""
+        """Read the character at `position`, and return the position of the last character read."""
         character = self._template[position]
         if self._start and character == "\\":
             return position + 1

@@ -1,7 +1,7 @@
 """Render Port's templates like Port's engine. A template is JSON whose strings contain jq in double braces.
 
-`prepare` reads a template and finds its expressions. The caller evaluates all of them with jq. `Prepared.assemble` puts
-the results into their places. The rules and error messages come from npm `@port-labs/jq-node-bindings`: see
+`prepare` parses a template and finds its expressions. The caller evaluates all expressions with jq, and
+`Prepared.assemble` inserts the results. The rules and error messages come from npm `@port-labs/jq-node-bindings`. See
 docs/reference/templates.md.
 """
 
@@ -19,7 +19,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.javascript.values import js_entries, write_json
 
 MAX_DEPTH = 150
-"""How many levels of nesting a template may have: far more than real templates, and few enough for Python's stack."""
+"""The maximum nesting depth of a template: deeper than real templates, and shallow enough for Python's stack."""
 
 RENDERING = "port-hook/rendering/1"
 
@@ -35,7 +35,7 @@ UNDEFINED: Final = Undefined.UNDEFINED
 
 @frozen
 class JqError:
-    """An expression that failed. `kind` says whether it failed to compile or to run. `message` is jq's."""
+    """An expression that failed. `kind` says whether it failed to compile or to run. `message` is the error from jq."""
 
     expression: str
     kind: Literal["compile", "run-time"]
@@ -63,17 +63,20 @@ class Rendering:
 
 
 def render(template: Any, evaluate: Evaluate, *, strict: bool = False) -> Rendering:
-    """Render a JSON value as a template. `evaluate` takes jq programs and returns an Outcome for each.
+    """Render a JSON value as a template. `evaluate` takes jq programs and returns an Outcome for each program.
 
-    Raises BadTemplate if Port's engine would reject the template, and with `strict` ExpressionFailed if an expression
-    fails.
+    Raises BadTemplate if Port's engine would reject the template. With `strict`, raises ExpressionFailed if an
+    expression fails.
     """
     prepared = prepare(template)
     return prepared.assemble(evaluate(prepared.programs), strict=strict)
 
 
 def prepare(template: Any) -> Prepared:
-    """Read a template. Raises BadTemplate only if it is nested too deeply. `assemble` raises its other mistakes."""
+    """Parse a template. Raises BadTemplate only if the template is nested too deeply.
+
+    `assemble` raises BadTemplate for the template's other mistakes.
+    """
     texts: dict[str, Text | BadTemplate] = {}
     for text in _strings(template, MAX_DEPTH):
         if text not in texts:
@@ -109,7 +112,7 @@ def _split_or_error(text: str) -> Text | BadTemplate:
 
 @frozen
 class Prepared:
-    """A parsed template. `expressions` are the expressions in its text, each once."""
+    """A parsed template. `expressions` are the expressions in its strings, without duplicates."""
 
     template: Any = field(repr=False)
     texts: Mapping[str, Text | BadTemplate] = field(repr=False)
@@ -117,14 +120,14 @@ class Prepared:
 
     @property
     def programs(self) -> list[str]:
-        """The expressions as jq receives them, in the same order."""
+        """The expressions in the form that jq receives, in the same order."""
         return [requote(expression) for expression in self.expressions]
 
     def assemble(self, outcomes: Sequence[Outcome], *, strict: bool = False) -> Rendering:
-        """Put the outcomes of `programs` into their places. Raises the same errors as `render`.
+        """Insert the outcomes of `programs` into the template. Raises the same errors as `render`.
 
-        Values are rendered in the order of Port's engine, which reports the first mistake. The
-        values of removed keys are not rendered.
+        Values are rendered in the same order as in Port's engine, which reports only the first mistake. The values of
+        removed keys are not rendered.
         """
         assembly = _Assembly(self.texts, dict(zip(self.expressions, outcomes, strict=True)), strict=strict)
         value = _settle(assembly.render(self.template))
@@ -167,7 +170,7 @@ class _Assembly:
         spread = self.render(element)
         if spread is None:
             raise BadTemplate("Cannot convert undefined or null to object")
-        if isinstance(spread, list):  # JavaScript's arrays are objects
+        if isinstance(spread, list):  # JavaScript arrays are objects too
             yield from ((str(index), member) for index, member in enumerate(spread))
         elif isinstance(spread, Mapping):
             yield from js_entries(spread)
@@ -201,9 +204,9 @@ class _Assembly:
 
 
 def _settle(value: Any) -> Any:
-    """Treat `undefined` and infinity like JSON.stringify.
+    """Treat `undefined` and infinity like JSON.stringify does.
 
-    Remove `undefined` from objects, and replace it by null in arrays. Replace infinity by null.
+    Remove `undefined` from objects, and replace it with null in arrays. Replace infinity with null.
     """
     if isinstance(value, list):
         return [None if element is UNDEFINED else _settle(element) for element in value]
@@ -219,7 +222,7 @@ def _stringify(value: Any) -> str:
 
 
 def _js_string(value: Any) -> str:
-    """Return the text of `${value}` in JavaScript."""
+    """Return the text that `${value}` has in JavaScript."""
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
@@ -230,7 +233,7 @@ def _js_string(value: Any) -> str:
 
 
 def rendering_record(rendering: Rendering) -> dict[str, Any]:
-    """Return the record of a rendered template that `render --json` prints. `result` has the form of JSON.stringify."""
+    """Return the record that `render --json` prints. Its `result` is formatted like the result of JSON.stringify."""
     return {
         "schema": RENDERING,
         "result": None if rendering.value is UNDEFINED else json.loads(write_json(rendering.value)),
