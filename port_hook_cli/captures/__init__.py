@@ -1,1 +1,1 @@
-"""The capture store: one SQLite file that several listeners may write concurrently."""
+"""The capture store: one SQLite file that several listeners can write concurrently."""

@@ -1,4 +1,4 @@
-"""Find the differences between two captures, filter ignored ones, and return them as text or as a record. Pure."""
+"""Compare two captures, remove ignored differences, and return the rest as text or as a record. Pure."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Change = dict[str, Any]
 
 
 def compare(a: Capture, b: Capture) -> dict[str, Any]:
-    """Return the differences of two captures: `body`, `headers`, `facts` and `response`, each a list of changes.
+    """Return the differences between two captures: `body`, `headers`, `facts` and `response`, each a list of changes.
 
-    `response` has the changes of the responses' bodies. `complete` is False if there are more than 500 in a list.
-    `note` explains why bodies were not compared as JSON.
+    `response` lists the changes between the bodies of the responses. `complete` is False if port-hook stopped after 500
+    changes of a list. `note` explains why the bodies were not compared as JSON.
     """
     bodies = compare_bodies(
         JsonBody(a.invocation.body, a.payload.document, a.payload.problem),
@@ -54,7 +54,7 @@ def compare(a: Capture, b: Capture) -> dict[str, Any]:
 
 
 class JsonBody(NamedTuple):
-    """A body, the JSON document in it or None, and why there is none."""
+    """A body, its JSON document or None, and the reason why the body has no document."""
 
     content: bytes
     document: Any
@@ -62,13 +62,13 @@ class JsonBody(NamedTuple):
 
     @classmethod
     def read(cls, content: bytes) -> JsonBody:
-        """Return a body with its document, if it has one."""
+        """Return a body with its JSON document, if the body is JSON."""
         payload = read_payload(content, Headers())
         return cls(content, payload.document, payload.problem)
 
 
 class BodyChanges(NamedTuple):
-    """The changes from one body to another, at most 500, and why they were not compared as JSON."""
+    """The changes from one body to another, at most 500, and a note if the bodies were not compared as JSON."""
 
     changes: list[Change]
     is_complete: bool = True
@@ -76,7 +76,7 @@ class BodyChanges(NamedTuple):
 
 
 def compare_bodies(one: JsonBody, other: JsonBody) -> BodyChanges:
-    """Return the changes from one body to another: of their JSON if both have some, otherwise of their sizes."""
+    """Return the changes from one body to another: of their JSON if both bodies are JSON, otherwise of their sizes."""
     if one.content == other.content:
         return BodyChanges([])
     if one.document is None or other.document is None:
@@ -90,7 +90,7 @@ def compare_bodies(one: JsonBody, other: JsonBody) -> BodyChanges:
 
 
 def _with_moves(changes: list[Change]) -> list[Change]:
-    """Return changes with a value removed at one path and added at another as one change, `moved`.
+    """Return changes in which a value removed at one path and added at another is one `moved` change.
 
     Only values that occur once on each side count. Null, booleans and empty values don't count, because they don't
     identify a value.
@@ -129,7 +129,7 @@ def _moved(before: Change, after: Change) -> Change:
 
 
 def differences(before: Any, after: Any) -> Iterator[Change]:
-    """Yield the changes from one document to another, in the order of the first, without recursion."""
+    """Yield the changes from one document to another, in the order of the first document. Does not recurse."""
     stack: list[tuple[_Place | None, Any, Any]] = [(None, before, after)]
     while stack:
         place, one, other = stack.pop()
@@ -148,21 +148,21 @@ def differences(before: Any, after: Any) -> Iterator[Change]:
 
 
 class _Absent:
-    """The value of a missing member."""
+    """Marks a missing member."""
 
 
 _ABSENT = _Absent()
 
 
 class _Place(NamedTuple):
-    """Where a value is: a key below another place. Only values that changed get a pointer, because keys can be long."""
+    """The place of a value: a key inside another place. Only changed values get a pointer, because keys can be long."""
 
     parent: _Place | None
     key: str
 
 
 def _pointer(place: _Place | None) -> str:
-    """Return a place as a JSON Pointer, cut after 4,096 characters."""
+    """Return a place as a JSON Pointer, truncated to 4,096 characters."""
     tokens: list[str] = []
     while place is not None:
         tokens.append(f"/{escaped(place.key[:MAX_POINTER])}")
@@ -179,11 +179,11 @@ def _is_same(one: Any, other: Any) -> bool:
     """Return whether two values that are not both objects or both arrays are the same. NaN equals NaN."""
     if type(one) is not type(other):
         return False
-    return bool(one == other) or (one != one and other != other)  # noqa: PLR0124 - true of NaN only
+    return bool(one == other) or (one != one and other != other)  # noqa: PLR0124 - true only for NaN
 
 
 def compare_headers(one: Headers, other: Headers) -> list[Change]:
-    """Return the changes from some headers to others, by name. Values of the same name are joined."""
+    """Return the changes from one set of headers to another, by name. Values with the same name are joined."""
     names = dict.fromkeys((*one.names, *other.names))
     return [
         _change(name, _kind(before, after), before, after)
@@ -240,14 +240,14 @@ def _change(path: str, kind: str, before: str | None, after: str | None) -> Chan
 
 @frozen
 class Ignoring:
-    """JSON Pointers, each of which includes everything below it, and header names in lowercase."""
+    """What a comparison ignores: JSON Pointers with everything below them, and header names in lowercase."""
 
     pointers: tuple[str, ...] = ()
     headers: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, texts: Iterable[str], *, headers: Iterable[str] = ()) -> Ignoring:
-        """Return the parts that `--ignore` options and `headers` specify. Raises UsageError."""
+        """Parse the values of `--ignore`, and add the names in `headers`. Raises UsageError."""
         texts = list(texts)
         names = [text.removeprefix(_HEADER).strip().lower() for text in texts if text.startswith(_HEADER)]
         if "" in names:
@@ -256,11 +256,11 @@ class Ignoring:
         return cls(pointers, frozenset((*names, *headers)))
 
     def other_body_changes(self, changes: Sequence[Change]) -> list[Change]:
-        """Return a body's changes without ignored ones. A moved value is ignored if both of its paths are ignored."""
+        """Return the changes of a body, without ignored changes. A moved value is ignored if both of its paths are."""
         return [change for change in changes if not all(map(self._has, _places(change)))]
 
     def other_headers(self, changes: Sequence[Change]) -> list[Change]:
-        """Return the changes of headers without ignored ones."""
+        """Return the changes of headers, without ignored changes."""
         return [change for change in changes if change["path"].lower() not in self.headers]
 
     def _has(self, pointer: str) -> bool:
@@ -286,12 +286,12 @@ def diff_record(names: tuple[str, str], found: Mapping[str, Any]) -> dict[str, A
 
 
 def is_same(found: Mapping[str, Any]) -> bool:
-    """Return whether a comparison found nothing. If it stopped early, it found something, even if that is ignored."""
+    """Return whether a comparison found no changes. A comparison that stopped early found some, even if ignored."""
     return found["complete"] and not any(found[name] for name, _ in _SECTIONS)
 
 
 def without_ignored(found: Mapping[str, Any], ignoring: Ignoring, *, bodies_only: bool) -> dict[str, Any]:
-    """Return a comparison without ignored changes. With `bodies_only`, compare only what a payload can have."""
+    """Return a comparison without ignored changes. With `bodies_only`, only the request bodies are compared."""
     if bodies_only:
         return {**found, "body": ignoring.other_body_changes(found["body"]), "headers": [], "facts": [], "response": []}
     response = ignoring.other_body_changes(found["response"])
@@ -299,7 +299,7 @@ def without_ignored(found: Mapping[str, Any], ignoring: Ignoring, *, bodies_only
         **found,
         "body": ignoring.other_body_changes(found["body"]),
         "headers": ignoring.other_headers(found["headers"]),
-        # The changes of the responses' bodies are listed one by one.
+        # `response` lists the changes of the response bodies one by one.
         "facts": [change for change in found["facts"] if change["path"] != "response body"],
         "response": response,
     }
@@ -310,7 +310,7 @@ _STATUSES = {"1": _GOOD, "2": _GOOD, "3": 2, "4": 1, "5": 0}
 
 
 def _rank_status(outcome: str) -> int:
-    """Return how good a status is. Any other outcome is a fault: the handler did not respond."""
+    """Rank an HTTP status, the best status highest. A fault ranks lowest, because the handler did not respond."""
     return _STATUSES.get(outcome[:1], 0)
 
 
@@ -322,7 +322,7 @@ _RANKS: Mapping[str, Callable[[str], int | None]] = {
 
 
 def outcome_trend(change: Change) -> str | None:
-    """Return `better` or `worse` for a changed outcome, or None. A new outcome is compared with a good one."""
+    """Return `better` or `worse` for a changed outcome, otherwise None. A new outcome is compared with a good one."""
     rank = _RANKS.get(change["path"])
     if rank is None or change["after"] is None:
         return None
@@ -335,9 +335,9 @@ def outcome_trend(change: Change) -> str | None:
 
 
 def by_member(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a comparison that lists each change of a response once, and in which facts have a `trend`.
+    """Return a comparison that lists each response change only once, and that adds a `trend` to each fact.
 
-    `response` has the changes of JSON bodies by member. `facts` has the change of any other body.
+    `response` lists the changes of JSON bodies by member. A change of any other body is one of the `facts`.
     """
     is_json = any(change["path"] for change in found["response"])
     facts = [change for change in found["facts"] if not (is_json and change["path"] == "response body")]
@@ -349,7 +349,7 @@ def by_member(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def diff_lines(names: tuple[str, str], found: Mapping[str, Any]) -> Iterator[Styled]:
-    """Yield a comparison: each side's name, then the changes by section."""
+    """Yield the lines of a comparison: the name of each side, then the changes by section."""
     yield Styled.assemble(("- ", "red"), (brief(names[0]), "bold"))
     yield Styled.assemble(("+ ", "green"), (brief(names[1]), "bold"))
     if found["note"]:
@@ -365,7 +365,7 @@ def diff_lines(names: tuple[str, str], found: Mapping[str, Any]) -> Iterator[Sty
 
 
 def change_lines(changes: Sequence[Change], *, is_json: bool = False) -> Iterator[Styled]:
-    """Yield a line for each change: its mark, its path, and the values. `is_json` means that the values are JSON."""
+    """Yield a line for each change: its mark, its path, and its values. `is_json` means that the values are JSON."""
     for change in changes:
         mark, style = _MARKS[change["kind"]]
         path = brief(change["path"] or "(whole)", _MAX_PATH)

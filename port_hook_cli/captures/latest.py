@@ -1,28 +1,28 @@
-"""Names of the latest captures: `last`, `last~2`, `last-replay`. Pure."""
+"""The names of the latest captures: `last`, `last~2`, `last-replay`. Pure."""
 
 from __future__ import annotations
 
 from port_hook_cli.frozen import frozen
 
 LAST = "last"
-"""The latest request that arrived. Replays and the requests of `check` did not arrive: port-hook sent them."""
+"""The latest request that arrived from outside. port-hook itself sends replays and the requests of `check`."""
 
 LAST_REPLAY = "last-replay"
-"""The latest replay, or request of `check`."""
+"""The latest replay or request of `check`."""
 
 _MOST_DIGITS = 7
 
 
 @frozen
 class Latest:
-    """A capture by its place: `back` requests before the latest that arrived, or before the latest replay."""
+    """A capture by its position: `back` requests before the latest arrival, or before the latest replay."""
 
     replays: bool
     back: int
 
 
 def parse_latest(name: str) -> Latest | None:
-    """Return what `last`, `last-replay`, and either with `~N`, mean, or None for any other name.
+    """Return the meaning of `last` and `last-replay`, with or without `~N`, or None for any other name.
 
     As in git, `last~1` (or `last~`) is the capture before `last`.
     """

@@ -1,4 +1,4 @@
-"""What a list shows of a capture. `database.listing` reads it, and `view.captures` shows it. Pure."""
+"""The fields of a capture that a list shows. `database.listing` reads them, and `view.captures` shows them. Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from port_hook_cli.invocations.models import Payload, Simulated, Status
 
 
 class ListedCapture(NamedTuple):
-    """What a list shows of a capture.
+    """The fields of a capture that a list shows.
 
     `response` is the status of the response, or None without a response. `handler` is the outcome of the delivery, or
     None without a delivery.

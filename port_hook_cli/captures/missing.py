@@ -1,4 +1,4 @@
-"""The errors of the commands and the inspector about a missing capture. Pure."""
+"""The error messages of the commands and the inspector about a missing capture. Pure."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _LIST_THEM = "Run `port-hook captures` to list the captures."
 
 @frozen
 class MissingCapture:
-    """The message and the hint of an error."""
+    """The message and the hint of an error about a missing capture."""
 
     message: str
     hint: str
 
 
 def no_captures(store: str) -> MissingCapture:
-    """Return the error about a store without captures."""
+    """Return the error for a store without captures."""
     return MissingCapture(f"{store} has no captures yet.", "Start `port-hook listen` and let Port invoke it.")
 
 
 def no_latest(store: str, name: str, latest: Latest, *, count: int, captures: int) -> MissingCapture:
-    """Return the error if a store has only `count` captures of the kind of `latest`, and `captures` of any kind."""
+    """Return the error for a store with only `count` captures of the kind of `latest`, and `captures` of any kind."""
     if count:
         kind = "replay" if latest.replays else "captured request"
         return MissingCapture(
@@ -46,7 +46,7 @@ def no_latest(store: str, name: str, latest: Latest, *, count: int, captures: in
 
 
 def no_such(store: str, name: str, *, ever: int, now: int) -> MissingCapture:
-    """Return the error if no capture has the run ID or the ID `name`. The store has `now` captures, and had `ever`."""
+    """Return the error if no capture has the run ID or ID `name`. The store has `now` captures, and once had `ever`."""
     if not now:
         return no_captures(store)
     if is_run_id(name):
@@ -59,7 +59,7 @@ def no_such(store: str, name: str, *, ever: int, now: int) -> MissingCapture:
 
 
 def ambiguous(name: str, ids: Sequence[str]) -> MissingCapture:
-    """Return the error if several `ids` begin with `name`. The message lists the first IDs."""
+    """Return the error for an ambiguous name, which begins several `ids`. The message lists the first IDs."""
     more = ", …" if len(ids) > MOST_NAMED else ""
     return MissingCapture(
         f"'{name}' is the start of several capture IDs: {', '.join(ids[:MOST_NAMED])}{more}.",

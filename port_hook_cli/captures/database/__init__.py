@@ -1,1 +1,1 @@
-"""The database of the store: its files, tables and rows, and how a connection to it is opened."""
+"""The store's database: its files, tables and rows, and how port-hook opens a connection to it."""

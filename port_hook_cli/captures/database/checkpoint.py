@@ -1,8 +1,8 @@
-"""Copy SQLite's log into the database while others write to it, and restart the log.
+"""Copy SQLite's log into the database while other programs write to the store, and restart the log.
 
-SQLite restarts the log when all of it is in the database and nobody reads it. Under a steady load, that does not happen
-by itself, because other programs and threads commit more while a checkpoint copies. The log would grow until SQLite
-makes a checkpoint inside a commit. A response would wait for that commit.
+SQLite restarts the log when the database contains all of it and nobody reads it. Under a steady load, that never
+happens by itself, because other programs and threads commit more while a checkpoint copies. The log would grow until
+SQLite makes a checkpoint inside a commit, and a response would wait for that commit.
 
 See https://www.sqlite.org/wal.html and https://www.sqlite.org/c3ref/wal_checkpoint_v2.html.
 """
@@ -12,17 +12,17 @@ from __future__ import annotations
 import sqlite3
 import time
 
-# A smaller log is not restarted, because a restart costs three syncs.
+# port-hook doesn't restart a smaller log, because a restart costs three syncs.
 _SMALL_BYTES = 256 * 1024
-# Another commit takes less than a millisecond, but the next commit may follow immediately.
+# A commit by another program takes less than a millisecond, but its next commit may follow immediately.
 _ATTEMPTS, _RETRY_S = 30, 0.001
 
 
 def checkpoint(connection: sqlite3.Connection) -> None:
     """Copy the log into the database, and restart the log unless others are reading it. Raises sqlite3.Error.
 
-    `connection` must not wait for locks. Others can write while most of the log is copied. While the rest is copied,
-    they wait for a few milliseconds.
+    `connection` must not wait for locks. Other connections can write while most of the log is copied. They wait a few
+    milliseconds while the rest is copied.
     """
     connection.execute("PRAGMA synchronous = NORMAL")
     (page_size,) = connection.execute("PRAGMA page_size").fetchone()
@@ -40,8 +40,8 @@ def checkpoint(connection: sqlite3.Connection) -> None:
 
 
 def _begin(connection: sqlite3.Connection) -> None:
-    """Write the first commit of the restarted log, which SQLite syncs, so that no request waits for that sync."""
+    """Write the first commit of the restarted log. SQLite syncs this commit, so no request has to wait for the sync."""
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
-    connection.execute(f"PRAGMA user_version = {version}")  # the same version
+    connection.execute(f"PRAGMA user_version = {version}")  # the version stays the same
     connection.execute("COMMIT")

@@ -9,52 +9,53 @@ from port_hook_cli.invocations.models import FAILED_FROM
 from port_hook_cli.invocations.probes import PROBE_AGENT
 
 LARGEST_VALUE = 64 * 1024 * 1024
-"""Bytes of the largest value that port-hook saves: a body (`--max-body`), or a part of a sandbox's state."""
+"""The maximum size of a value that port-hook saves, in bytes: a body (`--max-body`), or a part of a sandbox's state."""
 
 OPEN_FOR_S = 60
-"""Seconds in which a request without an outcome counts as being in the handler."""
+"""The number of seconds in which a request without an outcome counts as still being in the handler."""
 
-_LARGEST_COLUMN = 2 * 1024 * 1024  # listeners write less into every column except bodies
+_LARGEST_COLUMN = 2 * 1024 * 1024  # listeners write less than this into every column except bodies
 
 
 def bounded(column: str, most: int = 0) -> str:
-    """Return SQL for the value of a column, or infinity if it has more than `most` bytes.
+    """Return SQL for the value of a column, or for infinity if the value is longer than `most` bytes.
 
-    The default is the most that port-hook writes there. SQLite finds the length without reading the value. Pass the
-    statement to `opening.portable`.
+    By default, `most` is the maximum that port-hook writes into the column. SQLite finds the length without reading the
+    value. Pass the resulting statement to `opening.portable`.
     """
     return f"CASE WHEN octet_length({column}) > {most or largest(column)} THEN 9e999 ELSE {column} END"
 
 
 def has_at_most(column: str, most: int = 0) -> str:
-    """Return SQL for whether a column has at most `most` bytes. The parameters are the same as for `bounded`."""
+    """Return SQL for whether a column's value has at most `most` bytes. The parameters are as for `bounded`."""
     return f"octet_length({column}) <= {most or largest(column)}"
 
 
 def largest(column: str) -> int:
-    """Return the most bytes that port-hook writes into a column of the captures."""
+    """Return the maximum number of bytes that port-hook writes into a column of the captures table."""
     return LARGEST_VALUE if column.removeprefix("captures.") == "body" else _LARGEST_COLUMN
 
 
 def _status_in(column: str) -> str:
-    # Nested, as SQLite promises no order for AND, and json_type() fails for text that is not JSON.
+    # The conditions are nested because SQLite may evaluate the sides of an AND in any order, and json_type() fails for
+    # text that is not JSON.
     found = f"CASE json_type({column}, '$.status') WHEN 'integer' THEN json_extract({column}, '$.status') END"
     return f"CASE WHEN {has_at_most(column)} THEN CASE WHEN json_valid({column}) THEN {found} END END"
 
 
 RESPONSE, HANDLER = _status_in("response"), _status_in("delivery")
-"""SQL for the status of the response and of the handler, or NULL without a status."""
-# "delivery IS NOT NULL" would read the value.
+"""SQL for the HTTP status of the response and of the handler, or NULL without a status."""
+# This uses typeof() because "delivery IS NOT NULL" would read the value.
 FAULT = f"CASE WHEN typeof(delivery) <> 'null' AND ({HANDLER}) IS NULL THEN 1 END"
-"""SQL for 1 if a request was forwarded and the handler did not respond, otherwise NULL."""
+"""SQL for 1 if a request was forwarded but the handler did not respond, otherwise NULL."""
 _LATENCY = "json_extract(delivery, '$.latency_ms')"
 LATENCY = f"""
     CASE WHEN {has_at_most("delivery")} THEN CASE WHEN json_valid(delivery) THEN
         CASE WHEN json_type(delivery, '$.latency_ms') IN ('integer', 'real') THEN {_LATENCY} END END END
 """
-"""SQL for the milliseconds until the handler responded or failed. NULL if nothing was forwarded."""
+"""SQL for the milliseconds until the handler responded or failed, or NULL if nothing was forwarded."""
 
-# The text is searched first, because few captures have it. The conditions are the same as in `probes.probed_check`.
+# The text is searched first, because few captures contain it. The conditions are the same as in `probes.probed_check`.
 _IS_PROBE = f"""
     CASE WHEN {has_at_most("headers")} THEN
         CASE WHEN instr(CAST(headers AS TEXT), '"{PROBE_AGENT}') > 0 AND json_valid(headers) THEN EXISTS (
@@ -66,9 +67,9 @@ _IS_PROBE = f"""
             END END
         ) END
     END
-"""  # noqa: S608 - names of our own
+"""  # noqa: S608 - our own names
 ARRIVED = f"replay_of IS NULL AND coalesce(({_IS_PROBE}), 0) = 0"
-"""SQL for whether a capture arrived: it is neither a replay nor a request of `check`."""
+"""SQL for whether a capture arrived from outside: it is neither a replay nor a request of `check`."""
 DROPPED = f"""
     CASE WHEN {has_at_most("simulated")} THEN
         CASE WHEN json_valid(simulated) THEN json_extract(simulated, '$.dropped') IS 1 END
@@ -85,10 +86,11 @@ def handler_failed(
     dropped: str = DROPPED,
     received_at: str = "received_at",
 ) -> str:
-    """Return SQL for whether the handler failed a capture, as `Capture.handler_failed` defines it.
+    """Return SQL for whether the handler failed to process a capture, as `Capture.handler_failed` defines it.
 
-    A request without an outcome has not failed in its first minute: the handler may be working on it, and would do the
-    work twice. The parameters are SQL for the columns of the store, or for columns that already have their values.
+    A request without an outcome does not count as failed in its first minute: the handler may still be working on it,
+    and would do the work twice. The parameters are SQL for the columns of the store, or for columns that already have
+    their values.
     """
     is_old = f"({received_at}) < CAST(strftime('%s', 'now') AS INTEGER) - {OPEN_FOR_S}"
     has_no_outcome = f"({response}) IS NULL AND ({handler}) IS NULL AND ({dropped}) IS NOT 1 AND {is_old}"
@@ -100,18 +102,18 @@ TARGET_OF_THE_LAST_SESSION = f"SELECT {bounded('forward_to', 64 * 1024)} FROM ma
 
 
 Statement = tuple[str, Sequence[Any]]
-"""SQL and the values of its parameters."""
+"""SQL, and the values for its parameters."""
 
 
 class Condition(NamedTuple):
-    """A condition in SQL, and the values of its parameters."""
+    """A condition in SQL, and the values for its parameters."""
 
     sql: str
     values: tuple[Any, ...] = ()
 
 
 def joined(conditions: Iterable[Condition]) -> Condition:
-    """Return one condition that is true if all are."""
+    """Return one condition that is true if all of the given conditions are true."""
     found = list(conditions)
     values = tuple(value for condition in found for value in condition.values)
     return Condition(" AND ".join(condition.sql for condition in found) or "1", values)
@@ -122,13 +124,13 @@ _SEARCHED = ("captures.body", "captures.headers", "captures.target")
 
 
 def text_condition(text: str) -> Condition:
-    """Return the condition that a capture has `text` in its target, headers or body."""
+    """Return the condition that a capture contains `text` in its target, headers or body."""
     wanted = lower_ascii(text)
     if not text.isascii() or "\0" in text or len(text) > _LONGEST_PATTERN:
         found = " OR ".join(f"CASE WHEN {has_at_most(column)} THEN {_contains(column)} END" for column in _SEARCHED)
         return Condition(f"({found})", (wanted,) * len(_SEARCHED))
-    # LIKE takes half as long as lower() and instr(), but it stops at a NUL, like printf(). Only a body can have a NUL.
-    # Nested, because SQLite would evaluate both sides of an AND.
+    # LIKE takes half as long as lower() and instr(), but it stops at a NUL, like printf(). Only a body can contain a
+    # NUL. The expressions are nested because SQLite would evaluate both sides of an AND.
     has_nul = "length(CAST(printf('%s', captures.body) AS BLOB)) < octet_length(captures.body)"
     body, *others = _SEARCHED
     in_body = f"{_is_like(body)} OR CASE WHEN {has_nul} THEN {_contains(body)} END"
@@ -147,10 +149,10 @@ def _is_like(column: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Return a text as a pattern of LIKE in which `!` is the escape."""
+    """Escape a text for a pattern of LIKE, with `!` as the escape character."""
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 
 def lower_ascii(text: str) -> str:
-    """Return `text` as SQLite's lower() would: only ASCII letters change."""
+    """Return `text` in lowercase like SQLite's lower(): only ASCII letters change."""
     return "".join(character.lower() if character.isascii() else character for character in text)

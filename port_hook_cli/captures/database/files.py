@@ -1,7 +1,7 @@
-"""The files of a store: whether they can be trusted, and whether they are still the opened files.
+"""The files of a store: whether they can be trusted, and whether they are still the same files as at the opening.
 
-A folder may come from an archive, a repository or another user of the machine. So a store's files must be regular
-files that belong to this user, and no other user may read or write them.
+A directory may come from an archive, a repository or another user of the machine. So a store's files must be regular
+files that belong to this user, and other users must not be able to read or write them.
 """
 
 from __future__ import annotations
@@ -27,23 +27,24 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _NAME_ANOTHER = "Pass another file with --store (for a sandbox, --state)."
 _REMOVE_IT = "Remove it, or pass another file with --store (for a sandbox, --state)."
-# A rollback journal with the name of another file ends with these bytes. SQLite deletes that file when it uses the
-# journal (https://www.sqlite.org/fileformat.html, "The Rollback Journal"). A single database never needs one.
+# A rollback journal that ends with these bytes contains the name of another file. SQLite deletes that file when it uses
+# the journal (https://www.sqlite.org/fileformat.html, "The Rollback Journal"). A single database never needs such a
+# name.
 _JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
-# Larger than the part of its index that SQLite ever maps. The file is sparse, so it doesn't take space on the disk.
+# This is larger than the part of the index that SQLite ever maps. The file is sparse, so it doesn't take up disk space.
 _INDEX_BYTES = 4 * 1024 * 1024
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """Return the path of a file that SQLite creates beside a database."""
+    """Return the path of a file that SQLite creates next to a database."""
     return path.with_name(path.name + suffix)
 
 
 def check_files(path: Path, *, show_only: bool) -> list[str]:
-    """Return warnings about the store's files, without changing them.
+    """Return warnings about the store's files, without changing the files.
 
-    Raises StoreError for a path without a name, for symbolic links, and for files of another user. With `show_only`,
-    files of another user are only reported, unless others may write them.
+    Raises StoreError for a path without a file name, for symbolic links, and for files of another user. With
+    `show_only`, files of another user only cause a warning, unless other users may write to them.
     """
     if not path.name:
         raise _unusable(path, "is not the name of a file")
@@ -55,8 +56,8 @@ def check_files(path: Path, *, show_only: bool) -> list[str]:
 def close_to_others(path: Path, *, show_only: bool) -> list[str]:
     """Make the store's files private if they belong to this user. Return warnings about the files.
 
-    Call it only for a database that port-hook has created, because port-hook does not change the mode of other files.
-    For the same reason, only a folder with the name `.port-hook` is made private. Raises StoreError.
+    Call this only for a database that port-hook has created, because port-hook does not change the mode of other files.
+    For the same reason, only a directory with the name `.port-hook` is made private. Raises StoreError.
     """
     warnings: list[str] = []
     reported: list[int] = []
@@ -65,14 +66,15 @@ def close_to_others(path: Path, *, show_only: bool) -> list[str]:
         is_own = sys.platform != "win32" and found.st_uid == os.geteuid()
         if is_own and mode & _OTHERS and file.path.name != _IGNORE:
             done = list(_close_to_others(file.path, mode, show_only=show_only))
-            # SQLite has just created the files beside the store with the store's mode, which was reported.
+            # SQLite has just created the files next to the store with the store's mode, which a warning has already
+            # reported.
             warnings += [] if mode in reported else done
             reported += [] if file.is_folder else [mode]
     return warnings
 
 
 class _StoreFile(NamedTuple):
-    """The store's folder, or a file in it."""
+    """The store's directory, or a file in it."""
 
     path: Path
     is_folder: bool = False
@@ -105,8 +107,8 @@ def _reject_journal(journal: Path) -> None:
 
 
 def make(path: Path) -> None:
-    """Create the file and its folder if they are missing, readable by this user only. Raises StoreError."""
-    from port_hook_cli.files.own_files import make_folders  # readers do not create folders
+    """Create the file and its directory if they are missing, readable only by this user. Raises StoreError."""
+    from port_hook_cli.files.own_files import make_folders  # readers don't create directories
 
     try:
         make_folders(path.parent)
@@ -121,7 +123,7 @@ def make(path: Path) -> None:
 
 
 def _make_file(path: Path, content: bytes = b"") -> None:
-    # An existing file is not even opened: closing it would release the locks that SQLite has on it in this process.
+    # An existing file is not even opened. Closing it would release the locks that SQLite holds on it in this process.
     flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0)
     with suppress(FileExistsError):
         descriptor = os.open(path, flags, 0o600)
@@ -146,7 +148,7 @@ def _check(file: _StoreFile, found: os.stat_result, *, show_only: bool) -> Itera
         raise _unusable(path, "is a symbolic link, which port-hook does not follow")
     if not (stat.S_ISDIR if is_folder else stat.S_ISREG)(found.st_mode):
         kind = "folder" if is_folder else "regular file"
-        raise StoreError(f"{path} could not be opened: it is not a {kind}.", hint=_NAME_ANOTHER)  # maybe a device
+        raise StoreError(f"{path} could not be opened: it is not a {kind}.", hint=_NAME_ANOTHER)  # it may be a device
     if found.st_nlink > 1 and not is_folder:
         raise _unusable(path, "has another name elsewhere (a hard link), so port-hook would write there too")
     is_of_another_user = sys.platform != "win32" and found.st_uid != os.geteuid()
@@ -172,7 +174,7 @@ def _unusable(file: Path, words: str) -> StoreError:
 
 
 class Files(NamedTuple):
-    """The identity of an open store's files, to detect others with the same names. None for a missing file."""
+    """The identities and sizes of a store's files, to detect replaced files. The identity of a missing file is None."""
 
     store_id: tuple[int, int] | None = None
     log_id: tuple[int, int] | None = None
@@ -182,21 +184,21 @@ class Files(NamedTuple):
 
     @classmethod
     def at(cls, path: Path | str) -> Files:
-        """Return the status of a file. A listener calls it for each write, with a `str` because it is faster."""
+        """Return the current state of a store's files. A listener calls this for each write, with a `str` for speed."""
         name = str(path)
         (store, _), (log, log_size), (index, index_size) = map(_found_at, (name, name + LOG, name + INDEX))
         return cls(store, log, index, log_size, index_size)
 
     def is_same_as(self, other: Files) -> bool:
-        """Return whether these are the same files, even with other sizes."""
+        """Return whether both values describe the same files, even with different sizes."""
         return (self.store_id, self.log_id, self.index_id) == (other.store_id, other.log_id, other.index_id)
 
 
 def regrow(path: Path) -> None:
-    """Restore the size of an emptied index.
+    """Restore the size of an emptied index (`-shm`).
 
-    SQLite maps the index into memory, so reading beyond its end would end the process (SIGBUS). The zeros are not a
-    valid index, so SQLite makes a new index from the log.
+    SQLite maps the index into memory, so the system would kill the process (SIGBUS) when it reads beyond the end of the
+    index. The zeros are not a valid index, so SQLite makes a new index from the log.
     """
     if os.name == "posix":
         with suppress(OSError):
@@ -204,9 +206,9 @@ def regrow(path: Path) -> None:
 
 
 def _found_at(name: str) -> tuple[tuple[int, int] | None, int]:
-    """Return a file's identity and size, or None and 0 if it is missing."""
+    """Return a file's identity and size, or None and 0 if the file is missing."""
     try:
-        found = os.stat(name)  # noqa: PTH116 - faster
+        found = os.stat(name)  # noqa: PTH116 - os.stat is faster
     except OSError:
         return None, 0
     return (found.st_dev, found.st_ino), found.st_size

@@ -1,6 +1,6 @@
-"""Read the rows of a list: only the columns that it shows, and no more of their JSON than it needs.
+"""Read the rows of a list: only the columns that the list shows, and as little of their JSON as possible.
 
-A list may have all captures of a store, and reading all columns takes three times as long.
+A list may contain all captures of a store, and reading all columns would take three times as long.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ LISTED_COLUMNS = (
     "body",
 )
 
-# The name of a damaged body. SQLite knows the type of a value without reading it. A response without its own body has
-# the delivery's body.
+# SQL for the name of a damaged body column. SQLite knows the type of a value without reading the value. A response
+# without its own body has the delivery's body.
 _DAMAGED_BODY = """
     CASE
         WHEN (delivery IS NOT NULL OR (response IS NOT NULL AND response_body IS NULL))
@@ -59,7 +59,7 @@ _DAMAGED_BODY = """
     END
 """
 LISTED = ", ".join([*map(bounded, LISTED_COLUMNS), _DAMAGED_BODY])
-"""What `read_listed` reads, in SQL."""
+"""The SQL columns that `read_listed` reads."""
 
 _DELIVERY = Shape(Delivery, *DELIVERY.only("url", "status", "fault"))
 _RESPONSE: Shape[dict[str, Any]] = Shape(dict, *RESPONSE.only("status"))
@@ -68,7 +68,7 @@ _STATUSES = {str(status): status for status in Status}
 
 
 def read_listed(row: Sequence[Any]) -> ListedCapture:
-    """Return a listed capture from a row of the columns in `LISTED`. Raises ValueError for a damaged row."""
+    """Return a listed capture from a row of the `LISTED` columns. Raises ValueError for a damaged row."""
     if math.inf in row:
         reject_large(dict(zip(LISTED_COLUMNS, row, strict=False)))
     try:
@@ -116,9 +116,9 @@ def _read(row: Sequence[Any]) -> ListedCapture:
     )
 
 
-@lru_cache(maxsize=4)  # a listener often sends the same response, of up to 2 MiB
+@lru_cache(maxsize=4)  # a listener often sends the same response, which can have up to 2 MiB
 def _response_status(written: Any) -> int | None:
-    """Return the status of a response. Raises ValueError."""
+    """Return the HTTP status in the column of a response. Raises ValueError."""
     found = _RESPONSE.maybe(parsed(written, "response"), "response")
     return None if found is None else found["status"]
 

@@ -1,8 +1,8 @@
-"""SQLite's log (`-wal`): checks that it contains the commits without a gap, and repairs a truncated log.
+"""Check that SQLite's log (`-wal`) contains the commits without a gap, and repair a truncated log.
 
-SQLite appends to its log where its index (`-shm`) says that the log ends, without looking at the file. So if another
-program cuts the log, SQLite continues to write behind a gap. It then reads zeros instead of pages and copies them into
-the database. After a crash, it does not find commits behind the gap.
+SQLite appends to its log at the end that its index (`-shm`) records, without looking at the file. If another program
+truncates the log, SQLite continues to write behind a gap. It then reads zeros instead of pages, and copies the zeros
+into the database. After a crash, SQLite does not find the commits behind the gap.
 
 Formats: https://www.sqlite.org/fileformat.html#the_write_ahead_log and https://www.sqlite.org/walformat.html.
 """
@@ -20,24 +20,25 @@ from port_hook_cli.captures.database.files import INDEX, LOG
 from port_hook_cli.captures.database.opening import result_code
 
 _HEADER, _FRAME = 32, 24
-_SALTS = slice(16, 24)  # in the header of the log
+_SALTS = slice(16, 24)  # the position in the header of the log
 _FRAME_SALTS = slice(8, 16)
-_COMMIT = slice(4, 8)  # zero in a frame that is not the last of its transaction
-_ONE_LARGE_PAGE = 1  # means 65,536 bytes
-# In the index: two copies of a header, then how many frames a checkpoint has copied into the database, or has begun to.
+_COMMIT = slice(4, 8)  # zero in each frame except the last of its transaction
+_ONE_LARGE_PAGE = 1  # stands for 65,536 bytes
+# The index contains two copies of a header, then the number of frames that checkpoints have copied into the database,
+# and later the number that they have begun to copy.
 _INDEX_HEADER, _INDEX_BYTES = 96, 132
 _COMMITTED, _COPIED, _BEING_COPIED = slice(16, 20), slice(96, 100), slice(128, 132)
 
 if sys.platform == "win32":
 
-    def _open(name: str) -> int:  # noqa: ARG001 - the signature for every system
+    def _open(name: str) -> int:  # noqa: ARG001 - all systems share the signature
         return -1
 
     def _read(file: int, size: int, place: int) -> bytes:  # noqa: ARG001
         return b""
 
     def _overwrite(file: int, content: bytes) -> None:
-        """Do nothing."""
+        """Do nothing: Windows does not need repairs."""
 
 else:
 
@@ -50,28 +51,29 @@ else:
     _read = os.pread
 
 
-# Closing a file releases every lock that this process has on it, including SQLite's locks. So an index that this module
-# has opened, after a log was cut, stays open.
+# Closing a file releases every lock that this process holds on it, including SQLite's locks. So this module never
+# closes an index that it opened to repair a truncated log.
 _open_indexes: dict[tuple[int, int], int] = {}
 
 
 class Gap(Enum):
-    """What `Log.repair` found."""
+    """The gap that `Log.repair` found."""
 
     NONE = "none"
     """No commit is missing."""
 
     END = "end"
-    """The latest commits are missing. The store has the state before them."""
+    """The latest commits are missing. The store has the state before these commits."""
 
     WITHIN = "within"
-    """Like END, but the database has pages of the missing commits, so it may be damaged."""
+    """Like END, but the database already contains pages of the missing commits, so it may be damaged."""
 
 
 class Log:
-    """The log of an open store. `end` is where it ended after the latest commit that was seen, in bytes.
+    """The log of an open store. `end` is the end of the latest commit that port-hook has read, in bytes.
 
-    On Windows, other programs cannot cut a file that SQLite has open, so the log is not read and counts as complete.
+    On Windows, other programs cannot truncate a file that SQLite has open, so the log is not read and counts as
+    complete.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,27 +81,27 @@ class Log:
         self._path = path
         self._file = -1
         self._salts = b""
-        self._frame = 0  # bytes of a frame and its page
+        self._frame = 0  # the size of a frame with its page, in bytes
         self._last = b""  # the header of the last frame before `end`
         with suppress(OSError):
             self._file = _open(f"{path}{LOG}")
         self._read_again()
 
     def close(self) -> None:
-        """Close the file. SQLite has no locks on it."""
+        """Close the log file. SQLite doesn't hold locks on the log."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
 
     def follow(self, *, added: bool) -> bool:
-        """Read the new frames. Return whether the log is complete up to the latest commit.
+        """Read the new frames of the log, and return whether the log is complete up to the latest commit.
 
         `added` means that this process has committed changes since the last call.
         """
         if self._file < 0:
             return True
         header = _read(self._file, _HEADER, 0)
-        if header[_SALTS] != self._salts:  # the log began anew, which SQLite does when all of it is in the database
+        if header[_SALTS] != self._salts:  # SQLite restarts the log when the database contains all of it
             self._begin(header)
         elif self._last and _read(self._file, _FRAME, self.end - self._frame) != self._last:
             return False
@@ -108,15 +110,15 @@ class Log:
         return not added or self.end > before
 
     def repair(self, connection: sqlite3.Connection) -> Gap:
-        """Cut the log at the gap, let SQLite make a new index, and return which commits are missing.
+        """Truncate the log at the gap, let SQLite make a new index, and return which commits are missing.
 
-        The commits before the gap remain. The caller has to close `connection`, which is open, afterwards. Raises
-        sqlite3.Error if another program is writing, and OSError.
+        The commits before the gap remain. The caller passes an open `connection`, and has to close it afterwards.
+        Raises sqlite3.Error if another program is writing, or OSError.
         """
         if self._file < 0:
             return Gap.NONE
         try:
-            connection.execute("BEGIN IMMEDIATE")  # no one writes meanwhile
+            connection.execute("BEGIN IMMEDIATE")  # prevents other writes during the repair
         except sqlite3.Error as error:
             if result_code(error) == sqlite3.SQLITE_BUSY:
                 raise
@@ -171,7 +173,7 @@ class Log:
 
 def _open_index(path: Path) -> int:
     name = f"{path}{INDEX}"
-    found = os.stat(name)  # noqa: PTH116 - a name, as in `files`
+    found = os.stat(name)  # noqa: PTH116 - takes a name, as in `files`
     identity = (found.st_dev, found.st_ino)
     if identity not in _open_indexes:
         _open_indexes[identity] = _open(name)

@@ -1,4 +1,4 @@
-"""Where the store is, how a connection to it is opened, and SQLite's errors as errors for a user."""
+"""Find the store, open a connection to it, and turn SQLite's errors into errors for the user."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from port_hook_cli.errors import StoreError
 
 BUSY_TIMEOUT_S = 5.0
 
-_OLDEST_SQLITE = (3, 33)  # UPDATE … FROM
+_OLDEST_SQLITE = (3, 33)  # needed for UPDATE … FROM
 
-# A checkpoint inside a commit costs three syncs. Unless the disk is too slow, a listener's thread makes a checkpoint
-# long before that (see `writer`).
+# A checkpoint inside a commit costs three syncs. Unless the disk is too slow, a thread of the listener makes a
+# checkpoint long before the log has this many pages (see `writer`).
 _CHECKPOINT_PAGES = 4000
 _OCTET_LENGTH = (3, 43)
 _OCTETS = r"\boctet_length\(([\w.]+)\)"
-# A row has some small columns beside its largest value, and SQLite limits the sum.
+# A row has some small columns in addition to its largest value, and SQLite limits the sum.
 _SLACK = 8 * 1024 * 1024
 _CACHE_KIB = 2048
-# A log that grew beyond this for a large capture is truncated again.
+# If a large capture makes the log grow beyond this size, SQLite truncates the log again.
 _LOG_BYTES = 16 * 1024 * 1024
-# About a millisecond of work.
+# This many instructions take about a millisecond.
 _INSTRUCTIONS = 100_000
 
 
 def store_path(option: Path | None, cwd: Path) -> Path:
     """Return the store's absolute path: the option's path, relative to `cwd`, or `.port-hook/captures.db` in `cwd`.
 
-    Raises UsageError for a folder.
+    Raises UsageError for a directory.
     """
     if option is None:
         return (cwd / FOLDER / "captures.db").absolute()
@@ -57,7 +57,7 @@ def store_path(option: Path | None, cwd: Path) -> Path:
 
 
 def require_sqlite(version: tuple[int, ...]) -> None:
-    """Raise StoreError for a SQLite that is too old."""
+    """Raise StoreError if SQLite is too old."""
     if version < _OLDEST_SQLITE:
         raise StoreError(
             f"This Python comes with SQLite {'.'.join(map(str, version))}, but the capture store needs 3.33 or newer.",
@@ -66,20 +66,20 @@ def require_sqlite(version: tuple[int, ...]) -> None:
 
 
 class Access(Enum):
-    """What a store is opened for."""
+    """The purpose for which a store is opened."""
 
     CREATE = "create"
-    """To write. A missing store is created."""
+    """Open the store to write. A missing store is created."""
     READ = "read"
-    """To read, and to write if the files allow it."""
+    """Open the store to read, and to write if the files allow it."""
     SHOW = "show"
-    """Only to read and display."""
+    """Open the store only to read and display it."""
     GLANCE = "glance"
-    """To read columns that every schema has. The store keeps its schema, or has none yet."""
+    """Open the store to read columns that every schema has. The store keeps its schema, or remains without one."""
 
 
 class Opened(NamedTuple):
-    """An open store, and what the user should know about its files."""
+    """An open store, and warnings about its files for the user."""
 
     connection: sqlite3.Connection
     warnings: tuple[str, ...] = ()
@@ -88,7 +88,7 @@ class Opened(NamedTuple):
 def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -> Opened:
     """Open a store, and upgrade it to the latest schema unless the access is GLANCE. Raises StoreError.
 
-    If another program has locked the file, each statement waits for `patience_s` seconds at most.
+    If another program has locked the file, each statement waits up to `patience_s` seconds.
     """
     require_sqlite(sqlite3.sqlite_version_info)
     show_only = access in {Access.SHOW, Access.GLANCE}
@@ -102,9 +102,9 @@ def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -
         )
     opened = _open(path, access, patience_s)
     try:
-        if read_version(opened.connection):  # it is a store of port-hook, not an empty file
+        if read_version(opened.connection):  # the file is a store of port-hook, not an empty file
             warnings += close_to_others(path, show_only=show_only)
-        # By now SQLite has created its files, or opened some that another user created in the meantime.
+        # By now, SQLite has created its files, or opened files that another user created in the meantime.
         check_files(path, show_only=show_only)
     except StoreError:
         opened.connection.close()
@@ -142,7 +142,7 @@ def _open(path: Path, access: Access, patience_s: float) -> Opened:
 
 
 def _open_to_read(path: Path, patience_s: float, *, migrates: bool) -> Opened:
-    """Open a store for a reader: writable if possible, which SQLite prefers, otherwise read-only."""
+    """Open a store for a reader: as writable if possible, which SQLite prefers, otherwise as read-only."""
     opening = partial(_connect, path, patience_s=patience_s, interruptible=True, migrates=migrates)
     for mode in ("mode=rw", "mode=ro"):
         try:
@@ -186,10 +186,10 @@ def _connect(
 
 
 def distrust(connection: sqlite3.Connection) -> None:
-    """Limit what the content of a database can do: any program may have written it. Check its definitions next.
+    """Limit what a database's content can do, because any program may have written it.
 
-    A statement that would read or make a value of more than LARGEST_VALUE bytes fails with SQLITE_TOOBIG, before SQLite
-    allocates memory for it.
+    The caller must check the database's definitions next. A statement that would read or make a value of more than
+    LARGEST_VALUE bytes fails with SQLITE_TOOBIG, before SQLite allocates memory for the value.
     """
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE + _SLACK)
     connection.execute("PRAGMA trusted_schema = OFF")
@@ -197,9 +197,9 @@ def distrust(connection: sqlite3.Connection) -> None:
 
 
 def portable(sql: str) -> str:
-    """Return a statement with `octet_length(COLUMN)` as this SQLite can execute it.
+    """Return a statement with `octet_length(COLUMN)` in a form that the installed SQLite can execute.
 
-    SQLite before 3.43 does not have the function, and has to read a text to find its length in bytes.
+    SQLite before 3.43 does not have this function, and has to read a text to find its length in bytes.
     """
     if sqlite3.sqlite_version_info >= _OCTET_LENGTH:
         return sql
@@ -207,9 +207,9 @@ def portable(sql: str) -> str:
 
 
 def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a temporary copy of a store that is too old and cannot be written, migrated to the latest schema.
+    """Return a migrated, temporary copy of a store that has an old schema and cannot be written.
 
-    The copy cannot be written either: changes would be lost.
+    The copy is read-only too, because changes to it would be lost.
     """
     copy = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     distrust(copy)
@@ -221,7 +221,7 @@ def _migrated_copy(connection: sqlite3.Connection) -> sqlite3.Connection:
 
 
 def end_at_ctrl_c(connection: sqlite3.Connection) -> None:
-    """Let Ctrl-C end a statement of this connection, however long it takes. SQLite then raises SQLITE_INTERRUPT.
+    """Let Ctrl-C end a statement of this connection, however long the statement takes, with SQLITE_INTERRUPT.
 
     Python handles signals only between its own instructions, and SQLite returns only when the statement is done.
     """
@@ -229,8 +229,8 @@ def end_at_ctrl_c(connection: sqlite3.Connection) -> None:
 
 
 def _set_up(connection: sqlite3.Connection, patience_s: float) -> None:
-    # This setting is saved in the file. If several programs open a new store concurrently, SQLite tells some of them
-    # immediately that it is locked (seen in 3 of 100 openings by six processes).
+    # SQLite saves this setting in the file. If several programs open a new store concurrently, SQLite immediately tells
+    # some of them that the file is locked (in 3 of 100 attempts with six processes).
     execute_patiently(connection, "PRAGMA journal_mode = WAL", timeout_s=patience_s)
     for setting in (
         "synchronous = NORMAL",
@@ -243,7 +243,7 @@ def _set_up(connection: sqlite3.Connection, patience_s: float) -> None:
 
 
 def execute_patiently(connection: sqlite3.Connection, sql: str, *, timeout_s: float = BUSY_TIMEOUT_S) -> None:
-    """Retry a statement if SQLite itself does not wait for a lock. Raises sqlite3.Error after `timeout_s`."""
+    """Retry a statement for which SQLite doesn't wait for a lock. Raises sqlite3.Error after `timeout_s` seconds."""
     deadline = time.monotonic() + timeout_s
     while True:
         try:
@@ -269,7 +269,7 @@ def without_waiting(connection: sqlite3.Connection) -> Iterator[None]:
 
 _ANOTHER = "pass another store with --store"
 
-# The keys are result codes, as from `result_code`.
+# The keys are result codes, like the values that `result_code` returns.
 _WORDS = {
     sqlite3.SQLITE_FULL: ("No space is left for {path}.", "Free some space, or " + _ANOTHER + "."),
     sqlite3.SQLITE_IOERR: (
@@ -306,12 +306,12 @@ class StoreLocked(StoreError):
 
 
 def result_code(error: sqlite3.Error) -> int:
-    """Return the primary result code of an error, such as SQLITE_BUSY, or 0 if SQLite did not report the error."""
+    """Return the primary result code of an error, such as SQLITE_BUSY, or 0 if the error is not from SQLite."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def store_problem(error: sqlite3.Error, path: Path) -> StoreError:
-    """Return a PortHookError for an SQLite error. Raises KeyboardInterrupt if Ctrl-C caused it."""
+    """Return a StoreError that explains an SQLite error. Raises KeyboardInterrupt if Ctrl-C caused the error."""
     code = result_code(error)
     if code == sqlite3.SQLITE_INTERRUPT:
         raise KeyboardInterrupt from error
@@ -322,7 +322,7 @@ def store_problem(error: sqlite3.Error, path: Path) -> StoreError:
 
 @contextmanager
 def sqlite_problems(path: Path) -> Iterator[None]:
-    """Raise SQLite's errors in the block as errors from `store_problem`."""
+    """Convert SQLite's errors in the block with `store_problem`."""
     try:
         yield
     except sqlite3.Error as error:

@@ -1,7 +1,7 @@
-"""One connection to a store's file, which other programs may remove, replace, empty or cut.
+"""One connection to a store's file that survives when other programs remove, replace, empty or truncate the file.
 
-Before a commit, the database checks that the file and SQLite's files beside it are still the files that it opened.
-After the commit, it reads in SQLite's log whether the commit is there. Between the two, it counts lost captures.
+Before a commit, the database checks that the file and SQLite's files next to it are still the files that it opened.
+After the commit, it checks that SQLite's log contains the commit. If commits are missing, it counts the lost captures.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from port_hook_cli.captures.database.opening import BUSY_TIMEOUT_S, Access, conn
 from port_hook_cli.errors import StoreError
 
 LastStep = Callable[[sqlite3.Connection], object]
-"""What a transaction does after its statements."""
+"""The last step of a transaction, after its statements."""
 
 _LATEST = (
     "SELECT seq, CASE typeof(received_at) WHEN 'real' THEN received_at ELSE 0.0 END FROM captures "
@@ -30,7 +30,7 @@ _LATEST = (
 class ResilientDatabase:
     """An open store's file. `connection` reads from it until the next commit, which may open the file again.
 
-    `warnings` is what the user should know about the files. `losses` is what `take_losses` returns next.
+    `warnings` are messages for the user about the files. `losses` are the messages that `take_losses` returns next.
     """
 
     def __init__(self, path: Path, access: Access) -> None:
@@ -42,12 +42,12 @@ class ResilientDatabase:
         self._name = str(path)
         self._files = Files.at(self._name)
         self._is_patient = True
-        self._has_written = False  # since the file was opened
-        self._log: Log | None = None  # of a file that was written
-        self._latest = 0  # the number of the latest capture, after the latest commit of this store
-        self._latest_at = 0.0  # and when it was received
-        self._numbered: tuple[int, int] | None = None  # the file that has this number
-        self._is_suspect = False  # the file may be damaged, and was not checked yet
+        self._has_written = False  # whether this store has written to the open file
+        self._log: Log | None = None  # None until the first write
+        self._latest = 0  # the number of the latest capture, as of this store's latest commit
+        self._latest_at = 0.0  # the time when this capture was received
+        self._numbered: tuple[int, int] | None = None  # the file in which the latest capture has this number
+        self._is_suspect = False  # the file may be damaged and was not yet checked
         self.losses: list[str] = []
 
     def commit(
@@ -58,11 +58,11 @@ class ResilientDatabase:
         latest_at: float | None = None,
         last: LastStep | None = None,
     ) -> None:
-        """Execute statements in one transaction, and check that they are saved. Raises StoreError.
+        """Execute statements in one transaction, and check that their changes are saved. Raises StoreError.
 
-        `latest_at` is when the latest capture that they add was received, or None if they don't add any. Without
-        `patient`, StoreLocked is raised immediately for a file that another program has locked, instead of after five
-        seconds.
+        `latest_at` is the time when the latest added capture was received, or None if the statements don't add
+        captures. If another program has locked the file, StoreLocked is raised after five seconds, or immediately
+        without `patient`.
         """
         adds = latest_at is not None
         try:
@@ -80,10 +80,10 @@ class ResilientDatabase:
     def transact(self, steps: Sequence[Statement], *, last: LastStep | None = None) -> int:
         """Execute statements in one transaction. Return the number of the latest row that this connection added, or 0.
 
-        It doesn't check the files. Raises sqlite3.Error.
+        The files are not checked. Raises sqlite3.Error.
         """
         if len(steps) == 1 and last is None:
-            return self.connection.execute(*steps[0]).lastrowid or 0  # its own transaction
+            return self.connection.execute(*steps[0]).lastrowid or 0  # a single statement is its own transaction
         added = 0
         self.connection.execute("BEGIN IMMEDIATE")
         try:
@@ -93,14 +93,14 @@ class ResilientDatabase:
                 last(self.connection)
             self.connection.execute("COMMIT")
         except BaseException:
-            self.connection.rollback()  # does nothing if SQLite has rolled back already, because the disk was full
+            self.connection.rollback()  # does nothing if SQLite has already rolled back because the disk was full
             raise
         return added
 
     def checkpoint(self) -> None:
-        """Copy committed data from the log into the file, and restart the log. Errors are ignored.
+        """Copy committed data from the log into the file, and restart the log. Ignores errors.
 
-        It uses its own connection, so that another thread can write at the same time.
+        The checkpoint uses its own connection, so that another thread can write at the same time.
         """
         address = f"{self.path.as_uri()}?mode=rw"
         with (
@@ -111,18 +111,21 @@ class ResilientDatabase:
 
     @property
     def log_bytes(self) -> int:
-        """How much of SQLite's log is in use after the latest commit, in bytes, or 0 if that is unknown (Windows)."""
+        """The number of bytes in use in SQLite's log after the latest commit, or 0 if it is unknown (on Windows)."""
         return 0 if self._log is None else self._log.end
 
     def take_losses(self) -> list[str]:
-        """Return sentences for the user about captures lost since the last call."""
+        """Return messages for the user about captures lost since the last call."""
         losses = [*self.losses]
         self.losses.clear()
         return losses
 
     def close(self, last: Callable[[sqlite3.Connection], bool] | None = None) -> None:
-        """Execute last transactions, which a cut log leaves out, until `last` returns False, and close the file."""
-        # Best effort: the next listener deletes the rest, and a full disk must not prevent the exit.
+        """Run the step `last` in transactions until it returns False, then close the file.
+
+        The step is skipped if the log was truncated.
+        """
+        # This is best effort: the next listener deletes the rest, and a full disk must not prevent the exit.
         with suppress(sqlite3.Error, StoreError):
             found = Files.at(self._name)
             if found.is_same_as(self._files) and self._is_cut(found):
@@ -144,11 +147,11 @@ class ResilientDatabase:
             self.transact([], last=step)
 
     def _follow_the_path(self, *, patient: bool) -> None:
-        """Reopen the file when it, or one of SQLite's files beside it, was removed, replaced, emptied or truncated.
+        """Reopen the file when it, or one of SQLite's files next to it, was removed, replaced, emptied or truncated.
 
-        SQLite would continue to use a removed file, and the system would kill the process for reading
-        an index (`-shm`) that was emptied. With `patient`, this and later statements wait for locks. Raises
-        StoreError if captures are lost because the log was truncated.
+        SQLite would continue to use a removed file, and the system would kill a process that reads an emptied index
+        (`-shm`). With `patient`, this check and later statements wait for locks. Raises StoreError if captures are lost
+        because the log was truncated.
         """
         found = Files.at(self._name)
         if found.index_size < self._files.index_size:
@@ -165,25 +168,25 @@ class ResilientDatabase:
         if self._log is None:
             self._log = Log(self.path)
             self._read_latest()
-        if patient is not self._is_patient:  # or if it was opened again
+        if patient is not self._is_patient:  # reopening the file changes the attribute
             self._wait_for_locks(patient=patient)
 
     def _is_cut(self, found: Files) -> bool:
-        """Return whether the log of the same files is shorter than it was after the latest commit of this store."""
+        """Return whether the log of the same files is shorter than after this store's latest commit."""
         return (self._has_written and found.log_size == 0) or (self._log is not None and found.log_size < self._log.end)
 
     def _check_log(self, latest: int, *, added: bool) -> None:
-        """Raise StoreError if a commit is not in the log, or behind a gap, so that it may be lost.
+        """Raise StoreError if a commit may be lost because the log doesn't contain it, or contains it behind a gap.
 
-        `latest` is the number of the latest capture, and `added` whether the commit has added captures.
+        `latest` is the number of the latest capture. `added` is whether the commit has added captures.
         """
         if self._log is None or self._log.follow(added=added):
             return
         try:
-            self._wait_for_locks(patient=True)  # it is committed, so it must not be written again
+            self._wait_for_locks(patient=True)  # the commit succeeded, so it must not be repeated
             lost = self._mend()
         except sqlite3.Error as error:  # another program is writing
-            self._files = Files()  # so the next write opens the store again
+            self._files = Files()  # makes the next write open the store again
             raise StoreError(f"SQLite's log of {self.path} was truncated: {error}.") from error
         if lost or self._latest < latest:
             raise StoreError(
@@ -191,15 +194,15 @@ class ResilientDatabase:
             )
 
     def _mend_after(self, error: sqlite3.Error) -> None:
-        """Repair the log, if it is the reason why SQLite could not read a page."""
+        """Repair the log if it is the reason why SQLite could not read a page."""
         if result_code(error) in {sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CORRUPT}:
             with suppress(sqlite3.Error, StoreError):
                 self._mend()
 
     def _mend(self) -> str:
-        """Repair a log that has become shorter, and reopen the store. Return a sentence about lost captures, or "".
+        """Repair a truncated log, and reopen the store. Return a message about lost captures, or "".
 
-        Raises StoreError if the store cannot be used. The next write tries again then.
+        Raises StoreError if the store cannot be used. The next write then tries again.
         """
         try:
             gap = Gap.NONE if self._log is None else self._log.repair(self.connection)
@@ -209,7 +212,7 @@ class ResilientDatabase:
         return self._reopen(gap)
 
     def _reopen(self, gap: Gap = Gap.NONE) -> str:
-        """Open the store again. Return a sentence about captures lost because its log was truncated, or ""."""
+        """Open the store again. Return a message about captures lost with a truncated log, or ""."""
         self.connection.close()
         self._close_log()
         self._files = Files()
@@ -222,7 +225,7 @@ class ResilientDatabase:
         self._log = Log(self.path)
         known, known_at, numbered = self._latest, self._latest_at, self._numbered
         self._read_latest()
-        # The numbers begin anew when `prune` has deleted all captures. Then only later captures can be left.
+        # Numbers restart when `prune` has deleted all captures. In that case, the remaining captures are all later.
         is_shorter = gap is not Gap.NONE or (self._latest > 0 and self._latest_at <= known_at)
         count = max(0, known - self._latest) if is_shorter and self._numbered == numbered else 0
         if gap is Gap.NONE and not count:
@@ -237,7 +240,7 @@ class ResilientDatabase:
         return lost
 
     def _reject_damage(self) -> None:
-        """Close the file and raise StoreError if SQLite finds that it is damaged."""
+        """Close the file and raise StoreError if SQLite finds damage in it."""
         try:
             faults = self.connection.execute("PRAGMA integrity_check(1)").fetchall()
         except sqlite3.Error as error:

@@ -1,4 +1,4 @@
-"""Convert captures to rows and back. Pure. `capture_row` is on the listener's hot path."""
+"""Convert captures to rows and rows to captures. Pure. `capture_row` is on the listener's hot path."""
 
 from __future__ import annotations
 
@@ -60,9 +60,9 @@ CAPTURE_COLUMNS = (
     "response_body",
     "body",
 )
-# `simulated` is in both: a request is saved before the user responds to it by hand.
+# `simulated` is in both, because a request is saved before the user responds to it by hand.
 OUTCOME_COLUMNS = ("received_at", "id", "simulated", "delivery", "response", "delivery_body", "response_body")
-# SQLite looks for an adapter for any subclass of `str`.
+# These are plain strings, because SQLite looks for an adapter for each subclass of `str`.
 _PLAIN = {status: str(status.value) for status in Status}
 _JSON_COLUMNS = ("kafka", "simulated", "causes", "headers", "delivery", "response")
 
@@ -89,24 +89,24 @@ _large_of_capture = itemgetter(
 T = TypeVar("T", Delivery, Response)
 Row = tuple[Any, ...]
 
-# One encoder and one decoder for all calls: `json.dumps` with options builds a new encoder each time.
+# All calls share one encoder and one decoder, because `json.dumps` with options builds a new encoder each time.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 _decode = json.JSONDecoder().decode
 _quote = encode_basestring_ascii
 
 
 def capture_weight(row: Row) -> int:
-    """Return roughly how many bytes a capture's row has, counting the columns that a sender can make large."""
-    return sum(map(len, filter(None, _large_of_capture(row))))  # all of it in C: a listener weighs every row
+    """Return the approximate size of a capture's row in bytes. Only columns that a sender can make large count."""
+    return sum(map(len, filter(None, _large_of_capture(row))))  # runs in C, because a listener weighs every row
 
 
 def outcome_weight(row: Row) -> int:
-    """Return roughly how many bytes an outcome has."""
+    """Return the approximate size of an outcome in bytes."""
     return sum(map(len, filter(None, row[2:])))
 
 
 def capture_row(capture: Capture, *, keep_secrets: bool) -> Row:
-    """Return the row of a capture, in the order of CAPTURE_COLUMNS. A rejected request's body is truncated."""
+    """Return the row for a capture, in the order of CAPTURE_COLUMNS. A rejected request's body is truncated."""
     invocation, payload, verdict = capture.invocation, capture.payload, capture.verdict
     if capture.refused and len(invocation.body) > REFUSED_BODY_LIMIT:
         invocation = truncate(invocation)
@@ -143,7 +143,7 @@ def capture_row(capture: Capture, *, keep_secrets: bool) -> Row:
 
 
 def outcome_row(capture: Capture, *, keep_secrets: bool) -> Row:
-    """Return the outcome of a capture, in the order of OUTCOME_COLUMNS."""
+    """Return the row for a capture's outcome, in the order of OUTCOME_COLUMNS."""
     invocation = capture.invocation
     simulated = None if capture.simulated is None else _simulated(capture.simulated)
     return (invocation.received_at, invocation.id, simulated, *_outcome(capture, keep_secrets=keep_secrets))
@@ -154,7 +154,7 @@ def _simulated(simulated: Simulated) -> str:
 
 
 def read_row(row: Sequence[Any]) -> Capture:
-    """Return the capture of a row in the order of CAPTURE_COLUMNS. Raises ValueError if it is damaged.
+    """Return the capture from a row in the order of CAPTURE_COLUMNS. Raises ValueError for a damaged row.
 
     Any program may have written the row, so every column is checked.
     """
@@ -215,7 +215,7 @@ def _read_outcome(shape: Shape[T], columns: Fields, name: str, body: str) -> T |
 
 
 def parse_origin(written: str) -> MessageOrigin:
-    """Return the origin of a message, from the `kafka` column. Raises ValueError."""
+    """Return the origin of a message from the `kafka` column. Raises ValueError."""
     try:
         origin = ORIGIN.maybe(json.loads(written), "kafka")
     except RecursionError as error:
@@ -226,7 +226,7 @@ def parse_origin(written: str) -> MessageOrigin:
 
 
 def text_column(value: str | None) -> str | bytes | None:
-    """Return `value` as SQLite can hold it: bytes if it has lone surrogates, which UTF-8 cannot encode."""
+    """Return `value` in a form that SQLite can store: as bytes if it has lone surrogates, which UTF-8 cannot encode."""
     if value is None or value.isascii():
         return value
     encoded = value.encode("utf-8", "surrogatepass")
@@ -234,7 +234,7 @@ def text_column(value: str | None) -> str | bytes | None:
 
 
 def _text_columns(*values: str | None) -> Sequence[str | bytes | None]:
-    """Return each of `values` as `text_column` returns it."""
+    """Convert each of `values` with `text_column`."""
     return values if "".join(filter(None, values)).isascii() else [*map(text_column, values)]
 
 
@@ -248,26 +248,26 @@ def maybe_text(value: Any, name: str) -> str | None:
 
 
 def _kept_headers(headers: Headers, *, keep_secrets: bool) -> tuple[tuple[str, str], ...]:
-    # Most messages have no credentials, and this check takes a third of the time of masking.
+    # Most messages contain no credentials, and this check takes only a third of the time that masking takes.
     if keep_secrets or SECRET_HEADERS.isdisjoint(headers.names):
         return headers.items
     return mask_headers(headers).items
 
 
 def _headers_json(items: tuple[tuple[str, str], ...]) -> str:
-    """Return the same as `_encode`, in half the time."""
+    """Encode headers like `_encode`, in half the time."""
     return f"[{','.join([f'[{_quote(name)},{_quote(value)}]' for name, value in items])}]"
 
 
 def _origin_json(origin: MessageOrigin) -> str:
-    """Return the same as `_encode(ORIGIN.dump(origin))`, in a fraction of the time."""
+    """Encode an origin like `_encode(ORIGIN.dump(origin))`, in a fraction of the time."""
     topic, partition, offset, timestamp_ms = origin
     moment = "null" if timestamp_ms is None else timestamp_ms
     return f'{{"topic":{_quote(topic)},"partition":{partition},"offset":{offset},"timestamp_ms":{moment}}}'
 
 
 def _outcome(capture: Capture, *, keep_secrets: bool) -> tuple[str | None, str | None, bytes | None, bytes | None]:
-    """Return delivery, response and their bodies. A body that the response shares with the delivery is stored once."""
+    """Return the columns of the delivery, the response and their bodies. A body that both share is stored once."""
     delivery, response = capture.delivery, capture.response
     delivered = None if delivery is None else delivery.body[:RESPONSE_LIMIT]
     responded = None if response is None else response.body[:RESPONSE_LIMIT]

@@ -1,6 +1,6 @@
-"""The tables, and the migrations that bring an older file to the latest schema.
+"""The tables of the store, and the migrations that upgrade an older file to the latest schema.
 
-`PRAGMA user_version` is the version of a file's schema. `PRAGMA application_id` identifies it as a capture store.
+`PRAGMA user_version` is the version of a file's schema. `PRAGMA application_id` marks the file as a capture store.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from contextlib import closing, suppress
 from functools import cache
 from itertools import chain
 
-APPLICATION_ID = 0x50484B31  # "PHK1"
+APPLICATION_ID = 0x50484B31  # "PHK1" in ASCII
 
 UNRELEASED = 5
-"""The latest schema version that no released port-hook has written. Such files are not read."""
+"""The latest schema version from before the first release. port-hook doesn't read files with this version or older."""
 
-# Append only: entry n makes version UNRELEASED + n + 1 out of the version before it.
+# Only append to this list: entry n upgrades a file to version UNRELEASED + n + 1 from the version before it.
 #
-# Small columns come first and bodies last, because SQLite reads a row from its start. The first index grows at one end:
-# an index on the IDs themselves, which are random, would touch another page for nearly every capture and
-# triple the cost of a commit (docs/contributing/decisions/0005-captures-survive-a-crash-not-a-power-cut.md).
+# Small columns come first and bodies last, because SQLite reads a row from its start. The first index grows at one end.
+# An index on the IDs themselves, which are random, would touch another page for nearly every capture and triple the
+# cost of a commit (docs/contributing/decisions/0005-captures-survive-a-crash-not-a-power-cut.md).
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        # `kafka` is the JSON of a message's origin, and `simulated` the JSON of the listener's simulation. Both are
-        # mostly NULL.
+        # `kafka` is the JSON of a message's origin, and `simulated` is the JSON of the listener's simulation. Both
+        # columns are mostly NULL.
         """
         CREATE TABLE captures (
             seq INTEGER PRIMARY KEY,
@@ -54,12 +54,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
         "CREATE INDEX arrivals ON captures (received_at, id, signature)",
-        # Partial indexes: verified captures and requests are not in them and cost nothing.
+        # These indexes are partial: verified captures and HTTP requests are not in them and cost nothing.
         "CREATE INDEX unverified ON captures (seq) WHERE is_verified = 0",
         "CREATE INDEX messages ON captures (kafka) WHERE kafka IS NOT NULL",
-        # One row: what the last listener was started with.
+        # This table has one row, with the target of the last listener.
         "CREATE TABLE last_session (forward_to TEXT)",
-        # Where a listener that watches topics resumes, by the ID of the cluster.
+        # This table has the offsets where a listener that watches topics resumes, by the ID of the cluster.
         """
         CREATE TABLE kafka_positions (
             cluster TEXT NOT NULL,
@@ -70,43 +70,43 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
-    # The names in each thousand captures (see `store.name_blocks`). A listener fills the table later, so that the
-    # upgrade is quick.
+    # The names in each block of a thousand captures (see `store.name_blocks`). A listener fills the table later, so
+    # that the upgrade is quick.
     ("CREATE TABLE name_blocks (upto INTEGER PRIMARY KEY, since INTEGER NOT NULL, ends TEXT NOT NULL)",),
 )
 LATEST = UNRELEASED + len(MIGRATIONS)
 """The schema version that this port-hook writes."""
 
 
-# One statement, so that all three values belong together: another process may be creating the tables.
+# One statement reads all three values, so that they are consistent: another process may be creating the tables.
 _STATE = """
     SELECT user_version, application_id, (SELECT count(*) FROM sqlite_master)
     FROM pragma_user_version, pragma_application_id
 """
 
 
-# The exact definitions that ANALYZE uses. Any other object with one of these names may be harmful.
+# These are the exact definitions that ANALYZE uses. Any other object with one of these names may be harmful.
 _STATISTICS = {
     ("table", "sqlite_stat1"): "CREATE TABLE sqlite_stat1(tbl,idx,stat)",
     ("table", "sqlite_stat4"): "CREATE TABLE sqlite_stat4(tbl,idx,neq,nlt,ndlt,sample)",
 }
-# Numbers count up from 1. After the largest possible number, SQLite continues with random numbers, and the order is
-# lost.
+# Capture numbers count up from 1. After the largest possible number, SQLite continues with random numbers, so the order
+# would be lost.
 _LARGEST_NUMBER = 2**53
-# As one query, it would read an index, and with it any planted value.
+# A single query for both numbers would read an index, and with it any planted value.
 _NUMBERS = "SELECT (SELECT min(seq) FROM captures), (SELECT max(seq) FROM captures)"
 
 
 class NotACaptureStore(Exception):
-    """A SQLite database that another program made."""
+    """The file is a SQLite database that another program made."""
 
 
 class PlantedSchema(Exception):
-    """A store with a table, index, view or trigger that port-hook didn't create. The message contains its name."""
+    """The store has a table, index, view or trigger that port-hook didn't create. The message contains its name."""
 
 
 class NewerSchema(Exception):
-    """A store that a newer port-hook wrote. `version` is its schema version."""
+    """A newer port-hook wrote the store. `version` is its schema version."""
 
     def __init__(self, version: int, known: int) -> None:
         super().__init__(f"schema {version}, but this port-hook supports up to {known}")
@@ -114,13 +114,13 @@ class NewerSchema(Exception):
 
 
 class UnreleasedSchema(Exception):
-    """A store that port-hook wrote before its first release. The message contains its schema version."""
+    """A version of port-hook from before the first release wrote the store. The message contains its schema version."""
 
 
 def read_version(connection: sqlite3.Connection, known: int = LATEST) -> int:
-    """Return the file's schema version, 0 for an empty file.
+    """Return the file's schema version, or 0 for an empty file.
 
-    Raises NotACaptureStore, NewerSchema and UnreleasedSchema.
+    Raises NotACaptureStore, NewerSchema or UnreleasedSchema.
     """
     version, application, tables = connection.execute(_STATE).fetchone()
     if application != APPLICATION_ID:
@@ -139,7 +139,7 @@ def read_version(connection: sqlite3.Connection, known: int = LATEST) -> int:
 def check_schema(connection: sqlite3.Connection) -> int:
     """Return the file's schema version. Raises PlantedSchema for unknown objects, and the errors of `read_version`.
 
-    A view, a trigger or a generated column runs code of its author whenever the table is read or written.
+    The author of a view, a trigger or a generated column can run code whenever port-hook reads or writes the table.
     """
     connection.execute("BEGIN")  # another process may be migrating the file
     try:
@@ -154,17 +154,17 @@ def check_schema(connection: sqlite3.Connection) -> int:
 def _check_numbers(connection: sqlite3.Connection, version: int) -> None:
     if not version:
         return
-    with suppress(sqlite3.DatabaseError):  # a damaged file is reported when it is read
+    with suppress(sqlite3.DatabaseError):  # port-hook reports a damaged file when it reads the file
         for number in connection.execute(_NUMBERS).fetchone():
             if number is not None and not 1 <= number <= _LARGEST_NUMBER:
                 raise PlantedSchema(f"capture with the number {number}")
 
 
 def check_definitions(connection: sqlite3.Connection, statements: tuple[str, ...]) -> None:
-    """Raise PlantedSchema if a database has other objects, or other definitions, than `statements` create.
+    """Raise PlantedSchema if a database's objects or their definitions differ from what `statements` create.
 
-    Besides views, triggers and generated columns, the expressions of CHECK, DEFAULT and indexes run code of the
-    database's author.
+    The database's author can run code in views, triggers and generated columns, and in the expressions of CHECK,
+    DEFAULT and indexes.
     """
     expected, found = _definitions_of(statements), _definitions(connection)
     for name in {**expected, **found}:
@@ -181,7 +181,7 @@ def _definitions_of(statements: tuple[str, ...]) -> dict[tuple[str, str], str]:
 
 
 def _definitions(connection: sqlite3.Connection) -> dict[tuple[str, str], str]:
-    """Return the definition of each object of a database by its type and name, except for ANALYZE's statistics."""
+    """Return the definition of each object of a database by type and name, without ANALYZE's statistics."""
     rows = connection.execute("SELECT type, name, sql FROM sqlite_master")
     found = {(str(kind), str(name)): " ".join(str(sql).split()) for kind, name, sql in rows}
     return {name: sql for name, sql in found.items() if _STATISTICS.get(name) != sql}

@@ -1,8 +1,8 @@
 """The fields of a capture in the store's rows and in capture files: their names, types and limits.
 
-A `Shape` is a value of the program and the JSON object for it. Rows and files are read through the same shapes. Any
-program may have written them, so every field is checked. `database.rows` writes rows without the shapes, because that
-is on the listener's hot path. A test compares the two. Only the beginning of a rejected request's large body is saved.
+A `Shape` describes the JSON object for a type of value. Rows and files are read with the same shapes, and every field
+is checked, because any program may have written them. `database.rows` writes rows without the shapes, because it is on
+the listener's hot path. A test compares the two. If a rejected request has a large body, only its beginning is saved.
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ NOT_WHOLE = "not read, because the body is incomplete"
 T = TypeVar("T")
 Fields = Mapping[str, Any]
 Loader = Callable[[Any, str], Any]
-"""Returns the value of a field from its JSON and its name. Raises NotACapture."""
+"""Returns the value of a field from the field's JSON and name. Raises NotACapture."""
 
 _REQUIRED = object()
 _PAIR = [str, str]
 
 
 class NotACapture(ValueError):
-    """The document is not a capture, or a damaged capture. The message describes the fault."""
+    """The document is not a capture, or it is a damaged capture. The message describes the fault."""
 
 
 class Field(NamedTuple):
-    """An attribute of a value. `key` is its name in JSON if that differs. `default` stands for null.
+    """An attribute of a value. `key` is its name in JSON, if the names differ. `default` replaces null.
 
-    An `is_extra` field was added later. JSON leaves it out if it has its default, so older records don't change.
+    A field with `is_extra` was added later. JSON omits the field if it has its default, so older records don't change.
     """
 
     name: str
@@ -63,11 +63,11 @@ class Shape(Generic[T]):
 
     def __init__(self, make: Callable[..., T], *fields: Field) -> None:
         self.make, self.fields = make, fields
-        # Plain tuples, because commands and the page load thousands of rows.
+        # These are plain tuples, because commands and the page load thousands of rows.
         self._loaders = [(field.name, field.key or field.name, field.load, field.default) for field in fields]
 
     def only(self, *names: str) -> Iterator[Field]:
-        """Yield the fields with these names."""
+        """Yield the fields with the given names."""
         return (field for field in self.fields if field.name in names)
 
     def dump(self, value: T) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Shape(Generic[T]):
         }
 
     def load(self, written: Fields, **others: Any) -> T:
-        """Return the value with these fields and the attributes `others`. Raises NotACapture."""
+        """Return the value with the fields in `written` and the attributes in `others`. Raises NotACapture."""
         for name, key, load, default in self._loaders:
             part = written.get(key)
             if part is not None:
@@ -92,7 +92,7 @@ class Shape(Generic[T]):
         return self.make(**others)
 
     def maybe(self, written: Any, name: str, **others: Any) -> T | None:
-        """Return the value of an object or null. Raises NotACapture."""
+        """Return the value of the object `written`, or None for null. Raises NotACapture."""
         if written is None:
             return None
         if not isinstance(written, dict):
@@ -104,19 +104,19 @@ class Shape(Generic[T]):
 
 
 def read_text(value: Any, name: str) -> str:
-    """Return a string."""
+    """Return a string. Raises NotACapture for any other value."""
     if not isinstance(value, str):
         raise NotACapture(f'its "{name}" is not a string')
     return value
 
 
 def read_text_or_bytes(value: Any, name: str) -> str:
-    """Return a string that may have lone surrogates: a row has bytes for it."""
+    """Return a string. If it has lone surrogates, a row contains it as bytes."""
     return value.decode("utf-8", "surrogatepass") if isinstance(value, bytes) else read_text(value, name)
 
 
 def read_bytes(value: Any, name: str) -> bytes:
-    """Return the bytes in a column."""
+    """Return the bytes in a column. Raises NotACapture for any other value."""
     if not isinstance(value, bytes):
         raise NotACapture(f'its "{name}" is missing or not made of bytes')
     return value
@@ -139,14 +139,14 @@ def _finite(value: Any, name: str) -> float:
 
 
 def _age(value: Any, name: str) -> float:
-    age = _number(value, name)  # infinite for the largest timestamps
+    age = _number(value, name)  # the age is infinite for the largest timestamps
     if math.isnan(age):
         raise NotACapture(f'its "{name}" is not a number')
     return age
 
 
 def read_moment(value: Any, name: str) -> float:
-    """Return a time in seconds since the epoch."""
+    """Return a time in seconds since the epoch. Raises NotACapture for any other value."""
     moment = _finite(value, name)
     if not 0 <= moment <= LATEST_TIMESTAMP_MS / 1000:
         raise NotACapture(f'its "{name}" is not a time')
@@ -163,7 +163,7 @@ def _whole(largest: int) -> Loader:
 
 
 def _http_status(value: Any, name: str) -> int:
-    if type(value) is not int or not 100 <= value <= 999:  # noqa: PLR2004 - three digits, as HTTP allows
+    if type(value) is not int or not 100 <= value <= 999:  # noqa: PLR2004 - HTTP allows three digits
         raise NotACapture(f'its "{name}" is not an HTTP status')
     return value
 
@@ -175,7 +175,7 @@ def _boolean(value: Any, name: str) -> bool:
 
 
 def read_status(value: Any, _: str) -> Status:
-    """Return the status of a verdict."""
+    """Return the status of a verdict. Raises NotACapture for any other value."""
     try:
         return Status(value)
     except ValueError as error:
@@ -183,7 +183,7 @@ def read_status(value: Any, _: str) -> Status:
 
 
 def read_headers(value: Any, name: str) -> Headers:
-    """Return headers."""
+    """Return headers. Raises NotACapture for any other value."""
     if not isinstance(value, list):
         raise NotACapture(f'its "{name}" is not a list')
     for pair in value:
@@ -256,18 +256,18 @@ INVOCATION = Shape(
 
 
 def truncate(invocation: Invocation, limit: int = REFUSED_BODY_LIMIT) -> Invocation:
-    """Return a rejected invocation with at most `limit` bytes of its body, and the size and hash of the whole body."""
+    """Return a rejected invocation with at most `limit` bytes of its body, and with the whole body's size and hash."""
     body = invocation.body
     if len(body) <= limit or invocation.truncated is not None:
         return invocation
-    from hashlib import sha256  # loads OpenSSL, which reading a store does not need
+    from hashlib import sha256  # this import loads OpenSSL, which reading a store does not need
 
     whole = Truncation(size=len(body), sha256=sha256(body).hexdigest())
     return replace(invocation, body=body[:limit], truncated=whole)
 
 
 def require_whole(name: str, invocation: Invocation) -> Invocation:
-    """Return `invocation`. Raises StoreError if its body is incomplete."""
+    """Return `invocation` itself. Raises StoreError if its body is incomplete."""
     truncated = invocation.truncated
     if truncated is None:
         return invocation

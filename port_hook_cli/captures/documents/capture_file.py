@@ -1,7 +1,8 @@
-"""The capture as a portable JSON document: written by `show --file` and read by `replay` and `verify`.
+"""A capture as a portable JSON document, which `show --file` writes, and `replay` and `verify` read.
 
-`body_base64` has the raw body. If the body is UTF-8, `body` has the same as text, for people. A document written by
-hand may have only `body`. If it has both, they must agree, because port-hook cannot know which one was edited.
+`body_base64` contains the raw body. If the body is UTF-8, `body` contains it as text, for people. A document written by
+hand may have only `body`. If both fields are present, they must agree, because port-hook cannot know which one was
+edited.
 """
 
 from __future__ import annotations
@@ -38,19 +39,19 @@ SUMMARY = "port-hook/capture-summary/1"
 
 
 def is_capture(document: Any) -> bool:
-    """Return whether a parsed JSON document says that it is a capture, of any version."""
+    """Return whether a parsed JSON document declares itself a capture, of any version."""
     schema = document.get("schema") if isinstance(document, dict) else None
     return isinstance(schema, str) and schema.startswith(_PREFIX)
 
 
 def capture_summary(capture: Capture) -> dict[str, Any]:
-    """Return a capture as the record that `captures --json` prints: the fields of a listener's `invocation`."""
+    """Return the record that `captures --json` prints for a capture, with the fields of a listener's `invocation`."""
     truncated = _truncation_fields(capture.invocation.truncated)
     return {"schema": SUMMARY, "type": "capture", **invocation_fields(capture), **truncated}
 
 
 def to_capture(capture: Capture) -> dict[str, Any]:
-    """Return a capture as a capture document. `run_id` and `action` are for information. They are not read back."""
+    """Return a capture as a capture document. `run_id` and `action` are informational and are not read back."""
     invocation, payload, origin = capture.invocation, capture.payload, capture.invocation.origin
     request, verdict = INVOCATION.dump(invocation), VERDICT.dump(capture.verdict)
     details = verdict.pop("details")
@@ -77,9 +78,9 @@ def to_capture(capture: Capture) -> dict[str, Any]:
 
 
 def read_capture(document: Any) -> Capture:
-    """Return the capture in a capture document. Raises only NotACapture.
+    """Return the capture from a capture document. Raises only NotACapture.
 
-    Only `schema`, `method` and a body are required, so that a capture can be written by hand.
+    Only `schema`, `method` and a body are required, so that users can write a capture by hand.
     """
     if not is_capture(document):
         raise NotACapture(f'it has no "schema": "{CAPTURE}"')

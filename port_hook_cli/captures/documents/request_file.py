@@ -1,4 +1,4 @@
-"""A request in a capture or in a file (a capture file, or raw HTTP), and the result of verifying it."""
+"""Read a request from a capture or from a file (a capture file or raw HTTP), and verify it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ _SENT = "the time when the message was sent to Kafka"
 
 
 class NotARequest(ValueError):
-    """The file does not contain a request. The message says what it contains instead."""
+    """The file does not contain a request. The message says what the file contains instead."""
 
 
 @frozen
 class SavedRequest:
-    """The verified parts of a request.
+    """The parts of a request that port-hook verifies.
 
-    `compared_at` is the time with which the timestamp is compared, in seconds since the epoch, or None if it is
-    unknown. `event` describes that time. `is_message` means that it is a Kafka message. `throwaway_secret` is the
-    secret in a redacted capture.
+    `compared_at` is the time with which the request's timestamp is compared, in seconds since the epoch, or None if it
+    is unknown. `event` describes that time. `is_message` means that the request is a Kafka message. `throwaway_secret`
+    is the secret of a redacted capture.
     """
 
     headers: Headers
@@ -45,7 +45,7 @@ class SavedRequest:
 
 def from_capture(capture: Capture) -> SavedRequest:
     """Return the request of a capture. Raises StoreError if its body is incomplete."""
-    from port_hook_cli.captures.documents.capture_fields import require_whole  # `verify --body` starts faster without
+    from port_hook_cli.captures.documents.capture_fields import require_whole  # faster for `verify --body`
 
     invocation = require_whole(f"the capture {capture.invocation.id}", capture.invocation)
     return SavedRequest(
@@ -68,9 +68,9 @@ def _replay_remark(original: str) -> str:
 
 @frozen
 class Explained:
-    """The verdict on a capture or a request file, and notes on how it was reached, besides the remarks of the request.
+    """The verdict on a capture or a request file, with notes on how it was reached. The request has its own remarks.
 
-    `side` is whose code the causes explain.
+    `side` says whose code the causes explain.
     """
 
     verdict: Verdict
@@ -87,10 +87,10 @@ def explain(
     conflict: str = "",
     computed: Computed | None = None,
 ) -> Explained:
-    """Return why a signature is valid or not, with the request's age at `now` (seconds since the epoch).
+    """Verify a signature and explain the verdict, with the request's age at `now` (seconds since the epoch).
 
-    The signature is the request's, or what the user's code `computed` for it. `conflict` means that two places have
-    different secrets. It is added to the fix for a wrong secret.
+    The signature is the request's own, or the signature that the user's code `computed` for the request. `conflict`
+    means that two places have different secrets, and is added to the fix for a wrong secret.
     """
 
     def verify(headers: Headers) -> Verdict:
@@ -109,7 +109,7 @@ def explain(
 
 
 def read_request(content: bytes) -> SavedRequest:
-    """Return the request in a file. Raises NotARequest, or StoreError for an incomplete body."""
+    """Return the request from a file. Raises NotARequest, or StoreError for an incomplete body."""
     from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 
     if is_request(content):
@@ -125,7 +125,7 @@ def read_request(content: bytes) -> SavedRequest:
 
 
 def capture_in(content: bytes) -> Capture | None:
-    """Return the capture in a file, or None for other files. Raises NotARequest if it is damaged."""
+    """Return the capture from a file, or None for any other file. Raises NotARequest for a damaged capture file."""
     from port_hook_cli.captures.documents.capture_fields import NotACapture
     from port_hook_cli.captures.documents.capture_file import is_capture, read_capture
 
@@ -139,7 +139,7 @@ def capture_in(content: bytes) -> Capture | None:
 
 
 def body_in(content: bytes) -> bytes:
-    """Return the body in a capture file, or other files unchanged. Raises NotARequest for a damaged capture file."""
+    """Return the body from a capture file, or other files unchanged. Raises NotARequest for a damaged capture file."""
     capture = capture_in(content)
     return content if capture is None else capture.invocation.body
 

@@ -1,1 +1,1 @@
-"""Captures in the formats of other tools."""
+"""Exports of captures to the formats of other tools."""

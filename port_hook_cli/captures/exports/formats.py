@@ -1,8 +1,8 @@
-"""Captures, and unsent requests, in the formats of other tools. Pure.
+"""Convert captures and unsent requests to the formats of other tools. Pure.
 
-To add a format, add its row to `invocations.snippets.FORMATS`, and a function that takes captures with their URLs to
-`_WRITERS`. If unsent requests can have it, also add a function to `_REQUEST_WRITERS`. No format contains a secret: a
-signature is either recorded, or computed from the environment when the result is used.
+To add a format, add its row to `invocations.snippets.FORMATS`, and add a function that takes captures with their URLs
+to `_WRITERS`. If the format also suits unsent requests, add a function to `_REQUEST_WRITERS`. No format contains a
+secret: a signature is either recorded, or computed from the environment when the export is used.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from port_hook_cli.invocations.view import format_time, request_text
 
 
 class Exported(NamedTuple):
-    """A capture, and the URL that it is sent to.
+    """A capture, and the URL to which the export sends it.
 
-    `original` is the capture that it is a replay of, if it is a request of `check` and the original is there.
+    `original` is the capture that a request of `check` repeats, if the store still has that capture.
     """
 
     capture: Capture
@@ -47,9 +47,9 @@ class Exported(NamedTuple):
 
 @frozen
 class ExportFormat:
-    """A format: its name, the ending of its files, and what writes captures.
+    """An export format: its name, the extension of its files, and the function that writes captures.
 
-    Without `takes_many`, it describes one capture.
+    Without `takes_many`, the format contains exactly one capture.
     """
 
     name: str
@@ -83,7 +83,7 @@ def _json(document: Any) -> str:
 
 
 def _masked(capture: Capture) -> Capture:
-    """Return a capture without credentials (a store has them with --keep-secrets), because users share exports.
+    """Return a capture without credentials, because users share exports. With --keep-secrets, a store has credentials.
 
     A listener's simulation is also left out, because it doesn't describe the request or the handler.
     """
@@ -98,7 +98,10 @@ def _masked(capture: Capture) -> Capture:
 
 
 def _har(captures: Sequence[Exported]) -> str:
-    """HTTP Archive 1.2, the form that browsers and proxies read: http://www.softwareishard.com/blog/har-12-spec/."""
+    """Return captures as an HTTP Archive 1.2 for browsers and proxies.
+
+    See http://www.softwareishard.com/blog/har-12-spec/.
+    """
     creator = {"name": "port-hook", "version": "1"}
     entries = [_har_entry(one.capture, one.url) for one in captures]
     return _json({"log": {"version": "1.2", "creator": creator, "entries": entries}})
@@ -154,7 +157,7 @@ def _har_response(response: Response | None) -> dict[str, Any]:
 
 
 def _har_text(body: bytes, encoding: str) -> dict[str, str]:
-    """Return a body as text, or in base64 with the `encoding` field. HAR has no such field for requests."""
+    """Return a body as text, or as base64 with an `encoding` field. HAR does not define that field for requests."""
     try:
         return {"text": body.decode("utf-8")}
     except UnicodeDecodeError:
@@ -170,7 +173,7 @@ def _pytest(captures: Sequence[Exported]) -> str:
 
 
 def _test(one: Exported) -> CapturedTest | FindingTest:
-    """Return the test of a capture. A request of `check` becomes a test of the handler with this check."""
+    """Return the test for a capture. A request of `check` becomes a test that runs the same check on the handler."""
     capture = one.capture
     slug = probed_check(capture.invocation.headers)
     if slug is not None:
@@ -206,14 +209,14 @@ EXPORT_FORMATS = tuple(ExportFormat(row.name, row.ending, _WRITERS[row.name], ro
 
 
 def find_export(name: str) -> ExportFormat | None:
-    """Return the format with this name, or None."""
+    """Return the format with the given name, or None."""
     return {row.name: row for row in EXPORT_FORMATS}.get(name)
 
 
 def write_request(name: str, invocation: Invocation, url: str) -> bytes:
-    """Return an unsent request in one of the `REQUEST_FORMATS`. Raises KeyError for another name.
+    """Return an unsent request in one of the `REQUEST_FORMATS`. Raises KeyError for any other format.
 
-    Its headers are not masked, except in `http`: the caller has built the request, and masks its secrets.
+    Except in `http`, the headers are not masked, because the caller has built the request and masks its secrets.
     """
     return _REQUEST_WRITERS[name](invocation, url)
 

@@ -1,4 +1,4 @@
-"""A request as the event of a Lambda function URL, payload format 2.0, and the function's result. Pure.
+"""Convert a request to the event of a Lambda function URL (payload format 2.0), and read the function's result. Pure.
 
 See docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html.
 """
@@ -23,7 +23,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class InvalidResult(ValueError):
-    """A function's result that a function URL cannot send. The message describes the fault."""
+    """The result is not a response that a function URL can send. The message describes the fault."""
 
 
 def lambda_event(invocation: Invocation, url: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def lambda_event(invocation: Invocation, url: str) -> dict[str, Any]:
 
 
 def _clf_time(epoch_s: float) -> str:
-    """Return a time as in web servers' logs, `12/Mar/2020:19:03:58 +0000`. `strftime` would use the user's language."""
+    """Return a time in the format of web server logs, `12/Mar/2020:19:03:58 +0000`, independent of the locale."""
     at = datetime.fromtimestamp(epoch_s, UTC)
     return f"{at:%d}/{_MONTHS[at.month - 1]}/{at:%Y:%H:%M:%S} +0000"
 
@@ -72,7 +72,8 @@ def _clf_time(epoch_s: float) -> str:
 def read_result(content: bytes) -> Response:
     """Return the response that a function URL makes from a function's result. Raises InvalidResult.
 
-    A result without a `statusCode` is the body of a 200 response. An exception of the function is a 502.
+    A result without a `statusCode` becomes the body of a response with the status 200. If the function raised an
+    exception, the status is 502.
     """
     try:
         result = json.loads(content)
@@ -88,7 +89,7 @@ def read_result(content: bytes) -> Response:
 
 
 def _joined(headers: Headers, *, lower: bool = True) -> dict[str, str]:
-    """Return fields as Lambda does: values of the same name are joined with commas."""
+    """Join headers or parameters like Lambda: commas separate the values of the same name."""
     joined: dict[str, str] = {}
     for name, value in headers:
         key = name.lower() if lower else name

@@ -1,7 +1,8 @@
-"""Captures as a Postman collection, format 2.1. Pure.
+"""Convert captures to a Postman collection, format 2.1. Pure.
 
-Postman replaces `{{name}}` anywhere in a request by the variable of that name, which may be a secret of the user. The
-sender of a capture must not choose one, so no text of a capture has two braces in a row afterward.
+Anywhere in a request, Postman replaces `{{name}}` with the variable of that name, which may be a secret of the user.
+The sender of a capture must not be able to choose a variable, so the exported text of a capture never has two braces in
+a row.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from port_hook_cli.invocations.models import Capture, Invocation, Response
 SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 
 NOT_SENT = ("host", "content-length", "connection", "transfer-encoding", "accept-encoding", "expect")
-"""Headers that other clients set themselves."""
+"""The headers that other clients set themselves."""
 
 _BRACES = r"\{(?=\{)"
 _SIGNING = f"""\
@@ -103,7 +104,7 @@ def _body(invocation: Invocation) -> str:
 
 
 def _escaped(invocation: Invocation, text: str) -> str:
-    r"""Return a JSON text without two braces in a row: they can only be in a string, where `\u007b` is a brace too."""
+    r"""Escape double braces in a JSON text. They only occur in strings, where `\u007b` also means a brace."""
     try:
         json.loads(text)
     except (ValueError, RecursionError) as error:

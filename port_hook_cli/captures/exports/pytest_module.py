@@ -1,7 +1,7 @@
-"""Captures as tests: they expect the recorded responses, and repeat the checks of findings. Pure.
+"""Convert captures to tests, which expect the recorded responses and repeat the checks of findings. Pure.
 
-Both sign at the time of the test, so old captures work. Everything in a capture is written as a Python literal: bytes
-with `python_bytes`, text with `ascii`.
+The tests sign requests when they run, so they also work with old captures. Everything from a capture is written as a
+Python literal: bytes with `python_bytes`, text with `ascii`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from port_hook_cli.javascript.values import read_json
 
 
 class CapturedTest(NamedTuple):
-    """A test that a request gets the status `expected`."""
+    """A test that the handler responds to a request with the status `expected`."""
 
     id: str
     method: str
@@ -25,7 +25,7 @@ class CapturedTest(NamedTuple):
 
 
 class FindingTest(NamedTuple):
-    """A test that a handler passes the check `slug`, which has letters and hyphens only."""
+    """A test that a handler passes the check `slug`, which consists of letters and hyphens."""
 
     slug: str
     method: str

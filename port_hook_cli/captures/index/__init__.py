@@ -1,1 +1,1 @@
-"""An index over the store, for readers that search, filter and count."""
+"""An index over the store, for readers that search, filter and count captures."""

@@ -1,8 +1,9 @@
-"""An index over a capture store for readers that search, filter and count: the inspector and waiting coding agents.
+"""An index over a capture store, for readers that search, filter and count: the inspector and waiting coding agents.
 
-It is in a temporary database of this process and is filled from the store in small steps. So it costs the listener
-nothing, and nobody else can prepare its file. The full-text part (SQLite's FTS5 with trigrams) finds candidates, and
-the store's own rows decide. Where FTS5 is missing, or has not indexed a row yet, the rows are searched one by one.
+The index is in a temporary database of this process, and is filled from the store in small steps. So it costs the
+listener nothing, and nobody else can tamper with its file. The full-text part (SQLite's FTS5 with trigrams) finds
+candidates, and the store's own rows confirm them. If FTS5 is missing, or has not indexed a row yet, the rows are
+searched one by one.
 """
 
 from __future__ import annotations
@@ -50,10 +51,10 @@ from port_hook_cli.text.safe import brief
 
 MAX_SPANS = 100_000
 MAX_MATCHES = 20_000
-"""How many matches of a text are counted. Each is read to confirm it."""
+"""A search counts at most this many matches of a text, because each match is read to confirm it."""
 
 ENOUGH = MAX_MATCHES + 1
-"""How many matches a search finds to know whether there are more than are counted."""
+"""The number of matches after which a search stops. It shows whether there are more matches than are counted."""
 
 _RUN_ID, _ACTION = CAPTURE_COLUMNS.index("run_id"), CAPTURE_COLUMNS.index("action")
 _ROW_PARAMETERS = 500
@@ -66,17 +67,17 @@ _SCAN = """
 
 
 class NoSuchCapture(StoreError):
-    """No capture has the ID."""
+    """No capture has the given ID."""
 
 
 class AmbiguousCapture(StoreError):
-    """Several captures have IDs with this prefix."""
+    """Several captures have IDs that begin with the given prefix."""
 
 
 class Listed(NamedTuple):
-    """A capture in a list. Bodies over 256 KiB and the bodies of responses are left out.
+    """A capture in a list. Bodies of more than 256 KiB and the bodies of responses are left out.
 
-    For a large body, the payload is read from the body's beginning.
+    The payload of a large body is read from the beginning of the body.
     """
 
     seq: int
@@ -86,10 +87,10 @@ class Listed(NamedTuple):
 
 @dataclass(slots=True)
 class CaptureSearch:
-    """The numbers of captures that match, found in bounded steps by `CaptureIndex.advance`.
+    """The numbers of the captures that match a query, which `CaptureIndex.advance` finds in bounded steps.
 
-    `seqs` are the numbers found so far, latest first unless `oldest_first`. `latest` and `after` bound what is left to
-    search, and `top` is the latest capture that the index had when it began.
+    `seqs` are the numbers found so far, latest first unless `oldest_first` is set. `latest` and `after` are the bounds
+    of the remaining search. `top` is the latest capture that the index had when the search began.
     """
 
     query: CaptureQuery
@@ -102,11 +103,11 @@ class CaptureSearch:
 
     @property
     def top(self) -> int:
-        """The latest capture when the search began."""
+        """The number of the latest capture when the search began."""
         return self.point.high
 
     def pass_by(self, seq: int) -> None:
-        """Continue the search after a capture."""
+        """Continue the search after the capture `seq`."""
         if self.oldest_first:
             self.after = seq
         else:
@@ -123,7 +124,7 @@ class CaptureIndex(FilledIndex):
     def page(
         self, query: CaptureQuery, *, latest: int | None = None, after: int = 0, limit: int, oldest_first: bool = False
     ) -> list[int]:
-        """Return the numbers of at most `limit` matches, latest first, up to `latest` and above `after`."""
+        """Return the numbers of up to `limit` matches, latest first. The numbers are above `after`, up to `latest`."""
         search = self.search(query, latest=latest, after=after, oldest_first=oldest_first)
         while not self.advance(search, limit):
             pass
@@ -132,7 +133,7 @@ class CaptureIndex(FilledIndex):
     def search(
         self, query: CaptureQuery, *, latest: int | None = None, after: int = 0, oldest_first: bool = False
     ) -> CaptureSearch:
-        """Begin a search for matches up to `latest` and above `after`. A search for all matches is begun once."""
+        """Begin a search for matches up to `latest` and above `after`. A repeated search for all matches is reused."""
         point = self.point
         top = point.high if latest is None else min(latest, point.high)
         search = CaptureSearch(query, top, after, oldest_first, point=point)
@@ -143,8 +144,8 @@ class CaptureIndex(FilledIndex):
         return self._last
 
     def advance(self, search: CaptureSearch, enough: int, *, for_s: float = math.inf) -> bool:
-        """Search for about `for_s` seconds. Return whether the search is complete, or has found `enough` captures."""
-        if search.point.resets != self._resets:  # the numbers belong to another store
+        """Search for about `for_s` seconds. Return whether the search is complete or has found `enough` captures."""
+        if search.point.resets != self._resets:  # the numbers belong to a replaced store
             search.is_done = True
         missing = enough - len(search.seqs)
         if search.is_done or missing <= 0:
@@ -159,18 +160,18 @@ class CaptureIndex(FilledIndex):
         return True
 
     def matching(self, query: CaptureQuery, seqs: Sequence[int]) -> list[int]:
-        """Return which of at most 500 numbers match, in ascending order."""
+        """Return the numbers in `seqs` (at most 500) that match the query, in ascending order."""
         where, marks = _whole_condition(query, is_filled=False), ",".join("?" * len(seqs))
         sql = f"{_SCAN} AND rows.seq IN ({marks}) AND {where.sql} ORDER BY rows.seq"
         return [seq for (seq,) in self._all(sql, (self._rows.high, 0, *seqs, *where.values))]
 
     def needs_search(self, query: CaptureQuery) -> bool:
-        """Return whether all matches must be searched before they can be counted."""
+        """Return whether a search has to find all matches before they can be counted."""
         is_named = query.run_id is not None or query.id_prefix is not None
         return bool(query.text) or query.has_payload_facts or is_named
 
     def spans(self, query: CaptureQuery, search: CaptureSearch | None = None, *, max_spans: int = MAX_SPANS) -> Spans:
-        """Return the numbers of all matches as spans. If necessary, `search` has already found all of them."""
+        """Return the numbers of all matches as spans. If the query needs a search, `search` must be complete."""
         if not self.needs_search(query):
             with sqlite_problems(self.path):
                 return find_spans(self._connection, query, max_spans)
@@ -181,13 +182,13 @@ class CaptureIndex(FilledIndex):
     def histogram(
         self, query: CaptureQuery, search: CaptureSearch | None = None, *, now: float, buckets: int
     ) -> Histogram:
-        """Return matches over time, from the query's `since_s` (or the oldest match) to its `until_s` (or `now`)."""
+        """Return the matches over time, from the query's `since_s` (or oldest match) to its `until_s` (or `now`)."""
         seqs = (search or self._search_all(query)).seqs[:MAX_MATCHES] if self.needs_search(query) else None
         with sqlite_problems(self.path):
             return count_over_time(self._connection, query, seqs, now=now, buckets=buckets)
 
     def listed(self, seqs: Sequence[int]) -> list[Listed]:
-        """Return the captures with these numbers, in their order, without deleted captures."""
+        """Return the captures with the given numbers, in the same order, without deleted captures."""
         found: dict[int, Listed] = {}
         for start in range(0, len(seqs), _ROW_PARAMETERS):
             part = seqs[start : start + _ROW_PARAMETERS]
@@ -208,16 +209,16 @@ class CaptureIndex(FilledIndex):
         return replace(capture, payload=replace(read, problem=payload.problem if invocation.truncated else None))
 
     def _beginning(self, seq: int) -> bytes:
-        """Return the beginning of a large body, without reading the rest as SQL would."""
+        """Return the beginning of a large body. SQL would have to read the whole body."""
         with suppress(sqlite3.Error), self._connection.blobopen("captures", "body", seq, readonly=True) as body:
             return body.read(BEGINNING_BYTES)
         return b""
 
     def get(self, name: str) -> tuple[int, Capture]:
-        """Return the number and the capture with this name, which means the same as in the commands.
+        """Return the number and the capture for a name, which has the same meaning as in the commands.
 
-        The name is a capture's ID or the unique beginning of an ID, a name of `latest`, or a run ID. A run ID selects
-        the run's latest request, or its latest replay if no request arrived.
+        The name is a capture ID or a unique prefix of one, a name from `latest`, or a run ID. A run ID selects the
+        run's latest request, or its latest replay if no request arrived.
         """
         if latest := parse_latest(name):
             rows = self._latest(Condition(_kind_of(latest)), latest.back)
@@ -263,7 +264,7 @@ class CaptureIndex(FilledIndex):
         return [seq for (seq,) in self._all(sql, (text_column(capture_id), limit))]
 
     def last_target(self) -> str | None:
-        """Return the target of the store's last listener. Any program may have written it."""
+        """Return the target of the store's last listener. It is untrusted, because any program may have written it."""
         found = self._all(TARGET_OF_THE_LAST_SESSION)
         return found[0][0] if found and isinstance(found[0][0], str) else None
 
@@ -287,7 +288,7 @@ class CaptureIndex(FilledIndex):
         return True
 
     def _seqs(self, search: CaptureSearch, limit: int) -> list[int]:
-        """Return the numbers of matches of a query without a text or payload facts."""
+        """Return the numbers that match a query without a text or payload facts."""
         where = joined(index_conditions(search.query))
         rows = "seen.rows AS rows" if self.needs_search(search.query) else "seen.rows AS rows NOT INDEXED"
         sql = (
@@ -297,7 +298,7 @@ class CaptureIndex(FilledIndex):
         return [seq for (seq,) in self._all(sql, (search.latest, search.after, *where.values, limit))]
 
     def _candidates(self, search: CaptureSearch) -> Generator[tuple[int, bool], None, None]:
-        """Yield the numbers of captures that may match, and whether they do."""
+        """Yield the numbers of captures that may match, each with whether the capture does match."""
         query, latest, after = search.query, search.latest, search.after
         order = _order(search.oldest_first)
         read, filled = (_whole_condition(query, is_filled=is_filled) for is_filled in (False, True))
@@ -322,7 +323,7 @@ class CaptureIndex(FilledIndex):
             yield from part
 
     def _from_scan(self, wanted: Condition, latest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
-        """Yield matches, and the last capture of each scanned part."""
+        """Yield the matches of a scan through the rows, and also the last capture of each scanned part."""
         ends = f"SELECT seq FROM seen.rows WHERE seq <= ? AND seq > ? ORDER BY seq {order} LIMIT 1 OFFSET ?"  # noqa: S608
         sql = f"{_SCAN} AND {wanted.sql} ORDER BY rows.seq {order}"
         while latest > after:
@@ -336,7 +337,7 @@ class CaptureIndex(FilledIndex):
             latest, after = (low, after) if order == "DESC" else (latest, high)
 
     def _from_facts(self, wanted: Condition, latest: int, after: int, order: str) -> Iterator[tuple[int, bool]]:
-        """Yield the matches of payload facts that are in the index."""
+        """Yield the matches of a query for payload facts, in the part of the index that has these facts."""
         sql = (
             f"SELECT rows.seq FROM seen.rows AS rows WHERE rows.seq <= ? AND rows.seq > ? AND {wanted.sql} "  # noqa: S608
             f"ORDER BY rows.seq {order}"
@@ -347,7 +348,7 @@ class CaptureIndex(FilledIndex):
     def _from_texts(
         self, wanted: Condition, expression: str, latest: int, after: int, order: str
     ) -> Iterator[tuple[int, bool]]:
-        """Yield the matches of the full-text part. Captures that it contains only partly are searched individually."""
+        """Yield the matches in the full-text part. Captures that it contains only partly are searched individually."""
         if latest <= after:
             return
         texts = (
@@ -367,7 +368,7 @@ class CaptureIndex(FilledIndex):
 
 
 def _whole_condition(query: CaptureQuery, *, is_filled: bool) -> Condition:
-    """Return the condition of a query on rows and captures. `is_filled`: the rows have their payload facts."""
+    """Return the condition of a query on rows and captures. `is_filled` means that rows have their payload facts."""
     text = [text_condition(query.text)] if query.text else []
     return joined([*index_conditions(query), *payload_conditions(query, is_filled=is_filled), *text])
 
@@ -385,7 +386,7 @@ def _order(oldest_first: bool) -> str:
 
 
 def _read(columns: Sequence[Any]) -> Capture:
-    """Return the capture of a row, or a capture that says that the row is damaged."""
+    """Return the capture from a row, or for a damaged row a capture that describes the damage."""
     try:
         return read_row(columns)
     except ValueError as error:

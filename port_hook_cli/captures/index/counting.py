@@ -1,7 +1,7 @@
 """Count the matches of a query and find their numbers, with SQL over the rows of the index.
 
-Each statement returns few rows. SQLite lets other threads run until a statement has its next row, so a result of a
-million rows would wait for a busy listener a million times.
+Each statement returns few rows. While SQLite searches for the next row, it lets other threads run. With a million rows
+in the result, the reader would have to wait for a busy listener a million times.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PICKED = "rows.seq IN (SELECT value FROM json_each(?))"
 
 
 class Spans(NamedTuple):
-    """Numbers of captures, latest first, as spans (latest, oldest) of consecutive numbers."""
+    """The numbers of captures as spans (latest, oldest) of consecutive numbers, latest first."""
 
     spans: tuple[tuple[int, int], ...]
     matches: int
@@ -38,9 +38,9 @@ class Spans(NamedTuple):
 
 @frozen
 class Histogram:
-    """Captures over time: equal parts from `since_s` to `until_s` (epoch seconds), each (all, failed).
+    """Captures over time, in equal buckets from `since_s` to `until_s` (epoch seconds). A bucket is (all, failed).
 
-    `rejected` has the number of rejected captures in each part.
+    `rejected` contains the number of rejected captures in each bucket.
     """
 
     since_s: float
@@ -50,12 +50,12 @@ class Histogram:
 
 
 def find_spans(connection: sqlite3.Connection, query: CaptureQuery, max_spans: int) -> Spans:
-    """Return the numbers of all matches of a query without text, run or ID."""
+    """Return the numbers of all matches, for a query without a text, run or ID."""
     return spans_of(_runs(connection, joined(index_conditions(query))), max_spans)
 
 
 def spans_of(runs: Iterable[tuple[int, int]], max_spans: int) -> Spans:
-    """Return runs (latest, oldest) of matches, latest first, as spans: at most `max_spans`."""
+    """Return runs (latest, oldest) of matches, latest first, as spans: at most `max_spans` of them."""
     latest, oldest = list[int](), list[int]()
     last, is_complete = _ABOVE_ANY, True
     for high, low in runs:
@@ -73,9 +73,9 @@ def spans_of(runs: Iterable[tuple[int, int]], max_spans: int) -> Spans:
 def count_over_time(
     connection: sqlite3.Connection, query: CaptureQuery, seqs: Sequence[int] | None, *, now: float, buckets: int
 ) -> Histogram:
-    """Return matches over time, from the query's `since_s` (or the oldest match) to its `until_s` (or `now`).
+    """Return the matches over time, from the query's `since_s` (or the oldest match) to its `until_s` (or `now`).
 
-    The matches have the numbers `seqs`. If it is None, they are all matches of a query without text, run or ID.
+    `seqs` are the numbers of the matches. If it is None, all matches count, for a query without a text, run or ID.
     """
     where = joined(index_conditions(query)) if seqs is None else Condition(_PICKED, (json.dumps(seqs),))
     until = now if query.until_s is None else query.until_s
@@ -92,7 +92,7 @@ def count_over_time(
 def _runs(connection: sqlite3.Connection, where: Condition) -> Iterator[tuple[int, int]]:
     """Yield runs (latest, oldest) of matches, latest first.
 
-    Usually no number is missing. Then, where most captures match, it is faster to read the numbers of the others.
+    Usually, no number is missing. If most captures match as well, reading the numbers of the other captures is faster.
     """
     count, latest, oldest = connection.execute(_BOUNDS).fetchone()
     if not count:
@@ -109,7 +109,7 @@ def _runs(connection: sqlite3.Connection, where: Condition) -> Iterator[tuple[in
 
 
 def _between(others: Iterable[int], latest: int, oldest: int) -> Iterator[tuple[int, int]]:
-    """Yield the runs from `latest` to `oldest` without `others`, which are in this order."""
+    """Yield the runs between `latest` and `oldest` without `others`, whose order is latest first."""
     for other in others:
         if other < latest:
             yield latest, other + 1
@@ -119,24 +119,24 @@ def _between(others: Iterable[int], latest: int, oldest: int) -> Iterator[tuple[
 
 
 def _numbers(connection: sqlite3.Connection, where: Condition, latest: int) -> list[int]:
-    """Return the numbers of the latest matches up to `latest`, latest first: at most `_NUMBERS_PER_PART`."""
+    """Return the numbers of matches up to `latest`, latest first, and at most `_NUMBERS_PER_PART` of them."""
     sql = (
         "SELECT group_concat(seq) FROM (SELECT rows.seq FROM seen.rows AS rows NOT INDEXED "  # noqa: S608
         f"WHERE rows.seq <= ? AND {where.sql} ORDER BY rows.seq DESC LIMIT {_NUMBERS_PER_PART})"
     )
     written = connection.execute(sql, (latest, *where.values)).fetchone()[0] or ""
-    return sorted(json.loads(f"[{written}]"), reverse=True)  # SQLite promises no order
+    return sorted(json.loads(f"[{written}]"), reverse=True)  # SQLite doesn't guarantee an order
 
 
 def _oldest(connection: sqlite3.Connection, where: Condition) -> float | None:
-    """Return the time of the oldest match."""
+    """Return the time of the oldest match, or None."""
     sql = f"SELECT rows.received_at FROM seen.rows AS rows WHERE {where.sql} ORDER BY rows.received_at LIMIT 1"  # noqa: S608
     found = connection.execute(sql, where.values).fetchone()
     return None if found is None else found[0]
 
 
 class _Parts(NamedTuple):
-    """`buckets` parts of `width_s` seconds from `since_s`. Other captures count in the first or the last part."""
+    """Buckets of `width_s` seconds from `since_s` on. Captures outside of them count in the first or last bucket."""
 
     since_s: float
     width_s: float
@@ -146,7 +146,7 @@ class _Parts(NamedTuple):
 def _count_by_index(
     connection: sqlite3.Connection, query: CaptureQuery, parts: _Parts
 ) -> Iterator[tuple[int, int, int]]:
-    """Yield the counts of all matches: an index in the order of time needs no sorting."""
+    """Yield the counts of all matches, without sorting: the index `moments` is in the order of time."""
     first, last = query.since_s or 0.0, math.inf if query.until_s is None else query.until_s
     where = joined(index_conditions(replace(query, since_s=None, until_s=None)))
     sql = (
@@ -159,7 +159,7 @@ def _count_by_index(
 
 
 def _count_grouped(connection: sqlite3.Connection, where: Condition, parts: _Parts) -> list[tuple[int, int, int]]:
-    """Return the counts of some captures."""
+    """Return the counts of the captures that match a condition."""
     sql = (
         f"SELECT max(0, min(CAST((rows.received_at - ?) / ? AS INTEGER), ?)) AS part, {_COUNTS} "  # noqa: S608
         f"FROM seen.rows AS rows WHERE {where.sql} GROUP BY part"

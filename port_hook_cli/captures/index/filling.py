@@ -40,9 +40,10 @@ TEXTS_PER_STEP = 400
 # A step indexes the texts of 5 captures at a time, and stops after 0.1 s.
 _TEXTS_PER_PART = 5
 _STEP_S = 0.1
-# Rows without a response are read again until they have one, but only the latest: some never get one.
+# Rows without a response are read again until they have one, but only the latest rows, because some never get a
+# response.
 _LATEST = 2_000
-# The full-text part is rebuilt when most of it belongs to deleted captures, but only if these are many.
+# The full-text part is rebuilt when most of it belongs to deleted captures and there are more of them than this.
 _MOST_DROPPED = 5_000
 
 
@@ -50,8 +51,8 @@ class IndexStep(NamedTuple):
     """The result of one step of `catch_up`.
 
     `latest` is the number of the latest capture, and `has_new` means that captures arrived. `changed` are the numbers
-    of captures that have got their outcome. `is_reset` means that the store was replaced, and that the index is filled
-    again. `is_behind` means that there is more to do.
+    of captures that now have an outcome. `is_reset` means that the store was replaced, so the index is filled again.
+    `is_behind` means that another step is needed.
     """
 
     latest: int = 0
@@ -62,7 +63,7 @@ class IndexStep(NamedTuple):
 
 
 class IndexState(NamedTuple):
-    """How much of the store is in the index: `captures` captures, and the texts of `indexed` captures.
+    """How much of the store is in the index: the number of `captures`, and of captures whose texts are `indexed`.
 
     `has_texts` is False without FTS5. `is_complete` means that nothing is left to do.
     """
@@ -75,7 +76,7 @@ class IndexState(NamedTuple):
 
 @dataclass(slots=True)
 class _Range:
-    """The numbers that a part of the index covers: `low` to `high`, or none if `high` is smaller."""
+    """The range of capture numbers in a part of the index: `low` to `high`, or empty if `high` is smaller."""
 
     low: int = 1
     high: int = 0
@@ -93,7 +94,7 @@ class IndexPoint(NamedTuple):
 class FilledIndex:
     """An open index that follows its store. Several threads may use it, one at a time.
 
-    Without `uses_texts`, it has no full-text part, as if SQLite had no FTS5. All methods raise StoreError.
+    Without `uses_texts`, the index has no full-text part, as if SQLite had no FTS5. All methods raise StoreError.
     """
 
     def __init__(self, path: Path, *, uses_texts: bool = True) -> None:
@@ -116,12 +117,12 @@ class FilledIndex:
 
     @property
     def latest(self) -> int:
-        """The number of the latest capture in the index, or 0 for none."""
+        """The number of the latest capture in the index, or 0 if the index is empty."""
         return self._rows.high
 
     @property
     def point(self) -> IndexPoint:
-        """The state of the index now."""
+        """The current state of the index."""
         return IndexPoint(self._resets, self._version, self._rows.low, self._rows.high)
 
     def catch_up(self, *, rows: int = ROWS_PER_STEP, texts: int = TEXTS_PER_STEP) -> IndexStep:
@@ -130,12 +131,12 @@ class FilledIndex:
             return self._step(rows, texts)
 
     def catch_up_rows(self) -> None:
-        """Bring everything but the full-text part up to date."""
+        """Bring everything except the full-text part up to date with the store."""
         while self.catch_up(texts=0).has_new or not self._has_history:
             pass
 
     def _open(self) -> None:
-        """Open the store and begin an empty index. If this fails, the previous connection stays open."""
+        """Open the store and begin an empty index. If opening fails, the previous connection stays open."""
         files = Files.at(self.path)
         connection = connect(self.path, Access.SHOW).connection
         connection.text_factory = decoded
@@ -176,14 +177,15 @@ class FilledIndex:
             is_changed = True  # captures may have been deleted in the meantime
         if self._has_history and is_changed:
             self._forget_dropped()
-        # A list without its older captures is worse than a search that is slow a little longer.
+        # This is the last part: a list without its older captures is worse than a search that is slow for a little
+        # longer.
         if self._has_texts and self._has_history:
             self._fill_texts(texts)
         is_behind = is_behind or not self._has_history or (self._has_texts and not self._has_all_texts())
         return IndexStep(self._rows.high, self._rows.high > before, changed, is_reset, is_behind)
 
     def _reopen_if_replaced(self) -> bool:
-        """Begin again if the store was replaced or all of its captures were deleted. Return whether it began again."""
+        """Restart the index if the store was replaced or its captures were all deleted. Return whether it restarted."""
         self._keep_readable()
         found = Files.at(self.path)
         if self._is_same(found) and not self._is_cleared():
@@ -195,7 +197,7 @@ class FilledIndex:
         return True
 
     def _reject_newer(self) -> None:
-        """Raise StoreError if a newer port-hook has changed the store's tables since it was opened."""
+        """Raise StoreError if a newer port-hook has changed the store's tables since the index opened the store."""
         version = self._value("PRAGMA main.user_version")
         if version > LATEST:
             self._version = -1
@@ -210,15 +212,15 @@ class FilledIndex:
         return known.store_id == found.store_id and all(a == b or a is None or b is None for a, b in pairs)
 
     def _keep_readable(self) -> None:
-        """Restore the size of the file's SQLite index if it was emptied: reading it would end the process."""
+        """Restore the size of an emptied `-shm` file, because the system would kill the process for reading it."""
         found = Files.at(self.path)
         if found.index_id is not None and found.index_size < self._files.index_size:
             regrow(self.path)
 
     def _is_cleared(self) -> bool:
-        """Return whether captures were deleted: the store's latest capture is older than the index's.
+        """Return whether the latest captures were deleted, so the store's latest capture is older than the index's.
 
-        Later captures reuse the numbers, so the IDs are compared too.
+        Later captures reuse the numbers of deleted captures, so the IDs are compared too.
         """
         latest = self._value("SELECT max(seq) FROM main.captures") or 0
         return bool(latest < self._rows.high or self._value(IS_REUSED, (self._rows.high,)))
@@ -227,7 +229,7 @@ class FilledIndex:
         return self._texts.low <= self._rows.low and self._texts.high >= self._rows.high
 
     def _forget_dropped(self) -> None:
-        """Remove captures that a listener deleted because the store was full."""
+        """Remove the captures that a listener deleted because the store was full."""
         kept = self._value("SELECT count(*) FROM main.captures")
         if kept >= self._count():
             return
@@ -253,7 +255,7 @@ class FilledIndex:
         self._has_history = added < limit
 
     def _fill_texts(self, limit: int) -> None:
-        """Index the text and the payload of at most `limit` captures: new captures first, then older captures."""
+        """Index the text and the payload of at most `limit` captures: first new captures, then older captures."""
         texts, rows, end = self._texts, self._rows, monotonic() + _STEP_S
         for part in _parts(limit):
             high, low = min(texts.high + part, rows.high), max(texts.low - part, rows.low)
@@ -300,7 +302,7 @@ def _make_texts(connection: sqlite3.Connection) -> bool:
 
 
 def _latest(known: Files, found: Files) -> Files:
-    """Return what is known of a store's files: SQLite creates the files beside the store when it needs them."""
+    """Return the known state of a store's files. SQLite creates the files next to the store only when it needs them."""
     return found._replace(log_id=found.log_id or known.log_id, index_id=found.index_id or known.index_id)
 
 

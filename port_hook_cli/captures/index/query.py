@@ -1,7 +1,7 @@
 """The index over a capture store in SQL: conditions of queries, tables, and the statements that fill them. Pure.
 
-Any program may have written the store, so every column is converted and cut to a form that the index can use. Pass the
-SQL to `opening.portable`.
+Any program may have written the store, so every column is converted and truncated to a form that the index can use.
+Pass the SQL to `opening.portable`.
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ HANDLER_SILENT = "no-response"
 STATUS_CLASSES = ("2xx", "3xx", "4xx", "5xx")
 
 AFTER_ANY = "\U0010ffff"
-"""Appended to a prefix, it is the upper end of the range of texts with that prefix."""
+"""A character that marks the end of a range: all texts with a prefix are below the prefix with this character."""
 
 TRIGRAM = 3
-"""How many characters a text needs so that the full-text index helps."""
+"""The minimum number of characters in a text for which the full-text index is useful."""
 
 
 @frozen(kw_only=True)
 class CaptureQuery:
-    """A filter of captures. None and empty values match everything.
+    """A filter for captures. None and empty values match everything.
 
-    `text` is searched in the target, the headers and the body. ASCII letters match in either case.
-    `response` and `handler` are a status such as "502", one of STATUS_CLASSES, or NO_RESPONSE. `handler` can also be
-    HANDLER_FAILED (`Capture.handler_failed`), or HANDLER_SILENT for a handler that did not respond. `slower_ms`
-    matches handlers that took longer. `since_s` (included) and `until_s` (excluded) are seconds since the epoch.
-    `id_prefix` also matches the replays of the capture with that ID. `user`, `entity`, `workflow` and `node` are in
-    the payload (`PAYLOAD_FACTS`).
+    `text` is searched in the target, the headers and the body. For ASCII letters, the search ignores case. `response`
+    and `handler` are a status such as "502", one of STATUS_CLASSES, or NO_RESPONSE. `handler` can also be
+    HANDLER_FAILED (`Capture.handler_failed`), or HANDLER_SILENT for a handler that did not respond. `slower_ms` matches
+    handlers that took longer. `since_s` (inclusive) and `until_s` (exclusive) are seconds since the epoch. `id_prefix`
+    also matches the replays of the capture with that ID. `user`, `entity`, `workflow` and `node` are payload facts
+    (`PAYLOAD_FACTS`).
     """
 
     text: str = ""
@@ -67,12 +67,12 @@ class CaptureQuery:
 
     @property
     def has_payload_facts(self) -> bool:
-        """Whether the query compares facts that only the body has."""
+        """Whether the query compares facts that only the body contains."""
         return any(getattr(self, name) is not None for name in PAYLOAD_FACTS)
 
 
 def index_conditions(query: CaptureQuery) -> Iterator[Condition]:
-    """Yield the conditions of `query` on the index's columns: all except text and payload conditions."""
+    """Yield the conditions of `query` on the index's columns: all except the conditions on texts and payloads."""
     if query.verdicts:
         marks = ", ".join("?" * len(query.verdicts))
         yield Condition(f"rows.verdict IN ({marks})", tuple(status.value for status in query.verdicts))
@@ -95,7 +95,7 @@ def index_conditions(query: CaptureQuery) -> Iterator[Condition]:
 
 
 def payload_conditions(query: CaptureQuery, *, is_filled: bool) -> Iterator[Condition]:
-    """Yield the conditions of `query` on the payload: on the index's columns if filled, otherwise on bodies."""
+    """Yield the conditions of `query` on payload facts. They use the index if `is_filled`, otherwise the bodies."""
     for name in PAYLOAD_FACTS:
         value = text_column(getattr(query, name))
         if value is not None:
@@ -104,9 +104,9 @@ def payload_conditions(query: CaptureQuery, *, is_filled: bool) -> Iterator[Cond
 
 
 def match_expression(text: str) -> str | None:
-    """Return the FTS5 expression for every capture that may have `text`, or None if the text is too short.
+    """Return the FTS5 expression for captures that may contain `text`, or None if the text is too short.
 
-    The index has no positions, so it finds captures with all trigrams of the text. `text_condition` decides.
+    The index has no positions, so FTS5 finds the captures that have all trigrams of the text. `text_condition` decides.
     """
     trigrams = {text[start : start + TRIGRAM] for start in range(len(text) - TRIGRAM + 1)}
     quoted = ['"' + trigram.replace('"', '""') + '"' for trigram in sorted(trigrams) if "\0" not in trigram]
@@ -143,20 +143,20 @@ PAYLOAD_FACTS = ("user", "entity", "workflow", "node")
 """The fields of `Payload` that a query can compare."""
 
 LONGEST_FACT = 1_000
-"""How many characters a fact has at most. No query compares longer texts, and the index would have them twice."""
+"""The maximum number of characters in a fact. A longer fact would need its space twice, and no query compares it."""
 
 PAYLOAD_FACT = "payload_fact"
-"""The name in SQL of the function `payload_fact`."""
+"""The name of the function `payload_fact` in SQL."""
 
 SEARCHABLE = "searchable"
-"""The name in SQL of the function `searchable`."""
+"""The name of the function `searchable` in SQL."""
 
 LARGEST_BODY_OF_A_ROW = 256 * 1024
-"""A row shows who invoked it, from the body. Only the beginning of a larger body is read for a row."""
+"""A row shows who invoked it, which is in the body. If a body is larger than this, only its beginning is read."""
 
-# Filters read payloads up to this size.
+# Filters read payloads only up to this size.
 _LARGEST_FILTERED_BODY = 1024 * 1024
-# Target, headers and body are indexed up to here. The rest of a longer text is searched in the store itself.
+# Targets, headers and bodies are indexed up to this size. The rest of a longer text is searched in the store itself.
 _INDEXED_BYTES = 1024 * 1024
 _MAX_ID = 200
 _MAX_NAME = 1_000
@@ -168,7 +168,7 @@ def _start(column: str, length: int) -> str:
 
 
 _OUTCOME = f"{RESPONSE} AS response, {HANDLER} AS handler, {FAULT} AS fault, {LATENCY} AS latency"
-# A truncated body is not read.
+# The payload of a truncated body is not read.
 _IS_READ = f"""
     typeof(captures.body_size) = 'null' AND {has_at_most("captures.headers")}
     AND {has_at_most("captures.body", _LARGEST_FILTERED_BODY)}
@@ -185,13 +185,13 @@ _IS_LONG = f"""
     OR octet_length(target) > {_INDEXED_BYTES}
 """
 
-# The index is lost with the process, so nothing has to survive a crash.
+# The index ends with the process, so nothing has to survive a crash.
 SETTINGS = (
     "PRAGMA seen.journal_mode = OFF",
     "PRAGMA seen.synchronous = OFF",
     "PRAGMA seen.cache_size = -49152",
 )
-# Queries read the rows in the order of their numbers, or the index `moments` in the order of time. The columns that
+# Queries read the rows in the order of their numbers, or use the index `moments` in the order of time. The columns that
 # filters compare come first, because SQLite reads past all earlier columns to find a column.
 TABLES = (
     """
@@ -217,9 +217,9 @@ _FILL = f"""
         {LATENCY}, {_MOMENT}, {bounded("is_verified")} IS NOT 0, {_IS_LONG}, {DROPPED},
         {_start("id", _MAX_ID)}, {_start("replay_of", _MAX_ID)}, {_start("run_id", _MAX_NAME)}, NULL, NULL, NULL, NULL
     FROM main.captures
-"""  # noqa: S608 - names of our own
+"""  # noqa: S608 - our own names
 FILL_NEW = f"{_FILL} WHERE seq > ? ORDER BY seq LIMIT ?"
-# In ascending order: SQLite leaves half of each page empty if every row is inserted before the previous row.
+# The rows are inserted in ascending order. In descending order, SQLite would leave half of each page empty.
 FILL_OLD = f"""
     {_FILL} WHERE seq IN (SELECT seq FROM main.captures WHERE seq < ? ORDER BY seq DESC LIMIT ?) ORDER BY seq
 """  # noqa: S608
@@ -231,7 +231,7 @@ FILL_TEXTS = f"""
     )
     FROM main.captures WHERE seq BETWEEN ? AND ?
 """  # noqa: S608
-# Reads a payload once for all of its facts, as JSON. An UPDATE with FROM would read all rows for each part.
+# This reads a payload only once for all of its facts, as JSON. An UPDATE with FROM would read all rows for each part.
 _ALL_FACTS = "all"
 READ_FACTS = f"""
     SELECT {PAYLOAD_FACT}('{_ALL_FACTS}', {_READ_PAYLOAD}) AS facts, seq FROM main.captures AS captures
@@ -250,7 +250,7 @@ REFRESH = f"""
     ) AS found
     WHERE rows.seq = found.seq RETURNING rows.seq
 """  # noqa: S608
-# Numbers are reused after the latest captures are deleted. The latest row then belongs to another capture.
+# Numbers are reused after the latest captures are deleted. The latest row in the index then belongs to another capture.
 IS_REUSED = f"""
     SELECT {_start("captures.id", _MAX_ID)} IS NOT rows.id FROM seen.rows AS rows
     CROSS JOIN main.captures AS captures ON captures.seq = rows.seq WHERE rows.seq = ?
@@ -273,12 +273,12 @@ WHOLE_COLUMNS = ", ".join(map(bounded, CAPTURE_COLUMNS))
 
 
 def searchable(*parts: bytes | None) -> str:
-    """Return the text of a capture for the full-text part, which would end at a NUL."""
+    """Return the text of a capture for the full-text part, without NULs, which would end the text."""
     return "\n".join((part or b"").decode("utf-8", "replace") for part in parts).replace("\0", " ")
 
 
 def payload_fact(name: str, headers: bytes | None, body: bytes | None) -> str | None:
-    """Return a fact of a payload, or all facts as JSON.
+    """Return a fact of a payload, or all of its facts as JSON.
 
     A fact that is too long, or that SQLite cannot store as text, counts as missing.
     """
@@ -299,7 +299,7 @@ def _fact(payload: Payload, name: str) -> str | None:
 
 
 def decoded(value: bytes) -> str | bytes:
-    """Return a text of the store, or bytes if it is not UTF-8. The row then counts as damaged."""
+    """Return a text from the store, or bytes if the text is not UTF-8. The row then counts as damaged."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Redact the bytes of a body: undo its compression and character set, redact the text, and apply both again."""
+"""Redact the bytes of a body: decode its compression and character set, redact the text, and encode it again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _COMPRESSIONS = {"decoded-gzip", "decoded-deflate"}
 
 
 def redacted_body(body: bytes, headers: Headers, pseudonyms: Pseudonyms, kept: frozenset[str] = frozenset()) -> bytes:
-    """Return a body with everything replaced that `Texts` finds. `kept` strings stay. Never raises."""
+    """Redact everything in a body that `Texts` finds, except for the strings in `kept`. Never raises."""
     steps = unwrap(body, headers, Budget())
     names = [step.name.rpartition("+")[2] for step in steps]
     is_compressed = len(steps) > 1 and names[1] in _COMPRESSIONS
@@ -67,11 +67,11 @@ def _redacted_text(content: bytes, charset: str, pseudonyms: Pseudonyms, kept: f
 
 
 def _codec(content: bytes, charset: str) -> tuple[str, bytes]:
-    """Return the codec of a body, and its byte order mark if that determines the codec."""
+    """Return the codec of a body, and the byte order mark if it determines the codec."""
     if charset in {"utf-16", "utf-32"}:
         size = 2 if charset == "utf-16" else 4
         mark = content[:size]
         return f"{charset}-{'le' if mark[0] == 0xFF else 'be'}", mark  # noqa: PLR2004
     if charset == "utf-8" and not json.detect_encoding(content).startswith("utf-8"):
-        return "latin-1", b""  # too large for a search among character sets
+        return "latin-1", b""  # the body is too large for a search among character sets
     return charset, b""

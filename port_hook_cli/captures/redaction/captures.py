@@ -42,7 +42,7 @@ _TOPICS = re.compile(r"\.(?:runs|change\.log)\Z")
 
 
 class Redacted(NamedTuple):
-    """A redacted capture with its throwaway secret. `is_same` means that it has the original's verdict."""
+    """A redacted capture, with its throwaway secret and its verdict. `is_same` means that the verdict is unchanged."""
 
     capture: Capture
     verdict: Verdict
@@ -50,9 +50,9 @@ class Redacted(NamedTuple):
 
 
 def redact(capture: Capture, wanted: Verdict, pseudonyms: Pseudonyms, *, new_secret: Callable[[], str]) -> Redacted:
-    """Return a capture without names, IDs and other values, newly signed so that its verdict is like `wanted`.
+    """Return a capture without names, IDs and other values, signed again so that its verdict is like `wanted`.
 
-    `new_secret` returns another throwaway secret at each call. A listener's simulation is left out.
+    `new_secret` returns a new throwaway secret at each call. A listener's simulation is left out.
     """
     request = _request(capture.invocation, pseudonyms)
     resigned = _resigned(request, wanted, pseudonyms, new_secret)
@@ -135,7 +135,7 @@ def _outcome(outcome: T, pseudonyms: Pseudonyms) -> T:
 
 
 def _headers(headers: Headers, pseudonyms: Pseudonyms, lengths: Mapping[int, int]) -> Headers:
-    """Return headers. `lengths` are the new lengths of bodies by their old lengths."""
+    """Redact headers. `lengths` maps the original length of each body to its new length, for `content-length`."""
     keeps_agent = is_probe(headers)
 
     def field(name: str, value: str) -> tuple[str, str]:
@@ -174,7 +174,7 @@ def _field(kind: str, value: str, pseudonyms: Pseudonyms, lengths: Mapping[int, 
 
 
 def _with_signature(message: bytes, headers: Headers) -> bytes:
-    """Return a Kafka message with the signature from its headers written into its value, where Port writes it."""
+    """Write the signature from a Kafka message's headers into its value, where Port writes it. Return the message."""
     signature = headers.get(SIGNATURE_HEADER)
     fields = headers_in(message)
     if not signature or fields is None:

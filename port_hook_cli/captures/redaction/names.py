@@ -27,7 +27,7 @@ KEYS = _names(
     verbose version viewCondition wfRunId workflow workflowIdentifier workflowInputs workflowRun workflowRunId
     """
 )
-"""The keys of Port's payloads and messages, and of the usual JSON responses. Other keys are replaced."""
+"""The keys of Port's payloads and messages, and of common JSON responses. Other keys are replaced."""
 
 VALUES = _names(
     """
@@ -42,7 +42,7 @@ VALUES = _names(
     contains in v1 v2 ok error application/json text/plain
     """
 )
-"""The values of Port's enumerations, and words that say nothing about anyone. They stay if they are a whole string."""
+"""The values of Port's enumerations, and words that identify nobody. They stay if they are a whole string."""
 
 METHODS = _names("GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT")
 
@@ -68,7 +68,7 @@ PROTOCOL_HEADERS = _names(
     x-frame-options
     """
 )
-"""Headers whose values are made of `PROTOCOL_WORDS`."""
+"""The headers whose values consist of `PROTOCOL_WORDS`."""
 
 PROTOCOL_WORDS = _names(
     """
@@ -89,6 +89,6 @@ ERROR_WORDS = _names(
     timed timeout tls to too unreachable was within without
     """
 )
-"""The words of port-hook's messages about a request without a response."""
+"""The words in port-hook's messages about a request without a response."""
 
 AGENTS = r"(?:axios|curl|node|undici|okhttp|python-requests|python-httpx|aiohttp|Go-http-client|port-hook)"

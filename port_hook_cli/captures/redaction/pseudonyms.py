@@ -1,7 +1,7 @@
-"""The pseudonyms of one capture: another word or number of the same length and kind, the same everywhere.
+"""The pseudonyms of one capture: words and numbers of the same length and kind, which are the same everywhere.
 
-Pseudonyms are numbered in the order in which the originals are found, so they reveal only the originals' length, case
-and kind. No two originals have the same pseudonym: the keys of an object stay different.
+Pseudonyms are numbered in the order in which the originals are found, so they reveal only the length, case and kind of
+an original. Different originals have different pseudonyms, so the keys of an object stay different.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from port_hook_cli.javascript.stringify import NotJson, format_double, stringify
 from port_hook_cli.signatures.same_document import compare_documents
 
 HARMLESS = 7
-"""Numbers and texts without letters up to this length are not replaced."""
+"""The length up to which numbers, and texts without letters, are not replaced."""
 
 _LETTERS = "qzjkvxbhwpgyfmucdrlsnioate"
 _LEADING = _LETTERS.replace("w", "")
-_NARROW = "éèàâãäåæçêëìíîïðñòóôõö"  # the same bytes in Latin-1, ISO 8859-15 and Windows-1252
+_NARROW = "éèàâãäåæçêëìíîïðñòóôõö"  # has the same bytes in Latin-1, ISO 8859-15 and Windows-1252
 _WIDE = "".join(map(chr, range(0x4E10, 0x4EF0)))
 _ASTRAL = "".join(map(chr, range(0x1F600, 0x1F640)))
 _TWO_BYTES, _THREE_BYTES = 0x7FF, 0xFFFF
@@ -37,7 +37,7 @@ _number = re.compile(r"(-?)([0-9]+)(?:(\.)([0-9]+))?([eE][-+]?)?([0-9]+)?").full
 
 
 class Pseudonyms:
-    """The pseudonyms so far."""
+    """Assigns pseudonyms, and remembers the pseudonyms assigned so far."""
 
     def __init__(self) -> None:
         self._given: dict[tuple[str, str], str] = {}
@@ -45,12 +45,12 @@ class Pseudonyms:
         self._next: Counter[str] = Counter()
 
     def word(self, original: str, *, narrow: bool = False) -> str:
-        """Return the pseudonym of a word. With `narrow`, every character exists in single-byte character sets."""
+        """Return the pseudonym of a word. With `narrow`, all of its characters exist in single-byte character sets."""
         kind = "narrow" if narrow and max(original) > "\xff" else "word"
         return self._named(kind, original, lambda: self._new_word(original, narrow=narrow))
 
     def user(self, mail: str) -> str:
-        """Return the pseudonym of the local part of a mail address."""
+        """Return the pseudonym of an email address's local part."""
         name = self._named("mail", mail, lambda: f"user{self._number('mail')}")
         local = mail.partition("@")[0]
         return name + "".join(beyond_ascii(each) for each in local if not each.isascii())
@@ -70,7 +70,7 @@ class Pseudonyms:
         return new.upper() if original.isupper() else new
 
     def address(self, original: str) -> str:
-        """Return the pseudonym of an IPv4 address, an address for documentation (RFC 5737) or for benchmarks."""
+        """Return the pseudonym of an IPv4 address: an address for documentation (RFC 5737) or for benchmarks."""
 
         def new() -> str:
             number = self._number("address")
@@ -83,7 +83,7 @@ class Pseudonyms:
         return self._named("day", original, lambda: str(date(2001, 1, 1) + timedelta(self._number("day") % 300_000)))
 
     def number(self, literal: str, *, is_checked: bool = True) -> str:
-        """Return the pseudonym of a JSON number. With `is_checked`, serializers change both in the same way."""
+        """Return the pseudonym of a JSON number. With `is_checked`, serializers change both numbers in the same way."""
         if len(literal) <= HARMLESS:
             return literal
         if literal.isdigit() and len(literal) <= _EXACT_DIGITS:
@@ -91,7 +91,7 @@ class Pseudonyms:
         return self._named("number", literal, lambda: self._new_number(literal, is_checked=is_checked))
 
     def order(self, indices: Iterable[str]) -> None:
-        """Assign pseudonyms to keys that JavaScript sorts as numbers, in their order."""
+        """Assign pseudonyms to the keys that JavaScript sorts as numbers, so that they stay in the same order."""
         by_length: dict[int, list[str]] = {}
         for index in sorted(set(indices)):
             if len(index) > HARMLESS and int(index) <= _MOST_INDEX and ("word", index) not in self._given:
@@ -130,7 +130,7 @@ class Pseudonyms:
             if is_other and (attempt >= _MOST_TRIES or not _is_like(new, original)):
                 self._used.add(new)
                 return new
-        raise AssertionError  # `count` has no end
+        raise AssertionError  # `count` never ends
 
     def _new_number(self, literal: str, *, is_checked: bool) -> str:
         is_checked = is_checked and len(literal) <= _MOST_CHECKED
@@ -139,7 +139,7 @@ class Pseudonyms:
         for _ in range(_MOST_TRIES):
             new = _other_digits(literal, self._number("number"))
             first = first or new
-            # A double that was written out is the better guess if most digits are not a double's shortest ones.
+            # If most digits are not the shortest form of a double, a double with all of its digits is the better guess.
             for guess in (new, _shortest(new)) if is_checked else (new,):
                 if guess not in self._used and guess != literal and (not is_checked or _traits(guess) == wanted):
                     self._used.add(guess)
@@ -148,7 +148,7 @@ class Pseudonyms:
 
 
 def beyond_ascii(original: str) -> str:
-    """Return another character that takes as many bytes in UTF-8 as `original`, which is beyond ASCII."""
+    """Return another non-ASCII character with the same number of bytes in UTF-8 as `original`."""
     return _filler(_alphabet(original), original * HARMLESS)
 
 
@@ -188,18 +188,18 @@ def _digits(number: int, original: str) -> str:
 
 
 def _filler(fillers: str, original: str) -> str:
-    """Return a character without a long run in the original."""
+    """Return one of the `fillers` that doesn't form a long run in the original."""
     return next((each for each in fillers if each * HARMLESS not in original.lower()), fillers[0])
 
 
 def _is_like(new: str, original: str) -> bool:
-    """Return whether a pseudonym contains a part that reveals something about the original."""
+    """Return whether a pseudonym contains a part of the original that would reveal something."""
     part = HARMLESS + 1
     return any(new[start : start + part] in original for start in range(min(len(new), _MOST_COMPARED) - HARMLESS))
 
 
 def _mixed(number: int, original: str, *, narrow: bool = True) -> str:
-    """Return a word with characters beyond ASCII: they are digits of `number`, and the ASCII letters its label."""
+    """Return a word with non-ASCII characters, which are the digits of `number`. The ASCII letters are its label."""
     label, rest, made = iter(_letters(number, "a" * len(original))), number, []
     alphabets = {_NARROW if narrow else _alphabet(each) for each in set(original) if not each.isascii()}
     starts = {alphabet: alphabet.index(_filler(alphabet, original)) for alphabet in alphabets}
@@ -224,7 +224,7 @@ def _in_case_of(original: str, label: str) -> str:
 
 
 def _other_digits(literal: str, seed: int) -> str:
-    """Return a number with other digits between its first and its last that is not 0, in the same form."""
+    """Return a number in the same format, with other digits from its first to its last nonzero digit."""
     match = _number(literal)
     if match is None:
         return literal
@@ -247,7 +247,7 @@ def _shortest(literal: str) -> str:
 
 
 def _traits(literal: str) -> tuple[object, ...]:
-    """Return the effect of serializers on a number: whether they retain its text, and its value."""
+    """Return how serializers change a number: whether they keep its text, and whether they keep its value."""
     try:
         script, python = stringify(literal), json.dumps(json.loads(literal))
     except (NotJson, ValueError):

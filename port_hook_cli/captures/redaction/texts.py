@@ -1,7 +1,7 @@
-"""Find what to replace in a text, as edits: words, and groups of words such as URLs and email addresses.
+"""Find the parts of a text to replace, as edits: words, and groups of words such as URLs and email addresses.
 
-Text may have layers: a JSON document has strings, whose escapes are decoded, and a string may contain a document or
-percent-encoding. An edit of decoded text becomes an edit of the text around it, in the notation of each character.
+A text may have layers: a JSON document has strings whose escapes are decoded, and a string may contain a document or
+percent-encoding. An edit of decoded text becomes an edit of the surrounding text, in the notation of each character.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from port_hook_cli.invocations.targets import is_loopback
 
 
 class Edit(NamedTuple):
-    """The characters from `start` to `end` become `new`."""
+    """An edit that replaces the characters from `start` to `end` with `new`."""
 
     start: int
     end: int
@@ -70,7 +70,7 @@ _UNIT = len("%41")
 
 
 def applied(text: str, edits: Iterable[Edit]) -> str:
-    """Return `text` with the edits, which are sorted by position."""
+    """Apply the edits to `text`. The edits must be sorted by position."""
     pieces: list[str] = []
     position = 0
     for start, end, new in edits:
@@ -82,8 +82,8 @@ def applied(text: str, edits: Iterable[Edit]) -> str:
 class Texts:
     """Finds the edits of texts, with the pseudonyms of one capture.
 
-    With `narrow`, new characters exist in single-byte character sets. Without `is_checked`, numbers may be written
-    differently by serializers. `kept` are additional strings to leave unchanged.
+    With `narrow`, new characters exist in single-byte character sets. Without `is_checked`, serializers may write a
+    redacted number differently than the original. `kept` are additional strings to leave unchanged.
     """
 
     def __init__(
@@ -97,18 +97,18 @@ class Texts:
         self._pseudonyms, self._narrow, self._is_checked, self._kept = pseudonyms, narrow, is_checked, kept
 
     def redacted(self, text: str, words: frozenset[str] = frozenset()) -> str:
-        """Return a value, such as a header's, with everything replaced except for lowercase `words`."""
+        """Return a value, such as a header's, with everything replaced except for the lowercase `words`."""
         return applied(text, self.value(text, words=words))
 
     def body(self, text: str) -> str:
-        """Return the text of a body, JSON or not, with everything replaced."""
+        """Return the text of a body, which may be JSON, with everything replaced."""
         self._pseudonyms.order(_indices(text))
         return applied(text, self._document(text, 0) if _is_document(text) else self.text(text))
 
     def value(
         self, text: str, *, names: frozenset[str] = VALUES, words: frozenset[str] = frozenset(), layer: int = 0
     ) -> Edits:
-        """Yield the edits of a whole string. It stays if it is one of `names`."""
+        """Yield the edits of a whole string. A string that is one of `names` stays."""
         if text in names or text in self._kept or (len(text) <= HARMLESS and not _has_letter(text)):
             return
         bare = text.strip()
@@ -118,7 +118,7 @@ class Texts:
             yield from self.text(text, words=words, layer=layer)
 
     def text(self, text: str, *, words: frozenset[str] = frozenset(), layer: int = 0) -> Edits:
-        """Yield the edits of a text without JSON. Doesn't edit lowercase `words`."""
+        """Yield the edits of a text that is not JSON. The lowercase `words` stay."""
         if layer < _MOST_LAYERS and "%" in text and _has_percent(text):
             units = list(_percent_characters(text))
             decoded = "".join(character for _, character in units)
@@ -135,7 +135,7 @@ class Texts:
                 yield from self._moved(self._part(kind, match[0]), start)
 
     def authority(self, text: str) -> Edits:
-        """Yield the edits of a host with or without a user and a port. This machine stays."""
+        """Yield the edits of a host, with or without a user and a port. A name of this machine stays."""
         match = _host_and_port(text)
         if match is None:
             yield from self.text(text, layer=_MOST_LAYERS)
@@ -171,10 +171,10 @@ class Texts:
             yield Edit(0, len(text), self._pseudonyms.address(text))
 
     def _document(self, text: str, layer: int) -> Edits:
-        """Yield the edits of JSON, or of what looks like JSON: of its strings, and of the text between them."""
+        """Yield the edits of JSON, or of text that resembles JSON: in its strings, and in the text between them."""
         position = 0
         for match in _strings(text):
-            if match[1] is None:  # this quotation mark, and all after it, open a string without an end
+            if match[1] is None:  # this quotation mark, and all marks after it, open a string that does not end
                 break
             yield from self._between(text[position : match.start()], position)
             names = KEYS if match[2] else VALUES
@@ -213,10 +213,10 @@ class Texts:
 
 
 def _through(units: Sequence[str], text: str, edits: Edits, spell: Callable[[str, str], str]) -> Edits:
-    """Yield edits of decoded `text` as edits of the text that consists of `units`, one for each character.
+    """Turn edits of decoded `text` into edits of the original text. `units` has an original part for each character.
 
     `spell` writes a character in the notation of a unit. If an edit changes the length, the first characters get the
-    notations of the replaced characters, each a notation of its kind: ASCII or beyond.
+    notations of the replaced characters, and the kind of the notation always fits: ASCII or non-ASCII.
     """
     starts = list(accumulate(map(len, units), initial=0))
     for start, end, new in edits:
@@ -237,7 +237,7 @@ def _spread(units: Sequence[str], text: str, new: str) -> list[str]:
 
 
 def _character(unit: str) -> str:
-    """Return the character that a unit of a JSON string means."""
+    """Return the character that a unit of a JSON string stands for."""
     if not unit.startswith("\\u"):
         return _SIMPLE.get(unit[1:], unit[-1])
     first, second = int(unit[2:6], 16), unit[8:]
@@ -253,7 +253,7 @@ def _escaped(character: str, unit: str) -> str:
 
 
 def _percent_characters(text: str) -> Iterator[tuple[str, str]]:
-    """Yield the units of percent-encoded text with their characters. Bytes that are not UTF-8 are Latin-1."""
+    """Yield the units of percent-encoded text, each with its character. Bytes that are not UTF-8 count as Latin-1."""
     for piece in _percent_units(text):
         if len(piece) < _UNIT or piece[0] != "%":
             yield from zip(piece, piece, strict=True)

@@ -1,1 +1,1 @@
-"""The store: listeners write it, commands read it."""
+"""The capture store: listeners write to it, and commands read from it."""

@@ -1,7 +1,7 @@
-"""Captures whose body a jq expression accepts.
+"""Filter captures by a jq expression on their body.
 
-jq runs in the process that renders templates use, and gets many bodies per request: a request to that process takes
-longer than most expressions.
+jq runs in the same process that renders templates. A request to this process takes longer than most expressions, so
+each request contains many bodies.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from port_hook_cli.javascript.nesting import has_too_many_values, strict_json
 _FIRST_BATCH, _LARGEST_BATCH = 64, 1024
 _MOST_CHARACTERS = 4 * 1024 * 1024
 
-# For each body: true, false, or the error's message. The line ends close a comment at the end of the expression.
+# The program returns true, false, or an error message for each body. The line breaks end a comment at the end of the
+# expression.
 _EACH = (
     '[.[] | try [first(%s\n\n)] catch {error: (if type == "string" then . else tojson end)}'
     ' | if type == "array" then (if .[0] then true else false end) else .error end]'
@@ -26,7 +27,7 @@ _EACH = (
 
 
 class _Body(NamedTuple):
-    """A capture's number and its body, which is JSON on one line."""
+    """A capture's number and its body as JSON on one line."""
 
     number: int
     text: str
@@ -35,8 +36,8 @@ class _Body(NamedTuple):
 class JqBodyFilter:
     """Finds the bodies for which the first result of a jq expression is neither null nor false.
 
-    Use it as a context manager. `failures` counts the bodies for which the expression failed, and `failure` is the
-    message of the first. A body that is not JSON does not match. Each batch may take `timeout_s` seconds.
+    Use the filter as a context manager. `failures` counts the bodies for which the expression failed, and `failure` is
+    the message of the first failure. A body that is not JSON does not match. Each batch may take `timeout_s` seconds.
     """
 
     def __init__(self, expression: str, *, timeout_s: float = DEFAULT_TIMEOUT_S) -> None:
@@ -68,7 +69,7 @@ class JqBodyFilter:
                     yield body.number
 
     def _check(self) -> None:
-        """Raise UsageError for an invalid expression: only a complete expression may be put into another."""
+        """Raise UsageError for an invalid expression: only a complete expression may be inserted into another one."""
         (result,) = self._evaluate(self._expression, "null")
         if isinstance(result, JqError) and result.kind == "compile":
             raise UsageError(
@@ -80,7 +81,7 @@ class JqBodyFilter:
         (found,) = self._evaluate(_EACH % self._expression, f"[{','.join(body.text for body in batch)}]")
         if isinstance(found, list) and len(found) == len(batch):
             return found
-        if len(batch) > 1:  # a deeply nested body must not hide the others
+        if len(batch) > 1:  # a deeply nested body must not hide the other bodies
             return [result for body in batch for result in self._results([body])]
         return [found.message if isinstance(found, JqError) else "the expression has no usable result"]
 
@@ -103,9 +104,9 @@ def _readable(bodies: Iterable[tuple[int, Any]]) -> Iterator[_Body]:
 
 
 def _as_json_line(body: Any) -> str | None:
-    """Return a body on one line, or None if it is not JSON or has too many values.
+    """Return a body on one line, or None if the body is not JSON or has too many values.
 
-    In JSON, a line end is never part of a string.
+    In JSON, a line break is never part of a string.
     """
     try:
         text = body.decode("utf-8")

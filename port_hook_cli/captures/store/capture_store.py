@@ -1,4 +1,4 @@
-"""A store that is open for writing, such as by a listener, a replay or `prune`."""
+"""A store that is open for writing, for example for a listener, a replay or `prune`."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from port_hook_cli.invocations.models import Capture, Invocation, MessageOrigin,
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
 
-# The limits are enforced after a twentieth of the limit, but at least and at most after these numbers of captures, or
-# after this many bytes. That takes a millisecond or two. Fewer than one request in a hundred should wait for it.
+# port-hook enforces the limits after a twentieth of the limit, but within these numbers of captures, or earlier after
+# this many bytes. That takes a millisecond or two, and fewer than one request in a hundred should wait for it.
 _TIDY_SHARE, _TIDY_AT_LEAST, _TIDY_AT_MOST = 20, 64, 500
 _TIDY_BYTES = 16 * 1024 * 1024
 _RECEIVED_AT = CAPTURE_COLUMNS.index("received_at")
@@ -41,21 +41,21 @@ _GIB = 1024 * 1024 * 1024
 
 
 class CaptureStore(StoreReader):
-    """A store that is open for reading and writing. `open_store` returns one.
+    """A store that is open for reading and writing, as `open_store` returns it.
 
-    One thread may open it and others use it, one at a time. Other stores, in this process or another, may have the same
-    file open.
+    The thread that opens the store need not be the thread that uses it, but only one thread may use it at a time. Other
+    stores, in this process or another, may have the same file open.
     """
 
     def __init__(self, path: Path, *, access: Access, limits: Limits, keep_secrets: bool) -> None:
         self._database = ResilientDatabase(path, access)
         super().__init__(path, self._database)
         self.losses: Sequence[str] = self._database.losses
-        """What `take_losses` returns next."""
+        """The messages that `take_losses` returns next."""
         self.tidies = True
         """Whether `write` enforces the limits. Otherwise, the caller calls `tidy` when the store `is_untidy`."""
         self.is_untidy = False
-        """Whether so much was written that it is time to call `tidy`."""
+        """Whether so much was written that the caller should call `tidy`."""
         self._trimmer = Trimmer(limits)
         self._tidy_every = min(max(_TIDY_AT_LEAST, limits.captures // _TIDY_SHARE), _TIDY_AT_MOST)
         self._keep_secrets = keep_secrets
@@ -64,35 +64,35 @@ class CaptureStore(StoreReader):
         self._has_added = False
 
     def add(self, captures: Sequence[Capture]) -> None:
-        """Save captures in one transaction. Raises StoreError, and then none of them is saved."""
+        """Save captures in one transaction. If this raises StoreError, none of the captures is saved."""
         self.write([self.row(capture) for capture in captures], [])
 
     def complete(self, captures: Sequence[Capture]) -> None:
-        """Add delivery and response to saved captures, in one transaction. Raises StoreError.
+        """Add the delivery and the response to saved captures, in one transaction. Raises StoreError.
 
-        Captures deleted meanwhile are ignored.
+        Captures deleted in the meantime are ignored.
         """
         self.write([], [self.outcome(capture) for capture in captures])
 
     def row(self, capture: Capture) -> Row:
-        """Return the row that `write` adds for a capture, with its credentials masked, unless the store saves them.
+        """Return the row that `write` adds for a capture. Its credentials are masked unless the store saves them.
 
-        Only the beginning of a rejected request's body is saved. A request is rejected if it fails verification and is
-        not forwarded.
+        For a rejected request, only the beginning of the body is saved. A request is rejected if it fails verification
+        and is not forwarded.
         """
         return capture_row(capture, keep_secrets=self._keep_secrets)
 
     def outcome(self, capture: Capture) -> Row:
-        """Return what `write` adds to a saved capture."""
+        """Return the outcome that `write` adds to a saved capture."""
         return outcome_row(capture, keep_secrets=self._keep_secrets)
 
     def write(
         self, rows: Sequence[Row], outcomes: Sequence[Row], *, size: int | None = None, patient: bool = True
     ) -> None:
-        """Commit rows and outcomes together. Raises StoreError, and then nothing is written.
+        """Commit rows and outcomes together. If this raises StoreError, nothing is written.
 
-        `size` is the sum of their weights, for a caller that knows it. Without `patient`, StoreLocked is raised
-        immediately for a file that another program has locked, instead of after five seconds.
+        `size` is the sum of their weights, if the caller knows it. If another program has locked the file, StoreLocked
+        is raised after five seconds, or immediately without `patient`.
         """
         if not rows and not outcomes:
             return
@@ -132,9 +132,9 @@ class CaptureStore(StoreReader):
         return has_more
 
     def mark_replay(self, request: Invocation) -> bool:
-        """Mark a listener's captures of a replay as replays. Return whether it has any. Raises StoreError.
+        """Mark a listener's captures of a replay as replays, and return whether there are any. Raises StoreError.
 
-        `request` is the replay. The listener cannot know that it is a replay.
+        `request` is the replay. The listener itself cannot know that a request is a replay.
         """
         signature = request.headers.get(SIGNATURE_HEADER)
         if signature is None:
@@ -152,13 +152,13 @@ class CaptureStore(StoreReader):
         return [(text, at) for text, at in found if isinstance(text, str) and isinstance(at, float)]
 
     def record_session(self, forward_to: str | None) -> None:
-        """Record where a new listener forwards to, in place of the previous listener. Raises StoreError."""
+        """Record the target of a new listener, in place of the previous listener's target. Raises StoreError."""
         steps = [(statements.FORGET_SESSION, ()), (statements.RECORD_SESSION, [text_column(forward_to)])]
         with sqlite_problems(self.path):
             self._database.transact(steps)
 
     def kafka_positions(self) -> dict[Partition, int]:
-        """Return the offset of the next message of each partition that listeners watched. Raises StoreError."""
+        """Return the offset of the next message for each partition that listeners have watched. Raises StoreError."""
         rows = self._rows(statements.KAFKA_POSITIONS, [])
         return {
             Partition(cluster, topic, number): offset
@@ -167,25 +167,25 @@ class CaptureStore(StoreReader):
         }
 
     def keep_positions(self, positions: Mapping[Partition, int], *, patient: bool = True) -> None:
-        """Record the offset of the next message of partitions, in one transaction. Raises StoreError."""
+        """Record the offset of the next message for each of the partitions, in one transaction. Raises StoreError."""
         steps = [(statements.KEEP_POSITION, (*partition, offset)) for partition, offset in positions.items()]
         self._database.commit(steps, patient=patient)
 
     def saved_messages(self, limit: int = 10_000) -> Iterator[MessageOrigin]:
-        """Yield the places in Kafka of the latest messages in the store. Raises StoreError."""
+        """Yield the topic, partition and offset of the latest messages in the store. Raises StoreError."""
         for (written,) in self._rows(statements.SAVED_MESSAGES, [limit]):
             with suppress(ValueError):  # damaged captures are reported when they are shown
                 yield parse_origin(str(written))
 
     def prunable(self, rule: PruneRule) -> PruneCount:
-        """Return how many captures `prune` would delete and leave. Raises StoreError."""
+        """Return how many captures `prune` would delete, and how many it would leave. Raises StoreError."""
         from port_hook_cli.captures.store.deleting import count_prunable
 
         with sqlite_problems(self.path):
             return count_prunable(self._database.connection, rule)
 
     def prune(self, rule: PruneRule) -> PruneCount:
-        """Delete captures, and return how many were deleted and are left. Raises StoreError."""
+        """Delete captures, and return how many were deleted and how many are left. Raises StoreError."""
         from port_hook_cli.captures.store.deleting import delete_captures
 
         self._trimmer.forget()
@@ -195,7 +195,7 @@ class CaptureStore(StoreReader):
     def shrink(self) -> bool:
         """Return the space of deleted captures to the file system. Raises StoreError.
 
-        Return False if the file keeps its size, because another program uses it or the disk is full.
+        Returns False if the file keeps its size because another program uses the store or the disk is full.
         """
         from port_hook_cli.captures.store.deleting import shrink
 
@@ -205,25 +205,25 @@ class CaptureStore(StoreReader):
     def checkpoint(self) -> None:
         """Copy committed data from SQLite's log into the file, and restart the log if possible.
 
-        Another thread can write at the same time.
+        Another thread can write to the store at the same time.
         """
         self._database.checkpoint()
 
     @property
     def log_bytes(self) -> int:
-        """How much of SQLite's log is in use after the latest commit, in bytes, or 0 if that is unknown (Windows)."""
+        """The number of bytes in use in SQLite's log after the latest commit, or 0 if it is unknown (on Windows)."""
         return self._database.log_bytes
 
     def take_losses(self) -> list[str]:
-        """Return sentences for the user about captures lost since the last call."""
+        """Return messages for the user about captures lost since the last call."""
         return self._database.take_losses()
 
     def close(self) -> None:
-        """Delete captures over the limits if this store has added captures, and close the file."""
+        """Close the file. If this store has added captures, first delete the captures over the limits."""
         self._database.close(self._tidy if self._has_added else None)
 
     def _tidy(self, connection: sqlite3.Connection) -> bool:
-        """Delete captures over the limits, otherwise add a name block. Return whether there is more to do."""
+        """Take one step: delete captures over the limits, or add a name block. Return whether there is more to do."""
         return self._trimmer.step(connection) or add_block(connection)
 
 
@@ -236,13 +236,13 @@ def open_store(
     max_size: int = _GIB,
     keep_secrets: bool = False,
 ) -> CaptureStore:
-    """Open the store at `store_path(option, cwd)` to write to it.
+    """Open the store at `store_path(option, cwd)` for writing.
 
-    `tidy` limits it to `max_captures` captures and `max_size` bytes. Credentials in headers are masked unless
-    `keep_secrets` is set. What a user should know about the files is in the store's `warnings`.
+    `tidy` limits the store to `max_captures` captures and `max_size` bytes. Credentials in headers are masked unless
+    `keep_secrets` is set. The store's `warnings` are messages for the user about its files.
 
-    Raises StoreError when the store is missing and `create` is not set, was written by a newer port-hook, is not a
-    capture store, may have been planted by someone else, or cannot be opened.
+    Raises StoreError if the store is missing and `create` is not set, if a newer port-hook has written it, if the file
+    is not a capture store, if someone else may have planted it, or if it cannot be opened.
     """
     return CaptureStore(
         store_path(option, cwd),

@@ -1,7 +1,7 @@
-"""Delete captures because a user prunes them, and return the space to the file system.
+"""Delete captures when a user prunes the store, and return the space to the file system.
 
-A listener may write to the store at the same time, so pruning works in small steps with pauses between them. While no
-other program uses the store, the steps are larger, because a disk syncs only a few dozen steps per second.
+A listener may write to the store at the same time, so pruning consists of small steps with pauses between them. While
+no other program uses the store, the steps are larger, because a disk can sync only a few dozen steps per second.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from port_hook_cli.captures.store.trimming import SIZE
 # The number of captures that the first step deletes.
 _FIRST_STEP = 200
 _CHECKPOINT_PAGES = 500
-# If less than a quarter of the file is free, or fewer than this many pages, new captures will soon use the space.
+# If less than a quarter of the file is free, or fewer pages than this, new captures will soon use the space.
 _SHARE, _PAGES = 4, 256
-# Copying this many bytes takes less than 50 ms, so it is done even if another program uses the store.
+# Copying this many bytes takes less than 50 ms, so pruning copies them even while another program uses the store.
 _QUICK_BYTES = 2 * 1024 * 1024
 
 _COUNT = "SELECT count(*) FROM captures"
@@ -36,7 +36,7 @@ _SPACE = """
 
 
 class _Pace(NamedTuple):
-    """How large a step may be: `captures` captures and `bytes` bytes, in about `step_s` seconds.
+    """The limits of a step: `captures` captures and `bytes` bytes, in about `step_s` seconds.
 
     If a step takes less than half of `step_s`, the next step deletes twice as many captures. If it takes longer than
     `step_s`, the next step deletes half as many.
@@ -50,27 +50,27 @@ class _Pace(NamedTuple):
 _BESIDE_OTHERS = _Pace(0.02, 5_000, 8 * 1024 * 1024)
 _ALONE = _Pace(0.5, 200_000, 256 * 1024 * 1024)
 # A listener that finds the store locked tries again after 1, 3, 8, 18 and 33 ms. One of these attempts is in the pause
-# after a short step. After a fifth of a second, SQLite tries again every 100 ms, so the pause after a long step lets
-# a program write that has started meanwhile.
+# after a short step. After a fifth of a second, SQLite tries again every 100 ms, so the pause after a long step is long
+# enough for a program that has started to write in the meantime.
 _PAUSE_S, _LONG_PAUSE_S = 0.016, 0.11
 
 
 class PruneRule(NamedTuple):
-    """What to delete: captures from before a moment (seconds since the epoch), or all but the latest `keep`."""
+    """The captures to delete: all from before `before_s` (seconds since the epoch), or all but the latest `keep`."""
 
     before_s: float | None = None
     keep: int = 0
 
 
 class PruneCount(NamedTuple):
-    """How many captures a rule deletes, and how many it leaves."""
+    """The number of captures that a rule deletes, and the number that it leaves."""
 
     deleted: int
     kept: int
 
 
 def count_prunable(connection: sqlite3.Connection, rule: PruneRule) -> PruneCount:
-    """Return the effect that `delete_captures` would have now. Raises sqlite3.Error."""
+    """Return the numbers that `delete_captures` would return now. Raises sqlite3.Error."""
     total = connection.execute(_COUNT).fetchone()[0]
     sql = _COUNT_UP_TO if rule.before_s is None else _COUNT_OLDER
     deleted = connection.execute(sql, [_limit(connection, rule)]).fetchone()[0]
@@ -80,12 +80,12 @@ def count_prunable(connection: sqlite3.Connection, rule: PruneRule) -> PruneCoun
 def delete_captures(
     connection: sqlite3.Connection, rule: PruneRule, *, pause: Callable[[float], object] = time.sleep
 ) -> PruneCount:
-    """Delete captures, each step in its own transaction. Captures that arrive meanwhile stay.
+    """Delete captures, each step in its own transaction. Captures that arrive in the meantime stay.
 
-    Between two steps, `pause` gets the seconds in which other programs can write. Raises sqlite3.Error, but
-    captures that earlier steps deleted stay deleted.
+    Between two steps, `pause` is called with the number of seconds in which other programs can write. If sqlite3.Error
+    is raised, the captures that earlier steps deleted stay deleted.
     """
-    # Keeps the log so short that no commit of a listener has to copy it into the file.
+    # With a short log, no commit of a listener has to copy the log into the file.
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
     chosen = _UP_TO if rule.before_s is None else _OLDER
     pace = _ALONE if _is_alone(connection) else _BESIDE_OTHERS
@@ -97,7 +97,7 @@ def delete_captures(
         except sqlite3.OperationalError as error:
             if pace is not _ALONE or result_code(error) != sqlite3.SQLITE_FULL:
                 raise
-            # The log of a small step takes less space.
+            # A small step needs less space for its log.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             pace, most = _BESIDE_OTHERS, _FIRST_STEP
             continue
@@ -136,7 +136,7 @@ def _delete_some(connection: sqlite3.Connection, chosen: str, limit: float, most
 
 
 def _number_within(most: int, sizes: list[int]) -> int:
-    """Return how many of the first sizes add up to at most `most`: at least 1, or 0 if there are no sizes."""
+    """Return how many of the first sizes add up to `most` or less: at least 1, or 0 if there are no sizes."""
     total = 0
     for number, size in enumerate(sizes):
         total += size
@@ -156,10 +156,10 @@ def _limit(connection: sqlite3.Connection, rule: PruneRule) -> float:
 def shrink(connection: sqlite3.Connection) -> bool:
     """Return free space to the file system, if there is enough of it. Raises sqlite3.Error.
 
-    Return False if the file keeps its size, because another program uses the store or the disk is full.
+    Returns False if the file keeps its size because another program uses the store or the disk is full.
 
-    SQLite copies all remaining captures, and other programs cannot write meanwhile. So the copy is made only if it is
-    small, or if no other program has the store open. A file that can shrink in steps (`auto_vacuum`) would cost a
+    SQLite copies all remaining captures, and other programs cannot write during the copy. So the copy is made only if
+    it is small, or if no other program has the store open. A file that can shrink in steps (`auto_vacuum`) would cost a
     listener a tenth more bytes of log for each request.
     """
     pages, free, page_size = connection.execute(_SPACE).fetchone()

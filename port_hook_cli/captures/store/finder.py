@@ -1,4 +1,4 @@
-"""What a name means: `last`, a capture ID or its beginning, a run ID, a file, or `-`. The finder opens the store."""
+"""Find what a name means: `last`, a capture ID or a prefix of it, a run ID, a file, or `-`."""
 
 from __future__ import annotations
 
@@ -26,16 +26,17 @@ if TYPE_CHECKING:
 
 
 LEAST_PREFIX = 4
-"""The minimum length of an ID prefix for a capture to send: a typing error could send another request."""
+"""The minimum length of an ID prefix for sending a capture, because a typo could send another request."""
 
 _TARGET = r":?\d{2,5}|https?://[\w.:/-]+"
 _KINDS = "Pass a capture ID, `last`, or a file with a capture, a raw HTTP request or a payload."
 
 
 class CaptureUse(Enum):
-    """What a command does with a capture.
+    """The purpose for which a command needs a capture.
 
-    A capture to SHOW may be in another user's store. A capture to SEND needs `LEAST_PREFIX` characters of its ID.
+    A capture to SHOW may be in another user's store. A capture to SEND needs at least `LEAST_PREFIX` characters of its
+    ID.
     """
 
     SHOW = 1
@@ -44,9 +45,9 @@ class CaptureUse(Enum):
 
 
 class FoundRequest(NamedTuple):
-    """What a name means: a capture, a raw HTTP request, the bytes of another file, or an action run from Port.
+    """The meaning of a name: a capture, a raw HTTP request, the bytes of another file, or an action run from Port.
 
-    `is_stored` means that the store has the capture.
+    `is_stored` means that the capture is in the store.
     """
 
     name: str
@@ -55,17 +56,17 @@ class FoundRequest(NamedTuple):
 
     @property
     def is_body_only(self) -> bool:
-        """Whether it is a file without a request, such as a payload."""
+        """Whether the name means a file without a request, such as a payload."""
         return isinstance(self.content, bytes)
 
     @property
     def shown(self) -> str:
-        """The capture ID, or the name of the file."""
+        """The capture's ID, or the name of the file."""
         return (self.content.invocation.id if isinstance(self.content, Capture) else "") or self.name
 
     @property
     def capture(self) -> Capture:
-        """The capture. A request from another file has no verdict and no outcome."""
+        """The capture. A request from any other file has no verdict and no outcome."""
         content = self.content
         if isinstance(content, Capture):
             return content
@@ -76,12 +77,12 @@ class FoundRequest(NamedTuple):
 
     @property
     def request(self) -> Invocation:
-        """The request. Raises StoreError if its body is incomplete."""
+        """The request of the capture. Raises StoreError if its body is incomplete."""
         return require_whole(self.name, self.capture.invocation)
 
 
 class Finder:
-    """Finds what names mean. It opens the store when it is first needed. Close it after use.
+    """Finds what names mean, and opens the store when it is first needed. Close the finder after use.
 
     `say` prints notes about the store's files. Without `reads_files`, a name never means a file. `kinds` is the hint
     for a file that cannot be used.
@@ -103,9 +104,9 @@ class Finder:
         self.close = self._store.close
 
     def find(self, name: str) -> FoundRequest:
-        """Return the file `name`, otherwise the capture. `last` and `last-replay` are never files.
+        """Return the file `name`, or the capture `name` if no file has it. `last` and `last-replay` are never files.
 
-        Raises StoreError, and UsageError for an empty name and for an ID that is too short.
+        Raises StoreError, or UsageError for an empty name or an ID that is too short.
         """
         from port_hook_cli.invocations.payload import is_run_id
 
@@ -115,9 +116,9 @@ class Finder:
         return self._file(name, can_be_missing=can_be_id) or FoundRequest(name, self._in_store(name), is_stored=True)
 
     async def find_or_get(self, name: str, access: PortAccess) -> FoundRequest:
-        """Like `find`, but a run ID means the latest capture of the run, otherwise the run in Port.
+        """Find `name` like `find`. If `name` is the ID of a run without a capture, get the run from Port.
 
-        Only action runs are requested from Port. Raises PortApiError and SettingsError too.
+        port-hook can request only action runs from Port. Also raises PortApiError and SettingsError.
         """
         from port_hook_cli.invocations.payload import is_run_id
 
@@ -132,7 +133,7 @@ class Finder:
             return FoundRequest(name, captured, is_stored=True)
         if is_node_run(name):
             # Port's API reference has routes that update node runs and their logs, but no route that returns their
-            # request.
+            # requests.
             raise StoreError(
                 f"File or capture not found: {name}. Port's API does not return a node run's request, so node runs "
                 "can only be replayed from captures.",
@@ -149,18 +150,18 @@ class Finder:
         return self._store.open()
 
     def last_target(self) -> str | None:
-        """Return the target of the store's last listener, or None if the store was not needed so far."""
+        """Return the target of the store's last listener, or None if the store was not needed yet."""
         return self._store.open().last_target() if self._store.is_open else None
 
     def _file(self, name: str, *, can_be_missing: bool) -> FoundRequest | None:
-        if not self._reads_files or parse_latest(name) or "\0" in name:  # no path has a null character
+        if not self._reads_files or parse_latest(name) or "\0" in name:  # a path never contains a null character
             return None
         if can_be_missing and not self._is(name, Path.is_file):
             return None
         return FoundRequest(name, self._read(name))
 
     def _read(self, name: str) -> Capture | RawRequest | bytes:
-        # Imported here, because captures from the store do not need these modules.
+        # The imports are here because captures from the store do not need these modules.
         from port_hook_cli.captures.documents.request_file import NotARequest, capture_in
         from port_hook_cli.files.user_files import read_input
         from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
@@ -202,15 +203,15 @@ class Finder:
         return self.store().get(name)
 
     def _of_run(self, run_id: str) -> Capture | None:
-        """Return the latest request of a run that arrived, otherwise its latest replay."""
+        """Return the latest request of a run that arrived from outside, otherwise the run's latest replay."""
         return self.store().latest(run_id=run_id, originals=True) or self.store().latest(run_id=run_id)
 
     def has_no_store(self) -> bool:
-        """Return whether no store was passed and the current directory has none."""
+        """Return whether the user passed no store and the current directory has none."""
         return self._option is None and not self.has_store_file()
 
     def has_store_file(self) -> bool:
-        """Return whether the file of the store exists."""
+        """Return whether the store's file exists."""
         from port_hook_cli.captures.database.opening import store_path
 
         return store_path(self._option, self._runtime.cwd).exists()
@@ -218,7 +219,7 @@ class Finder:
     def _is(self, name: str, kind: Callable[[Path], bool]) -> bool:
         try:
             return kind(self._runtime.cwd / name)
-        except (OSError, ValueError):  # too long for a file's name, or with a null character
+        except (OSError, ValueError):  # too long for a file name, or contains a null character
             return False
 
 
@@ -233,9 +234,9 @@ def _unsent(method: str, target: str, headers: Headers, body: bytes) -> Capture:
 
 
 def open_captures(option: Path | None, runtime: Runtime, say: Say, *, show_only: bool = False) -> StoreReader:
-    """Open the store to read it. `say` gets notes about its files. Raises StoreError.
+    """Open the store for reading, and pass notes about its files to `say`. Raises StoreError.
 
-    With `show_only` the captures are only displayed, so they may belong to another user.
+    With `show_only`, the captures are only displayed, so the store may belong to another user.
     """
     from port_hook_cli.captures.store.reader import open_reader
 
@@ -245,7 +246,7 @@ def open_captures(option: Path | None, runtime: Runtime, say: Say, *, show_only:
 
 
 def say_warnings(store: StoreReader, say: Say) -> None:
-    """Pass the warnings about the files of an open store to `say`."""
+    """Pass the warnings about an open store's files to `say`."""
     if store.warnings:
         from port_hook_cli.text.remark import note
 
@@ -255,9 +256,9 @@ def say_warnings(store: StoreReader, say: Say) -> None:
 
 @contextmanager
 def open_body_filter(expression: str | None, say: Say, *, name: str) -> Iterator[JqBodyFilter | None]:
-    """Yield the filter for a jq expression. Afterward, `say` gets the number of failures.
+    """Yield the filter for a jq expression. Afterward, pass the number of its failures to `say`.
 
-    Messages call the expression `name`.
+    Messages refer to the expression as `name`.
     """
     if expression is None:
         yield None
@@ -278,7 +279,7 @@ OpenStore = TypeVar("OpenStore", bound="StoreReader")
 
 
 class LateStore(Generic[OpenStore]):
-    """A store that `opening` opens on first use."""
+    """A store that `opening` opens when it is first used."""
 
     def __init__(self, opening: Callable[[], OpenStore]) -> None:
         self._opening = opening
@@ -286,11 +287,11 @@ class LateStore(Generic[OpenStore]):
 
     @property
     def is_open(self) -> bool:
-        """Whether the store was needed so far."""
+        """Whether the store was opened."""
         return self._store is not None
 
     def open(self) -> OpenStore:
-        """Return the open store. Raises StoreError."""
+        """Return the store, and open it on the first call. Raises StoreError."""
         if self._store is None:
             self._store = self._opening()
         return self._store

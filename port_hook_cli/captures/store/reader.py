@@ -31,30 +31,30 @@ from port_hook_cli.invocations.models import Capture
 if TYPE_CHECKING:
     from port_hook_cli.captures.listed import ListedCapture
 
-# The size of one read: ten milliseconds of work, and one capture more than these bytes.
+# The limits of one read: ten milliseconds of work, and these bytes plus one capture.
 _PAGE, _PAGE_BYTES = 200, 4 * 1024 * 1024
 
 T = TypeVar("T")
 BodyFilter = Callable[[Iterable[tuple[int, Any]]], Iterator[int]]
-"""Takes the numbers and bodies of captures, and yields the numbers of the matches, in the same order."""
+"""Takes the numbers and bodies of captures, and yields the numbers of the matches in the same order."""
 
 
 class OpenDatabase(Protocol):
-    """A store's open file, and what the user should know about its files."""
+    """A store's open file, and warnings about its files for the user."""
 
     @property
     def connection(self) -> sqlite3.Connection:
-        """The current connection. A commit may replace it, so get it again for each query."""
+        """The current connection. A commit may replace the connection, so get it again for each query."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences for the user, without a period."""
+        """Messages for the user, without a final period."""
 
 
 class StoreReader:
-    """A store that is open for reading. `open_reader` returns one. Other programs may write to it meanwhile.
+    """A store that is open for reading, as `open_reader` returns it. Other programs may write to it at the same time.
 
-    `warnings` is what the user should know about the store's files.
+    `warnings` are messages for the user about the store's files.
     """
 
     def __init__(self, path: Path, opened: OpenDatabase) -> None:
@@ -63,7 +63,7 @@ class StoreReader:
         self._opened = opened
 
     def get(self, name: str) -> Capture:
-        """Return one capture by ID, by a unique prefix of its ID, or by a name of `latest`. Raises StoreError."""
+        """Return a capture by its ID, by a unique prefix of its ID, or by a name from `latest`. Raises StoreError."""
         latest = parse_latest(name)
         query = (statements.by_number(), [self._number(name)]) if latest is None else _query_of(latest)
         found = next(self._read(query, read_row), None)
@@ -72,7 +72,7 @@ class StoreReader:
         return found
 
     def _number(self, name: str) -> int:
-        """Return the number of the only capture that `name` means. Raises StoreError."""
+        """Return the number of the only capture that `name` can mean. Raises StoreError."""
         wanted = text_column(name)
         found = self._rows(statements.BY_PREFIX, [len(name), wanted, wanted, missing.MOST_NAMED + 1])
         if not found:
@@ -83,7 +83,7 @@ class StoreReader:
         return int(number)
 
     def _none_so_late(self, name: str, latest: Latest) -> StoreError:
-        """Return the error for a name of `latest` if the store has too few captures of its kind."""
+        """Return the error for a name from `latest` if the store has too few captures of that kind."""
         count = len(self._rows(*_count_of(latest)))
         captures = count or self.number_of_captures()
         return _error(missing.no_latest(str(self.path), name, latest, count=count, captures=captures))
@@ -95,9 +95,9 @@ class StoreReader:
     def latest(
         self, *, run_id: str | None = None, with_run: bool = False, originals: bool | None = None, back: int = 0
     ) -> Capture | None:
-        """Return the latest capture, or the capture `back` captures before it, if it exists. Raises StoreError.
+        """Return the latest capture, or the capture that is `back` captures earlier, or None. Raises StoreError.
 
-        `StoreFilter` describes the other parameters.
+        The other parameters are the fields of `StoreFilter`.
         """
         wanted = statements.StoreFilter(run_id=run_id, with_run=with_run, originals=originals)
         return next(self._read(statements.search(wanted, limit=1, skip=back), read_row), None)
@@ -120,7 +120,7 @@ class StoreReader:
         limit: int | None = None,
         bodies: BodyFilter | None = None,
     ) -> Iterator[ListedCapture]:
-        """Yield the captures of `select` in the form of a list. Raises StoreError."""
+        """Yield the same captures as `select`, in the form for a list. Raises StoreError."""
         from port_hook_cli.captures.database.listing import LISTED, read_listed
 
         return self._select(wanted, LISTED, read_listed, limit=limit, bodies=bodies)
@@ -135,7 +135,7 @@ class StoreReader:
         bodies: BodyFilter | None,
         oldest: bool = False,
     ) -> Iterator[T]:
-        """Yield the results of `read` for these columns of the matching captures."""
+        """Yield the matching captures, converted from the given columns by `read`."""
         if bodies is not None:
             query = statements.search(wanted, columns=statements.NUMBER_AND_BODY, oldest=oldest)
             return islice(self._read_kept(query, bodies, statements.by_number(columns), read), limit)
@@ -148,8 +148,8 @@ class StoreReader:
     ) -> Iterator[T]:
         """Yield captures, latest first, and read them in batches.
 
-        SQLite cannot restart its log while a statement is being read, and the caller may wait a long time between two
-        captures, such as for a pager.
+        SQLite cannot restart its log while a statement is being read, and the caller may take long between two
+        captures, for example when it writes to a pager.
         """
         with closing(self._parts(wanted)) as parts:
             numbers = next(parts, None)
@@ -162,7 +162,7 @@ class StoreReader:
                 numbers = next(parts, None) if is_last else numbers._replace(upto=rows[-1][0] - 1)
 
     def _parts(self, wanted: statements.StoreFilter) -> Generator[statements.Numbers, None, None]:
-        """Yield the numbers to search, in parts, latest first."""
+        """Yield the capture numbers to search, in parts, latest first."""
         if not wanted.text:
             yield wanted.numbers
             return
@@ -170,19 +170,22 @@ class StoreReader:
 
         try:
             oldest, latest = self._rows(statements.OLDEST_AND_LATEST, [])[0]
-        except StoreError:  # the oldest capture is damaged, but the newer captures may be enough
+        except StoreError:  # the oldest capture is damaged, but the newer captures may suffice
             yield wanted.numbers
             return
         yield from parts_to_read(self.path, wanted, oldest or 0, latest or 0)
 
     def _page(self, query: Statement, most: int) -> tuple[Sequence[Row], bool]:
-        """Return the rows of a query for `most` rows, up to a number of bytes, and whether they are all."""
+        """Return the rows of a query for `most` rows, and whether these are all. A size limit may cut the page short.
+
+        The limit counts bytes, and the row that exceeds it is still returned.
+        """
         rows: list[Row] = []
         size = 0
         with sqlite_problems(self.path), closing(self._opened.connection.execute(*query)) as found:
             for row in found:
                 rows.append(row)
-                size += sum(map(length_hint, row))  # 0 for a number
+                size += sum(map(length_hint, row))  # the length is 0 for a number
                 if size > _PAGE_BYTES:
                     return rows, False
         return rows, len(rows) < most
@@ -198,11 +201,11 @@ class StoreReader:
         return {name: bool(succeeded) for name, succeeded in rows if isinstance(name, str)}
 
     def last_number(self) -> int:
-        """Return the number of the latest capture, 0 if there is none. Raises StoreError."""
+        """Return the number of the latest capture, or 0 for an empty store. Raises StoreError."""
         return int(self._rows(statements.LATEST, [])[0][0] or 0)
 
     def without_outcome(self, wanted: statements.StoreFilter, *, limit: int) -> tuple[int, ...]:
-        """Return the numbers of the captures that match and have no outcome yet, oldest first. Raises StoreError."""
+        """Return the numbers of the matching captures without an outcome, oldest first. Raises StoreError."""
         query = statements.search(replace(wanted, without_outcome=True), columns="seq", limit=limit, oldest=True)
         return tuple(int(number) for (number,) in self._rows(*query))
 
@@ -211,17 +214,17 @@ class StoreReader:
         return int(self._rows(statements.EVER_AND_NOW, [])[0][1])
 
     def last_target(self) -> str | None:
-        """Return the target of this store's last listener. Raises StoreError.
+        """Return the target of this store's last listener, or None if the listener didn't forward. Raises StoreError.
 
-        None if it didn't forward. Any program may have written it, so check it before you send anything there.
+        Any program may have written the target, so check it before you send anything there.
         """
         rows = self._rows(statements.LAST_TARGET, [])
         return rows[0][0] if rows and isinstance(rows[0][0], str) else None
 
     def check_writable(self) -> None:
-        """Raise StoreError if nothing can be written to the store, without writing anything.
+        """Raise StoreError if the store cannot be written. This check doesn't write anything.
 
-        A store that another program is writing to is not an error.
+        A store to which another program is writing is not an error.
         """
         connection = self._opened.connection
         with suppress(StoreLocked), sqlite_problems(self.path), without_waiting(connection):
@@ -267,16 +270,16 @@ def _query_of(latest: Latest) -> Statement:
 
 
 def _count_of(latest: Latest) -> Statement:
-    """Return the statement whose rows are the captures of this kind, at most one more than the name needs."""
+    """Return the statement that finds the captures of this kind, at most one more than the name needs."""
     wanted = statements.StoreFilter(originals=not latest.replays)
     return statements.search(wanted, columns="1", limit=latest.back + 1)
 
 
 def open_reader(option: Path | None, cwd: Path, *, show_only: bool = False) -> StoreReader:
-    """Open the store at `store_path(option, cwd)` to read it.
+    """Open the store at `store_path(option, cwd)` for reading.
 
-    With `show_only`, the captures are only displayed, so the store may belong to another user. Raises StoreError
-    if the store is missing, or for the same reasons as `open_store`.
+    With `show_only`, the captures are only displayed, so the store may belong to another user. Raises StoreError if the
+    store is missing, or for the same reasons as `open_store`.
     """
     path = store_path(option, cwd)
     return StoreReader(path, connect(path, Access.SHOW if show_only else Access.READ))

@@ -1,6 +1,7 @@
-"""The latest captures by name, for completion: a few columns, without reading a body or waiting for a lock.
+"""The names of the latest captures, for shell completion: a few columns, without reading bodies or waiting for a lock.
 
-The store is not migrated to the latest schema for it: that takes time, and an older port-hook may be using it.
+Completion does not migrate the store to the latest schema, because that takes time and an older port-hook may be using
+the store.
 """
 
 from __future__ import annotations
@@ -17,18 +18,19 @@ from port_hook_cli.errors import StoreError, UsageError
 _MOST = 50
 _PATIENCE_S = 0.05
 _FARTHEST_FUTURE = 2.0**33  # the year 2242
-# Any program may have written the store: long texts are not read into memory, and cut ones are not offered as names.
+# Any program may have written the store, so long texts are not read into memory, and truncated texts are not offered as
+# names.
 _LONGEST = 1_000
 _TEXTS = ("id", "method", "action", "run_id", "status")
 _LATEST = portable(f"""
     SELECT {", ".join(f"CASE WHEN {has_at_most(name)} THEN substr({name}, 1, {_LONGEST}) END" for name in _TEXTS)},
         {bounded("received_at")}
     FROM captures ORDER BY seq DESC LIMIT ?
-""")  # noqa: S608 - names of our own
+""")  # noqa: S608 - our own names
 
 
 class RecentCapture(NamedTuple):
-    """What names a capture. Any program may have written these texts."""
+    """The columns that identify a capture to the user. Any program may have written these texts."""
 
     id: str
     method: str
@@ -39,7 +41,7 @@ class RecentCapture(NamedTuple):
 
 
 def recent_captures(option: Path | None, cwd: Path) -> list[RecentCapture]:
-    """Return the latest captures of a store, latest first, or none if it cannot be read."""
+    """Return the latest captures of a store, latest first, or an empty list if the store cannot be read."""
     found: list[RecentCapture] = []
     with suppress(StoreError, UsageError, OSError, sqlite3.Error), closing(_open(option, cwd)) as connection:
         rows = connection.execute(_LATEST, [_MOST]).fetchall()

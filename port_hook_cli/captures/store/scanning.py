@@ -1,8 +1,8 @@
 """Find the parts of a large store that a text search has to read.
 
-Text has no index, so a search looks at every capture, which takes seconds for a million captures. Threads find the
+Without an index for text, a search looks at every capture, which takes seconds for a million captures. Threads find the
 parts with a match, because the sqlite3 module releases the interpreter's lock while SQLite searches. Then the store's
-own connection reads these parts, and the parts that a thread could not search. So only that connection reports damage.
+own connection reads these parts, and the parts that no thread could search. So only that connection reports damage.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from port_hook_cli.captures.store.statements import Numbers, StoreFilter
 from port_hook_cli.errors import StoreError
 
 PART = 10_000
-"""The smallest range of capture numbers that is a part: about 20 milliseconds of work."""
+"""The minimum range of capture numbers in a part: about 20 milliseconds of work."""
 
 _MOST_PARTS = 1_000  # any program may have written the numbers, and they may be far apart
 _MOST_THREADS = 4
 # Each thread may have several copies of a value in memory. The store's own connection searches larger values.
 _LARGEST_VALUE = 4 * 1024 * 1024
-# About a millisecond of work.
+# This many instructions take about a millisecond.
 _INSTRUCTIONS = 100_000
 _PATIENCE_S = 0.05
 
@@ -35,10 +35,10 @@ _PATIENCE_S = 0.05
 def parts_to_read(
     path: Path, wanted: StoreFilter, oldest: int, latest: int, *, threads: int | None = None
 ) -> Generator[Numbers, None, None]:
-    """Yield the parts of a store that may have a match, latest first.
+    """Yield the parts of a store that may contain a match, latest first.
 
     `oldest` and `latest` are the lowest and the highest number of a capture. No thread searches the latest part,
-    because it may have everything that the user wants to see. `threads` defaults to the number of cores, up to four.
+    because it may contain everything that the user wants to see. `threads` defaults to the number of cores, up to four.
     The threads end when the iterator is closed.
     """
     threads = min(_cores(), _MOST_THREADS) if threads is None else threads
@@ -50,7 +50,8 @@ def parts_to_read(
         yield numbers
         return
     try:
-        # Before the first part: whoever reads that may take long, and another file may replace the store meanwhile.
+        # The scan opens the store before the first part is yielded: reading that part may take long, and another file
+        # may replace the store in the meantime.
         scan = _Scan(path, wanted, threads)
     except StoreError:
         yield numbers
@@ -89,13 +90,14 @@ class _Scan:
             raise
 
     def parts_with_a_match(self, numbers: Numbers, oldest: int, latest: int) -> Iterator[Numbers]:
-        """Yield the parts of a range with a match, latest first, each limited to its latest match and older captures.
+        """Yield the parts of a range that contain a match, latest first.
 
-        A part that cannot be searched is yielded unchanged.
+        Each part is limited to its latest match and older captures. A part that cannot be searched is yielded
+        unchanged.
         """
         try:
             found = self._pool.map(self._from_its_latest_match, _parts(numbers, oldest, latest))
-        except RuntimeError:  # the system allows no more threads
+        except RuntimeError:  # the system doesn't allow more threads
             yield numbers._replace(upto=latest)
             return
         yield from filter(None, found)

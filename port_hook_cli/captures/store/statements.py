@@ -1,7 +1,7 @@
-"""The SQL of the store, in as few steps as possible.
+"""The SQL statements of the store, which take as few steps as possible.
 
-The sqlite3 module releases the interpreter's lock at every step of a statement, and then has to get it back from a busy
-event loop. One INSERT of 32 rows is one step, and 32 INSERTs are 32 steps.
+At every step of a statement, the sqlite3 module releases the interpreter's lock, and then has to get it back from a
+busy event loop. One INSERT of 32 rows is one step, and 32 INSERTs are 32 steps.
 """
 
 from __future__ import annotations
@@ -38,29 +38,29 @@ from port_hook_cli.invocations.models import FAILED_FROM, Status
 if TYPE_CHECKING:
     from port_hook_cli.invocations.statuses import Expectation
 
-# 32 rows of 22 columns stay below 999, the number of parameters that older builds of SQLite allow.
+# 32 rows of 22 columns have fewer than 999 parameters, which is the limit in older builds of SQLite.
 _ROWS_PER_STATEMENT = 32
 
 # The sqlite3 module caches one statement for each number of rows, and a cached statement holds copies of the values
-# that were last bound to it. So a statement carries no more than this, unless it has a single row. The copies of a
-# larger row are released by executing its statement again without values.
+# that were last bound to it. So a statement has no more bytes than this, unless it has a single row. port-hook releases
+# the copies of a larger row by executing its statement again without values.
 MOST_BYTES = 128 * 1024
 
 _COLUMNS = ", ".join(CAPTURE_COLUMNS)
 
 _LONGEST_NAME = 1_000
 
-# Any program may have written the store, so a value is read only if it is not larger than port-hook's own.
+# Any program may have written the store, so a value is read only if port-hook could have written one of that size.
 BOUNDED = ", ".join(map(bounded, CAPTURE_COLUMNS))
 """The columns that `read_row` reads."""
 
 
 def by_number(columns: str = BOUNDED) -> str:
     """Return the statement that finds a capture by its number."""
-    return portable(f"SELECT {columns} FROM captures WHERE seq = ?")  # noqa: S608 - names of our own
+    return portable(f"SELECT {columns} FROM captures WHERE seq = ?")  # noqa: S608 - our own names
 
 
-# INDEXED BY: the index is small and has every ID. The table also has the bodies.
+# INDEXED BY is faster here, because the index is small and contains every ID. The table also contains the bodies.
 BY_PREFIX = portable(f"""
     SELECT seq, {bounded("id", _LONGEST_NAME)} FROM captures INDEXED BY arrivals
     WHERE substr(id, 1, ?) = ?
@@ -98,7 +98,7 @@ EVER_AND_NOW = "SELECT (SELECT max(seq) FROM captures), (SELECT count(*) FROM ca
 
 NUMBER_AND_BODY = f"seq, {bounded('body')}"
 _FAILED = handler_failed()
-# A replay that a listener rejected has not succeeded either.
+# A replay that a listener rejected did not succeed either.
 _SUCCEEDED = f"(NOT {_FAILED} AND coalesce(({RESPONSE}), 0) < {FAILED_FROM})"
 OUTCOMES_OF_REPLAYS = portable(
     f"SELECT {bounded('replay_of')}, {_SUCCEEDED} FROM captures WHERE typeof(replay_of) <> 'null' ORDER BY seq"  # noqa: S608 - as above
@@ -110,8 +110,8 @@ _ONE_INSERT = f"INSERT INTO captures ({_COLUMNS}) SELECT {', '.join('?' * len(CA
 
 
 def inserts(rows: Sequence[Row], *, small: bool) -> list[Statement]:
-    """Return the statements that add `rows`. `small` means that they have no more than MOST_BYTES together."""
-    if small and len(rows) == 1:  # nearly always
+    """Return the statements that add `rows`. `small` means that the rows together have at most MOST_BYTES."""
+    if small and len(rows) == 1:  # true for nearly every commit
         return [(_insert(1), rows[0])]
     steps: list[Statement] = []
     for part in _in_rows(rows) if small else _in_bytes(rows, capture_weight):
@@ -123,17 +123,17 @@ def inserts(rows: Sequence[Row], *, small: bool) -> list[Statement]:
 
 
 def updates(outcomes: Sequence[Row], *, small: bool) -> list[Statement]:
-    """Return the statements that fill in `outcomes`. `small` means the same as in `inserts`."""
+    """Return the statements that add the `outcomes` to saved captures. `small` is as for `inserts`."""
     steps: list[Statement] = []
     for part in _in_rows(outcomes) if small else _in_bytes(outcomes, outcome_weight):
         steps.append((_update(len(part)), list(chain.from_iterable(part))))
         if not small and len(part) == 1:
-            steps.append((_update(1), (None,) * len(part[0])))  # no capture has the ID NULL
+            steps.append((_update(1), (None,) * len(part[0])))  # matches nothing: no capture has the ID NULL
     return steps
 
 
 class Numbers(NamedTuple):
-    """The numbers that captures may have: from `after` (excluded) to `upto` (included), `among` some, not `without`."""
+    """The allowed capture numbers: from `after` (exclusive) to `upto` (inclusive), in `among`, and not in `without`."""
 
     after: int | None = None
     upto: int | None = None
@@ -146,13 +146,13 @@ ANY_NUMBER = Numbers()
 
 @frozen(kw_only=True)
 class StoreFilter:
-    """Which captures of a store to find. None, False and empty values match everything.
+    """A filter for the captures of a store. None, False and empty values match everything.
 
-    `status` is the verdict's status, and `response` the statuses of the response. `failed` finds captures that the
-    handler failed (`Capture.handler_failed`). `accepted` finds captures that were verified and not rejected. `since_s`
-    is seconds since the epoch. `text` is in the target, the headers or the body, ASCII letters in either case.
-    `originals` finds requests that arrived, or if it is False, only replays and the requests of `check`. `replay_of`
-    finds the replays of one capture.
+    `status` is the verdict's status, and `response` is a range of HTTP statuses. `failed` finds captures that the
+    handler failed to process (`Capture.handler_failed`). `accepted` finds verified captures that the listener did not
+    reject. `since_s` is in seconds since the epoch. `text` is searched in the target, the headers and the body, and
+    ignores the case of ASCII letters. `originals` finds requests that arrived from outside. If it is False, it finds
+    only replays and the requests of `check`. `replay_of` finds the replays of one capture.
     """
 
     action: str | None = None
@@ -181,7 +181,7 @@ def search(
     columns: str = BOUNDED,
     oldest: bool = False,
 ) -> Statement:
-    """Return the statement that finds captures, latest first unless `oldest` is set, without the first `skip`."""
+    """Return the statement that finds captures after the first `skip`, latest first unless `oldest` is set."""
     where = joined(_conditions(wanted))
     order = "ASC" if oldest else "DESC"
     # A negative limit means no limit.
@@ -211,7 +211,7 @@ def _conditions(wanted: StoreFilter) -> Iterator[Condition]:
             yield Condition(sql)
     if wanted.response is not None:
         yield Condition(f"({RESPONSE}) BETWEEN ? AND ?", (wanted.response.lowest, wanted.response.highest))
-    if wanted.text:  # the slowest one
+    if wanted.text:  # the slowest condition comes last
         yield text_condition(wanted.text)
 
 
@@ -242,7 +242,7 @@ def _in_rows(rows: Sequence[Row]) -> list[Sequence[Row]]:
 
 
 def _in_bytes(rows: Sequence[Row], weigh: Callable[[Row], int]) -> Iterator[Sequence[Row]]:
-    """Yield `rows` in parts of no more than MOST_BYTES each, or of one row."""
+    """Yield `rows` in parts of at most MOST_BYTES. A larger row is a part of its own."""
     start, size = 0, 0
     for number, row in enumerate(rows):
         weight = weigh(row)

@@ -1,9 +1,9 @@
-"""Delete captures over a store's limits, in small steps.
+"""Delete the captures that exceed a store's limits, in small steps.
 
-Unverified captures are deleted before verified captures, and the oldest first. A verified capture is deleted only if
-verified captures alone exceed a limit, so a sender without the secret cannot push it out. The latest unverified
-captures, up to a hundredth of each limit, stay even if verified captures fill the store, so that a user can look at a
-recent failure.
+Unverified captures are deleted before verified captures, and older captures before newer captures. A verified capture
+is deleted only if verified captures alone exceed a limit, so a sender without the secret cannot push it out. The latest
+unverified captures, up to a hundredth of each limit, stay even if verified captures fill the store. So the user can
+still look at a recent failure.
 """
 
 from __future__ import annotations
@@ -17,17 +17,18 @@ from port_hook_cli.frozen import frozen
 
 _SHARE_OF_THE_LATEST = 100
 
-# The most captures that one step deletes: a few milliseconds of work.
+# The maximum number of captures that one step deletes, which takes a few milliseconds.
 STEP = 640
 _STEP_BYTES = 16 * 1024 * 1024
 
-# A capture's approximate size: SQLite reads the bodies' lengths from the record header, not the pages that hold them.
+# The approximate size of a capture. SQLite reads the bodies' lengths from the record header, not from the pages that
+# hold the bodies.
 SIZE = """
     octet_length(body) + coalesce(octet_length(delivery_body), 0) + coalesce(octet_length(response_body), 0)
     + octet_length(target) + octet_length(headers) + 2 * coalesce(octet_length(signature), 0) + 1024
 """
 
-# The bytes in use exclude free pages.
+# Free pages don't count as bytes in use.
 _STATE = """
     SELECT
         coalesce((SELECT min(seq) FROM captures), 0), coalesce((SELECT max(seq) FROM captures), 0),
@@ -38,7 +39,7 @@ _COUNT = "SELECT count(*) FROM captures"
 _CHANGES_OF_OTHERS = "PRAGMA data_version"
 _LATEST_UNVERIFIED = portable(f"""
     SELECT seq, {SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 ORDER BY seq DESC LIMIT ?
-""")  # noqa: S608 - an expression of our own
+""")  # noqa: S608 - our own expression
 _OLDEST_UNVERIFIED = portable(f"""
     SELECT seq, {SIZE} FROM captures INDEXED BY unverified WHERE is_verified = 0 AND seq < ? ORDER BY seq
 """)  # noqa: S608 - as above
@@ -60,7 +61,7 @@ class Limits:
 
 @frozen
 class _Counted:
-    """How many captures a store had, and the version that shows whether another program has changed it since."""
+    """The number of captures in a store, and the version that shows whether another program has changed it since."""
 
     connection: sqlite3.Connection
     version: int
@@ -70,7 +71,7 @@ class _Counted:
 
 @frozen
 class _Spared:
-    """The latest unverified captures, which stay: the number of the oldest, their count and their size."""
+    """The latest unverified captures, which stay: the number of the oldest one, and their count and size."""
 
     floor: int = 0
     count: int = 0
@@ -79,7 +80,7 @@ class _Spared:
 
 @frozen
 class _Dropped:
-    """What a step has deleted, and whether it ended because it reached its limit."""
+    """The captures and bytes that a step deleted, and whether the step ended because it reached its limit."""
 
     count: int
     size: int
@@ -87,9 +88,10 @@ class _Dropped:
 
 
 class Trimmer:
-    """Deletes captures over the limits of a store.
+    """Deletes the captures that exceed a store's limits.
 
-    It counts the captures only when another program has changed the store, because counting a million takes 30 ms.
+    A trimmer counts the captures only when another program has changed the store, because counting a million captures
+    takes 30 ms.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -99,7 +101,7 @@ class Trimmer:
     def step(self, connection: sqlite3.Connection) -> bool:
         """Delete at most `STEP` captures, and return whether there are more to delete. Raises sqlite3.Error.
 
-        Run it inside a transaction. If the transaction is rolled back, call `forget`.
+        Run each step inside a transaction. If the transaction is rolled back, call `forget`.
         """
         limits = self._limits
         oldest, latest, used = connection.execute(_STATE).fetchone()
@@ -112,7 +114,7 @@ class Trimmer:
         return gone.is_full
 
     def forget(self) -> None:
-        """Count again before the next step, because captures were deleted or a step was undone."""
+        """Make the next step count the captures again, because captures were deleted or a step was rolled back."""
         self._counted = None
 
     def _count(self, connection: sqlite3.Connection, version: int, latest: int) -> int:
@@ -127,7 +129,7 @@ class Trimmer:
         unverified = _drop(connection, (_OLDEST_UNVERIFIED, _DROP_UNVERIFIED), spared.floor, too_many, too_large)
         if unverified.is_full or (unverified.count >= too_many and unverified.size >= too_large):
             return unverified
-        # Only spared unverified captures are left.
+        # All other unverified captures are deleted by now.
         too_many -= unverified.count + spared.count
         too_large -= unverified.size + spared.size
         latest = connection.execute(_LATEST_VERIFIED).fetchone()
@@ -149,7 +151,7 @@ def _latest_unverified(connection: sqlite3.Connection, limits: Limits) -> _Spare
 
 
 def _drop(connection: sqlite3.Connection, sql: tuple[str, str], floor: int, count: int, size: int) -> _Dropped:
-    """Delete captures below `floor`, until it has deleted `count` of them and `size` bytes, or reaches its limit."""
+    """Delete captures below `floor`, at least `count` captures and `size` bytes unless the step reaches its limit."""
     oldest, drop = sql
     last, gone_count, gone_size, is_full = None, 0, 0, False
     with closing(connection.execute(oldest, [floor])) as rows:

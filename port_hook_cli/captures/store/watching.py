@@ -1,4 +1,4 @@
-"""New captures of a store, each once, when its request has its outcome."""
+"""Find the new captures of a store. Each capture is found once, when its request has an outcome."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _MOST_OPEN = 500
 
 
 class CaptureWatch:
-    """Finds the captures that match `wanted` and are added after the watch was made.
+    """Finds the captures that match `wanted` and arrive after the watch was created.
 
-    A listener saves a request before it responds, so a capture is found when it has an outcome, or after a minute.
-    `bodies` is the filter for bodies, as for `StoreReader.select`.
+    A listener saves a request before it responds. So the watch finds a capture when the capture has an outcome, or
+    after a minute. `bodies` is the filter for bodies, as for `StoreReader.select`.
     """
 
     def __init__(self, store: StoreReader, wanted: StoreFilter, bodies: BodyFilter | None = None) -> None:
         self._store, self._wanted, self._bodies = store, wanted, bodies
         self.seen = store.last_number()
-        """The number of the latest capture that this watch knows."""
+        """The number of the latest capture that this watch has seen."""
         self._open: tuple[int, ...] = ()
 
     def news(self, now: float) -> Iterator[Capture]:
-        """Yield the captures that have received an outcome since the last call. `now` is epoch seconds.
+        """Yield the captures that got an outcome since the last call. `now` is in seconds since the epoch.
 
         Raises StoreError.
         """

@@ -1,13 +1,13 @@
-"""Save captures for a listener: simultaneous captures share one commit.
+"""Save captures for a listener. Captures that arrive at the same time share one commit.
 
-A single request is committed in the next turn of the event loop. Several wait one more turn, so that others can join.
-With 32 connections, this reduces the number of commits by a third. A commit costs a quarter of what a request costs,
-however few captures it has.
+A single request is committed in the next turn of the event loop. Several requests wait one more turn, so that others
+can join. With 32 connections, this reduces the number of commits by a third. A commit costs a quarter of what a request
+costs, even if it contains few captures.
 
-The commit runs on the loop: it takes a tenth of a millisecond, less than waking up a thread. A thread does what takes
-longer: large bodies, and a file that another program has locked. While the thread has something to write, everything
-goes through it, so that the order doesn't change. The thread also copies committed data from SQLite's log into its
-file, which would block the loop for ten milliseconds from time to time.
+The commit runs on the event loop: it takes a tenth of a millisecond, which is less than waking up a thread. A thread
+does what takes longer: it writes large bodies, and it writes to a file that another program has locked. While the
+thread has something to write, everything goes through it, so that the order doesn't change. The thread also copies
+committed data from SQLite's log into the file, which would occasionally block the loop for ten milliseconds.
 """
 
 from __future__ import annotations
@@ -28,40 +28,41 @@ from port_hook_cli.invocations.models import Capture, Partition
 
 # Captures with this many bytes of bodies do not wait for others.
 _JOINING_BYTES = 64 * 1024
-# How long an outcome waits to share a commit with others, and how many of them join the next commit of captures. One
-# alone would make that commit, which a response waits for, half as long again.
+# An outcome waits this long to share a commit with other outcomes. This many outcomes together join the next commit of
+# captures. A single outcome would make that commit take half as long again, and a response waits for the commit.
 _OUTCOME_DELAY_S = 0.05
 _OUTCOMES_TOGETHER = 8
 _POSITION_DELAY_S = 0.1
-# A file that stays locked does not prevent a listener from ending: what waits for it was not acknowledged.
+# A listener ends even if a file stays locked: the captures that wait for the file were not acknowledged.
 _CLOSE_S = 3.0
-# Up to this many bytes of bodies, a commit is quick on any disk.
+# A commit of up to this many bytes of bodies is quick on any disk.
 _QUICK_BYTES = 256 * 1024
-# By then, requests with large bodies have their responses, and their bodies have been freed.
+# After this time, requests with large bodies have their responses, and their bodies are no longer in use.
 _TIDY_AFTER_S = 1.0
-# Waiting rows are committed in parts, because each part goes to SQLite's log before it goes to its file.
+# Waiting rows are committed in parts of this size, because each part goes to SQLite's log before it goes to the file.
 _MOST_BYTES = 16 * 1024 * 1024
-# A step that enforces the limits takes a few milliseconds. Large stores need several.
+# A step that enforces the limits takes a few milliseconds, and a large store needs several steps.
 _TIDY_PAUSE_S = 0.05
-# The thread makes a checkpoint after this many bytes in SQLite's log, long before SQLite would make one inside a commit
-# (see `opening`).
+# The thread makes a checkpoint when SQLite's log has this many bytes, long before SQLite would make a checkpoint inside
+# a commit (see `opening`).
 _CHECKPOINT_BYTES = 8 * 1024 * 1024
-# If the log could not restart then, the thread tries again after this many more bytes.
+# If the log could not restart at that point, the thread tries again after this many more bytes.
 _RETRY_BYTES = 2 * 1024 * 1024
-# Where the log's size is unknown (Windows): besides its content, a commit writes whole pages, about three.
+# An estimate for systems where the log's size is unknown (Windows): besides its content, a commit writes about three
+# whole pages.
 _COMMIT_BYTES = 12 * 1024
-# If nothing was saved for this long, the next request will probably not arrive in the next milliseconds.
+# If nothing was saved for this long, the next request will probably not arrive in the next few milliseconds.
 _PAUSE_S = 0.2
 
 
 class _Checkpoint:
-    """Asks the thread for a checkpoint."""
+    """An item in the queue that asks the thread for a checkpoint."""
 
 
 class _Batch:
     """The content of one commit: captures with the futures that wait for them, and outcomes.
 
-    The commit turns the captures into rows: by then, the requests have been forwarded, and their handlers run.
+    The captures become rows only when they are committed. By then, the requests are forwarded and their handlers run.
     """
 
     __slots__ = ("captures", "count", "has_waited", "outcome_size", "outcomes", "positions", "size", "waiting")
@@ -71,13 +72,13 @@ class _Batch:
         self.waiting: list[asyncio.Future[None]] = []
         self.outcomes: list[Row] = []
         self.positions: dict[Partition, int] = {}
-        self.size = 0  # of bodies and outcomes, in bytes, roughly
+        self.size = 0  # the approximate number of bytes in bodies and outcomes
         self.outcome_size = 0
-        self.has_waited = False  # for one turn of the loop, so that more captures could join
-        self.count = 1  # of batches in it
+        self.has_waited = False  # whether the batch has waited one turn of the loop for more captures
+        self.count = 1  # the number of batches in this batch
 
     def add(self, later: _Batch) -> None:
-        """Add what another batch saves."""
+        """Add the content of a later batch."""
         self.captures += later.captures
         self.waiting += later.waiting
         self.outcomes += later.outcomes
@@ -88,10 +89,10 @@ class _Batch:
 
 
 class StoreWriter:
-    """Saves to `store` for callers on `loop`. Owns the store and closes it.
+    """Saves captures to `store` for callers on `loop`. The writer owns the store and closes it.
 
-    `problem` is the latest failure, and `failures` the number of captures and outcomes that were lost. `warn` is called
-    with a sentence when saved captures are lost because another program has changed the files.
+    `problem` is the latest failure, and `failures` is the number of lost captures and outcomes. `warn` is called with a
+    message when saved captures are lost because another program has changed the files.
     """
 
     def __init__(
@@ -113,26 +114,26 @@ class StoreWriter:
         self._closed = False
         self._ended: asyncio.Future[None] = loop.create_future()
         self._queue: SimpleQueue[_Batch | _Checkpoint | None] = SimpleQueue()
-        self._log_bytes = 0  # after the latest commit by the loop
-        self._checkpoint_from = 0  # the log's size when a checkpoint was asked for, or 0 after the log restarted
-        self._commits = 0  # by the loop
-        # Used only in the thread. Both are monotonic times.
+        self._log_bytes = 0  # the size after the latest commit by the loop
+        self._checkpoint_from = 0  # the log's size when a checkpoint was requested, or 0 after the log restarted
+        self._commits = 0  # the number of commits by the loop
+        # Only the thread uses these attributes. Both are monotonic times.
         self._tidy_at: float | None = None
-        self._look_at: float | None = None  # when to check for a pause
-        self._commits_before = 0  # at the last check
-        self._in_thread = 0  # batches that the thread has not committed yet. Meanwhile, only the thread uses the store
+        self._look_at: float | None = None  # the time to check for a pause
+        self._commits_before = 0  # the number of commits at the last check
+        self._in_thread = 0  # batches that the thread has yet to commit. Until then, only the thread uses the store
         self._thread = Thread(target=self._run, name="port-hook-store", daemon=True)
         self._thread.start()
 
     def save(self, capture: Capture) -> asyncio.Future[None]:
-        """Begin to save `capture`. The future is done when the capture is committed. Its exception is a StoreError.
+        """Begin to save `capture`. The returned future is done when the capture is committed. It may raise StoreError.
 
-        The caller must await it, now or later. Only the beginning of a rejected request's large body is saved.
+        The caller must await the future, now or later. Only the beginning of a rejected request's large body is saved.
         """
         return self.save_together((capture,))
 
     def save_together(self, captures: Sequence[Capture]) -> asyncio.Future[None]:
-        """Begin to save several captures in one commit. The future is the same as for `save`."""
+        """Begin to save several captures in one commit. Returns the same kind of future as `save`."""
         saved: asyncio.Future[None] = self._loop.create_future()
         if self._closed:
             saved.set_exception(StoreError("The capture store has been closed."))
@@ -146,7 +147,7 @@ class StoreWriter:
         return saved
 
     def complete(self, capture: Capture) -> None:
-        """Save delivery and response of a capture, at the latest after 50 ms. `problem` has the latest failure."""
+        """Save the delivery and the response of a capture within 50 ms. `problem` contains the latest failure."""
         if self._closed:
             return
         self._outcomes.append(self._store.outcome(capture))
@@ -154,7 +155,7 @@ class StoreWriter:
             self._later = self._loop.call_later(_OUTCOME_DELAY_S, self._turn_over)
 
     async def flush(self) -> None:
-        """Commit everything passed to `save` and `complete`, within seconds. Failures are in `problem`."""
+        """Commit everything passed to `save` and `complete`, within a few seconds. `problem` has the latest failure."""
         if self._closed:
             return
         committed: asyncio.Future[None] = self._loop.create_future()
@@ -162,12 +163,13 @@ class StoreWriter:
         self._turn_over()
         await asyncio.wait({committed}, timeout=_CLOSE_S)
         if committed.done():
-            committed.exception()  # `problem` has it
+            committed.exception()  # `problem` contains the error
 
     def keep_position(self, partition: Partition, next_offset: int) -> None:
-        """Record the saved offset of a Kafka partition, after at most 100 ms. `problem` has the latest failure.
+        """Record the next offset of a Kafka partition within 100 ms. `problem` contains the latest failure.
 
-        Call it after the messages before `next_offset` were saved: the recorded offset is never ahead of the captures.
+        Call this after the messages before `next_offset` are saved, so that the recorded offset is never ahead of the
+        captures.
         """
         if self._closed:
             return
@@ -187,7 +189,7 @@ class StoreWriter:
             self._thread.join()
 
     def _turn_over_captures(self) -> None:
-        """Commit the waiting captures, now or in the next turn. Outcomes join them if there are several."""
+        """Commit the waiting captures, now or in the next turn. Outcomes join the commit if there are several."""
         batch = self._batch
         if len(batch.captures) > 1 and batch.size < _JOINING_BYTES and not batch.has_waited:
             batch.has_waited = True
@@ -199,7 +201,7 @@ class StoreWriter:
             self._commit_or_queue(batch)
 
     def _turn_over(self) -> None:
-        """Commit everything."""
+        """Commit all waiting captures and outcomes."""
         for handle in (self._soon, self._later):
             if handle is not None:
                 handle.cancel()
@@ -212,7 +214,7 @@ class StoreWriter:
         self._commit_or_queue(batch)
 
     def _commit_or_queue(self, batch: _Batch) -> None:
-        """Commit a batch, here or in the thread."""
+        """Commit a batch on the loop, or queue it for the thread."""
         if self._in_thread or batch.size > _QUICK_BYTES or not self._commit(batch, patient=False):
             self._in_thread += 1
             self._queue.put(batch)
@@ -235,7 +237,7 @@ class StoreWriter:
         self._tell(self._ended.set_result, None)
 
     def _work(self) -> bool:
-        """Process the queue. Return False when it has ended. Written batches are no longer referenced then."""
+        """Process the queue. Return False when the queue has ended. Written batches are no longer referenced then."""
         handed = [self._next()]
         while self._queue.qsize():  # only this thread takes from the queue
             handed.append(self._queue.get())
@@ -255,7 +257,7 @@ class StoreWriter:
         return is_open
 
     def _next(self) -> _Batch | _Checkpoint | None:
-        """Wait for the next item. Meanwhile, do other work that is due."""
+        """Wait for the next item of the queue. While waiting, do other work that is due."""
         while times := [at for at in (self._tidy_at, self._look_at) if at is not None]:
             with suppress(Empty):
                 return self._queue.get(timeout=max(0.0, min(times) - monotonic()))
@@ -263,7 +265,7 @@ class StoreWriter:
         return self._queue.get()
 
     def _do_what_is_due(self, now: float) -> None:
-        """Return freed memory to the system after a second. After a checkpoint, make another in the first pause."""
+        """Do the work that is due at `now`: return freed memory to the system, and make a checkpoint in a pause."""
         if self._tidy_at is not None and self._tidy_at <= now:
             self._tidy_at = None
             return_freed_memory()
@@ -277,14 +279,14 @@ class StoreWriter:
     def _commit(self, batch: _Batch, *, patient: bool) -> bool:
         """Write a batch and settle its futures.
 
-        Without `patient`, return False if the file is locked, or if writing would take long.
+        Without `patient`, returns False if the file is locked, or if writing would take long.
         """
         problem: StoreError | None = None
         size = batch.size
         try:
             rows = [self._store.row(capture) for capture in batch.captures]
             size = sum(map(capture_weight, rows)) + batch.outcome_size
-            if size > _QUICK_BYTES and not patient:  # long headers
+            if size > _QUICK_BYTES and not patient:  # the headers are long
                 return False
             self._store.write(rows, batch.outcomes, size=size, patient=patient)
             if batch.positions:
@@ -295,7 +297,7 @@ class StoreWriter:
             problem = error
         except StoreError as error:
             problem = error
-        except Exception as error:  # noqa: BLE001 - the requests that wait for this commit would wait indefinitely
+        except Exception as error:  # noqa: BLE001 - the requests that wait for this commit would otherwise wait forever
             problem = StoreError(f"The capture store failed: {error}.")
         self._tell_losses()
         if patient:
@@ -306,7 +308,7 @@ class StoreWriter:
         return True
 
     def _tidy(self) -> None:
-        """Enforce the limits between requests, in small steps. The thread does it itself."""
+        """Enforce the limits between requests, in small steps. If the thread has work, the thread enforces them."""
         self._tidying = None
         if not self._in_thread and not self._closed and self._store.tidy(patient=False):
             self._tidying = self._loop.call_later(_TIDY_PAUSE_S, self._tidy)
@@ -333,7 +335,7 @@ class StoreWriter:
         self._settle(batch, problem)
 
     def _tell(self, callback: Callable[..., object], *values: object) -> None:
-        with suppress(RuntimeError):  # the loop has ended, and so has everything that waited
+        with suppress(RuntimeError):  # the loop has ended, and nothing waits on it anymore
             self._loop.call_soon_threadsafe(callback, *values)
 
     def _settle(self, batch: _Batch, problem: StoreError | None) -> None:
@@ -341,7 +343,7 @@ class StoreWriter:
             self.problem = problem
             self.failures += len(batch.captures) + len(batch.outcomes)
         for saved in batch.waiting:
-            if saved.done():  # its request was given up
+            if saved.done():  # the request was abandoned
                 continue
             if problem is None:
                 saved.set_result(None)
@@ -350,7 +352,7 @@ class StoreWriter:
 
 
 def _merged(batches: Iterable[_Batch]) -> Iterator[_Batch]:
-    """Yield `batches`, merged into batches of one commit each."""
+    """Yield `batches`, merged into batches that are one commit each."""
     merged: _Batch | None = None
     for batch in batches:
         if merged is None:

@@ -1,1 +1,1 @@
-"""Captures on the screen: in a table, in a line, or in full."""
+"""Views of captures on the screen: as a table, as a line, or in full."""

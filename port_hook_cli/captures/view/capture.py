@@ -1,7 +1,7 @@
-"""One capture on the screen: in full, or in one line.
+"""Show one capture on the screen, in full or in one line.
 
-All text from a sender or a handler is made safe by `text.safe` first. Lines are wrapped later, by `text.layout`, for
-the width of the terminal. Lines to copy have `no_wrap`.
+All text from a sender or a handler first goes through `text.safe`. `text.layout` wraps the lines later, for the width
+of the terminal. Lines that users copy have `no_wrap`.
 """
 
 from __future__ import annotations
@@ -66,17 +66,17 @@ def compact_line(capture: Capture) -> Styled:
 
 
 def compact_lines(capture: Capture, width: int) -> Iterator[Styled]:
-    """Yield `compact_line` in lines of at most `width` columns, continued below the action."""
+    """Yield `compact_line` in lines of at most `width` columns. The continuation lines begin below the action."""
     yield from wrap(compact_line(capture), width, indent=_CLOCK_WIDTH)
 
 
 def capture_lines(
     capture: Capture, *, app_url: str | None, decrypted: Sequence[Decryption] = (), conflict: str = ""
 ) -> Iterator[Styled]:
-    """Yield a capture in full, line by line.
+    """Yield the lines that show a capture in full.
 
-    `app_url` is the base URL of Port's pages, if known. `decrypted` are inputs decrypted for the screen.
-    `conflict` means that two places have different secrets. It is shown if that may be the reason for a failure.
+    `app_url` is the base URL of Port's pages, if known. `decrypted` are the decrypted inputs to show. `conflict` means
+    that two places have different secrets, and is shown if that may be the reason for a failure.
     """
     yield _head(capture)
     yield from _verdict(with_conflict(capture.verdict, conflict))
@@ -90,9 +90,9 @@ def capture_lines(
 
 
 def fate_of_stored(capture: Capture) -> str | None:
-    """Return what Port does with a capture's response. None without a response or run, or for a rejected request.
+    """Return what Port does with a capture's response, or None without a response or a run or for a rejected request.
 
-    No one gets a response to a message. The store does not save that a request was rejected, but the outcome shows it.
+    Messages don't get a response. The store does not save whether a request was rejected, but the outcome shows it.
     """
     response = capture.response
     if response is None or capture.invocation.origin is not None:
@@ -105,7 +105,7 @@ def fate_of_stored(capture: Capture) -> str | None:
 
 def _head(capture: Capture) -> Styled:
     invocation, verdict, response = capture.invocation, capture.verdict, capture.response
-    is_answered = response is not None and invocation.origin is None  # no one gets a response to a message
+    is_answered = response is not None and invocation.origin is None  # a message doesn't get a response
     outcome = (f"-> {response.status}  ", _response_style(response)) if response and is_answered else ""
     return Styled.assemble(
         (clock_time(invocation.received_at), "dim"),
@@ -170,7 +170,7 @@ def _response(capture: Capture) -> Iterator[Styled]:
 
 
 def _message_outcome(capture: Capture) -> Iterator[Styled]:
-    """Yield what ends the run of a message: nobody waits for a response to it."""
+    """Yield what ends a message's run, because nobody waits for a response to a message."""
     payload, response = capture.payload, capture.response
     if capture.refused or response is None:
         yield labeled("rejected", "not forwarded")

@@ -1,4 +1,4 @@
-"""Captures in a table, and one capture in full."""
+"""Show captures as a table, and one capture in full."""
 
 from __future__ import annotations
 
@@ -37,14 +37,15 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", "handler")
 
 _ACTION = COLUMNS.index("action")
-# Columns are left out in this order until there is room for the actions. `show` has all of them.
+# Columns are left out in this order until there is room for the actions. `show` prints all columns.
 _LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "response", "time"))
-# Columns are left out until the longest action has up to the first width. It always has at least the second.
+# Columns are left out until the longest action fits or has at least the first width. An action's column is never
+# narrower than the second width.
 _MOST_OF_AN_ACTION = 24
 _LEAST_OF_AN_ACTION = 10
 
-# A list is printed while it is read, so only this many captures set the widths. A longer cell in a later line moves the
-# rest of that line to the right.
+# A list is printed while it is read, so only this many captures determine the widths. A longer cell in a later line
+# moves the rest of that line to the right.
 _MEASURED = 100
 
 _BODY_LIMIT = 64 * 1024
@@ -57,10 +58,11 @@ _HEX_WIDTH = 16
 
 
 def captures_table(captures: Iterable[ListedCapture], *, now: float, width: int) -> Iterator[Styled]:
-    """Yield captures as a table for a terminal of `width` columns, a header first.
+    """Yield captures as a table for a terminal of `width` columns. The first line is the header.
 
-    `now` is seconds since the epoch: captures of today show only their time. On a narrow terminal, columns are left
-    out, and then actions are shortened. IDs are never shortened. The first hundred captures set columns and widths.
+    `now` is in seconds since the epoch. Captures of today show only their time. On a narrow terminal, columns are left
+    out first, and then actions are shortened. IDs are never shortened. The first hundred captures determine the columns
+    and their widths.
     """
     today = _local(now).date()
     widths, rows = _measured(_cells(capture, _short_time(capture.received_at, today)) for capture in captures)
@@ -74,13 +76,13 @@ def captures_table(captures: Iterable[ListedCapture], *, now: float, width: int)
 
 
 def _measured(rows: Iterator[Sequence[str]]) -> tuple[list[int], Iterator[Sequence[str]]]:
-    """Return the widths of the columns in the first rows, and all rows with a header."""
+    """Return the widths of the columns in the first rows, and all rows with the header."""
     first = [COLUMNS, *islice(rows, _MEASURED)]
     return [max(map(cell_width, column)) for column in zip(*first, strict=True)], chain(first, rows)
 
 
 def _kept_columns(widths: Sequence[int], width: int) -> list[int]:
-    """Return the columns that fit into `width` with a space between two of them."""
+    """Return the columns that fit into `width`, with a space between adjacent columns."""
     kept = list(range(len(COLUMNS)))
     wanted = [*widths]
     wanted[_ACTION] = min(widths[_ACTION], _MOST_OF_AN_ACTION)
@@ -92,7 +94,7 @@ def _kept_columns(widths: Sequence[int], width: int) -> list[int]:
 
 
 def _shortened(cell: str, width: int) -> str:
-    """Return a cell cut to `width` columns with an ellipsis."""
+    """Return a cell, shortened to `width` columns with an ellipsis."""
     while cell_width(cell) > width:
         cell = cell[:-2] + "…"
     return cell
@@ -103,14 +105,14 @@ def _padded(cell: str, width: int) -> str:
 
 
 def captures_lines(captures: Iterable[ListedCapture]) -> Iterator[str]:
-    """Yield captures as aligned lines of plain text, a header first. The first hundred captures set the widths."""
+    """Yield captures as aligned lines of plain text, after a header. The first hundred captures set the widths."""
     widths, rows = _measured(_cells(capture, _local_time(capture.received_at)) for capture in captures)
     for row in rows:
         yield "  ".join(map(str.ljust, row, widths)).rstrip()
 
 
 def stored_lines(capture: Capture, replays: Iterable[Capture] = ()) -> Iterator[Styled]:
-    """Yield one capture in full, line by line, and then its replays in a line each."""
+    """Yield the lines that show one capture in full, and then a line for each of its replays."""
     invocation, payload = capture.invocation, capture.payload
     yield labeled("capture", brief(invocation.id), "bold")
     yield labeled("received", f"{format_time(invocation.received_at)} ({_local_time(invocation.received_at)} here)")
@@ -149,7 +151,7 @@ def _cells(capture: ListedCapture, time: str) -> Sequence[str]:
         _response_cell(capture),
         capture.handler or "-",
     )
-    # As `brief` would return them. Nearly all are short and visible.
+    # This returns what `brief` would return. Nearly all cells are short and visible.
     text = "".join(cells)
     if text.isascii() and text.isprintable() and max(map(len, cells)) <= _CELL_LIMIT:
         return cells
@@ -157,12 +159,12 @@ def _cells(capture: ListedCapture, time: str) -> Sequence[str]:
 
 
 def _mark(capture: ListedCapture) -> str:
-    """Return the mark of captures that `last` skips."""
+    """Return the mark for a capture that `last` skips."""
     return " (replay)" if capture.replay_of else " (check)" if capture.is_probe else ""
 
 
 def _response_cell(capture: ListedCapture) -> str:
-    """Return the response's status, marked if simulated, delayed or by hand. `dropped` for a closed connection."""
+    """Return the response's status, marked if simulated, delayed or sent by hand. A closed connection is `dropped`."""
     simulated = capture.simulated
     status = "-" if capture.response is None else str(capture.response)
     if simulated is None:
@@ -180,11 +182,11 @@ def _short_time(epoch_s: float, today: date) -> str:
 
 
 def _local_time(epoch_s: float) -> str:
-    return _local(epoch_s).isoformat(" ", "seconds")  # twice as fast as with keyword arguments
+    return _local(epoch_s).isoformat(" ", "seconds")  # positional arguments are twice as fast
 
 
 def _local(epoch_s: float) -> datetime:
-    return datetime.fromtimestamp(epoch_s)  # noqa: DTZ006 - the user's own time
+    return datetime.fromtimestamp(epoch_s)  # noqa: DTZ006 - the user's own time zone
 
 
 def _verdict(verdict: Verdict, event: str) -> Iterator[Styled]:
@@ -241,7 +243,7 @@ def _delivery(delivery: Delivery) -> Iterator[Styled]:
 
 def _response(capture: Capture) -> Iterator[Styled]:
     response = capture.response
-    if capture.invocation.origin is not None:  # no one waits for a response to a message
+    if capture.invocation.origin is not None:  # a message doesn't get a response
         yield from [labeled("rejected", "not forwarded")] if capture.refused else ()
         return
     if response is None:
@@ -266,7 +268,7 @@ def _hex_lines(body: bytes) -> Iterator[str]:
 
 
 def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
-    """Yield a text line by line, or the beginning of a binary body in hexadecimal. `option` shows all of it."""
+    """Yield a text line by line, or the beginning of a binary body in hexadecimal. `option` shows the complete body."""
     lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
     style = "dim" if text is None else f"dim {JSON}"
     for line in lines:

@@ -1,6 +1,6 @@
-"""The parts of a capture that several views show: the action, the payload, causes, outcomes. Pure.
+"""The parts of a capture that several views show: the action, the payload, causes and outcomes. Pure.
 
-All text from a sender or a handler is made safe by `text.safe` first.
+All text from a sender or a handler first goes through `text.safe`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from port_hook_cli.text.safe import brief, shorten
 from port_hook_cli.text.styled import JSON, Styled
 
 BODY_EXCERPT = 2048
-"""How many characters of a body a listener shows."""
+"""The number of characters of a body that a listener shows."""
 
 _MOST_LINES = 24
 _NAME_WIDTH = 40
@@ -74,7 +74,7 @@ def _run_page(run_id: str, app_url: str | None) -> str:
 
 
 def cause_lines(verdict: Verdict) -> Iterator[Styled]:
-    """Yield the causes found for a signature, each with its fix. For a good signature, they are warnings."""
+    """Yield the causes of a signature's verdict, each with its fix. For a valid signature, the causes are warnings."""
     is_good = verdict.status in {Status.VALID, Status.REENCODED}
     for cause in verdict.causes:
         words = f"{brief(cause.slug)}: {brief(cause.explanation, MAX_EXPLANATION)}"
@@ -83,18 +83,18 @@ def cause_lines(verdict: Verdict) -> Iterator[Styled]:
 
 
 def outcome_text(delivery: Delivery) -> str:
-    """Return the outcome of a delivery, and how long it took: `200 in 3.1 ms`, or `interrupted after 3 s`."""
+    """Return a delivery's outcome and duration, such as `200 in 3.1 ms` or `interrupted after 3 s`."""
     word = "after" if delivery.fault == INTERRUPTED else "in"
     return f"{brief(delivery.outcome, 20)} {word} {format_latency(delivery.latency_ms)}"
 
 
 def simulated_label(simulated: Simulated) -> str:
-    """Return the word before `simulated_text`."""
+    """Return the label in front of `simulated_text`."""
     return "answered" if simulated.by_hand else "simulated"
 
 
 def simulated_text(simulated: Simulated) -> str:
-    """Return a description of the simulation with its options, or of a response by hand."""
+    """Return a description of a simulation with its options, or of a response by hand."""
     if simulated.by_hand:
         return f"by hand, after {simulated.delay_s:g} s" if simulated.delay_s else "by hand"
     parts = []
@@ -117,7 +117,7 @@ def _table(label: str, values: dict[str, Any]) -> Iterator[Styled]:
 
 
 def excerpt_lines(label: str, body: bytes, text: str | None) -> Iterator[Styled]:
-    """Yield the beginning of a body's text: at most 2 kB and 24 lines. For a body that is not text, yield the size."""
+    """Yield the beginning of a body's text: at most 2 kB and 24 lines. For a body that is not text, yield its size."""
     if text is None:
         yield labeled(label, f"({len(body):,} bytes that are not UTF-8 text)", "dim")
         return
