@@ -1,1 +1,1 @@
-"""Files that a user passes: input, JSON and YAML documents, templates, `.env` files."""
+"""Files that a user passes to a command: input, JSON and YAML documents, templates, and `.env` files."""

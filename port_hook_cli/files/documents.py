@@ -1,8 +1,8 @@
-"""JSON and YAML documents that a user names, and `.env` files of secrets.
+"""Read the JSON and YAML documents that a user passes, and `.env` files with secrets.
 
-A few lines of YAML can stand for millions of values, because an alias can repeat a value that itself has aliases.
-PyYAML's scanner needs time that grows with the square of the number of open brackets. So the limits apply before PyYAML
-builds a value.
+A few lines of YAML can expand to millions of values, because an alias can repeat a value that itself has aliases. The
+time that PyYAML's scanner needs grows with the square of the number of open brackets. So port-hook applies the limits
+before PyYAML builds a value.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from port_hook_cli.javascript.stringify import NotJson
 from port_hook_cli.javascript.values import read_json, write_json
 
 MOST_LEVELS = 200
-"""How deeply the lists and mappings of a document may be nested."""
+"""The maximum nesting depth of the lists and mappings in a document."""
 
 MOST_ADDED = 1_000_000
-"""How many characters and values the aliases of a document may add to its text."""
+"""The maximum number of characters and values that aliases may add to the text of a document."""
 
-# Longer numbers have no value in JSON, and PyYAML is slow to compute them.
+# Longer numbers have no value in JSON, and PyYAML takes long to compute them.
 _LONGEST_NUMBER = 1_000
 _NUMBERS = frozenset({"tag:yaml.org,2002:int", "tag:yaml.org,2002:float"})
 
@@ -31,10 +31,10 @@ class YamlLimit(ValueError):
 
 
 def load_yaml(text: str | bytes, *, only_text: bool = False) -> Any:
-    """Return the value of a YAML document, or None if there is none. Timestamps stay text, because JSON lacks them.
+    """Return the value of a YAML document, or None for an empty one. Timestamps stay text, because JSON lacks them.
 
-    With `only_text`, every scalar is text. Raises yaml.YAMLError for text that is not one YAML document, ValueError for
-    scalars that have no value, YamlLimit for a document that exceeds a limit, and RecursionError.
+    With `only_text`, every scalar is text. Raises yaml.YAMLError for text that is not exactly one YAML document,
+    ValueError for scalars without a value, YamlLimit for a document that exceeds a limit, or RecursionError.
     """
     loader = _loader(only_text)(text)
     try:
@@ -48,7 +48,7 @@ def load_yaml(text: str | bytes, *, only_text: bool = False) -> Any:
 
 
 def is_yaml(text: str) -> bool:
-    """Return whether `text` is YAML, of any number of documents, within the limit of nesting."""
+    """Return whether `text` is YAML within the nesting limit. It may contain any number of documents."""
     import yaml
 
     try:
@@ -61,7 +61,7 @@ def is_yaml(text: str) -> bool:
 
 @lru_cache(maxsize=2)
 def _loader(only_text: bool) -> Any:
-    """Return PyYAML's loader for plain values, with the limit of nested brackets."""
+    """Return PyYAML's loader for plain values, with a limit on nested brackets."""
     import yaml
 
     base: Any = yaml.BaseLoader if only_text else yaml.SafeLoader
@@ -81,9 +81,9 @@ def _loader(only_text: bool) -> Any:
 
 
 def _measure(node: Any, known: dict[int, int], limit: int, level: int = 0) -> int:
-    """Return how many characters and values `node` has with its aliases expanded. Raises YamlLimit.
+    """Return the number of characters and values in `node` after its aliases are expanded. Raises YamlLimit.
 
-    `known` contains the sizes of measured nodes, by identity.
+    `known` maps the identity of each measured node to its size.
     """
     if level > MOST_LEVELS:
         raise YamlLimit("it is nested too deeply")
@@ -92,7 +92,7 @@ def _measure(node: Any, known: dict[int, int], limit: int, level: int = 0) -> in
             raise YamlLimit("it contains a number that is too long")
         return len(node.value) + 1
     if id(node) not in known:
-        known[id(node)] = 0  # a value that contains itself is rejected when it is written as JSON
+        known[id(node)] = 0  # a value that contains itself is rejected later, when it is written as JSON
         size = 1
         for part in node.value:
             for inner in part if isinstance(part, tuple) else (part,):
@@ -104,9 +104,9 @@ def _measure(node: Any, known: dict[int, int], limit: int, level: int = 0) -> in
 
 
 def read_template(text: str, *, name: str) -> Any:
-    """Return the template in `text`: a JSON or YAML document, otherwise the text itself if it contains double braces.
+    """Return the template in `text`: a JSON or YAML document, or the text itself if it contains double braces.
 
-    Raises UsageError for a text that begins like JSON but is invalid, and for a text that is not a template.
+    Raises UsageError for text that begins like JSON but is invalid, and for text that is not a template.
     """
     return _read(text.removeprefix("\ufeff"), name, is_template=True)
 
@@ -115,13 +115,13 @@ def read_data(content: bytes, *, name: str) -> Any:
     """Return the JSON document in `content`. Raises UsageError for invalid JSON."""
     try:
         return read_json(content.decode("utf-8-sig"))
-    except ValueError as error:  # NotJson and UnicodeDecodeError
+    except ValueError as error:  # raised as NotJson or UnicodeDecodeError
         fault = error.fault if isinstance(error, NotJson) else "it is not UTF-8 text"
         raise UsageError(f"{name} is not JSON: {fault}.", hint="Pass the trigger's data as a JSON document.") from error
 
 
 def read_yaml(text: str) -> Any:
-    """Return a YAML document as JSON. Raises NotJson. Timestamps stay text, because JSON lacks them."""
+    """Return a YAML document as a JSON value. Timestamps stay text, because JSON lacks them. Raises NotJson."""
     import yaml
 
     try:
@@ -133,19 +133,19 @@ def read_yaml(text: str) -> Any:
 
 
 def _place_of(error: Any) -> str:
-    """Return PyYAML's message, with line and column counted from 1, and without PyYAML's name for the text."""
+    """Return PyYAML's message, with the line and the column counted from 1, and without PyYAML's name for the text."""
     words = " ".join(str(error.problem or error.context or "it cannot be read").split())
     mark = error.problem_mark or error.context_mark
     return words if mark is None else f"{words} (line {mark.line + 1}, column {mark.column + 1})"
 
 
 def read_document(content: bytes, *, name: str) -> Any:
-    """Return the JSON or YAML document in `content`. Raises UsageError with the position of the fault."""
+    """Return the JSON or YAML document in `content`. Raises UsageError with the position of the error."""
     return _read(_text(content, name), name, is_template=False)
 
 
 def read_secrets_file(content: bytes, *, name: str) -> Any:
-    """Return the JSON document in `content`, or the variables of a `.env` file. Raises UsageError."""
+    """Return the JSON document in `content`, or the variables if it is a `.env` file. Raises UsageError."""
     text = _text(content, name)
     if text.lstrip()[:1] in {"{", "["}:
         return read_document(content, name=name)

@@ -1,4 +1,4 @@
-"""`.env` files, read by python-dotenv without interpolation: `$` is a character like any other in a secret."""
+"""Read `.env` files with python-dotenv, without interpolation: a `$` in a secret is an ordinary character."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 class DotenvFile:
     """The variables of one `.env` file, and the numbers of the lines that could not be read.
 
-    Messages call it `name`. `warnings` are what the user should know about it, `is_refused` means that it was not used,
-    and `is_folder` that it is a folder, such as a virtual environment.
+    Messages refer to the file as `name`. `warnings` are messages for the user about the file. `is_refused` means that
+    the file was not used. `is_folder` means that the path is a directory, such as a virtual environment.
     """
 
     name: str
@@ -30,7 +30,7 @@ class DotenvFile:
 
 
 def project_dotenv(cwd: Path, home: Path, prefix: str = "PORT_") -> DotenvFile:
-    """Return the variables of the current directory's `.env`. None in `~/.port`, where that file is the user's own."""
+    """Return the variables of the current directory's `.env`, but none in `~/.port`, where the file is the user's."""
     return DotenvFile(name=PROJECT_FILE) if cwd == home / ".port" else read_dotenv(cwd / ".env", prefix, PROJECT_FILE)
 
 
@@ -41,11 +41,11 @@ def home_dotenv(home: Path, prefix: str = "PORT_") -> DotenvFile:
 
 
 def read_dotenv(path: Path, prefix: str, name: str) -> DotenvFile:
-    """Return the variables that begin with `prefix`. A missing file (or a folder of that name) has none.
+    """Return the variables that begin with `prefix`. A missing file, or a directory of that name, has none.
 
-    Raises SettingsError if the file exists and cannot be read. A file that does not contain the prefix has no settings
-    of port-hook: it is not parsed, so it needs no import and causes no error. A file that is not safe to use has a
-    warning instead.
+    Raises SettingsError if the file exists but cannot be read. A file without the prefix has no settings of port-hook.
+    It is not parsed, so it needs no import and cannot cause an error. For a file that is not safe to use, returns a
+    warning instead of variables.
     """
     file = read_settings_file(path, name)
     if file.refusal and (_mentions(file, prefix) or not file.content):
@@ -63,10 +63,10 @@ def read_dotenv(path: Path, prefix: str, name: str) -> DotenvFile:
 
 
 def other_secret(path: Path, used: str) -> str | None:
-    """Return the client secret in a `.env` file if it differs from `used`. None if the file is not usable."""
+    """Return the client secret in a `.env` file if it differs from `used`. Return None if the file is not usable."""
     try:
         file = read_settings_file(path, str(path))
-        # If the file's only line with a secret has the secret in use, skip the parser, which takes longer than `sign`.
+        # If the file's only secret is the secret in use, skip the parser, which takes longer than the rest of `sign`.
         if file.refusal or _secret_lines(file.content) == [used.encode("utf-8", "surrogateescape")]:
             return None
         other = read_dotenv(path, SECRET_VARIABLE, str(path)).values.get(SECRET_VARIABLE)
@@ -76,7 +76,7 @@ def other_secret(path: Path, used: str) -> str | None:
 
 
 def _secret_lines(content: bytes) -> list[bytes]:
-    """Return the text after `PORT_CLIENT_SECRET=` on each line that contains it, without quotes around it."""
+    """Return the text after `PORT_CLIENT_SECRET=` on each line that contains it, without surrounding quotes."""
     name = SECRET_VARIABLE.encode() + b"="
     return [line.partition(name)[2].strip().strip(b"'\"") for line in content.splitlines() if name in line]
 
@@ -91,8 +91,8 @@ def _mentions(file: SettingsFile, prefix: str) -> bool:
 
 
 def parse_dotenv(text: str) -> tuple[dict[str, str], tuple[int, ...]]:
-    """Return the variables in a `.env` file's text, and the numbers of the lines that could not be read."""
-    # dotenv_values ignores lines that it cannot read, and reports them only to the log, without the file's name.
+    """Return the variables in the text of a `.env` file, and the numbers of the lines that could not be read."""
+    # dotenv_values ignores unreadable lines, and reports them only to the log, without the file's name.
     from dotenv.parser import parse_stream
 
     bindings = list(parse_stream(io.StringIO(text)))
@@ -101,5 +101,5 @@ def parse_dotenv(text: str) -> tuple[dict[str, str], tuple[int, ...]]:
 
 
 def _line(first: int, statement: str) -> int:
-    """Return the line on which a statement's text begins. The parser includes the blank lines before it."""
+    """Return the line on which a statement's text begins. The parser also counts the blank lines before the text."""
     return first + statement[: len(statement) - len(statement.lstrip())].count("\n")

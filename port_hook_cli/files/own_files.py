@@ -1,8 +1,8 @@
-"""Folders, files and locks for this user only: created private, and read only if no one else can write them.
+"""Private directories, files and locks of this user. port-hook reads them only if no one else can write to them.
 
-Other users do not get access, whatever the umask is. An existing folder or file may have been planted, so its owner and
-mode are checked, but its mode is not changed. The system releases a lock when the process ends in any way, so port-hook
-need not trust process IDs.
+Other users don't get access, regardless of the umask. Someone else may have planted an existing directory or file, so
+its owner and mode are checked, but its mode is not changed. The system releases a lock when a process ends for any
+reason, so port-hook doesn't need to rely on process IDs.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from pathlib import Path
 from port_hook_cli.files.settings_file import fault_of, is_private_group
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-# A pipe in the place of a file must not hang the command.
+# O_NONBLOCK is set so that a pipe in place of a file doesn't block the command.
 _READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _CREATE = os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_FOLLOW | getattr(os, "O_BINARY", 0)
 
 
 class NotPrivateError(PermissionError):
-    """Another user owns or can write a port-hook file or folder. `strerror` explains it, and what to do."""
+    """Another user owns or can write to a port-hook file or directory. `strerror` explains the problem and the fix."""
 
     def __init__(self, reason: str, path: Path) -> None:
         super().__init__(errno.EACCES, reason, str(path))
 
 
 def make_folders(folder: Path) -> list[Path]:
-    """Create a folder and the missing folders above it, all with mode 0700. Return the created folders.
+    """Create a directory and its missing parents, all with mode 0700. Return the created directories.
 
-    `Path.mkdir(parents=True)` uses its mode for the last folder only. Raises OSError.
+    `Path.mkdir(parents=True)` uses its mode only for the last directory. Raises OSError.
     """
     missing = [folder]
     while not missing[-1].exists():
@@ -48,9 +48,9 @@ def make_folders(folder: Path) -> list[Path]:
 
 
 def make_own_folder(home: Path, folder: Path) -> list[Path]:
-    """Create `folder`, a relative path in the home folder, and check each level. Return the created folders.
+    """Create `folder`, a path relative to the home directory, and check each level. Return the created directories.
 
-    Raises NotPrivateError for a level that another user owns or can write, and OSError.
+    Raises OSError, or NotPrivateError if another user owns or can write to a level.
     """
     made = make_folders(home / folder)
     check_own_folder(home, folder)
@@ -58,7 +58,7 @@ def make_own_folder(home: Path, folder: Path) -> list[Path]:
 
 
 def check_own_folder(home: Path, folder: Path) -> None:
-    """Raise NotPrivateError if another user owns or can write a level of `folder`, a relative path in the home folder.
+    """Raise NotPrivateError if another user owns or can write to a level of `folder`, relative to the home directory.
 
     Raises OSError for a missing level. A level may be a symbolic link of the same user.
     """
@@ -73,10 +73,9 @@ def check_own_folder(home: Path, folder: Path) -> None:
 
 
 def open_own_file(path: Path, flags: int = _READ) -> int:
-    """Return a descriptor of a file of this user, for reading by default. Links are not followed.
+    """Return a descriptor of a file of this user, by default for reading. Doesn't follow symbolic links.
 
-    Raises NotPrivateError for a file that another user owns or can write, or that has another hard link, and
-    OSError.
+    Raises OSError, or NotPrivateError for a file that another user owns or can write to, or that has another hard link.
     """
     handle = os.open(path, flags | _NO_FOLLOW, 0o600)
     try:
@@ -88,19 +87,20 @@ def open_own_file(path: Path, flags: int = _READ) -> int:
 
 
 def read_own_file(path: Path, limit: int) -> bytes:
-    """Return at most `limit` bytes of a file of this user. Raises the errors of `open_own_file`."""
+    """Return at most `limit` bytes from a file of this user. Raises the same errors as `open_own_file`."""
     with os.fdopen(open_own_file(path), "rb") as file:
         return file.read(limit)
 
 
 def replace_own_file(path: Path, content: bytes, *, fresh: Path, syncs: bool = True) -> None:
-    """Replace a whole file. `fresh` is a name beside it for the new file. Raises OSError.
+    """Replace a whole file. `fresh` is a path for the new file in the same directory. Raises OSError.
 
-    With `syncs`, the content is on disk before the file gets the name `path`.
+    With `syncs`, the content is on disk before the new file gets the name `path`.
 
     If the system supports it, the content is written to a file without a name. So a killed process leaves nothing
-    behind, except for a complete file at `fresh` if it is killed between two system calls. On other systems, it can
-    leave a part of the content there. The caller makes sure that no other process uses `fresh`, and deletes leftovers.
+    behind, except for a complete file at `fresh` if it is killed between two system calls. On other systems, the
+    process can leave incomplete content at `fresh`. The caller makes sure that no other process uses `fresh`, and
+    deletes leftover files.
     """
     fresh.unlink(missing_ok=True)
     try:
@@ -115,7 +115,7 @@ def replace_own_file(path: Path, content: bytes, *, fresh: Path, syncs: bool = T
 if sys.platform == "linux":
 
     def _link_unnamed(fresh: Path, content: bytes, *, syncs: bool) -> bool:
-        """Write `content` to a file without a name, then name it `fresh`. Return False if the system can't."""
+        """Write `content` to an unnamed file, then link it to `fresh`. Return False if the system can't do this."""
         try:
             handle = os.open(fresh.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
         except OSError:
@@ -136,7 +136,7 @@ if sys.platform == "linux":
 else:
 
     def _link_unnamed(fresh: Path, content: bytes, *, syncs: bool) -> bool:
-        """Return False: the system does not support files without a name."""
+        """Return False, because the system does not support files without a name."""
         del fresh, content, syncs
         return False
 
@@ -176,9 +176,9 @@ def _check_owner(path: Path, found: os.stat_result) -> None:
 
 
 def lock_file(path: Path, *, create: bool = True) -> int | None:
-    """Return a descriptor of the locked file, or None if another process has the lock.
+    """Lock a file and return its descriptor, or None if another process holds the lock.
 
-    The holder of a lock deletes its file, so the locked file must still be the file at `path`.
+    The holder of a lock deletes the file, so the locked file must still be the file at `path`.
     """
     while True:
         handle = os.open(path, os.O_RDWR | _NO_FOLLOW | (os.O_CREAT if create else 0), 0o600)
@@ -212,7 +212,7 @@ if sys.platform == "win32":
         return True
 
     def sync_folder(_: Path) -> None:
-        """Do nothing: Windows cannot sync a folder."""
+        """Do nothing, because Windows cannot sync a directory."""
 
 else:
     import fcntl
@@ -225,7 +225,7 @@ else:
         return True
 
     def sync_folder(folder: Path) -> None:
-        """Write the names in a folder to the disk."""
+        """Write the names in a directory to the disk."""
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,6 +1,6 @@
-"""The project's configuration in the current directory: `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`.
+"""The project configuration in the current directory: `port-hook.toml`, or `[tool.port-hook]` in `pyproject.toml`.
 
-Someone else may have written either file. `cli/project_defaults.py` decides what its options may do.
+Someone else may have written either file. `cli/project_defaults.py` decides what the options in them may do.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from port_hook_cli.files.settings_file import PROJECT_CONFIG, PYPROJECT, Setting
 from port_hook_cli.frozen import frozen
 
 _TOOL = "port-hook"
-# The time that tomllib takes for a key grows faster than the square of its parts: 64 KiB of them take half a minute.
+# tomllib's time for a key grows faster than the square of the number of parts. For a key of 64 KiB, it takes half a
+# minute.
 _MAX_DOTS = 100
 
 
 @frozen(kw_only=True)
 class ProjectFile:
-    """The tables of a project's configuration. Messages call it `name`. `warning` explains why it is not used."""
+    """The tables of a project configuration. Messages refer to it as `name`. `warning` explains why it is not used."""
 
     name: str
     tables: Mapping[str, Any] = field(default_factory=dict)
@@ -30,10 +31,10 @@ class ProjectFile:
 
 
 def read_project_file(cwd: Path) -> ProjectFile | None:
-    """Return the configuration in the current directory, or None. `port-hook.toml` comes before `pyproject.toml`.
+    """Return the configuration in the current directory, or None. `port-hook.toml` takes precedence.
 
     Raises SettingsError for a file that cannot be read or is not TOML. A file that is not safe to use has a warning
-    instead. A `pyproject.toml` without the text `tool.port-hook` is not parsed, so it causes no error.
+    instead of tables. A `pyproject.toml` without the text `tool.port-hook` is not parsed, so it cannot cause an error.
     """
     own = read_settings_file(cwd / PROJECT_CONFIG, f"./{PROJECT_CONFIG}")
     if own.refusal or own.status or own.content:
@@ -63,7 +64,7 @@ def _parse(content: bytes, name: str) -> Mapping[str, Any]:
         raise SettingsError(
             f"{name} is nested too deeply.", hint="Fix the file, or move it to another directory."
         ) from error
-    except ValueError as error:  # or a number of thousands of digits
+    except ValueError as error:  # also raised for a number with thousands of digits
         raise SettingsError(
             f"{name} is invalid TOML: {error}.", hint="Fix the file, or move it to another directory."
         ) from error
@@ -90,9 +91,10 @@ def check_no_project_file(cwd: Path) -> None:
 
 
 def write_project_file(cwd: Path, text: str, *, overwrites: bool) -> None:
-    """Write `port-hook.toml`, readable for all. Raises StoreError if it exists, unless `overwrites`, or on failure.
+    """Write `port-hook.toml`, readable by everyone. Raises StoreError on failure, or if it exists without `overwrites`.
 
-    A link of that name is replaced, not followed: someone else may have pointed it at a file of the user.
+    A symbolic link with this name is replaced, not followed, because someone else may have pointed it at a file of the
+    user.
     """
     path = cwd / PROJECT_CONFIG
     if not overwrites:

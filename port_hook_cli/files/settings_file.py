@@ -1,4 +1,4 @@
-"""Settings files, read only if no other user of the machine may have written them."""
+"""Read settings files, but only if no other user of the machine can have written them."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pathlib import Path
 from port_hook_cli.errors import SettingsError
 from port_hook_cli.frozen import frozen
 
-# The parser's time grows with the square of a line's length.
+# The parser's time grows with the square of a line's length, so the file size is limited.
 MOST_BYTES = 64 * 1024
 _ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
-# A pipe in the place of a file must not hang the command. The last two exist on Windows only.
+# O_NONBLOCK is set so that a pipe in place of a file doesn't block the command. The last two exist only on Windows.
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_NOINHERIT"))
 
 
 @frozen
 class SettingsFile:
-    """A file's content. `refusal` explains why it must not be used, and `advice` what to do about that.
+    """The content of a file. `refusal` explains why it must not be used, and `advice` says what to do about that.
 
-    If `status` is None, the mode is unknown. `is_folder` means that the path is a folder, which has no content.
+    If `status` is None, the mode is unknown. `is_folder` means that the path is a directory, which has no content.
     """
 
     content: bytes = b""
@@ -35,16 +35,16 @@ class SettingsFile:
     status: os.stat_result | None = None
 
     def __repr__(self) -> str:
-        return f"SettingsFile({self.path}, {len(self.content)} bytes)"  # the content may have secrets
+        return f"SettingsFile({self.path}, {len(self.content)} bytes)"  # the content may contain secrets
 
     @property
     def warning(self) -> str:
-        """The reason and the advice, in one line."""
+        """The reason and the advice, on one line."""
         return f"{self.refusal}. {self.advice[:1].upper()}{self.advice[1:]}" if self.advice else self.refusal
 
     @property
     def is_exposed(self) -> bool:
-        """Whether another user can read the file: its mode allows it, and so do all the folders above."""
+        """Whether another user can read the file: its mode and the modes of all directories above it allow that."""
         if self.status is None:
             return False
         folders = [folder.stat().st_mode for folder in self.path.resolve().parents]
@@ -55,10 +55,10 @@ class SettingsFile:
 
 
 def read_settings_file(path: Path, shown: str) -> SettingsFile:
-    """Return the content of a settings file. A missing file, a folder and a device don't have content.
+    """Return the content of a settings file. A missing file, a directory or a device has no content.
 
-    For an unsafe file, `refusal` explains why, and refers to it as `shown`. Symbolic links are followed: the target is
-    checked, and exactly the checked file is read. Raises SettingsError if it cannot be read.
+    For an unsafe file, `refusal` explains the reason and refers to the file as `shown`. Symbolic links are followed:
+    the target is checked, and exactly the checked file is read. Raises SettingsError if the file cannot be read.
     """
     try:
         mode = path.stat().st_mode
@@ -98,9 +98,10 @@ def _read(path: Path, shown: str) -> SettingsFile:
 
 
 def fault_of(mode: int, *, owner: int, user: int, is_private: Callable[[], bool]) -> tuple[str, str] | None:
-    """Return why a file with this mode and owner is unsafe, and advice that ends before its name. None if it is safe.
+    """Return why a file with this mode and owner is unsafe, and what to do, or None if the file is safe.
 
-    A file that a group can write is accepted if `is_private` means that the group is its owner's alone.
+    The advice ends before the file's name. A file that its group can write to is accepted if `is_private` returns True,
+    which means that the owner is the group's only member.
     """
     if owner not in {0, user}:
         return f"it belongs to another user (uid {owner})", f"if you trust it, make it yours: chown {user}"
@@ -114,9 +115,9 @@ def _private(status: os.stat_result) -> Callable[[], bool]:
 
 
 def is_private_group(gid: int, *, owner: int) -> bool:
-    """Return whether a group is the private group that many Linux systems make for a user: same name, no other members.
+    """Return whether a group is the private group of a user, with the same name and no other members.
 
-    On such systems, new files are writable by this group unless the user changes that.
+    Many Linux systems create such a group for each user, and make new files writable by this group by default.
     """
     if sys.platform != "win32":
         import grp
@@ -129,10 +130,10 @@ def is_private_group(gid: int, *, owner: int) -> bool:
 
 
 ENVIRONMENT = "the environment"
-# The file in the current directory, which someone else may have written.
+# This file is in the current directory, and someone else may have written it.
 PROJECT_FILE = "./.env"
-SECRET_VARIABLE = "PORT_CLIENT_SECRET"  # noqa: S105 - a variable's name
-# The list of what `port-hook login` saved, in the home folder.
+SECRET_VARIABLE = "PORT_CLIENT_SECRET"  # noqa: S105 - the name of a variable
+# This file in the home directory lists what `port-hook login` saved.
 LOGINS = ".port-hook/logins.json"
 PROJECT_CONFIG = "port-hook.toml"
 PYPROJECT = "pyproject.toml"

@@ -1,4 +1,4 @@
-"""Files and folders that a user passes on the command line, for input and output. `-` is stdin."""
+"""Files and directories that a user passes on the command line, for input and output. `-` is stdin."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ DOCUMENT_SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 _BEGINNING = 4096
 MAX_INPUT_BYTES = 256 * 1024 * 1024
-"""The maximum size of a file: someone else's file may be a link to a device without an end."""
+"""The maximum size of a file, because someone else's file may be a link to an endless device."""
 
 
 def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
     """Return the content of the file `name`, or of stdin for `-`.
 
-    Raises StoreError if it cannot be read or is too large, and UsageError for an empty name.
+    Raises StoreError if the content cannot be read or is too large, or UsageError for an empty name.
     """
     if name == "-":
         return read_stdin(stdin)
@@ -37,7 +37,7 @@ def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
     except FileNotFoundError as error:
         raise StoreError(f"File not found: {name}.", hint="Pass a file's path, or - to read stdin.") from error
     except OSError as error:
-        if is_directory(path):  # Windows says that it may not be read
+        if is_directory(path):  # Windows reports that access is denied
             raise is_a_directory(name) from error
         raise StoreError(f"{name} cannot be read: {error.strerror}.", hint="Pass a file that you can read.") from error
     if len(content) > MAX_INPUT_BYTES:
@@ -46,15 +46,15 @@ def read_input(name: str, *, cwd: Path, stdin: BinaryIO) -> bytes:
 
 
 def require_name(name: str) -> None:
-    """Raise UsageError for an empty name of a file, which would mean the current directory."""
+    """Raise UsageError for an empty file name, which would mean the current directory."""
     if not name:
         raise UsageError("The name of a file is empty.", hint="Check whether a shell variable is unset.")
 
 
 def file_path(option: str, path: Path, cwd: Path) -> Path:
-    """Return the absolute path of the file for `option`, which need not exist.
+    """Return the absolute path of the file for `option`. The file need not exist.
 
-    Raises UsageError for a folder, and for a path without a file name, such as `/`, `..` or an empty path.
+    Raises UsageError for a directory, or for a path without a file name, such as `/`, `..` or an empty path.
     """
     if path.name in {"", ".."}:
         raise UsageError(
@@ -75,10 +75,10 @@ def file_path(option: str, path: Path, cwd: Path) -> Path:
 
 
 def documents_in(folder: Path) -> list[Path]:
-    """Return the JSON and YAML files in a folder, sorted by name.
+    """Return the JSON and YAML files in a directory, sorted by name.
 
-    Raises UsageError if the file is too large or is not a regular file: a pipe or a link to a device could be
-    read without end.
+    Raises UsageError for a file that is too large or is not a regular file, because reading a pipe or a link to a
+    device might never end.
     """
     found = sorted(file for file in folder.iterdir() if file.suffix.lower() in DOCUMENT_SUFFIXES)
     for file in found:
@@ -92,15 +92,15 @@ def documents_in(folder: Path) -> list[Path]:
 
 
 def is_file(name: str, cwd: Path) -> bool:
-    """Return whether `name` is a file, in the folder `cwd` unless it is absolute."""
+    """Return whether `name` is a file. Unless it is absolute, `name` is relative to `cwd`."""
     try:
         return bool(name) and (cwd / name).is_file()
-    except (OSError, ValueError):  # the name is too long, or invalid for a file
+    except (OSError, ValueError):  # the name is too long, or is not a valid file name
         return False
 
 
 def is_directory(path: Path) -> bool:
-    """Return whether `path` is a directory, False for a name that is too long or invalid for a file."""
+    """Return whether `path` is a directory. A path that is too long or invalid is not."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -108,12 +108,12 @@ def is_directory(path: Path) -> bool:
 
 
 def is_a_directory(name: str) -> StoreError:
-    """Return the error for a directory where a file is needed."""
+    """Return the error for a directory in place of a file."""
     return StoreError(f"{name} is a directory. Pass a file.", hint="Pass a file in it, or - to read stdin.")
 
 
 def read_stdin(stdin: BinaryIO) -> bytes:
-    """Return all of stdin. Ctrl-C ends the wait with KeyboardInterrupt, in a coroutine too."""
+    """Read all of stdin. Ctrl-C ends the wait with KeyboardInterrupt, even in a coroutine."""
     with _interruptible():
         return stdin.read()
 
@@ -122,10 +122,10 @@ def read_stdin(stdin: BinaryIO) -> bytes:
 def _interruptible() -> Iterator[None]:
     """Let Ctrl-C interrupt a blocking call in a coroutine.
 
-    asyncio's own handler cancels the task, which takes effect only after the call has returned.
+    asyncio's own handler only cancels the task, which takes effect after the call has returned.
     """
     before = signal.getsignal(signal.SIGINT)
-    if not callable(before) or not _in_event_loop():  # where Ctrl-C is ignored, it stays ignored
+    if not callable(before) or not _in_event_loop():  # if Ctrl-C is ignored, it stays ignored
         yield
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -136,14 +136,14 @@ def _interruptible() -> Iterator[None]:
 
 
 def _in_event_loop() -> bool:
-    """Whether this is the main thread, which alone handles signals, and an event loop runs in it."""
-    asyncio = sys.modules.get("asyncio")  # not imported for this: `sign` starts faster without it
+    """Return whether this is the main thread, which alone handles signals, and whether an event loop runs in it."""
+    asyncio = sys.modules.get("asyncio")  # not imported here, so that `sign` starts faster
     is_main = threading.current_thread() is threading.main_thread()
     return is_main and asyncio is not None and asyncio._get_running_loop() is not None  # noqa: SLF001 - asyncio's low-level API
 
 
 def check_new_file(name: str, *, cwd: Path) -> None:
-    """Raise StoreError if `write_new_file` would reject the name. Call it before work whose result would be lost.
+    """Raise StoreError if `write_new_file` would reject the name. Call this before work whose result would be lost.
 
     Raises UsageError for an empty name.
     """
@@ -154,18 +154,18 @@ def check_new_file(name: str, *, cwd: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         if not path.parent.is_dir():
             raise _without_folder(name) from None
-    except (OSError, ValueError) as error:  # the name is too long, for example
+    except (OSError, ValueError) as error:  # for example because the name is too long
         raise _not_creatable(name, error) from error
     else:
         raise _exists(name)
 
 
 def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
-    """Write a file that only the user can read. Raises StoreError if it exists or cannot be written.
+    """Write a new file that only the user can read. Raises StoreError if the file exists or cannot be written.
 
     Raises UsageError for an empty name.
 
-    Someone else may have made a file or link of that name, so that another file is overwritten.
+    An existing file is never overwritten, because someone else may have created a file or link with that name.
     """
     require_name(name)
     path = cwd / name
@@ -187,16 +187,16 @@ def write_new_file(name: str, content: bytes, *, cwd: Path) -> None:
 
 
 def check_replaceable(name: str, what: str, is_one: Callable[[bytes], bool], *, cwd: Path) -> None:
-    """Raise StoreError if `replace_file` should not write the name. Call it before work whose result would be lost.
+    """Raise StoreError if `replace_file` should not write the name. Call this before work whose result would be lost.
 
-    An existing file has to be regular and empty, or `what`, such as "a JUnit report": `is_one` gets its beginning.
-    Raises UsageError for an empty name.
+    An existing file must be regular, and either empty or `what`, such as "a JUnit report". `is_one` gets the beginning
+    of the file and returns whether it is. Raises UsageError for an empty name.
     """
     require_name(name)
     path = cwd / name
     try:
         is_regular = stat.S_ISREG(path.lstat().st_mode)
-    except (OSError, ValueError):  # there is none, or the name is invalid
+    except (OSError, ValueError):  # the file is missing, or the name is invalid
         check_new_file(name, cwd=cwd)
         return
     beginning = b""
@@ -210,8 +210,8 @@ def check_replaceable(name: str, what: str, is_one: Callable[[bytes], bool], *, 
 def replace_file(name: str, content: bytes, *, cwd: Path) -> None:
     """Write a file that only the user can read, in place of a file that `check_replaceable` accepted.
 
-    The new file takes over the name. So a link of this name that someone else made meanwhile is not followed. Raises
-    StoreError if the file cannot be written.
+    The new file takes over the name, so a link with this name that someone else created in the meantime is not
+    followed. Raises StoreError if the file cannot be written.
     """
     path = cwd / name
     try:
