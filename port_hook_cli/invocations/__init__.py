@@ -1,1 +1,1 @@
-"""The values that flow through port-hook, and how a payload is read. Pure."""
+"""The values that flow through port-hook, and the code that reads payloads. Pure."""

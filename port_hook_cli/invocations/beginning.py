@@ -1,4 +1,4 @@
-"""Reads the beginning of a large body: the user and the action, from the values that are complete."""
+"""Read the beginning of a large body: the user and the action, from the values that are complete."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from port_hook_cli.invocations.models import Kind, Payload
 from port_hook_cli.invocations.payload import read_payload
 
 BEGINNING_BYTES = 16 * 1024
-"""How many bytes of a large body are read. Port sends the trigger and the context before the inputs."""
+"""The number of bytes to read from a large body. Port sends the trigger and the context before the inputs."""
 
-# How deep to read an incomplete object: `payload.properties`.
+# The nesting level to which an incomplete object is read, for `payload.properties`.
 _MAX_DEPTH = 3
 _SPACE = re.compile(r"[ \t\r\n]*")
 _scan = json.JSONDecoder().raw_decode
 
 
 def read_beginning(beginning: bytes, headers: Headers, *, run_id: str | None, action: str | None) -> Payload:
-    """Return the payload in the first bytes of a JSON object. `run_id` and `action` come from the whole body."""
+    """Return the payload from the first bytes of a JSON object. `run_id` and `action` come from the whole body."""
     text = beginning[:BEGINNING_BYTES].decode("utf-8", "ignore").lstrip()
     payload = read_payload(_complete(text), headers)
     run_id, kind = run_id or payload.run_id, payload.kind
@@ -31,7 +31,7 @@ def read_beginning(beginning: bytes, headers: Headers, *, run_id: str | None, ac
 
 
 def _complete(text: str) -> bytes:
-    """Return the complete members as JSON. Values nested too deeply count as missing."""
+    """Return the complete members as JSON. Values count as missing if they are nested too deeply."""
     try:
         return json.dumps(_members(text, 0, _MAX_DEPTH)).encode()
     except RecursionError:
@@ -39,7 +39,7 @@ def _complete(text: str) -> bytes:
 
 
 def _members(text: str, at: int, depth: int) -> dict[str, Any]:
-    """Return the complete members of the object that begins at `at`, and of the object that the text ends in."""
+    """Return the complete members of the object that begins at `at`, and of the object in which the text ends."""
     found: dict[str, Any] = {}
     if text[at : at + 1] != "{":
         return found
@@ -54,7 +54,7 @@ def _members(text: str, at: int, depth: int) -> dict[str, Any]:
                     found[key] = _members(text, start, depth - 1)
                 return found
             at = _past_space(text, at)
-            if text[at : at + 1] or not isinstance(value, int | float):  # otherwise the text ends in a number
+            if text[at : at + 1] or not isinstance(value, int | float):  # a number may be incomplete
                 found[key] = value
     except (ValueError, IndexError, TypeError):
         pass

@@ -1,4 +1,4 @@
-"""The headers that a forwarded request and a relayed response retain: RFC 9110, section 7.6.1."""
+"""Select the headers for a forwarded request and a relayed response (RFC 9110, section 7.6.1)."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ HOP_BY_HOP = frozenset(
         "upgrade",
     }
 )
-# `expect` asks for a "100 Continue", which the listener has already sent.
+# `expect` requests a "100 Continue", which the listener has already sent.
 _REPLACED = frozenset({"expect", "x-forwarded-for"})
 
 
 def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: str) -> Headers:
     """Return the headers for the handler: the received headers without hop-by-hop headers, and `x-forwarded-*`.
 
-    `Host` names the handler, as local frameworks expect. The host that Port called is in `x-forwarded-host`.
+    `Host` is the handler's host, as local frameworks expect. `x-forwarded-host` is the host that Port called.
     """
     received = invocation.headers
     dropped = _hop_by_hop(received) | _REPLACED
@@ -37,7 +37,7 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
         for lowered, (name, value) in zip(received.names, received.items, strict=True)
         if lowered not in dropped
     ]
-    if "host" not in received.names:  # optional in HTTP/1.0, but required in HTTP/1.1, which is used for forwarding
+    if "host" not in received.names:  # required in HTTP/1.1, the version for forwarding
         kept.insert(0, ("host", host))
     kept.append(("x-forwarded-for", ", ".join((*received.all("x-forwarded-for"), client))))
     if received.get("x-forwarded-host") is None:
@@ -50,7 +50,7 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
 def relayed_headers(headers: Headers) -> Headers:
     """Return the headers of a handler's response that the listener returns to Port."""
     dropped = _hop_by_hop(headers)
-    if dropped.isdisjoint(headers.names):  # nearly always
+    if dropped.isdisjoint(headers.names):  # true for nearly every response
         return headers
     return headers.without(*dropped)
 
@@ -60,13 +60,13 @@ def fields_with_length(status: int, headers: Headers, size: int, *, is_head: boo
 
     `size` is the size of the body in bytes. `is_head` means that the response is for a HEAD request.
 
-    The size of the body replaces a received content length. A response to HEAD or with status 304 has no body, but may
-    have the content length of the omitted body (RFC 9110, section 8.6). That is the handler's own length, or `size` for
-    a response that the listener made.
+    The size of the body replaces a received content length. A response to HEAD, or with the status 304, has no body,
+    but may have the content length of the omitted body (RFC 9110, section 8.6). That is the handler's own content
+    length, or `size` for a response from the listener itself.
     """
     length = _length(status, headers, size, is_head=is_head)
     received, lengths = headers.items, headers.all("content-length")
-    if lengths == (length,):  # nearly every response of a handler
+    if lengths == (length,):  # true for nearly every response of a handler
         return received
     if not lengths:
         return received if length is None else (*received, ("content-length", length))
@@ -81,7 +81,7 @@ def fields_with_length(status: int, headers: Headers, size: int, *, is_head: boo
 
 
 def _length(status: int, headers: Headers, size: int, *, is_head: bool) -> str | None:
-    if status == 204:  # noqa: PLR2004 - no content length, RFC 9110, section 8.6
+    if status == 204:  # noqa: PLR2004 - these have no content length, RFC 9110, section 8.6
         return None
     if status == 304 or (is_head and not size):  # noqa: PLR2004 - not modified
         return headers.get("content-length")
@@ -89,7 +89,7 @@ def _length(status: int, headers: Headers, size: int, *, is_head: bool) -> str |
 
 
 def _hop_by_hop(headers: Headers) -> frozenset[str]:
-    if "connection" not in headers.names:  # nearly always
+    if "connection" not in headers.names:  # true for nearly every response
         return HOP_BY_HOP
     named = headers.all("connection")
     return HOP_BY_HOP.union(name.strip().lower() for value in named for name in value.split(","))

@@ -1,4 +1,4 @@
-"""Hints for failed deliveries: one table for everything that sends requests to a handler."""
+"""Hints for failed deliveries, in one table for every command that sends requests to a handler."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from port_hook_cli.text.safe import printable
 
 @frozen(kw_only=True)
 class SenderOptions:
-    """The options in hints of the command that sent the request.
+    """The options that hints show, for the command that sent the request.
 
-    `search` finds out why a handler rejects a valid request. `advice` is what else this command can do, by
-    fault or status. In both, `{url}` is the URL of the request.
+    `search` is the option that finds out why a handler rejects a valid request. `advice` is what else this command can
+    do, by fault or status. In both, `{url}` is the URL of the request.
     """
 
     target: str
@@ -85,12 +85,12 @@ _MAY_BE_A_WRONG_SECRET = frozenset({401, 403})
 def delivery_hints(
     delivery: Delivery, options: SenderOptions, *, is_message: bool = False, conflict: str = "", url: str = ""
 ) -> tuple[str, ...]:
-    """Return hints for a failed delivery, one for each line.
+    """Return hints for a failed delivery, one hint per line.
 
-    The result is empty if the delivery did not fail, or if the cause is unknown. `is_message` means that the request
-    was a Kafka message, whose signature does not cover its raw bytes. `conflict` means that two places have different
-    secrets. It is added if the handler may have rejected the signature. `url` is the URL to show, by default the
-    delivery's.
+    The result is empty if the delivery did not fail or the cause is unknown. `is_message` means that the request was a
+    Kafka message, whose signature does not cover its raw bytes. `conflict` means that two places have different
+    secrets. It is added if the handler may have rejected the signature. `url` is the URL to show, which defaults to the
+    delivery's URL.
     """
     status = delivery.status
     outcome = delivery.fault or "" if status is None else status
@@ -108,5 +108,5 @@ def delivery_hints(
 
 
 def _quoted(url: str) -> str:
-    """Return a URL as a word for a shell, in visible characters. Braces are escaped, as in any URL."""
+    """Quote a URL as a shell word with visible characters only. Braces are escaped, as in any URL."""
     return printable(quote(url.replace("{", "%7B").replace("}", "%7D")))

@@ -1,7 +1,7 @@
-r"""Parse a raw HTTP request from a file, such as from a proxy, `nc -l` or a tunnel's inspector.
+r"""Parse a raw HTTP request from a file, for example from a proxy, `nc -l` or a tunnel's inspector.
 
-It has a request line, headers, an empty line and a body (RFC 9112). Lines may end with LF, as section 2.2 allows.
-The bytes of the body are never changed.
+The file consists of a request line, headers, an empty line and a body (RFC 9112). Lines may end with LF, as section 2.2
+allows. The bytes of the body are never changed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers
 
 _REQUEST_LINE = rb"(?P<method>[!#$%&'*+.^_`|~0-9A-Za-z-]+) +(?P<target>\S+) +HTTP/\d(\.\d)?[ \t]*"
-# Compiled when they are first used: most files are payloads.
+# These patterns are compiled when they are first used, because most files are payloads.
 _FIELD = rb"(?s)(?P<name>[!#$%&'*+.^_`|~0-9A-Za-z-]+):(?P<value>.*)"
 _CHUNK_SIZE = rb"(?P<size>[0-9A-Fa-f]{1,16})[ \t]*(;[^\n]*)?\r?\n"
 _BEGINNING = 40
@@ -24,7 +24,7 @@ class NotHttp(ValueError):
 
 @frozen
 class RawRequest:
-    """A parsed request. `remarks` are notes on inconsistencies in it."""
+    """A parsed request. `remarks` are notes on inconsistencies in the request."""
 
     method: str
     target: str
@@ -34,7 +34,7 @@ class RawRequest:
 
 
 def is_request(content: bytes) -> bool:
-    """Return whether the first line that is not empty is an HTTP request line."""
+    """Return whether the first nonempty line is an HTTP request line."""
     line = content.lstrip(b"\r\n").partition(b"\n")[0]
     return re.fullmatch(_REQUEST_LINE, line.rstrip(b"\r")) is not None
 
@@ -70,7 +70,7 @@ def _split(content: bytes) -> tuple[bytes, bytes, bool]:
 def _headers(lines: list[bytes], *, first_line: int) -> Headers:
     fields: list[tuple[bytes, bytes]] = []
     for number, line in enumerate(lines, first_line):
-        if line[:1] in {b" ", b"\t"} and fields:  # a folded value, RFC 9112 section 5.2
+        if line[:1] in {b" ", b"\t"} and fields:  # the line continues a folded value (RFC 9112, section 5.2)
             name, value = fields.pop()
             fields.append((name, value + b" " + line.strip(b" \t")))
             continue
@@ -82,7 +82,7 @@ def _headers(lines: list[bytes], *, first_line: int) -> Headers:
 
 
 def _framed(headers: Headers, body: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Return the body that the headers delimit, and remarks on mismatches."""
+    """Return the body that the headers delimit, and remarks on mismatches between the headers and the body."""
     if "chunked" in (headers.get("transfer-encoding") or "").lower():
         whole = _unchunked(body)
         if whole is None:
@@ -106,7 +106,7 @@ def _cut(body: bytes, length: int) -> tuple[bytes, tuple[str, ...]]:
 
 
 def _unchunked(body: bytes) -> bytes | None:
-    """Return the content of the chunks (RFC 9112 section 7.1), or None if `body` is not completely chunked."""
+    """Return the content of the chunks (RFC 9112, section 7.1), or None if `body` is not completely chunked."""
     parts: list[bytes] = []
     chunk_size, at = re.compile(_CHUNK_SIZE), 0
     while (size := chunk_size.match(body, at)) is not None:

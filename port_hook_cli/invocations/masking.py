@@ -1,4 +1,4 @@
-"""Copies of requests and responses in which secrets are masked. Pure."""
+"""Copy requests and responses with their secrets masked. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from port_hook_cli.text.secret import Masker
 
 
 def masked_request(request: Invocation, masker: Masker) -> Invocation:
-    """Return a request with secrets masked in its target, headers and body. Its signature no longer matches then."""
+    """Return a request with secrets masked in its target, headers and body. Its signature no longer matches."""
     return replace(
         request,
         target=masked_url(request.target, masker.text),
@@ -21,7 +21,7 @@ def masked_request(request: Invocation, masker: Masker) -> Invocation:
 
 
 def masked_delivery(delivery: Delivery, masker: Masker) -> Delivery:
-    """Return a delivery with secrets masked in its URL, its error, and the headers and body of the response."""
+    """Return a delivery with secrets masked in its URL, its error, and the response's headers and body."""
     return replace(
         delivery,
         url=masked_url(delivery.url, masker.text),

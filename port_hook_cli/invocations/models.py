@@ -1,4 +1,4 @@
-"""The values that flow through port-hook. All are frozen: a capture is never edited.
+"""The values that flow through port-hook. All of them are frozen, because a capture is never edited.
 
 request bytes -> Invocation -> Verdict -> Response -> Capture (which the observers and the store receive)
 """
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @frozen
 class Truncation:
-    """An incompletely saved body: its size in bytes, and its SHA-256 in hexadecimal."""
+    """The size in bytes and the SHA-256 (in hexadecimal) of an incompletely saved body."""
 
     size: int
     sha256: str
 
 
 class Partition(NamedTuple):
-    """A partition of a topic of a Kafka cluster."""
+    """A partition of a topic in a Kafka cluster."""
 
     cluster: str
     topic: str
@@ -33,11 +33,11 @@ class Partition(NamedTuple):
 
 
 LATEST_TIMESTAMP_MS = int(2.5e14)
-"""The latest time with a date in every time zone."""
+"""The latest time that is a valid date in every time zone, in milliseconds."""
 
 
 class MessageOrigin(NamedTuple):
-    """Where a message was in Kafka. `timestamp_ms` is the broker's or producer's time, None if unusable."""
+    """The place of a message in Kafka. `timestamp_ms` is the broker's or producer's time, or None if it is unusable."""
 
     topic: str
     partition: int
@@ -46,7 +46,7 @@ class MessageOrigin(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name of the message: `ORG.runs[0]@42`."""
+        """The name of the message, such as `ORG.runs[0]@42`."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
@@ -54,10 +54,10 @@ class MessageOrigin(NamedTuple):
 class Invocation:
     """A received HTTP request, or a Kafka message in the same form.
 
-    `received_at` is seconds since the epoch, `target` the path and query of the request line, unchanged, and `body` the
-    raw body. `replay_of` is the ID of the replayed capture. If `truncated` is set, `body` is only
-    the beginning of the received body. `origin` is set for a message: its value is the body, and the headers are the
-    value's `headers`.
+    `received_at` is in seconds since the epoch. `target` is the unchanged path and query of the request line, and
+    `body` is the raw body. `replay_of` is the ID of the replayed capture. If `truncated` is set, `body` is only the
+    beginning of the received body. `origin` is set for a Kafka message. The body is then the message's value, and the
+    headers are the `headers` in that value.
     """
 
     id: str
@@ -72,9 +72,9 @@ class Invocation:
 
     @property
     def compared_at(self) -> float:
-        """The time with which a signed timestamp is compared: for a message, when it was sent to Kafka.
+        """The time with which a signed timestamp is compared. For a message, it is the time when it was sent to Kafka.
 
-        A message may wait in its topic for days, and Port's execution agent accepts it even then.
+        A message may wait in its topic for days, and Port's execution agent accepts the message even then.
         """
         if self.origin is None or self.origin.timestamp_ms is None:
             return self.received_at
@@ -102,15 +102,15 @@ class Cause(NamedTuple):
 
 
 KAFKA_VALUE = "kafka"
-"""The signed form of a Kafka message: its value without its two signature headers."""
+"""The signed form of a Kafka message, which is its value without the two signature headers."""
 
 
 @frozen(kw_only=True)
 class Verdict:
-    """The result of `verify_signature`. `signed_form` is the name of the encoding that the signature matches, if any.
+    """The result of `verify_signature`. `signed_form` is the encoding that the signature matches, or None.
 
-    `age_s` is the receiver's clock minus the signed timestamp, in seconds: negative if the timestamp is in the future,
-    None if there is no readable timestamp.
+    `age_s` is the receiver's clock minus the signed timestamp, in seconds. It is negative if the timestamp is in the
+    future, and None without a readable timestamp.
     """
 
     status: Status
@@ -125,19 +125,19 @@ class Verdict:
 
     @property
     def hint(self) -> str:
-        """What to do next: the first cause's fix, or an empty string."""
+        """The next step for the user: the fix for the first cause, or an empty string."""
         return self.causes[0].fix if self.causes else ""
 
 
 class Side(StrEnum):
-    """Whose code a verdict explains: the code that signed the request, or the user's code that verifies it."""
+    """The side whose code a verdict explains: the code that signed the request, or the user's code that verifies it."""
 
     SENDER = "sender"
     VERIFIER = "verifier"
 
 
 class Kind(StrEnum):
-    """The kind of invocation that a payload belongs to."""
+    """The kind of invocation to which a payload belongs."""
 
     ACTION_RUN = "action-run"
     AUTOMATION = "automation"
@@ -148,7 +148,7 @@ class Kind(StrEnum):
 
 @frozen
 class EventChange:
-    """One difference between the two sides of an automation's event: a dotted path and both values."""
+    """One difference between the two sides of an automation's event: a dotted path, and the value on each side."""
 
     path: str
     before: Any
@@ -156,7 +156,7 @@ class EventChange:
 
 
 WAITS_FOR_REPORT = "stays IN_PROGRESS until the handler reports its result"
-"""What happens to an unsynchronized run, as the end of a sentence."""
+"""What happens to an asynchronous run, as the end of a sentence."""
 
 
 @frozen(kw_only=True)
@@ -164,7 +164,7 @@ class Payload:
     """The fields of a body. A missing field is None or empty.
 
     `workflow`, `node` and `workflow_run` belong to a workflow node's run. `via_agent` means that Port's execution agent
-    sent the request. `document` is the parsed JSON, or None if it could not be read. Then `problem` contains the
+    sent the request. `document` is the parsed JSON, or None if the body could not be parsed. `problem` is then the
     reason.
     """
 
@@ -190,26 +190,26 @@ class Payload:
 
 
 def is_2xx(status: int | None) -> bool:
-    """Return whether there is a status, of the class 2xx."""
+    """Return whether `status` is set and in the class 2xx."""
     return status is not None and status // 100 == 2  # noqa: PLR2004
 
 
 INTERRUPTED = "interrupted"
-"""The fault of a request that got no response, because its listener ended or its sender disconnected."""
+"""The fault of a request that got no response because its listener ended or its sender disconnected."""
 
 FAILED_FROM = 400
-"""A handler that responds with this status or a higher one has failed the request."""
+"""A handler that responds with this status or a higher status has failed the request."""
 
 
 @frozen(kw_only=True)
 class Delivery:
     """One attempt to send a request to a target.
 
-    `status` is the target's HTTP status. If it is None, `error` explains why there is none, and `fault` is the slug of
-    that reason (`unreachable`, `timeout`, `broken`, `too-large`, `interrupted`). `latency_ms` is milliseconds from the
-    first byte of the request sent to the last byte of the response received, or to the failure. Connecting does not
-    count. If no connection could be opened, it is the time until that failure. If the request was interrupted, it is
-    the time that it had waited: for the handler, or for its turn.
+    `status` is the target's HTTP status. If it is None, `error` explains the reason, and `fault` is the reason's slug
+    (`unreachable`, `timeout`, `broken`, `too-large`, `interrupted`). `latency_ms` is the time in milliseconds from the
+    first byte of the request to the last byte of the response, or to the failure. The time for connecting doesn't
+    count. If no connection could be opened, `latency_ms` is the time until that failure. For an interrupted request, it
+    is the time that the request waited for the handler or for its turn.
     """
 
     url: str
@@ -227,12 +227,12 @@ class Delivery:
 
     @property
     def failed(self) -> bool:
-        """Whether the target responded with a 4xx or 5xx, or did not respond."""
+        """Whether the target responded with a 4xx or 5xx status, or did not respond."""
         return self.status is None or self.status >= FAILED_FROM
 
     @property
     def outcome(self) -> str:
-        """The target's status, or the slug of the reason without one."""
+        """The target's status, or without a status, the slug of the reason."""
         return self.fault or "failed" if self.status is None else str(self.status)
 
 
@@ -246,18 +246,18 @@ class Response:
 
     @property
     def ok(self) -> bool:
-        """Whether it has a 2xx status."""
+        """Whether the response has a 2xx status."""
         return is_2xx(self.status)
 
 
 @frozen(kw_only=True)
 class Simulated:
-    """What a listener simulates for one request.
+    """A listener's simulation for one request.
 
-    `failure` is the option that made the request fail, or None. `failures_left` is how many more requests
+    `failure` is the option that made the request fail, or None. `failures_left` is the number of further requests that
     `--fail-first` makes fail, which the store does not save. `dropped` means that the connection is closed without a
-    response. `delay_s` is how many seconds the response is delayed. With `by_hand`, the user responded to the held
-    request by hand, after `delay_s` seconds.
+    response. `delay_s` is the delay of the response in seconds. With `by_hand`, the user responded to the held request
+    by hand, after `delay_s` seconds.
     """
 
     failure: str | None = None
@@ -271,10 +271,10 @@ class Simulated:
 class Capture:
     """An invocation with its verdict, its payload and its outcome so far.
 
-    `delivery` is None if nothing was forwarded, and `response` is None until it is decided. `refused` means that the
-    listener rejected the request because of its verdict. The store does not save that field. `simulated` is what was
-    simulated, or None. `throwaway_secret` is set only for a redacted capture, whose file contains it. Anyone can sign
-    with it, so it doesn't identify the sender, and is used only if the user asks.
+    `delivery` is None if nothing was forwarded, and `response` is None until the response is decided. `refused` means
+    that the listener rejected the request because of its verdict. The store does not save this field. `simulated` is
+    the simulation for this request, or None. `throwaway_secret` is set only for a redacted capture, whose file contains
+    the secret. Anyone can sign with it, so it doesn't identify the sender and is used only if the user asks for it.
     """
 
     invocation: Invocation
@@ -288,11 +288,12 @@ class Capture:
 
     @property
     def handler_failed(self) -> bool:
-        """Whether the handler failed the request: it responded with a 4xx or 5xx, or not at all.
+        """Whether the handler failed the request: it responded with a 4xx or 5xx status, or did not respond.
 
-        The handler has not failed a request that the listener rejected or responded to itself. A capture without any
-        outcome has failed, because its listener was killed. `captures.database.conditions.handler_failed` is the same
-        in SQL, but for captures of the last minute without an outcome: the handler may be working on them.
+        The handler has not failed a request that the listener rejected or responded to itself. It has failed a capture
+        without any outcome, because the capture's listener was killed. `captures.database.conditions.handler_failed` is
+        the same condition in SQL, except for captures of the last minute without an outcome, because the handler may
+        still be working on them.
         """
         if self.delivery is not None:
             return self.delivery.failed

@@ -1,8 +1,9 @@
-"""Read a body: its run, its action, its user and its inputs.
+"""Read the run, the action, the user and the inputs from a body.
 
 A body may have Port's default form (`context.runId`, `payload.properties`), the form of an action's own template
-(`invocationMethod.body`), or anything between. Automations send their event. So each field is looked up in all the
-places where Port's documentation or published examples have it, and stays empty if it is missing everywhere.
+(`invocationMethod.body`), or any form between the two. Automations send their event. So port-hook looks up each field
+in all the places where Port's documentation or published examples have it. A field stays empty if it is missing in all
+of them.
 """
 
 from __future__ import annotations
@@ -24,38 +25,38 @@ _NODE_RUN_PREFIX, _WORKFLOW_RUN_PREFIX = "wfnr_", "wfr_"
 _RUN_PREFIXES = ("r_", _NODE_RUN_PREFIX)
 _RUN_ID = r"(?:r_[A-Za-z0-9]{16}|wfnr_[A-Za-z0-9]{1,95})\Z"
 _WORKFLOW_RUN_ID = r"wfr_[A-Za-z0-9]{1,95}\Z"
-# Compiled when they are first used. A listener needs them for each request, and a compiled pattern is faster than
-# `re.match`.
+# These patterns are compiled when they are first used. A listener needs them for each request, and a compiled pattern
+# is faster than `re.match`.
 _compiled = cache(re.compile)
 _ABOUT_OTHERS = frozenset({"event", "diff", "inputs", "payload"})
-# A hostile body must not make the search for a run ID expensive.
+# A malicious body must not make the search for a run ID expensive.
 _MAX_VALUES_SEARCHED = 10_000
-# Python's int() rejects more digits. Such a number is shown as a float, as in JavaScript.
+# Python's int() rejects a number with more digits. Like in JavaScript, such a number is shown as a float.
 _MAX_INT_DIGITS = 4_000
 
-# These change with every event and don't describe it.
+# These fields change with every event and don't describe it.
 _NOISE = frozenset({"updatedAt", "updatedBy"})
 _MAX_CHANGES = 200
 
-# Shared by all missing objects, and never written to: creating one for each took a tenth of the reading time.
+# All missing objects share this object, so it must not change. Creating an object for each took a tenth of the time.
 _NOTHING: dict[str, Any] = {}
-# Faster than `json.loads`, which checks its options at each call.
+# This is faster than `json.loads`, which checks its options at each call.
 _decode = json.JSONDecoder().decode
 
 
 def is_run_id(text: object) -> bool:
-    """Return whether `text` has the form of an action run's ID (`r_` and 16 characters) or a node run's (`wfnr_…`)."""
+    """Return whether `text` looks like the ID of an action run (`r_` and 16 characters) or of a node run (`wfnr_…`)."""
     has_form = isinstance(text, str) and text.startswith(_RUN_PREFIXES)
     return has_form and _compiled(_RUN_ID).match(text) is not None
 
 
 def is_workflow_run_id(text: str) -> bool:
-    """Return whether `text` has the form of a workflow run's ID (`wfr_…`)."""
+    """Return whether `text` has the format of a workflow run's ID (`wfr_…`)."""
     return text.startswith(_WORKFLOW_RUN_PREFIX) and _compiled(_WORKFLOW_RUN_ID).match(text) is not None
 
 
 def read_payload(body: bytes, headers: Headers) -> Payload:
-    """Return the readable fields of `body`. Never raises, whatever the bytes are."""
+    """Return the fields of `body` that can be read. Never raises, whatever the bytes are."""
     document, problem = _parse(body)
     root = document if isinstance(document, dict) else {}
     event, context, port_context, payload, trigger = _dicts(
@@ -81,7 +82,7 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
             context.get("blueprint"), port_context.get("blueprint"), invoked.get("blueprint"), entity.get("blueprint")
         ),
         entity=_name(context.get("entity"), port_context.get("entity"), entity),
-        # Nothing waits for the response to a message that Port publishes for the user's own consumer.
+        # Nobody waits for the response to a message that Port publishes for the user's own consumer.
         synchronized=False
         if method.get("type") == "KAFKA"
         else _flag(method.get("synchronized"), root.get("synchronized")),
@@ -94,9 +95,9 @@ def read_payload(body: bytes, headers: Headers) -> Payload:
 
 
 def find_run_id(document: Any, headers: Headers) -> str | None:
-    """Return the run ID from the payload's context, the `RUN_ID` header, or any string with its form, in this order.
+    """Return the run ID from the payload's context, the `RUN_ID` header, or any string in its format, in this order.
 
-    A run ID in an event or an input belongs to another run. So inputs are searched last, and events not at all.
+    A run ID in an event or an input belongs to another run. So inputs are searched last, and events are not searched.
     """
     root = document if isinstance(document, dict) else {}
     found = _run_id_in_context(_dict(root, "context"), _dict(root, "port_context"))
@@ -147,11 +148,11 @@ def _any_length_int(digits: str) -> int | float:
 
 
 def _workflow_node(document: Any, root: dict[str, Any], run_id: str) -> Payload:
-    """Return the fields in a workflow node's body: the author's own body, or the execution agent's wrapper around it.
+    """Return the fields of a workflow node's body, which is the author's own body or the execution agent's wrapper.
 
-    The agent puts the node's config, with the author's body in it, into `context.nodeConfig`. The latest agent puts it
-    into the invocation method, without `agent`. Port doesn't change an author's body. The places of the names are a
-    convention of published workflows.
+    The agent puts the node's config, with the author's body in it, into `context.nodeConfig`. The latest agent puts the
+    config into the invocation method, without `agent`. Port doesn't change an author's body. The places of the names
+    are a convention of published workflows.
     """
     context = _dict(root, "context")
     method = _dict(_dict(_dict(root, "payload"), "action"), "invocationMethod")
@@ -214,10 +215,10 @@ def _inputs(root: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _name(*candidates: Any) -> str | None:
-    """Return the first candidate that is a name, or the name of the first that is an object with a name."""
+    """Return the first candidate that is a name, or that is an object with a name."""
     for candidate in candidates:
         if isinstance(candidate, dict):
-            candidate = _text(candidate.get("identifier"), candidate.get("title"))  # noqa: PLW2901 - read into
+            candidate = _text(candidate.get("identifier"), candidate.get("title"))  # noqa: PLW2901 - read the object
         if candidate and isinstance(candidate, str):
             return candidate
     return None
@@ -247,12 +248,12 @@ def _dict(value: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _dicts(value: dict[str, Any], keys: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return several objects of an object. This is one call, because a listener reads every request."""
+    """Return the objects under several keys of an object. A single call is faster than one call for each key."""
     return [found if isinstance(found := value.get(key), dict) else _NOTHING for key in keys]
 
 
 def _strings(document: Any) -> Iterator[str]:
-    """Yield the strings of a document, breadth first, from a limited number of values."""
+    """Yield the strings of a document, breadth first. Only a limited number of values is searched."""
     queue = [document]
     for count, value in enumerate(queue):
         if count >= _MAX_VALUES_SEARCHED:
@@ -266,15 +267,15 @@ def _strings(document: Any) -> Iterator[str]:
 
 
 def find_changes(before: Any, after: Any) -> tuple[EventChange, ...]:
-    """Return at most 200 differences between `before` and `after`, with dotted paths.
+    """Return up to 200 differences between `before` and `after`, with dotted paths.
 
-    If a side is null because the entity was created or deleted, each top-level key of the other side is a difference.
+    If one side is null because the entity was created or deleted, each top-level key of the other side is a difference.
     """
     return tuple(islice(_changes(before, after), _MAX_CHANGES))
 
 
 def _changes(before: Any, after: Any) -> Iterator[EventChange]:
-    # A stack instead of recursion, because the sender chooses the depth.
+    # This uses a stack instead of recursion, because the sender chooses the depth.
     stack = [("", before, after)]
     while stack:
         path, before, after = stack.pop()
@@ -294,7 +295,7 @@ def _same(before: Any, after: Any) -> bool:
 
 
 def content_type_of(content: bytes) -> str:
-    """Return the content type of a body that someone wrote: JSON, or plain text."""
+    """Return the content type of a body that a user wrote: JSON or plain text."""
     try:
         json.loads(content)
     except (ValueError, RecursionError):

@@ -1,4 +1,7 @@
-"""Where invocations are forwarded: rules by action, blueprint, workflow node or jq expression. The first match wins."""
+"""The rules that decide where invocations are forwarded: by action, blueprint, workflow node or jq expression.
+
+The first matching rule wins.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,13 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.models import Payload
 
 _NODE_MARK = "#"
-# An expression may contain `=`, and so may the query of a URL.
+# Both an expression and the query of a URL may contain `=`.
 _BEFORE_URL = r"(?s)(.*)=(https?://.*)"
 
 
 @unique
 class RouteBy(StrEnum):
-    """What a rule compares. The value is its prefix in `--route`. A node has no prefix."""
+    """What a rule compares. The value is the prefix in `--route`. A node has no prefix."""
 
     ACTION = "action"
     BLUEPRINT = "blueprint"
@@ -33,9 +36,10 @@ class BadRoute(ValueError):
 
 @frozen
 class RouteRule:
-    """One rule: the invocations that `name` selects go to `target`.
+    """A rule that forwards the invocations that `name` selects to `target`.
 
-    `name` is an identifier, `WORKFLOW#NODE`, or a jq expression over the body. `label` is the user's text.
+    `name` is an identifier, `WORKFLOW#NODE`, or a jq expression over the body. `label` is the text that the user
+    passed.
     """
 
     by: RouteBy
@@ -44,7 +48,7 @@ class RouteRule:
     label: str
 
     def matches(self, payload: Payload) -> bool:
-        """Return whether the rule selects `payload`. False for an expression, which only jq can evaluate."""
+        """Return whether the rule selects `payload`. Always False for an expression, which only jq can evaluate."""
         match self.by:
             case RouteBy.ACTION:
                 return payload.action == self.name
@@ -58,7 +62,7 @@ class RouteRule:
 
 @frozen(kw_only=True)
 class Routes:
-    """Where invocations are forwarded: to the target of the first matching rule, otherwise to `default`, if set.
+    """The targets of invocations: the target of the first matching rule, otherwise `default`, if it is set.
 
     `mount` is the path below which the listener receives requests.
     """
@@ -69,30 +73,30 @@ class Routes:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """All targets, the default target first."""
+        """All targets, with the default target first."""
         default = () if self.default is None else (self.default,)
         return (*default, *(route.target for route in self.rules))
 
     @property
     def expressions(self) -> tuple[str, ...]:
-        """The jq expressions, in order."""
+        """The jq expressions, in the order of the rules."""
         return tuple(route.name for route in self.rules if route.by is RouteBy.JQ)
 
     def candidates(self, payload: Payload) -> Iterator[RouteRule]:
-        """Yield the rules that select `payload`, or may do so if their jq expression is true, in order."""
+        """Yield the rules that select `payload`, and those whose jq expression may select it, in order."""
         for route in self.rules:
             if route.by is RouteBy.JQ or route.matches(payload):
                 yield route
 
     def may_take(self, payload: Payload) -> bool:
-        """Return whether an invocation is forwarded, or may be if a jq expression is true."""
+        """Return whether an invocation is forwarded, or is forwarded if a jq expression is true."""
         if self.default is not None or not self.rules:
             return self.default is not None
         return next(self.candidates(payload), None) is not None
 
 
 def split_route(text: str) -> tuple[RouteBy, str, str, str]:
-    """Return what a `--route` compares, with what, its target, and the text before the target. Raises BadRoute."""
+    """Return what a `--route` compares, the value, the target, and the text before the target. Raises BadRoute."""
     label, target = _split(text)
     prefix, colon, name = label.partition(":")
     by = next((by for by in _PREFIXED if colon and prefix == by), None)
@@ -106,8 +110,8 @@ def split_route(text: str) -> tuple[RouteBy, str, str, str]:
 def _split(text: str) -> tuple[str, str]:
     """Return the text before and after the `=` in front of the target.
 
-    After an expression it is the last `=http://` or `=https://`, otherwise the last `=`. After a name it is the first
-    `=`.
+    After an expression, it is the last `=http://` or `=https://`, or otherwise the last `=`. After a name, it is the
+    first `=`.
     """
     if not text.startswith(f"{RouteBy.JQ}:"):
         label, _, target = text.partition("=")

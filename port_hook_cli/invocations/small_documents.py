@@ -7,16 +7,16 @@ from functools import lru_cache
 from typing import Any
 
 SMALL_BYTES = 16 * 1024
-"""Larger bodies are not remembered, because their documents can take many times as much memory."""
+"""Larger bodies are not cached, because their documents can take many times as much memory."""
 
-# Faster than `json.loads`, which checks its options in each call.
+# This is faster than `json.loads`, which checks its options in each call.
 _decode = json.JSONDecoder().decode
 
 
 @lru_cache(maxsize=1)
 def small_document(body: bytes) -> Any:
-    """Return the JSON document in a body of at most SMALL_BYTES. All callers share it, so do not change it.
+    """Return the JSON document in a body of at most SMALL_BYTES. All callers share the document and must not change it.
 
-    Raises ValueError if the body is not JSON in UTF-8, and RecursionError.
+    Raises ValueError if the body is not JSON in UTF-8, or RecursionError.
     """
     return _decode(body.decode("utf-8"))

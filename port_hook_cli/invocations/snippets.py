@@ -1,7 +1,7 @@
-"""A signed request as text to paste: a shell command with curl or HTTPie, or a Python program.
+"""Format a signed request as text to paste: a shell command with curl or HTTPie, or a Python program.
 
-Each sends exactly the signed bytes. In the shell, `printf` writes them: it is built in, so its arguments have
-no size limit, and POSIX lets it write any byte, including NUL, from an octal escape.
+Each format sends exactly the signed bytes. In the shell, `printf` writes them. It is built in, so its arguments have no
+size limit, and POSIX lets it write any byte, including NUL, from an octal escape.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import NamedTuple
 from port_hook_cli.text.safe import is_visible
 
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # a token of RFC 9110
-_CONTROL = "[\x00-\x08\x0a-\x1f\x7f]"  # all but the tab, which a value may contain
+_CONTROL = "[\x00-\x08\x0a-\x1f\x7f]"  # all control characters except the tab, which a value may contain
 
 
 class SignedRequest(NamedTuple):
-    """A request that is ready to be sent. `headers` are its fields as in `Headers`, including the signature."""
+    """A request that is ready to be sent. `headers` includes the signature, in the form of `Headers`."""
 
     url: str
     headers: tuple[tuple[str, str], ...]
@@ -26,17 +26,17 @@ class SignedRequest(NamedTuple):
 
 
 def format_headers(request: SignedRequest) -> str:
-    """Return the two header lines that Port adds."""
+    """Return the lines for the two headers that Port adds."""
     return "\n".join(f"{name}: {value}" for name, value in _carried(request) if name.lower().startswith("x-port-"))
 
 
 def format_curl(request: SignedRequest) -> str:
-    """Return a POSIX shell command that sends the request with curl and shows the whole response."""
+    """Return a POSIX shell command that sends the request with curl and shows the complete response."""
     options = [f"--request {_word(request.method)}", "--silent --show-error --include", "--data-binary @-"]
     # Without --globoff, curl reads [ ] { } in a URL as a range of URLs.
     options += ["--globoff"] if set(request.url) & set("[]{}") else []
     fields = [f"{name}: {value}" if value.strip() else f"{name};" for name, value in _sendable(request)]
-    # curl would add the type of a form.
+    # Otherwise, curl would add the content type of a form.
     fields += [] if _has_content_type(request) else ["content-type:"]
     options += [f"--header {shell_quoted(each)}" for each in fields]
     return _piped(request.body, "curl", [*options, f"--url {shell_quoted(request.url)}"])
@@ -54,7 +54,7 @@ def format_httpie(request: SignedRequest) -> str:
 
 
 def format_python(request: SignedRequest) -> str:
-    """Return a Python program, without dependencies, that sends the request and prints the response."""
+    """Return a Python program without dependencies that sends the request and prints the response."""
     fields = "\n".join(f"    {_python_text(name)}: {_python_text(value)}," for name, value in _joined(request))
     return f"""\
 import urllib.error
@@ -75,28 +75,28 @@ with response:
 
 
 def _word(text: str) -> str:
-    """Return a method as one word of a shell: an untrusted store may have any text there."""
+    """Quote a method as one word of a shell. An untrusted store may contain any text as a method."""
     return text if text.isascii() and text.isalpha() else shell_quoted(text)
 
 
 def _sendable(request: SignedRequest) -> Iterator[tuple[str, str]]:
-    """Yield the fields that HTTP can send, with values as the text whose UTF-8 is sent.
+    """Yield the headers that HTTP can send. Each value is the text whose UTF-8 encoding is sent.
 
-    An untrusted store may have other fields, which commands would read as file names, options or more fields.
+    An untrusted store may contain other headers, which commands would read as file names, options or more headers.
     """
     for name, value in _carried(request):
         yield name, _as_bytes(value)
 
 
 def _carried(request: SignedRequest) -> Iterator[tuple[str, str]]:
-    """Yield the fields whose names and values HTTP allows."""
+    """Yield the headers whose names and values HTTP allows."""
     for name, value in request.headers:
         if re.fullmatch(_NAME, name) and not re.search(_CONTROL, value):
             yield name, value
 
 
 def _as_bytes(value: str) -> str:
-    """Return a value, decoded as Latin-1, as the text that a shell writes as the same bytes."""
+    """Return the text that a shell writes as the bytes of `value`. The value is decoded as Latin-1."""
     try:
         return value.encode("latin-1").decode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -108,7 +108,7 @@ def _has_content_type(request: SignedRequest) -> bool:
 
 
 def _joined(request: SignedRequest) -> Iterator[tuple[str, str]]:
-    """Yield the fields, with the values of repeated fields joined: Python's urllib sends each name once."""
+    """Yield the headers, with repeated headers joined, because Python's urllib sends each header only once."""
     values: dict[str, tuple[str, list[str]]] = {}
     for name, value in _carried(request):
         values.setdefault(name.lower(), (name, []))[1].append(value)
@@ -121,15 +121,15 @@ def _piped(body: bytes, program: str, lines: list[str]) -> str:
 
 
 def shell_quoted(text: str) -> str:
-    """Return `text` as one word of a POSIX shell, written with visible characters and line ends.
+    """Quote `text` as one word of a POSIX shell, with visible characters and line breaks only.
 
-    `printf` writes the other characters, because not every shell has `$'...'`. A command substitution removes line ends
-    at the end of its output, so they are added after it.
+    `printf` writes the other characters, because not every shell supports `$'...'`. A command substitution removes the
+    line breaks at the end of its output, so they are added after it.
     """
     if is_visible(text):
         return _in_quotes(text)
     kept = text.rstrip("\n")
-    # An interactive bash expands `!` even between double quotes.
+    # An interactive bash expands `!` even in double quotes.
     written = f'"$(printf {_printf_format(kept)})"'.replace("!", "\\041") if kept else ""
     ends = text[len(kept) :]
     return written + (_in_quotes(ends) if ends else "")
@@ -165,7 +165,7 @@ def _in_format(character: str) -> str:
 
 
 def python_bytes(body: bytes) -> str:
-    """Return a Python expression for `body`, as readable text if it is UTF-8."""
+    """Return a Python expression for `body`, which is readable text if the body is UTF-8."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
@@ -174,15 +174,15 @@ def python_bytes(body: bytes) -> str:
 
 
 def _python_text(text: str) -> str:
-    """Return a Python literal for `text` with visible characters only. `repr` doesn't escape all invisible ones."""
+    """Return a Python literal for `text` with only visible characters. `repr` leaves some invisible characters."""
     return "".join(char if is_visible(char) else f"\\U{ord(char):08x}" for char in repr(text))
 
 
 class Format(NamedTuple):
-    """A format in which requests are printed: its name and the ending of its files.
+    """A format for requests: its name, and the extension of its files.
 
-    With `needs_capture`, it has what only a capture has, such as a response. Without `takes_many`, it describes one
-    request.
+    With `needs_capture`, the format contains data that only a capture has, such as a response. Without `takes_many`, it
+    contains exactly one request.
     """
 
     name: str
@@ -206,11 +206,11 @@ FORMATS = (
 """The formats of `export`. `captures.exports.formats` writes them."""
 
 REQUEST_FORMATS = tuple(row.name for row in FORMATS if not row.needs_capture)
-"""The formats of `sign` and `trigger`, whose requests have not been sent."""
+"""The formats of `sign` and `trigger`, for unsent requests."""
 
 
 class SnippetFormat(NamedTuple):
-    """A format that is written quickly: a shell command (`is_command`) or a program."""
+    """A format that is quick to write: a shell command (`is_command`) or a program."""
 
     name: str
     write: Callable[[SignedRequest], str]
@@ -225,5 +225,5 @@ SNIPPET_FORMATS = (
 
 
 def find_format(name: str) -> SnippetFormat:
-    """Return the format with this name. Raises KeyError for an unknown name."""
+    """Return the format with the given name. Raises KeyError for an unknown name."""
     return {row.name: row for row in SNIPPET_FORMATS}[name]

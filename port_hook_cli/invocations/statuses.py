@@ -1,4 +1,4 @@
-"""HTTP statuses: their reason phrases, and what `--expect-status` accepts: one status (`200`) or a class (`2xx`)."""
+"""HTTP statuses: their reason phrases, and the values of `--expect-status`, such as `200` or the class `2xx`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FORM = r"(?i)[1-5](?:xx|[0-9]{2})"
 
 @frozen
 class Expectation:
-    """The statuses from `lowest` to `highest`, inclusive. `text` is what the user wrote."""
+    """The statuses from `lowest` to `highest`, inclusive. `text` is the user's own text."""
 
     text: str
     lowest: int
@@ -20,7 +20,7 @@ class Expectation:
 
     @classmethod
     def parse(cls, text: str) -> Expectation:
-        """Return the statuses that `200` or `2xx` means. Raises UsageError for other text."""
+        """Return the expectation for a text such as `200` or `2xx`. Raises UsageError for any other text."""
         match = re.fullmatch(_FORM, text.strip())
         if match is None:
             raise UsageError(
@@ -30,7 +30,7 @@ class Expectation:
         return cls(word, int(word.replace("x", "0")), int(word.replace("x", "9")))
 
     def met_by(self, status: int | None) -> bool:
-        """Return whether `status` is one of them. None, which means no response, is not."""
+        """Return whether `status` is in the range. None means no response and is never in the range."""
         return status is not None and self.lowest <= status <= self.highest
 
 
@@ -40,8 +40,8 @@ def format_status(status: int) -> str:
 
 
 def reason_phrase(status: int) -> str:
-    """Return the reason phrase of a status, "" for an unknown one."""
-    from http import HTTPStatus  # takes a millisecond, and commands that expect a status need no phrase
+    """Return the reason phrase of a status, or "" for an unknown status."""
+    from http import HTTPStatus  # the import takes a millisecond, and commands that expect a status don't need a phrase
 
     try:
         return HTTPStatus(status).phrase

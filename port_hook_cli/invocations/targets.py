@@ -13,16 +13,17 @@ from port_hook_cli.text.secret import MASK
 
 _ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _AUTHORITY = re.compile(r"[^/]*//[^/?#]*")
-# HTTP cannot carry these in a request line.
+# HTTP cannot send these characters in a request line.
 _UNSENDABLE = re.compile("[\x00-\x20\x7f]")
-# Surrogates that `surrogateescape` does not use for a byte.
+# These are the surrogates that `surrogateescape` does not use for a byte.
 _LONE = "[\ud800-\udc7f\udd00-\udfff]"
 
 
 def percent_encoded(url: str) -> str:
-    """Return `url` with every character except visible ASCII percent-encoded, the form that clients send.
+    """Percent-encode every character of `url` except visible ASCII, which is the form that clients send.
 
-    The host keeps its letters, because hosts are encoded in another way. Only its unprintable characters are encoded.
+    The host keeps its letters, because hosts have another encoding. Only the unprintable characters of the host are
+    encoded.
     """
     authority = _AUTHORITY.match(url)
     end = authority.end() if authority else 0
@@ -31,20 +32,20 @@ def percent_encoded(url: str) -> str:
 
 
 def sendable_url(url: str) -> str:
-    """Return a URL that a person or a template wrote in the form in which clients send it.
+    """Convert a URL that a user or a template wrote to the form that clients send.
 
-    That is percent-encoded and without its fragment.
+    The result is percent-encoded and has no fragment.
     """
     return percent_encoded(url.partition("#")[0])
 
 
 def http_url(host: str, port: int) -> str:
-    """Return the URL of a server at an address."""
+    """Return the URL of an HTTP server at an address."""
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def path_and_query(url: str) -> str:
-    """Return the path and query of a URL, `/` for a text that is not a URL."""
+    """Return the path and query of a URL, or `/` for text that is not a URL."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -53,7 +54,7 @@ def path_and_query(url: str) -> str:
 
 
 def request_target(url: str) -> bytes:
-    """Return the path and query of `url` in the form to send: unchanged, except that spaces and controls are encoded.
+    """Return the path and query of `url` in the form to send. Only spaces and control characters are encoded.
 
     Raises UnicodeEncodeError for a surrogate that does not stand for a byte.
     """
@@ -67,10 +68,10 @@ def request_target(url: str) -> bytes:
 
 
 def masked_url(url: str, mask: Callable[[str], str]) -> str:
-    """Return `url` with its secrets masked by `mask`, still with a scheme, a host and a path.
+    """Return `url` with its secrets masked by `mask`. The result still has a scheme, a host and a path.
 
-    A secret may contain the scheme and the host, and a beginning of the path: `***/x` is `https://***/x`, or
-    `https://***/***/x` if the secret also has a part of the path. The scheme is shown.
+    A secret may contain the scheme, the host and a part of the path. `***/x` becomes `https://***/x`, or
+    `https://***/***/x` if the secret also contains a part of the path. The scheme is always shown.
     """
     masked, authority = mask(url), _AUTHORITY.match(url)
     if masked == url or authority is None:
@@ -80,9 +81,10 @@ def masked_url(url: str, mask: Callable[[str], str]) -> str:
     if scheme + slashes + mask(host) + mask(target) == masked:
         return masked
     start = mask(authority[0])
-    if start + mask(target) == masked:  # the secret has the scheme and all or a part of the host
+    if start + mask(target) == masked:  # the secret contains the scheme and all or a part of the host
         return f"{scheme}//{start.partition('//')[2] or start}{mask(target)}"
-    # The secret goes on in the path. What follows it is the longest end of both.
+    # The secret continues in the path. The text after the secret is the longest ending that the masked URL and the
+    # target share.
     pairs = zip(reversed(masked), reversed(target), strict=False)
     end = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
     return f"{scheme}//{MASK}/{MASK}{target[len(target) - end :]}"
@@ -97,7 +99,7 @@ _PORT_HERE = r":?(?P<port>[0-9]+)(?P<rest>(?:[/?].*)?)"
 
 
 class BadTarget(ValueError):
-    """A target is not a URL, `host:port` or a port. The message says why."""
+    """The text is not a URL, `host:port` or a port. The message explains why."""
 
 
 def parse_target(text: str) -> str:
@@ -127,7 +129,7 @@ def parse_target(text: str) -> str:
 
 
 def read_target(text: str, option: str) -> str:
-    """Return the value of the command-line option `option` as a URL (see `parse_target`). Raises UsageError."""
+    """Return the value of the option `option` as a URL, parsed by `parse_target`. Raises UsageError."""
     if not text.strip():
         raise UsageError(f"{option}: the target is empty.", hint="Check whether a shell variable is unset.")
     try:
@@ -150,14 +152,15 @@ def target_url(to: str, target: str) -> str:
 
 
 def join_target(base: str, target: str, *, mount: str = "/") -> str:
-    """Return the URL for `target` (path and query of the request) at `base`.
+    """Return the URL for `target` (the path and query of a request) at `base`.
 
-    If `base` has no path, `target` is appended unchanged. Otherwise the part of `target` below `mount` is appended:
-    with the mount `/hooks` and the base `http://localhost:8000/api`, `/hooks?a=1` becomes `/api?a=1`.
+    If `base` has no path, `target` is appended unchanged. Otherwise, only the part of `target` below `mount` is
+    appended. For example, with the mount `/hooks` and the base `http://localhost:8000/api`, `/hooks?a=1` becomes
+    `/api?a=1`.
     """
     parts = urlsplit(base)
     origin = f"{parts.scheme}://{parts.netloc}"
-    # The sender's target is always a path: no part of it may become part of the host.
+    # The sender's target is always a path, so no part of it may become part of the host.
     path, mark, query = (target if target.startswith("/") else f"/{target}").partition("?")
     if parts.path not in {"", "/"}:
         below = path[len(mount.rstrip("/")) :] if is_below(target, mount) else path
@@ -179,20 +182,20 @@ _HTTP_HOST = r"(?ia)https?://(?:(?P<name>[A-Z0-9.-]+)|\[(?P<address>[0-9A-F:]+)\
 
 
 def is_on_this_machine(url: str) -> bool:
-    """Return whether a URL certainly leads to this machine: http or https, and a host that `is_loopback` accepts.
+    """Return whether a URL certainly leads to this machine, with http or https and a host that `is_loopback` accepts.
 
-    Use it to allow what only this machine may receive. It accepts only URLs in which every parser finds the same host,
-    so none with user information, a backslash or a control character.
+    Use this to allow what only this machine may receive. It accepts only URLs in which every parser finds the same
+    host, so it rejects URLs with user information, a backslash or a control character.
     """
     found = re.match(_HTTP_HOST, url)
     return found is not None and is_loopback(found["name"] or found["address"])
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether a host, without brackets, certainly is this machine: `localhost`, 127.0.0.0/8 or ::1.
+    """Return whether a host (without brackets) certainly is this machine: `localhost`, 127.0.0.0/8 or ::1.
 
     Resolvers, systems and Python versions disagree about `localhost.`, names below `localhost`, `127.1`, `0.0.0.0`,
-    IPv4-mapped addresses and zone IDs, so these do not count.
+    IPv4-mapped addresses and zone IDs, so none of these count.
     """
     if host.lower() == "localhost":
         return True
@@ -204,9 +207,9 @@ def is_loopback(host: str) -> bool:
 
 
 def may_be_on_this_machine(url: str) -> bool:
-    """Return whether some resolver finds this machine for the host of `url`, in any notation.
+    """Return whether any resolver may find this machine for the host of `url`, in any notation.
 
-    Use it to bypass a proxy, or to protect port-hook's own ports from its own requests.
+    Use this to bypass a proxy, or to protect port-hook's own ports from its own requests.
     """
     try:
         host = (urlsplit(url).hostname or "").rstrip(".")
@@ -227,6 +230,6 @@ _CLASSIC_IPV4 = r"[0-9][0-9a-fx]*(?:\.[0-9][0-9a-fx]*){0,3}"
 
 
 def _classic_ipv4(host: str) -> IPv4Address:
-    """Return the address in the notation of inet_aton(3), such as `127.1`. Raises ValueError or OverflowError."""
+    """Return the address in a notation of inet_aton(3), such as `127.1`. Raises ValueError or OverflowError."""
     *first, rest = (int(part, 16 if "x" in part else 8 if part.startswith("0") else 10) for part in host.split("."))
     return IPv4Address(bytes(first) + rest.to_bytes(4 - len(first), "big"))

@@ -1,7 +1,7 @@
-"""Requests, deliveries and bodies: as text for the screen, and as the records of `--json`.
+"""Show requests, deliveries and bodies as text for the screen, and as the records of `--json`.
 
-docs/reference/json-records.md describes the records. Fields may be added. If a field changes its meaning, `schema` gets
-a new number.
+docs/reference/json-records.md describes the records. New fields may be added. If the meaning of a field changes,
+`schema` gets a new number.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ from port_hook_cli.text.safe import brief, printable_lines
 from port_hook_cli.text.styled import JSON, Styled
 
 SHOWN_BYTES = 2048
-"""How much of a response's body is shown."""
+"""The maximum number of characters to show of a response's body."""
 
 BODY_INDENT = 2
-"""The columns before the body of a response."""
+"""The number of columns before the body of a response."""
 
 MOST_OF_A_URL = 1000
-"""How many characters of a URL are shown."""
+"""The maximum number of characters to show of a URL."""
 
 MAX_EXPLANATION = 600
-"""How many characters of an explanation or fix are shown: more than ours have, but a capture file may contain any."""
+"""The maximum number of characters to show of an explanation or fix. Only a text from a capture file can be longer."""
 
 _YELLOW = {Status.REENCODED, Status.STALE, Status.UNCHECKED}
 _STYLES = {2: "green", 3: "yellow", 4: "red", 5: "red"}
@@ -52,7 +52,7 @@ _MAX_BYTES_PER_CHARACTER = 4
 
 def request_text(invocation: Invocation, url: str) -> bytes:
     """Return a request as HTTP/1.1 text, with credentials masked and the body unchanged."""
-    from port_hook_cli.invocations.targets import percent_encoded, request_target  # showing a verdict doesn't need URLs
+    from port_hook_cli.invocations.targets import percent_encoded, request_target  # not needed for a verdict
 
     headers = mask_headers(invocation.headers)
     lines = [f"{invocation.method} ".encode("utf-8", "surrogateescape") + request_target(url) + b" HTTP/1.1"]
@@ -65,12 +65,13 @@ def request_text(invocation: Invocation, url: str) -> bytes:
 
 
 def delivery_lines(delivery: Delivery) -> Iterator[Styled]:
-    """Yield one response: status, latency and URL, then the beginning of the body. `delivery` needs a status.
+    """Yield the lines for one response: its status, latency and URL, then the beginning of its body.
 
-    The body is indented, because a line of it could look like a port-hook message. Print the lines with
-    `Output.fit(…, indent=BODY_INDENT)`, because a terminal continues a long line in its first column.
+    `delivery` must have a status. The body is indented, because one of its lines could look like a port-hook message.
+    Print the lines with `Output.fit(…, indent=BODY_INDENT)`, because a terminal continues a long line in its first
+    column.
     """
-    from port_hook_cli.invocations.statuses import format_status  # a capture is shown without status phrases
+    from port_hook_cli.invocations.statuses import format_status  # showing a capture doesn't need status phrases
 
     status = delivery.status or 0
     rest = f"  {format_latency(delivery.latency_ms)}  {brief(delivery.url, MOST_OF_A_URL)}"
@@ -85,7 +86,7 @@ def status_style(status: int) -> str:
 
 
 def status_color(status: Status) -> str:
-    """Return the color of the result of a verification."""
+    """Return the color for the result of a verification."""
     if status is Status.VALID:
         return "green"
     return "yellow" if status in _YELLOW else "red"
@@ -98,16 +99,16 @@ def _body_text(body: bytes) -> str:
 
 
 def body_text(payload: Payload, body: bytes, *, limit: int) -> str | None:
-    """Return a payload's body like `bytes_text`, but with its JSON indented, whatever its size."""
+    """Return a payload's body like `bytes_text`, but with its JSON indented whatever its size."""
     if payload.document is None:
         return bytes_text(body, limit=limit)
     return printable_lines(json_beginning(payload.document, limit, indent=2))
 
 
 def bytes_text(body: bytes, *, limit: int) -> str | None:
-    """Return the beginning of a body as text, or None if it is not UTF-8. JSON of up to 64 KiB is indented.
+    """Return the beginning of a body as text, or None if the body is not UTF-8. JSON of up to 64 KiB is indented.
 
-    The result is complete if it has at most `limit` characters. Otherwise it is truncated.
+    A text of at most `limit` characters is complete, and a longer text is truncated.
     """
     is_whole = len(body) <= _MAX_PARSED_BYTES
     part = body if is_whole else body[: _MAX_BYTES_PER_CHARACTER * (limit + 1)]
@@ -141,18 +142,18 @@ def format_time(epoch_s: float) -> str:
     return f"{_second_text(second)}.{microseconds // 1000:03}Z"
 
 
-@lru_cache(maxsize=8)  # a busy listener writes many timestamps within the same second
+@lru_cache(maxsize=8)  # a busy listener writes many timestamps in the same second
 def _second_text(second: float) -> str:
     return datetime.fromtimestamp(second, UTC).isoformat(timespec="seconds").removesuffix("+00:00")
 
 
 def verdict_fields(verdict: Verdict) -> dict[str, Any]:
-    """Return the record of a verdict inside other records."""
+    """Return the fields of a verdict for other records."""
     return {"status": str(verdict.status), "reading": verdict.signed_form, "causes": list(verdict.slugs)}
 
 
 def delivery_fields(delivery: Delivery | None) -> dict[str, Any] | None:
-    """Return the record of a delivery inside other records."""
+    """Return the fields of a delivery for other records."""
     if delivery is None:
         return None
     return {
@@ -164,7 +165,7 @@ def delivery_fields(delivery: Delivery | None) -> dict[str, Any] | None:
 
 
 def delivery_record(delivery: Delivery, *, source: str, run_id: str | None) -> dict[str, Any]:
-    """Return the record of one request that `replay` sent."""
+    """Return the record of a request that `replay` sent."""
     return {
         "schema": DELIVERY,
         "source": source,
@@ -174,12 +175,12 @@ def delivery_record(delivery: Delivery, *, source: str, run_id: str | None) -> d
 
 
 def invocation_event(capture: Capture) -> dict[str, Any]:
-    """Return the record of an invocation that `listen --json` prints."""
+    """Return the record that `listen --json` prints for an invocation."""
     return {"schema": EVENT, "type": "invocation", **invocation_fields(capture)}
 
 
 def invocation_fields(capture: Capture) -> dict[str, Any]:
-    """Return the fields of a capture that the records of the listener and of captures share."""
+    """Return the fields of a capture that the records of listeners and of captures share."""
     invocation, payload = capture.invocation, capture.payload
     return {
         "id": invocation.id,
@@ -197,7 +198,7 @@ def invocation_fields(capture: Capture) -> dict[str, Any]:
 
 
 def origin_fields(origin: MessageOrigin | None) -> dict[str, Any] | None:
-    """Return the record of a message's place in Kafka. None for a request."""
+    """Return the record of a message's place in Kafka, or None for an HTTP request."""
     if origin is None:
         return None
     moment = origin.timestamp_ms
