@@ -1,1 +1,1 @@
-"""`report-run`: sends logs and results of a run to Port."""
+"""Send logs and results of a run to Port, for `report-run`."""

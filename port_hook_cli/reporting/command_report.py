@@ -1,4 +1,4 @@
-"""Runs a command, shows its output and reports it to Port: its lines as logs, its exit code as the status."""
+"""Run a command, show its output, and report it to Port: its lines as logs, and its exit code as the status."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ MAX_PAUSE_S = 60.0
 _TAIL_BYTES = 8 * 1024
 NOT_FOUND_CODE = 127
 NOT_EXECUTABLE_CODE = 126
-"""The exit codes of a shell for a command that it cannot start."""
+"""The exit codes that a shell returns for a command that it cannot start."""
 
 
 @frozen(kw_only=True)
 class CommandResult:
-    """How a reported command ended.
+    """The result of a reported command.
 
-    `problem` explains why Port does not have all of the report. Then `kept_in` is the folder of the rest, or None if
-    Port does not accept more of it. `dropped` counts the lines that were lost because they could not be saved.
+    `problem` explains why Port does not have the complete report. In that case, `kept_in` is the directory with the
+    rest of the report, or None if Port does not accept more of it. `dropped` is the number of lines that could not be
+    saved and are lost.
     """
 
     exit_code: int
@@ -48,7 +49,7 @@ class CommandResult:
 
 @frozen(kw_only=True)
 class ReportedCommand:
-    """A command to run and to report. `given` is the user's own report besides its lines and its end."""
+    """A command to run and report. `given` is the user's own report, without the command's lines and end."""
 
     words: Sequence[str]
     run_id: str
@@ -56,7 +57,7 @@ class ReportedCommand:
     api_url: str
 
     def plan_first(self) -> ReportPlan:
-        """Return the calls before the command's lines."""
+        """Return the calls to make before the command's lines."""
         return plan_report(self.run_id, replace(self.given, summary=None, output=None))
 
     def plan_last(self, exit_code: int, tail: bytes, *, is_interrupted: bool, problem: str) -> ReportPlan:
@@ -74,7 +75,7 @@ async def report_command(
     open_api: Callable[[], AbstractAsyncContextManager[DeliveryApi]],
     say: Say,
 ) -> CommandResult:
-    """Run a command and report it. Raises StoreError before it starts if the report cannot be saved on disk."""
+    """Run a command and report it. If the report cannot be saved on disk, raises StoreError before the start."""
     report = KeptReports(runtime.home).create(_first_state(command, runtime), runtime.new_id())
     live = LiveReport(report, open_api, say)
     with switching_often(), PassedSignals() as signals:
@@ -94,7 +95,7 @@ async def report_command(
 async def _run(
     command: ReportedCommand, runtime: Runtime, log: CommandLog, signals: PassedSignals, live: LiveReport
 ) -> tuple[int, str, asyncio.Task[None]]:
-    """Return the exit code, why the command did not start ("" if it started), and the task that reports it."""
+    """Run the command. Return its exit code, why it did not start (or ""), and the task that reports it."""
     try:
         running = ShownCommand(command.words, runtime, log.add)
     except (OSError, ValueError) as error:
@@ -103,7 +104,7 @@ async def _run(
         words = f"The command {command.words[0]} did not start: {reason}."
         return NOT_EXECUTABLE_CODE if is_found else NOT_FOUND_CODE, words, asyncio.create_task(live.run())
     signals.pass_to(running)
-    # The command comes first: the client of Port's API takes a while to import.
+    # The command starts first, because the client of Port's API takes a while to import.
     await asyncio.sleep(0)
     sending = asyncio.create_task(live.run())
     return await running.wait(), "", sending
@@ -121,7 +122,7 @@ def _first_state(command: ReportedCommand, runtime: Runtime) -> ReportState:
 
 
 async def _send_rest(sending: asyncio.Task[None], signals: PassedSignals) -> PortHookError | None:
-    """Wait until the report is sent. Return what prevented it. A signal ends the wait."""
+    """Wait until the report is sent, or until a signal. Return what prevented the sending, or None."""
     stopped = asyncio.create_task(signals.wait())
     await asyncio.wait({sending, stopped}, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
@@ -155,10 +156,10 @@ def _close(report: KeptReport, live: LiveReport, exit_code: int, problem: PortHo
 
 
 class LiveReport:
-    """Sends a saved report while it grows. Use it as a task: `run` returns when Port has all of it.
+    """Sends a saved report while it grows. Use `run` as a task, which ends when Port has the complete report.
 
-    `delivery` says what Port has so far. While the command runs, a failure is noted once, and retried after a pause.
-    After `finish`, `run` raises PortApiError, or OSError, if the rest cannot be sent.
+    `delivery` knows what Port has so far. While the command runs, only the first failure is noted, and sending
+    continues after a pause. After `finish`, `run` raises PortApiError or OSError if the rest cannot be sent.
     """
 
     def __init__(
@@ -177,11 +178,11 @@ class LiveReport:
         self._has_noted = False
 
     def finish(self) -> None:
-        """Send the rest now, because the report is complete."""
+        """Send the rest of the report now, because the report is complete."""
         self._finished.set()
 
     async def run(self) -> None:
-        """Send the report until all of it is sent."""
+        """Send the report until Port has all of it."""
         async with self._open_api() as api:
             pause_s = self._first_pause_s
             while not self.delivery.is_complete:
@@ -228,9 +229,9 @@ def _what_now(problem: PortApiError) -> str:
 
 
 class CommandLog:
-    """Takes the output of a command in threads and appends its whole lines to a report. Never raises.
+    """Takes the output of a command from threads, and appends the complete lines to a report. Never raises.
 
-    `tail` has the last lines, about 8 KiB of them.
+    `tail` contains the last lines, about 8 KiB of them.
     """
 
     def __init__(self, report: KeptReport) -> None:
@@ -241,7 +242,7 @@ class CommandLog:
         self._is_closed = False
 
     def add(self, stream: int, chunk: bytes) -> None:
-        """Add a chunk of a stream. An empty chunk ends it."""
+        """Add a chunk of a stream. An empty chunk ends the stream."""
         with self._lock:
             if self._is_closed:
                 return
@@ -249,7 +250,7 @@ class CommandLog:
             self._append(splitter.add(chunk) if chunk else splitter.take_rest())
 
     def close(self) -> None:
-        """Add the incomplete lines. Nothing may be added afterward."""
+        """Add the incomplete lines. Nothing may be added after this call."""
         with self._lock:
             for splitter in self._splitters.values():
                 self._append(splitter.take_rest())

@@ -1,4 +1,4 @@
-"""Sends saved reports to Port: each call once if possible, and in order."""
+"""Send saved reports to Port, in order, and each call only once if possible."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ IsTaken: TypeAlias = Callable[[], Awaitable[bool]]
 
 
 class ReportDelivery:
-    """Sends one saved report. Its methods raise PortApiError, RunEndedError, StoreError and OSError.
+    """Sends one saved report. The methods raise PortApiError, RunEndedError, StoreError or OSError.
 
-    After an error, they can be called again: what Port has taken is not sent twice.
+    After an error, call the methods again. What Port has accepted is not sent twice.
     """
 
     def __init__(self, report: KeptReport) -> None:
@@ -34,20 +34,20 @@ class ReportDelivery:
 
     @property
     def is_complete(self) -> bool:
-        """Whether Port has all of the report."""
+        """Whether Port has the complete report."""
         state = self._report.state
         return state.last is not None and state.last_made == len(state.last)
 
     @property
     def reported(self) -> Reported:
-        """What Port has taken so far."""
+        """The part of the report that Port has accepted so far."""
         state = self._report.state
         made = (*state.first[: state.first_made], *(state.last or ())[: state.last_made])
         calls = [kept_call(self._run_id, record) for record in made]
         return replace(reported_by(self._run_id, calls), logs_sent=state.entries_sent)
 
     async def begin(self, api: DeliveryApi) -> None:
-        """Check that the run accepts reports, and make the calls before the log lines."""
+        """Check that the run accepts reports, and make the calls that come before the log lines."""
         if not self._is_begun:
             await self._check_in_progress(api)
             await self._count_entries(api)
@@ -58,7 +58,7 @@ class ReportDelivery:
             await self._make(api, kept_call(self._run_id, record), made)
 
     async def send_lines(self, api: DeliveryApi) -> None:
-        """Send the waiting log lines now."""
+        """Send the log lines that are waiting."""
         report = self._report
         while batch := report.spool.next_batch():
             message = plain_output(batch).rstrip("\n")
@@ -71,14 +71,14 @@ class ReportDelivery:
             report.spool.advance(len(batch))
 
     async def finish(self, api: DeliveryApi) -> None:
-        """Make the calls after the log lines."""
+        """Make the calls that come after the log lines."""
         state = self._report.state
         for record in (state.last or ())[state.last_made :]:
             made = {"last_made": self._report.state.last_made + 1}
             await self._make(api, kept_call(self._run_id, record), made)
 
     async def _make(self, api: DeliveryApi, call: Call, made: dict[str, int]) -> None:
-        """Make a call. Record before the call that Port may have it, and after it that Port has it."""
+        """Make a call. Before the call, record that Port may have it, and after the call, record that Port has it."""
         report, is_log = self._report, call.purpose is Purpose.LOG
         self._is_begun, was_unsure = False, report.state.unsure
         is_taken = partial(self._has_entry, api, call) if is_log and self._can_look else None
@@ -92,7 +92,8 @@ class ReportDelivery:
         try:
             await api.send(call, is_taken=is_taken)
         except RunEndedError:
-            # Port has no route for a node run. If it may have taken the status, it has.
+            # Port has no route that returns a node run. If Port may have accepted the status, the ended run shows that
+            # it has.
             if not (was_unsure and call.wanted and is_node_run(self._run_id)):
                 raise
 
@@ -101,7 +102,7 @@ class ReportDelivery:
         return self._report.state.entries_before is not None
 
     async def _has_entry(self, api: DeliveryApi, call: Call) -> bool:
-        """Whether the run's log has the entry of `call` after the entries sent before."""
+        """Return whether the run's log contains the entry of `call` after the previously sent entries."""
         state = self._report.state
         entries = await api.run_logs(self._run_id, offset=(state.entries_before or 0) + state.entries_sent)
         message = (call.body or {}).get("message")
@@ -110,7 +111,7 @@ class ReportDelivery:
     async def _check_in_progress(self, api: DeliveryApi) -> None:
         """Raise RunEndedError if the run has ended, unless this report ended it."""
         if is_node_run(self._run_id):
-            return  # Port has no route for a node run, but rejects calls for an ended run
+            return  # Port has no route that returns a node run, but it rejects calls for an ended run
         status = ended_status(await api.get_run(self._run_id))
         if status is None:
             return
@@ -122,7 +123,7 @@ class ReportDelivery:
         raise run_ended(self._run_id, status)
 
     async def _count_entries(self, api: DeliveryApi) -> None:
-        """Record how many log entries the run has. Without the number, lost responses cannot be looked up."""
+        """Record how many log entries the run has. Without that number, port-hook cannot look up lost responses."""
         state = self._report.state
         if is_node_run(self._run_id) or state.entries_before is not None or state.entries_sent or state.unsure:
             return
@@ -142,7 +143,7 @@ class ReportDelivery:
 
 
 def may_succeed_later(problem: PortApiError) -> bool:
-    """Whether the same call may succeed later: without a response, after 429, and after a failure of the server."""
+    """Return whether the same call may succeed later: without a response, after a 429, or after a server error."""
     if isinstance(problem, RunEndedError):
         return False
     return problem.status is None or problem.status == 429 or problem.status >= 500  # noqa: PLR2004
@@ -150,11 +151,11 @@ def may_succeed_later(problem: PortApiError) -> bool:
 
 @unique
 class PendingOutcome(StrEnum):
-    """What happened to a saved report."""
+    """The outcome of sending a saved report."""
 
     SENT = "sent"
     OPEN = "open"
-    """All known data was sent, but not how the command ended, because its port-hook was killed."""
+    """All known data was sent. The end of the command is unknown, because its port-hook was killed."""
     ENDED = "ended"
     ELSEWHERE = "elsewhere"
     IN_USE = "in-use"
@@ -163,7 +164,7 @@ class PendingOutcome(StrEnum):
 
 @frozen(kw_only=True)
 class SentPending:
-    """A saved report, and its current outcome. `message` explains why it is not sent, and `hint` what to do."""
+    """A saved report, and its current outcome. `message` explains why it was not sent, and `hint` what to do."""
 
     outcome: PendingOutcome
     reported: Reported
@@ -175,9 +176,9 @@ class SentPending:
 async def send_pending(
     reports: KeptReports, api: DeliveryApi, *, api_url: str, run_id: str | None = None
 ) -> AsyncIterator[SentPending]:
-    """Send all saved reports, or only the reports of one run, oldest first.
+    """Send all saved reports, or only the reports of one run, with the oldest first.
 
-    A report is sent only to its original address of Port's API.
+    A report is sent only to the address of Port's API for which it was saved.
     """
     for folder in reports.folders():
         if reports.is_empty(folder):

@@ -1,7 +1,8 @@
-"""A report on disk: what Port has of it, and what is still to send.
+"""A report on disk: the part that Port has, and the part that is still to be sent.
 
-Each report is a folder in `~/.port-hook/reports` (0700) with the log lines, a state file and a lock (0600). It is
-written before each call, so that an interrupted report continues where it stopped. It contains no credentials.
+Each report is a directory in `~/.port-hook/reports` with the log lines, a state file and a lock. The directory has the
+mode 0700, and its files have the mode 0600. The state is written before each call, so that an interrupted report
+continues where it stopped. A report contains no credentials.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ _HINT = "Check the permissions of the directory and the disk."
 
 @frozen(kw_only=True)
 class ReportState:
-    """How much of a report is sent. Its calls are made in this order: `first`, the log lines, `last`.
+    """The progress of sending a report. Its calls are made in this order: `first`, the log lines, `last`.
 
-    `first_made` and `last_made` count the calls that Port has taken, `lines_sent` the bytes of the log lines. `unsure`
-    means that Port may have taken the next call already. `entries_before` is the number of log entries of the run
-    before the first entry of this report, None if unknown, and `entries_sent` the number of entries from this report.
-    `last` is None while the command runs.
+    `first_made` and `last_made` count the calls that Port has accepted, and `lines_sent` counts the bytes of the sent
+    log lines. `unsure` means that Port may already have accepted the next call. `entries_before` is the number of log
+    entries of the run before the first entry of this report, or None if it is unknown. `entries_sent` is the number of
+    entries from this report. `last` is None while the command runs.
     """
 
     run_id: str
@@ -53,17 +54,17 @@ class ReportState:
 
     @property
     def log_level(self) -> LogLevel | None:
-        """The level of the log lines of a node run."""
+        """The level of the log lines of a node run, or None."""
         return LogLevel(self.level) if self.level else None
 
 
 def call_record(call: Call) -> dict[str, Any]:
-    """Return the part of a call that a state stores."""
+    """Return the part of a call that a report's state stores."""
     return {"purpose": call.purpose.value, "body": call.body}
 
 
 def kept_call(run_id: str, record: Mapping[str, Any]) -> Call:
-    """Return the call of a record. Raises ValueError or LookupError for any other value."""
+    """Return the call from such a record. Raises ValueError or LookupError for any other value."""
     body = record["body"]
     if Purpose(record["purpose"]) is Purpose.LOG:
         return replace(log_calls(run_id, "-")[0], body=body)
@@ -71,7 +72,7 @@ def kept_call(run_id: str, record: Mapping[str, Any]) -> Call:
 
 
 class KeptReport:
-    """One report on disk, locked by this process until `release` or `delete`."""
+    """A report on disk. This process holds the report's lock until `release` or `delete`."""
 
     def __init__(self, folder: Path, lock: int, state: ReportState) -> None:
         self.folder = folder
@@ -80,18 +81,21 @@ class KeptReport:
         self._lock: int | None = lock
 
     def save(self, **changes: Any) -> None:
-        """Change the state and write it. If that fails, such as on a full disk, only a kill loses the change."""
+        """Change the state and write it to disk. Ignores a failed write, for example on a full disk.
+
+        Only a kill of this process then loses the change, because the state is still in memory.
+        """
         self.state = replace(self.state, **changes)
         with suppress(OSError):
             _write_state(self.folder, self.state)
 
     def release(self) -> None:
-        """Leave the report on disk for later."""
+        """Leave the report on disk, to be sent later."""
         self.spool.close()
         self._unlock()
 
     def delete(self) -> None:
-        """Delete the report, because Port has all of it, or doesn't accept more of it."""
+        """Delete the report, because Port has the complete report or doesn't accept more of it."""
         self.spool.close()
         shutil.rmtree(self.folder, ignore_errors=True)
         self._unlock()
@@ -103,14 +107,14 @@ class KeptReport:
 
 
 class KeptReports:
-    """The reports in a home folder."""
+    """The saved reports in a home directory."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
         self._folder = home / FOLDER
 
     def create(self, state: ReportState, report_id: str) -> KeptReport:
-        """Create the folder of a new report. Raises StoreError."""
+        """Create the directory of a new report. Raises StoreError."""
         folder = self._folder / f"{int(state.created_at * 1000):015d}-{report_id}"
         with _store_errors(folder):
             make_own_folder(self._home, FOLDER)
@@ -121,13 +125,13 @@ class KeptReports:
         return KeptReport(folder, lock, state)
 
     def folders(self) -> list[Path]:
-        """Return the folders of all reports, oldest first. Raises StoreError if they cannot be listed."""
+        """Return the directories of all reports, oldest first. Raises StoreError if they cannot be listed."""
         with _store_errors(self._folder), suppress(FileNotFoundError):
             return sorted(path for path in self._folder.iterdir() if path.is_dir() and not path.is_symlink())
         return []
 
     def open(self, folder: Path) -> KeptReport | None:
-        """Return the report in a folder, or None if another process sends it. Raises StoreError if it is unreadable."""
+        """Return the report in a directory, or None if another process is sending it. Raises StoreError."""
         with _store_errors(folder):
             check_own_folder(self._home, FOLDER / folder.name)
             lock = lock_file(folder / _LOCK)
@@ -140,7 +144,7 @@ class KeptReports:
                 raise
 
     def is_empty(self, folder: Path) -> bool:
-        """Return whether a folder has no state, because a process was killed while it created the folder."""
+        """Return whether a directory has no state, because a process was killed while it created the directory."""
         return not (folder / _STATE).exists()
 
 

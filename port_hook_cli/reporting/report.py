@@ -1,4 +1,4 @@
-"""Reports a run: logs as they arrive from a stream such as stdin, then fields, then the status, once."""
+"""Report on a run: first the logs as they arrive from a stream such as stdin, then the fields, and last the status."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from port_hook_cli.runs.updates import Call, Purpose, Reported, ReportPlan, ende
 
 
 class RunApi(Protocol):
-    """The part of Port's API that reports a run. Both methods raise PortApiError or RunEndedError."""
+    """The part of Port's API that a report needs. Both methods raise PortApiError or RunEndedError."""
 
     async def get_run(self, run_id: str, /) -> Mapping[str, Any]:
         """Return the action run."""
@@ -29,30 +29,31 @@ class RunApi(Protocol):
 
 
 class DeliveryApi(RunApi, Protocol):
-    """The part of Port's API for a saved report. All methods raise PortApiError or RunEndedError."""
+    """The part of Port's API that a saved report needs. All methods raise PortApiError or RunEndedError."""
 
     async def run_logs(self, run_id: str, /, *, offset: int = 0) -> Sequence[Mapping[str, Any]]:
-        """Return a page of the run's log entries, without the first `offset`. The page after the end is empty."""
+        """Return a page of the run's log entries, beginning at `offset`. The page after the end is empty."""
         ...
 
     async def send(self, call: Call, /, *, is_taken: Callable[[], Awaitable[bool]] | None = None) -> Mapping[str, Any]:
-        """Make one call. If its response is lost, `is_taken` says whether Port has taken it."""
+        """Make one call. If its response is lost, `is_taken` returns whether Port has accepted the call."""
         ...
 
 
 class Chunks(Protocol):
-    """Bytes that arrive over time, such as an `asyncio.Queue`. An empty chunk is the end."""
+    """A stream of bytes that arrive over time, such as an `asyncio.Queue`. An empty chunk is the end."""
 
     async def get(self) -> bytes:
-        """Wait for the next chunk. A cancellation loses no data."""
+        """Wait for the next chunk. Canceling the wait doesn't lose data."""
         ...
 
 
 async def send_report(api: RunApi, plan: ReportPlan, streamed: AsyncIterator[str] | None = None) -> Reported:
-    """Make the calls of `plan`, with the `streamed` log messages after its own, and return what was sent.
+    """Make the calls of `plan`, with the `streamed` log messages after the plan's own, and return what was sent.
 
-    Raises RunEndedError before the first call if the run has already ended, and PortApiError with what was sent before
-    the failed call. Log messages alone are sent even to an ended run, as in Port's GitHub action and execution agent.
+    Raises RunEndedError before the first call if the run has already ended, or PortApiError with what was sent before
+    the failed call. A report that contains only log messages is sent even to an ended run, as in Port's GitHub action
+    and execution agent.
     """
     if plan.last_calls:
         await _check_in_progress(api, plan.run_id)
@@ -67,7 +68,7 @@ async def send_report(api: RunApi, plan: ReportPlan, streamed: AsyncIterator[str
 
 
 async def planned_calls(plan: ReportPlan, streamed: AsyncIterator[str] | None = None) -> AsyncIterator[Call]:
-    """Yield the calls of `plan` in order, with the `streamed` log messages after its own."""
+    """Yield the calls of `plan` in order, with the `streamed` log messages after the plan's own."""
     for call in plan.logs:
         yield call
     if streamed is not None:
@@ -80,7 +81,7 @@ async def planned_calls(plan: ReportPlan, streamed: AsyncIterator[str] | None = 
 
 async def _check_in_progress(api: RunApi, run_id: str) -> None:
     if is_node_run(run_id):
-        return  # Port has no route for a node run, but rejects calls for an ended run
+        return  # Port has no route that returns a node run, but it rejects calls for an ended run
     status = ended_status(await api.get_run(run_id))
     if status is not None:
         raise run_ended(run_id, status)
@@ -97,7 +98,7 @@ def _sent_before(sent: Sequence[Call]) -> str:
 
 
 def reported_by(run_id: str, sent: Sequence[Call]) -> Reported:
-    """Return what these calls have reported."""
+    """Return what the calls in `sent` have reported."""
     return Reported(
         run_id=run_id,
         logs_sent=sum(call.purpose is Purpose.LOG for call in sent),
@@ -113,9 +114,10 @@ FLUSH_AT_BYTES = 64 * 1024
 
 
 class StreamChunks:
-    """Reads `stream` as its bytes arrive, at most 16 chunks ahead of `get`. Create it in a running event loop.
+    """Reads the bytes of `stream` as they arrive, at most 16 chunks ahead of `get`. Requires a running event loop.
 
-    The thread is a daemon and takes no lock of the stream, so that an endless stream cannot keep the process alive.
+    The reading thread is a daemon and doesn't take a lock of the stream, so an endless stream doesn't prevent the
+    process from ending.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -138,13 +140,13 @@ class StreamChunks:
         return chunk
 
     async def drain(self) -> None:
-        """Read and discard the rest, so that the writing program doesn't get a broken pipe."""
+        """Read and discard the rest of the stream, so that the writing program doesn't get a broken pipe."""
         while await self.get():
             pass
 
     def _read_all(self) -> None:
         chunk: bytes | OSError = b"-"
-        # The loop is closed when no one waits for chunks anymore.
+        # The loop is closed when nobody waits for chunks anymore.
         with contextlib.suppress(RuntimeError):
             while chunk and not isinstance(chunk, OSError):
                 self._ahead.acquire()
@@ -157,7 +159,7 @@ class StreamChunks:
                 descriptor = self._stream.fileno()
             except io.UnsupportedOperation:
                 return self._stream.read(_CHUNK_BYTES)
-            # Not the buffered reader: if a daemon thread has its lock, the interpreter aborts at exit.
+            # This bypasses the buffered reader: if a daemon thread holds its lock, the interpreter aborts at exit.
             return os.read(descriptor, _CHUNK_BYTES)
         except OSError as problem:
             return problem
@@ -166,11 +168,11 @@ class StreamChunks:
 async def log_batches(
     chunks: Chunks, *, every_s: float = FLUSH_EVERY_S, at_bytes: int = FLUSH_AT_BYTES
 ) -> AsyncIterator[str]:
-    """Yield the text of `chunks` in messages of whole lines, in order, each without its last line break.
+    """Yield the text of `chunks` as messages of complete lines, in order, each without its last line break.
 
     A message is complete `every_s` seconds after its first byte, at about `at_bytes` bytes, or at the end of the
-    stream. Bytes that are not UTF-8 become U+FFFD. An incomplete line stays for a later message until it has
-    `at_bytes`. Blank messages are omitted, because Port rejects empty logs.
+    stream. Bytes that are not UTF-8 become U+FFFD. An incomplete line waits for a later message until it has `at_bytes`
+    bytes. Blank messages are omitted, because Port rejects empty logs.
     """
     pending = _Pending()
     deadline: float | None = None
@@ -190,7 +192,7 @@ async def log_batches(
 
 
 async def _next_chunk(chunks: Chunks, deadline: float | None) -> bytes | None:
-    """Return the next chunk, empty at the end, or None at the `deadline`, in the loop's time."""
+    """Return the next chunk, an empty chunk at the end, or None at the `deadline` (in the event loop's time)."""
     try:
         async with asyncio.timeout_at(deadline):
             return await chunks.get()
@@ -199,7 +201,7 @@ async def _next_chunk(chunks: Chunks, deadline: float | None) -> bytes | None:
 
 
 class _Pending:
-    """Text that is not in a message yet. `size` is in bytes."""
+    """The text that is not yet in a message. `size` is in bytes."""
 
     def __init__(self) -> None:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -207,12 +209,12 @@ class _Pending:
         self.size = 0
 
     def add(self, chunk: bytes) -> None:
-        """Add a chunk. The empty chunk, at the end, also adds the rest of an incomplete character."""
+        """Add a chunk. The empty chunk at the end also adds the rest of an incomplete character."""
         self._text += self._decoder.decode(chunk, final=not chunk)
         self.size += len(chunk)
 
     def take_lines(self, *, max_bytes: int) -> str:
-        """Take the whole lines. An incomplete last line stays, unless it alone has `max_bytes` bytes."""
+        """Remove and return the complete lines. An incomplete last line stays unless it alone has `max_bytes` bytes."""
         lines, end, rest = self._text.rpartition("\n")
         if not end and self.size >= max_bytes:
             return self.take_all()
@@ -220,6 +222,6 @@ class _Pending:
         return lines.rstrip("\r\n")
 
     def take_all(self) -> str:
-        """Take everything. The start of an incomplete character stays in the decoder."""
+        """Remove and return all text. The beginning of an incomplete character stays in the decoder."""
         text, self._text, self.size = self._text, "", 0
         return text.rstrip("\r\n")

@@ -1,4 +1,4 @@
-"""A command's unsent log lines. They are stored on disk, so that Port never slows the command."""
+"""Store a command's unsent log lines on disk, so that Port never slows down the command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 MAX_LINE_BYTES = 64 * 1024
 MAX_BATCH_BYTES = 128 * 1024
-"""Bytes of one batch. As JSON, a byte takes six at most, so a batch fits into a request of 1 MiB."""
+"""The size of a batch in bytes. As JSON, a byte takes at most six bytes, so a batch fits into a request of 1 MiB."""
 
 SEGMENT_BYTES = 8 * 1024 * 1024
 MAX_KEPT_BYTES = 1024 * 1024 * 1024
@@ -18,11 +18,12 @@ _PREFIX = "log-"
 
 
 class Spool:
-    """Lines in files of a folder, which threads append and one reader takes in order.
+    """Log lines in the files of a directory. Threads append lines, and one reader takes them in order.
 
-    A position counts the bytes of all lines since the first. A file is deleted when the reader is past its end. New
-    lines stay in memory until they reach 64 KiB or the reader asks. If more than `max_kept` bytes wait, or the disk is
-    full, new lines are counted in `dropped`, and a line in the log says how many are missing.
+    A position counts the bytes of all lines since the first line. A file is deleted when the reader is past its end.
+    New lines stay in memory until they reach 64 KiB or the reader asks for lines. If more than `max_kept` bytes wait,
+    or if the disk is full, new lines are lost. `dropped` counts them, and a line in the log says how many lines are
+    missing.
     """
 
     def __init__(
@@ -50,7 +51,7 @@ class Spool:
         return self._end + len(self._buffer) - self.position
 
     def add_lines(self, lines: bytes) -> None:
-        """Add whole lines. Never raises."""
+        """Add complete lines. Never raises."""
         with self._lock:
             if self.waiting + len(lines) > self._max_kept:
                 if self._buffer:
@@ -62,7 +63,7 @@ class Spool:
                 self._flush()
 
     def next_batch(self, max_bytes: int = MAX_BATCH_BYTES) -> bytes:
-        """Return the next lines, at most `max_bytes` bytes, or nothing without lines. Raises OSError.
+        """Return the next lines, at most `max_bytes` bytes of them, or empty bytes if no lines wait. Raises OSError.
 
         Only the last line of a killed process can be incomplete.
         """
@@ -78,7 +79,7 @@ class Spool:
         return content[:end] if end else content
 
     def advance(self, size: int) -> None:
-        """Move the reader by `size` bytes and delete its finished files."""
+        """Move the reader forward by `size` bytes, and delete the files that it has finished."""
         with self._lock:
             self.position += size
             for start, length in self._segments():
@@ -86,7 +87,7 @@ class Spool:
                     self._forget(start, length)
 
     def close(self) -> None:
-        """Write the lines in memory, and a line that says how many lines are missing, if any."""
+        """Write the lines in memory. If lines are missing, also write a line that says how many."""
         with self._lock:
             self._flush()
             self._close_file()
@@ -140,7 +141,7 @@ class Spool:
         self.dropped += count
 
     def _segments(self) -> list[tuple[int, int]]:
-        """Return the start and the size of each file, in order."""
+        """Return the start position and the size of each file, in order."""
         with suppress(OSError):
             names = [path.name.removeprefix(_PREFIX) for path in self._folder.glob(f"{_PREFIX}*")]
             starts = sorted(int(name) for name in names if name.isascii() and name.isdecimal())
@@ -149,13 +150,13 @@ class Spool:
 
 
 class LineSplitter:
-    """Cuts the bytes of one stream into whole lines, each with a line feed at its end."""
+    """Splits the bytes of a stream into complete lines, each of which ends with a line feed."""
 
     def __init__(self) -> None:
         self._rest = b""
 
     def add(self, chunk: bytes) -> bytes:
-        """Return the lines that `chunk` completes. A line of more than 64 KiB is cut between two characters."""
+        """Return the lines that `chunk` completes. A line of more than 64 KiB is split between two characters."""
         lines, end, rest = chunk.rpartition(b"\n")
         if end:
             lines, self._rest = self._rest + lines + end, rest
@@ -167,13 +168,13 @@ class LineSplitter:
         return lines
 
     def take_rest(self) -> bytes:
-        """Return the last line if it is incomplete, with a line feed."""
+        """Return the last line with a line feed if it is incomplete, otherwise empty bytes."""
         rest, self._rest = self._rest, b""
         return rest + b"\n" if rest else b""
 
 
 def _character_end(content: bytes, limit: int) -> int:
-    """Return the end of the last UTF-8 character that ends at `limit` or before, or `limit` if it is not UTF-8."""
+    """Return the end of the last UTF-8 character that ends at or before `limit`, or `limit` if there is none."""
     for end in range(limit, limit - 4, -1):
         if content[end] & 0xC0 != 0x80:  # noqa: PLR2004 - not a continuation byte
             return end
