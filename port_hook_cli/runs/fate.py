@@ -1,4 +1,4 @@
-"""How an HTTP response affects a run."""
+"""The effect of an HTTP response on a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LAST_SIGNAL_CODE = 192
 
 
 class RunFate(StrEnum):
-    """How the HTTP response alone affects a run. It ends only `synchronized` runs."""
+    """The effect of an HTTP response alone on a run. It can end only `synchronized` runs."""
 
     SUCCESS = "SUCCESS"
     FAILURE = "FAILURE"
@@ -37,12 +37,12 @@ OPEN_FATES = frozenset({RunFate.WAITS, RunFate.DEPENDS, RunFate.NODE_DEPENDS, Ru
 def run_fate(payload: Payload, response: Response, *, is_message: bool = False) -> RunFate:
     """Return how `response` affects the run of `payload`.
 
-    A 2xx response ends a synchronized run as SUCCESS, any other response as FAILURE (workflow nodes: FAILED). Any other
-    run stays IN_PROGRESS until the handler reports its result. The execution agent reports FAILURE for a 4xx or 5xx,
-    regardless of `synchronized`. Port does not document the effect of such a status on an asynchronous workflow node
-    that it calls itself. If the payload does not say whether its run is synchronized, both are possible. With
-    `is_message`, the payload was in a Kafka topic: unless it is for the agent, its consumer must report, whatever the
-    response is.
+    A 2xx response ends a synchronized run as SUCCESS, and any other response ends it as FAILURE (FAILED for workflow
+    nodes). Any other run stays IN_PROGRESS until the handler reports its result. The execution agent reports FAILURE
+    for a 4xx or 5xx status, regardless of `synchronized`. Port does not document how such a status affects an
+    asynchronous workflow node that Port itself calls. If the payload does not show whether its run is synchronized,
+    both effects are possible. With `is_message`, the payload was in a Kafka topic. Unless the message is for the agent,
+    its consumer must report the result, whatever the response is.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN
@@ -61,13 +61,13 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
 def command_end(
     run_id: str, exit_code: int, tail: bytes, given: RunReport, *, is_interrupted: bool = False, problem: str = ""
 ) -> RunReport:
-    """Return the report that ends a command's run: SUCCESS for the exit code 0, otherwise FAILURE with the last lines.
+    """Return the report that ends a command's run: SUCCESS for exit code 0, otherwise FAILURE with the last lines.
 
-    `tail` is the end of the output, `given` the user's own report at the end, and `problem` explains why the command
-    did not start. An interrupted command has failed, whatever its exit code is. A node run has no summary, and its log
-    already has the last lines.
+    `tail` is the end of the output. `given` is the user's own report at the end. `problem` explains why the command did
+    not start. An interrupted command has failed, whatever its exit code is. A node run has no summary, and its log
+    already contains the last lines.
     """
-    from port_hook_cli.runs.updates import RunReport, RunStatus, is_node_run  # only reporting commands need them
+    from port_hook_cli.runs.updates import RunReport, RunStatus, is_node_run  # only commands that report need this
 
     has_failed = is_interrupted or exit_code != 0
     summary = given.summary

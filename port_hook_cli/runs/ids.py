@@ -1,4 +1,4 @@
-"""Run IDs: new IDs, and IDs that a user types or pastes."""
+"""Create run IDs, and check the run IDs that a user types or pastes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _FORM = "Pass a run ID, such as r_… (r_ and 16 letters and digits), or a node 
 def make_run_id(choose: Callable[[str], str], prefix: str = "r_") -> str:
     """Return a new ID in the format of Port's action runs, or with the prefix of another kind of run.
 
-    `choose` returns a random character of its argument.
+    `choose` returns a random character from its argument.
     """
     return prefix + "".join(choose(_CHARACTERS) for _ in range(16))
 
 
 def check_run_id(text: str) -> str:
-    """Return `text` if it can be a run ID. Otherwise raises UsageError with a hint for the ID in `text`, if any.
+    """Return `text` if it can be a run ID. Otherwise, raises UsageError, with a hint if `text` contains a run ID.
 
-    Port also finds runs by their external IDs, which may have any format, so an unusual format alone is not an error.
+    Port also finds runs by their external IDs, which may have any format. So an unusual format alone is not an error.
     """
     if is_run_id(text):
         return text
@@ -38,7 +38,7 @@ def check_run_id(text: str) -> str:
 
 
 def doubt_about(run_id: str) -> str | None:
-    """Return what is unusual about a run ID, or None if it has the usual format."""
+    """Return what is unusual about a run ID, or None for the usual format."""
     if is_run_id(run_id):
         return None
     if run_id.startswith("r_"):

@@ -1,4 +1,4 @@
-"""The output of a node run in options: the whole output, or one value at a path."""
+"""Read the output of a node run from options: the whole output, or one value at a path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _EXAMPLE = 'Write it like --output \'{"url": "https://…"}\', --output @FILE, o
 
 
 def read_output(texts: Iterable[str]) -> dict[str, Any] | None:
-    """Return the output of `JSON` and `path=JSON` texts, merged in order, or None without texts.
+    """Return the output from `JSON` and `path=JSON` texts, merged in order, or None if there are no texts.
 
     Raises UsageError for any other text.
     """
@@ -25,7 +25,7 @@ def read_output(texts: Iterable[str]) -> dict[str, Any] | None:
 
 
 def set_path(value: Any, keys: list[str], found: Any) -> Any:
-    """Return `value` with `found` at the path `keys`. A value on the path that is not an object is replaced."""
+    """Return `value` with `found` at the path `keys`. If a value on the path is not an object, it is replaced."""
     if not keys:
         return found
     known = value if isinstance(value, Mapping) else {}

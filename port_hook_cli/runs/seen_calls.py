@@ -9,20 +9,20 @@ from typing import Any, Self
 from port_hook_cli.frozen import frozen
 
 CALLS = "/v1/sandbox/calls"
-"""The route that returns them."""
+"""The route that returns the calls."""
 
 MAX_CALLS = 5_000
-"""How many calls a sandbox retains."""
+"""The maximum number of calls that a sandbox retains."""
 
 
 @frozen(kw_only=True)
 class SeenCall:
-    """One call and the status of its response.
+    """A call to a sandbox, and the status of its response.
 
-    `number` starts at 1 and increases. `at` is seconds since the epoch, in whole milliseconds. `path` is the client's
-    percent-encoded path, without the query, and cut to 500 characters. `ends` is the status that the call requests for
-    its run, or "". `result` is the requested result of a node run, or "". Both are requested values, regardless of the
-    response.
+    `number` starts at 1 and increases. `at` is in seconds since the epoch, in whole milliseconds. `path` is the
+    client's percent-encoded path without the query, truncated to 500 characters. `ends` is the status that the call
+    requests for its run, or "". `result` is the result that the call requests for a node run, or "". Both are requested
+    values, regardless of the response.
     """
 
     number: int
@@ -36,12 +36,12 @@ class SeenCall:
 
     @property
     def document(self) -> dict[str, Any]:
-        """The call in the response of GET /v1/sandbox/calls."""
+        """The call in the format of GET /v1/sandbox/calls."""
         return asdict(self)
 
     @classmethod
     def read(cls, document: Mapping[str, Any]) -> Self:
-        """Return the call in a `document`. Raises ValueError for any other value."""
+        """Return the call from a `document`. Raises ValueError for any other value."""
         try:
             return cls(
                 number=int(document["number"]),

@@ -1,7 +1,7 @@
-"""Reports on runs, and the calls to Port's API that send them.
+"""Reports on runs, and the calls to Port's API that send the reports.
 
-The routes and fields are from Port's API reference ("Update an action run", "Add a log to an action run", "Update
-a workflow node run") and Port's page "Interact with workflow runs".
+The routes and fields come from Port's API reference ("Update an action run", "Add a log to an action run", "Update a
+workflow node run") and from Port's page "Interact with workflow runs".
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from urllib.parse import quote, urlsplit
 from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 
-# "Request body is too large (limit is 1MiB)", Port's API reference, every route with a body.
+# Port's API reference says for every route with a body: "Request body is too large (limit is 1MiB)".
 REQUEST_LIMIT = 1024 * 1024
 NODE_RUN_PREFIX = "wfnr_"
 # A run with one of these statuses doesn't accept updates. Node runs end as COMPLETED.
@@ -23,18 +23,18 @@ ENDED = frozenset({"SUCCESS", "FAILURE", "DECLINED", "COMPLETED"})
 
 
 class RunStatus(StrEnum):
-    """How a run ends."""
+    """The ways in which a run can end."""
 
     SUCCESS = "success"
     FAILURE = "failure"
     FAILED = "failed"
-    """Workflow node runs use FAILED where action runs use FAILURE. Both are accepted for both."""
+    """Workflow node runs use FAILED where action runs use FAILURE. port-hook accepts either for both."""
     CANCELLED = "cancelled"
-    """Only for workflow node runs."""
+    """Only workflow node runs can end like this."""
 
 
 class LogLevel(StrEnum):
-    """The level of a log entry of a node run. Entries of action runs have no level."""
+    """The level of a log entry in a node run. The log entries of action runs have no level."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -43,7 +43,7 @@ class LogLevel(StrEnum):
 
 
 MAX_NODE_LINKS = 3
-"""The maximum number of links of a workflow node run."""
+"""The maximum number of links in a workflow node run."""
 
 _ACTION_ENDS = {RunStatus.SUCCESS: "SUCCESS", RunStatus.FAILURE: "FAILURE", RunStatus.FAILED: "FAILURE"}
 _NODE_RESULTS = {
@@ -78,7 +78,7 @@ class Call:
 
 @frozen(kw_only=True)
 class RunReport:
-    """What to report about a run. Empty fields are not sent."""
+    """The content of a report on a run. Empty fields are not sent."""
 
     status: RunStatus | None = None
     label: str | None = None
@@ -91,7 +91,7 @@ class RunReport:
 
     @classmethod
     def of(cls, fields: Mapping[str, Any]) -> RunReport:
-        """Return the report with these fields, which may be missing. The status and level are texts."""
+        """Return a report with the given fields, any of which may be missing. The status and the level are texts."""
         return cls(
             status=RunStatus(fields["status"]) if fields.get("status") else None,
             label=fields.get("label"),
@@ -129,7 +129,7 @@ class ReportPlan:
 
 @frozen(kw_only=True)
 class Reported:
-    """What Port accepted: the number of log entries, the fields by Port's names, and the status."""
+    """What Port has accepted of a report: the number of log entries, the fields by Port's names, and the status."""
 
     run_id: str
     logs_sent: int = 0
@@ -143,7 +143,7 @@ def is_node_run(run_id: str) -> bool:
 
 
 def run_path(run_id: str) -> str:
-    """Return the API path of a run, with the quoted ID."""
+    """Return the API path of a run, with the ID percent-encoded."""
     base = "/v1/workflows/nodes/runs" if is_node_run(run_id) else "/v1/actions/runs"
     segment = quote(run_id, safe="")
     # The HTTP client would resolve `.` and `..` as relative path segments.
@@ -151,7 +151,7 @@ def run_path(run_id: str) -> str:
 
 
 def ended_status(run: Mapping[str, Any]) -> str | None:
-    """Return the final status of a run from Port's API, or None if it still accepts updates."""
+    """Return the final status of a run from Port's API, or None if the run still accepts updates."""
     status = str(run.get("status"))
     return status if status in ENDED or run.get("endedAt") else None
 
@@ -185,9 +185,9 @@ def patch_call(run_id: str, fields: Mapping[str, Any]) -> Call:
 
 
 def log_calls(run_id: str, message: str, level: LogLevel | None = None) -> tuple[Call, ...]:
-    """Return the calls that add `message` to the run's log: one, or several if it does not fit into 1 MiB.
+    """Return the calls that add `message` to the run's log. There are several if `message` does not fit into 1 MiB.
 
-    `level` applies to node runs only. None means INFO.
+    `level` applies only to node runs. None means INFO.
     """
     path = f"{run_path(run_id)}/logs"
     return tuple(
@@ -220,7 +220,7 @@ def _plan_node_run(run_id: str, report: RunReport) -> ReportPlan:
             f"A node run can have at most {MAX_NODE_LINKS} links, not {len(report.links)}.", hint="Omit some links."
         )
     told = [f"{name}: {text}" for name, text in (("Label", report.label), ("Summary", report.summary)) if text]
-    # The API reference requires a status in every update. A node that is still running is IN_PROGRESS.
+    # The API reference requires a status in every update. An unfinished node has the status IN_PROGRESS.
     fields = {
         "status": "IN_PROGRESS",
         "links": list(report.links) or None,
@@ -266,11 +266,12 @@ def encode_body(body: Mapping[str, Any]) -> bytes:
 
 
 def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, Any] | None = None) -> tuple[str, ...]:
-    """Return `message` in parts, each of which fits into a request of at most `limit` bytes.
+    """Split `message` into parts, each of which fits into a request of at most `limit` bytes.
 
-    The limit is for the encoded request, where a quote or a line feed takes two bytes and a control character six. A
-    part ends after its last line feed if it has one, and never inside a character. `envelope` is the request's body
-    with an empty message (default: the body for an action run's log). Raises ValueError if not even one character fits.
+    The limit applies to the encoded request, in which a quote or a line feed takes two bytes and a control character
+    takes six. A part ends after its last line feed, if it has one, and never inside a character. `envelope` is the
+    request's body with an empty message, which defaults to the body for an action run's log. Raises ValueError if even
+    a single character does not fit.
     """
     capacity = limit - len(encode_body({"message": ""} if envelope is None else envelope))
     parts = []
@@ -286,7 +287,7 @@ def split_log(message: str, limit: int = REQUEST_LIMIT, envelope: Mapping[str, A
 
 def _furthest_end(message: str, start: int, capacity: int) -> int:
     """Return the end of the longest slice from `start` that takes at most `capacity` bytes as a JSON string."""
-    # A character takes at least one byte, so a slice with more characters than `capacity` cannot fit.
+    # A character takes at least one byte, so a slice with more than `capacity` characters cannot fit.
     longest = min(len(message), start + max(capacity, 0))
     fits = longest if _json_size(message[start:longest]) <= capacity else start  # usually, the whole message fits
     too_far = longest + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 DEFAULT_API_URL = "https://api.port.io"
 DEFAULT_APP_URL = "https://app.port.io"
 
-# Port's API reference lists the two regions. The older getport.io names still work.
+# Port's API reference lists the two regions. The older names at getport.io still work.
 REGIONS = {"eu": DEFAULT_API_URL, "us": "https://api.us.port.io"}
 _MOST_QUOTED = 200
 _APPS = {
@@ -17,7 +17,7 @@ _APPS = {
 
 
 def region_api_url(region: str) -> str:
-    """Return the API's base URL for the region `eu` or `us`, in any case. Raises ValueError for any other region."""
+    """Return the base URL of the API in the region `eu` or `us`, in any case. Raises ValueError for other regions."""
     try:
         return REGIONS[region.strip().lower()]
     except KeyError:
@@ -25,11 +25,11 @@ def region_api_url(region: str) -> str:
 
 
 def parse_api_url(text: str) -> str:
-    """Return an API URL without `/v1` and trailing slashes. Raises ValueError if it is not an http(s) URL.
+    """Return an API URL without `/v1` and trailing slashes. Raises ValueError if the text is not an HTTP(S) URL.
 
-    The message never quotes a user name, a password or a query, because they may be secrets.
+    The error never quotes a user name, a password or a query, because they may be secrets.
     """
-    from urllib.parse import urlsplit  # takes a few milliseconds, so only for an explicit URL
+    from urllib.parse import urlsplit  # the import takes a few milliseconds, so it is only for an explicit URL
 
     address = text.strip()
     if "@" in address:
@@ -55,9 +55,9 @@ def is_ports_own(api_url: str) -> bool:
 
 
 def is_in_ports_own(url: str) -> bool:
-    """Return whether a URL is in Port's own API: https, exactly one of its four hosts, and no port.
+    """Return whether a URL is in Port's own API: it uses https, has one of the API's four hosts, and has no port.
 
-    Port calls such a webhook target with the organization's own credentials (docs, webhook page).
+    Port calls such a webhook target with the organization's own credentials (see Port's webhook page).
     """
     from urllib.parse import urlsplit
 
@@ -69,7 +69,7 @@ def is_in_ports_own(url: str) -> bool:
 
 
 def sends_in_the_clear(api_url: str) -> bool:
-    """Return whether requests to an API URL cross a network unencrypted, that is, over http to another machine."""
+    """Return whether requests to an API URL cross a network unencrypted: over http to another machine."""
     if not api_url.lower().startswith("http://"):
         return False
     from port_hook_cli.invocations.targets import is_on_this_machine
@@ -78,14 +78,14 @@ def sends_in_the_clear(api_url: str) -> bool:
 
 
 def app_url_for(api_url: str) -> str:
-    """Return the base URL of the web app for `api_url`, or "" if it has none (a sandbox, a proxy)."""
+    """Return the base URL of the web app for `api_url`, or "" if there is none (for a sandbox or a proxy)."""
     return _APPS.get(api_url.lower(), "")
 
 
 def run_page(app_url: str, run_id: str) -> str:
-    """Return the URL of a run's page, or "" without a web app (`app_url` is empty).
+    """Return the URL of a run's page, or "" if there is no web app (`app_url` is empty).
 
-    The ID is untrusted. It is quoted, so that all of it stays the value of `runId`.
+    The ID is untrusted. It is percent-encoded, so that all of it stays the value of `runId`.
     """
     from urllib.parse import quote
 

@@ -1,4 +1,4 @@
-"""The text and records of `report-run`, and the command that other commands suggest."""
+"""The text and the records of `report-run`, and the `report-run` command that other commands suggest."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from port_hook_cli.text.safe import printable
 if TYPE_CHECKING:
     from port_hook_cli.runs.updates import Call, Reported
 
-# Short, not an option, and without special characters of a shell. Includes all of Port's IDs and most external IDs.
+# A short ID that is not an option and has no special characters of a shell. All of Port's IDs and most external IDs
+# match.
 _TYPEABLE = r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,99}\Z"
 
 
 def report_command(run_id: str, *, failed: bool) -> str:
     """Return the command that reports the end of a run, or "" for an ID that is not safe to paste into a shell.
 
-    `failed` means that the response was not a 2xx. After a 2xx, the work may still fail. The text around the command
-    must say so, because a comment on the same line would be pasted too, and make it wider than 80 columns.
+    `failed` means that the response was not a 2xx response. After a 2xx response, the work may still fail. The text
+    around the command must say so. A comment on the same line would be pasted too, and would make the line wider than
+    80 columns.
     """
     status = "failure" if failed else "success"
     return f"port-hook report-run {run_id} --status {status}" if re.match(_TYPEABLE, run_id) else ""
 
 
 def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
-    """Return how a response affects a run, in a clause, or "" without a run. `is_good` means that it is a 2xx."""
+    """Return a clause about how a response affects a run, or "" without a run. `is_good` means a 2xx response."""
     is_node = payload.kind is Kind.WORKFLOW_NODE
     result = "SUCCESS" if is_good else "FAILED" if is_node else "FAILURE"
     if fate in {RunFate.SUCCESS, RunFate.FAILURE}:
@@ -50,7 +52,7 @@ def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
 
 
 def message_fate(payload: Payload) -> str:
-    """Return what ends the run of a Kafka message, in a clause, or "" without a run. A response alone never does."""
+    """Return a clause about what ends a Kafka message's run, or "" without a run. A response alone never ends it."""
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return ""
     if payload.via_agent and payload.synchronized:
@@ -60,7 +62,7 @@ def message_fate(payload: Payload) -> str:
 
 
 def format_reported(reported: Reported, page: str) -> str:
-    """Return a confirmation: the run, what Port accepted, and the URL of the run's page, if any, on the next line."""
+    """Return a confirmation: the run and what Port accepted, and on the next line the URL of the run's page, if any."""
     logs = reported.logs_sent
     told = [f"{logs} log {'entry' if logs == 1 else 'entries'}"] if logs else []
     told += [name for name in reported.fields if name != "status"]
@@ -71,7 +73,7 @@ def format_reported(reported: Reported, page: str) -> str:
 
 def format_call(call: Call, api_url: str) -> str:
     """Return a call as its method and URL, with its body on the next line."""
-    from port_hook_cli.runs.updates import encode_body  # only reporting commands need it
+    from port_hook_cli.runs.updates import encode_body  # only commands that report need this
 
     body = printable(encode_body(call.body or {}).decode())
     return f"{call.method} {printable(api_url + call.path)}\n{body}"
