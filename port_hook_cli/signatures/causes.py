@@ -1,6 +1,6 @@
-"""Why a signature does not match: every cause with its explanation and its fix.
+"""The causes of a signature that does not match, each with its explanation and its fix.
 
-The slugs are public: they are in `--json` records, and docs/reference/signatures.md lists them.
+The slugs are public: `--json` records contain them, and docs/reference/signatures.md lists them.
 """
 
 from __future__ import annotations
@@ -275,7 +275,7 @@ def reserialized_indented(style: str) -> Cause:
 
 
 def wrong_separator(name: str) -> Cause:
-    """Return the cause for a signature over the separator `name` instead of a dot."""
+    """Return the cause for a signature with the separator `name` instead of a dot."""
     return Cause(
         "wrong-separator",
         f"The signature covers {name} between the timestamp and the body instead of a dot.",
@@ -284,7 +284,7 @@ def wrong_separator(name: str) -> Cause:
 
 
 def wrong_hash(size: int, name: str) -> Cause:
-    """Return the cause for a signature of `size` bytes, the length of the digests of the hash `name`."""
+    """Return the cause for a signature of `size` bytes, which is the digest length of the hash `name`."""
     return Cause(
         "wrong-hash",
         f"The signature has {size} bytes, the length of a {name} digest. Port uses SHA-256, whose digest has 32 bytes.",
@@ -295,7 +295,7 @@ def wrong_hash(size: int, name: str) -> Cause:
 def with_conflict(verdict: Verdict, conflict: str) -> Verdict:
     """Return the verdict with `conflict`, a sentence about another secret, before the fix for a wrong secret.
 
-    Only the user's screen shows the result. A response to an invalid request must not contain the name of a file.
+    Only the user's screen shows the result, because a response to an invalid request must not contain a file name.
     """
     if not conflict or WRONG_SECRET.slug not in verdict.slugs:
         return verdict
@@ -312,6 +312,6 @@ def wrong_secret(untried: Iterable[str], words: Cause = WRONG_SECRET) -> Cause:
 
 
 def untried_in(wrong: Cause) -> tuple[str, ...]:
-    """Return the sentences about what was not tried at the end of a cause that `wrong_secret` returned."""
+    """Return the sentences about what was not tried, which `wrong_secret` added to the end of a cause."""
     untried = wrong.explanation.removeprefix(WRONG_SECRET.explanation).strip()
     return (untried,) if untried else ()

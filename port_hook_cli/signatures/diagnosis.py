@@ -1,10 +1,10 @@
-"""Search for what a signature matches if it does not match the received request.
+"""Find what a signature matches if it does not match the received request.
 
 Five things can deviate, alone or together: the notation of the header, the secret, the text of the timestamp, the
-layout (what is signed around the body), and the form of the body. Each combination costs one HMAC over the body. All
-secrets and timestamps, and the frequent layouts, are tried with the raw body, all forms with the exact secret,
-timestamp and layout, and other combinations within the budget. The milliseconds within the timestamp's second are
-tried last, with nothing else changed.
+layout (what is signed around the body), and the form of the body. Each combination costs one HMAC over the body. With
+the raw body, port-hook tries all secrets and timestamps, and the frequent layouts. With the exact secret, timestamp and
+layout, it tries all forms. Other combinations are tried within the budget. The milliseconds within the timestamp's
+second come last, with nothing else changed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _KEPT_BYTES = 2**16
 
 
 class Key(NamedTuple):
-    """A secret, a timestamp and the layout of what is signed around the body."""
+    """A secret, a timestamp, and the layout of what is signed around the body."""
 
     secret: Variant
     timestamp: Variant
@@ -46,7 +46,7 @@ class Key(NamedTuple):
 
     @property
     def texts(self) -> tuple[bytes, bytes, bytes]:
-        """The secret, and what is signed before and after the body."""
+        """The secret, and the signed texts before and after the body."""
         stamp = self.timestamp.text
         before, after = self.layout.before.format(stamp), self.layout.after.format(stamp)
         return encoded(self.secret.text), encoded(before), encoded(after)
@@ -54,13 +54,13 @@ class Key(NamedTuple):
 
 @frozen
 class Match:
-    """One combination that the signature matches. `causes` are its deviations, the most important first."""
+    """One combination that the signature matches. `causes` are its deviations, with the most important first."""
 
     signed_form: str
     causes: tuple[Cause, ...]
     is_same_document: bool
     is_exact: bool
-    """Whether only the body deviates, while the secret, the timestamp and the header's notation are correct."""
+    """Whether only the body deviates, and the secret, the timestamp and the header's notation are correct."""
 
 
 Found: TypeAlias = list[tuple[ParsedSignature, Key, Form]]
@@ -87,12 +87,12 @@ def find_matches(
     body: bytes,
     headers: Headers,
 ) -> Findings:
-    """Return the matches of one of `signatures`: several if forms of the body have the same bytes.
+    """Return the matches of one of `signatures`. There are several if different forms of the body have the same bytes.
 
     Never raises.
     """
     budget = Budget()
-    if not budget.covers(len(body)):  # even building its forms would take too long
+    if not budget.covers(len(body)):  # even building the forms would take too long
         return Findings((), tuple(budget.untried))
     steps = unwrap(body, headers, budget)
     found = _search(_Search(signatures, budget), _Keys.of(secrets, timestamps), steps)
@@ -101,7 +101,7 @@ def find_matches(
 
 
 class _Keys(NamedTuple):
-    """The keys to try: Port's, others in Port's layout, wrong layouts, and other secrets over the body alone."""
+    """The keys to try: Port's, other keys in Port's layout, wrong layouts, and other secrets over the body alone."""
 
     exact: Sequence[Key]
     others: Sequence[Key]
@@ -196,7 +196,7 @@ class _Search:
         ]
 
     def combined(self, keys: Sequence[Key], forms: list[Form], room: int) -> Found:
-        """Return the matches of the first forms: as many as hash `room` bytes with all `keys`."""
+        """Return the matches of the first forms, as many forms as `room` bytes of hashing allow with all `keys`."""
         return self.matches(keys, _within(forms, room // max(1, len(keys))))
 
     def _matching(self, expected: bytes) -> list[ParsedSignature]:

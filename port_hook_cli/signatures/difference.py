@@ -1,4 +1,4 @@
-"""The first difference between the raw body and the signed form. Pure."""
+"""Find the first difference between the raw body and the signed form. Pure."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ MOST_OF_A_DIFFERENCE = 120
 _CHARACTER = 4
 """The maximum number of bytes in a character."""
 _WINDOW = 160
-"""How many bytes after the difference are compared to find its end."""
+"""The number of bytes to compare, from the start of a difference, to find its end."""
 
 
 class Excerpt(NamedTuple):
-    """The bytes around a difference, and the differing bytes between them, which may be none."""
+    """The bytes around a difference, and the differing bytes between them, which may be empty."""
 
     before: bytes
     differs: bytes
@@ -31,7 +31,7 @@ class Excerpt(NamedTuple):
 
 
 class FirstDifference(NamedTuple):
-    """Where two bodies begin to differ, in bytes from their start, and an excerpt of each."""
+    """The offset in bytes at which two bodies begin to differ, and an excerpt of each body."""
 
     offset: int
     raw: Excerpt
@@ -43,8 +43,8 @@ def signed_difference(
 ) -> FirstDifference | None:
     """Return how the signed form of a body differs from the raw body, or None if they are equal.
 
-    Several forms can have the name `signed_form`. Uses the form for which `is_signed` returns True, or the first form.
-    Never raises.
+    Several forms can have the name `signed_form`. The form for which `is_signed` returns True is used, or otherwise the
+    first form. Never raises.
     """
     if signed_form is None or signed_form == RAW:
         return None
@@ -54,13 +54,13 @@ def signed_difference(
 
 
 def first_difference(raw: bytes, signed: bytes) -> FirstDifference | None:
-    """Return the first difference of two bodies, or None if they are equal."""
+    """Return the first difference between two bodies, or None if they are equal."""
     if raw == signed:
         return None
     common = _common_length(raw, signed)
     start = next((at for at in range(common, max(0, common - _CHARACTER), -1) if not _inside(at, raw, signed)), common)
     ends = [common + size for size in _sizes(raw[common : common + _WINDOW], signed[common : common + _WINDOW])]
-    for _ in range(_CHARACTER - 1):  # to the end of the character
+    for _ in range(_CHARACTER - 1):  # move to the end of the character
         if all(_inside(end, body) for body, end in zip((raw, signed), ends, strict=True)):
             ends = [end + 1 for end in ends]
     return FirstDifference(start, *(_excerpt(body, start, end) for body, end in zip((raw, signed), ends, strict=True)))
@@ -79,12 +79,12 @@ def _common_length(one: bytes, other: bytes) -> int:
 
 
 def _inside(at: int, *bodies: bytes) -> bool:
-    """Return whether a position is inside a character of UTF-8 in one of the bodies."""
+    """Return whether a position is inside a UTF-8 character in one of the bodies."""
     return any(b"\x80" <= body[at : at + 1] < b"\xc0" for body in bodies)
 
 
 def _sizes(one: bytes, other: bytes) -> tuple[int, int]:
-    """Return the sizes of the difference at the start of both, after which they are equal again."""
+    """Return how many bytes at the start of each text differ before the texts are equal again."""
     matcher = SequenceMatcher(None, one, other, autojunk=False)
     i, j = len(one), len(other)
     while (found := matcher.find_longest_match(0, i, 0, j)).size:

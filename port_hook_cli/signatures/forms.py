@@ -1,7 +1,8 @@
 """Other forms of a body: the same content as another program may have written it before signing.
 
-There are two families. Byte forms undo or redo what happens to bytes on the way: compression, character set, byte order
-mark, line break at the end. JSON forms parse the document and write it as other serializers do.
+There are two families of forms. Byte forms undo or redo what happens to bytes in transit: compression, the character
+set, the byte order mark, and a line break at the end. JSON forms parse the document and write it as other serializers
+do.
 """
 
 from __future__ import annotations
@@ -28,25 +29,25 @@ from port_hook_cli.signatures.signing import RAW
 
 MAX_DECOMPRESSED_BYTES = 10 * 2**20
 MAX_UNDECLARED_BYTES = 2**18
-"""The limit for a body that looks compressed but whose content-encoding does not say so."""
+"""The limit for the content of a body that looks compressed, if the content-encoding doesn't declare that."""
 
 MAX_COMBINED_BYTES = 2**16
 """JSON forms up to this size are also tried with a line break at the end."""
 
 _MAX_LINE_BREAKS = 2**16
-"""How many line-break characters are removed from the end of a body at most."""
+"""The maximum number of line-break characters to remove from the end of a body."""
 
 MAX_INDENTED_CHARACTERS = 2**18
-"""Longer texts are not indented, because that costs most."""
+"""Longer texts are not indented, because indented forms cost the most."""
 
 MAX_INDENTED_MARKS = 2**12
-"""Documents with more commas, colons and opening brackets are not indented either."""
+"""Documents with more commas, colons and opening brackets than this are not indented either."""
 
 MAX_DIGITS = 400
-"""Python's forms are not tried with longer whole numbers: their cost grows with the square of the digits."""
+"""Python's forms are not tried with longer whole numbers, because their cost grows with the square of the digits."""
 
 _TABBED_LIMIT = 2 * MAX_INDENTED_CHARACTERS
-"""Texts that are longer when indented with tabs are left out: indentation can grow with the square of the depth."""
+"""Longer texts are left out when indented with tabs, because indentation can grow with the square of the depth."""
 
 _CHARSETS = {
     "iso-8859-1": "latin-1",
@@ -76,19 +77,19 @@ _long_number = re.compile(rf"(?<![0-9])[0-9]{{{MAX_DIGITS}}}").search
 _STEPS = {"[": 1, "{": 1, "]": -1, "}": -1}
 _CLOSERS = frozenset("]}")
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-# The text before the next mark with whitespace around it. Empty containers are not indented.
+# Matches the text before the next mark with whitespace around it, and the mark. Empty containers are not indented.
 _up_to_mark = re.compile(rf"((?:{_STRING}|\[\]|\{{\}}|[^\"\[\]{{}},:])*+)([\[\]{{}},:]|\Z)").findall
 
 
 @frozen
 class Form:
-    """A form of a body: its name, how it deviates from the raw body, and its bytes."""
+    """A form of a body: its name, its deviations from the raw body, and its bytes."""
 
     name: str
     causes: tuple[Cause, ...]
     body: bytes
     is_declared: bool = True
-    """Whether the headers declare each encoding that was undone, so that every receiver undoes it too."""
+    """Whether the headers declare each encoding that was undone, so that every receiver also undoes it."""
 
     def then(self, step: str, body: bytes, *deviations: Cause) -> Form:
         """Return the form that results from one more step."""
@@ -97,7 +98,7 @@ class Form:
 
 
 def unwrap(body: bytes, headers: Headers, budget: Budget) -> tuple[Form, ...]:
-    """Return `body` and the results of undoing its encodings one after another. Never raises."""
+    """Return `body`, and the result of each step that undoes one of its encodings. Never raises."""
     inflated = _decompressed(body, headers, budget)
     steps = [Form(RAW, (), body), *([inflated] if inflated else [])]
     for step in (_in_utf8, _without_bom):
@@ -133,7 +134,7 @@ def json_forms(steps: Sequence[Form], budget: Budget) -> Iterator[Form]:
 
 
 def forms_named(body: bytes, headers: Headers, name: str) -> Iterator[bytes]:
-    """Yield the forms of a body that have the name `name`, most likely first. Never raises."""
+    """Yield the forms of a body with the name `name`, most likely first. Never raises."""
     budget = Budget()
     steps = unwrap(body, headers, budget)
     for form in chain(byte_forms(steps), json_forms(steps, budget)):
@@ -158,7 +159,7 @@ def _decompressed(body: bytes, headers: Headers, budget: Budget) -> Form | None:
     if body.startswith(_GZIP_MAGIC):
         window_bits, name, is_declared = (31,), "gzip", encoding in {"gzip", "x-gzip"}
     elif encoding == "deflate":
-        # Some programs send the zlib format, as RFC 9110 says, others the bare deflate stream.
+        # Some programs send the zlib format, as RFC 9110 requires, and others send the bare deflate stream.
         window_bits, name, is_declared = (15, -15), "deflate", True
     else:
         return None
@@ -173,7 +174,7 @@ def _decompressed(body: bytes, headers: Headers, budget: Budget) -> Form | None:
 
 
 def _inflate(body: bytes, window_bits: int, limit: int, budget: Budget) -> bytes | None:
-    """Return the content of exactly one complete stream, otherwise None: receivers differ on bytes after its end."""
+    """Return the content of exactly one complete stream, or None. Receivers disagree about bytes after its end."""
     stream = zlib.decompressobj(window_bits)
     try:
         content = stream.decompress(body, limit + 1)
@@ -238,7 +239,7 @@ def _line_breaks(form: Form) -> Iterator[Form]:
 
 
 def _distinct(*bodies: bytes) -> list[bytes]:
-    # A set would hash each body, which takes longer than comparing the few that have the same length.
+    # A set would hash each body, which takes longer than comparing the few bodies of the same length.
     return [body for index, body in enumerate(bodies) if body not in bodies[:index]]
 
 
@@ -250,7 +251,7 @@ def _text(body: bytes) -> str | None:
 
 
 def _bytes(text: str) -> bytes | None:
-    """Return `text` in UTF-8, or None if it has a lone surrogate, which its sender could not have encoded either."""
+    """Return `text` in UTF-8, or None for a lone surrogate, which the sender could not have encoded either."""
     try:
         return text.encode()
     except UnicodeEncodeError:
@@ -259,7 +260,7 @@ def _bytes(text: str) -> bytes | None:
 
 @frozen
 class Serialization:
-    """A document as one serializer writes it, and the cause to report if that is what was signed."""
+    """A document as a serializer writes it, and the cause to report if this text was signed."""
 
     name: str
     cause: Cause
@@ -269,7 +270,7 @@ class Serialization:
 def serializations(text: str, budget: Budget) -> Iterator[Serialization]:
     """Yield the document in `text` as other serializers write it, most likely first. Never raises.
 
-    A serializer that cannot write the document is left out: because it is nested too deeply, or is not JSON.
+    A serializer that cannot write the document is left out, because the document is nested too deeply or is not JSON.
     """
     document = _python_document(text, budget)
     js, unescaped = _stringify(text), _dumps(document, separators=_COMPACT, ensure_ascii=False)
@@ -286,7 +287,7 @@ def serializations(text: str, budget: Budget) -> Iterator[Serialization]:
 def _compact(text: str, document: Any, js: str | None, unescaped: str | None) -> Iterator[Serialization]:
     node = _serialization("js", causes.RESERIALIZED_JS, js)
     python = _serialization("python-compact", causes.RESERIALIZED_PYTHON_COMPACT, _dumps(document, separators=_COMPACT))
-    # If both write the same text, the body shows which is more likely: Python if json.dumps writes this body.
+    # If both languages write the same text, the body shows which is more likely: Python if json.dumps writes this body.
     yield from (*python, *node) if _dumps(document) == text else (*node, *python)
     if unescaped != js:
         yield from _serialization("python-compact-unescaped", causes.RESERIALIZED_PYTHON_UNESCAPED, unescaped)
@@ -343,7 +344,7 @@ def _python_document(text: str, budget: Budget) -> Any:
 
 
 def _has_long_number(text: str) -> bool:
-    # Any run of this many digits has a digit at one of these positions, so the pattern need not read the rest.
+    # A run of this many digits has a digit at one of these positions, so the pattern doesn't need to read the rest.
     for index, character in enumerate(text[MAX_DIGITS - 1 :: MAX_DIGITS]):
         start = index * MAX_DIGITS
         if "0" <= character <= "9" and _long_number(text[start : start + 2 * MAX_DIGITS - 1]):
@@ -359,7 +360,7 @@ def _dumps(document: Any, **style: Any) -> str | None:
 
 
 def _with_tabs(compact: str | None, budget: Budget) -> str | None:
-    """Return compact JSON indented with tabs as both languages do it, or None if the result is too long."""
+    """Indent compact JSON with tabs, as both languages do. Return None if the result would be too long."""
     if compact is None:
         return None
     pieces: list[str] = []

@@ -1,4 +1,4 @@
-"""The signature headers of a request: repeated and joined values, and the notations of a signature."""
+"""Read the signature headers of a request: repeated and joined values, and the notations of a signature."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from port_hook_cli.invocations.models import Cause
 from port_hook_cli.signatures import causes
 
 MAX_CHARACTERS = 1_024
-"""Longer values are not read: no notation of 32 bytes is nearly as long."""
+"""Longer values are not read, because no notation of 32 bytes is nearly as long."""
 
 MAX_TIMESTAMP_CHARACTERS = 64
-"""Longer timestamps are malformed, and nothing is hashed over them."""
+"""Longer timestamps are malformed, and nothing is hashed with them."""
 
 _MAX_VALUES = 4
-"""If a header is repeated more often, only its first values are used."""
+"""If a header is repeated more often than this, only its first values are used."""
 
 _MAX_FIELD = 4_096
 OWS = " \t"
-"""Optional whitespace around the value of a field (RFC 9110)."""
+"""Optional whitespace around the value of a header (RFC 9110)."""
 
 _DIGEST_BYTES = 32
 _PREFIX = "v1,"
 _OTHER_HASHES = {20: "SHA-1", 48: "SHA-384", 64: "SHA-512"}
-# Compiled when they are first used, because most signatures do not need them.
+# These patterns are compiled when they are first used, because most signatures do not need them.
 _VERSIONS = r"(?i)(?:(?:v[0-9]{1,3}|sha-?(?:1|256|384|512)) ?[,=:] ?)*"
 _HEX = "[0-9a-fA-F]{64}"
 _OTHER_HEX = "(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{96}|[0-9a-fA-F]{128})"
@@ -37,7 +37,7 @@ _SIGNATURE_JOINT = r"(?i), (?=v[0-9])"
 
 @frozen
 class ParsedSignature:
-    """The 32 bytes that a header may mean. `causes` are its deviations from `v1,` and their base64."""
+    """The 32 bytes that a header may stand for. `causes` are its deviations from `v1,` and base64 of these bytes."""
 
     digest: bytes
     causes: tuple[Cause, ...] = ()
@@ -47,7 +47,7 @@ class ParsedSignature:
 class SignatureHeaders:
     """The signatures and timestamps of a request.
 
-    `is_joined` means that one field had several values, as Node joins a repeated header.
+    `is_joined` means that one header had several values, because Node joins repeated headers.
     """
 
     signatures: Sequence[str]
@@ -56,14 +56,14 @@ class SignatureHeaders:
 
     @property
     def doubling(self) -> tuple[Cause, ...]:
-        """The cause for more than one signature or timestamp, if there is more than one."""
+        """The cause for more than one signature or timestamp, or an empty tuple."""
         if len(self.signatures) == 1 and len(self.timestamps) == 1:
             return ()
         is_same = len(set(self.signatures)) == 1 and len(set(self.timestamps)) == 1
         return (causes.HEADER_REPEATED if is_same else causes.HEADER_AMBIGUOUS,)
 
     def parsed(self) -> list[ParsedSignature]:
-        """Return the decoded signatures. All but the first have `HEADER_AMBIGUOUS` as a cause."""
+        """Return the decoded signatures. All signatures except the first have `HEADER_AMBIGUOUS` as a cause."""
         found = []
         for position, value in enumerate(self.signatures):
             signature = read_signature(value)
@@ -73,7 +73,7 @@ class SignatureHeaders:
         return found
 
     def separated(self) -> SignatureHeaders:
-        """Return the same with joined values separated."""
+        """Return these headers with joined values separated."""
         signatures = [part for value in self.signatures[:_MAX_VALUES] for part in signatures_in(value)]
         timestamps = [part for value in self.timestamps[:_MAX_VALUES] for part in _timestamps_in(value)]
         is_joined = len(signatures) > len(self.signatures) or len(timestamps) > len(self.timestamps)
@@ -81,14 +81,14 @@ class SignatureHeaders:
 
 
 def whole_number(text: str) -> bool:
-    """Return whether a timestamp is a whole number of up to 18 digits, in ASCII."""
+    """Return whether a timestamp is a whole number of up to 18 ASCII digits."""
     return re.fullmatch("-?[0-9]{1,18}", text) is not None
 
 
 def respelled(value: str, digest: bytes) -> str | None:
-    """Return `value` with another digest in the same notation, or None if it is not a signature.
+    """Return `value` with another digest in the same notation, or None if `value` is not a signature.
 
-    The digest of another hash is replaced by one of the same length. Never raises.
+    The digest of another hash is replaced with a digest of the same length. Never raises.
     """
     match = re.match(_VERSIONS, value) if len(value) <= MAX_CHARACTERS else None
     prefix = match[0] if match else ""
@@ -105,7 +105,7 @@ def respelled(value: str, digest: bytes) -> str | None:
     else:
         return None
     bare, plain = (b64encode(each).decode("ascii").rstrip("=") for each in (new, decoded))
-    if standard.rstrip("=") != plain:  # its last character has bits that are not part of the digest
+    if standard.rstrip("=") != plain:  # the last character has bits that are not part of the digest
         bare = bare[:-1] + chr(ord(bare[-1]) + 1)
     padding = "=" * (len(text) - len(text.rstrip("=")))
     return prefix + (bare if text == standard else bare.replace("+", "-").replace("/", "_")) + padding
@@ -116,14 +116,14 @@ def _stretched(digest: bytes, size: int) -> bytes:
 
 
 def read_fields(headers: Headers) -> tuple[list[str], list[str]]:
-    """Return all signatures and all timestamps that are not empty."""
+    """Return all nonempty signatures and all nonempty timestamps."""
     signatures = [text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))]
     timestamps = [text for value in headers.all(TIMESTAMP_HEADER) if (text := value.strip(OWS))]
     return signatures, timestamps
 
 
 def signatures_in(value: str) -> list[str]:
-    """Return the signatures in a field. Each further signature begins with a version after a comma and a space."""
+    """Return the signatures in a header. Further signatures follow a comma and a space, and begin with a version."""
     return [part for part in re.split(_SIGNATURE_JOINT, value) if part] if len(value) <= _MAX_FIELD else [value]
 
 
@@ -135,7 +135,7 @@ def _timestamps_in(value: str) -> list[str]:
 
 
 def read_signature(value: str) -> ParsedSignature | None:
-    """Return the decoded signature in `value`, or None. Ignores surrounding whitespace. Never raises."""
+    """Decode the signature in `value`, without surrounding whitespace, or return None. Never raises."""
     if len(value) > MAX_CHARACTERS:
         return None
     match = re.match(_VERSIONS, value)
@@ -148,7 +148,7 @@ def read_signature(value: str) -> ParsedSignature | None:
 
 
 def unreadable(value: str) -> Cause:
-    """Return why `read_signature` returned None for `value`: the digest of another hash, or no digest. Never raises."""
+    """Return why `read_signature` cannot read `value`: the digest of another hash, or no digest. Never raises."""
     match = re.match(_VERSIONS, value) if len(value) <= MAX_CHARACTERS else None
     text = value[len(match[0]) :] if match else ""
     size = len(text) // 2 if re.fullmatch(_OTHER_HEX, text) else len(_base64(text.replace("-", "+").replace("_", "/")))
@@ -176,7 +176,7 @@ def _decode(text: str) -> tuple[bytes, tuple[Cause, ...]] | None:
 
 
 def _base64(text: str) -> bytes:
-    """Return `text` decoded with correct padding, or nothing if it is not base64."""
+    """Decode `text` with correct padding. Return empty bytes if it is not base64."""
     bare = text.rstrip("=")
     try:
         return b64decode(bare + "=" * (-len(bare) % 4), validate=True)

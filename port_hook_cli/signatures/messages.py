@@ -1,7 +1,7 @@
-"""The signed part of a Kafka message: its value without the two signature headers, which are inside it.
+"""The signed part of a Kafka message: its value without the two signature headers inside it.
 
-The value is `{…, "headers": {…, "X-Port-Signature": …, "X-Port-Timestamp": …}}`. Port's execution agent parses it,
-removes the two, and verifies what `json.dumps(value, separators=(",", ":"), ensure_ascii=False)` writes.
+The value is `{…, "headers": {…, "X-Port-Signature": …, "X-Port-Timestamp": …}}`. Port's execution agent parses the
+value, removes the two headers, and verifies what `json.dumps(value, separators=(",", ":"), ensure_ascii=False)` writes.
 """
 
 from __future__ import annotations
@@ -27,21 +27,21 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circ
 
 
 class _KeyRepeated(ValueError):
-    """An object has a key twice, so other parsers may read values that were not verified."""
+    """An object repeats a key, so other parsers may read unverified values."""
 
 
 def signed_value(value: bytes) -> bytes:
-    """Return the part of a message's value that Port signed, or the whole value if it has no signature inside.
+    """Return the part of a message's value that Port signed, or the whole value if it contains no signature.
 
-    Never raises. Only the two headers are cut out if the value is compact JSON, so every other byte is verified.
-    Otherwise the value is written again, unless a key is in it twice.
+    Never raises. If the value is compact JSON, only the two headers are cut out, so every other byte is verified.
+    Otherwise, the value is serialized again, unless it repeats a key.
     """
     headers = headers_in(value)
     if headers is None:
         return value
     try:
         text = value.decode()
-        # Each member is written once for both results, because two calls of `_encode` take as long as the HMAC.
+        # Each member is encoded once for both results, because two calls of `_encode` take as long as the HMAC.
         members = {name: f"{encode_basestring(name)}:{_written(field)}" for name, field in headers.items()}
         rest = [member for name, member in members.items() if name.lower() not in _SIGNATURE_HEADERS]
         whole, part = f'"headers":{{{",".join(members.values())}}}', f'"headers":{{{",".join(rest)}}}'
@@ -53,7 +53,7 @@ def signed_value(value: bytes) -> bytes:
 
 
 def _written(value: Any) -> str:
-    """Return the same as `_encode`, faster for text."""
+    """Encode a value like `_encode`, but faster for text."""
     return encode_basestring(value) if type(value) is str else _encode(value)
 
 
@@ -83,7 +83,7 @@ def verify_received(
     tolerance_s: float = DEFAULT_TOLERANCE_S,
     seen: bool = False,
 ) -> Verdict:
-    """Return the verdict of `verify_signature` on a request, or on a Kafka message in its form. Never raises."""
+    """Return the verdict of `verify_signature` on a request, or on a Kafka message in the same form. Never raises."""
     signed = signed_value(body) if is_message else body
     verdict = verify_signature(headers, signed, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     return replace(verdict, signed_form=KAFKA_VALUE) if is_message and verdict.signed_form == RAW else verdict

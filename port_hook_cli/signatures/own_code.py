@@ -1,4 +1,4 @@
-"""What a verdict means if the signature is not the sender's, but what the user's own code computed for a request."""
+"""Explain a verdict on a signature that the user's own code, not the sender, computed for a request."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _EXACT_BODY = "Sign the raw body, without changing it."
 
 
 class Computed(NamedTuple):
-    """What the user's code computed for a request: a signature, and the timestamp that it used, if that is known."""
+    """The signature that the user's code computed for a request, and the timestamp that it used, if known."""
 
     signature: str
     timestamp: str | None = None
 
 
 class Comparison(NamedTuple):
-    """The verdict on a signature, whose code its causes explain, and a note about the request's own signature."""
+    """The verdict on a signature, the side whose code its causes explain, and a note on the request's own signature."""
 
     verdict: Verdict
     side: Side = Side.SENDER
@@ -41,7 +41,7 @@ class Comparison(NamedTuple):
 
 
 class _Words(NamedTuple):
-    """What a cause means for the user's code. An empty text leaves the cause's own."""
+    """The explanation and fix of a cause for the user's own code. If a text is empty, the cause's own text applies."""
 
     explanation: str
     fix: str = ""
@@ -134,7 +134,7 @@ _WORDS_BY_SLUG: Mapping[str, _Words] = MappingProxyType(
         ),
     }
 )
-"""Causes whose own text depends on the request."""
+"""The causes whose own text depends on the request."""
 
 _WRONG_SECRET = Cause(
     causes.WRONG_SECRET.slug,
@@ -148,7 +148,7 @@ _WRONG_SECRET = Cause(
 def compare_signature(headers: Headers, computed: Computed, verify: Callable[[Headers], Verdict]) -> Comparison:
     """Return whether the user's code computed the right signature for a request, and if not, why. Never raises.
 
-    `verify` returns the verdict on the request with other headers. If the code computed exactly the request's
+    `verify` returns the verdict on the request with other headers. If the code computed exactly the request's own
     signature, the result is the verdict on the request.
     """
     own = headers.without(SIGNATURE_HEADER).plus((SIGNATURE_HEADER, computed.signature))
@@ -164,7 +164,7 @@ def compare_signature(headers: Headers, computed: Computed, verify: Callable[[He
 
 
 def _on_own_code(verdict: Verdict) -> tuple[Verdict, Side]:
-    """Return a verdict with causes that say what the user's code did, and how to fix that code."""
+    """Return a verdict whose causes explain what the user's code did and how to fix that code."""
     return replace(verdict, causes=tuple(map(_in_own_words, verdict.causes))), Side.VERIFIER
 
 
@@ -176,7 +176,7 @@ def _in_own_words(cause: Cause) -> Cause:
 
 
 def _is_right(sent: Verdict) -> bool:
-    """Return whether the signature of a request is Port's, whatever its age."""
+    """Return whether the signature of a request is Port's signature, whatever its age."""
     return sent.status is Status.VALID or (sent.status is Status.STALE and sent.signed_form in {RAW, KAFKA_VALUE})
 
 
@@ -188,7 +188,7 @@ def _is_same(signature: str, signatures: list[str]) -> bool:
 def _with_another_timestamp(verdict: Verdict, age_s: float | None) -> Verdict:
     """Return the verdict on a signature that matches only with the timestamp that the user's code used.
 
-    `age_s` is the request's age.
+    `age_s` is the age of the request.
     """
     others = (cause for cause in verdict.causes if cause.slug != "clock-skew")
     return replace(verdict, status=Status.INVALID, causes=(causes.TIMESTAMP_DIFFERS, *others), age_s=age_s)

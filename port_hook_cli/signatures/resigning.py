@@ -1,8 +1,8 @@
-"""Sign a changed request with another secret so that it has the same verdict as before: the same mistake, again.
+"""Sign a changed request with another secret so that it gets the same verdict as before, with the same mistakes.
 
-A verdict names what deviates: the secret, the timestamp, the layout, the form of the body, the notation of the header.
-The ways to sign that have these causes are tried, until verifying the result has the verdict. So whatever the search
-for causes finds is reproduced by its own rules.
+A verdict lists what deviates: the secret, the timestamp, the layout, the form of the body, or the notation of the
+header. port-hook tries the ways to sign that have these causes, until verifying the result returns the same verdict. So
+whatever the search for causes finds, its own rules reproduce.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _PADDED = ("{}\n", '"{}"', "'{}'", '"{} "')
 
 
 class Resigned(NamedTuple):
-    """The headers with a new signature, the secret to verify it with, and the verdict. `is_same`: it is as wanted."""
+    """The headers with a new signature, the secret to verify them, and the verdict, which is as wanted if `is_same`."""
 
     headers: Headers
     secret: Secret
@@ -65,8 +65,8 @@ def sign_alike(
 ) -> Resigned:
     """Return the headers of a request with `body`, signed so that `verify` returns the status and causes of `wanted`.
 
-    `scrub` replaces the text of a signature or timestamp that cannot be read. `body` is what Port would have signed.
-    If no way to sign has the verdict, the result has a signature that matches nothing.
+    `body` is what Port would have signed. `scrub` replaces the text of a signature or timestamp that cannot be read. If
+    no way to sign leads to the verdict, the result has a signature that matches nothing.
     """
     headers = _with_scrubbed_timestamps(headers, scrub)
     found: Resigned | None = None
@@ -84,14 +84,14 @@ def sign_alike(
 
 
 def slugs_of_one_request(verdict: Verdict) -> list[str]:
-    """Return the slugs of the causes, except for `replayed`, which depends on earlier requests."""
+    """Return the slugs of the causes, without `replayed`, which depends on earlier requests."""
     return sorted(slug for slug in verdict.slugs if slug != REPLAYED.slug)
 
 
 def _tried(
     headers: Headers, body: bytes, wanted: Verdict, verify: Verify, secret: str, scrub: Callable[[str], str]
 ) -> Iterator[Resigned]:
-    """Yield the requests with the wanted status and causes."""
+    """Yield the signed requests that have the wanted status and causes."""
     count = max(1, len(dict.fromkeys(_signatures(headers))))
     for configured, digest in _ways(headers, body, wanted, secret):
         for position in range(count):
@@ -107,7 +107,7 @@ def _has_same_words(verdict: Verdict, wanted: Verdict) -> bool:
 
 
 def _ways(headers: Headers, body: bytes, wanted: Verdict, secret: str) -> Iterator[tuple[str, bytes]]:
-    """Yield secrets to configure, and the digests that a sender with the mistakes of `wanted` would have computed."""
+    """Yield secrets to configure, with the digests that a sender with the mistakes of `wanted` would have computed."""
     slugs = set(wanted.slugs)
 
     def fits(causes: Iterable[Cause]) -> bool:
@@ -127,7 +127,7 @@ def _ways(headers: Headers, body: bytes, wanted: Verdict, secret: str) -> Iterat
 def _digests(
     configured: str, secret: Variant, timestamps: list[Variant], layouts: list[Layout], form: bytes
 ) -> Iterator[tuple[str, bytes]]:
-    # Ways with more mistakes come first: the others would not have all of the causes.
+    # Ways with more mistakes come first, because the others would not have all of the causes.
     for layout in sorted(layouts, key=lambda each: -len(each.causes)):
         for timestamp in sorted(timestamps, key=lambda each: -len(each.causes)):
             key, before, after = Key(secret, timestamp, layout).texts
@@ -159,7 +159,7 @@ def _signatures(headers: Headers) -> list[str]:
 
 
 def _signed(headers: Headers, digest: bytes, position: int, secret: str, scrub: Callable[[str], str]) -> Headers:
-    """Return the headers with `digest` as the signature at `position` of the different ones, others as the others."""
+    """Return the headers with `digest` as the distinct signature number `position`. Other signatures match nothing."""
     different = list(dict.fromkeys(_signatures(headers)))
     new = {
         value: respelled(value, digest if place == position else _other(secret, place + 1)) or _scrubbed(value, scrub)
@@ -176,7 +176,7 @@ def _signed(headers: Headers, digest: bytes, position: int, secret: str, scrub: 
 
 
 def _with_scrubbed_timestamps(headers: Headers, scrub: Callable[[str], str]) -> Headers:
-    """Return the headers with the text of timestamps replaced that are not whole numbers."""
+    """Return the headers with the text replaced in those timestamps that are not whole numbers."""
 
     def field(name: str, value: str) -> str:
         is_number = all(whole_number(part.strip(OWS)) for part in value.split(","))
@@ -186,7 +186,7 @@ def _with_scrubbed_timestamps(headers: Headers, scrub: Callable[[str], str]) -> 
 
 
 def _scrubbed(value: str, scrub: Callable[[str], str]) -> str:
-    """Return an unreadable signature with its text scrubbed, but its version unchanged."""
+    """Return an unreadable signature with its text replaced and its version unchanged."""
     version, comma, text = value.partition(",")
     return f"{version}{comma}{scrub(text)}" if comma and version.lower() == "v1" else scrub(value)
 

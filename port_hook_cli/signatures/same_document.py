@@ -1,7 +1,7 @@
-"""Whether two JSON texts are the same document for every parser: only then a changed body may be forwarded.
+"""Decide whether two JSON texts are the same document for every parser. Only then may a changed body be forwarded.
 
-Parsers differ: they use the first or the last value of a repeated key, and read numbers as doubles or exactly. So an
-object that repeats a key equals nothing, and numbers are equal only if they are the same decimal number.
+Parsers differ: they use the first or the last value of a repeated key, and they read numbers as doubles or exactly. So
+an object that repeats a key equals nothing, and two numbers are equal only if they are the same decimal number.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 from port_hook_cli.javascript.nesting import count_marks
 
 MAX_DOCUMENT_BYTES = 2**20
-"""Larger bodies are not parsed: unsigned bodies must not block the listener (see docs/contributing/decisions)."""
+"""Larger bodies are not parsed, so that unsigned bodies cannot block the listener (see docs/contributing/decisions)."""
 
 _MAX_MARKS = 2**15
 _FREE_MARKS = 2**12
@@ -23,7 +23,7 @@ _CHARACTERS_PER_MARK = 8
 
 
 class DocumentComparison(Enum):
-    """Whether the sent document is the signed document."""
+    """The result of comparing the sent document with the signed document."""
 
     SAME = auto()
     CHANGED = auto()
@@ -36,7 +36,7 @@ def compare_documents(sent: bytes, signed: bytes) -> DocumentComparison:
     """Return whether two bodies in UTF-8 are the same document. Never raises.
 
     The signed body may begin with a byte order mark. Documents that are larger than `MAX_DOCUMENT_BYTES`, too dense, or
-    too deep for Python (about 1,000 levels) are not compared.
+    nested too deeply for Python (about 1,000 levels) are not compared.
     """
     if max(len(sent), len(signed)) > MAX_DOCUMENT_BYTES:
         return DocumentComparison.NOT_COMPARED
@@ -56,9 +56,9 @@ def compare_documents(sent: bytes, signed: bytes) -> DocumentComparison:
 
 
 def is_dense(text: str) -> bool:
-    """Return whether a JSON text has too many marks to parse: over 4,096 plus one per 8 characters, or over 32,768.
+    """Return whether JSON text has too many marks to parse: over 4,096 plus one per 8 characters, or over 32,768.
 
-    A mark costs one or two microseconds in every serializer, but its sender only one or two bytes.
+    A mark costs one or two microseconds in every serializer, but costs its sender only one or two bytes.
     """
     return count_marks(text) > min(_MAX_MARKS, _FREE_MARKS + len(text) // _CHARACTERS_PER_MARK)
 
@@ -79,7 +79,7 @@ def _whole(literal: str) -> tuple[Decimal, bool]:
 
 
 def _fraction(literal: str) -> tuple[Decimal, bool]:
-    """Return the number, and whether parsers of doubles and of exact numbers agree on it."""
+    """Return a number, and whether parsers that use doubles and parsers that use exact numbers agree on it."""
     exact, double = Decimal(literal), float(literal)
     return exact, not double.is_integer() or exact == double
 

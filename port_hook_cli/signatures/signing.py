@@ -1,6 +1,6 @@
 """Sign requests like Port.
 
-Port's webhook documentation defines it: `x-port-signature` is `v1,` + base64(HMAC-SHA-256(client secret,
+Port's webhook documentation defines the signature: `x-port-signature` is `v1,` + base64(HMAC-SHA-256(client secret,
 timestamp + "." + body)), and `x-port-timestamp` is the seconds since the epoch.
 """
 
@@ -21,13 +21,13 @@ from port_hook_cli.text.secret import Secret
 
 VERSION = "v1"
 RAW = "raw"
-"""The form of a body that Port signs: the raw body."""
+"""The signed form that Port uses: the raw body."""
 
 _SMALL_BYTES, _LARGE_BYTES = 2_000, 2**16
 
 
 class TimestampUnit(StrEnum):
-    """The unit of `x-port-timestamp`: Port documents seconds, but one of its example handlers reads milliseconds."""
+    """The unit of `x-port-timestamp`. Port documents seconds, but one of its example handlers reads milliseconds."""
 
     SECONDS = "s"
     MILLISECONDS = "ms"
@@ -43,20 +43,20 @@ def digest(secret: str, timestamp: str, body: bytes) -> bytes:
 
 
 def encoded(text: str) -> bytes:
-    """Return a text in UTF-8. Lone surrogates are encoded as WTF-8."""
+    """Encode a text as UTF-8. Lone surrogates are encoded as WTF-8."""
     return text.encode("utf-8", "surrogatepass")
 
 
 def message_digest(key: bytes, before: bytes, body: bytes, after: bytes = b"") -> bytes:
-    """Return the 32 bytes of a signature over `body` and the text before and after it."""
+    """Return the 32 bytes of a signature over `body`, with the texts before and after it."""
     if len(body) < _SMALL_BYTES:
-        # `hmac.digest` always releases the interpreter's lock, and a busy listener waits long to get it back.
+        # `hmac.digest` always releases the interpreter's lock, and getting it back takes long in a busy listener.
         keyed = _keyed(key).copy()
         keyed.update(before + body + after)
         return keyed.digest()
     if len(body) < _LARGE_BYTES:
         return hmac.digest(key, before + body + after, "sha256")
-    whole = hmac.new(key, before, "sha256")  # does not copy the body, and releases the interpreter's lock
+    whole = hmac.new(key, before, "sha256")  # this doesn't copy the body, and releases the interpreter's lock
     whole.update(body)
     whole.update(after)
     return whole.digest()
@@ -64,12 +64,12 @@ def message_digest(key: bytes, before: bytes, body: bytes, after: bytes = b"") -
 
 @lru_cache(maxsize=16)  # setting up a key takes as long as hashing a small body, and a listener has only one secret
 def _keyed(key: bytes) -> hmac.HMAC:
-    """Return an empty HMAC. It is shared: copy it, and never update it."""
+    """Return an HMAC of the key without content. It is shared, so copy it and never update it."""
     return hmac.new(key, digestmod="sha256")
 
 
 def sign(body: bytes, secret: Secret, timestamp: str) -> str:
-    """Return the value of `x-port-signature` for `body` signed at `timestamp`."""
+    """Return the value of `x-port-signature` for `body`, signed at `timestamp`."""
     return f"{VERSION},{b64encode(digest(secret.reveal(), timestamp, body)).decode('ascii')}"
 
 
@@ -86,9 +86,9 @@ MESSAGE_TIMESTAMP = "X-Port-Timestamp"
 _OURS = frozenset({MESSAGE_SIGNATURE, MESSAGE_TIMESTAMP})
 
 
-@lru_cache(maxsize=1)  # the source and the verification read the same message, one after another
+@lru_cache(maxsize=1)  # the source and the verification read the same message, one after the other
 def headers_in(value: bytes) -> Mapping[str, Any] | None:
-    """Return the object `headers` in a message's value, or None if there is none. Never raises."""
+    """Return the `headers` object in a message's value, or None if there is none. Never raises."""
     if b'"headers"' not in value:
         return None
     try:
@@ -109,12 +109,12 @@ def _document(value: bytes) -> Any:
 
 
 def signed_message(document: Any, secret: Secret | None, timestamp: str) -> bytes:
-    """Return the bytes of a message with `document` and its signature, in JSON.stringify's form.
+    """Return the bytes of a message with `document` and its signature, formatted like the result of JSON.stringify.
 
-    Other `headers` of the document stay. Without `secret`, there is no signature, and none in a document that is not an
-    object, because it cannot have `headers`.
+    Other `headers` of the document stay. The message has no signature without `secret`, or if the document is not an
+    object, because only an object can have `headers`.
     """
-    from port_hook_cli.javascript.values import write_json  # imported here, so that `verify` starts faster
+    from port_hook_cli.javascript.values import write_json  # the import is here so that `verify` starts faster
 
     if not isinstance(document, Mapping):
         return write_json(document).encode()
@@ -130,7 +130,7 @@ def signed_message(document: Any, secret: Secret | None, timestamp: str) -> byte
 
 @frozen
 class Signer:
-    """Signs with one secret. Verbs that get None in its place send unsigned requests, or the captured signature.
+    """Signs with one secret. Commands without a signer send unsigned requests, or the captured signature.
 
     `unit` is the unit of the timestamps. With `inside`, the signature inside a Kafka message is renewed.
     """
@@ -146,8 +146,8 @@ class Signer:
     def message(self, captured: bytes, edited: bytes, now: float) -> bytes:
         """Return an edited Kafka message with a new signature inside it, signed at `now` (seconds since the epoch).
 
-        Return `edited` unchanged without `inside`, for a message that has no signature or was not edited, and for a
-        message whose signature or timestamp was edited.
+        Returns `edited` unchanged without `inside`, for a message without a signature, for a message that was not
+        edited, and for a message whose signature or timestamp was edited.
         """
         kept = _inner_signature(edited)
         if not self.inside or edited == captured or MESSAGE_SIGNATURE not in kept or kept != _inner_signature(captured):
@@ -163,14 +163,14 @@ def _inner_signature(message: bytes) -> Mapping[str, Any]:
 Form = Literal["json-stringify", "raw"]
 
 CAPTURE_MARK = b"port-hook/capture/"
-"""A file without these bytes is not a capture file, so most payloads do not have to be parsed to find out."""
+"""A file without these bytes is not a capture file, so most payloads need not be parsed to find that out."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 @frozen
 class Signable:
-    """The bytes to sign, their form, and a phrase about how they differ from the file's bytes ("" if they do not)."""
+    """The bytes to sign, their form, and a phrase about how they differ from the file ("" if they don't)."""
 
     body: bytes
     form: Form
@@ -178,14 +178,18 @@ class Signable:
 
 
 def signable(content: bytes, *, raw: bool = False) -> Signable:
-    """Return the bytes to sign: the file's if `raw` is set, otherwise the form that Port sends. Then raises NotJson."""
+    """Return the bytes to sign: the file's own if `raw` is set, otherwise the form that Port sends.
+
+    Without `raw`, raises NotJson for a file that is not JSON.
+    """
     return Signable(body=content, form="raw") if raw else as_port_sends(content)
 
 
 def as_port_sends(content: bytes) -> Signable:
-    """Return `JSON.stringify(JSON.parse(content))`, the form that Port signs. Raises NotJson.
+    """Return `JSON.stringify(JSON.parse(content))`, which is the form that Port signs. Raises NotJson.
 
-    Handlers in Node serialize the parsed body again before they verify it, so only this form is accepted by all.
+    Handlers in Node serialize the parsed body again before they verify it, so only this form is accepted by all
+    handlers.
     """
     from port_hook_cli.javascript.stringify import NotJson, stringify
 

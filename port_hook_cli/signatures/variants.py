@@ -1,4 +1,4 @@
-"""What may have been signed instead of the secret, the timestamp and the layout of Port."""
+"""The secrets, timestamps and layouts that may have been signed instead of Port's."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from port_hook_cli.signatures import causes
 from port_hook_cli.signatures.headers import MAX_TIMESTAMP_CHARACTERS
 
 _MAX_DIGITS_OF_SECONDS = 11
-"""Timestamps with more digits are milliseconds: as seconds they would be after the year 5138."""
+"""Timestamps with more digits are milliseconds. As seconds, they would be after the year 5138."""
 
 _INVISIBLE = "\ufeff\u200b"
 _PADDINGS = ("\n", "\r\n", " ")
@@ -29,14 +29,17 @@ _SEPARATORS = {
 
 @frozen
 class Variant:
-    """A secret or a timestamp that may have been used to sign, and how it deviates from the given one."""
+    """A secret or a timestamp that may have been used to sign, and its deviations from the given text."""
 
     text: str
     causes: tuple[Cause, ...] = ()
 
 
 class Layout(NamedTuple):
-    """What is signed before and after the body, where `{}` is the timestamp, and how it deviates from Port's layout."""
+    """The signed texts before and after the body, and their deviations from Port's layout.
+
+    In the texts, `{}` stands for the timestamp.
+    """
 
     before: str
     after: str = ""
@@ -55,7 +58,7 @@ RARE_LAYOUTS = (
 
 
 def secret_variants(secret: str) -> tuple[Variant, ...]:
-    """Return `secret` and its variants that the sender or the receiver may have used, or none for an empty secret."""
+    """Return `secret` and the variants of it that a sender or receiver may have used, or none for an empty secret."""
     if not secret:
         return ()
     trimmed = _trim(secret)
@@ -82,9 +85,9 @@ def timestamp_variants(timestamps: Sequence[str]) -> tuple[Variant, ...]:
 
 
 def millisecond_variants(timestamp: str) -> Iterator[Variant]:
-    """Yield a timestamp in seconds with each millisecond of that second except the first, a variant of another unit.
+    """Yield a timestamp in seconds with the milliseconds 1 to 999. `timestamp_variants` returns the millisecond 0.
 
-    If a sender signs milliseconds but sends seconds, the milliseconds can only be found by trying all of them.
+    If a sender signs milliseconds but sends seconds, only trying all milliseconds can find the signed timestamp.
     """
     if timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= _MAX_DIGITS_OF_SECONDS:
         yield from (Variant(f"{timestamp}{ms:03}", (causes.TIMESTAMP_UNIT,)) for ms in range(1, 1000))

@@ -1,4 +1,4 @@
-"""Verify whether Port signed a request, and if not, explain why."""
+"""Verify whether Port signed a request, and if it didn't, explain why the signature is invalid."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 DEFAULT_TOLERANCE_S = 300.0
 MILLISECONDS_FROM = 10**11
-"""Timestamps of at least this value are milliseconds: as seconds, they would be after the year 5138."""
+"""Timestamps of at least this value are milliseconds. As seconds, they would be after the year 5138."""
 
 UNCHECKED = Verdict(status=Status.UNCHECKED)
 """The verdict on requests that port-hook doesn't verify because of --no-verify."""
@@ -49,7 +49,7 @@ _OTHER_UNIT_S = -100 * _YEAR_S
 
 @frozen
 class _Clock:
-    """The signed time compared with the receiver's. `age_s` is None if the timestamp is not a whole number."""
+    """The signed time, compared with the receiver's time. `age_s` is None if the timestamp is not a whole number."""
 
     age_s: float | None
     tolerance_s: float
@@ -57,7 +57,7 @@ class _Clock:
 
     @property
     def is_off(self) -> bool:
-        # `not <=` instead of `>`, so that NaN as an age or a tolerance counts as off.
+        # The condition is `not <=` instead of `>`, so that NaN as an age or a tolerance counts as off.
         return self.age_s is not None and not abs(self.age_s) <= self.tolerance_s
 
     @property
@@ -81,7 +81,7 @@ def verify_signature(
     """Return the verdict on a request received at `now` (seconds since the epoch). Never raises.
 
     `seen` means that this signature was valid before. An empty secret matches nothing. The cause is searched for only
-    if the signature does not match the raw body. `diagnosis` describes its cost.
+    if the signature does not match the raw body. `diagnosis` describes the cost of the search.
     """
     plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:
@@ -100,18 +100,18 @@ def verify_without_diagnosis(
     seen: bool = False,
     signed_form: str = RAW,
 ) -> Verdict | None:
-    """Return the verdict of `verify_signature`, or None if it needs a diagnosis. Never raises.
+    """Return the verdict of `verify_signature`, or None if a diagnosis is needed. Never raises.
 
-    `signed_form` is the name of `body` in the verdict. The check is fast enough for an event loop, because it
-    computes at most one HMAC over `body`. It returns a verdict for requests signed exactly like Port's (valid or
-    stale), and for requests that a diagnosis cannot explain further: a missing or malformed header, or an empty secret.
+    `signed_form` is the name of `body` in the verdict. The check is fast enough for an event loop, because it computes
+    at most one HMAC over `body`. It returns a verdict for requests signed exactly like Port's (valid or stale), and for
+    requests that a diagnosis cannot explain further: with a missing or malformed header, or with an empty secret.
     """
     signatures, timestamps = read_fields(headers)
     if not signatures or not timestamps:
         return _missing(SignatureHeaders(signatures, timestamps), body, secret.reveal())
     key = secret.reveal()
     is_signed = _is_signed(signatures[0], timestamps[0], body, key)
-    # Fast path for nearly every request: it builds nothing that only a warning or a diagnosis needs.
+    # This fast path for nearly every request builds nothing that only a warning or a diagnosis needs.
     if is_signed and len(signatures) == len(timestamps) == 1 and not seen and _plain_seconds(timestamps[0]):
         age_s = now - int(timestamps[0])
         if abs(age_s) <= tolerance_s:
@@ -124,13 +124,13 @@ def verify_without_diagnosis(
 
 
 def signature_key(headers: Headers) -> bytes | None:
-    """Return the 32 bytes of the first signature, which identify it. None if it does not contain 32 bytes.
+    """Return the 32 bytes that identify the first signature, or None if it does not contain 32 bytes.
 
     If `verify_signature` accepted the request, it accepted the first signature, and these bytes are the HMAC. So a
-    repeated request has the same key, even if its header is then written differently.
+    repeated request has the same key, even if its header is then written in another way.
     """
     first = next((text for value in headers.all(SIGNATURE_HEADER) if (text := value.strip(OWS))), "")
-    if _as_port_writes_it(first):  # fast path for nearly every request
+    if _as_port_writes_it(first):  # a fast path for nearly every request
         return a2b_base64(first[3:])
     signature = read_signature(first) if first else None
     return signature.digest if signature else None
@@ -154,7 +154,7 @@ def _diagnose(
     tolerance_s: float,
     seen: bool,
 ) -> Verdict:
-    # A valid signature needs no diagnosis, and `verify` starts faster without its modules.
+    # A valid signature needs no diagnosis, and without these imports, `verify` starts faster.
     from port_hook_cli.signatures.diagnosis import find_matches
     from port_hook_cli.signatures.variants import secret_variants, timestamp_variants
 
@@ -174,7 +174,7 @@ def _missing(signature_headers: SignatureHeaders, body: bytes, key: str) -> Verd
 
 
 def _body_alone(signatures: Sequence[str], body: bytes, key: str) -> tuple[Cause, ...]:
-    """Return the causes of a signature that covers only the body: its sender forgot the timestamp altogether."""
+    """Return the causes of a signature over the body alone, whose sender left out the timestamp completely."""
     signature = read_signature(signatures[0]) if signatures and key else None
     if signature is None or not compare_digest(message_digest(encoded(key), b"", body), signature.digest):
         return ()
@@ -203,7 +203,7 @@ def _repeats(signature_headers: SignatureHeaders, *, seen: bool) -> tuple[Cause,
 def _good(
     status: Status, signed_form: str, deviations: tuple[Cause, ...], clock: _Clock, repeats: tuple[Cause, ...]
 ) -> Verdict:
-    """Return the verdict on a good signature: `status`, or STALE if the timestamp is outside the tolerance."""
+    """Return the verdict on a valid signature: `status`, or STALE if the timestamp is outside the tolerance."""
     return Verdict(
         status=Status.STALE if clock.is_off else status,
         signed_form=signed_form,
@@ -246,7 +246,7 @@ def _unmatched(
 
 
 def _distinct(found: Iterable[Cause]) -> tuple[Cause, ...]:
-    """Return the first cause of each slug."""
+    """Return the first cause with each slug."""
     by_slug: dict[str, Cause] = {}
     for cause in found:
         by_slug.setdefault(cause.slug, cause)
@@ -254,7 +254,7 @@ def _distinct(found: Iterable[Cause]) -> tuple[Cause, ...]:
 
 
 def clock_skew(age_s: float, tolerance_s: float) -> Cause:
-    """Return the cause for a timestamp that is `age_s` seconds behind the receiver's clock (negative: ahead)."""
+    """Return the cause for a timestamp that is `age_s` seconds behind the receiver's clock (ahead if negative)."""
     side = "past" if age_s > 0 else "future"
     message = f"The timestamp is {format_duration(abs(age_s))} in the {side}. The tolerance is {tolerance_s:g} s."
     return Cause("clock-skew", " ".join([message, *_skew_guesses(age_s)]), _skew_fix(age_s))

@@ -1,4 +1,4 @@
-"""Verdicts and signatures as text for the screen and as records."""
+"""Show verdicts and signatures as text for the screen, and as records."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _FIX = "  fix: "
 
 
 def verdict_lines(verdict: Verdict, side: Side = Side.SENDER) -> list[str]:
-    """Return the verdict as lines of text: the status, the form that matched, the age, then each cause with its fix."""
+    """Return the lines of a verdict: the status, the signed form, the age, and each cause with its fix."""
     lines = [f"{verdict.status}: {meaning(verdict, side)}"]
     if verdict.signed_form is not None:
         lines.append(f"signed form: {brief(verdict.signed_form)}")
@@ -57,7 +57,7 @@ def verdict_lines(verdict: Verdict, side: Side = Side.SENDER) -> list[str]:
 
 
 def meaning(verdict: Verdict, side: Side = Side.SENDER) -> str:
-    """Return the meaning of the status, as a clause."""
+    """Return a clause that explains the status."""
     if side is Side.VERIFIER:
         return _OWN_MEANINGS[verdict.status]
     is_message = verdict.status is Status.VALID and verdict.signed_form == KAFKA_VALUE
@@ -65,7 +65,7 @@ def meaning(verdict: Verdict, side: Side = Side.SENDER) -> str:
 
 
 def verdict_view(verdict: Verdict, side: Side = Side.SENDER) -> Iterator[Styled]:
-    """Yield `verdict_lines` with the status and the fixes in color."""
+    """Yield the lines of `verdict_lines`, with the status and the fixes in color."""
     first, *others = verdict_lines(verdict, side)
     status = str(verdict.status)
     yield Styled.assemble((status, f"bold {status_color(verdict.status)}"), first.removeprefix(status))
@@ -74,13 +74,13 @@ def verdict_view(verdict: Verdict, side: Side = Side.SENDER) -> Iterator[Styled]
 
 
 def format_age(age_s: float) -> str:
-    """Return an age in seconds as `5 min 3 s`, and a negative one as `5 min 3 s in the future`."""
+    """Return an age in seconds as text, such as `5 min 3 s`, or `5 min 3 s in the future` for a negative age."""
     duration = format_duration(abs(age_s))
     return f"{duration} in the future" if age_s < 0 else duration
 
 
 def verdict_record(verdict: Verdict, side: Side = Side.SENDER) -> dict[str, Any]:
-    """Return a verdict as the record that `verify --json` prints. `side` is whose code its causes explain."""
+    """Return the record that `verify --json` prints for a verdict. `side` says whose code its causes explain."""
     return {
         "schema": VERDICT,
         **verdict_fields(verdict),
@@ -92,9 +92,9 @@ def verdict_record(verdict: Verdict, side: Side = Side.SENDER) -> dict[str, Any]
 
 
 def signature_record(request: SignedRequest, *, form: str) -> dict[str, Any]:
-    """Return a signed request as the record that `sign --format json` prints.
+    """Return the record that `sign --format json` prints for a signed request.
 
-    `body` is None if the bytes are not UTF-8, and `body_base64` is None if they are.
+    `body` is None if the bytes are not UTF-8, and otherwise `body_base64` is None.
     """
     from base64 import b64encode  # `show` and `captures` need only the texts
 
