@@ -1,1 +1,1 @@
-"""Text for people: made safe for a terminal, laid out, with secrets masked. Pure."""
+"""Text for people: safe for a terminal, laid out, and with secrets masked. Pure."""

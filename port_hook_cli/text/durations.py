@@ -1,4 +1,4 @@
-"""Durations and latencies as text, and the moments that users type: `10m`, `2h`, `3d`, or an ISO 8601 time."""
+"""Durations and latencies as text, and the times that users type: `10m`, `2h`, `3d`, or an ISO 8601 time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MINUTE_S, _HOUR_S, _DAY_S = _UNITS_S["m"], _UNITS_S["h"], _UNITS_S["d"]
 _YEAR_S = 31_557_600
 _TENTHS_BELOW_S = 10
 _SECONDS_BELOW_S = 2 * _MINUTE_S
-# Durations below the first number of seconds are shown in these two units.
+# Durations below each number of seconds are shown in the two units next to it.
 _TWO_UNITS = (
     (_HOUR_S, (_MINUTE_S, "min"), (1, "s")),
     (_DAY_S, (_HOUR_S, "h"), (_MINUTE_S, "min")),
@@ -26,9 +26,10 @@ _MS_PER_S = 1000
 
 
 def format_duration(duration_s: float) -> str:
-    """Return a duration in seconds (not negative) as text such as `0.2 s`, `12 s`, `5 min 3 s`, `13 d 4 h`, `53 years`.
+    """Return a nonnegative duration in seconds as text such as `0.2 s`, `12 s`, `5 min 3 s`, `13 d 4 h` or `53 years`.
 
-    It is rounded down. A second unit that would be zero is left out. An infinite duration is `infinitely long`.
+    The duration is rounded down. A second unit that would be zero is left out. An infinite duration is `infinitely
+    long`.
     """
     if not math.isfinite(duration_s):
         return "infinitely long"
@@ -45,15 +46,15 @@ def format_duration(duration_s: float) -> str:
 
 
 def format_latency(latency_ms: float) -> str:
-    """Return a latency in milliseconds as `3.1 ms`. From one second, it is formatted by `format_duration`."""
+    """Return a latency in milliseconds as text such as `3.1 ms`. From one second up, `format_duration` formats it."""
     return f"{latency_ms:.1f} ms" if latency_ms < _MS_PER_S else format_duration(latency_ms / _MS_PER_S)
 
 
 def parse_since(text: str, *, now: float) -> float:
-    """Return the moment that `text` describes, in seconds since the epoch. Raises UsageError.
+    """Return the time that `text` describes, in seconds since the epoch. Raises UsageError.
 
     A duration counts back from `now` (seconds since the epoch). A time without an offset is in the local time zone,
-    like the times of listed captures.
+    like the times in a list of captures.
     """
     wanted = text.strip()
     duration = re.fullmatch(_DURATION, wanted)

@@ -1,4 +1,4 @@
-"""JSON in color: only styles change, no character. Imported only where color is shown. Pure."""
+"""Color JSON by changing styles, but no characters. The module is imported only if color is shown. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from port_hook_cli.text.styled import JSON, Span, Styled
 
 MAX_HIGHLIGHTED = 64 * 1024
-"""How many characters of one output are highlighted. The rest is shown without color."""
+"""The maximum number of characters to highlight in one output. The rest is shown without color."""
 
-# Safe text may have `\x1b` in a string. A string or a word may be cut off at the end of the text.
+# Safe text may contain `\x1b` as an escape in a string. The end of the text may cut off a string or a word.
 _TOKEN = re.compile(
     r"""(?P<key>"(?:[^"\\]|\\.)*+"(?=\s*:))"""
     r"""|(?P<string>"(?:[^"\\]|\\.)*+(?:"|\\?\Z))"""
@@ -23,7 +23,7 @@ _STYLES = {"key": "cyan", "string": "green", "number": "yellow", "word": "magent
 
 
 def highlighted(lines: Iterable[Styled]) -> Iterator[Styled]:
-    """Yield lines with the JSON in them (the spans of the style `json`) in color."""
+    """Yield the lines with their JSON (the spans with the style `json`) in color."""
     left = MAX_HIGHLIGHTED
     for line in lines:
         if not any(JSON in span.style for span in line.spans):
@@ -43,9 +43,9 @@ def _parts(span: Span, *, is_within: bool) -> Iterable[Span]:
 
 
 def json_spans(text: str, base: str = "") -> list[Span]:
-    """Return JSON text in parts by their kind. Text between values has the style `base`.
+    """Return the parts of JSON text with their styles. Text between values has the style `base`.
 
-    The list is empty if the text is anything else.
+    The list is empty if the text is not JSON.
     """
     spans, position = [], 0
     for token in _TOKEN.finditer(text, 0, MAX_HIGHLIGHTED):

@@ -1,4 +1,4 @@
-"""Lines on a terminal: words stay whole, and a continued line is indented below its value. Pure."""
+"""Fit lines to a terminal: words stay whole, and a continuation line is indented below the value. Pure."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from collections.abc import Iterable, Iterator
 from port_hook_cli.text.styled import Styled, cell_width
 
 INDENT = 13
-"""The columns before a value: two spaces and a label."""
+"""The number of columns before a value: two spaces and a label."""
 
 _NARROWEST = 24
 _WORD = r"\S+"
-# The parts of a heading are two spaces apart: `signature valid  -> 202`.
+# Two spaces separate the parts of a heading, such as `signature valid  -> 202`.
 _PART = r"\S+(?: \S+)*"
-# A command in backticks also stays whole, so that it can be copied.
+# A command in backticks also stays whole, so that users can copy it.
 _WORD_OR_COMMAND = r"\S*`[^`]+`\S*|\S+"
 
 
 def fit(lines: Iterable[Styled], width: int, *, indent: int = INDENT) -> Iterator[Styled]:
-    """Yield `lines` wrapped to `width` columns, each continued below its value, which is at column `indent`.
+    """Yield `lines`, wrapped to `width` columns. Continuation lines begin below the value, at column `indent`.
 
-    Wider words are broken. Lines with `no_wrap` are not.
+    Words that are wider than a line are broken. Lines with `no_wrap` are not wrapped.
     """
     for line in lines:
         if line.no_wrap or cell_width(line.plain) <= width or width - indent < _NARROWEST:
@@ -33,11 +33,10 @@ def fit(lines: Iterable[Styled], width: int, *, indent: int = INDENT) -> Iterato
 def wrap(
     line: Styled, width: int, *, indent: int, label: int | None = None, breaks_words: bool = False
 ) -> Iterator[Styled]:
-    """Yield a line in parts of at most `width` columns, all but the first indented.
+    """Yield a line in parts of at most `width` columns. All parts except the first are indented.
 
-    Text between two double spaces stays together if it fits. A word that is too wide is on a line of its own, or
-    broken if `breaks_words` is set. The first `label` characters (by default as many as `indent`) and the word after
-    them stay together.
+    Text between two double spaces stays together if it fits. A word that is too wide gets its own line, or is broken if
+    `breaks_words` is set. The first `label` characters (which default to `indent`) stay together with the next word.
     """
     plain, margin = line.plain, " " * indent
     for number, (start, end) in enumerate(
@@ -47,10 +46,10 @@ def wrap(
 
 
 def _parts(plain: str, width: int, indent: int, label: int, *, breaks_words: bool) -> Iterator[tuple[int, int]]:
-    """Yield where each part of a wrapped line starts and ends."""
+    """Yield the start and the end of each part of a wrapped line."""
     start, end = 0, min(label, len(plain))  # the part so far, without the spaces after it
     used = cell_width(plain[:end])
-    is_empty = True  # apart from the label or margin
+    is_empty = True  # whether the part has only the label or the margin
     for word in _words(plain, end, width - max(indent, used), breaks_words=breaks_words):
         added = cell_width(plain[end : word[1]])
         if not is_empty and used + added > width:
@@ -61,7 +60,7 @@ def _parts(plain: str, width: int, indent: int, label: int, *, breaks_words: boo
 
 
 def _whole_words(plain: str, start: int, width: int) -> Iterator[tuple[int, int]]:
-    """Yield where the words after `start` begin and end.
+    """Yield the start and the end of each word after `start`.
 
     A part of a heading, or a command in backticks, counts as one word if it fits into `width`.
     """
@@ -77,7 +76,7 @@ def _whole_words(plain: str, start: int, width: int) -> Iterator[tuple[int, int]
 
 
 def _words(plain: str, start: int, width: int, *, breaks_words: bool) -> Iterator[tuple[int, int]]:
-    """Yield where the words after `start` begin and end. Words wider than `width` are broken."""
+    """Yield the start and the end of each word after `start`. Words wider than `width` are broken."""
     for begin, end in _whole_words(plain, start, width):
         if breaks_words and cell_width(plain[begin:end]) > width:
             yield from _broken(plain, begin, end, width)
@@ -97,6 +96,6 @@ def _broken(plain: str, begin: int, end: int, width: int) -> Iterator[tuple[int,
 
 
 def labeled(label: str, text: Styled | str, style: str = "") -> Styled:
-    """Return a line with a value and its label. `style` is for a string. `fit` continues it below the value."""
+    """Return a line with a label and a value. `style` is for a string. `fit` continues the line below the value."""
     value = text if isinstance(text, Styled) else Styled(text, style)
     return Styled.assemble("  ", (label.ljust(INDENT - 2), "dim"), value, no_wrap=value.no_wrap)

@@ -1,4 +1,4 @@
-"""The remarks of a verb: notes, warnings, errors and hints, as values. Faces decide how to show them. Pure."""
+"""The remarks of a command, as values: notes, warnings, errors and hints. The caller decides how to show them. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from port_hook_cli.frozen import frozen
 
 
 class RemarkKind(StrEnum):
-    """The label of a remark. PLAIN has none."""
+    """The label of a remark. PLAIN means no label."""
 
     PLAIN = ""
     NOTE = "note"
@@ -20,7 +20,7 @@ class RemarkKind(StrEnum):
 
 @frozen
 class Remark:
-    """One remark. `text` is one or more lines without the label. Text from the network in it is already printable."""
+    """A remark. `text` is one or more lines without the label. Text from the network in it is already printable."""
 
     kind: RemarkKind
     text: str
@@ -32,7 +32,7 @@ class Remark:
 
 
 Say = Callable[[Remark], None]
-"""How a verb reports a remark while it works. The face shows it, and only once if it uses `Runtime.memory`."""
+"""Reports a remark while a command works. The caller shows the remark, and only once if it uses `Runtime.memory`."""
 
 
 def plain(text: str) -> Remark:
@@ -51,9 +51,9 @@ def warning(text: str) -> Remark:
 
 
 def hint(text: str) -> Remark:
-    """Return a hint: what to do next."""
+    """Return a hint, which tells the user what to do next."""
     return Remark(RemarkKind.HINT, text)
 
 
 def say_nothing(remark: Remark) -> None:
-    """Show no remark, for faces that have no place for them."""
+    """Ignore the remark, for callers that cannot show it."""

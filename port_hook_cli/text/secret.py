@@ -1,4 +1,4 @@
-"""Secrets: unprintable strings, and the masking of known secrets in text, bytes and JSON values."""
+"""Strings that don't print their secret value, and the masking of known secrets in text, bytes and JSON values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from port_hook_cli.errors import PortHookError
 from port_hook_cli.frozen import frozen
 
 MASK = "***"
-# Shorter secrets are not masked in text: they may be part of any word, so the text would become unreadable.
+# Shorter secrets are not masked in text. They may be part of any word, so the text would become unreadable.
 SHORTEST_SECRET = 8
 
 
@@ -33,9 +33,9 @@ class Secret:
         return MASK
 
 
-# jq's errors show about the first ten characters of a value. A shorter beginning reveals little.
+# jq's errors show about the first ten characters of a value. A shorter beginning of a secret reveals little.
 _SHORTEST_CUT = 4
-# Neither jq nor port-hook truncates a value to more characters.
+# When jq or port-hook truncates a value, at most this many characters remain.
 LONGEST_CUT = 256
 _LINE_ENDS = "[\t\r\n]"
 
@@ -47,11 +47,11 @@ class Masker:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # A URL is sent without its line ends, and a header without its outer whitespace.
+        # Clients send a URL without its line breaks, and a header without its outer whitespace.
         lost = {form for value in secrets for form in (value, re.sub(_LINE_ENDS, "", value))}
         values = {form for value in lost for form in (value, value.strip()) if len(form) >= SHORTEST_SECRET}
         forms = {form for value in values for form in _forms(value)}
-        # The longest first, because a secret may be part of another.
+        # The longest forms come first, because a secret may be part of another secret.
         self._forms = sorted(forms, key=len, reverse=True)
 
     def text(self, text: str) -> str:
@@ -75,7 +75,7 @@ class Masker:
         return content
 
     def beginning(self, content: bytes, *, of_more: bool) -> bytes:
-        """Return bytes with every secret masked. With `of_more`, also mask a secret that is cut off at the end."""
+        """Return bytes with every secret masked. With `of_more`, a secret that the end cuts off is masked too."""
         content = self.content(content)
         for form in self._forms if of_more else ():
             secret = form.encode("utf-8", "surrogatepass")
@@ -87,7 +87,7 @@ class Masker:
     def value(self, value: Any) -> Any:
         """Return a JSON value with every secret masked in its strings and keys."""
         root: list[Any] = [value]
-        # A loop, because documents may be nested deeper than Python's stack.
+        # This is a loop, because documents may be nested deeper than Python's stack.
         places: list[tuple[Any, Any]] = [(root, 0)] if self._forms else []
         while places:
             holder, key = places.pop()
@@ -104,24 +104,24 @@ class Masker:
 
 
 NO_SECRETS = Masker(())
-"""Masks nothing."""
+"""A masker that masks nothing."""
 
 
 @contextmanager
 def masked_errors(masker: Masker) -> Iterator[None]:
-    """Mask secrets in the errors that a block raises: jq and Port quote values, and a URL may contain some."""
+    """Mask secrets in the errors that a block raises. jq and Port quote values, and a URL may contain secrets."""
     try:
         yield
     except PortHookError as problem:
         problem.message = masker.message(problem.message)
-        problem.args = (problem.message,)  # what a traceback shows
+        problem.args = (problem.message,)  # a traceback shows these
         raise
 
 
 def _forms(value: str) -> set[str]:
-    import json  # not at the top: most commands that have secrets need it later or never
+    import json  # not at the top of the module: most commands with secrets need it later or never
 
     written = {json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
     content = value.encode("utf-8", "replace")
-    shown = {content.decode("latin-1"), repr(content)[2:-1]}  # how Python programs log bytes
+    shown = {content.decode("latin-1"), repr(content)[2:-1]}  # Python programs log bytes in this form
     return {value, quote(value, safe="", errors="replace"), quote(value, errors="replace"), *written, *shown}

@@ -1,7 +1,7 @@
-"""Styled text: the result of views, and the escape sequences for a terminal. Pure.
+"""Styled text, which is the result of views, and the escape sequences for a terminal. Pure.
 
-A style is one or more words of `STYLES` and `COLORS`, such as `bold red`. Without color, the words that name colors are
-ignored. The word `json` marks a text to color as JSON where color is shown (see `text.json_highlight`).
+A style is one or more words from `STYLES` and `COLORS`, such as `bold red`. Without color, the words for colors are
+ignored. The word `json` marks text to color as JSON where color is shown (see `text.json_highlight`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _RESET = "\x1b[0m"
 
 
 class Span(NamedTuple):
-    """A part of a text in one style, with the URL that it links to or an empty string."""
+    """A part of a text in one style, with the URL of its link or an empty string."""
 
     text: str
     style: str = ""
@@ -25,7 +25,7 @@ class Span(NamedTuple):
 
 
 class Styled:
-    """A styled text, usually one line. With `no_wrap` it is never wrapped, because a user copies it."""
+    """A styled text, usually one line. With `no_wrap`, it is never wrapped, because a user copies it."""
 
     __slots__ = ("no_wrap", "spans")
 
@@ -35,7 +35,7 @@ class Styled:
 
     @classmethod
     def assemble(cls, *parts: str | tuple[str, str] | Styled, no_wrap: bool = False) -> Styled:
-        """Return the parts as one text: strings, pairs of a string and its style, and texts."""
+        """Return a text from its parts: strings, pairs of a string and its style, and styled texts."""
         return cls._of((span for part in parts for span in _spans(part)), no_wrap=no_wrap)
 
     @classmethod
@@ -54,7 +54,7 @@ class Styled:
         return Styled._of(self._cut(start, len(self.plain) if end is None else end), no_wrap=self.no_wrap)
 
     def replaced(self, spans: Iterable[Span]) -> Styled:
-        """Return a text of other spans, wrapped like this text."""
+        """Return a text with other spans that wraps like this text."""
         return Styled._of(spans, no_wrap=self.no_wrap)
 
     def _cut(self, start: int, end: int) -> Iterator[Span]:
@@ -73,7 +73,7 @@ def _spans(part: str | tuple[str, str] | Styled) -> Iterable[Span]:
 
 
 def escape_sequences(text: Styled, *, color: bool) -> str:
-    """Return a text with the escape sequences that make a terminal show its styles and links."""
+    """Return a text with the escape sequences for its styles and links."""
     return "".join([_painted(span, color=color) for span in text.spans])
 
 
@@ -84,8 +84,8 @@ def _painted(span: Span, *, color: bool) -> str:
     return f"\x1b]8;;{span.link}\x1b\\{shown}\x1b]8;;\x1b\\" if span.link else shown
 
 
-# First and last: trigrams, hexagrams, Tai Xuan Jing symbols and counting rods. They are wide since Unicode 16, which is
-# newer than some Pythons.
+# From first to last: trigrams, hexagrams, Tai Xuan Jing symbols and counting rods. They are wide since Unicode 16,
+# which is newer than some versions of Python.
 _WIDE_SINCE_UNICODE_16 = (
     ("\u2630", "\u2637"), ("\u268a", "\u268f"), ("\u4dc0", "\u4dff"),
     ("\U0001d300", "\U0001d356"), ("\U0001d360", "\U0001d376"),
@@ -93,7 +93,7 @@ _WIDE_SINCE_UNICODE_16 = (
 
 
 def cell_width(text: str) -> int:
-    """Return how many columns of a terminal `text` takes: two for a wide character, and none for a combining one."""
+    """Return how many terminal columns `text` takes: two for a wide character, and none for a combining character."""
     return len(text) if text.isascii() else sum(map(_cells, text))
 
 
