@@ -1,4 +1,4 @@
-"""Where encrypted properties are searched for, and how decrypted properties are read."""
+"""The search for encrypted properties, and the reading of decrypted properties."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def called(program: str) -> bool:
 
 
 def is_called_for_jq(program: str) -> bool:
-    """Whether jq lacks the function. A program that jq rejects for another reason is discarded."""
+    """Return whether jq lacks the function. A program that jq rejects for another reason is discarded."""
     try:
         jq.compile(program)
     except ValueError as error:

@@ -41,7 +41,7 @@ ACTIONS = st.builds(
     st.text(max_size=8).filter(lambda url: "{{" not in url),
     st.sampled_from([{}, {"agent": True}, {"agent": False}, {"agent": None}]),
 )
-# The fields of an action with a webhook in "Change an action/automation" of Port's API reference.
+# The fields of a webhook action from "Change an action/automation" in Port's API reference.
 PUT_SCHEMA = {
     "type": "object",
     "additionalProperties": False,

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for captures. With them, tests check that the store and files return equal captures."""
+"""Hypothesis strategies for captures, with which tests check that the store and files return equal captures."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ WIRE = st.text(st.characters(max_codepoint=255), max_size=8)
 HEADERS = st.lists(st.tuples(WIRE | st.sampled_from(["x-port-signature"]), WIRE), max_size=3).map(
     lambda items: Headers(tuple(items))
 )
-# No numbers: Python's JSON reader accepts NaN, which does not equal itself.
+# Bodies with an N are left out, because Python's JSON reader accepts NaN, which does not equal itself.
 BODIES = st.binary(max_size=20).filter(lambda body: b"N" not in body) | st.just(a_body())
 
 
 @st.composite
 def captures(draw: st.DrawFn, *, ids: st.SearchStrategy[str] = TEXT, targets: st.SearchStrategy[str] = TEXT) -> Capture:
-    """Captures with anything that a request, its verdict and its outcome may have."""
+    """Return a capture with any values that a request, its verdict and its outcome may have."""
     invocation = Invocation(
         id=draw(ids),
         received_at=draw(st.floats(0, 4e9)),
@@ -56,7 +56,7 @@ def captures(draw: st.DrawFn, *, ids: st.SearchStrategy[str] = TEXT, targets: st
 
 @st.composite
 def outcomes(draw: st.DrawFn) -> dict[str, Any]:
-    """Responses of a handler and of port-hook, as fields of a capture."""
+    """Return a response of a handler and of port-hook, as fields of a capture."""
     delivery = st.builds(
         Delivery,
         url=TEXT,

@@ -1,4 +1,4 @@
-"""port-hook's files in the home folder are private with any umask, and unused if others may have written them."""
+"""port-hook's files in the home directory are private with any umask, and unused if others may have written them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ MAKERS = (keep_a_login, keep_an_entry, keep_a_report, keep_an_inspector, keep_ca
 
 
 def modes_of(folder: Path, ignored: frozenset[str] | set[str] = frozenset()) -> None:
-    """Check that everything in `folder` is for its owner only."""
+    """Check that everything in `folder` is accessible only to its owner."""
     for path in folder.rglob("*"):
         if path.name not in ignored:
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -145,7 +145,7 @@ def test_shared_home_folder_is_rejected_without_changing_its_mode(tmp_path: Path
     logins = read_logins(home)
     assert (logins.by_name, logins.is_refused) == ({}, True)
     result = run("logout", "--all")
-    assert (result.code, result.out) == (ExitCode.SETTINGS, "")  # and not "No logins are saved."
+    assert (result.code, result.out) == (ExitCode.SETTINGS, "")  # the output is not "No logins are saved."
     assert "logins.json is not used: others on this machine can write it" in result.err
     assert stat.S_IMODE(folder.stat().st_mode) == 0o777
 
@@ -211,7 +211,7 @@ def test_link_or_pipe_in_the_place_of_a_journal_entry_is_rejected(tmp_path: Path
 
 @pytest.mark.parametrize("name", ["retargets", ""])
 def test_restore_and_doctor_report_an_unreadable_journal(tmp_path: Path, run: Run, name: str) -> None:
-    """`Nothing to restore` would be false: `sudo port-hook listen --retarget` may have made the folder."""
+    """`Nothing to restore` would be false, because `sudo port-hook listen --retarget` may have made the directory."""
     block(tmp_path / "home", name)
     result = run("restore", "--yes")
     assert result.code == ExitCode.STORE
@@ -228,7 +228,7 @@ def test_unreadable_reports_folder_is_an_error(tmp_path: Path, name: str) -> Non
 
 
 def block(home: Path, *names: str) -> None:
-    """Put a file in the place of a folder: root could read a folder of any mode."""
+    """Put a file in place of a directory, because root could read a directory with any mode."""
     path = Path(home, ".port-hook", *names)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("")

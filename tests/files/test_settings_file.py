@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="modes and owner
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that everyone can enter. The folders that pytest makes are private."""
+    """Yield a directory that everyone can enter. The directories that pytest creates are private."""
     with tempfile.TemporaryDirectory(dir="/tmp") as name:
         path = Path(name).resolve()
         path.chmod(0o755)

@@ -14,7 +14,7 @@ from port_hook_cli.sandbox.definition_files import read_actions
 
 
 def bomb(first: str, format_level: str) -> str:
-    """A document of less than 400 bytes that stands for millions of values."""
+    """Return a document of less than 400 bytes that expands to millions of values."""
     lines = [f"a0: &a0 {first}"]
     lines += [f"a{n}: &a{n} " + format_level.format(", ".join([f"*a{n - 1}"] * 9)) for n in range(1, 7)]
     return "\n".join(lines) + "\n"
@@ -23,7 +23,7 @@ def bomb(first: str, format_level: str) -> str:
 LISTS = bomb("[x, x, x]", "[{}]")
 MERGED = bomb("{k: v}", "{{<<: [{}]}}")
 BRACKETS = "[" * 50_000
-NUMBER = "a: 1" + ":10" * 200_000  # without a limit, it takes 4 to 15 s
+NUMBER = "a: 1" + ":10" * 200_000  # takes 4 to 15 s without a limit
 
 
 def read_named_document(path: Path) -> None:
@@ -48,7 +48,7 @@ def test_slow_yaml_is_an_error_with_the_file_name(tmp_path: Path, read: object, 
     path.chmod(0o600)
     began = time.process_time()
     if read is read_org_file and text is NUMBER:
-        read_org_file(path)  # it doesn't read numbers
+        read_org_file(path)  # this reader doesn't read numbers
     else:
         with pytest.raises(PortHookError) as caught:
             read(path)  # type: ignore[operator]

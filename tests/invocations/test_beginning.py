@@ -39,7 +39,7 @@ def test_any_bytes_are_read(body: bytes) -> None:
 
 
 def test_values_of_any_depth_are_read() -> None:
-    """The depth that can be read is greater than the depth that can be written, by a number that depends on Python."""
+    """Python can read deeper values than it can write. The difference depends on the version of Python."""
     for depth in range(900, 1_010):
         read(b'{"a":' + b"[" * depth + b"]" * depth + b',"b":1')
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.http_text import NotHttp, is_request, parse_request
 
 TOKENS = st.from_regex(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", fullmatch=True)
-# Header values: without line ends, and without whitespace at their ends.
+# Header values have no line breaks, and no whitespace at their ends.
 VALUES = st.binary(max_size=30).map(lambda value: value.translate(None, b"\r\n\0").strip(b" \t"))
 FIELDS = st.lists(
     st.tuples(

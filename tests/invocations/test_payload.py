@@ -131,7 +131,7 @@ port_like = st.recursive(JSON, lambda inner: st.dictionaries(known_keys, inner),
 @given(st.binary())
 def test_read_payload_never_raises_for_any_bytes(body: bytes) -> None:
     payload = read_payload(body, NONE)
-    # Either there is a document, or the payload says why there is none.
+    # The payload has a document, or else a problem that explains why it has none.
     assert payload.document is None or payload.problem is None
     assert payload.problem is not None or json.loads(body) == payload.document or body == b"NaN"
 
@@ -159,7 +159,7 @@ def document_with(places: list[tuple[str, Any]]) -> dict[str, Any]:
     return document
 
 
-# Each field with its places in order. If a place is missing, the next place is used.
+# The table lists each field with its places, in order. If a place is missing, the next place is used.
 PLACES: list[tuple[str, list[tuple[str, Any]], Any]] = [
     ("run_id", [("context.runId", "a"), ("port_context.runId", "b"), ("port_context.run_id", "c")], None),
     (

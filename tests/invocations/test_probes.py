@@ -1,4 +1,4 @@
-"""The marks of the requests of `check`."""
+"""The marks by which requests of `check` are recognized."""
 
 from __future__ import annotations
 

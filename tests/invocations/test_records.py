@@ -1,4 +1,4 @@
-"""The records that programs read: their fields and names, and that they are JSON."""
+"""The records for programs: their fields and names, and that they are JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules that say where an invocation is forwarded."""
+"""The rules that decide where an invocation is forwarded."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_httpie_gets_the_body_on_stdin() -> None:
 
 
 def the_words(command: str, program: str) -> list[str]:
-    """Return the arguments that a shell gives to the program of a command."""
+    """Return the arguments that a shell passes to a command's program."""
     script = f"{program}() {{ printf '%s\\0' \"$@\"; }}\n{command}\n"
     return in_shell(script).decode("utf-8", "surrogateescape").split("\0")[:-1]
 

@@ -1,4 +1,4 @@
-"""Which URLs lead to this machine: the safety check that decides where requests and secrets may go."""
+"""Which URLs lead to this machine. This safety check decides where requests and secrets may go."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CERTAIN = [
     "[0000:0000:0000:0000:0000:0000:0000:0001]",
     "[0::1]",
 ]
-# Some resolver, system or version of Python finds this machine, and another one does not.
+# Some resolvers, systems or Python versions find this machine for these hosts, and others don't.
 UNCERTAIN = [
     "localhost.",
     "api.localhost",

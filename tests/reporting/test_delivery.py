@@ -24,11 +24,11 @@ NODE_RUN = "wfnr_abc123"
 
 
 class CutOff(Exception):
-    """Stands for the kill of the process."""
+    """Stands for the killing of the process."""
 
 
 class Api:
-    """Port in memory. Before or after a call takes effect, `fate` may raise an error instead."""
+    """A fake of Port's API in memory. Before or after a call takes effect, `fate` may raise an error."""
 
     def __init__(self, fate: Callable[[], Exception | None] = lambda: None) -> None:
         self.fate = fate
@@ -74,7 +74,7 @@ def keep(home: Path, lines: int, run_id: str = RUN_ID) -> KeptReports:
     reports = KeptReports(home)
     report = reports.create(a_state(run_id), "0123456789ab")
     for number in range(lines):
-        # Each line is a batch of its own, and many are the same.
+        # Each line is a separate batch, and many lines are the same.
         report.spool.add_lines(b"%d\n" % (number // 2 % 3) * 60_000)
     report.release()
     return reports
@@ -142,7 +142,7 @@ async def test_lines_after_blank_lines_are_sent_once_when_the_report_is_interrup
     for batch in (b"\n" * MAX_BATCH_BYTES, lines, b"b\n"):
         report.spool.add_lines(batch)
     report.release()
-    fates = [None, None, CutOff()]  # before and after the first call, and before the second
+    fates = [None, None, CutOff()]  # before and after the first call, and before the second call
     api = Api(lambda: fates.pop(0) if fates else None)
     assert not await send(reports, api)
     assert await send(reports, api)
@@ -181,7 +181,7 @@ def test_only_temporary_problems_are_retried(problem: PortApiError, may: bool) -
 
 
 class Live:
-    """A live report with one line, and the notes about it. `fates` are the results of the first calls."""
+    """A live report with one line, and its notes. `fates` are the results of the first calls."""
 
     def __init__(self, home: Path, fates: Sequence[PortApiError]) -> None:
         self.notes, self.noted = list[str](), asyncio.Event()
@@ -229,7 +229,7 @@ async def test_live_report_waits_for_the_command_to_end_when_a_retry_cannot_help
     world = Live(tmp_path / "kept", [problem, problem])
     running = asyncio.create_task(world.live.run())
     await asyncio.wait_for(world.noted.wait(), 5)
-    for _ in range(10):  # iterations of the event loop, in which it could retry
+    for _ in range(10):  # iterations of the event loop, enough for a retry
         await asyncio.sleep(0)
     assert (world.notes, world.api.logs[1:], running.done()) == ([note], [], False)
     world.live.finish()

@@ -17,7 +17,7 @@ REPORT = RunReport(status=RunStatus.SUCCESS, summary="s", links=("https://x.exam
 
 
 class Api:
-    """Port's API in memory: it records the calls and rejects the call with the number `refuse`."""
+    """A fake of Port's API in memory. It records the calls, and rejects the call with the number `refuse`."""
 
     def __init__(self, *, status: str = "IN_PROGRESS", refuse: int | None = None) -> None:
         self.status = status

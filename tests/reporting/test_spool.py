@@ -24,7 +24,7 @@ def take_all(spool: Spool, max_bytes: int = MAX_BATCH_BYTES) -> list[bytes]:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """Limit the files that this process writes to `size` bytes. Writing beyond the limit fails."""
+    """Limit the size of the files that this process writes to `size` bytes. Writing beyond the limit fails."""
     resource = pytest.importorskip("resource")
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
@@ -54,7 +54,7 @@ def test_spool_continues_at_its_position_in_another_process(tmp_path: Path) -> N
     spool = Spool(tmp_path, segment_bytes=8)
     for number in range(100):
         spool.add_lines(b"line %d\n" % number)
-        spool.next_batch()  # writes it
+        spool.next_batch()  # writes the line to a file
     first = spool.next_batch(8)
     spool.advance(len(first))
     spool.close()

@@ -40,7 +40,7 @@ async def test_drain_reads_to_the_end() -> None:
 
 
 async def test_unreadable_stream_is_reported_once(tmp_path: Path) -> None:
-    folder = os.open(tmp_path, os.O_RDONLY)  # what `< .` makes of stdin
+    folder = os.open(tmp_path, os.O_RDONLY)  # the stdin of a command with `< .`
 
     class Folder(io.BytesIO):
         def fileno(self) -> int:

@@ -40,7 +40,7 @@ def test_read_output_rejects_other_text(text: str) -> None:
         read_output([text])
 
 
-# Integers that a double can hold. Larger numbers are rounded, like in Port.
+# A double can represent these integers. Larger numbers are rounded, like in Port.
 INTEGERS = st.integers(-(2**53), 2**53)
 
 

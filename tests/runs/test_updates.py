@@ -35,7 +35,7 @@ EVERYTHING = RunReport(
     external_run_id="gh-7",
     logs=("one", "two"),
 )
-# Any text that a command line or a file can contain, including surrogates.
+# These are all texts that a command line or a file can contain, including surrogates.
 TEXT = st.text(st.characters(exclude_categories=()), max_size=300)
 
 

@@ -1,4 +1,4 @@
-"""Kafka messages for tests: JSON in ordinary and unusual spellings, and texts that are not JSON."""
+"""Kafka messages for tests: JSON in ordinary and unusual forms, and texts that are not JSON."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ MESSAGES = st.lists(_MEMBERS, max_size=4).map(_object).map(lambda text: text.enc
 
 
 def any_message(random: Random) -> bytes:
-    """Return a message. Half are in Port's form, so that only their values are unusual."""
+    """Return a message. Half of the messages are in Port's form, so only their values are unusual."""
     if random.random() < 0.5:
         document = {"action": "a", "n": _value(random), "headers": _fields(random), "z": _value(random)}
         keys = random.sample(list(document), random.randint(1, len(document)))

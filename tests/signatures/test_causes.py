@@ -38,7 +38,7 @@ def test_signatures_page_lists_exactly_the_existing_statuses() -> None:
 
 
 def test_signatures_page_lists_exactly_the_existing_signed_forms() -> None:
-    """The documents differ in every form: unsorted keys, a double, escapes, letters beyond ASCII, empty containers."""
+    """The documents differ in every form: unsorted keys, a double, escapes, non-ASCII letters, empty containers."""
     texts = ('{"s": "ë/\\u003c", "n": 1.0, "big": 1e21, "inner": {"z": [], "a": {}}}', "[1]")
     bodies = (b"\n", b"\xef\xbb\xbf", gzip.compress(b"{}"), zlib.compress(b"{}"), b'"\xeb"', '"ë"'.encode("utf-16"))
     headers = Headers((("content-encoding", "deflate"),))

@@ -56,7 +56,7 @@ def test_deeply_nested_document_does_not_have_python_forms() -> None:
 
 @pytest.mark.parametrize("depth", [960, 975, 980, 985, 990, 3_000, 9_900, 9_990])
 def test_nesting_around_the_limits_of_python_raises_no_exception(depth: int) -> None:
-    # The depth at which Python fails depends on its version, and differs between reading and writing.
+    # The depth at which Python fails depends on its version, and is different for reading and writing.
     text = "[" * depth + "]" * depth
     found = written(text)
     assert all(serialization.text.count("[") == depth for serialization in found)

@@ -57,7 +57,7 @@ def test_signed_message_is_invalid_when_a_byte_changes(value: object) -> None:
 
 def test_numbers_written_differently_by_python_are_verified_unchanged() -> None:
     value = a_message({"number": "N"}, at=NOW)
-    number = b"1e-7"  # Python writes 1e-07
+    number = b"1e-7"  # Python would write 1e-07
     signed = signed_value(value.replace(b'"N"', number))
 
     assert b'"number":1e-7' in signed
@@ -114,7 +114,7 @@ def verdict(message: bytes) -> Status:
     return verify_received(message_headers(message), message, SECRET, is_message=True, now=NOW).status
 
 
-# Characters and numbers that Python and JavaScript write in the same way: others the agent does not accept from Port.
+# Python and JavaScript write these characters and numbers in the same way. The agent does not accept others from Port.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = json_values(st.integers(-(2**53), 2**53) | TEXT, TEXT.map("k{}".format), max_size=3)
 

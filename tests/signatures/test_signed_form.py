@@ -1,6 +1,7 @@
-"""The signed form of a message is compared with a plain version of the same computation.
+"""Compare the signed form of a message with a simple implementation.
 
-The plain version parses for every step, and writes `headers` once with and once without the signature.
+The simple implementation parses the message for each step, and writes `headers` once with and once without the
+signature.
 """
 
 from __future__ import annotations
@@ -91,7 +92,7 @@ def test_signed_form_of_a_message_equals_the_simple_implementation(value: bytes)
     compare(value)
 
 
-@pytest.mark.nightly  # the test above, with many more messages
+@pytest.mark.nightly  # like the test above, but with many more messages
 @pytest.mark.parametrize("seed", range(10))
 def test_signed_form_of_100_000_messages_equals_the_simple_implementation(seed: int) -> None:
     random = Random(seed)  # noqa: S311 - a campaign that can be repeated

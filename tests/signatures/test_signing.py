@@ -1,4 +1,4 @@
-"""Our signatures are accepted by the verifiers that Port documents for Python and Node."""
+"""The verifiers that Port documents for Python and Node accept our signatures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STAMP = str(int(NOW))
 
 
 def documented_python_verifier(signature: str, timestamp: str, body: str, secret: str) -> bool:
-    """Verify like Port's documented sample for Python: it compares the text after the first comma."""
+    """Verify like Port's documented Python sample, which compares the text after the first comma."""
     to_sign = f"{timestamp}.{body}".encode()
     expected = hmac.new(secret.encode(), to_sign, hashlib.sha256).digest()
     return base64.b64encode(expected).decode() == signature.split(",")[1]

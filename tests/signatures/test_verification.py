@@ -1,4 +1,4 @@
-"""Each cause with the mistake that leads to it, and properties of every verdict."""
+"""Each cause with the mistake that leads to it, and the properties of every verdict."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def raw_digest(body: bytes = BODY) -> bytes:
 
 
 def framed(before: str, body: bytes, after: str = "", secret: str = KEY) -> bytes:
-    """Return the digest over a body with other text around it than Port's."""
+    """Return the digest of a body with other surrounding text than Port's."""
     return message_digest(encoded(secret), encoded(before), body, encoded(after))
 
 
@@ -244,7 +244,7 @@ RARE_LAYOUTS = [
 
 
 class TestLayout:
-    """What is signed around the body: Port signs the timestamp and a dot before it."""
+    """What is signed around the body. Port signs the timestamp and a dot before it."""
 
     @pytest.mark.parametrize("notation", NOTATIONS)
     @pytest.mark.parametrize("slug", LAYOUTS)
@@ -466,7 +466,7 @@ def as_python(**style: Any) -> bytes:
 
 
 def both_deflates() -> tuple[bytes, bytes]:
-    """Return a body that is a complete stream in both deflate formats, and its content in the zlib format."""
+    """Return a body that is a complete stream in both deflate formats, and its content when read in the zlib format."""
     rest = 65_379 - 159 + 9
     second_bare_block = b"\x01" + rest.to_bytes(2, "little") + (rest ^ 0xFFFF).to_bytes(2, "little")
     content = (b" " * 154 + second_bare_block).ljust(65_379)
@@ -557,7 +557,7 @@ class TestReserialized:
 
 
 class TestMeaning:
-    """Bodies of which some serializer writes the signed form, although for some parser they are another document."""
+    """Bodies of which a serializer writes the signed form, although for some parsers they are another document."""
 
     @pytest.mark.parametrize(
         ("signed_body", "body", "cause"),
@@ -617,7 +617,7 @@ class TestMeaning:
 
 
 class TestCost:
-    """The limits of a diagnosis are counts that the verdict reports. Measured times would fail on a busy machine."""
+    """The limits of a diagnosis are counts, which the verdict reports. Measured times would fail on a busy machine."""
 
     @pytest.mark.parametrize(
         ("body", "words"),
@@ -846,7 +846,7 @@ class TestAlways:
         headers = signed(body, secret=Secret(secret))
         if other != body:
             assert verdict_on(headers, other, Secret(secret)).status is not Status.VALID
-        # HMAC pads short keys with NULs, so such secrets are the same key.
+        # HMAC pads short keys with NULs, so secrets that differ only in NULs at the end are the same key.
         if wrong.rstrip("\0") != secret.rstrip("\0"):
             assert verdict_on(headers, body, Secret(wrong)).status is not Status.VALID
         if str(stamp) != STAMP:

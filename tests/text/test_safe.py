@@ -75,7 +75,7 @@ def test_invisible_and_direction_characters_are_shown_as_escapes(first: int, las
 
 
 def test_only_unseen_characters_are_escaped() -> None:
-    # According to this Python's Unicode version. In a newer version, more characters may be printable.
+    # The result depends on this Python's Unicode version. In a newer version, more characters may be printable.
     unseen = re.compile(f"[\x00-\x1f{UNSEEN}]")
     wrong = [
         character

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from port_hook_cli.invocations.headers import Headers, mask_headers
 from port_hook_cli.text.secret import MASK, Masker, Secret
 
-# A copy of the package's list, so that a header missing there fails here.
+# This is a copy of the package's list, so that this test fails for a header that is missing in the package.
 CREDENTIALS = {"authorization", "cookie", "proxy-authorization", "set-cookie", "x-api-key"}
 NAMES = st.one_of(st.sampled_from(sorted(CREDENTIALS)), st.text(max_size=12)).flatmap(
     lambda name: st.sampled_from([name, name.upper(), name.title()])
@@ -90,7 +90,7 @@ def test_long_secret_is_masked_quickly() -> None:
     masker = Masker(["a line of a certificate\n" * 20_000])
     started = time.monotonic()
     assert masker.message('"a line of ...') == '"***...'
-    assert time.monotonic() - started < 30  # guards against a hang: with one pattern per line it takes minutes
+    assert time.monotonic() - started < 30  # guards against a hang, because one pattern per line would take minutes
 
 
 def test_secret_with_a_lone_surrogate_is_masked() -> None:

@@ -23,7 +23,7 @@ documents = st.recursive(
 
 
 def applied(document: Any, changes: list[dict[str, Any]]) -> Any:
-    """Return a document with changes applied to it: changes at the end of an array in reverse order."""
+    """Return a document with changes applied to it. Changes at the end of an array are applied in reverse order."""
     holder = {"": copy.deepcopy(document)}
     removals = [change for change in changes if change["kind"] == "removed"]
     for change in [*(each for each in changes if each["kind"] != "removed"), *reversed(removals)]:
@@ -97,7 +97,7 @@ def moves(a: Any, b: Any) -> list[tuple[str, str]]:
 
 
 def test_value_at_another_path_is_reported_as_moved() -> None:
-    assert moves({"a": {"b": "x"}}, {"c": {"d": "x"}}) == []  # "a" and "c" are other objects
+    assert moves({"a": {"b": "x"}}, {"c": {"d": "x"}}) == []  # "a" and "c" are different objects
     assert moves({"a": {"b": "x"}, "c": {}}, {"a": {}, "c": {"d": "x"}}) == [("/a/b", "/c/d")]
     assert moves({"a": [1, 2]}, {"b": [1, 2]}) == [("/a", "/b")]
 

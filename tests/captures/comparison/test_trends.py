@@ -1,4 +1,4 @@
-"""Whether a changed outcome is better or worse, and how changes of responses are listed."""
+"""The trend of a changed outcome (better or worse), and the listed changes of responses."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ PROBE = Headers((("User-Agent", f"{PROBE_AGENT}replay"),))
 
 
 def as_listed(capture: Capture) -> ListedCapture:
-    """Return what a list shows of a completely read capture."""
+    """Return the fields that a list shows from a completely read capture."""
     invocation, delivery, response = capture.invocation, capture.delivery, capture.response
     return ListedCapture(
         id=invocation.id,

@@ -42,7 +42,7 @@ STRANGER = 12345
 
 @pytest.fixture
 def path(folder: Path) -> Path:
-    """A store with one capture in it, closed."""
+    """Return the path of a closed store with one capture in it."""
     with open_store(None, folder, create=True) as store:
         store.add([a_capture()])
     return store.path
@@ -262,7 +262,7 @@ def test_damaged_row_is_reported(path: Path, folder: Path, change: str) -> None:
         store.get("last")
 
 
-# Commands that cannot read a planted value and end with the exit code for that.
+# These commands cannot read a planted value, and end with the exit code for that.
 READING = (
     ["show", "last", "--json"],
     ["show", "0123456789ab"],
@@ -282,7 +282,7 @@ READING = (
     ["show", "last-replay"],
     ["report-run", "last", "--status", "success", "--dry-run"],
 )
-# Commands that may also fail for other reasons, such as a handler that does not run.
+# These commands may also fail for other reasons, such as a handler that does not run.
 OTHERS = (
     ["replay", "last", "--to", "9"],
     ["replay", "--failed", "--to", "9"],
@@ -291,7 +291,7 @@ OTHERS = (
     ["prune", "--keep", "5", "--yes"],
     ["doctor"],
 )
-# Commands with a store that are in neither list, and why.
+# These commands with a store are in neither list, with the reason.
 WITHOUT = {
     "listen": "recent_captures, called below, is all that it reads",
     "inspect": "serves until it is stopped",
@@ -307,8 +307,8 @@ def test_every_command_with_a_store_is_tested() -> None:
     )
 
 
-# Runs every command that reads a store over one capture with a planted value, and prints by how many MiB that raised
-# the peak of the memory. The commands run without the value first, which loads the modules.
+# This script runs every command that reads a store, with one capture that has a planted value. It prints by how many
+# MiB the value raised the peak of the memory. The commands first run without the value, which loads the modules.
 READERS = """
 import shutil, sqlite3, sys
 from pathlib import Path
@@ -363,7 +363,7 @@ def test_planted_value_does_not_use_memory_in_any_command(folder: Path, columns:
     found = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("PLANTED")]
     assert [column for column, *_ in found] == list(columns), done.stderr
     for column, growth, *codes in found:
-        # To find an ID, SQLite itself reads an index that has the signatures, once.
+        # To find an ID, SQLite itself reads an index with the signatures once.
         assert int(growth) < (90 if column == "signature" else 40), (column, growth)
         assert codes[0] == "8", (column, codes)
         assert not {"70", "1"} & set(codes[: len(READING)]), (column, codes)
@@ -433,7 +433,7 @@ def test_listener_survives_when_the_index_or_log_is_emptied(folder: Path, names:
     process = python(EMPTIED, *names, cwd=folder)
     out, err = process.communicate(timeout=30)
     assert (out, err, process.returncode) == ("after\n", "", 0)
-    assert len(found(folder)) == left  # what was in the log only went with it
+    assert len(found(folder)) == left  # the loss is limited to the captures that were only in the log
 
 
 # --- read-only files
@@ -533,7 +533,7 @@ def test_listener_rejects_a_read_only_store(path: Path, folder: Path) -> None:
     assert "captures.db" in result.err
 
 
-# The tail of a rollback journal with the name of another file: its page number, name, length, sum and magic.
+# The end of a rollback journal that contains the name of another file: page number, name, length, checksum and magic.
 def journal_that_names(victim: str) -> bytes:
     name = victim.encode()
     magic = bytes.fromhex("d9d505f920a163d7")
@@ -548,7 +548,7 @@ def test_journal_with_another_file_name_is_rejected_and_does_not_delete_files(
     victim = folder / "victim"
     victim.write_text("precious")
     content = bytearray(path.read_bytes())
-    content[18] = content[19] = 1  # no longer a database with a write-ahead log
+    content[18] = content[19] = 1  # makes it a database without a write-ahead log
     path.write_bytes(content)
     path.with_name("captures.db-journal").write_bytes(journal_that_names(str(victim)))
     with pytest.raises(StoreError, match="specifies another file, which SQLite would delete"):

@@ -1,4 +1,4 @@
-"""SQLite's errors as errors for a user."""
+"""The conversion of SQLite's errors to errors for the user."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_older_file_is_migrated_once_when_two_processes_open_it(database: sqlite
         seen: list[str] = []
 
         def look(statement: str) -> None:
-            # The other one comes in between the first look and the lock.
+            # The other connection migrates the file between the first look and the lock.
             if statement.startswith("BEGIN") and not seen:
                 seen.append(statement)
                 migrate(other, HISTORY)

@@ -1,4 +1,4 @@
-"""The table of a capture's fields: the hand-written rows agree with it, and formats do not change."""
+"""The table of a capture's fields agrees with the hand-written rows, and the formats do not change."""
 
 from __future__ import annotations
 

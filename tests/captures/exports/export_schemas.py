@@ -1,8 +1,8 @@
-"""JSON Schemas of formats of other tools, written after their specifications.
+"""JSON Schemas for the formats of other tools, written from their specifications.
 
 HAR 1.2: http://www.softwareishard.com/blog/har-12-spec/. Postman 2.1: the parts of
 https://schema.getpostman.com/json/collection/v2.1.0/collection.json that a collection of requests uses. Objects are
-closed, apart from the fields with an underscore that HAR allows, so that a misspelled field is found.
+closed, except for the underscore fields that HAR allows, so that a misspelled field is found.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Each export works in the tool that it is for."""
+"""Each export works in its tool."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def a_hostile_capture(text: str, *, agent: str | None = None) -> Capture:
 
 
 def run_shell(write: Write, folder: Path) -> None:
-    """Run commands with a fake of the programs that they call. The fake writes its arguments."""
+    """Run commands with a fake of the programs that they call. The fake writes its arguments to a file."""
     trace, arguments = folder / "trace", folder / "arguments"
     for program in ("curl", "http"):
         (folder / program).write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > {arguments}\n')
@@ -147,7 +147,7 @@ def read_python(write: Write, _: Path) -> None:
         assert shape(write(text)) == shape(write("harmless")), f"{text!r} becomes code: write it with `repr`"
 
 
-# How a program is checked, by the extension of its file, and the extensions of files without a program.
+# How to check a program, by the extension of its file, and the extensions of files without a program.
 CHECKS = {"sh": run_shell, "py": read_python}
 DATA = {"http", "har", "json", "txt"}
 
@@ -204,7 +204,7 @@ def test_pytest_file_passes_while_the_handler_responds_with_the_same_status(
 
 
 def a_handler(environ: Mapping[str, str], *, tolerance_s: float) -> web.Application:
-    """Return a handler that accepts signatures of this age."""
+    """Return a handler that accepts signatures up to an age of `tolerance_s` seconds."""
 
     async def take(request: web.Request) -> web.Response:
         verdict = verify(request.headers, await request.read(), environ["SECRET"], tolerance_s=tolerance_s)

@@ -52,6 +52,6 @@ def test_event_joins_headers_and_parameters_of_the_same_name() -> None:
     http = event["requestContext"]["http"]
     assert (http["method"], http["path"], http["userAgent"]) == ("POST", event["rawPath"], "port")
     assert event["rawPath"] == "/p"
-    # AWS's names of the route and the stage of a function URL.
+    # These are the names that AWS uses for the route and the stage of a function URL.
     assert (event["requestContext"]["routeKey"], event["requestContext"]["stage"]) == ("$default", "$default")
     assert "queryStringParameters" not in lambda_event(an_invocation(), "http://h/")

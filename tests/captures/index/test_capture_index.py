@@ -100,7 +100,7 @@ def test_text_search_matches_python_with_and_without_the_full_text_index(
             expected = [number for number, body in enumerate(contents, 1) if folded(needle.encode()) in folded(body)][
                 ::-1
             ]
-            # A short text may also be in the headers, which are the same for all captures but for the signature.
+            # A short text may also be in the headers, which are the same for all captures except for the signature.
             if len(needle) > 2 and not needle.isalnum():
                 assert seqs(index, text=needle) == expected
             assert seqs(index, text=needle) == seqs(scan, text=needle)
@@ -287,7 +287,7 @@ def test_missing_store_is_reported_and_read_again_when_it_reappears(path: Path) 
         for _ in range(2):
             with pytest.raises(StoreError, match="Capture store not found"):
                 index.catch_up()
-        assert index.page(CaptureQuery(), limit=9) == [1]  # what was read stays
+        assert index.page(CaptureQuery(), limit=9) == [1]  # the rows that were read stay
         away.rename(path)
         complete(index)
         assert seqs(index, text="needle") == [1]
@@ -336,7 +336,8 @@ def overwrite(path: Path, *, bodies_only: bool) -> None:
     with path.open("r+b") as file:
         for start in range(PAGE, path.stat().st_size, PAGE):
             file.seek(start)
-            # A page with part of a long value begins with the next such page's number. Other pages begin with a type.
+            # A page with part of a long value begins with the number of the next such page. Other pages begin with a
+            # type.
             if not bodies_only or file.read(1) == b"\0":
                 file.seek(start)
                 file.write(b"\xa5" * PAGE)

@@ -131,7 +131,7 @@ def test_index_finds_and_counts_the_same_as_a_list(
         with closing(CaptureIndex(path)) as index:
             index.catch_up(rows=5)
             fill(path, late)
-            dropped -= {max({**rows, **late}, default=0)}  # a store retains the latest
+            dropped -= {max({**rows, **late}, default=0)}  # a store always retains the latest capture
             with closing(sqlite3.connect(path)) as connection, connection:
                 connection.executemany("DELETE FROM captures WHERE seq = ?", [(seq,) for seq in dropped])
             complete(index)

@@ -1,4 +1,4 @@
-"""Filters of the index by payload facts, the handler's latency and exact statuses."""
+"""Filters of the index for payload facts, the handler's latency and exact statuses."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def check(index: CaptureIndex, query: dict[str, Any], expected: list[int]) -> None:
-    """Check that rows, spans, counts over time and events agree."""
+    """Check that rows, spans, counts over time and events agree with each other."""
     wanted = CaptureQuery(**query)
     assert index.page(wanted, limit=9) == expected
     assert index.page(wanted, limit=2, oldest_first=True, after=1) == [seq for seq in expected[::-1] if seq > 1][:2]

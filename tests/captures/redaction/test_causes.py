@@ -161,7 +161,7 @@ REQUESTS: dict[str, Request] = {
     ),
 }
 OF_OTHERS = {"undiagnosed", "replayed", "timestamp-differs"}
-"""Causes that no single request has: they depend on other requests, or on what the user's code computed."""
+"""The causes that no single request has, because they depend on other requests or on what the user's code computed."""
 
 
 def secrets() -> Callable[[], str]:
@@ -275,12 +275,13 @@ def test_redacted_request_with_several_mistakes_has_the_same_verdict(data: st.Da
     request = Request(headers, body, Secret(configured))
     result = redacted(request)
     is_kept = outcome(verified(result.capture)) == outcome(request.verdict())
-    # One new signature may not stand for two that match in different ways. Then the result says that it differs.
+    # One new signature may not be able to replace two signatures that match in different ways. The result then says
+    # that the verdict differs.
     assert is_kept or (not result.is_same and len(ways_to_match(request)) > 1)
 
 
 def ways_to_match(request: Request) -> set[frozenset[str]]:
-    """Return the sets of causes with which the signatures would match if each were the only one."""
+    """Return the sets of causes with which each signature would match if it were the only signature."""
     others = Headers(tuple(field for field in request.headers if field[0] != SIGNATURE_HEADER))
     signatures = [value for name, value in request.headers if name == SIGNATURE_HEADER]
     alone = [Headers(((SIGNATURE_HEADER, value), *others)) for value in signatures]

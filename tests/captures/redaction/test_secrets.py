@@ -55,7 +55,7 @@ def leaks(capture: Capture, planted: Iterable[str]) -> list[str]:
 
 
 class Planter:
-    """Makes secrets, and remembers them."""
+    """Generates secrets, and remembers them."""
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)  # noqa: S311 - the same secrets each time
@@ -98,14 +98,14 @@ class Planter:
         return f"r_{self._one(string.ascii_letters, 16)}"
 
     def document(self) -> dict[str, Any]:
-        """Return a payload with secrets as keys and values, nested, in strings with JSON and in long numbers."""
+        """Return a payload with secrets as keys and values: nested, in strings with JSON, and in long numbers."""
         inner = {
             self.ascii(): [self.text(), {"password": self.name(), self.name(): self.mail()}],
             "phone": self.phone(),
         }
         deeper = json.dumps({"url": self.url(), "again": json.dumps([self.text(), self.ascii()])})
         numbers = [json.loads(self.number()), float(self.fraction())]
-        del self.planted[-2:]  # a float rounds it
+        del self.planted[-2:]  # a float rounds the fraction
         document = a_document()
         document["trigger"]["by"] = {
             "orgId": f"org_{self.ascii()}",
@@ -207,7 +207,7 @@ def test_redaction_removes_planted_secrets_from_any_capture(seeded: random.Rando
     assert leaks(redacted(a_capture(planter, BODIES[name](text))), planter.planted) == []
 
 
-# A word that Port or HTTP defines, a time and punctuation stay.
+# Words that Port or HTTP defines, times and punctuation stay.
 SECRETS = st.text(
     st.sampled_from(string.ascii_letters + string.digits + "-_./@:%+ \\\"'{}[]éß私🔑"), min_size=12, max_size=60
 )
@@ -221,7 +221,7 @@ def test_redaction_removes_every_part_of_any_text(text: str, escapes: bool) -> N
     capture = Capture(invocation=invocation, verdict=VALID, payload=read_payload(body, Headers()))
     ((key, (value, inner)),) = json.loads(redacted(capture).invocation.body).items()
     left = parts(text) & (parts(key) | parts(value) | parts(json.loads(inner)[0]))
-    left -= parts("@example.com")  # replaces the domain of an email address
+    left -= parts("@example.com")  # this is the replacement for the domain of an email address
     assert not [part for part in left if sum(map(str.isalnum, part)) >= PART // 2]
 
 
@@ -261,7 +261,7 @@ def test_redaction_does_not_change_the_structure(original: str, new: str) -> Non
 
 
 def test_redaction_takes_linear_time() -> None:
-    """With a pattern that reads the rest of a text again at each position, this takes minutes."""
+    """A pattern that reads the rest of a text again at each position would take minutes."""
     hostile = ['"\\', '"\\"', "a.", "a@", "[", '{"a":', "http://", "%41", "1-", "é", "\\u0041", "1e1", "2023-11-14T"]
     for piece in hostile:
         body = (piece * (50_000 // len(piece))).encode()

@@ -50,7 +50,7 @@ def test_body_unreadable_for_jq_does_not_hide_other_bodies() -> None:
 
 @pytest.fixture(scope="module")
 def objects() -> Iterator[JqBodyFilter]:
-    """One filter for all examples: a jq process takes longer to start than to run an expression."""
+    """Yield one filter for all examples, because starting a jq process takes longer than running an expression."""
     with JqBodyFilter('type == "object" # comment \\') as bodies_filter:
         yield bodies_filter
 

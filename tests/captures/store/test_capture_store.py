@@ -141,7 +141,7 @@ def test_opening_waits_for_a_reader_blocking_write_ahead_logging(folder: Path) -
 
 @pytest.fixture
 def two(tmp_path: Path) -> Iterator[tuple[sqlite3.Connection, sqlite3.Connection]]:
-    """Two connections that do not wait for each other."""
+    """Yield two connections that do not wait for each other."""
     paths = [tmp_path / "two.db"] * 2
     first, second = (sqlite3.connect(path, isolation_level=None, timeout=0, check_same_thread=False) for path in paths)
     with closing(first), closing(second):
@@ -175,7 +175,7 @@ def test_execute_patiently_raises_other_errors_immediately(two: tuple[sqlite3.Co
 # --- saved and read captures are equal
 
 
-# The IDs that the listener makes.
+# These are the IDs that a listener creates.
 CAPTURE_IDS = st.text("0123456789abcdef", min_size=12, max_size=12)
 
 
@@ -368,7 +368,7 @@ def test_recent_signatures_returns_accepted_signatures_with_their_times(several:
 def test_oldest_captures_are_deleted_when_the_limit_is_exceeded(folder: Path) -> None:
     with open_store(None, folder, create=True, max_captures=100) as store:
         for number in range(500):
-            store.add([named(f"{number:04x}", at=NOW - number)])  # a backward clock has no effect
+            store.add([named(f"{number:04x}", at=NOW - number)])  # a clock that goes backward has no effect
             assert store.number_of_captures() <= 164
     with open_store(None, folder) as store:
         assert ids(store.select()) == [f"{number:04x}" for number in range(499, 399, -1)]

@@ -1,4 +1,4 @@
-"""SQLite's log is cut, emptied or overwritten by another program while a store is open."""
+"""Another program truncates, empties or overwrites SQLite's log while a store is open."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_cut_log_is_reported_with_the_lost_captures_and_saving_continues(
     lost = store.take_losses()
     add(store, *ids("after", 50))
     left = [name for name in found(folder) if name.startswith("before")]
-    assert left == before[: len(left)]  # the latest are lost, and no other
+    assert left == before[: len(left)]  # only the latest captures are lost
     assert len(left) < 100
     assert f"{100 - len(left)} saved capture" in lost[0]
     assert found(folder) == [*left, *ids("after", 50)]
@@ -98,7 +98,7 @@ def test_store_with_a_cut_log_is_used_after_a_checkpoint_only_if_undamaged(folde
         add(store, *ids("first", 60), size=3_000)
         reader.execute("BEGIN").execute("SELECT count(*) FROM captures").fetchone()
         add(store, *ids("second", 10), size=3_000)
-        store.checkpoint()  # copies only what the reader sees, and that is more than the cut leaves
+        store.checkpoint()  # copies only what the reader sees, which is more than the truncated log contains
         os.truncate(log_of(store), log_of(store).stat().st_size // 2)
     if is_damaged:
         with store.path.open("r+b") as file:
@@ -128,7 +128,7 @@ while True:
 
 
 def test_store_with_a_repeatedly_cut_log_stays_undamaged_and_counts_losses(store: CaptureStore, folder: Path) -> None:
-    keeper = sqlite3.connect(store.path)  # so the log is not removed when the store is opened again
+    keeper = sqlite3.connect(store.path)  # keeps the log from being removed when the store is opened again
     keeper.execute("SELECT count(*) FROM captures").fetchone()
     add(store, *ids("before", 20))
     size = log_of(store).stat().st_size
@@ -148,7 +148,7 @@ def test_store_with_a_repeatedly_cut_log_stays_undamaged_and_counts_losses(store
         cutter.wait()
     assert errors > 20
     with suppress(StoreError):
-        add(store, "probe")  # repairs what was cut last
+        add(store, "probe")  # repairs the last truncation
     store.close()
     keeper.close()
     assert is_sound(store.path)
@@ -225,7 +225,7 @@ def test_write_after_a_checkpoint_waits_for_the_lock_of_a_third_program(store: C
 def test_commits_of_two_listeners_are_not_reported_as_losses(store: CaptureStore, folder: Path) -> None:
     with open_store(None, folder, create=True) as second:
         for number in range(300):
-            add(store, f"one{number:03}", size=60_000)  # the log begins anew several times
+            add(store, f"one{number:03}", size=60_000)  # SQLite restarts the log several times
             add(second, f"two{number:03}")
             if number % 50 == 0:
                 store.checkpoint()

@@ -1,4 +1,4 @@
-"""Pruning works in steps between which another program can write, and then the file shrinks."""
+"""Pruning works in steps, between which other programs can write, and then the file shrinks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.stores import add_copies
 MIB = 1024 * 1024
 RULES = [PruneRule(keep=10), PruneRule(before_s=NOW + 10**6)]
 
-# Another process that stands for a listener. It saves every few milliseconds, and prints how many captures it saved.
+# This process stands for a listener. It saves every few milliseconds, and prints how many captures it saved.
 SAVES = """
 import sys, time
 from pathlib import Path
@@ -108,7 +108,7 @@ def test_program_waiting_for_a_long_step_can_write_in_the_pause(folder: Path) ->
     path, pauses = store_of(folder, 40_000), list[float]()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         delete_captures(connection, PruneRule(keep=0), pause=pauses.append)
-    assert max(pauses) > 0.1  # SQLite tries again every 100 ms
+    assert max(pauses) > 0.1  # long enough for SQLite, which tries again every 100 ms
 
 
 ON_SMALL_DISK = """

@@ -26,7 +26,8 @@ MakeRuntime = Callable[..., Runtime]
 NODE_RUN = "wfnr_abc123"
 REQUEST = b"PUT /x HTTP/1.1\r\ncontent-type: application/json\r\n\r\n{}"
 
-# How commands find captures: `show` and reading tools, `diff` and `export`, `verify`, `decrypt` and `agent`, `replay`.
+# How commands find captures: `show` and other reading commands, `diff` and `export`, `verify`, `decrypt` and `agent`,
+# `replay`.
 KINDS: Mapping[str, tuple[CaptureUse, bool]] = {
     "show": (CaptureUse.SHOW, False),
     "diff": (CaptureUse.SHOW, True),
@@ -41,7 +42,8 @@ OTHER_RUN = "r_aaaaaaaaaaaaaaaa"
 CAPTURES = frozenset({"aaaa1", "aaaa2", "bbbb3"})
 FOUND = CAPTURES | {"a file", "stdin", "cccc4", "PUT /x"}
 
-# What each kind of command finds. The captures are aaaa1, aaaa2, and bbbb3, which is a replay and the latest.
+# The table shows what each kind of command finds. The captures are aaaa1, aaaa2, and bbbb3, which is a replay and the
+# latest capture.
 TABLE: Mapping[str, tuple[str, str, str, str, str]] = {
     #                 show       diff       verify     replay     replay_capture
     "last": ("aaaa2", "aaaa2", "aaaa2", "aaaa2", "aaaa2"),
@@ -70,7 +72,7 @@ TABLE: Mapping[str, tuple[str, str, str, str, str]] = {
 
 @pytest.fixture
 def filled(folder: Path) -> Path:
-    """A folder with a store and files, one of them with the ID of a capture as its name, and one called `last`."""
+    """Return a directory with a store and files. One file is named like a capture's ID, and one is called `last`."""
     with open_store(None, folder, create=True) as store:
         for number, (name, replay_of) in enumerate((("aaaa1", None), ("aaaa2", None), ("bbbb3", "aaaa2"))):
             invocation = an_invocation(id=name, received_at=1_700_000_000.0 + number, replay_of=replay_of)
@@ -164,7 +166,7 @@ def test_payload_file_is_a_body_and_capture_file_is_a_complete_capture(runtime: 
 
 
 class Port(PortAccess):
-    """A fake of Port that returns runs. `asked` are the requested IDs."""
+    """A fake of Port that returns runs. `asked` are the IDs that were requested."""
 
     def __init__(self, runtime: Runtime, problem: PortHookError | None = None) -> None:
         super().__init__(runtime, say_nothing)

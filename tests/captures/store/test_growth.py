@@ -1,4 +1,4 @@
-"""A large store stays fast. The tests count steps of SQLite, which do not depend on the machine."""
+"""A large store stays fast. The tests count SQLite's steps, which do not depend on the machine."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ ABSENT = "r_0000000000absent"
 
 
 def store_of(folder: Path, count: int) -> Path:
-    """A store of `count` captures, described in blocks as a listener leaves it. Each has its own run."""
+    """Return the path of a store with `count` captures, each with its own run, and with a listener's blocks."""
     with open_store(None, folder, create=True) as store:
         store.add([a_capture()])
     add_copies(store.path, count - 1)
@@ -64,7 +64,7 @@ def plan_of(path: Path, sql: str, values: Sequence[Any]) -> str:
 def test_search_for_an_absent_name_reads_one_row_per_thousand_captures(folder: Path, wanted: StoreFilter) -> None:
     path = store_of(folder, 20_500)
     query = statements.search(wanted, limit=20)
-    # Only the 500 captures without a block are read.
+    # SQLite reads only the 500 captures without a block.
     assert steps_of(path, *query) <= 5
     assert "TEMP B-TREE" not in plan_of(path, *query)
 
@@ -197,7 +197,7 @@ def test_listener_deletes_the_blocks_of_deleted_captures(folder: Path) -> None:
 
 
 def older_store(folder: Path, count: int) -> Path:
-    """A store of the schema before the blocks."""
+    """Return the path of a store whose schema has no blocks yet."""
     path = folder / ".port-hook" / "captures.db"
     path.parent.mkdir(mode=0o700)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:

@@ -40,7 +40,7 @@ def refuse(store: CaptureStore, *captures: Capture) -> None:
 
 
 def kept(store: CaptureStore) -> tuple[list[int], list[int]]:
-    """The numbers of the verified captures and of the others, oldest first."""
+    """Return the numbers of the verified captures and of the others, oldest first."""
     ids = [capture.invocation.id for capture in store.select()][::-1]
     first, second = ([int(name[2:]) for name in ids if name[:2] == start] for start in ("ff", "00"))
     return first, second
@@ -55,7 +55,7 @@ def test_large_unverified_captures_take_at_most_one_percent_of_a_full_store(open
         store.add([unverified(number, b"x" * 12_000) for number in range(10)])
         store.add([verified(number, b"x" * 100_000) for number in range(60)])
     with opens() as store:
-        assert kept(store)[1] == [7, 8, 9]  # three of 13 kB are less than 42 kB
+        assert kept(store)[1] == [7, 8, 9]  # three captures of 13 kB fit into 42 kB
 
 
 def test_unverified_captures_never_evict_verified_captures(opens: Opens) -> None:
@@ -101,7 +101,7 @@ def test_store_file_stays_near_its_limit_and_retains_verified_captures(opens: Op
         store.add([verified(number, os.urandom(MIB)) for number in range(5)])
         for number in range(300):
             refuse(store, unverified(number, os.urandom(REFUSED_BODY_LIMIT)))
-            # The 16 MiB between two trims, and SQLite's log of as much.
+            # The extra space is the 16 MiB between two trims, and the same size again for SQLite's log.
             assert size_on_disk(store) < limit + 36 * MIB
         for number in range(40):
             store.complete([unverified(number)])
@@ -135,7 +135,7 @@ def test_limits_hold_when_several_listeners_share_a_file(opens: Opens) -> None:
 
 def test_large_store_is_trimmed_after_a_twentieth_of_its_limit(opens: Opens) -> None:
     with opens(max_captures=2_000) as store:
-        store.add([verified(number) for number in range(2_000)])  # trims, as the first write does
+        store.add([verified(number) for number in range(2_000)])  # the first write trims the store
         for number in range(2_000, 2_100):
             store.add([verified(number)])
         assert len(kept(store)[0]) == 2_100

@@ -144,7 +144,7 @@ async def test_writer_saves_the_last_position_after_the_captures(tmp_path: Path)
     writer.keep_position(PART, 42)
     writer.keep_position(PART, 43)
     await writer.close()
-    writer.keep_position(PART, 44)  # after the end: nothing
+    writer.keep_position(PART, 44)  # has no effect after the end
 
     with open_store(None, tmp_path) as store:
         assert store.kafka_positions() == {PART: 43}

@@ -1,4 +1,4 @@
-"""The latest captures by name: none from an unreadable store, and no wait for a locked store."""
+"""The latest captures by name. An unreadable store has none, and a locked store causes no wait."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ COUNT = 3 * PART + 500
 
 
 def store_with(folder: Path, *numbers: int) -> Path:
-    """Create a store in which only the captures with these numbers have the text, and return its path."""
+    """Create a store in which only the captures with the given numbers contain the text, and return its path."""
     with open_store(None, folder, create=True) as store:
         store.add([a_capture()])
     add_copies(store.path, COUNT - 1)
@@ -171,7 +171,7 @@ def test_damaged_oldest_capture_does_not_matter_if_newer_captures_are_enough(fol
 
 
 def overwrite_first_leaf(path: Path, page: int) -> None:
-    """Overwrite the page that has the first rows of the table that begins at `page`."""
+    """Overwrite the page with the first rows of the table that begins at `page`."""
     with path.open("r+b") as file:
         while True:  # https://www.sqlite.org/fileformat2.html#b_tree_pages
             file.seek((page - 1) * 4096)

@@ -1,4 +1,4 @@
-"""The checks of a store by `doctor`."""
+"""The checks that `doctor` makes on a store."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_store_written_by_another_program_is_writable(tmp_path: Path) -> None:
         store.check_writable()
         other.rollback()
         store.check_writable()
-        store.add([a_capture()])  # the check does not hold a lock
+        store.add([a_capture()])  # the check doesn't hold a lock
 
 
 def test_read_only_store_file_is_reported(tmp_path: Path) -> None:

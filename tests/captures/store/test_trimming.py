@@ -1,4 +1,4 @@
-"""The limits are enforced in small steps, and without counting the captures again for each."""
+"""The limits are enforced in small steps, without counting the captures again for each step."""
 
 from __future__ import annotations
 

@@ -60,6 +60,6 @@ def test_watch_yields_a_slow_request_among_many_others(store: CaptureStore) -> N
     many = [a_capture(an_invocation(id=f"{number:012x}", received_at=NOW)) for number in range(700)]
     store.add(many)
     found = news(watch)
-    assert len(found) == 200  # at most 500 wait, and the others are shown without an outcome
+    assert len(found) == 200  # at most 500 captures wait, and the others are shown without an outcome
     store.complete([replace(capture, response=RESPONDED) for capture in many])
     assert len(news(watch)) == 500

@@ -255,7 +255,7 @@ async def test_event_loop_is_not_blocked_while_another_program_locks_the_file(
     with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         ran_on = threading.Event()
-        # SQLite waits five seconds for a lock. A loop that runs on takes milliseconds.
+        # SQLite would wait five seconds for the lock. A loop that is not blocked takes only milliseconds.
         watching = asyncio.create_task(asyncio.to_thread(ran_on.wait, 4))
         await asyncio.sleep(0.01)
         save = asyncio.ensure_future(writer.save(numbered(1)))
@@ -288,7 +288,7 @@ def test_store_is_closed_when_the_event_loop_ends_without_close(folder: Path) ->
     assert saved(folder).keys() == {"0001"}
 
 
-# A disk of its own, 1 MiB large, mounted where nobody else sees it.
+# A separate disk of 1 MiB, mounted where nobody else sees it.
 FULL_DISK = """
 import asyncio, json, os, subprocess, sys
 from pathlib import Path
@@ -364,7 +364,7 @@ def test_saves_fail_while_the_disk_is_full_and_a_read_only_disk_is_rejected(fold
 async def test_writer_thread_checkpoints_the_log_during_a_long_run(writer: StoreWriter, store: CountedStore) -> None:
     before = store.path.stat().st_size
     async with asyncio.timeout(50):
-        for number in range(1_000):  # far from where SQLite would do it by itself, in the middle of a commit
+        for number in range(1_000):  # few enough that SQLite would not make a checkpoint by itself
             await writer.save(numbered(number))
         await asyncio.to_thread(store.has_checkpoint.wait, 10)
     assert store.path.stat().st_size > before + 100_000
@@ -378,7 +378,7 @@ def log_salts(path: Path) -> bytes:
 
 
 async def save_until_checkpoint(writer: StoreWriter, store: CountedStore, *, most: int = 5_000) -> None:
-    """Save one capture after the other until the writer's thread has made a checkpoint."""
+    """Save captures one at a time until the writer's thread has made a checkpoint."""
     store.has_checkpoint.clear()
     for number in range(most):
         await writer.save(a_capture(an_invocation(b"x" * 5_000, id=f"{number:04}")))
@@ -410,7 +410,8 @@ async def test_log_restarts_in_a_pause(writer: StoreWriter, store: CountedStore)
     await save_until_checkpoint(writer, store)
     before = log_salts(store.path)
     store.has_checkpoint.clear()
-    # All in one commit, so that the thread cannot find a pause after the first captures, when the log is still small.
+    # All captures are in one commit, so that the thread cannot find a pause after the first ones, while the log is
+    # small.
     await asyncio.gather(*(writer.save(a_capture(an_invocation(b"x" * 5_000, id=f"{n:04}"))) for n in range(45)))
     assert await asyncio.to_thread(store.has_checkpoint.wait, 10)
     assert log_salts(store.path) != before  # the thread has also written the first commit of the restarted log
@@ -434,7 +435,7 @@ async def test_log_stays_short_while_captures_are_deleted(folder: Path) -> None:
     for _ in range(2):
         await save_until_checkpoint(writer, store)
     await writer.flush()
-    assert beside(store.path, LOG).stat().st_size < 9.5 * 1024 * 1024  # 8 MiB, and what is saved meanwhile
+    assert beside(store.path, LOG).stat().st_size < 9.5 * 1024 * 1024  # 8 MiB, and the captures saved in the meantime
     await writer.close()
 
 
@@ -446,7 +447,7 @@ async def test_log_read_by_another_program_stays_and_is_reused_later(writer: Sto
         await save_until_checkpoint(writer, store)
         assert log_salts(store.path) == before
     await save_until_restart(writer, store)
-    assert beside(store.path, LOG).stat().st_size < 15 * 1024 * 1024  # not after another 8 MiB
+    assert beside(store.path, LOG).stat().st_size < 15 * 1024 * 1024  # earlier than after another 8 MiB
     assert writer.problem is None
 
 

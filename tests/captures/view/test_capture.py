@@ -48,7 +48,8 @@ APP = "https://app.port.io"
 REPORT = f"port-hook report-run {RUN_ID} --status success"
 OVERRIDES = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
-# What clears a screen, ends a C string, reads as rich markup, turns a line around, hides, and cannot be encoded.
+# The text contains what clears a screen, ends a C string, reads as rich markup, reverses a line, is invisible, or
+# cannot be encoded.
 HOSTILE = "\x1b[2J\x00[/x][bold red]\u202e\u2066\u061c\u200b\U000e0041\ud800\x9b31m\x07\u2028end"
 
 
@@ -64,12 +65,12 @@ def of(document: Any, *, response: Response | None = OK, **overrides: Any) -> Ca
 
 
 def value_at(label: str, lines: Sequence[str]) -> str:
-    """Return the text beside `label`."""
+    """Return the text next to `label`."""
     return next(line for line in lines if line.startswith(f"  {label.ljust(11)}"))[13:]
 
 
 def is_safe(text: str) -> bool:
-    """Whether a terminal would show `text` as characters and nothing else, and any stream can encode it."""
+    """Return whether a terminal would show `text` only as characters, and whether any stream can encode it."""
     return not any(
         category(character) in UNSEEN or bidirectional(character) in OVERRIDES or character in "\u061c\u200b\U000e0041"
         for character in text
@@ -314,7 +315,7 @@ def test_non_json_body_shows_the_problem_and_the_text(body: bytes, problem: str,
 
 
 def links(lines: Sequence[Styled]) -> list[tuple[str, str]]:
-    """Return each text that is a link and where it leads."""
+    """Return each linked text with the URL of its link."""
     return [(span.text, span.link) for line in lines for span in line.spans if span.link]
 
 
@@ -355,7 +356,7 @@ def test_report_run_command_is_never_wrapped_or_truncated() -> None:
 
 
 def hostile_documents() -> list[Any]:
-    """Documents with hostile text in every shown field."""
+    """Return documents with hostile text in every shown field."""
     action = {
         "action": HOSTILE,
         HOSTILE: HOSTILE,
@@ -426,7 +427,7 @@ def test_capture_from_an_oversized_request_is_truncated(kind: Kind) -> None:
     capture = endless()
     capture = replace(capture, payload=replace(capture.payload, kind=kind))
     lines = lines_of(capture, app_url=APP)
-    # Each is one field, or two of a change. The long texts are the beginnings of two bodies.
+    # Each line shows one field, or the two values of a change. The long texts are the beginnings of two bodies.
     assert max(map(len, lines)) < 2100
     assert sum(map(len, lines)) < 12_000
     assert len(lines) < 30
@@ -446,7 +447,7 @@ def test_input_name_is_truncated_to_40_columns() -> None:
 
 
 def test_causes_and_fixes_are_never_truncated() -> None:
-    # This text is the longest when it has sentences about everything untried.
+    # This text is longest when it contains a sentence about everything that was not tried.
     cause = causes.WRONG_SECRET._replace(
         explanation=" ".join((causes.WRONG_SECRET.explanation, *["It is too large for that."] * 12)),
     )
@@ -564,7 +565,7 @@ def test_any_document_is_shown_without_terminal_escapes(
         response=Response(status=answered),
     )
     for line in [*lines_of(capture), *lines_of(capture, app_url=APP), compact_line(capture).plain]:
-        # A handler's body keeps its tabs: they are how it is laid out.
+        # A handler's body keeps its tabs, because they are part of its layout.
         assert is_safe(line.replace("\t", ""))
 
 
