@@ -1,7 +1,8 @@
-"""A local simulation of Port. It has Port's API for actions, runs, entities and the agent, and sends invocations.
+"""A local simulation of Port. It serves Port's API for actions, runs, entities and the agent, and sends invocations.
 
-Its limits are in docs/reference/sandbox.md: one organization with fixed users, no permissions or automations, and
-no invocation method but WEBHOOK. Where Port's reference has no error message, the sandbox has its own.
+docs/reference/sandbox.md describes the limits of the sandbox: it has one organization with fixed users, it has no
+permissions or automations, and WEBHOOK is the only invocation method that it supports. Where Port's reference doesn't
+specify an error message, the sandbox uses its own.
 """
 
 from __future__ import annotations

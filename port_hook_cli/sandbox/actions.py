@@ -1,7 +1,8 @@
-"""Actions and automations in the sandbox, and their permissions: list, create, show, replace, delete.
+"""Actions and automations in the sandbox, and their permissions: list, create, show, replace and delete them.
 
-Fields and errors: Port's API reference, "Get an action/automation" and "Change an action/automation". The functions
-that end with `_of` are for the old routes below a blueprint, which also accept actions in the format before version 2.
+The fields and errors follow "Get an action/automation" and "Change an action/automation" in Port's API reference. The
+functions whose names end with `_of` serve the old routes below a blueprint, which also accept actions in the format
+before version 2.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from port_hook_cli.text.safe import brief
 _REQUIRED = ("identifier", "trigger", "invocationMethod")
 
 
-# The query parameters of Port's "Get actions/automations" that select by a value, and the paths where it can be.
+# The query parameters of Port's "Get actions/automations" that filter actions by a value, and the paths of that value
+# in an action.
 _FILTERS: dict[str, tuple[tuple[str, ...], ...]] = {
     "action_identifier": (("identifier",),),
     "blueprint_identifier": (("trigger", "blueprintIdentifier"), ("trigger", "event", "blueprintIdentifier")),
@@ -59,12 +61,12 @@ def _matches(action: Mapping[str, Any], query: Mapping[str, str]) -> bool:
 
 
 def create_action(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add an action or automation; 409 for an identifier that is taken."""
+    """Add an action or automation. Raises Rejected with 409 if its identifier is taken."""
     return _create(state, _read_action(request))
 
 
 def delete_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Delete an action. Its runs stay."""
+    """Delete an action. The runs of the action stay."""
     find_action(state, identifier)
     state.remove_action(identifier)
     _move_permissions(state, identifier, None)
@@ -103,18 +105,18 @@ def delete_action_of(state: SandboxState, request: ApiRequest, blueprint: str, i
 
 
 def show_action(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a GET. Raises Rejected with 404 for an unknown action."""
+    """Return the response to a GET for an action. Raises Rejected with 404 for an unknown action."""
     return ok({"action": find_action(state, identifier)})
 
 
 def replace_action(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the response to a PUT, which replaces all fields that a client can set."""
+    """Return the response to a PUT for an action. The PUT replaces all fields that a client can set."""
     find_action(state, identifier)
     return _replace(state, identifier, read_body(request, checks.ACTION, _REQUIRED))
 
 
 def list_own_permissions(state: SandboxState, _: ApiRequest) -> ApiResponse:
-    """Return the permissions of the sandbox's credentials: every self-service action may be run."""
+    """Return the permissions of the sandbox's credentials. They allow every self-service action."""
     permissions = [
         f"execute:actions:{identifier}"
         for identifier, action in state.actions.items()
@@ -130,7 +132,7 @@ def show_permissions(state: SandboxState, _: ApiRequest, identifier: str) -> Api
 
 
 def update_permissions(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Set the fields in the body. Other fields do not change."""
+    """Set the permissions in the body. The other permissions of the action don't change."""
     find_action(state, identifier)
     body = read_body(request, checks.PERMISSIONS)
     for part, fields in _PARTS.items():
@@ -148,7 +150,7 @@ def _of_action(state: SandboxState, identifier: str) -> dict[str, Any]:
 
 
 def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:
-    """Return an action in the format of Port's API. Raises Rejected with 404."""
+    """Return an action in the format of Port's API. Raises Rejected with 404 for an unknown action."""
     action = state.actions.get(identifier)
     if action is None:
         raise not_found("Action with identifier", identifier)
@@ -156,14 +158,14 @@ def find_action(state: SandboxState, identifier: str) -> dict[str, Any]:
 
 
 def find_method_fault(method: Mapping[str, Any], *, name_of: str = "body") -> str | None:
-    """Return the first error of an invocation method, or None. Only WEBHOOK methods are checked."""
+    """Return the first error in an invocation method, or None. Only WEBHOOK methods are checked."""
     if method.get("type") != WEBHOOK:
         return None
     return checks.find_fault(method, checks.WEBHOOK, required=("type", "url"), name_of=f"{name_of}/invocationMethod")
 
 
 def find_action_of(state: SandboxState, blueprint: str, identifier: str) -> dict[str, Any]:
-    """Return an action of a blueprint. Raises Rejected with 404 if it belongs to another blueprint."""
+    """Return an action of a blueprint. Raises Rejected with 404 if the action belongs to another blueprint."""
     action = find_action(state, identifier)
     if _blueprint_of(action) != blueprint:
         raise not_found_in(blueprint, "Action with identifier", identifier)
@@ -191,7 +193,7 @@ def _replace(state: SandboxState, identifier: str, body: Mapping[str, Any]) -> A
 
 
 def _move_permissions(state: SandboxState, identifier: str, named: str | None) -> None:
-    """Move the permissions of an action to its new name, or delete them if there is none."""
+    """Move the permissions of an action to the action's new identifier, or delete them if there is none."""
     permissions = state.resources.get(("permissions", identifier))
     if permissions is not None and named != identifier:
         state.set_resource(("permissions", identifier), None)
@@ -207,9 +209,9 @@ def _create(state: SandboxState, action: Mapping[str, Any]) -> ApiResponse:
 
 
 def _read_action(request: ApiRequest, blueprint: str | None = None) -> dict[str, Any]:
-    """Return the action in a body, converted if it is in the format before version 2.
+    """Return the action in a request body, converted if it is in the format before version 2.
 
-    The path of an old route names the `blueprint`.
+    `blueprint` is the blueprint in the path of an old route.
     """
     action = read_body(request, {}, ("identifier", "invocationMethod"), others=True)
     if is_version1(action):

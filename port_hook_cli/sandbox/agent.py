@@ -1,8 +1,9 @@
-"""The routes that Port's execution agent calls in polling mode: claim and acknowledge.
+"""The routes that Port's execution agent calls in polling mode to claim and acknowledge runs.
 
-Integrations of Port's Ocean framework claim and acknowledge their runs in the same way. The routes are not in Port's
-API reference. The published agent and Ocean show them. Ocean also reads `identityToken`, `portAccessToken` and
-`executionIdentity` of a claimed node run. Port does not document what is in them, so they are left out.
+Integrations built on Port's Ocean framework claim and acknowledge their runs in the same way. Port's API reference
+doesn't contain these routes. They follow the published agent and Ocean. Ocean also reads `identityToken`,
+`portAccessToken` and `executionIdentity` of a claimed node run. Port does not document what these fields contain, so
+the sandbox leaves them out.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ AGENT = "_PORT_EXEC_AGENT"
 
 
 def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the runs that wait for the agent or for an integration, now claimed by it.
+    """Claim the runs that wait for the agent or for an integration, and return them.
 
-    Port's agent sends an `invocationMethod`, and gets the runs of webhooks. An integration does not send it, and gets
-    the runs whose INTEGRATION_ACTION has its `installationId`.
+    Port's agent sends an `invocationMethod` and gets the runs of webhooks. An integration sends no `invocationMethod`.
+    It gets the runs whose INTEGRATION_ACTION has the integration's `installationId`.
     """
     _check_reserved(request)
     body = read_body(request, checks.CLAIM, required=("installationId",))
@@ -55,7 +56,8 @@ def _no_runs(state: SandboxState, installation: str | None) -> str:
 def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Mark claimed runs as acknowledged, so that no agent can claim them again.
 
-    Port's agent sends `runIds`. An integration sends one `runId`, and gets a 409 if another has taken the run.
+    Port's agent sends `runIds`. An integration sends one `runId`, and gets a 409 if the run was already taken or was
+    not claimed.
     """
     _check_reserved(request)
     body = read_body(request, checks.ACK)
@@ -69,7 +71,7 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     for run in acked:
         run.invocation.phase = Phase.ACKED
         run.invocation.claimed_until = None
-        run.invocation.rendered = None  # it cannot be claimed again
+        run.invocation.rendered = None  # an acknowledged run cannot be claimed again
         state.record_change("run", run.id, run)
         who = "agent" if run.invocation.integration is None else "integration"
         state.add_event(run, f"acknowledged by the {who} {brief(run.invocation.installation_id or '')}")
@@ -79,7 +81,7 @@ def acknowledge_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
 def claim_matching(
     state: SandboxState, body: Mapping[str, Any], matches: Callable[[SandboxRun], bool]
 ) -> list[SandboxRun]:
-    """Claim the runs that wait for an agent and for which `matches` is true. Return them, oldest first."""
+    """Claim the runs that wait for an agent and for which `matches` is true. Return the claimed runs, oldest first."""
     now = state.now()
     waiting = [run for run in state.runs.values() if matches(run) and not run.ended and _is_free(run.invocation, now)]
     claimed = waiting[: body.get("limit", DEFAULT_CLAIMED)]

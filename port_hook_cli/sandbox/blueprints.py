@@ -1,4 +1,4 @@
-"""Blueprints with their scorecards, and pages: create, list, read, replace, change, delete.
+"""Blueprints with their scorecards, and pages: create, list, read, replace, change and delete them.
 
 A strict sandbox checks entities against their blueprints. Otherwise, an entity may have a blueprint that was never
 created.
@@ -26,7 +26,7 @@ def list_blueprints(state: SandboxState, _: ApiRequest) -> ApiResponse:
 
 
 def create_blueprint(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add a blueprint; 409 for an identifier that is taken."""
+    """Add a blueprint. Raises Rejected with 409 if its identifier is taken."""
     body = read_body(request, checks.BLUEPRINT, required=_REQUIRED, others=True)
     _reject_taken(state, ("blueprint", body["identifier"]))
     return _put_blueprint(state, body["identifier"], {}, body, status=201, verb="created")
@@ -38,7 +38,7 @@ def show_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRe
 
 
 def replace_blueprint(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Replace all fields that a client can set."""
+    """Replace all fields of a blueprint that a client can set."""
     known = _find(state, ("blueprint", identifier))
     body = read_body(request, checks.BLUEPRINT, required=_REQUIRED, others=True)
     kept = {name: known[name] for name in ("createdAt", "createdBy")}
@@ -46,14 +46,14 @@ def replace_blueprint(state: SandboxState, request: ApiRequest, identifier: str)
 
 
 def update_blueprint(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Set the fields in the body. The others stay."""
+    """Set the blueprint fields in the body. The other fields don't change."""
     known = _find(state, ("blueprint", identifier))
     body = read_body(request, checks.BLUEPRINT, others=True)
     return _put_blueprint(state, identifier, known, body, status=200, verb="changed")
 
 
 def delete_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Delete a blueprint that has no entities."""
+    """Delete a blueprint. Raises Rejected if the blueprint has entities."""
     _find(state, ("blueprint", identifier))
     if any(blueprint == identifier for blueprint, _ in state.entities):
         raise Rejected(409, "has_dependents", f'Blueprint "{identifier}" has entities. Delete them first')
@@ -62,7 +62,7 @@ def delete_blueprint(state: SandboxState, _: ApiRequest, identifier: str) -> Api
 
 
 def require_known(state: SandboxState, identifier: str) -> None:
-    """Raise Rejected with 404 for an unknown blueprint without entities."""
+    """Raise Rejected with 404 for an unknown blueprint that has no entities."""
     if identifier not in state.blueprints and not any(blueprint == identifier for blueprint, _ in state.entities):
         _find(state, ("blueprint", identifier))
 
@@ -100,7 +100,7 @@ def list_scorecards_of(state: SandboxState, _: ApiRequest, blueprint: str) -> Ap
 
 
 def create_scorecard(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Add a scorecard to a blueprint; 409 for an identifier that is taken."""
+    """Add a scorecard to a blueprint. Raises Rejected with 409 if its identifier is taken."""
     require_known(state, blueprint)
     body = read_body(request, checks.SCORECARD, required=_SCORECARD_FIELDS, others=True)
     key = ("scorecard", blueprint, body["identifier"])
@@ -115,7 +115,7 @@ def show_scorecard(state: SandboxState, _: ApiRequest, blueprint: str, identifie
 
 
 def replace_scorecard(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Replace all fields that a client can set."""
+    """Replace all fields of a scorecard that a client can set."""
     key = ("scorecard", blueprint, identifier)
     known = _find(state, key)
     body = read_body(request, checks.SCORECARD, required=_SCORECARD_FIELDS, others=True)
@@ -133,7 +133,7 @@ def delete_scorecard(state: SandboxState, _: ApiRequest, blueprint: str, identif
 
 
 def create_page(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add a page; 409 for an identifier that is taken."""
+    """Add a page. Raises Rejected with 409 if its identifier is taken."""
     body = read_body(request, checks.PAGE, required=("identifier",), others=True)
     key = ("page", body["identifier"])
     _reject_taken(state, key)

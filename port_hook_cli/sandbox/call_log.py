@@ -1,6 +1,8 @@
-"""The latest calls that clients made over HTTP: which run each call was about, and whether it asked to end the run.
+"""The latest calls that clients made over HTTP.
 
-Tests of handlers read them in the same process, or through GET /v1/sandbox/calls.
+The log shows the run of each call and how the call asked to end the run.
+
+Tests of handlers read the calls in the same process or through GET /v1/sandbox/calls.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ _OWN = ("v1", "sandbox")
 
 @frozen
 class CallIntent:
-    """What a call asks for: the run in its path or query, and how the run is to end. `run` may be an external ID."""
+    """What a call asks for: the run in its path or query, and how to end the run. `run` may be an external ID."""
 
     run: str | None = None
     ends: str = ""
@@ -32,7 +34,7 @@ class CallIntent:
 
 
 def find_intent(request: ApiRequest) -> CallIntent:
-    """Return what a request asks for. Its path begins with one `/v1`."""
+    """Return the intent of a request. The path of the request begins with one `/v1`."""
     match (request.method, *request.segments):
         case ("PATCH", "v1", "actions", "runs", run):
             return CallIntent(run, _end(_fields(request).get("status")))
@@ -48,7 +50,7 @@ def find_intent(request: ApiRequest) -> CallIntent:
 
 
 def is_own_route(segments: tuple[str, ...]) -> bool:
-    """Whether a path with one `/v1` is below `/v1/sandbox`, which Port's API does not have."""
+    """Return whether a path that begins with one `/v1` is below `/v1/sandbox`. Port's API has no such routes."""
     return segments[:2] == _OWN
 
 
@@ -68,14 +70,14 @@ def _word(value: Any) -> str:
 
 
 class CallLog:
-    """The latest 5,000 calls. `clear` does not restart their numbers."""
+    """The latest 5,000 calls. `clear` does not restart the numbering of calls."""
 
     def __init__(self) -> None:
         self._calls: deque[SeenCall] = deque(maxlen=MAX_CALLS)
         self.last = 0
 
     def add(self, intent: CallIntent, *, at: float, method: str, path: str, status: int, run_id: str | None) -> None:
-        """Add a call. `at` is seconds since the epoch, and `run_id` the ID of its run, if it is known."""
+        """Add a call. `at` is in seconds since the epoch, and `run_id` is the ID of the call's run, if it is known."""
         self.last += 1
         call = SeenCall(
             number=self.last,
@@ -90,11 +92,11 @@ class CallLog:
         self._calls.append(call)
 
     def after(self, number: int, limit: int = MAX_CALLS) -> list[SeenCall]:
-        """Return up to `limit` calls with higher numbers than `number`, oldest first."""
+        """Return up to `limit` calls whose numbers are higher than `number`, oldest first."""
         oldest = self._calls[0].number if self._calls else self.last + 1
         start = max(0, number + 1 - oldest)
         return list(islice(self._calls, start, start + limit))
 
     def clear(self) -> None:
-        """Forget the calls."""
+        """Delete all calls from the log."""
         self._calls.clear()

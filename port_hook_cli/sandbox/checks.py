@@ -1,4 +1,7 @@
-"""Checks of requests: the fields that a body may have, and their values. The messages are worded like Port's."""
+"""Checks of requests: the fields that a body may have, and the values of these fields.
+
+The messages are worded like Port's.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ def _one_of(*allowed: str) -> Rule:
 
 
 def _whole(least: int, most: int | None = None) -> Rule:
-    """Return the rule for a whole number from `least` to `most`."""
+    """Return a rule that accepts whole numbers from `least` to `most`."""
 
     def is_right(value: Any) -> bool:
         is_whole = isinstance(value, int) and not isinstance(value, bool)
@@ -28,7 +31,7 @@ def _whole(least: int, most: int | None = None) -> Rule:
 
 
 def _written(pattern: str, message: str) -> Rule:
-    """Return the rule for a string that matches a pattern as a whole."""
+    """Return a rule that accepts strings that match a pattern as a whole."""
     matches = re.compile(pattern).fullmatch
     return (lambda value: isinstance(value, str) and matches(value) is not None), message
 
@@ -53,7 +56,7 @@ def _is_log(value: Any) -> bool:
 
 
 def _is_logged(value: Any) -> bool:
-    """Whether a value is a log entry in the form that a PATCH of a node run has in Port's draft of its API."""
+    """Return whether a value is a log entry as Port's draft of its API defines it for a PATCH of a node run."""
     return (
         isinstance(value, dict)
         and value.get("logLevel") in _LEVELS
@@ -87,7 +90,7 @@ NODE_PATCH: Fields = {
     "output": _OBJECT,
     "externalRunId": _STRING,
     "links": _STRINGS,
-    # Not in Port's draft of its API; Ocean 0.56.2 sends it.
+    # Port's draft of its API doesn't have this field. Ocean 0.56.2 sends it.
     "statusLabel": (
         (lambda value: isinstance(value, dict) and isinstance(value.get("text"), str)),
         "must be object with a text",
@@ -144,7 +147,7 @@ APPROVAL: Fields = {"status": _one_of("APPROVE", "DECLINE"), "description": _STR
 CLAIM: Fields = {
     "installationId": _STRING,
     "limit": _whole(1),
-    "visibilityTimeoutMs": _whole(1000, 600_000),  # the bounds in Port's draft of its API
+    "visibilityTimeoutMs": _whole(1000, 600_000),  # the bounds from Port's draft of its API
     "exclude": _STRINGS,
     "invocationMethod": _one_of("WEBHOOK"),
 }
@@ -158,7 +161,7 @@ ORGANIZATION: Fields = {"name": _STRING, "settings": _OBJECT}
 
 
 def is_entity_name(value: Any) -> bool:
-    """Whether a value is a valid identifier of an entity: letters, digits and some other characters."""
+    """Return whether a value is a valid identifier of an entity: letters, digits and some other characters."""
     return (
         isinstance(value, str)
         and 0 < len(value) <= _MAX_NAME_CHARACTERS
@@ -293,9 +296,9 @@ _QUERY: Fields = {
 def find_fault(
     body: Any, fields: Fields, *, required: tuple[str, ...] = (), others: bool = False, name_of: str = "body"
 ) -> str | None:
-    """Return the first error of a request's body, with the field's name, or None.
+    """Return the first error in the body of a request, with the name of the field, or None.
 
-    With `others`, fields that are not in `fields` may have any value. `name_of` is the name of the body in the message.
+    With `others`, fields that are not in `fields` may have any value. `name_of` is what the message calls the body.
     """
     if not isinstance(body, dict):
         return f"{name_of} must be object"
@@ -314,7 +317,7 @@ def find_fault(
 
 
 def find_query_fault(query: Mapping[str, str], *, max_limit: int) -> str | None:
-    """Return the first error of a query, or None. `max_limit` is the highest `limit` of the route."""
+    """Return the first error in a query, or None. `max_limit` is the highest `limit` that the route accepts."""
     for name, (is_right, message) in _QUERY.items():
         if name in query and not is_right(query[name]):
             return f"querystring/{name} {message}"

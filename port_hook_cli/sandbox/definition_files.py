@@ -1,4 +1,4 @@
-"""Actions, workflows and blueprints in a user's JSON or YAML files, alone or in arrays, or in a folder."""
+"""Read the actions, workflows and blueprints in a user's JSON or YAML files, alone, in arrays, or in a directory."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ _HINT = (
 
 
 def read_actions(paths: Iterable[Path], notice: Callable[[str], None] = lambda _: None) -> list[dict[str, Any]]:
-    """Return the actions in files and folders. Raises UsageError with the file and its error.
+    """Return the actions in files and directories. Raises UsageError with the file and its error.
 
-    An action in the format before version 2 is converted, and `notice` gets a message.
+    An action in the format before version 2 is converted, and `notice` receives a message about the conversion.
     """
     return _read_all(paths, "action", partial(_actions, notice=notice))
 
 
 def read_workflows(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return the workflows in files and folders. Raises UsageError with the file and its error."""
+    """Return the workflows in files and directories. Raises UsageError with the file and its error."""
     return _read_all(paths, "workflow", _workflows)
 
 
 def read_definitions(paths: Iterable[Path]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return the actions and the workflows in files and folders. Raises UsageError with the file and its error.
+    """Return the actions and the workflows in files and directories. Raises UsageError with the file and its error.
 
-    A file has actions or workflows, not both.
+    A file contains actions or workflows, not both.
     """
     actions: list[Path] = []
     workflows: list[Path] = []
@@ -52,7 +52,7 @@ def read_definitions(paths: Iterable[Path]) -> tuple[list[dict[str, Any]], list[
 
 
 def read_blueprints(paths: Iterable[Path]) -> list[dict[str, Any]]:
-    """Return the blueprints in files and folders. Raises UsageError with the file and its error."""
+    """Return the blueprints in files and directories. Raises UsageError with the file and its error."""
     return _read_all(paths, "blueprint", _blueprints)
 
 
@@ -97,7 +97,7 @@ def _actions(file: Path, notice: Callable[[str], None]) -> Iterator[dict[str, An
             action = _converted(file, action)  # noqa: PLW2901
             notice(CONVERTED.format(action.get("identifier")))
         if isinstance(action, dict):
-            # GET shows fields that PUT does not accept. They are ignored.
+            # A GET returns fields that a PUT does not accept. These fields are ignored.
             action = settable(action)  # noqa: PLW2901
         fault = checks.find_fault(
             action, checks.ACTION, required=("identifier", "trigger", "invocationMethod"), name_of=name

@@ -1,7 +1,7 @@
-"""Sending the invocations of runs, one task each, and recording their outcomes in Port's format.
+"""Sends the invocations of runs, one task for each run, and records their outcomes in Port's format.
 
-An invocation is sent at most once. Each step is saved before it is taken. When a killed sandbox starts again, it
-sends the invocations that it had not begun to send, and reports the invocations with an unknown outcome.
+An invocation is sent at most once. The sandbox saves each step before it takes the step. When a killed sandbox starts
+again, it sends the invocations that it had not begun to send, and reports the invocations whose outcome is unknown.
 """
 
 from __future__ import annotations
@@ -45,12 +45,13 @@ _LOST = "The sandbox stopped while it sent the request. The request may have arr
 
 @frozen(kw_only=True)
 class Sending:
-    """How the invocations of runs are made and sent.
+    """The settings for making and sending the invocations of runs.
 
-    `invoker` makes the requests of action runs. Without one, no requests are sent. `renders` renders the templates of
-    workflows. `publisher` publishes what is for Port's agent and KAFKA actions. Without it, the sandbox does not
-    publish, and the agent claims its requests. `unit` is the unit of the signed timestamp. `timeout_s` limits the wait
-    for a response, in seconds (0: no limit). Without `allow_remote`, the sandbox sends only to this machine.
+    `invoker` makes the requests of action runs. Without an invoker, no requests are sent. `renders` renders the
+    templates of workflows. `publisher` publishes the messages for Port's agent and for KAFKA actions. Without a
+    publisher, the sandbox publishes nothing, and the agent claims its requests. `unit` is the unit of the signed
+    timestamp. `timeout_s` limits the wait for a response, in seconds. 0 means no limit. Without `allow_remote`, the
+    sandbox sends requests only to this machine.
     """
 
     invoker: RequestMaker | None = None
@@ -66,9 +67,9 @@ OnDelivery = Callable[[Invocation, Delivery], None]
 
 
 class Courier:
-    """Sends invocations. `commit` saves and publishes changes of the state. It raises PortHookError if this fails.
+    """Sends invocations. `commit` saves and publishes changes of the state, and raises PortHookError if that fails.
 
-    `own_api` responds to the invocation of a run whose URL is Port's own API, so that it never leaves this machine.
+    `own_api` responds to a run's invocation whose URL is Port's own API, so that the request never leaves this machine.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class Courier:
         task.add_done_callback(self._tasks.discard)
 
     def resume(self) -> None:
-        """Continue the runs of a stopped sandbox: send pending invocations, record unknown outcomes."""
+        """Continue the runs of a stopped sandbox: send pending invocations, and record unknown outcomes."""
         for run in [run for run in self._state.runs.values() if not run.ended]:
             if run.invocation.phase is Phase.SENDING:
                 self._record_lost(run)
@@ -104,7 +105,7 @@ class Courier:
                 self.send(run.id)
 
     async def cancel(self) -> None:
-        """Cancel the invocations in progress and record nothing about them."""
+        """Cancel the invocations in progress without recording their outcomes."""
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
@@ -119,7 +120,7 @@ class Courier:
     def record(self, run: SandboxRun, delivery: Delivery) -> None:
         """Record the outcome of the request in a run's `payload`. A run without a response fails, as in Port.
 
-        If the change cannot be saved now, the next call saves it.
+        If the change cannot be saved now, the next call of `record` saves it.
         """
         if delivery.status is None:
             self._fail(run, f"The webhook could not be invoked: {delivery.error}".rstrip("?.") + ".")
@@ -133,7 +134,7 @@ class Courier:
         self._try_to_commit()
 
     def unit_hint(self, delivery: Delivery) -> str:
-        """Return what to try if the handler may have rejected a timestamp in seconds, to follow a note, or ""."""
+        """Return a hint to follow a note if the handler may have rejected a timestamp in seconds, or ""."""
         is_rejected = delivery.status in _REJECTIONS and self._sending.unit is TimestampUnit.SECONDS
         return _UNIT_HINT if is_rejected else ""
 
@@ -141,7 +142,7 @@ class Courier:
         try:
             request = await self._make_request(run)
             if self._state.runs.get(run.id) is not run or run.ended:
-                return  # restarted, or ended by a report, while the request was made
+                return  # the run was restarted, or a report ended it, while the request was in progress
             document = request.document()
             run.invocation.payload = self._state.masker().value(document)
             if request.properties is not None:
@@ -153,7 +154,7 @@ class Courier:
                 run.invocation.rendered = document
                 self._step(run, Phase.CLAIMABLE, f"waiting for {_claimer(run, request)} to claim it")
                 return
-            # Before the step, because the outcome of an unsent run is not unknown.
+            # This check comes before the step is saved, so that the outcome of an unsent run is never unknown.
             self._check_url(request.url, run.start.action)
             self._step(
                 run, Phase.SENDING, f"sending {brief(self._state.masker().text(f'{request.method} {request.url}'))}"
@@ -200,7 +201,10 @@ class Courier:
         )
 
     def _entity_of(self, run: SandboxRun) -> Mapping[str, Any] | None:
-        """Return the entity of the run, or None. An entity that does not exist gets empty properties."""
+        """Return the entity of the run, or None if the run has no entity.
+
+        An entity that does not exist gets empty properties.
+        """
         if run.start.entity is None:
             return None
         unknown = {"identifier": run.start.entity, "title": run.start.entity, "properties": {}, "relations": {}}
@@ -208,7 +212,10 @@ class Courier:
         return {**(known or unknown), "blueprint": run.start.blueprint}
 
     def _check_url(self, url: str, retargetable: str) -> None:
-        """Raise PortHookError if a URL may not be sent to. `retargetable` is the value for `listen --retarget`."""
+        """Raise PortHookError if requests to a URL are not allowed.
+
+        `retargetable` is the value for `listen --retarget`.
+        """
         if is_in_ports_own(url):
             return
         try:
@@ -229,7 +236,10 @@ class Courier:
     async def deliver(
         self, run_id: str, method: str, url: str, headers: Iterable[tuple[str, str]], body: bytes
     ) -> Delivery:
-        """Sign and send a request. Raises PortHookError if the host is not allowed. Headers are text."""
+        """Sign and send a request. Raises PortHookError if the host is not allowed.
+
+        The names and values of headers are text.
+        """
         self._check_url(url, "WORKFLOW#NODE")  # the URL of an action was checked before its step
         signer = Signer(self._state.client_secret, self._sending.unit)
         given = tuple(headers)
@@ -261,7 +271,7 @@ class Courier:
         return await self._client.send(invocation, sendable_url(url))
 
     def _apply_response(self, run: SandboxRun, delivery: Delivery) -> None:
-        """End a synchronized run with the response. For other runs, only log a response that is not 2xx."""
+        """End a synchronized run with the response. For other runs, only log responses that are not 2xx."""
         rejected = f"The webhook responded with {delivery.status}."
         if run.invocation.is_synchronized:
             summary = {} if delivery.ok else {"summary": rejected}
@@ -279,7 +289,7 @@ class Courier:
         self._step(run, Phase.SENT, _LOST)
 
     def _fail(self, run: SandboxRun, reason: str) -> None:
-        """Fail a run whose request got no response, as in Port, and log the reason."""
+        """Fail a run whose request got no response, as Port does, and log the reason."""
         run.invocation.phase, reason = Phase.SENT, self._state.masker().message(reason)
         if run.ended:
             self._state.record_change("run", run.id, run)
@@ -310,9 +320,9 @@ def _claimer(run: SandboxRun, request: SandboxRequest) -> str:
 
 
 def _response(body: bytes) -> Any:
-    """Return a response's body as a run's `response`: a string, an array or an object. None without a body.
+    """Return a response's body as a run's `response`: a string, an array or an object. Return None for an empty body.
 
-    JSON stays a string if it is nested too deeply to be serialized.
+    JSON that is nested too deeply to be serialized stays a string.
     """
     text = body.decode("utf-8", "replace")
     try:

@@ -1,9 +1,10 @@
 """Entities that a handler creates and changes. `run_id` links a change to a run.
 
-Only a strict sandbox checks blueprints, properties and relations. Port's OpenAPI document has a 404 for an identifier
-that does not exist, and a 422 for JSON that does not match the schema of a route. It does not have messages, and does
-not specify which of the two an unknown property or the missing target of a relation gets. Here, they get 422 and 404.
-Ocean treats a 404 with `not_found` as a missing target.
+Only a strict sandbox checks blueprints, properties and relations. Port's OpenAPI document lists a 404 for an identifier
+that does not exist, and a 422 for JSON that does not match the schema of a route. It has no messages for these errors,
+and it doesn't say which status applies to an unknown property or to a missing target of a relation. The sandbox
+responds with 422 to an unknown property and with 404 to a missing target. Ocean treats a 404 with `not_found` as a
+missing target.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ STRICT = "the sandbox is strict"
 
 
 def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Create an entity. `upsert` replaces an existing entity. `upsert` with `merge` updates it."""
+    """Create an entity. `upsert` replaces an existing entity. `upsert` with `merge` updates an existing entity."""
     check_query(request, max_limit=_MAX_LIMIT)
     body = read_body(request, checks.ENTITY, others=True)
     identifier = body.get("identifier") or secrets.token_hex(8)
@@ -56,7 +57,7 @@ def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRespo
 
 
 def put_entity(state: SandboxState, blueprint: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Add or replace an entity with these fields. Raises Rejected if the API would reject it."""
+    """Add or replace an entity with these fields. Raises Rejected if the sandbox's API would reject the entity."""
     if fault := checks.find_fault(fields, checks.ENTITY, required=("identifier",), others=True, name_of="the entity"):
         raise invalid(fault)
     check_entity(state, blueprint, fields)
@@ -73,7 +74,7 @@ def show(state: SandboxState, request: ApiRequest, blueprint: str, identifier: s
 
 
 def shown(request: ApiRequest, entity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entity with the fields that the queries `include` and `exclude` select."""
+    """Return an entity with the fields that the query parameters `include` and `exclude` select."""
     included, excluded = (request.query.get(name) for name in ("include", "exclude"))
     return only(entity, included and included.split(","), excluded and excluded.split(","))
 
@@ -81,7 +82,7 @@ def shown(request: ApiRequest, entity: Mapping[str, Any]) -> dict[str, Any]:
 def only(entity: Mapping[str, Any], included: Any, excluded: Any) -> dict[str, Any]:
     """Return an entity with only the fields in `included`, if set, and without the fields in `excluded`.
 
-    A field is a name of Port's, with or without `$`, or the name of a property or relation, with or without
+    A field is one of Port's names, with or without `$`, or the name of a property or relation, with or without
     `properties.` or `relations.`.
     """
     selected: dict[str, Any] = {}
@@ -109,7 +110,7 @@ def replace(state: SandboxState, request: ApiRequest, blueprint: str, identifier
 
 
 def update(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Change the fields in the body. Null clears a field."""
+    """Change the entity fields in the body. Null clears a field."""
     return _change(state, request, blueprint, identifier, is_patch=True)
 
 
@@ -202,7 +203,7 @@ def _save(
 def check_entity(
     state: SandboxState, blueprint: str, entity: Mapping[str, Any], *, creates_missing: bool = False
 ) -> None:
-    """Raise Rejected if a strict sandbox does not accept the fields of an entity. Otherwise, do nothing.
+    """Raise Rejected if a strict sandbox does not accept the fields of an entity. Do nothing in other sandboxes.
 
     With `creates_missing`, missing related entities are created without properties, as in Port.
     """

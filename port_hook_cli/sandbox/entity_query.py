@@ -1,6 +1,6 @@
-"""Search queries over entities: rules and combinators, from Port's reference of search and query.
+"""Search queries over entities: the rules and combinators in Port's reference of search and query.
 
-A rule that the sandbox cannot check raises BadQuery, so that a query never seems to find nothing.
+A rule that the sandbox cannot check raises BadQuery, so that a query never wrongly seems to find nothing.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class BadQuery(Exception):
 
 
 def check_query(query: Any) -> None:
-    """Raise BadQuery for the first rule that cannot be checked, even if no entity would reach it."""
+    """Raise BadQuery for the first rule that cannot be checked, even if no entity would reach the rule."""
     _check(query, "body", 0)
 
 
 def matches(query: Mapping[str, Any], entity: Entity, entities: Mapping[tuple[str, str], Entity]) -> bool:
-    """Return whether an entity matches a checked query. `entities` are all entities, for relations."""
+    """Return whether an entity matches a checked query. `entities` are all entities, to look up relations."""
     if "rules" in query:
         return _COMBINATORS[query["combinator"]](matches(rule, entity, entities) for rule in query["rules"])
     if query["operator"] == "relatedTo":
@@ -103,7 +103,10 @@ def _is_related(rule: Mapping[str, Any], entity: Entity, entities: Mapping[tuple
 
 
 def _related(entity: Entity) -> set[str]:
-    """Return the identifiers that an entity's relations name. Their blueprints are in the blueprint's relations."""
+    """Return the identifiers in an entity's relations.
+
+    The blueprint of the entity says to which blueprints they belong.
+    """
     found: set[str] = set()
     for value in (entity.get("relations") or {}).values():
         found.update(each for each in (value if isinstance(value, list) else [value]) if isinstance(each, str))
@@ -111,7 +114,7 @@ def _related(entity: Entity) -> set[str]:
 
 
 def _equal(held: Any, value: Any) -> bool:
-    """Compare as JSON does: `true` is not 1."""
+    """Return whether two values are equal as JSON values: `true` is not equal to 1."""
     return bool(held == value) and isinstance(held, bool) == isinstance(value, bool)
 
 

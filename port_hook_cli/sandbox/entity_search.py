@@ -1,4 +1,4 @@
-"""Several entities in one call: the list of a blueprint, searches, and `entities/bulk`."""
+"""Routes for several entities in one call: the list of a blueprint, searches, and `entities/bulk`."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ def search(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def search_in(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Return one page of a blueprint's entities that match `query`. The next call sends `next` as `from`."""
+    """Return one page of a blueprint's entities that match `query`.
+
+    For the next page, the client sends the `next` of the response as `from`.
+    """
     body = read_body(request, checks.BLUEPRINT_SEARCH)
     require_known(state, blueprint)
     found = [entity for entity in _all(state) if entity["blueprint"] == blueprint]
@@ -62,9 +65,9 @@ def search_in(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiRe
 
 
 def list_of_datasource(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return one page of the entities saved by clients whose user agent has this beginning and this end.
+    """Return one page of the entities that clients with a given start and end of their user agent have saved.
 
-    Port's reference does not have this route. Ocean 0.56.2 calls it. `before` selects entities that were last changed
+    Port's reference does not have this route. Ocean 0.56.2 calls it. `before` selects entities whose last change is
     before that time.
     """
     body = read_body(request, checks.DATASOURCE, required=("datasource_prefix", "datasource_suffix"))
@@ -92,7 +95,10 @@ def delete_several(state: SandboxState, request: ApiRequest, blueprint: str) -> 
 
 
 def delete_all(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Delete a blueprint's entities, and with `delete_blueprint=true` the blueprint. Port does this in a migration."""
+    """Delete the entities of a blueprint, and with `delete_blueprint=true` the blueprint itself.
+
+    Port does so in a migration.
+    """
     check_query(request, max_limit=_MAX_LIMIT)
     require_known(state, blueprint)
     names = [name for known, name in state.entities if known == blueprint]
@@ -123,7 +129,7 @@ def show_migration(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRe
 
 
 def create_several(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:
-    """Create up to 20 entities, each like a single entity. The status is 207 if some of them are rejected."""
+    """Create up to 20 entities, each like a single entity. The status is 207 if some of the entities are rejected."""
     body = read_body(request, checks.BULK, required=("entities",))
     if not 1 <= len(body["entities"]) <= MAX_BULK:
         raise invalid(f"body/entities must have from 1 to {MAX_BULK} items")
@@ -149,7 +155,7 @@ def create_several(state: SandboxState, request: ApiRequest, blueprint: str) -> 
 def _page(
     found: Sequence[dict[str, Any]], body: Mapping[str, Any], show: Callable[[dict[str, Any]], dict[str, Any]]
 ) -> ApiResponse:
-    """Return the page of entities that a body asks for with `from` and `limit`."""
+    """Return the page of entities that `from` and `limit` in a body select."""
     start, limit = _start(body.get("from")), body.get("limit", _MAX_LIMIT)
     page = [show(entity) for entity in found[start : start + limit]]
     following = {"next": str(start + limit)} if start + limit < len(found) else {}
@@ -169,7 +175,10 @@ def _found(state: SandboxState, query: Mapping[str, Any], candidates: Iterable[d
 
 
 def _with_origin(state: SandboxState, entity: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entity with its `datasource` and `updatedAt`. Both are empty for entities from older state files."""
+    """Return an entity with its `datasource` and `updatedAt`.
+
+    Both fields are empty for entities from older state files.
+    """
     origin = state.resources.get(("origin", entity["blueprint"], entity["identifier"]), {})
     return {**entity, "datasource": origin.get("datasource", ""), "updatedAt": origin.get("updatedAt", "")}
 

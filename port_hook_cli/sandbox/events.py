@@ -1,6 +1,6 @@
-"""What happens in a sandbox, and how `sandbox` prints it: each call, each step of a run, and its start.
+"""What happens in a sandbox, and how `sandbox` prints it: its start, each call, and each step of a run.
 
-The start has shell lines that configure a handler.
+At the start, `sandbox` prints shell lines that configure a handler.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EMBEDDED_LIMITS = (
 
 @frozen(kw_only=True)
 class ApiEvent:
-    """One call and its response. `at` is seconds since the epoch. `note` describes what the call did."""
+    """One call and its response. `at` is in seconds since the epoch. `note` describes what the call did."""
 
     at: float
     method: str
@@ -35,19 +35,19 @@ class ApiEvent:
 
     @property
     def line(self) -> str:
-        """The line for a terminal, with the time of day in UTC."""
+        """Return the line about the call for a terminal, with the time of day in UTC."""
         suffix = f"  {printable(self.note)}" if self.note else ""
         return f"{_time(self.at)} {printable(self.method)} {printable(self.path)} {self.status}{suffix}"
 
     @property
     def record(self) -> dict[str, Any]:
-        """The record of `sandbox --json`."""
+        """Return the record of the call for `sandbox --json`."""
         return {"schema": SANDBOX, "type": "call", **asdict(self), "at": format_time(self.at)}
 
 
 @frozen(kw_only=True)
 class RunEvent:
-    """One step of a run that the sandbox started. `at` is seconds since the epoch."""
+    """One step of a run that the sandbox started. `at` is in seconds since the epoch."""
 
     at: float
     run_id: str
@@ -57,13 +57,13 @@ class RunEvent:
 
     @property
     def line(self) -> str:
-        """The line for a terminal, with the time of day in UTC."""
+        """Return the line about the step for a terminal, with the time of day in UTC."""
         named = f"{printable(self.run_id)} {brief(self.action, 40)} {printable(self.status)}"
         return f"{_time(self.at)} run {named}  {printable(self.note)}"
 
     @property
     def record(self) -> dict[str, Any]:
-        """The record of `sandbox --json`."""
+        """Return the record of the step for `sandbox --json`."""
         return {"schema": SANDBOX, "type": "run", **asdict(self), "at": format_time(self.at)}
 
 
@@ -98,7 +98,7 @@ def kafka_lines(topic: str, brokers: Sequence[str], *, is_embedded: bool) -> Ite
 def sandbox_ready_record(
     url: str, client_id: str, client_secret: str, *, kafka: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """Return the first record of `sandbox --json`. The credentials are the sandbox's, `kafka` the topic's."""
+    """Return the first record of `sandbox --json`. It contains the credentials of the sandbox, and `kafka`."""
     return {
         "schema": SANDBOX,
         "type": "ready",
@@ -110,5 +110,5 @@ def sandbox_ready_record(
 
 
 def kafka_fields(topic: str, brokers: Sequence[str], *, is_embedded: bool) -> dict[str, Any]:
-    """Return where the invocations are published, for the `ready` record."""
+    """Return the fields of the `ready` record that show where the sandbox publishes invocations."""
     return {"brokers": list(brokers), "topic": topic, "embedded": is_embedded}

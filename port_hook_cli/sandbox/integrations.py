@@ -1,8 +1,8 @@
-"""Integrations: what a Port Ocean integration registers, saves and sends while it runs.
+"""Integrations: what an integration built on Port's Ocean framework registers, saves and sends while it runs.
 
-Port's API reference has create, read, change and delete. Ocean 0.56.2 calls the other routes, which Port does not
-document. The sandbox accepts what an integration sends for Port's own use (logs, metrics, examples, raw data), but does
-not save it.
+Port's API reference has routes that create, read, change and delete integrations. Ocean 0.56.2 calls the other routes,
+which Port does not document. The sandbox accepts the data that an integration sends for Port's own use (logs, metrics,
+examples, raw data), but does not save it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _DESTINATIONS = ("logAttributes", "metricAttributes", "ingestAttributes")
 
 
 def create(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add an integration, or change the integration with this `installationId`."""
+    """Add an integration, or change the integration that already has this `installationId`."""
     body = read_body(request, checks.INTEGRATION, required=("installationId",), others=True)
     known = state.integrations.get(body["installationId"], {})
     return _save(state, body["installationId"], {**known, **body}, status=200 if known else 201)
@@ -33,7 +33,7 @@ def show(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
 
 
 def update(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Set the fields in the body. The identifier stays."""
+    """Set the integration fields in the body. The identifier doesn't change."""
     known = _find(state, identifier)
     body = read_body(request, checks.INTEGRATION, others=True)
     return _save(state, identifier, {**known, **body, "installationId": identifier}, status=200)
@@ -54,7 +54,7 @@ def update_resync_state(state: SandboxState, request: ApiRequest, identifier: st
 
 
 def delete(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Delete an integration, with its cursors."""
+    """Delete an integration and its cursors."""
     _find(state, identifier)
     state.set_integration(identifier, None)
     for key in [key for key in state.resources if key[:2] == ("cursor", identifier)]:
@@ -68,7 +68,7 @@ def list_provisioned(_: SandboxState, __: ApiRequest) -> ApiResponse:
 
 
 def show_resync_request(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Return that the sandbox does not request a synchronization."""
+    """Return a response that says that the sandbox does not request a synchronization."""
     _find(state, identifier)
     return ok({"request": None})
 
@@ -89,7 +89,7 @@ def create_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> 
 
 
 def replace_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Replace a cursor. The status is 404 if it does not exist yet."""
+    """Replace a cursor. Raises Rejected with 404 if the cursor does not exist."""
     key = _cursor(request, identifier)
     if key not in state.resources:
         raise Rejected(404, "not_found", f"The cursor of {key[2]} {key[3]} was not found")
@@ -97,7 +97,7 @@ def replace_cursor(state: SandboxState, request: ApiRequest, identifier: str) ->
 
 
 def ignore(state: SandboxState, _: ApiRequest, identifier: str, *__: str) -> ApiResponse:
-    """Accept what an integration sends for Port's own use, without saving it."""
+    """Accept data that an integration sends for Port's own use, without saving it."""
     _find(state, identifier)
     return ok(note="not saved")
 
@@ -126,6 +126,6 @@ def _save(state: SandboxState, identifier: str, fields: Mapping[str, Any], *, st
 
 
 def _shown(state: SandboxState, identifier: str, integration: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an integration with the sandbox's URLs for its logs, metrics and raw data."""
+    """Return an integration with the sandbox's URLs for the logs, metrics and raw data of the integration."""
     address = f"{state.url}{_INGEST}/{quote(identifier, safe='')}"
     return {**{name: {"ingestUrl": address} for name in _DESTINATIONS}, **integration}

@@ -1,4 +1,4 @@
-"""The invocation of a run: its request, who makes it, and where it goes if not to a web server."""
+"""The invocation of a run: the request, the maker of the request, and recipients other than a web server."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from port_hook_cli.signatures.signing import TimestampUnit, signed_message
 
 @frozen(kw_only=True)
 class SandboxRequest:
-    """An action's request without its signature, or its message. `headers` are the action's headers.
+    """An action's request before it is signed, or an action's message. `headers` are the headers that the action sets.
 
-    The signature is for the raw `body`. With `agent`, Port's execution agent sends the request. `properties`
-    are the inputs as Port stores them, with secret inputs encrypted; None leaves them unchanged. `is_message` is true
-    for a KAFKA action: `body` is its payload, and there is no URL. `integration` is the rendered invocation method of
-    an INTEGRATION_ACTION, which its integration claims. It does not have a URL either.
+    The signature covers the raw `body`. With `agent`, Port's execution agent sends the request. `properties` are the
+    inputs as Port stores them, with encrypted secret inputs. None leaves the inputs unchanged. `is_message` is true for
+    a KAFKA action: `body` is the payload of the message, and there is no URL. `integration` is the rendered invocation
+    method of an INTEGRATION_ACTION, which its integration claims. An INTEGRATION_ACTION does not have a URL either.
     """
 
     method: str = "POST"
@@ -70,10 +70,10 @@ class SandboxRequest:
 
 
 class Asked(TypedDict):
-    """The parameters of a run's request.
+    """The parameters for the request of a run.
 
-    `by` is the trigger's `by` (orgId, userId, user{email, ...}), `at` its time in RFC 3339. `entity` is the whole
-    entity, with its `blueprint`. `secrets` are the organization's secrets by name.
+    `by` is the trigger's `by` (orgId, userId, user{email, ...}), and `at` is the time of the trigger in RFC 3339.
+    `entity` is the whole entity, with its `blueprint`. `secrets` are the organization's secrets by name.
     """
 
     properties: Mapping[str, Any]
@@ -88,7 +88,10 @@ class RequestMaker(Protocol):
     """Makes the request of a run."""
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
-        """Return the request of `action`, which has the format of Port's API. Raises PortHookError if there is none."""
+        """Return the request of `action`, which is in the format of Port's API.
+
+        Raises PortHookError if no request can be made.
+        """
         ...
 
 
@@ -108,16 +111,19 @@ class Publishes(Protocol):
     """Publishes messages, like `kafka.producer.KafkaPublisher`."""
 
     async def find(self, topic: str) -> None:
-        """Create a topic, or raise BrokerError if no broker responds."""
+        """Create a topic. Raises BrokerError if no broker responds."""
         ...
 
     async def publish(self, topic: str, message: bytes) -> object:
-        """Publish a message. The result says where it is. Raises BrokerError if it is not confirmed."""
+        """Publish a message. The result says where the message is.
+
+        Raises BrokerError if the broker does not confirm it.
+        """
         ...
 
 
 class RunsTopic:
-    """The topic of an organization's invocations. Its messages are signed like Port's."""
+    """The topic of an organization's invocations. Its messages are signed like Port's messages."""
 
     def __init__(self, state: SandboxState, publisher: Publishes, unit: TimestampUnit) -> None:
         self._state = state
@@ -130,12 +136,15 @@ class RunsTopic:
         return f"{self._state.organization['id']}{RUNS_SUFFIX}"
 
     async def open(self) -> None:
-        """Make sure that a consumer finds the topic and the topic of the change log. Raises BrokerError."""
+        """Create the topic of the invocations and the topic of the change log, so that consumers find them.
+
+        Raises BrokerError.
+        """
         for name in (self.name, f"{self._state.organization['id']}{CHANGE_LOG_SUFFIX}"):
             await self._publisher.find(name)
 
     async def publish(self, document: Any) -> str:
-        """Publish a message and return where it is. Raises BrokerError if it is not confirmed."""
+        """Publish a message and return where the message is. Raises BrokerError if the broker does not confirm it."""
         stamp = self._unit.stamp(self._state.now())
         return str(await self._publisher.publish(self.name, signed_message(document, self._state.client_secret, stamp)))
 
@@ -146,7 +155,7 @@ MAX_CHAIN = 100
 
 @dataclass(slots=True)
 class _Chain:
-    """A run that a user or client started, and all the runs that it led to."""
+    """A run that a user or a client started, and all the runs that followed from it."""
 
     started: int = 0
 
@@ -154,11 +163,11 @@ class _Chain:
 class OwnApi:
     """Responds to requests to Port's own API.
 
-    Port calls its own API "with automatic authentication", with the organization's own credentials (docs, webhook
-    page). The sandbox itself responds to such a request, so that nothing leaves this machine. Port does not document
-    what an `authorization` header of the action does then. Here it has no effect.
+    Port calls its own API "with automatic authentication", with the organization's own credentials (Port's docs,
+    webhook page). The sandbox responds to such a request itself, so that the request never leaves this machine. Port
+    does not document the effect of an `authorization` header that the action sets. Here, the header has no effect.
 
-    `respond` takes a request, its path and query, and the ID of the run that makes it.
+    `respond` takes a request, the path and query of the request, and the ID of the run that makes it.
     """
 
     def __init__(self, state: SandboxState, respond: Callable[[ApiRequest, str, str], ApiResponse]) -> None:
@@ -167,11 +176,11 @@ class OwnApi:
         self._chains: dict[str, _Chain] = {}
 
     def reset(self) -> None:
-        """Forget which runs started others."""
+        """Forget which runs started other runs."""
         self._chains.clear()
 
     def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
-        """Return the response to the invocation of a run. Raises PortHookError after `MAX_CHAIN` runs in a chain."""
+        """Return the response to the invocation of a run. Raises PortHookError if a chain exceeds `MAX_CHAIN` runs."""
         target = path_and_query(sendable_url(url))
         fields = {name.lower(): value for name, value in reversed(tuple(invocation.headers))}
         request = replace(

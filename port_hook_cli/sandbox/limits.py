@@ -1,4 +1,4 @@
-"""The rules and limits of a sandbox: who may call it and how often, what it accepts, and how much it holds."""
+"""The rules and limits of a sandbox: who may call it and how often, what it accepts, and how much data it holds."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ weight, a full state has about half of the marks that a state file may have."""
 
 
 def signed_token(claims: Mapping[str, Any], key: bytes) -> str:
-    """Return the token with these claims."""
+    """Return a signed token that contains these claims."""
     signed = f"{_HEADER}.{_encoded(json.dumps(claims).encode())}"
     return f"{signed}.{_signature(signed, key)}"
 
 
 def read_token(token: str, key: bytes) -> dict[str, Any] | None:
-    """Return the claims of a token signed with `key`, or None for any other text."""
+    """Return the claims of a token that was signed with `key`, or None for any other text."""
     signed, _, signature = token.rpartition(".")
     header, _, claims = signed.partition(".")
     given = signature.encode("utf-8", "replace")
@@ -57,7 +57,7 @@ _HEADER = _encoded(b'{"alg":"HS256","typ":"JWT"}')
 
 @frozen
 class CallRate:
-    """`calls` in any `period_s` seconds; 0 calls stands for no limit."""
+    """A limit of `calls` in any `period_s` seconds. 0 calls means no limit."""
 
     calls: int = 0
     period_s: int = _MINUTE_S
@@ -67,7 +67,7 @@ NO_LIMIT = CallRate()
 
 
 def parse_rate(text: str) -> CallRate:
-    """Return the rate in `N`, `N/m` (a minute) or `N/s` (a second). Raises ValueError for anything else."""
+    """Parse a rate in the form `N`, `N/m` (per minute) or `N/s` (per second). Raises ValueError for other text."""
     found = re.fullmatch(_WRITTEN, text)
     if found is None:
         raise ValueError(f"{text!r} is not N, N/m or N/s")
@@ -81,10 +81,10 @@ TOKEN_LIFETIME_S = 3 * 60 * 60
 class ApiRules:
     """What the sandbox's API accepts.
 
-    Any well-formed run ID creates a run when it is first used, unless `strict_runs` is set. With `strict`, entities are
-    checked against their blueprints. With `any_entity`, an entity can be created twice, and changed and deleted before
-    it was created, so that the same work can be done again and again. A token is valid for the `token_lifetime_s` of
-    the rules.
+    The first use of a well-formed run ID creates the run, unless `strict_runs` is set. With `strict`, entities are
+    checked against their blueprints. With `any_entity`, clients can create an entity twice, and change or delete an
+    entity that was never created, so that a handler can repeat the same work. A token is valid for `token_lifetime_s`
+    seconds.
     """
 
     strict_runs: bool = False
@@ -98,7 +98,7 @@ DEFAULT_RULES = ApiRules()
 
 
 class RateLimit:
-    """Allows the calls of a rate. `now` returns seconds."""
+    """Allows calls up to a rate. `now` returns seconds."""
 
     def __init__(self, rate: CallRate, now: Callable[[], float]) -> None:
         self._rate = rate
@@ -110,7 +110,7 @@ class RateLimit:
         self._taken.clear()
 
     def take(self) -> int:
-        """Count a call and return 0, or return the whole seconds until the next call is allowed."""
+        """Count a call and return 0, or return the number of whole seconds until the next call is allowed."""
         if not self._rate.calls:
             return 0
         self._forget_old()
@@ -142,7 +142,10 @@ class RateLimit:
 
 
 class StateSize:
-    """The bytes that the parts of a state have as JSON, or more for many short values. A part has a kind and a key."""
+    """The size of the parts of a state as JSON, in bytes. Many short values count for more.
+
+    A part has a kind and a key.
+    """
 
     def __init__(self, limit: int = MAX_STATE_BYTES) -> None:
         self.limit = limit
@@ -152,16 +155,19 @@ class StateSize:
 
     @property
     def is_full(self) -> bool:
-        """Whether the state has reached the limit."""
+        """Return whether the state has reached the limit."""
         return self.total >= self.limit
 
     @property
     def has_room(self) -> bool:
-        """Whether the state accepts more: it is not full, and each part is smaller than a quarter of the limit."""
+        """Return whether the state accepts more data.
+
+        It does if it is not full and each part is below a quarter of the limit.
+        """
         return not self.is_full and not self._large
 
     def set(self, kind: str, key: str, value: Any) -> None:
-        """Count an added or changed part. None stands for a deleted part."""
+        """Count a part that was added or changed. None as the value means that the part was deleted."""
         self.total -= self._parts.pop((kind, key), 0)
         self._large.discard((kind, key))
         if value is not None:

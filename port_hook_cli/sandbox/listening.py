@@ -1,4 +1,4 @@
-"""HTTP for the sandbox: its API at an address, which rejects calls from web pages, and the handler of the demo."""
+"""HTTP for the sandbox: a server for its API, which rejects calls from web pages, and the handler of the demo."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _MAX_CONNECTIONS = 1_024
 async def listening(
     respond: Callable[[web.Request], Awaitable[web.Response]], address: tuple[str, int]
 ) -> AsyncIterator[Sequence[tuple[Any, ...]]]:
-    """Serve until the context ends. Yield the addresses, each beginning with a host and a port.
+    """Serve requests until the context ends. Yield the addresses, each of which begins with a host and a port.
 
     Raises ListenError if the address is taken or cannot be used.
     """
@@ -70,7 +70,7 @@ def _reason(error: OSError, host: str, port: int) -> str:
 
 
 async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | ApiResponse:
-    """Return the call in a request, or the response to a rejected request."""
+    """Return the call in a request, or the response to a request that is rejected before it is read."""
     from aiohttp import web
 
     names = ("host", "origin", "sec-fetch-site")
@@ -89,9 +89,10 @@ async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | 
 
 @asynccontextmanager
 async def sample_handler(work: Callable[[str], Awaitable[None]]) -> AsyncIterator[str]:
-    """Serve a typical asynchronous handler on a free loopback port, and yield its URL.
+    """Serve a typical asynchronous handler on a free loopback port, and yield the URL of the handler.
 
-    It accepts an invocation immediately. `work` then gets the run's ID, logs to the run and reports it as SUCCESS.
+    The handler accepts an invocation immediately. Then `work` gets the ID of the run, logs to the run, and reports the
+    run as SUCCESS.
     """
     from aiohttp import web
 

@@ -20,10 +20,10 @@ _MAX_USER_AGENT = 500
 
 @frozen(kw_only=True)
 class ApiRequest:
-    """A parsed request: decoded path segments, query (repeated fields joined by commas), token, body.
+    """A parsed request: decoded path segments, a query (commas join repeated fields), a token and a body.
 
-    `reserved` says whether it has the header `x-port-reserved-usage: true`, which Port's agent sends. `user_agent`
-    becomes the datasource of the entities that the request saves, as in Port.
+    `reserved` is true if the request has the header `x-port-reserved-usage: true`, which Port's agent sends.
+    `user_agent` becomes the datasource of the entities that the request saves, as in Port.
     """
 
     method: str
@@ -36,7 +36,7 @@ class ApiRequest:
 
 
 def read_request(method: str, target: str, fields: Mapping[str, str], body: bytes) -> ApiRequest:
-    """Return the request with a percent-encoded target (path and query) and headers with lowercase names."""
+    """Return the request with this percent-encoded target (path and query) and these headers with lowercase names."""
     path, _, query = target.partition("?")
     values: dict[str, list[str]] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
@@ -46,7 +46,7 @@ def read_request(method: str, target: str, fields: Mapping[str, str], body: byte
         method=method,
         segments=tuple(unquote(segment) for segment in path.split("/")[1:]),
         query={name: ",".join(given) for name, given in values.items()},
-        # Port's OpenAPI document describes the token as the whole header. Its examples write `Bearer` before it.
+        # Port's OpenAPI document describes the token as the whole header. Its examples write `Bearer` before the token.
         token=token.strip() if kind.lower() == "bearer" else kind,
         reserved=fields.get("x-port-reserved-usage", "").lower() == "true",
         user_agent=fields.get("user-agent", "")[:_MAX_USER_AGENT],
@@ -56,10 +56,10 @@ def read_request(method: str, target: str, fields: Mapping[str, str], body: byte
 
 @frozen(kw_only=True)
 class ApiResponse:
-    """A response: a status and a JSON document. For observers, also the run's ID and a note on what happened.
+    """A response: a status and a JSON document. Observers also get the ID of the run and a note on what happened.
 
     `invokes` is the ID of the action run whose invocation is sent after the response. `walks` is the ID of the workflow
-    run that continues after it.
+    run that continues after the response.
     """
 
     status: int
@@ -80,13 +80,13 @@ def ok(
     invokes: str | None = None,
     walks: str | None = None,
 ) -> ApiResponse:
-    """Return the response to a call that succeeded. Its document has `ok` and these `fields`."""
+    """Return the response to a successful call. Its document contains `ok` and these `fields`."""
     document = {"ok": True, **(fields or {})}
     return ApiResponse(status=status, document=document, run_id=run_id, note=note, invokes=invokes, walks=walks)
 
 
 class Rejected(Exception):
-    """An error response of Port's API. `remark` is for observers only: it is not in the response."""
+    """An error response of Port's API. `remark` is only for observers. The response doesn't contain it."""
 
     def __init__(
         self, status: int, slug: str, message: str, headers: Mapping[str, str] | None = None, *, remark: str = ""
@@ -106,7 +106,7 @@ def invalid(message: str, *, remark: str = "") -> Rejected:
 
 
 def not_found(what: str, name: str, *, remark: str = "") -> Rejected:
-    """Return the 404 for a name that does not exist. `what` is "Action with identifier", for example."""
+    """Return the 404 for a name that does not exist. An example of `what` is "Action with identifier"."""
     return Rejected(404, "not_found", f'{what} "{name}" was not found', remark=remark)
 
 
@@ -116,12 +116,12 @@ def not_found_in(blueprint: str, what: str, name: str, *, remark: str = "") -> R
 
 
 def taken(what: str, name: str) -> Rejected:
-    """Return the 409 response for a name that already exists. `what` is "An action with identifier", for example."""
+    """Return the 409 for a name that already exists. An example of `what` is "An action with identifier"."""
     return Rejected(409, "identifier_taken", f'{what} "{name}" already exists')
 
 
 def no_ai(_: object, __: ApiRequest, *___: str) -> ApiResponse:
-    """Reject a prompt: the sandbox has no AI, and an invented response would be misleading."""
+    """Reject a prompt, because the sandbox has no AI and an invented response would mislead the user."""
     raise Rejected(501, "not_implemented", "The sandbox has no AI, so it cannot respond to prompts")
 
 
@@ -131,12 +131,12 @@ def too_large() -> ApiResponse:
 
 
 def without_version() -> ApiResponse:
-    """Return the response to a run's call of Port's own API whose path does not begin with `/v1` exactly once."""
+    """Return the response to a run that calls Port's own API with a path that does not begin with exactly one `/v1`."""
     return Rejected(404, "not_found", "Port's API has no such route: its paths begin with a single /v1").response
 
 
 def full(limit: int) -> Rejected:
-    """Return the rejection of more entities, logs and other parts than the sandbox holds."""
+    """Return the error for a sandbox that cannot hold more entities, logs or other parts."""
     most = f"{format_size(limit)}, or {format_size(limit // 4)} in one part"
     message = f"The sandbox has reached its limit of {most}. Delete entities, or start an empty sandbox."
     return Rejected(507, "sandbox_full", message)
@@ -174,7 +174,9 @@ def check_query(request: ApiRequest, *, max_limit: int) -> None:
 def read_body(
     request: ApiRequest, fields: Fields, required: tuple[str, ...] = (), *, others: bool = False
 ) -> dict[str, Any]:
-    """Return the request's JSON object. Raises Rejected with a 422 that contains the invalid field.
+    """Return the JSON object in the request body.
+
+    Raises Rejected with a 422 that contains the name of the invalid field.
 
     With `others`, fields that are not in `fields` may have any value.
     """

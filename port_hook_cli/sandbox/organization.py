@@ -1,6 +1,7 @@
-"""The sandbox's organization without its catalog: settings, users, teams, secrets, Kafka credentials.
+"""The sandbox's organization without its catalog: settings, users, teams, secrets and Kafka credentials.
 
-Users are fixed. Secrets are listed by name. Their values never leave the sandbox, and are not in its state file.
+The users are fixed. The sandbox lists secrets by name. Their values never leave the sandbox, and its state file doesn't
+contain them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def show_organization(state: SandboxState, _: ApiRequest) -> ApiResponse:
 
 
 def update_organization(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Set the fields of a PATCH. Other settings stay."""
+    """Set the settings in the body of a PATCH. The other settings don't change."""
     body = read_body(request, checks.ORGANIZATION)
     settings = {**state.organization["settings"], **body.pop("settings", {})}
     state.organization.update({**body, "settings": settings})
@@ -53,7 +54,7 @@ def list_teams(state: SandboxState, _: ApiRequest) -> ApiResponse:
 
 
 def create_team(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add a team; 409 for a name that is taken. It may have users that the sandbox does not have."""
+    """Add a team. Raises Rejected with 409 if the name is taken. It may have users that the sandbox doesn't have."""
     body = read_body(request, checks.TEAM, required=("name",), others=True)
     name, at = body["name"], format_time(state.now())
     if name in _TEAMS or ("team", name) in state.resources:
@@ -93,7 +94,7 @@ def show_secret(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
 
 
 def create_secret(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add a secret, which templates then see in `.secrets`; 409 for a name that is taken."""
+    """Add a secret, which templates can then read from `.secrets`. Raises Rejected with 409 if the name is taken."""
     body = read_body(request, checks.SECRET, required=("secretName", "secretValue"))
     name = body["secretName"]
     if name in state.secrets:
@@ -115,7 +116,7 @@ def delete_secret(state: SandboxState, _: ApiRequest, name: str) -> ApiResponse:
 
 
 def show_kafka_credentials(state: SandboxState, _: ApiRequest) -> ApiResponse:
-    """Return credentials for the user's own broker. Raises Rejected with 404 if the sandbox has none."""
+    """Return credentials for the user's own broker. Raises Rejected with 404 if the sandbox has no broker."""
     if not state.kafka_brokers:
         message = "The sandbox has no Kafka broker. Start the sandbox with --kafka HOST:PORT, or --kafka embedded"
         raise Rejected(404, "not_found", message)

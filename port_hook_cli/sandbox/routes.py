@@ -1,6 +1,6 @@
-"""The sandbox's routes: a response as a function of the state and a request, without sockets.
+"""The sandbox's routes: `respond` computes a response from the state and a request, without sockets.
 
-Routes, fields and errors follow Port's API reference. The agent's routes follow the published execution agent.
+The routes, fields and errors follow Port's API reference. The agent's routes follow the published execution agent.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _MAX_NUMBER_DIGITS = 15
 
 
 def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the response to credentials: a token, or 401."""
+    """Return the response to a request with credentials: a token, or a 401."""
     body = read_body(request, checks.CREDENTIALS, required=("clientId", "clientSecret"))
     secret = state.client_secret.reveal().encode()
     given = body["clientSecret"].encode("utf-8", "replace")
@@ -54,7 +54,10 @@ def issue_token(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Create the run of a delivery, or update a run that an earlier delivery created. Other runs do not change."""
+    """Create the run of a delivery, or update a run that an earlier delivery created.
+
+    Runs of other origins do not change.
+    """
     body = read_body(request, checks.DELIVERY, required=("runId", "action", "properties"))
     run = state.runs.get(body["runId"])
     if run is not None and not run.made_up:
@@ -69,7 +72,7 @@ def add_delivery(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def list_calls(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return up to `limit` calls after the number `after`, oldest first, and the number of the latest call."""
+    """Return up to `limit` calls with numbers higher than `after`, oldest first, and the number of the latest call."""
     check_query(request, max_limit=_MAX_LISTED_CALLS)
     after, limit = request.query.get("after", "0"), request.query.get("limit", str(_MAX_LISTED_CALLS))
     if not (after.isascii() and after.isdigit() and len(after) <= _MAX_NUMBER_DIGITS):
@@ -80,14 +83,14 @@ def list_calls(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 @frozen
 class Route:
-    """One route: `handle` takes the state, the request and the path's value for each `{name}`."""
+    """One route. `handle` takes the state, the request, and the value in the path for each `{name}`."""
 
     method: str
     path: str
     handle: Callable[..., ApiResponse]
 
     def arguments(self, request: ApiRequest, segments: tuple[str, ...]) -> list[str] | None:
-        """Return the path's values for the names, or None if the request is for another route."""
+        """Return the values in the path for the names of the route, or None if the request is for another route."""
         parts = self.path.split("/")[1:]
         if request.method != self.method or len(parts) != len(segments):
             return None
@@ -108,7 +111,7 @@ _SECRET = "/v1/organization/secrets/{secret}"  # noqa: S105 - a path
 _NODE = "/v1/workflows/nodes/runs/{node_run_id}"
 _WORKFLOW = "/v1/workflows/{workflow}"
 _WORKFLOW_RUN = "/v1/workflows/runs/{workflow_run_id}"
-# The first match wins, so a fixed path comes before a path with a name in the same place.
+# The first matching route is used, so a route with a fixed segment comes before a route with a name in that place.
 ROUTES = (
     Route("POST", _TOKEN, issue_token),
     Route("GET", "/v1/auth/permissions", actions.list_own_permissions),
@@ -225,7 +228,8 @@ ROUTES = (
     Route("PUT", f"{_INGEST}/syncMetrics/resync/{{event}}/kind/{{kind}}", integrations.ignore),
     Route("POST", f"{_INGEST}/{_RAW_DATA}", integrations.ignore),
 )
-# What a full sandbox rejects. It still starts runs, deletes the oldest ones, and accepts reports.
+# The routes that a full sandbox rejects. A full sandbox still starts runs, deletes the oldest runs, and accepts
+# reports.
 _ADDING = frozenset(
     {
         actions.create_action,
@@ -264,9 +268,10 @@ _WITHOUT_VERSION = frozenset(route.path.split("/")[2] for route in ROUTES)
 
 
 def with_one_version(segments: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the segments of a path that begins with `/v1` once.
+    """Return the segments of the path with a single `/v1` at the start.
 
-    Published handlers add `/v1` to the base URL, to each path, or to both. All of them can use the same base URL here.
+    Published handlers add `/v1` to the base URL, to each path, or to both. With this function, all of them can use the
+    same base URL.
     """
     if segments[:2] == ("v1", "v1"):
         return segments[1:]
@@ -274,12 +279,12 @@ def with_one_version(segments: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def is_poll(request: ApiRequest) -> bool:
-    """Whether a request reads the log of calls. Checks read it every few milliseconds."""
+    """Return whether a request reads the log of calls. Checks read the log every few milliseconds."""
     return request.method == "GET" and with_one_version(request.segments) == tuple(CALLS.split("/")[1:])
 
 
 def respond(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the response to a request. Never raises."""
+    """Return the response to a request. Never raises an exception."""
     try:
         return _route(state, request)
     except Rejected as rejected:

@@ -21,7 +21,7 @@ UNKNOWN_ACTION = "unknown"
 
 
 class Phase(StrEnum):
-    """The state of a run's invocation. NONE if the sandbox does not send it."""
+    """The phase of a run's invocation. NONE means that the sandbox does not send the invocation."""
 
     NONE = ""
     APPROVAL = "approval"
@@ -35,7 +35,7 @@ class Phase(StrEnum):
 
 @dataclass(slots=True, kw_only=True)
 class RunStart:
-    """What a run was started with: its action, its inputs, and the user."""
+    """The data that started a run: its action, its inputs, and the user."""
 
     action: str = "create_vm"
     blueprint: str | None = None
@@ -48,7 +48,7 @@ class RunStart:
 
 @dataclass(slots=True, kw_only=True)
 class SandboxReport:
-    """What has been reported about a run. Only a node run has `result` and `output`."""
+    """What clients have reported about a run. Only node runs have `result` and `output`."""
 
     status: str = IN_PROGRESS
     status_label: str | None = None
@@ -61,7 +61,7 @@ class SandboxReport:
     ended_at: float | None = None
 
     def update(self, changes: Mapping[str, Any], now: float) -> None:
-        """Set fields, named as in Port's API. A final status ends the run."""
+        """Set fields of the report, named as in Port's API. A final status ends the run."""
         self.status = changes.get("status", self.status)
         self.result = changes.get("result", self.result)
         label = changes.get("statusLabel", self.status_label)
@@ -77,10 +77,10 @@ class SandboxReport:
 
 @dataclass(slots=True, kw_only=True)
 class RunInvocation:
-    """The request of a run, and who sends it.
+    """The request of a run, and the sender of the request.
 
-    `payload` is the request as Port stores it, with secrets masked. `rendered` is the same request with secrets, which
-    whoever claims the run gets. It is not saved.
+    `payload` is the request as Port stores it, with masked secrets. `rendered` is the same request with its secrets,
+    for the client that claims the run. `rendered` is not saved.
     """
 
     payload: dict[str, Any] | None = None
@@ -91,17 +91,17 @@ class RunInvocation:
 
     @property
     def is_synchronized(self) -> bool:
-        """Whether the webhook's HTTP response ends the run."""
+        """Return whether the HTTP response of the webhook ends the run."""
         return bool((self.payload or {}).get("synchronized"))
 
     @property
     def is_for_agent(self) -> bool:
-        """Whether Port's execution agent sends the request."""
+        """Return whether Port's execution agent sends the request."""
         return bool((self.payload or {}).get("agent"))
 
     @property
     def integration(self) -> str | None:
-        """The `installationId` of the only integration that may claim the run, or None if it is not for one."""
+        """Return the `installationId` of the only integration that may claim the run. None means no integration."""
         payload = self.rendered or self.payload or {}
         named = payload.get("installationId")
         return named if payload.get("type") == INTEGRATION_ACTION and isinstance(named, str) else None
@@ -109,10 +109,10 @@ class RunInvocation:
 
 @dataclass(slots=True, kw_only=True)
 class SandboxRun:
-    """A run. Times are seconds since the epoch.
+    """A run. Times are in seconds since the epoch.
 
-    `entities` describes the changes to entities that belong to the run.
-    `made_up` means that a caller used an ID that the sandbox did not know.
+    `entities` describes the changes to entities that belong to the run. `made_up` is true if a caller used an ID that
+    the sandbox did not know.
     """
 
     id: str
@@ -128,7 +128,7 @@ class SandboxRun:
 
     @classmethod
     def of(cls, **given: Any) -> Self:
-        """Return a run with these fields of its own and of its parts."""
+        """Return a run with these fields, which may be fields of the run or of its parts."""
         parts = {
             name: kind(**{field: given.pop(field) for field in names & given.keys()})
             for name, (kind, names) in _PARTS.items()
@@ -137,7 +137,7 @@ class SandboxRun:
 
     @classmethod
     def restored(cls, saved: Mapping[str, Any]) -> Self:
-        """Return the run from the result of `saved`. Fields of a newer port-hook are ignored."""
+        """Restore a run from the result of `saved`. Fields that a newer port-hook saved are ignored."""
         known = _names(cls).union(*(names for _, names in _PARTS.values()))
         run = cls.of(**{name: value for name, value in saved.items() if name in known})
         run.invocation.phase = Phase(run.invocation.phase)
@@ -145,7 +145,7 @@ class SandboxRun:
 
     @property
     def ended(self) -> bool:
-        """Whether the run has ended and does not accept updates."""
+        """Return whether the run has ended and does not accept updates."""
         return self.report.ended_at is not None
 
     def update(self, changes: Mapping[str, Any], now: float) -> None:
@@ -154,19 +154,20 @@ class SandboxRun:
         self.report.update(changes, now)
 
     def saved(self) -> dict[str, Any]:
-        """Return the fields of the run and its parts, for `restored`, except for the logs and the rendered request."""
-        # Not `asdict`, which recurses into JSON values, less deeply than JSON may be nested.
+        """Return the fields of the run and its parts, for `restored`. The logs and the rendered request are omitted."""
+        # `asdict` isn't used, because it recurses into JSON values and reaches Python's recursion limit earlier than
+        # JSON does.
         parts = (self, self.start, self.report, self.invocation)
         values = {each.name: getattr(part, each.name) for part in parts for each in fields(part)}
         return {name: value for name, value in values.items() if name not in _NOT_SAVED}
 
     def claimed_document(self) -> dict[str, Any]:
-        """Return the run as its claimer gets it, with the secrets in its request."""
+        """Return the run for the client that claimed it, with the secrets in the request."""
         shown = self.document()
         return shown if self.invocation.rendered is None else {**shown, "payload": self.invocation.rendered}
 
     def document(self) -> dict[str, Any]:
-        """Return the run in the format of Port's API. Port omits some fields while they are empty."""
+        """Return the run in the format of Port's API. Like Port, leave out some fields while they are empty."""
         return self._node_document() if is_node_run(self.id) else self._action_document()
 
     def _action_document(self) -> dict[str, Any]:
@@ -232,5 +233,5 @@ _PARTS: Mapping[str, tuple[type[Any], frozenset[str]]] = {
     "report": (SandboxReport, _names(SandboxReport)),
     "invocation": (RunInvocation, _names(RunInvocation)),
 }
-# Logs are saved separately, and a rendered request has the secrets.
+# Logs are saved separately. A rendered request contains secrets, so it is not saved.
 _NOT_SAVED = frozenset({"logs", "rendered", *_PARTS})

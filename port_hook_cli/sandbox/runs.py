@@ -1,7 +1,8 @@
-"""Calls about action runs: to read, list, start, approve and update them, and their logs.
+"""Calls about action runs: read, list, start, approve and update the runs, and read and add to their logs.
 
-An update of an ended run gets 422 `run_exhausted`. Port's page on action runs says that an ended run cannot be
-modified. The OpenAPI document lists no 409 for it, and the integration test of Port's GitHub action expects 422.
+The sandbox responds to an update of an ended run with 422 `run_exhausted`. Port's page on action runs says that an
+ended run cannot be modified. The OpenAPI document lists no 409 for this case, and the integration test of Port's GitHub
+action expects 422.
 """
 
 from __future__ import annotations
@@ -88,9 +89,10 @@ def list_logs(state: SandboxState, request: ApiRequest, run_id: str) -> ApiRespo
 
 
 def add_log(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Add a log entry. Its `terminationStatus` ends the run.
+    """Add a log entry to a run. The `terminationStatus` of the entry ends the run.
 
-    An ended run accepts a message alone: Port's GitHub action and execution agent send their last log after the status.
+    An ended run still accepts an entry that has only a message, because Port's GitHub action and execution agent send
+    their last log entry after the status.
     """
     run, is_new = find_run(state, run_id)
     body = read_body(request, checks.RUN_LOG, required=("message",))
@@ -100,7 +102,7 @@ def add_log(state: SandboxState, request: ApiRequest, run_id: str) -> ApiRespons
     log = state.add_log(run, {"message": body["message"]})
     given = {"status": body.get("terminationStatus"), "statusLabel": body.get("statusLabel")}
     update = {name: value for name, value in given.items() if value is not None}
-    if not run.ended:  # a log does not change when the run ended
+    if not run.ended:  # a log entry does not change the end of an ended run
         state.update_run(run, update)
     note = f"log {shorten(json.dumps(body['message'], ensure_ascii=False), 60)}"
     return run_response(
@@ -109,17 +111,17 @@ def add_log(state: SandboxState, request: ApiRequest, run_id: str) -> ApiRespons
 
 
 def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Start a run. Its invocation is sent immediately, or after the approval."""
+    """Start a run. The sandbox sends its invocation immediately, or after the approval."""
     return _start(state, request, find_action(state, identifier))
 
 
 def start_run_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Start a run of a blueprint's action. An old route."""
+    """Start a run of a blueprint's action. This is an old route."""
     return _start(state, request, find_action_of(state, blueprint, identifier))
 
 
 def start_run_on(state: SandboxState, request: ApiRequest, blueprint: str, entity: str, identifier: str) -> ApiResponse:
-    """Start a run of a blueprint's action on an entity. An old route."""
+    """Start a run of a blueprint's action on an entity. This is an old route."""
     return _start(state, request, find_action_of(state, blueprint, identifier), entity)
 
 
@@ -162,12 +164,12 @@ def _start(state: SandboxState, request: ApiRequest, action: dict[str, Any], ent
 
 
 def _invokes(state: SandboxState, kind: Any) -> bool:
-    """Return whether the sandbox sends, publishes or offers something for an invocation method of this type."""
+    """Return whether the sandbox sends, publishes or offers an invocation for an invocation method of this type."""
     return kind in {WEBHOOK, INTEGRATION_ACTION} or (kind == KAFKA and state.has_topic)
 
 
 def _find_input_fault(action: Mapping[str, Any], given: Mapping[str, Any]) -> str | None:
-    """Return the first error of the inputs, with the input's name, or None."""
+    """Return the first error in the inputs, with the name of the input, or None."""
     declared = _declared(action)
     if declared is None:
         return None
@@ -197,7 +199,7 @@ def _declared(action: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Approve or decline a run. One approval is enough for any `requiredApproval`."""
+    """Approve or decline a run. One approval is enough for every value of `requiredApproval`."""
     check_query(request, max_limit=_MAX_RUNS)
     run, _ = find_run(state, run_id)
     body = read_body(request, checks.APPROVAL, required=("status",))
@@ -226,7 +228,7 @@ def decide(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse
 def update(
     state: SandboxState, request: ApiRequest, run_id: str, fields: checks.Fields, required: tuple[str, ...] = ()
 ) -> ApiResponse:
-    """Set the fields in the body of a run or a node's run, and return the response."""
+    """Set the fields in the body of an action run or a node run, and return the response."""
     run, is_new = find_run(state, run_id)
     body = read_body(request, fields, required)
     check_open(run)
@@ -236,7 +238,7 @@ def update(
 
 
 def find_run(state: SandboxState, run_id: str) -> tuple[SandboxRun, bool]:
-    """Return a run and whether it was just created. Raises Rejected with 404."""
+    """Return a run and whether it was just created. Raises Rejected with 404 for an unknown run."""
     run, is_new = state.find_run(run_id)
     if run is None:
         kind = "node" if is_node_run(run_id) else "action"
@@ -252,7 +254,7 @@ def check_open(run: SandboxRun) -> None:
 
 
 def check_status(run: SandboxRun, status: str | None) -> None:
-    """Raise the 422 for a status if the webhook's HTTP response sets it. Port's agent reports the response itself."""
+    """Raise the 422 for a status that the webhook's HTTP response sets. Port's agent reports the response itself."""
     if status is not None and run.invocation.is_synchronized and not run.invocation.is_for_agent:
         raise Rejected(422, "run_synchronized_error", "Cannot manually change the status of a synchronized run")
 

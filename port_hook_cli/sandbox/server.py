@@ -1,4 +1,4 @@
-"""The sandbox on a loopback port, over aiohttp."""
+"""The sandbox on a loopback port, served by aiohttp."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _ignore(*_: object) -> None:
 
 @frozen(kw_only=True)
 class EventHandlers:
-    """Callbacks for each call, each step of a run started here, and each sent request."""
+    """Callbacks for each call, each step of a run that the sandbox started, and each request that it sent."""
 
     on_event: Callable[[ApiEvent], None] = _ignore
     on_run: Callable[[RunEvent], None] = _ignore
@@ -71,11 +71,12 @@ _UNOBSERVED = EventHandlers()
 
 
 class Sandbox:
-    """A running sandbox. Make it with `async with Sandbox.start() as sandbox:`.
+    """A running sandbox. Start it with `async with Sandbox.start() as sandbox:`.
 
-    `runs`, `actions`, `blueprints`, `entities`, `workflows` and `workflow_runs` are its current contents.
-    `add_run`, `add_action` and `add_blueprint` add to it. `call_log` has the latest calls over HTTP. `respond_to_run`
-    responds to the request of a run whose URL is Port's own API with the sandbox's credentials, as in Port.
+    `runs`, `actions`, `blueprints`, `entities`, `workflows` and `workflow_runs` are the current contents of the
+    sandbox. `add_run`, `add_action` and `add_blueprint` add to these contents. `call_log` has the latest calls over
+    HTTP. `respond_to_run` responds to a run's request whose URL is Port's own API with the sandbox's credentials, as in
+    Port.
     """
 
     def __init__(
@@ -124,7 +125,7 @@ class Sandbox:
         handlers: EventHandlers = _UNOBSERVED,
         now: Callable[[], float] = time.time,
     ) -> AsyncIterator[Sandbox]:
-        """Serve on `address` (host and port, where port 0 means any free port) until the block ends.
+        """Serve the sandbox at `address` (host and port, where port 0 means any free port) until the block ends.
 
         `state` is the file that stores the state. `now` returns seconds since the epoch. Raises ListenError if the
         sandbox cannot listen, StoreError if the file cannot be used, and BrokerError if no broker of the publisher
@@ -150,26 +151,32 @@ class Sandbox:
 
     @property
     def client_id(self) -> str:
-        """The client ID of the sandbox: from its state file, otherwise new at each start."""
+        """Return the client ID of the sandbox. It comes from the state file.
+
+        Without a state file, it is new at each start.
+        """
         return self._state.client_id
 
     @property
     def client_secret(self) -> Secret:
-        """The client secret of the sandbox, which is valid nowhere else."""
+        """Return the client secret of the sandbox. It is valid only in this sandbox."""
         return self._state.client_secret
 
     @property
     def organization(self) -> str:
-        """The ID of the sandbox's organization."""
+        """Return the ID of the sandbox's organization."""
         return str(self._state.organization["id"])
 
     @property
     def topic(self) -> str | None:
-        """The Kafka topic of the invocations, or None if nothing is published."""
+        """Return the Kafka topic of the invocations, or None if the sandbox publishes nothing."""
         return None if self._topic is None else self._topic.name
 
     def add_entity(self, blueprint: str, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """Add or replace an entity. `fields` are the fields of Port's API. Raises UsageError if it is not accepted."""
+        """Add or replace an entity. `fields` are the fields of Port's API.
+
+        Raises UsageError if the sandbox rejects the entity.
+        """
         try:
             return put_entity(self._state, blueprint, fields)
         except Rejected as rejected:
@@ -179,11 +186,11 @@ class Sandbox:
             ) from None
 
     def record(self, run_id: str, delivery: Delivery) -> None:
-        """Record the outcome of a run's request from another sender, as if the sandbox had sent it."""
+        """Record the outcome of a run's request that another sender sent, as if the sandbox had sent the request."""
         self._courier.record(self.runs[run_id], delivery)
 
     async def reset(self) -> None:
-        """Return to the initial actions and runs. Raises StoreError. Invocations in progress are canceled.
+        """Reset the sandbox to its initial actions and runs, and cancel invocations in progress. Raises StoreError.
 
         The URL, the credentials and the issued tokens stay valid.
         """
@@ -196,14 +203,14 @@ class Sandbox:
         self._commit()
 
     async def wait_for_end(self, run_id: str) -> SandboxRun:
-        """Wait until the run has ended and return it. The run may be created later."""
+        """Wait until the run has ended, and return the run. The run may be created after the call of this method."""
         await self._wait_for(lambda: run_id in self.runs and self.runs[run_id].ended)
         return self.runs[run_id]
 
     async def wait_for_workflow_run(
         self, run_id: str, is_so: Callable[[WorkflowRun], bool] = lambda run: run.result is not None
     ) -> WorkflowRun:
-        """Wait until a workflow's run has ended, or `is_so` is true of it, and return it."""
+        """Wait until a workflow run has ended or `is_so` is true for it, and return the workflow run."""
         await self._wait_for(lambda: run_id in self.workflow_runs and is_so(self.workflow_runs[run_id]))
         return self.workflow_runs[run_id]
 
@@ -212,17 +219,20 @@ class Sandbox:
             await self._changed.wait_for(is_so)
 
     def keep_workflow_run(self, run: WorkflowRun, definition: Mapping[str, Any] | None = None) -> None:
-        """Record a run that the caller walks, so that its nodes can be reported. The first call needs `definition`."""
+        """Record a workflow run that the caller walks, so that handlers can report its nodes.
+
+        The first call needs `definition`.
+        """
         self._walker.leave(run.id)
         self._state.workflows.save(run, definition=definition)
         self._publish()
 
     def node_report(self, node_run_id: str) -> NodeReport:
-        """Return what was reported about a node run: its logs, links and outcome."""
+        """Return what clients have reported about a node run: its logs, links and outcome."""
         return self._state.workflows.report_on(node_run_id)
 
     async def wait_for_node_report(self, node_run_id: str) -> NodeOutcome:
-        """Wait until a report ends a node run, and return its outcome."""
+        """Wait until a report ends a node run, and return the outcome of the node run."""
         await self._wait_for(lambda: self.node_report(node_run_id).outcome is not None)
         outcome = self.node_report(node_run_id).outcome
         assert outcome is not None
@@ -233,7 +243,7 @@ class Sandbox:
         return upsert_entity(self._state, config)
 
     async def _deliver(self, run_id: str, request: RenderedRequest) -> Delivery:
-        # A rendered field is the wire's bytes as Latin-1. The courier writes text in UTF-8.
+        # A rendered header holds the bytes of the wire as Latin-1 characters. The courier encodes text as UTF-8.
         headers = ((name, value.encode("latin-1").decode("utf-8")) for name, value in request.headers)
         return await self._courier.deliver(run_id, request.method, request.url, headers, request.content)
 
@@ -266,7 +276,7 @@ class Sandbox:
         call = await read_call(request, checks_host=self._is_on_loopback)
         given = self._respond_to_call(call) if isinstance(call, ApiRequest) else call
         if not (isinstance(call, ApiRequest) and is_poll(call)):
-            # A call rejected before it is read still has a path, so it can be logged for its run.
+            # A call that is rejected before it is read still has a path, so the sandbox can log the call for its run.
             head = call if isinstance(call, ApiRequest) else read_request(request.method, request.raw_path, {}, b"")
             self._log_call(head, request.raw_path, given)
             self._tell(request.method, request.raw_path, given)
@@ -278,7 +288,7 @@ class Sandbox:
         )
 
     def _respond_to_run(self, request: ApiRequest, target: str, caller: str) -> ApiResponse:
-        """Respond to a run's call of Port's own API like a call over HTTP."""
+        """Respond to a run's call of Port's own API as if the call had arrived over HTTP."""
         if request.segments[:1] != ("v1",) or request.segments[:2] == ("v1", "v1"):
             given = without_version()
         else:
@@ -309,8 +319,8 @@ class Sandbox:
         return None if run is None else run.id
 
     def _tell(self, method: str, target: str, given: ApiResponse) -> None:
-        """Notify the observers of a call, and continue what it started."""
-        masked = self._state.masker().text  # a call of a run may have a rendered secret in its path
+        """Tell the observers about a call, and continue what the call started."""
+        masked = self._state.masker().text  # the path of a run's call may contain a rendered secret
         self._handlers.on_event(
             ApiEvent(
                 at=self._state.now(),

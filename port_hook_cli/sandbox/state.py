@@ -1,4 +1,4 @@
-"""The sandbox's state: credentials, actions, runs, entities and settings, and which of them have changed."""
+"""The sandbox's state (credentials, actions, runs, entities and settings), and which of its parts have changed."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ Row = tuple[str, str, Any]
 
 @frozen(kw_only=True)
 class InitialData:
-    """What a sandbox starts with, and what `reset` returns to.
+    """The data that a sandbox starts with, and that `reset` returns to.
 
-    `actions` replace the sample action. `runs` are the IDs of runs in progress. `secrets` are the organization's.
-    `kafka_brokers` (`HOST:PORT`) are the brokers in the response of GET /v1/kafka-credentials.
+    `actions` replace the sample action. `runs` are the IDs of runs in progress. `secrets` are the secrets of the
+    organization. `kafka_brokers` (`HOST:PORT`) are the brokers in the response of GET /v1/kafka-credentials.
     """
 
     actions: Sequence[Mapping[str, Any]] = ()
@@ -48,9 +48,9 @@ class InitialData:
 
 
 class SandboxState:
-    """Credentials, runs, actions and entities of one sandbox. `now` returns seconds since the epoch.
+    """The credentials, runs, actions and entities of one sandbox. `now` returns seconds since the epoch.
 
-    `changes` returns the parts to save, and `restore` loads them. `size` is the size of the state.
+    `changes` returns the parts to save, and `restore` loads saved parts. `size` is the size of the state.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class SandboxState:
         self._events: list[RunEvent] = []
 
     def initialize(self, *, sample: bool) -> None:
-        """Record the credentials of a new sandbox. With `sample`, add the action "Create VM"."""
+        """Record the credentials of a new sandbox. With `sample`, add the sample action "Create VM"."""
         self.record_change("credentials", "", {"id": self.client_id, "secret": self.client_secret.reveal()})
         self.record_change("organization", "", self.organization)
         if sample:
@@ -110,7 +110,7 @@ class SandboxState:
                 self.add_run(run_id)
 
     def clear(self) -> None:
-        """Delete everything except the credentials and the organization's ID. Issued tokens stay valid."""
+        """Delete everything except the credentials and the ID of the organization. Issued tokens stay valid."""
         for run in self.runs.values():
             self.record_change("run", run.id, None)
             self._forget_logs(run)
@@ -132,7 +132,7 @@ class SandboxState:
         self.call_log.clear()
 
     def restore(self, rows: Iterable[Row]) -> None:
-        """Load the results of `changes`, with logs after their runs. Raises ValueError for invalid rows."""
+        """Load rows that `changes` returned. Logs come after their runs. Raises ValueError for invalid rows."""
         loaders: dict[str, Callable[[str, Any], None]] = {
             "credentials": self._load_credentials,
             "organization": lambda _, value: self.organization.update(value),
@@ -156,7 +156,7 @@ class SandboxState:
                 raise ValueError(f"{kind} {key}: {problem!r}") from problem
 
     def record_change(self, kind: str, key: str, value: Any) -> None:
-        """Record that a part has changed. `value` is None if it was deleted."""
+        """Record that a part has changed. `value` is None if the part was deleted."""
         self._changes[kind, key] = value
         if value is None:
             self.size.set(kind, key, None)
@@ -164,7 +164,7 @@ class SandboxState:
     def changes(self) -> list[Row]:
         """Return every part that has changed since `clear_changes`, as JSON values.
 
-        If the state is full, this first deletes the oldest runs that have ended.
+        If the state is full, this method first deletes the oldest runs that have ended.
         """
         rows = self._changed()
         for row in rows:
@@ -185,7 +185,7 @@ class SandboxState:
         self._changes.clear()
 
     def masker(self) -> Masker:
-        """Return a masker for the organization's secrets and the client secret in text to show or save."""
+        """Return a masker that masks the organization's secrets and the client secret in text to show or save."""
         if self._masker is None:
             self._masker = Masker([*self.secrets.values(), self.client_secret.reveal()])
         return self._masker
@@ -195,21 +195,21 @@ class SandboxState:
         self._add_event(run.id, run.start.action, run.report.status, note)
 
     def add_workflow_event(self, run: WorkflowRun, note: str) -> None:
-        """Record a step of a workflow's run, for observers."""
+        """Record a step of a workflow run, for observers."""
         self._add_event(run.id, run.workflow.identifier, str(run.result or run.status), note)
 
     def _add_event(self, run_id: str, action: str, status: str, note: str) -> None:
         self._events.append(RunEvent(at=self.now(), run_id=run_id, action=action, status=status, note=note))
 
     def take_events(self) -> list[RunEvent]:
-        """Return the steps recorded since the last call."""
+        """Return the steps that were recorded since the last call of this method."""
         events, self._events = self._events, []
         return events
 
     def issue_token(self) -> str:
-        """Return a new token, valid for the `token_lifetime_s` of the rules.
+        """Return a new token, which is valid for the `token_lifetime_s` of the rules.
 
-        Ocean processes actions only if the token has `isMachine`.
+        Ocean processes actions only if the token contains `isMachine`.
         """
         now = self.now()
         claims = {
@@ -222,15 +222,15 @@ class SandboxState:
         return signed_token(claims, self._key())
 
     def is_valid_token(self, token: str | None) -> bool:
-        """Whether the sandbox issued this token and it has not expired."""
+        """Return whether the sandbox issued this token and the token has not expired."""
         claims = read_token(token or "", self._key())
         return claims is not None and self.now() < float(claims["exp"])
 
     def add_run(self, run_id: str, **fields: Any) -> SandboxRun:
         """Add or restart a run in progress. `fields` are fields of `SandboxRun` and its parts.
 
-        If there are then more than `MAX_RUNS` runs, this deletes the oldest ended run, or the oldest of all. It retains
-        a run whose request is pending or being sent.
+        If the sandbox then has more than `MAX_RUNS` runs, this method deletes the oldest ended run. If no run has
+        ended, it deletes the oldest run. It never deletes a run whose request is pending or being sent.
         """
         now = self.now()
         if run_id in self.runs:
@@ -242,11 +242,14 @@ class SandboxState:
         return run
 
     def new_run_id(self) -> str:
-        """Return an ID that no run has."""
+        """Return a new ID, which no other run has."""
         return make_run_id(secrets.choice)
 
     def update_run(self, run: SandboxRun, changes: Mapping[str, Any]) -> None:
-        """Set fields of a run, named as in Port's API. If this ends a run started here, record the event."""
+        """Set fields of a run, named as in Port's API.
+
+        If the change ends a run that the sandbox started, record the event.
+        """
         was_ended = run.ended
         run.update(changes, self.now())
         self.record_change("run", run.id, run)
@@ -254,7 +257,7 @@ class SandboxState:
             self.add_event(run, f"ended {format_duration(self.now() - run.created_at)} after its start")
 
     def add_log(self, run: SandboxRun, fields: Mapping[str, Any], *, by: str | None = None) -> dict[str, Any]:
-        """Add an entry to a run's log and return it in the format of Port's API."""
+        """Add an entry to a run's log and return the entry in the format of Port's API."""
         log = {
             "id": f"rl_{secrets.token_hex(8)}",
             "runId": run.id,
@@ -269,7 +272,7 @@ class SandboxState:
     def add_action(self, fields: Mapping[str, Any]) -> dict[str, Any]:
         """Add or replace an action or automation. `fields` are the fields of Port's API, including `identifier`.
 
-        The fields that Port sets itself are added if they are missing.
+        Missing fields that Port sets itself are added.
         """
         at = format_time(self.now())
         identifier = str(fields["identifier"])
@@ -289,7 +292,10 @@ class SandboxState:
     def set_entity(
         self, blueprint: str, identifier: str, entity: dict[str, Any] | None, *, datasource: str = ""
     ) -> None:
-        """Set an entity in the format of Port's API. None deletes it. `datasource` is the caller's user agent."""
+        """Set an entity in the format of Port's API. None deletes the entity.
+
+        `datasource` is the user agent of the caller.
+        """
         origin = ("origin", blueprint, identifier)
         if entity is None:
             del self.entities[blueprint, identifier]
@@ -301,7 +307,10 @@ class SandboxState:
         self.record_change("entity", json.dumps([blueprint, identifier]), entity)
 
     def set_resource(self, key: ResourceKey, value: dict[str, Any] | None) -> None:
-        """Set a resource that no other part of the sandbox reads. None deletes it. Its key begins with its kind."""
+        """Set a resource that no other part of the sandbox reads. None deletes the resource.
+
+        The key begins with the kind.
+        """
         if value is None:
             del self.resources[key]
         else:
@@ -313,7 +322,7 @@ class SandboxState:
         return [value for key, value in self.resources.items() if key[: len(beginning)] == beginning]
 
     def set_secret(self, name: str, value: str | None) -> None:
-        """Set a secret of the organization without saving it. None deletes it."""
+        """Set a secret of the organization without saving it to the state file. None deletes the secret."""
         if value is None:
             del self.secrets[name]
             self.secret_descriptions.pop(name, None)
@@ -332,14 +341,14 @@ class SandboxState:
         return blueprint
 
     def set_blueprint(self, identifier: str, blueprint: dict[str, Any] | None) -> None:
-        """Set a blueprint in the format of Port's API. None deletes it with its scorecards."""
+        """Set a blueprint in the format of Port's API. None deletes the blueprint and its scorecards."""
         if blueprint is None:
             for key in [key for key in self.resources if key[:2] == ("scorecard", identifier)]:
                 self.set_resource(key, None)
         self._set("blueprint", self.blueprints, identifier, blueprint)
 
     def set_integration(self, identifier: str, integration: dict[str, Any] | None) -> None:
-        """Set an integration in the format of Port's API. None deletes it."""
+        """Set an integration in the format of Port's API. None deletes the integration."""
         self._set("integration", self.integrations, identifier, integration)
 
     def _set(self, kind: str, held: dict[str, dict[str, Any]], key: str, value: dict[str, Any] | None) -> None:
@@ -356,9 +365,9 @@ class SandboxState:
         )
 
     def find_run(self, name: str) -> tuple[SandboxRun | None, bool]:
-        """Return the run with this ID or external ID, and whether it was just created.
+        """Return the run with this ID or external ID, and whether this call created the run.
 
-        A well-formed unknown ID creates a run marked as made up, unless the sandbox has `strict_runs`.
+        A well-formed unknown ID creates a run that is marked as made up, unless `strict_runs` is set.
         """
         run = self.known_run(name)
         if run is None and is_run_id(name) and not self.rules.strict_runs:
@@ -366,9 +375,11 @@ class SandboxState:
         return run, False
 
     def _drop_ended(self, latest: SandboxRun | None = None) -> bool:
-        """Delete the oldest run that has ended, or with `latest` the oldest other run if none has ended.
+        """Delete the oldest run that has ended.
 
-        Return whether there was one.
+        If none has ended, delete the oldest run other than `latest`, if it is set.
+
+        Return whether a run was deleted.
         """
         others = [run for run in self.runs.values() if run is not latest and run.invocation.phase not in _UNDER_WAY]
         dropped = next((run for run in others if run.ended), others[0] if latest and others else None)

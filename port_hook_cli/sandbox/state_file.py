@@ -1,7 +1,7 @@
 """The sandbox's state in an SQLite file, with one row for each action, run, log entry and entity.
 
-The changes of a call are written in one transaction before the response. They survive a kill of the process at any
-moment. Like captures, they are not synced to the disk at each call, so a power cut may lose the latest ones.
+The changes of a call are written in one transaction before the response. They survive if the process is killed at any
+moment. As with captures, the file isn't synced to the disk at each call, so a power cut may lose the latest changes.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from port_hook_cli.files.user_files import MAX_INPUT_BYTES
 from port_hook_cli.javascript.nesting import MOST_MARKS, count_marks
 from port_hook_cli.sandbox.state import Row
 
-# Format 1 does not have resources. A version that writes format 1 would treat a file with resources as damaged.
+# Files in format 1 have no resources. A version that writes format 1 would treat a file with resources as damaged.
 _READ = frozenset({1, 2})
 _VERSION = 2
 _SQLITE_MAGIC = b"SQLite format 3\0"
-# In all parts: JSON of three bytes can take 70 in memory.
+# The limit for all parts together, because three bytes of JSON can take 70 bytes in memory.
 MOST_FILE_MARKS = 8 * MOST_MARKS
-# Logs come after the runs that they refer to, in order of their keys. Other rows come oldest first.
+# Logs are read after the runs that they refer to, in order of their keys. Other rows are read oldest first.
 _TABLE = "CREATE TABLE part (kind TEXT NOT NULL, key TEXT NOT NULL, document TEXT NOT NULL, UNIQUE (kind, key))"
 _SIZE = "octet_length(kind) + octet_length(key) + octet_length(document)"
 _SIZES = f"SELECT max({_SIZE}), sum({_SIZE}) FROM part"  # noqa: S608 - names of our own
@@ -46,7 +46,7 @@ class StateFile:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open the file, or create it for this user only. Raises StoreError."""
+        """Open the file, or create a file that only this user can read. Raises StoreError."""
         with _store_errors(path):
             check_files(path, show_only=False)
             make_folders(path.parent)
@@ -57,7 +57,8 @@ class StateFile:
                 end_at_ctrl_c(connection)
                 distrust(connection)
                 _check_tables(path, connection)
-                # Exclusive: two sandboxes would overwrite each other's runs. It also needs no shared memory file.
+                # The lock is exclusive, because two sandboxes would overwrite each other's runs. An exclusive lock also
+                # avoids a shared memory file.
                 connection.execute("PRAGMA locking_mode = EXCLUSIVE")
                 connection.execute("PRAGMA journal_mode = WAL")
                 connection.execute("PRAGMA synchronous = NORMAL")
@@ -76,7 +77,7 @@ class StateFile:
         self._connection.close()
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows, runs before their logs. Raises StoreError."""
+        """Yield the rows of the file. Runs come before their logs. Raises StoreError."""
         with _store_errors(self._path):
             self._check_sizes()
             marks = 0
@@ -101,7 +102,7 @@ class StateFile:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 for kind, key, value in rows:
-                    # Escaped to ASCII, because SQLite cannot store a lone surrogate.
+                    # Keys are escaped to ASCII, because SQLite cannot store a lone surrogate.
                     self._write(kind, json.dumps(key), value)
                 self._connection.execute("COMMIT")
             except BaseException:
@@ -121,7 +122,7 @@ class StateFile:
 
 
 def _row(kind: Any, key: Any, document: Any) -> Row:
-    """Return a row of the file. Raises ValueError for anything that `write` does not write, and RecursionError."""
+    """Return a row of the file. Raises ValueError or RecursionError for a row that `write` doesn't write."""
     if not all(isinstance(text, str) for text in (kind, key, document)):
         raise ValueError("a part of it is not text")
     name = json.loads(key)
@@ -138,7 +139,7 @@ def _check_kind(path: Path) -> None:
 
 
 def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise StoreError for a database of another program or version, without changing it."""
+    """Raise StoreError, without changing the file, if another program or version of port-hook wrote the database."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if version == 0 and tables:
@@ -158,7 +159,7 @@ def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def _create_table(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")  # takes the exclusive lock
+    connection.execute("BEGIN IMMEDIATE")  # this statement takes the exclusive lock
     if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         connection.execute(_TABLE)
     connection.execute(f"PRAGMA user_version = {_VERSION}")

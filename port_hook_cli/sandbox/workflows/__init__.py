@@ -1,1 +1,1 @@
-"""Workflows in the sandbox: their definitions and runs, the calls about them and their node runs, and their walks."""
+"""Workflows in the sandbox: their definitions, runs and node runs, the calls about them, and the walks of runs."""

@@ -1,6 +1,7 @@
 """The workflows and workflow runs of a sandbox, in the formats of its state file and of Port's API.
 
-Fields: Port's draft of the OpenAPI paths for workflows, its page on runs, and the clients that read them.
+The fields follow Port's draft of the OpenAPI paths for workflows, its page on runs, and the clients that read the
+fields.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ _KEPT = ("id", "version", "orgId", "createdBy", "createdAt", "updatedBy", "updat
 
 @frozen(kw_only=True)
 class NodeReport:
-    """What is known about a node run besides its outcome.
+    """What the sandbox knows about a node run besides its outcome.
 
-    `offered_to` is the only integration that may claim the node run. `installation_id` is the claimer. `outcome` is
-    what a PATCH reported before the node ended here. `config` is the rendered config that Port's agent or the
-    integration gets. It may contain the organization's secrets, so it is not in the state file. Times are seconds
-    since the epoch.
+    `offered_to` is the only integration that may claim the node run. `installation_id` is the integration that claimed
+    it. `outcome` is the outcome that a PATCH reported before the node ended here. `config` is the rendered config for
+    Port's agent or the integration. The config may contain the organization's secrets, so it is not in the state file.
+    Times are in seconds since the epoch.
     """
 
     external_run_id: str | None = None
@@ -60,10 +61,12 @@ class NodeReport:
 
 @dataclass(slots=True)
 class WorkflowBook:
-    """Workflows by identifier, in Port's format, and runs by ID. `record` notes each change for the state file.
+    """Workflows by identifier, in Port's format, and workflow runs by ID.
+
+    `record` notes each change for the state file.
 
     `now` returns seconds since the epoch. A run and each of its node runs are separate rows of the state file, so that
-    a step of a long run writes only what it changed.
+    a step of a long run writes only the rows that it changed.
     """
 
     record: Callable[[str, str, Any], None]
@@ -75,7 +78,7 @@ class WorkflowBook:
     _run_of: dict[str, str] = field(default_factory=dict)
 
     def put(self, document: Mapping[str, Any], *, org: str, by: str) -> dict[str, Any]:
-        """Add a workflow or a new version. Raises BadWorkflow if Port would reject the workflow."""
+        """Add a workflow or a new version of a workflow. Raises BadWorkflow if Port would reject the workflow."""
         workflow = read_workflow(document)
         at = format_time(self.now())
         known = self.documents.get(workflow.identifier, {})
@@ -96,14 +99,17 @@ class WorkflowBook:
         return shown
 
     def remove(self, identifier: str) -> None:
-        """Forget a workflow. Its runs stay."""
+        """Remove a workflow. The runs of the workflow stay."""
         del self.documents[identifier]
         self.record("workflow", identifier, None)
 
     def save(self, run: WorkflowRun, *, definition: Mapping[str, Any] | None = None) -> None:
-        """Set the current state of a run. Its `definition` is saved with it, since the workflow may change meanwhile.
+        """Set the current state of a run.
 
-        If there are then more than `MAX_RUNS` runs, this deletes another run with its node runs and their logs.
+        Save its `definition` with it, because the workflow may change during the run.
+
+        If the sandbox then has more than `MAX_RUNS` runs, this method deletes another run with its node runs and their
+        logs.
         """
         known = self.runs.get(run.id)
         if definition is not None:
@@ -121,7 +127,10 @@ class WorkflowBook:
             self.drop_ended(run)
 
     def report(self, node_run_id: str, **fields: Any) -> NodeReport:
-        """Set fields of the reports on a node run, and return them. Only the latest logs are retained (`MAX_LOGS`)."""
+        """Set fields of the report on a node run, and return the report.
+
+        Only the latest logs (`MAX_LOGS`) are retained.
+        """
         if "logs" in fields:
             fields["logs"] = _latest(fields["logs"])
         found = replace(self.report_on(node_run_id), **fields)
@@ -130,27 +139,27 @@ class WorkflowBook:
         return found
 
     def report_on(self, node_run_id: str) -> NodeReport:
-        """Return what was reported about a node run so far."""
+        """Return what clients have reported about a node run so far."""
         return self.reports.get(node_run_id, NodeReport())
 
     def find_node_run(self, node_run_id: str) -> tuple[WorkflowRun, NodeRun] | None:
-        """Return a node run and the run that it belongs to, None for an unknown ID."""
+        """Return a node run and its workflow run, or None for an unknown ID."""
         run = self.runs.get(self._run_of.get(node_run_id, ""))
         found = None if run is None else run.node_run(node_run_id)
         return None if run is None or found is None else (run, found)
 
     def version_of(self, run: WorkflowRun) -> int:
-        """Return the version of the workflow that a run began with."""
+        """Return the version of the workflow that a run started with."""
         version = self._definitions.get(run.id, {}).get("version", 1)
         return version if isinstance(version, int) else 1
 
     def title_of(self, run: WorkflowRun) -> str | None:
-        """Return the title of the workflow that a run began with."""
+        """Return the title of the workflow that a run started with."""
         title = self._definitions.get(run.id, {}).get("title")
         return title if isinstance(title, str) else None
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all workflows and runs."""
         for identifier in list(self.documents):
             self.remove(identifier)
         for run in list(self.runs.values()):
@@ -159,9 +168,11 @@ class WorkflowBook:
             self._drop_report(node_run_id)
 
     def drop_ended(self, latest: WorkflowRun | None = None) -> bool:
-        """Delete the oldest run that has ended, or with `latest` the oldest other run if none has ended.
+        """Delete the oldest run that has ended.
 
-        Return whether there was one.
+        If none has ended, delete the oldest run other than `latest`, if it is set.
+
+        Return whether a run was deleted.
         """
         others = [run for run in self.runs.values() if latest is None or run.id != latest.id]
         dropped = next((run for run in others if run.result is not None), others[0] if latest and others else None)
@@ -231,7 +242,7 @@ def _restored_report(value: Mapping[str, Any]) -> NodeReport:
         **{name: tuple(value[name]) for name in ("links", "logs", "responses")},
         **{name: value[name] for name in ("external_run_id", "output", "claimed_until", "installation_id")},
         **{name: value[name] for name in ("is_acked", "is_for_agent")},
-        **{name: value.get(name) for name in ("offered_to", "status_label")},  # older files do not have them
+        **{name: value.get(name) for name in ("offered_to", "status_label")},  # older files do not have these fields
         "outcome": None
         if outcome is None
         else NodeOutcome(result=NodeResult(outcome["result"]), output=outcome["output"]),
@@ -240,7 +251,7 @@ def _restored_report(value: Mapping[str, Any]) -> NodeReport:
 
 
 def run_document(book: WorkflowBook, run: WorkflowRun, *, with_output: bool = True) -> dict[str, Any]:
-    """Return a run. Like Port's, lists omit the outputs of its nodes."""
+    """Return a run in the format of Port's API. Like Port, lists of runs omit the outputs of their nodes."""
     updated = run.node_runs[-1].updated_at if run.node_runs else run.created_at
     identifier = run.workflow.identifier
     return {
@@ -263,7 +274,7 @@ def run_document(book: WorkflowBook, run: WorkflowRun, *, with_output: bool = Tr
 def node_run_document(
     book: WorkflowBook, run: WorkflowRun, node_run: NodeRun, *, with_output: bool = True, with_config: bool = False
 ) -> dict[str, Any]:
-    """Return a node run."""
+    """Return a node run in the format of Port's API."""
     node, report = run.node(node_run), book.report_on(node_run.id)
     shown = report.output if node_run.result is None and report.output is not None else node_run.output
     return {
@@ -285,7 +296,7 @@ def node_run_document(
 
 
 def claimed_document(book: WorkflowBook, run: WorkflowRun, node_run: NodeRun) -> dict[str, Any]:
-    """Return a claimed node run in the format that the published agent and Ocean read: with the rendered `config`."""
+    """Return a claimed node run in the format that the published agent and Ocean read, with its rendered `config`."""
     report = book.reports[node_run.id]
     config = {**run.node(node_run).config, **(report.config or {})}
     until = report.claimed_until

@@ -1,4 +1,4 @@
-"""Calls about workflows and their runs: the definitions, and to start, list, read and cancel runs."""
+"""Calls about workflows and their runs: manage the definitions, and start, list, read and cancel runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def list_workflows(state: SandboxState, _: ApiRequest) -> ApiResponse:
 
 
 def create_workflow(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add a workflow; 409 for an identifier that is taken."""
+    """Add a workflow. Raises Rejected with 409 if its identifier is taken."""
     body = read_body(request, WORKFLOW, required=("identifier",), others=True)
     if body["identifier"] in state.workflows.documents:
         raise taken("A workflow with identifier", body["identifier"])
@@ -39,7 +39,7 @@ def show_workflow(state: SandboxState, _: ApiRequest, identifier: str) -> ApiRes
 
 
 def replace_workflow(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Make a new version of a workflow."""
+    """Create a new version of a workflow."""
     find_workflow(state, identifier)
     body = read_body(request, WORKFLOW, required=("identifier",), others=True)
     if body["identifier"] != identifier:
@@ -48,14 +48,14 @@ def replace_workflow(state: SandboxState, request: ApiRequest, identifier: str) 
 
 
 def delete_workflow(state: SandboxState, _: ApiRequest, identifier: str) -> ApiResponse:
-    """Delete a workflow. Its runs go on."""
+    """Delete a workflow. The runs of the workflow continue."""
     found = find_workflow(state, identifier)
     state.workflows.remove(identifier)
     return ok({"workflow": found}, "deleted the workflow")
 
 
 def show_node(state: SandboxState, _: ApiRequest, identifier: str, node: str) -> ApiResponse:
-    """Return the response to a GET for a node, under both names that clients read."""
+    """Return the response to a GET for a node. It contains the node under both names that clients read."""
     for found in find_workflow(state, identifier)["nodes"]:
         if found["identifier"] == node:
             return ok({"node": found, "workflow": found})
@@ -74,7 +74,7 @@ def list_triggers(state: SandboxState, _: ApiRequest) -> ApiResponse:
 
 
 def find_workflow(state: SandboxState, identifier: str) -> dict[str, Any]:
-    """Return a workflow in the format of Port's API. Raises the 404."""
+    """Return a workflow in the format of Port's API. Raises Rejected with 404 for an unknown workflow."""
     found = state.workflows.documents.get(identifier)
     if found is None:
         raise not_found("The workflow with identifier", identifier)
@@ -91,7 +91,7 @@ def _put(state: SandboxState, body: dict[str, Any], *, status: int, note: str) -
 
 
 def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Start a run at its trigger. The walk goes on after the response. Only required inputs are checked."""
+    """Start a workflow run at its trigger. The run continues after the response. Only required inputs are checked."""
     document = find_workflow(state, identifier)
     body = read_body(request, NEW_WORKFLOW_RUN)
     workflow = read_workflow(document)
@@ -131,7 +131,7 @@ def list_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
 
 
 def show_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
-    """Return the response to a GET for a run."""
+    """Return the response to a GET for a workflow run."""
     run = find_run(state, run_id)
     return ok({"workflowRun": run_document(state.workflows, run)}, run_id=run.id)
 
@@ -148,7 +148,7 @@ def list_logs(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
 
 
 def cancel_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
-    """Cancel a run immediately, with or without `force`. Nothing waits for the node in progress."""
+    """Cancel a workflow run immediately, with or without `force`, and without waiting for the node in progress."""
     run = find_run(state, run_id)
     if run.result is not None:
         raise Rejected(422, "run_ended", f'Workflow run "{run_id}" already finished execution')
@@ -159,7 +159,7 @@ def cancel_run(state: SandboxState, _: ApiRequest, run_id: str) -> ApiResponse:
 
 
 def find_run(state: SandboxState, run_id: str) -> WorkflowRun:
-    """Return a workflow's run. Raises the 404."""
+    """Return a workflow run. Raises Rejected with 404 for an unknown run."""
     run = state.workflows.runs.get(run_id)
     if run is None:
         raise not_found("The workflow run with identifier", run_id)

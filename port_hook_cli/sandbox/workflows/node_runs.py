@@ -1,7 +1,7 @@
 """Calls about node runs: reports, logs, input responses, and the agent's claim and acknowledgment.
 
-A node run that belongs to no workflow of the sandbox is created when its ID is first used, so that a handler can be
-tried without a workflow. The functions at the end are for these node runs.
+The first use of an unknown node run ID creates a node run that belongs to no workflow, so that users can try a handler
+without a workflow. The functions at the end of this module are for these node runs.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UNLISTED = "Port's API reference does not list this route. It has PATCH /v1/wor
 
 
 def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
-    """Return the response to a PATCH of a node run. If it ends the node run, the workflow run continues."""
+    """Return the response to a PATCH of a node run. If the PATCH ends the node run, the workflow run continues."""
     found = state.workflows.find_node_run(node_run_id)
     if found is None:
         return _update_made_up(state, request, node_run_id)
@@ -57,9 +57,12 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
 
 
 def update_node_run_in(state: SandboxState, request: ApiRequest, run_id: str, node_run_id: str) -> ApiResponse:
-    """Do what `update_node_run` does, under a path with the run; 404 if the node run belongs to another run.
+    """Update a node run under a path that contains its workflow run.
 
-    Only Port's page on workflow runs shows this route. Its API reference does not have it, which the note explains.
+    Raises Rejected with 404 for another run's node run.
+
+    Port shows this route only on its page on workflow runs. Port's API reference does not have the route. The note says
+    so.
     """
     found = state.workflows.find_node_run(node_run_id)
     if found is not None and found[0].id != run_id:
@@ -69,7 +72,10 @@ def update_node_run_in(state: SandboxState, request: ApiRequest, run_id: str, no
 
 
 def show_node_run(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiResponse:
-    """Return a node run. Port does not show single node runs. This route is the sandbox's own, for `trigger --wait`."""
+    """Return a node run. Port has no route for a single node run.
+
+    This route is the sandbox's own, for `trigger --wait`.
+    """
     found = state.workflows.find_node_run(node_run_id)
     if found is None:
         return _show_made_up(state, node_run_id)
@@ -78,7 +84,10 @@ def show_node_run(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiRe
 
 
 def list_node_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return node runs, with this `external_run_id` if the query has one: Ocean sends this query."""
+    """Return node runs.
+
+    If the query has an `external_run_id`, as Ocean's query does, return only the matching node runs.
+    """
     wanted, with_config = request.query.get("external_run_id"), request.query.get("include") == "nodeConfig"
     found = [
         node_run_document(state.workflows, run, each, with_config=with_config)
@@ -111,7 +120,10 @@ def list_logs(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiRespon
 
 
 def respond(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiResponse:
-    """Record a response to an INPUT node. Port does not show the body: `buttonIdentifier` and `inputs` are inferred."""
+    """Record a response to an INPUT node. Port does not document the body.
+
+    `buttonIdentifier` and `inputs` are inferred.
+    """
     run, node_run = _known(state, node_run_id)
     node = run.node(node_run)
     if node.type != NodeType.INPUT:
@@ -132,7 +144,7 @@ def respond(state: SandboxState, request: ApiRequest, node_run_id: str) -> ApiRe
 
 
 def claim(state: SandboxState, request: ApiRequest, *_: str) -> ApiResponse:
-    """Return the node runs that wait for the agent, or for one integration, oldest first.
+    """Claim the node runs that wait for the agent or for one integration, and return them, oldest first.
 
     The path may contain the organization, as in `acknowledge`.
     """
@@ -154,7 +166,7 @@ def claim(state: SandboxState, request: ApiRequest, *_: str) -> ApiResponse:
 
 
 def acknowledge(state: SandboxState, request: ApiRequest, *_: str) -> ApiResponse:
-    """Record that the agent took a node run; 409 if it was taken already."""
+    """Record that the agent took a node run. Raises Rejected with 409 if the node run was already taken."""
     body = read_body(request, checks.ACK_NODE, required=("nodeRunIdentifier",))
     node_run_id = body["nodeRunIdentifier"]
     run = _known(state, node_run_id)[0]
@@ -189,23 +201,26 @@ def _known(state: SandboxState, node_run_id: str) -> tuple[WorkflowRun, NodeRun]
 
 
 def _check_open(run: WorkflowRun, node_run: NodeRun) -> None:
-    """Raise the 422 of a node run that has ended. Port lists 422 and no 409, but not what a late update gets."""
+    """Raise the 422 for a node run that has ended.
+
+    Port lists a 422 and no 409, but doesn't say what a late update gets.
+    """
     if node_run.result is not None or run.result is not None:
         raise Rejected(422, "run_exhausted", f'Node run "{node_run.id}" already finished execution')
 
 
 def _counted(count: int) -> str:
-    """Return the number of entries that a call added to a log, for the terminal."""
+    """Return the number of entries that a call added to a log, as text for the terminal."""
     return f"{count} log {'entry' if count == 1 else 'entries'}"
 
 
 def _logged(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the `logs` of a PATCH (in the format of Port's draft of its API) in the format of the logs route."""
+    """Convert the `logs` of a PATCH from the format of Port's draft of its API to the format of the logs route."""
     return [{"level": log["logLevel"], "message": log.get("log", "")} for log in body.get("logs", ())]
 
 
 def _update_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Return the response to a PATCH of a node run."""
+    """Return the response to a PATCH of a node run without a workflow."""
     response = update(state, request, run_id, checks.NODE_PATCH)
     run, _ = find_run(state, run_id)
     for log in _logged(read_body(request, checks.NODE_PATCH)):
@@ -214,13 +229,13 @@ def _update_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> Ap
 
 
 def _show_made_up(state: SandboxState, run_id: str) -> ApiResponse:
-    """Return the response to a GET for a node run. The route is the sandbox's own."""
+    """Return the response to a GET for a node run without a workflow. This route is the sandbox's own."""
     run, is_new = find_run(state, run_id)
     return run_response(run, is_new, {"nodeRun": run.document()})
 
 
 def _add_logs_to_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> ApiResponse:
-    """Add entries to the log of a node run, even after it has ended, like `add_logs`."""
+    """Add entries to the log of a node run without a workflow, even after it has ended, like `add_logs`."""
     run, is_new = find_run(state, run_id)
     body = read_body(request, checks.NODE_LOGS, required=("logs",))
     logs = [state.add_log(run, log) for log in body["logs"]]
@@ -228,13 +243,16 @@ def _add_logs_to_made_up(state: SandboxState, request: ApiRequest, run_id: str) 
 
 
 def _list_logs_of_made_up(state: SandboxState, run_id: str) -> ApiResponse:
-    """Return the log of a node run, with the name that Port's own CLI reads. An action run's log has another name."""
+    """Return the log of a node run without a workflow.
+
+    The log has the name that Port's own CLI reads. The log of an action run has another name.
+    """
     run, is_new = find_run(state, run_id)
     return run_response(run, is_new, {"logs": run.logs})
 
 
 def _claimed_made_up(state: SandboxState, body: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
-    """Return up to `limit` node runs that wait for the agent, now claimed."""
+    """Claim up to `limit` node runs without a workflow that wait for the agent, and return them."""
     if limit < 1:
         return []
     return [_for_agent(run) for run in claim_matching(state, {**body, "limit": limit}, lambda run: is_node_run(run.id))]

@@ -1,4 +1,4 @@
-"""Workflow runs of the sandbox taken along their graphs, one task each. Each step is saved before it is taken."""
+"""Walks workflow runs along their graphs, with one task for each run. Each step is saved before it is taken."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ Deliver = Callable[[str, RenderedRequest], Awaitable[Delivery]]
 class WorkflowWalker:
     """Walks the sandbox's workflow runs.
 
-    `commit` saves and publishes changes. It raises PortHookError. `hint` returns what to try after a delivery, as the
-    end of a note, or "".
+    `commit` saves and publishes changes, and raises PortHookError. After a delivery, `hint` returns a hint for the end
+    of a note, or "".
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class WorkflowWalker:
         self._left: set[str] = set()
 
     def leave(self, run_id: str) -> None:
-        """Do not walk this run: the caller does."""
+        """Leave a run to the caller, who walks it."""
         self._left.add(run_id)
 
     def go_on(self, run_id: str) -> None:
-        """Continue a new run, or a run whose current node has what it waits for."""
+        """Continue a new run, or a run whose current node no longer has to wait."""
         if run_id in self._left:
             return
         if run_id in self._tasks:
@@ -72,12 +72,12 @@ class WorkflowWalker:
         task.add_done_callback(lambda _: self._ended(run_id))
 
     def resume(self) -> None:
-        """Continue the runs of a sandbox that ended during them."""
+        """Continue the runs that were in progress when the sandbox ended."""
         for run in [run for run in self._state.workflows.runs.values() if run.result is None]:
             self.go_on(run.id)
 
     async def cancel(self) -> None:
-        """Cancel the steps in progress without recording them."""
+        """Cancel the steps in progress without recording their outcomes."""
         self._left.clear()
         under_way = tuple(self._tasks.values())
         for task in under_way:
@@ -113,12 +113,12 @@ class WorkflowWalker:
         now = format_time(self._state.now())
         ended = end_node(run, failed(reason), at=now, next_id=make_run_id(secrets.choice, "wfnr_"))
         self._state.workflows.save(ended)
-        with contextlib.suppress(PortHookError):  # the next call tries again
+        with contextlib.suppress(PortHookError):  # the next call tries again to save the change
             self._commit()
 
 
 class _Overtaken(Exception):
-    """The run was changed from outside while a step was under way."""
+    """Another caller changed the run while a step was in progress."""
 
 
 class _SandboxEffects:
@@ -154,7 +154,7 @@ class _SandboxEffects:
         current = run.current
         assert current is not None
         if request.agent and self._topic is None:
-            return None  # the agent claims it. `observe` has recorded that
+            return None  # the agent claims the node run, as `observe` has recorded
         try:
             if request.agent and self._topic is not None:
                 await self._topic.publish(agent_node_message(agent_config(request), node_run_id=current.id))
@@ -171,13 +171,13 @@ class _SandboxEffects:
         return delivery
 
     def _log(self, node_run_id: str, level: str, message: str) -> None:
-        """Add an entry to the log of a node run. Port does not document the entries of a verbose node."""
+        """Add an entry to the log of a node run. Port does not document the log entries of a verbose node."""
         known = self._state.workflows.report_on(node_run_id).logs
         entry = {"level": level, "message": message, "createdAt": self.now()}
         self._state.workflows.report(node_run_id, logs=(*known, entry))
 
     def _shown(self, body: bytes) -> str:
-        """Return the beginning of a body. Secrets are masked, because the state file contains the log."""
+        """Return the beginning of a body with masked secrets, because the state file contains the log."""
         masked = self._state.masker().beginning(body, of_more=len(body) >= SHOWN_BYTES)
         text = masked[:SHOWN_BYTES].decode("utf-8", "replace" if len(masked) <= SHOWN_BYTES else "ignore")
         cut = f"\N{HORIZONTAL ELLIPSIS} ({format_size(SHOWN_BYTES)} of {len(masked)} bytes)"
@@ -196,7 +196,7 @@ class _SandboxEffects:
         return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, remarks=(remark,)))
 
     def _offer(self, run: WorkflowRun, config: Mapping[str, Any]) -> NodeOutcome:
-        """Offer a node run to the integration in its config, which ends it with a report."""
+        """Offer a node run to the integration in its config. The integration ends the node run with a report."""
         assert run.current is not None
         installation = config.get("installationId")
         if not isinstance(installation, str) or not installation:
@@ -219,7 +219,7 @@ class _SandboxEffects:
     async def observe(self, step: Step) -> None:
         known = self._state.workflows.runs.get(step.run.id)
         if known is None or known.result is not None:
-            raise _Overtaken  # cancelled, or the sandbox was reset, while the request was under way
+            raise _Overtaken  # cancelled, or the sandbox was reset, during the request
         self._state.workflows.save(step.run)
         if self.has_agent and _is_for_agent(step) and step.request is not None:
             self._state.workflows.report(step.node_run.id, is_for_agent=True, config=agent_config(step.request))
@@ -239,7 +239,7 @@ class _SandboxEffects:
         return None
 
     def _tell_waiting(self, run: WorkflowRun, current: NodeRun, node: Node) -> None:
-        """Record and show that an INPUT node waits, once."""
+        """Record that an INPUT node waits, and show a message about the wait once."""
         known = self._state.workflows.runs.get(run.id)
         if known is None or known.result is not None:
             raise _Overtaken
@@ -279,13 +279,13 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
 
 
 def _is_for_agent(step: Step) -> bool:
-    """Whether the node waits from now on for Port's agent, which sends its request."""
+    """Return whether this step makes the node wait for Port's agent, which sends the node's request."""
     is_unsent = step.request is not None and step.delivery is None
     return is_unsent and step.node_run.progress is Progress.WAITING and step.node_run.result is None
 
 
 def _told(step: Step, masked: Callable[[str], str]) -> str:
-    """Return what a step did. `masked` masks secrets in a rendered URL."""
+    """Return a description of a step. `masked` masks secrets in a rendered URL."""
     node_run, name = step.node_run, brief(step.node.identifier)
     if step.delivery is None and step.request is not None and node_run.progress is Progress.SENDING:
         return f"{name} sends {brief(masked(f'{step.request.method} {step.request.url}'))}"
