@@ -1,4 +1,4 @@
-"""Who may use the inspector: only a browser or a script with the token. Pure."""
+"""Decides who may use the inspector: only a browser or a script that has the token. This module is pure."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 
 @frozen
 class Asker:
-    """The parts of a request that decide whether it is allowed. A missing part is None."""
+    """The parts of a request that decide whether the request is allowed. A missing part is None."""
 
     method: str
     host: str | None = None
@@ -44,7 +44,7 @@ class Asker:
 
 @frozen
 class AccessRefusal:
-    """Why a request is rejected: the response's status, and the message, which reveals nothing about the store."""
+    """Why a request is rejected: the response's status, and a message that reveals nothing about the store."""
 
     status: int
     message: str
@@ -64,9 +64,10 @@ _NO_CHANGE_HEADER = AccessRefusal(
 
 
 def refusal(asker: Asker, token: str) -> AccessRefusal | None:
-    """Return why a request for the API is rejected, or None.
+    """Return why a request to the API is rejected, or None if it is allowed.
 
-    Only the `authorization` header opens the API: browsers would send a cookie to every port of a host.
+    Only the `authorization` header grants access to the API, because browsers would send a cookie to every port of a
+    host.
     """
     if from_elsewhere := other_site_refusal(asker):
         return from_elsewhere
@@ -80,7 +81,7 @@ def refusal(asker: Asker, token: str) -> AccessRefusal | None:
 def other_site_refusal(asker: Asker) -> AccessRefusal | None:
     """Return why a request from another site is rejected, or None.
 
-    A page on another port of this machine counts as another site, although browsers call it the same site.
+    A page on another port of this machine counts as another site, although browsers treat it as the same site.
     """
     from_elsewhere = find_web_page_request(asker.host, asker.origin, asker.site, names=())
     if from_elsewhere is None and asker.host is not None and asker.origin in {None, f"http://{asker.host}"}:
@@ -91,19 +92,22 @@ def other_site_refusal(asker: Asker) -> AccessRefusal | None:
 def entry_path(token: str) -> str:
     """Return the path of the page.
 
-    The path is derived from the token. So a program that used this port earlier cannot have left a page with the same
-    path in the browser's cache, which would read the token from the URL.
+    The path is derived from the token. Otherwise, a program that used this port earlier could have left a page with the
+    same path in the browser's cache, and that page would read the token from the URL.
     """
     return f"/{_derived(token, 'entry')[:_ENTRY_LENGTH]}"
 
 
 def proof(token: str, nonce: str) -> str:
-    """Return a proof that this server knows the token, without the token: HMAC-SHA-256, in hexadecimal."""
+    """Return a proof that this server knows the token.
+
+    The proof is an HMAC-SHA-256 in hexadecimal, not the token itself.
+    """
     return _derived(token, f"hello {nonce}")
 
 
 def is_token(given: str, token: str) -> bool:
-    """Return whether `given` is the token, in constant time."""
+    """Return whether `given` is the token. The comparison takes constant time."""
     return compare_digest(given.encode("utf-8", "replace"), token.encode())
 
 
@@ -119,6 +123,9 @@ def _derived(token: str, purpose: str) -> str:
 
 
 def _is_deliberate(asker: Asker) -> bool:
-    """Return whether a request cannot come from an HTML form, because forms cannot send its header and content type."""
+    """Return whether a request cannot come from an HTML form.
+
+    Forms cannot send the header and content type of the API.
+    """
     content_type = (asker.content_type or "").partition(";")[0].strip().lower()
     return asker.change == "1" and content_type == "application/json"

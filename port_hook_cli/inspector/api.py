@@ -1,4 +1,4 @@
-"""The inspector's API without HTTP: what each URL of docs/reference/inspector-api.md returns."""
+"""The inspector's API without HTTP: what each URL in docs/reference/inspector-api.md returns."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
 
 
 class Inspector:
-    """Returns what the page requests. All methods raise PortHookError."""
+    """Returns the data that the page requests. All methods raise PortHookError."""
 
     def __init__(self, setup: InspectorSetup, captures: CaptureReader) -> None:
         self._setup = setup
@@ -65,7 +65,7 @@ class Inspector:
         self.own_ports: frozenset[int] = frozenset()
 
     async def show_session(self, _: Parameters) -> dict[str, Any]:
-        """Return what the page must know about this inspector, with the current counts."""
+        """Return what the page must know about this inspector, with the current counts of captures."""
         self._state = await self._captures.state()
         return self.session()
 
@@ -105,7 +105,10 @@ class Inspector:
         )
 
     def _refreshed_session(self) -> dict[str, Any]:
-        """Return the session without what changes with every capture, so that it is sent only after other changes."""
+        """Return the session without the values that change with every capture.
+
+        So pages get the session only after other changes.
+        """
         session = self.session()
         return {**session, "count": None, "search": {**session["search"], "indexed": None, "of": None}}
 
@@ -114,7 +117,7 @@ class Inspector:
         return message(self.desk.state())
 
     async def hold(self, _: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Start holding requests, or release them."""
+        """Start holding requests, or release the held requests."""
         return message(self.desk.hold(body))
 
     async def let_pass(self, name: str, _: Mapping[str, Any]) -> dict[str, Any]:
@@ -126,9 +129,9 @@ class Inspector:
         return message(self.desk.respond(name, body))
 
     def query(self, parameters: Parameters) -> CaptureQuery:
-        """Return the filter in query parameters. Raises UsageError.
+        """Return the filter in the query parameters. Raises UsageError.
 
-        The sandbox's inspector also finds the capture of a run that is not in the payload.
+        The sandbox's inspector also finds the capture of a run whose ID is not in the payload.
         """
         query, actions = read_query(parameters), self._setup.actions
         if query.run_id is None or not isinstance(actions, SandboxRuns):
@@ -137,7 +140,7 @@ class Inspector:
         return query if capture is None else replace(query, run_id=None, id_prefix=capture)
 
     async def captures_page(self, parameters: Parameters) -> dict[str, Any]:
-        """Return one page of rows."""
+        """Return one page of the rows in the list of captures."""
         limit = read_number(parameters, "limit", _PAGE, most=_MAX_PAGE) or _PAGE
         latest = read_number(parameters, "from", None)
         if latest is None:  # otherwise a request that already has its response could appear later, and move rows
@@ -148,17 +151,17 @@ class Inspector:
         return message({"captures": page.rows, "next": page.following, "position": position})
 
     async def spans(self, parameters: Parameters) -> dict[str, Any]:
-        """Return the numbers of all matches."""
+        """Return the numbers of all captures that match."""
         self._state = await self._captures.state()
         return await self._captures.spans(self.query(parameters))
 
     async def histogram(self, parameters: Parameters) -> dict[str, Any]:
-        """Return arrivals over time."""
+        """Return the number of captures that arrived in each period."""
         buckets = read_number(parameters, "buckets", _BUCKETS, most=_MAX_BUCKETS) or _BUCKETS
         return await self._captures.histogram(self.query(parameters), now=self._setup.runtime.now(), buckets=buckets)
 
     async def capture(self, name: str, _: Parameters) -> dict[str, Any]:
-        """Return one capture in full. The sandbox's inspector also has the run of a payload without a run ID."""
+        """Return one capture in full. The sandbox's inspector also returns the run of a payload without a run ID."""
         found = await self._captures.record(name, secret=self._setup.secret, replay_to=self._setup.target.default_url)
         row, actions = found["row"], self._setup.actions
         if row["run_id"] is None and isinstance(actions, SandboxRuns):
@@ -166,7 +169,7 @@ class Inspector:
         return found
 
     async def tree(self, name: str, parameters: Parameters) -> dict[str, Any]:
-        """Return one level of a JSON body, or the members with a text."""
+        """Return one level of a JSON body, or the members that contain a text."""
         part = _part(parameters.get("part"))
         text = parameters.get("find")
         offset = read_number(parameters, "offset", 0) or 0
@@ -188,11 +191,14 @@ class Inspector:
         return await self._captures.body(name, _part(part))
 
     async def export(self, name: str, format_name: str, parameters: Parameters) -> dict[str, Any] | None:
-        """Return a capture in another tool's format, or None for an unknown format. `sign` signs requests again."""
+        """Return a capture in the format of another tool, or None for an unknown format.
+
+        `sign` signs requests again.
+        """
         return await self._exports.write(name, format_name, is_signed_now=read_flag(parameters, "sign"))
 
     async def compare(self, parameters: Parameters) -> dict[str, Any]:
-        """Return the differences of two captures."""
+        """Return the differences between two captures."""
         names = [parameters.get("a") or "", parameters.get("b") or ""]
         if not all(names):
             raise UsageError("A comparison needs two captures.", hint="Pass a=ID and b=ID.")
@@ -210,7 +216,7 @@ class Inspector:
         return await self._sent(sent, notes)
 
     async def trigger(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Make the request of an action with the given inputs, and send it."""
+        """Make the request of an action with these inputs, and send it."""
         inputs = body.get("inputs") or {}
         if not isinstance(inputs, dict):
             raise UsageError('"inputs" is not an object.', hint='Write it as {"NAME": VALUE}.')
@@ -223,25 +229,25 @@ class Inspector:
         return await self._sent(sent, [*notes, *kept_notes(sent)])
 
     async def _send(self, request: Invocation) -> SentReplay:
-        """Send a new request to the default target."""
+        """Send a new request to the default target, and return the request with its response."""
         url = self._setup.target.default_url(_unsent(request)) or ""
         if not url:
             raise UsageError("The request has no target.", hint="Start `port-hook listen --inspect --forward-to PORT`.")
         return await self._setup.target.send(request, url)
 
     async def planned_check(self, parameters: Parameters) -> dict[str, Any]:
-        """Return what a check of the handler would send."""
+        """Return the requests that a check of the handler would send."""
         await self.feed.refresh()  # so that the latest capture is known
         return await self._checks.plan(read_planned_check(parameters), self._owners())
 
     async def check(self, body: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
-        """Check the handler, and yield the records. The check ends when the iterator is closed."""
+        """Check the handler, and yield the records of the check. The check ends when the iterator is closed."""
         wanted = read_check(body)
         await self.feed.refresh()
         async with aclosing(self._checks.run(wanted, self._owners())) as records:
             async for record in records:
                 if record.get("captures"):
-                    await self.feed.refresh()  # so that the page can load them immediately
+                    await self.feed.refresh()  # so that the page can load the captures immediately
                 yield record
 
     def _owners(self) -> tuple[PortOwner, ...]:
@@ -262,7 +268,7 @@ class Inspector:
         return message({"values": [_decrypted(decryption) for decryption in found]})
 
     async def run(self, run_id: str, parameters: Parameters) -> dict[str, Any]:
-        """Return Port's data about a run, or the captures of a run that Port doesn't know."""
+        """Return Port's data about a run. For a run that Port doesn't know, return the captures of the run."""
         workflow_run = parameters.get("workflow_run")
         found = await self._setup.port.show(run_id, workflow_run)
         if found.get("unknown"):
@@ -270,7 +276,7 @@ class Inspector:
         return found
 
     async def report(self, run_id: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Report a run, and return Port's data about it afterward."""
+        """Report a run, and return Port's data about the run after the report."""
         workflow_run = body.get("workflow_run")
         await self._setup.port.report(run_id, read_report(run_id, body))
         return await self._setup.port.show(run_id, workflow_run if isinstance(workflow_run, str) else None)

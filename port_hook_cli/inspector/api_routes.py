@@ -1,4 +1,4 @@
-"""The inspector's API over HTTP: aiohttp handlers around the methods of `Inspector`, which knows nothing of HTTP."""
+"""The inspector's API over HTTP: aiohttp handlers that call the methods of `Inspector`, which doesn't use HTTP."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def error_response(status: int, text: str, hint: str, **fields: Any) -> web.Response:
-    """Return a response with the error and the next step."""
+    """Return a response that contains the error and the next step."""
     content = json.dumps({"error": text, "hint": hint, **fields})
     return web.Response(status=status, text=content, content_type="application/json", headers=dict(SECURITY_HEADERS))
 
 
 class ApiRoutes:
-    """The handlers, with the open streams and changes in progress."""
+    """The API's HTTP handlers, with their open streams and their changes in progress."""
 
     def __init__(self, inspector: Inspector) -> None:
         self._inspector = inspector
@@ -45,7 +45,7 @@ class ApiRoutes:
         await asyncio.gather(*self._changes, return_exceptions=True)
 
     def end_streams(self) -> None:
-        """End the event streams and the check, because their token is no longer valid."""
+        """End the event streams and the check, because the token that opened them is no longer valid."""
         for stream in self._streams | self._checks:
             stream.cancel()
 
@@ -75,7 +75,7 @@ class ApiRoutes:
         return handle
 
     async def _to_its_end(self, change: Coroutine[Any, Any, Mapping[str, Any]]) -> Mapping[str, Any]:
-        """Await a change, which continues even if the page no longer waits for it."""
+        """Await a change. The change continues even if the page no longer waits for it."""
         task = asyncio.create_task(change)
         self._changes.add(task)
         task.add_done_callback(self._changes.discard)
@@ -90,7 +90,7 @@ class ApiRoutes:
         return web.Response(body=content, headers=headers)
 
     async def export(self, request: web.Request) -> web.StreamResponse:
-        """Return a capture in another tool's format."""
+        """Return a capture in the format of another tool."""
         found = await self._inspector.export(request.match_info["id"], request.match_info["format"], request.query)
         if found is None:
             raise web.HTTPNotFound(reason="The format is unknown")
@@ -103,7 +103,7 @@ class ApiRoutes:
     async def check(self, request: web.Request) -> web.StreamResponse:
         """Stream the records of a check, one per line. If the page disconnects, the check ends.
 
-        An error before the first record sets the status. A later error is the last record.
+        An error before the first record sets the status of the response. A later error is the last record.
         """
         body = await _object(request)
         response = web.StreamResponse(headers={"content-type": "application/x-ndjson", **SECURITY_HEADERS})
@@ -122,7 +122,7 @@ class ApiRoutes:
         return response
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Stream server-sent events until the page closes or reads nothing for 10 seconds."""
+        """Stream server-sent events until the page closes the connection or reads nothing for 10 seconds."""
         if len(self._streams) >= MAX_STREAMS:
             raise web.HTTPTooManyRequests(reason="Too many pages are open")
         query = self._inspector.query(request.query)
@@ -148,7 +148,7 @@ class ApiRoutes:
 
 
 async def _object(request: web.Request) -> dict[str, Any]:
-    """Return the JSON object in the body of a request, or {} without a body."""
+    """Return the JSON object in the body of a request, or {} for an empty body."""
     content = await request.read()
     try:
         body = await asyncio.to_thread(lambda: read_json(content.decode("utf-8-sig"))) if content else {}

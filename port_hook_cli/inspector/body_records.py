@@ -1,4 +1,7 @@
-"""Bodies, headers and texts as the inspector's API returns them, shortened to what a page shows. Pure."""
+"""Bodies, headers and texts as the inspector's API returns them, shortened to what a page shows.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,15 @@ MAX_FIELD = 1_000
 HEX_WIDTH = 16
 _TEXT_BYTES = 64 * 1024
 _HEX_BYTES = 1024
-# A head has at most 256 KiB.
+# The head of a request has at most 256 KiB.
 _HEADER_CHARACTERS = 300_000
 
 
 def body_record(body: bytes, *, size: int | None = None, problem: str | None = None) -> dict[str, Any]:
-    """Return the beginning of a body as text, or in hexadecimal if it is not UTF-8. `size` is the whole body's."""
+    """Return the beginning of a body as text, or in hexadecimal if the body is not UTF-8.
+
+    `size` is the size of the whole body.
+    """
     shown = body[:_TEXT_BYTES]
     text = text_of(shown, is_whole=len(shown) == len(body))
     return {
@@ -34,7 +40,7 @@ def body_record(body: bytes, *, size: int | None = None, problem: str | None = N
 
 
 def header_list(headers: Headers) -> list[list[str]]:
-    """Return the headers in order, as many as any listener captures."""
+    """Return the headers in order, up to the largest size that any listener captures."""
     found, size = [], 0
     for name, value in headers:
         size += len(name) + len(value)
@@ -45,12 +51,12 @@ def header_list(headers: Headers) -> list[list[str]]:
 
 
 def cut(text: str | None) -> str | None:
-    """Return the beginning of a header. The page does not show longer headers on one line."""
+    """Return the beginning of a header, because the page does not show longer headers on one line."""
     return text if text is None or len(text) <= MAX_FIELD else f"{text[:MAX_FIELD]}…"
 
 
 def text_of(body: bytes, *, is_whole: bool) -> str | None:
-    """Return UTF-8 as text, or None if it is not UTF-8."""
+    """Decode UTF-8 and return the text, or None if the bytes are not UTF-8."""
     for cut in range(1 if is_whole else 4):  # a truncated text may end in the middle of a character
         try:
             return body[: len(body) - cut].decode("utf-8")

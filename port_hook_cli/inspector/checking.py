@@ -1,6 +1,7 @@
 """Checks the handler for the page: returns what a check would send, and runs one check at a time.
 
-The requests go directly to the handler. A listener verifies signatures itself, so the check would test the listener.
+The requests go directly to the handler. A listener verifies signatures itself, so a check through it would test the
+listener.
 """
 
 from __future__ import annotations
@@ -44,9 +45,10 @@ _NO_TARGET_HINT = "Enter the port or URL of your handler."
 
 @frozen(kw_only=True)
 class CheckWanted:
-    """What to check: a capture, or an action in the user's files. Without both, use the latest capture that Port sent.
+    """The request to check with: a capture, or an action in the user's files. By default, it is Port's latest capture.
 
-    `inputs` are for the action. `to` is the handler. `only` and `skip` have slugs and groups of checks.
+    `inputs` are the inputs of the action. `to` is the URL of the handler. `only` and `skip` contain slugs and groups of
+    checks.
     """
 
     capture: str | None = None
@@ -58,7 +60,7 @@ class CheckWanted:
 
 
 class CheckInProgress(UsageError):
-    """Another check is already in progress."""
+    """A check cannot start because another check is in progress."""
 
 
 class PortOwner(NamedTuple):
@@ -76,7 +78,7 @@ class HandlerChecks:
         self._is_running = False
 
     async def plan(self, wanted: CheckWanted, own: tuple[PortOwner, ...]) -> dict[str, Any]:
-        """Return what a check would send, or why it cannot run, and the groups of checks, without sending anything."""
+        """Return what a check would send, or why it cannot run, and the groups of checks. Doesn't send anything."""
         from port_hook_cli.check.catalog import CheckGroup
 
         groups = [{"name": str(group), "about": group.about} for group in CheckGroup]
@@ -90,7 +92,7 @@ class HandlerChecks:
         return message({"groups": groups, "plan": _planned(found, plan, subject.notes), "problem": None})
 
     async def run(self, wanted: CheckWanted, own: tuple[PortOwner, ...]) -> AsyncGenerator[dict[str, Any], None]:
-        """Check a handler and yield the records: `begin`, one for each check when it is settled, and `summary`.
+        """Check a handler and yield the records: `begin`, one record for each finished check, and `summary`.
 
         The check ends when the iterator is closed. Raises CheckInProgress, and before the first record the errors of
         `CheckSession.run`.
@@ -170,12 +172,12 @@ class _PageSubject:
 
     @property
     def found(self) -> FoundSubject:
-        """The result of `find`."""
+        """Return the result of `find`."""
         assert self._found is not None
         return self._found
 
     async def find(self, _: SubjectName | None, secret: Callable[[], Secret]) -> FoundSubject:
-        """Return the request. Raises UsageError, StoreError, SettingsError and RenderError."""
+        """Return the request to check with. Raises UsageError, StoreError, SettingsError and RenderError."""
         self.notes.clear()
         self._found = await self._find(secret)
         self._refuse(self._found.subject.url)
@@ -199,7 +201,7 @@ class _PageSubject:
         return await self._of_action(create_vm_action(), secret)
 
     async def _capture(self) -> Capture | None:
-        """Return the selected capture, or the latest capture with a valid signature that no check sent."""
+        """Return the selected capture, or the latest capture with a valid signature that doesn't come from a check."""
         if self._wanted.capture is not None:
             return await self._captures.get(self._wanted.capture)
         page = await self._captures.page(CaptureQuery(verdicts=(Status.VALID,)), latest=None, limit=_LOOKED_AT)

@@ -33,34 +33,34 @@ class CodeUse(Enum):
 
 
 class Door:
-    """Holds the token, and the one-time codes that replace it in a URL.
+    """Holds the token, and the one-time codes that stand for the token in a URL.
 
     Every user of the machine can read the arguments of a program, such as a browser. So the URL in a browser's
-    arguments has a code instead of the token. Two requests with the same code mean that someone else has read the code,
-    and may have used it first. Then the token is replaced, however late the second request is: a browser that asks for
-    a profile may need more than a minute.
+    arguments contains a code instead of the token. A second request with the same code means that someone else has read
+    the code and may have used it first. The door then replaces the token, however late the second request is, because a
+    browser that asks for a profile may need more than a minute.
     """
 
     def __init__(self, token: str, now: Callable[[], float] = time.monotonic) -> None:
         self._token = token
         self._now = now
-        self._codes: dict[str, float] = {}  # unused codes, and when each expires
-        self._used: set[str] = set()  # with this token
+        self._codes: dict[str, float] = {}  # unused codes, and when each code expires
+        self._used: set[str] = set()  # codes that were used with this token
         self._on_replaced: list[Callable[[], None]] = []
 
     @property
     def token(self) -> str:
-        """The current token."""
+        """Return the current token."""
         return self._token
 
     @property
     def entry(self) -> str:
-        """The path of the page."""
+        """Return the path of the page."""
         return entry_path(self._token)
 
     @property
     def page(self) -> str:
-        """The path of the page, with the token in the fragment, which browsers never send to a server."""
+        """Return the path of the page with the token in the fragment, which browsers never send to a server."""
         return f"{self.entry}#token={self._token}"
 
     def once(self) -> str:
@@ -71,7 +71,7 @@ class Door:
         return f"{ONCE}{code}"
 
     def open(self, code: str) -> CodeUse:
-        """Use a code. The second use replaces the token."""
+        """Use a one-time code, and return the result. The second use of a code replaces the token."""
         if code in self._used:
             self._replace()
             return CodeUse.USED_BEFORE
@@ -82,7 +82,7 @@ class Door:
         return CodeUse.OPENED
 
     def on_replaced(self, tell: Callable[[], None]) -> None:
-        """Call `tell` each time after the token is replaced."""
+        """Call `tell` each time the token has been replaced."""
         self._on_replaced.append(tell)
 
     def _replace(self) -> None:
@@ -113,13 +113,13 @@ class InspectorAddress:
 
 
 def recall(home: Path, store: Path) -> InspectorAddress | None:
-    """Return the address of the store's last inspector, or None without a trusted saved address."""
+    """Return the address of the store's last inspector, or None if no trusted address is saved."""
     file = _file(home, store)
     try:
         if not _is_private(file.parent.lstat(), is_folder=True):
             return None
         check_own_folder(home, FOLDER)
-        # Without O_NONBLOCK, opening a pipe in its place would wait for a writer.
+        # Without O_NONBLOCK, opening a pipe at this path would wait for a writer.
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
         with os.fdopen(os.open(file, flags), "rb") as opened:
             if not _is_private(os.fstat(opened.fileno())):
@@ -130,7 +130,10 @@ def recall(home: Path, store: Path) -> InspectorAddress | None:
 
 
 def remember(home: Path, store: Path, address: InspectorAddress) -> None:
-    """Save the address for the store's next inspector, if possible. Everything works without it."""
+    """Save the address for the store's next inspector, if possible.
+
+    The inspector also works without a saved address.
+    """
     file = _file(home, store)
     with suppress(OSError):
         make_own_folder(home, FOLDER)
@@ -146,7 +149,7 @@ def _file(home: Path, store: Path) -> Path:
 
 
 def _is_private(found: os.stat_result, *, is_folder: bool = False) -> bool:
-    """Return whether it is a folder, or a file without other hard links, that only this user can read and write."""
+    """Return whether a directory, or a file without other hard links, is readable and writable only for this user."""
     if not (stat.S_ISDIR(found.st_mode) if is_folder else stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
         return False
     return sys.platform == "win32" or (found.st_uid == os.geteuid() and not found.st_mode & _OTHERS)

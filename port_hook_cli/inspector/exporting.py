@@ -1,4 +1,4 @@
-"""Exports captures in the formats of other tools, for the page. Requests can be newly signed in an export."""
+"""Exports captures in the formats of other tools, for the page. An export can sign its requests again."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _NEWLY_SIGNED = frozenset(REQUEST_FORMATS) - {"headers", "postman"}
 
 
 class CaptureExports:
-    """Exports captures in other formats."""
+    """Exports captures in the formats of other tools."""
 
     def __init__(self, setup: InspectorSetup, captures: CaptureReader) -> None:
         self._setup = setup
         self._captures = captures
 
     async def write(self, name: str, format_name: str, *, is_signed_now: bool) -> dict[str, Any] | None:
-        """Return a capture in a format, or None for an unknown format. Raises PortHookError."""
+        """Return a capture in this format, or None for an unknown format. Raises PortHookError."""
         row = find_export(format_name)
         if row is None:
             return None
@@ -46,7 +46,7 @@ class CaptureExports:
         return message({"text": text, "filename": file_name, "signed": is_signed})
 
     async def _original(self, capture: Capture) -> Capture | None:
-        """Return the capture that a request of `check` replays, or None if the capture was deleted."""
+        """Return the capture that a request of `check` replays, or None if that capture was deleted."""
         name = original_of_probe(capture.invocation)
         try:
             return None if name is None else await self._captures.get(name)
@@ -55,5 +55,5 @@ class CaptureExports:
 
 
 def _file_name(capture_id: str) -> str:
-    """Return an ID as a file name. A store may contain any text as an ID."""
+    """Return a capture ID as a file name. A store may contain any text as an ID."""
     return "".join(character for character in capture_id if character.isalnum())[:40] or "capture"

@@ -1,7 +1,7 @@
-"""Server-sent events that tell each open page what happens in the store.
+"""Server-sent events that tell each open page about changes in the store.
 
 A page gets the changes after the number that it knows. So a slow or suspended page catches up from the store, and the
-server doesn't queue events for it.
+server doesn't queue events for the page.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ MAX_ROWS = 50
 """The maximum number of rows in one event. A page that is further behind reloads its list."""
 
 _MAX_CHANGED = 20 * MAX_ROWS
-# The listener is in the same process, so the feed shares the loop with it: it reads the store at most 20 times a
-# second, 3 times during a burst, rarely without an open page, and it indexes texts only when little arrives.
+# The feed shares the event loop with the listener, which runs in the same process. So the feed reads the store at most
+# 20 times a second, 3 times a second during a burst, and rarely without an open page. It indexes texts only when few
+# requests arrive.
 _TICK_S = 0.05
 _BUSY_TICK_S = 0.3
 _BUSY_ROWS = 150
@@ -44,7 +45,7 @@ _RESET = b"\nevent: reset\n"
 
 
 class Position(NamedTuple):
-    """What a list of captures includes: changes up to `version` of the inspector `run`, captures up to `latest`."""
+    """The state of a list: it includes changes up to `version` of the inspector `run`, and captures up to `latest`."""
 
     run: str
     version: int
@@ -55,7 +56,7 @@ class Position(NamedTuple):
 
     @classmethod
     def parse(cls, text: str) -> Position | None:
-        """Return the position with this text, or None."""
+        """Return the position that this text describes, or None for any other text."""
         found = re.fullmatch(_POSITION, text)
         return cls(found[1], int(found[2]), int(found[3])) if found else None
 
@@ -69,7 +70,10 @@ class _Place:
 
 
 class Feed:
-    """Follows the store and wakes the pages. The listener calls `touch`. Without it, the feed polls the store."""
+    """Follows the store and wakes the pages. The listener calls `touch`.
+
+    Without a listener, the feed polls the store.
+    """
 
     def __init__(
         self,
@@ -91,7 +95,7 @@ class Feed:
         self._refreshing = asyncio.Lock()
         self._refreshes: set[asyncio.Task[None]] = set()
         self._next_refresh: asyncio.Task[None] | None = None
-        self._places: list[_Place] = []  # of the open streams
+        self._places: list[_Place] = []  # the places of the open streams
         self._is_finishing = False
         self._latest = 0
         self._is_busy = False
@@ -99,15 +103,15 @@ class Feed:
 
     @property
     def version(self) -> Position:
-        """The current position of a list."""
+        """Return the current position of a list."""
         return Position(self._run, self._version, self._latest)
 
     def start(self) -> None:
-        """Begin to follow the store."""
+        """Start to follow the store."""
         self._task = asyncio.create_task(self._follow())
 
     async def finish(self) -> None:
-        """Send the open pages what the store has now, within a moment, before the end."""
+        """Send the current contents of the store to the open pages, within a moment, before the feed ends."""
         self._is_finishing = True
         with suppress(TimeoutError):
             async with asyncio.timeout(_FINISHING_S):
@@ -116,7 +120,7 @@ class Feed:
                     await self._woken.wait_for(lambda: all(place.version == self._version for place in self._places))
 
     async def close(self) -> None:
-        """Stop, and end all streams."""
+        """Stop following the store, and end all streams."""
         for task in self._refreshes:
             task.cancel()
         await asyncio.gather(*self._refreshes, return_exceptions=True)
@@ -130,16 +134,16 @@ class Feed:
         self._touched.set()
 
     def tell(self) -> None:
-        """Send the held requests to the pages, if they have changed."""
+        """Send the held requests to the pages if they have changed."""
         task = asyncio.create_task(self._wake())
         self._refreshes.add(task)
         task.add_done_callback(self._refreshes.discard)
 
     async def refresh(self) -> None:
-        """Bring the index up to date now, without the texts of new captures, and wake the pages.
+        """Update the index now, without the texts of new captures, and wake the pages.
 
-        Waiting requests share one refresh. It continues if one of them is abandoned, because the other pages need its
-        changes.
+        Requests that wait for the index share one refresh. The refresh continues if one of these requests is abandoned,
+        because the other pages need its changes.
         """
         if self._next_refresh is None:
             self._next_refresh = asyncio.create_task(self._refresh())
@@ -155,9 +159,9 @@ class Feed:
     async def stream(
         self, query: CaptureQuery, after: int | None, send: Callable[[bytes], Any], *, position: str | None = None
     ) -> None:
-        """Send events until cancelled or `send` raises.
+        """Send events until the stream is cancelled or `send` raises.
 
-        They begin after capture `after`, or at the end of a list with this position, or now.
+        The events start after capture `after`, at the end of a list with this position, or with the next change.
         """
         place = await self._place(after, position)
         self._places.append(place)
@@ -206,7 +210,7 @@ class Feed:
                 await send(event(name, state, place.at))
 
     async def _news(self, query: CaptureQuery, place: _Place) -> bytes:
-        """Return the event for a page at `place`, and advance the place. Return b"" without news."""
+        """Return the event for a page at `place`, and advance the place. Return b"" if nothing has changed."""
         changed = [seq for since, seq in self._changed if since > place.version and seq <= place.at]
         has_lost = place.version < self._forgotten or len(changed) > MAX_ROWS
         found = await self._captures.news(query, after=place.at, changed=changed[:MAX_ROWS], limit=MAX_ROWS)
@@ -233,7 +237,7 @@ class Feed:
             if await self._catch_up(texts=0 if self._is_busy else _TEXTS) and not self._is_busy:
                 await asyncio.sleep(_INDEXING_S)
                 continue
-            # Before Python 3.12, asyncio.wait_for loses a cancellation during a change of the store.
+            # Before Python 3.12, asyncio.wait_for loses a cancellation while the store changes.
             with suppress(TimeoutError):
                 async with asyncio.timeout(_POLL_S if self._places else _UNWATCHED_S):
                     await self._watched_and_touched()
@@ -279,5 +283,5 @@ class Feed:
 
 
 def event(name: str, data: Mapping[str, Any], at: int) -> bytes:
-    """Return a server-sent event. Its ID is the number of the latest capture that the page then knows."""
+    """Return a server-sent event. The ID of the event is the number of the latest capture that the page then knows."""
     return f"id: {at}\nevent: {name}\ndata: {json.dumps(data)}\n\n".encode()

@@ -1,4 +1,4 @@
-"""Shows the requests that a listener holds, and carries out the page's decisions about them."""
+"""Shows the requests that a listener holds, and carries out the page's decisions about these requests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NOTHING: dict[str, Any] = {"holding": False, "count": 0, "held": []}
 
 
 class HoldDesk:
-    """Lists held requests, releases them, and responds to them by hand. Without a listener, nothing is held."""
+    """Lists held requests, releases them, and responds to them by hand. Without a listener, no requests are held."""
 
     def __init__(self, holding: Holding | None) -> None:
         self._holding = holding
@@ -31,7 +31,7 @@ class HoldDesk:
         self._timer: asyncio.TimerHandle | None = None
 
     def follow(self, tell: Callable[[], None]) -> None:
-        """Call `tell` after changes, at most 20 times a second."""
+        """Call `tell` after changes of the held requests, at most 20 times a second."""
         self._tell = tell
         if self._holding is not None:
             self._holding.changed = self._changed
@@ -44,22 +44,22 @@ class HoldDesk:
             self._timer.cancel()
 
     def why_not(self) -> str | None:
-        """Return why requests cannot be held, or None."""
+        """Return why requests cannot be held, or None if they can be held."""
         return NO_LISTENER if self._holding is None else None
 
     def state(self) -> dict[str, Any]:
-        """Return whether requests are held, how many, and the oldest requests."""
+        """Return whether the listener holds requests, how many it holds, and the oldest held requests."""
         return self.state_of_listener() or _NOTHING
 
     def state_of_listener(self) -> dict[str, Any] | None:
-        """Return the same for the events, or None without a listener."""
+        """Return the result of `state` for the events, or None without a listener."""
         holding = self._holding
         if holding is None:
             return None
         return {"holding": holding.is_paused, "count": holding.count, "held": [*map(_record, holding.held())]}
 
     def hold(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Start holding requests, or release them. Raises UsageError."""
+        """Start holding requests, or release the held requests. Raises UsageError."""
         wanted = body.get("holding")
         if not isinstance(wanted, bool):
             raise UsageError('"holding" is not true or false.', hint='Send {"holding": true}.')
@@ -67,12 +67,12 @@ class HoldDesk:
         return self.state()
 
     def let_pass(self, name: str) -> dict[str, Any]:
-        """Let one request pass to the handler. Raises PortHookError."""
+        """Let one held request pass to the handler. Raises PortHookError."""
         is_called = self._listener().let_pass(name)
         return {**self.state(), "waits": not is_called}
 
     def respond(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Respond to one request by hand. Raises PortHookError."""
+        """Respond to one held request by hand. Raises PortHookError."""
         self._listener().respond(name, read_manual_response(body))
         return self.state()
 

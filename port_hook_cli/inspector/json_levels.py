@@ -1,4 +1,4 @@
-"""A JSON document one level at a time, so that a page holds only what it shows. Pure."""
+"""Returns a JSON document one level at a time, so that a page holds only what it shows. This module is pure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class _Member(NamedTuple):
 
 
 def level(document: Any, pointer: str, *, offset: int = 0, limit: int = MAX_CHILDREN) -> dict[str, Any]:
-    """Return the value at `pointer` with at most `limit` of its children from `offset`. Raises NoSuchValue."""
+    """Return the value at `pointer`, with at most `limit` of its children, starting at `offset`. Raises NoSuchValue."""
     value = value_at(document, pointer)
     limit = min(limit, MAX_CHILDREN)
     children = [
@@ -42,7 +42,7 @@ def level(document: Any, pointer: str, *, offset: int = 0, limit: int = MAX_CHIL
 
 
 def describe(value: Any) -> dict[str, Any]:
-    """Return type, size and text of a value. A container has no text."""
+    """Return the type, size and text of a value. An object or array has no text."""
     if isinstance(value, dict):
         return {"type": "object", "size": len(value), "text": None}
     if isinstance(value, list):
@@ -58,7 +58,7 @@ def describe(value: Any) -> dict[str, Any]:
 
 
 def scalar_text(value: Any) -> str:
-    """Return a scalar in JSON. A long string is cut after 4,096 characters and has no closing quote."""
+    """Return a scalar as JSON text. A long string is cut after 4,096 characters and has no closing quote."""
     if isinstance(value, str):
         text = json.dumps(value[:SCALAR_CHARACTERS], ensure_ascii=False)
         return text if len(value) <= SCALAR_CHARACTERS else text[:-1]
@@ -66,7 +66,7 @@ def scalar_text(value: Any) -> str:
 
 
 def find(document: Any, text: str) -> dict[str, Any]:
-    """Return the pointers of members whose key or scalar contains `text` (in any case), at most 200."""
+    """Return the pointers of at most 200 members whose key or scalar contains `text`, in upper or lower case."""
     wanted = text.casefold()
     matches: list[str] = []
     is_complete = True
@@ -94,9 +94,11 @@ def _plain(value: Any) -> str:
 
 
 def _walk(document: Any) -> Iterator[tuple[Sequence[str], Any]]:
-    """Yield the keys and the value of all members in the document's order. The keys change with the next member.
+    """Yield the keys and the value of each member, in the order of the document.
 
-    It doesn't recurse or build pointers, because the sender chooses depth and keys.
+    The yielded keys change with the next member.
+
+    This function doesn't recurse or build pointers, because the sender chooses the depth and the keys.
     """
     keys: list[str] = []
     stack = [_members(document)]

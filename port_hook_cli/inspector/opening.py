@@ -1,4 +1,4 @@
-"""Open the inspector: its socket on loopback accepts connections before its HTTP server is imported."""
+"""Opens the inspector. Its socket on loopback accepts connections before its HTTP server is imported."""
 
 from __future__ import annotations
 
@@ -25,23 +25,23 @@ MAX_CONNECTIONS = 100
 
 @frozen
 class OpenInspector:
-    """A running inspector. Its URL changes when its token is replaced."""
+    """A running inspector. The URL of the page changes when the token is replaced."""
 
     port: int
     door: Door = field(repr=False)
 
     @property
     def address(self) -> InspectorAddress:
-        """The token and the port."""
+        """Return the token and the port."""
         return InspectorAddress(self.door.token, self.port)
 
     @property
     def url(self) -> str:
-        """The URL of the page, with the token."""
+        """Return the URL of the page, with the token."""
         return f"http://{HOST}:{self.port}{self.door.page}"
 
     def url_for_once(self) -> str:
-        """Return a URL without the token that opens the page once, within 60 seconds."""
+        """Return a URL that opens the page once, within 60 seconds, and that doesn't contain the token."""
         return f"http://{HOST}:{self.port}{self.door.once()}"
 
 
@@ -51,8 +51,8 @@ async def serving(
 ) -> AsyncIterator[OpenInspector]:
     """Serve the page on loopback until the context ends. Raises ListenError.
 
-    Port 0 means the remembered port, or any other port if that port is taken. The remembered token is used on that port
-    only: an open page may have sent the token to the program that has taken the port.
+    Port 0 means the remembered port. If that port is taken, it means any other port. The remembered token is used only
+    on the remembered port, because an open page may have sent the token to the program that has taken the port.
     """
     wanted = remembered if remembered is not None and port in {0, remembered.port} else None
     if wanted is not None:

@@ -1,8 +1,9 @@
 """The inspector's page: its files, in memory, and the URLs that lead to it.
 
-Browsers may cache `/page/VERSION/NAME` indefinitely, so a reload doesn't request the files. The version changes with
-the files and with the token, so a program that used this port earlier cannot have left files for it in the browser's
-cache. The files don't need the token, because browsers request scripts without the token's header.
+Browsers may cache `/page/VERSION/NAME` indefinitely, so they don't request the files again on a reload. The version
+changes with the files and with the token, so a program that used this port earlier cannot have left files for this
+version in the browser's cache. The files don't need the token, because browsers request scripts without the header that
+contains the token.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ _TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 _ENTRY = "index.html"
-# The comment in the HTML that the list of modules replaces.
+# The list of modules replaces this comment in the HTML.
 _MODULES = b"<!-- modules -->"
 _FIRST = ("app.js", "net/start.js")
 _IMPORT = re.compile(rb"""from ?"(\.[^"]+)";""")
 _VENDOR = "vendor/"
-# Whole-line comments in the page's own modules: a third of their size. tests/page/modules.test.js checks that each
-# match is a comment.
+# This pattern matches whole-line comments in the page's own modules, which make up a third of their size.
+# tests/page/modules.test.js checks that each match is a comment.
 _COMMENTS = re.compile(rb"^[ \t]*(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/[ \t]*)$", re.MULTILINE)
 _VERSION_LENGTH = 22
 _NONCE = re.compile(r"[0-9a-f]{32,128}")
@@ -67,7 +68,7 @@ class PageFile:
 
 @frozen
 class PageFiles:
-    """The page's files, by their paths below `/page/VERSION/`. `entry` is the HTML, with URLs of this version."""
+    """The page's files, by their paths below `/page/VERSION/`. `entry` is the HTML with the URLs of this version."""
 
     version: str = field(repr=False)
     entry: PageFile
@@ -91,7 +92,7 @@ def _preloads(found: Mapping[str, PageFile]) -> bytes:
 
 
 def _imported(found: Mapping[str, PageFile]) -> set[str]:
-    """Return the modules that the page needs at its start. It loads the others when it shows them."""
+    """Return the modules that the page needs when it starts. The page loads the other modules when it needs them."""
     known: set[str] = set()
     new = set(_FIRST)
     while new:
@@ -114,7 +115,7 @@ def _files_in(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Page
 
 
 def _served(name: str, content: bytes) -> bytes:
-    """Return a file without whole-line comments. The other lines keep their numbers."""
+    """Return a file without whole-line comments. The numbers of the other lines don't change."""
     if not name.endswith(".js") or name.startswith(_VENDOR):
         return content
     return _COMMENTS.sub(lambda comment: b"\n" * comment[0].count(b"\n"), content)
@@ -143,7 +144,7 @@ class PageRoutes:
         return _file_response(self.files.entry)
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """Return a file of the page, which browsers may cache. Other paths are not found."""
+        """Return a file of the page, which browsers may cache. Return a 404 for other paths."""
         file = self.files.by_name.get(request.match_info["name"])
         if file is None or request.match_info["version"] != self.files.version:
             raise web.HTTPNotFound
@@ -152,14 +153,14 @@ class PageRoutes:
         return response
 
     async def once(self, request: web.Request) -> web.StreamResponse:
-        """Redirect to the page with the token the first time."""
+        """Redirect the first request to the page with the token."""
         opening = self._door.open(request.match_info["code"])
         if opening is CodeUse.OPENED:
             return web.Response(status=303, headers={"location": self._door.page})
         return refusal_page(_USED_BEFORE if opening is CodeUse.USED_BEFORE else _USED_UP)
 
     async def hello(self, request: web.Request) -> web.StreamResponse:
-        """Prove to a page that this server knows the token, before the page sends it."""
+        """Prove to a page that this server knows the token, before the page sends the token."""
         nonce = request.query.get("nonce", "")
         if not _NONCE.fullmatch(nonce):
             raise web.HTTPBadRequest(reason="The nonce is not 32 to 128 hexadecimal digits")
@@ -171,12 +172,12 @@ def _file_response(file: PageFile) -> web.Response:
 
 
 def refusal_page(refused: AccessRefusal) -> web.Response:
-    """Return the page that says why a request is rejected."""
+    """Return the page that explains why a request is rejected."""
     text = f"port-hook's inspector\n\n{refused.message}\n{refused.hint}\n"
     return web.Response(status=refused.status, text=text, headers=dict(SECURITY_HEADERS))
 
 
 async def json_response(document: Mapping[str, Any]) -> web.Response:
-    """Return a response. A thread writes large documents."""
+    """Return a JSON response. A thread serializes large documents."""
     text = await asyncio.to_thread(json.dumps, document, allow_nan=False)
     return web.Response(text=text, content_type="application/json")

@@ -1,4 +1,4 @@
-"""Adapts hints to the page, with the names of its fields instead of options. Pure."""
+"""Adapts hints to the page: names of the page's fields replace command-line options. This module is pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _command_or_option = r"`[^`]*`|(?:raise )?--[a-z][a-z-]*"
 
 
 def hint_of(error: PortHookError) -> str:
-    """Return the page's hint about an error."""
+    """Return the hint about an error, adapted to the page."""
     return "Correct the inputs." if isinstance(error, InvalidInputs) else page_hint(error.hint)
 
 

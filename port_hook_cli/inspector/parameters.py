@@ -1,4 +1,4 @@
-"""The parameters of the inspector's API as values. Pure."""
+"""Reads the parameters of the inspector's API into values. This module is pure."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Parameters(Protocol):
 
 
 def read_query(parameters: Parameters) -> CaptureQuery:
-    """Return the filter in query parameters. Raises UsageError for invalid values."""
+    """Return the filter in the query parameters. Raises UsageError for invalid values."""
     return CaptureQuery(
         text=_text(parameters, "text") or "",
         action=_text(parameters, "action"),
@@ -68,7 +68,7 @@ def read_query(parameters: Parameters) -> CaptureQuery:
 
 
 def read_number(parameters: Parameters, name: str, default: int | None, *, most: int | None = None) -> int | None:
-    """Return a whole number from 0, at most `most`. Raises UsageError."""
+    """Return a parameter as a whole number that is at most `most`, or `default` if it is missing. Raises UsageError."""
     text = parameters.get(name)
     if not text:
         return default
@@ -86,7 +86,7 @@ def read_flag(parameters: Parameters, name: str) -> bool:
 
 
 def read_resend(body: Mapping[str, Any]) -> Resend:
-    """Return how to send a capture again. Raises UsageError."""
+    """Return how to send a capture again, from the body of a request. Raises UsageError."""
     text, values, to = body.get("body"), body.get("set"), body.get("to")
     for name, value, kind in (("body", text, str), ("to", to, str), ("set", values, dict)):
         if value is not None and not isinstance(value, kind):
@@ -97,7 +97,7 @@ def read_resend(body: Mapping[str, Any]) -> Resend:
 
 
 def read_check(body: Mapping[str, Any]) -> CheckWanted:
-    """Return what to check. Raises UsageError."""
+    """Return what to check, from the body of a request. Raises UsageError."""
     texts = {name: _body_text(body, name) for name in ("capture", "action", "to")}
     if texts["capture"] and texts["action"]:
         raise UsageError("A check needs a capture or an action, not both.", hint="Send only one of them.")
@@ -114,7 +114,7 @@ def read_planned_check(parameters: Parameters) -> CheckWanted:
 
 
 def read_text(body: Mapping[str, Any]) -> str:
-    """Return the text to check, which may be empty. Raises UsageError."""
+    """Return the text whose JSON the page wants to check. The text may be empty. Raises UsageError."""
     text = body.get("text")
     if not isinstance(text, str):
         raise UsageError('"text" is not text.', hint="See docs/reference/inspector-api.md.")
@@ -130,7 +130,7 @@ def _names(body: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def read_report(run_id: str, body: Mapping[str, Any]) -> RunReport:
-    """Return the report of a run. Only a node run has a level and an output. Raises UsageError."""
+    """Return the report of a run. Only node runs have a level and an output. Raises UsageError."""
     texts = {name: _body_text(body, name) for name in ("status", "message", "summary", "label", "level")}
     links = body.get("link") or []
     if not isinstance(links, list) or not all(isinstance(link, str) for link in links):
@@ -185,7 +185,7 @@ def _log_level(text: str | None) -> LogLevel | None:
 
 
 def _report_output(value: Any) -> Mapping[str, Any] | None:
-    """Return a node's output: an object, or its JSON text, because a browser would change large numbers."""
+    """Return a node's output. The page sends an object, or JSON text, because a browser would change large numbers."""
     if isinstance(value, str) and value.strip():
         try:
             value = read_json(value)

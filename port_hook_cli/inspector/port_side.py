@@ -1,4 +1,4 @@
-"""Reads runs from Port, and reports them, with the credentials of the session."""
+"""Reads runs from Port and reports their results to Port, with the credentials of the session."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 _LOGS_OF_A_PAGE = 50
 _LATEST_RUNS = 50
 _MOST_REMEMBERED = 50
-# The header `date` counts whole seconds, and the response takes a moment.
+# The `date` header has a resolution of one second, and the response takes a moment to arrive.
 _SMALLEST_SKEW_S = 2.0
 _NOT_AMONG_THE_LATEST = (
     f"The payload does not contain its workflow run, and none of the {_LATEST_RUNS} latest runs has this node run."
@@ -50,19 +50,19 @@ _NO_CREDENTIALS = (
 
 
 class PortSide:
-    """Reads and reports runs with the credentials of the session, if it has any."""
+    """Reads and reports runs with the credentials of the session, if the session has credentials."""
 
     def __init__(self, access: PortAccess, runtime: Runtime) -> None:
         self._access = access
         self._runtime = runtime
         self._why_not: str | None = None
         self._is_known = False
-        # A page asks every few seconds. These responses don't change.
+        # A page asks for a run every few seconds. These responses don't change.
         self._workflow_runs: OrderedDict[str, str] = OrderedDict()
         self._definitions: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def why_not(self) -> str | None:
-        """Return why runs cannot be shown, or None. Reads the files only once."""
+        """Return why runs cannot be shown, or None if they can be shown. Reads the files only once."""
         if not self._is_known:
             self._is_known = True
             try:
@@ -72,7 +72,10 @@ class PortSide:
         return self._why_not
 
     async def show(self, run_id: str, workflow_run: str | None) -> dict[str, Any]:
-        """Return the run, or for a node run, its workflow run if `workflow_run` is known. Never raises."""
+        """Return a run. For a node run, return its workflow run if `workflow_run` is known.
+
+        Never raises an exception.
+        """
         if unnamed := _unnamed(run_id, workflow_run):
             return unnamed
         try:
@@ -104,7 +107,7 @@ class PortSide:
             await send_report(port, plan)
 
     async def _find_workflow_run(self, port: PortApi, node_run: str) -> str | None:
-        """Return the latest workflow run with a node run. Port has no route for a single node run."""
+        """Return the latest workflow run that contains a node run. Port has no route for a single node run."""
         if node_run in self._workflow_runs:
             return self._workflow_runs[node_run]
         found = await port.call("GET", f"/v1/workflows/runs?limit={_LATEST_RUNS}")
@@ -118,11 +121,11 @@ class PortSide:
         run = part_of(await port.call("GET", path), "workflowRun")
         logs = objects((await _found(port, f"{path}/logs")).get("logs"))[-MAX_LOGS:]
         definition = await self._definition(port, run)
-        # Outputs may have megabytes, and must not block the listener of this process.
+        # Outputs may have several megabytes, and must not block the listener in this process.
         return await asyncio.to_thread(workflow_run_record, run_id, run, logs, definition, skew_s=clock.skew_s)
 
     async def _definition(self, port: PortApi, run: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the definition of a run's workflow, or {} if Port no longer has it."""
+        """Return the definition of a run's workflow, or {} if the workflow no longer exists in Port."""
         identifier = workflow_of(run)
         if identifier is None:
             return {}
@@ -135,14 +138,14 @@ class PortSide:
 
 
 class _PortClock:
-    """The difference between this machine's clock and Port's, from the headers of Port's responses."""
+    """Measures the difference between this machine's clock and Port's clock, from the headers of Port's responses."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._now = runtime.now
         self.skew_s: float | None = None
 
     def note(self, headers: Mapping[str, str]) -> None:
-        """Compare the clocks."""
+        """Compare the clocks with the headers of a response."""
         try:
             there = parsedate_to_datetime(headers.get("date", "")).timestamp()
         except (ValueError, OverflowError):
@@ -177,7 +180,7 @@ def _is_temporary(error: PortHookError) -> bool:
 
 
 def _unnamed(run_id: str, workflow_run: str | None) -> dict[str, Any] | None:
-    """Return the response for invalid run IDs, or None."""
+    """Return the response about invalid run IDs, or None if the IDs are valid."""
     if not (is_run_id(run_id) or is_workflow_run_id(run_id)):
         return unavailable(f"{run_id[:80]} is not a run ID of Port.", "Check the payload.")
     if workflow_run is not None and not is_workflow_run_id(workflow_run):
@@ -186,7 +189,7 @@ def _unnamed(run_id: str, workflow_run: str | None) -> dict[str, Any] | None:
 
 
 async def _all_logs(port: PortApi, run_id: str) -> list[dict[str, Any]]:
-    """Return the first 500 entries of a run's log. Port returns 50 at a time."""
+    """Return the first 500 entries of a run's log. Port returns 50 entries at a time."""
     logs: list[dict[str, Any]] = []
     while len(logs) < MAX_LOGS:
         page = await port.run_logs(run_id, offset=len(logs))

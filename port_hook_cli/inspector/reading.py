@@ -1,4 +1,4 @@
-"""Captures for the inspector's page: one index, read in threads, one reader at a time."""
+"""Reads captures for the inspector's page. Threads share one index, and one reader uses it at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ _MAX_OF_RUN = 50
 
 
 class Page(NamedTuple):
-    """Rows of the list, latest first. The next page starts at number `following`. `top` is the latest capture."""
+    """Rows of the list, latest first. The next page starts at number `following`.
+
+    `top` is the number of the latest capture.
+    """
 
     rows: list[dict[str, Any]]
     following: int | None
@@ -37,8 +40,8 @@ class Page(NamedTuple):
 class News(NamedTuple):
     """Rows for an open page. `is_more` means that one event cannot hold all new rows.
 
-    `is_moved` means that captures on the page match its filter now, or no longer match it. `latest` is the number up to
-    which the page is then up to date.
+    `is_moved` means that captures on the page have started or stopped matching the page's filter. `latest` is the
+    number of the last capture that the page includes after this event.
     """
 
     added: list[dict[str, Any]]
@@ -51,7 +54,7 @@ class News(NamedTuple):
 class CaptureReader:
     """Reads captures from a store. Every method runs in a thread, so that it doesn't block the event loop.
 
-    A search lets other readers in every `step_s` seconds. A canceled search ends at such a point.
+    A search lets other readers in every `step_s` seconds. A canceled search ends at one of these points.
     """
 
     def __init__(self, path: Path, *, step_s: float = 0.02) -> None:
@@ -59,9 +62,11 @@ class CaptureReader:
         self._step_s = step_s
         self._index: CaptureIndex | None = None
         self._lock = asyncio.Lock()
-        # Readers of all captures wait here for each other, so that a page of rows waits for one step of one reader.
+        # Readers of all captures wait for each other here, so that a page of rows waits for only one step of one
+        # reader.
         self._slow_lock = asyncio.Lock()
-        # When a coroutine is canceled, its thread keeps running. Nothing else may use the index then.
+        # When a coroutine is canceled, its thread keeps running. Other threads must not use the index until that thread
+        # ends.
         self._in_thread = Lock()
         self._documents: OrderedDict[tuple[str, str], Any] = OrderedDict()
 
@@ -76,7 +81,7 @@ class CaptureReader:
                 await self._run(CaptureIndex.close)
 
     async def catch_up(self, *, texts: int = _IDLE_TEXTS) -> IndexStep:
-        """Bring the index up to date in one bounded step. Raises StoreError."""
+        """Update the index in one bounded step. Raises StoreError."""
         step = await self._do(lambda index: index.catch_up(texts=texts))
         if step.is_reset:
             self._documents.clear()
@@ -101,7 +106,7 @@ class CaptureReader:
         return await self._search(lambda index: index.search(query, latest=latest), limit + 1, read)
 
     async def news(self, query: CaptureQuery, *, after: int, changed: list[int], limit: int) -> News:
-        """Return the matches above `after`, and the captures with a changed outcome."""
+        """Return the matching captures above `after`, and the captures whose outcome has changed."""
 
         def read(index: CaptureIndex, search: CaptureSearch) -> News:
             added = search.seqs[: limit + 1]
@@ -135,18 +140,18 @@ class CaptureReader:
         return await self._search(lambda index: index.search(query), _MAX_OF_RUN, read)
 
     async def spans(self, query: CaptureQuery) -> dict[str, Any]:
-        """Return the numbers of all matches."""
+        """Return the numbers of all captures that match."""
         return await self._count(query, lambda index, search: records.spans_record(index.spans(query, search)))
 
     async def histogram(self, query: CaptureQuery, *, now: float, buckets: int) -> dict[str, Any]:
-        """Return matches over time."""
+        """Return the number of matching captures in each period."""
         return await self._count(
             query,
             lambda index, search: records.histogram_record(index.histogram(query, search, now=now, buckets=buckets)),
         )
 
     async def get(self, name: str) -> Capture:
-        """Return a capture by ID, a unique beginning of an ID, or a name such as `last`. Raises StoreError."""
+        """Return a capture by its ID, by the unique start of its ID, or by a name such as `last`. Raises StoreError."""
         return await self._do(lambda index: index.get(name)[1])
 
     async def with_row(self, name: str) -> tuple[dict[str, Any], Capture]:
@@ -181,12 +186,15 @@ class CaptureReader:
         return _part(await self.get(name), part)
 
     async def level(self, name: str, part: str, pointer: str, *, offset: int, limit: int) -> dict[str, Any]:
-        """Return one level of a JSON body. Raises StoreError, NoSuchValue, and ValueError for another body."""
+        """Return one level of a JSON body.
+
+        Raises StoreError, NoSuchValue, and ValueError for a body that is not JSON.
+        """
         document = await self._document(name, part)
         return await asyncio.to_thread(level, document, pointer, offset=offset, limit=limit)
 
     async def find(self, name: str, part: str, text: str) -> dict[str, Any]:
-        """Return the pointers of members with `text`. Raises the errors of `level`."""
+        """Return the pointers of the members that contain `text`. Raises the same errors as `level`."""
         document = await self._document(name, part)
         return await asyncio.to_thread(find, document, text)
 
@@ -201,7 +209,7 @@ class CaptureReader:
         return self._documents[key]
 
     async def _count(self, query: CaptureQuery, read: Callable[[CaptureIndex, CaptureSearch], T]) -> T:
-        """Return the result of `read` over all matches, for one reader at a time."""
+        """Return the result of `read` over all matches. Only one reader at a time counts."""
         async with self._slow_lock:
             return await self._search(
                 lambda index: index.search(query), ENOUGH, read, is_needed=lambda index: index.needs_search(query)
@@ -215,7 +223,10 @@ class CaptureReader:
         *,
         is_needed: Callable[[CaptureIndex], bool] = lambda _: True,
     ) -> T:
-        """Search in steps, so that others can read in between, and return the result of `read` over the matches."""
+        """Search in steps, so that other readers can read between the steps.
+
+        Return the result of `read` over the matches.
+        """
         search: CaptureSearch | None = None
 
         def step(index: CaptureIndex) -> tuple[T] | None:

@@ -1,4 +1,7 @@
-"""The records of the inspector's API about captures, described in docs/reference/inspector-api.md. Pure."""
+"""The records about captures in the inspector's API, as docs/reference/inspector-api.md describes them.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ _MAX_FIELDS = 200
 _DIGEST_INPUTS = 4
 _DIGEST_SEARCHED = 30
 _DIGEST_TEXT = 60
-# The author of a workflow node's body chooses its members. The row shows IDs and names elsewhere.
+# The author of a workflow node chooses the members of its body. The row shows IDs and names in other places.
 _OWN_BODIES = frozenset({Kind.WORKFLOW_NODE, Kind.UNKNOWN})
 _IDS = frozenset({"nodeRunId", "runId", "run_id", "workflowRun", "workflowRunId"})
 _SHOWN_ELSEWHERE = _IDS | {"action", "node", "nodeIdentifier", "workflow", "workflowIdentifier"}
@@ -51,7 +54,7 @@ _LONG_FIELD = 16_000
 
 
 def message(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return a response's fields with the schema in front."""
+    """Return the fields of a response, with the schema first."""
     return {"schema": SCHEMA, **fields}
 
 
@@ -88,7 +91,7 @@ def row_record(listed: Listed) -> dict[str, Any]:
 def capture_record(
     listed: Listed, *, replays: Sequence[Listed], secret: Secret | None, replay_to: str | None
 ) -> dict[str, Any]:
-    """Return one capture in full. The secret computes the expected signature, and is not in the record."""
+    """Return one capture in full. `secret` is used to compute the expected signature, and is not part of the record."""
     capture = listed.capture
     invocation, payload = capture.invocation, capture.payload
     return message(
@@ -126,7 +129,7 @@ def capture_record(
 
 
 def delivery_record(delivery: Delivery) -> dict[str, Any]:
-    """Return a delivery with its response's fields and body."""
+    """Return a delivery with the fields and the body of its response."""
     return {
         "url": delivery.url[:_LONG_FIELD],
         **_handler(delivery),
@@ -147,7 +150,7 @@ def sent_record(request: Invocation) -> dict[str, Any]:
 
 
 def response_record(response: Response, delivery: Delivery | None) -> dict[str, Any]:
-    """Return the response to the sender, and whether it is the handler's."""
+    """Return the response to the sender, and whether it is the handler's response."""
     return {
         "status": response.status,
         "unchanged": delivery is not None and _is_relayed(delivery, response),
@@ -163,12 +166,12 @@ def _is_relayed(delivery: Delivery, response: Response) -> bool:
 
 
 def spans_record(spans: Spans) -> dict[str, Any]:
-    """Return the numbers of all matches."""
+    """Return the numbers of all captures that match."""
     return message({"spans": spans.spans, "count": spans.matches, "complete": spans.is_complete})
 
 
 def histogram_record(histogram: Histogram) -> dict[str, Any]:
-    """Return arrivals over time."""
+    """Return the number of captures in each period."""
     return message(
         {
             "from": histogram.since_s,
@@ -180,14 +183,17 @@ def histogram_record(histogram: Histogram) -> dict[str, Any]:
 
 
 def _fate(capture: Capture) -> str | None:
-    """Return what ends the run. For a Kafka message, no response does, and a rejected message has no handler."""
+    """Return what ends the run.
+
+    No response ends the run of a Kafka message, and a rejected message never reaches a handler.
+    """
     if capture.invocation.origin is None:
         return fate_of_stored(capture)
     return message_fate(capture.payload) or None if capture.delivery is not None else None
 
 
 def _filters(payload: Payload) -> dict[str, str]:
-    """Return the filters for captures with the same facts, without too long values."""
+    """Return the filters that select captures with the same facts. Values that are too long are omitted."""
     facts = {name: getattr(payload, name) for name in ("action", "user", "entity", "workflow", "node")}
     named = {**facts, "run": payload.run_id}
     return {name: value for name, value in named.items() if value and len(value) <= MAX_FIELD}
@@ -200,7 +206,8 @@ def _hints(capture: Capture) -> list[str]:
         return []
     name = capture.invocation.id
     hints = delivery_hints(delivery, LISTEN_OPTIONS, is_message=capture.is_message)
-    # The user views this capture, which may not be the latest. A store from someone else may contain any text as an ID.
+    # The hint gets the ID of this capture, because it may not be the latest capture. A store from someone else may
+    # contain any text as an ID.
     return [hint.replace("replay last", f"replay {name}") if name.isalnum() else hint for hint in hints]
 
 
@@ -228,7 +235,7 @@ def _summary(payload: Payload, origin: MessageOrigin | None) -> Iterator[tuple[s
 
 
 def _run_end(payload: Payload, *, is_message: bool) -> str | None:
-    """Return what ends the run, or None if the payload doesn't show it."""
+    """Return what ends the run, or None if the payload doesn't show what ends it."""
     if is_message:
         return message_fate(payload).removeprefix("the run ")
     return {True: "ends with the response", False: str(RunFate.WAITS), None: None}[payload.synchronized]
@@ -240,7 +247,7 @@ def _input(name: str, value: Any) -> dict[str, Any]:
 
 
 def _digest(payload: Payload) -> list[tuple[str, str]]:
-    """Return names and values that tell invocations apart: inputs, changes of an event, or members of the body.
+    """Return the names and values that tell invocations apart: inputs, changes of an event, or members of the body.
 
     Encrypted values are omitted.
     """
@@ -270,12 +277,12 @@ def _told_apart_by(payload: Payload) -> Iterator[tuple[str, Any]]:
 
 
 def _is_shown(value: Any) -> bool:
-    """Return whether a member of a body is a plain value: not a run ID, not encrypted, not masked."""
+    """Return whether a member of a body is a plain value. Run IDs, encrypted values and masked values are not plain."""
     if not isinstance(value, str):
         return isinstance(value, int | float)
     if MASK in value[:_SEALED] or is_run_id(value) or is_workflow_run_id(value):
         return False
-    # The beginning of an encrypted value looks encrypted too.
+    # The beginning of an encrypted value also looks encrypted.
     return len(value) <= LEAST_BYTES or not looks_encrypted(value[:_SEALED])
 
 

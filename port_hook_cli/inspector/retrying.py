@@ -1,4 +1,4 @@
-"""Runs a workflow again from a node of a run in Port, like `trigger --from`."""
+"""Runs a workflow again from a node of an earlier run in Port, like `trigger --from`."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ _SET_IT = "Set PORT_CLIENT_SECRET and start the inspector again."
 
 @frozen(kw_only=True)
 class RetryWanted:
-    """A workflow run, and the node from which to run it again.
+    """A workflow run, and the node from which to run the workflow again.
 
-    Requests go to `to`, a port or URL on this machine, or to the replay target of the capture `like`.
+    Requests go to `to`, which is a port or URL on this machine, or to the replay target of the capture `like`.
     """
 
     run_id: str
@@ -66,15 +66,18 @@ class WorkflowRetries:
         self._captures = captures
 
     async def plan(self, wanted: RetryWanted, own_ports: frozenset[int]) -> dict[str, Any]:
-        """Return which nodes have acted in the run, which of them run again, and where requests go.
+        """Return which nodes have acted in the run, which nodes run again, and where requests go.
 
-        Doesn't send anything. Raises UsageError, SettingsError and PortApiError if the workflow cannot run from the
-        node.
+        This method doesn't send anything. Raises UsageError, SettingsError and PortApiError if the workflow cannot run
+        from the node.
         """
         return message(_plan_fields(await self._prepare(wanted, own_ports)))
 
     async def run(self, wanted: RetryWanted, own_ports: frozenset[int]) -> dict[str, Any]:
-        """Run the workflow from the node until it ends or waits, and return its steps. Raises PortHookError."""
+        """Run the workflow from the node until it ends or waits, and return the steps of the new run.
+
+        Raises PortHookError.
+        """
         from port_hook_cli.trigger.action import RunTarget
         from port_hook_cli.trigger.open_invoker import invoking
         from port_hook_cli.trigger.workflow import walk_workflow
@@ -152,7 +155,7 @@ class WorkflowRetries:
                 found: Any = await find_action(
                     ActionLocation(path, path, run.workflow), setup.access, setup.runtime, say_nothing
                 )
-            except (UsageError, StoreError):  # other definitions, or a faulty file
+            except (UsageError, StoreError):  # the file has other definitions, or is faulty
                 continue
             if isinstance(found, FoundWorkflow) and found.workflow.identifier == run.workflow:
                 return replace(found, node=None)
@@ -172,7 +175,7 @@ class WorkflowRetries:
             raise UsageError(f"The workflow {identifier} in Port {error}.", hint="Correct it in Port.") from error
 
     async def _target(self, wanted: RetryWanted, own_ports: frozenset[int]) -> str | None:
-        """Return the target URL of requests, or None. Raises UsageError."""
+        """Return the target URL of the requests, or None. Raises UsageError."""
         url = named_target(wanted.to) if wanted.to else await self._default_target(wanted.like)
         if url is None:
             return None
@@ -188,14 +191,14 @@ class WorkflowRetries:
 
 
 class _Recorder:
-    """Sends requests to a target, and records the ID of the latest request's capture."""
+    """Sends requests to a target, and records the ID of the capture of the latest request."""
 
     def __init__(self, send: Callable[[Invocation, str], Awaitable[SentReplay]]) -> None:
         self._send = send
         self.capture: str | None = None
 
     async def send(self, invocation: Invocation, url: str, /) -> Delivery:
-        """Send a request, and save it if possible."""
+        """Send a request and return its delivery. Save the request if possible."""
         # A listener reads the path of the request, not the URL.
         request = replace(invocation, target=request_target(url).decode("latin-1"))
         sent = await self._send(request, url)
@@ -204,7 +207,7 @@ class _Recorder:
 
 
 class _Events:
-    """The steps of a run with their captures, and notes, with masked secrets."""
+    """The steps of a run with their captures, and the notes about it. Secrets are masked."""
 
     def __init__(self, start: WorkflowStart, recipient: _Recorder) -> None:
         self._masker = start.masker
@@ -214,11 +217,11 @@ class _Events:
 
     @property
     def steps(self) -> list[dict[str, Any]]:
-        """The steps, one for each node that ran."""
+        """Return the steps, one for each node that ran."""
         return list(self._steps.values())
 
     def add(self, event: WorkflowEvent) -> None:
-        """Record a step. An asynchronous node has two steps, and the later step has no response."""
+        """Record a step. An asynchronous node has two steps, and only the first step has a response."""
         from port_hook_cli.trigger.workflow import Begun
 
         if isinstance(event, Remark):

@@ -1,4 +1,7 @@
-"""The records of the inspector's API about runs, described in docs/reference/inspector-api.md. Pure."""
+"""The records about runs in the inspector's API, as docs/reference/inspector-api.md describes them.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ _BRANCHING = frozenset({NodeType.CONDITION, NodeType.INPUT})
 def action_run_record(
     run: Mapping[str, Any], logs: Sequence[Mapping[str, Any]], *, app_url: str, skew_s: float | None
 ) -> dict[str, Any]:
-    """Return an action run and its log. `skew_s` is how far this machine's clock is ahead of Port's."""
+    """Return an action run and its log.
+
+    `skew_s` is the number of seconds that this machine's clock is ahead of Port's clock.
+    """
     run_id, action = _text(run.get("id")) or "", run.get("action")
     return _available(
         {
@@ -78,7 +84,7 @@ def workflow_run_record(
 def unavailable(
     reason: str, hint: str, *, is_temporary: bool = False, is_unknown: bool = False, can_report: bool = False
 ) -> dict[str, Any]:
-    """Return why a run cannot be shown. After a temporary problem, the next try may succeed."""
+    """Return why a run cannot be shown. After a temporary problem, the next attempt may succeed."""
     return message(
         {
             "available": False,
@@ -102,14 +108,15 @@ def workflow_of(run: Mapping[str, Any]) -> str | None:
 def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return the nodes of a workflow, each with its state in a run and its next nodes.
 
-    Each node comes after the nodes before it, and branches stay together. `branch` is the outlet that leads to a node,
-    or None if it follows another node directly. `depth` is the number of branches around it.
+    Each node comes after its predecessors, and branches stay together. `branch` is the outlet that leads to a node, or
+    None if the node directly follows another node. `depth` is the number of branches that enclose the node.
     """
     reached = {_node_of(each): each for each in objects(run.get("nodeRuns"))}
     nodes = objects(definition.get("nodes"))
     known = {_text(node.get("identifier")) or "": node for node in nodes} or {name: {} for name in reached}
     kept = dict(list(known.items())[:_MAX_NODES])
-    # There may be very many connections. Connections to unknown nodes are omitted, and repeated connections count once.
+    # A workflow may have very many connections. Connections to unknown nodes are omitted, and repeated connections
+    # count once.
     targets: dict[str, dict[str, None]] = {name: {} for name in kept}
     branches: dict[str, str] = {}
     titles = {name: _outlet_titles(node) for name, node in kept.items()}
@@ -134,7 +141,7 @@ def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[st
 def _in_order(targets: Mapping[str, Sequence[str]], reached: Collection[str]) -> list[str]:
     """Return the nodes in topological order, with the branches of a node one after the other.
 
-    The trigger that fired comes first. Cycles, which Port rejects, are cut.
+    The trigger that fired comes first. Port rejects cycles. This function cuts them.
     """
     ordered: list[str] = []
     seen: set[str] = set()
@@ -155,7 +162,7 @@ def _in_order(targets: Mapping[str, Sequence[str]], reached: Collection[str]) ->
 
 
 def _depths(order: Sequence[str], targets: Mapping[str, Collection[str]], branching: Collection[str]) -> dict[str, int]:
-    """Return the number of branches around each node. A node that joins several nodes is after their branches."""
+    """Return the number of branches that enclose each node. A node that joins several branches is outside of them."""
     depths: dict[str, int] = {}
     for name in order:
         sources = [each for each in depths if name in targets.get(each, ())]
@@ -169,17 +176,17 @@ def _depths(order: Sequence[str], targets: Mapping[str, Collection[str]], branch
 
 
 def objects(value: Any) -> list[dict[str, Any]]:
-    """Return the objects in an array of a response. Any other value contains none."""
+    """Return the objects in an array of a response. Return no objects for any other value."""
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
 def _node_of(node_run: Mapping[str, Any]) -> str:
-    """Return the identifier of a node run's node, or its title if Port returns no identifier."""
+    """Return the identifier of the node of a node run, or the title of the node if Port returns no identifier."""
     return _text(part_of(node_run, "node").get("identifier")) or _text(node_run.get("nodeTitle")) or ""
 
 
 def _outlet_titles(node: Mapping[str, Any]) -> dict[str, str]:
-    """Return the titles of a node's outlets, by their identifiers."""
+    """Return the titles of a node's outlets, keyed by their identifiers."""
     outlets = [(_text(each.get("identifier")), _text(each.get("title"))) for each in _outlets(node)]
     return {identifier: title for identifier, title in reversed(outlets) if identifier and title}
 
@@ -189,7 +196,7 @@ def _outlets(node: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _branch(connection: Mapping[str, Any], titles: Mapping[str, str]) -> str | None:
-    """Return the title of the outlet where a connection starts, or None. `titles` are the outlets' titles."""
+    """Return the title of the outlet where a connection starts, or None. `titles` are the titles of the outlets."""
     outlet = connection.get("sourceOutletIdentifier")
     if connection.get("fallback") is True:
         return _OTHERWISE
@@ -221,7 +228,7 @@ def _node(
 
 
 def _json(output: Mapping[str, Any]) -> str | None:
-    """Return the beginning of an output as JSON text, or None if the output is empty or only an error."""
+    """Return the beginning of an output as JSON text, or None if the output is empty or contains only an error."""
     if not output.keys() - {"error"}:
         return None
     try:
@@ -231,16 +238,16 @@ def _json(output: Mapping[str, Any]) -> str | None:
 
 
 def _error(output: Mapping[str, Any]) -> str | None:
-    """Return why a node failed: Port's `error.message` in the output, or a text."""
+    """Return why a node failed. The reason is `error.message` in Port's output, or a text."""
     error = output.get("error")
     text = error.get("message") if isinstance(error, Mapping) else error
     return text[:_MAX_NAME] if isinstance(text, str) and text else None
 
 
 def _workflow_logs(run: Mapping[str, Any], logs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield the log of a workflow run, each entry with its node.
+    """Yield the log entries of a workflow run, each with its node.
 
-    Port does not document the field that links a log entry to its node run. Node runs have their own logs too.
+    Port does not document the field that links a log entry to its node run. Node runs also have their own logs.
     """
     node_runs = objects(run.get("nodeRuns"))
     nodes = {_text(each.get("identifier")): _node_of(each) for each in node_runs}
@@ -269,7 +276,7 @@ def _available(run: dict[str, Any], logs: Sequence[dict[str, Any]], nodes: Seque
 
 
 def part_of(document: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Return an object of a document from Port, or {} if it has none."""
+    """Return an object in a document from Port, or {} if the document has no such object."""
     value = document.get(name)
     return value if isinstance(value, dict) else {}
 

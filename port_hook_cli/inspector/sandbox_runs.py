@@ -1,4 +1,4 @@
-"""Starts runs in the sandbox of an inspector, and knows the captures of the runs."""
+"""Starts runs in the sandbox of an inspector, and finds the captures of these runs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _PAUSE_S = 0.05
 
 
 class SentRequests:
-    """Maps runs to the captures of their requests. The sandbox's inspector records each saved request."""
+    """Maps runs to the captures of their requests. The sandbox's inspector records each saved request here."""
 
     def __init__(self) -> None:
         self._captures: OrderedDict[str, str] = OrderedDict()
@@ -37,7 +37,10 @@ class SentRequests:
         self._unnamed: OrderedDict[str, str] = OrderedDict()
 
     def note(self, run_id: str, capture: str, *, is_named: bool) -> None:
-        """Remember the capture of an action run or a node run. `is_named` is true if its payload has the run ID."""
+        """Remember the capture of an action run or a node run.
+
+        `is_named` is true if the payload contains the run ID.
+        """
         _keep(self._captures, run_id, capture)
         if not is_named:
             _keep(self._runs, capture, run_id)
@@ -48,11 +51,11 @@ class SentRequests:
         return self._captures.get(run_id)
 
     def unnamed_of(self, run_id: str) -> str | None:
-        """Return the ID of a run's capture whose payload has no run ID, or None."""
+        """Return the ID of a run's capture if its payload has no run ID. Otherwise return None."""
         return self._unnamed.get(run_id)
 
     def run_of(self, capture: str) -> str | None:
-        """Return the ID of a capture's run if its payload has no run ID, or None."""
+        """Return the ID of a capture's run if the payload has no run ID. Otherwise return None."""
         return self._runs.get(capture)
 
 
@@ -72,7 +75,7 @@ class SandboxRuns(Actions):
         self._access, self.sent = access, sent
 
     def why_not(self) -> str | None:
-        """Return None: the sandbox can always start runs."""
+        """Return None, because the sandbox can always start runs."""
         return None
 
     async def read(self) -> Triggerable:
@@ -83,15 +86,15 @@ class SandboxRuns(Actions):
         return found_in(actions, workflows)
 
     async def start(self, identifier: str, inputs: Mapping[str, Any]) -> tuple[str, str | None]:
-        """Start a run, and return the IDs of the run and of the capture of its first request.
+        """Start a run, and return the ID of the run and the ID of the capture of its first request.
 
-        The capture is None if no request arrives soon. Raises UsageError and PortApiError.
+        The ID of the capture is None if no request arrives soon. Raises UsageError and PortApiError.
         """
         run_id, run = await self._start(identifier, self.run_data(inputs))
         return run_id, await self._first_capture(run_id, run)
 
     async def _start(self, identifier: str, data: RunData) -> tuple[str, ShownRun | None]:
-        """Return the ID of the new run, and a workflow run in its current state."""
+        """Start a run, and return its ID. For a workflow, also return the current state of the run."""
         from port_hook_cli.trigger.in_port import start_action_in_port, start_workflow_in_port
 
         found = await self.find(identifier)
@@ -108,7 +111,7 @@ class SandboxRuns(Actions):
     async def _first_capture(self, run_id: str, run: ShownRun | None) -> str | None:
         """Return the capture of the first request of a run, or None if no request arrives soon.
 
-        It rarely reads the run of a workflow, because the sandbox prints each call.
+        This method rarely reads the run of a workflow, because the sandbox prints each call.
         """
         for number in range(_TRIES):
             if run is not None and number and number % _TRIES_PER_CALL == 0:

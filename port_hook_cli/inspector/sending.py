@@ -1,4 +1,4 @@
-"""Sends a capture again, unchanged or edited: through the listener's pipeline, or directly to the handler."""
+"""Sends a capture again, unchanged or edited, through the listener's pipeline or directly to the handler."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ TIMEOUT_S = 40.0
 
 @frozen(kw_only=True)
 class Resend:
-    """How to send a capture again. `body` replaces the body, `values` single values by JSON Pointer, `to` the target.
+    """How to send a capture again.
 
+    `body` replaces the whole body, `values` replaces single values by JSON Pointer, and `to` replaces the target.
     Without `is_signed`, the captured body, timestamp and signature are sent.
     """
 
@@ -50,7 +51,10 @@ class Resend:
 
 
 class BadJson(UsageError):
-    """An error in a JSON body, and its position: `line` and `column` count from 1, and are 0 if unknown."""
+    """An error in a JSON body, and its position.
+
+    `line` and `column` start at 1, and are 0 if the position is unknown.
+    """
 
     def __init__(self, message: str, line: int, column: int) -> None:
         super().__init__(message, hint="Fix the JSON at that position.")
@@ -58,33 +62,36 @@ class BadJson(UsageError):
 
 
 class InspectorTarget(Protocol):
-    """The target of the inspector's requests. `takes_unsigned` means that it doesn't verify signatures."""
+    """The target of the inspector's requests. `takes_unsigned` means that the target doesn't verify signatures."""
 
     takes_unsigned: bool
 
     def default_url(self, capture: Capture) -> str | None:
-        """Return the default URL for a capture, or None."""
+        """Return the default URL for a capture, or None if there is no default."""
         ...
 
     async def send(self, request: Invocation, url: str) -> SentReplay:
-        """Send a request. Raises PortHookError."""
+        """Send a request, and return it with its response. Raises PortHookError."""
         ...
 
 
 class ThroughTheListener:
-    """Sends to the listener of this process. It verifies, saves, forwards and shows the request like any other."""
+    """Sends requests to the listener in this process.
+
+    The listener verifies, saves, forwards and shows these requests like any other requests.
+    """
 
     def __init__(self, context: SourceContext, url: str, *, takes_unsigned: bool) -> None:
         self._context, self._url, self.takes_unsigned = context, url, takes_unsigned
 
     def default_url(self, capture: Capture) -> str | None:
-        """Return the listener's URL with the captured path."""
+        """Return the listener's URL with the path of the capture."""
         return target_url(self._url, capture.invocation.target)
 
     async def send(self, request: Invocation, url: str) -> SentReplay:
-        """Send a request through the pipeline. Raises StoreError, and UsageError for a too large body.
+        """Send a request through the pipeline. Raises StoreError, or UsageError if the body is too large.
 
-        If the listener doesn't serve the request's path, the request goes to the listener's path.
+        If the listener doesn't serve the path of the request, the request goes to the listener's own path.
         """
         if not is_below(request.target, self._context.mount):
             request = replace(request, target=self._context.mount)
@@ -92,7 +99,7 @@ class ThroughTheListener:
 
 
 class ToTheHandler:
-    """Sends directly to a handler on this machine, and adds the request and its outcome to the store."""
+    """Sends requests directly to a handler on this machine, and adds each request and its outcome to the store."""
 
     takes_unsigned = False
 
@@ -100,7 +107,10 @@ class ToTheHandler:
         self._store, self._secret, self._last_target = store, secret, last_target
 
     def default_url(self, capture: Capture) -> str | None:
-        """Return the handler on this machine that got the capture, or the handler of the store's last listener."""
+        """Return the URL of the handler that got the capture, or of the handler of the store's last listener.
+
+        The handler that got the capture counts only if it is on this machine.
+        """
         to = default_target(capture, self._last_target)
         return target_url(to, capture.invocation.target) if to else None
 
@@ -111,7 +121,10 @@ class ToTheHandler:
 
 
 def page_rewriter(wanted: Resend, target: InspectorTarget, secret: Secret | None, runtime: Runtime) -> Rewriter:
-    """Return what prepares a capture to be sent as wanted. Raises SettingsError without a secret for the signature."""
+    """Return the rewriter that prepares a capture for sending.
+
+    Raises SettingsError if there is no secret for the signature.
+    """
     if wanted.is_signed and secret is None:
         raise SettingsError(
             "The inspector has no client secret to sign with.",
@@ -134,7 +147,7 @@ async def resend(
     access: PortAccess,
     refused_ports: frozenset[int],
 ) -> tuple[SentReplay, list[str]]:
-    """Send a capture again, and return notes. Raises UsageError, StoreError and BadJson.
+    """Send a capture again, and return the sent request and notes. Raises UsageError, StoreError and BadJson.
 
     `refused_ports` are the inspector's own ports.
     """
@@ -148,13 +161,13 @@ async def resend(
 
 
 def sender(target: InspectorTarget, to: str | None) -> Callable[[Invocation, str], Awaitable[SentReplay]]:
-    """Return the sender of requests: the session's, or a direct sender to the user's target `to`."""
+    """Return the function that sends requests: to the session's target, or directly to the user's target `to`."""
     is_direct = to is not None and not isinstance(target, ToTheHandler)
     return _directly if is_direct else target.send
 
 
 def newly_signed(capture: Capture, url: str, secret: Secret | None, runtime: Runtime) -> Capture | None:
-    """Return a capture's newly signed request to `url`, or None without a secret or the whole body."""
+    """Return a capture with a newly signed request to `url`. Return None without a secret or without the whole body."""
     if secret is None or capture.invocation.truncated is not None:
         return None
     rewriter = Rewriter(signer=Signer(secret), now=runtime.now, new_id=lambda: capture.invocation.id)
@@ -163,12 +176,12 @@ def newly_signed(capture: Capture, url: str, secret: Secret | None, runtime: Run
 
 
 def kept_notes(sent: SentReplay) -> list[str]:
-    """Return a note if a request was not saved."""
+    """Return a note if a request was not saved. Otherwise return no notes."""
     return [f"The replay was sent but not saved: {sent.kept.problem}"] if sent.kept.problem else []
 
 
 def _notes(ready: ReadyReplay) -> Iterator[str]:
-    """Yield notes about differences from the capture on the page."""
+    """Yield notes about the differences between the sent request and the capture on the page."""
     if dropped := masked_fields(ready.source.invocation.headers):
         yield f"The store masks {', '.join(dropped)}, so the replay was sent without them."
     for note in ready.notes:
@@ -182,7 +195,7 @@ async def _directly(request: Invocation, url: str) -> SentReplay:
 
 
 def edited_body(body: bytes, wanted: Resend) -> bytes:
-    """Return the body to send: `body`, or its replacement. Raises BadJson and UsageError."""
+    """Return the body to send, which is `body` or its replacement. Raises BadJson and UsageError."""
     if wanted.body is not None:
         body = _stringified(wanted.body)
     if not wanted.values:
@@ -199,10 +212,10 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
 
 
 def json_problem(text: str) -> dict[str, Any] | None:
-    """Return why a text is not JSON, with `line` and `column` as in BadJson, or None for JSON.
+    """Return why a text is not JSON, with `line` and `column` as in BadJson. Return None for JSON.
 
-    port-hook's parser takes seconds for a megabyte, and slows the listener of this process meanwhile. So Python's
-    parser reads a long text. It is just as strict except for its depth.
+    port-hook's own parser takes seconds for a megabyte, and slows the listener in this process meanwhile. So Python's
+    parser reads long texts. It is just as strict, except about the depth of the document.
     """
     if len(text) > _LONG_TEXT:
         return _problem_of_long_text(text)
@@ -248,7 +261,7 @@ _place = r" at character ([0-9]+)$|(?: at)?: line .*$"
 
 
 def _place_of_fault(text: str, error: NotJson) -> tuple[int, int]:
-    """Return the line and the column of the error in a text that is not JSON, or 0 if unknown."""
+    """Return the line and the column of the error in a text that is not JSON, or 0 for both if they are unknown."""
     import json
 
     try:
@@ -260,7 +273,7 @@ def _place_of_fault(text: str, error: NotJson) -> tuple[int, int]:
     place = re.search(_place, error.fault)
     if place is None or place[1] is None:
         return 0, 0
-    # Python accepts NaN and Infinity. The error is after the spaces.
+    # Python's parser accepts NaN and Infinity. The error is after the white space.
     at = len(text) - len(text[int(place[1]) :].lstrip(" \t\n\r"))
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 
@@ -280,7 +293,7 @@ def _target(to: str | None, default: str | None, source: Invocation, refused_por
 
 
 def named_target(to: str, source: Invocation | None = None) -> str:
-    """Return the user's target URL, with the path of `source` if it has none. Raises UsageError."""
+    """Return the user's target URL. If it has no path, add the path of `source`. Raises UsageError."""
     try:
         url = parse_target(to)
     except BadTarget as error:

@@ -1,4 +1,4 @@
-"""The inspector's own HTTP server: the page, its files, and the API behind it."""
+"""The inspector's own HTTP server. It serves the page, the files of the page, and the API behind the page."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from port_hook_cli.listener.holding import NotHeld
 MAX_BODY = 16 * 1024 * 1024
 MAX_URL = 8_190
 
-# The first matching kind of an error decides its status. Any other error is a 400.
+# The first matching class of an error decides the status. Any other error is a 400.
 _STATUSES = (
     (NoSuchCapture, 404),
     (NotHeld, 404),
@@ -44,7 +44,7 @@ _READING = frozenset({"GET", "HEAD"})
 
 
 def runner(inspector: Inspector, door: Door) -> web.AppRunner:
-    """Return the application that serves the page and its API to requests accepted by `door`."""
+    """Return the application that serves the page and its API. `door` decides which requests are accepted."""
     return web.AppRunner(
         _application(inspector, door),
         access_log=None,
@@ -96,7 +96,7 @@ def _application(inspector: Inspector, door: Door) -> web.Application:
 
 
 def _guard(door: Door, page: PageRoutes) -> Any:
-    """Return the middleware that rejects everyone but the user's browser, and adds the security headers."""
+    """Return the middleware that rejects everyone except the user's browser, and adds the security headers."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -114,7 +114,10 @@ def _guard(door: Door, page: PageRoutes) -> Any:
 
 
 def _refusal(request: web.Request, door: Door, page: PageRoutes) -> AccessRefusal | None:
-    """Return why a request is rejected, or None. The page and its files are public, so they need no token."""
+    """Return why a request is rejected, or None if it is allowed.
+
+    The page and its files are public, so they need no token.
+    """
     asker = _asker(request)
     if request.method in _READING:
         # A user may follow a link to the page from any site, but only to this host.
@@ -126,13 +129,13 @@ def _refusal(request: web.Request, door: Door, page: PageRoutes) -> AccessRefusa
 
 
 def _secure(response: web.StreamResponse) -> None:
-    """Add the missing security headers of a response."""
+    """Add the missing security headers to a response."""
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
 
 
 async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Return the handler's response, or an error response."""
+    """Return the handler's response, or an error response if the handler raises an error."""
     try:
         return await handler(request)
     except web.HTTPException as error:
@@ -148,7 +151,7 @@ async def _told(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 
 def _status(error: PortHookError) -> int:
-    """Return the status of the response for an error."""
+    """Return the HTTP status for an error."""
     for kind, status in _STATUSES:
         if isinstance(error, kind):
             return status

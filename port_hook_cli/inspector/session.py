@@ -32,11 +32,12 @@ from port_hook_cli.text.secret import Secret
 
 @frozen(kw_only=True)
 class InspectorOptions:
-    """What an inspector needs besides its store: its port (0: any), files of actions, keys, and access to Port.
+    """What an inspector needs besides its store: its port (0: any port), files of actions, keys, and access to Port.
 
-    A remembered port is not used if it is in `avoided_ports`, the ports of handlers. `remembers` means that the home
-    folder stores the port and the token for the next inspector of the same store. `say` gets messages while it runs.
-    `sent` is the sandbox's: then runs start in the sandbox of `access`.
+    The inspector doesn't use a remembered port that is in `avoided_ports`, which are the ports of handlers. `remembers`
+    means that the home directory stores the port and the token for the next inspector of the same store. `say` receives
+    messages while the inspector runs. `sent` belongs to the sandbox. If it is set, runs start in the sandbox of
+    `access`.
     """
 
     access: PortAccess = field(repr=False)
@@ -51,7 +52,7 @@ class InspectorOptions:
 
 
 class InspectorObserver(Observer):
-    """Wakes the inspector when the listener has captured something. It does nothing else, so it costs little."""
+    """Wakes the inspector when the listener has captured a request. It does nothing else, so it costs little."""
 
     def __init__(self) -> None:
         self._touch: Callable[[], None] = lambda: None
@@ -61,7 +62,7 @@ class InspectorObserver(Observer):
         self._touch = touch
 
     def captured(self, capture: Capture) -> None:  # noqa: ARG002 - it is read from the store
-        """Wake the inspector."""
+        """Wake the inspector because the listener has captured a request."""
         self._touch()
 
 
@@ -75,7 +76,7 @@ async def inspecting_listener(
     urls: Callable[[], tuple[str, str | None]],
     holding: Holding,
 ) -> AsyncIterator[OpenInspector]:
-    """Serve a listener's inspector. Its replays go through the listener's pipeline. Raises PortHookError."""
+    """Serve the inspector of a listener. Replays go through the listener's pipeline. Raises PortHookError."""
     target = ThroughTheListener(context, urls()[0], takes_unsigned=options.secret is None)
     async with _opened(options, runtime, store, "listen", target, urls, holding) as inspector:
         observer.attach(inspector.feed.touch)
@@ -88,10 +89,10 @@ async def inspecting_listener(
 async def inspecting_store(
     options: InspectorOptions, runtime: Runtime, store: Path, *, mode: str = "store", url: str | None = None
 ) -> AsyncIterator[OpenInspector]:
-    """Serve a store's inspector. Its replays go directly to the handler. Raises PortHookError.
+    """Serve the inspector of a store. Replays go directly to the handler. Raises PortHookError.
 
-    `mode` and `url` tell the page whose store it is. A store of another user is rejected, as in other commands that
-    send: its captures would be signed with this user's secret.
+    `mode` and `url` tell the page where the store belongs. Another user's store is rejected, as in other commands that
+    send, because its captures would be signed with this user's secret.
     """
     await asyncio.to_thread(check_files, store, show_only=False)
     captures = CaptureReader(store)
@@ -111,7 +112,7 @@ async def inspecting_store(
 async def _served(
     inspector: Inspector, options: InspectorOptions, runtime: Runtime, store: Path
 ) -> AsyncIterator[OpenInspector]:
-    """Serve at the port of the store's last inspector if possible, and remember the new address."""
+    """Serve the page at the port of the store's last inspector if possible, and remember the new address."""
     known = recall(runtime.home, store) if options.remembers else None
     if known is not None and known.port in options.avoided_ports:
         known = None

@@ -1,4 +1,4 @@
-"""What an inspector needs."""
+"""The values and services that an inspector needs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from port_hook_cli.text.secret import Secret
 
 @frozen(kw_only=True)
 class InspectorSetup:
-    """What an inspector needs.
+    """The values and services that an inspector needs.
 
-    `mode` is `listen`, `store` or `sandbox`. `decrypt` decrypts the inputs of a payload. It is None without a key.
+    `mode` is `listen`, `store` or `sandbox`. `decrypt` decrypts the inputs of a payload. It is None if there is no key.
     `urls` returns the URL of the listener or the sandbox, and the public URL. `holding` holds a listener's requests.
     """
 

@@ -1,4 +1,4 @@
-"""The actions and workflows in the user's files: their forms and requests."""
+"""The actions and workflows in the user's files, with their forms and requests."""
 
 from __future__ import annotations
 
@@ -31,31 +31,34 @@ _MAX_INPUTS = 200
 
 
 class Triggerable(NamedTuple):
-    """The actions in the files, and the nodes where a workflow run can start, by the page's identifier."""
+    """The actions in the files, and the nodes where a workflow run can start, keyed by the page's identifiers."""
 
     actions: Mapping[str, Mapping[str, Any]]
     nodes: Mapping[str, tuple[Workflow, Node]]
 
 
 class Actions:
-    """Actions and workflows in files and folders. They are read again for each request, so that edits take effect."""
+    """Actions and workflows in files and directories.
+
+    They are read again for each request, so that edits take effect.
+    """
 
     def __init__(self, paths: Sequence[Path], secret: Secret | None, runtime: Runtime) -> None:
         self._paths, self._secret, self._runtime = paths, secret, runtime
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """The files and folders."""
+        """Return the files and directories."""
         return tuple(self._paths)
 
     def why_not(self) -> str | None:
-        """Return why nothing can be triggered, or None."""
+        """Return why nothing can be triggered, or None if something can be triggered."""
         if not self._paths:
             return _NO_ACTIONS
         return None if self._secret else "The inspector has no client secret to sign with."
 
     async def forms(self) -> list[dict[str, Any]]:
-        """Return the self-service actions, the workflows, and their WEBHOOK nodes, each with its inputs.
+        """Return the self-service actions, the workflows, and the WEBHOOK nodes of workflows, each with its inputs.
 
         Raises UsageError for a faulty file.
         """
@@ -68,9 +71,9 @@ class Actions:
     ) -> tuple[SentReplay, list[str]]:
         """Send the request of an action or of a workflow's node, or run a workflow from its trigger (`WORKFLOW#NODE`).
 
-        Returns the last request and its response, and notes about the run. A sandbox learns about the run first.
-        Raises UsageError for invalid inputs, for an automation, which needs an event, and for a run that doesn't send
-        a request.
+        Returns the last request with its response, and notes about the run. A sandbox learns about the run before the
+        request is sent. Raises UsageError for invalid inputs, for an automation, which needs an event, and for a run
+        that doesn't send a request.
         """
         if self._secret is None:
             raise SettingsError("The inspector has no client secret to sign with.", hint="Set PORT_CLIENT_SECRET.")
@@ -94,7 +97,10 @@ class Actions:
         return await send(request)
 
     async def find(self, identifier: str) -> Mapping[str, Any] | FoundWorkflow:
-        """Return the definition of an action, or the workflow and its node. Raises UsageError if no file has it."""
+        """Return the definition of an action, or a workflow and its node.
+
+        Raises UsageError if no file has the identifier.
+        """
         from port_hook_cli.trigger.action_files import FoundWorkflow
 
         found = await self.read()
@@ -106,7 +112,7 @@ class Actions:
         raise UsageError(f"The action {identifier[:80]} is not in the files.", hint="Reload the page.")
 
     def run_data(self, inputs: Mapping[str, Any]) -> RunData:
-        """Return the data of a run started by the page."""
+        """Return the data of a run that the page starts."""
         from port_hook_cli.trigger.run_data import RunData
 
         return RunData(properties=inputs, by=_BY)
@@ -122,7 +128,7 @@ class Actions:
 
 
 def found_in(actions: Iterable[Mapping[str, Any]], workflows: Iterable[Mapping[str, Any]]) -> Triggerable:
-    """Return actions and workflows by the page's identifier."""
+    """Return the actions and workflows, keyed by the page's identifiers."""
     return Triggerable({each["identifier"]: each for each in actions}, dict(_nodes(map(read_workflow, workflows))))
 
 
@@ -134,7 +140,7 @@ def _nodes(workflows: Iterator[Workflow]) -> Iterator[tuple[str, tuple[Workflow,
 
 
 class _WorkflowTrigger:
-    """Runs a workflow from its trigger, or a single node, and records the response to the last request."""
+    """Runs a workflow from its trigger, or runs a single node, and records the response to the last request."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -145,7 +151,7 @@ class _WorkflowTrigger:
     async def trigger(
         self, found: FoundWorkflow, data: RunData, secret: Secret, access: PortAccess, runtime: Runtime
     ) -> tuple[SentReplay, list[str]]:
-        """Return the last response, and the state of the run if it started at a trigger."""
+        """Return the last response. For a run that started at a trigger, also return the state of the run."""
         from port_hook_cli.trigger.action import RunTarget
         from port_hook_cli.trigger.open_invoker import invoking
         from port_hook_cli.trigger.workflow import walk_workflow

@@ -1,4 +1,7 @@
-"""The records of the inspector's API about a signature: verdict, computation, and first difference. Pure."""
+"""The records about a signature in the inspector's API: verdict, computation and first difference.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,10 @@ _LATEST_S = 2.5e11
 
 
 def verdict_record(capture: Capture, secret: Secret | None) -> dict[str, Any]:
-    """Return the verdict and its explanation. The secret computes the expected signature, and is not in the record."""
+    """Return the verdict and its explanation.
+
+    `secret` computes the expected signature, and is not part of the record.
+    """
     verdict = capture.verdict
     parts = _parts(capture, secret)
     return {
@@ -48,7 +54,7 @@ def verdict_record(capture: Capture, secret: Secret | None) -> dict[str, Any]:
 
 
 def _about(verdict: Verdict, *, is_same: bool) -> str:
-    """Return what the verdict means. `is_same`: the signature equals the expected signature."""
+    """Return what the verdict means. `is_same` means that the signature equals the expected signature."""
     if TIMESTAMP_MALFORMED.slug in verdict.slugs:
         covered = " The signature matches anyway." if is_same else ""
         return f"The timestamp is not a whole number.{covered}"
@@ -59,7 +65,7 @@ def _about(verdict: Verdict, *, is_same: bool) -> str:
 
 
 def _parts(capture: Capture, secret: Secret | None) -> dict[str, Any]:
-    """Return how the signature is computed: timestamp, signed text, received and expected signature."""
+    """Return how the signature is computed: the timestamp, signed text, received signature and expected signature."""
     invocation = capture.invocation
     timestamp = invocation.headers.get(TIMESTAMP_HEADER)
     is_whole = invocation.truncated is None
@@ -81,7 +87,7 @@ def _parts(capture: Capture, secret: Secret | None) -> dict[str, Any]:
 
 
 def _moment(timestamp: str | None) -> float | None:
-    """Return the time of a timestamp in seconds or milliseconds, or None."""
+    """Return the time of a timestamp that is in seconds or milliseconds. Return None for any other timestamp."""
     text = (timestamp or "").strip()
     if not (text.isascii() and text.isdigit()) or len(text) > 15:  # noqa: PLR2004 - more digits are not a time
         return None
@@ -119,5 +125,5 @@ def _excerpt(excerpt: Excerpt) -> dict[str, Any]:
 
 
 def _shown(part: bytes, *, is_whole: bool = True) -> str:
-    """Return bytes as text, with escapes for bytes that are not UTF-8. A part may end inside a character."""
+    """Return bytes as text, with escapes for bytes that are not UTF-8. A part may end in the middle of a character."""
     return getincrementaldecoder("utf-8")("backslashreplace").decode(part, final=is_whole)
