@@ -1,1 +1,1 @@
-"""`listen`: a request's life, from the socket through verification and forwarding to the response and its observers."""
+"""The listener: a request's life from the socket through verification and forwarding to the response."""

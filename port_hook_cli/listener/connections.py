@@ -1,4 +1,4 @@
-"""The listener's connections, below aiohttp's application layer, and the writing of responses to them."""
+"""The listener's connections, below aiohttp's application layer, and how responses are written to them."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from port_hook_cli.invocations.models import Response
 from port_hook_cli.invocations.statuses import reason_phrase
 from port_hook_cli.listener import responses
 
-# Port's own headers are small, but a proxy may add long ones (tokens, traces), and a debugger should show them. All
-# headers together have the same limit, which bounds their number too.
+# The limit for one header, and for all headers of a request together, which also bounds the number of headers. Port's
+# own headers are small. A proxy may add long headers (tokens, traces), and a debugger should show them.
 _MOST_HEADER_BYTES = 256 * 1024
 _PARSING: dict[str, Any] = {
     "auto_decompress": False,
@@ -27,17 +27,18 @@ _PARSING: dict[str, Any] = {
     "max_field_size": _MOST_HEADER_BYTES,
     "max_headers": _MOST_HEADER_BYTES,
 }
-# aiohttp buffers up to twice as much unread body data for each connection.
+# aiohttp buffers up to twice this amount of unread body data for each connection.
 _BUFFERED_BYTES = 64 * 1024
 _NO_BODY = frozenset({204, 304})
 
 
 class Server(web.Server):
-    """aiohttp's server, but it reports malformed requests to the terminal instead of the log.
+    """aiohttp's server, except that it reports malformed requests to the terminal instead of the log.
 
-    It has at most `limit` connections. At the limit, a new connection replaces the oldest idle connection. If none is
-    idle, the new client gets a 503 and is disconnected. `crowded` is called once for each period in which this happens.
-    The server closes a connection if the head of its first request hasn't arrived after `first_head_timeout_s` seconds.
+    The server has at most `limit` connections. At the limit, a new connection replaces the oldest idle connection. If
+    no connection is idle, the new client gets a 503 and is disconnected. `crowded` is called once for each period in
+    which this happens. The server closes a connection if the head of the connection's first request hasn't arrived
+    after `first_head_timeout_s` seconds.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class Server(web.Server):
         self._is_crowded = False
 
     def __call__(self) -> Any:
-        """Return the protocol of a new connection."""
+        """Return the protocol for a new connection."""
         connections = self.connections
         if self._room.admits(connections):
             self._is_crowded = self._is_crowded and len(connections) > self._limit // 2
@@ -78,7 +79,10 @@ class Server(web.Server):
 
 
 class _RefusingProtocol(asyncio.Protocol):
-    """A connection beyond the limit. It gets a response immediately, and the server doesn't read from it."""
+    """A connection beyond the limit.
+
+    The client gets a response immediately, and the server doesn't read its request.
+    """
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -88,9 +92,10 @@ class _RefusingProtocol(asyncio.Protocol):
 
 
 class ServerConnection(web.RequestHandler):
-    """One connection. `task` serves its latest request.
+    """One connection. `task` serves the latest request of the connection.
 
-    `on_left` is called when the client disconnects or half-closes the connection. The server cannot tell the two apart.
+    `on_left` is called when the client disconnects or half-closes the connection. The server cannot tell these two
+    events apart.
     """
 
     __slots__ = ("_first_head_timeout_s", "_has_ended", "_tell", "on_left", "task")
@@ -115,7 +120,7 @@ class ServerConnection(web.RequestHandler):
 
     @property
     def is_over(self) -> bool:
-        """Whether the client has half-closed the connection, so that the current request is its last."""
+        """Return whether the client has half-closed the connection. The current request is then its last request."""
         return self._has_ended and not self._messages
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -132,9 +137,9 @@ class ServerConnection(web.RequestHandler):
         self._leave()
 
     def eof_received(self) -> bool:  # type: ignore[override] # aiohttp returns None, asyncio takes a bool
-        """Return whether the connection stays open. It does while complete requests have no response.
+        """Return whether the connection stays open. It stays open while complete requests have no response.
 
-        A client may shut down its sending side and wait for the response. aiohttp would disconnect it.
+        A client may shut down its sending side and then wait for the response. aiohttp would disconnect this client.
         """
         self._has_ended = True
         self._leave()
@@ -161,14 +166,14 @@ class ServerConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Return the response to malformed HTTP (400), and to a request that failed in port-hook itself (500)."""
+        """Return the response to malformed HTTP (400), or to a request that failed in port-hook itself (500)."""
         reason = " ".join((message or str(exc) or type(exc).__name__).split())[:200]
         self._tell(f"Responded with {status} to a request from {request.remote or 'unknown'}: {reason}")
         return WireResponse(request, responses.unreadable(status, reason), close=True)
 
 
 class WireResponse(web.StreamResponse):
-    """A `Response` written unchanged: its headers in order and its content length. aiohttp adds nothing."""
+    """Writes a `Response` unchanged, with its headers in order and its content length. aiohttp adds nothing."""
 
     def __init__(self, request: web.BaseRequest, response: Response, *, close: bool = False) -> None:
         super().__init__(status=response.status)
@@ -179,13 +184,13 @@ class WireResponse(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool | None:
-        """Whether the connection stays open for another request."""
-        # aiohttp asks after the response is written. The client may have closed its side in the meantime.
+        """Return whether the connection stays open for another request."""
+        # aiohttp asks for this after it has written the response. The client may have closed its side in the meantime.
         connection = self._connection
         return self._stays_open and not (isinstance(connection, ServerConnection) and connection.is_over)
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Do nothing: everything is written at the end."""
+        """Do nothing, because `write_eof` writes the whole response."""
 
     async def write_eof(self, data: Any = b"") -> None:  # noqa: ARG002 - aiohttp's signature
         """Write the whole response."""
@@ -196,21 +201,21 @@ class WireResponse(web.StreamResponse):
 
 
 class NoResponse(web.StreamResponse):
-    """A response that only closes the connection."""
+    """A response that only closes the connection, without writing anything."""
 
     @property
     def keep_alive(self) -> bool | None:
-        """False: the connection is closed."""
+        """Return False, because the connection is closed."""
         return False
 
     async def prepare(self, request: web.BaseRequest) -> None:
-        """Do nothing."""
+        """Do nothing, because there is no response to prepare."""
 
     async def write_eof(self, data: Any = b"") -> None:
-        """Do nothing."""
+        """Do nothing, because there is no response to write."""
 
 
-# Most responses of a listener are the same. Response bodies are not cached.
+# Most responses of a listener have the same head. Response bodies are not cached.
 @lru_cache(maxsize=64)
 def _head(status: int, headers: Headers, size: int, is_head: bool, stays_open: bool) -> bytes:
     lines = [f"HTTP/1.1 {status} {reason_phrase(status) or 'Unknown'}"]

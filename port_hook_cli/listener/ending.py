@@ -1,4 +1,4 @@
-"""When and why a session ends by itself, and which expectations were not met."""
+"""Decides when and why a session ends by itself, and which expectations were not met."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from port_hook_cli.tunnels.report import TunnelReport, TunnelState
 
 @unique
 class EndReason(StrEnum):
-    """Why a session ended. UNMET means that it was stopped and an expectation was not met."""
+    """The reason why a session ended. UNMET means that the session was stopped and an expectation was not met."""
 
     STOPPED = "stopped"
     UNMET = "unmet"
@@ -26,7 +26,7 @@ class EndReason(StrEnum):
 
 @frozen
 class Ended:
-    """How a session ended, and its counters."""
+    """How a session ended, with its final counters."""
 
     reason: EndReason
     tally: Tally
@@ -35,8 +35,8 @@ class Ended:
 class Watcher(Observer):
     """Sets `over` when the session must end, and counts the responses that differ from the plan's expectation.
 
-    The plan's `count` of invocations ends the session. So do `exit_after_s` seconds without a working tunnel.
-    `has_timed_out` is set when the plan's `timeout_s` ends it.
+    The session ends after the plan's `count` of invocations, or after `exit_after_s` seconds without a working tunnel.
+    `has_timed_out` is set when the plan's `timeout_s` ends the session.
     """
 
     def __init__(self, plan: ListenPlan, tunnel: TunnelOptions) -> None:
@@ -59,8 +59,8 @@ class Watcher(Observer):
             self.over.set()
 
     def tunnel(self, report: TunnelReport) -> None:
-        """Start the timer when the tunnel stops working, and cancel it when the tunnel works again."""
-        # A tunnel may open and fail again and again. With probes, only a successful probe shows that it works.
+        """Start the timer when the tunnel stops working, and cancel the timer when the tunnel works again."""
+        # A tunnel may open and fail again and again. With probes, only a successful probe shows that the tunnel works.
         is_working = report.state.is_good and not (self._has_probes and report.state is TunnelState.OPEN)
         if is_working and self._give_up:
             self._give_up.cancel()
@@ -69,7 +69,7 @@ class Watcher(Observer):
             self._give_up = asyncio.get_running_loop().call_later(self._exit_after_s, self._lose)
 
     def outcome(self) -> tuple[EndReason, tuple[str, ...]]:
-        """Return why the session ended, and a sentence about each expectation that was not met."""
+        """Return why the session ended, and one sentence for each expectation that was not met."""
         if self._has_lost_tunnel:
             within = f"{self._exit_after_s:g} s (--exit-on-tunnel-loss)"
             return EndReason.TUNNEL_LOST, (f"The tunnel was lost and did not come back within {within}.",)

@@ -1,4 +1,4 @@
-"""Check once, at the start of a session, that the targets accept connections."""
+"""Checks once, at the start of a session, that the targets accept connections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _PORTS = {"http": 80, "https": 443}
 
 
 async def check_handlers(routes: Routes, notice: Callable[[str], None], timeout_s: float = TIMEOUT_S) -> None:
-    """Connect once to each target, without a request, and report targets that don't accept it. Never raises."""
+    """Connect to each target once, without a request, and report targets that don't accept the connection.
+
+    Never raises an exception.
+    """
     targets = {handler_address(target): target for target in routes.targets}
     problems = await asyncio.gather(*(connection_problem(*address, timeout_s) for address in targets))
     for target, problem in zip(targets.values(), problems, strict=True):
@@ -29,7 +32,7 @@ def handler_address(target: str) -> tuple[str, int]:
 
 
 async def connection_problem(host: str, port: int, timeout_s: float = TIMEOUT_S) -> str:
-    """Return why `host`:`port` doesn't accept a connection, as a clause, or "" if it does."""
+    """Return a clause that says why `host`:`port` doesn't accept a connection, or "" if it accepts the connection."""
     try:
         async with asyncio.timeout(timeout_s):
             _, writer = await asyncio.open_connection(host, port)

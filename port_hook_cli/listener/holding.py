@@ -1,7 +1,7 @@
-"""The requests held during a pause. The terminal's key `p` and the inspector's page share one `Holding`.
+"""The requests held during a pause. The terminal's `p` key and the inspector's page share one `Holding`.
 
-It holds only requests for the handler, or for the response without a handler. A rejected request gets its 401
-immediately.
+A pause holds only requests for the handler, or requests for the response without a handler. A rejected request gets its
+401 immediately.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _NAME = 200
 
 
 class NotHeld(PortHookError):
-    """The request is not held: it was released, has a response, or its sender disconnected."""
+    """The request is not held: it was released, it has a response, or its sender disconnected."""
 
 
 @frozen(kw_only=True)
 class Held:
-    """A held request, or a request with a manual response whose delay is not over."""
+    """A held request, or a request that waits for the delay of its manual response."""
 
     id: str
     name: str
@@ -41,7 +41,7 @@ class Held:
 
 
 class Holding:
-    """Holds requests, releases all of them, lets one pass to the handler, or responds to one by hand.
+    """Holds requests, releases all of them, lets one request pass to the handler, or responds to one request by hand.
 
     `release` is the instruction in the terminal's messages. `changed` is called after each change of the held requests.
     """
@@ -55,21 +55,21 @@ class Holding:
 
     @property
     def is_paused(self) -> bool:
-        """Whether incoming requests are held."""
+        """Return whether incoming requests are held."""
         return self._turns.is_paused
 
     @property
     def count(self) -> int:
-        """How many requests are held."""
+        """Return the number of held requests."""
         return self._turns.held
 
     @property
     def unanswered(self) -> int:
-        """How many requests are held, or wait for the delay of their manual response."""
+        """Return the number of requests that are held or wait for the delay of their manual response."""
         return self._turns.held + len(self._manual)
 
     def hold(self, wanted: bool) -> None:
-        """Start holding requests, or stop and release all held requests to the handler."""
+        """Start holding requests, or stop holding and release all held requests to the handler."""
         if wanted == self._turns.is_paused:
             return
         released = None
@@ -83,7 +83,7 @@ class Holding:
         self.changed()
 
     def toggle(self) -> None:
-        """Start holding requests, or release them."""
+        """Start holding requests, or release the held requests."""
         self.hold(not self.is_paused)
 
     def held(self) -> list[Held]:
@@ -99,7 +99,10 @@ class Holding:
         return found
 
     def let_pass(self, name: str) -> bool:
-        """Let one held request pass to the handler. Return False if it still waits for its turn. Raises NotHeld."""
+        """Let one held request pass to the handler. Raises NotHeld.
+
+        Return False if the request still waits for its turn.
+        """
         request, turn = self._find(name)
         is_called = self._turns.let_pass(turn)
         self._observer.notice(passed_line(request.capture, self.count, is_called=is_called))
@@ -119,7 +122,7 @@ class Holding:
         self.changed()
 
     def begin(self, request: InFlight, turn: Turn) -> None:
-        """Add a request that starts to wait. Always call `end` afterward."""
+        """Add a request that starts to wait. The caller must always call `end` afterward."""
         name = request.capture.invocation.id
         self._waiting[name] = (request, turn)
         if self._turns.is_paused:

@@ -1,7 +1,7 @@
-"""The HTTP source opens the listener's socket, and then imports its server.
+"""The HTTP source opens the listener's socket first, and then imports its server.
 
 Importing aiohttp takes longer than everything else that `listen` does before it is ready. During the import, the
-operating system accepts connections. The server responds to them after the import.
+operating system accepts connections. The server responds to these connections after the import.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_CONNECTIONS = 1_024
 class HttpSource:
     """A socket whose requests become invocations. See `port_hook_cli.invocations.source.Source`.
 
-    `options` are passed to `HttpServer`.
+    `options` are passed on to `HttpServer`.
     """
 
     def __init__(self, context: SourceContext, *, max_connections: int = MAX_CONNECTIONS, **options: Any) -> None:
@@ -36,7 +36,7 @@ class HttpSource:
         self._sockets: asyncio.Server | None = None
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
-        """Listen on `host`:`port` (0: any free port), and return the address and port. Raises ListenError."""
+        """Listen on `host`:`port` (0: any free port), and return the actual address and port. Raises ListenError."""
         loop = asyncio.get_running_loop()
         self._max_connections = affordable_connections(self._max_connections)
         try:
@@ -51,7 +51,7 @@ class HttpSource:
         return str(address[0]), int(address[1])
 
     def prepare(self) -> HttpServer:
-        """Import and return the server. Without this call, the first connection waits for the import."""
+        """Import the server and return it. Without this call, the first connection waits for the import."""
         if self._server is None:
             from port_hook_cli.listener.server import HttpServer
 
@@ -67,7 +67,7 @@ class HttpSource:
         return self.prepare().connect()
 
     async def close(self, drain_s: float) -> None:
-        """Stop accepting, give requests in progress `drain_s` seconds, and close every connection."""
+        """Stop accepting connections, give requests in progress `drain_s` seconds, and close every connection."""
         if self._sockets is not None:
             await stop_accepting(self._sockets)
         if self._server is not None:

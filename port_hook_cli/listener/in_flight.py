@@ -1,4 +1,4 @@
-"""The requests without a response yet. Observers learn only about requests that wait longer than a moment."""
+"""The requests that have no response yet. Observers learn only about requests that wait longer than a moment."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _MOST_OF_A_HOST = 60
 
 
 class InFlight:
-    """A request in flight. `url` is its target, or None if it was not forwarded yet.
+    """A request in flight. `url` is the target of the request, or None if it was not forwarded yet.
 
-    `began_at` is when it began to wait for its turn or for the handler, in the time of the event loop. `stage` is HELD
-    or RESPONDED. It is "" if the request was never held, and None if it waits for its turn again.
+    `began_at` is the event loop's time when the request started to wait for its turn or for the handler. `stage` is
+    HELD or RESPONDED. It is "" if the request was never held, and None if the request waits for its turn again.
     """
 
     __slots__ = ("began_at", "capture", "is_delayed", "stage", "url")
@@ -36,12 +36,15 @@ class InFlight:
         self.stage: str | None = ""
 
     def sent_to(self, url: str) -> None:
-        """Record that the request is sent to `url` now."""
+        """Record that the request is now sent to `url`."""
         self.url, self.began_at = url, _now()
 
     @property
     def reason(self) -> str:
-        """What it waits for, in a few words for a screen. A handler on this machine is shown as its port."""
+        """Return what the request waits for, in a few words for a screen.
+
+        A handler on this machine is shown as its port.
+        """
         if self.is_delayed:
             return "response delayed (--delay)"
         if self.url is None:
@@ -52,25 +55,28 @@ class InFlight:
 
     @property
     def waited_ms(self) -> float:
-        """How long it has waited so far, in milliseconds."""
+        """Return how long the request has waited so far, in milliseconds."""
         return (_now() - self.began_at) * 1000
 
 
 class RequestsInFlight:
-    """The requests of one event loop without a response yet.
+    """The requests of one event loop that have no response yet.
 
-    `begin` and `end` cost little: all requests share one timer.
+    `begin` and `end` cost little, because all requests share one timer.
     """
 
     def __init__(self, observer: Observer) -> None:
         self._observer = observer
-        # Oldest first.
+        # Requests that observers don't know yet, oldest first.
         self._young: dict[InFlight, float] = {}
         self._shown: set[InFlight] = set()
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, capture: Capture, *, is_delayed: bool = False) -> InFlight:
-        """Add a request, or a request with a delayed response. Always pass the result to `end`."""
+        """Add a request. `is_delayed` means that its response is delayed.
+
+        The caller must always pass the result to `end`.
+        """
         now = _now()
         request = InFlight(capture, now, is_delayed=is_delayed)
         self._young[request] = now + SHOWN_AFTER_S
@@ -79,13 +85,16 @@ class RequestsInFlight:
         return request
 
     def end(self, request: InFlight) -> None:
-        """Remove a request that has a response or will not get one."""
+        """Remove a request that has a response or will not get a response."""
         if self._young.pop(request, None) is None and request in self._shown:
             self._shown.remove(request)
             self._observer.no_longer_waiting(request.capture)
 
     def tell_again(self, request: InFlight) -> None:
-        """Tell the observer that a request now waits for something else, if the observer was told about the request."""
+        """Tell the observer that a request now waits for something else.
+
+        Do nothing if the observer doesn't know about the request.
+        """
         if request in self._shown:
             self._observer.waiting(request.capture, request.reason)
 

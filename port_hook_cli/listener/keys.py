@@ -1,4 +1,4 @@
-"""What the user can do with a key while `listen` runs on a terminal."""
+"""The commands that a user can run with a key while `listen` runs on a terminal."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ _BACKGROUND_S = 0.5
 
 
 class KeyCommands(Observer):
-    """Reads keys from the terminal while a listener runs, and runs their commands.
+    """Reads keys from the terminal while a listener runs, and runs the commands of these keys.
 
-    `toggle` switches the screen between full and compact, and returns whether it is compact now. `open_page` opens the
-    inspector. It is None without an inspector. `access` announces replays to a sandbox. `stored` returns the request to
-    replay until the first request arrives. It raises StoreError, and runs in a thread. Without `has_handler`, nothing
-    is replayed.
+    `toggle` switches the screen between full and compact, and returns whether the screen is now compact. `open_page`
+    opens the inspector, and is None without an inspector. `access` announces replays to a sandbox. Until the first
+    request arrives, `stored` returns the request to replay. It raises StoreError, and runs in a thread. Without
+    `has_handler`, no request is replayed.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class KeyCommands(Observer):
         self._running: dict[str, asyncio.Task[None]] = {}
 
     def captured(self, capture: Capture) -> None:
-        """Remember the capture, unless it is a replay or was rejected.
+        """Remember the capture for replays, unless it is a replay itself or was rejected.
 
-        A rejected request comes from an untrusted sender. Newly signed, it would be forwarded.
+        A rejected request comes from an untrusted sender. If it were newly signed, the listener would forward it.
         """
         if not capture.refused and capture.invocation.replay_of is None:
             self._last = capture
@@ -86,7 +86,7 @@ class KeyCommands(Observer):
     ) -> Iterator[None]:
         """Read keys until the context ends.
 
-        `holding` holds and releases requests, `url` returns the URL to copy, and `stop` is set by the key that quits.
+        `holding` holds and releases requests, `url` returns the URL to copy, and the key that quits sets `stop`.
         """
         loop, descriptor = asyncio.get_running_loop(), self._runtime.stdin.fileno()
         does: Mapping[str, Callable[[], None]] = {
@@ -128,7 +128,7 @@ class KeyCommands(Observer):
                 task.cancel()
 
     def _start(self, key: str, action: Callable[[], Awaitable[None]], notice: Callable[[str], None]) -> None:
-        """Start a slow command, unless the same command is in progress."""
+        """Start a slow command, unless the same command is already in progress."""
 
         async def run() -> None:
             try:
@@ -140,7 +140,7 @@ class KeyCommands(Observer):
             self._running[key] = asyncio.create_task(run())
 
     async def _load(self) -> None:
-        """Read the latest request from the store, for `r` before the first request of this session."""
+        """Read the latest request from the store, for the `r` key before the first request of this session."""
         with suppress(StoreError):  # the key then shows "Nothing to replay yet."
             found = await asyncio.to_thread(self._stored)
             self._last = self._last or found
@@ -148,7 +148,8 @@ class KeyCommands(Observer):
     async def replay(self, context: SourceContext, notice: Callable[[str], None]) -> None:
         """Send the latest request through the pipeline again, newly signed. Raises StoreError.
 
-        A listener without a secret verifies nothing. It gets the request unchanged, signed or not.
+        A listener without a secret verifies nothing. It gets the request unchanged, whether or not the request is
+        signed.
         """
         if not self._has_handler:
             notice("`r` needs a handler. Start `listen` with --forward-to.")
@@ -177,7 +178,7 @@ class KeyCommands(Observer):
         notice(await asyncio.to_thread(lambda: copy_text(url, environ=environ, terminal=terminal)))
 
     def _help(self, holding: Holding, notice: Callable[[str], None]) -> None:
-        """Show the keys that work now."""
+        """Show the keys that the user can press now."""
         hidden = {"r"} if self._last is None or not self._has_handler else set[str]()
         if self._open_page is None:
             hidden.add("i")
@@ -195,7 +196,7 @@ class KeyCommands(Observer):
 
 
 def latest_request(option: Path | None, cwd: Path) -> Capture | None:
-    """Return the latest request of a store that may be signed again: accepted and not a replay.
+    """Return the latest request in a store that may be signed again. It was accepted and is not a replay.
 
     Raises StoreError.
     """

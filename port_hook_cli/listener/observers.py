@@ -1,6 +1,6 @@
-"""Observers of a listener: the protocol, a group of observers, and the captures that leave a run open.
+"""Observers of a listener: the protocol, a group of observers, and how to find the run that a capture leaves open.
 
-A new observer is a class that extends `Observer` and overrides what it needs, and an entry in the list that `listen`
+To add an observer, extend `Observer`, override the methods that you need, and add an instance to the list that `listen`
 passes to `listening`.
 """
 
@@ -19,9 +19,9 @@ VERIFIED = frozenset({Status.VALID, Status.REENCODED})
 
 
 class Observer(Protocol):
-    """An observer of a listener. Its methods must not block: the response does not wait for them.
+    """An observer of a listener. Its methods must not block. Responses don't wait for these methods.
 
-    A method that is not overridden does nothing.
+    A method that a subclass does not override does nothing.
     """
 
     def captured(self, capture: Capture) -> None:  # noqa: ARG002 - for observers that override it
@@ -29,11 +29,11 @@ class Observer(Protocol):
         return
 
     def waiting(self, capture: Capture, reason: str) -> None:  # noqa: ARG002 - for observers that override it
-        """Handle a capture without a response so far. `reason` says what it waits for."""
+        """Handle a capture that has no response so far. `reason` says what the capture waits for."""
         return
 
     def no_longer_waiting(self, capture: Capture) -> None:  # noqa: ARG002 - for observers that override it
-        """Handle the end of a wait, before the capture is shown, if it is."""
+        """Handle the end of a wait. If the capture is shown, it is shown after this call."""
         return
 
     def notice(self, text: str) -> None:  # noqa: ARG002 - for observers that override it
@@ -41,7 +41,7 @@ class Observer(Protocol):
         return
 
     def tunnel(self, report: TunnelReport) -> None:  # noqa: ARG002 - for observers that override it
-        """Handle a change of the tunnel."""
+        """Handle a change of the tunnel's state."""
         return
 
     def event(self, record: Mapping[str, Any]) -> None:  # noqa: ARG002 - for observers that override it
@@ -49,16 +49,18 @@ class Observer(Protocol):
         return
 
     async def finish(self, interrupted: asyncio.Event) -> None:  # noqa: ARG002 - for observers that override it
-        """Finish pending work after the last capture, and within seconds once `interrupted` is set."""
+        """Finish pending work after the last capture. Once `interrupted` is set, finish within seconds."""
         return
 
     def close(self) -> None:
-        """Finish within seconds. No other call follows."""
+        """Finish within seconds. No other method is called after this method."""
         return
 
 
 class Observers(Observer):
-    """Passes calls on to several observers. They get the first `limit` captures, or all if None.
+    """Passes calls on to several observers.
+
+    The observers get the first `limit` captures, or all captures if it is None.
 
     When a session with `--count` ends, more captures than `limit` can be in progress.
     """
@@ -68,7 +70,10 @@ class Observers(Observer):
         self._left = limit
 
     def captured(self, capture: Capture) -> None:
-        """Pass a capture on. Report an observer that fails to the loop, and call the others."""
+        """Pass a capture on to all observers.
+
+        If an observer fails, report its error to the event loop and call the others.
+        """
         if self._left is not None:
             if not self._left:
                 return
@@ -81,33 +86,33 @@ class Observers(Observer):
                 asyncio.get_running_loop().call_exception_handler(context)
 
     def waiting(self, capture: Capture, reason: str) -> None:
-        """Pass on that a capture waits, unless `limit` captures were passed on."""
+        """Tell the observers that a capture waits, unless `limit` captures were already passed on."""
         if self._left != 0:
             for observer in self._observers:
                 observer.waiting(capture, reason)
 
     def no_longer_waiting(self, capture: Capture) -> None:
-        """Pass on that a capture no longer waits."""
+        """Tell the observers that a capture no longer waits."""
         for observer in self._observers:
             observer.no_longer_waiting(capture)
 
     def notice(self, text: str) -> None:
-        """Pass a message on."""
+        """Pass a message on to all observers."""
         for observer in self._observers:
             observer.notice(text)
 
     def tunnel(self, report: TunnelReport) -> None:
-        """Pass a change of the tunnel on."""
+        """Pass a change of the tunnel on to all observers."""
         for observer in self._observers:
             observer.tunnel(report)
 
     def event(self, record: Mapping[str, Any]) -> None:
-        """Pass a record on."""
+        """Pass a record on to all observers."""
         for observer in self._observers:
             observer.event(record)
 
     async def finish(self, interrupted: asyncio.Event) -> None:
-        """Finish all observers, one after another."""
+        """Finish the observers, one after another."""
         for observer in self._observers:
             await observer.finish(interrupted)
 
@@ -120,7 +125,7 @@ class Observers(Observer):
 def open_run(capture: Capture) -> str | None:
     """Return the ID of the run that may accept a report after a capture, or None.
 
-    It is None for a rejected, unverified or repeated request, and for a request that got no response.
+    The result is None for a rejected, unverified or repeated request, and for a request that got no response.
     """
     verdict, response = capture.verdict, capture.response
     if capture.refused or response is None or verdict.status not in VERIFIED or "replayed" in verdict.slugs:
@@ -138,7 +143,7 @@ MAX_UNREAD_BYTES = 64 * 1024 * 1024
 
 
 class UnreadCaptures(Observer):
-    """Keeps captures in memory until they are read, and deletes the oldest when a limit is reached."""
+    """Holds captures in memory until they are read, and deletes the oldest captures when a limit is reached."""
 
     def __init__(self) -> None:
         self._waiting = asyncio.Queue[Capture]()
@@ -152,7 +157,7 @@ class UnreadCaptures(Observer):
             self._size -= _body_size(self._waiting.get_nowait())
 
     async def next(self) -> Capture:
-        """Remove the oldest capture and return it. Waits for one if there is none."""
+        """Remove the oldest capture and return it. If there is no capture, wait for the next capture."""
         capture = await self._waiting.get()
         self._size -= _body_size(capture)
         return capture

@@ -1,7 +1,7 @@
 """The life of one request: verify, save, forward or reject, respond, and show it to the observers.
 
-Port never gets a response to an unsaved request. The request is saved and forwarded concurrently, and the response
-waits for both.
+Port never gets a response to an unsaved request. The pipeline saves and forwards the request concurrently, and sends
+the response after both.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from port_hook_cli.listener.turns import ManualResponse, SenderLeft, Turn, Turns
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 
 _FAILED = 500
-# It bounds the memory of a long-running listener.
+# This limit bounds the memory of a long-running listener.
 _MOST_WAITING_RUNS = 1_000
 _HALF_CLOSE_S = 0.1
 IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
@@ -45,30 +45,30 @@ IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
 
 
 class Saving(Protocol):
-    """The store as a listener needs it."""
+    """The parts of the store that a listener needs."""
 
     def save(self, capture: Capture) -> asyncio.Future[None]:
-        """Start to save `capture`. Await the result for the commit, which raises StoreError.
+        """Start to save `capture`. The returned future completes with the commit, and raises StoreError if it failed.
 
         The store may save only the beginning of a rejected request's body.
         """
 
     def save_together(self, captures: Sequence[Capture]) -> asyncio.Future[None]:
-        """Start to save captures in one commit. Await the result as for `save`."""
+        """Start to save several captures in one commit. The returned future works like the result of `save`."""
 
     def complete(self, capture: Capture) -> None:
-        """Add delivery and response to a saved capture, without waiting."""
+        """Add the delivery and the response to a saved capture, without waiting."""
 
 
 class Forwarding(Protocol):
-    """The client that sends requests to the user's handler. Never raises."""
+    """The client that sends requests to the user's handler. It never raises an exception."""
 
     async def send(self, request: Invocation, url: str) -> Delivery:
         """Send `request` to `url` and return the outcome."""
 
 
 class Pipeline:
-    """The life of a listener's requests. One instance serves one event loop."""
+    """Handles a listener's requests from arrival to response. One instance serves one event loop."""
 
     def __init__(
         self,
@@ -98,7 +98,9 @@ class Pipeline:
         self._responded: list[tuple[Capture, Response | None]] = []
 
     async def receive(self, invocation: Invocation, client: str) -> Response | None:
-        """Return the response to `invocation` from the address `client`. Raises StoreError if it is not saved.
+        """Return the response to `invocation` from the address `client`.
+
+        Raises StoreError if the request cannot be saved.
 
         None means that the connection must be closed without a response.
         """
@@ -132,13 +134,13 @@ class Pipeline:
         if simulated is not None and simulated.delay_s and capture.simulated is simulated:
             await self._delay(capture, simulated.delay_s)
         if not self._responded:
-            # The loop first sends the responses of this iteration. One callback for all of them costs less.
+            # The event loop first sends the responses of this iteration. One callback for all responses costs less.
             asyncio.get_running_loop().call_soon(self._observe_answered)
         self._responded.append((capture, response))
         return response
 
     def new_group(self) -> MessageGroup | None:
-        """Return a group for messages, or None if they may need a handler, a turn or a simulation now."""
+        """Return a group for messages. Return None if messages may now need a handler, a turn or a simulation."""
         if self.policy.routes.targets or self._simulator or self.turns.is_paused:
             return None
         return MessageGroup(self)
@@ -161,7 +163,10 @@ class Pipeline:
         )
 
     async def save_messages(self, captures: Sequence[Capture]) -> None:
-        """Save the captures of messages in one commit, and observe them. Raises StoreError if nothing was saved."""
+        """Save the captures of messages in one commit, and pass them on to the observers.
+
+        Raises StoreError if nothing was saved.
+        """
         try:
             await self._store.save_together(captures)
         except StoreError as error:
@@ -178,7 +183,8 @@ class Pipeline:
     def leave(self, invocation_id: str) -> None:
         """Remove a waiting request from the queue, because its sender has disconnected.
 
-        A request that has just begun to wait stays: its sender may only have half-closed the connection.
+        A request that has just started to wait stays in the queue, because its sender may only have half-closed the
+        connection.
         """
         if turn := self._queued.get(invocation_id):
             turn.give_up()
@@ -188,7 +194,10 @@ class Pipeline:
         self._reader.close()
 
     def _observe_answered(self) -> None:
-        """Observe the captures that have responses. Report an error in one to the loop, and observe the others."""
+        """Pass the captures that have responses on to the observer.
+
+        If an observer raises an error for one capture, report the error to the event loop and continue with the next.
+        """
         responded, self._responded = self._responded, []
         for capture, response in responded:
             try:
@@ -228,7 +237,7 @@ class Pipeline:
     async def _serve(
         self, capture: Capture, turn: Turn, client: str, response: Response | None
     ) -> tuple[Capture, Response | None]:
-        """Forward a request in its turn, while it is committed. Raises StoreError if the commit failed.
+        """Forward a request in its turn, while the store commits it. Raises StoreError if the commit failed.
 
         A turn without forwarding ends with `response`, or with the user's manual response.
         """
@@ -264,12 +273,13 @@ class Pipeline:
         return _with(capture, response, delivery), response
 
     async def _wait(self, turn: Turn, request: InFlight, saved: asyncio.Future[None]) -> ManualResponse | None:
-        """Wait for the turn, and return the user's manual response, or None.
+        """Wait for the turn, and return the user's manual response, or None if there is none.
 
-        Raises SenderLeft, and StoreError if the request could not be saved meanwhile.
+        Raises SenderLeft if the sender disconnected. Raises StoreError if the request could not be saved in the
+        meantime.
         """
         name = request.capture.invocation.id
-        # A client may half-close the connection right after its request, and wait for the response.
+        # A client may half-close the connection right after its request, and still wait for the response.
         queueing = asyncio.get_running_loop().call_later(_HALF_CLOSE_S, self._queued.__setitem__, name, turn)
         self.holding.begin(request, turn)
         assert turn.called is not None
@@ -287,7 +297,7 @@ class Pipeline:
         return manual
 
     async def _deliver(self, request: InFlight, saved: asyncio.Future[None], client: str) -> Delivery | None:
-        """Send a request to its route's target, and return the outcome, or None without a target."""
+        """Send a request to its route's target, and return the outcome, or None if there is no target."""
         routes, capture = self.policy.routes, request.capture
         self.in_flight += 1
         try:
@@ -325,7 +335,7 @@ class Pipeline:
         )
 
     async def _delay(self, capture: Capture, seconds: float) -> None:
-        """Delay the response by `--delay`. If the listener ends meanwhile, show that Port got no response."""
+        """Delay the response by `--delay`. If the listener ends during the delay, show that Port got no response."""
         request = self._requests.begin(capture, is_delayed=True)
         try:
             await asyncio.sleep(seconds)
@@ -338,7 +348,7 @@ class Pipeline:
             self._requests.end(request)
 
     def _interrupted(self, request: InFlight, saved: asyncio.Future[None]) -> None:
-        """Show a request that the end of the listener interrupted. Port gets no response to it."""
+        """Show a request that the end of the listener interrupted. Port gets no response to this request."""
         saved.cancel()
         event = "the handler responded" if request.url else "the request was forwarded"
         if request.stage == RESPONDED:
@@ -351,7 +361,10 @@ class Pipeline:
         self._observer.captured(cut_off)
 
     def _cut_off(self, request: InFlight, error: str) -> Capture:
-        """Return the capture without a response. `error` explains why. Without a handler, the error is only shown."""
+        """Return the capture without a response. `error` explains why there is no response.
+
+        Without a handler, the error is only shown to the user.
+        """
         capture, url = request.capture, request.url
         targets = (url, *self.policy.routes.targets) if url else self.policy.routes.targets
         if not targets:
@@ -362,7 +375,7 @@ class Pipeline:
 
     def _unsaved(self, capture: Capture, error: StoreError) -> None:
         self._reader.forget(capture.invocation)
-        if capture.invocation.origin is not None:  # the source reports it and tries again
+        if capture.invocation.origin is not None:  # the source reports the error and tries again
             self.tally.received -= 1
             return
         response = responses.not_saved(error.message)
@@ -396,14 +409,14 @@ class MessageGroup:
         self._captures: list[Capture] = []
 
     def add(self, invocation: Invocation) -> bool:
-        """Verify a message and add it. Return False if verification would take long."""
+        """Verify a message and add it to the group. Return False if the verification would take long."""
         capture = self._pipeline.read_message(invocation)
         if capture is not None:
             self._captures.append(capture)
         return capture is not None
 
     async def save(self) -> None:
-        """Save the added messages, all or none. Raises StoreError."""
+        """Save all messages of the group in one commit. Raises StoreError if none of them was saved."""
         if self._captures:
             await self._pipeline.save_messages(self._captures)
 
@@ -420,7 +433,7 @@ def _with(capture: Capture, response: Response | None, delivery: Delivery | None
 
 
 def _with_manual(capture: Capture, manual: ManualResponse) -> Capture:
-    """Return the capture with the user's manual response."""
+    """Return the capture with the response that the user wrote by hand."""
     return replace(capture, response=manual.response, simulated=Simulated(by_hand=True, delay_s=manual.delay_s))
 
 

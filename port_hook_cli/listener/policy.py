@@ -17,7 +17,7 @@ from port_hook_cli.text.secret import Secret
 
 
 class DelayRange(NamedTuple):
-    """How long a response is delayed: from `least_s` to `most_s` seconds."""
+    """The range for the delay of a response: from `least_s` to `most_s` seconds."""
 
     least_s: float = 0.0
     most_s: float = 0.0
@@ -31,12 +31,13 @@ NO_DELAY = DelayRange()
 
 @frozen(kw_only=True)
 class Policy:
-    """How a listener handles requests. Durations are in seconds. With `secret` None, nothing is verified.
+    """How a listener handles requests. Durations are in seconds. If `secret` is None, signatures are not verified.
 
     At most `max_in_flight` requests are forwarded concurrently. None means no limit. With `in_order`, requests of the
-    same run are forwarded one at a time. The first `fail_first` invocations fail. Then each invocation fails with the
-    probability `fail_rate`, decided by `seed`. With `drop`, a failing invocation gets no response and its connection is
-    closed. Without `fail_first` and `fail_rate`, `drop` makes all invocations fail.
+    same run are forwarded one at a time. The first `fail_first` invocations fail. After that, each invocation fails
+    with the probability `fail_rate`, and `seed` decides which invocations fail. With `drop`, the listener closes the
+    connection of a failing invocation without a response. Without `fail_first` and `fail_rate`, `drop` makes all
+    invocations fail.
     """
 
     secret: Secret | None
@@ -57,7 +58,7 @@ class Policy:
 
     @property
     def simulates(self) -> bool:
-        """Whether failures or delays are simulated."""
+        """Return whether the listener simulates failures or delays."""
         return bool(self.fail_first or self.fail_rate or self.drop or self.delay.most_s)
 
 
@@ -65,9 +66,10 @@ class Policy:
 class Tally:
     """The counters of a listener.
 
-    `verified` counts accepted requests with a verified signature, `refused` rejected and unsaved requests. `waiting`
-    maps the latest 1,000 runs that stay IN_PROGRESS until the handler reports their results to whether the latest
-    response was anything but a 2xx. The handler may have reported a run in it: the listener doesn't know.
+    `verified` is the number of accepted requests with a verified signature. `refused` is the number of rejected and
+    unsaved requests. `waiting` contains the latest 1,000 runs that stay IN_PROGRESS until the handler reports its
+    result. The value of each run is true if the latest response was not a 2xx. The listener doesn't know whether the
+    handler has already reported a run.
     """
 
     received: int = 0
@@ -79,10 +81,10 @@ class Tally:
 
 
 class PublicAddress:
-    """The public URL of a listener. Its server and its pipeline read it for each request.
+    """The public URL of a listener. The server and the pipeline of the listener read it for each request.
 
-    `names` are the accepted host names, besides local host names. `scheme` is what the handler gets as
-    `x-forwarded-proto`: the scheme of the public URL, or `http` without a public URL.
+    `names` are the accepted host names, besides local host names. `scheme` is the `x-forwarded-proto` of forwarded
+    requests: the scheme of the public URL, or `http` without a public URL.
     """
 
     def __init__(self, url: str | None = None) -> None:
@@ -92,6 +94,6 @@ class PublicAddress:
             self.move_to(url)
 
     def move_to(self, url: str) -> None:
-        """Use `url` from now on. Earlier names are still accepted."""
+        """Use `url` from now on. The host names of earlier URLs are still accepted."""
         self.names.add(url)
         self.scheme = urlsplit(url).scheme

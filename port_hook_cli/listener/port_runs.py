@@ -1,6 +1,6 @@
-"""The observers that work with runs in Port, after their handlers have responded.
+"""The observers that work with runs in Port after the handlers have responded.
 
-`listen --report` ends the runs when handlers don't report them. `listen --follow` watches them until they end.
+`listen --report` ends the runs that handlers don't report. `listen --follow` watches runs until they end.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ INTERRUPTED_S = 5.0
 class RunReporter(Observer):
     """Reports each run once its handler has responded, in a separate task.
 
-    With `status` success, a run ends as SUCCESS if the handler responded with a 2xx status, else as FAILURE. With
-    failure, it always ends as FAILURE. `screen` shows what was reported. `settled` receives the IDs of the runs that
-    have ended.
+    If `status` is success, a run ends as SUCCESS if the handler responded with a 2xx status, and as FAILURE otherwise.
+    If `status` is failure, every run ends as FAILURE. `screen` shows the reports. `settled` receives the IDs of the
+    runs that have ended.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class RunReporter(Observer):
         self._work: asyncio.Task[None] | None = None
 
     def captured(self, capture: Capture) -> None:
-        """Report the run of a capture, unless the response has ended it."""
+        """Report the run of a capture, unless the response has already ended the run."""
         run_id = open_run(capture)
         if run_id is None:
             return
@@ -135,10 +135,10 @@ _MAX_SETTLED = 10_000
 
 
 class RunFollower(Observer):
-    """Follows each run of a verified request until it ends, for `timeout_s` seconds, unless a 2xx response ended it.
+    """Follows each run of a verified request until the run ends, for at most `timeout_s` seconds.
 
-    `screen` shows new log entries and each status. `settled` receives the IDs of the runs that have ended. When the
-    session ends by itself, it waits for the followed runs.
+    A run that a 2xx response has ended is not followed. `screen` shows new log entries and each status. `settled`
+    receives the IDs of the runs that have ended. When the session ends by itself, it waits for the followed runs.
     """
 
     def __init__(
@@ -160,7 +160,7 @@ class RunFollower(Observer):
         self._not_followed = 0
 
     def captured(self, capture: Capture) -> None:
-        """Follow the run of a capture, if the handler accepted it."""
+        """Follow the run of a capture, if the handler accepted the request."""
         run_id, response = open_run(capture), capture.response
         if run_id is None or response is None or response.status // 100 != 2:  # noqa: PLR2004 - the class of 2xx
             return
@@ -179,7 +179,7 @@ class RunFollower(Observer):
         task.add_done_callback(lambda _: self._tasks.pop(run_id, None))
 
     async def finish(self, interrupted: asyncio.Event) -> None:
-        """Wait for the followed runs, and list the runs without a report."""
+        """Wait for the followed runs, and list the runs that got no report."""
         stopped = asyncio.create_task(interrupted.wait())
         while self._tasks and not stopped.done():
             await asyncio.wait({stopped, *self._tasks.values()}, return_when=asyncio.FIRST_COMPLETED)
@@ -238,7 +238,7 @@ class RunFollower(Observer):
 
 
 class NodeRuns:
-    """The node runs of one workflow run, in the form of action runs. Port does not document a log for node runs."""
+    """The node runs of one workflow run, in the format of action runs. Port does not document a log for node runs."""
 
     def __init__(self, workflows: PortWorkflows, workflow_run: str) -> None:
         self._workflows = workflows
@@ -255,7 +255,7 @@ class NodeRuns:
         }
 
     async def run_logs(self, _: str, /, *, offset: int = 0) -> list[dict[str, Any]]:  # noqa: ARG002 - the protocol
-        """Return no entries."""
+        """Return no log entries."""
         return []
 
 

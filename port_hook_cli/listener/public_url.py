@@ -1,4 +1,4 @@
-"""How a session gets a public URL, and reopens its tunnel."""
+"""Gives a session a public URL, and reopens its tunnel."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _MIN_KEEPALIVE_S, _MAX_KEEPALIVE_S = 1.0, 5.0
 class TunnelOptions:
     """The tunnel that a session opens, or the URL of the user's own tunnel (`public_url`).
 
-    The public URL is checked every `probe_interval_s` seconds. 0 disables the check. The session ends after
-    `exit_after_s` seconds without a working tunnel. None means never.
+    The listener checks the public URL every `probe_interval_s` seconds. 0 disables the check. The session ends after
+    `exit_after_s` seconds without a working tunnel. None means that the session never ends for this reason.
     """
 
     choice: TunnelChoice = NO_TUNNEL
@@ -38,7 +38,7 @@ class TunnelOptions:
 
     @property
     def keepalive_s(self) -> float:
-        """Seconds between two keepalive messages to the server: the probe interval, but from 1 to 5 seconds."""
+        """Return the seconds between two keepalive messages to the server: the probe interval, but from 1 to 5."""
         if not self.probe_interval_s:
             return _MAX_KEEPALIVE_S
         return min(max(self.probe_interval_s, _MIN_KEEPALIVE_S), _MAX_KEEPALIVE_S)
@@ -53,7 +53,7 @@ class OpenedTunnel:
 
 
 async def open_public_url(options: TunnelOptions, opening: Opening, serving: Serving) -> OpenedTunnel | None:
-    """Open the tunnel of `--tunnel`, or none. It is closed after the last response is sent."""
+    """Open the tunnel of `--tunnel`, if any. The tunnel is closed after the last response is sent."""
     opened = await _open(options, opening)
     if opened is not None:
         serving.public.move_to(opened.tunnel.url)
@@ -62,10 +62,10 @@ async def open_public_url(options: TunnelOptions, opening: Opening, serving: Ser
 
 
 class WatchedTunnel:
-    """The tunnel of a session. It is checked, and reopened when it is lost.
+    """The tunnel of a session. It is checked while it is open, and reopened when it is lost.
 
-    `report` takes each change, with the URL to paste. `follow` is awaited with each URL to paste after the first. Its
-    PortHookError becomes a notice.
+    `report` receives each change, with the URL to paste. `follow` is awaited with each new URL to paste, except the
+    first URL. A PortHookError of `follow` becomes a notice.
     """
 
     def __init__(
@@ -96,17 +96,17 @@ class WatchedTunnel:
 
     @property
     def public_url(self) -> str:
-        """The URL to paste now."""
+        """Return the current URL to paste."""
         return with_mount(self._keeper.latest.url, self._mount)
 
     @property
     def report(self) -> TunnelReport:
-        """The latest state."""
+        """Return the latest state of the tunnel."""
         return replace(self._keeper.latest, url=self.public_url)
 
     @property
     def lost_count(self) -> int:
-        """How often the tunnel was lost."""
+        """Return how often the tunnel was lost."""
         return self._keeper.lost_count
 
     def begin(self) -> None:
@@ -115,7 +115,7 @@ class WatchedTunnel:
         self._keeping.add_done_callback(self._ended)
 
     async def leave(self) -> None:
-        """Stop watching. The tunnel stays open for the requests in progress."""
+        """Stop watching the tunnel. It stays open for the requests in progress."""
         if self._keeping:
             self._keeping.cancel()
             await asyncio.wait({self._keeping})
@@ -153,7 +153,7 @@ def _reopen(
 ) -> Callable[[str | None], Awaitable[Tunnel]] | None:
     """Return a function that reopens the same tunnel, or None for a tunnel that the user runs.
 
-    It doesn't prompt: the user may be away.
+    The function doesn't prompt, because the user may be away.
     """
     if choice == NO_TUNNEL:
         return None
@@ -167,7 +167,7 @@ def _reopen(
 
 
 def with_mount(url: str, mount: str) -> str:
-    """Return the public URL to paste: the tunnel's URL and the path of the listener's endpoint.
+    """Return the public URL to paste: the URL of the tunnel with the path of the listener's endpoint.
 
     If the URL of the user's own tunnel has a path, it is returned unchanged.
     """

@@ -1,11 +1,12 @@
-"""Read and verify requests without blocking the event loop.
+"""Reads and verifies requests without blocking the event loop.
 
-Checking a signature over a small body takes microseconds and is done immediately. Longer work goes to one of three
-threads: one hashes large bodies, one reads requests that Port has signed, and one, with a short queue, diagnoses the
-others. So the sender of an unsigned request waits only for other unsigned requests.
+Checking a signature over a small body takes microseconds, so the reader does it immediately. Longer work goes to one of
+three threads. One thread hashes large bodies, and one thread reads requests that Port has signed. The third thread
+diagnoses the other requests and has a short queue. So the sender of an unsigned request waits only for other unsigned
+requests.
 
 The threads share the interpreter with the event loop, so none of their steps may take long. That is why the diagnosis
-has limits: see `signatures.budget` and `signatures.forms`.
+has limits (see `signatures.budget` and `signatures.forms`).
 """
 
 from __future__ import annotations
@@ -29,28 +30,29 @@ T = TypeVar("T")
 
 # Reading a body of this size takes about a millisecond.
 _QUICK_BYTES = 16 * 1024
-# An unsigned body larger than this is not parsed, and no more requests than this wait for a diagnosis.
+# An unsigned body larger than this is not parsed. At most `_MOST_WAITING` requests wait for a diagnosis.
 _MOST_UNSIGNED_BYTES = 1024 * 1024
 _MOST_WAITING = 16
-# It bounds the memory of a long-running listener.
+# This limit bounds the memory of a long-running listener.
 _MOST_SIGNATURES = 10_000
 
 UNDIAGNOSED = Verdict(status=Status.INVALID, causes=(causes.UNDIAGNOSED,))
 _UNSIGNED = frozenset({Status.MISSING, Status.MALFORMED, Status.INVALID})
 _NOT_READ = Payload(problem="not read, because the signature is invalid")
-# A document with more commas, colons and brackets is not parsed: the garbage collector visits each object.
+# A document with more commas, colons and brackets is not parsed, because the garbage collector visits each of its
+# objects.
 _MOST_UNSIGNED_MARKS = 2**13
 
 
 class Reading(NamedTuple):
-    """What a reader found in a request: the verdict on its signature, and its payload."""
+    """The result of reading a request: the verdict on its signature, and its payload."""
 
     verdict: Verdict
     payload: Payload
 
 
 class Reader:
-    """Verifies invocations and reads their payloads. With `secret` None, nothing is verified.
+    """Verifies invocations and reads their payloads. If `secret` is None, signatures are not verified.
 
     `seen` maps the verified signatures of an earlier session to the times when their requests arrived.
     """
@@ -65,20 +67,20 @@ class Reader:
         self._seen = _SeenSignatures(tolerance_s, seen or {})
 
     async def read(self, invocation: Invocation) -> Reading:
-        """Verify and read a request. The verdict says whether it repeats an earlier request."""
+        """Verify and read a request. The verdict says whether the request repeats an earlier request."""
         if (reading := self.read_now(invocation)) is not None:
             return reading
         key, now = signature_key(invocation.headers), invocation.received_at
         seen = self._seen.has(key, now)
         reading = await self.in_time(invocation, seen=seen)
         verdict, payload = reading
-        # Reading a large body takes time: another request with this signature may have arrived meanwhile.
+        # Reading a large body takes time, so another request with this signature may have arrived in the meantime.
         if verdict.status in VERIFIED and not seen and not self._seen.note(key, now, verdict.age_s or 0.0):
             return Reading(replace(verdict, causes=(causes.REPLAYED, *verdict.causes)), payload)
         return reading
 
     def read_now(self, invocation: Invocation) -> Reading | None:
-        """Return the same as `read`, or None for a request that takes long to read or verify."""
+        """Return the same result as `read`, or None for a request that takes long to read or verify."""
         key, now = signature_key(invocation.headers), invocation.received_at
         seen = self._seen.has(key, now)
         reading = self.at_once(invocation, seen=seen)
@@ -91,9 +93,9 @@ class Reader:
         self._seen.forget(signature_key(invocation.headers))
 
     def at_once(self, invocation: Invocation, *, seen: bool) -> Reading | None:
-        """Verify and read a request that takes little time, or return None.
+        """Verify and read a request that takes little time, or return None if it takes longer.
 
-        `seen` means that its signature was verified before.
+        `seen` means that the signature of the request was verified before.
         """
         if len(invocation.body) > _QUICK_BYTES:
             return None
@@ -103,7 +105,7 @@ class Reader:
         return Reading(verdict, read_payload(invocation.body, invocation.headers))
 
     async def in_time(self, invocation: Invocation, *, seen: bool) -> Reading:
-        """Verify and read any request."""
+        """Verify and read any request. `seen` means that the signature of the request was verified before."""
         verdict = await self._run(self._checks, lambda: self._plain_verdict(invocation, seen=seen))
         if verdict is None or verdict.status in _UNSIGNED:
             return await self._diagnosed(invocation, verdict, seen=seen)
@@ -111,7 +113,7 @@ class Reader:
         return Reading(verdict, payload)
 
     def close(self) -> None:
-        """Stop the threads. Discard the requests that wait for them."""
+        """Stop the threads, and discard the requests that wait for them."""
         for threads in (self._checks, self._signed, self._unsigned):
             threads.shutdown(wait=False, cancel_futures=True)
 
@@ -156,21 +158,22 @@ class Reader:
 
 
 def _is_cheap(body: bytes) -> bool:
-    """Return whether an unsigned body takes no more than a few milliseconds to parse."""
+    """Return whether parsing an unsigned body takes no more than a few milliseconds."""
     return len(body) <= _MOST_UNSIGNED_BYTES and sum(map(body.count, b",:[{")) <= _MOST_UNSIGNED_MARKS
 
 
 class _SeenSignatures:
     """The latest 10,000 verified signatures that would still be accepted.
 
-    Each is remembered for the tolerance after its arrival, or after its timestamp if the sender's clock is ahead. Until
-    then, the same request would be within the tolerance. Repeats change nothing. Only verified signatures are
-    remembered, so that a sender without the secret cannot push them out.
+    Each signature is remembered for the tolerance after its arrival, or after its timestamp if the sender's clock is
+    ahead. During that time, the same request would still be within the tolerance. Repeated requests don't extend the
+    time. Only verified signatures are remembered, so that a sender without the secret cannot push them out.
     """
 
     def __init__(self, tolerance_s: float, known: Mapping[bytes, float]) -> None:
         self._tolerance_s = tolerance_s
-        # When these were signed is unknown, but no signature is accepted for longer than this after its arrival.
+        # It is unknown when these requests were signed, but no signature is accepted for longer than this after its
+        # arrival.
         self._kept_until = OrderedDict((key, received_at + 2 * tolerance_s) for key, received_at in known.items())
 
     def has(self, key: bytes | None, now: float) -> bool:
@@ -184,7 +187,7 @@ class _SeenSignatures:
             self._kept_until.pop(key, None)
 
     def note(self, key: bytes | None, now: float, age_s: float) -> bool:
-        """Remember a verified signature from `age_s` before `now`. Return whether it is new."""
+        """Remember a verified signature from `age_s` seconds before `now`. Return whether the signature is new."""
         if key is None:
             return True
         until = self._kept_until.get(key)

@@ -1,4 +1,4 @@
-"""The listener's own responses."""
+"""The responses that the listener itself writes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OK = Response(status=200, headers=_JSON, body=b'{"ok": true}')
 
 
 class BadResponse(ValueError):
-    """A `--respond` value that is not a response. The message says why."""
+    """A `--respond` value is not a valid response. The message says why."""
 
 
 def refused(verdict: Verdict) -> Response:
@@ -29,7 +29,7 @@ def refused(verdict: Verdict) -> Response:
 
 
 def is_refusal(status: int | None, body: bytes) -> bool:
-    """Return whether `refused` created a response, so that a listener, not a handler, verified the request."""
+    """Return whether `refused` created this response. If so, a listener, not a handler, has verified the request."""
     try:
         document = json.loads(body) if status == _UNAUTHORIZED else None
     except (ValueError, RecursionError):
@@ -41,7 +41,7 @@ def is_refusal(status: int | None, body: bytes) -> bool:
 
 
 def not_saved(reason: str) -> Response:
-    """Return the 500 for an unsaved request. Only saved requests are acknowledged."""
+    """Return the 500 for an unsaved request. The listener acknowledges only saved requests."""
     return _problem(500, "not-saved", reason)
 
 
@@ -63,7 +63,7 @@ def from_web_page(found: WebPageRequest) -> Response:
 
 
 def own_tunnel_hint(found: WebPageRequest) -> str:
-    """Return what to do if the rejected host is the user's own."""
+    """Return a hint for the case that the rejected host is the user's own host."""
     return f"if that is your own tunnel, start port-hook with --public-url https://{found.source}"
 
 
@@ -78,7 +78,7 @@ def too_slow(timeout_s: float) -> Response:
 
 
 def unsupported(status: int, message: str) -> Response:
-    """Return the response to a request that webhooks never send, such as a proxy request or an unknown coding."""
+    """Return the response to a request that webhooks never send. Examples are proxy requests and unknown codings."""
     return _problem(status, "unsupported", message)
 
 
@@ -104,9 +104,9 @@ def undelivered(delivery: Delivery) -> Response:
 
 
 def parse_response(text: str, read_file: ReadFile) -> Response:
-    """Return the response described by `STATUS`, `STATUS:BODY` or `STATUS:@FILE`. Raises BadResponse.
+    """Return the response that `STATUS`, `STATUS:BODY` or `STATUS:@FILE` describes. Raises BadResponse.
 
-    A JSON body is sent as `application/json`, any other body as plain text.
+    A JSON body is sent as `application/json`, and any other body as plain text.
     """
     status, colon, body = text.partition(":")
     if not (len(status) == 3 and status.isdecimal() and 200 <= int(status) <= 599):  # noqa: PLR2004 - final statuses
@@ -117,7 +117,7 @@ def parse_response(text: str, read_file: ReadFile) -> Response:
         return Response(status=int(status))
     if not colon:
         return Response(status=int(status), headers=_JSON, body=b"{}")
-    from port_hook_cli.invocations.payload import content_type_of  # so that `--help` starts faster
+    from port_hook_cli.invocations.payload import content_type_of  # imported here so that `--help` starts faster
 
     content = read_file(body[1:]) if body.startswith("@") else _encode(body)
     return Response(status=int(status), headers=Headers((("content-type", content_type_of(content)),)), body=content)
@@ -140,7 +140,7 @@ BUSY = _busy()
 
 
 def is_accepted(verdict: Verdict, *, strict: bool, refuse_replays: bool) -> bool:
-    """Whether a request with this verdict may be forwarded."""
+    """Return whether a request with this verdict may be forwarded."""
     if refuse_replays and "replayed" in verdict.slugs:
         return False
     return verdict.status is Status.VALID or (verdict.status is Status.REENCODED and not strict)

@@ -1,4 +1,4 @@
-"""The observers that write to the terminal: text for a person, JSON records for a program."""
+"""The observers that write to the terminal: text for a person, or JSON records for a program."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from port_hook_cli.tunnels.report import TunnelReport, tunnel_event, tunnel_line
 
 _CLOSE_S = 2.0
 
-# One encoder for all records: `json.dumps` with options builds a new encoder each time.
+# All records share this encoder, because `json.dumps` with options builds a new encoder each time.
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
 Reveal: TypeAlias = Callable[[Capture], Sequence[Decryption]]
@@ -30,10 +30,11 @@ Reveal: TypeAlias = Callable[[Capture], Sequence[Decryption]]
 
 @frozen(kw_only=True)
 class Display:
-    """How invocations are shown as text: one line each with `compact`, and links to runs with `app_url`.
+    """How invocations are shown as text: in one line each with `compact`, and with links to runs if `app_url` is set.
 
-    `reveal` decrypts inputs for the screen. It runs in the screen's thread, for invocations shown in full, and must not
-    raise. `conflict` means that two places have different secrets. It is added to the fix for a wrong secret.
+    `reveal` decrypts inputs for the screen. It runs in the screen's thread for invocations that are shown in full, and
+    must not raise an exception. `conflict` means that two places have different secrets. It is added to the fix for a
+    wrong secret.
     """
 
     compact: bool = False
@@ -59,18 +60,18 @@ class _Screen(Observer):
         )
 
     def tunnel(self, report: TunnelReport) -> None:
-        """Show a change of the tunnel."""
+        """Show a change of the tunnel's state."""
         for line in tunnel_lines(report):
             self.notice(line)
 
     def close(self) -> None:
-        """Write the waiting text."""
+        """Write the text that waits for output, and stop."""
         self._out.close(_CLOSE_S)
         self._err.close(_CLOSE_S)
 
 
 class TextScreen(_Screen):
-    """Shows invocations on stdout, everything else on stderr. `on_broken` is called when stdout has no reader."""
+    """Shows invocations on stdout, and everything else on stderr. `on_broken` is called when stdout has no reader."""
 
     def __init__(
         self,
@@ -87,7 +88,7 @@ class TextScreen(_Screen):
         self._compact = display.compact
         self._waiting: dict[str, tuple[Capture, str]] = {}
         self._is_ascii = not _can_encode(stdout if self._output.is_terminal else stderr, "".join(WAITING_SIGNS))
-        # Only a terminal can erase a line in place. stderr shows on the same terminal, or not at all there.
+        # Only a terminal can erase a line in place. stderr shows on the same terminal unless it is redirected.
         self._footer = Footer() if self._output.is_terminal and self._output.has_styles else None
         out = BackgroundWriter(stdout, summarize=_and_more, on_broken=on_broken, footer=self._footer)
         super().__init__(out, stderr, footer=self._footer if self._messages.is_terminal else None, follows=out)
@@ -99,24 +100,31 @@ class TextScreen(_Screen):
         )
 
     def waiting(self, capture: Capture, reason: str) -> None:
-        """Show that a capture waits: in the last line of a terminal until it ends, elsewhere in a message."""
+        """Show that a capture waits. A terminal shows this in its last line until the wait ends.
+
+        Other outputs get a message.
+        """
         name = capture.invocation.id
         self._waiting[name] = (capture, reason)
         if self._footer is not None:
             self._show_footer(self._footer)
             return
         text = waiting_line(capture, reason, is_ascii=self._is_ascii)
-        # Not after the capture itself, if it ends before this is written.
+        # The message is skipped if the wait ends before the message is written. Otherwise, it would follow the capture
+        # itself.
         self._err.put(lambda _: f"{text}\n" if name in self._waiting else "")
 
     def no_longer_waiting(self, capture: Capture) -> None:
-        """Erase the line of `waiting`, if possible."""
+        """Erase the line that `waiting` wrote, if possible."""
         self._waiting.pop(capture.invocation.id, None)
         if self._footer is not None:
             self._show_footer(self._footer)
 
     def _show_footer(self, footer: Footer) -> None:
-        """Show the oldest waiting capture, and how many others wait. Called in the thread of the listener."""
+        """Show the oldest waiting capture, and the number of other waiting captures.
+
+        Called in the thread of the listener.
+        """
         output, is_ascii = self._output, self._is_ascii
         oldest = next(iter(self._waiting.values()), None)
         others = len(self._waiting) - 1
@@ -129,13 +137,16 @@ class TextScreen(_Screen):
         self._out.refresh()
 
     def close(self) -> None:
-        """Write the waiting text, and leave no line in place."""
+        """Write the text that waits for output, and erase the line in place."""
         if self._footer is not None:
             self._footer.show(None)
         super().close()
 
     def toggle(self) -> bool:
-        """Switch between one line per invocation and everything about it. Return whether it is one line now."""
+        """Switch between one line per invocation and full details.
+
+        Return whether invocations are now shown in one line.
+        """
         self._compact = not self._compact
         return self._compact
 
@@ -155,14 +166,15 @@ class TextScreen(_Screen):
 
 
 class JsonScreen(_Screen):
-    """Prints one record per line on stdout, and nothing else there. Messages go to stderr."""
+    """Prints one JSON record per line on stdout. Everything else goes to stderr."""
 
     def __init__(self, stdout: TextIO, stderr: TextIO, *, on_broken: Callable[[], None]) -> None:
         super().__init__(BackgroundWriter(stdout, summarize=_dropped, on_broken=on_broken, lossless=True), stderr)
 
     def captured(self, capture: Capture) -> None:
         """Print a capture as an `invocation` record."""
-        # Rendered here, not in the thread. A waiting record takes a tenth of the memory of its capture.
+        # The record is rendered here, not in the thread, because a waiting record takes a tenth of the memory of its
+        # capture.
         self.event(invocation_event(capture))
 
     def notice(self, text: str) -> None:

@@ -1,8 +1,9 @@
 """The listener's HTTP server.
 
-It works below aiohttp's application layer: request bytes become an `Invocation`, a `Response` becomes bytes. A request
-retains its headers, in order and with their case, and its raw body. Only chunks are joined. The server adds only
-`content-length` to a response and, before it closes the connection, `connection`.
+The server works below aiohttp's application layer. It turns the bytes of a request into an `Invocation`, and a
+`Response` into bytes. An `Invocation` retains the request's headers, in order and with their case, and its raw body.
+Only the chunks of a body are joined. The server adds only `content-length` to a response and, before it closes the
+connection, `connection`.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from port_hook_cli.listener import responses
 from port_hook_cli.listener.connections import NoResponse, Server, ServerConnection, WireResponse
 from port_hook_cli.tunnels.report import ProbeEndpoint
 
-# All requests in flight together may hold this many bytes, or four of the largest bodies if that is more.
+# All requests in flight together may hold this many bytes, or four times the largest allowed body if that is more.
 MIN_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
 FIRST_HEAD_S = 10.0
@@ -39,10 +40,10 @@ _MAX_REPORTED = 100
 
 
 class Capacity:
-    """A limit shared by all requests. `tell` is called once for each period in which requests were rejected.
+    """A limit that all requests share. `tell` is called once for each period in which requests were rejected.
 
-    Such a period ends when half of the limit is free again. `emptied` is called when nothing is in use anymore after a
-    quarter of the limit was.
+    Such a period ends when half of the limit is free again. `emptied` is called when all bytes are released after at
+    least a quarter of the limit was in use.
     """
 
     def __init__(self, limit: int, tell: Callable[[], None], emptied: Callable[[], None]) -> None:
@@ -54,7 +55,7 @@ class Capacity:
         self.used = 0
 
     def take(self, size: int) -> bool:
-        """Take `size` bytes. Return whether they fit."""
+        """Take `size` bytes. Return whether they fit within the limit."""
         if self.used + size <= self._limit:
             self.used += size
             self._was_large = self._was_large or self.used > self._limit // 4
@@ -75,7 +76,10 @@ class Capacity:
 
 
 class Share:
-    """The part of a capacity that one request has taken. Release it when the request ends, however it ends."""
+    """The part of a capacity that one request has taken.
+
+    Release the share when the request ends, for whatever reason.
+    """
 
     __slots__ = ("_capacity", "_size")
 
@@ -84,14 +88,14 @@ class Share:
         self._size = 0
 
     def add(self, size: int) -> bool:
-        """Take `size` more bytes. Return whether they fit."""
+        """Take `size` more bytes. Return whether they fit within the limit."""
         if not self._capacity.take(size):
             return False
         self._size += size
         return True
 
     def release(self) -> None:
-        """Release everything."""
+        """Release all bytes that the request has taken."""
         self._capacity.give_back(self._size)
         self._size = 0
 
@@ -101,9 +105,9 @@ class HttpServer:
 
     Durations are in seconds: `first_head_timeout_s` for the head of a connection's first request, `head_timeout_s` for
     the head of each later request, and `body_timeout_s` for a body. The server responds to the listener's own probes at
-    the path `probe_endpoint`, and doesn't pass them on. `names` are the host names of its public URLs. They are read
-    for each request, so they may change. If `checks_host` returns true, as on loopback, the server rejects a request
-    for another name that a public DNS server could point here.
+    the path `probe_endpoint`, and doesn't pass these probes on. `names` are the host names of the server's public URLs.
+    The server reads them for each request, so they may change. If `checks_host` returns true, as on loopback, the
+    server rejects requests for other host names, because a public DNS server could point such a name at this server.
     """
 
     def __init__(
@@ -172,7 +176,7 @@ class HttpServer:
             return WireResponse(request, responses.outside(self._context.mount))
         share, fields = Share(self._capacity), len(request.raw_headers)
         try:
-            # A short header costs much more memory than its bytes.
+            # A short header takes much more memory than its bytes.
             if fields > _FEW_FIELDS and not share.add(_FIELD_BYTES * fields):
                 return WireResponse(request, responses.BUSY, close=True)
             return await self._take(request, connection, target, share)
@@ -195,8 +199,8 @@ class HttpServer:
             body=body,
         )
         if isinstance(connection, ServerConnection):
-            # A client that half-closes the connection right after the request still waits for the response. Later, it
-            # has left.
+            # A client that half-closes the connection right after the request still waits for the response. A client
+            # that closes it later has left.
             connection.on_left = partial(self._context.leave, invocation.id)
         try:
             response: Response | None = await self._context.receive(invocation, request.remote or "unknown")
@@ -205,9 +209,10 @@ class HttpServer:
         return NoResponse() if response is None else WireResponse(request, response)
 
     async def _read(self, request: web.BaseRequest, share: Share) -> bytes:
-        """Return the whole body.
+        """Return the whole body of a request.
 
-        Raises _RefusedError if it is too large, too slow, malformed, incomplete, or above the free capacity.
+        Raises _RefusedError if the body is too large, too slow, malformed, incomplete, or larger than the free
+        capacity.
         """
         stream = request.content
         if stream.is_eof():
@@ -215,7 +220,7 @@ class HttpServer:
             if body:
                 self._admit(request, len(body), len(body), share)
             return body
-        # An announced length takes no capacity. Otherwise, nine idle clients could exclude everyone else.
+        # An announced length takes no capacity. Otherwise, nine idle clients could exclude all other clients.
         if (request.content_length or 0) > self._context.max_body:
             self._admit(request, request.content_length or 0, 0, share)
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":
@@ -244,7 +249,10 @@ class HttpServer:
         return b"".join(chunks)
 
     def _admit(self, request: web.BaseRequest, size: int, arrived: int, share: Share) -> None:
-        """Add the `arrived` bytes to `share`. Raise the rejection of a body of at least `size` bytes if necessary."""
+        """Add the `arrived` bytes to `share`.
+
+        Raise _RefusedError if a body of at least `size` bytes cannot be accepted.
+        """
         if size > self._context.max_body:
             self._notice(
                 f"Responded with 413 to {request.method} {request.raw_path}: a body of at least {size} bytes, "
@@ -284,7 +292,7 @@ class HttpServer:
 
 
 def _refuse_form(request: web.BaseRequest) -> Response | None:
-    """Return the response to a request that webhooks never send: to a proxy, or with a coding other than chunked."""
+    """Return the response to a request that webhooks never send: a proxy request, or a coding other than chunked."""
     if not request.raw_path.startswith("/"):
         return responses.unsupported(400, "the request target is not a path: port-hook is not a proxy")
     coding = request.headers.get(hdrs.TRANSFER_ENCODING)
@@ -294,13 +302,13 @@ def _refuse_form(request: web.BaseRequest) -> Response | None:
 
 
 def _tidy_up() -> None:
-    """Return memory to the system soon after a burst of large bodies has been processed."""
+    """Return memory to the operating system soon after the server has processed a burst of large bodies."""
     loop = asyncio.get_running_loop()
     loop.call_later(_TIDY_UP_S, lambda: loop.run_in_executor(None, return_freed_memory))
 
 
 class _RefusedError(Exception):
-    """A rejection of a request because of its body. `response` is the response to the client."""
+    """A request is rejected because of its body. `response` is the response to the client."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()

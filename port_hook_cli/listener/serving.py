@@ -1,4 +1,4 @@
-"""The listener: store, forwarder, pipeline and sources, started and stopped in the right order."""
+"""The listener with its store, forwarder, pipeline and sources, which it starts and stops in the right order."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from port_hook_cli.text.safe import brief
 from port_hook_cli.tunnels.report import ProbeEndpoint
 
 DRAIN_S = 2.0
-_NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the user chose it
+_NEAREST = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - the user chose this address
 
 
 @frozen(kw_only=True)
 class ListenPlan:
-    """The settings of a listener. Durations are in seconds, sizes in bytes. None and 0 mean no limit."""
+    """The settings of a listener. Durations are in seconds, and sizes are in bytes. None and 0 mean no limit."""
 
     policy: Policy
     host: str = "127.0.0.1"
@@ -58,12 +58,13 @@ class ListenPlan:
 
 @frozen(kw_only=True)
 class Serving:
-    """A running listener. `url` is its URL on this machine, `origin` the local URL for tunnels.
+    """A running listener. `url` is its URL on this machine, and `origin` is the local URL for tunnels.
 
     `context` is what a source needs to feed the pipeline. Invocations from sources other than the HTTP server wait
     until `accept` is called, so that the session reports its start before the first invocation. The listener responds
-    to its own probes at `probe_endpoint`. `public` is the public URL that requests depend on. An opened tunnel is
-    recorded there. `after_drain` is closed after the last HTTP response, before the pipeline and the store.
+    to its own probes at `probe_endpoint`. `public` holds the public URL, which requests depend on. The session records
+    the URL of an opened tunnel there. `after_drain` is closed after the last HTTP response, before the pipeline and the
+    store.
     """
 
     url: str
@@ -85,7 +86,7 @@ async def served(
     public_url: str | None = None,
     sources: Sequence[OpenSource] = (),
 ) -> AsyncIterator[Serving]:
-    """Listen until the context ends. Then requests in progress get two seconds.
+    """Listen until the context ends. Requests in progress then get two seconds.
 
     `public_url` is the URL of a tunnel that the user runs. The URL of any other tunnel is known later. Each of
     `sources` is opened after the HTTP source, and feeds the same pipeline.
@@ -120,7 +121,7 @@ async def served(
         waiting = _WaitingPipeline(flow)
         source_context = replace(context, receive=waiting.receive, new_group=waiting.new_group)
         for open_source in sources:
-            running.append(await open_source(source_context))  # noqa: PERF401 - if one fails, the open sources are closed
+            running.append(await open_source(source_context))  # noqa: PERF401 - if one fails, open sources are closed
 
         def accept() -> None:
             waiting.accept()
@@ -147,7 +148,7 @@ async def _open_pipeline(
     *,
     with_messages: bool,
 ) -> tuple[Pipeline, MessageLog, StoreWriter]:
-    """Open the store, its writer, the forwarder, and the pipeline in front of them. `stack` closes them.
+    """Open the store, its writer, the forwarder, and the pipeline in front of them. `stack` closes all of them.
 
     With `with_messages`, the saved Kafka messages are read for the sources that need them. The writer is closed last,
     so that everything from the pipeline is in the store.
@@ -166,7 +167,7 @@ async def _open_pipeline(
     # A sender's clock may be ahead by the tolerance, so its signatures are accepted for up to twice as long.
     seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
     writer = StoreWriter(store, asyncio.get_running_loop(), warn=lambda loss: observer.notice(f"warning: {loss}"))
-    # Read before anything is written: after that, only the writer uses the store.
+    # The messages are read before anything is written. After that, only the writer uses the store.
     messages = _message_log(store, writer) if with_messages else MessageLog()
     stack.push_async_callback(writer.close)
     forwarder = await stack.enter_async_context(
@@ -186,7 +187,7 @@ async def _open_pipeline(
 
 
 async def _start_jq(expressions: Sequence[str], observer: Observer) -> IsTrue | None:
-    """Start jq for the routes that need it, and return their evaluator. Raises UsageError."""
+    """Start jq if a route needs it, and return the function that evaluates jq expressions. Raises UsageError."""
     if not expressions:
         return None
     evaluating = RouteExpressions(observer.notice)
@@ -203,19 +204,19 @@ class _WaitingPipeline:
         self.accept = self._accepting.set
 
     async def receive(self, invocation: Invocation, client: str) -> Response | None:
-        """Wait for the start. Then see `Pipeline.receive`."""
+        """Wait until the listener accepts invocations, and then return the result of `Pipeline.receive`."""
         await self._accepting.wait()
         return await self._flow.receive(invocation, client)
 
     def new_group(self) -> MessageGroup | None:
-        """Return None until the listener accepts invocations. After that, see `Pipeline.new_group`."""
+        """Return the result of `Pipeline.new_group`, or None until the listener accepts invocations."""
         return self._flow.new_group() if self._accepting.is_set() else None
 
 
 async def _drain(sources: Sequence[Source], turns: Turns, writer: StoreWriter) -> None:
-    """Close all sources concurrently, so that together they take as long as the slowest source.
+    """Close all sources concurrently, so that together they take only as long as the slowest source.
 
-    Then the store has the outcomes of their requests, which the inspector of this listener still shows.
+    Afterward, the store has the outcomes of all requests, which the inspector of this listener still shows.
     """
     turns.close()
     await asyncio.gather(*(source.close(DRAIN_S) for source in sources))
@@ -227,7 +228,7 @@ def _message_log(store: CaptureStore, writer: StoreWriter) -> MessageLog:
 
 
 def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -> None:
-    """Record this session's target, for `replay` without a target. If it fails, everything else works."""
+    """Record the target of this session, for `replay` without a target. The listener also works if this fails."""
     try:
         store.record_session(plan.policy.routes.default)
     except StoreError as error:
@@ -235,7 +236,10 @@ def _record_session(store: CaptureStore, plan: ListenPlan, observer: Observer) -
 
 
 def _refuse_to_loop(plan: ListenPlan, host: str, port: int) -> None:
-    """Raise UsageError for a target that may be the listener itself. It would forward each request to itself."""
+    """Raise UsageError for a target that may be the listener itself.
+
+    The listener would forward each request to itself.
+    """
     for target in plan.policy.routes.targets:
         target_host, target_port = handler_address(target)
         if target_port == port and (target_host == host or may_be_on_this_machine(target)):
@@ -249,7 +253,7 @@ def _recent_signatures(store: CaptureStore, since_s: float) -> dict[bytes, float
 
 
 class RouteExpressions:
-    """Evaluates one expression at a time, so that all requests that wait for jq block only one thread.
+    """Evaluates one jq expression at a time, so that all requests that wait for jq block only one thread.
 
     `notice` is called once for each expression that fails.
     """
@@ -267,7 +271,7 @@ class RouteExpressions:
                 raise UsageError(f"--route jq:{expression}: {outcome.message}.", hint="Correct the jq expression.")
 
     async def is_true(self, expression: str, document: Any) -> bool:
-        """Return whether the first result is neither null nor false. A failed expression is not true."""
+        """Return whether the first result is neither null nor false. If the expression fails, return False."""
         outcome = await self._evaluate(expression, document)
         if not isinstance(outcome, JqError):
             return outcome is not UNDEFINED and outcome is not None and outcome is not False

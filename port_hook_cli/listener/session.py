@@ -1,4 +1,4 @@
-"""The verb `listen`: a listener with its public URL and its observers, from its start to its end."""
+"""The `listen` command without its options: a listener with its public URL and its observers, from start to end."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsy
 
 @frozen(kw_only=True)
 class Retarget:
-    """Actions and workflow nodes (`WORKFLOW#NODE`) to point at the listener while it runs.
+    """Actions and workflow nodes (`WORKFLOW#NODE`) that point at the listener while it runs.
 
-    `ask` shows the changes and asks for confirmation. Without it, the changes are shown and made.
+    `ask` shows the changes and asks for confirmation. Without `ask`, the changes are shown and made.
     """
 
     names: Sequence[str]
@@ -49,10 +49,11 @@ class Retarget:
 
 @frozen(kw_only=True)
 class Session:
-    """What a listener must do: receive and forward, open its tunnel, and use its public URL.
+    """What a listener must do: receive and forward invocations, open its tunnel, and use its public URL.
 
-    `sources` are opened besides the HTTP server. `companions` run beside the listener, from before its first invocation
-    until after its last. `settled` contains the IDs of the runs that have ended before the session ends.
+    `sources` are opened in addition to the HTTP server. `companions` run beside the listener, from before its first
+    invocation until after its last invocation. `settled` contains the IDs of the runs that have ended before the
+    session ends.
     """
 
     plan: ListenPlan
@@ -65,10 +66,10 @@ class Session:
 
 @frozen(kw_only=True)
 class Interaction:
-    """What a session does for the user at its terminal. By default, it has no user.
+    """What a session does for the user at its terminal. By default, a session has no user.
 
     `ask` asks a yes-or-no question. `copies_url` copies the public URL. `secret_place` says where the client secret
-    comes from. `keys` runs the commands of typed keys.
+    comes from. `keys` runs the commands of the keys that the user types.
     """
 
     ask: Ask = decline
@@ -92,10 +93,10 @@ async def listening(
     stop: asyncio.Event,
     interaction: Interaction = _NO_USER,
 ) -> AsyncIterator[Listening]:
-    """Listen until the context ends, or until `Listening.wait` returns, which it does when `stop` is set.
+    """Listen until the context ends. `Listening.wait` returns when `stop` is set.
 
-    `observers` are told what happens, and are closed last. Raises PortHookError if the listener, its tunnel, a source
-    or a companion cannot start, and StoppedEarly if `stop` is set before the listener is ready.
+    `observers` learn what happens, and are closed last. Raises PortHookError if the listener, its tunnel, a source or a
+    companion cannot start, and StoppedEarly if `stop` is set before the listener is ready.
     """
     try:
         async with AsyncExitStack() as stack:
@@ -112,7 +113,7 @@ async def listening(
 
 
 class Listening:
-    """A running listener. `stack` closes what it opens."""
+    """A running listener. `stack` closes the resources that it opens."""
 
     def __init__(
         self,
@@ -133,16 +134,16 @@ class Listening:
 
     @property
     def url(self) -> str:
-        """The listener's URL on this machine."""
+        """Return the listener's URL on this machine."""
         return self._serving.url
 
     @property
     def public_url(self) -> str | None:
-        """The URL to set in Port, or None without a tunnel. It can change."""
+        """Return the URL to set in Port, or None without a tunnel. The URL can change."""
         return self._tunnel.public_url if self._tunnel else None
 
     async def open(self) -> None:
-        """Open the listener and its tunnel, and point actions and nodes at it."""
+        """Open the listener and its tunnel, and point the actions and nodes at it."""
         session, observer, options = self._session, self.observer, self._session.tunnel
         mount = session.plan.policy.routes.mount
         serving = self._serving = await self._stack.enter_async_context(
@@ -173,12 +174,15 @@ class Listening:
             self._stack.push_async_callback(self._tunnel.leave)
 
     async def _point(self, wanted: Retarget, url: str) -> Follow:
-        """Point actions and nodes at `url` until the end. Return the function that changes the URL later."""
+        """Point the actions and nodes at `url` until the session ends.
+
+        Return the function that changes the URL later.
+        """
 
         async def confirm(changes: Sequence[PlannedChange]) -> bool:
             lines = planned_lines(changes)
             if wanted.ask is not None:
-                # Printed together with the question, because another thread prints notices later.
+                # The changes are printed together with the question, because another thread prints notices later.
                 return await wanted.ask("\n".join((*lines, _QUESTION)))
             self._notice_all(lines)
             return True
@@ -194,7 +198,7 @@ class Listening:
     async def begin(self) -> None:
         """Open the companions, show that the listener is ready, and accept invocations."""
         session, serving, observer = self._session, self._serving, self.observer
-        # Companions show the requests in progress at the end.
+        # Companions are closed after the drain, so that they show the last requests in progress.
         beside = [
             await serving.after_drain.enter_async_context(open_(serving, lambda: self.public_url))
             for open_ in session.companions
@@ -229,7 +233,7 @@ class Listening:
         observer.event(ready_event(url=self.url, public_url=self.public_url))
 
     def read_keys(self, hiding: ExitStack) -> None:
-        """Hide what the user types until `hiding` is closed, and run the commands of typed keys until the end."""
+        """Hide what the user types until `hiding` is closed. Run the commands of typed keys until the session ends."""
         keys, serving = self._interaction.keys, self._serving
         is_hidden = hiding.enter_context(typed_keys_hidden(self._runtime, at_once=keys is not None))
         if keys and is_hidden:
@@ -240,7 +244,7 @@ class Listening:
             serving.flow.holding.release = IN_THE_PAGE
 
     async def wait(self) -> Ended:
-        """Wait until the session is stopped or over, end it, and return how it ended."""
+        """Wait until the session is stopped or over, end the session, and return how it ended."""
         waits = [asyncio.create_task(event.wait()) for event in (self.stop, self._watcher.over)]
         try:
             timeout_s = self._session.plan.timeout_s
@@ -251,10 +255,10 @@ class Listening:
         return await self.end()
 
     async def end(self) -> Ended:
-        """End the session, and return how it ended. A second call returns the same.
+        """End the session, and return how it ended. A second call returns the same result.
 
-        Requests in progress get their response, everything is closed in order, and the observers finish their pending
-        work: within seconds if the session was stopped.
+        Requests in progress get their responses, everything is closed in order, and the observers finish their pending
+        work. If the session was stopped, all of this takes only seconds.
         """
         if self._ended is None:
             tally = self._serving.flow.tally
@@ -287,7 +291,7 @@ def _local_url_for_sandbox(api_url: str, local_url: str) -> str:
 
 
 async def _unless_stopped(opening: Coroutine[Any, Any, None], listener: Listening) -> None:
-    """Await `opening`, or raise StoppedEarly if the user presses Ctrl-C first: opening a tunnel may take seconds."""
+    """Await `opening`, which may take seconds for a tunnel. Raise StoppedEarly if the user presses Ctrl-C first."""
     task, stopped = asyncio.create_task(opening), asyncio.create_task(listener.stop.wait())
     try:
         await asyncio.wait({task, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -300,7 +304,7 @@ async def _unless_stopped(opening: Coroutine[Any, Any, None], listener: Listenin
 
 
 async def _cancel(*tasks: asyncio.Task[Any]) -> None:
-    """Cancel tasks and wait until they have ended. Ignore their errors."""
+    """Cancel tasks and wait until they have ended. The errors of the tasks are ignored."""
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -9,17 +9,17 @@ from port_hook_cli.listener.policy import Policy
 
 
 class Simulator:
-    """Simulates failures and delays, as a listener's options configure."""
+    """Simulates the failures and delays that a listener's options configure."""
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
         self._failures_left = policy.fail_first
-        # Two sequences, so that failures stay the same when delays are added.
+        # Failures and delays use separate sequences, so that failures stay the same when delays are added.
         self._failing = random.Random(f"failures {policy.seed}")  # noqa: S311 - repeatable, not secret
         self._delaying = random.Random(f"delays {policy.seed}")  # noqa: S311 - repeatable, not secret
 
     def decide(self, *, may_fail: bool) -> Simulated | None:
-        """Return the simulation for the next request, or None. A request counts only if it `may_fail`."""
+        """Return the simulation for the next request, or None. Only requests that `may_fail` count."""
         failure = self._failure() if may_fail else None
         delay_s = self._delaying.uniform(self._policy.delay.least_s, self._policy.delay.most_s)
         if failure is None and not delay_s:

@@ -1,6 +1,6 @@
-"""When requests are forwarded: one at a time per run, a limited number concurrently, none during a pause.
+"""Decides when requests are forwarded: one at a time per run, a limited number concurrently, and none during a pause.
 
-During a pause, the user can let one request pass, or respond to it by hand. See `holding.py`.
+During a pause, the user can let one request pass, or respond to one request by hand (see `holding.py`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ class SenderLeft(Exception):
 
 
 class ManualResponse(NamedTuple):
-    """The response that the user writes by hand for a held request, sent after `delay_s` seconds."""
+    """The response that the user writes by hand for a held request. It is sent after `delay_s` seconds."""
 
     response: Response
     delay_s: float = 0.0
 
 
 class Turn:
-    """The place of one request in the queue. Await `called` before forwarding, unless it is None: then don't wait.
+    """The place of one request in the queue. Before you forward the request, await `called` unless it is None.
 
-    The result of `called` is None, or the user's manual response. Don't forward a request with a manual response.
+    The result of `called` is None, or the user's manual response. Don't forward a request that has a manual response.
     """
 
     __slots__ = ("called", "forwards", "run_id")
@@ -37,30 +37,31 @@ class Turn:
         self.called: asyncio.Future[ManualResponse | None] | None = None
 
     def give_up(self) -> None:
-        """Stop waiting, because the sender has disconnected: `called` raises SenderLeft."""
+        """Stop waiting, because the sender has disconnected. `called` then raises SenderLeft."""
         if self.called is not None and not self.called.done():
             self.called.set_exception(SenderLeft())
 
 
 class Turns:
-    """Requests take turns, in order of arrival. The server limits how many may wait.
+    """Lets requests take turns, in order of arrival. The server limits how many requests may wait.
 
-    At most `limit` are forwarded concurrently. None means no limit. With `in_order`, a request waits until the response
-    to the previous request of its run has arrived. Meanwhile, it doesn't count toward `limit`.
+    At most `limit` requests are forwarded concurrently. None means no limit. With `in_order`, a request waits until the
+    response to the previous request of its run has arrived. Meanwhile, the waiting request doesn't count toward
+    `limit`.
     """
 
     def __init__(self, limit: int | None, *, in_order: bool) -> None:
         self._limit = limit
         self._in_order = in_order
-        # The runs with a request in flight or about to be. Other requests of the run wait here.
+        # The runs with a request that is in flight or next in line. Other requests of the run wait here.
         self._runs: dict[str, dict[Turn, None] | None] = {}
-        # Dictionaries, because a canceled request is removed from the middle.
+        # These lines are dictionaries, because a canceled request is removed from the middle.
         self._next: dict[Turn, None] = {}
         self._held: dict[Turn, None] = {}
-        # The requests that the user let pass and that still wait, and the next of these.
+        # The waiting requests that the user let pass. `_passing` holds the requests among them that are next.
         self._let_pass: set[Turn] = set()
         self._passing: dict[Turn, None] = {}
-        # The requests with a manual response, and whether the next request of their run waits for it.
+        # The requests with a manual response, and whether the next request of their run waits for this response.
         self._responded: dict[Turn, bool] = {}
         self._forwarded = 0
         self._waiting = 0
@@ -69,26 +70,29 @@ class Turns:
 
     @property
     def runs(self) -> int:
-        """How many runs have requests in flight or waiting, if their order is preserved."""
+        """Return the number of runs that have requests in flight or waiting, if the order of requests is preserved."""
         return len(self._runs)
 
     @property
     def waiting(self) -> int:
-        """How many requests wait for their turn."""
+        """Return the number of requests that wait for their turn."""
         return self._waiting
 
     @property
     def held(self) -> int:
-        """How many requests a pause holds: waiting requests without a decision of the user."""
+        """Return the number of requests that a pause holds.
+
+        These are the waiting requests without a decision of the user.
+        """
         return self._waiting - len(self._responded) - len(self._let_pass) if self.is_paused else 0
 
     def is_held(self, turn: Turn) -> bool:
-        """Whether a pause holds the request of this turn."""
+        """Return whether a pause holds the request of this turn."""
         is_leaving = turn.called is not None and turn.called.done()
         return self.is_paused and not is_leaving and turn not in self._let_pass and turn in self._undecided(turn)
 
     def let_pass(self, turn: Turn) -> bool:
-        """Call a held turn despite the pause. Return False if it still waits for its run or for a free place."""
+        """Call a held turn despite the pause. Return False if the turn still waits for its run or for a free place."""
         self._let_pass.add(turn)
         if turn in self._held:
             del self._held[turn]
@@ -100,7 +104,7 @@ class Turns:
         return turn not in self._let_pass
 
     def respond(self, turn: Turn, response: ManualResponse) -> None:
-        """End a held turn with a manual response, after its delay."""
+        """End a held turn with a manual response, after the delay of the response."""
         line = self._undecided(turn)
         del line[turn]
         self._responded[turn] = line is self._next
@@ -118,7 +122,7 @@ class Turns:
         called.add_done_callback(lambda _: timer.cancel())
 
     def take(self, run_id: str | None) -> Turn:
-        """Return the turn of a request to forward. Always pass it to `end` afterward."""
+        """Return the turn of a request to forward. The caller must always pass the turn to `end` afterward."""
         turn = Turn(run_id if self._in_order else None, forwards=True)
         if turn.run_id is not None:
             if turn.run_id in self._runs:
@@ -133,12 +137,12 @@ class Turns:
         return turn
 
     def hold(self) -> Turn:
-        """Return the turn of a request that needs no handler. It waits only during a pause."""
+        """Return the turn of a request that needs no handler. This turn waits only during a pause."""
         turn = Turn(None, forwards=False)
         return self._wait(turn, self._held) if self.is_paused else turn
 
     def end(self, turn: Turn) -> None:
-        """End a turn: its request was forwarded, or will not be."""
+        """End a turn, because its request was forwarded or will not be forwarded."""
         if turn.called is not None and self._has_left(turn):
             return
         if turn.forwards:
@@ -173,7 +177,7 @@ class Turns:
         return self._limit is not None and self._forwarded >= self._limit
 
     def _undecided(self, turn: Turn) -> dict[Turn, None]:
-        """Return the line of a waiting turn, or an empty line if the user has decided about the turn."""
+        """Return the line of a waiting turn, or an empty line if the user has already decided about the turn."""
         others = None if turn.run_id is None else self._runs.get(turn.run_id)
         return next((line for line in (others, self._next, self._held) if line and turn in line), {})
 

@@ -1,4 +1,4 @@
-"""What a session prints: the messages at its start and its end, and its records in `listen --json`.
+"""The text that a session prints: the messages at its start and its end, and its records in `listen --json`.
 
 docs/reference/json-records.md describes the records.
 """
@@ -40,10 +40,10 @@ def ready_lines(
     secret_place: str = "",
     beside: Sequence[tuple[str, str]] = (),
 ) -> Iterator[str]:
-    """Yield what a person needs to know when the listener is ready.
+    """Yield the lines that tell a person that the listener is ready.
 
-    `retargeted` means that `--retarget` has set its public URL in Port. `beside` are labels and URLs of the listener's
-    companions.
+    `retargeted` means that `--retarget` has set the listener's public URL in Port. `beside` contains the labels and
+    URLs of the listener's companions.
     """
     yield f"Listening on  {url}"
     if public_url:
@@ -67,9 +67,10 @@ def ready_lines(
 def waiting_line(
     capture: Capture, reason: str, *, others: int = 0, width: int | None = None, is_ascii: bool = False
 ) -> str:
-    """Return the line about a request without a response yet, with the number of `others` like it.
+    """Return the line about a request that has no response yet, with the number of `others` like it.
 
-    Truncates it to `width` columns, if given. With `is_ascii`, uses only ASCII characters.
+    The line is truncated to `width` columns, if `width` is set. With `is_ascii`, the line contains only ASCII
+    characters.
     """
     arrow, dots = ("->", "...") if is_ascii else WAITING_SIGNS
     invocation = capture.invocation
@@ -88,18 +89,18 @@ def _request_line(invocation: Invocation) -> str:
 
 
 def held_line(capture: Capture, count: int, release: str = PRESS_P) -> str:
-    """Return the message about a held request, the last of `count`."""
+    """Return the message about a held request, which is the last of `count` held requests."""
     return f"Holding {_named(capture)} ({count} held). {release}"
 
 
 def passed_line(capture: Capture, count: int, *, is_called: bool) -> str:
-    """Return the message about a held request that the user let pass. `count` others are still held."""
+    """Return the message about a held request that the user let pass. `count` other requests are still held."""
     waits = "" if is_called else " It waits for an earlier request of the same run, or for --max-in-flight."
     return f"Letting {_named(capture)} pass ({count} held).{waits}"
 
 
 def responded_line(capture: Capture, status: int, delay_s: float, count: int) -> str:
-    """Return the message about a held request with a manual response. `count` others are still held."""
+    """Return the message about a held request that got a manual response. `count` other requests are still held."""
     after = f" after {delay_s:g} s" if delay_s else ""
     return f"Responding to {_named(capture)} by hand with {status}{after} ({count} held)."
 
@@ -109,7 +110,7 @@ def _named(capture: Capture) -> str:
 
 
 def replayed_line(capture: Capture) -> str:
-    """Return the message about a replay: its summary, ID, and arrival time."""
+    """Return the message about a replay, with its summary, its ID and its arrival time."""
     received = datetime.fromtimestamp(capture.invocation.received_at).astimezone()
     return f"Replaying {_named(capture)}, captured at {received:%Y-%m-%d %H:%M:%S}."
 
@@ -177,7 +178,7 @@ def ready_event(*, url: str, public_url: str | None) -> dict[str, Any]:
 
 
 def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[str, Any]:
-    """Return the last record of `listen --json`. `waiting` holds at most the latest 1,000 run IDs."""
+    """Return the last record of `listen --json`. `waiting` contains the IDs of at most the latest 1,000 runs."""
     return {
         "schema": EVENT,
         "type": "summary",
@@ -192,7 +193,7 @@ def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[s
 
 
 def report_event(run_id: str, *, status: str | None, error: str | None) -> dict[str, Any]:
-    """Return the record of a report by `--report`, or of the reason why it was not sent."""
+    """Return the record of a report that `--report` sent, or of the reason why `--report` sent no report."""
     return {"schema": EVENT, "type": "report", "run_id": run_id, "status": status, "error": error}
 
 
