@@ -1,1 +1,4 @@
-"""Tunnels to a public URL: one folder per provider, one registry row each. Libraries are imported only when used."""
+"""Tunnels to a public URL. Each provider has one package and one row in the registry.
+
+Libraries are imported only when used.
+"""

@@ -1,6 +1,6 @@
-"""Opens the chosen tunnel or the first usable one, probes it, and reopens it when it is lost.
+"""Opens the chosen tunnel or the first usable tunnel, probes the tunnel, and reopens it when it is lost.
 
-The keeper reports changes, not each attempt.
+The keeper reports changes of the tunnel, but not each attempt to open it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from port_hook_cli.tunnels.protocol import NotUsable, Opening, Tunnel, Usable, p
 from port_hook_cli.tunnels.registry import Automatic, TunnelChoice, automatic, find_provider
 from port_hook_cli.tunnels.report import ProbeResult, TunnelReport, TunnelState
 
-# The interval between probes while the tunnel is not known to work, and between checks of the tunnel's own health.
+# The interval between probes while it is unknown whether the tunnel works, and between checks of the tunnel's own
+# health.
 _UNSURE_S = 0.5
 _HEALTH_S = 0.25
-# A tunnel counts as unreachable after this many consecutive failed probes. A single probe may be lost.
+# A tunnel counts as unreachable after this number of consecutive failed probes, because a single probe may be lost.
 _FAILURES_TO_REPORT = 2
-# A tunnel that worked is reopened when it reports that it still works, but passes no probe for this long.
+# A tunnel that worked is reopened if it reports that it still works, but passes no probe for this many seconds.
 _GIVE_UP_S = 60.0
 _MIN_DELAY_S = 0.2
 _MAX_DELAY_S = 3.0
-# Only a tunnel that lasted this long resets the delay before reopening.
+# Only a tunnel that lasted this many seconds resets the delay before the next reopening.
 _STABLE_S = 10.0
 
 
@@ -36,11 +37,12 @@ Open = Callable[[str | None], Awaitable[Tunnel]]
 
 
 class Keeper:
-    """Keeps one tunnel open. With `probe_interval_s` 0, nothing is sent through it.
+    """Keeps one tunnel open. With `probe_interval_s` 0, nothing is sent through the tunnel.
 
     `open_` takes the previous public URL and reopens the tunnel. It is None for the user's own tunnel, which is probed
-    but never reopened. `report` gets each change. `notice` gets the reason why a tunnel cannot be reopened. `moved` is
-    awaited with each public URL after the first. `lost_count` is how often the tunnel ended.
+    but never reopened. `report` receives each change. `notice` receives the reason why a tunnel cannot be reopened.
+    `moved` is awaited with each public URL after the first URL. `lost_count` is the number of times that the tunnel
+    ended.
     """
 
     def __init__(
@@ -65,7 +67,7 @@ class Keeper:
         self._delay_s = _MIN_DELAY_S
 
     async def keep(self) -> None:
-        """Watch the tunnel, and reopen it whenever it is lost, until this is cancelled."""
+        """Watch the tunnel, and reopen it whenever it is lost, until the task is cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             opened_at = loop.time()
@@ -85,7 +87,7 @@ class Keeper:
         await self._tunnel.close()
 
     async def _until_lost(self) -> str:
-        """Return why the tunnel no longer works."""
+        """Wait until the tunnel no longer works, and return why."""
         ending = asyncio.create_task(self._tunnel.lost())
         watching = asyncio.create_task(self._watch())
         try:
@@ -101,7 +103,7 @@ class Keeper:
     async def _reopen(self) -> None:
         before, reported = self._tunnel.url, ""
         while True:
-            # The delay is random, so that the clients of a server that ended do not all return together.
+            # The delay is random, so that the clients of a server that ended do not all return at the same time.
             await asyncio.sleep(self._delay_s * random.uniform(0.5, 1))  # noqa: S311 - not a secret
             self._delay_s = min(self._delay_s * 2, _MAX_DELAY_S)
             try:
@@ -125,7 +127,7 @@ class Keeper:
             self._notice(f"error: --retarget could not set the new URL in Port: {_describe(error)}")
 
     async def _watch(self) -> str:
-        """Probe at intervals, and whenever the tunnel's health changes. Return why the tunnel must be reopened."""
+        """Probe the tunnel at intervals, and whenever its health changes. Return why the tunnel must be reopened."""
         loop = asyncio.get_running_loop()
         failures, was_reachable, failing_since = 0, False, 0.0
         while True:
@@ -157,7 +159,7 @@ class Keeper:
         return TunnelReport(state=state, url=self._tunnel.url, reason=health)
 
     async def _pause(self, health: str, for_s: float) -> None:
-        """Wait `for_s` seconds, or until the tunnel's health is no longer `health`."""
+        """Wait `for_s` seconds, or until the health of the tunnel differs from `health`."""
         loop = asyncio.get_running_loop()
         until = loop.time() + for_s
         while loop.time() < until and self._tunnel.health() == health:  # noqa: ASYNC110 - not every provider has events
@@ -171,12 +173,12 @@ class Keeper:
 
 def _describe(error: Exception) -> str:
     if isinstance(error, PortHookError):
-        return " ".join(f"{error.message} {error.hint}".split())  # the quoted output of a program has several lines
+        return " ".join(f"{error.message} {error.hint}".split())  # a program's quoted output has several lines
     return f"{type(error).__name__}: {brief(str(error))}"
 
 
 async def open_tunnel(choice: TunnelChoice, opening: Opening) -> Tunnel:
-    """Open the chosen tunnel. Raises TunnelError on a timeout, UsageError for a choice without a tunnel."""
+    """Open the chosen tunnel. Raises TunnelError on a timeout, and UsageError for a choice without a tunnel."""
     provider = find_provider(choice)
     if provider is None:
         raise UsageError(f"--tunnel {choice.name} is not a tunnel provider.", hint="Choose a provider with `--tunnel`.")
@@ -185,14 +187,14 @@ async def open_tunnel(choice: TunnelChoice, opening: Opening) -> Tunnel:
 
 
 class Check(Protocol):
-    """A provider's check whether it is usable."""
+    """A provider's check whether it is usable on this machine."""
 
     def __call__(self, environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
         """Return why the provider is usable or not, without opening or downloading anything."""
 
 
 def no_tunnel_lines() -> tuple[str, ...]:
-    """Return what a user reads when `auto` doesn't open a tunnel."""
+    """Return the lines that a user reads when `auto` doesn't open a tunnel."""
     *steps, last = (auto.setup for _, auto in automatic())
     return (
         "No tunnel is open, so Port cannot call this listener. Use `--tunnel none` to hide this message.",
@@ -201,7 +203,10 @@ def no_tunnel_lines() -> tuple[str, ...]:
 
 
 async def open_first_usable(opening: Opening) -> tuple[Tunnel, TunnelChoice] | None:
-    """Return the first tunnel that opens, with its choice, or None. Print a notice for each attempt and failure."""
+    """Return the first tunnel that opens, with its choice, or None.
+
+    Print a notice for each attempt and each failure.
+    """
     for choice, usable in _usable_tunnels(opening):
         if usable.question and not await opening.ask(usable.question):
             continue
@@ -225,7 +230,7 @@ def _usable_tunnels(opening: Opening) -> Iterator[tuple[TunnelChoice, Usable]]:
 
 
 def check_provider(auto: Automatic, environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
-    """Return whether `--tunnel auto` can use a provider here, and why."""
+    """Return whether `--tunnel auto` can use a provider on this machine, and why."""
     check: Check = resolve_name(auto.check)
     return check(environ, home, can_ask=can_ask)
 
@@ -237,7 +242,7 @@ class UserTunnel:
         self.url = url.rstrip("/")
 
     def health(self) -> str:
-        """Return "": only a probe can tell whether the tunnel works."""
+        """Return "", because only a probe can tell whether the tunnel works."""
         return ""
 
     async def probe(self, path: str, token: str) -> ProbeResult:
@@ -245,7 +250,7 @@ class UserTunnel:
         return await probe(self.url + path, token)
 
     async def lost(self) -> str:
-        """Wait indefinitely: port-hook cannot detect the end of the tunnel."""
+        """Wait indefinitely, because port-hook cannot detect the end of the user's tunnel."""
         await asyncio.Event().wait()
         return ""
 

@@ -23,42 +23,48 @@ class Tunnel(Protocol):
 
     @property
     def url(self) -> str:
-        """The public URL, without a trailing slash."""
+        """Return the public URL, without a trailing slash."""
         ...
 
     def health(self) -> str:
-        """Return "" while the tunnel reports that it works, otherwise the reason as a clause. Must be fast."""
+        """Return "" while the tunnel reports that it works. Otherwise return the reason as a clause.
+
+        This method must be fast.
+        """
         ...
 
     async def probe(self, path: str, token: str) -> ProbeResult:
-        """Request `path` (below `url`) through the tunnel. The listener responds with `token`. Never raises."""
+        """Request `path` (below `url`) through the tunnel, and return the result. The listener responds with `token`.
+
+        Never raises an exception.
+        """
         ...
 
     async def lost(self) -> str:
-        """Wait until the tunnel ends without being closed. Return what happened, as one printable sentence."""
+        """Wait until the tunnel ends without being closed. Return what happened as one printable sentence."""
         ...
 
     async def close(self) -> None:
-        """Close the tunnel and everything it started, within seconds. May be called twice."""
+        """Close the tunnel and everything that it started, within seconds. A second call is allowed."""
         ...
 
 
 async def decline(_: str) -> bool:
-    """Return False: the `ask` of a session without a terminal."""
+    """Return False. This is the `ask` of a session without a terminal."""
     return False
 
 
 @frozen(kw_only=True)
 class Opening:
-    """What a provider needs to open a tunnel.
+    """The options and callbacks that a provider needs to open a tunnel.
 
     `local_url` is `http://127.0.0.1:PORT`. `address` is the server or channel in `--tunnel`, or None for a provider
-    chosen by name. `notice` prints a sentence to stderr, for example before a download. `ask` asks the user a yes-or-no
-    question. It is `decline` without a terminal. `timeout_s` limits how long opening may take. `public_url`, `domain`
-    and `accept_host_key` are the options of the same names. `previous_url` is the public URL of the replaced tunnel. A
-    provider reuses it if possible. `keepalive_s` is the interval of keepalive messages, for providers that send them.
-    `source` is for a relay, which is a source of invocations: it feeds the pipeline itself instead of sending requests
-    to `local_url`.
+    that the user chose by name. `notice` prints a sentence to stderr, for example before a download. `ask` asks the
+    user a yes-or-no question. It is `decline` without a terminal. `timeout_s` limits how long opening the tunnel may
+    take. `public_url`, `domain` and `accept_host_key` are the options of the same names. `previous_url` is the public
+    URL of the tunnel that this tunnel replaces. A provider reuses this URL if possible. `keepalive_s` is the interval
+    of keepalive messages, for providers that send them. `source` is for a relay. A relay is a source of invocations,
+    which feeds the pipeline itself instead of sending requests to `local_url`.
     """
 
     local_url: str
@@ -77,15 +83,15 @@ class Opening:
 
     @property
     def can_ask(self) -> bool:
-        """Whether the user can answer a prompt."""
+        """Return whether the user can answer a prompt."""
         return self.ask is not decline
 
 
 @frozen
 class Usable:
-    """Why `--tunnel auto` can use a provider on this machine.
+    """The reason why `--tunnel auto` can use a provider on this machine.
 
-    `reason` is a clause. If there is a `question`, the user must confirm it before the tunnel is opened.
+    `reason` is a clause. If there is a `question`, the user must answer yes before the tunnel is opened.
     """
 
     reason: str
@@ -94,9 +100,9 @@ class Usable:
 
 @frozen
 class NotUsable:
-    """Why `--tunnel auto` cannot use a provider on this machine, as a clause.
+    """The reason why `--tunnel auto` cannot use a provider on this machine, as a clause.
 
-    `setup` says what to do, if it differs from the provider's usual setup.
+    `setup` says what the user can do, if that differs from the provider's usual setup.
     """
 
     reason: str
@@ -104,15 +110,15 @@ class NotUsable:
 
 
 async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> ProbeResult:
-    """Request `url`, within `timeout_s` seconds in all. Only the right listener responds with `token`. Never raises.
+    """Request `url` within `timeout_s` seconds, and return the result. Only the right listener responds with `token`.
 
-    Uses the environment's proxy unless `url` is on this machine, and trusts the system's certificates, so that a tunnel
-    also works behind a TLS-decrypting proxy.
+    Never raises an exception. The request uses the environment's proxy unless `url` is on this machine. It trusts the
+    system's certificates, so that a tunnel also works behind a TLS-decrypting proxy.
     """
     from port_hook_cli.http.proxies import open_client
 
     started = time.perf_counter()
-    # ngrok responds with its own page to browsers, unless this header is set.
+    # Without this header, ngrok responds to browsers with its own page.
     headers = {"user-agent": "port-hook", "ngrok-skip-browser-warning": "1", "connection": "close"}
     try:
         async with (

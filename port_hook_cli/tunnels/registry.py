@@ -1,7 +1,7 @@
-"""The tunnel providers, one row each, and the tunnel addresses of `--tunnel`.
+"""The tunnel providers, one row each, and the addresses of tunnels in `--tunnel`.
 
-To add a provider, write a module and add its row here. The help of `--tunnel`, the values it accepts, the order of
-`auto`, the options for each provider and the table in docs/receive/public-url.md come from the rows.
+To add a provider, write a module and add its row here. The rows define the help of `--tunnel`, the values that it
+accepts, the order of `auto`, the options for each provider, and the table in docs/receive/public-url.md.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ _MAX_PORT = 65535
 
 
 def read_server(text: str) -> str | None:
-    """Return the service or `ssh://` URL in `--tunnel TEXT`, or None. Raises UsageError for an invalid URL."""
+    """Return the service or `ssh://` URL in `--tunnel TEXT`, or None for other text.
+
+    Raises UsageError for an invalid URL.
+    """
     service = _OTHER_NAMES.get(text, text)
     if service in _SERVICES:
         return service
@@ -59,7 +62,10 @@ _CHANNEL_HINT = "Write it as https://smee.io/CHANNEL, or https://smee.io/new for
 
 
 def read_channel(text: str) -> str | None:
-    """Return the channel's URL in `--tunnel TEXT`, or None. Raises UsageError for a URL without a channel."""
+    """Return the channel's URL in `--tunnel TEXT`, or None for other text.
+
+    Raises UsageError for a URL without a channel.
+    """
     if not text.startswith(("https://", "http://")):
         return None
     try:
@@ -73,14 +79,14 @@ def read_channel(text: str) -> str | None:
 
 @frozen
 class TunnelChoice:
-    """The value of `--tunnel`: the name of a provider, `auto` or `none`, and the provider's server or channel."""
+    """The value of `--tunnel`: the name of a provider, `auto` or `none`, and the server or channel of the provider."""
 
     provider: str
     address: str | None = None
 
     @property
     def name(self) -> str:
-        """The choice as the user writes it after `--tunnel`."""
+        """Return the choice as the user writes it after `--tunnel`."""
         return self.address or self.provider
 
 
@@ -92,9 +98,9 @@ NO_TUNNEL = TunnelChoice("none")
 class Automatic:
     """How `--tunnel auto` uses a provider.
 
-    `check` is the import path of a function that takes `environ`, `home` and `can_ask` and returns a `Usable`, or a
-    `NotUsable` when the provider is not set up on this machine. It doesn't open or download anything. `auto` opens
-    `address`. `setup` says how the user makes the provider usable.
+    `check` is the import path of a function that takes `environ`, `home` and `can_ask`. The function returns a
+    `Usable`, or a `NotUsable` if the provider is not set up on this machine. It doesn't open or download anything.
+    `address` is the address that `auto` opens. `setup` says how the user makes the provider usable.
     """
 
     check: str
@@ -109,9 +115,9 @@ class Provider:
     `opener` is the import path of an async function that takes an `Opening` and returns a `Tunnel`. It is imported when
     the tunnel is opened. `values` are the values of `--tunnel` for the help and the docs. `read_address` returns the
     address in a value, or None for a value that is not an address of this provider. It raises UsageError. `options` are
-    the options of `listen` for this provider only. `auto` is None for a provider that must be chosen. A relay responds
-    to Port itself, and feeds `Opening.source` with the requests that it received. `page`, `needs` and `notes` are for
-    the docs.
+    the options of `listen` that only this provider uses. `auto` is None for a provider that the user must choose by
+    name. A relay responds to Port itself, and feeds `Opening.source` with the requests that it received. `page`,
+    `needs` and `notes` are for the docs.
     """
 
     name: str
@@ -126,7 +132,7 @@ class Provider:
     is_relay: bool = False
 
 
-# In the order of the help and the docs. `auto` uses the first usable provider.
+# The providers are in the order of the help and the docs. `auto` uses the first usable provider.
 PROVIDERS = (
     Provider(
         name="ngrok",
@@ -197,7 +203,7 @@ def find_provider(choice: TunnelChoice) -> Provider | None:
 
 
 def is_relay(choice: TunnelChoice) -> bool:
-    """Return whether the provider responds to Port itself."""
+    """Return whether the provider of a choice responds to Port itself."""
     provider = find_provider(choice)
     return provider is not None and provider.is_relay
 
@@ -227,7 +233,7 @@ def tunnel_help() -> str:
 
 
 def automatic() -> Iterator[tuple[TunnelChoice, Automatic]]:
-    """Yield the providers that `auto` tries, in order."""
+    """Yield the choices that `auto` tries, in order."""
     for provider in PROVIDERS:
         if provider.auto:
             yield TunnelChoice(provider.name, provider.auto.address), provider.auto

@@ -10,11 +10,11 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.view import EVENT
 from port_hook_cli.text.safe import brief
 
-# Status codes of a tunnel's server that cannot forward: the codes of gateways, and Cloudflare's own.
+# Status codes of a tunnel server that cannot forward requests: the codes of gateways, and Cloudflare's own codes.
 _NO_UPSTREAM = frozenset({502, 503, 504, *range(520, 528), 530})
-# Status codes of an overloaded server: Cloudflare's quick tunnels accept about 200 concurrent requests.
+# Status codes of an overloaded server. For example, Cloudflare's quick tunnels accept about 200 concurrent requests.
 _OVERLOADED = frozenset({408, 425, 429})
-# The listener's response to a `host` that is not one of its names.
+# The status of the listener's response to a `host` that is not one of its names.
 _MISDIRECTED = 421
 
 
@@ -29,7 +29,7 @@ class Connectivity(StrEnum):
 
 @frozen
 class ProbeResult:
-    """The result of a probe. `latency_ms` is None if the listener did not respond. Then `message` is the reason."""
+    """The result of a probe. If the listener did not respond, `latency_ms` is None and `message` is the reason."""
 
     connectivity: Connectivity
     latency_ms: float | None = None
@@ -37,7 +37,10 @@ class ProbeResult:
 
 
 def read_probe(status: int, body: bytes, *, token: str, latency_ms: float) -> ProbeResult:
-    """Return what the response to a probe shows. Only this listener knows `token`, and responds with nothing else."""
+    """Return what the response to a probe shows.
+
+    Only this listener knows `token`, and it responds with nothing else.
+    """
     if body == token.encode():
         return ProbeResult(Connectivity.REACHABLE, latency_ms)
     if status in _NO_UPSTREAM:
@@ -55,7 +58,7 @@ def _unreachable(message: str) -> ProbeResult:
 
 @frozen(kw_only=True)
 class ProbeEndpoint:
-    """The path of a listener's own probes, and its response. Both are random and secret."""
+    """The path for a listener's own probes, and the response to these probes. Both are random and secret."""
 
     path: str
     token: str
@@ -75,15 +78,15 @@ class TunnelState(StrEnum):
 
     @property
     def is_good(self) -> bool:
-        """Whether no problem is known."""
+        """Return whether the tunnel has no known problem."""
         return self in {TunnelState.OPEN, TunnelState.REACHABLE}
 
 
 @frozen(kw_only=True)
 class TunnelReport:
-    """A new state of a tunnel. `latency_ms` is the latency of the probe, `reason` a clause that explains the state.
+    """A new state of a tunnel. `latency_ms` is the latency of the probe. `reason` is a clause that explains the state.
 
-    `previous_url` is the previous public URL, or None if it has not changed.
+    `previous_url` is the previous public URL, or None if the URL has not changed.
     """
 
     state: TunnelState
@@ -94,7 +97,7 @@ class TunnelReport:
 
     @classmethod
     def of(cls, result: ProbeResult, url: str) -> TunnelReport:
-        """Return the report of a probe."""
+        """Return the report about the result of a probe."""
         states = {
             Connectivity.REACHABLE: TunnelState.REACHABLE,
             Connectivity.UNREACHABLE: TunnelState.UNREACHABLE,
@@ -108,7 +111,7 @@ PASTE_THIS = "<- paste this as the webhook URL of your workflow node or action"
 
 
 def tunnel_lines(report: TunnelReport) -> Iterator[str]:
-    """Yield the lines about a change. A changed URL stands out, because the user must act on it."""
+    """Yield the lines about a change of the tunnel. A changed URL stands out, because the user must act on it."""
     if report.previous_url:
         yield ""
         yield "*** The public URL has changed. Nodes and actions with the old URL can no longer call this listener. ***"
@@ -120,7 +123,7 @@ def tunnel_lines(report: TunnelReport) -> Iterator[str]:
 
 
 def tunnel_summary(report: TunnelReport, lost_count: int) -> str:
-    """Return one line on the tunnel's last state, and on how often it was lost."""
+    """Return one line about the last state of the tunnel, and about how often the tunnel was lost."""
     times = f", lost {lost_count} time{'' if lost_count == 1 else 's'}" if lost_count else ""
     return f"tunnel {_describe(report)}{times}"
 
@@ -147,6 +150,6 @@ def tunnel_event(report: TunnelReport) -> dict[str, Any]:
 
 
 def tunnel_fields(report: TunnelReport) -> dict[str, Any]:
-    """Return the part of a tunnel's record that the summary of a session also shows."""
+    """Return the fields of a tunnel's record that the summary of a session also contains."""
     latency_ms = None if report.latency_ms is None else round(report.latency_ms, 3)
     return {"state": str(report.state), "url": report.url, "latency_ms": latency_ms, "reason": report.reason or None}

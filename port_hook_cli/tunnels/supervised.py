@@ -1,4 +1,4 @@
-"""Tunnels of another program, with a supervisor process between it and port-hook."""
+"""Tunnels of another program. A supervisor process runs between the program and port-hook."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ _MAX_LINE = 300
 
 
 class SupervisedTunnel:
-    """What tunnels with a supervisor share. See `supervisor.py` and `port_hook_cli.tunnels.protocol.Tunnel`.
+    """The common part of tunnels that have a supervisor.
 
-    `log` holds the last lines of the program's log, unchanged. `problem` is the error that prevented its start, if any.
-    After `close_timeout_s` seconds of closing, the processes are killed.
+    See `supervisor.py` and `port_hook_cli.tunnels.protocol.Tunnel`.
+
+    `log` holds the last lines of the program's log, unchanged. `problem` is the error that prevented the start of the
+    program, if any. If closing takes longer than `close_timeout_s` seconds, the processes are killed.
     """
 
     program = "the program"
@@ -52,7 +54,7 @@ class SupervisedTunnel:
         return f"{self.program} has ended, and its public URL with it." + (f" Its last output: {line}" if line else "")
 
     async def close(self) -> None:
-        """End the program and its supervisor. Kill them after `close_timeout_s` seconds."""
+        """End the program and its supervisor. Kill both after `close_timeout_s` seconds."""
         self._closing = True  # what the program logs about its end is not a problem to report
         if self._supervisor.stdin:
             self._supervisor.stdin.close()
@@ -67,16 +69,16 @@ class SupervisedTunnel:
         self.log.append(line)
 
     def last_line(self) -> str:
-        """Return the last line of the log, printable, or "" if the log is empty."""
+        """Return the last line of the log, made printable, or "" if the log is empty."""
         return brief(self.log[-1], _MAX_LINE) if self.log else ""
 
     def keep_reading(self) -> asyncio.Task[None]:
-        """Read the program's output until it ends, because a program with unread output would block."""
+        """Start a task that reads the program's output until it ends. A program with unread output would block."""
         self._reading = self._reading or asyncio.create_task(self._read_all())
         return self._reading
 
     async def next_report(self) -> dict[str, Any] | None:
-        """Return the supervisor's next report, after storing its log lines, or None when it has ended."""
+        """Return the supervisor's next report, or None when it has ended. Store a reported log line or error."""
         line = await self._next_line()
         report: dict[str, Any] | None = json.loads(line) if line else None
         if report and "log" in report and not self._closing:
@@ -86,7 +88,10 @@ class SupervisedTunnel:
         return report
 
     async def _next_line(self) -> bytes:
-        """Return the next line of the supervisor's output. A line above asyncio's limit counts as the end."""
+        """Return the next line of the supervisor's output.
+
+        A line above asyncio's limit counts as the end of the output.
+        """
         output = self._supervisor.stdout
         if output is None:
             return b""
@@ -108,13 +113,16 @@ class SupervisedTunnel:
 
 
 def quoted_output(lines: Sequence[str]) -> str:
-    """Return a program's last lines as an error quotes them after its sentence, or "" without lines."""
+    """Return the last lines of a program as an error quotes them after its sentence.
+
+    Return "" if there are no lines.
+    """
     return " Its last output:" + "".join(f"\n  {line}" for line in lines) if lines else ""
 
 
 @contextlib.asynccontextmanager
 async def closed_on_failure(tunnel: SupervisedTunnel) -> AsyncIterator[None]:
-    """Close `tunnel` if the block raises anything."""
+    """Close `tunnel` if the block raises an exception."""
     try:
         yield
     except BaseException:
@@ -125,7 +133,7 @@ async def closed_on_failure(tunnel: SupervisedTunnel) -> AsyncIterator[None]:
 async def start_supervisor(
     script: Path, request: Mapping[str, Any], environ: Mapping[str, str]
 ) -> asyncio.subprocess.Process:
-    """Start `script` with `request` as one line of JSON on its stdin. Closing its stdin ends it."""
+    """Start `script` with `request` as one line of JSON on its stdin. The script ends when its stdin is closed."""
     supervisor = await asyncio.create_subprocess_exec(
         sys.executable,
         "-IS",
@@ -144,7 +152,7 @@ async def start_supervisor(
 
 
 def without_ctrl_c() -> dict[str, Any]:
-    """Return the options for a process outside Ctrl-C's reach, because requests in progress still need the tunnel."""
+    """Return the options for a process that Ctrl-C does not reach. Requests in progress still need the tunnel."""
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     else:  # noqa: RET505 - mypy would find the line unreachable

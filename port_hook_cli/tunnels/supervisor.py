@@ -1,11 +1,12 @@
 """A supervisor: a process between port-hook and a tunnel program, so that the program never outlives port-hook.
 
-It runs as a script, `python -IS supervisor.py`, and uses only the standard library. The first line on its stdin is JSON
-with the command. Then stdin stays open until the tunnel must end. The kernel closes it when port-hook ends for any
-reason, including `kill -9`. Then the supervisor terminates the program, and kills it and itself after a grace period.
-It writes reports to stdout, one JSON object per line: `log` (a line of the program's log), `error` or `ended`.
+The supervisor runs as a script, `python -IS supervisor.py`, and uses only the standard library. The first line on its
+stdin is JSON with the command of the program. After that line, stdin stays open until the tunnel must end. The kernel
+closes stdin when port-hook ends for any reason, including `kill -9`. The supervisor then terminates the program, and
+kills the program and itself after a grace period. It writes reports to stdout, one JSON object per line: `log` (a line
+of the program's log), `error` or `ended`.
 
-`ngrok/supervisor.py` does the same for the ngrok agent, with this module's functions and pyngrok.
+`ngrok/supervisor.py` does the same for the ngrok agent, with the functions of this module and pyngrok.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Run the command until it ends, or until port-hook does."""
+    """Run the command until the program or port-hook ends."""
     port_hook, reports = take_streams()
     request = json.loads(port_hook.readline())
     try:
@@ -36,7 +37,7 @@ def main() -> None:
         write_report(reports, error={"kind": type(problem).__name__, "message": problem.strerror or str(problem)})
         return
     threading.Thread(target=_end_with_port_hook, args=(port_hook, program, request["grace_s"]), daemon=True).start()
-    # A long line is read in parts. Everything is read, because the program would block otherwise.
+    # A long line is read in parts. All output is read, because the program would block otherwise.
     while line := program.stdout.readline(MAX_LINE) if program.stdout else b"":
         write_report(reports, log=line.decode("utf-8", "replace").rstrip("\r\n"))
     write_report(reports, ended=program.wait())
@@ -44,13 +45,13 @@ def main() -> None:
 
 
 def write_report(reports: IO[bytes], **fields: Any) -> None:
-    """Write a report to port-hook. If port-hook has ended, another thread detects it."""
+    """Write a report to port-hook. If port-hook has ended, another thread detects the end."""
     with contextlib.suppress(OSError):
         reports.write(json.dumps(fields).encode() + b"\n")
 
 
 def take_streams() -> tuple[IO[bytes], IO[bytes]]:
-    """Return private copies of stdin and stdout. The child processes inherit neither."""
+    """Return private copies of stdin and stdout, which the child processes don't inherit."""
     port_hook, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
@@ -61,7 +62,8 @@ def take_streams() -> tuple[IO[bytes], IO[bytes]]:
 def kill_child_with_parent() -> Callable[[], None] | None:
     """Return a `preexec_fn` that makes Linux kill the child when this process ends, or None on other systems.
 
-    The kernel sends the signal when the thread that started the child ends, so start the child in the main thread.
+    The kernel sends the signal when the thread that started the child ends. So the child must be started in the main
+    thread.
     """
     if sys.platform == "linux":
         prctl, parent = ctypes.CDLL(None).prctl, os.getpid()
@@ -87,7 +89,8 @@ def kill_process_group() -> None:
 def taskkill(pid: int, environ: Mapping[str, str]) -> list[str]:
     """Return the command that kills a Windows process and all its descendants.
 
-    It has a full path, because Windows would search the current directory, which may be untrusted, before its own.
+    The command has a full path. Otherwise, Windows would search the current directory, which may be untrusted, before
+    its own directory.
     """
     system = environ.get("SYSTEMROOT", r"C:\Windows")
     return [rf"{system}\System32\taskkill.exe", "/F", "/T", "/PID", str(pid)]

@@ -1,4 +1,4 @@
-"""Cloudflare quick tunnels: the user's `cloudflared`, under a supervisor (`tunnels/supervisor.py`), and its errors."""
+"""Cloudflare quick tunnels: the user's `cloudflared` under a supervisor (`tunnels/supervisor.py`), and its errors."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ _POLL_AT_START_S = 0.05
 _POLL_S = 1.0
 _RESPONSE_TIMEOUT_S = 1.0
 _MAX_RESPONSE_BYTES = 65536
-# The time that cloudflared gets to disconnect from Cloudflare's edge when it is terminated.
+# The time that cloudflared gets for disconnecting from Cloudflare's edge when it is terminated.
 _GRACE_S = 1.0
 
 
 def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
-    """Return why `--tunnel auto` can use cloudflared, or why not."""
+    """Return why `--tunnel auto` can use cloudflared, or why it cannot."""
     del home, can_ask
     program = find_program("cloudflared", environ)
     return Usable(f"{program} is installed") if program else NotUsable("cloudflared is not on PATH")
@@ -45,8 +45,8 @@ def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Us
 async def open_cloudflared(opening: Opening) -> CloudflaredTunnel:
     """Open a quick tunnel to `opening.local_url` with the user's cloudflared program. No account is needed.
 
-    The program ends when the tunnel is closed or this process ends. Raises TunnelError. Cancelling this ends the
-    program.
+    The program ends when the tunnel is closed or this process ends. Raises TunnelError. Cancelling this call also ends
+    the program.
     """
     path = find_program("cloudflared", opening.environ)
     if not path:
@@ -65,7 +65,8 @@ async def open_cloudflared(opening: Opening) -> CloudflaredTunnel:
 class CloudflaredTunnel(SupervisedTunnel):
     """A quick tunnel. See `port_hook_cli.tunnels.protocol.Tunnel`. cloudflared's metrics server reports its health.
 
-    port-hook asks the metrics server every `poll_s` seconds, and waits up to `response_timeout_s` seconds.
+    port-hook asks the metrics server every `poll_s` seconds, and waits up to `response_timeout_s` seconds for a
+    response.
     """
 
     program = "cloudflared"
@@ -80,7 +81,7 @@ class CloudflaredTunnel(SupervisedTunnel):
         self._watch: asyncio.Task[None] | None = None
 
     async def wait_until_open(self) -> None:
-        """Return when `url` is known and the edge is connected. Raises TunnelError if the tunnel does not open."""
+        """Wait until `url` is known and the edge is connected. Raises TunnelError if the tunnel does not open."""
         ended, opening = self.keep_reading(), asyncio.create_task(self._open())
         try:
             await asyncio.wait({ended, opening}, return_when=asyncio.FIRST_COMPLETED)
@@ -92,24 +93,24 @@ class CloudflaredTunnel(SupervisedTunnel):
         self._watch = asyncio.create_task(self._keep_watch())
 
     def health(self) -> str:
-        """Return "" if cloudflared had a connection to its edge a second ago, otherwise the problem."""
+        """Return "" if cloudflared had a connection to its edge a second ago. Otherwise return the problem."""
         return self._problem if self._supervisor.returncode is None else "cloudflared has ended"
 
     async def close(self) -> None:
-        """End cloudflared and its supervisor. Kill them after `close_timeout_s` seconds."""
+        """End cloudflared and its supervisor. Kill both after `close_timeout_s` seconds."""
         if self._watch:
             self._watch.cancel()
         await super().close()
 
     def logged(self, line: str) -> None:
-        """Store a line of the log, and the metrics server's address from it."""
+        """Store a line of the log. If the line contains the address of the metrics server, store the address too."""
         super().logged(line)
         match = _METRICS.search(line)
         if match and not self._metrics.done():
             self._metrics.set_result((match[1], int(match[2])))
 
     def last_line(self) -> str:
-        """Return the log's last nonempty line, printable, or ""."""
+        """Return the last nonempty line of the log, made printable, or ""."""
         return next(reversed(_messages(self.log)), "")
 
     async def _open(self) -> str:
@@ -132,16 +133,18 @@ def _options(local_url: str) -> tuple[str, ...]:
         *("--config", str(_CONFIG)),
         "--no-autoupdate",
         *("--url", local_url),
-        # cloudflared chooses a free port and logs it. A port that we choose could be taken by then.
+        # cloudflared chooses a free port and logs it. Another program could take a port that port-hook chooses in
+        # advance.
         *("--metrics", "127.0.0.1:0"),
         *("--loglevel", "info"),
-        # Requests in progress have ended before the tunnel is closed, so cloudflared need not wait its default of 30 s.
+        # Requests in progress have ended before the tunnel is closed, so cloudflared doesn't have to wait its default
+        # of 30 s.
         *("--grace-period", "100ms"),
     )
 
 
 def _url(body: bytes) -> str:
-    """Return the public URL in the response of /quicktunnel, `{"hostname": …}`. The host name may have a scheme."""
+    """Return the public URL in the response of /quicktunnel, `{"hostname": …}`. The host name may include a scheme."""
     try:
         host = json.loads(body)["hostname"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -152,7 +155,7 @@ def _url(body: bytes) -> str:
 
 
 async def _get(metrics: tuple[str, int], path: str, timeout_s: float) -> tuple[int, bytes]:
-    """Return the status and body of a cloudflared endpoint. The status is 0 without a response."""
+    """Return the status and body of a cloudflared endpoint. The status is 0 if there is no response."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(*metrics)
@@ -176,8 +179,8 @@ _OTHERS = (
 _RELEASES = "https://github.com/cloudflare/cloudflared/releases"
 _UPDATE = "Update it with `cloudflared update`, or with your package manager if that installed it."
 
-# Errors in the log, the most specific first. The patterns match messages of cloudflared
-# (cmd/cloudflared/tunnel/quick_tunnel.go) and of Go's network library; 1015 is Cloudflare's error for a rate limit.
+# Errors in the log, the most specific error first. The patterns match messages of cloudflared
+# (cmd/cloudflared/tunnel/quick_tunnel.go) and of Go's network library. 1015 is Cloudflare's error for a rate limit.
 _KNOWN = (
     (
         re.compile(r"429 Too Many Requests|error code: 1015"),
@@ -212,7 +215,7 @@ _LAST_LINES = 3
 
 
 def not_found() -> TunnelError:
-    """Return the error for a PATH without cloudflared."""
+    """Return the error for a PATH that doesn't contain cloudflared."""
     return TunnelError(
         "No cloudflared program was found on PATH.",
         hint="Install it: `brew install cloudflared`, `winget install --id Cloudflare.cloudflared`, on Debian and "
@@ -222,7 +225,7 @@ def not_found() -> TunnelError:
 
 
 def cannot_run(program: str, reason: str) -> TunnelError:
-    """Return the error for a program that the system cannot start. `reason` is the system's message."""
+    """Return the error for a program that the operating system cannot start. `reason` is the message of the system."""
     return TunnelError(
         f"port-hook cannot run the cloudflared at {brief(program)}: {brief(reason)}.",
         hint=f"Install the build for this machine from {_RELEASES}. Or {_OTHERS}.",
@@ -237,7 +240,7 @@ def too_old(fact: str) -> TunnelError:
 def explain(log: Iterable[str], *, timeout_s: float | None = None) -> TunnelError:
     """Return the error to raise. `log` holds cloudflared's last lines, which may be unprintable.
 
-    `timeout_s` is the exceeded timeout. None means that cloudflared ended by itself.
+    `timeout_s` is the timeout that was exceeded. None means that cloudflared ended by itself.
     """
     log = list(log)
     for pattern, happened, hint in _KNOWN:

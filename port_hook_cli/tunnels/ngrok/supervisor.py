@@ -1,12 +1,13 @@
-"""A supervisor for the ngrok agent: a process between it and port-hook, so that the agent never outlives port-hook.
+"""A supervisor for the ngrok agent: a process between the agent and port-hook. The agent never outlives port-hook.
 
-It works like `port_hook_cli/tunnels/supervisor.py`, but starts the agent with pyngrok. `tunnel.py` runs it as a script,
-`python -IS supervisor.py`. The first line on its stdin is JSON, a `StartRequest`. Then stdin stays open until the
-tunnel must end. The kernel closes it when port-hook ends for any reason, including `kill -9`. Then the supervisor kills
-the agent and itself. It writes reports to stdout, one JSON object per line: `log`, `url`, `error` or `ended`.
+This supervisor works like `port_hook_cli/tunnels/supervisor.py`, but starts the agent with pyngrok. `tunnel.py` runs it
+as a script, `python -IS supervisor.py`. The first line on its stdin is JSON, a `StartRequest`. After that line, stdin
+stays open until the tunnel must end. The kernel closes stdin when port-hook ends for any reason, including `kill -9`.
+The supervisor then kills the agent and itself. It writes reports to stdout, one JSON object per line: `log`, `url`,
+`error` or `ended`.
 
-Only this process imports pyngrok, which has globals, holds a lock while it waits for a silent agent, prints a progress
-bar to stdout, and logs to the terminal.
+Only this process imports pyngrok, because pyngrok has global state, holds a lock while it waits for a silent agent,
+prints a progress bar to stdout, and logs to the terminal.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[3]))
 from port_hook_cli.tunnels.supervisor import MAX_LINE, kill_child_with_parent, kill_process_group, take_streams
 
-# pyngrok 9 uses the agent's endpoint API, which this version introduced.
+# pyngrok 9 uses the agent's endpoint API, which this version of the agent introduced.
 MIN_AGENT_VERSION = (3, 16)
-# If the user's ngrok settings define an endpoint with this name, such as an endpoint with a static domain, pyngrok uses
-# it.
+# If the user's ngrok settings define an endpoint with this name, for example with a static domain, pyngrok uses this
+# endpoint.
 ENDPOINT = "port-hook"
 MASK = "***"
 _DELETE_TIMEOUT_S = 1
@@ -46,16 +47,16 @@ _MAX_URL = 2048
 
 
 class OldAgentError(Exception):
-    """The agent is older than `MIN_AGENT_VERSION`. The message is its version."""
+    """The agent is older than `MIN_AGENT_VERSION`. The message of the error is the agent's version."""
 
 
 class AgentConfigError(Exception):
-    """The user's ngrok settings are unreadable. The message is the file's path."""
+    """The user's ngrok settings are unreadable. The message of the error is the path of the settings file."""
 
 
 @dataclass(slots=True)
 class AgentSupervisor:
-    """The state shared by the main thread and the thread that waits for the end of port-hook."""
+    """The state that the main thread shares with the thread that waits for the end of port-hook."""
 
     reports: IO[bytes]
     folder: Path
@@ -65,7 +66,10 @@ class AgentSupervisor:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def report(self, **fields: Any) -> None:
-        """Write a report to port-hook, with the token masked. If port-hook has ended, another thread detects it."""
+        """Write a report to port-hook, with the token masked.
+
+        If port-hook has ended, another thread detects the end.
+        """
         line = json.dumps(fields)
         if self.token:
             line = line.replace(json.dumps(self.token)[1:-1], MASK)
@@ -73,7 +77,7 @@ class AgentSupervisor:
             self.reports.write(line.encode() + b"\n")
 
     def end_with_port_hook(self, port_hook: IO[bytes]) -> None:
-        """Wait until port-hook closes its end of the pipe or ends. Then end everything."""
+        """Wait until port-hook closes its end of the pipe or ends. Then end the agent and this process."""
         port_hook.read()
         self.remove_folder()
         if self.delete_endpoint:
@@ -82,7 +86,10 @@ class AgentSupervisor:
         kill_process_group()
 
     def report_last_output(self) -> None:
-        """Report the last output of an agent that has ended. pyngrok stops reading then, even if the pipe has more."""
+        """Report the last output of an agent that has ended.
+
+        pyngrok stops reading when the agent ends, even if the pipe holds more output.
+        """
         output = self.agent.stdout if self.agent and self.agent.poll() is not None else None
         if output is None:
             return
@@ -97,7 +104,7 @@ class AgentSupervisor:
 
 
 def main() -> None:
-    """Open the requested tunnel, and keep it open until it ends or port-hook does."""
+    """Open the requested tunnel, and keep it open until the tunnel or port-hook ends."""
     port_hook, reports = take_streams()
     request = json.loads(port_hook.readline())
     sys.path[:] = request["import_path"]
@@ -120,10 +127,10 @@ def _run(request: dict[str, Any], supervisor: AgentSupervisor) -> None:
     _adapt_popen(supervisor)
     settings = _settings(request, supervisor)
     if request["install"]:
-        # pyngrok downloads to a fixed name in the temporary folder, where other users can write.
+        # pyngrok downloads the agent to a fixed name in the temporary directory, where other users can write.
         tempfile.tempdir = str(supervisor.folder)
         installer.install_ngrok(request["agent"])
-    # The agent's API is on this machine, so pyngrok must not use the environment's proxy.
+    # The agent's API is on this machine, so pyngrok must not use the proxy in the environment.
     urllib.request.install_opener(urllib.request.build_opener(urllib.request.ProxyHandler({}), _ApiLimit()))
     _refuse_old_agent(process.capture_run_process(request["agent"], ["--version"]))
     config = conf.PyngrokConfig(
@@ -131,7 +138,7 @@ def _run(request: dict[str, Any], supervisor: AgentSupervisor) -> None:
         config_path=settings,
         startup_timeout=request["timeout_s"],
     )
-    # This takes precedence over the endpoint in the user's settings.
+    # This URL takes precedence over the endpoint in the user's settings.
     options = {"url": request["url"]} if request["url"] else {}
     tunnel = ngrok.connect(request["upstream"], name=ENDPOINT, pyngrok_config=config, **options)
     agent = process.get_process(config)
@@ -146,13 +153,16 @@ def _run(request: dict[str, Any], supervisor: AgentSupervisor) -> None:
 
 
 def _adapt_popen(supervisor: AgentSupervisor) -> None:
-    """Change how pyngrok starts the agent: its stderr goes to its log, and Linux kills it when this process ends."""
+    """Change how pyngrok starts the agent.
+
+    The agent's stderr goes to its log, and Linux kills the agent when this process ends.
+    """
     original, preexec_fn = subprocess.Popen, kill_child_with_parent()
 
     def popen(command: list[str], **options: Any) -> Any:
         options = {"stderr": subprocess.STDOUT, **options}
         if options.get("universal_newlines"):
-            # A byte that is not UTF-8 would end the thread that reads the agent's log.
+            # Without this option, a byte that is not UTF-8 would end the thread that reads the agent's log.
             options |= {"encoding": "utf-8", "errors": "replace"}
         agent: Any = original(command, preexec_fn=preexec_fn, **options)
         if agent.stdout:
@@ -160,12 +170,12 @@ def _adapt_popen(supervisor: AgentSupervisor) -> None:
         supervisor.agent = agent
         return agent
 
-    # pyngrok has no option for this.
+    # pyngrok has no option for changing how it starts the agent.
     setattr(subprocess, "Popen", popen)  # noqa: B010 - type checkers reject an assignment to a class
 
 
 class _AgentOutput:
-    """The agent's output. Each line is reported, whichever thread reads it.
+    """The output of the agent. Each line is reported, whichever thread reads it.
 
     No call returns more than MAX_LINE characters. pyngrok's own calls have no limit.
     """
@@ -177,7 +187,7 @@ class _AgentOutput:
         self.close = stream.close
 
     def readline(self) -> Any:
-        """Return a line, or the next part of a long one."""
+        """Return a line of the output, or the next part of a long line."""
         with self._lock:
             line = self._stream.readline(MAX_LINE)
             if text := line.strip():
@@ -190,10 +200,10 @@ class _AgentOutput:
 
 
 class _ApiLimit(urllib.request.BaseHandler):
-    """Rejects responses of the agent's API above 1 MiB. pyngrok would read them completely."""
+    """Rejects responses of the agent's API above 1 MiB. Without this limit, pyngrok would read them completely."""
 
     def http_response(self, _: urllib.request.Request, response: Any) -> Any:
-        """Return the response with a limit on how much can be read."""
+        """Return the response with a limit on the number of bytes that can be read."""
         read = response.read
 
         def read_within_limit() -> bytes:

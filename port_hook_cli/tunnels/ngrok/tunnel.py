@@ -1,4 +1,4 @@
-"""ngrok tunnels: the agent, which runs under a supervisor (`supervisor.py`), its settings, and its errors explained."""
+"""ngrok tunnels: the agent under a supervisor (`supervisor.py`), its settings, and explanations of its errors."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9-]{1,63})
 
 @frozen(kw_only=True)
 class StartRequest:
-    """What the supervisor needs, as one line of JSON on its stdin. It may contain the token, so it is never shown.
+    """The data that the supervisor needs, as one line of JSON on its stdin.
 
-    `url` is the requested public URL. With None, ngrok and the user's settings choose it.
+    It may contain the token, so it is never shown.
+
+    `url` is the requested public URL. If it is None, ngrok and the user's settings choose the URL.
     """
 
     agent: str
@@ -51,7 +53,7 @@ class NgrokTunnel(SupervisedTunnel):
         self._session_problem = ""
 
     async def wait_until_open(self) -> None:
-        """Return when `url` is known. Raises TunnelError if the agent does not open the tunnel."""
+        """Wait until `url` is known. Raises TunnelError if the agent does not open the tunnel."""
         while report := await self.next_report():
             if "error" in report:
                 raise explain(AgentFailure(**report["error"]), self.log)
@@ -62,11 +64,11 @@ class NgrokTunnel(SupervisedTunnel):
         raise explain(AgentFailure(kind="Gone"), self.log)
 
     def health(self) -> str:
-        """Return "" while the agent runs and has a session, according to its log. It reconnects by itself."""
+        """Return "" while the agent runs and its log shows a session. The agent reconnects by itself."""
         return self._session_problem if self._supervisor.returncode is None else "the ngrok agent has ended"
 
     def logged(self, line: str) -> None:
-        """Store a line of the agent's log, and the state of the session from it."""
+        """Store a line of the agent's log, and the state of the session that the line shows."""
         super().logged(line)
         problem = session_problem(line)
         if problem is not None:
@@ -76,16 +78,16 @@ class NgrokTunnel(SupervisedTunnel):
 async def open_ngrok(opening: Opening) -> NgrokTunnel:
     """Open an ngrok tunnel to `opening.local_url`. The agent ends when the tunnel is closed or this process dies.
 
-    The authtoken comes from NGROK_AUTHTOKEN or the user's ngrok settings, and reaches the agent in a file with mode
-    0600. If this machine has no `ngrok` program, pyngrok downloads it after the user agrees. This doesn't count toward
-    `opening.timeout_s`. `opening.domain` is the requested host name of the public URL. Raises TunnelError, and
-    UsageError for an invalid domain. Cancelling this ends the agent.
+    The authtoken comes from NGROK_AUTHTOKEN or from the user's ngrok settings, and reaches the agent in a file with
+    mode 0600. If this machine has no `ngrok` program, pyngrok downloads the program after the user agrees. The download
+    doesn't count toward `opening.timeout_s`. `opening.domain` is the requested host name of the public URL. Raises
+    TunnelError, and UsageError for an invalid domain. Cancelling this call also ends the agent.
     """
     request = _start_request(opening)
     if request.install:
         await _agree_to_download(opening)
         opening.notice(f"Downloading ngrok to {request.agent} …")
-    # The agent must not get Port's secrets. pyngrok would put a token from the environment on its command line.
+    # The agent must not get Port's secrets. pyngrok would put a token from the environment on the agent's command line.
     kept = {n: v for n, v in opening.environ.items() if not n.startswith("PORT_") and n != "NGROK_AUTHTOKEN"}
     tunnel = NgrokTunnel(await start_supervisor(_SUPERVISOR, asdict(request), kept))
     timeout_s = opening.timeout_s + _DOWNLOAD_TIMEOUT_S * request.install
@@ -98,9 +100,9 @@ async def open_ngrok(opening: Opening) -> NgrokTunnel:
 
 
 async def _agree_to_download(opening: Opening) -> None:
-    """Ask before downloading an unverifiable program. Raises TunnelError if the user does not agree.
+    """Ask the user before downloading a program that cannot be verified. Raises TunnelError if the user does not agree.
 
-    pyngrok fetches a "stable" archive whose content changes with each release, and ngrok publishes no checksum.
+    pyngrok fetches a "stable" archive whose content changes with each release, and ngrok publishes no checksum for it.
     """
     if not opening.can_ask:
         raise TunnelError(
@@ -129,7 +131,7 @@ def _start_request(opening: Opening) -> StartRequest:
         token=token or None,
         upstream=opening.local_url,
         url=url,
-        # Our own timeout ends first, because pyngrok's has no effect on a silent agent.
+        # The timeout of port-hook must end first, because pyngrok's timeout has no effect on a silent agent.
         timeout_s=opening.timeout_s + 5,
         import_path=tuple(sys.path),
     )
@@ -145,7 +147,10 @@ def _host(domain: str) -> str:
 
 
 def find_config(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path | None:
-    """Return the user's ngrok settings: NGROK_CONFIG, or ngrok.yml in the agent's default folder if it exists."""
+    """Return the path of the user's ngrok settings.
+
+    The path is NGROK_CONFIG, or ngrok.yml in the agent's default directory if this file exists.
+    """
     named = environ.get("NGROK_CONFIG")
     if not named:
         path = ngrok_folder(environ, home, platform) / "ngrok.yml"
@@ -156,7 +161,7 @@ def find_config(environ: Mapping[str, str], home: Path, platform: str = sys.plat
 
 
 def find_agent(environ: Mapping[str, str], home: Path) -> Path | None:
-    """Return the ngrok program: PYNGROK_NGROK_PATH, `ngrok` on PATH, or the program that pyngrok installed."""
+    """Return the path of ngrok: PYNGROK_NGROK_PATH, `ngrok` on PATH, or the program that pyngrok installed."""
     named = environ.get("PYNGROK_NGROK_PATH")
     if named:
         if not Path(named).is_file():
@@ -169,12 +174,12 @@ def find_agent(environ: Mapping[str, str], home: Path) -> Path | None:
 
 
 def managed_agent(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path:
-    """Return where pyngrok installs the agent."""
+    """Return the path where pyngrok installs the agent."""
     return ngrok_folder(environ, home, platform) / ("ngrok.exe" if platform == "win32" else "ngrok")
 
 
 def ngrok_folder(environ: Mapping[str, str], home: Path, platform: str = sys.platform) -> Path:
-    """Return the folder that ngrok (https://ngrok.com/docs/agent/config) and pyngrok use for the user's files."""
+    """Return the directory where ngrok (https://ngrok.com/docs/agent/config) and pyngrok store the user's files."""
     if platform == "darwin":
         return home / "Library" / "Application Support" / "ngrok"
     if platform == "win32":
@@ -183,7 +188,10 @@ def ngrok_folder(environ: Mapping[str, str], home: Path, platform: str = sys.pla
 
 
 def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
-    """Return why `--tunnel auto` can use ngrok, or why not. The agent must be installed: `auto` never downloads it."""
+    """Return why `--tunnel auto` can use ngrok, or why it cannot.
+
+    The agent must be installed: `auto` never downloads it.
+    """
     del can_ask
     try:
         if find_agent(environ, home) is None:
@@ -198,7 +206,7 @@ def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Us
 
 
 def _is_pyngrok(path: Path) -> bool:
-    """Return whether this is pyngrok's script named `ngrok`, which would start another agent."""
+    """Return whether the file is pyngrok's script named `ngrok`. This script would start another agent."""
     with contextlib.suppress(OSError):
         return path.stat().st_size < _MAX_SCRIPT_BYTES and b"pyngrok" in path.read_bytes()
     return False
@@ -232,7 +240,7 @@ _PAID_DOMAIN = (
 )
 _TOO_OLD = ("ngrok no longer supports this version of its agent", "Run `ngrok update`, then try again.")
 
-# https://ngrok.com/docs/errors. The codes are stable, but their messages are not.
+# The codes are from https://ngrok.com/docs/errors. They are stable, but their messages are not.
 _CODES = {
     "105": _WRONG_TOKEN,
     "106": _WRONG_TOKEN,
@@ -286,7 +294,7 @@ _KINDS = {
     ),
 }
 _OFFLINE = re.compile(r"failed to reconnect session|dial tcp|no such host|network is unreachable|i/o timeout")
-# The agent's log lines, in logfmt: `t=… lvl=eror msg="failed to reconnect session" obj=tunnels.session …`.
+# The agent's log lines are in logfmt: `t=… lvl=eror msg="failed to reconnect session" obj=tunnels.session …`.
 _MESSAGE = re.compile(r't=\S+ lvl=\w+ msg="([^"]*)"')
 _SESSION_LOST = re.compile(r"failed to reconnect session|session closed|heartbeat timeout")
 _SESSION_BACK = ("client session established", "tunnel session started")
@@ -295,9 +303,9 @@ _LAST_LINES = 5
 
 @frozen(kw_only=True)
 class AgentFailure:
-    """The supervisor's error report: the exception's name and message, and the status of the agent's API.
+    """The supervisor's report of an error: the name and message of the exception, and the status of the agent's API.
 
-    `kind` is `Timeout` or `Gone` if the supervisor reported nothing. `status` is None for other exceptions.
+    `kind` is `Timeout` or `Gone` if the supervisor reported nothing. `status` is None for exceptions without a status.
     """
 
     kind: str
@@ -306,7 +314,7 @@ class AgentFailure:
 
 
 def session_problem(line: str) -> str | None:
-    """Return the session's state from a log line of the agent: "" if new, a clause if lost, otherwise None."""
+    """Return the session's state in a log line of the agent: "" for a new session, a clause for a lost one, or None."""
     match = _MESSAGE.match(line)
     if not match:
         return None
@@ -316,7 +324,7 @@ def session_problem(line: str) -> str | None:
 
 
 def explain(failure: AgentFailure, log: Iterable[str] = ()) -> TunnelError:
-    """Return the error to raise. `log` holds the agent's last lines, without the token. They may be unprintable."""
+    """Return the error to raise. `log` holds the agent's last lines without the token. The lines may be unprintable."""
     log = list(log)
     code = _code(failure, log)
     if code:

@@ -1,7 +1,7 @@
 """A channel of a webhook relay: smee.io, another smee server, or gosmee.
 
 The relay responds to Port itself and stores nothing. A request is lost if no stream is connected when it arrives. A
-channel is a tunnel, because it has a public URL, and a source, because its events go directly to the pipeline.
+channel is a tunnel, because it has a public URL. It is also a source, because its events go directly to the pipeline.
 """
 
 from __future__ import annotations
@@ -43,13 +43,14 @@ _HINT = (
 _PROBE_TIMEOUT_S = 10.0
 _SUCCESS = 2
 _CLOSE_TIMEOUT_S = 2.0
-# The longest pause leaves time for the attempt itself: events arrive again within 5 s after the relay is back.
+# The longest pause leaves time for the next attempt to connect, so that events arrive again within 5 s after the relay
+# is back.
 _MIN_PAUSE_S, _MAX_PAUSE_S = 0.2, 4.0
 _READY_TIMEOUT_S = 8.0
 # A server that restarts, or a proxy in front of it, may respond with 404 for a moment.
 _MAX_NOT_FOUND = 3
 _AT_ONCE = 32
-# gosmee discards events after a short time, so they wait here, up to this many bytes.
+# gosmee discards events after a short time, so port-hook queues events up to this many bytes.
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
 _BYTES_PER_EVENT = 4096
 _NOTICE_INTERVAL_S = 10.0
@@ -58,9 +59,9 @@ _NOTICE_INTERVAL_S = 10.0
 async def open_smee(opening: Opening, *, silence_timeout_s: float = SILENCE_TIMEOUT_S) -> SmeeChannel:
     """Connect to the channel `opening.address`, or to a new smee.io channel, and feed `opening.source` with its events.
 
-    A URL that ends in `/new` creates a channel at another server. `opening.previous_url` is reused instead of a new
-    channel if its server still has it. A stream without any event for `silence_timeout_s` seconds counts as lost.
-    Raises TunnelError.
+    A URL that ends in `/new` creates a channel at another server. If the server still has the channel
+    `opening.previous_url`, this channel is reused instead of a new channel. A stream without any event for
+    `silence_timeout_s` seconds counts as lost. Raises TunnelError.
     """
     if opening.source is None:
         raise TypeError("a relay feeds `opening.source`, which is None")
@@ -103,7 +104,7 @@ def _failure(url: str, error: Exception, timeout_s: float) -> TunnelError:
 class SmeeChannel:
     """An open channel.
 
-    See `port_hook_cli.tunnels.protocol.Tunnel` and `port_hook_cli.invocations.source.Source`. `pauses_s` has the
+    See `port_hook_cli.tunnels.protocol.Tunnel` and `port_hook_cli.invocations.source.Source`. `pauses_s` contains the
     shortest and the longest pause before the channel reconnects.
     """
 
@@ -123,15 +124,18 @@ class SmeeChannel:
         self._connecting = asyncio.create_task(self._stay_connected())
 
     async def wait_until_open(self) -> None:
-        """Return when events arrive. Raises the error that prevents it."""
+        """Wait until events can arrive. Raises the error that prevents them from arriving."""
         await self._opened
 
     def health(self) -> str:
-        """Return "" while the stream is connected. Otherwise, requests to the channel are lost."""
+        """Return "" while the stream is connected.
+
+        Otherwise, return the problem, because requests to the channel are lost.
+        """
         return f"the relay's stream is down: {self._problem}" if self._problem else ""
 
     async def probe(self, path: str, token: str) -> ProbeResult:  # noqa: ARG002 - a channel has no paths
-        """Send a request to the channel and wait for its event, which is not an invocation.
+        """Send a request to the channel and wait for its event. The event does not count as an invocation.
 
         The result is never TAKEN, because every client of a channel gets its events.
         """
@@ -158,17 +162,20 @@ class SmeeChannel:
             self._probes.pop(token, None)
 
     async def _post(self, body: bytes) -> int:
-        """Send a request to the channel and return the response's status, without reading its body."""
+        """Send a request to the channel and return the status of the response, without reading the body."""
         headers = {"content-type": "application/json"}
         async with self._client.stream("POST", self.url, content=body, headers=headers) as response:
             return response.status_code
 
     async def lost(self) -> str:
-        """Wait until the relay no longer has the channel. Return a sentence about it. Reconnects a lost stream."""
+        """Wait until the relay no longer has the channel, and reconnect lost streams.
+
+        Return a sentence about what happened.
+        """
         return await asyncio.shield(self._lost)
 
     async def close(self, drain_s: float = _CLOSE_TIMEOUT_S) -> None:
-        """Disconnect, give invocations in progress `drain_s` seconds, and cancel the rest."""
+        """Disconnect, give invocations in progress `drain_s` seconds, and cancel the remaining invocations."""
         self._problem = "it was closed"
         self._connecting.cancel()
         await asyncio.wait({self._connecting}, timeout=_CLOSE_TIMEOUT_S)
@@ -180,7 +187,7 @@ class SmeeChannel:
                 await self._client.aclose()
 
     async def _stay_connected(self) -> None:
-        """Keep the stream connected, indefinitely or until the channel is gone."""
+        """Keep the stream connected, until the task is cancelled or the channel no longer exists."""
         not_found = attempts = 0
         while True:
             started = time.monotonic()
@@ -199,11 +206,11 @@ class SmeeChannel:
             # Only a stream that lasted resets the pause.
             attempts = 0 if time.monotonic() - started > longest_s + _READY_TIMEOUT_S else attempts + 1
             pause_s = min(shortest_s * 2 ** max(attempts - 1, 0), longest_s)
-            # The pause is random, so that the clients of a restarted relay do not all return together.
+            # The pause is random, so that the clients of a restarted relay do not all return at the same time.
             await asyncio.sleep(pause_s * (0.5 + random.random() / 2))  # noqa: S311 - not a secret
 
     async def _read_events(self) -> None:
-        """Handle the events of one connection. Its end is always an exception."""
+        """Handle the events of one connection. The end of the connection always raises an exception."""
         async with (
             asyncio.timeout(None if not self._opened.done() else _READY_TIMEOUT_S) as timeout,
             self._stream.connect() as events,
@@ -217,7 +224,7 @@ class SmeeChannel:
         raise StreamError("it ended the stream")
 
     async def _handle(self, event: ServerSentEvent) -> bool:
-        """Return whether the event shows that requests arrive: `ready` of smee or gosmee, or a request."""
+        """Return whether the event shows that requests arrive: a request, or the `ready` event of smee or gosmee."""
         if event.event not in {"", "message"} or not event.data:  # `ready` and `ping` of smee
             return True
         match read_event(event.data):
@@ -236,7 +243,7 @@ class SmeeChannel:
 
 
 class _Deliveries:
-    """Requests in the pipeline: `_AT_ONCE` concurrently, started in the order of arrival."""
+    """Delivers requests to the pipeline: `_AT_ONCE` requests concurrently, started in the order of arrival."""
 
     def __init__(self, host: str, context: SourceContext) -> None:
         self._host, self._context = host, context
@@ -248,11 +255,11 @@ class _Deliveries:
 
     @property
     def are_full(self) -> bool:
-        """Whether the queue is full, so that no more events are read."""
+        """Return whether the queue is full, so that no more events are read."""
         return self._waiting_bytes > _MAX_WAITING_BYTES
 
     async def start(self, request: RelayedRequest) -> None:
-        """Start a delivery after waiting for capacity."""
+        """Wait for capacity, and then start the delivery of a request."""
         if len(request.body) > self._context.max_body:
             self._context.notice(
                 f"The relay sent a body of {len(request.body)} bytes. It was not captured (limit --max-body)."
@@ -267,7 +274,7 @@ class _Deliveries:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self, drain_s: float) -> None:
-        """Wait `drain_s` seconds for the deliveries in progress, then cancel them."""
+        """Wait up to `drain_s` seconds for the deliveries in progress, then cancel the remaining deliveries."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
         for task in self._tasks:
@@ -300,7 +307,7 @@ class _Deliveries:
 
 
 class _LimitedNotices:
-    """Reports a notice immediately, and then none for 10 s. The next notice says how many were omitted."""
+    """Reports a notice immediately, and then no notice for 10 s. The next notice says how many notices were omitted."""
 
     def __init__(self, notice: Callable[[str], None]) -> None:
         self._notice = notice

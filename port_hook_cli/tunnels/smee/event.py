@@ -1,9 +1,10 @@
-"""The events of a webhook relay: from the data of a server-sent event back to the request.
+"""The events of a webhook relay: how to convert the data of a server-sent event back to the request.
 
-smee.io sends an object written by JSON.stringify (probot/smee.io, lib/server.js): the headers, the parsed `body`, the
-parsed `query`, and its own `timestamp`. gosmee sends `bodyB`, the body's bytes in base64, instead of `body`, and no
-query (chmouel/gosmee, gosmee/server.go). The text of smee's `body` is cut out unchanged, not parsed and written again:
-Port signs the output of JSON.stringify, which smee preserves, but Python's JSON writer would not.
+smee.io sends an object that JSON.stringify wrote (probot/smee.io, lib/server.js). It contains the headers, the parsed
+`body`, the parsed `query`, and smee's own `timestamp`. gosmee sends `bodyB`, the bytes of the body in base64, instead
+of `body`, and no query (chmouel/gosmee, gosmee/server.go). This module copies the text of smee's `body` unchanged. It
+doesn't parse the body and serialize it again, because Port signs the output of JSON.stringify, which smee preserves,
+but Python's JSON encoder would not.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from port_hook_cli.invocations.headers import Headers
 _PROBE = "port-hook-probe"
 _MAX_PROBE_BYTES = 512
 _SPACE = r"[ \t\n\r]*+"
-# The closing quotation mark is a group: it is empty for an unclosed string, which avoids backtracking.
+# The closing quotation mark is a group. The group is empty for an unclosed string, which avoids backtracking.
 _STRING = r'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)'
 _opening_at = re.compile(rf"{_SPACE}\{{").match
 _key_at = re.compile(rf"{_SPACE}({_STRING}){_SPACE}:{_SPACE}", re.DOTALL).match
@@ -34,13 +35,13 @@ _end_at = re.compile(rf"{_SPACE}\Z").match
 _is_name = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+").fullmatch
 _is_value = re.compile(r"[\t\x20-\x7e\x80-\xff]*").fullmatch
 
-# The relay's own members, and headers that only apply to the sender's connection.
+# The relay's own members, and the headers that only apply to the sender's connection.
 _NOT_FIELDS = ("body", "bodyb", "query", "timestamp", "host", "content-length", "expect")
 
 
 @frozen
 class RelayedRequest:
-    """A POST to a relay: the query without the `?`, the headers, and the raw body."""
+    """A POST request to a relay: the query without the `?`, the headers, and the raw body."""
 
     query: str
     headers: Headers
@@ -56,7 +57,7 @@ class RelayMessage:
 
 @frozen
 class InvalidEvent:
-    """An event without a request. `why` is a clause."""
+    """An event that doesn't contain a request. `why` is a clause."""
 
     why: str
 
@@ -65,7 +66,7 @@ Span: TypeAlias = tuple[int, int]
 
 
 def read_event(data: str) -> RelayedRequest | RelayMessage | InvalidEvent:
-    """Return the content of an unnamed event. Accepts any text."""
+    """Return the content of an unnamed event. Any text is accepted."""
     try:
         spans = _members(data)
         if spans.keys() == {"message"}:
@@ -81,18 +82,21 @@ def read_event(data: str) -> RelayedRequest | RelayMessage | InvalidEvent:
         query = _query(_value(data, spans["query"])) if "query" in spans else ""
     except (ValueError, RecursionError) as error:
         return InvalidEvent(str(error))
-    # smee decompresses the body, gosmee does not.
+    # smee decompresses the body. gosmee does not.
     dropped = _NOT_FIELDS if "bodyB" in spans else (*_NOT_FIELDS, "content-encoding")
     return RelayedRequest(query, relayed_headers(headers).without(*dropped), body)
 
 
 def probe_body(token: str) -> bytes:
-    """Return the body of a request that a listener sends to its own channel. Every relay passes it on unchanged."""
+    """Return the body of the request that a listener sends to its own channel.
+
+    Every relay passes this body on unchanged.
+    """
     return json.dumps({_PROBE: token}, separators=(",", ":")).encode()
 
 
 def probe_token(body: bytes) -> str | None:
-    """Return the token of a probe by a listener on the channel, or None for other requests."""
+    """Return the token of a probe that a listener sent to the channel. Return None for other requests."""
     if len(body) > _MAX_PROBE_BYTES or not body.startswith(f'{{"{_PROBE}":'.encode()):
         return None
     try:
@@ -104,7 +108,9 @@ def probe_token(body: bytes) -> str | None:
 
 
 def _members(text: str) -> dict[str, Span]:
-    """Return the position of each member's value in `text`, a JSON object. The last value of a duplicate key counts.
+    """Return the position of each member's value in `text`, a JSON object.
+
+    If a key occurs twice, the last value counts.
 
     Values are not parsed, so their depth and numbers do not matter. Raises ValueError.
     """
@@ -156,8 +162,8 @@ def _value(text: str, span: Span) -> object:
 
 
 def _fields(text: str, spans: dict[str, Span]) -> Iterator[tuple[str, str]]:
-    """Yield the headers: members with a string, or with a list of strings for `set-cookie`, as in Node."""
-    # Node decodes header bytes as Latin-1, Go as UTF-8.
+    """Yield the headers. A header is a member with a string, or with a list of strings for `set-cookie`, as in Node."""
+    # Node decodes header bytes as Latin-1. Go decodes them as UTF-8.
     encoding = "utf-8" if "bodyB" in spans else "latin-1"
     for name, (start, end) in spans.items():
         if text[start] not in '"[' or name in _NOT_FIELDS or name == "bodyB" or not _is_name(name):
@@ -177,7 +183,7 @@ def _wire(value: str, encoding: str) -> str:
 
 
 def _query(value: object) -> str:
-    """Return the query that smee parsed to `value`: strings and lists of strings. Deeper values are omitted."""
+    """Return the query string that smee parsed to `value`: strings and lists of strings. Deeper values are omitted."""
     pairs = [
         (name, one)
         for name, values in (value.items() if isinstance(value, dict) else ())

@@ -14,14 +14,14 @@ SILENCE_TIMEOUT_S = 70.0
 """Both servers send a message every 30 s. Without two of them, the connection is lost."""
 
 _EVENT_STREAM = "text/event-stream"
-# gosmee accepts bodies of up to 25 MiB and sends them in base64, so no request is larger.
+# gosmee accepts bodies of up to 25 MiB and sends them in base64, so no event is larger than this.
 _MAX_EVENT_BYTES = 36 * 1024 * 1024
 _MAX_REDIRECTS = 3
 _MAX_LINE_BYTES = 4096
 
 
 class StreamError(Exception):
-    """The event stream failed. The message is a clause. `is_gone` means that the server has no such channel."""
+    """The event stream failed. The message is a clause. `is_gone` means that the server no longer has the channel."""
 
     def __init__(self, message: str, *, is_gone: bool = False) -> None:
         super().__init__(message)
@@ -29,10 +29,10 @@ class StreamError(Exception):
 
 
 class RelayStream:
-    """The events of `channel`, the URL for Port.
+    """The events of `channel`, which is the URL for Port.
 
-    smee sends them at that URL, to clients that accept only `text/event-stream`. gosmee has a page at that URL, and
-    sends the events at `/events/CHANNEL`. The content type of the response shows which server it is.
+    smee sends the events at this URL, to clients that accept only `text/event-stream`. gosmee has a web page at this
+    URL, and sends the events at `/events/CHANNEL`. The content type of the response shows which server it is.
     """
 
     def __init__(self, client: httpx.AsyncClient, channel: str) -> None:
@@ -60,9 +60,10 @@ class RelayStream:
 
 
 async def make_channel(client: httpx.AsyncClient, new_url: str) -> str:
-    """Return the URL of a new channel: smee's `/new` redirects to it (307), gosmee's `/new` returns it (200, text).
+    """Return the URL of a new channel.
 
-    The URL must have the host of `new_url`, and only its path is used. Raises StreamError and httpx.HTTPError.
+    smee's `/new` redirects to the channel (307). gosmee's `/new` returns the URL of the channel as text (200). The URL
+    must have the host of `new_url`, and only the path of the URL is used. Raises StreamError and httpx.HTTPError.
     """
     for _ in range(_MAX_REDIRECTS):
         requested = urlsplit(new_url)
@@ -101,7 +102,7 @@ def explain(error: Exception) -> str:
 
 
 def _problem(response: httpx.Response) -> StreamError | None:
-    """Return why a response is not an event stream, or None if it is."""
+    """Return the error for a response that is not an event stream, or None for an event stream."""
     status = response.status_code
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if response.is_success and coding != "identity":
@@ -131,7 +132,7 @@ async def _events(stream: EventSource) -> AsyncGenerator[ServerSentEvent, None]:
 
 
 class _Bounded(httpx.AsyncByteStream):
-    """A body with up to `_MAX_EVENT_BYTES` bytes between two events."""
+    """A response body that may contain up to `_MAX_EVENT_BYTES` bytes between two events."""
 
     def __init__(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> None:
         assert isinstance(stream, httpx.AsyncByteStream)

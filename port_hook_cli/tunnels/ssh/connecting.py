@@ -1,4 +1,4 @@
-"""Open an SSH tunnel: connect, request the forwarded port, find the public URL, and explain failures."""
+"""Opens an SSH tunnel: connects, requests the forwarded port, finds the public URL, and explains failures."""
 
 from __future__ import annotations
 
@@ -31,23 +31,24 @@ from port_hook_cli.tunnels.ssh.destination import (
 from port_hook_cli.tunnels.ssh.known_hosts import KnownHosts
 from port_hook_cli.tunnels.ssh.tunnel import ServiceSession, SshClient, SshTunnel, disconnect
 
-# ConfigParseError and KeyImportError are ValueErrors, and an invalid host name raises UnicodeError.
+# ConfigParseError and KeyImportError are ValueErrors. An invalid host name raises UnicodeError.
 SSH_ERRORS = (OSError, ValueError, asyncssh.Error)
 _TRY_SSH = "Connect with `ssh -v`, which shows details."
 _DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa", "id_ed25519_sk", "id_ecdsa_sk")
 _SSH_PORT = 22
 _MISSED_KEEPALIVES = 2
-# Services print the http URL before the https URL.
+# The time to wait for the https URL, because services print the http URL first.
 _HTTPS_GRACE_S = 2.0
-# All interfaces of the server. With `GatewayPorts no`, sshd silently listens on loopback instead.
+# This address stands for all interfaces of the server. With `GatewayPorts no`, sshd silently listens on loopback
+# instead.
 _ALL_INTERFACES = ""
-# The address that `ssh -R 80:…` sends. localhost.run treats any other address as a domain.
+# `ssh -R 80:…` sends this address. localhost.run treats any other address as a domain.
 _DEFAULT_ADDRESS = "localhost"
 
 
 @frozen
 class _Server:
-    """How to connect: asyncssh's arguments, the options that result from ~/.ssh/config, and the known host keys."""
+    """How to connect to a server: asyncssh's arguments, the options from ~/.ssh/config, and the known host keys."""
 
     arguments: dict[str, Any]
     options: asyncssh.SSHClientConnectionOptions
@@ -55,18 +56,18 @@ class _Server:
 
     @property
     def name(self) -> str:
-        """The server's name in known_hosts."""
+        """Return the name of the server in known_hosts."""
         return self.options.host_key_alias or self.options.host
 
     @property
     def port(self) -> int:
-        """The server's port."""
+        """Return the port of the server."""
         port: int = self.arguments.get("port") or self.options.port or _SSH_PORT
         return port
 
     @property
     def identities(self) -> tuple[str, ...]:
-        """The user's key files in ~/.ssh/config."""
+        """Return the paths of the user's key files in ~/.ssh/config."""
         files = self.options.config.get("IdentityFile", ())
         return tuple(map(str, files)) if isinstance(files, list) else ()
 
@@ -141,7 +142,10 @@ async def _read_server(destination: SshDestination, opening: Opening) -> _Server
 async def _connect(
     server: _Server, errors: ErrorContext, opening: Opening, *, is_service: bool
 ) -> tuple[asyncssh.SSHClientConnection, SshClient]:
-    """Connect. Connect again after the user accepts the server's key, because a handshake cannot wait for the user."""
+    """Connect to the server. Connect again after the user accepts the server's key.
+
+    The second connection is necessary because a handshake cannot wait for the user.
+    """
     client = SshClient(empty_password=is_service)
     try:
         return await _connect_once(server, client, opening), client
@@ -180,7 +184,7 @@ async def _open_through_service(
     connection: asyncssh.SSHClientConnection, client: SshClient, service: Service, opening: Opening
 ) -> SshTunnel:
     try:
-        # Both concurrently, like OpenSSH: a service may respond to them in either order.
+        # Both run concurrently, as in OpenSSH, because a service may respond to them in either order.
         await asyncio.gather(
             connection.forward_remote_port(_DEFAULT_ADDRESS, service.remote_port, *_local(opening)),
             connection.create_session(
@@ -200,7 +204,7 @@ async def _open_through_service(
 
 
 async def _url(client: SshClient, service: Service) -> str:
-    """Wait for the URL in the output, and return the https URL if the service prints one, otherwise the http URL."""
+    """Wait for a URL in the output. Return the https URL if the service prints it, and otherwise the http URL."""
     while not (url := find_url(client.output, service)):
         if client.ended.is_set():
             raise no_url(service.host, client.output)
@@ -216,7 +220,7 @@ async def _url(client: SshClient, service: Service) -> str:
 
 
 def _local(opening: Opening) -> tuple[str, int]:
-    """Return the listener's host and port, the only address that the server may connect to."""
+    """Return the host and port of the listener, which is the only address that the server may connect to."""
     parts = urlsplit(opening.local_url)
     return parts.hostname or "127.0.0.1", parts.port or 80
 
@@ -232,7 +236,7 @@ class ErrorContext:
     identities: tuple[str, ...] = ()
 
     def explain(self, error: BaseException) -> TunnelError:
-        """Return the error to raise."""
+        """Return the TunnelError that explains an error of the connection."""
         match error:
             case TunnelError():
                 return error
@@ -273,7 +277,7 @@ class ErrorContext:
                 hint="Check the internet connection and the name. Write a name from ~/.ssh/config exactly as in "
                 "that file.",
             )
-        # For a host with several addresses there is one error without an errno, and its message lists them all.
+        # If a host has several addresses, asyncssh raises one error without an errno, and its message lists all errors.
         if error.errno == errno.ECONNREFUSED or f"[Errno {errno.ECONNREFUSED}]" in str(error):
             return TunnelError(
                 f"Nothing listens on port {self.port} of {host}.",
@@ -303,7 +307,7 @@ class ErrorContext:
         )
 
     def _keys(self) -> tuple[list[str], list[str]]:
-        """Return the usable key files, and the key files with a passphrase."""
+        """Return the usable key files, and the key files that need a passphrase."""
         files = self.identities or [str(self.home / ".ssh" / name) for name in _DEFAULT_KEYS]
         keys, locked = [], []
         for file in files:
@@ -337,7 +341,7 @@ def not_forwarded(host: str, port: int) -> TunnelError:
 
 
 def no_port(host: str) -> TunnelError:
-    """Return the error for `--public-url` without a known port on the SSH server."""
+    """Return the error for `--public-url` if the port on the SSH server is unknown."""
     return TunnelError(
         "The public URL does not say which port of the SSH server it forwards to.",
         hint=f"Specify the port: --tunnel ssh://{printable(host)}/PORT",
@@ -345,7 +349,7 @@ def no_port(host: str) -> TunnelError:
 
 
 def no_url(host: str, output: str) -> TunnelError:
-    """Return the error for a service that doesn't print a URL. `output` is what it printed."""
+    """Return the error for a service that doesn't print a URL. `output` is the text that the service printed."""
     line = brief(last_line(output))
     detail = f" Its last output: {line}" if line else ""
     return TunnelError(

@@ -1,4 +1,4 @@
-"""The server of an SSH tunnel: the user's own, or a public service."""
+"""The server of an SSH tunnel: the user's own server, or a public service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Service:
     """A public SSH service, and the domains of its tunnels.
 
     A client must request `remote_port`, which is not the port of the public URL. `own_pages` are names below `domains`
-    that belong to the service itself. The SSH session that prints the URL runs `command`.
+    that belong to the service itself. The service prints the URL in the SSH session that runs `command`.
     """
 
     host: str
@@ -25,8 +25,8 @@ class Service:
     command: str | None = None
 
 
-# According to https://localhost.run/docs, https://serveo.net and https://pinggy.io/docs/usages. They accept any user
-# name, so port-hook does not send the name of the user's account.
+# These values come from https://localhost.run/docs, https://serveo.net and https://pinggy.io/docs/usages. The services
+# accept any user name, so port-hook does not send the name of the user's account.
 _SERVICES = (
     Service(
         host="localhost.run",
@@ -59,8 +59,8 @@ _SERVICES = (
 class SshDestination:
     """An SSH server that forwards a port.
 
-    With `user` or `port` None, ~/.ssh/config decides. With `remote_port` None, the server does. `uses_keys` says
-    whether the user's keys are offered to the server: a service gets them only with an explicit user.
+    If `user` or `port` is None, ~/.ssh/config decides. If `remote_port` is None, the server decides. `uses_keys` says
+    whether port-hook offers the user's keys to the server. A service gets the keys only if the user name is explicit.
     """
 
     host: str
@@ -72,7 +72,7 @@ class SshDestination:
 
 
 def read_destination(address: str) -> SshDestination:
-    """Return the SSH destination of an `ssh://` URL that `parse_tunnel` accepted, or of a service's name."""
+    """Return the SSH destination of an `ssh://` URL that `parse_tunnel` accepted, or of the name of a service."""
     if not address.startswith("ssh://"):
         service = _service(address)
         if service is None:
@@ -94,10 +94,10 @@ def read_destination(address: str) -> SshDestination:
 
 
 def ports_to_request(remote_port: int | None, *, public_url: str | None, previous_url: str | None) -> tuple[int, ...]:
-    """Return the ports to request from the user's own server, in order. 0 lets the server choose.
+    """Return the ports to request from the user's own server, in order. 0 lets the server choose the port.
 
-    The user's `public_url` forwards to one port: `remote_port`, or the port in that URL. Without both, this returns ().
-    The port of a lost tunnel comes first, because actions in Port use its URL.
+    The user's `public_url` forwards to one port: `remote_port`, or the port in that URL. Without both ports, the result
+    is (). The port of a lost tunnel comes first, because actions in Port use its URL.
     """
     if remote_port:
         return (remote_port,)
@@ -119,21 +119,22 @@ def _service(host: str) -> Service | None:
 
 
 def _host(netloc: str) -> str:
-    # Not `hostname`, which is lower case: the names in ~/.ssh/config are case-sensitive.
+    # `hostname` would be lowercase, but the names in ~/.ssh/config are case-sensitive.
     host = netloc.rpartition("@")[2]
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
 
 
-# The character after the name must have arrived, or the name may be incomplete. A backslash can be from a JSON "\n".
+# The character after the name must have arrived, because the name may be incomplete otherwise. A backslash can come
+# from a JSON "\n".
 _URL = re.compile(r"(https?)://([a-z0-9-]+(?:\.[a-z0-9-]+)+)(?=[^a-z0-9.:@-])", re.IGNORECASE)
 
 
 def find_url(text: str, service: Service) -> str | None:
-    """Return the tunnel's URL in the output of `service`, the https URL if there is one, or None.
+    """Return the tunnel's URL in the output of `service`, or None. Prefer an https URL.
 
-    Services print the URLs of their own pages too, so only names below the domains of tunnels count.
+    Services also print the URLs of their own pages, so only names below the domains of tunnels count.
     """
     found = {
         scheme.lower(): f"{scheme}://{host}".lower()
@@ -144,7 +145,7 @@ def find_url(text: str, service: Service) -> str | None:
 
 
 def last_line(text: str) -> str:
-    """Return the last nonempty line of `text`, or "". It may be unprintable."""
+    """Return the last nonempty line of `text`, or "". The line may be unprintable."""
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 

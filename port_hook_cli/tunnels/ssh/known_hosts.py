@@ -1,7 +1,7 @@
 """The keys of SSH servers: which keys are known, and how the user accepts another key.
 
-port-hook reads the known_hosts files of the user and the system, but never writes them. It saves an accepted key in its
-own file, so that other programs don't trust it.
+port-hook reads the known_hosts files of the user and the system, but never changes them. It saves an accepted key in
+its own file, so that other programs don't trust the key.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from port_hook_cli.tunnels.protocol import Opening
 _SSH_PORT = 22
 _OWN = Path(".port-hook", "known_hosts")
 _MOST_BYTES = 1024 * 1024
-# The algorithms of OpenSSH, in its order.
+# The key algorithms of OpenSSH, in the order of OpenSSH.
 _KEY_ALGORITHMS = (
     "ssh-ed25519",
     "ecdsa-sha2-nistp256",
@@ -36,7 +36,7 @@ _SYSTEM = (Path("/etc/ssh/ssh_known_hosts"), Path("/etc/ssh/ssh_known_hosts2"))
 
 @frozen
 class UnknownKey:
-    """A server's unknown key. `host` is the server's name in known_hosts."""
+    """A server's unknown key. `host` is the name of the server in known_hosts."""
 
     host: str
     port: int
@@ -44,23 +44,23 @@ class UnknownKey:
 
     @property
     def fingerprint(self) -> str:
-        """`SHA256:…`, in the format of `ssh-keygen -l` and OpenSSH."""
+        """Return the fingerprint as `SHA256:…`, in the format of `ssh-keygen -l` and OpenSSH."""
         return self.key.get_fingerprint()
 
     @property
     def description(self) -> str:
-        """The key's type and fingerprint."""
+        """Return the type and the fingerprint of the key."""
         kind = self.key.get_algorithm().removeprefix("ssh-").partition("-")[0].upper()
         return f"{kind} {self.fingerprint}"
 
     @property
     def line(self) -> str:
-        """The line of known_hosts for this key."""
+        """Return the line of known_hosts for this key."""
         return f"{_name(self.host, self.port)} {self.key.export_public_key().decode().strip()}\n"
 
 
 class KnownHosts:
-    """All known_hosts files that apply, read once. Like OpenSSH, it skips invalid lines."""
+    """All known_hosts files that apply. They are read once. Like OpenSSH, this class skips invalid lines."""
 
     def __init__(self, home: Path, configured: Sequence[str] = ()) -> None:
         self._home, self._own = home, home / _OWN
@@ -72,7 +72,7 @@ class KnownHosts:
             _load(self.all, text)
 
     def _own_text(self) -> str:
-        """Return the keys that the user accepted before, or no keys if another user may have written them."""
+        """Return the keys that the user accepted earlier. If another user may have written the file, return no keys."""
         try:
             check_own_folder(self._home, _OWN.parent)
             return read_own_file(self._own, _MOST_BYTES).decode("utf-8", "replace")
@@ -80,10 +80,12 @@ class KnownHosts:
             return ""
 
     def algorithms(self, host: str, port: int) -> list[str] | None:
-        """Return the key algorithms to offer to `host`, known algorithms first, or None if it may have a certificate.
+        """Return the key algorithms to offer to `host`, known algorithms first.
 
-        asyncssh offers only known algorithms by default, so a server with a new key would close the connection without
-        showing it. Without a known authority, asyncssh would prefer certificates that it cannot verify.
+        Return None if it may have a certificate.
+
+        By default, asyncssh offers only known algorithms, so a server with a new key would close the connection without
+        showing the key. Without a known authority, asyncssh would prefer certificates that it cannot verify.
         """
         keys, authorities = self.all.match(host, "", None if port == _SSH_PORT else port)[:2]
         known = {name.decode() for key in keys for name in key.sig_algorithms}
@@ -94,13 +96,16 @@ class KnownHosts:
         for path, text in self._texts.items():
             known = asyncssh.import_known_hosts("")
             _load(known, text)
-            # The name includes the port: another port of this host is another server.
+            # The name includes the port, because another port of this host is another server.
             if known.match(_name(host, port), "", None)[0]:
                 return path
         return None
 
     async def accept(self, key: UnknownKey, opening: Opening) -> None:
-        """Accept the key if the user does. Raises TunnelError if not, or if another key of the host is known."""
+        """Save the key if the user accepts it.
+
+        Raises TunnelError if the user does not, or if another key of the host is known.
+        """
         if file := self.find_file(key.host, key.port):
             raise _changed(key, file)
         if opening.accept_host_key is not None:

@@ -1,4 +1,4 @@
-"""SSH tunnels (`ssh -R`), through asyncssh, an optional dependency. It is imported when a tunnel is opened."""
+"""Opens SSH tunnels (`ssh -R`) through asyncssh. This optional dependency is imported when a tunnel is opened."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 
 
 async def open_ssh(opening: Opening) -> SshTunnel:
-    """Open a tunnel through `opening.address`, an `ssh://` URL or the name of a service.
+    """Open a tunnel through `opening.address`, which is an `ssh://` URL or the name of a service.
 
-    port-hook sends a keepalive message every `opening.keepalive_s` seconds. The tunnel is lost after three without a
-    response. Raises TunnelError, including when asyncssh is not installed. Cancelling this disconnects.
+    port-hook sends a keepalive message every `opening.keepalive_s` seconds. After three messages without a response,
+    the tunnel is lost. Raises TunnelError, including when asyncssh is not installed. Cancelling this call disconnects
+    from the server.
     """
     try:
         import asyncssh  # noqa: F401 - so that a missing library is reported first
@@ -39,7 +40,10 @@ _SERVICE = "localhost.run"
 
 
 def check_usable(environ: Mapping[str, str], home: Path, *, can_ask: bool) -> Usable | NotUsable:
-    """Return why localhost.run is usable, or why not. The user must agree before the first tunnel through it."""
+    """Return why localhost.run is usable, or why not.
+
+    The user must agree before the first tunnel through localhost.run.
+    """
     del environ
     if not find_spec("asyncssh"):
         return NotUsable(

@@ -25,7 +25,8 @@ _LOOPBACK_ONLY = (
 class SshClient(asyncssh.SSHClient):
     """The events of one connection, and all output of the server.
 
-    It has no password. With `empty_password`, it sends an empty password once, because public services require it.
+    The client has no password. With `empty_password`, it sends an empty password once, because public services require
+    it.
     """
 
     def __init__(self, *, empty_password: bool) -> None:
@@ -37,24 +38,24 @@ class SshClient(asyncssh.SSHClient):
         self._password_attempts = 1 if empty_password else 0
 
     def add_output(self, text: str) -> None:
-        """Store the last 64 KiB of the output."""
+        """Store output of the server. Only the last 64 KiB are retained."""
         self.output = (self.output + text)[-_MAX_OUTPUT:]
         self.changed.set()
 
     def end(self, reason: str) -> None:
-        """Record that the tunnel has ended. The first reason counts."""
+        """Record that the tunnel has ended. Only the first reason is stored."""
         self.end_reason = self.end_reason or reason
         self.ended.set()
         self.changed.set()
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
-        """Reject the key for now: asking the user takes longer than a handshake may."""
+        """Reject the key for now, because asking the user takes longer than a handshake may take."""
         del addr
         self.unknown_key = UnknownKey(host, port, key)
         return False
 
     def auth_banner_received(self, msg: str, lang: str) -> None:
-        """Store the server's text before authentication."""
+        """Store the text that the server sends before authentication."""
         del lang
         self.add_output(msg + "\n")
 
@@ -64,7 +65,7 @@ class SshClient(asyncssh.SSHClient):
         return "" if self._password_attempts >= 0 else None
 
     def kbdint_auth_requested(self) -> str | None:
-        """Agree to questions once, if a service expects it."""
+        """Agree to keyboard-interactive authentication once, if a service expects it."""
         self._password_attempts -= 1
         return "" if self._password_attempts >= 0 else None
 
@@ -92,7 +93,7 @@ class ServiceSession(asyncssh.SSHClientSession[str]):
         self._client = client
 
     def data_received(self, data: str, datatype: asyncssh.DataType) -> None:
-        """Store the output, on stdout or stderr."""
+        """Store the output of the session, from both stdout and stderr."""
         del datatype
         self._client.add_output(data)
 
@@ -119,7 +120,7 @@ class SshTunnel:
         client.output = ""  # only later output can explain the end of the tunnel
 
     def health(self) -> str:
-        """Return "" while connected, otherwise why the connection ended."""
+        """Return "" while the tunnel is connected. Otherwise, return why the connection ended."""
         return self._client.end_reason
 
     async def probe(self, path: str, token: str) -> ProbeResult:
@@ -131,14 +132,14 @@ class SshTunnel:
         return result
 
     async def lost(self) -> str:
-        """Wait until the connection ends without being closed. Return why."""
+        """Wait until the connection ends without being closed. Return why it ended."""
         await self._client.ended.wait()
         line = brief(last_line(self._client.output)) if self._client.output else ""
         output = f" Its last output: {line}" if line else ""
         return f"The SSH connection to {self._host} has ended: {self._client.end_reason}.{output}"
 
     async def close(self) -> None:
-        """Disconnect, by force after two seconds."""
+        """Disconnect from the server. After two seconds, abort the connection."""
         self._client.end("closed")
         await disconnect(self._connection)
 
