@@ -1,6 +1,7 @@
-"""Triggers an action: makes the request that Port sends for a run, addresses and signs it, and sends it to a handler.
+"""Triggers an action: makes the request that Port sends for a run, addresses and signs the request, and sends it.
 
-Where Port publishes a message instead, `publishing` makes and publishes it. Its values are here.
+Where Port publishes a message instead of sending a request, `publishing` makes and publishes the message. The values of
+such a message are defined here.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ Announce = Callable[[Sequence[Mapping[str, Any]]], Awaitable[None]]
 
 @frozen(kw_only=True)
 class RunTarget:
-    """Where requests are sent. `to` and the values of `routes` are URLs.
+    """The targets of requests. `to` and the values of `routes` are URLs.
 
-    `routes` are by the identifier of the action or the workflow's node. Without a target, a request goes to the URL of
-    its action, which must be on this machine unless `to_its_url` means that the user wants it.
+    The keys of `routes` are identifiers of actions or workflow nodes. Without a target, a request goes to the URL of
+    its action. This URL must be on this machine, unless `to_its_url` means that the user asked for this URL.
     """
 
     to: str | None = None
@@ -53,11 +54,12 @@ class RunTarget:
         return self.routes.get(identifier, self.to)
 
     def url_for(self, identifier: str, url: str, *, owner: str = "The action") -> str:
-        """Return the URL to send to: the chosen URL, with the path and query of `url` unless it has its own, or `url`.
+        """Return the URL to send to: the chosen URL, or `url` without a chosen target.
 
-        With a chosen target, `url` can be any text, such as a placeholder. `owner` begins an error's sentence.
+        The chosen URL gets the path and query of `url` unless it has its own path and query. With a chosen target,
+        `url` can be any text, such as a placeholder. `owner` is the start of an error's sentence.
 
-        Raises UsageError if `url` is on another machine and the user did not ask for it. Only Port itself, or a
+        Raises UsageError if `url` is on another machine and the user did not ask for this URL. Only Port itself, or a
         sandbox, can add the credentials to a call of Port's own API.
         """
         if (to := self.chosen(identifier)) is not None:
@@ -79,7 +81,7 @@ class RunTarget:
 
 @frozen
 class Unmet:
-    """An automation that does not run for its event: the unmet expressions of its condition."""
+    """An automation that does not run for its event, with the expressions of its condition that are not met."""
 
     action: str
     expressions: tuple[UnmetExpression, ...]
@@ -87,7 +89,10 @@ class Unmet:
 
 @frozen(kw_only=True)
 class Made:
-    """The request that Port makes for a run, without a target and a signature. `masker` masks secrets in it."""
+    """The request that Port makes for a run, without a target and a signature.
+
+    `masker` masks secrets in the request.
+    """
 
     action: PortAction
     data: RunData
@@ -96,7 +101,7 @@ class Made:
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
-        """The expressions that failed, and what Port would do differently with the request."""
+        """Return remarks on the expressions that failed, and on what Port would do differently with the request."""
         return (
             *failed_expressions(self.request.errors, self.masker),
             *agent_remarks(self.request),
@@ -105,12 +110,12 @@ class Made:
 
     @property
     def is_announced(self) -> bool:
-        """Whether a sandbox is told of the run: a user started it."""
+        """Return whether a sandbox learns about the run. It does if a user started the run."""
         return self.action.kind is ActionKind.SELF_SERVICE
 
     @property
     def announcement(self) -> dict[str, Any]:
-        """What a sandbox is told of the run."""
+        """Return what a sandbox learns about the run."""
         return announcement(self.action, self.data, self.request.run_id, self.request.properties)
 
 
@@ -124,11 +129,11 @@ class RunRequest:
 
     @property
     def shown(self) -> Invocation:
-        """The request with its secrets masked."""
+        """Return the request with its secrets masked."""
         return masked_request(self.invocation, self.made.masker)
 
     def fate(self, delivery: Delivery) -> RunFate:
-        """Return what the response, or its lack, does to the run in Port."""
+        """Return what the response, or the lack of a response, does to the run in Port."""
         request = self.made.request
         if delivery.status is None:
             return RunFate.FAILURE if request.synchronized else RunFate.NO_RUN
@@ -138,10 +143,11 @@ class RunRequest:
 async def make(
     action: PortAction, data: RunData, invoker: Invoker, *, run_id: str, now: float, any_url: bool = False
 ) -> Made | Unmet:
-    """Return the request of a run started at `now` (seconds since the epoch).
+    """Return the request of a run that started at `now` (seconds since the epoch).
 
-    Nothing is signed or sent. `any_url` accepts a text that is not a URL, for a request that goes to another target.
-    Raises UsageError, InvalidInputs, RenderError and SettingsError like `Invoker.request`, with secrets masked.
+    This function signs and sends nothing. `any_url` accepts a text that is not a URL, for a request that goes to
+    another target. Raises UsageError, InvalidInputs, RenderError and SettingsError like `Invoker.request`, with secrets
+    masked.
     """
     masker = Masker(data.secret_values(action))
     with masked_errors(masker):
@@ -160,7 +166,7 @@ def require_event(action: PortAction, data: RunData) -> None:
 
 
 async def find_unmet(action: PortAction, data: RunData, invoker: Invoker) -> Unmet | None:
-    """Return why an automation does not run for its event, or None. Raises UsageError if it has no event."""
+    """Return why an automation does not run for its event, or None if it runs. Raises UsageError if it has no event."""
     require_event(action, data)
     unmet = await invoker.unmet(action, data.event)
     return Unmet(action.identifier, tuple(unmet)) if unmet else None
@@ -174,10 +180,10 @@ def address(
     id: str,  # noqa: A002 - as in Invocation
     now: float,
 ) -> RunRequest:
-    """Return a request ready to be sent to `target`, signed at `now` (seconds since the epoch).
+    """Return a request that is ready to be sent to `target`, signed at `now` (seconds since the epoch).
 
-    `signer` is called when the target is known; None in its place sends the request unsigned. Raises UsageError for
-    another machine, with secrets masked, and what `signer` raises.
+    `signer` is called when the target is known. If `signer` is None, the request stays unsigned. Raises UsageError for
+    another machine, with secrets masked, and the errors of `signer`.
     """
     with masked_errors(made.masker):
         url = target.url_for(made.action.identifier, made.request.url)
@@ -185,7 +191,7 @@ def address(
 
 
 def signed(request: RenderedRequest, signer: Signer | None, *, id: str, now: float) -> Invocation:  # noqa: A002 - as in Invocation
-    """Return a request with the signature that Port adds, or unsigned without a signer. `id` is a capture ID."""
+    """Return a request with the signature that Port adds, or unsigned if there is no signer. `id` is a capture ID."""
     content = request.content
     fields = () if signer is None else signer.fields(content, now)
     return Invocation(
@@ -199,9 +205,9 @@ def signed(request: RenderedRequest, signer: Signer | None, *, id: str, now: flo
 
 
 async def dispatch(ready: RunRequest, recipient: Recipient, announce: Announce | None = None) -> Delivery:
-    """Send a request and return its delivery. A failure is a delivery too.
+    """Send a request and return its delivery. A failed request also returns a delivery.
 
-    A sandbox is told of a self-service action's run first, unless `announce` is None.
+    A sandbox first learns about the run of a self-service action, unless `announce` is None.
     """
     if announce is not None and ready.made.is_announced:
         await announce([ready.made.announcement])
@@ -209,7 +215,7 @@ async def dispatch(ready: RunRequest, recipient: Recipient, announce: Announce |
 
 
 def announcement(action: PortAction, data: RunData, run_id: str, properties: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a sandbox is told about a run, so that it has an action and inputs."""
+    """Return what a sandbox learns about a run, so that the run has an action and inputs in the sandbox."""
     entity = data.entity or {}
     return {
         "runId": run_id,
@@ -221,17 +227,17 @@ def announcement(action: PortAction, data: RunData, run_id: str, properties: Map
 
 
 def payload_of(request: RenderedRequest, content: bytes) -> Payload:
-    """Return what a request's `content` says, with the run's ID and `synchronized` from the request."""
+    """Return the payload in a request's `content`, with the run's ID and `synchronized` from the request."""
     payload = read_payload(content, Headers(request.headers))
     return replace(payload, run_id=request.run_id, synchronized=request.synchronized)
 
 
 @frozen(kw_only=True)
 class MadeMessage:
-    """The message of a run without its signature, and how its run ends.
+    """The unsigned message of a run, and how the run ends.
 
     With `agent`, Port's execution agent sends the request in the message. With `synchronized`, the response ends the
-    run. `announcement` is what a sandbox is told about the run, or None.
+    run. `announcement` is what a sandbox learns about the run, or None.
     """
 
     action: str
@@ -244,7 +250,7 @@ class MadeMessage:
     announcement: Mapping[str, Any] | None = None
 
     def signed(self, signer: Signer | None, *, now: float) -> SignedMessage:
-        """Return the message ready to be published. Without a signer, it has no signature."""
+        """Return the message, ready to be published. Without a signer, the message has no signature."""
         return SignedMessage(self, signed_content(self.document, signer, now=now))
 
 
@@ -257,12 +263,12 @@ class SignedMessage:
 
     @property
     def shown(self) -> bytes:
-        """The message with its secrets masked."""
+        """Return the message with its secrets masked."""
         return self.made.masker.content(self.content)
 
 
 def signed_content(document: Any, signer: Signer | None, *, now: float) -> bytes:
-    """Return the bytes of a message, signed at `now` unless there is no signer."""
+    """Return the bytes of a message. They are signed at `now` if there is a signer."""
     if signer is None:
         return signed_message(document, None, "")
     return signed_message(document, signer.secret, signer.unit.stamp(now))

@@ -61,7 +61,7 @@ _OTHER_METHOD = (
 
 @frozen
 class ActionLocation:
-    """Where an action or a workflow is: in a file or a directory of files, or in Port if `file` is None.
+    """The location of an action or a workflow: a file, a directory of files, or Port if `file` is None.
 
     `identifier` selects one of several actions, or a node of a workflow.
     """
@@ -72,10 +72,10 @@ class ActionLocation:
 
 
 def locate(name: str, runtime: Runtime) -> ActionLocation:
-    """Return where the action `name` is: a file, a directory of files, either with `#ID`, or an identifier in Port.
+    """Return the location of the action `name`, which is a file, a directory or an identifier in Port.
 
-    A workflow in Port is `ID` or `ID#NODE`. A bare name means a directory only where it is written as a path:
-    `actions/`. Raises StoreError for a missing file, and UsageError for an empty name.
+    A file or directory may be followed by `#ID`. A workflow in Port is `ID` or `ID#NODE`. A name means a directory only
+    if it is written as a path: `actions/`. Raises StoreError for a missing file, and UsageError for an empty name.
     """
     if name == "-" or is_file(name, runtime.cwd) or (_is_path(name) and _is_directory(name, runtime)):
         return ActionLocation(name, name)
@@ -95,7 +95,7 @@ def locate(name: str, runtime: Runtime) -> ActionLocation:
 
 @frozen
 class FoundWorkflow:
-    """A workflow and the selected node, or None for the whole workflow.
+    """A workflow and its selected node. A node of None selects the whole workflow.
 
     `version` is the version in Port, or None for a workflow in a file or without a version.
     """
@@ -107,7 +107,7 @@ class FoundWorkflow:
 
     @property
     def remark(self) -> Remark:
-        """The note that the workflow was read from Port."""
+        """Return the note that the workflow was read from Port."""
         version = "" if self.version is None else f", version {self.version}"
         return note(printable(f"the workflow {self.workflow.identifier} was read from Port{version}"))
 
@@ -115,9 +115,10 @@ class FoundWorkflow:
 async def find_action(
     source: ActionLocation, access: PortAccess, runtime: Runtime, say: Say, *, via_port: bool = False
 ) -> PortAction | FoundWorkflow:
-    """Return the action or the workflow at `source`. With `via_port`, Port invokes it, so it can be an integration's.
+    """Return the action or the workflow at `source`.
 
-    Raises UsageError for a file without an action, StoreError, SettingsError and PortApiError.
+    With `via_port`, Port invokes the action, so the action may be for an integration. Raises UsageError for a file
+    without an action, StoreError, SettingsError and PortApiError.
     """
     if source.file is None:
         document: Any = await _get(source, access)
@@ -147,13 +148,13 @@ async def find_action(
 
 
 def _reject_request(file: str, name: str, content: bytes) -> None:
-    """Raise UsageError for a file with a raw HTTP request."""
+    """Raise UsageError for a file that contains a raw HTTP request."""
     if content.lstrip()[:1].isalpha() and is_request(content):
         raise _not_an_action(file, f"{name} is an HTTP request, not an action or a workflow.")
 
 
 def _reject_payload(file: str, name: str, document: Any) -> None:
-    """Raise UsageError for a file with a capture or a payload."""
+    """Raise UsageError for a file that contains a capture or a payload."""
     if not isinstance(document, Mapping) or _DEFINITION & document.keys():
         return
     from port_hook_cli.captures.documents.capture_file import is_capture
@@ -174,7 +175,10 @@ def _not_an_action(file: str, message: str, *, is_payload: bool = False) -> Usag
 
 
 def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | None:
-    """Return the workflow of a document: the only workflow and its node, or the workflow in `ID` or `ID#NODE`."""
+    """Return the workflow in a document, and its selected node.
+
+    `identifier` is a node of the only workflow, or `ID` or `ID#NODE` of one of several workflows.
+    """
     if is_workflow(document):
         return FoundWorkflow(read_workflow(document), identifier)
     name, _, node = (identifier or "").partition("#")
@@ -186,9 +190,9 @@ def _pick_workflow(document: Any, identifier: str | None) -> FoundWorkflow | Non
 
 
 def _read_directory(name: str, runtime: Runtime) -> list[Any]:
-    """Return the definitions in the JSON and YAML files of a directory, by file name.
+    """Return the definitions in the JSON and YAML files of a directory, ordered by file name.
 
-    Raises UsageError if it has no such file.
+    Raises UsageError if the directory has no such file.
     """
     files = documents_in(runtime.cwd / name)
     if not files:
@@ -202,7 +206,7 @@ def _read_directory(name: str, runtime: Runtime) -> list[Any]:
 
 
 def definitions_of(document: Any) -> list[Any]:
-    """Return the actions and workflows in a document: one, an array of them, or a response of Port's API."""
+    """Return the actions and workflows in a document: one definition, an array of them, or a response of Port's API."""
     if isinstance(document, Mapping) and isinstance(document.get("workflows"), list):
         return definitions_in(document, "workflow")
     return definitions_in(document, "action")
@@ -211,7 +215,7 @@ def definitions_of(document: Any) -> list[Any]:
 def read_object(
     file: str | None, runtime: Runtime, read: Callable[[Any], _Read], *, secret: bool = False
 ) -> _Read | None:
-    """Return what `read` makes of the document in a file, None for no file. Raises UsageError and StoreError."""
+    """Read the document in a file with `read`. Return None if there is no file. Raises UsageError and StoreError."""
     if file is None:
         return None
     content = read_input(file, cwd=runtime.cwd, stdin=runtime.stdin)
@@ -221,7 +225,7 @@ def read_object(
 
 
 def read_value(name: str, value: Any, read: Callable[[Any], _Read]) -> _Read:
-    """Return what `read` makes of a document that is not in a file. `name` begins its errors. Raises UsageError."""
+    """Read a document that is not in a file with `read`. `name` is the start of its errors. Raises UsageError."""
     with _named(f"`{name}`"):
         return read(value)
 
@@ -243,7 +247,10 @@ def _is_path(name: str) -> bool:
 
 
 async def _get(source: ActionLocation, access: PortAccess) -> Mapping[str, Any]:
-    """Return the action, automation or workflow with an identifier in Port. With a node, it is a workflow."""
+    """Return the action, automation or workflow with an identifier in Port.
+
+    An identifier with a node selects a workflow.
+    """
     from port_hook_cli.trigger.port_workflows import PortWorkflows
 
     async with access.client() as api:
@@ -266,7 +273,10 @@ async def _get(source: ActionLocation, access: PortAccess) -> Mapping[str, Any]:
 
 
 async def find_in_port(found: FoundWorkflow, access: PortAccess) -> FoundWorkflow:
-    """Return the definition in Port of a workflow that Port is to run. Raises PortApiError if Port does not have it."""
+    """Return the definition of a workflow that Port is to run.
+
+    Raises PortApiError if Port does not have the workflow.
+    """
     if found.is_in_port:
         return found
     from port_hook_cli.trigger.port_workflows import PortWorkflows

@@ -31,11 +31,11 @@ _NODES = frozenset({NodeType.WEBHOOK, NodeType.KAFKA})
 
 @frozen(kw_only=True)
 class Definition:
-    """Something that `trigger` can invoke.
+    """A definition that `trigger` can invoke.
 
-    `argument` is what `trigger` takes for it. `kind` is `action`, `automation`, `workflow` or `workflow-node`.
-    `invoked_by` is the type of its invocation method or node, "" for a whole workflow. `method` and `url` belong to a
-    WEBHOOK. Their templates are not rendered.
+    `argument` is the argument that selects it in `trigger`. `kind` is `action`, `automation`, `workflow` or
+    `workflow-node`. `invoked_by` is the type of its invocation method or node, and "" for a whole workflow. `method`
+    and `url` belong to a WEBHOOK. Templates in them are not rendered.
     """
 
     argument: str
@@ -50,18 +50,18 @@ class Definition:
 
 @frozen
 class Unlisted:
-    """A definition that `trigger` cannot invoke, and why: a clause after its name."""
+    """A definition that `trigger` cannot invoke. The reason is a clause that follows its name."""
 
     name: str
     reason: str
 
 
 def list_definitions(name: str | None, runtime: Runtime) -> Iterator[Definition | Unlisted]:
-    """Yield what can be triggered in a file or a directory, by file name.
+    """Yield the definitions that can be triggered in a file or a directory, ordered by file name.
 
-    Without a `name`, the files of the current directory and of its directories `actions` and `workflows` are read, and
-    other documents in them are passed over. Raises UsageError and StoreError for a file or directory that cannot be
-    read.
+    Without a `name`, this function reads the files of the current directory and of its directories `actions` and
+    `workflows`, and skips other documents in these files. Raises UsageError and StoreError for a file or directory that
+    cannot be read.
     """
     if name is None:
         for directory in DEFAULT_DIRECTORIES:
@@ -85,7 +85,7 @@ def _files_in(directory: str, runtime: Runtime) -> list[str]:
 
 
 def _passing_over(file: str, runtime: Runtime) -> Iterator[Definition | Unlisted]:
-    """Yield the definitions in a file that may be something else, such as a package.json."""
+    """Yield the definitions in a file. The file may be something else, such as a package.json."""
     try:
         document = read_document(read_input(file, cwd=runtime.cwd, stdin=runtime.stdin), name=file)
     except (StoreError, UsageError):
@@ -162,7 +162,10 @@ def _request(kind: str, config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def definition_record(found: Definition, topic: str) -> dict[str, Any]:
-    """Return the record of something that can be triggered. `topic` is where Port publishes messages of runs."""
+    """Return the record of a definition that can be triggered.
+
+    `topic` is the topic in which Port publishes messages of runs.
+    """
     return {
         "schema": TRIGGER,
         "type": "definition",

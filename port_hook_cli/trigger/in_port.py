@@ -1,4 +1,4 @@
-"""Runs an action or a workflow in Port, through its API, and follows runs there until they end."""
+"""Runs an action or a workflow in Port, through Port's API, and follows runs there until they end."""
 
 from __future__ import annotations
 
@@ -33,43 +33,46 @@ _LOG_S = 5.0
 
 @frozen
 class RunChanged:
-    """The status or label of a run has changed. `run` is the document of Port's API."""
+    """The status or label of a run has changed. `run` is a document of Port's API."""
 
     run: Mapping[str, Any]
 
 
 @frozen
 class LogLine:
-    """The log of a run has a new entry, a document of Port's API."""
+    """The log of a run has a new entry, which is a document of Port's API."""
 
     entry: Mapping[str, Any]
 
 
 @frozen
 class WorkflowSeen:
-    """The state of a workflow's run. The new entries of its log come before it."""
+    """The state of a workflow run. New entries of the run's log are reported before its state."""
 
     run: ShownRun
 
 
 class Runs(Protocol):
-    """The part of Port's API for following a run. Both methods raise PortApiError."""
+    """The part of Port's API that is needed to follow a run. Both methods raise PortApiError."""
 
     async def get_run(self, run_id: str, /) -> dict[str, Any]:
-        """Return the run."""
+        """Return the run with this ID."""
         ...
 
     async def run_logs(self, run_id: str, /, *, offset: int = 0) -> list[dict[str, Any]]:
-        """Return a page of log entries, without the first `offset`. At the end, the page is empty."""
+        """Return a page of log entries that starts after the first `offset` entries.
+
+        After the last entry, the page is empty.
+        """
         ...
 
 
 async def start_action_in_port(
     port: PortApi, action: PortAction, data: RunData, *, run_as: str | None = None
 ) -> Mapping[str, Any]:
-    """Start a run of `action`, which `require_startable` accepts, and return the run.
+    """Start a run of `action` in Port, and return the run. `require_startable` must accept the action.
 
-    Port checks the inputs. `run_as` is the email of the user who runs it. Raises UsageError, SettingsError and
+    Port checks the inputs. `run_as` is the email of the user who runs the action. Raises UsageError, SettingsError and
     PortApiError.
     """
     entity = {} if data.entity is None else {"entity": data.entity["identifier"]}
@@ -78,7 +81,7 @@ async def start_action_in_port(
 
 
 def require_startable(action: PortAction) -> None:
-    """Raise UsageError for an automation, which Port's API does not start."""
+    """Raise UsageError for an automation, because Port's API cannot start automations."""
     if action.kind is ActionKind.AUTOMATION:
         raise UsageError(
             f"The automation {action.identifier} is started by its event, not through the API.",
@@ -87,7 +90,7 @@ def require_startable(action: PortAction) -> None:
 
 
 async def start_workflow_in_port(port: PortWorkflows, found: FoundWorkflow, data: RunData) -> ShownRun:
-    """Start a run of a workflow in Port, which checks the inputs. Raises UsageError and PortApiError."""
+    """Start a run of a workflow in Port. Port checks the inputs. Raises UsageError and PortApiError."""
     from port_hook_cli.trigger.workflow_start import form_of_workflow
 
     trigger = startable_trigger(found)
@@ -99,7 +102,7 @@ async def start_workflow_in_port(port: PortWorkflows, found: FoundWorkflow, data
 
 
 def startable_trigger(found: FoundWorkflow) -> Node:
-    """Return the trigger at which Port can start the workflow. Raises UsageError."""
+    """Return the trigger at which Port can start the workflow. Raises UsageError if there is no such trigger."""
     workflow = found.workflow
     if found.node is not None and found.node not in workflow.nodes:
         raise UsageError(
@@ -168,7 +171,7 @@ async def follow(
     log_s: float = _LOG_S,
     max_pause_s: float = MAX_PAUSE_S,
 ) -> Mapping[str, Any]:
-    """Follow the run of an action or a node until it ends or `wait_s` seconds have passed. Return its last state.
+    """Follow an action run or a node run until it ends or `wait_s` seconds have passed. Return its last state.
 
     `on_event` gets each new log entry, and then the run if its status or label has changed. The pauses between two
     requests grow up to `max_pause_s` seconds. Raises PortApiError.
@@ -177,7 +180,7 @@ async def follow(
     seen, logged = _status_and_label(run), 0
     while True:
         run = await runs.get_run(str(run["id"]))
-        # Read after the status, so that the log of an ended run is complete.
+        # The log is read after the status, so that the log of an ended run is complete.
         while entries := await runs.run_logs(str(run["id"]), offset=logged):
             logged += len(entries)
             for entry in entries:
@@ -194,16 +197,16 @@ async def follow(
 async def follow_workflow(
     port: PortWorkflows, run: ShownRun, *, wait_s: float, on_event: Callable[[WorkflowSeen | LogLine | Remark], None]
 ) -> ShownRun:
-    """Follow a workflow's run until it ends or `wait_s` seconds have passed. Return its last state.
+    """Follow a workflow run until it ends or `wait_s` seconds have passed. Return its last state.
 
-    `on_event` gets each state, after the new entries of its log. A log that cannot be read is reported once, with a
-    remark, and not read again. Raises PortApiError.
+    `on_event` gets each state, after the new entries of the run's log. If the log cannot be read, this is reported once
+    with a remark, and the log is not read again. Raises PortApiError.
     """
     pauses = _Pauses(wait_s, MAX_PAUSE_S, asyncio.sleep)
     log = _WorkflowLog(port, run.id)
     while True:
         run = await port.run(run.id)
-        # Read after the state, so that the log of an ended run is complete.
+        # The log is read after the state, so that the log of an ended run is complete.
         for event in await log.read():
             on_event(event)
         on_event(WorkflowSeen(run))
@@ -225,7 +228,7 @@ class _Pauses:
         return self._clock() > self.deadline + by_s
 
     async def are_over(self) -> bool:
-        """Pause, but not beyond the deadline. Return whether it had passed before."""
+        """Pause, but not beyond the deadline. Return whether the deadline had already passed before the pause."""
         left_s = self.deadline - self._clock()
         if left_s <= 0:
             return True
@@ -235,7 +238,7 @@ class _Pauses:
 
 
 class _WorkflowLog:
-    """The log of a workflow's run. Each entry is read once. Entries of different nodes may come in any order."""
+    """The log of a workflow run. Each entry is read once. Entries of different nodes may come in any order."""
 
     def __init__(self, port: PortWorkflows, run_id: str) -> None:
         self._port = port

@@ -1,4 +1,4 @@
-"""Makes the same request as Port: checks the inputs, fills in defaults, encrypts secret inputs, renders templates."""
+"""Makes the same request as Port: checks the inputs, sets defaults, encrypts secret inputs, and renders templates."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Evaluate = Callable[[Sequence[str], Any], Awaitable[Sequence[Any]]]
 Check = Callable[[Mapping[str, Any], Any], Sequence[Fault]]
 """Checks a value against a declaration. Raises BadAction for a declaration that is not a valid schema."""
 
-# A default may depend on another default, which may depend on a third.
+# A default may depend on another default, which may depend on a third default.
 _MAX_ROUNDS = 5
 
 
@@ -61,7 +61,7 @@ AUTOMATION_ORIGIN = "AUTOMATION"
 
 @frozen
 class UnmetExpression:
-    """An expression of a condition that an event does not meet. `reason` says what its result was."""
+    """An expression in a condition that an event does not meet. `reason` describes the result of the expression."""
 
     expression: str
     reason: str
@@ -83,7 +83,7 @@ class Invoker:
     async def request(
         self, action: PortAction, data: RunData, *, run_id: str, at: str, any_url: bool = False
     ) -> RenderedRequest:
-        """Return the request of a run started at `at` (a time in RFC 3339), without its signature.
+        """Return the unsigned request of a run that started at `at` (a time in RFC 3339).
 
         `any_url` accepts a text that is not a URL, if the request goes to another target. An automation does not accept
         inputs, and its origin is AUTOMATION. Raises InvalidInputs with every violation, RenderError, UsageError for an
@@ -93,7 +93,7 @@ class Invoker:
         return assemble(action, run, rendering.value, rendering.errors, any_url=any_url)
 
     async def message(self, action: PortAction, data: RunData, *, run_id: str, at: str) -> RenderedMessage:
-        """Return the message of a run of a KAFKA action, without its signature. Raises like `request`."""
+        """Return the unsigned message of a run of a KAFKA action. Raises the same errors as `request`."""
         run, rendering = await self._render(action, data, run_id, at)
         return assemble_message(action, run, rendering.value, rendering.errors)
 
@@ -102,7 +102,7 @@ class Invoker:
     ) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """Return the rendered invocation method of an INTEGRATION_ACTION, and the inputs to send.
 
-        Raises like `request`.
+        Raises the same errors as `request`.
         """
         run, rendering = await self._render(action, data, run_id, at)
         return (rendering.value if isinstance(rendering.value, Mapping) else {}), run.properties
@@ -133,19 +133,22 @@ class Invoker:
 
     @property
     def renderer(self) -> Renders:
-        """The renderer, for whoever renders more than an action's request."""
+        """Return the renderer, for callers that render more than an action's request."""
         return self._renderer
 
     async def inputs(self, form: PortAction, data: RunData, *, at: str) -> Mapping[str, Any]:
-        """Return the inputs of a form for templates: checked, with defaults. Raises like `request`."""
+        """Return the checked inputs of a form for templates, including defaults.
+
+        Raises the same errors as `request`.
+        """
         run = RunContext(id="", by=data.by, at=at, origin=data.origin)
         filled, _ = await self._with_inputs(form, run, data.properties)
         return filled.inputs or {}
 
     async def unmet(self, action: PortAction, event: Mapping[str, Any] | None) -> Sequence[UnmetExpression]:
-        """Return the expressions of an automation's condition that `event` does not meet, if any.
+        """Return the expressions in an automation's condition that `event` does not meet.
 
-        An expression is met if its result is neither false nor null nor missing.
+        An event meets an expression if the result is neither false nor null nor missing.
         """
         condition = action.condition or {}
         expressions = condition.get("expressions")
@@ -218,7 +221,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 class Filled:
     """A form with its defaults and its rules. `errors` are the jq programs that failed.
 
-    `computed` names the inputs whose default jq computed, possibly from other inputs.
+    `computed` contains the names of inputs whose default jq computed, possibly from other inputs.
     """
 
     values: Mapping[str, Any]
@@ -227,9 +230,10 @@ class Filled:
     computed: frozenset[str] = frozenset()
 
     def violations(self, check: Check) -> list[Violation]:
-        """Return all errors for which Port would reject the inputs. Null counts as no value.
+        """Return all errors for which Port would reject the inputs. Null counts as a missing value.
 
-        If a given value is invalid, errors of computed defaults are left out: the given value may be their cause.
+        If a given value is invalid, errors in computed defaults are left out, because the given value may be their
+        cause.
         """
         found = list(missing(self.rules, self.values))
         for name, value in self.values.items():
@@ -245,7 +249,7 @@ class Filled:
 
 
 async def fill(action: PortAction, given: Mapping[str, Any], *, data: Mapping[str, Any], evaluate: Evaluate) -> Filled:
-    """Return the form of `action` with the inputs `given`. jq gets `form` and the `data`: `entity` and `user`."""
+    """Return the form of `action` with the `given` inputs. jq gets `form` and the `data` (`entity` and `user`)."""
     declared = action.inputs or {}
     values = {**given, **plain_defaults(declared, given)}
     results: dict[str, Any] = {}

@@ -26,8 +26,8 @@ def invoking(
 ) -> Iterator[Invoker]:
     """Yield an Invoker with one running jq. `secret` is called when an input is encrypted with the client secret.
 
-    `timeout_s` is the limit in seconds for all expressions of one template. `renderer` replaces a new renderer with
-    this limit, and is closed.
+    `timeout_s` is the limit in seconds for all expressions of one template. If `renderer` is set, it is used instead of
+    a new renderer with this limit, and closed at the end.
     """
     from port_hook_cli.engines.json_schema import find_faults
     from port_hook_cli.engines.renderer import Renderer
@@ -45,13 +45,16 @@ def invoking(
 
 
 class SandboxInvoker:
-    """Makes requests for the sandbox with an Invoker. Their runs were started through the API."""
+    """Makes requests for the sandbox with an Invoker. The runs of these requests were started through the API."""
 
     def __init__(self, invoker: Invoker) -> None:
         self._invoker = invoker
 
     async def request(self, action: Mapping[str, Any], **asked: Unpack[Asked]) -> SandboxRequest:
-        """Return the request of `action`, which has the format of Port's API. Raises PortHookError if there is none."""
+        """Return the request of `action`, which is in the format of Port's API.
+
+        Raises PortHookError if no request can be made.
+        """
         known = invoked_action(action, methods=(WEBHOOK, KAFKA, INTEGRATION_ACTION))
         run_id, at = asked["run_id"], asked["at"]
         data = RunData(
@@ -77,20 +80,20 @@ def as_claimed(method: Mapping[str, Any], properties: Mapping[str, Any]) -> Sand
 
 
 def as_published(made: RenderedMessage) -> SandboxRequest:
-    """Return a message for the sandbox, with the payload as bytes."""
+    """Return a message for the sandbox, with its payload as bytes."""
     from port_hook_cli.sandbox import SandboxRequest
 
     return SandboxRequest(body=write_json(made.payload).encode(), is_message=True, properties=made.properties)
 
 
 def as_sent(made: RenderedRequest) -> SandboxRequest:
-    """Return a request for the sandbox: with the body as bytes and headers as text."""
+    """Return a request for the sandbox, with its body as bytes and its headers as text."""
     from port_hook_cli.sandbox import SandboxRequest
 
     return SandboxRequest(
         method=made.method,
         url=made.url,
-        # A rendered field is bytes decoded as Latin-1. The sandbox encodes text as UTF-8.
+        # A rendered header is bytes decoded as Latin-1. The sandbox encodes text as UTF-8.
         headers=tuple((name, value.encode("latin-1").decode("utf-8")) for name, value in made.headers),
         body=made.content,
         agent=made.agent,

@@ -1,4 +1,7 @@
-"""The outputs of nodes that do not run: from a file, from options, or from the workflow's latest run in Port."""
+"""The outputs of nodes that do not run.
+
+They come from a file, from options, or from the workflow's latest run in Port.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,9 @@ LAST = "last"
 
 
 def read_outputs(document: Any) -> dict[str, Mapping[str, Any]]:
-    """Return outputs by node: the outputs of a run in the format of Port's API, or an object that maps node to output.
+    """Return outputs by node, from a run in the format of Port's API, or from an object that maps nodes to outputs.
 
-    Raises UsageError for another document.
+    Raises UsageError for any other document.
     """
     run = document.get("workflowRun", document) if isinstance(document, Mapping) else document
     if isinstance(run, Mapping) and isinstance(run.get("nodeRuns"), list):
@@ -47,7 +50,10 @@ def _of_run(listed: Iterable[Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
 
 
 def add_output(outputs: Mapping[str, Mapping[str, Any]], text: str) -> dict[str, Mapping[str, Any]]:
-    """Return `outputs` with `NODE.path=JSON` in them. `NODE=JSON` sets a node's whole output. Raises UsageError."""
+    """Return `outputs` with the value of `NODE.path=JSON`. `NODE=JSON` sets the whole output of a node.
+
+    Raises UsageError.
+    """
     path, equals, value = text.partition("=")
     node, *keys = path.split(".")
     if not equals or not node or not all(keys):
@@ -65,21 +71,21 @@ def add_output(outputs: Mapping[str, Mapping[str, Any]], text: str) -> dict[str,
 
 @frozen
 class GivenOutputs:
-    """The outputs of nodes that do not run, by node, and the run that they come from, or None."""
+    """The outputs of nodes that do not run, by node, and the run that the outputs come from, or None."""
 
     outputs: Mapping[str, Mapping[str, Any]]
     run: ShownRun | None = None
 
 
 def read_given_outputs(document: Any) -> GivenOutputs:
-    """Return the outputs in a document, like `read_outputs`, and the run if the document is a run."""
+    """Return the outputs in a document, like `read_outputs`. If the document is a run, also return the run."""
     found = read_outputs(document)
     run = read_shown_run(document)
     return GivenOutputs(found, run if run is not None and run.node_runs else None)
 
 
 def require_node(workflow: Workflow, node: str | None) -> None:
-    """Raise UsageError unless a node is named: a whole workflow runs each node, so no output is used."""
+    """Raise UsageError if no node is selected, because a whole workflow runs each node and uses no given output."""
     if node is None or (node in workflow.nodes and workflow.nodes[node].is_trigger):
         raise UsageError(
             "--outputs last runs one node over the outputs of the nodes before it.",
@@ -89,9 +95,9 @@ def require_node(workflow: Workflow, node: str | None) -> None:
 
 
 async def last_outputs(workflow: Workflow, access: PortAccess, say: Say) -> GivenOutputs:
-    """Return the outputs of the latest run, and tell the user its ID.
+    """Return the outputs of the workflow's latest run, and tell the user the ID of this run.
 
-    Raises UsageError without a run, SettingsError and PortApiError.
+    Raises UsageError if there is no run, SettingsError and PortApiError.
     """
     async with access.client(on_retry=lambda text: say(note(printable(text)))) as api:
         run = await PortWorkflows(api).last_run(workflow.identifier)
@@ -106,7 +112,7 @@ async def last_outputs(workflow: Workflow, access: PortAccess, say: Say) -> Give
 
 
 def read_responses(texts: Iterable[str]) -> dict[str, str]:
-    """Return the button by node of each `NODE=BUTTON`. Raises UsageError for another text."""
+    """Return the button for each node in texts of the form `NODE=BUTTON`. Raises UsageError for any other text."""
     responses = {}
     for text in texts:
         node, equals, button = text.partition("=")

@@ -1,4 +1,4 @@
-"""The routes of workflows in Port's API: read one, start a run, read runs and their logs."""
+"""The routes for workflows in Port's API: read a workflow, start a run, and read runs and their logs."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _CHECK_PLACE = (
 
 
 class PortWorkflows:
-    """Workflows in Port or in a sandbox, through a client of the API. Every method raises PortApiError."""
+    """Workflows in Port or in a sandbox, accessed through a client of the API. Every method raises PortApiError."""
 
     def __init__(self, api: PortApi) -> None:
         self._api = api
 
     async def get(self, identifier: str, *, hint: str = _CHECK_PLACE) -> Mapping[str, Any]:
-        """Return the definition of a workflow. `hint` says what to do if there is none."""
+        """Return the definition of a workflow. `hint` is the hint for the error if the workflow does not exist."""
         try:
             response = await self._api.call("GET", _path(_WORKFLOWS, identifier))
         except PortApiError as problem:
@@ -44,23 +44,26 @@ class PortWorkflows:
         return response
 
     async def start(self, identifier: str, body: Mapping[str, Any]) -> ShownRun:
-        """Start a run with `inputs` and perhaps a `nodeIdentifier`, which is the trigger. It is never sent twice."""
+        """Start a run. `body` has `inputs`, and it may have the trigger as `nodeIdentifier`.
+
+        The request is never sent twice.
+        """
         path = f"{_path(_WORKFLOWS, identifier)}/runs"
         return _run_of(await self._api.call("POST", path, body, repeatable=False))
 
     async def run(self, run_id: str) -> ShownRun:
-        """Return a run with its node runs and their outputs."""
+        """Return a workflow run with its node runs and their outputs."""
         return _run_of(await self._api.call("GET", _path(_RUNS, run_id)))
 
     async def logs(self, run_id: str) -> list[Mapping[str, Any]]:
-        """Return the log of a run: the entries of all its nodes."""
+        """Return the log of a workflow run, which contains the entries of all its nodes."""
         logs = (await self._api.call("GET", f"{_path(_RUNS, run_id)}/logs")).get("logs")
         return [entry for entry in logs if isinstance(entry, Mapping)] if isinstance(logs, list) else []
 
     async def last_run(self, identifier: str) -> ShownRun | None:
-        """Return the latest run of a workflow, with the outputs of its nodes, or None.
+        """Return the latest run of a workflow, with the outputs of its nodes, or None if there is no run.
 
-        Port lists the latest first. The list has no outputs, so the run is read again.
+        Port lists the latest run first. The list has no outputs, so the run is read again.
         """
         query = urlencode({"workflowIdentifiers": identifier, "limit": _MOST_LISTED})
         response = await self._api.call("GET", f"{_RUNS}?{query}")

@@ -1,4 +1,4 @@
-"""Publishes what Port publishes to Kafka: for its execution agent, and for the consumer of a KAFKA action."""
+"""Publishes Port's Kafka messages: for its execution agent, and for the consumer of a KAFKA action."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def make_message(
 ) -> MadeMessage | Unmet:
     """Return the message of a run of a KAFKA action, or of an action whose request the execution agent sends.
 
-    Raises UsageError for an action whose request Port itself sends, and otherwise what `make` raises.
+    Raises UsageError for an action whose request Port itself sends, and the same errors as `make`.
     """
     masker = Masker(data.secret_values(action))
     with masked_errors(masker):
@@ -82,7 +82,10 @@ async def _make(
 
 
 async def publish(message: SignedMessage, topic: Topic, announce: Announce | None = None) -> Published:
-    """Publish a message. A sandbox is told of its run first. Raises TargetError if the message is not confirmed."""
+    """Publish a message. A sandbox first learns about its run.
+
+    Raises TargetError if the broker does not confirm the message.
+    """
     if announce is not None and message.made.announcement is not None:
         await announce([message.made.announcement])
     return await topic.publish(message.content)
@@ -96,7 +99,7 @@ class Topic:
         self._publisher = publisher
 
     async def publish(self, content: bytes) -> Published:
-        """Publish a message. Raises TargetError if it is not confirmed."""
+        """Publish a message. Raises TargetError if the broker does not confirm the message."""
         with _as_target():
             return await self._publisher.publish(self.name, content)
 
@@ -107,8 +110,8 @@ async def open_topic(
 ) -> AsyncIterator[Topic]:
     """Yield the topic of the organization's runs at `brokers` (`HOST:PORT`).
 
-    `timeout_s` is how long a broker may take to confirm a message. 0 means the default. Raises SettingsError,
-    PortApiError and TargetError.
+    `timeout_s` is how long a broker may take to confirm a message, in seconds. 0 means the default. Raises
+    SettingsError, PortApiError and TargetError.
     """
     from port_hook_cli.kafka.producer import PUBLISH_TIMEOUT_S, local_publisher
 
@@ -120,7 +123,7 @@ async def open_topic(
 
 
 async def _topic_name(access: PortAccess, runtime: Runtime) -> str:
-    """Return the topic of the runs, by the organization's ID from the user's own places or from the API."""
+    """Return the topic of the runs. The ID of the organization comes from the user's own settings or from the API."""
     known = read_kafka_settings(runtime.environ, runtime.home)
     if known.runs_topic or known.org_id:
         return known.runs_topic or f"{known.org_id}{RUNS_SUFFIX}"
@@ -147,7 +150,7 @@ def _as_target() -> Iterator[None]:
 
 
 def find_captured(name: str, runtime: Runtime, say: Say) -> Capture | None:
-    """Return the capture that `name` means, None if it means an action. Raises StoreError."""
+    """Return the capture that `name` selects, or None if `name` selects an action. Raises StoreError."""
     if is_file(name, runtime.cwd):
         try:
             return capture_in(read_input(name, cwd=runtime.cwd, stdin=runtime.stdin))
@@ -169,7 +172,7 @@ def find_captured(name: str, runtime: Runtime, say: Say) -> Capture | None:
 
 
 def captured_message(captured: Capture) -> MadeMessage:
-    """Return the body of a capture as a message. Raises UsageError if it is not a JSON object."""
+    """Return the body of a capture as a message. Raises UsageError if the body is not a JSON object."""
     invocation = require_whole(f"the capture {captured.invocation.id}", captured.invocation)
     payload = captured.payload
     return MadeMessage(

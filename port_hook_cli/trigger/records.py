@@ -1,4 +1,4 @@
-"""The versioned records of `trigger --json`, described in docs/reference/json-records.md. Pure."""
+"""The versioned records of `trigger --json`, which docs/reference/json-records.md describes. This module is pure."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _FATES = {RunFate.SUCCESS: "SUCCESS", RunFate.FAILURE: "FAILURE", RunFate.WAITS:
 def invocation_record(
     ready: RunRequest, delivery: Delivery | None = None, *, ended: str | None = None
 ) -> dict[str, Any]:
-    """Return the record of a request, with secrets masked. `delivery` is None if it was not sent.
+    """Return the record of a request, with secrets masked. `delivery` is None if the request was not sent.
 
-    `ended` is the status with which the run has ended in the sandbox.
+    `ended` is the final status of the run in the sandbox.
     """
     request, masker = ready.made.request, ready.made.masker
     url = masker.text(ready.url)
@@ -59,7 +59,8 @@ def invocation_record(
 def message_record(message: SignedMessage, published: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return the record of a message on a Kafka topic, with secrets masked.
 
-    `published` has its `brokers`, `topic`, `partition` and `offset`. It is None if the message was printed.
+    `published` contains the `brokers`, `topic`, `partition` and `offset` of the message. It is None if the message was
+    only printed.
     """
     made = message.made
     return {
@@ -76,7 +77,7 @@ def message_record(message: SignedMessage, published: Mapping[str, Any] | None =
 
 
 def unmet_record(unmet: Unmet) -> dict[str, Any]:
-    """Return the record of an automation that does not run: unmet expressions of its condition and why."""
+    """Return the record of an automation that does not run: the unmet expressions of its condition, with reasons."""
     return {
         "schema": TRIGGER,
         "type": "unmet",
@@ -86,7 +87,7 @@ def unmet_record(unmet: Unmet) -> dict[str, Any]:
 
 
 def run_record(action: str, run: Mapping[str, Any], *, page: str, logs: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the record of a run in Port. `logs` are the messages of its log, and `page` is its URL in Port or ""."""
+    """Return the record of a run in Port. `logs` are the messages in its log. `page` is its URL in Port, or ""."""
     return {
         "schema": TRIGGER,
         "type": "run",
@@ -101,7 +102,7 @@ def run_record(action: str, run: Mapping[str, Any], *, page: str, logs: Sequence
 
 
 def retry_record(retry: Retry) -> dict[str, Any]:
-    """Return which nodes of the last run have acted in other systems, before the workflow runs from a node."""
+    """Return the record of nodes in the last run that have acted in other systems, for a new run from a later node."""
     return {
         "schema": TRIGGER,
         "type": "retry",
@@ -133,7 +134,10 @@ def step_record(step: Step, masker: Masker) -> dict[str, Any]:
 def node_record(
     workflow: Workflow, run_id: str, node_run: ShownNodeRun, masker: Masker, step: Step | None = None
 ) -> dict[str, Any]:
-    """Return the record of a node run, with secrets masked. Without a `step`, Port ran it and sent its request."""
+    """Return the record of a node run, with secrets masked.
+
+    Without a `step`, Port ran the node and sent its request.
+    """
     known = workflow.nodes.get(node_run.node)
     return {
         "schema": TRIGGER,
@@ -156,7 +160,7 @@ def node_record(
 
 
 def workflow_run_record(workflow: Workflow, run: ShownRun, logs: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the end of a workflow's run, or where it waits, as a record. `logs` are the messages of its log."""
+    """Return the record of a workflow run that has ended or that waits. `logs` are the messages in its log."""
     current = None if run.has_ended else run.current
     return {
         "schema": TRIGGER,
@@ -195,5 +199,5 @@ def _errors(errors: Iterable[JqError], masker: Masker) -> list[dict[str, str]]:
 
 
 def _text(value: str) -> str:
-    """Return a header's value, whose bytes were decoded as Latin-1, decoded as UTF-8."""
+    """Return a header value as UTF-8 text. The bytes of the value were decoded as Latin-1."""
     return value.encode("latin-1", "replace").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""What a user should know about a run here instead of in Port. Pure."""
+"""Remarks on how a run on this machine may differ from a run in Port. This module is pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _ON_AN_ENTITY = frozenset({"DAY-2", "DELETE"})
 
 
 def action_remarks(action: PortAction, data: RunData) -> Iterator[Remark]:
-    """Yield notes on missing data of an action run, and on what only Port does."""
+    """Yield notes on missing data of an action run, and on steps that only Port takes."""
     operation = data.operation or action.operation
     if action.kind is ActionKind.SELF_SERVICE and operation in _ON_AN_ENTITY and data.entity is None:
         yield note(f"a {operation} action needs an entity, and `.entity` is empty. Pass the entity with --entity FILE")
@@ -29,7 +29,7 @@ def action_remarks(action: PortAction, data: RunData) -> Iterator[Remark]:
 
 
 def action_differences(action: PortAction) -> Iterator[Remark]:
-    """Yield what Port may evaluate differently: in the condition, the form and the templates of an action."""
+    """Yield remarks on what Port may evaluate differently in the condition, the form and the templates of an action."""
     listed = (action.condition or {}).get("expressions")
     condition = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
     bare = jq_differences([*condition, *form_queries(action.inputs or {}, action.required)])
@@ -37,7 +37,7 @@ def action_differences(action: PortAction) -> Iterator[Remark]:
 
 
 def difference_remarks(differences: Iterable[JqDifference]) -> Iterator[Remark]:
-    """Yield a note for each function in an expression that Port's jq may not have, or may run differently."""
+    """Yield a note for each function in an expression that Port's jq may not have or may run differently."""
     return (note(printable(difference.message)) for difference in differences)
 
 
@@ -60,7 +60,7 @@ def agent_remarks(request: RenderedRequest) -> Iterator[Remark]:
 def request_remarks(request: RenderedRequest, masker: Masker, *, node: str | None = None) -> Iterator[Remark]:
     """Yield a note for a placeholder URL, and for each header with non-ASCII characters.
 
-    `node` is the node of a workflow whose request it is.
+    If the request belongs to a workflow node, `node` is this node.
     """
     owner = "the action" if node is None else f"the node {brief(node)}"
     if not is_url(request.url):

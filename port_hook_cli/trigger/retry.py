@@ -1,4 +1,4 @@
-"""Runs a workflow from a node, after a run that failed there: which nodes run again, and which do not. Pure."""
+"""Plans a run of a workflow from a node, after a run that failed there: which nodes run again. This module is pure."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _WITHOUT_EFFECT = TRIGGERS | {NodeType.CONDITION, NodeType.INPUT}
 
 @frozen(kw_only=True)
 class Retry:
-    """What a run from a node does with the nodes of the last run.
+    """The effect of a run from a node on the nodes of the last run.
 
-    `kept` are the earlier nodes that do not run again, although they sent something to another system or saved
-    something in Port. `repeated` are such nodes that run again: the first node itself and the nodes after it.
+    `kept` are earlier nodes that sent something to another system or saved something in Port, and that do not run
+    again. `repeated` are such nodes that run again: the first node itself and the nodes after it.
     """
 
     workflow: str
@@ -31,7 +31,7 @@ class Retry:
 
 
 def plan_retry(workflow: Workflow, node: str, last_run: ShownRun) -> Retry:
-    """Return which nodes of the last run do and do not run again if the workflow runs from `node`."""
+    """Return which nodes of the last run run again, and which do not, if the workflow runs from `node`."""
     again = {node, *workflow.nodes_after(node)}
     acting = [
         replace(each, type=workflow.nodes[each.node].type)
@@ -72,10 +72,10 @@ def earlier_outputs(
 def reject_missing_outputs(
     workflow: Workflow, running: Iterable[str], outputs: Mapping[str, Any], *, origin: str
 ) -> None:
-    """Raise UsageError if the templates of a node that runs use the output of a node that has none and does not run.
+    """Raise UsageError if the templates of a running node use a missing output of a node that does not run.
 
-    The trigger's output may come from the inputs instead. `origin` begins the error's sentence: the run or file that
-    the outputs come from.
+    The output of the trigger may come from the inputs instead. `origin` is the start of the error's sentence: the run
+    or file that the outputs come from.
     """
     running = [name for name in running if name in workflow.nodes]
     for node in running:

@@ -1,4 +1,4 @@
-"""The data of a run, and the documents that it is read from, each in several formats that users have."""
+"""The data of a run, and the documents that contain the data, in each of the formats that users have."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ EVENT_FIELDS = frozenset({"diff", "context", "resourceType"})
 
 
 class BadDocument(ValueError):
-    """A document in another format. The message continues a sentence that begins with the document's name."""
+    """The document is in another format. The message continues a sentence that starts with the name of the document."""
 
 
 @frozen(kw_only=True)
 class RunData:
-    """What a run of an action or a workflow is made of.
+    """The data from which a run of an action or a workflow is made.
 
-    `properties` are the inputs by name, in the format of `POST /v1/actions/{id}/runs`. `by` is `trigger.by`.
-    `secrets` are the organization's secrets by name. `operation` replaces the action's own. `origin` is UI or API.
+    `properties` are the inputs by name, in the format of `POST /v1/actions/{id}/runs`. `by` is `trigger.by`. `secrets`
+    are the organization's secrets by name. `operation` replaces the operation of the action. `origin` is UI or API.
     """
 
     properties: Mapping[str, Any] = field(default_factory=dict)
@@ -38,12 +38,12 @@ class RunData:
     operation: str | None = None
 
     def secret_values(self, form: PortAction) -> list[str]:
-        """Return the texts that must not be shown: the secrets, and the values of the form's encrypted inputs."""
+        """Return the texts that must be masked: the secrets, and the values of the form's encrypted inputs."""
         return [*self.secrets.values(), *secret_texts(form.inputs or {}, self.properties)]
 
 
 def default_starter(action: PortAction, event: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    """Return `trigger.by` if no user is given: who caused an automation's event, otherwise the sample."""
+    """Return the `trigger.by` of a run without a given user: the user in an automation's event, or the sample user."""
     trigger = event.get("trigger") if event is not None and action.kind is ActionKind.AUTOMATION else None
     by = trigger.get("by") if isinstance(trigger, Mapping) else None
     return by if isinstance(by, Mapping) else SAMPLE_STARTER
@@ -72,7 +72,7 @@ def read_event(document: Any) -> Mapping[str, Any]:
 
 
 def read_by(document: Any, default: Mapping[str, Any] = SAMPLE_STARTER) -> Mapping[str, Any]:
-    """Return `trigger.by`: the document itself if it has this format, otherwise `default` with it as the user."""
+    """Return `trigger.by`: the document itself if it has this format, or `default` with the document as its user."""
     found = _unwrapped(_object(document), "user", unless={"userId", "orgId", "email"})
     if "user" in found or "orgId" in found:
         return found
@@ -81,7 +81,7 @@ def read_by(document: Any, default: Mapping[str, Any] = SAMPLE_STARTER) -> Mappi
 
 
 def read_secrets(document: Any) -> dict[str, str]:
-    """Return secrets by name. Each value is a string."""
+    """Return the secrets in a document by name. Each value is a string."""
     found = _object(document)
     for name, value in found.items():
         if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Asks the sandbox on this machine about a run that `trigger` made itself, and follows the run there."""
+"""Asks the sandbox on this machine about a run that `trigger` made itself, and follows the run in the sandbox."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ Found = TypeVar("Found")
 
 
 async def asked_for_a_moment(ask: Callable[[], Awaitable[Found | None]]) -> Found | None:
-    """Return what `ask` returns, after more tries if that is None.
+    """Return what `ask` returns. If that is None, call `ask` again for a moment.
 
-    Quick handlers respond first and report 0.1 s later, often.
+    Quick handlers often respond first, and report the result about 0.1 s later.
     """
     for _ in range(_TRIES):
         if (answer := await ask()) is not None:
@@ -40,8 +40,8 @@ async def asked_for_a_moment(ask: Callable[[], Awaitable[Found | None]]) -> Foun
 async def require_sandbox(access: PortAccess) -> None:
     """Raise an error if there is no sandbox in which a run can be followed.
 
-    Raises UsageError if the settings point to Port, SettingsError without credentials, and PortApiError if the sandbox
-    cannot be reached.
+    Raises UsageError if the settings point to Port, SettingsError if there are no credentials, and PortApiError if the
+    sandbox cannot be reached.
     """
     if not access.is_api_on_this_machine:
         raise UsageError(
@@ -54,10 +54,10 @@ async def require_sandbox(access: PortAccess) -> None:
 
 
 async def ended_in_sandbox(access: PortAccess, run_id: str) -> str | None:
-    """Return the status with which a run has ended in the sandbox.
+    """Return the final status of a run in the sandbox.
 
-    Returns None if it has not ended a moment later, and if there is no sandbox or it does not know the run. It takes at
-    most 2 seconds.
+    Returns None if the run has not ended a moment later, if there is no sandbox, or if the sandbox does not know the
+    run. This function takes at most 2 seconds.
     """
     with contextlib.suppress(PortHookError, TimeoutError):
         if not access.has_sandbox:
@@ -77,11 +77,11 @@ async def ended_in_sandbox(access: PortAccess, run_id: str) -> str | None:
 async def follow_in_sandbox(
     access: PortAccess, run_id: str, *, wait_s: float, on_event: Callable[[RunChanged | LogLine], None], say: Say
 ) -> Mapping[str, Any]:
-    """Follow a run in the sandbox until it ends or `wait_s` seconds have passed. Return its last state.
+    """Follow a run in the sandbox until it ends or `wait_s` seconds have passed. Return the last state of the run.
 
-    `on_event` gets each change and each entry of its log. Raises PortApiError.
+    `on_event` gets each change of the run and each entry of its log. Raises PortApiError.
     """
-    from port_hook_cli.trigger.in_port import follow  # `trigger` starts faster without it
+    from port_hook_cli.trigger.in_port import follow  # imported here so that `trigger` starts faster
 
     async with access.client(on_retry=lambda text: say(note(printable(text)))) as api:
         return await follow(api, {"id": run_id, "status": "IN_PROGRESS"}, wait_s=wait_s, on_event=on_event)

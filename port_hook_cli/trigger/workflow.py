@@ -1,4 +1,4 @@
-"""Triggers a workflow: begins a run and walks it against handlers on this machine, until it ends or waits."""
+"""Triggers a workflow: starts a run and walks it against handlers on this machine, until the run ends or waits."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Begun:
-    """A run has begun. Nodes that do not run have their outputs already."""
+    """A run has started. Nodes that do not run already have their outputs."""
 
     run: WorkflowRun
 
@@ -49,10 +49,10 @@ async def walk_workflow(
     *,
     strict: bool = False,
 ) -> WorkflowRun:
-    """Run a workflow from its trigger, or one node of it, until it ends or waits. Return the run.
+    """Run a workflow from its trigger, or run one of its nodes, until the run ends or waits. Return the run.
 
-    With `strict`, an expression that fails fails its node. Raises UsageError, RenderError, SettingsError, PortApiError
-    and TargetError, with secrets masked.
+    With `strict`, an expression that fails also fails its node. Raises UsageError, RenderError, SettingsError,
+    PortApiError and TargetError, with secrets masked.
     """
     masker = begin.masker
     with masked_errors(masker):
@@ -84,7 +84,10 @@ async def _effects(
 
 
 async def _sandbox(stack: AsyncExitStack, workflow: Workflow, outside: Outside) -> PortApi | None:
-    """Return the API of the sandbox in the settings, or None without one. A real Port is never written to."""
+    """Return the API of the sandbox in the settings, or None without a sandbox.
+
+    A workflow run on this machine never writes to the real Port.
+    """
     if outside.wait_s:
         await require_sandbox(outside.access)
     elif not any(node.type == NodeType.UPSERT_ENTITY for node in workflow.nodes.values()):
@@ -93,7 +96,7 @@ async def _sandbox(stack: AsyncExitStack, workflow: Workflow, outside: Outside) 
 
 
 def with_targets(workflow: Workflow, target: RunTarget, masker: Masker = NO_SECRETS) -> tuple[Workflow, list[Remark]]:
-    """Return the workflow with the given target as the URL of each node that has a placeholder URL, and notes."""
+    """Return the workflow with `target` instead of each placeholder URL of a node, and notes about these nodes."""
     nodes, remarks = dict(workflow.nodes), []
     for node in workflow.nodes.values():
         url = node.config.get("url")
@@ -106,7 +109,7 @@ def with_targets(workflow: Workflow, target: RunTarget, masker: Masker = NO_SECR
 
 
 def _remarks(begin: WorkflowStart) -> Iterator[Remark]:
-    """Yield what is not checked here, and the expressions that Port may evaluate differently."""
+    """Yield remarks on what is not checked here, and on expressions that Port may evaluate differently."""
     workflow = begin.workflow
     if any(each.config.get("permissions") for each in workflow.triggers):
         yield note("`permissions` are not checked here, but Port checks them")

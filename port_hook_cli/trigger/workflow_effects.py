@@ -1,4 +1,4 @@
-"""What a workflow's run needs from outside when `trigger` walks it: handlers, a broker, the sandbox, the user."""
+"""The outside world of a workflow run that `trigger` walks: handlers, a broker, the sandbox and the user."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ _UNKNOWN_OUTPUT = "Port does not document the output of an UPSERT_ENTITY node"
 
 @frozen(kw_only=True)
 class Outside:
-    """What a workflow's run on this machine needs from outside.
+    """The settings for the outside world of a workflow run on this machine.
 
-    `recipient` gets the requests. `signer` is called for the first request. It returns what signs them, or None for
-    requests without a signature. `responses` are the outlets of INPUT nodes. For other INPUT nodes, `ask` asks the
-    user. `brokers` (`HOST:PORT`) get the messages that Port publishes. `wait_s` is how long each report is waited for,
-    and `timeout_s` how long a broker may take, in seconds. With `asks_sandbox`, the sandbox in the settings is told of
-    asynchronous nodes, and asked for reports that arrived before the response, even if `wait_s` is 0.
+    `recipient` receives the requests. `signer` is called for the first request. It returns a signer, or None for
+    unsigned requests. `responses` are the outlets of INPUT nodes. For other INPUT nodes, `ask` asks the user. `brokers`
+    (`HOST:PORT`) receive the messages that Port publishes. `wait_s` is how long to wait for each report, and
+    `timeout_s` is how long a broker may take, both in seconds. With `asks_sandbox`, the sandbox in the settings learns
+    about asynchronous nodes. It is also asked for reports that arrived before the response, even if `wait_s` is 0.
     """
 
     runtime: Runtime
@@ -68,14 +68,15 @@ class Outside:
 
     @property
     def uses_reports(self) -> bool:
-        """Whether the sandbox is told of asynchronous nodes and asked for their reports."""
+        """Return whether the sandbox learns about asynchronous nodes and is asked for their reports."""
         return self.asks_sandbox or self.wait_s > 0
 
 
 class HandlerEffects:
-    """The outside of a run on this machine, while it runs.
+    """Connects a running workflow on this machine to the outside world.
 
-    `api` is the sandbox, where there is one: entities are saved there, and asynchronous nodes are reported to it.
+    `api` is the API of the sandbox, if there is a sandbox. Entities are saved there, and asynchronous nodes are
+    announced there.
     """
 
     def __init__(
@@ -100,7 +101,7 @@ class HandlerEffects:
     has_agent = False
 
     def now(self) -> str:
-        """Return the time in RFC 3339."""
+        """Return the current time in RFC 3339."""
         return format_time(self._outside.runtime.now())
 
     def new_node_run_id(self) -> str:
@@ -108,11 +109,14 @@ class HandlerEffects:
         return new_node_run_id()
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:
-        """Return a node's output from --outputs or --output, or None."""
+        """Return a node's output from --outputs or --output, or None if there is no output for the node."""
         return self._outputs.get(node.identifier)
 
     async def observe(self, step: Step) -> None:
-        """Pass a step on, with the URL of its request. Before a request is sent, pass on remarks about it too."""
+        """Pass a step on with the URL of its request.
+
+        Before a request is sent, also pass on remarks about the request.
+        """
         if (request := step.request) is not None:
             step = replace(step, url=self._url(step.node, request))
             if step.is_begun:
@@ -124,7 +128,7 @@ class HandlerEffects:
         self._on_event(step)
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
-        """Send a node's request to the handler, or publish it for Port's agent if there is a topic."""
+        """Send a node's request to the handler, or publish the request for Port's agent if there is a topic."""
         if request.agent and self._topic is not None:
             await self._announce(run, node)
             message = agent_node_message(agent_config(request), node_run_id=request.run_id)
@@ -140,7 +144,7 @@ class HandlerEffects:
         return signed_content(document, self._outside.signer(), now=self._outside.runtime.now())
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
-        """Respond to an INPUT node, save an entity, publish a message, or pass over an unsupported node."""
+        """Respond to an INPUT node, save an entity, publish a message, or skip an unsupported node."""
         if node.type == NodeType.KAFKA and self._topic is not None:
             return Resolution(outcome=await self._publish(run, node, config, self._topic))
         if node.type == NodeType.INPUT:
@@ -160,7 +164,7 @@ class HandlerEffects:
         return NodeOutcome(result=None, remarks=(f"published to {place}", WRAPPER_REMARK))
 
     async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:  # noqa: ARG002
-        """Return what the sandbox was told of an asynchronous node, waiting for it for as long as the user said."""
+        """Return the report on an asynchronous node in the sandbox. Wait for the report for up to `wait_s` seconds."""
         if self._early is not None:
             early, self._early = self._early, None
             return early
@@ -176,7 +180,10 @@ class HandlerEffects:
             await asyncio.sleep(_PAUSE_S)
 
     async def _reported_early(self, node_run: NodeRun) -> NodeOutcome | None:
-        """Return what the sandbox already knows about an asynchronous node. Never raises."""
+        """Return the report on an asynchronous node that the sandbox already has, or None.
+
+        Never raises an exception.
+        """
         with contextlib.suppress(PortHookError, TimeoutError):
             if self._outside.access.has_sandbox:
                 async with asyncio.timeout(ASK_TIMEOUT_S), self._outside.access.client(retries=False) as api:
@@ -184,7 +191,7 @@ class HandlerEffects:
         return None
 
     async def _announce(self, run: WorkflowRun, node: Node) -> None:
-        """Add the node run to the sandbox, so that the handler can report it, even with --strict-runs."""
+        """Add the node run to the sandbox, so that the handler can report it even with --strict-runs."""
         assert run.current is not None
         if self._outside.uses_reports:
             name = f"{run.workflow.identifier}#{node.identifier}"
@@ -225,7 +232,7 @@ class HandlerEffects:
 
 
 async def _reported(api: PortApi, node_run_id: str) -> NodeOutcome | None:
-    """Return how a node run was reported, or None while it is in progress. Raises PortApiError."""
+    """Return the reported outcome of a node run, or None while the node run is in progress. Raises PortApiError."""
     shown = (await api.call("GET", run_path(node_run_id))).get("nodeRun")
     found = shown if isinstance(shown, Mapping) else {}
     if found.get("status") != COMPLETED:

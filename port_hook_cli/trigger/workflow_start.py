@@ -1,4 +1,4 @@
-"""Begins a run of a workflow: at its trigger, or at the only node that runs, over the outputs of the others."""
+"""Starts a workflow run at its trigger, or at the only node that runs, with given outputs of the other nodes."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def new_node_run_id() -> str:
 
 @frozen(kw_only=True)
 class WorkflowStart:
-    """Where a run begins, and with what.
+    """Where a workflow run starts, and with which data.
 
-    `node` is a trigger or the only node that runs; None is the workflow's only trigger. With `continues`, the nodes
-    after `node` also run. `outputs` are by node. A node with an output does not run.
+    `node` is a trigger or the only node that runs. None means the workflow's only trigger. With `continues`, the nodes
+    after `node` also run. The keys of `outputs` are nodes. A node with an output does not run.
     """
 
     workflow: Workflow
@@ -44,33 +44,34 @@ class WorkflowStart:
 
     @property
     def stand_ins(self) -> Mapping[str, Mapping[str, Any]]:
-        """The outputs of nodes that the run reaches and does not run. The first node always runs."""
+        """Return the outputs of the nodes that the run reaches but does not run. The first node always runs."""
         if self.node is None or self.workflow.nodes[self.node].is_trigger:
             return self.outputs
         return {name: output for name, output in self.outputs.items() if self.continues and name != self.node}
 
     @property
     def running(self) -> tuple[str, ...]:
-        """The nodes that can run, by identifier."""
+        """Return the identifiers of the nodes that can run."""
         if self.node is None or self.workflow.nodes[self.node].is_trigger:
             return tuple(self.workflow.nodes)
         return (self.node, *(self.workflow.nodes_after(self.node) if self.continues else ()))
 
     @property
     def form(self) -> PortAction:
-        """The form that the run asks for, as an action."""
+        """Return the form of the run, as an action."""
         return form_of_workflow(self.workflow, self.node)
 
     @property
     def masker(self) -> Masker:
-        """What masks the secrets of the run."""
+        """Return the masker for the secrets of the run."""
         return Masker(self.data.secret_values(self.form))
 
 
 async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> WorkflowRun:
-    """Return the run before its first step, at `at` (RFC 3339). Raises UsageError for a node that cannot be triggered.
+    """Return the run before its first step, started at `at` (RFC 3339).
 
-    Raises InvalidInputs and RenderError for the inputs of a trigger.
+    Raises UsageError for a node that cannot be triggered. Raises InvalidInputs and RenderError for the inputs of a
+    trigger.
     """
     workflow, node = begin.workflow, begin.node
     found = None if node is None else workflow.nodes.get(node)
@@ -103,7 +104,7 @@ async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> Workf
 
 
 def _trigger(begin: WorkflowStart, node: Node | None) -> Node:
-    """Return the trigger. For a single node, it is a trigger with an output, otherwise the first trigger."""
+    """Return the trigger of the run. For a single node, prefer a trigger that has an output to the first trigger."""
     if node is None:
         return begin.workflow.trigger()
     triggers = begin.workflow.triggers
@@ -126,7 +127,7 @@ async def _trigger_output(begin: WorkflowStart, trigger: Node, invoker: Invoker,
 
 
 async def _inputs_instead(begin: WorkflowStart, trigger: Node, invoker: Invoker, at: str) -> Mapping[str, Any]:
-    """Return the inputs besides the trigger's output. They are checked, but no other inputs are required."""
+    """Return the inputs that are given in addition to the trigger's output. They are checked, but may be incomplete."""
     properties = begin.data.properties
     if trigger.type != NodeType.SELF_SERVE_TRIGGER or not properties:
         return {}
@@ -136,7 +137,7 @@ async def _inputs_instead(begin: WorkflowStart, trigger: Node, invoker: Invoker,
 
 
 def _at_node(run: WorkflowRun, node: Node, outputs: Mapping[str, Mapping[str, Any]]) -> WorkflowRun:
-    """Return a run that is at a node. The nodes before it have the given outputs."""
+    """Return a run that is at a node. The nodes before this node have the given outputs."""
     trigger = run.node_runs[0]
     others = tuple(
         _node_run(run, name, NodeResult.SUCCESS, output)
@@ -162,7 +163,7 @@ def _node_run(run: WorkflowRun, node: str, result: NodeResult | None, output: Ma
 
 
 def form_of_workflow(workflow: Workflow, node: str | None) -> PortAction:
-    """Return the form that a run of the workflow asks for, as an action: the form of its trigger, or an empty form."""
+    """Return the form of a workflow run, as an action: the form of the workflow's trigger, or an empty form."""
     triggers = [each for each in workflow.triggers if node in (None, each.identifier)] or list(workflow.triggers)
     return _form_of(workflow, triggers[0])
 
