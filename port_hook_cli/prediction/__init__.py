@@ -1,1 +1,1 @@
-"""Port's execution agent, predicted: which mapping it uses, the exact request, and what it reports to Port. Pure."""
+"""Predicts Port's execution agent: the mapping that it uses, its exact request, and its reports to Port. Pure."""

@@ -1,8 +1,8 @@
-"""The calls that the agent makes to Port's API: to claim and acknowledge a run, and to report on a message, in order.
+"""The calls that the agent makes to Port's API, in order, to claim and acknowledge a run and to report on a message.
 
-Facts from the agent's source (4732c34): `port_client.py` (routes, bodies, a token before each call),
-`invokers/webhook_invoker.py` (the texts of logs, what each response does) and `consumers/http_polling_consumer.py`
-(a run that fails while it is polled is reported once more).
+These facts come from the agent's source (4732c34): `port_client.py` (routes, bodies, a token before each call),
+`invokers/webhook_invoker.py` (the texts of logs, the effect of each response) and `consumers/http_polling_consumer.py`
+(a polled run that fails is reported once more).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def _is_link(value: Any) -> bool:
     return _is_text(value) or (isinstance(value, list) and all(map(_is_text, value)))
 
 
-# What Port's OpenAPI document says about the fields of an action run.
+# The types and values that Port's OpenAPI document specifies for the fields of an action run.
 _DOCUMENTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "status": (lambda value: value in ("SUCCESS", "FAILURE"), "SUCCESS or FAILURE"),
     "summary": (_is_text, "text"),
@@ -55,7 +55,7 @@ _DOCUMENTED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
 
 @frozen(kw_only=True)
 class AgentCall:
-    """One call to Port's API. Before each, the agent gets a new token."""
+    """One call to Port's API. The agent gets a new token before each call."""
 
     method: str
     path: str
@@ -64,16 +64,17 @@ class AgentCall:
 
     @property
     def log(self) -> str | None:
-        """The text of the log entry that the call adds, None for other calls."""
+        """Return the text of the log entry that the call adds, or None for a call that adds no log entry."""
         if not self.path.endswith("/logs"):
             return None
         return str(self.body["logs"][0]["message"] if "logs" in self.body else self.body["message"])
 
     @property
     def undocumented(self) -> tuple[str, ...]:
-        """What Port's API document says about the values of an action run that have another type.
+        """Return what Port's API document says about the values of an action run that have another type.
 
-        Port does not document the route of a run's response, so the type is the type of the field that Port shows.
+        Port does not document the route that sets the response of a run, so the expected type is the type of the field
+        in Port's response.
         """
         if not self.path.startswith(_ACTION_RUNS) or not isinstance(self.body, Mapping):
             return ()
@@ -87,7 +88,7 @@ class AgentCall:
 
 @frozen(kw_only=True)
 class AgentOutcome:
-    """What the agent reports about a response to its request, or about a missing response.
+    """The agent's reports about a response to its request, or about a missing response.
 
     `fields` are the results of the mapping's `report`. `error` is the exception in the agent's own log, or "".
     """
@@ -100,10 +101,10 @@ class AgentOutcome:
 
 @frozen(kw_only=True)
 class Reporter:
-    """What the reports of one message depend on.
+    """The settings and data that determine the reports about one message.
 
-    `quote` is how the agent quotes the text of a failed response, and raises AgentFault where the agent fails on it.
-    It is None without DETAILED_LOGGING: the agent doesn't quote the response then.
+    `quote` returns the text of a failed response as the agent quotes it. It raises AgentFault if the agent fails to
+    quote the text. `quote` is None without DETAILED_LOGGING, because the agent then doesn't quote the response.
     """
 
     message: AgentMessage
@@ -112,11 +113,11 @@ class Reporter:
     quote: Callable[[str], str] | None = str
 
     def outcome(self, request: MappedRequest, response: AgentResponse) -> AgentOutcome:
-        """Return the calls after the request was sent."""
+        """Return the calls that the agent makes after it has sent the request."""
         fields: list[MappedField] = []
         calls = list(self.before_sending())
         try:
-            # If this raises an exception, the calls before it have been made.
+            # If this raises an exception, the calls before it have already been made.
             calls += self._responded(request, response, fields)
             error = response.failure or response.http_error
         except AgentFault as fault:  # a response that cannot be written as JSON
@@ -130,11 +131,11 @@ class Reporter:
         return AgentOutcome(response=response, calls=tuple(calls), fields=tuple(fields), error=error)
 
     def before_sending(self) -> tuple[AgentCall, ...]:
-        """Return the calls before the request is sent."""
+        """Return the calls that the agent makes before it sends the request."""
         return (*self._started(), *self._sending())
 
     def faulted(self, fault: str, *, was_sending: bool) -> AgentOutcome:
-        """Return the calls if the agent raises an exception before the request is sent."""
+        """Return the calls of an agent that raises an exception before it sends the request."""
         before = self.before_sending() if was_sending else self._started()
         calls = (*before, *self.failed(was_sending=was_sending))
         return AgentOutcome(response=None, calls=calls, error=fault)
@@ -144,7 +145,7 @@ class Reporter:
         return AgentOutcome(response=None, calls=tuple(self._started()), error=reason)
 
     def untouched(self) -> AgentOutcome:
-        """Return the calls for a message that no mapping is enabled for, or whose signature does not match."""
+        """Return the calls for a message for which no mapping is enabled, or whose signature does not match."""
         is_node = self.message.subject is Subject.NODE_RUN
         return AgentOutcome(response=None, calls=(self._patch(_NODE_FAILED),) if is_node else ())
 
@@ -153,7 +154,10 @@ class Reporter:
         return self.message.subject is not Subject.CHANGE
 
     def _started(self) -> Iterator[AgentCall]:
-        """Yield the calls before the request is prepared. For an action run, the log reports this before it is done."""
+        """Yield the calls before the request is prepared.
+
+        The log of an action run reports the preparation before it is done.
+        """
         if self._has_run:
             yield from self._logs(*_RECEIVED[self.message.subject])
 
@@ -162,7 +166,7 @@ class Reporter:
             yield from self._logs("Sending the request")
 
     def failed(self, *, was_sending: bool) -> Iterator[AgentCall]:
-        """Yield the calls after an exception: the invoker reports a node's run, and the polling loop any run."""
+        """Yield the calls after an exception. The invoker reports a node run, and the polling loop reports any run."""
         is_node = self.message.subject is Subject.NODE_RUN
         if is_node and was_sending:
             yield self._patch(_NODE_FAILED)
@@ -199,7 +203,7 @@ class Reporter:
             yield self._patch(_checked(report))
 
     def _report(self, request: MappedRequest, response: AgentResponse, fields: list[MappedField]) -> dict[str, Any]:
-        """Return the update of the run: the mapping's `report` replaces the default of each key that it has."""
+        """Return the update of the run. Each key in the mapping's `report` replaces the default of this key."""
         report = self._default_report(response)
         mapped = None if self.mapping is None else self.mapping.report
         if mapped is not None and self.mapping is not None:
@@ -247,7 +251,7 @@ def _not(value: Any) -> str:
 
 
 def _checked(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a body that can be sent. Raises AgentFault for NaN and infinity, which Python reads from JSON."""
+    """Return a body that can be sent. Raises AgentFault for NaN and infinity, which Python accepts in JSON."""
     json_content(body)
     return body
 
@@ -262,19 +266,19 @@ _RESERVED = {"x-port-reserved-usage": "true"}
 
 
 class RunQueue(StrEnum):
-    """A kind of run that the agent claims. Its value is the path of the routes."""
+    """A kind of run that the agent claims. The value is the path of its routes."""
 
     ACTIONS = "/v1/actions/runs"
     NODES = "/v1/workflows/runs"
 
     @property
     def id_key(self) -> str:
-        """The key of a run's ID."""
+        """Return the key of a run's ID."""
         return "identifier" if self is RunQueue.NODES else "id"
 
 
 def taking_calls(message: AgentMessage) -> tuple[AgentCall, ...]:
-    """Return the calls by which the agent gets a polled run. Empty for a message of a topic."""
+    """Return the calls that give the agent a polled run. For a message of a topic, there are no such calls."""
     if message.transport is not AgentTransport.POLLING or message.subject is Subject.CHANGE:
         return ()
     queue = RunQueue.NODES if message.subject is Subject.NODE_RUN else RunQueue.ACTIONS
@@ -301,12 +305,12 @@ def claimed_runs(queue: RunQueue, response: Mapping[str, Any]) -> list[dict[str,
 
 
 def is_acknowledged(queue: RunQueue, response: Mapping[str, Any]) -> bool:
-    """Return whether Port accepted an acknowledgment: no other agent has acknowledged the run before."""
+    """Return whether Port accepted an acknowledgment, because no other agent has acknowledged the run before."""
     return bool(response.get("acked" if queue is RunQueue.NODES else "ackedCount"))
 
 
 def listed_runs(response: Mapping[str, Any], *, since_s: float | None) -> list[dict[str, Any]]:
-    """Return the runs of a list that are for the agent and were created since `since_s`, oldest first."""
+    """Return the runs in a list that are for the agent and were created at or after `since_s`, oldest first."""
     found = [
         run
         for run in _runs(response.get("runs"), RunQueue.ACTIONS)
@@ -316,13 +320,13 @@ def listed_runs(response: Mapping[str, Any], *, since_s: float | None) -> list[d
 
 
 def is_full(response: Mapping[str, Any]) -> bool:
-    """Return whether a list has its maximum of runs, so that others may be missing."""
+    """Return whether a list contains its maximum number of runs, so that other runs may be missing."""
     found = response.get("runs")
     return isinstance(found, list) and len(found) >= MOST_LISTED
 
 
 def action_of(run: Mapping[str, Any]) -> str:
-    """Return the identifier of a run's action, or "" if it is not known."""
+    """Return the identifier of a run's action, or "" if the action is unknown."""
     action = run.get("action")
     found = action.get("identifier") if isinstance(action, Mapping) else None
     return found if isinstance(found, str) else ""

@@ -1,7 +1,7 @@
 """The results of the agent's jq expressions in pyjq 2.6, which contains jq 1.5.
 
-There are two differences from jq itself. The agent uses only the first result, but an error after it also makes the
-result null. And the results are Python values (`Script.first` and `jv_to_pyobj` in pyjq).
+pyjq differs from jq in two ways. The agent uses only the first result, but an error after this result also makes the
+result null. The results are Python values (`Script.first` and `jv_to_pyobj` in pyjq).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from port_hook_cli.actions.jq_differences import JqToken, TokenKind, jq_tokens
 from port_hook_cli.frozen import frozen
 
-# jq 1.5 (`jv_is_integer`) treats a number as whole only if it fits in a C int.
+# jq 1.5 (`jv_is_integer`) treats a number as an integer only if the number fits in a C int.
 _LEAST, _MOST = -(2**31), 2**31 - 1
 _EXACT = 10**15
 _SPECIAL = "\0port-hook"
@@ -21,21 +21,26 @@ _NOTHING = JqToken(TokenKind.OPERATOR, "")
 
 
 class Stop(StrEnum):
-    """What the agent's process does if an expression stops it."""
+    """The effect on the agent's process if an expression stops the agent."""
 
     CRASH = "crashes"
     HANG = "hangs"
 
 
 class AgentStopped(Exception):
-    """The agent's process crashes or hangs. The message says which of the two, and the expression that causes it."""
+    """The agent's process crashes or hangs.
+
+    The message says which of the two happens, and which expression causes it.
+    """
 
 
 @frozen(kw_only=True)
 class Evaluated:
-    """An expression's result. If it failed, the value is None, and `error` explains why. `is_empty` means no result.
+    """The result of an expression. If it failed, the value is None, and `error` explains why.
 
-    A compile error contains the line and column in the expression. With `stop`, the agent stops without a result.
+    `is_empty` means no result.
+
+    A compile error contains the line and column in the expression. With `stop`, the agent stops and there is no result.
     """
 
     expression: str
@@ -46,7 +51,10 @@ class Evaluated:
 
 
 def correction(expression: str) -> str:
-    """Return how to correct an expression that does not compile, if it looks like text or a template, or ""."""
+    """Return how to correct an expression that does not compile, if it looks like text or a template.
+
+    Otherwise return "".
+    """
     if "{{" in expression:
         return "Port's templates do not work in mappings: write the jq expression without {{ }}"
     is_word = expression.replace("-", "").replace("_", "").isalnum()
@@ -60,9 +68,9 @@ Evaluate = Callable[[Sequence[str], Any], Sequence[Evaluated]]
 
 
 def as_python(value: Any) -> Any:
-    """Return a jq value as pyjq converts it: a string ends before a null character.
+    """Return a jq value as pyjq converts it. A string ends before its first null character.
 
-    Whole numbers of 32 bits are ints, all other numbers are floats, which can be infinite or not a number.
+    Integers of 32 bits become ints. All other numbers become floats, which can be infinite or not a number.
     """
     if isinstance(value, str):
         return value.partition("\0")[0]
@@ -78,9 +86,9 @@ def as_python(value: Any) -> Any:
 
 
 def fits_in_a_double(document: Any) -> bool:
-    """Return whether port-hook's jq reads all numbers of a document like jq 1.5, without rounding.
+    """Return whether port-hook's jq reads all numbers in a document like jq 1.5, without rounding.
 
-    Raises OverflowError for a whole number that is larger than any float, like pyjq.
+    Raises OverflowError for an integer that is larger than any float, as pyjq does.
     """
     if isinstance(document, dict):
         return all(map(fits_in_a_double, document.values()))
@@ -93,27 +101,30 @@ def fits_in_a_double(document: Any) -> bool:
 
 @frozen
 class EnvironmentUse:
-    """The variables of the environment that an expression names, and whether it computes or lists others."""
+    """The environment variables that an expression reads by name.
+
+    It also says whether the expression computes or lists names.
+    """
 
     names: tuple[str, ...] = ()
     is_open: bool = False
 
 
 def environment_use(expressions: Sequence[str]) -> EnvironmentUse:
-    """Return the environment variables that expressions read."""
+    """Return which environment variables the expressions read."""
     found = [name for expression in expressions for name in _names_read(tuple(jq_tokens(expression)))]
     return EnvironmentUse(tuple(dict.fromkeys(name for name in found if name)), "" in found)
 
 
 def _names_read(tokens: Sequence[JqToken]) -> Iterator[str]:
-    """Yield the name of each variable in use, or "" for a computed name."""
+    """Yield the name of each environment variable that is read, or "" for a computed name."""
     for index, token in enumerate(tokens):
         if token.text == "env" and token.kind is TokenKind.NAME:
             yield _name_after([*tokens[index + 1 : index + 6], *(_NOTHING,) * 5])
 
 
 def _name_after(tokens: Sequence[JqToken]) -> str:
-    """Return the name in `.NAME` or `["NAME"]`, "" for anything else."""
+    """Return the name in `.NAME` or `["NAME"]`, or "" for any other tokens."""
     if tokens[0].kind is TokenKind.FIELD:
         return tokens[0].text[1:]
     kinds = [token.kind for token in tokens[:5]]

@@ -1,9 +1,9 @@
-"""Rewrites an expression for jq 1.5 as a program that has the same result in port-hook's jq.
+"""Rewrites a jq 1.5 expression as a program that has the same result in port-hook's jq.
 
 The agent contains pyjq 2.6, which contains jq 1.5. tests/prediction/jq15_corpus.json has the results of the real pyjq.
-Besides the functions (see jq15_functions), jq 1.5 differs in these ways. `A // B` does not hide an error of A. `try A`
-also catches errors of the rest of the pipe. `A |= empty` is null. `.[1.5]` is null. `"text" * 0.5` is the text. Numbers
-have 53 bits.
+Some functions differ in jq 1.5 (see jq15_functions). Other differences are the following. `A // B` does not hide an
+error of A. `try A` also catches errors in the rest of the pipe. `A |= empty` is null. `.[1.5]` is null. `"text" * 0.5`
+is the text. Numbers have 53 bits.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ _UPDATES = frozenset({"+=", "-=", "*=", "/=", "%=", "//="})
 
 @frozen(kw_only=True)
 class AgentProgram:
-    """An expression, written for port-hook's jq.
+    """An expression, rewritten for port-hook's jq.
 
     `text` is the program, and `definitions` come before it. If jq 1.5 cannot compile the expression, `fault` is a
-    phrase about jq 1.5 that says why. With `is_too_deep`, the result is not predicted. `warnings` say what may stop
-    the agent. `is_special` means that a result can be infinite or not a number.
+    phrase about jq 1.5 that says why. With `is_too_deep`, the result is not predicted. `warnings` say what may stop the
+    agent. `is_special` means that a result can be infinite or not a number.
     """
 
     text: str = ""
@@ -63,14 +63,17 @@ def agent_program(expression: str) -> AgentProgram:
 
 @dataclass(slots=True)
 class _Function:
-    """A function that the expression defines. Uncalled functions and their errors are left out, as in jq 1.5."""
+    """A function that the expression defines.
+
+    As in jq 1.5, functions that are never called are left out with their errors.
+    """
 
     is_called: bool = False
 
 
 @frozen
 class _Scope:
-    """The functions (`name/arity`), variables and labels of the expression that are known at a place in it."""
+    """The functions (`name/arity`), variables and labels that are known at one place in the expression."""
 
     functions: dict[str, _Function] = field(default_factory=dict)
     variables: frozenset[str] = frozenset()
@@ -84,7 +87,7 @@ class _Scope:
 
 
 class _Writer:
-    """Writes the parts of an expression. `used` has the functions of jq 1.5 that it calls."""
+    """Writes the parts of an expression. `used` contains the jq 1.5 functions that the expression calls."""
 
     def __init__(self) -> None:
         self.used: set[str] = set()
@@ -93,7 +96,7 @@ class _Writer:
         self._continuations = 0
 
     def write(self, node: JqNode | None, scope: _Scope) -> str:
-        """Return a program, in parentheses if it needs them. Raises NotJq15."""
+        """Return a program for a node, in parentheses if it needs them. Raises NotJq15."""
         assert node is not None
         return self._writers.get(node.kind, _Writer._operation)(self, node, scope)
 
@@ -115,7 +118,7 @@ class _Writer:
             return "nan" if math.isnan(value) else "infinite" if value > 0 else "(-infinite)"
         if abs(value) < _PLAIN and value == int(value):
             return str(int(value)) if value >= 0 else f"({int(value)})"
-        return f"({value!r} + 0)"  # adding makes it a number of 53 bits
+        return f"({value!r} + 0)"  # the addition makes it a number of 53 bits
 
     def _string(self, node: JqNode, scope: _Scope) -> str:
         parts = ['""']
@@ -170,7 +173,7 @@ class _Writer:
         return f"{self._subject(term, scope)}[{bounds[0]}:{bounds[1]}]{'?' * node.optional}"
 
     def _subject(self, node: JqNode | None, scope: _Scope) -> str:
-        """Return a term that a bracket can follow."""
+        """Return a term that can be followed by a bracket."""
         assert node is not None
         text = self.write(node, scope)
         return text if node.kind in {"identity", "index", "each", "slice"} else f"({text})"
@@ -291,11 +294,11 @@ class _Writer:
         return f"__ph_{self._continuations}"
 
     def _piped(self, node: JqNode | None, rest: str, scope: _Scope) -> str:  # noqa: PLR0911 - one for each kind
-        """Return `node | rest`, where a `try` at the end of `node` catches errors of `rest` too."""
+        """Return `node | rest`. A `try` at the end of `node` also catches errors in `rest`."""
         assert node is not None
         if not _has_try_at_its_end(node):
             return f"({self.write(node, scope)} | {rest})"
-        if node.kind in {",", "if", "try"} and not rest.isidentifier():  # they use it more than once
+        if node.kind in {",", "if", "try"} and not rest.isidentifier():  # these kinds use `rest` more than once
             name = self._continuation()
             return f"(def {name}: {rest}; {self._piped(node, name, scope)})"
         match node.kind:
@@ -376,7 +379,7 @@ def _variables(pattern: JqNode) -> Iterator[str]:
 
 
 def _has_try_at_its_end(node: JqNode | None) -> bool:
-    """Whether jq 1.5 still catches errors for a `try` of `node` when its result is used further."""
+    """Return whether a `try` in `node` also catches the errors of code that uses the result of `node`, as in jq 1.5."""
     if node is None:
         return False
     match node.kind:

@@ -1,9 +1,9 @@
 r"""The functions of jq 1.5, which the agent's pyjq 2.6 contains, and the definitions that newer versions changed.
 
-NAMES lists the functions that an expression may call: any other name is a compile error in the agent. DEFINITIONS has
+NAMES lists the functions that an expression may call. Any other name is a compile error in the agent. DEFINITIONS has
 the functions that work differently in jq 1.5, as programs for port-hook's jq. Many of these definitions come from jq
-1.5's builtin.c (see jq15-LICENSE.txt). Names that begin with `__ph_` are port-hook's, and
-expressions cannot call these functions.
+1.5's builtin.c (see jq15-LICENSE.txt). Functions whose names begin with `__ph_` belong to port-hook, and expressions
+cannot call them.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ CRASHING = frozenset({"debug/0", "input/0", "inputs/0"})
 
 FORMATS = frozenset({"text", "json", "csv", "tsv", "html", "uri", "sh", "base64"})
 
-# Where jq 1.5 crashes or hangs, port-hook's jq runs `halt`: it ends without a result, which no `try` or `//` hides.
+# Where jq 1.5 crashes or hangs, port-hook's jq runs `halt`. The program then ends without a result, which no `try` or
+# `//` hides.
 _SOURCE = r"""
 def __ph_hang: halt;
 def __ph_crash: halt;
@@ -301,7 +302,7 @@ def definitions_of(names: frozenset[str]) -> str:
 
 @cache
 def _called(name: str) -> frozenset[str]:
-    """Return a function's name and the names of the functions that it calls, if it differs in jq 1.5."""
+    """Return the name of a function and the names of the functions that it calls, if the function differs in jq 1.5."""
     known = {each for each, _ in DEFINITIONS}
     found, left = set[str](), {name} & known
     while left:

@@ -1,7 +1,7 @@
-"""Parses an expression like jq 1.5, which the agent's pyjq 2.6 contains, into a tree.
+"""Parses an expression into a tree, like jq 1.5, which the agent's pyjq 2.6 contains.
 
-The tokens come from jq 1.5's lexer.l, and the rules and precedences from its parser.y. Newer versions of jq
-read some expressions differently (`try A // B`), and accept more of them (`if A then B end`, `.a.[0]`).
+The tokens come from jq 1.5's lexer.l. The rules and precedences come from its parser.y. Newer versions of jq parse some
+expressions differently (`try A // B`), and accept more expressions (`if A then B end`, `.a.[0]`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FOLDED: dict[str, Callable[[float, float], float | bool]] = {
 class JqNode:
     """A part of an expression. `kind` determines the meaning of `text`, `value` and `parts`, which module `jq15` reads.
 
-    A part that is None is left out, such as the handler of a `try`.
+    An optional part that is missing is None, such as the handler of a `try`.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class JqNode:
 
 
 def is_constant(node: JqNode | None) -> bool:
-    """Whether jq 1.5 knows the value of a node at compile time."""
+    """Return whether jq 1.5 knows the value of a node at compile time."""
     node = bare(node)
     if node is None or node.kind == "array":
         return node is not None and node.parts[0] is None
@@ -53,7 +53,7 @@ def is_constant(node: JqNode | None) -> bool:
 
 
 def bare(node: JqNode | None) -> JqNode | None:
-    """Return a node without parentheses and without `| .`."""
+    """Return a node without its parentheses and without `| .`."""
     while node is not None:
         kinds = [part.kind for part in node.parts if part is not None]
         if node.kind == "group" or (node.kind == "|" and kinds[1] == "identity"):
@@ -66,12 +66,12 @@ def bare(node: JqNode | None) -> JqNode | None:
 
 
 def field_of(term: JqNode, text: str) -> JqNode:
-    """Return the member of a term in `.NAME`."""
+    """Return the node for `.NAME` after a term."""
     return JqNode("index", parts=(term, JqNode("constant", value=text[1:])))
 
 
 def operation(operator: str, left: JqNode, right: JqNode) -> JqNode:
-    """Return an operation, or its result if jq 1.5 computes it at compile time. Raises NotJq15."""
+    """Return an operation, or its result if jq 1.5 computes the result at compile time. Raises NotJq15."""
     numbers = [_number(each) for each in (left, right)]
     if operator in _FOLDED and None not in numbers:
         a, b = numbers
@@ -112,7 +112,7 @@ def parse_jq15(expression: str) -> JqNode:
 
 
 class _Parser:
-    """Reads tokens by recursive descent, and binary operators by their binding power."""
+    """Parses tokens by recursive descent, and parses binary operators by their binding power."""
 
     def __init__(self, tokens: list[Jq15Token]) -> None:
         self._tokens, self._at, self._depth = tokens, 0, 0
@@ -238,7 +238,7 @@ class _Parser:
         return JqNode(word, parts=(source, pattern, *parts))
 
     def _choice(self) -> JqNode:
-        """Return what follows `if` or `elif`, up to `end`."""
+        """Return the node for what follows `if` or `elif`, up to `end`."""
         condition = self._expression(0)
         self._expect("then")
         then = self._expression(0)
@@ -410,7 +410,7 @@ class _Parser:
         return JqNode("pair", parts=(key, value))
 
     def _value(self) -> JqNode:
-        """Return the value of an object's key: only `-` and `|` are operators there."""
+        """Return the value of an object's key, in which only `-` and `|` are operators."""
         if self._accept("-"):
             value = JqNode("negative", parts=(self._value_after_minus(),))
         elif self._is("if", "reduce", "foreach", "try", "def", "label"):

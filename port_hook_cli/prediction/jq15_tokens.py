@@ -17,7 +17,8 @@ KEYWORDS = frozenset(
         "module", "or", "reduce", "then", "try", "__loc__",
     }
 )  # fmt: skip
-# In the order of lexer.l: the longest match wins, and the first of several that are equally long. So `.e1` is a number.
+# The patterns are in the order of lexer.l. The longest match wins. If several matches have the same length, the first
+# pattern wins. So `.e1` is a number.
 _PATTERNS = tuple(
     (kind, re.compile(pattern))
     for kind, pattern in (
@@ -40,7 +41,7 @@ _CLOSING = {"(": ")", "[": "]", "{": "}", _INTO: ")"}
 
 
 class TooDeep(Exception):
-    """The expression is nested too deep to be parsed here."""
+    """The expression is nested too deeply to be parsed here."""
 
 
 class NotJq15(Exception):
@@ -49,7 +50,7 @@ class NotJq15(Exception):
 
 @frozen
 class Jq15Token:
-    """A token on a line of the expression. `value` is set for a number and for a piece of text."""
+    """A token in a line of the expression. `value` is set for a number and for a piece of text."""
 
     kind: str
     text: str
@@ -58,10 +59,10 @@ class Jq15Token:
 
 
 def jq15_tokens(expression: str) -> Iterator[Jq15Token]:
-    """Yield the tokens. Raises NotJq15.
+    """Yield the tokens of an expression. Raises NotJq15.
 
-    The kinds are the kinds of lexer.l (_PATTERNS), PIECE (of a text), INTO and OUT (around an expression in it), and
-    END.
+    The kinds of tokens are the kinds in lexer.l (_PATTERNS), PIECE (a piece of text), INTO and OUT (the start and the
+    end of an expression inside a text), and END.
     """
     position, line = 0, 1
     opened: list[str] = []
@@ -78,7 +79,7 @@ def jq15_tokens(expression: str) -> Iterator[Jq15Token]:
 
 
 def _nested(token: Jq15Token, opened: list[str]) -> Jq15Token:
-    """Return a token, and record in `opened` what it opens or closes. Raises NotJq15."""
+    """Return a token, and record in `opened` what the token opens or closes. Raises NotJq15."""
     if token.kind == "QUOTE" and opened and opened[-1] == '"':
         opened.pop()
     elif token.kind in {"QUOTE", "INTO"} or (token.kind == "OP" and token.text in _CLOSING):

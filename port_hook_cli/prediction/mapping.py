@@ -1,7 +1,7 @@
-"""The agent's mapping file, `control_the_payload_config.json`: a list of mappings, read by the agent's rules.
+"""The agent's mapping file, `control_the_payload_config.json`. It is a list of mappings, read by the agent's rules.
 
-The agent checks it with pydantic 1.10 (`core/config.py` in its source): values of some other types are converted, and
-keys that it does not know are ignored. For anything else, it does not start.
+The agent checks the file with pydantic 1.10 (`core/config.py` in the agent's source). pydantic converts values of some
+other types, and ignores unknown keys. The agent does not start with any other error.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ REPORT_KEYS = ("status", "link", "summary", "externalRunId")
 
 @frozen(kw_only=True)
 class AgentMapping:
-    """One mapping. `place` is its position in the file, such as `[0]`. Unset fields are not in `fields`.
+    """One mapping. `place` is the position of the mapping in the file, such as `[0]`. `fields` omits unset fields.
 
-    The strings in `fields` and `report` are expressions. `enabled` is an expression too, unless it is a bool.
+    The strings in `fields` and `report` are expressions. `enabled` is also an expression, unless it is a bool.
     """
 
     place: str
@@ -34,7 +34,7 @@ class AgentMapping:
 
     @property
     def expressions(self) -> tuple[tuple[str, str], ...]:
-        """The place and text of each expression."""
+        """Return the place and the text of each expression."""
         enabled = [(f"{self.place}.enabled", self.enabled)] if isinstance(self.enabled, str) else []
         fields = [pair for name, value in self.fields.items() for pair in texts_in(value, f"{self.place}.{name}")]
         report = [(f"{self.place}.report.{name}", text) for name, text in (self.report or {}).items()]
@@ -75,7 +75,7 @@ in the agent's file.
 
 
 class Severity(StrEnum):
-    """What a problem of a mapping file does: the agent does not start, an expression is always null, or neither."""
+    """The effect of a problem in a mapping file: the agent does not start, an expression is always null, or neither."""
 
     FATAL = "fatal"
     ERROR = "error"
@@ -92,7 +92,7 @@ class MappingProblem:
 
 
 def read_mappings(document: Any) -> tuple[tuple[AgentMapping, ...], tuple[MappingProblem, ...]]:
-    """Return the mappings in a file's JSON, and its problems."""
+    """Return the mappings in a file's JSON, and the problems of the file."""
     if not isinstance(document, list):
         return (), (MappingProblem(place="the file", message="must be a list of mappings"),)
     reader = _Reader()
@@ -100,7 +100,7 @@ def read_mappings(document: Any) -> tuple[tuple[AgentMapping, ...], tuple[Mappin
 
 
 def mapping_notes(mappings: Sequence[AgentMapping]) -> Iterator[MappingProblem]:
-    """Yield a note for what the agent accepts, but its author may not expect."""
+    """Yield a note for each setting that the agent accepts, but that may surprise its author."""
     is_reached = True
     for mapping in mappings:
         if not is_reached:
@@ -114,7 +114,7 @@ def mapping_notes(mappings: Sequence[AgentMapping]) -> Iterator[MappingProblem]:
 
 
 def texts_in(value: Any, place: str) -> Iterator[tuple[str, str]]:
-    """Yield the place and text of each string in a field."""
+    """Yield the place and the text of each string in a field."""
     if isinstance(value, str):
         yield place, value
     elif isinstance(value, Mapping):
@@ -126,7 +126,7 @@ def texts_in(value: Any, place: str) -> Iterator[tuple[str, str]]:
 
 
 class _Reader:
-    """Collects the problems of a file while it is read."""
+    """Collects the problems of a file while the file is read."""
 
     def __init__(self) -> None:
         self.problems: list[MappingProblem] = []
@@ -152,7 +152,7 @@ class _Reader:
         )
 
     def _enabled(self, value: Any, place: str) -> bool | str:
-        """Return a bool for values that pydantic reads as a bool, such as "yes" and 1."""
+        """Return a bool for a value that pydantic reads as a bool, such as "yes" or 1."""
         if isinstance(value, bool):
             return value
         if not isinstance(value, str | int | float):
@@ -221,7 +221,10 @@ class _Reader:
 
 
 def _as_object(value: Any) -> dict[Any, Any] | None:
-    """Return what `dict(value)` is, which pydantic tries first: an empty string or list is an empty object."""
+    """Return the result of `dict(value)`, which pydantic tries first.
+
+    An empty string or list becomes an empty object.
+    """
     if isinstance(value, Mapping):
         return dict(value)
     if not isinstance(value, str | list):

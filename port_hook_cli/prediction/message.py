@@ -1,10 +1,10 @@
-"""What the agent gets from Port: a Kafka message, or a run that it claimed, and whether it processes it.
+"""The messages that the agent gets from Port (Kafka messages and claimed runs), and whether the agent processes them.
 
-Facts from the agent's source: `kafka_streamer.py` skips what is not for the agent, and
+These facts come from the agent's source. `kafka_streamer.py` skips messages that are not for the agent, and
 `WebhookInvoker.validate_incoming_signature` checks a message of a topic. `streamers/polling/polling_streamer.py` and
-`processors/polling/polling_to_webhook_processor.py`, of May 2026 and of a later time, make the invocation method and a
-message of a claimed run. The functions that do the same here raise what the agent raises on a run that it cannot read:
-AttributeError, KeyError, TypeError or ValueError.
+`processors/polling/polling_to_webhook_processor.py`, from May 2026 and from a later time, convert a claimed run to an
+invocation method and a message. The functions that do the same here raise the same errors as the agent for a run that
+it cannot read: AttributeError, KeyError, TypeError or ValueError.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from port_hook_cli.signatures.signing import MESSAGE_SIGNATURE, MESSAGE_TIMESTAM
 from port_hook_cli.text.secret import Secret
 
 _METHOD_DEFAULTS: dict[str, Any] = {"synchronized": False, "method": "POST", "headers": {}}
-# What the latest agent takes from a run, instead of from the event in its body.
+# The fields that the latest agent reads from a run itself, instead of from the event in the run's body.
 _OF_A_RUN = ("type", "url", "agent", "synchronized", "method", "headers")
 _EVENT = ("context", "payload", "trigger")
 
 
 class AgentVersion(StrEnum):
-    """Which agent is predicted. Its source shows no version numbers.
+    """The version of the agent to predict. The agent's source shows no version numbers.
 
     MAY_2026 makes the invocation method from five fields of a claimed run. AFTER_MAY_2026 also uses the event in the
-    run's body, and the whole configuration of a node. LATEST does the same, but its message contains the node's body
-    instead of the configuration. The stored sources do not show whether both changes were released together.
+    run's body, and the whole configuration of a node. LATEST does the same, but its message contains the body of the
+    node instead of the configuration. The stored sources do not show whether both changes were released together.
     """
 
     MAY_2026 = "2026-05"
@@ -41,7 +41,7 @@ class AgentVersion(StrEnum):
 
 
 def action_method(run: Mapping[str, Any], version: AgentVersion) -> dict[str, Any]:
-    """Return the invocation method of an action run, with `agent`."""
+    """Return the invocation method of an action run, including `agent`."""
     kept = run["payload"]
     if version is AgentVersion.MAY_2026:
         return {name: kept[name] for name in ("type", "url", "agent")} | _given(kept)
@@ -72,7 +72,7 @@ def action_message(run: Mapping[str, Any], method: Mapping[str, Any], version: A
 
 
 def node_method(config: Mapping[str, Any], version: AgentVersion) -> dict[str, Any]:
-    """Return the invocation method of a node's configuration, without `agent`."""
+    """Return the invocation method in a node's configuration, without `agent`."""
     if version is AgentVersion.MAY_2026:
         return {"type": config.get("type"), "url": config.get("url")} | _given(config)
     return _with_defaults({name: value for name, value in config.items() if name != "agent"})
@@ -90,19 +90,19 @@ def node_message(run: Mapping[str, Any], method: Mapping[str, Any], version: Age
 
 
 def is_event(body: Any) -> bool:
-    """Return whether the body of an action run looks like Port's event to the latest agent."""
+    """Return whether the latest agent treats the body of an action run as Port's event."""
     return any(name in body for name in _EVENT)
 
 
 def version_of_run(kept: Mapping[str, Any]) -> AgentVersion | None:
-    """Return the version of the agent that can handle an action run's payload, None if each can."""
+    """Return the version of the agent that can handle an action run's payload, or None if all versions can."""
     return None if {"type", "url", "agent"} <= kept.keys() else AgentVersion.LATEST
 
 
 def version_that_sent(document: Mapping[str, Any], method: Mapping[str, Any], *, is_node: bool) -> AgentVersion | None:
-    """Return the version of the agent whose request has this body, None if each can have sent it.
+    """Return the version of the agent that sends requests with this body, or None if all versions do.
 
-    A message that Port published has `agent` in its invocation method. The agent's request does not.
+    A message that Port published has `agent` in its invocation method. A request of the agent does not.
     """
     if not method or "agent" in method:
         return None
@@ -131,14 +131,14 @@ _NO_EVENT = (
 
 
 class AgentTransport(StrEnum):
-    """How the agent gets messages: `STREAMER_NAME` in its settings."""
+    """The way in which the agent gets messages: `STREAMER_NAME` in the agent's settings."""
 
     KAFKA = "kafka"
     POLLING = "polling"
 
 
 class Subject(StrEnum):
-    """What a message is about."""
+    """The subject of a message."""
 
     ACTION_RUN = "action run"
     NODE_RUN = "workflow node run"
@@ -146,7 +146,7 @@ class Subject(StrEnum):
 
 
 class Acceptance(StrEnum):
-    """Whether the agent works on a message, and why not."""
+    """Whether the agent processes a message, and why not."""
 
     ACCEPTED = "accepted"
     NOT_FOR_AGENT = "not for the agent"
@@ -158,9 +158,9 @@ class Acceptance(StrEnum):
 class AgentMessage:
     """A message in the format that the agent's mappings see.
 
-    `method` is the invocation method. `fault` is the exception that the agent raises on it, or "". `notes` say what is
-    unknown about it, and what the agent warns about. `looks_like` is the only version of the agent that can have sent
-    or can handle it, or None if every version can.
+    `method` is the invocation method. `fault` is the exception that the agent raises for the message, or "". `notes`
+    say what is unknown about the message, and what the agent warns about. `looks_like` is the only version of the agent
+    that can have sent or can handle the message, or None if all versions can.
     """
 
     transport: AgentTransport
@@ -175,7 +175,7 @@ class AgentMessage:
 
     @property
     def is_synchronized(self) -> bool:
-        """Whether the response ends the run."""
+        """Return whether the response ends the run."""
         return bool(self.method.get("synchronized"))
 
 
@@ -189,8 +189,8 @@ def take_message(
 ) -> AgentMessage:
     """Return the message in a claimed run, a message of a topic, or a payload that the agent has already accepted.
 
-    `default` is the transport of a message that does not show it, if `transport` is None. Raises ValueError for any
-    other document, and for a document that does not arrive by this `transport`.
+    `default` is the transport of a message that does not show its transport, if `transport` is None. Raises ValueError
+    for any other document, and for a document that does not arrive by this `transport`.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type
@@ -204,9 +204,11 @@ def take_message(
 
 
 def take_topic_message(document: Any, secret: Secret) -> AgentMessage:
-    """Return the message in a value that comes directly from a topic. Raises ValueError if the agent cannot read it.
+    """Return the message in a value that comes directly from a topic.
 
-    The agent ignores such a message if it has no signature, or the format of a polled run.
+    Raises ValueError if the agent cannot read the value.
+
+    The agent ignores a message of a topic that has no signature, or that has the format of a polled run.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type
@@ -214,7 +216,7 @@ def take_topic_message(document: Any, secret: Secret) -> AgentMessage:
 
 
 def _unwrapped(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the run in a response of Port's API: the first of several."""
+    """Return the run in a response of Port's API. If there are several runs, return the first."""
     for name in ("run", "runs", "nodeRuns"):
         found = document.get(name)
         if isinstance(found, list) and found:
@@ -234,12 +236,12 @@ def _claim_reader(document: Mapping[str, Any]) -> Callable[[dict[str, Any], Agen
 
 
 def _has_method(kept: Mapping[str, Any]) -> bool:
-    """Whether the payload of a run has an invocation method, or an event that has one."""
+    """Return whether the payload of a run has an invocation method, or an event that contains an invocation method."""
     return bool({"url", "type"} & kept.keys()) or bool(_event_method(kept.get("body")))
 
 
 def _event_method(body: Any) -> Mapping[str, Any]:
-    """Return the invocation method of an event, empty without one."""
+    """Return the invocation method of an event, or an empty mapping if there is none."""
     found = body
     for name in ("payload", "action", "invocationMethod"):
         found = found.get(name) if isinstance(found, Mapping) else None
@@ -285,7 +287,10 @@ def _from_node_run(run: dict[str, Any], version: AgentVersion) -> AgentMessage:
 def _from_topic(
     document: dict[str, Any], transport: AgentTransport, secret: Secret, *, is_direct: bool = False
 ) -> AgentMessage:
-    """Return the message. `is_direct` means that it was read from a topic. Any other message may lack its signature."""
+    """Return the message in a document. `is_direct` means that it was read from a topic.
+
+    Any other message may lack its signature.
+    """
     is_change = "changelogDestination" in document
     try:
         found = document["changelogDestination"] if is_change else _method_in(document)
@@ -329,7 +334,7 @@ def _subject(run_id: Any) -> Subject:
 
 
 def _verified(message: AgentMessage, secret: Secret) -> AgentMessage:
-    """Return the message without the signature's fields, like mappings see it, and whether the signature matches."""
+    """Return the message without the fields of the signature, as mappings see it, and whether the signature matches."""
     document = message.document
     headers = document.get("headers", {})
     if not isinstance(headers, dict):

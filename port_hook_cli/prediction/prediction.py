@@ -1,4 +1,4 @@
-"""What the agent does with a message: which mapping it uses, what it sends, and what it reports for each response."""
+"""Predicts what the agent does with a message: its mapping, its request, and its reports for each response."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from port_hook_cli.text.secret import Secret
 class AgentSettings:
     """The settings of the predicted agent: its credentials, version, STREAMER_NAME and DETAILED_LOGGING.
 
-    `transport` is how it gets a message that does not show its transport. The agent masks the client secret and
-    `client_id` in a response that it quotes.
+    `transport` is used for a message that does not show its transport. The agent masks the client secret and
+    `client_id` in responses that it quotes.
     """
 
     secret: Secret
@@ -45,7 +45,10 @@ class AgentSettings:
 
 @frozen(kw_only=True)
 class AgentWorld:
-    """What a prediction depends on besides the message. `timestamp` is the time in the signature."""
+    """The settings and data that a prediction depends on, besides the message.
+
+    `timestamp` is the time in the signature.
+    """
 
     mappings: Sequence[AgentMapping]
     settings: AgentSettings
@@ -56,7 +59,7 @@ class AgentWorld:
 
 @frozen(kw_only=True)
 class MappingTry:
-    """A mapping that the agent looks at, and whether it is enabled. `result` is set if `enabled` is an expression."""
+    """A mapping that the agent tries, and whether it is enabled. `result` is set if `enabled` is an expression."""
 
     mapping: AgentMapping
     is_enabled: bool
@@ -65,10 +68,10 @@ class MappingTry:
 
 @frozen(kw_only=True)
 class Prediction:
-    """What the agent does with `message`, whose document is decrypted.
+    """The prediction of what the agent does with `message`, whose document is decrypted.
 
-    `tries` end with the used mapping, if any. `wire` is None if nothing is sent. In this case, `reason` explains why,
-    and `unsent` is what the agent reports.
+    `tries` ends with the mapping that the agent uses, if any. `wire` is None if the agent sends no request. In this
+    case, `reason` explains why, and `unsent` is the agent's report.
     """
 
     message: AgentMessage
@@ -83,21 +86,24 @@ class Prediction:
 
     @property
     def mapping(self) -> AgentMapping | None:
-        """The used mapping."""
+        """Return the mapping that the agent uses, or None."""
         return self.tries[-1].mapping if self.tries and self.tries[-1].is_enabled else None
 
     @property
     def taking(self) -> tuple[AgentCall, ...]:
-        """The calls by which the agent got the message."""
+        """Return the calls by which the agent got the message."""
         return taking_calls(self.message)
 
     @property
     def before(self) -> tuple[AgentCall, ...]:
-        """The calls before the request is sent. Each outcome contains them. None if nothing is sent."""
+        """Return the calls before the request, which are part of each outcome.
+
+        Without a request, there are no calls.
+        """
         return () if self.wire is None or self.reporter is None else self.reporter.before_sending()
 
     def outcome(self, response: AgentResponse) -> AgentOutcome:
-        """Return what the agent reports if the request gets `response`."""
+        """Return what the agent reports if its request gets `response`."""
         assert self.request is not None
         assert self.reporter is not None
         return self.reporter.outcome(self.request, response)
@@ -105,11 +111,11 @@ class Prediction:
 
 @frozen(kw_only=True)
 class ShownPrediction:
-    """A prediction, and what is needed to show it.
+    """A prediction, and the data that is needed to show it.
 
-    `environment` has the variables that the expressions read, and `given` the names of the variables that they can
-    read. `origin` is set if the message was read from a topic. `came_over_http` means that it is the body of a captured
-    request. `secrets` are the decrypted values that were not known to be secret before.
+    `environment` has the variables that the expressions read. `given` has the names of the variables that the
+    expressions can read. `origin` is set if the message was read from a topic. `came_over_http` means that the message
+    is the body of a captured request. `secrets` are the decrypted values that were not known to be secret before.
     """
 
     prediction: Prediction
@@ -123,7 +129,10 @@ class ShownPrediction:
 
 
 def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
-    """Return what the agent does with a message. The message's document is changed: values in it are decrypted."""
+    """Return what the agent does with a message.
+
+    This function changes the message's document: it decrypts values in it.
+    """
     world = replace(world, evaluate=_stopping(world.evaluate))
     reporter = Reporter(message=message, mapping=None, evaluate=world.evaluate, quote=_quote(world))
     if message.acceptance is not Acceptance.ACCEPTED:
@@ -148,7 +157,7 @@ def predict(message: AgentMessage, world: AgentWorld) -> Prediction:
 
 
 def _stopping(evaluate: Evaluate) -> Evaluate:
-    """Return an evaluator that raises AgentStopped for an expression on which the agent crashes or hangs."""
+    """Return an evaluator that raises AgentStopped for an expression that makes the agent crash or hang."""
 
     def evaluated(expressions: Sequence[str], document: Any) -> Sequence[Evaluated]:
         results = evaluate(expressions, document)
@@ -161,7 +170,7 @@ def _stopping(evaluate: Evaluate) -> Evaluate:
 
 
 def _quote(world: AgentWorld) -> Callable[[str], str] | None:
-    """Return how the agent quotes a response, None if it does not."""
+    """Return the function that quotes a response like the agent, or None if the agent does not quote responses."""
     settings = world.settings
     if not settings.is_detailed:
         return None
@@ -182,7 +191,7 @@ def _rejected(message: AgentMessage, reporter: Reporter) -> Prediction:
 
 
 def _tries(message: AgentMessage, world: AgentWorld) -> Sequence[MappingTry]:
-    """Return the mappings up to the first enabled mapping: the agent does not look at the others."""
+    """Return the mappings up to the first enabled mapping. The agent does not try the mappings after it."""
     tries: list[MappingTry] = []
     for mapping in world.mappings:
         tries.append(_try(mapping, message, world))
@@ -199,7 +208,7 @@ def _try(mapping: AgentMapping, message: AgentMessage, world: AgentWorld) -> Map
 
 
 def _prepared(prediction: Prediction, mapping: AgentMapping, reporter: Reporter, world: AgentWorld) -> Prediction:
-    """Return the prediction with the request, or with the exception that prevents it."""
+    """Return the prediction with the request, or with the exception that prevents the request."""
     was_sending = False
     try:
         request, fields = map_request(prediction.message, mapping, world.evaluate)

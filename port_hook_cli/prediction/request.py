@@ -1,7 +1,7 @@
-"""The request that the agent builds from a message and a mapping (`WebhookInvoker._prepare_payload` and `_request`).
+"""The request that the agent makes from a message and a mapping (`WebhookInvoker._prepare_payload` and `_request`).
 
-Before that, the agent decrypts the values at `fieldsToDecryptPaths`, which it finds like glom
-(`decrypt_payload_fields`). On the screen, these values are masked.
+Before that, the agent decrypts the values at `fieldsToDecryptPaths`, which it looks up like glom
+(`decrypt_payload_fields`). These values are masked on the screen.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _FIELDS = ("method", "url", "body", "headers", "query")
 
 @frozen(kw_only=True)
 class MappedRequest:
-    """The request that the mapping makes. Any field can have any value that an expression returns."""
+    """The request that a mapping makes. Any field can have any value that an expression returns."""
 
     method: Any
     url: Any
@@ -51,9 +51,9 @@ class MappedField:
 def map_request(
     message: AgentMessage, mapping: AgentMapping, evaluate: Evaluate
 ) -> tuple[MappedRequest, tuple[MappedField, ...]]:
-    """Return the request of a message, and the results of the mapping's expressions.
+    """Return the request for a message, and the results of the mapping's expressions.
 
-    Raises AgentFault if the invocation method has no usable method or URL, even where the mapping sets both.
+    Raises AgentFault if the invocation method has no usable method or URL, even if the mapping sets both.
     """
     request = MappedRequest(
         method=_text(message.method.get("method", "POST"), "method"),
@@ -69,7 +69,7 @@ def map_request(
 def apply_expressions(
     fields: Mapping[str, Any], place: str, document: Any, evaluate: Evaluate
 ) -> tuple[dict[str, Any], tuple[MappedField, ...]]:
-    """Return `fields` with each expression replaced by its result over `document`, and the results."""
+    """Return `fields` with each expression replaced by its result for `document`, and the list of results."""
     texts = [pair for name, value in fields.items() for pair in texts_in(value, f"{place}.{name}")]
     found = evaluate([text for _, text in texts], document) if texts else ()
     results = tuple(MappedField(place=where, result=result) for (where, _), result in zip(texts, found, strict=True))
@@ -104,7 +104,7 @@ def _text(value: Any, name: str) -> str:
 
 
 def sign_request(request: MappedRequest, secret: Secret, timestamp: str) -> MappedRequest:
-    """Return the request with the agent's own headers. Raises AgentFault if its headers are not an object."""
+    """Return the request with the agent's own headers. Raises AgentFault if the request's headers are not an object."""
     if not isinstance(request.headers, dict):
         kind = type(request.headers).__name__
         raise AgentFault(f"TypeError: {kind!r} object does not support item assignment")
@@ -120,7 +120,7 @@ _LEAST_BYTES = 32
 
 @frozen(kw_only=True)
 class DecryptedPath:
-    """What happens to the value at a path. `problem` is the reason why it was not decrypted, or ""."""
+    """The result for the value at a path. `problem` is the reason why the value was not decrypted, or ""."""
 
     path: str
     problem: str = ""
@@ -128,7 +128,7 @@ class DecryptedPath:
 
 
 def decrypt_paths(document: Any, paths: Sequence[str], decipher: Decipher) -> tuple[DecryptedPath, ...]:
-    """Replace the encrypted values at `paths` in `document` like the agent, and return what happened to each."""
+    """Replace the encrypted values at `paths` in `document`, like the agent does. Return the result for each path."""
     return tuple(_decrypt(document, path, decipher) for path in paths)
 
 
@@ -136,7 +136,7 @@ def _decrypt(document: Any, path: str, decipher: Decipher) -> DecryptedPath:
     *steps, last = path.split(".")
     try:
         holder = document
-        if "*" in (*steps, last) or "**" in (*steps, last):  # glom returns a list for it
+        if "*" in (*steps, last) or "**" in (*steps, last):  # glom returns a list for such a path
             return DecryptedPath(path=path, problem="wildcards do not decrypt values")
         for step in steps:
             holder = holder[_key(holder, step)]
@@ -154,7 +154,7 @@ def _decrypt(document: Any, path: str, decipher: Decipher) -> DecryptedPath:
 
 
 def _key(holder: Any, step: str) -> Any:
-    """Return the key or index of a step. Raises TypeError for a value without elements."""
+    """Return the key or index of a step in a path. Raises TypeError for a value that has no elements."""
     if isinstance(holder, list):
         return int(step)
     if isinstance(holder, dict):
@@ -181,7 +181,7 @@ def _plaintext(value: Any, decipher: Decipher) -> str:
 
 
 class AgentMasker:
-    """Masks secrets in text and JSON. A secret of less than 8 characters is masked only as a whole value."""
+    """Masks secrets in text and JSON. Secrets of less than 8 characters are masked only if they are a whole value."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         values = set(secrets)
@@ -189,15 +189,15 @@ class AgentMasker:
         self._short = frozenset(value for value in values if value and len(value) < SHORTEST_SECRET)
 
     def text(self, text: str) -> str:
-        """Return text with every secret masked."""
+        """Return text with all secrets masked."""
         return MASK if text in self._short else self._masker.message(text)
 
     def content(self, content: bytes) -> bytes:
-        """Return bytes with every secret masked that is long enough."""
+        """Return bytes with all secrets masked, except secrets that are too short."""
         return self._masker.content(content)
 
     def value(self, value: Any) -> Any:
-        """Return a JSON value with every secret masked."""
+        """Return a JSON value with all secrets masked."""
         return self._whole(self._masker.value(value)) if self._short else self._masker.value(value)
 
     def _whole(self, value: Any) -> Any:
@@ -209,7 +209,7 @@ class AgentMasker:
 
 
 def decrypted_secrets(paths: Sequence[DecryptedPath]) -> Iterator[str]:
-    """Yield the decrypted values, and the strings in decrypted JSON, which an expression can take apart."""
+    """Yield the decrypted values, and the strings in decrypted JSON. An expression can extract these strings."""
     for path in paths:
         yield path.plaintext
         try:

@@ -1,7 +1,7 @@
 """A response to the agent's request, in the format that `requests` shows to the agent, and how the agent quotes it.
 
-The latest agent masks secrets when it quotes a failed response in a run's log and summary (`sanitize_for_log` in its
-`utils.py`, and its tests). The agent of May 2026 (4732c34) quotes the text unchanged.
+The latest agent masks secrets when it quotes a failed response in a run's log and summary (`sanitize_for_log` in the
+agent's `utils.py`, and the tests of this function). The agent of May 2026 (4732c34) quotes the text unchanged.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _FIRST_ERROR, _FIRST_SERVER_ERROR, _AFTER_ERRORS = 400, 500, 600
 
 @frozen(kw_only=True)
 class AgentResponse:
-    """A status, headers and a body, or `failure`, the exception without a response. `name` is shown to users."""
+    """A response with status, headers and body. Without a response, `failure` is the exception. Users see `name`."""
 
     name: str
     status: int = 0
@@ -36,12 +36,12 @@ class AgentResponse:
 
     @property
     def is_ok(self) -> bool:
-        """Whether `raise_for_status` does not raise an exception. It accepts a redirect without a location."""
+        """Return whether `raise_for_status` accepts the response. It also accepts a redirect without a location."""
         return not self.failure and not _FIRST_ERROR <= self.status < _AFTER_ERRORS
 
     @property
     def http_error(self) -> str:
-        """The exception of `raise_for_status`, or ""."""
+        """Return the exception that `raise_for_status` raises, or ""."""
         if self.is_ok or self.failure:
             return ""
         side = "Client" if self.status < _FIRST_SERVER_ERROR else "Server"
@@ -49,7 +49,7 @@ class AgentResponse:
 
     @property
     def text(self) -> str:
-        """The body as text. Without a charset, `requests` guesses one. port-hook uses UTF-8."""
+        """Return the body as text. Without a charset, `requests` guesses the encoding. port-hook then uses UTF-8."""
         try:
             return self.body.decode(self._encoding or "utf-8", "replace")
         except LookupError:
@@ -57,7 +57,7 @@ class AgentResponse:
 
     @property
     def _encoding(self) -> str | None:
-        """The declared encoding (`get_encoding_from_headers`)."""
+        """Return the declared encoding of the body (`get_encoding_from_headers`)."""
         kind = self.headers.get("content-type") or ""
         if charset := _CHARSET.search(kind):
             return charset[1]
@@ -65,7 +65,7 @@ class AgentResponse:
 
     @property
     def content(self) -> Any:
-        """The body as JSON, or as text if it is not JSON (`get_response_body`)."""
+        """Return the body as JSON, or as text if it is not JSON (`get_response_body`)."""
         document = self._json()
         return self.text if document is None else document[0]
 
@@ -84,14 +84,17 @@ class AgentResponse:
         }
 
     def _json(self) -> tuple[Any] | None:
-        """Return the body's JSON in a tuple, or None."""
+        """Return the body's JSON value in a tuple, or None if the body is not JSON."""
         try:
             return (json.loads(self._json_text()),)
         except (ValueError, RecursionError):
             return None
 
     def _json_text(self) -> str:
-        """Return the text to read as JSON. Without a declared encoding, the first bytes determine it."""
+        """Return the text to parse as JSON.
+
+        Without a declared encoding, the first bytes of the body determine the encoding.
+        """
         if self._encoding is None and self.body:
             with suppress(UnicodeDecodeError):
                 return self.body.decode(json.detect_encoding(self.body))
@@ -111,7 +114,7 @@ def default_responses() -> tuple[AgentResponse, ...]:
 
 REDACTED = "***REDACTED***"
 _DEEPEST = 20
-# Compared in lower case, with `_` for `-`.
+# Keys are compared in lower case, with `_` instead of `-`.
 _SECRET_KEYS = frozenset({
     "accesstoken", "access_token", "apikey", "api_key", "authorization", "clientid", "clientsecret", "client_id",
     "client_secret", "cookie", "credential", "credentials", "id_token", "passwd", "password", "private_key",
@@ -119,13 +122,13 @@ _SECRET_KEYS = frozenset({
 })  # fmt: skip
 _SECRET_ENDS = ("_api_key", "_password", "_secret", "_token")
 _BEARER = re.compile(r"(bearer\s+)[^\s,;]+", re.IGNORECASE)
-# Words with dots between them. The agent's own pattern for a JSON Web Token takes quadratic time.
+# This pattern matches words with dots between them. The agent's own pattern for a JSON Web Token takes quadratic time.
 _DOTTED = re.compile(r"(?<![A-Za-z0-9_-])[A-Za-z0-9_-]++(?:\.[A-Za-z0-9_-]++){2,}+")
 _JWT_START = "eyJ"
 
 
 def quoted(text: str, known: Sequence[Secret]) -> str:
-    """Return a response's text with secrets masked. Python writes JSON in it, so its form changes.
+    """Return the text of a response with its secrets masked. Python serializes JSON again, so its format changes.
 
     `known` are the client ID and the client secret. Raises AgentFault if the agent raises an exception.
     """
@@ -167,7 +170,10 @@ def _is_secret(name: str) -> bool:
 
 
 def _without_tokens(found: re.Match[str]) -> str:
-    """Return dotted words without JSON Web Tokens: two parts that begin with `eyJ`, and any third part."""
+    """Return dotted words with their JSON Web Tokens masked.
+
+    A token has two parts that begin with `eyJ`, and any third part.
+    """
     parts = found[0].split(".")
     kept: list[str] = []
     place = 0

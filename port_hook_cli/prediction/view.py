@@ -1,6 +1,6 @@
-"""A prediction on the screen and as a record (docs/reference/json-records.md).
+"""Shows a prediction on the screen and as a record (docs/reference/json-records.md).
 
-All text of the message and the mapping is made safe, and secrets are masked.
+Control characters in the text of the message and the mapping are made safe, and secrets are masked.
 """
 
 from __future__ import annotations
@@ -65,7 +65,10 @@ def unpredicted_line(reason: str) -> Styled:
 def outcome_lines(
     outcome: AgentOutcome, calls: Sequence[AgentCall], *, masker: AgentMasker, title: str
 ) -> Iterator[Styled]:
-    """Yield what the agent reports with these `calls` of the outcome. `title` says when."""
+    """Yield the lines about the agent's reports in these `calls` of an outcome.
+
+    `title` says when the agent makes the calls.
+    """
     yield Styled("")
     yield Styled(title, "bold")
     yield from _field_lines(outcome.fields, masker)
@@ -77,7 +80,7 @@ def outcome_lines(
 
 
 def before_lines(shown: ShownPrediction) -> Iterator[Styled]:
-    """Yield the calls by which the agent gets a polled run, and the calls before it sends the request."""
+    """Yield the lines about the calls that get the agent a polled run, and about the calls before its request."""
     prediction = shown.prediction
     for title, calls in (("to get the run", prediction.taking), ("before the request", prediction.before)):
         if calls:
@@ -89,14 +92,14 @@ def before_lines(shown: ShownPrediction) -> Iterator[Styled]:
 
 
 def problem_lines(problems: Sequence[MappingProblem]) -> Iterator[Styled]:
-    """Yield the problems of a mapping file."""
+    """Yield the lines about the problems of a mapping file."""
     for problem in problems:
         style = "yellow" if problem.severity is Severity.NOTE else "red"
         yield Styled.assemble((printable(problem.place), "bold"), (f" {printable(problem.message)}", style))
 
 
 def title_of(outcome: AgentOutcome) -> str:
-    """Return when the agent makes the calls of an outcome."""
+    """Return the text that says when the agent makes the calls of an outcome."""
     response = outcome.response
     if response is None:
         return "in Port"
@@ -269,7 +272,7 @@ def _evaluated(result: Evaluated, masker: AgentMasker) -> dict[str, Any]:
 
 
 def _in_json(value: Any) -> Any:
-    """Return a value in which numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
+    """Return a value in which the numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, list):

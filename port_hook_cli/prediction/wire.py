@@ -1,8 +1,8 @@
 """The bytes of a request that the agent makes with `requests.request(method, url, json=…, headers=…, params=…)`.
 
-Facts from requests 2.32.4 and urllib3 2.4.0, which the agent's poetry.lock (03fc9ed) names, without the optional
-packages for br and zstd: the order of the headers, and how a URL is escaped, its `.` and `..` are resolved, and a
-query is appended. The agent's environment (proxies) and its `.netrc` are not known.
+These facts come from requests 2.32.4 and urllib3 2.4.0, the versions in the agent's poetry.lock (03fc9ed), without the
+optional packages for br and zstd. They cover the order of the headers, how a URL is escaped, how `.` and `..` in a URL
+are resolved, and how a query is appended. The agent's environment (proxies) and its `.netrc` are unknown.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from port_hook_cli.frozen import frozen
 
 
 class AgentFault(Exception):
-    """The agent raises an exception. The message is what its log shows, which begins with the exception's name."""
+    """The agent raises an exception.
+
+    The message is the text in the agent's log, which begins with the exception's name.
+    """
 
 
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~")
@@ -40,7 +43,10 @@ _TARGET = re.compile(r"^(/[^?#]*)(?:\?([^#]*))?(?:#.*)?$", re.DOTALL)
 
 @frozen(kw_only=True)
 class AgentAddress:
-    """Where the agent connects, and what it asks for. `credentials` are the URL's user and password, or None."""
+    """The address that the agent connects to, and the path and query that it requests.
+
+    `credentials` are the user and password in the URL, or None.
+    """
 
     scheme: str
     host: str
@@ -50,18 +56,21 @@ class AgentAddress:
 
     @property
     def authority(self) -> str:
-        """The value of the `Host` field."""
+        """Return the value of the `Host` header."""
         host = self.host.rstrip(".")
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """The whole URL, without credentials."""
+        """Return the whole URL, without credentials."""
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
 def read_address(url: Any, query: Any) -> AgentAddress:
-    """Return where `requests.request(…, url, params=query)` sends. Raises AgentFault if it raises an exception."""
+    """Return the address to which `requests.request(…, url, params=query)` sends the request.
+
+    Raises AgentFault if requests raises an exception.
+    """
     text = str(url).lstrip()
     if ":" in text and not text.lower().startswith("http"):
         raise AgentFault(f"InvalidSchema: No connection adapters were found for {text!r}")
@@ -86,7 +95,7 @@ def read_address(url: Any, query: Any) -> AgentAddress:
 
 
 def _split(text: str) -> tuple[str | None, str | None, str, str | None]:
-    """Return scheme, authority, path and query, split as in urllib3."""
+    """Return the scheme, authority, path and query of a URL, which are split as in urllib3."""
     match = _PARTS.match(text if _SCHEME.match(text) else f"//{text}")
     assert match is not None  # every string matches
     scheme, authority, path, query, _ = match.groups()
@@ -121,13 +130,13 @@ def _host(host: str) -> str:
 
 
 def _credentials(userinfo: str) -> tuple[str, str] | None:
-    """Return a URL's user and password. requests ignores a user without a colon after it."""
+    """Return the user and password in a URL. requests ignores a user name that has no colon after it."""
     user, colon, password = _escape(userinfo, _USERINFO).partition(":")
     return (unquote(user), unquote(password)) if colon and (user or password) else None
 
 
 def _target(path: str, query: str | None) -> str:
-    """Return path and query quoted as in requests, and again as in urllib3."""
+    """Return the path and query, quoted as in requests and then quoted again as in urllib3."""
     quoted = _requote(path if not query else f"{path}?{query}")
     if quoted.startswith("//"):  # requests before 2.33 sends a single slash
         quoted = f"/{quoted.lstrip('/')}"
@@ -153,7 +162,7 @@ def _requote(text: str) -> str:
 
 
 def _escape(text: str, allowed: frozenset[str]) -> str:
-    """Return `text` with every byte that is not in `allowed` as `%XX`. Valid escapes stay, in upper case."""
+    """Return `text` with every byte that is not in `allowed` as `%XX`. Valid escapes stay, but in uppercase."""
     text, escapes = _PERCENT.subn(lambda match: match[0].upper(), text)
     content = text.encode("utf-8", "surrogatepass")
     keeps_percent = escapes == content.count(b"%")
@@ -164,7 +173,7 @@ def _escape(text: str, allowed: frozenset[str]) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """Return a path without `.` and `..` (RFC 3986, section 5.2.4)."""
+    """Return a path without `.` and `..` segments (RFC 3986, section 5.2.4)."""
     segments = path.split("/")
     output: list[str] = []
     for segment in segments:
@@ -182,9 +191,9 @@ def _without_dots(path: str) -> str:
 
 
 def _query_text(query: Any, *, is_appended: bool) -> str:
-    """Return `requests`' encoding of its `params`. Raises AgentFault for values that it does not accept.
+    """Return the query string that `requests` encodes from `params`. Raises AgentFault for values that it rejects.
 
-    A number is accepted after the query of the URL, and only there.
+    A number is accepted only after a query in the URL.
     """
     if not query or isinstance(query, str):
         return query or ""
@@ -207,7 +216,7 @@ def _encoded_pairs(query: list[Any]) -> str:
 def _encoded(items: Iterable[tuple[Any, Any]]) -> str:
     pairs = []
     for name, values in items:
-        if values is None:  # requests removes what is None
+        if values is None:  # requests removes values that are None
             continue
         several = values if isinstance(values, (list, Mapping)) else [values]
         pairs += [(name, value) for value in several if value is not None]
@@ -230,7 +239,7 @@ _WITHOUT_LENGTH = frozenset({"GET", "HEAD"})
 
 @frozen(kw_only=True)
 class WireRequest:
-    """The request on the wire. `headers` are in the order in which they are sent, `Host` first."""
+    """The request on the wire. `headers` are in the order in which they are sent, starting with `Host`."""
 
     method: str
     address: AgentAddress
@@ -239,7 +248,7 @@ class WireRequest:
 
     @property
     def content(self) -> bytes:
-        """All bytes of the request."""
+        """Return all bytes of the request."""
         lines = [f"{self.method} {self.address.target} HTTP/1.1", *(f"{name}: {value}" for name, value in self.headers)]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
 
@@ -247,7 +256,7 @@ class WireRequest:
 def json_content(document: Any) -> bytes | None:
     """Return the body that `requests` writes for `json=document`: ASCII, with spaces. None sends an empty request.
 
-    Raises AgentFault for numbers that are not JSON.
+    Raises AgentFault for numbers that are not allowed in JSON.
     """
     if document is None:
         return None
@@ -258,14 +267,14 @@ def json_content(document: Any) -> bytes | None:
 
 
 def signed_content(document: Any) -> bytes:
-    """Return the form of a body that the agent signs: compact, ASCII (`WebhookInvoker._request`)."""
+    """Return the form of a body that the agent signs: compact ASCII (`WebhookInvoker._request`)."""
     return json.dumps(document, separators=(",", ":")).encode()
 
 
 def wire_request(
     method: Any, url: Any, *, headers: Mapping[str, Any], query: Any, body: Any, user_agent: str = REQUESTS_AGENT
 ) -> WireRequest:
-    """Return the request that `requests` sends. Raises AgentFault if it raises an exception instead."""
+    """Return the request that `requests` sends. Raises AgentFault if `requests` raises an exception instead."""
     if not isinstance(method, str):
         raise AgentFault(f"AttributeError: {type(method).__name__!r} object has no attribute 'upper'")
     method = method.upper()
@@ -290,7 +299,7 @@ def wire_request(
 
 
 class _FieldSet:
-    """Headers by name, in the order in which each was first set. The latest spelling of a name is used."""
+    """Headers by name, in the order in which each name was first set. The latest spelling of a name is used."""
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self._fields: dict[str, tuple[str, Any]] = {}
@@ -311,7 +320,7 @@ class _FieldSet:
 
 
 def _merge(fields: _FieldSet, headers: Mapping[str, Any]) -> None:
-    """Add `headers`. None removes a field, including a field that requests adds."""
+    """Add `headers`. A value of None removes a header, including a header that requests adds itself."""
     for name, value in headers.items():
         fields[name] = value
     fields.remove_none()
@@ -330,7 +339,7 @@ def _check_field(name: str, value: Any) -> None:
 
 
 def _check_sendable(name: str, value: str) -> None:
-    """Raise AgentFault for what Python's http.client rejects: other characters, and a line feed at the end."""
+    """Raise AgentFault for a header that Python's http.client rejects: other characters, or a line feed at the end."""
     try:
         encoded = {"name": name.encode("ascii"), "value": value.encode("latin-1")}
     except UnicodeEncodeError as error:
@@ -355,7 +364,7 @@ def _basic(user: str, password: str) -> str:
 
 
 def _in_wire_order(fields: _FieldSet, address: AgentAddress) -> tuple[tuple[str, str], ...]:
-    """Return the fields in urllib3's order. Its own default fields come first if the request lacks them."""
+    """Return the headers in urllib3's order. urllib3's own default headers come first if the request lacks them."""
     first = [] if "host" in fields else [("Host", address.authority)]
     if "accept-encoding" not in fields:
         first.append(("Accept-Encoding", "identity"))
