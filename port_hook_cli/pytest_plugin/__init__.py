@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures for testing a handler of actions in Port. See docs/test/pytest.md.
 
-pytest loads this module in every test suite if port-hook is installed, so it imports only pytest. The first test that
-uses a fixture loads the rest.
+If port-hook is installed, pytest loads this module in every test suite. So the module imports only pytest. The first
+test that uses a fixture loads the other modules.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ _summary = pytest.StashKey[Callable[[], str]]()
 
 
 def __getattr__(name: str) -> Any:
-    # The types for annotations, imported when they are used.
+    # The types for annotations are imported when they are used.
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
@@ -85,7 +85,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
-    """Add to the report of a failed test what was sent and what the handler reported."""
+    """Add the sent requests and the handler's reports to the report of a failed test."""
     summarize = item.stash.get(_summary, None)
     if call.excinfo is not None and call.excinfo.typename == "HandlerCheckFailed":
         return  # its message already shows the requests, and a check has many runs
@@ -94,7 +94,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that uses `port_hook_check` once for each check, unless it chooses checks itself."""
+    """Run a test that uses `port_hook_check` once for each check, unless the test itself chooses the checks."""
     if _FIXTURE not in metafunc.fixturenames or _chooses_checks(metafunc):
         return
     from port_hook_cli.check.catalog import BY_SLUG
@@ -130,7 +130,7 @@ def _port_hook_world(pytestconfig: pytest.Config) -> Iterator[World]:
 
 
 def _read_timeout(config: pytest.Config) -> float:
-    """Return `port_hook_timeout` in seconds. If it is no number, fail without a traceback."""
+    """Return `port_hook_timeout` in seconds. If the setting is not a number, fail without a traceback."""
     seconds = config.getini("port_hook_timeout")
     with suppress(ValueError):
         return float(seconds)
@@ -140,7 +140,7 @@ def _read_timeout(config: pytest.Config) -> float:
 def _read_setting(
     name: str, read: Callable[[list[Path]], list[dict[str, Any]]], config: pytest.Config
 ) -> list[dict[str, Any]]:
-    """Return the definitions in the files of a setting. If that fails, fail without a traceback."""
+    """Return the definitions in the files of a setting. If they cannot be read, fail without a traceback."""
     from port_hook_cli.errors import UsageError
 
     try:
@@ -160,7 +160,7 @@ def port_environ(_port_hook_world: World) -> dict[str, str]:
 
 @pytest.fixture
 def port_sandbox(request: pytest.FixtureRequest, _port_hook_world: World) -> Iterator[PortSandbox]:
-    """Port's API on 127.0.0.1, without runs. Its URL and credentials stay the same for the session."""
+    """Port's API on 127.0.0.1, without runs. The URL and the credentials stay the same for the session."""
     from port_hook_cli.pytest_plugin.sandbox import PortSandbox
 
     sandbox = PortSandbox(_port_hook_world, folders=(request.path.parent, request.config.rootpath))
@@ -172,7 +172,7 @@ def port_sandbox(request: pytest.FixtureRequest, _port_hook_world: World) -> Ite
 
 @pytest.fixture
 def port_hook(port_sandbox: PortSandbox) -> PortHook:
-    """Invoke actions like Port: make, sign and send their requests, and wait for their runs."""
+    """Invoke actions like Port: make, sign and send requests, and wait for the runs of these requests."""
     from port_hook_cli.pytest_plugin.hook import PortHook
 
     return PortHook(port_sandbox)
@@ -180,7 +180,10 @@ def port_hook(port_sandbox: PortSandbox) -> PortHook:
 
 @pytest.fixture
 def port_hook_check(request: pytest.FixtureRequest, port_hook: PortHook) -> PortHookCheck:
-    """Run one check of `port-hook check`. A test that uses this fixture runs once for each check, with its name."""
+    """Run one check of `port-hook check`.
+
+    A test that uses this fixture runs once for each check, with the check's name.
+    """
     from port_hook_cli.pytest_plugin.hook import PortHookCheck
 
     return PortHookCheck(port_hook, request.param)

@@ -47,8 +47,8 @@ class SingleCheckOptions(RunOptions, total=False):
     """Options of one check.
 
     With `strict`, a warning fails the test. The check ends after `within_s` seconds. `secret` is the handler's client
-    secret, if it differs from the sandbox's. Then the handler is not expected to call the sandbox. `method` replaces
-    the method of the request, which is POST for a payload.
+    secret, if it differs from the sandbox's secret. In this case, the handler is not expected to call the sandbox.
+    `method` replaces the method of the request, which is POST for a payload.
     """
 
     strict: bool
@@ -58,7 +58,10 @@ class SingleCheckOptions(RunOptions, total=False):
 
 
 class CheckOptions(SingleCheckOptions, total=False):
-    """Options of several checks: `only` has checks or groups to make, and `skip` checks or groups to leave out."""
+    """Options of several checks.
+
+    `only` contains checks or groups to make, and `skip` contains checks or groups to omit.
+    """
 
     only: str | Sequence[str]
     skip: str | Sequence[str]
@@ -77,14 +80,14 @@ class HandlerCheckFailed(AssertionError):
 
 
 class CheckedHandler(NamedTuple):
-    """The findings, and the requests that prove them, by the IDs in the findings."""
+    """The findings of a check, and the requests that prove the findings, by the IDs in the findings."""
 
     report: CheckReport
     requests: Mapping[str, tuple[Invocation, Delivery]]
 
 
 def subject_name(source: CheckSource, sandbox: PortSandbox) -> SubjectName:
-    """Return the request that a test selected, with the action from its file or the sandbox. Raises UsageError."""
+    """Return the request that a test selected, with the action from its file or from the sandbox. Raises UsageError."""
     if isinstance(source, Mapping | bytes):
         return source
     if source is not None and names_a_node(source, sandbox.folders):
@@ -103,7 +106,7 @@ def subject_name(source: CheckSource, sandbox: PortSandbox) -> SubjectName:
 async def examine(
     world: World, to: str | int, name: SubjectName, inputs: Mapping[str, Any] | None, options: CheckOptions
 ) -> CheckedHandler:
-    """Check the handler at `to`. Call it in the event loop's thread.
+    """Check the handler at `to`. This function must be called in the event loop's thread.
 
     Raises UsageError, TargetError for a handler that doesn't accept connections, and TypeError for unknown options.
     """
@@ -135,7 +138,7 @@ async def examine(
 
 
 async def _begin(_: CheckBegins) -> None:
-    """Print nothing before the first request: a test knows what it checks."""
+    """Print nothing before the first request, because a test knows what it checks."""
 
 
 class _TestSubject(NamedTuple):
@@ -145,13 +148,13 @@ class _TestSubject(NamedTuple):
     method: str | None
 
     async def find(self, name: SubjectName | None, secret: Callable[[], Secret], /) -> FoundSubject:
-        """Return the request."""
+        """Return the request that the test checks."""
         found = await self.source.find(name, secret)
         return found if self.method is None else found._replace(subject=found.subject.with_method(self.method))
 
 
 def settle(checked: CheckedHandler, *, strict: bool, blocks: bool) -> None:
-    """Raise HandlerCheckFailed if a check failed, issue warnings, and skip the test if nothing was observed.
+    """Raise HandlerCheckFailed if a check failed, issue warnings, and skip the test if the check observed nothing.
 
     `blocks` means that the check blocked the event loop of the test.
     """
@@ -188,7 +191,7 @@ def _names(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _access(world: World, secret: Secret, runtime: Runtime) -> PortAccess:
-    """Return the access with the handler's secret: to the sandbox, or to no sandbox if the secret is another."""
+    """Return the access with the handler's secret. If this is not the sandbox's secret, the access has no sandbox."""
     sandbox = world.sandbox
     settings = Settings(client_id=sandbox.client_id, client_secret=secret)
     if secret.reveal() == sandbox.client_secret.reveal():
@@ -214,7 +217,7 @@ def _source(
 
 
 def _described(checked: CheckedHandler, *, strict: bool) -> str:
-    """Return why a test fails: each finding with its fix and the requests that prove it."""
+    """Return why a test fails: each finding with its fix, and the requests that prove the finding."""
     report = checked.report
     wrong = [each for each in report.findings if each.fails(strict=strict)]
     first = [f"{len(wrong)} of {len(report.findings)} checks failed."] if len(report.findings) > 1 else []

@@ -1,4 +1,7 @@
-"""Actions, blueprints and workflows in a test: a file, a mapping, or the identifier of an action in the sandbox."""
+"""Reads the actions, blueprints and workflows of a test.
+
+A test passes a file, a mapping, or the identifier of an action in the sandbox.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,10 @@ _SUFFIXES = frozenset({".json", ".yaml", ".yml"})
 
 
 def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, Any] | None:
-    """Return an action in the format of Port's API, or None for an identifier.
+    """Return an action in the format of Port's API, or None if `source` is an identifier.
 
-    Searches all `folders` for a relative path. Raises UsageError if it is not an action with a webhook, if the file
-    does not exist, or if it has several actions and `#` does not select one.
+    A relative path is searched in all `folders`. Raises UsageError if `source` is not an action with a webhook, if the
+    file does not exist, or if the file has several actions and `#` does not select one of them.
     """
     if isinstance(source, Mapping):
         action: Mapping[str, Any] = unwrapped(source, "action")
@@ -46,7 +49,7 @@ def load_action(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, A
 
 
 def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str, Any]:
-    """Return the document of a blueprint. Searches all `folders` for a relative path. Raises UsageError."""
+    """Return the document of a blueprint. A relative path is searched in all `folders`. Raises UsageError."""
     if isinstance(source, Mapping):
         blueprint: Mapping[str, Any] = unwrapped(source, "blueprint")
         required = ("identifier", "schema")
@@ -61,7 +64,7 @@ def load_blueprint(source: ActionSource, folders: Sequence[Path]) -> Mapping[str
 
 
 def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mapping[str, Any], Workflow, str | None]:
-    """Return a workflow's document, the workflow, and the node of FILE#NODE. Raises UsageError."""
+    """Return the document of a workflow, the workflow, and the node in FILE#NODE. Raises UsageError."""
     if isinstance(source, Mapping):
         document, node = unwrapped(source, "workflow"), None
     else:
@@ -78,7 +81,7 @@ def load_workflow(source: ActionSource, folders: Sequence[Path]) -> tuple[Mappin
 
 
 def names_a_node(source: ActionSource, folders: Sequence[Path]) -> bool:
-    """Whether `source` is FILE#NODE of a workflow, and not an action. Raises UsageError for a missing file."""
+    """Return whether `source` is FILE#NODE of a workflow, not an action. Raises UsageError for a missing file."""
     if not isinstance(source, (str, PurePath)) or "#" not in str(source):
         return False
     file = find_file(Path(str(source).rpartition("#")[0]), folders)
@@ -89,7 +92,7 @@ def names_a_node(source: ActionSource, folders: Sequence[Path]) -> bool:
 
 
 def find_file(path: Path, folders: Sequence[Path]) -> Path:
-    """Return the file at `path` in the first of `folders` that has it. Raises UsageError."""
+    """Return the file at `path` in the first of the `folders` that contains the file. Raises UsageError."""
     places = [folder / path for folder in dict.fromkeys(folders)]
     found = next((place for place in places if place.is_file()), None)
     if found is None:

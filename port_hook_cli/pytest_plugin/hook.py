@@ -37,8 +37,9 @@ from port_hook_cli.pytest_plugin.world import at_the_test
 class PortHook:
     """Invokes actions like Port: renders their templates, signs and sends requests, and records the outcomes.
 
-    An action is a JSON or YAML file, `FILE#ID` for one of several, a mapping, or the identifier of an action in the
-    sandbox. `inputs` are its inputs by name. They are checked, completed and encrypted as in Port.
+    An action is a JSON or YAML file, `FILE#ID` for one of several actions in a file, a mapping, or the identifier of an
+    action in the sandbox. `inputs` are the action's inputs by name. They are checked, completed and encrypted as in
+    Port.
     """
 
     def __init__(self, sandbox: PortSandbox) -> None:
@@ -51,8 +52,9 @@ class PortHook:
     ) -> tuple[dict[str, str], bytes]:
         """Return the headers and the body of the request that Port would send for `payload`.
 
-        It adds the run of the payload to the sandbox, in progress. `secret` replaces the sandbox's secret, `timestamp`
-        (seconds since the epoch) the current time. Raises ValueError if the payload is not JSON.
+        This method also adds the run in the payload to the sandbox, as a run in progress. `secret` replaces the
+        sandbox's secret. `timestamp` (seconds since the epoch) replaces the current time. Raises ValueError if the
+        payload is not JSON.
         """
         __tracebackhide__ = True
         headers, body = api.sign(payload, secret or self._sandbox.client_secret, timestamp=timestamp)
@@ -66,14 +68,14 @@ class PortHook:
     ) -> PortRequest:
         """Start a run and return its signed request, for a test client to send.
 
-        If the action is synchronized, its HTTP response ends the run: pass the response to `answered`. Raises
+        If the action is synchronized, the HTTP response ends the run, so pass the response to `answered`. Raises
         InvalidInputs with all violations, RenderError, and UsageError if `action` is not an action.
         """
         __tracebackhide__ = True
         return self._request(action, inputs, None, options)
 
     def answered(self, request: PortRequest, status: int, body: bytes | str = b"") -> Run:
-        """Record the response that a test client received. Like in Port, it ends only a synchronized run."""
+        """Record the response that a test client received. As in Port, the response ends only a synchronized run."""
         __tracebackhide__ = True
         raw = body.encode() if isinstance(body, str) else body
         delivery = Delivery(url=request.url, status=status, body=raw)
@@ -96,14 +98,15 @@ class PortHook:
     ) -> Run:
         """Start a run, send its request, and return the run when it has ended.
 
-        `to` is a URL or a port on this machine. Without a path, the path of the action's URL is added. With `to`, that
-        URL may be a placeholder. Without `to`, the request is sent to the action's URL, which must be on this machine.
-        Without `wait`, the run is returned after the response. Raises RunNotEnded if the response is not 2xx or the
-        run does not end within `timeout_s` seconds, TargetError if there is no response, and the exceptions of
-        `request`.
+        `to` is a URL or a port on this machine. If it has no path, the path of the action's URL is added. With `to`,
+        the action's URL may be a placeholder. Without `to`, the request is sent to the action's URL, which must be on
+        this machine. Without `wait`, the run is returned after the response. Raises RunNotEnded if the response is not
+        2xx or the run does not end within `timeout_s` seconds, TargetError if there is no response, and the exceptions
+        of `request`.
 
-        `FILE#NODE` invokes one WEBHOOK node of a workflow. `outputs` are the outputs of the nodes before it. The
-        returned run then has `result` and `output`. Raises WorkflowNotEnded if the node is not reported in time.
+        `FILE#NODE` invokes one WEBHOOK node of a workflow. `outputs` are the outputs of the nodes before this node. The
+        returned run then has `result` and `output`. Raises WorkflowNotEnded if the handler does not report the node in
+        time.
         """
         __tracebackhide__ = True
         if names_a_node(action, self._sandbox.folders):
@@ -122,7 +125,7 @@ class PortHook:
         timeout_s: float | None = None,
         **options: Unpack[RunOptions],
     ) -> Run:
-        """Like `invoke`, without blocking the event loop, so that the handler can run in the same loop."""
+        """Do the same as `invoke`, without blocking the event loop, so that the handler can run in the same loop."""
         __tracebackhide__ = True
         if names_a_node(action, self._sandbox.folders):
             return await self._world.acall(self._node(action, inputs, to, timeout_s, options))
@@ -138,7 +141,7 @@ class PortHook:
         """Run a whole workflow against the handler, and return the outcome with each node run.
 
         `workflow` is a file, `FILE#TRIGGER` for a workflow with several triggers, or a mapping. Asynchronous nodes wait
-        until the handler reports them to the sandbox. A failed run is returned, with the result FAILED. Raises
+        until the handler reports them to the sandbox. A failed run is returned with the result FAILED. Raises
         WorkflowNotEnded if a node is not reported in time or waits for a response, UsageError and InvalidInputs.
         """
         __tracebackhide__ = True
@@ -151,7 +154,7 @@ class PortHook:
         inputs: Mapping[str, Any] | None = None,
         **options: Unpack[WorkflowArguments],
     ) -> WorkflowOutcome:
-        """Like `run_workflow`, without blocking the event loop, so that the handler can run in the same loop."""
+        """Do the same as `run_workflow`, without blocking the event loop. The handler can run in the same loop."""
         __tracebackhide__ = True
         loaded = load_workflow(workflow, self._sandbox.folders)
         return await self._world.acall(run_whole(self._world, loaded, inputs or {}, options))
@@ -170,7 +173,7 @@ class PortHook:
         credentials of the sandbox, or `secret` must be the handler's secret.
 
         Raises HandlerCheckFailed if a check failed, TargetError if the handler doesn't accept connections, and
-        UsageError. A warning issues a HandlerCheckWarning. If nothing was observed, the test is skipped.
+        UsageError. A warning issues a HandlerCheckWarning. If the check observed nothing, the test is skipped.
         """
         __tracebackhide__ = True
         name, blocks = self._subject(source), is_in_event_loop()
@@ -185,7 +188,7 @@ class PortHook:
         inputs: Mapping[str, Any] | None = None,
         **options: Unpack[CheckOptions],
     ) -> CheckReport:
-        """Like `check`, without blocking the event loop, so that the handler can run in the same loop."""
+        """Do the same as `check`, without blocking the event loop, so that the handler can run in the same loop."""
         __tracebackhide__ = True
         name = self._subject(source)
         checked = await self._world.acall(examine(self._world, to, name, inputs, options))
@@ -202,7 +205,7 @@ class PortHook:
     def _request(
         self, action: ActionSource, inputs: Mapping[str, Any] | None, to: str | int | None, options: RunOptions
     ) -> PortRequest:
-        """Return the signed request of a new run. With `to`, the action's own URL may be a placeholder."""
+        """Return the signed request of a new run. With `to`, the URL of the action itself may be a placeholder."""
         __tracebackhide__ = True
         identifier = self._sandbox.add_action(action)
         making = make_request(self._world, identifier, inputs or {}, options, any_url=to is not None)
@@ -243,7 +246,10 @@ class PortHook:
 
 
 class PortHookCheck:
-    """Makes one check of a handler, whose name is `slug`. A test that uses it runs once for each check."""
+    """Makes one check of a handler. `slug` is the name of the check.
+
+    A test that uses the fixture runs once for each check.
+    """
 
     def __init__(self, hook: PortHook, slug: str) -> None:
         self.slug = slug
@@ -259,7 +265,10 @@ class PortHookCheck:
         inputs: Mapping[str, Any] | None = None,
         **options: Unpack[SingleCheckOptions],
     ) -> CheckFinding:
-        """Make the check and return what was found. The arguments, and what it raises, are as for `port_hook.check`."""
+        """Make the check and return its finding.
+
+        The arguments and the exceptions are the same as for `port_hook.check`.
+        """
         __tracebackhide__ = True
         return self._hook.check(to, source, inputs, only=self.slug, **options).findings[0]
 

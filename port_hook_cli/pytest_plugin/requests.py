@@ -1,4 +1,4 @@
-"""Requests in a test: made and signed for a new run in the sandbox, sent, and recorded with their responses.
+"""Makes and signs the request of a new run in the sandbox, sends the request, and records its response.
 
 Call these functions only in the event loop's thread.
 """
@@ -29,8 +29,8 @@ from port_hook_cli.trigger.run_data import SAMPLE_STARTER, RunData, read_by
 class RunOptions(TypedDict, total=False):
     """Optional properties of a run.
 
-    `entity` is the entity of the run. `event` is the event of an automation. `by` is the user who started it: a user,
-    or the whole `trigger.by`. `secrets` are the organization's secrets by name, for templates. `outputs` are the
+    `entity` is the entity of the run. `event` is the event of an automation. `by` is the user who started the run: a
+    user, or the whole `trigger.by`. `secrets` are the organization's secrets by name, for templates. `outputs` are the
     outputs of other nodes, for a node of a workflow.
     """
 
@@ -79,7 +79,7 @@ async def make_request(
 
 
 def run_data(inputs: Mapping[str, Any], options: Mapping[str, Any]) -> RunData:
-    """Return the data of a run from the arguments of a test."""
+    """Return the data of a run that the arguments of a test describe."""
     return RunData(
         properties=inputs,
         by=read_by(options["by"]) if "by" in options else SAMPLE_STARTER,
@@ -106,11 +106,11 @@ def port_request(action: str, request: RenderedRequest, url: str, world: World) 
 
 
 def url_to(url: str, to: str | int | None, *, by_agent: bool, owner: str = "The action") -> str:
-    """Return the URL to send to. Raises UsageError if it is the owner's URL and not on this machine.
+    """Return the URL to send to. Raises UsageError if the action's own URL is used and is not on this machine.
 
-    Port's own API counts as on this machine, because the sandbox responds to it. If Port's execution agent sends the
-    request (`by_agent`), it does not count, because the agent does not add credentials. `owner` begins the error's
-    sentence.
+    Port's own API counts as a URL on this machine, because the sandbox responds to it. It does not count if Port's
+    execution agent sends the request (`by_agent`), because the agent does not add credentials. `owner` is the start of
+    the error's sentence.
     """
     if to is None and is_in_ports_own(url):
         if by_agent:
@@ -126,7 +126,7 @@ def url_to(url: str, to: str | int | None, *, by_agent: bool, owner: str = "The 
 
 
 async def send(world: World, request: PortRequest, timeout_s: float) -> HandlerResponse | None:
-    """Send a request and record its response. Return None if there is none within `timeout_s` seconds.
+    """Send a request and record its response. Return None if no response arrives within `timeout_s` seconds.
 
     Raises TargetError if the handler cannot be reached or closes the connection early.
     """
@@ -139,7 +139,7 @@ async def send(world: World, request: PortRequest, timeout_s: float) -> HandlerR
 
 
 async def deliver(world: World, request: PortRequest, timeout_s: float) -> Delivery | None:
-    """Send a request and return its delivery. Return None if there is no response within `timeout_s` seconds."""
+    """Send a request and return its delivery. Return None if no response arrives within `timeout_s` seconds."""
     world.requests[request.run_id] = request
     invocation = Invocation(
         id=request.run_id,
@@ -157,7 +157,7 @@ async def deliver(world: World, request: PortRequest, timeout_s: float) -> Deliv
 
 
 def record(world: World, request: PortRequest, delivery: Delivery) -> HandlerResponse | None:
-    """Record the outcome of a request like Port, and return the response, or None without a response."""
+    """Record the outcome of a request like Port, and return the response. Return None if there is no response."""
     world.sandbox.record(request.run_id, delivery)
     handler_response = HandlerResponse.of(delivery)
     if handler_response is not None:

@@ -1,4 +1,4 @@
-"""The values that tests get, and how failed tests show them: signed requests, responses, and runs.
+"""The values that tests get (signed requests, responses and runs), and how failed tests show these values.
 
 The texts contain no secrets.
 """
@@ -25,9 +25,11 @@ _MAX_LINES = 20
 
 @frozen(kw_only=True)
 class PortRequest:
-    """The signed request that Port would send. `dataclasses.replace` simulates a request changed in transit.
+    """The signed request that Port would send.
 
-    `path` is the URL's path and query, for test clients. `errors` are the template expressions that failed and
+    Use `dataclasses.replace` to simulate a request that is changed in transit.
+
+    `path` is the path and query of the URL, for test clients. `errors` are the template expressions that failed and
     became null. With `synchronized`, the HTTP response ends the run.
     """
 
@@ -48,7 +50,7 @@ class PortRequest:
 
 @frozen(kw_only=True)
 class HandlerResponse:
-    """A handler's HTTP response. The names of `headers` are lowercase. `latency_ms` is milliseconds."""
+    """A handler's HTTP response. The names in `headers` are lowercase. `latency_ms` is in milliseconds."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -57,7 +59,7 @@ class HandlerResponse:
 
     @classmethod
     def of(cls, delivery: Delivery) -> HandlerResponse | None:
-        """Return the response of a delivery, or None without a response."""
+        """Return the response of a delivery, or None if there is no response."""
         if delivery.status is None:
             return None
         return cls(
@@ -69,12 +71,12 @@ class HandlerResponse:
 
     @property
     def ok(self) -> bool:
-        """Whether the status is a 2xx."""
+        """Return whether the status is a 2xx."""
         return self.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
 
     @property
     def text(self) -> str:
-        """The body as text."""
+        """Return the body as text."""
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:
@@ -84,12 +86,14 @@ class HandlerResponse:
 
 @frozen(kw_only=True)
 class Run:
-    """A snapshot of a run. `logs` are the messages of its log, `entities` the changes to entities that belong to it.
+    """A snapshot of a run. `logs` are the messages in its log.
 
-    `request` is the request sent for it, and `handler_response` the response of the handler. Both are None for a run
-    that was only added. The response is also None if a test client received it.
+    `entities` are the changes to entities that belong to it.
 
-    The run of a workflow's node also has `result` (SUCCESS, FAILED, CANCELLED), `output` and `outlet`.
+    `request` is the request that was sent for the run, and `handler_response` is the response of the handler. Both are
+    None for a run that was only added. The response is also None if a test client received it.
+
+    The run of a workflow node also has `result` (SUCCESS, FAILED, CANCELLED), `output` and `outlet`.
     """
 
     id: str
@@ -111,7 +115,7 @@ class Run:
     outlet: str | None = None
 
     def __repr__(self) -> str:
-        """Return what pytest shows with a failed assertion."""
+        """Return the text that pytest shows with a failed assertion."""
         parts = [f"{self.id} of {self.action}: {self.result or self.status}"]
         parts += [f"responded {self.handler_response.status}"] if self.handler_response else []
         parts += [f"{name} {brief(str(value))!r}" for name, value in self._reported() if value]
@@ -124,9 +128,10 @@ class Run:
 
 @frozen(kw_only=True)
 class WorkflowOutcome:
-    """A snapshot of a workflow's run. `nodes` are the runs of its nodes so far, by the node's identifier.
+    """A snapshot of a workflow run. `nodes` contains the runs of its nodes so far, by the identifier of the node.
 
-    `status` is IN_PROGRESS or COMPLETED. `result` is SUCCESS, FAILED, CANCELLED, or None while it is in progress.
+    `status` is IN_PROGRESS or COMPLETED. `result` is SUCCESS, FAILED or CANCELLED, or None while the run is in
+    progress.
     """
 
     id: str
@@ -136,13 +141,13 @@ class WorkflowOutcome:
     nodes: Mapping[str, Run]
 
     def __repr__(self) -> str:
-        """Return what pytest shows with a failed assertion."""
+        """Return the text that pytest shows with a failed assertion."""
         nodes = ", ".join(f"{name} {node.result or node.status}" for name, node in self.nodes.items())
         return f"<WorkflowOutcome {self.id} of {self.workflow}: {self.result or self.status} ({nodes})>"
 
 
 class WorkflowNotEnded(AssertionError):
-    """A workflow's run that has not ended: a node waits for the handler's report or for a response."""
+    """A workflow run has not ended, because a node waits for the handler's report or for a response."""
 
     def __init__(self, message: str, outcome: WorkflowOutcome) -> None:
         super().__init__(message)
@@ -150,7 +155,7 @@ class WorkflowNotEnded(AssertionError):
 
 
 class RunNotEnded(AssertionError):
-    """A run that has not ended: the handler rejected the request, or did not report a result in time."""
+    """A run has not ended, because the handler rejected the request or did not report a result in time."""
 
     def __init__(self, message: str, run: Run) -> None:
         super().__init__(message)
@@ -158,7 +163,7 @@ class RunNotEnded(AssertionError):
 
 
 def summarize(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> str:
-    """Return a few lines for each of the latest runs of a test, and its latest API calls."""
+    """Return a few lines for each of the latest runs of a test, and for its latest API calls."""
     lines = [
         line
         for run in runs[-_MAX_LINES:]
@@ -168,14 +173,14 @@ def summarize(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> str:
 
 
 def describe_not_ended(run: Run, when: str, calls: Sequence[ApiEvent], *, blocks: bool) -> str:
-    """Return why a run is still in progress, if known, and what to do."""
+    """Return why a run is still in progress, if the reason is known, and what to do."""
     lines = [f"The run {run.id} of {brief(run.action)} has not ended. It is {run.status} {when}."]
     lines += [*_run_lines(run), *_call_lines([call for call in calls if call.run_id in {run.id, None}])]
     return "\n".join([*lines, *(f"hint: {hint}" for hint in _hints(run, calls, blocks=blocks))])
 
 
 def describe_workflow_not_ended(outcome: WorkflowOutcome, why: str, calls: Sequence[ApiEvent]) -> str:
-    """Return why a workflow's run is still in progress, with what each node sent and received."""
+    """Return why a workflow run is still in progress, with what each node sent and received."""
     first = f"The run {outcome.id} of {brief(outcome.workflow)} has not ended: {why}"
     return f"{first}\n{summarize(list(outcome.nodes.values()), calls)}"
 
@@ -209,7 +214,7 @@ def _call_lines(calls: Sequence[ApiEvent]) -> Iterator[str]:
 
 
 def _unreported(run: Run, calls: Sequence[ApiEvent]) -> str:
-    """Return what is missing in the handler's calls: a report of this run, or the status in its reports."""
+    """Return what the handler's calls lack: a report of this run, or the status in a report."""
     ends = f"PATCH /v1/actions/runs/{run.id} with the `status` SUCCESS or FAILURE ends it."
     if any(call.run_id == run.id and call.method == "PATCH" for call in calls):
         return f"The handler reported this run, but no report that the sandbox accepted has a `status`. {ends}"
@@ -219,7 +224,7 @@ def _unreported(run: Run, calls: Sequence[ApiEvent]) -> str:
 
 
 def _strict_hints(runs: Sequence[Run], calls: Sequence[ApiEvent]) -> Iterator[str]:
-    """Yield what to do if the sandbox rejected an entity that does not match its blueprint."""
+    """Yield hints for a sandbox that rejected an entity because it does not match its blueprint."""
     texts = (*(call.note for call in calls), *(write_json(run.output) for run in runs if run.output))
     if any(STRICT in text for text in texts):
         yield (

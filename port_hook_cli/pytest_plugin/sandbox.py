@@ -17,11 +17,11 @@ from port_hook_cli.sandbox import ApiEvent, SandboxRun
 
 
 class PortSandbox:
-    """A running sandbox that simulates Port, reset for each test.
+    """A running sandbox that simulates Port. It is reset for each test.
 
-    `environ` makes a handler use it: PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_API_URL, PORT_BASE_URL and
-    PORT_API_BASE_URL. The credentials are generated for the session and valid nowhere else. Relative paths of actions
-    are searched in the folder of the test's file, then in pytest's root folder.
+    `environ` makes a handler use the sandbox. It contains PORT_CLIENT_ID, PORT_CLIENT_SECRET, PORT_API_URL,
+    PORT_BASE_URL and PORT_API_BASE_URL. The credentials are generated for the session and valid only in this sandbox.
+    Relative paths of actions are searched in the directory of the test's file, and then in pytest's root directory.
     """
 
     def __init__(self, world: World, *, folders: Sequence[Path]) -> None:
@@ -36,38 +36,38 @@ class PortSandbox:
 
     @property
     def client_secret(self) -> str:
-        """The secret that signs invocations."""
+        """Return the secret that signs invocations."""
         return self.world.sandbox.client_secret.reveal()
 
     @property
     def runs(self) -> dict[str, Run]:
-        """The runs of this test by ID."""
+        """Return the runs of this test by ID."""
         return self.world.do(lambda: {run_id: self.shown(run) for run_id, run in self.world.sandbox.runs.items()})
 
     @property
     def calls(self) -> tuple[ApiEvent, ...]:
-        """The API calls of this test: each has `method`, `path`, `status`, `run_id` and `note`."""
+        """Return the API calls of this test. Each call has `method`, `path`, `status`, `run_id` and `note`."""
         return self.world.do(lambda: tuple(self.world.calls))
 
     @property
     def actions(self) -> dict[str, dict[str, Any]]:
-        """The actions and automations by identifier, in the format of Port's API. `create_vm` is a sample."""
+        """Return the actions and automations by identifier, in the format of Port's API. `create_vm` is a sample."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.actions))
 
     @property
     def blueprints(self) -> dict[str, dict[str, Any]]:
-        """The blueprints by identifier, in the format of Port's API."""
+        """Return the blueprints by identifier, in the format of Port's API."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.blueprints))
 
     @property
     def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """The entities that the handler has created, by blueprint and identifier."""
+        """Return the entities that the handler has created, by blueprint and identifier."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.entities))
 
     def add_action(self, action: ActionSource) -> str:
-        """Add or replace an action: a JSON or YAML file, FILE#ID, or a mapping. Return its identifier.
+        """Add or replace an action, and return its identifier. `action` is a JSON or YAML file, FILE#ID, or a mapping.
 
-        Raises UsageError if it is not an action, or an identifier that the sandbox does not have.
+        Raises UsageError if `action` is not an action, or is an identifier that the sandbox does not have.
         """
         __tracebackhide__ = True
         try:
@@ -82,9 +82,9 @@ class PortSandbox:
         return identifier
 
     def add_blueprint(self, blueprint: ActionSource) -> str:
-        """Add or replace a blueprint: a JSON or YAML file with one, or a mapping. Return its identifier.
+        """Add or replace a blueprint, and return its identifier. `blueprint` is a JSON or YAML file, or a mapping.
 
-        Raises UsageError if it is not a blueprint.
+        Raises UsageError if `blueprint` is not a blueprint.
         """
         __tracebackhide__ = True
         try:
@@ -95,25 +95,25 @@ class PortSandbox:
         return str(document["identifier"])
 
     def add_entity(self, blueprint: str, entity: Mapping[str, Any]) -> str:
-        """Add or replace an entity that a test needs, such as the target of a relation. Return its identifier.
+        """Add or replace an entity that a test needs, such as the target of a relation. Return the entity's identifier.
 
-        Raises UsageError if the sandbox would not accept it from a handler.
+        Raises UsageError if the sandbox would reject the entity if a handler sent it.
         """
         __tracebackhide__ = True
         added = self.world.do(lambda: self.world.sandbox.add_entity(blueprint, entity))
         return str(added["identifier"])
 
     def add_run(self, run_id: str, *, action: str = "create_vm") -> Run:
-        """Add or restart a run in progress, for a request that the test makes itself."""
+        """Add or restart a run in progress, for a request that the test itself makes."""
         return self.world.do(lambda: self.shown(self.world.sandbox.add_run(run_id, action=action)))
 
     def wait_for_end(self, run_id: str, *, timeout_s: float | None = None) -> Run:
-        """Wait until a run has ended, and return it. Raises RunNotEnded after `timeout_s` seconds."""
+        """Wait until a run has ended, and return the run. Raises RunNotEnded after `timeout_s` seconds."""
         __tracebackhide__ = True
         return self.world.call(self.ended(run_id, timeout_s, blocks=is_in_event_loop()))
 
     async def await_end(self, run_id: str, *, timeout_s: float | None = None) -> Run:
-        """Like `wait_for_end`, without blocking the event loop of the test."""
+        """Do the same as `wait_for_end`, without blocking the event loop of the test."""
         __tracebackhide__ = True
         return await self.world.acall(self.ended(run_id, timeout_s))
 
@@ -123,7 +123,7 @@ class PortSandbox:
         return summarize(list(runs.values()), self.calls) if runs or self.calls else ""
 
     def shown(self, run: SandboxRun) -> Run:
-        """Return a snapshot of a run. Call it only in the event loop's thread, like `ended`."""
+        """Return a snapshot of a run. Call this method only in the event loop's thread, like `ended`."""
         return Run(
             id=run.id,
             action=run.start.action,
@@ -142,7 +142,10 @@ class PortSandbox:
         )
 
     async def ended(self, run_id: str, timeout_s: float | None = None, *, blocks: bool = False) -> Run:
-        """Wait until a run has ended and return it. `blocks` says whether that blocks the event loop of the test."""
+        """Wait until a run has ended, and return the run.
+
+        `blocks` says whether the wait blocks the event loop of the test.
+        """
         __tracebackhide__ = True
         seconds = self.world.timeout_s if timeout_s is None else timeout_s
         if run_id not in self.world.sandbox.runs:
@@ -154,13 +157,13 @@ class PortSandbox:
             raise self.not_ended(run_id, f"after {seconds:g} s", blocks=blocks) from None
 
     def not_ended(self, run_id: str, when: str, *, blocks: bool = False) -> RunNotEnded:
-        """Return the error for a run that is still in progress. Call it only in the event loop's thread."""
+        """Return the error for a run that is still in progress. Call this method only in the event loop's thread."""
         run = self.shown(self.world.sandbox.runs[run_id])
         return RunNotEnded(describe_not_ended(run, when, tuple(self.world.calls), blocks=blocks), run)
 
 
 def is_in_event_loop() -> bool:
-    """Whether the caller runs in an event loop, which waiting would block."""
+    """Return whether the caller runs in an event loop, which waiting would block."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -1,6 +1,6 @@
 """Runs workflows in a test: starts them, follows their graphs, and provides what their nodes need.
 
-Call `run_whole` and `run_node` in the event loop's thread.
+Call `run_whole` and `run_node` only in the event loop's thread.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from port_hook_cli.workflows.workflow import (
 
 
 class WorkflowArguments(TypedDict, total=False):
-    """Optional properties of a workflow's run.
+    """Optional properties of a workflow run.
 
-    `to` is the handler: a URL or a port on this machine. `routes` maps nodes to their own. `outputs` maps nodes that
-    do not run to their outputs, `responses` INPUT nodes to the chosen outlets. `event` is for an event
-    trigger, `by` the user who started the run, `secrets` the organization's secrets by name. `timeout_s` is the
+    `to` is the handler: a URL or a port on this machine. `routes` maps nodes to their own handlers. `outputs` maps
+    nodes that do not run to their outputs. `responses` maps INPUT nodes to the chosen outlets. `event` is for an event
+    trigger. `by` is the user who started the run. `secrets` are the organization's secrets by name. `timeout_s` is the
     timeout in seconds of each request, and of each report of an asynchronous node.
     """
 
@@ -84,7 +84,7 @@ async def run_node(
     inputs: Mapping[str, Any],
     options: WorkflowArguments,
 ) -> Run:
-    """Run one WEBHOOK node over the given outputs of others. Raises the same errors as `run_whole`."""
+    """Run one WEBHOOK node with the given outputs of other nodes. Raises the same errors as `run_whole`."""
     document, workflow, name = _sent_to_the_handler(loaded, options)
     node = workflow.nodes.get(name or "")
     if node is None:
@@ -98,7 +98,7 @@ async def run_node(
 def _sent_to_the_handler(
     loaded: tuple[Mapping[str, Any], Workflow, str | None], options: WorkflowArguments
 ) -> tuple[Mapping[str, Any], Workflow, str | None]:
-    """Return a loaded workflow with the handler as the URL of each node whose URL is a placeholder."""
+    """Return a loaded workflow in which the handler replaces each placeholder URL of a node."""
     document, workflow, name = loaded
     to, routes = options.get("to"), options.get("routes") or {}
     target = RunTarget(
@@ -116,7 +116,7 @@ async def _walked(
     inputs: Mapping[str, Any],
     options: WorkflowArguments,
 ) -> WorkflowRun:
-    """Return the run from a trigger, or of another node alone, when it has ended. Raises WorkflowNotEnded."""
+    """Return the run when it has ended. It starts at a trigger, or runs another node alone. Raises WorkflowNotEnded."""
     settings = _settings(world, workflow, options)
     run = await _begin(world, workflow, node, inputs, options)
     world.sandbox.keep_workflow_run(run, document)
@@ -179,7 +179,10 @@ def _why(run: WorkflowRun, node_run: NodeRun, settings: WorkflowSettings) -> str
 
 @frozen(kw_only=True)
 class WorkflowSettings:
-    """The targets of a run, and the outputs of nodes that do not run. `timeout_s` is for each request and report."""
+    """The targets of a workflow run, and the outputs of the nodes that do not run.
+
+    `timeout_s` is the timeout in seconds of each request and each report.
+    """
 
     timeout_s: float
     to: str | int | None = None
@@ -190,7 +193,7 @@ class WorkflowSettings:
 
 
 class TestedWorkflow:
-    """The outside of a run in a test. Use it only in the event loop's thread."""
+    """Connects a workflow run in a test to the outside world. Use this class only in the event loop's thread."""
 
     __test__ = False
 
@@ -203,7 +206,7 @@ class TestedWorkflow:
     publishes = False
 
     def now(self) -> str:
-        """Return the time in RFC 3339."""
+        """Return the current time in RFC 3339."""
         return format_time(self._world.now())
 
     def new_node_run_id(self) -> str:
@@ -211,16 +214,16 @@ class TestedWorkflow:
         return new_node_run_id()
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:
-        """Return the output that the test gave for a node."""
+        """Return the output that the test passed for a node, or None."""
         return self._settings.outputs.get(node.identifier)
 
     async def observe(self, step: Step) -> None:
-        """Record a step in the sandbox, where the node can then be reported."""
+        """Record a step in the sandbox, where the handler can then report the node."""
         self._world.sandbox.keep_workflow_run(step.run)
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
         """Send a node's request to the handler. Raises UsageError for a URL that is not on this machine."""
-        # `to` is the handler, and a node that calls Port's own API is not meant for it.
+        # `to` is the handler. A node that calls Port's own API does not call the handler.
         handler = None if is_in_ports_own(request.url) else self._settings.to
         to = self._settings.routes.get(node.identifier, handler)
         url = url_to(request.url, to, by_agent=request.agent, owner=f"The node {node.identifier}")
@@ -238,7 +241,7 @@ class TestedWorkflow:
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:  # noqa: ARG002
         """Respond to an INPUT node with the given response, or save the entity of an UPSERT_ENTITY node.
 
-        Raises UsageError for a response that is not an outlet, and for a type of node that needs an output.
+        Raises UsageError for a response that is not an outlet, and for a type of node that needs a given output.
         """
         if node.type == NodeType.UPSERT_ENTITY:
             return Resolution(outcome=self._world.sandbox.upsert_entity(config))
@@ -264,7 +267,7 @@ class TestedWorkflow:
 
 
 def snapshot(world: World, run: WorkflowRun) -> WorkflowOutcome:
-    """Return a snapshot of a workflow's run."""
+    """Return a snapshot of a workflow run."""
     return WorkflowOutcome(
         id=run.id,
         workflow=run.workflow.identifier,
@@ -275,7 +278,7 @@ def snapshot(world: World, run: WorkflowRun) -> WorkflowOutcome:
 
 
 def node_snapshot(world: World, run: WorkflowRun, node_run: NodeRun) -> Run:
-    """Return a snapshot of a node's run."""
+    """Return a snapshot of a node run."""
     report = world.sandbox.node_report(node_run.id)
     response = node_run.output.get("response")
     return Run(

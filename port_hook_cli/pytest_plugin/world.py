@@ -1,4 +1,4 @@
-"""The sandbox of a test session and the sender of its invocations, in an event loop in a separate thread.
+"""The sandbox of a test session and the sender of its invocations. Both run in an event loop in a separate thread.
 
 So the fixtures work in synchronous and asynchronous tests, and need no other plugin.
 """
@@ -48,7 +48,7 @@ _ANY = PortAction(
 
 
 class Environ(dict[str, str]):
-    """An environment that masks its secret in `repr`: pytest prints the arguments of a failed test."""
+    """An environment that masks its secret in `repr`, because pytest prints the arguments of a failed test."""
 
     def __repr__(self) -> str:
         return repr({name: MASK if name.endswith("_SECRET") else value for name, value in self.items()})
@@ -56,7 +56,7 @@ class Environ(dict[str, str]):
 
 @frozen(kw_only=True)
 class Catalog:
-    """What the sandbox of every test has: actions and blueprints, in the format of Port's API.
+    """The actions and blueprints that the sandbox has in every test, in the format of Port's API.
 
     With `is_strict`, entities have to match their blueprints.
     """
@@ -67,9 +67,9 @@ class Catalog:
 
 
 class World:
-    """What the tests of a session share. `reset` empties the sandbox for the next test.
+    """The objects that the tests of a session share. `reset` empties the sandbox for the next test.
 
-    Except for `call`, `acall`, `do` and constant attributes, use it only in the event loop's thread.
+    Use this class only in the event loop's thread, except for `call`, `acall`, `do` and constant attributes.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, stack: AsyncExitStack, timeout_s: float) -> None:
@@ -96,20 +96,20 @@ class World:
 
     @property
     def invoker(self) -> Invoker:
-        """The maker of requests. It starts jq for the first request."""
+        """Return the invoker, which makes requests. It starts jq for the first request."""
         if self._invoker is None:
             self._invoker = self._stack.enter_context(invoking(lambda: self.sandbox.client_secret))
         return self._invoker
 
     def warm_up(self) -> None:
-        """Start jq while the test prepares. If that fails, the first request raises the error."""
+        """Start jq while the test prepares. If jq cannot start, the first request raises the error."""
         if self._invoker is None:
             warming = asyncio.ensure_future(self.invoker.unmet(_ANY, {}))
             warming.add_done_callback(lambda done: done.cancelled() or done.exception())
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment for a handler that uses the sandbox. Port's agent reads PORT_API_BASE_URL."""
+        """Return the environment for a handler that uses the sandbox. Port's agent reads PORT_API_BASE_URL."""
         return Environ(
             PORT_CLIENT_ID=self.sandbox.client_id,
             PORT_CLIENT_SECRET=self.sandbox.client_secret.reveal(),
@@ -119,7 +119,7 @@ class World:
         )
 
     async def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
-        """Send a run's request to the handler, or to the sandbox if its target is Port's own API."""
+        """Send a run's request to the handler. If its target is Port's own API, pass the request to the sandbox."""
         if is_in_ports_own(url):
             return self.sandbox.respond_to_run(run_id, invocation, url)
         return await self.client.send(invocation, sendable_url(url))
@@ -130,11 +130,11 @@ class World:
         return time.time()
 
     def reset(self) -> None:
-        """Delete the results of a test and cancel its invocations in progress."""
+        """Delete the results of a test, and cancel the invocations in progress."""
         self.call(self._reset())
 
     def do(self, act: Callable[[], _T]) -> _T:
-        """Call `act` in the event loop's thread and return what it returns."""
+        """Call `act` in the event loop's thread, and return its result."""
         __tracebackhide__ = True
 
         async def acting() -> _T:
@@ -143,7 +143,7 @@ class World:
         return self.call(acting())
 
     def call(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Run `work` in the event loop's thread and wait for its result."""
+        """Run `work` in the event loop's thread, and wait for its result."""
         __tracebackhide__ = True
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
@@ -170,7 +170,7 @@ class World:
 
 
 class _LazyInvoker:
-    """Makes the requests of runs that a handler starts through the sandbox's API, with an invoker created on demand."""
+    """Makes the requests of runs that a handler starts through the sandbox's API. Its invoker is created on demand."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -180,7 +180,7 @@ class _LazyInvoker:
 
 
 def at_the_test(error: _E) -> _E:
-    """Return `error` for the test: without a traceback through the plugin, and with its hint."""
+    """Return `error` as the test shows it: with its hint, and without a traceback through the plugin."""
     hint = error.hint if isinstance(error, PortHookError) else ""
     if hint and "--" not in hint:  # a hint with an option is about the command line
         error.add_note(f"hint: {hint}")
@@ -189,7 +189,7 @@ def at_the_test(error: _E) -> _E:
 
 @contextmanager
 def running_world(catalog: Catalog, *, timeout_s: float) -> Iterator[World]:
-    """Run a world until the block ends. `timeout_s` is the timeout of a run."""
+    """Run a world until the block ends. `timeout_s` is the timeout of a run, in seconds."""
     with _running_loop() as loop:
         stack = AsyncExitStack()
         world = World(loop, stack, timeout_s)
@@ -202,7 +202,7 @@ def running_world(catalog: Catalog, *, timeout_s: float) -> Iterator[World]:
 
 @contextmanager
 def _running_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    # If sockets are blocked, this raises before an event loop is half created.
+    # If sockets are blocked, this call raises an error before an event loop is half created.
     socket.socket(socket.AF_INET).close()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="port-hook", daemon=True)
