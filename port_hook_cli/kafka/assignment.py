@@ -1,6 +1,6 @@
-"""The partitions of a reader: where each starts, what was read and saved, and what the reader reports.
+"""The partitions of a reader: where each partition starts, what was read and saved, and what the reader reports.
 
-Only the thread of the reader finds, assigns and reads partitions. It reports in the event loop.
+Only the thread of the reader finds, assigns and reads partitions. It reports to the event loop.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ _ASK_AGAIN_S = 1.0
 
 @frozen(kw_only=True)
 class GivenPartitions:
-    """The partitions of this reader, each with the offset of its next message. `lag` is how many messages wait.
+    """The partitions of this reader, with the offset of the next message in each.
 
-    `shortened` are partitions that end before the saved position, `lost` how many messages the broker deleted
-    before they were read. `finds_none` means that messages exist, but not since the plan's time.
+    `lag` is the number of waiting messages.
+
+    `shortened` contains the partitions that end before the saved position. `lost` is the number of messages that the
+    broker deleted before they were read. `finds_none` means that messages exist, but none of them has arrived since the
+    plan's time.
     """
 
     cluster: str
@@ -41,9 +44,9 @@ class GivenPartitions:
 
 @frozen
 class StartFinder:
-    """Finds where to start reading partitions.
+    """Finds the offsets at which to start reading partitions.
 
-    For a group, it asks the brokers again every `ask_again_s` seconds until they respond.
+    For a group, this class asks the brokers again every `ask_again_s` seconds until they respond.
     """
 
     consumer: Consumer
@@ -53,7 +56,7 @@ class StartFinder:
     ask_again_s: float = _ASK_AGAIN_S
 
     def find(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> GivenPartitions:
-        """Return the first offset of each partition. `are_new` means that they did not exist at the start."""
+        """Return the first offset of each partition. `are_new` means that the partitions did not exist at the start."""
         since = self._offsets_since(parts) if self.plan.since_s is not None else {}
         has_own_start = are_new or self.plan.from_end or self.plan.since_s is not None
         starts: dict[TopicPart, int] = {}
@@ -87,8 +90,8 @@ class StartFinder:
     ) -> tuple[dict[TopicPart, int], list[TopicPart]] | None:
         """Return where a member of a group starts, and which partitions have no commit.
 
-        Ask until the brokers respond, because messages would be missed or read again from a guessed start. `tell` gets
-        the first reason why they do not. None if `stopping` is set first.
+        This method asks until the brokers respond, because a guessed start would skip messages or read them again.
+        `tell` gets the first reason why the brokers do not respond. The result is None if `stopping` is set first.
         """
         is_told = False
         while not stopping.is_set():
@@ -115,31 +118,34 @@ class StartFinder:
 
 
 class ReaderEvents(Protocol):
-    """What a reader reports, in the event loop."""
+    """The events that a reader reports in the event loop."""
 
     def assigned(self, assignment: GivenPartitions) -> None:
-        """Handle newly assigned partitions, before their first message."""
+        """Handle newly assigned partitions, before their first message arrives."""
 
     def revoked(self, parts: Sequence[TopicPart], done: Event) -> None:
-        """Handle partitions that another consumer gets. Set `done` when their messages are processed."""
+        """Handle partitions that another consumer gets.
+
+        Set `done` when the messages of these partitions are processed.
+        """
 
     def arrived(self, messages: Sequence[Message]) -> None:
-        """Handle messages, in order."""
+        """Handle messages that have arrived, in order."""
 
     def lost(self, reason: str) -> None:
-        """Handle the loss of all brokers."""
+        """Handle the loss of the connection to all brokers."""
 
     def rejected(self, reason: str) -> None:
         """Handle credentials that the brokers no longer accept."""
 
     def recovered(self) -> None:
-        """Handle the end of a loss or rejection."""
+        """Handle the end of a loss or of a rejection."""
 
     def lagging(self, count: int) -> None:
-        """Handle a change of the lag: `count` messages wait. 0 means few."""
+        """Handle a change of the lag. `count` messages wait. A `count` of 0 means that few messages wait."""
 
     def missed(self, count: int) -> None:
-        """Handle messages that the brokers deleted before they were read."""
+        """Handle messages that the brokers deleted before the messages were read."""
 
     def failed(self, reason: str) -> None:
         """Handle any other problem."""
@@ -157,7 +163,7 @@ class ReaderReports:
             self._loop.call_soon_threadsafe(callback, *values)
 
     def failed(self, reason: str) -> None:
-        """Report a problem."""
+        """Report a problem to the event loop."""
         self.tell(self.events.failed, reason)
 
 
@@ -165,24 +171,27 @@ _HAND_OVER_S = 2.0
 
 
 class SavedOffsets:
-    """The offsets to commit. The event loop adds them, the reader's thread stores them."""
+    """The offsets to commit. The event loop adds offsets, and the reader's thread stores them."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._next: dict[TopicPart, int] = {}
 
     def add(self, part: TopicPart, next_offset: int) -> None:
-        """Commit, soon, that the messages of a partition before `next_offset` are saved."""
+        """Commit soon that the messages of a partition before `next_offset` are saved."""
         with self._lock:
             self._next[part] = next_offset
 
     def replace(self, offsets: dict[TopicPart, int]) -> None:
-        """Commit these offsets, soon, and forget the others."""
+        """Commit these offsets soon, and forget all other offsets."""
         with self._lock:
             self._next = offsets
 
     def store(self, consumer: Consumer) -> None:
-        """Tell librdkafka what to commit. Only the thread calls it: some calls wait while they hold Python's lock."""
+        """Tell librdkafka which offsets to commit.
+
+        Only the reader's thread may call this method, because some calls wait while they hold Python's lock.
+        """
         with self._lock:
             saved, self._next = self._next, {}
         for part, offset in saved.items():
@@ -191,7 +200,7 @@ class SavedOffsets:
 
 
 class PartitionAssignment:
-    """The partitions of a reader. Only its thread uses this, except for `saved`.
+    """The partitions of a reader. Only the reader's thread uses this class, except for `saved`.
 
     `start_at` returns the saved offset of a partition, or None.
     """
@@ -211,7 +220,7 @@ class PartitionAssignment:
         self.is_paused = False
 
     def begin(self, parts: Sequence[TopicPart]) -> None:
-        """Read these partitions, or join the group of the plan. Raises BrokerError."""
+        """Read these partitions, or join the group in the plan. Raises BrokerError."""
         try:
             if self._plan.group is None:
                 self._watch(parts)
@@ -223,23 +232,23 @@ class PartitionAssignment:
             raise self._link.problem(error) from None
 
     def watch_new(self) -> None:
-        """Read new partitions as well, if the brokers respond."""
+        """Also read new partitions, if the brokers respond."""
         with suppress(KafkaException):
             if new := [part for part in self._link.parts() if part not in self.positions]:
                 self._watch(new, are_new=True)
 
     def pause(self) -> None:
-        """Stop fetching. librdkafka discards what it has fetched, and fetches it again after `resume`."""
+        """Stop fetching messages. librdkafka discards fetched messages, and fetches them again after `resume`."""
         self._link.consumer.pause(self._link.consumer.assignment())
         self.is_paused = True
 
     def resume(self) -> None:
-        """Fetch again."""
+        """Fetch messages again."""
         self._link.consumer.resume(self._link.consumer.assignment())
         self.is_paused = False
 
     def _watch(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> None:
-        """Watch partitions from where the plan says, or from their beginning if they are new."""
+        """Watch partitions. New partitions start at their beginning, and other partitions where the plan says."""
         start = self._finder(self._start_at).find(parts, are_new=are_new)
         assigned = [TopicPartition(*part, offset) for part, offset in start.starts.items()]
         self._link.consumer.incremental_assign(assigned)
@@ -247,7 +256,7 @@ class PartitionAssignment:
         self._reports.tell(self._reports.events.assigned, start)
 
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
-        """Start each partition where the group has committed, otherwise where the plan says."""
+        """Start each partition at the group's commit. Without a commit, start where the plan says."""
         starts: dict[TopicPart, int] = {}
         if given:
             found = self._finder(lambda _: None).find_in_group(given, self._stopping, self._reports.failed)

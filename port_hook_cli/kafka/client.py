@@ -1,6 +1,6 @@
-"""confluent-kafka, an optional dependency, and what its errors mean.
+"""confluent-kafka, an optional dependency, and the meaning of its errors.
 
-Only this module imports it. Importing it may raise BrokerError.
+Only this module imports confluent-kafka. Importing this module may raise BrokerError.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ __all__ = [
     "unusable",
 ]
 
-# The first part may end with a count of repetitions, in its own parentheses.
+# The first part of an error may end with a count of repetitions, in parentheses of its own.
 _state = re.compile(r" \(after [0-9]+ms in state (?:[^()]|\([^()]*\))*\)|^\S+/(?:bootstrap|[0-9]+): ")
 _referred = re.compile(r"(\S+)/[0-9]+: ")
-# librdkafka's own names.
+# These names belong to librdkafka.
 _REFUSED = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})  # noqa: SLF001
 _ENDED = frozenset({KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
 _CUT = "Local: Broker transport failure"
@@ -67,7 +67,7 @@ _ABOUT_A_CONNECTION = frozenset(
 
 
 class ConnectionTrouble:
-    """What is known about a connection that may be lost, and whether it was reported."""
+    """The problem of a connection that may be lost, and whether the problem was reported."""
 
     def __init__(self) -> None:
         self.reason = ""
@@ -88,14 +88,17 @@ class ConnectionTrouble:
             self._is_certain = code == KafkaError._SSL  # noqa: SLF001 - other errors follow that say less
 
     def tell(self) -> bool:
-        """Return whether to report it now: once, and again if a loss turns out to be a rejection."""
+        """Return whether to report the problem now.
+
+        It is reported once, and again if a loss turns out to be a rejection.
+        """
         is_new = not self._is_told or (self.is_rejected and not self._is_rejection_told)
         self._is_told = True
         self._is_rejection_told = self.is_rejected
         return is_new
 
     def clear(self) -> bool:
-        """Forget it. Return whether it was reported."""
+        """Forget the problem. Return whether it was reported."""
         was_told = self._is_told
         self.reason = ""
         self.is_suspected = self.is_rejected = False
@@ -104,24 +107,27 @@ class ConnectionTrouble:
 
 
 def is_about_the_connection(code: int) -> bool:
-    """Return whether an error of librdkafka is for `ConnectionTrouble`: it ends when the connection is back."""
+    """Return whether `ConnectionTrouble` handles an error of librdkafka.
+
+    Such an error ends when the connection is back.
+    """
     return code in _REFUSED | _ENDED | _ABOUT_A_CONNECTION
 
 
 def error_text(error: object) -> str:
-    """Return the text of an error of librdkafka, without the address and state in front of them."""
+    """Return the text of an error of librdkafka, without the address and the state at its start."""
     words = error.str() if isinstance(error, KafkaError) else str(error)
     return brief(_state.sub("", words), 300)
 
 
 def referred_broker(error: KafkaError) -> str:
-    """Return the broker in an error (HOST:PORT) if the cluster refers to it, otherwise ""."""
+    """Return the broker (HOST:PORT) in an error if the cluster refers clients to this broker. Otherwise return ""."""
     match = _referred.match(error.str())
     return match[1] if match else ""
 
 
 def unusable(connection: KafkaConnection, reason: str) -> BrokerError:
-    """Return the error for unusable brokers, with a hint."""
+    """Return the error for brokers that cannot be used, with a hint."""
     lowered = reason.lower()
     if "ssl.ca.location" in lowered:
         hint = "KAFKA_CA_FILE must be the path of a file with certificates in PEM format."

@@ -1,4 +1,4 @@
-"""How to connect to a Kafka cluster, and which topics to read there. Pure values, which `client.py` uses."""
+"""How to connect to a Kafka cluster, and which topics to read there. `client.py` uses these pure values."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TopicPart: TypeAlias = tuple[str, int]
 
 
 class SecurityProtocol(StrEnum):
-    """How a connection to a broker is protected. The names are librdkafka's."""
+    """The protection of a connection to a broker. The names are librdkafka's names."""
 
     PLAINTEXT = "PLAINTEXT"
     SASL_SSL = "SASL_SSL"
@@ -39,9 +39,9 @@ class SecurityProtocol(StrEnum):
 
 @frozen(kw_only=True)
 class KafkaConnection:
-    """A Kafka cluster, and the credentials for it.
+    """A Kafka cluster, and the credentials for the cluster.
 
-    `brokers` are `HOST:PORT`. `mechanism`, `username`, `password` and `ca_file` are for SASL_SSL only. Without
+    `brokers` are `HOST:PORT`. `mechanism`, `username`, `password` and `ca_file` are only for SASL_SSL. Without
     `ca_file`, the system's certificate authorities are trusted.
     """
 
@@ -54,14 +54,14 @@ class KafkaConnection:
 
     @property
     def address(self) -> str:
-        """The brokers, for messages to the user."""
+        """Return the addresses of the brokers, for messages to the user."""
         return brief(", ".join(self.brokers))
 
 
 def client_settings(connection: KafkaConnection) -> dict[str, Any]:
-    """Return what confluent-kafka needs to connect. Raises SettingsError if the connection would not be protected.
+    """Return the settings that confluent-kafka needs to connect. Raises SettingsError for an unprotected connection.
 
-    The result contains the password: never print it.
+    The result contains the password, so it must never be printed.
     """
     if not connection.brokers:
         raise SettingsError("The Kafka broker is not set.", hint="Set KAFKA_CONSUMER_BROKERS to HOST:PORT.")
@@ -99,7 +99,7 @@ def is_broker_address(broker: str, *, needs_port: bool = False) -> bool:
 
 
 def is_usable_text(text: str) -> bool:
-    """Return whether librdkafka can take a name or password: it ends the process for some text that is not UTF-8."""
+    """Return whether librdkafka accepts a name or password. For some text that is not UTF-8, it ends the process."""
     return 0 < len(text) <= _MAX_TEXT and "\0" not in text and not any("\ud800" <= each <= "\udfff" for each in text)
 
 
@@ -111,7 +111,8 @@ def is_loopback_broker(broker: str) -> bool:
 def reject_elsewhere(connection: KafkaConnection, found: Iterable[tuple[str, int]]) -> None:
     """Raise BrokerError if an unencrypted cluster has brokers on other machines.
 
-    `found` are the hosts and ports that the cluster refers its clients to. Messages would pass through the network.
+    `found` contains the hosts and ports to which the cluster refers its clients. Messages would pass through the
+    network without encryption.
     """
     for host, port in found:
         if error := elsewhere(connection, f"{_bracketed(host)}:{port}"):
@@ -119,12 +120,15 @@ def reject_elsewhere(connection: KafkaConnection, found: Iterable[tuple[str, int
 
 
 def _bracketed(host: str) -> str:
-    """Return a host as in a URL. Some brokers advertise IPv6 addresses with brackets."""
+    """Return a host as it is written in a URL. Some brokers advertise IPv6 addresses with brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 
 def elsewhere(connection: KafkaConnection, broker: str) -> BrokerError | None:
-    """Return an error if `broker` (HOST:PORT) is on another machine and the connection is not encrypted, or None."""
+    """Return an error if `broker` (HOST:PORT) is on another machine and the connection is not encrypted.
+
+    Otherwise None.
+    """
     if connection.protocol is not SecurityProtocol.PLAINTEXT or is_loopback_broker(broker):
         return None
     return BrokerError(
@@ -146,14 +150,15 @@ def _credentials(connection: KafkaConnection) -> Mapping[str, Any]:
 
 @frozen(kw_only=True)
 class KafkaPlan:
-    """The topics to read, and how.
+    """The topics to read, and how to read them.
 
-    Without a `group`, all partitions are watched: other consumers keep their messages, and offsets are not committed.
-    Reading starts where the last listener with the same store stopped, or at the end if there was none. With `since_s`
-    (seconds since the epoch), it starts with the first message from then on, and with `from_end`, always at the end. A
-    group starts where it has committed. A partition without a commit starts at the end, or where `since_s` says. A
-    watcher looks for new partitions and topics every `look_for_partitions_s` seconds. The brokers remove a group member
-    after `session_timeout_s` seconds without a heartbeat.
+    Without a `group`, the reader watches all partitions: other consumers still get their messages, and the reader
+    doesn't commit offsets. Reading starts where the last listener with the same store stopped, or at the end if there
+    was no such listener. With `since_s` (seconds since the epoch), reading starts at the first message from that time
+    on. With `from_end`, reading always starts at the end. A group starts at its commits. A partition without a commit
+    starts at the end, or where `since_s` says. A watcher looks for new partitions and topics every
+    `look_for_partitions_s` seconds. The brokers remove a group member after `session_timeout_s` seconds without a
+    heartbeat.
     """
 
     org_id: str
@@ -166,17 +171,23 @@ class KafkaPlan:
 
     @property
     def group_id(self) -> str:
-        """The group's ID for the client. Brokers let an organization use only groups that start with its ID."""
+        """Return the group's ID for the client.
+
+        Brokers let an organization use only groups whose ID starts with its own ID.
+        """
         return self.group or f"{self.org_id}.{_WATCH}"
 
 
 def is_agents_group(group: str, *, org_id: str, username: str) -> bool:
-    """Return whether the execution agent may use this group: its name is the user name or the organization's ID."""
+    """Return whether the execution agent may use this group.
+
+    The name of the agent's group is the user name or the organization's ID.
+    """
     return group in {org_id, username}
 
 
 def check_group(group: str, *, org_id: str, username: str, user: str) -> None:
-    """Raise UsageError if Port's brokers would reject the group. `user` is for the suggestion."""
+    """Raise UsageError if Port's brokers would reject the group. `user` is part of the suggested name."""
     if not (group.isprintable() and is_usable_text(group or "-")):
         raise UsageError(f"{brief(group)} is not a valid group name.", hint="Use letters, digits, dots and dashes.")
     if not group.startswith(org_id) and group != (username or org_id):

@@ -1,7 +1,7 @@
-"""Kafka settings, under the names that Port's execution agent reads.
+"""The Kafka settings, under the names that Port's execution agent reads.
 
-They come from the environment or from `~/.port/.env`, never from the current directory: they decide where a password
-and Port's messages go.
+The settings come from the environment or from `~/.port/.env`, never from the current directory, because they decide
+where a password and Port's messages go.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _MAX_BROKER = 300
 
 @frozen(kw_only=True)
 class KafkaSettings:
-    """The settings in the user's own places. None for a missing setting."""
+    """The settings in the user's own places. A missing setting is None."""
 
     org_id: str | None = None
     brokers: tuple[str, ...] = ()
@@ -56,14 +56,14 @@ class KafkaSettings:
 
     @property
     def needs_api(self) -> bool:
-        """Whether brokers or credentials must come from Port's API."""
+        """Return whether brokers or credentials must come from Port's API."""
         if not self.brokers:
             return True
         return self._protocol(self.brokers) is SecurityProtocol.SASL_SSL and not (self.username and self.password)
 
     @property
     def is_complete(self) -> bool:
-        """Whether brokers, credentials and the organization's ID are known without Port's API."""
+        """Return whether the brokers, the credentials and the organization's ID are known without Port's API."""
         return not self.needs_api and self.org_id is not None
 
     def topics(self, org_id: str) -> tuple[str, ...]:
@@ -71,9 +71,9 @@ class KafkaSettings:
         return self.runs_topic or org_id + RUNS_SUFFIX, self.change_log_topic or org_id + CHANGE_LOG_SUFFIX
 
     def connection(self, given: KafkaConnection | None = None) -> KafkaConnection:
-        """Return the connection. `given` has what Port's API returned, if it was asked.
+        """Return the connection. `given` is what Port's API returned, or None if port-hook did not call the API.
 
-        The user's own password is for the user's own brokers only, not for brokers that an API names.
+        The user's own password is only for the user's own brokers, not for brokers that an API names.
         """
         brokers = self.brokers or (given.brokers if given else ())
         is_own = bool(self.brokers) and self.username is not None and self.password is not None
@@ -93,7 +93,7 @@ class KafkaSettings:
 
 
 def read_kafka_settings(environ: Mapping[str, str], home: Path) -> KafkaSettings:
-    """Return the settings of the environment and of `~/.port/.env`. Raises SettingsError."""
+    """Return the settings in the environment and in `~/.port/.env`. Raises SettingsError."""
     values = {**home_dotenv(home, "KAFKA_").values, **home_dotenv(home, ORG_ID).values}
     values |= {name: value for name, value in environ.items() if name.startswith("KAFKA_") or name == ORG_ID}
     said = {name: value.strip() for name, value in values.items() if value.strip()}

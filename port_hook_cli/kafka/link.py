@@ -1,4 +1,4 @@
-"""A reader's consumer, and its connection to the brokers. Only the thread of the reader uses it."""
+"""A reader's consumer, and the consumer's connection to the brokers. Only the thread of the reader uses this module."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MAX_CLUSTER_ID = 200
 
 @frozen(kw_only=True)
 class ReaderTimes:
-    """Waits of a topic reader, in seconds.
+    """The times that a topic reader waits, in seconds.
 
     - `poll_s`: for a message, before the reader checks whether it should stop.
     - `tend_s`: between checks of the connection and the lag.
@@ -60,7 +60,7 @@ READER_TIMES = ReaderTimes()
 
 
 class BrokerLink:
-    """A consumer of the topics of `plan`. `on_failed` gets the problems that are not about the connection."""
+    """A consumer of the topics in `plan`. `on_failed` receives the problems that are not about the connection."""
 
     def __init__(
         self,
@@ -73,17 +73,17 @@ class BrokerLink:
         self._consumer: Consumer | None = None
         self.trouble = ConnectionTrouble()
         self.cluster = ""
-        # HOST:PORT of a broker to which the cluster refers, from the last error that contains one.
+        # The broker (HOST:PORT) to which the cluster refers, from the last error that contains a broker.
         self._referred = ""
 
     @property
     def consumer(self) -> Consumer:
-        """The consumer. `connect` creates it."""
+        """Return the consumer that `connect` has created."""
         assert self._consumer is not None
         return self._consumer
 
     def connect(self, stopping: Event) -> list[TopicPart]:
-        """Connect and return the partitions, of which there is at least one. Raises BrokerError."""
+        """Connect and return the partitions. There is at least one partition. Raises BrokerError."""
         self._consumer = self._new_consumer()
         found = self._first_data(stopping)
         self.cluster = str(found.cluster_id)[:_MAX_CLUSTER_ID]
@@ -112,7 +112,7 @@ class BrokerLink:
         return True
 
     def problem(self, error: KafkaException) -> BrokerError:
-        """Return the error for unusable brokers. Call it before any partition is assigned."""
+        """Return the error for unusable brokers. This method must be called before any partition is assigned."""
         self.consumer.poll(0)  # calls `note` with the reasons
         # librdkafka may connect to the brokers that a cluster refers to before it returns their list.
         if self._referred and (error_elsewhere := elsewhere(self._connection, self._referred)):
@@ -128,12 +128,12 @@ class BrokerLink:
             self._on_failed(error_text(error))
 
     def renew(self, connection: KafkaConnection) -> None:
-        """Connect with other credentials from now on."""
+        """Use other credentials for connections from now on."""
         if connection.password is not None:
             self.consumer.set_sasl_credentials(connection.username, connection.password.reveal())
 
     def close(self, finish: Callable[[Consumer], None]) -> None:
-        """Call `finish`, then disconnect. A member of a group leaves it."""
+        """Call `finish`, and then disconnect. A member of a group leaves the group."""
         if self._consumer is not None:
             with suppress(KafkaException, RuntimeError):
                 finish(self._consumer)
@@ -147,7 +147,10 @@ class BrokerLink:
             raise unusable(self._connection, error_text(error.args[0])) from None
 
     def _first_data(self, stopping: Event) -> Any:
-        """Return the cluster's topics. Give up early if the brokers reject the client, and later without a response."""
+        """Return the cluster's topics.
+
+        Stop trying early if the brokers reject the client, and later if they do not respond.
+        """
         started = monotonic()
         while True:
             try:
@@ -175,13 +178,13 @@ class BrokerLink:
 
 
 def _partitions(topic: Any) -> Iterator[int]:
-    """Yield the numbers of a topic's partitions. Empty if it does not exist."""
+    """Yield the numbers of a topic's partitions. A topic that does not exist has no partitions."""
     if topic is not None and topic.error is None:
         yield from sorted(topic.partitions)
 
 
 def _reading(connection: KafkaConnection, plan: KafkaPlan) -> dict[str, Any]:
-    """Return the settings for reading: low latency, bounded memory, and commits for saved messages only."""
+    """Return the settings for reading: low latency, bounded memory, and commits only for saved messages."""
     # Brokers respond immediately if they have messages. Embedded brokers and test clusters always wait this long.
     wait_ms = 5 if all(map(is_loopback_broker, connection.brokers)) else 100
     return {

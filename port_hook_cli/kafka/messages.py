@@ -1,4 +1,4 @@
-"""The messages of a reader: each as an invocation, how far they are processed, and how many may be in progress."""
+"""The messages of a reader: as invocations, how far they are processed, and how many of them may be in progress."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def size_of(message: Message) -> int:
 
 
 def origin_of(message: Message) -> MessageOrigin:
-    """Return where a message is in Kafka."""
+    """Return the position of a message in Kafka."""
     kind, moment = message.timestamp()
     is_known = kind != TIMESTAMP_NOT_AVAILABLE and 0 <= moment <= LATEST_TIMESTAMP_MS  # a producer can set any
     return MessageOrigin(*part_of(message), message.offset() or 0, moment if is_known else None)
 
 
 def message_headers(value: bytes) -> Headers:
-    """Return the headers of a message, with the headers that any HTTP request with its value has. Never raises.
+    """Return the headers of a message, and the headers that an HTTP request with the same value has.
 
-    A header that no HTTP request could have, because of its name or a line break, is left out.
+    Never raises an exception. A header is left out if its name or a line break is impossible in an HTTP request.
     """
     fields: list[tuple[str, str]] = []
     size = 0
@@ -62,7 +62,8 @@ def message_headers(value: bytes) -> Headers:
 class PartitionProgress:
     """The messages of one partition that are in progress, in the order of their offsets.
 
-    Messages finish in any order. `next_offset` never passes an unfinished message. It is None until one has finished.
+    Messages can finish in any order. `next_offset` never passes an unfinished message. It is None until a message has
+    finished.
     """
 
     def __init__(self) -> None:
@@ -74,11 +75,11 @@ class PartitionProgress:
         return len(self._started)
 
     def start(self, offset: int) -> None:
-        """Record a message, whose offset is larger than all offsets before it."""
+        """Record a message. Its offset is larger than the offsets of all earlier messages."""
         self._started.append(offset)
 
     def finish(self, offset: int) -> int | None:
-        """Record that a message is saved. Return the new `next_offset` if it has changed, otherwise None."""
+        """Record that a message is saved. Return `next_offset` if it has changed, and otherwise None."""
         self._finished.add(offset)
         last: int | None = None
         while self._started and self._started[0] in self._finished:
@@ -90,7 +91,7 @@ class PartitionProgress:
         return self.next_offset
 
     def drop(self, offset: int) -> None:
-        """Forget the last message: it is not processed here, and another consumer gets it."""
+        """Forget the last message. It is not processed here, because another consumer gets it."""
         assert self._started[-1] == offset
         self._started.pop()
 
@@ -101,7 +102,7 @@ _BYTES_PER_MESSAGE = 1_024
 
 
 class MessageCapacity:
-    """Counts messages and their bytes. The thread adds them, the event loop releases them."""
+    """Counts messages and their bytes. The reader's thread adds messages, and the event loop releases them."""
 
     def __init__(self, *, messages: int = MAX_MESSAGES, size: int = MAX_BYTES) -> None:
         self._most_messages, self._most_bytes = messages, size
@@ -110,7 +111,7 @@ class MessageCapacity:
         self._lock = Condition()
 
     def take(self, size: int) -> None:
-        """Count a message with a value of `size` bytes."""
+        """Count a message whose value has `size` bytes."""
         with self._lock:
             self._messages += 1
             self._bytes += size + _BYTES_PER_MESSAGE
@@ -133,21 +134,21 @@ class MessageCapacity:
 
     @property
     def room(self) -> int:
-        """How many messages may be added. 0 if their bytes are too many."""
+        """Return how many messages may be added. The result is 0 if the counted messages have too many bytes."""
         return 0 if self._bytes >= self._most_bytes else max(0, self._most_messages - self._messages)
 
     @property
     def is_free_again(self) -> bool:
-        """Whether less than half of the capacity is in use, so that reading should resume."""
+        """Return whether less than half of the capacity is in use, so that reading should resume."""
         return self._messages <= self._most_messages // 2 and self._bytes <= self._most_bytes // 2
 
 
-# A lag is reported when it exceeds the first number, and its end, when it falls below the second.
+# A lag is reported when it exceeds the first number. Its end is reported when the lag falls below the second number.
 _LAG, _CAUGHT_UP = 1_000, 100
 
 
 class ReadPositions:
-    """The next offset of each partition, how many messages are missing before it, and whether many wait to be read."""
+    """Tracks the next offset of each partition, the number of missing messages, and whether many messages wait."""
 
     def __init__(self) -> None:
         self._next: dict[TopicPart, int] = {}
@@ -158,27 +159,27 @@ class ReadPositions:
         return part in self._next
 
     def add(self, starts: Mapping[TopicPart, int]) -> None:
-        """Add partitions, with their first offset."""
+        """Add partitions with their first offsets."""
         self._next.update(starts)
 
     def replace(self, starts: Mapping[TopicPart, int]) -> None:
-        """Keep only these partitions, with their first offset."""
+        """Replace all partitions with these partitions and their first offsets."""
         self._next = dict(starts)
 
     def advance(self, part: TopicPart, offset: int) -> None:
-        """Record that a message was read. The brokers have deleted the missing messages before it."""
+        """Record that a message was read. If messages are missing before it, the brokers have deleted them."""
         self._missed += max(0, offset - self._next.get(part, offset))
         self._next[part] = offset + 1
 
     def take_missed(self) -> int:
-        """Return how many messages are missing since the last call."""
+        """Return the number of messages that have gone missing since the last call of this method."""
         missed, self._missed = self._missed, 0
         return missed
 
     def changed_lag(self, end_of: Callable[[TopicPart], int | None]) -> int | None:
-        """Return how many messages wait if there are many now, 0 if there are few again, or None if nothing changed.
+        """Return the new lag, or None if the lag has not changed. A lag of 0 means that few messages wait.
 
-        `end_of` returns the offset after the last message of a partition, or None if it is not known.
+        `end_of` returns the offset after the last message of a partition, or None if this offset is unknown.
         """
         ends = ((end_of(part), position) for part, position in self._next.items())
         lag = sum(max(0, end - position) for end, position in ends if end is not None)

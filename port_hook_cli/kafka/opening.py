@@ -1,4 +1,4 @@
-"""`--kafka` of `listen` and `agent`: makes the source that reads the topics from options and settings."""
+"""`--kafka` of `listen` and `agent`: makes the source that reads the topics, from options and settings."""
 
 from __future__ import annotations
 
@@ -25,9 +25,11 @@ _NO_ORG_ID = "Set PORT_ORG_ID to your organization ID. Port shows it at `...` > 
 
 @frozen(kw_only=True)
 class KafkaOptions:
-    """How to read the topics. `forwards` means that a handler gets the messages, or the requests made from them.
+    """The options for reading the topics.
 
-    `yes` skips the question of `take_over`. `since_s` is seconds since the epoch.
+    `forwards` means that a handler gets the messages, or the requests made from them.
+
+    `yes` skips the question that `take_over` asks. `since_s` is in seconds since the epoch.
     """
 
     group: str | None = None
@@ -40,10 +42,10 @@ class KafkaOptions:
 
 @frozen(kw_only=True)
 class KafkaOpening:
-    """Opens the topics: call it with a `SourceContext`.
+    """Opens the topics. Call an instance with a `SourceContext`.
 
     `open_api` opens a client of Port's API, for missing `settings`. `ask` asks the user a yes-or-no question. It is
-    None if port-hook cannot ask. `on_secret` gets each password.
+    None if port-hook cannot ask the user. `on_secret` receives each password.
     """
 
     options: KafkaOptions
@@ -53,7 +55,7 @@ class KafkaOpening:
     on_secret: Callable[[str], None] = lambda _: None
 
     async def __call__(self, context: SourceContext) -> Source:
-        """Return the source. Raises PortHookError."""
+        """Return the source of invocations. Raises PortHookError."""
         from port_hook_cli.kafka.source import open_kafka
 
         org_id = self.settings.org_id or await self._org_id()
@@ -71,7 +73,7 @@ class KafkaOpening:
         return await open_kafka(plan, self._connection, context)
 
     async def _connection(self) -> KafkaConnection:
-        """Return the brokers and credentials, from Port's API each time if the settings do not have them."""
+        """Return the brokers and the credentials. If the settings lack them, each call gets them from Port's API."""
         given = None
         if self.settings.needs_api:
             async with self.open_api() as api:
@@ -86,7 +88,7 @@ class KafkaOpening:
             async with self.open_api() as api:
                 shown = (await api.call("GET", "/v1/organization")).get("organization")
         except (PortApiError, SettingsError) as error:
-            # The ID alone would not help: the brokers come from the same API.
+            # The organization's ID alone would not help, because the brokers come from the same API.
             if self.settings.needs_api and (isinstance(error, SettingsError) or error.is_for_doctor):
                 raise
             raise CredentialsError(f"The organization ID is unknown. {error.message}", hint=_NO_ORG_ID) from None
@@ -151,7 +153,10 @@ def kafka_opening(
 
 
 def load_kafka_settings(runtime: Runtime) -> KafkaSettings:
-    """Return the settings. Raises SettingsError for an invalid setting, and BrokerError without confluent-kafka."""
+    """Return the Kafka settings.
+
+    Raises SettingsError for an invalid setting, and BrokerError without confluent-kafka.
+    """
     import port_hook_cli.kafka.client  # noqa: F401 - it may be missing, which must be reported first
 
     return read_kafka_settings(runtime.environ, runtime.home)

@@ -1,4 +1,7 @@
-"""Publishes messages to a Kafka topic, and waits until the broker confirms each. Starts brokers on this machine."""
+"""Publishes messages to a Kafka topic, and waits until the broker confirms each message.
+
+Starts brokers on this machine.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ EMBEDDED = "embedded"
 
 @frozen
 class Published:
-    """Where a published message is."""
+    """The position of a published message."""
 
     topic: str
     partition: int
@@ -50,9 +53,9 @@ class Published:
 
 
 class KafkaPublisher:
-    """Publishes messages to the brokers of a connection. Use it as an async context manager.
+    """Publishes messages to the brokers of a connection. Use this class as an async context manager.
 
-    A message is sent at most once. It has no key: Port does not document whether its messages have one.
+    A message is sent at most once. It has no key, because Port does not document whether its own messages have a key.
     """
 
     def __init__(self, connection: KafkaConnection, *, timeout_s: float = PUBLISH_TIMEOUT_S) -> None:
@@ -71,9 +74,11 @@ class KafkaPublisher:
         await asyncio.to_thread(self._producer.flush, 1.0)
 
     async def find(self, topic: str) -> None:
-        """Ask the brokers for a topic, so that they create it if they can. Raises BrokerError without a response.
+        """Ask the brokers for a topic, so that they create the topic if they can.
 
-        It is also raised if the brokers refer to another machine, to which the messages would go.
+        Raises BrokerError without a response.
+
+        BrokerError is also raised if the brokers refer to another machine, because the messages would go there.
         """
         from port_hook_cli.kafka.client import KafkaException
 
@@ -85,7 +90,7 @@ class KafkaPublisher:
         reject_elsewhere(self._connection, ((broker.host, broker.port) for broker in found.brokers.values()))
 
     async def publish(self, topic: str, message: bytes) -> Published:
-        """Publish `message`. Raises BrokerError if the broker does not confirm it in time."""
+        """Publish `message`. Raises BrokerError if the broker does not confirm the message in time."""
         return await asyncio.to_thread(self._publish, topic, message)
 
     def _publish(self, topic: str, message: bytes) -> Published:
@@ -109,7 +114,7 @@ class KafkaPublisher:
         from port_hook_cli.kafka.client import KafkaError as Error
         from port_hook_cli.kafka.client import error_text
 
-        if error.code() != Error._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own name, less specific than the others
+        if error.code() != Error._ALL_BROKERS_DOWN:  # noqa: SLF001 - librdkafka's own name, less specific than others
             self._cause = error_text(error)
 
     def _failure(self, what: str, error: Any) -> BrokerError:
@@ -139,7 +144,7 @@ def _producer(settings: dict[str, Any], timeout_s: float, note: Callable[[KafkaE
 def read_bootstrap(text: str) -> tuple[str, ...]:
     """Return the brokers in `HOST:PORT,…`. Raises UsageError for other text and for brokers on other machines.
 
-    Messages contain what a user entered, and they are neither encrypted on the way nor protected by a password.
+    Messages contain the inputs of users. They are not encrypted on the way, and no password protects them.
     """
     brokers = tuple(part.strip() for part in text.split(","))
     for broker in brokers:
@@ -160,9 +165,9 @@ def read_bootstrap(text: str) -> tuple[str, ...]:
 async def local_publisher(
     brokers: tuple[str, ...] | None, *, timeout_s: float = PUBLISH_TIMEOUT_S
 ) -> AsyncIterator[tuple[KafkaPublisher, tuple[str, ...]]]:
-    """Yield a publisher to `brokers`, or to an embedded broker if there are none, and the addresses.
+    """Yield a publisher, and the addresses of its brokers. Without `brokers`, the publisher uses an embedded broker.
 
-    `timeout_s` is how long a broker may take to confirm a message.
+    `timeout_s` is how long a broker may take to confirm a message, in seconds.
 
     Raises BrokerError if the embedded broker does not start, or without confluent-kafka.
     """
@@ -175,11 +180,14 @@ async def local_publisher(
 
 @contextmanager
 def embedded_broker() -> Iterator[str]:
-    """Run a broker until the end of the block. Yield its `HOST:PORT`. Raises BrokerError if it does not start."""
+    """Run a broker until the end of the block. Yield its `HOST:PORT`.
+
+    Raises BrokerError if the broker does not start.
+    """
     from port_hook_cli.kafka.client import KafkaException, Producer
 
     try:
-        # This client does not publish: it exists only to run the cluster.
+        # This client does not publish messages. It exists only to run the cluster.
         cluster = Producer({"bootstrap.servers": "embedded", "test.mock.num.brokers": 1, "log_level": 0})
         brokers = cluster.list_topics(timeout=_START_S).brokers.values()
     except KafkaException as error:

@@ -1,7 +1,7 @@
-"""Reads topics in its own thread: librdkafka's calls block, and call its callbacks.
+"""Reads topics in a separate thread, because librdkafka's calls block and call its callbacks.
 
 The thread connects, assigns partitions or joins a group, and hands messages over in batches. It waits while too many
-are in progress. It reports to a `ReaderEvents` through the event loop.
+messages are in progress. It reports to a `ReaderEvents` through the event loop.
 """
 
 from __future__ import annotations
@@ -33,16 +33,19 @@ class MessageReader(Protocol):
         """Connect and find the partitions. Raises PortHookError."""
 
     def stop(self) -> None:
-        """Stop taking messages."""
+        """Stop reading messages."""
 
     async def close(self) -> None:
         """Commit the saved positions, and disconnect."""
 
     def use_credentials(self, connection: KafkaConnection) -> None:
-        """Connect with other credentials from now on."""
+        """Use other credentials for connections from now on."""
 
     def acknowledge(self, part: TopicPart, next_offset: int) -> None:
-        """Commit, soon, that the messages of a partition before `next_offset` are saved. Only in a group."""
+        """Commit soon that the messages of a partition before `next_offset` are saved.
+
+        This has an effect only in a group.
+        """
 
 
 ReaderFactory: TypeAlias = Callable[
@@ -52,7 +55,7 @@ ReaderFactory: TypeAlias = Callable[
 
 
 class TopicReader:
-    """A thread that reads the topics of `plan`. `start_at` returns the saved offset of a partition, or None."""
+    """A thread that reads the topics in `plan`. `start_at` returns the saved offset of a partition, or None."""
 
     def __init__(
         self,
@@ -82,7 +85,7 @@ class TopicReader:
         await asyncio.shield(self._opened)
 
     def stop(self) -> None:
-        """Stop taking messages."""
+        """Stop reading messages."""
         self._stopping.set()
 
     async def close(self) -> None:
@@ -96,11 +99,14 @@ class TopicReader:
             self._opened.exception()  # it was raised already, or no one waits for it
 
     def use_credentials(self, connection: KafkaConnection) -> None:
-        """Connect with other credentials from now on."""
+        """Use other credentials for connections from now on."""
         self._renewed = connection
 
     def acknowledge(self, part: TopicPart, next_offset: int) -> None:
-        """Commit, soon, that the messages of a partition before `next_offset` are saved. Only in a group."""
+        """Commit soon that the messages of a partition before `next_offset` are saved.
+
+        This has an effect only in a group.
+        """
         if self._plan.group is not None:
             self._assignment.saved.add(part, next_offset)
 
@@ -135,17 +141,20 @@ class TopicReader:
                 self._tend()
 
     def _read_batch(self, room: int) -> None:
-        """Hand over what arrives next. References to messages end here, because they can be large."""
+        """Hand over the messages that arrive next.
+
+        Their references end with this method, because messages can be large.
+        """
         first = self._link.consumer.poll(self._times.poll_s)
         if first is not None:
             more = self._link.consumer.consume(min(room, _BATCH) - 1, 0) if room > 1 else []
             self._hand_over([first, *more])
 
     def _is_held_up(self, room: int) -> bool:
-        """Wait a little if too much is in progress. Return whether it was.
+        """Wait a little if too many messages are in progress. Return whether there were too many.
 
-        After a while the partitions are paused, which discards what librdkafka has fetched, so that it can be polled: a
-        member that does not poll is removed from the group.
+        After a while, the partitions are paused. The pause discards the messages that librdkafka has fetched, so that
+        the reader can poll it. A member of a group that does not poll is removed from the group.
         """
         assignment = self._assignment
         if room and not assignment.is_paused:
@@ -177,7 +186,7 @@ class TopicReader:
             self._reports.tell(self._events.arrived, messages)
 
     def _tend(self) -> None:
-        """Do what is due: check a connection that may be lost, look for new partitions, report what changed."""
+        """Do what is due: check a connection that may be lost, look for new partitions, and report changes."""
         if self._renewed is not None:
             self._link.renew(self._renewed)
             self._renewed = None

@@ -1,7 +1,8 @@
 """The source of invocations that reads the topics of Port's execution agent.
 
 A message is acknowledged after it was saved: its position is saved in the store, or committed in the consumer group.
-The position never passes an unsaved message. So a killed listener gets some messages again, and reports them.
+The position never passes an unsaved message. So a listener that was killed gets some messages again, and reports these
+messages.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _MOST_NAMED = 4
 async def open_kafka(
     plan: KafkaPlan, get_connection: GetConnection, context: SourceContext, make_reader: ReaderFactory = TopicReader
 ) -> KafkaSource:
-    """Connect, and feed `context.receive` with the messages of the plan's topics. Raises PortHookError."""
+    """Connect, and pass the messages of the plan's topics to `context.receive`. Raises PortHookError."""
     source = KafkaSource(plan, await get_connection(), get_connection, context, make_reader)
     try:
         await source.open()
@@ -55,7 +56,7 @@ async def open_kafka(
 
 
 class _Waiting(NamedTuple):
-    """A message with its place and the progress of its partition."""
+    """A waiting message with its position and the progress of its partition."""
 
     message: Message
     origin: MessageOrigin
@@ -67,11 +68,11 @@ class _Waiting(NamedTuple):
 
 
 class KafkaSource:
-    """Topics that are being read. See `port_hook_cli.invocations.source.Source`.
+    """Reads topics as a source. See `port_hook_cli.invocations.source.Source`.
 
-    `in_progress` is how many messages are being processed. Rejected credentials are fetched again every
-    `refresh_pause_s` seconds. The source tries to save a message again after `retry_pause_s` seconds, and
-    doubles the pause after each failure.
+    `in_progress` is the number of messages that are being processed. After a rejection, the source fetches new
+    credentials every `refresh_pause_s` seconds. The source tries to save a message again after `retry_pause_s` seconds,
+    and doubles the pause after each failure.
     """
 
     def __init__(
@@ -104,11 +105,11 @@ class KafkaSource:
 
     @property
     def waiting(self) -> int:
-        """How many messages wait to be processed."""
+        """Return the number of messages that wait to be processed."""
         return len(self._waiting)
 
     async def open(self) -> None:
-        """Connect, and start to read. Raises PortHookError."""
+        """Connect, and start reading. Raises PortHookError."""
         await self._reader.open()
         if self._context.is_counted:  # a session that ends after some invocations does not take more messages
             tasks = [self._work()]
@@ -117,7 +118,7 @@ class KafkaSource:
         self._workers = [*map(asyncio.create_task, tasks)]
 
     async def close(self, drain_s: float) -> None:
-        """Stop reading, wait `drain_s` seconds for the messages in progress, and cancel the rest."""
+        """Stop reading, wait `drain_s` seconds for the messages in progress, and cancel the remaining messages."""
         self._is_closing = True
         self._reader.stop()
         self._waiting.clear()
@@ -134,7 +135,7 @@ class KafkaSource:
         await self._reader.close()
 
     def assigned(self, assignment: GivenPartitions) -> None:
-        """Handle newly assigned partitions, before their first message."""
+        """Handle newly assigned partitions, before their first message arrives."""
         self._cluster = assignment.cluster
         is_group = self._plan.group is not None
         if is_group:
@@ -160,7 +161,7 @@ class KafkaSource:
         self._end_hand_over()
 
     def arrived(self, messages: Sequence[Message]) -> None:
-        """Handle messages, in order."""
+        """Handle messages that have arrived, in order."""
         self._last_problem = ""
         for message in messages:
             origin = origin_of(message)
@@ -175,20 +176,20 @@ class KafkaSource:
             self._wake.set()
 
     def lost(self, reason: str) -> None:
-        """Handle the loss of all brokers."""
+        """Handle the loss of the connection to all brokers."""
         lost = f"Kafka: the connection to {self._connection.address} is lost: {reason}. Reconnecting."
         if all(map(is_loopback_broker, self._connection.brokers)):
             lost += " If you have restarted a sandbox with --kafka embedded, start this command again."
         self._context.notice(lost)
 
     def rejected(self, reason: str) -> None:
-        """Handle credentials that the brokers no longer accept: get new credentials."""
+        """Handle credentials that the brokers no longer accept, and get new credentials."""
         self._context.notice(f"Kafka: the brokers rejected the credentials: {reason}. Getting new credentials.")
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.create_task(self._refresh())
 
     def recovered(self) -> None:
-        """Handle the end of a loss or rejection."""
+        """Handle the end of a loss or of a rejection."""
         if self._refreshing is not None:
             self._refreshing.cancel()
         self._context.notice("Kafka: connected again.")
@@ -198,7 +199,7 @@ class KafkaSource:
         self._context.notice(f"Kafka: {count:,} messages behind." if count else "Kafka: caught up.")
 
     def missed(self, count: int) -> None:
-        """Handle messages that the brokers deleted before they were read."""
+        """Handle messages that the brokers deleted before the messages were read."""
         self._context.notice(_deleted(count))
 
     def failed(self, reason: str) -> None:
@@ -208,7 +209,7 @@ class KafkaSource:
             self._context.notice(f"Kafka: {reason}.")
 
     async def _refresh(self) -> None:
-        """Get credentials until the brokers accept them."""
+        """Get new credentials until the brokers accept the credentials."""
         told = ""
         while True:
             try:
@@ -279,7 +280,10 @@ class KafkaSource:
                 await asyncio.sleep(0)
 
     async def _process(self, item: _Waiting) -> None:
-        """Process a message. A worker that waits for the next message must not hold it, because it can be large."""
+        """Process a message.
+
+        A worker that waits for its next message must not hold this message, which can be large.
+        """
         value = item.message.value() or b""
         self.in_progress += 1
         try:
@@ -425,7 +429,7 @@ def _names(parts: Sequence[TopicPart]) -> str:
 
 
 def _ranges(offsets: Sequence[int]) -> str:
-    """Return sorted offsets as ranges: `3-7, 9`. Only the first few are included."""
+    """Return sorted offsets as ranges: `3-7, 9`. Only the first few ranges are included."""
     ranges: list[tuple[int, int]] = []
     for offset in offsets:
         if ranges and offset == ranges[-1][1] + 1:
