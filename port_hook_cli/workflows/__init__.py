@@ -1,1 +1,1 @@
-"""Port's workflows as values: the graph of nodes, what a node's templates see, and what its outcome means."""
+"""Port's workflows as values: the graph of nodes, the data for templates, and the meaning of a node's outcome."""

@@ -1,4 +1,4 @@
-"""What a node does, worked out with jq: its expressions, its request, and what becomes of it after a response."""
+"""The effect of a node, computed with jq: its expressions, its request, and its outcome after a response."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CONTINUES = "continue"
 
 
 class NodeResult(StrEnum):
-    """How a node run, or a whole run, ends. Port's workflows say FAILED where its actions say FAILURE."""
+    """The result of a node run or of a whole run. Port's workflows use FAILED where its actions use FAILURE."""
 
     SUCCESS = "SUCCESS"
     FAILED = "FAILED"
@@ -34,9 +34,9 @@ class NodeResult(StrEnum):
 
 @frozen(kw_only=True)
 class NodeOutcome:
-    """The outcome of a node run. `result` None means that it stays IN_PROGRESS until the handler reports its result.
+    """The outcome of a node run. With `result` None, it stays IN_PROGRESS until the handler reports its result.
 
-    `output` is what later nodes see as `.outputs["id"]`. `remarks` say what Port does not document about this case.
+    Later nodes see `output` as `.outputs["id"]`. `remarks` say what Port does not document about this case.
     """
 
     result: NodeResult | None
@@ -45,12 +45,12 @@ class NodeOutcome:
 
 
 def failed(message: str, *, remarks: tuple[str, ...] = ()) -> NodeOutcome:
-    """Return the outcome of a node that failed. Its output is Port's `{"error": {"message": …}}`."""
+    """Return the outcome of a failed node. Its output is Port's `{"error": {"message": …}}`."""
     return NodeOutcome(result=NodeResult.FAILED, output={"error": {"message": message}}, remarks=remarks)
 
 
 def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> NodeOutcome:
-    """Return what Port makes of the response to a WEBHOOK node's request.
+    """Return the outcome that a response to a WEBHOOK node's request has in Port.
 
     `synchronized` is the node's rendered flag. A synchronized node succeeds with a 2xx. An asynchronous node stays
     IN_PROGRESS until the handler reports its result.
@@ -70,7 +70,10 @@ def webhook_outcome(node: Node, delivery: Delivery, *, synchronized: bool) -> No
 
 
 def response_data(body: bytes) -> Any:
-    """Return a response's body as `.response.data`: its JSON value, or text. `{}` for an empty body, like the agent."""
+    """Return the body of a response as `.response.data`: its JSON value, or text.
+
+    Like the agent, return `{}` for an empty body.
+    """
     text = body.decode("utf-8", "replace")
     try:
         value = read_json(text)
@@ -96,14 +99,14 @@ def _rejection_remarks(synchronized: bool) -> tuple[str, ...]:
 
 
 class Renders(Protocol):
-    """Renders templates and runs jq programs. `engines.renderer.Renderer` is one."""
+    """Renders templates and runs jq programs. `engines.renderer.Renderer` implements this protocol."""
 
     async def arender_and_tell(self, template: Any, data: Any, *, strict: bool = False) -> Rendering:
-        """Return what `template` became over `data`, and what failed. Raises RenderError."""
+        """Return `template` rendered with `data`, and the expressions that failed. Raises RenderError."""
         ...
 
     async def aevaluate(self, programs: Sequence[str], data: Any) -> Sequence[Any]:
-        """Return what each jq program gives over `data`: a value, UNDEFINED or a JqError. Raises RenderError."""
+        """Return the result of each jq program for `data`: a value, UNDEFINED or a JqError. Raises RenderError."""
         ...
 
 
@@ -112,7 +115,7 @@ async def webhook_request(
 ) -> RenderedRequest:
     """Return the unsigned request of a WEBHOOK node. Raises RenderError.
 
-    The body is empty for a node without a `body`. Port does not document what it sends in this case.
+    A node without a `body` gets an empty body. Port does not document what it sends in this case.
     """
     template = {name: node.config[name] for name in TEMPLATED if node.config.get(name) is not None}
     rendering = await renders.arender_and_tell(template, data, strict=strict)
@@ -131,13 +134,15 @@ async def rendered_config(
 
 
 class ConditionFailed(RenderError):
-    """An expression of a CONDITION node failed, which fails the node and the run."""
+    """An expression of a CONDITION node failed. This fails the node and the run."""
 
 
 async def choose_outlet(node: Node, data: Mapping[str, Any], renders: Renders) -> Outlet | None:
-    """Return the first outlet of a CONDITION whose expression is true, None for the fallback. Raises ConditionFailed.
+    """Return the first outlet of a CONDITION whose expression is true, or None for the fallback.
 
-    The expressions are jq without braces, over what templates see.
+    Raises ConditionFailed.
+
+    The expressions are jq without braces. They get the same data as templates.
     """
     outcomes = await renders.aevaluate([outlet.expression or "null" for outlet in node.outlets], data)
     for outlet, outcome in zip(node.outlets, outcomes, strict=True):
@@ -152,7 +157,7 @@ async def choose_outlet(node: Node, data: Mapping[str, Any], renders: Renders) -
 
 
 def require_outlet(node: Node, identifier: str, *, hint: str = "") -> Outlet:
-    """Return the outlet of an INPUT node that a response selects. Raises UsageError, which lists the outlets."""
+    """Return the outlet of an INPUT node that a response selects. Raises UsageError, which lists the valid outlets."""
     found = next((outlet for outlet in node.outlets if outlet.identifier == identifier), None)
     if found is None:
         names = ", ".join(outlet.identifier for outlet in node.outlets) or "none"
@@ -163,10 +168,10 @@ def require_outlet(node: Node, identifier: str, *, hint: str = "") -> Outlet:
 async def with_variables(
     node: Node, outcome: NodeOutcome, data: Mapping[str, Any], renders: Renders
 ) -> tuple[NodeOutcome, tuple[str, ...], tuple[JqError, ...]]:
-    """Return a finished node's outcome with `variables` rendered, its links, and the expressions that failed.
+    """Return a finished node's outcome with rendered `variables`, its links, and the expressions that failed.
 
-    `variables` replace the node's whole output, so `response` is gone unless they say it again (Port's docs and skill
-    files. An older text merges them). `.result` is the node's own output. A failed node keeps its error.
+    `variables` replace the node's whole output, so `response` is lost unless a variable contains it (Port's docs and
+    skill files; an older text merges both). `.result` is the node's own output. A failed node keeps its error.
     """
     if outcome.result is not NodeResult.SUCCESS or not (node.variables or node.links):
         return outcome, (), ()
@@ -185,7 +190,7 @@ _KEYWORDS = frozenset({"if", "then", "elif", "else", "and", "or", "reduce", "for
 
 
 def node_expressions(node: Node) -> tuple[str, ...]:
-    """Return the unrendered expressions of a node, each once: of its config, variables, links and outlets.
+    """Return the unrendered expressions in a node's config, variables, links and outlets, each expression once.
 
     A trigger's config has no templates, and the outlets of a CONDITION are jq without braces.
     """
@@ -199,9 +204,9 @@ def node_expressions(node: Node) -> tuple[str, ...]:
 
 
 def used_outputs(node: Node) -> tuple[str, ...]:
-    """Return the names that a node's expressions read from `.outputs`, each once.
+    """Return the names that a node's expressions read from `.outputs`, each name once.
 
-    `.outputs.NAME` and `.outputs["NAME"]` are found. A name that jq computes is not.
+    This function finds `.outputs.NAME` and `.outputs["NAME"]`. It doesn't find a name that jq computes.
     """
     programs = map(requote, node_expressions(node))
     return tuple(dict.fromkeys(name for program in programs for name in _outputs_in(tuple(jq_tokens(program)))))
@@ -210,7 +215,7 @@ def used_outputs(node: Node) -> tuple[str, ...]:
 def reads_response(node: Node) -> bool:
     """Return whether a node's `variables` or links read `.response`, as in Port's closed beta documentation.
 
-    The later documentation has `.result.response`.
+    Port's later documentation uses `.result.response`.
     """
     template = {"variables": dict(node.variables), "links": list(node.links)}
     try:
@@ -236,7 +241,7 @@ def _outputs_in(tokens: Sequence[JqToken]) -> Iterator[str]:
 
 
 def _paths_from(tokens: Sequence[JqToken], name: str) -> list[int]:
-    """Return where a path begins with `name`, but not as a member of another value, such as `.workflow.outputs`."""
+    """Return where a path begins with `name`. A member of another value, such as `.workflow.outputs`, doesn't count."""
     return [
         index
         for index, token in enumerate(tokens)

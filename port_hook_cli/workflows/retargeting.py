@@ -1,9 +1,9 @@
-"""Change the URL of a WEBHOOK node in a Port workflow and restore it: what is sent, and who changed the node last.
+"""Changes and restores the URL of a WEBHOOK node in a Port workflow: what to send, and who changed the node last.
 
-A PUT replaces the whole workflow as a new version. So each change starts from Port's current version of the
-workflow, and replaces only the node's fields that port-hook sets: `url`, and `agent` if it was true. Only these fields
-are compared and restored, so that changes by other people to the rest of the workflow survive. Port does not document
-whether a workflow's `id` stays the same over its versions. Only `orgId` shows that a workflow belongs to another
+A PUT replaces the whole workflow with a new version. So each change starts from Port's current version of the workflow,
+and replaces only the fields of the node that port-hook sets: `url`, and `agent` if it was true. Only these fields are
+compared and restored, so that changes by other people to other parts of the workflow survive. Port does not document
+whether the `id` of a workflow stays the same in all its versions. Only `orgId` shows that a workflow belongs to another
 organization.
 """
 
@@ -35,9 +35,9 @@ def workflow_path(identifier: str) -> str:
 
 
 def settable_workflow(workflow: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the part of a workflow that PUT accepts, in the same order.
+    """Return the part of a workflow that a PUT accepts, in the same order.
 
-    Null fields of the workflow, its nodes and their configs are left out, because PUT unsets missing fields. Nulls
+    Null fields of the workflow, its nodes and their configs are left out, because a PUT unsets missing fields. Nulls
     inside templates stay.
     """
     kept = {name: value for name, value in workflow.items() if name not in _SET_BY_PORT and value is not None}
@@ -49,10 +49,10 @@ def settable_workflow(workflow: Mapping[str, Any]) -> dict[str, Any]:
 def plan_node_change(
     workflow: Mapping[str, Any], node: str, url: str, *, original: Mapping[str, Any] | None = None
 ) -> UrlChange | Rejection:
-    """Return the change that sets the URL of `node` to `url`, or why that is not possible.
+    """Return the change that sets the URL of `node` to `url`, or why this change is not possible.
 
-    `workflow` is the workflow as GET returns it. `original` is the `node_settings` before the first change, if the node
-    has been changed before.
+    `workflow` is in the format that a GET returns. `original` is the `node_settings` before the first change, if the
+    node has been changed before.
     """
     name = f"{workflow.get('identifier')}#{node}"
     config = _config(workflow, node)
@@ -72,8 +72,8 @@ def plan_node_change(
 def node_settings(workflow: Mapping[str, Any], node: str) -> dict[str, Any] | None:
     """Return the fields that retargeting `node` changes, or None if the workflow has no such WEBHOOK node.
 
-    They are in `config`. `orgId` is the organization of the workflow. The rest of the workflow is not needed to restore
-    the node, and may contain credentials.
+    The fields are in `config`. `orgId` is the organization of the workflow. The rest of the workflow is not needed to
+    restore the node, and may contain credentials.
     """
     config = _config(workflow, node)
     if config is None or config.get("type") != WEBHOOK or not isinstance(config.get("url"), str):
@@ -92,8 +92,8 @@ def node_standing(
 ) -> Standing:
     """Return the state of `node` in the workflow `now`.
 
-    `original` and `left` are its `node_settings` before the first change and after the last change. `urls` are the URLs
-    that port-hook may have set.
+    `original` and `left` are the node's `node_settings` before the first change and after the last change. `urls` are
+    the URLs that port-hook may have set.
     """
     organizations = (now.get("orgId"), original.get("orgId"))
     if None not in organizations and organizations[0] != organizations[1]:
@@ -111,7 +111,10 @@ def node_standing(
 
 
 def changed_fields(settings: Mapping[str, Any], original: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of `settings` that retargeting a node changes from `original`. A missing `agent` is false."""
+    """Return the fields of `settings` that retargeting changes in a node. A missing `agent` counts as false.
+
+    `agent` is included only if it is true in `original`.
+    """
     config = settings["config"]
     fields: dict[str, Any] = {"url": config.get("url")}
     if original["config"].get("agent") is True:
@@ -120,17 +123,17 @@ def changed_fields(settings: Mapping[str, Any], original: Mapping[str, Any]) -> 
 
 
 def pointed_fields(original: Mapping[str, Any], url: str) -> dict[str, Any]:
-    """Return the fields that retargeting a node sets to get from `original` to `url`."""
+    """Return the fields that retargeting sets in a node to change `original` to `url`."""
     return changed_fields({"config": pointed_at(original["config"], url)}, original)
 
 
 def restored_workflow(now: Mapping[str, Any], node: str, original: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the workflow `now` with the original fields of `node`, in the format of PUT."""
+    """Return the workflow `now` with the original fields of `node`, in the format for a PUT."""
     return _with_config(now, node, {**(_config(now, node) or {}), **changed_fields(original, original)["config"]})
 
 
 def workflow_version(workflow: Mapping[str, Any]) -> int | None:
-    """Return the version in Port's response, or None if there is none."""
+    """Return the version of the workflow in Port's response, or None if the response has no version."""
     version = workflow.get("version")
     return version if isinstance(version, int) and not isinstance(version, bool) else None
 

@@ -1,7 +1,7 @@
-"""A run of a workflow as a value: its node runs so far, and what comes next.
+"""A workflow run as a value: its node runs so far, and what comes next.
 
-A run is a path: one node at a time, each ended before the next begins. Every function returns a new run. Identifiers
-and times come from the caller, so that a run can be saved in a file and continued later.
+A run is a path of nodes. Each node ends before the next node begins. Every function returns a new run. Identifiers and
+times come from the caller, so that a run can be saved in a file and continued later.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COMPLETED = "COMPLETED"
 
 
 class Progress(StrEnum):
-    """How far a node run in progress has come. It is saved before the step, so that nothing is sent twice."""
+    """How far a node run in progress has come. The progress is saved before the step, so that nothing is sent twice."""
 
     READY = "ready"
     SENDING = "sending"
@@ -30,7 +30,7 @@ class Progress(StrEnum):
 
 @frozen(kw_only=True)
 class NodeRun:
-    """One node's part in a run. Times are in RFC 3339. `result` is None while it is in progress."""
+    """One node's part in a run. Times are in RFC 3339. `result` is None while the node run is in progress."""
 
     id: str
     node: str
@@ -44,13 +44,13 @@ class NodeRun:
 
     @property
     def status(self) -> str:
-        """IN_PROGRESS or COMPLETED."""
+        """Return IN_PROGRESS or COMPLETED."""
         return IN_PROGRESS if self.result is None else COMPLETED
 
 
 @frozen(kw_only=True)
 class WorkflowRun:
-    """A run. `by` is who started it (`email`, `firstName`, `lastName`)."""
+    """A workflow run. `by` is the user who started it (`email`, `firstName`, `lastName`)."""
 
     id: str
     workflow: Workflow
@@ -61,12 +61,12 @@ class WorkflowRun:
 
     @property
     def status(self) -> str:
-        """IN_PROGRESS or COMPLETED."""
+        """Return IN_PROGRESS or COMPLETED."""
         return IN_PROGRESS if self.result is None else COMPLETED
 
     @property
     def current(self) -> NodeRun | None:
-        """The node run that is in progress."""
+        """Return the node run that is in progress, or None."""
         last = self.node_runs[-1] if self.node_runs else None
         return last if last is not None and last.result is None and self.result is None else None
 
@@ -90,9 +90,9 @@ def start(
     at: str,
     by: Mapping[str, Any],
 ) -> WorkflowRun:
-    """Return a run that has passed its trigger. `output` is the trigger's: the inputs, or the event.
+    """Return a run that has passed its trigger. `output` is the output of the trigger: the inputs, or the event.
 
-    `node_run_id` is for the trigger's own node run, `next_id` for the first node after it.
+    `node_run_id` is the ID of the trigger's own node run. `next_id` is the ID for the first node after it.
     """
     first = NodeRun(id=node_run_id, node=trigger.identifier, created_at=at, updated_at=at)
     run = WorkflowRun(id=run_id, workflow=workflow, created_at=at, by=by, node_runs=(first,))
@@ -108,10 +108,10 @@ def end_node(
     outlet: str | None = None,
     links: tuple[str, ...] = (),
 ) -> WorkflowRun:
-    """Return the run with its current node ended by `outcome` and the next node begun. An ended run stays unchanged.
+    """Return the run after `outcome` has ended its current node and the next node has begun.
 
-    `outlet` is the outlet that a CONDITION or INPUT node chose, None for its fallback. An outcome without a result only
-    sets the output: the node stays in progress.
+    A run that has ended stays unchanged. `outlet` is the outlet that a CONDITION or INPUT node chose, or None for its
+    fallback. An outcome without a result only sets the output, and the node stays in progress.
     """
     current = run.current
     if current is None:
@@ -140,7 +140,7 @@ def end_node(
 
 
 def progressed(run: WorkflowRun, progress: Progress, *, at: str) -> WorkflowRun:
-    """Return the run with its current node further on."""
+    """Return the run with this progress of its current node."""
     current = run.current
     if current is None:
         return run
@@ -148,7 +148,7 @@ def progressed(run: WorkflowRun, progress: Progress, *, at: str) -> WorkflowRun:
 
 
 def cancel(run: WorkflowRun, *, at: str) -> WorkflowRun:
-    """Return the run cancelled, with the node that is in progress."""
+    """Return the cancelled run, in which the node in progress is also cancelled."""
     if run.result is not None:
         return run
     node_runs = tuple(
@@ -159,7 +159,7 @@ def cancel(run: WorkflowRun, *, at: str) -> WorkflowRun:
 
 
 def template_data(run: WorkflowRun, node_run: NodeRun, *, secrets: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the templates in a node's `config` see.
+    """Return the data for the templates in a node's `config`.
 
     `.outputs.trigger` is the trigger that started the run, whatever its identifier (Port's skill files). There is no
     `.inputs`, `.event`, `.entity`, `.run` or `.action`.
@@ -180,7 +180,7 @@ def template_data(run: WorkflowRun, node_run: NodeRun, *, secrets: Mapping[str, 
 
 
 def saved(run: WorkflowRun) -> dict[str, Any]:
-    """Return a run without its node runs as a JSON value, which `restored` reads with its workflow."""
+    """Return a run without its node runs as a JSON value. `restored` reads this value, together with the workflow."""
     return {"id": run.id, "createdAt": run.created_at, "by": run.by, "result": run.result}
 
 
@@ -200,7 +200,7 @@ def saved_node_run(node_run: NodeRun) -> dict[str, Any]:
 
 
 def restored(document: Mapping[str, Any], workflow: Workflow, node_runs: Iterable[NodeRun] = ()) -> WorkflowRun:
-    """Return the run from the result of `saved`. Raises KeyError, TypeError or ValueError for another document."""
+    """Return the run in a document from `saved`. Raises KeyError, TypeError or ValueError for another document."""
     return WorkflowRun(
         id=str(document["id"]),
         workflow=workflow,
@@ -212,7 +212,10 @@ def restored(document: Mapping[str, Any], workflow: Workflow, node_runs: Iterabl
 
 
 def restored_node_run(document: Mapping[str, Any]) -> NodeRun:
-    """Return the node run from the result of `saved_node_run`. Raises KeyError, TypeError or ValueError for others."""
+    """Return the node run in a document from `saved_node_run`.
+
+    Raises KeyError, TypeError or ValueError for another document.
+    """
     return NodeRun(
         id=str(document["id"]),
         node=str(document["node"]),

@@ -1,4 +1,4 @@
-"""A sample: the workflow "Deploy service", whose WEBHOOK node is asynchronous."""
+"""A sample workflow: "Deploy service", whose WEBHOOK node is asynchronous."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ DEPLOY_SERVICE = "deploy_service"
 def deploy_service(url: str) -> dict[str, Any]:
     """Return the workflow "Deploy service" as Port's API accepts it. Its node `deploy` calls `url`.
 
-    The node's body contains the node run's ID, which the handler needs for its report. Port doesn't add it.
+    The body of the node contains the ID of the node run, because the handler needs it for its report and Port doesn't
+    add it.
     """
     inputs = ("service", "version")
     body = {

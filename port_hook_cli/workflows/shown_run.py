@@ -1,6 +1,6 @@
-"""A workflow run to show, whether Port or `trigger` runs it.
+"""A workflow run to show, which either Port or `trigger` runs.
 
-Port's API shows it with all the names that Port's documentation and its clients use.
+A run from Port's API is read with all the names that Port's documentation and its clients use.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ _MOST_OF_AN_ID = 200
 
 @frozen(kw_only=True)
 class ShownNodeRun:
-    """A node's part in a run. `node` is the node's identifier, or its title where Port shows no identifier.
+    """One node's part in a run. `node` is the node's identifier, or its title if Port shows no identifier.
 
-    `outlet` is the outlet that a CONDITION or INPUT node chose, or None if its output does not contain it.
+    `outlet` is the outlet that a CONDITION or INPUT node chose, or None if its output does not contain the outlet.
     """
 
     id: str
@@ -33,13 +33,16 @@ class ShownNodeRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the node run has ended."""
+        """Return whether the node run has ended."""
         return self.status == COMPLETED
 
 
 @frozen(kw_only=True)
 class ShownRun:
-    """A run that is IN_PROGRESS, CANCELLING or COMPLETED. `workflow` is its identifier, or "" where it is not shown."""
+    """A run that is IN_PROGRESS, CANCELLING or COMPLETED.
+
+    `workflow` is the identifier of its workflow, or "" if unknown.
+    """
 
     id: str
     workflow: str = ""
@@ -50,22 +53,25 @@ class ShownRun:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the run has ended. A result also means this, because Port does not document every status."""
+        """Return whether the run has ended.
+
+        A run with a result has ended, because Port does not document every status.
+        """
         return self.status == COMPLETED or self.result is not None
 
     @property
     def current(self) -> ShownNodeRun | None:
-        """The last node that is in progress, None if there is none."""
+        """Return the last node run that is in progress, or None."""
         return next((each for each in reversed(self.node_runs) if not each.has_ended), None)
 
     @property
     def outputs(self) -> dict[str, Mapping[str, Any]]:
-        """The outputs of the nodes that have ended, by node."""
+        """Return the outputs of the nodes that have ended, by node."""
         return {each.node: each.output for each in self.node_runs if each.has_ended and each.node}
 
 
 def show_run(run: WorkflowRun) -> ShownRun:
-    """Return a run that `trigger` walks."""
+    """Return the shown form of a run that `trigger` walks."""
     return ShownRun(
         id=run.id,
         workflow=run.workflow.identifier,
@@ -77,7 +83,7 @@ def show_run(run: WorkflowRun) -> ShownRun:
 
 
 def show_node_run(run: WorkflowRun, node_run: NodeRun) -> ShownNodeRun:
-    """Return a node run in a run that `trigger` walks."""
+    """Return the shown form of a node run that `trigger` walks."""
     return ShownNodeRun(
         id=node_run.id,
         node=node_run.node,
@@ -91,12 +97,12 @@ def show_node_run(run: WorkflowRun, node_run: NodeRun) -> ShownNodeRun:
 
 
 def chosen_outlet(output: Mapping[str, Any]) -> str | None:
-    """Return the outlet in the output of a CONDITION or INPUT node, or None."""
+    """Return the chosen outlet in the output of a CONDITION or INPUT node, or None."""
     return _text(_object(output.get("selectedOutlet")).get("identifier")) or None
 
 
 def read_shown_run(document: Any) -> ShownRun | None:
-    """Return the run in a response of Port's API, or a run itself. None for a document that is not a run."""
+    """Return the run in a response of Port's API, or in a document that is a run. Return None for other documents."""
     found = _object(document)
     found = next((found[name] for name in ("workflowRun", "run") if isinstance(found.get(name), Mapping)), found)
     identifier = _text(found.get("identifier"))

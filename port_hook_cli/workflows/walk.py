@@ -1,7 +1,8 @@
 """Walks a run along its workflow, node by node, until it ends or waits for a handler, a user or Port's agent.
 
-What a node does to the world (a request, an entity, a question) is the caller's `RunEffects`, so `trigger`, the sandbox
-and the pytest plugin walk the same way. The caller observes every step before the next step begins, and can save it.
+The caller's `RunEffects` decide what a node does to the outside world (a request, an entity, a question), so `trigger`,
+the sandbox and the pytest plugin walk runs in the same way. The caller observes every step before the next step begins,
+and can save it.
 """
 
 from __future__ import annotations
@@ -38,14 +39,17 @@ _GIVEN = "its output was given, so it did not run"
 
 @frozen(kw_only=True)
 class Resolution:
-    """How a node without a request ended: its outcome, and the outlet that an INPUT node's responders chose."""
+    """How a node without a request ended: its outcome, and the outlet that the responders of an INPUT node chose."""
 
     outcome: NodeOutcome
     outlet: str | None = None
 
     @classmethod
     def chosen(cls, outlet: str, responses: Sequence[Mapping[str, Any]] = ()) -> Resolution:
-        """Return the end of an INPUT node whose responders chose an outlet, by default with one response."""
+        """Return the resolution of an INPUT node whose responders chose an outlet.
+
+        By default, there is one response.
+        """
         given = list(responses) or [{"buttonIdentifier": outlet, "inputs": {}}]
         output = {"selectedOutlet": {"identifier": outlet}, "responses": given}
         return cls(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=outlet)
@@ -53,11 +57,12 @@ class Resolution:
 
 @frozen(kw_only=True)
 class Step:
-    """One step of a run: the run after it, the node run after it, and what happened.
+    """One step of a run: the run and the node run after the step, and what happened in the step.
 
-    `request` and `delivery` belong to a WEBHOOK node, and `url` is where the request goes, if the caller adds it.
-    `errors` are the expressions that failed and became null, in the last step of their node. `is_reported` means that
-    the node was reported before the response to its request, if the caller adds it: the next step ends the node.
+    `request` and `delivery` belong to a WEBHOOK node. `url` is the URL that the request goes to, if the caller adds it.
+    `errors` are the expressions that failed and became null. They are part of the last step of their node.
+    `is_reported` means that the handler reported the node before its response, if the caller adds this. The next step
+    then ends the node.
     """
 
     run: WorkflowRun
@@ -71,72 +76,75 @@ class Step:
 
     @property
     def waits_for_a_report(self) -> bool:
-        """Whether the node's request or message was sent, and the node stays in progress until it is reported."""
+        """Return whether the node's request or message was sent and the node now waits for a report."""
         return self.node_run.progress is Progress.WAITING and self.node_run.result is None
 
     @property
     def node(self) -> Node:
-        """The node that the step is about."""
+        """Return the node that the step is about."""
         return self.run.node(self.node_run)
 
     @property
     def is_begun(self) -> bool:
-        """Whether the node's request or message is about to be sent. The next step has the outcome."""
+        """Return whether the node's request or message is about to be sent. The next step has the outcome."""
         return self.node_run.progress is Progress.SENDING and self.delivery is None
 
 
 class RunEffects(Protocol):
-    """What a run needs from outside."""
+    """The connection of a run to the outside world."""
 
     @property
     def secrets(self) -> Mapping[str, Any]:
-        """The organization's secrets, which templates see as `.secrets`."""
+        """Return the organization's secrets, which templates see as `.secrets`."""
         ...
 
     @property
     def has_agent(self) -> bool:
-        """Whether Port's execution agent claims the request of a node that asks for it. `send` then returns None."""
+        """Return whether Port's execution agent claims the request of a node that asks for the agent.
+
+        If so, `send` returns None for the node.
+        """
         ...
 
     @property
     def publishes(self) -> bool:
-        """Whether `resolve` publishes the message of a KAFKA node, which then waits for its report."""
+        """Return whether `resolve` publishes the message of a KAFKA node. The node then waits for its report."""
         ...
 
     def now(self) -> str:
-        """Return the time in RFC 3339."""
+        """Return the current time in RFC 3339."""
         ...
 
     def new_node_run_id(self) -> str:
-        """Return an ID that no other node run has."""
+        """Return a new ID, which no other node run has."""
         ...
 
     def given_output(self, node: Node) -> Mapping[str, Any] | None:
-        """Return the output that the user gave for a node, so that it does not run."""
+        """Return the output that the user passed for a node, or None. A node with a given output does not run."""
         ...
 
     async def send(self, run: WorkflowRun, node: Node, request: RenderedRequest) -> Delivery | None:
-        """Send the request of a WEBHOOK node. Returns None if Port's execution agent sends it."""
+        """Send the request of a WEBHOOK node. Return None if Port's execution agent sends the request."""
         ...
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
-        """Run a node that is neither WEBHOOK nor CONDITION, with its rendered config. Returns None while it waits.
+        """Run a node that is neither WEBHOOK nor CONDITION, with its rendered config. Return None while the node waits.
 
         An outcome without a result means that the node stays IN_PROGRESS until the handler reports its result.
         """
         ...
 
     async def reported(self, run: WorkflowRun, node_run: NodeRun) -> NodeOutcome | None:
-        """Return how an asynchronous node was reported, or None while it waits."""
+        """Return the reported outcome of an asynchronous node, or None while the node waits."""
         ...
 
     async def observe(self, step: Step) -> None:
-        """Record a step. The next step begins when this returns."""
+        """Record a step. The next step begins when this method returns."""
         ...
 
 
 async def walk(run: WorkflowRun, renders: Renders, effects: RunEffects, *, strict: bool = False) -> WorkflowRun:
-    """Return the run when it has ended, or when its current node waits for something outside."""
+    """Return the run when it has ended, or when its current node waits for the outside world."""
     walker = _Walker(renders, effects, strict=strict)
     while (node_run := run.current) is not None:
         step = await walker.step(run, node_run)
@@ -153,7 +161,7 @@ class _Walker:
         self._strict = strict
 
     async def step(self, run: WorkflowRun, node_run: NodeRun) -> Step | None:
-        """Do the current node, or the next part of it. Returns None when it waits."""
+        """Run the current node, or the next part of it. Return None when the node waits."""
         try:
             return await self._do(run, node_run, run.node(node_run))
         except RenderError as problem:
@@ -187,7 +195,7 @@ class _Walker:
         return await self._end(run, resolution.outcome, outlet=resolution.outlet, errors=errors)
 
     async def _message(self, run: WorkflowRun, node_run: NodeRun, node: Node) -> Step | None:
-        """Publish the message of a KAFKA node, which then waits until its consumer reports it."""
+        """Publish the message of a KAFKA node. The node then waits until its consumer reports it."""
         if node_run.progress is Progress.WAITING:
             outcome = await self._effects.reported(run, node_run)
             return None if outcome is None else await self._end(run, outcome)
@@ -222,11 +230,11 @@ class _Walker:
     async def _wait_for_agent(self, run: WorkflowRun, node_run: NodeRun, request: RenderedRequest) -> Step:
         waiting = progressed(run, Progress.WAITING, at=self._effects.now())
         if self._effects.has_agent:
-            return Step(run=waiting, node_run=node_run)  # observed before
+            return Step(run=waiting, node_run=node_run)  # it was observed before
         return await self._observe(waiting, request=request)
 
     async def _take_up(self, run: WorkflowRun, node: Node) -> Step:
-        """Go on with a node whose request was being sent when the process ended: it is not sent twice."""
+        """Continue with a node whose request was being sent when the process ended. The request is not sent twice."""
         outcome = failed(_LOST) if node.is_synchronized else NodeOutcome(result=None, remarks=(_LOST,))
         return await self._end(run, outcome)
 
@@ -240,7 +248,7 @@ class _Walker:
         delivery: Delivery | None = None,
         errors: tuple[JqError, ...] = (),
     ) -> Step:
-        """End the current node with `outcome`. Without a result, the node waits from now on."""
+        """End the current node with `outcome`. If the outcome has no result, the node waits from now on."""
         outcome = self._without_secrets(outcome)
         now, current = self._effects.now(), run.current
         assert current is not None
@@ -267,7 +275,7 @@ class _Walker:
         )
 
     def _without_secrets(self, outcome: NodeOutcome) -> NodeOutcome:
-        """Return the outcome with secrets masked in its error, which quotes rendered URLs and values."""
+        """Return the outcome with the secrets in its error masked. The error quotes rendered URLs and values."""
         error = outcome.output.get("error") if outcome.result is NodeResult.FAILED else None
         if not isinstance(error, Mapping) or not isinstance(error.get("message"), str):
             return outcome

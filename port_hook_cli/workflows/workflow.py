@@ -1,7 +1,8 @@
-"""A Port workflow: its nodes, its connections, and which node follows which.
+"""A Port workflow: its nodes, its connections, and the order of its nodes.
 
-Fields and rules: Port's Terraform provider and its skill files. docs/reference/workflows.md lists the source of each.
-A node or outlet has at most one connection, so a run is a path through the graph, never several concurrent paths.
+The fields and rules come from Port's Terraform provider and its skill files. docs/reference/workflows.md lists the
+source of each. A node or outlet has at most one connection, so a run is a path through the graph, never several
+concurrent paths.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ MAX_NODES = 100
 
 
 class NodeType(StrEnum):
-    """The types of nodes that port-hook, or its sandbox, runs. Port has more types: see `Node.type`."""
+    """The types of nodes that port-hook or its sandbox runs. Port has more types (see `Node.type`)."""
 
     SELF_SERVE_TRIGGER = "SELF_SERVE_TRIGGER"
     EVENT_TRIGGER = "EVENT_TRIGGER"
@@ -43,9 +44,10 @@ class BadWorkflow(ValueError):
 
 @frozen(kw_only=True)
 class Outlet:
-    """A way out of a CONDITION or INPUT node.
+    """An outlet of a CONDITION or INPUT node, where a connection can start.
 
-    `expression` is the jq of a condition. `responders` is how many responses an INPUT node needs for this outlet.
+    `expression` is the jq of a condition. `responders` is the number of responses that an INPUT node needs for this
+    outlet.
     """
 
     identifier: str
@@ -58,9 +60,9 @@ class Outlet:
 class Node:
     """One node. `type` is a `NodeType`, or the name of a type that port-hook does not run.
 
-    `config`, `variables` and `links` hold templates. With `is_verbose`, the bodies of a WEBHOOK node's request and
-    response are in its log: Port's page on webhook nodes has `verbose` in the config, Terraform's provider on the node.
-    `outlets` are the outlets of a CONDITION or INPUT node.
+    `config`, `variables` and `links` hold templates. With `is_verbose`, the log of a WEBHOOK node contains the bodies
+    of its request and its response. Port's page on webhook nodes has `verbose` in the config, and Terraform's provider
+    has it on the node. `outlets` are the outlets of a CONDITION or INPUT node.
     """
 
     identifier: str
@@ -74,28 +76,28 @@ class Node:
 
     @property
     def name(self) -> str:
-        """The title, or the identifier of a node without one."""
+        """Return the title of the node, or its identifier if it has no title."""
         return self.title or self.identifier
 
     @property
     def is_trigger(self) -> bool:
-        """Whether a run starts at this node."""
+        """Return whether a run starts at this node."""
         return self.type in TRIGGERS
 
     @property
     def is_synchronized(self) -> bool:
-        """Whether the HTTP response ends a WEBHOOK node. Unlike for an action, the default is true."""
+        """Return whether the HTTP response ends a WEBHOOK node. Unlike for an action, the default is true."""
         return self.config.get("synchronized", True) not in (False, "false")
 
     @property
     def goes_on_after_failure(self) -> bool:
-        """Whether the run continues when this node fails (`onFailure: continue`)."""
+        """Return whether the run continues when this node fails (`onFailure: continue`)."""
         return self.config.get("onFailure") == "continue"
 
 
 @frozen(kw_only=True)
 class NodeConnection:
-    """An arrow from one node to another: from one of its outlets, from its `fallback`, or from the node itself."""
+    """A connection from one node to another. It starts at an outlet, at the `fallback`, or at the node itself."""
 
     source: str
     target: str
@@ -114,13 +116,13 @@ class Workflow:
 
     @property
     def triggers(self) -> tuple[Node, ...]:
-        """The nodes at which a run can start."""
+        """Return the nodes at which a run can start."""
         return tuple(node for node in self.nodes.values() if node.is_trigger)
 
     def next_node(self, node: Node, outlet: str | None = None) -> Node | None:
-        """Return the node that follows `node`, or None where the branch ends.
+        """Return the node that follows `node`, or None if the branch ends.
 
-        `outlet` is the outlet that a CONDITION or INPUT node chose. None takes the fallback of such a node.
+        `outlet` is the outlet that a CONDITION or INPUT node chose. None selects the fallback of such a node.
         """
         for connection in self.connections:
             if connection.source == node.identifier and _leads_on(connection, node, outlet):
@@ -128,7 +130,7 @@ class Workflow:
         return None
 
     def nodes_after(self, identifier: str) -> tuple[str, ...]:
-        """Return the nodes that a run can reach from a node, by any outlet, in topological order."""
+        """Return the nodes that a run can reach from a node through any outlet, in topological order."""
         reached: set[str] = set()
         for node in self.nodes:
             sources = {each.source for each in self.connections if each.target == node}
@@ -137,7 +139,7 @@ class Workflow:
         return tuple(node for node in self.nodes if node in reached)
 
     def trigger(self, identifier: str | None = None) -> Node:
-        """Return the trigger called `identifier`, or the only trigger. Raises BadWorkflow, which lists them."""
+        """Return the trigger called `identifier`, or the only trigger. Raises BadWorkflow, which lists the triggers."""
         found = [node for node in self.triggers if identifier in (None, node.identifier)]
         if len(found) == 1:
             return found[0]
@@ -148,7 +150,7 @@ class Workflow:
 
 
 def is_workflow(document: Any) -> bool:
-    """Whether a document is meant as a workflow: an object with `nodes`, even inside a response of Port's API."""
+    """Return whether a document is meant as a workflow: an object with `nodes`, even in a response of Port's API."""
     found = unwrapped(document, "workflow")
     return isinstance(found, Mapping) and isinstance(found.get("nodes"), list)
 
@@ -212,7 +214,7 @@ def _read_node(document: Any, where: str) -> Node:
 
 
 def _read_outlets(config: Mapping[str, Any], node: str) -> Iterator[Outlet]:
-    # Older documents call them `options` and `conditions`.
+    # Older documents call these fields `options` and `conditions`.
     listed: Any = next((config[name] for name in ("outlets", "options", "conditions") if name in config), [])
     if not isinstance(listed, list):
         raise BadWorkflow(f"has a node {node} whose `outlets` are not a list")
