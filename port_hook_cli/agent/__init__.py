@@ -1,1 +1,1 @@
-"""`agent`: predicts what the execution agent does with a message or a stream of messages, and does it if asked to."""
+"""The `agent` command: it predicts what the execution agent does with messages, and does it on request."""

@@ -1,4 +1,4 @@
-"""The agent's mappings: which file has them, its problems, and reading it again when it changes."""
+"""The agent's mappings: the file that contains them, its problems, and how to read it again when it changes."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ FileVersion: TypeAlias = tuple[int | None, ...]
 
 @frozen(kw_only=True)
 class MappingChoice:
-    """The mappings that a user chooses: the file `named`, or the agent's choice if that is None.
+    """The mappings that a user chooses: the file `named`, or the agent's own choice if `named` is None.
 
-    `sends` means that the mappings decide what is sent. `say` gets the problems of the file, and which file is read if
-    the user did not choose it. Each is reported once.
+    `sends` means that the mappings decide what is sent. `say` receives the problems of the file. If the user did not
+    choose the file, `say` also receives its name. Each message is reported once.
     """
 
     named: str | None
@@ -45,9 +45,12 @@ class MappingChoice:
     say: Say
 
     def find(self) -> str | None:
-        """Return the file to read: the named file, the environment's or the current directory's. None without a file.
+        """Return the file to read: the named file, the environment's file, or the current directory's file.
 
-        With `sends`, raises UsageError for an unnamed file in the current directory: someone else may have written it.
+        None means no file.
+
+        With `sends`, raises UsageError if the user did not name the file in the current directory, because someone else
+        may have written it.
         """
         cwd = self.runtime.cwd
         if named := self.named or self.runtime.environ.get(_FILE_VARIABLE):
@@ -67,7 +70,7 @@ class MappingChoice:
         return _DEFAULT_FILE
 
     def read(self) -> tuple[AgentMapping, ...]:
-        """Return the mappings. Raises UsageError if the agent does not start with them, and StoreError."""
+        """Return the mappings. Raises StoreError, and UsageError if the agent would not start with these mappings."""
         name = self.find()
         if self.named is None:
             source = f"mappings from {name}" if name else "no mapping file, so the agent's default mappings are used"
@@ -89,7 +92,7 @@ class MappingChoice:
 
 
 def _load(name: str, runtime: Runtime) -> tuple[tuple[AgentMapping, ...], tuple[MappingProblem, ...]]:
-    """Return the mappings of a file and its problems."""
+    """Return the mappings of a file, and the problems of the file."""
     content = read_input(name, cwd=runtime.cwd, stdin=runtime.stdin)
     return read_mappings(read_document(content, name, hint="The agent does not start with it: correct the JSON."))
 
@@ -105,7 +108,7 @@ def _reject_fatal(problems: Sequence[MappingProblem]) -> None:
 
 
 class WatchedMappings:
-    """A mapping file that a user edits. Raises UsageError if there is no file to watch."""
+    """A mapping file that a user edits. The constructor raises UsageError if there is no file to watch."""
 
     def __init__(self, choice: MappingChoice) -> None:
         name = choice.find()
@@ -149,7 +152,10 @@ class StreamMappings:
 
 
 def stream_mappings(choice: MappingChoice, *, watch: bool) -> StreamMappings:
-    """Return the mappings. Raises UsageError. Call it before the event loop runs, because it may read stdin."""
+    """Return the mappings, which may be watched. Raises UsageError.
+
+    Call this function before the event loop runs, because it may read stdin.
+    """
     watched = WatchedMappings(choice) if watch else None
     if watched is not None:
         watched.has_changed()  # so that a change while the file is read counts as one
@@ -158,20 +164,20 @@ def stream_mappings(choice: MappingChoice, *, watch: bool) -> StreamMappings:
 
 @frozen
 class CheckedMappings:
-    """A mapping file's mappings, and all its problems."""
+    """The mappings of a mapping file, and all problems of the file."""
 
     mappings: tuple[AgentMapping, ...]
     problems: tuple[MappingProblem, ...]
 
     @property
     def worst(self) -> Severity | None:
-        """The severity of the worst problem, or None."""
+        """Return the severity of the worst problem, or None."""
         found = {problem.severity for problem in self.problems}
         return next((each for each in Severity if each in found), None)
 
 
 def check_mappings(name: str, runtime: Runtime) -> CheckedMappings:
-    """Return the mappings of a file and its problems, without running an expression.
+    """Return the mappings of a file and the problems of the file, without running an expression.
 
     Raises StoreError and UsageError for a file that cannot be read or is not JSON.
     """
@@ -180,7 +186,7 @@ def check_mappings(name: str, runtime: Runtime) -> CheckedMappings:
 
 
 def _expression_problems(mappings: Sequence[AgentMapping]) -> Iterator[MappingProblem]:
-    """Yield the expressions that are always null because jq 1.5 cannot compile them, or that can stop the agent."""
+    """Yield the problems of expressions: jq 1.5 cannot compile them, so they are null, or they can stop the agent."""
     pairs = [pair for mapping in mappings for pair in mapping.expressions]
     for place, text in pairs:
         for caution in agent_program(text).warnings:

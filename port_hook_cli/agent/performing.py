@@ -1,4 +1,4 @@
-"""Does what the agent would do: sends its request, and makes its calls to Port if it has a client of Port's API."""
+"""Does what the agent would do: sends its request and, with a client of Port's API, makes its calls to Port."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class AboutToSend:
 
 @frozen
 class Performed:
-    """The request was sent: its response, and what the agent reports then.
+    """The request was sent. This value has its response, and the agent's reports about the response.
 
-    As an event it comes before the calls to Port that follow the response.
+    As an event, it comes before the calls to Port that follow the response.
     """
 
     shown: ShownPrediction
@@ -51,13 +51,13 @@ PerformingEvent: TypeAlias = AboutToSend | Performed | Remark
 
 @frozen
 class AgentTarget:
-    """Where requests go: to `to`, or to their own URL on this machine. `to_its_url` allows other machines."""
+    """The target of requests: `to`, or the request's own URL on this machine. `to_its_url` allows other machines."""
 
     to: str | None = None
     to_its_url: bool = False
 
     def url_for(self, shown: ShownPrediction) -> str:
-        """Return where to send a request. Raises UsageError for another machine that the user did not choose."""
+        """Return the URL to send a request to. Raises UsageError for another machine that the user did not choose."""
         address = _wire(shown).address
         if self.to is not None:
             return target_url(self.to, address.target)
@@ -71,7 +71,7 @@ class AgentTarget:
 
 
 def require_reportable(shown: ShownPrediction) -> None:
-    """Raise UsageError if the message has no valid run ID, because the ID becomes part of a URL."""
+    """Raise UsageError if the message has no valid run ID. The ID becomes part of a URL."""
     run_id = shown.prediction.message.run_id
     if not is_run_id(run_id):
         raise UsageError(
@@ -81,7 +81,10 @@ def require_reportable(shown: ShownPrediction) -> None:
 
 
 def over_new_connections(timeout_s: float) -> Send:
-    """Return a sender that opens a new connection for each request, like the agent. `timeout_s` of 0 is no limit."""
+    """Return a function that opens a new connection for each request, like the agent.
+
+    `timeout_s` of 0 means no limit.
+    """
 
     async def send(request: Invocation, url: str) -> Delivery:
         async with HttpClient(timeout_s=timeout_s) as client:
@@ -92,14 +95,17 @@ def over_new_connections(timeout_s: float) -> Send:
 
 @frozen(kw_only=True)
 class AgentSender:
-    """How requests are sent: to which target, by which client, and with `port`, reported to Port."""
+    """How requests are sent: to which target, and with which client. With `port`, they are also reported to Port."""
 
     target: AgentTarget
     send: Send
     port: PortApi | None = None
 
     def url_for(self, shown: ShownPrediction) -> str:
-        """Return where to send a request. Raises UsageError if it must not be sent, or if its run has no valid ID."""
+        """Return the URL to send a request to.
+
+        Raises UsageError if it must not be sent, or if its run has no valid ID.
+        """
         url = self.target.url_for(shown)
         if self.port is not None:
             require_reportable(shown)
@@ -109,10 +115,10 @@ class AgentSender:
 async def perform(
     shown: ShownPrediction, url: str, send: Send, port: PortApi | None, on_event: Callable[[PerformingEvent], None]
 ) -> Performed:
-    """Send the request to `url`, and return the response and what the agent reports then.
+    """Send the request to `url`, and return the response and the agent's reports about it.
 
-    With `port`, report it. Raises PortApiError if Port does not respond. Like the agent, it continues after Port
-    rejects a call.
+    With `port`, make the reports. Raises PortApiError if Port does not respond. Like the agent, this function continues
+    after Port rejects a call.
     """
     wire, before = _wire(shown), shown.prediction.before
     on_event(AboutToSend(shown))
@@ -142,7 +148,7 @@ def _request(wire: WireRequest, url: str) -> Invocation:
 
 
 def _headers(wire: WireRequest, url: str) -> Sequence[tuple[str, str]]:
-    """Return the headers. For another target, `Host` is the target's host, unless the mapping sets it."""
+    """Return the headers of a request. For another target, `Host` is the target's host, unless the mapping sets it."""
     own = ("Host", wire.address.authority)
     host = ("Host", urlsplit(url).netloc.rpartition("@")[2])
     return [host if index == 0 and item == own else item for index, item in enumerate(wire.headers)]
@@ -158,7 +164,7 @@ def _response(delivery: Delivery) -> AgentResponse:
 
 
 async def _report(calls: Sequence[AgentCall], port: PortApi | None, say: Say) -> None:
-    """Make the calls. Raises PortApiError without a response."""
+    """Make the calls to Port's API. Raises PortApiError if Port does not respond."""
     if port is None:
         return
     for call in calls:

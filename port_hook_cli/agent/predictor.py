@@ -1,4 +1,4 @@
-"""Predicts what the agent does with a message. Reads the user's message, response and variables for it."""
+"""Predicts what the agent does with a message, and reads the user's message, response and variables for this."""
 
 from __future__ import annotations
 
@@ -44,10 +44,11 @@ _BOM = b"\xef\xbb\xbf"
 
 @frozen(kw_only=True)
 class AgentInput:
-    """A message that may be for the agent. `name` is shown to the user.
+    """A message that may be for the agent. Users see `name`.
 
-    `transport` is how the agent gets it. None means that the message itself shows it. `origin` is set if it was read
-    from a topic, and `came_over_http` if it is the body of a request. `problem` explains why there is no document.
+    `transport` is the way in which the agent gets the message. None means that the message itself shows its transport.
+    `origin` is set if the message was read from a topic. `came_over_http` is true if the message is the body of a
+    request. `problem` explains why there is no document.
     """
 
     name: str
@@ -74,7 +75,10 @@ def read_message(
 
 
 def read_document(content: bytes, name: str, *, hint: str) -> Any:
-    """Return JSON read with Python's rules, which are the agent's. Raises UsageError."""
+    """Return a JSON document that is parsed with Python's rules, which are also the agent's rules.
+
+    Raises UsageError.
+    """
     try:
         text = content.removeprefix(_BOM).decode()
         if nests_too_deep(text):
@@ -89,7 +93,10 @@ def _reject_constant(name: str) -> Any:
 
 
 def read_response(file: str | None, status: int | None, runtime: Runtime) -> AgentResponse | None:
-    """Return a response with a file's content as its body and a status, by default 200. None if neither is given."""
+    """Return a response whose body is the content of a file. The default status is 200.
+
+    Return None if there is neither a file nor a status.
+    """
     if file is None and status is None:
         return None
     body = b"" if file is None else read_input(file, cwd=runtime.cwd, stdin=runtime.stdin)
@@ -128,7 +135,7 @@ def agent_settings(settings: Settings, environ: Mapping[str, str], version: Agen
 
 @frozen(kw_only=True)
 class Predictor:
-    """Predicts messages, one at a time. `variables` are the variables of the environment that expressions can read."""
+    """Predicts messages, one at a time. `variables` are the environment variables that expressions can read."""
 
     settings: AgentSettings
     variables: Mapping[str, str] = field(repr=False)
@@ -136,9 +143,11 @@ class Predictor:
     runtime: Runtime
 
     def predict(self, source: AgentInput, mappings: Sequence[AgentMapping]) -> ShownPrediction:
-        """Return what the agent does with a message. Raises UsageError if it is not a message, and RenderError.
+        """Return what the agent does with a message.
 
-        The crash report masks the decrypted values, until `forget`.
+        Raises RenderError, and UsageError if it is not a message for the agent.
+
+        A crash report masks the decrypted values until `forget` is called.
         """
         secret, memory = self.settings.secret, self.runtime.memory
         world = AgentWorld(
@@ -168,9 +177,9 @@ class Predictor:
         )
 
     def forget(self, shown: ShownPrediction) -> None:
-        """Forget a message's decrypted values, so that a long stream does not fill memory.
+        """Forget the decrypted values of a message, so that a long stream does not fill the memory.
 
-        A value that was a secret before, such as the client secret in a message, stays.
+        A value that was a secret before the message, such as the client secret, stays masked.
         """
         self.runtime.memory.secrets.difference_update(shown.secrets)
 

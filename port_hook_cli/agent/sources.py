@@ -1,6 +1,6 @@
-"""Where messages come from: the agent's Kafka topics, without consuming them, or the runs that it gets by polling.
+"""The sources of messages: the agent's Kafka topics, whose messages are not consumed, or the runs that it polls.
 
-Runs are listed without claiming them, or claimed. Port's documented list has no node runs.
+Polled runs are either listed without claiming them, or claimed. Port's documented list has no node runs.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _ANY_SIZE = 2**31
 
 @frozen
 class TopicMessages:
-    """The messages of the topics that `opening` opens, a `KafkaOpening`."""
+    """The messages of the topics that `opening` opens. `opening` is a `KafkaOpening`."""
 
     opening: OpenSource
     runtime: Runtime
@@ -85,7 +85,7 @@ class TopicMessages:
 
 
 def read_value(origin: MessageOrigin, value: bytes) -> AgentInput:
-    """Return a message of a topic, or why it cannot be read."""
+    """Return a message of a topic, or the reason why it cannot be read."""
     document, problem = None, ""
     if len(value) > MAX_MESSAGE:
         problem = f"{origin.name} has {len(value):,} bytes, more than {format_size(MAX_MESSAGE)}."
@@ -110,7 +110,10 @@ def polling_interval_s(api_url: str) -> float:
 
 
 class _KnownRuns:
-    """The IDs of runs already shown or handled. The oldest are forgotten, so that a long session stays small."""
+    """The IDs of runs that were already shown or handled.
+
+    The oldest IDs are forgotten, so that memory use stays small.
+    """
 
     def __init__(self) -> None:
         self._ids: dict[str, None] = {}
@@ -119,7 +122,7 @@ class _KnownRuns:
         return run_id in self._ids
 
     def keep(self, ids: Iterable[str]) -> None:
-        """Remember these IDs longer than the others."""
+        """Remember these IDs longer than the other IDs."""
         listed = dict.fromkeys(ids)
         self._ids = {**{each: None for each in self._ids if each not in listed}, **listed}
         while len(self._ids) > max(_MOST_KNOWN, len(listed)):
@@ -131,7 +134,7 @@ class _KnownRuns:
 
 
 class _PolledRuns(ABC):
-    """Looks for runs every `interval_s` seconds, and passes them on."""
+    """Looks for runs every `interval_s` seconds, and passes the runs on."""
 
     def __init__(self, api: PortApi, interval_s: float) -> None:
         self._api, self._interval_s = api, interval_s
@@ -140,7 +143,10 @@ class _PolledRuns(ABC):
         self._is_claiming = False
 
     async def feed(self, messages: MessageStream) -> None:
-        """Poll until the end of the stream. A run that is being claimed or handled then has two seconds to finish."""
+        """Poll until the end of the stream.
+
+        A run that is being claimed or handled at the end has two seconds to finish.
+        """
         messages.on_event(Watching())
         polling = asyncio.create_task(self._poll(messages))
         try:
@@ -153,7 +159,7 @@ class _PolledRuns(ABC):
             await asyncio.gather(polling, return_exceptions=True)
 
     async def _poll(self, messages: MessageStream) -> None:
-        """Look for runs. After the first look, an outage does not end the stream and is reported once."""
+        """Look for runs. After the first look, an outage of Port does not end the stream. It is reported once."""
         is_first, told = True, ""
         while not messages.ended.done():
             has_more = False
@@ -174,11 +180,11 @@ class _PolledRuns(ABC):
 
     @abstractmethod
     async def _look(self, messages: MessageStream) -> bool:
-        """Pass new runs on, and return whether there may be more without a pause."""
+        """Pass new runs on, and return whether more runs may be available without a pause."""
 
 
 class ListedRuns(_PolledRuns):
-    """The action runs in progress that are for the agent and began since `since_s` (seconds since the epoch)."""
+    """The agent's action runs in progress that started at or after `since_s` (seconds since the epoch)."""
 
     def __init__(self, api: PortApi, interval_s: float, *, since_s: float | None = None) -> None:
         super().__init__(api, interval_s)
@@ -211,7 +217,7 @@ class _Claim:
 
 
 class ClaimedRuns(_PolledRuns):
-    """The runs that Port hands out to the agent. A running agent does not get them.
+    """The runs that Port hands out to the agent. Another running agent does not get these runs.
 
     A run is acknowledged just before its request is sent. `reports` says whether the stream reports runs to Port.
     """
@@ -222,12 +228,13 @@ class ClaimedRuns(_PolledRuns):
         self._queues = list(RunQueue)
 
     async def _look(self, messages: MessageStream) -> bool:
-        """Claim and handle one run of each kind. Return whether any is new since the last pause."""
+        """Claim and handle one run of each kind. Return whether any of the runs is new since the last pause."""
         has_new = False
         for queue in tuple(self._queues):
             if messages.ended.done():
                 break
-            # One at a time: no claimed run waits for another, and no run is claimed after the last of a count.
+            # Runs are claimed one at a time. So no claimed run waits for another, and no run is claimed after the last
+            # run of a count.
             for run in await self._claim_from(queue, messages):
                 run_id = str(run[queue.id_key])
                 has_new = has_new or run_id not in self._handed_out
@@ -267,9 +274,12 @@ class ClaimedRuns(_PolledRuns):
             self._leave(claim, messages)
 
     async def _acknowledge(self, claim: _Claim, messages: MessageStream) -> bool:
-        """Acknowledge a run, and return whether that succeeded. Like the agent, continue if it did not.
+        """Acknowledge a run, and return whether Port accepted the acknowledgment.
 
-        The call is not repeated if its response is lost: a second call could look as if another agent had the run.
+        Like the agent, continue if it did not.
+
+        The call is not repeated if its response is lost, because a second call could look as if another agent had the
+        run.
         """
         claim.state = ClaimState.UNCLEAR
         try:

@@ -1,4 +1,4 @@
-"""Handles messages as they arrive, one after another: predicts each, and sends its request if asked to."""
+"""Handles messages as they arrive, one after another: predicts each message, and sends its request on demand."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _WATCH_INTERVAL_S = 0.3
 
 @frozen
 class Watching:
-    """The source is ready: messages can arrive."""
+    """The source is ready, and messages can arrive."""
 
 
 @frozen
 class Arrived:
-    """A message arrived, or is handled again because the mapping file has changed. `title` is for the user."""
+    """A message arrived, or is handled again because the mapping file has changed. Users see `title`."""
 
     title: str
 
@@ -42,7 +42,7 @@ class Unread:
 
 @frozen
 class Predicted:
-    """A message was predicted, and nothing is sent."""
+    """A message was predicted, and no request is sent."""
 
     shown: ShownPrediction
 
@@ -65,7 +65,8 @@ class Unfinished:
 class ClaimState(Enum):
     """What is known about a claimed run.
 
-    UNCLEAR: Port may have received the acknowledgment. LOST: another agent has acknowledged the run.
+    UNCLEAR means that Port may have received the acknowledgment. LOST means that another agent has acknowledged the
+    run.
     """
 
     CLAIMED = auto()
@@ -76,7 +77,7 @@ class ClaimState(Enum):
 
 @frozen
 class ClaimLeft:
-    """A run was claimed and is not reported. `reports` says whether runs are reported."""
+    """A run was claimed but is not reported. `reports` says whether the stream reports runs."""
 
     run_id: str
     state: ClaimState
@@ -91,10 +92,13 @@ AgentFailure: TypeAlias = Performed | PortHookError
 
 
 class MessageSource(Protocol):
-    """Where messages come from."""
+    """A source of messages."""
 
     async def feed(self, messages: MessageStream) -> None:
-        """Pass messages on until `messages` end, or until it is cancelled. Raises the error that ended it."""
+        """Pass messages on until `messages` end, or until this call is cancelled.
+
+        Raises the error that ended the stream.
+        """
         ...
 
 
@@ -103,7 +107,7 @@ async def _allowed() -> bool:
 
 
 class MessageStream:
-    """Handles one message at a time, until `count` were handled. Without a `sender`, nothing is sent.
+    """Handles one message at a time, until it has handled `count` messages. Without a `sender`, it sends no requests.
 
     `ended` is done after the last message, or has the error that ended the stream.
     """
@@ -126,7 +130,7 @@ class MessageStream:
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def take_all(self, source: MessageSource) -> AgentFailure | None:
-        """Handle the messages of a source until the end or a cancellation. Return the first failure of a request.
+        """Handle the messages of a source until the stream ends or is cancelled. Return the first failure of a request.
 
         Raises PortHookError.
         """
@@ -134,7 +138,7 @@ class MessageStream:
         return self._failure
 
     async def wait(self) -> None:
-        """Wait for the end or a cancellation. Raises the error that ended the stream."""
+        """Wait until the stream ends or is cancelled. Raises the error that ended the stream."""
         following = asyncio.create_task(self._follow(self._watched)) if self._watched else None
         try:
             await asyncio.shield(self.ended)
@@ -146,7 +150,7 @@ class MessageStream:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a message is being handled."""
+        """Return whether a message is being handled."""
         return self._lock.locked()
 
     def end(self) -> None:
@@ -155,17 +159,17 @@ class MessageStream:
             self.ended.set_result(None)
 
     def fail(self, error: Exception) -> None:
-        """End the stream, and let `wait` raise an error."""
+        """End the stream, and make `wait` raise an error."""
         if not self.ended.done():
             self.ended.set_exception(error)
 
     async def take(
         self, source: AgentInput, title: str, before_sending: Callable[[], Awaitable[bool]] = _allowed
     ) -> bool:
-        """Handle a message. Return whether its request was sent, and reported if the sender reports.
+        """Handle a message. Return whether its request was sent and, if the sender reports to Port, also reported.
 
-        `title` is for the user. The request is not sent if `before_sending` returns False. An error that is not about
-        this message ends the stream.
+        Users see `title`. The request is not sent if `before_sending` returns False. An error that is not about this
+        message ends the stream.
         """
         async with self._lock:
             if self.ended.done():
@@ -182,7 +186,7 @@ class MessageStream:
             return is_sent
 
     async def _follow(self, watched: WatchedMappings) -> None:
-        """Handle the last message again whenever the mapping file changes. This does not end."""
+        """Handle the last message again whenever the mapping file changes. This method runs until it is cancelled."""
         while True:
             await asyncio.sleep(_WATCH_INTERVAL_S)
             if watched.has_changed():
@@ -216,7 +220,7 @@ class MessageStream:
         return is_sent
 
     async def _act(self, shown: ShownPrediction, before_sending: Callable[[], Awaitable[bool]]) -> bool:
-        """Send the request of a prediction, if there is a sender and a request. Return what `take` returns."""
+        """Send the request of a prediction, if there is a sender and a request. Return the same value as `take`."""
         if self._sender is None or shown.prediction.wire is None:
             self.on_event(Predicted(shown))
             return False
