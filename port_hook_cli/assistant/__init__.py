@@ -1,1 +1,1 @@
-"""`mcp`: tools for coding agents, over the Model Context Protocol, that list, explain and compare captures."""
+"""The `mcp` command: tools for coding agents, over the Model Context Protocol, that read and compare captures."""

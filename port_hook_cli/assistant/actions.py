@@ -1,4 +1,4 @@
-"""The tools that render templates and the requests of actions. Sending a request needs `--allow-send`.
+"""The tools that render templates and the requests of actions. The tool that sends a request needs `--allow-send`.
 
 A tool reads only files in the current directory, and definitions in Port by their identifiers.
 """
@@ -154,7 +154,7 @@ class _ActionCall:
         self._strict: bool = arguments.get("strict", False)
 
     async def render(self) -> Record:
-        """Return the record of the request, without sending it."""
+        """Return the record of the request, without sending the request."""
         action = await self._find()
         if isinstance(action, FoundWorkflow):
             raise UsageError(
@@ -230,7 +230,7 @@ class _ActionCall:
         return await find_action(self._source, self._access, self._runtime, self._say)
 
     def _data(self, form: PortAction) -> RunData:
-        """Return the data of the run in the arguments. Raises UsageError for another document."""
+        """Return the data of the run that the arguments describe. Raises UsageError for any other document."""
         given = self._arguments
         event = read_value("event", given["event"], read_event) if "event" in given else None
         data = RunData(
@@ -289,7 +289,7 @@ def require_file(action: str, workspace: Workspace) -> None:
 def refuse_other_files(action: str, runtime: Runtime) -> None:
     """Raise UsageError for a file outside the current directory, and for a file that is neither JSON nor YAML.
 
-    A deceived coding agent must not be able to read other files of the user.
+    A deceived coding agent must not be able to read the user's other files.
     """
     file = locate(action, runtime).file
     if file is None:

@@ -19,5 +19,5 @@ TOOLS: tuple[AssistantTool, ...] = tuple(sorted(_DECLARED, key=lambda each: each
 
 
 def offered_tools(*, allow_send: bool) -> dict[str, AssistantTool]:
-    """Return the tools by name, with the tools that send only with `allow_send`."""
+    """Return the tools by name. Tools that send requests are included only with `allow_send`."""
     return {tool.name: tool for tool in TOOLS if allow_send or not tool.sends}

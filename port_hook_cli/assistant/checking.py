@@ -1,6 +1,6 @@
 """The tool that checks a handler. It exists only with `--allow-send`, and doesn't start commands.
 
-A check starts real work. So the tool checks only handlers on this machine, even if the user allows another target for
+A check starts real work. So this tool checks only handlers on this machine, even if the user allows another target for
 replays.
 """
 
@@ -98,7 +98,10 @@ async def check_handler(arguments: Arguments, workspace: Workspace) -> ToolOutpu
 
 
 def _name(arguments: Arguments, workspace: Workspace) -> str | None:
-    """Return the name of the request. Raises UsageError for both a capture and an action, and for a file elsewhere."""
+    """Return the name of the request to check.
+
+    Raises UsageError for a capture with an action, and for a file elsewhere.
+    """
     capture, action = arguments.get("capture"), arguments.get("action")
     if capture is not None and action is not None:
         raise UsageError("`capture` and `action` cannot be combined.", hint="Pass only one of them.")
@@ -153,14 +156,14 @@ def _data(arguments: Arguments, workspace: Workspace, form: PortAction) -> RunDa
 
 
 def _require_signed_capture(access: PortAccess, found: FoundRequest) -> None:
-    """Raise UsageError unless a request is a capture signed by the owner of the secret."""
+    """Raise UsageError unless the request is a capture that the owner of the secret signed."""
     if not found.is_stored:
         raise UsageError(f"{found.name} is not a capture in the store.", hint="Pass the ID of a capture.")
     require_signature(from_capture(found.shown, found.capture, is_stored=True), access.secret)
 
 
 def _keeper(workspace: Workspace, secret: Secret, masker: Masker) -> Keep:
-    """Return the function that saves the requests of findings in the store, and warns once if this fails."""
+    """Return the function that saves the requests of findings in the store. It warns once if saving fails."""
     problems = set[str]()
 
     async def keep(request: Invocation, delivery: Delivery) -> KeptReplay:

@@ -1,4 +1,4 @@
-"""The tools that read: list, show, explain and compare captures."""
+"""The tools that read captures: list, show, explain and compare them."""
 
 from __future__ import annotations
 
@@ -99,7 +99,10 @@ def list_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 
 def _of_masked(bodies: JqBodyFilter, masker: Masker, found: Iterable[tuple[int, Any]]) -> Iterator[int]:
-    """Yield the numbers of the matching bodies. An expression could reveal masked values of a body to an agent."""
+    """Yield the numbers of the matching bodies, which are masked first.
+
+    Otherwise, an agent could use an expression to find out the masked values of a body.
+    """
     return bodies(
         (number, masker.content(content_without_signatures(body)) if isinstance(body, bytes) else body)
         for number, body in found
@@ -107,7 +110,7 @@ def _of_masked(bodies: JqBodyFilter, masker: Masker, found: Iterable[tuple[int, 
 
 
 def _listed(found: Iterator[Capture], limit: int) -> tuple[list[dict[str, Any]], bool]:
-    """Return as many captures as fit, and whether there are more."""
+    """Return as many captures as fit within the limits, and whether there are more captures."""
     listed: list[dict[str, Any]] = []
     size = 0
     for capture in found:
@@ -146,7 +149,7 @@ def _wanted(arguments: Arguments, workspace: Workspace) -> StoreFilter:
     },
 )
 def show_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Show a capture with headers, bodies, verdict and outcome."""
+    """Show a capture with its headers, bodies, verdict and outcome."""
     return capture_details(
         find_capture(arguments.get("capture", "last"), workspace),
         workspace.masker,
@@ -157,7 +160,10 @@ def show_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 
 def find_capture(name: str, workspace: Workspace) -> Capture:
-    """Return the capture of the store with this ID, or `last`. Raises StoreError. A name never means a file."""
+    """Return the capture in the store with this ID, or the capture `last`. Raises StoreError.
+
+    A name never refers to a file.
+    """
     with closing(
         Finder(workspace.store, workspace.runtime, CaptureUse.SHOW, workspace.say, reads_files=False)
     ) as finder:
@@ -282,7 +288,7 @@ def diff_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 
 def as_in_node(what: str, value: Any) -> Any:
-    """Return a JSON value with numbers read as in Node. Raises UsageError if it is nested too deep."""
+    """Return a JSON value whose numbers are parsed as in Node. Raises UsageError if the value is nested too deeply."""
     try:
         return read_json(json.dumps(value))
     except (NotJson, RecursionError, ValueError) as error:

@@ -1,7 +1,7 @@
 """The tools that send, which exist only with `--allow-send`: replay and report.
 
-They follow the rules of the commands. In addition, an agent cannot choose another machine: its input may come from an
-untrusted sender who wants a signed request, or a capture, to be sent there.
+They follow the rules of the commands. In addition, an agent cannot choose another machine. The agent's input may come
+from an untrusted sender who wants it to send a signed request or a capture to that machine.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ TIMEOUT: Schema = {
 def allowed_target(text: str | None, workspace: Workspace) -> str | None:
     """Return the target URL of a tool: `text`, the user's `--to`, or None.
 
-    Raises UsageError for a URL on another machine, unless it has the address of `--to`.
+    Raises UsageError for a URL on another machine, unless the URL has the address of `--to`.
     """
     if text is None:
         return workspace.to
@@ -98,7 +98,7 @@ def allowed_target(text: str | None, workspace: Workspace) -> str | None:
     sends=True,
 )
 async def replay_capture(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Send a capture of the store again, newly signed, like `replay`."""
+    """Send a capture in the store again, newly signed, like `replay`."""
     ready, rewriter, access = await asyncio.to_thread(_prepared, arguments, workspace)
     for remark in ready.notes:
         _note(f"{ready.source.name}: {remark.text}", workspace)
@@ -143,13 +143,13 @@ async def report_run(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 
 def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, Rewriter, PortAccess]:
-    """Return the prepared replay. Raises UsageError for a capture that the client secret did not sign."""
+    """Return a replay that is ready to be sent. Raises UsageError for a capture that the client secret did not sign."""
     runtime, as_captured, edits = workspace.runtime, arguments.get("as_captured", False), _edits(arguments)
     if as_captured and edits:
         raise UsageError("`as_captured` sends the body unchanged.", hint="Omit `set` and `unset`.")
     method, to = arguments.get("method"), _replay_target(arguments, workspace)
     access = workspace.access(ONLY_THE_SECRET)
-    # Replays are saved, and tools show their bodies, so the bodies must not have a new signature.
+    # Replays are saved, and tools show their bodies, so the bodies must not contain a new signature.
     signer = None if as_captured else Signer(access.secret, inside=False)
     rewriter = Rewriter(
         signer=signer,
@@ -170,10 +170,10 @@ def _prepared(arguments: Arguments, workspace: Workspace) -> tuple[ReadyReplay, 
 
 
 def require_signature(source: ReplaySource, secret: Secret) -> None:
-    """Raise UsageError unless the owner of the secret signed the source, however long ago.
+    """Raise UsageError unless the owner of the secret signed the source, at any time.
 
-    An untrusted sender must not get a signature by a replay through an agent. The verdict in the store doesn't count:
-    it may be planted, or made with another secret or without a secret.
+    An untrusted sender must not get a signature through a replay by an agent. The verdict in the store doesn't count,
+    because it may be planted, or made with another secret or without a secret.
     """
     status = captured_verdict(source, secret).status
     if status not in SIGNED:
@@ -184,10 +184,10 @@ def require_signature(source: ReplaySource, secret: Secret) -> None:
 
 
 def _replay_target(arguments: Arguments, workspace: Workspace) -> str:
-    """Return the target URL of a capture. Raises UsageError if neither the call nor the user sets it.
+    """Return the target URL for a capture. Raises UsageError if neither the call nor the user sets a target.
 
-    Unlike `replay`, a tool doesn't use the store's target. The store may come from someone else, who could choose any
-    port of this machine.
+    Unlike `replay`, a tool doesn't use the target in the store. The store may come from someone else, who could choose
+    any port of this machine.
     """
     to = allowed_target(arguments.get("to"), workspace)
     if to is None:

@@ -1,4 +1,4 @@
-"""The server, on stdin and stdout. The only module that imports the SDK of the Model Context Protocol."""
+"""The server on stdin and stdout. Only this module imports the SDK of the Model Context Protocol."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ async def call_tool(
 def _faults(tool: AssistantTool, arguments: Mapping[str, Any]) -> list[str]:
     """Return the faults in the arguments of a tool.
 
-    The protocol's parser accepts NaN, and reads 1e999 as infinity. NaN passes every limit, and JSON has neither.
+    The parser of the protocol accepts NaN, and parses 1e999 as infinity. NaN passes every limit, and JSON has neither
+    value.
     """
     if _has_number_without_json(arguments):
         return ["a number is too large, or is not a number"]
@@ -94,14 +95,17 @@ def build_server(tools: Mapping[str, AssistantTool], workspace: Workspace) -> Se
 
 
 async def serve(tools: Mapping[str, AssistantTool], workspace: Workspace) -> None:
-    """Serve one client on stdin and stdout, until stdin ends."""
+    """Serve one client on stdin and stdout until stdin ends."""
     server = build_server(tools, workspace)
     async with stdio_server(**_streams(workspace.runtime)) as (read_stream, write_stream):
         await server.run(read_stream, write_stream, server.create_initialization_options())
 
 
 def _streams(runtime: Runtime) -> dict[str, anyio.AsyncFile[str]]:
-    """Return the streams of a runtime. The SDK opens the streams of the process itself, and blocks other output."""
+    """Return the streams of a runtime, or {} for the streams of the process.
+
+    The SDK opens the streams of the process itself, and blocks other output.
+    """
     if sys.stdin and runtime.stdin is sys.stdin.buffer:
         return {}
     read = TextIOWrapper(runtime.stdin, encoding="utf-8", errors="replace")

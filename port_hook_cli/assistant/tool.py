@@ -1,7 +1,8 @@
 """A tool: a function with the description and the JSON Schemas for a model.
 
-To add a tool, write a function with `@tool` in the module of its topic. `catalog.py` collects it. Captures go through
-`capture_details` or `masked` (`results.py`) before they are returned. Decision 14 says what tools must not do.
+To add a tool, write a function with `@tool` in the module of its topic. `catalog.py` collects the tool. Captures must
+go through `capture_details` or `masked` (`results.py`) before a tool returns them. Decision 14 says what tools must not
+do.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 class Workspace:
     """The options of `mcp`, and the runtime of one tool call.
 
-    `to` is the user's target, which may be on another machine. `open_access` is `PortAccess` with the options about
-    credentials. `said` are the notes of this call.
+    `to` is the user's target, which may be on another machine. `open_access` creates a `PortAccess` with the options
+    about credentials. `said` contains the notes of this call.
     """
 
     runtime: Runtime
@@ -45,31 +46,34 @@ class Workspace:
     said: list[Remark] = field(default_factory=list)
 
     def for_call(self) -> Workspace:
-        """Return the workspace of a new call. Its stdin is empty, because the protocol reads the process's stdin."""
+        """Return the workspace of a new call.
+
+        Its stdin is empty, because the protocol uses the stdin of the process.
+        """
         return replace(self, runtime=replace(self.runtime, stdin=io.BytesIO()), said=[])
 
     @property
     def store_file(self) -> Path:
-        """The capture store's path. The file may not exist yet."""
+        """Return the path of the capture store. The file may not exist yet."""
         return store_path(self.store, self.runtime.cwd)
 
     @property
     def notes(self) -> list[str]:
-        """The lines of the notes of this call."""
+        """Return the notes of this call as lines."""
         lines = (line for remark in self.said for line in printable_lines(remark.line).splitlines())
         return [line.strip() for line in lines if line.strip()]
 
     @property
     def masker(self) -> Masker:
-        """The masker for the secrets that this process has read."""
+        """Return the masker for the secrets that this process has read."""
         return Masker(self.runtime.memory.secrets)
 
     def open_store(self) -> StoreReader:
-        """Open the store to read it. Raises StoreError."""
+        """Open the store for reading. Raises StoreError."""
         return open_captures(self.store, self.runtime, self.say, show_only=True)
 
     def access(self, needs: tuple[str, ...] = ALL_NEEDS) -> PortAccess:
-        """Return the access to Port for this call, because settings may change between two calls."""
+        """Return the access to Port for this call. Settings may change between two calls."""
         return self.open_access(self.runtime, self.say, needs=needs)
 
     def say(self, remark: Remark) -> None:
@@ -86,9 +90,9 @@ Work = Callable[[Arguments, Workspace], ToolOutput | Awaitable[ToolOutput]]
 
 @frozen(kw_only=True)
 class AssistantTool:
-    """A tool. `parameters` are JSON Schemas by name. `sends` means that it sends requests, which the user must allow.
+    """A tool. `parameters` contains JSON Schemas by name. `sends` is true for a tool that sends requests.
 
-    `run` gets arguments that match the parameters, and raises PortHookError.
+    Such a tool needs the user's permission. `run` gets arguments that match the parameters, and raises PortHookError.
     """
 
     name: str
@@ -101,7 +105,7 @@ class AssistantTool:
 
     @property
     def input_schema(self) -> dict[str, Any]:
-        """The JSON Schema of the arguments."""
+        """Return the JSON Schema of the arguments."""
         return {
             "type": "object",
             "properties": {name: dict(schema) for name, schema in self.parameters.items()},
@@ -118,7 +122,10 @@ def tool(
     required: tuple[str, ...] = (),
     sends: bool = False,
 ) -> Callable[[Work], AssistantTool]:
-    """Make a function a tool of the same name. A function that is not async runs in a thread, beside other calls."""
+    """Turn a function into a tool with the same name.
+
+    A function that is not async runs in a thread, beside other calls.
+    """
 
     def made(work: Work) -> AssistantTool:
         async def in_thread(arguments: Arguments, workspace: Workspace) -> ToolOutput:
@@ -145,32 +152,32 @@ CAPTURE = (
 
 
 def a_text(description: str, **more: Any) -> Schema:
-    """Return the schema of a text."""
+    """Return the schema of a text parameter."""
     return {"type": "string", "description": description, **more}
 
 
 def a_flag(description: str) -> Schema:
-    """Return the schema of a switch that is off by default."""
+    """Return the schema of a flag that is off by default."""
     return {"type": "boolean", "description": description, "default": False}
 
 
 def a_count(description: str, least: int, most: int, default: int) -> Schema:
-    """Return the schema of a whole number."""
+    """Return the schema of an integer parameter."""
     return {"type": "integer", "description": description, "minimum": least, "maximum": most, "default": default}
 
 
 def one_of(description: str, values: tuple[str, ...]) -> Schema:
-    """Return the schema of a choice."""
+    """Return the schema of a parameter with a fixed set of values."""
     return {"type": "string", "description": description, "enum": list(values)}
 
 
 def an_object(description: str) -> Schema:
-    """Return the schema of an object."""
+    """Return the schema of a parameter that is an object."""
     return {"type": "object", "description": description}
 
 
 def some_texts(description: str) -> Schema:
-    """Return the schema of a list of texts."""
+    """Return the schema of a parameter that is a list of texts."""
     return {"type": "array", "description": description, "items": {"type": "string"}}
 
 

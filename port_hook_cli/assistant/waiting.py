@@ -18,9 +18,9 @@ DEFAULT_WAIT_S = 30
 MAX_WAIT_S = 55
 """Some clients cancel a call after 60 seconds."""
 
-# The same interval as in `inspect`. Without news, a poll reads only one number from SQLite.
+# This is the same interval as in `inspect`. If nothing has changed, a poll reads only one number from SQLite.
 _POLL_S = 0.2
-# A capture is saved before its response. A closed connection never gets one.
+# A capture is saved before it has a response. If the connection is closed, it never gets a response.
 _OUTCOME_S = 10.0
 
 
@@ -44,7 +44,7 @@ _OUTCOME_S = 10.0
     },
 )
 async def wait_for_invocation(arguments: Arguments, workspace: Workspace) -> ToolOutput:
-    """Wait until a listener saves a matching capture, and show it."""
+    """Wait until a listener saves a matching capture, and show the capture."""
     timeout_s = arguments.get("timeout_s", DEFAULT_WAIT_S)
     text, masker = arguments.get("search", ""), workspace.masker
     watch = StoreWatch(
@@ -84,10 +84,10 @@ def _query(arguments: Arguments) -> CaptureQuery:
 
 
 class StoreWatch:
-    """Finds the oldest new capture. Several threads may use it, one at a time.
+    """Finds the oldest new capture. Several threads may use an instance, one at a time.
 
-    A capture is new if it arrived after the capture `after`, or without `after`, after the first look. A capture is
-    found if it matches the query and `is_wanted` returns True for it.
+    A capture is new if it arrived after the capture `after`. Without `after`, it is new if it arrived after the first
+    look. The watch finds a new capture if it matches the query and `is_wanted` returns True for it.
     """
 
     def __init__(
@@ -120,14 +120,14 @@ class StoreWatch:
             return None
 
     def close(self) -> None:
-        """Close the store, after a look in another thread has ended."""
+        """Close the store as soon as no other thread is looking for captures."""
         with self._lock:
             if self._index is not None:
                 self._index.close()
                 self._index = None
 
     def _opened(self) -> CaptureIndex | None:
-        """Return the index, or None until the store and the capture to begin after exist."""
+        """Return the index, or None until the store and the capture `after` exist."""
         if self._index is None:
             if self._after is None and not self._path.exists():
                 return None
