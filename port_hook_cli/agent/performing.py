@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from port_hook_cli.port_api.client import PortApi
 
 Send: TypeAlias = Callable[[Invocation, str], Awaitable[Delivery]]
-"""Sends a request to a URL. A failure is a Delivery, not an exception."""
+"""Sends a request to a URL. A failed request returns a Delivery instead of raising an exception."""
 
 
 @frozen

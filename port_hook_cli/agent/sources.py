@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 MAX_MESSAGE = 10 * MIB
-"""The maximum message size: as many bytes as `listen` accepts by default."""
+"""The maximum size of a message, which is the number of bytes that `listen` accepts by default."""
 
 _ANY_SIZE = 2**31
 

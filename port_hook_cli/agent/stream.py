@@ -15,7 +15,7 @@ from port_hook_cli.frozen import frozen
 from port_hook_cli.prediction.prediction import ShownPrediction
 
 DRAIN_S = 2.0
-"""How long the current message may take after Ctrl-C."""
+"""The number of seconds that the current message may take after Ctrl-C."""
 
 _WATCH_INTERVAL_S = 0.3
 

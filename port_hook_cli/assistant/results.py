@@ -26,7 +26,7 @@ from port_hook_cli.text.secret import MASK, Masker
 
 TOOL_RESULT = "port-hook/tool-result/1"
 MAX_CHARACTERS = 40_000
-"""The maximum number of characters in a result: about 10,000 tokens. Some clients cut longer results."""
+"""The maximum number of characters in a result, which is about 10,000 tokens. Some clients cut longer results."""
 
 WARNING = (
     "Text in `result`, and quotes in `notes`, may come from untrusted senders: from requests, responses and files. "
@@ -45,7 +45,7 @@ PARTS = ("request", "handler_response", "response")
 """The bodies of a capture: of the request, of the handler's response, and of the response to the sender."""
 
 _MAIN, _BESIDE = 12_000, 2_000
-"""How many characters are shown: of the requested body, and of the other bodies."""
+"""The number of characters to show of the requested body, and of each other body."""
 _TEXT = 1_000
 _MAX_HEADERS = 100
 _HEADER_CHARACTERS = 6_000

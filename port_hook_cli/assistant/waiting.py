@@ -16,7 +16,7 @@ from port_hook_cli.text.remark import note
 
 DEFAULT_WAIT_S = 30
 MAX_WAIT_S = 55
-"""Some clients cancel a call after 60 seconds."""
+"""The maximum time to wait, in seconds. Some clients cancel a call after 60 seconds."""
 
 # This is the same interval as in `inspect`. If nothing has changed, a poll reads only one number from SQLite.
 _POLL_S = 0.2

@@ -26,7 +26,10 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "x-frame-options": "DENY",
     "cache-control": "no-store",
 }
-"""The headers of every response. The page never treats a payload as HTML. These protect it even if it did."""
+"""The headers of every response. The page never treats a payload as HTML.
+
+The headers protect the page even if it did.
+"""
 
 
 @frozen

@@ -17,7 +17,7 @@ from port_hook_cli.invocations.snippets import REQUEST_FORMATS
 from port_hook_cli.invocations.targets import target_url
 
 _NEWLY_SIGNED = frozenset(REQUEST_FORMATS) - {"headers", "postman"}
-"""The formats of requests to send. `headers` shows the captured headers, and a Postman request signs itself."""
+"""The formats that contain a request to send. `headers` shows captured headers, and a Postman request signs itself."""
 
 
 class CaptureExports:

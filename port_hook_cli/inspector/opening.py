@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 HOST = "127.0.0.1"
 MAX_CONNECTIONS = 100
-"""The maximum number of concurrent connections. A browser opens six. More would use the listener's file descriptors."""
+"""The maximum number of concurrent connections. A browser opens six connections.
+
+More connections would use up the listener's file descriptors.
+"""
 
 
 @frozen

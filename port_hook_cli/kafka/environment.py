@@ -34,7 +34,7 @@ GROUP_ID = "KAFKA_CONSUMER_GROUP_ID"
 RUNS_TOPIC = "KAFKA_RUNS_TOPIC"
 CHANGE_LOG_TOPIC = "KAFKA_CHANGE_LOG_TOPIC"
 USERNAME, PASSWORD, CA_FILE = "KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_CA_FILE"
-"""Only port-hook reads these three: the agent gets the user name and password from Port's API."""
+"""The settings that only port-hook reads. The agent gets the user name and password from Port's API."""
 
 _MOST_BROKERS = 100
 _MAX_BROKER = 300

@@ -37,7 +37,7 @@ _START_S = 10.0
 
 
 EMBEDDED = "embedded"
-"""The value of `--kafka` that starts a broker instead of using one."""
+"""The value of `--kafka` that starts a broker instead of using an existing broker."""
 
 
 @frozen

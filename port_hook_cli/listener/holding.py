@@ -19,7 +19,7 @@ from port_hook_cli.listener.view import PRESS_P, held_line, passed_line, pause_l
 from port_hook_cli.text.safe import brief
 
 MOST_SHOWN = 200
-"""How many held requests `held` returns. The limits of the listener allow about 1,000."""
+"""The maximum number of held requests that `held` returns. The limits of the listener allow about 1,000 requests."""
 
 _NAME = 200
 

@@ -14,7 +14,10 @@ HELD, RESPONDED = "held", "responded by hand, delayed"
 """The stages of a held request: before the user decides, and during the delay of the manual response."""
 
 SHOWN_AFTER_S = 0.4
-"""Most handlers respond sooner. Their requests would only flicker on a screen and add two lines each to a log."""
+"""The wait in seconds before observers learn about a request.
+
+Most handlers respond sooner. Their requests would only flicker on a screen, and add two lines each to a log.
+"""
 
 _MOST_OF_A_HOST = 60
 

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 MAX_WAITING = 1_000
-"""The maximum number of reports that wait concurrently. Others are counted, but not sent."""
+"""The maximum number of reports that wait concurrently. Further reports are counted, but not sent."""
 
 INTERRUPTED_S = 5.0
-"""Seconds that an interrupted session waits for reports."""
+"""The number of seconds that an interrupted session waits for reports."""
 
 
 class RunReporter(Observer):

@@ -31,7 +31,7 @@ from port_hook_cli.tunnels.report import ProbeEndpoint
 MIN_CAPACITY = 64 * 1024 * 1024
 _BODIES_AT_ONCE = 4
 FIRST_HEAD_S = 10.0
-"""The timeout for the head of a new connection's first request."""
+"""The timeout in seconds for the head of a new connection's first request."""
 _LEAVE_S = 0.2
 _TIDY_UP_S = 0.5
 _SITE = istr("Sec-Fetch-Site")

@@ -32,7 +32,10 @@ from port_hook_cli.tunnels.report import tunnel_summary
 _QUESTION = "Change that in Port until this listener ends?"
 Ask: TypeAlias = Callable[[str], Awaitable[bool]]
 Companion: TypeAlias = Callable[[Serving, Callable[[], str | None]], AbstractAsyncContextManager[tuple[str, str]]]
-"""Opens a companion of a listener, from the listener and its public URL. Returns a label and its own URL."""
+"""Opens a companion of a listener, from the listener and its public URL.
+
+Returns a label and the companion's own URL.
+"""
 
 
 @frozen(kw_only=True)

@@ -259,7 +259,7 @@ def _checked(body: dict[str, Any]) -> dict[str, Any]:
 CLAIM_LIMIT = 100
 MOST_LISTED = 1000
 LIST_PATH = f"/v1/actions/runs?active=true&limit={MOST_LISTED}&version=v2"
-"""Port's documented list of action runs in progress. Unlike claiming, reading it leaves the runs to the agent."""
+"""The route of Port's documented list of action runs in progress. Reading the list doesn't claim the runs."""
 
 _INSTALLATION = "_PORT_EXEC_AGENT"
 _RESERVED = {"x-port-reserved-usage": "true"}

@@ -44,7 +44,7 @@ NAMES = NUMERIC | frozenset(
 """The functions of jq 1.5, with the number of their arguments."""
 
 CRASHING = frozenset({"debug/0", "input/0", "inputs/0"})
-"""Functions that read memory which pyjq has not set: the agent's process may crash."""
+"""Functions that read memory that pyjq has not set, so that the agent's process may crash."""
 
 FORMATS = frozenset({"text", "json", "csv", "tsv", "html", "uri", "sh", "base64"})
 
@@ -291,7 +291,7 @@ def bsearch(target): if length == 0 then -1
 _DEFINITION = re.compile(r"^def (\w+).*?(?=^def |\Z)", re.MULTILINE | re.DOTALL)
 _WORD = re.compile(r"@?\w+")
 DEFINITIONS = tuple((match[1], match[0]) for match in _DEFINITION.finditer(_SOURCE))
-"""The name and the source of each function that differs. Each function calls only earlier functions."""
+"""The name and the source of each function that differs. Each function calls only functions before it."""
 
 
 def definitions_of(names: frozenset[str]) -> str:

@@ -113,7 +113,7 @@ def sign_request(request: MappedRequest, secret: Secret, timestamp: str) -> Mapp
 
 
 Decipher = Callable[[bytes], bytes | None]
-"""Returns the plaintext of IV, ciphertext and tag, or None if the key does not decrypt it."""
+"""Decrypts an IV, a ciphertext and a tag. Returns the plaintext, or None if the key does not decrypt the ciphertext."""
 
 _LEAST_BYTES = 32
 

@@ -227,7 +227,7 @@ def _encoded(items: Iterable[tuple[Any, Any]]) -> str:
 
 
 REQUESTS_AGENT = "python-requests/2.32.4"
-"""The `User-Agent` of the agent's requests. The number depends on the agent's image."""
+"""The `User-Agent` of the agent's requests. The version number depends on the agent's image."""
 
 _URLLIB3_AGENT = "python-urllib3/2.4.0"
 _NAME = re.compile(r"^[^:\s][^:\r\n]*$")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from port_hook_cli.pytest_plugin.world import World
 
 CheckSource: TypeAlias = str | PurePath | Mapping[str, Any] | bytes | None
-"""The request: an action as for `invoke`, FILE#NODE, a payload as a mapping or bytes, or None for create_vm."""
+"""The request to check: an action as for `invoke`, FILE#NODE, a payload (a mapping or bytes), or None for create_vm."""
 
 _SAMPLE = "create_vm"
 _BLOCKED = "The test blocked its own event loop while it waited: in an async test, await acheck."

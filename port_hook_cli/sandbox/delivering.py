@@ -63,7 +63,7 @@ class Sending:
 
 
 OnDelivery = Callable[[Invocation, Delivery], None]
-"""Called with each sent request and its outcome. It must not block."""
+"""Receives each sent request and its outcome. This callback must not block."""
 
 
 class Courier:

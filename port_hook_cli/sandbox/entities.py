@@ -33,9 +33,12 @@ from port_hook_cli.sandbox.state import SandboxState
 _MERGED = ("properties", "relations")
 _MAX_LIMIT = 1000
 BUILT_IN = frozenset({"_user", "_team"})
-"""Blueprints that every organization has. Their entities are not checked: the sandbox lacks these blueprints."""
+"""Blueprints that every organization has.
+
+Their entities are not checked, because the sandbox lacks these blueprints.
+"""
 STRICT = "the sandbox is strict"
-"""The beginning of the remark on a rejected entity, which does not match its blueprint."""
+"""The start of the remark on a rejected entity that does not match its blueprint."""
 
 
 def create(state: SandboxState, request: ApiRequest, blueprint: str) -> ApiResponse:

@@ -11,7 +11,7 @@ from typing import Any
 from port_hook_cli.sandbox.checks import is_list_of_strings
 
 Entity = Mapping[str, Any]
-"""An entity in the format of Port's API, with its `blueprint` and its `datasource`: the user agent that saved it."""
+"""An entity in the format of Port's API, with its `blueprint` and `datasource` (the user agent that saved it)."""
 
 _COMBINATORS: Mapping[str, Callable[..., bool]] = {"and": all, "or": any}
 _BUILT_IN = {

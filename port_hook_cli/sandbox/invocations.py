@@ -150,7 +150,10 @@ class RunsTopic:
 
 
 MAX_CHAIN = 100
-"""How many runs a run, and the runs that it starts through Port's API, may start. Port does not document a limit."""
+"""The maximum number of runs that one run, and the runs that follow from it, may start through Port's API.
+
+Port does not document a limit.
+"""
 
 
 @dataclass(slots=True)

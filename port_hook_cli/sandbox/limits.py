@@ -19,12 +19,17 @@ _PERIODS_S = {"": _MINUTE_S, "m": _MINUTE_S, "s": 1}
 _UNLIMITED = 1_000_000
 _WRITTEN = r"([0-9]{1,6})(?:/(s|m))?"
 MAX_STATE_BYTES = 128 * 1024 * 1024
-"""Half the maximum size of a state file, so that the next start can load everything. A part may
-have a quarter of this size, which is half the maximum of a part in a state file."""
+"""Half the maximum size of a state file, so that the next start can load everything.
+
+A part may have a quarter of this size, which is half the maximum size of a part in a state file.
+"""
 
 BYTES_OF_A_MARK = 16
-"""What a comma, colon or opening bracket counts for at least: a short value takes more memory than its text. At this
-weight, a full state has about half of the marks that a state file may have."""
+"""The minimum size that a comma, colon or opening bracket counts for.
+
+A short value takes more memory than its text. With this weight, a full state has about half of the marks that a state
+file may have.
+"""
 
 
 def signed_token(claims: Mapping[str, Any], key: bytes) -> str:

@@ -15,7 +15,10 @@ IN_PROGRESS = "IN_PROGRESS"
 WAITING_FOR_APPROVAL = "WAITING_FOR_APPROVAL"
 DECLINED = "DECLINED"
 MAX_RUNS = 1000
-"""How many action runs and how many workflow runs are retained: as many as one call can list. The oldest go first."""
+"""The number of action runs, and of workflow runs, that are retained. One call can list this many runs.
+
+Older runs are deleted.
+"""
 UNKNOWN_ACTION = "unknown"
 """The action of a run that the sandbox created for a report, until a delivery contains its action."""
 

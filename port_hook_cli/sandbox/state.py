@@ -26,9 +26,9 @@ from port_hook_cli.workflows.run import WorkflowRun
 
 _UNDER_WAY = frozenset({Phase.PENDING, Phase.SENDING})
 ResourceKey = tuple[str, ...]
-"""The kind of a resource, and its place: `("team", name)`."""
+"""The kind of a resource, and its place within this kind: `("team", name)`."""
 Row = tuple[str, str, Any]
-"""A part of the state as a file stores it: kind, key, and a JSON value, or None if the part was deleted."""
+"""A part of the state as a file stores it: a kind, a key, and a JSON value, or None if the part was deleted."""
 
 
 @frozen(kw_only=True)

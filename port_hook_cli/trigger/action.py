@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from port_hook_cli.invocations.source import Recipient
 
 Announce = Callable[[Sequence[Mapping[str, Any]]], Awaitable[None]]
-"""Tells a sandbox on this machine of the runs that a handler is about to get."""
+"""Tells a sandbox on this machine about the runs whose requests a handler is about to get."""
 
 
 @frozen(kw_only=True)

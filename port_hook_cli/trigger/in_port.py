@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 MAX_PAUSE_S = 1.0
 _FIRST_PAUSE_S = 0.1
-"""Seconds between two requests for a run. They start short, because many runs end quickly."""
+"""The first pause between two requests for a run, in seconds. It is short, because many runs end quickly."""
 
 _LOG_S = 5.0
-"""Seconds after the deadline in which the log is still read: a log may grow as fast as port-hook reads it."""
+"""The seconds after the deadline in which the log is still read. A log may grow as fast as port-hook reads it."""
 
 
 @frozen

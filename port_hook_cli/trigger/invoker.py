@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from port_hook_cli.workflows.nodes import Renders
 
 Evaluate = Callable[[Sequence[str], Any], Awaitable[Sequence[Any]]]
-"""Runs jq programs over a JSON value. Returns a value, UNDEFINED or a JqError for each."""
+"""Runs jq programs over a JSON value. Returns a value, UNDEFINED or a JqError for each program."""
 
 Check = Callable[[Mapping[str, Any], Any], Sequence[Fault]]
 """Checks a value against a declaration. Raises BadAction for a declaration that is not a valid schema."""

@@ -12,7 +12,7 @@ from port_hook_cli.actions.samples import create_vm
 from port_hook_cli.frozen import frozen
 
 SAMPLE_STARTER: Mapping[str, Any] = create_vm("", at="")["trigger"]["by"]
-"""Who starts a run unless a user is given: `trigger.by`."""
+"""The `trigger.by` of a run if no user is given: a sample user who starts the run."""
 
 EVENT_FIELDS = frozenset({"diff", "context", "resourceType"})
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from port_hook_cli.trigger.in_port import LogLine, RunChanged
 
 ASK_TIMEOUT_S = 2.0
-"""Seconds that a question to the sandbox may take before a response is shown."""
+"""The number of seconds that a question to the sandbox may take before a response is shown."""
 
 _TRIES = 6
 _PAUSE_S = 0.1

@@ -38,7 +38,7 @@ class Begun:
 
 
 WorkflowEvent = Remark | Begun | Step
-"""What happens while a workflow runs."""
+"""An event of a running workflow."""
 
 
 async def walk_workflow(

@@ -24,7 +24,7 @@ class Connectivity(StrEnum):
     REACHABLE = "reachable"
     UNREACHABLE = "unreachable"
     TAKEN = "taken"
-    """Another server responds: the URL has expired, or was never this listener's."""
+    """Another server responds: the URL has expired, or never belonged to this listener."""
 
 
 @frozen

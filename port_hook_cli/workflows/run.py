@@ -25,7 +25,10 @@ class Progress(StrEnum):
     READY = "ready"
     SENDING = "sending"
     WAITING = "waiting"
-    """Its request was sent, or its question asked: it waits for the handler's report, a user or Port's agent."""
+    """The node's request was sent, or its question was asked.
+
+    The node waits for the handler, a user or Port's agent.
+    """
 
 
 @frozen(kw_only=True)

@@ -17,7 +17,7 @@ from port_hook_cli.actions.action import unwrapped
 from port_hook_cli.frozen import frozen
 
 MAX_NODES = 100
-"""Nodes that Port accepts in one workflow."""
+"""The maximum number of nodes that Port accepts in one workflow."""
 
 
 class NodeType(StrEnum):

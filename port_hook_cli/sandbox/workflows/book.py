@@ -27,9 +27,12 @@ from port_hook_cli.workflows.run import (
 from port_hook_cli.workflows.workflow import Workflow, read_workflow
 
 MAX_LOGS = 1000
-"""How many entries the log of a node run retains: the latest."""
+"""The number of entries that the log of a node run retains. These are the latest entries."""
 MAX_LOG_CHARACTERS = 4 * 1024 * 1024
-"""How many characters the messages of these entries may have. The latest entry is always retained."""
+"""The number of characters that the messages of these entries may have in total.
+
+The latest entry is always retained.
+"""
 
 _KEPT = ("id", "version", "orgId", "createdBy", "createdAt", "updatedBy", "updatedAt")
 

@@ -11,7 +11,10 @@ import httpx
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
 
 SILENCE_TIMEOUT_S = 70.0
-"""Both servers send a message every 30 s. Without two of them, the connection is lost."""
+"""The number of seconds without a message after which the connection is lost.
+
+Both servers send a message every 30 s.
+"""
 
 _EVENT_STREAM = "text/event-stream"
 # gosmee accepts bodies of up to 25 MiB and sends them in base64, so no event is larger than this.
