@@ -1,5 +1,5 @@
 // @ts-check
-// The page: list and detail side by side, and the commands of its keys and buttons.
+// The page: the list and the open capture side by side, and the commands for keys and buttons.
 import { html, render, useEffect, useRef, useState } from "./ui/ui.js";
 import { useActions } from "./capture/actions.js";
 import { Detail } from "./capture/detail.js";
@@ -31,7 +31,7 @@ function App() {
   const feed = useCaptures(place.filters, place.open);
   const check = useCheck();
   const [dialog, setDialog] = useState("");
-  // A dialog reports that it is closed after the next key, which may have opened another dialog.
+  // A dialog reports that it is closed only after the next key, which may have opened another dialog.
   const leave = (name) => setDialog((now) => (now === name ? "" : now));
   const searchRef = useRef(/** @type {HTMLElement | null} */ (null));
   const opened = useOpened(place.open, feed);
@@ -124,7 +124,7 @@ function App() {
   </div>`;
 }
 
-/** The timeline, the filters, and the list, or why it is empty. */
+/** The timeline, the filters, and the list. If the list is empty, the page explains why. */
 function Captures({ feed, place, marked, cursor, isEmpty, actions, onTrigger }) {
   const { filters, open } = place;
   const { session, spans, problem } = feed;

@@ -1,5 +1,5 @@
 // @ts-check
-// The actions on a capture, by key or by button.
+// The actions on a capture, started by a key or a button.
 import { useCallback, useMemo, useRef, useState } from "../ui/ui.js";
 import { captureUrl, get, post } from "../net/api.js";
 import { go, readLocation } from "../net/location.js";
@@ -11,12 +11,12 @@ import { focusWhenDrawn } from "../ui/focus.js";
 /** @typedef {{ id: string, sent: Sent | null, problem: ApiError | null }} Replayed The response to a replay. */
 /** @typedef {ReturnType<typeof useActions>["actions"]} Actions */
 
-/** The field that `e` focuses. */
+/** The selector of the field that the `e` key focuses. */
 export const EDITED = ".editor > .field textarea";
 const MARKED = "Marked. Open another capture and press d to compare the two.";
 
 /**
- * The actions on a capture. `onOpen` gets its number, if known.
+ * Return the actions on a capture. `onOpen` gets the number of the capture, if it is known.
  * @param {{ onOpen: (seq: number | undefined) => void, onClose: () => void }} on
  */
 export function useActions({ onOpen, onClose }) {
@@ -67,10 +67,10 @@ export function useActions({ onOpen, onClose }) {
 }
 
 /**
- * Save or copy a capture as another tool's request or file. Requests are newly signed.
+ * Save or copy a capture as a request or file of another tool. Requests are newly signed.
  * @param {string} id
  * @param {string} format
- * @param {boolean} [isCopied] true copies to the clipboard, otherwise a file is saved
+ * @param {boolean} [isCopied] true copies the result to the clipboard. Otherwise, a file is saved.
  */
 export async function exportAs(id, format, isCopied) {
   try {

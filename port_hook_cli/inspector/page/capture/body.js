@@ -1,5 +1,5 @@
 // @ts-check
-// A body: as a tree, as text, and its headers.
+// A body as a tree or as text, and its headers.
 import { html, Button, useEffect, useRef, useState } from "../ui/ui.js";
 import { Headers } from "./headers.js";
 import { Tree } from "./tree.js";

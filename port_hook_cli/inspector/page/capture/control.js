@@ -1,5 +1,5 @@
 // @ts-check
-// Which control an input gets, and its value as text and back.
+// Chooses the control for an input, and converts the input's value to text and back.
 
 import { fieldText } from "../ui/times.js";
 
@@ -16,7 +16,7 @@ const MULTI_LINE = ["yaml", "markdown", "multi-line"];
 const TYPES = ["email", "url"];
 
 /**
- * The control for an input. Without a declared type, the value decides.
+ * Return the control for an input. Without a declared type, the value decides.
  * @param {Partial<Input>} input
  * @param {unknown} value
  * @returns {Control}
@@ -45,7 +45,7 @@ function isTime(value) {
 }
 
 /**
- * A value as the text of its control.
+ * Return a value as the text of its control.
  * @param {Control} control
  * @param {any} value
  */
@@ -57,7 +57,7 @@ export function textOf({ kind }, value) {
 }
 
 /**
- * The value in a control's text, or why it is invalid.
+ * Return the value of the text in a control, or why the text is invalid.
  * @param {Control} control
  * @param {string} text
  * @returns {{ value?: unknown, problem: string }}
@@ -74,7 +74,7 @@ export function valueIn({ kind }, text) {
 }
 
 /**
- * The help of an input, in one or two sentences.
+ * Return the help of an input, in one or two sentences.
  * @param {Partial<Input>} input
  */
 export function helpFor({ description, format, blueprint, minimum, maximum }) {

@@ -1,5 +1,5 @@
 // @ts-check
-// One capture: its head, its tabs, and the response to a replay.
+// One capture: its heading, its tabs, and the response to a replay.
 import { html, memo, useEffect, useRef, Button } from "../ui/ui.js";
 import { Body } from "./body.js";
 import { exportAs } from "./actions.js";
@@ -123,7 +123,7 @@ function Tabs({ tabs, shown, actions }) {
 }
 
 /**
- * The response to a replay of this capture, beside the response before it.
+ * The response to a replay of this capture, beside the earlier response.
  * @param {{ capture: Capture, replayed: Replayed, actions: Actions }} props
  */
 function ReplayBox({ capture, replayed, actions }) {

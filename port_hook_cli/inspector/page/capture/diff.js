@@ -1,5 +1,5 @@
 // @ts-check
-// Two captures side by side: what changed in the outcome, the bodies and the headers.
+// Two captures side by side, with the changes in the outcome, the bodies and the headers.
 import { html, Button, Icon } from "../ui/ui.js";
 import { get } from "../net/api.js";
 import { nameOf, oneLine, time, visible } from "../ui/format.js";
@@ -51,7 +51,7 @@ function Changes({ title, changes }) {
     </table>`;
 }
 
-/** One change. The color of a changed outcome is its `trend`, so that a new 500 is not green. */
+/** One change. The `trend` of a changed outcome decides its color, so that a new 500 is not green. */
 function Line({ path, kind, before, after, from, trend }) {
   const tone = trend === undefined ? "" : (trend ?? "plain");
   return html`<tr class=${kind}>

@@ -1,5 +1,5 @@
 // @ts-check
-// Edit a body and send it: as JSON, with the position of errors, or by its inputs.
+// Edits a body and sends it: as JSON, with the position of errors, or by the inputs of an action.
 import { html, useEffect, useMemo, useRef, useState, Button } from "../ui/ui.js";
 import { EDITED } from "./actions.js";
 import { Inputs } from "./fields.js";

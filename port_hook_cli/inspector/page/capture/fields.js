@@ -1,5 +1,5 @@
 // @ts-check
-// The inputs in a payload as fields of a form. Each field changes the text.
+// The inputs in a payload as fields of a form. Each field changes the text of the payload.
 import { html, useMemo } from "../ui/ui.js";
 import { Input } from "./input.js";
 import { parsed } from "./json_text.js";

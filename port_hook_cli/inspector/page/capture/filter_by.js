@@ -1,5 +1,5 @@
 // @ts-check
-// A fact of a capture as a filter of the list.
+// A fact of a capture that works as a filter of the list.
 import { html } from "../ui/ui.js";
 import { go, useLocation } from "../net/location.js";
 import { oneLine } from "../ui/format.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// The headers of a message. 256 KiB can have thousands of headers, so they are drawn in parts.
+// The headers of a message. 256 KiB can hold thousands of headers, so the page draws them in parts.
 import { html, useState } from "../ui/ui.js";
 import { number, oneLine } from "../ui/format.js";
 import { Marked } from "../ui/marked.js";

@@ -9,7 +9,7 @@ import { oneLine } from "../ui/format.js";
 let count = 0;
 
 /**
- * The inputs of an action, each with its value by name.
+ * The inputs of an action, each with its current value.
  * @param {{ inputs: Declared[], values: Record<string, any>, onChange: (name: string, value: any) => void,
  *   note?: string }} props
  */
@@ -28,11 +28,11 @@ export function Fields({ inputs, values, onChange, note }) {
 }
 
 /**
- * An input with the control of its type.
+ * An input with the control for its type.
  * @param {{ input: Partial<Declared> & { name: string }, value: any, onChange: (value: any) => void }} props
  */
 export function Input({ input, value, onChange }) {
-  // The text and the control stay until the user leaves the field, because the value may have another notation.
+  // The text and the control don't change until the user leaves the field, because the value may have another notation.
   const [typed, setTyped] = useState(/** @type {any} */ (null));
   const [isShown, setShown] = useState(false);
   const [id] = useState(() => `input-${(count += 1)}`);
@@ -102,7 +102,7 @@ function Choice({ shared, input, value, onChange }) {
   </select>`;
 }
 
-/** The choices of an array, of which several can be chosen. */
+/** The choices of an array input. The user can select several of them. */
 function Choices({ input, title, help, value, onChange }) {
   const chosen = new Set(Array.isArray(value) ? value : []);
   const set = (each, isIn) => {

@@ -1,10 +1,10 @@
 // @ts-check
-// JSON text, indented by its tokens, so that JavaScript doesn't change large numbers.
+// JSON text that is indented by its tokens, because JavaScript would change large numbers.
 
 /** @import { BodyText } from "../net/types.js" */
 
 /**
- * A whole JSON body, indented, or null for any other body.
+ * Return a whole JSON body with indentation, or null for any other body.
  * @param {BodyText} body
  */
 export function pretty(body) {
@@ -13,7 +13,7 @@ export function pretty(body) {
 }
 
 /**
- * Indent JSON text without reading its values.
+ * Return JSON text with indentation, without parsing its values.
  * @param {string} text
  */
 export function indent(text) {

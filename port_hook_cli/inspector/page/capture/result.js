@@ -1,5 +1,5 @@
 // @ts-check
-// The response to a replay, beside the response before it.
+// The response to a replay, beside the earlier response.
 import { html, Button } from "../ui/ui.js";
 import { ApiError, captureUrl, get } from "../net/api.js";
 import { latency, oneLine, visible } from "../ui/format.js";
@@ -10,7 +10,8 @@ import { useResource } from "../ui/resource.js";
 /** @import { Actions } from "./actions.js" */
 
 /**
- * The old and new responses side by side, each with the handler's latency, without the listener's own time.
+ * The old and new responses side by side, each with the latency of the handler. The listener's own time is not
+ * included.
  * @param {{ capture: Capture, result: Sent, actions: Actions }} props
  */
 export function Result({ capture, result, actions }) {

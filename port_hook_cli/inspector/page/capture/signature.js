@@ -1,5 +1,5 @@
 // @ts-check
-// The signature, step by step, and why it does not match.
+// The computation of the signature, step by step, and why the signature does not match.
 import { html, Icon } from "../ui/ui.js";
 import { Causes } from "./verdict.js";
 import { duration, fullTime, number, oneLine, verdictOf, visible } from "../ui/format.js";
@@ -49,7 +49,7 @@ export function Signature({ capture: { verdict, row } }) {
     </ol>`;
 }
 
-/** A body around its first difference, with visible spaces. */
+/** The part of a body around its first difference, with visible spaces. */
 function Side({ name, tone, at, part }) {
   const size = `${number(part.bytes)} ${part.bytes === 1 ? "byte" : "bytes"}, in hex: ${part.hex}`;
   return html`<dt>${name}</dt>

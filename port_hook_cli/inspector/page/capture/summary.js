@@ -54,7 +54,7 @@ export function Summary({ capture, session, actions }) {
 }
 
 /**
- * The path of a request from its arrival to the response.
+ * The path of a request from its arrival to its response.
  * @param {{ capture: Capture }} props
  */
 function Way({ capture }) {

@@ -1,5 +1,5 @@
 // @ts-check
-// A JSON body as a tree. Levels are fetched when they are unfolded, so that a body of any size opens quickly.
+// A JSON body as a tree. A level is fetched when the user unfolds it, so that a body of any size opens quickly.
 import { html, Button, Icon, useEffect, useRef, useState } from "../ui/ui.js";
 import { captureUrl, get } from "../net/api.js";
 import { number, visible } from "../ui/format.js";
@@ -15,7 +15,7 @@ const FOLDED_FROM = 40;
 const SHOWN_TEXT = 240;
 
 /**
- * The tree with its own search. It starts with `wanted`, the list's search text, if the body contains it.
+ * The tree with its own search. The search starts with `wanted`, the search text of the list, if the body contains it.
  * @param {{ id: string, part?: string, wanted?: string }} props
  */
 export function Tree({ id, part = "request", wanted = "" }) {
@@ -57,7 +57,7 @@ export function Tree({ id, part = "request", wanted = "" }) {
   </div>`;
 }
 
-/** The arrow keys, Home and End move between the visible values. The tree is one stop of the Tab key. */
+/** Move between the visible values with the arrow keys, Home and End. The tree is one stop of the Tab key. */
 function onTreeKey(event) {
   const item = event.target;
   if (item.getAttribute("role") !== "treeitem" || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -92,7 +92,7 @@ function Match({ place, path }) {
 }
 
 /**
- * A value and its children. `at` is its position among the `of` values of its container.
+ * A value and its children. `at` is the position of the value among the `of` values of its container.
  * @param {{ place: Place, node: TreeNode, level?: TreeLevel, depth: number, at: number, of: number }} props
  */
 function Node({ place, node, level, depth, at, of }) {

@@ -1,5 +1,5 @@
 // @ts-check
-// A verdict in a word, and its causes. Causes of a valid signature are warnings.
+// A verdict in a word, and its causes. The causes of a valid signature are warnings.
 import { html, Icon } from "../ui/ui.js";
 import { oneLine, verdictOf } from "../ui/format.js";
 import { WithCode } from "../ui/parts.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// Check the handler: choose a request and a target, run the check, and read the findings.
+// Checks the handler: the user chooses a request and a target, runs the check, and reads the findings.
 import { html, Button, useEffect, useRef } from "../ui/ui.js";
 import { CheckForm, Source } from "./form.js";
 import { Results } from "./results.js";
@@ -12,7 +12,7 @@ import { useResource } from "../ui/resource.js";
 /** @import { CheckState } from "./state.js" */
 
 /**
- * The check with any request, in place of the list.
+ * The check with any request. It replaces the list.
  * @param {{ check: CheckState, isEmpty: boolean, session: Session | null, onOpen: (id: string) => void,
  *   onClose: () => void }} props
  */
@@ -37,7 +37,7 @@ export function Check({ check, isEmpty, session, onOpen, onClose }) {
 }
 
 /**
- * The check with one capture, in the capture's tab.
+ * The check with one capture, in a tab of the capture.
  * @param {{ capture: Capture, check: CheckState, session: Session | null }} props
  */
 export function CheckTab({ capture, check, session }) {

@@ -1,5 +1,5 @@
 // @ts-check
-// What to check: the request, the target, the groups of checks, and the inputs of an action.
+// The form for a check: the request, the target, the groups of checks, and the inputs of an action.
 import { html, Button } from "../ui/ui.js";
 import { LATEST } from "./state.js";
 import { get } from "../net/api.js";
@@ -26,7 +26,7 @@ export function CheckForm({ check, source, actions, session, version, children }
     ...(form.to ? { to: form.to } : {}),
     ...(form.left.length ? { skip: form.left } : {}),
   };
-  // The last plan stays until the next plan arrives.
+  // The last plan stays visible until the next plan arrives.
   /** @type {{ value: Planned | null, problem: any }} */
   const { value: found, problem } = useResource((signal) => get("/api/check", wanted, signal), "check", {
     version: `${version} ${JSON.stringify(wanted)}`,
@@ -85,7 +85,7 @@ function runLabel(check, plan) {
   return plan ? `Run, and send about ${number(plan.valid_requests)} valid requests` : "Run";
 }
 
-/** Enter in a checkbox doesn't run the check, because a check starts real work. */
+/** Ignore Enter in a checkbox, because a check starts real work. */
 function keepFromRunning(event) {
   if (event.key === "Enter" && event.target.type === "checkbox") event.preventDefault();
 }

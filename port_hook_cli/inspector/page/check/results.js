@@ -1,5 +1,5 @@
 // @ts-check
-// The findings of a check by group, the most important first.
+// The findings of a check by group, starting with the most important findings.
 import { html, Icon } from "../ui/ui.js";
 import { duration, number, oneLine, visible } from "../ui/format.js";
 import { Problem } from "../ui/parts.js";
@@ -8,7 +8,7 @@ import { Problem } from "../ui/parts.js";
 /** @import { CheckState } from "./state.js" */
 
 const MOST_TEXT = 2000;
-// The order of the findings.
+// This is the order of the findings.
 const STATUSES = {
   failed: { word: "failed", icon: "x", tone: "bad" },
   warning: { word: "warning", icon: "alert", tone: "warn" },

@@ -8,12 +8,13 @@ import { postLines } from "../net/api.js";
 export const LATEST = "";
 
 /**
- * The user's choices. `left` has the groups to skip, and `inputs` has the inputs of each action by its identifier.
+ * The user's choices. `left` contains the groups to skip. `inputs` contains the inputs of each action by its
+ * identifier.
  * @typedef {{ source: string, to: string, left: string[], inputs: Record<string, Record<string, any>> }} Chosen
  */
 
 /**
- * The form and the check. `of` is the ID of the check's capture, or "".
+ * The form and the check. `of` is the ID of the capture that the check uses, or "".
  * @typedef {{ of: string, isRunning: boolean, isCanceled: boolean, findings: Finding[], form: Chosen,
  *   begin: (Plan & { sees_reports: boolean }) | null, summary: any, problem: { message: string, hint: string } | null,
  *   run: (wanted: any) => void, change: (fields: Partial<Chosen>) => void, cancel: () => void }} CheckState
@@ -23,7 +24,7 @@ const IDLE = { of: "", isRunning: false, isCanceled: false, begin: null, finding
 const EARLY = { message: "The check ended early.", hint: "Is port-hook still running?" };
 
 /**
- * The form and the check, which continue while the user looks at something else.
+ * Return the form and the check, which continue while the user looks at something else.
  * @returns {CheckState}
  */
 export function useCheck() {

@@ -1,5 +1,5 @@
 // @ts-check
-// The keys, their commands, and the switch that turns off single-key shortcuts (WCAG 2.1.4).
+// The keys, their commands, and the setting that turns off single-key shortcuts (WCAG 2.1.4).
 import { html, useLayoutEffect, useState } from "../ui/ui.js";
 import { Dialog, isDialogOpen } from "../ui/dialogs.js";
 import { keep, kept } from "../ui/kept.js";
@@ -20,7 +20,7 @@ const KEYS = [
   ["1 – 7", "show a tab of the capture"],
   ["?", "show the keys"],
 ];
-// All other keys act once, even if held down.
+// All other keys run their command once, even if the user holds them down.
 const REPEATED = new Set(["j", "k", "ArrowDown", "ArrowUp"]);
 const FIELDS = "input:not([type=checkbox]), textarea, select";
 const WITH_OWN_ARROWS = ".tree, .panel, .tabs, .checks, pre";
@@ -28,8 +28,8 @@ const WITH_OWN_ARROWS = ".tree, .panel, .tabs, .checks, pre";
 const areOn = () => kept("keys") !== "off";
 
 /**
- * Run the command of each key. It reads the page's state when the key is pressed, because the next key may come before
- * the page is redrawn.
+ * Run the command of each key. The command reads the page's state when the key is pressed, because the user may press
+ * the next key before the page is redrawn.
  * @param {Record<string, (() => void) | undefined>} commands by key
  * @param {(target: any) => void} onEscape
  */

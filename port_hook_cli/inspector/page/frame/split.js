@@ -1,5 +1,5 @@
 // @ts-check
-// The line between list and detail. The user drags it, or moves it with the arrow keys.
+// The line between the list and the detail. The user drags the line, or moves it with the arrow keys.
 import { html, useLayoutEffect, useRef, useState } from "../ui/ui.js";
 import { keep, kept } from "../ui/kept.js";
 

@@ -1,5 +1,5 @@
 // @ts-check
-// The document's title, which tells browser tabs apart. Pure.
+// The title of the document, which tells browser tabs apart. This module is pure.
 import { nameOf, responseText } from "../ui/format.js";
 
 /** @import { Row, Session } from "../net/types.js" */

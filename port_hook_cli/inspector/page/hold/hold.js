@@ -1,5 +1,5 @@
 // @ts-check
-// The button that holds requests, and the panel where the user lets them pass or responds by hand.
+// The button that holds requests, and the panel where the user lets requests pass or responds by hand.
 import { html, Button, useEffect, useRef, useState } from "../ui/ui.js";
 import { post } from "../net/api.js";
 import { say } from "../ui/copy.js";
@@ -16,7 +16,7 @@ const STATUSES = [200, 202, 400, 401, 429, 500, 503];
 const complain = (/** @type {any} */ error) => say(`${error.message} ${error.hint}`);
 
 /**
- * Start holding requests, or release them.
+ * Start holding requests, or release the held requests.
  * @param {HeldState} state
  */
 export const toggleHold = ({ holding }) => post("/api/hold", { holding: !holding }).catch(complain);

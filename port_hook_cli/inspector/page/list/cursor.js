@@ -1,5 +1,5 @@
 // @ts-check
-// The position of the keys in the list. An arrival changes the places of captures, but not their numbers.
+// The cursor that the keys move in the list. New captures change the places of captures, but not their numbers.
 import { useEffect, useRef, useState } from "../ui/ui.js";
 import { go, readLocation } from "../net/location.js";
 
@@ -8,7 +8,7 @@ import { go, readLocation } from "../net/location.js";
 /** @typedef {{ reveal: (index: number) => void, focus: () => void }} ListHandle */
 
 /**
- * The cursor. `number` is its capture's number if it is drawn. `listRef` is for the list.
+ * Return the cursor. `number` is the number of its capture, if the cursor is drawn. `listRef` is for the list.
  * @param {Feed} feed
  * @param {{ open: string, view: string }} place
  * @param {Row | null} opened the row of the open capture
@@ -18,7 +18,7 @@ export function useCursor(feed, place, opened) {
   const listRef = useRef(/** @type {ListHandle | null} */ (null));
   const at = useRef(0);
   const [number, setNumber] = useState(0);
-  // A deep link scrolls to its row, once.
+  // A deep link scrolls to its row only once.
   const revealed = useRef("");
   useEffect(() => {
     const index = opened && spans ? spans.indexOf(opened.seq) : -1;
@@ -31,7 +31,7 @@ export function useCursor(feed, place, opened) {
   return {
     number,
     listRef,
-    /** The row under the cursor, if it is loaded. */
+    /** Return the row under the cursor, if it is loaded. */
     row: () => feed.row(spans?.indexOf(at.current) ?? -1),
     /** @param {number | undefined} seq */
     put: (seq) => { at.current = seq ?? at.current; },
@@ -40,7 +40,7 @@ export function useCursor(feed, place, opened) {
       setNumber(at.current);
       requestAnimationFrame(() => listRef.current?.focus());
     },
-    /** Move by rows. The capture under the cursor replaces an open capture. @param {number} step */
+    /** Move the cursor by rows. The capture under the cursor replaces an open capture. @param {number} step */
     move: (step) => {
       const { open: id, view } = readLocation();
       if (view || !spans?.count) return;

@@ -1,5 +1,5 @@
 // @ts-check
-// The empty list: how to get the first capture.
+// The empty list. It explains how to get the first capture.
 import { html, Button, Icon } from "../ui/ui.js";
 import { go } from "../net/location.js";
 import { copy } from "../ui/copy.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// The page's data about captures: the list, the session, and the held requests. It follows the listener.
+// The page's data about captures: the list, the session, and the held requests. The data follows the listener.
 import { useCallback, useLayoutEffect, useRef, useState } from "../ui/ui.js";
 import { NOTHING_HELD } from "../hold/hold.js";
 import { captureUrl, get, query } from "../net/api.js";
@@ -14,21 +14,21 @@ import { RowCache } from "./spans.js";
 /** @typedef {ReturnType<typeof useCaptures>} Feed */
 
 const PAGE = 60;
-// During fast scrolling, pages that are already out of sight are not loaded.
+// During fast scrolling, pages of rows that are already out of sight are not loaded.
 const MAX_LOADING = 2;
 
 /** @type {(position: string) => void} */
 const ignored = () => {};
 
-/** A number that counts, and the function that counts it. @returns {[number, () => void]} */
+/** Return a counter, and the function that increments it. @returns {[number, () => void]} */
 function useCount() {
   const [count, set] = useState(0);
   return [count, useCallback(() => set((n) => n + 1), [])];
 }
 
 /**
- * Load and follow the captures that match `filters`. `changes` counts the changes of the open capture,
- * `arrivals` the changes of the number of matches, and `version` all changes.
+ * Load and follow the captures that match `filters`. `changes` counts the changes of the open capture, `arrivals`
+ * counts the changes of the number of matches, and `version` counts all changes.
  * @param {Filters} filters
  * @param {string} open the ID of the open capture
  */
@@ -47,12 +47,12 @@ export function useCaptures(filters, open) {
   const key = query(filters);
 
   /**
-   * Load the list. `onRows` gets its position when the first rows arrive. The numbers of all matches follow.
-   * With `isFresh`, the known rows may now belong to other captures.
+   * Load the list. `onRows` gets the position of the list when the first rows arrive. The numbers of all matches
+   * follow. With `isFresh`, the known rows may now belong to other captures.
    * @param {AbortSignal} signal
    * @param {(position: string) => void} [onRows]
    * @param {{ isSecond?: boolean, isFresh?: boolean }} [options]
-   * @returns {Promise<boolean>} whether it is loaded
+   * @returns {Promise<boolean>} whether the list is loaded
    */
   const load = useCallback(async (signal, onRows = ignored, { isSecond = false, isFresh = false } = {}) => {
     list.loading++;
@@ -80,7 +80,7 @@ export function useCaptures(filters, open) {
     }
   }, [key]);
 
-  // Before the first paint, so that it has the first rows if they have already arrived.
+  // This runs before the first paint, so that the paint has the first rows if they have already arrived.
   useLayoutEffect(() => {
     const leaving = new AbortController();
     const isShown = (/** @type {Row} */ row) => row.id === shown.current || row.replay_of === shown.current;
@@ -133,8 +133,8 @@ export function useCaptures(filters, open) {
 }
 
 /**
- * A function that fetches the page with the row at an index, unless it or enough other pages are being loaded. After
- * each page, the list asks again.
+ * Return a function that fetches the page of rows with the row at an index. The function does nothing if this page or
+ * enough other pages are already being loaded. After each page, the list asks again.
  * @param {Matches} list
  * @param {Filters} filters
  * @param {() => void} onPage
@@ -158,7 +158,7 @@ function useWant(list, filters, onPage, onProblem) {
 }
 
 /**
- * The row of the open capture, which the list may not have loaded.
+ * Return the row of the open capture, which the list may not have loaded.
  * @param {string} id
  * @param {Feed} feed
  * @returns {Row | null}
@@ -171,7 +171,7 @@ export function useOpened(id, feed) {
 }
 
 /**
- * The session of an event. It lacks the counts, which change with every capture.
+ * Return the session in an event. The event lacks the counts, which change with every capture.
  * @param {Session | null} old
  * @param {Session} info
  * @returns {Session}

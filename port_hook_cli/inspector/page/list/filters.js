@@ -1,5 +1,5 @@
 // @ts-check
-// The search field and the filters, each a part of the URL.
+// The search field and the filters. Each of them is a part of the URL.
 import { html, Icon, memo, useEffect, useRef, useState } from "../ui/ui.js";
 import { get } from "../net/api.js";
 import { go, readLocation, setFilter } from "../net/location.js";
@@ -34,7 +34,7 @@ export function Search({ filters, inputRef }) {
     clearTimeout(timer.current);
     timer.current = window.setTimeout(() => setFilter("text", value, { replace: true }), TYPING_MS);
   };
-  // Opens the first match, even if the search for this text has not started.
+  // Open the first match, even if the search for this text has not started.
   const onKeyDown = (event) => {
     if (event.key !== "Enter" || event.isComposing || !text) return;
     /** @type {HTMLElement | null} */ (document.querySelector(".scroll"))?.focus(); // so that j and k work
@@ -92,7 +92,7 @@ function Count({ spans, session }) {
 }
 
 /**
- * The verdicts: buttons, or a menu in narrow windows.
+ * The filter by verdict: buttons, or a menu in narrow windows.
  * @param {{ chosen: string[] }} props
  */
 function Verdicts({ chosen }) {
@@ -132,7 +132,7 @@ function Verdicts({ chosen }) {
 }
 
 /**
- * A choice of values. Another value in the URL, such as a status, is an extra option.
+ * A choice of values. If the URL has another value, such as a status, it becomes an extra option.
  * @param {{ label: string, name: string, value: any, options: Options, textOf?: (value: string) => string }} props
  */
 function Select({ label, name, value, options, textOf = oneLine }) {

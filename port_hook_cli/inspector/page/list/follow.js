@@ -1,5 +1,5 @@
 // @ts-check
-// Keeps a list up to date: loads it, follows its events, and starts again after they end.
+// Keeps a list up to date: loads the list, follows its events, and starts again after the events end.
 import { follow } from "../net/api.js";
 
 /** @import { Filters } from "../net/types.js" */
@@ -9,9 +9,9 @@ const RETRY_MS = 1000;
 const isHidden = () => document.visibilityState === "hidden";
 
 /**
- * Load and follow until the returned function is called. After the events end, the list is loaded again, because the
- * listener may have been restarted. A hidden page does not follow, because a browser opens at most six connections to a
- * server for all of its tabs.
+ * Load and follow a list until the returned function is called. After the events end, the list is loaded again, because
+ * the listener may have been restarted. A hidden page does not follow its list, because a browser opens at most six
+ * connections to a server for all of its tabs.
  * @param {Filters} filters
  * @param {(signal: AbortSignal, onRows: (position: string) => void, options: { isFresh: boolean }) => Promise<boolean>}
  *   load
@@ -24,7 +24,7 @@ export function keepUpToDate(filters, load, handlers, { onState, onMissed }) {
   let stop = () => {};
   let timer = 0;
   let isAgain = false;
-  // Where the events continue: after the list at this position, and after this capture.
+  // Events continue after the list at this position, and after this capture.
   let position = "";
   let latest = /** @type {number | undefined} */ (undefined);
   const again = () => {

@@ -1,5 +1,5 @@
 // @ts-check
-// The list: as many rows as fit, whatever the number of captures.
+// The list. It draws only as many rows as fit, whatever the number of captures.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../ui/ui.js";
 import { number } from "../ui/format.js";
 import { Cells, labelOf } from "./row.js";
@@ -18,12 +18,12 @@ const OVERSCAN = 8;
 const AT_TOP_PX = 4;
 
 /**
- * The list's box: how far it is scrolled, how high it is, and how high a row is, in pixels.
+ * The box of the list: how far it is scrolled, how high it is, and how high a row is, in pixels.
  * @typedef {{ top: number, height: number, row: number }} View
  */
 
 /**
- * The size of a box, measured again when it changes.
+ * Return the size of a box, which is measured again when it changes.
  * @param {{ current: any }} box
  * @returns {[View, (change: (old: View) => View) => void]}
  */
@@ -42,11 +42,11 @@ function useView(box) {
   return [view, setView];
 }
 
-/** How the rows of a list are laid out in its box. @param {View} view @param {number} count */
+/** Return how the rows of a list are laid out in the list's box. @param {View} view @param {number} count */
 function layoutOf({ top, height, row }, count) {
   const whole = count * row;
   const laidOut = Math.max(1, Math.min(whole, MOST_PIXELS));
-  // How many pixels of the list one scrolled pixel stands for.
+  // The number of pixels of the list that one scrolled pixel stands for.
   const ratio = whole > laidOut ? (whole - height) / (laidOut - height) : 1;
   const offset = top * ratio;
   const first = Math.max(0, Math.floor(offset / row) - OVERSCAN);
@@ -95,7 +95,7 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
     box.current.scrollTop = 0;
     feed.showWaiting();
   };
-  // Elements are reused for other rows, because creating elements is slow. An arrival doesn't change keys.
+  // Elements are reused for other rows, because creating elements is slow. New captures don't change the keys of rows.
   const slots = Math.ceil(height / rowHeight) + 2 * OVERSCAN + 2;
   const held = new Set(feed.held.held.map((each) => each.id));
   const rows = [];
@@ -134,7 +134,7 @@ export function List({ feed, open, marked, cursor, onOpen, listRef }) {
 }
 
 /**
- * A row, or its place while it is loaded.
+ * A row, or its empty place while it is loaded.
  * @param {{ row: Row | undefined, key: number, index: number, count: number, isOpen: boolean, state: string,
  *   held: Set<string> }} place
  */

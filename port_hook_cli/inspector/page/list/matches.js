@@ -1,5 +1,5 @@
 // @ts-check
-// The content of the list: the numbers of all matches, the loaded rows, and new captures. Pure.
+// The content of the list: the numbers of all matches, the loaded rows, and new captures. This module is pure.
 import { RowCache, Spans } from "./spans.js";
 
 /** @import { Row } from "../net/types.js" */
@@ -12,24 +12,24 @@ export class Matches {
   constructor() {
     this.spans = /** @type {Spans | null} */ (null);
     this.shown = /** @type {string | null} */ (null);
-    /** The numbers of captures that arrived while the list was scrolled. */
+    /** The numbers of captures that arrived while the list was scrolled down. */
     this.waiting = /** @type {number[]} */ ([]);
     this.isAtTop = true;
     /** Whether the index is known to be complete. */
     this.isIndexed = false;
     this.cache = new RowCache();
-    /** How many lists are being loaded, and new captures since the first rows of the last list. */
+    /** The number of lists that are being loaded, and new captures since the first rows of the last list. */
     this.loading = 0;
     this.arrived = /** @type {number[]} */ ([]);
   }
 
-  /** The latest shown number. */
+  /** Return the number of the latest capture that the list shows. */
   get latest() {
     return this.spans?.latest ?? 0;
   }
 
   /**
-   * The number at an index of the list.
+   * Return the number of the capture at an index of the list.
    * @param {number} index
    */
   at(index) {
@@ -37,8 +37,8 @@ export class Matches {
   }
 
   /**
-   * The first rows of a list. Rows of other filters appear immediately: with very many captures, finding the numbers
-   * of all matches takes longer. Returns whether they are.
+   * Set the first rows of a list. Rows for other filters appear immediately, because finding the numbers of all matches
+   * takes longer if there are very many captures. Return whether the rows appear immediately.
    * @param {string} filters
    * @param {{ captures: Row[], next: number | null }} page
    */
@@ -52,8 +52,8 @@ export class Matches {
   }
 
   /**
-   * The numbers of all matches. In a scrolled list, newer numbers than the shown ones wait, so that no row moves.
-   * Returns whether the numbers are outdated: the index was completed while they were counted.
+   * Set the numbers of all matches. In a scrolled list, numbers above the shown numbers wait, so that no row moves.
+   * Return whether the numbers are outdated because the index was completed while they were counted.
    * @param {{ spans: [latest: number, oldest: number][], complete: boolean, count: number }} found
    */
   complete({ spans, complete, count }) {
@@ -68,7 +68,7 @@ export class Matches {
   }
 
   /**
-   * Add new and changed captures. Returns whether there are more matches.
+   * Add new and changed captures. Return whether there are more matches than before.
    * @param {{ added: Row[], changed: Row[] }} rows
    */
   add({ added, changed }) {

@@ -11,7 +11,7 @@ import { Status } from "../ui/parts.js";
 
 const LONGEST_NAME = 200;
 
-/** Redrawn only when the row changes. */
+/** The cells are redrawn only when the row changes. */
 export const Cells = memo(/** @param {{ row: Row, isHeld: boolean }} props */ ({ row, isHeld }) => {
   const name = nameOf(row).slice(0, LONGEST_NAME);
   return html`
@@ -43,7 +43,7 @@ function Digest({ row }) {
 }
 
 /**
- * The response that the sender got, and the handler's response if it is different.
+ * The response that the sender got. If the handler's response is different, it is also shown.
  * @param {{ row: Row, isHeld: boolean }} props
  */
 function Outcome({ row, isHeld }) {
@@ -52,7 +52,7 @@ function Outcome({ row, isHeld }) {
   const isSame = handler?.status === response;
   const pill = html`<${Status} of=${{ status: response }} />`;
   const none = html`<small class=${handler?.status === null ? "bad" : "dim"}>${responseText(row)}</small>`;
-  // Port gets no response to a message.
+  // Port gets no response to a Kafka message.
   const got = row.message !== null ? "–" : response === null ? none : pill;
   return html`<span class="response">${got}</span>${" "}<span class="handler">
     ${handler && !isSame && html`<small>handler <${Status} of=${handler} isPlain /></small> `}

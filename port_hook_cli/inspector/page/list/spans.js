@@ -1,5 +1,6 @@
 // @ts-check
-// The numbers of all matches as spans [latest, oldest] of consecutive numbers: the page doesn't hold all captures.
+// The numbers of all matches as spans [latest, oldest] of consecutive numbers, because the page doesn't hold all
+// captures.
 
 /** @import { Row } from "../net/types.js" */
 
@@ -21,7 +22,7 @@ export class Spans {
   }
 
   /**
-   * The number at an index, counted from the latest. Undefined beyond the end.
+   * Return the number at an index, counted from the latest number. Return undefined beyond the end.
    * @param {number} index
    */
   at(index) {
@@ -37,7 +38,7 @@ export class Spans {
   }
 
   /**
-   * The index of a number, or -1.
+   * Return the index of a number, or -1.
    * @param {number} seq
    */
   indexOf(seq) {
@@ -53,7 +54,7 @@ export class Spans {
   }
 
   /**
-   * The spans up to `seq`, and the numbers above it, oldest first.
+   * Return the spans up to `seq`, and the numbers above `seq`, oldest first.
    * @param {number} seq
    * @returns {[Spans, number[]]}
    */
@@ -68,7 +69,7 @@ export class Spans {
   }
 
   /**
-   * These spans with newer numbers, given oldest first, in front.
+   * Return these spans with newer numbers in front. The newer numbers are passed oldest first.
    * @param {number[]} seqs
    */
   plus(seqs) {
@@ -83,7 +84,7 @@ export class Spans {
   }
 }
 
-/** Rows by their number. Beyond `limit`, the oldest rows are removed. */
+/** Stores rows by their numbers. Beyond `limit`, the oldest rows are removed. */
 export class RowCache {
   constructor(limit = 1000) {
     this.limit = limit;
@@ -118,7 +119,7 @@ export class RowCache {
   }
 }
 
-/** How much of a row's outcome is known. */
+/** Return how much of a row's outcome is known. */
 function outcomes(row) {
   return Number(row.response !== null) + Number(row.handler !== null);
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// Arrivals over time, with failures. Dragging over it filters by time, like the button "Time".
+// A chart of arrivals over time, with failures. Dragging over the chart filters by time, like the "Time" button.
 import { html, memo, useRef, useState } from "../ui/ui.js";
 import { get, query } from "../net/api.js";
 import { go, readLocation } from "../net/location.js";
@@ -14,7 +14,7 @@ const HEIGHT = 44;
 const EVERY_MS = 1000;
 
 /**
- * The counts over time, requested at most once a second. Old counts stay until new counts arrive.
+ * Return the counts over time, which are requested at most once a second. Old counts stay until new counts arrive.
  * @param {{ filters: Filters, arrivals: number, isListed: boolean }} wanted
  * @returns {Histogram | null}
  */
@@ -27,7 +27,8 @@ function useHistogram({ filters, arrivals, isListed }) {
 }
 
 /**
- * `isListed`: the first rows have arrived. The timeline is slower, so it is requested after them.
+ * The timeline. `isListed` means that the first rows have arrived. The timeline is slower, so it is requested after
+ * them.
  * @param {{ filters: Filters, arrivals: number, isListed: boolean }} props
  */
 function TimelineOf(props) {
@@ -102,7 +103,7 @@ function Bars({ counts }) {
 }
 
 /**
- * The end of a period, without its date if the period starts on the same day.
+ * Return the end of a period as text, without its date if the period starts on the same day.
  * @param {number} from
  * @param {number} to
  */

@@ -1,5 +1,5 @@
 // @ts-check
-// A filter by time without dragging over the timeline.
+// A filter by time for users who don't drag over the timeline.
 import { html, Button, useState } from "../ui/ui.js";
 import { go } from "../net/location.js";
 import { Dialog } from "../ui/dialogs.js";

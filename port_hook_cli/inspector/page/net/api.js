@@ -1,5 +1,5 @@
 // @ts-check
-// Calls of the inspector's API (docs/reference/inspector-api.md).
+// Calls the inspector's API (docs/reference/inspector-api.md).
 import { ApiError, OWN, doubtServer, trustedToken } from "./door.js";
 
 export { ApiError };
@@ -13,7 +13,7 @@ async function read(response) {
 }
 
 /**
- * Fetch with the token. `use` reads the response. Throws ApiError, or an AbortError.
+ * Fetch a path with the token. `use` reads the response. Throws ApiError, or an AbortError.
  * @param {string} path
  * @param {RequestInit} options
  * @param {(response: Response) => any} use
@@ -31,7 +31,7 @@ async function call(path, options, use) {
 }
 
 /**
- * Whether an error only means that the response is no longer needed.
+ * Return whether an error only means that the response is no longer needed.
  * @param {unknown} error
  */
 function isAbort(error) {
@@ -39,7 +39,7 @@ function isAbort(error) {
 }
 
 /**
- * Return the JSON of a URL.
+ * Return the JSON that a GET of a path returns.
  * @param {string} path
  * @param {Parameters} [parameters]
  * @param {AbortSignal} [signal]
@@ -50,7 +50,7 @@ export function get(path, parameters = {}, signal) {
 }
 
 /**
- * The raw bytes of a body.
+ * Return the raw bytes of a body.
  * @param {string} path
  * @param {Parameters} parameters
  * @returns {Promise<Blob>}
@@ -62,7 +62,7 @@ export function getBytes(path, parameters) {
 const POSTED = { "content-type": "application/json", "x-port-hook": "1" };
 
 /**
- * Post a document, and return the JSON of the response.
+ * Post a document, and return the JSON in the response.
  * @param {string} path
  * @param {object} body
  * @param {AbortSignal} [signal]
@@ -73,7 +73,7 @@ export function post(path, body, signal) {
 }
 
 /**
- * Post, and call `onRecord` with each JSON record of the response as soon as its line arrives.
+ * Post a document, and call `onRecord` with each JSON record in the response as soon as its line arrives.
  * @param {string} path
  * @param {object} body
  * @param {(record: any) => void} onRecord
@@ -87,7 +87,7 @@ export function postLines(path, body, onRecord, signal) {
 }
 
 /**
- * Parameters as the query of a URL, with "?" unless it is empty.
+ * Return parameters as the query of a URL, starting with "?" unless it is empty.
  * @param {Parameters} parameters
  */
 export function query(parameters) {
@@ -102,7 +102,7 @@ export function query(parameters) {
 }
 
 /**
- * The URL of a capture, or of a part of it.
+ * Return the URL of a capture, or of a part of the capture.
  * @param {string} id
  * @param {string} [rest]
  */
@@ -136,7 +136,7 @@ export function follow(filters, position, onEvent, onState) {
 }
 
 /**
- * Read server-sent events to their end. EventSource cannot send the header with the token.
+ * Read server-sent events until they end. EventSource cannot send the header that contains the token.
  * @param {Response["body"]} body
  * @param {(name: string, data: string, id: string) => void} handle
  */

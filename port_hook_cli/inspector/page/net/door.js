@@ -1,7 +1,7 @@
 // @ts-check
-// Moves the token from the URL to this tab's storage, and sends it only to a server that already knows it.
+// Moves the token from the URL to this tab's storage, and sends the token only to a server that already knows it.
 
-/** Why the inspector rejected a call. The status is 0 if it does not respond. */
+/** The reason why the inspector rejected a call. The status is 0 if the inspector does not respond. */
 export class ApiError extends Error {
   /**
    * @param {number} status
@@ -17,7 +17,7 @@ export class ApiError extends Error {
 }
 
 /**
- * Options of every request: without cookies of other programs on this host, and without redirects.
+ * The options of every request: no cookies of other programs on this host, and no redirects.
  * @type {RequestInit}
  */
 export const OWN = { credentials: "omit", redirect: "error", cache: "no-store" };
@@ -28,11 +28,11 @@ const token = takeToken();
 /** @type {Promise<string> | null} */
 let greeting = null;
 
-// A user who opens the printed URL in this tab changes only the fragment, and the browser loads nothing.
+// If the user opens the printed URL in this tab, only the fragment changes and the browser loads nothing.
 window.addEventListener("hashchange", () => tokenInAddress() && window.location.reload());
 
 /**
- * The token, after the server has proved that it knows it: another program may have the port by now.
+ * Return the token after the server has proved that it knows the token. Another program may have the port by now.
  * @returns {Promise<string>}
  */
 export function trustedToken() {
@@ -43,7 +43,7 @@ export function trustedToken() {
   return greeting;
 }
 
-/** After a lost connection, let the server prove that it knows the token before the next request. */
+/** After a lost connection, make the server prove that it knows the token before the next request. */
 export function doubtServer() {
   greeting = null;
 }
@@ -76,7 +76,7 @@ function tokenInAddress() {
   return new URLSearchParams(window.location.hash.slice(1)).get("token");
 }
 
-/** Move the token from the URL to the session storage of this tab and port, where a reload finds it. */
+/** Move the token from the URL to the session storage of this tab and port, where the page finds it after a reload. */
 function takeToken() {
   const given = tokenInAddress();
   if (given) window.history.replaceState(null, "", window.location.pathname + window.location.search);

@@ -1,12 +1,13 @@
 // @ts-check
-// The page's state is in its URL: a reload, a shared link, back and forward work.
+// The page's state is in its URL, so that a reload, a shared link, and the back and forward buttons work.
 import { useEffect, useState } from "../ui/ui.js";
 import { FILTERS, readLocation } from "./place.js";
 
 export { readLocation };
 
 /**
- * Go to another state. The back button returns to the state before it, unless `replace` is true, as while typing.
+ * Go to another state. The back button returns to the state before it, unless `replace` is true, as it is during
+ * typing.
  * @param {Partial<ReturnType<typeof readLocation>>} change
  * @param {{ replace?: boolean }} [options]
  */
@@ -47,5 +48,5 @@ export function setFilter(name, value, options) {
   const filters = { ...readLocation().filters };
   if (value === null || value === "" || (Array.isArray(value) && !value.length)) delete filters[name];
   else filters[name] = value;
-  go({ filters, view: "" }, options); // shows the list again
+  go({ filters, view: "" }, options); // this shows the list again
 }

@@ -1,5 +1,5 @@
 // @ts-check
-// The page's state in its URL.
+// Reads the page's state from its URL.
 
 export const FILTERS = ["text", "action", "verdict", "response", "handler", "run", "since", "until", "id",
   "user", "entity", "workflow", "node", "latency"];

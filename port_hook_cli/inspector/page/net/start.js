@@ -2,7 +2,7 @@
 // Requests the first rows of the list while the browser loads the page's other modules.
 import { get, query } from "./api.js";
 import { readLocation } from "./place.js";
-import "../ui/theme.js"; // before the page is painted
+import "../ui/theme.js"; // runs before the page is painted
 
 /** @import { Filters, Row } from "./types.js" */
 /** @typedef {{ captures: Row[], next: number | null, position: string }} FirstPage */
@@ -24,7 +24,7 @@ function firstPage(filters, signal) {
 }
 
 /**
- * The first matching rows. The first call returns the rows requested by the opening page.
+ * Return the first matching rows. The first call returns the rows that the page requested when it opened.
  * @param {Filters} filters
  * @param {AbortSignal} signal
  */

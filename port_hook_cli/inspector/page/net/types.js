@@ -5,7 +5,7 @@ export {};
 /**
  * A capture as a row of the list.
  * @typedef {object} Row
- * @property {number} seq its number in the store
+ * @property {number} seq the number of the capture in the store
  * @property {string} id
  * @property {number} received_at seconds since the epoch
  * @property {string} method
@@ -15,7 +15,7 @@ export {};
  * @property {string | null} run_id
  * @property {string | null} user
  * @property {string | null} entity
- * @property {[name: string, text: string][]} inputs the first inputs, cut
+ * @property {[name: string, text: string][]} inputs the first inputs, shortened
  * @property {string | null} operation
  * @property {"http" | "kafka" | "replay"} source
  * @property {string | null} message topic, partition and offset of a Kafka message
@@ -30,7 +30,7 @@ export {};
  */
 
 /**
- * How the handler responded.
+ * The handler's response.
  * @typedef {object} Handled
  * @property {number | null} status
  * @property {string | null} fault
@@ -64,7 +64,7 @@ export {};
 /** @typedef {{ slug: string, explanation: string, fix: string }} Cause */
 
 /**
- * How the signature was computed.
+ * The computation of the signature.
  * @typedef {object} SignatureParts
  * @property {string | null} timestamp
  * @property {number | null} timestamp_at
@@ -101,8 +101,8 @@ export {};
  * @property {string[]} encrypted
  * @property {Delivery | null} delivery
  * @property {Response | null} response
- * @property {string[]} hints what to do about a handler that failed
- * @property {Record<string, string>} filters the facts as filters
+ * @property {string[]} hints what the user can do about a handler that failed
+ * @property {Record<string, string>} filters the facts of the capture as filters
  * @property {{ text: string, by_hand: boolean } | null} simulated
  * @property {string | null} fate
  * @property {Row[]} replays
@@ -111,14 +111,14 @@ export {};
  */
 
 /**
- * A value of a JSON body. A container has no text, and only a container and a text have a size.
+ * A value in a JSON body. Objects and arrays have no text. Only objects, arrays and strings have a size.
  * @typedef {{ key: string | null, path: string, type: string, size: number | null, text: string | null }} TreeNode
  */
 /** @typedef {TreeNode & { children: TreeNode[], next: number | null }} TreeLevel A value with some of its members. */
 /** @typedef {{ matches: string[], complete: boolean }} TreeFound */
 
 /**
- * The response to a request from the inspector.
+ * The response to a request that the inspector sent.
  * @typedef {object} Sent
  * @property {Delivery} delivery
  * @property {Request} sent
@@ -127,14 +127,14 @@ export {};
  */
 
 /**
- * An input of an action or a workflow's trigger. `items` are the choices of an array, `blueprint` is an entity's.
+ * An input of an action or a workflow's trigger. `items` are the choices of an array. `blueprint` is for entity inputs.
  * @typedef {Record<"title" | "format" | "description" | "blueprint", string | null>
  *   & Record<"minimum" | "maximum", number | null> & Record<"enum" | "items", any[] | null>
  *   & { name: string, type: any, required: boolean, default: any, encrypted: boolean }} Input
  */
 
 /**
- * What can be triggered: an action, a workflow, or a node of a workflow.
+ * A definition that the user can trigger: an action, a workflow, or a node of a workflow.
  * @typedef {object} ActionForm
  * @property {string} identifier
  * @property {"action" | "workflow" | "workflow-node"} kind
@@ -147,7 +147,7 @@ export {};
 /** @typedef {{ error: string, line: number, column: number }} JsonProblem Line and column are 0 if unknown. */
 
 /**
- * What a check would send.
+ * The requests that a check would send.
  * @typedef {{ name: string, capture: string | null, target: string, checks: number, valid_requests: number,
  *   notes: string[] }} Plan
  */
@@ -157,7 +157,7 @@ export {};
  */
 
 /**
- * The result of a check.
+ * One result of a check.
  * @typedef {Record<"failure" | "why" | "fix", string | null> & Record<"group" | "check" | "status" | "seen", string>
  *   & { captures: string[] }} Finding
  */
@@ -192,30 +192,30 @@ export {};
  */
 
 /**
- * Arrivals over time: equal parts between two times in seconds since the epoch.
+ * The number of arrivals over time, in equal parts between two times in seconds since the epoch.
  * @typedef {object} Histogram
  * @property {number} from
  * @property {number} to
  * @property {[total: number, bad: number][]} buckets
- * @property {number[]} rejected how many of the bad captures had no accepted signature
+ * @property {number[]} rejected the number of bad captures that had no accepted signature
  */
 
 /**
- * The filters of the list. Each is a part of the page's URL.
+ * The filters of the list. Each filter is a part of the page's URL.
  * @typedef {Record<string, string | string[]>} Filters
  */
 
 /** @typedef {{ at: string | null, level: string | null, text: string, node?: string | null }} LogEntry */
 
 /**
- * An action run or workflow run in Port. `skew_s` is how far this machine's clock is ahead of Port's.
+ * An action run or workflow run in Port. `skew_s` is how many seconds this machine's clock is ahead of Port's clock.
  * @typedef {{ id: string, kind: "action" | "workflow", name: string | null, status: string, label: string | null,
  *   link: string[], summary?: string | null, created_at?: string | null, ended_at?: string | null,
  *   url?: string | null, skew_s?: number | null }} PortRun
  */
 
 /**
- * A node of a workflow, and its state in a run.
+ * A node of a workflow, with its state in a run.
  * @typedef {{ id: string, type: string | null, title: string, status: string | null, result?: string | null,
  *   started_at?: string | null, ended_at?: string | null, run_id?: string | null, depth?: number,
  *   branch?: string | null, outlet?: string | null, output?: string | null, error?: string | null,
@@ -230,7 +230,7 @@ export {};
 
 /** @typedef {{ node: string, node_type: string, status: string, result: string | null }} Acted */
 /**
- * What a new run of a workflow from a node does.
+ * What a new run of a workflow from a node would do.
  * @typedef {{ workflow: string, last_run_id: string, not_run_again: Acted[], run_again: Acted[], source: string,
  *   to: string | null }} RetryPlan
  */

@@ -1,23 +1,23 @@
 // @ts-check
-// The steps of a run, and their places on its time axis. Pure.
+// The steps of a run, and their places on its time axis. This module is pure.
 //
-// Port's times are used unchanged. This machine's times (captures, now) are corrected by the difference of the two
-// clocks, and a capture is never placed before its run began or after it ended.
+// Times from Port are used unchanged. Times from this machine (captures, now) are corrected by the difference between
+// the two clocks. A capture is never placed before its run started or after its run ended.
 
 /** @import { Capture, FoundRun, LogEntry, PortRun, Row, RunNode, Session } from "../net/types.js" */
 
 /** @typedef {"good" | "bad" | "warn" | "live" | "skipped" | "pending"} State */
 
 /**
- * A step. Times are in milliseconds by Port's clock. A step without an end is in progress.
+ * A step. Its times are in milliseconds by Port's clock. A step without an end is in progress.
  * @typedef {object} Step
  * @property {string} id
  * @property {string} title
  * @property {string} kind
  * @property {State} state
- * @property {string} word its state in words
- * @property {number} depth how many branches it is in
- * @property {string} branch the outlet that leads to it
+ * @property {string} word the state in words
+ * @property {number} depth the number of branches that enclose the step
+ * @property {string} branch the outlet that leads to the step
  * @property {number | null} start
  * @property {number | null} end
  * @property {RunNode | null} node
@@ -38,7 +38,7 @@ const STATES = {
   IN_PROGRESS: "live", WAITING_FOR_APPROVAL: "pending",
 };
 const SECOND = 1000;
-// 15 s, 30 s, minutes, hours and days.
+// The steps of the axis: 15 s, 30 s, minutes, hours and days.
 const CLOCK_STEPS = [15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21_600, 43_200, 86_400, 172_800, 604_800]
   .map((seconds) => seconds * SECOND);
 const NARROWEST = 0.8; // percent
@@ -55,11 +55,11 @@ export function milliseconds(text) {
   return Number.isNaN(at) ? null : at;
 }
 
-/** The current time by Port's clock. @param {PortRun} run @param {number} now */
+/** Return the current time by Port's clock. @param {PortRun} run @param {number} now */
 const portTime = (run, now) => now - (run.skew_s ?? 0) * 1000;
 
 /**
- * The steps of a run in order.
+ * Return the steps of a run in order.
  * @param {FoundRun} found
  * @param {Capture} capture the request of the run, or of one of its nodes
  * @returns {Step[]}
@@ -135,7 +135,7 @@ function accepted({ handler, response, by_hand: isByHand }) {
 }
 
 /**
- * From the first time of a run to its last, or to now.
+ * Return the axis from the first time of a run to its last time, or to now.
  * @param {PortRun} run
  * @param {Step[]} steps
  * @param {number} now milliseconds by this machine's clock
@@ -151,7 +151,7 @@ export function axisOf(run, steps, now) {
 }
 
 /**
- * The bar of a step in percent of the axis, or null for a step that did not start.
+ * Return the bar of a step in percent of the axis, or null for a step that did not start.
  * @param {Step} step
  * @param {Axis} axis
  */
@@ -162,19 +162,19 @@ export function barOf(step, { start, end }) {
   return { left: Math.min(percent(step.start), 100 - NARROWEST), width: Math.min(width, 100) };
 }
 
-/** The duration of a step so far, in seconds. @param {Step} step @param {Axis} axis */
+/** Return the duration of a step so far, in seconds. @param {Step} step @param {Axis} axis */
 export function secondsOf(step, axis) {
   return step.start === null ? null : Math.max(0, (step.end ?? axis.end) - step.start) / 1000;
 }
 
-/** Readable time steps, in milliseconds: 1, 2 or 5 times a power of ten, then by clock. */
+/** Return readable time steps, in milliseconds: 1, 2 or 5 times a power of ten, then steps of a clock. */
 function roundTimes(/** @type {number} */ total) {
   const power = 10 ** Math.floor(Math.log10(total / 6));
   const byTens = [1, 2, 5, 10].map((each) => each * power);
   return [...byTens.filter((each) => each <= 10 * SECOND), ...CLOCK_STEPS];
 }
 
-/** At most seven round times, each with its position in percent. @param {Axis} axis */
+/** Return at most seven round times, each with its position in percent. @param {Axis} axis */
 export function ticksOf({ start, end }) {
   const total = end - start;
   const size = roundTimes(total).find((each) => total / each <= 6) ?? total;
@@ -182,7 +182,7 @@ export function ticksOf({ start, end }) {
     .map((index) => ({ text: tickText((index * size) / SECOND), left: (index * size * 100) / total }));
 }
 
-/** A time on the axis: "500 ms", "1.5 s", "2 min 30 s", "1 h 30 min". @param {number} seconds */
+/** Return a time on the axis: "500 ms", "1.5 s", "2 min 30 s", "1 h 30 min". @param {number} seconds */
 function tickText(seconds) {
   if (seconds === 0) return "0";
   if (seconds < 1) return `${Number((seconds * 1000).toPrecision(3))} ms`;
@@ -195,7 +195,7 @@ function tickText(seconds) {
 }
 
 /**
- * The steps that are open at first: failed steps, otherwise steps in progress, otherwise the capture's own step.
+ * Return the steps that are open at first: failed steps, or steps in progress, or the capture's own step.
  * @param {Step[]} steps
  * @param {string | null} current the ID of the capture's run
  */

@@ -1,5 +1,5 @@
 // @ts-check
-// The links and log entries of a run, from the handler or Port.
+// The links and the log entries of a run, which come from the handler or from Port.
 import { html } from "../ui/ui.js";
 import { isoTime, oneLine, visible } from "../ui/format.js";
 
@@ -8,7 +8,7 @@ import { isoTime, oneLine, visible } from "../ui/format.js";
 /** @param {string | null | undefined} url */
 export const isWeb = (url) => /^https?:\/\//i.test(url ?? "");
 
-/** Only http and https URLs become links. Any other scheme stays text. @param {{ links: string[] }} props */
+/** Only http and https URLs become links. URLs with another scheme stay text. @param {{ links: string[] }} props */
 export function Links({ links }) {
   return html`<ul class="links">${links.map((url) => html`<li key=${url}>
     ${isWeb(url)

@@ -1,5 +1,5 @@
 // @ts-check
-// A report of a run, like `port-hook report-run`. A node run also has a level and an output.
+// Reports a run, like `port-hook report-run`. The report of a node run also has a level and an output.
 import { html, Button, useState } from "../ui/ui.js";
 import { post } from "../net/api.js";
 import { Problem } from "../ui/parts.js";

@@ -1,5 +1,6 @@
 // @ts-check
-// Runs a workflow again from a node, like `port-hook trigger --from`, after showing which nodes have already acted.
+// Runs a workflow again from a node, like `port-hook trigger --from`. Before that, shows which nodes have already
+// acted.
 import { html, Button, useState } from "../ui/ui.js";
 import { get, post } from "../net/api.js";
 import { latency, oneLine, visible } from "../ui/format.js";

@@ -1,5 +1,5 @@
 // @ts-check
-// The run in Port: its state, and its steps on a time axis. The page follows it until it ends.
+// The run in Port: its state, and its steps on a time axis. The page follows the run until it ends.
 import { html, Icon } from "../ui/ui.js";
 import { ApiError, get } from "../net/api.js";
 import { copy } from "../ui/copy.js";
@@ -26,7 +26,7 @@ const EVERY_MS = 1500;
  */
 async function load(id, workflowRun, signal) {
   const found = await get(`/api/runs/${encodeURIComponent(id)}`, { workflow_run: workflowRun }, signal);
-  // A temporary problem counts as a failed try, so the last state stays visible.
+  // A temporary problem counts as a failed attempt, so the last state stays visible.
   if (!found.available && found.temporary) throw new ApiError(502, { error: found.reason, hint: found.hint });
   return found;
 }

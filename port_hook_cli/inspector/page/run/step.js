@@ -1,5 +1,5 @@
 // @ts-check
-// The details of a step: its request, response, output and log, a report, and "Retry from here".
+// The details of a step: its request, its response, its output and its log, a report, and "Retry from here".
 import { html, memo, Button } from "../ui/ui.js";
 import { Body } from "../capture/body.js";
 import { indent } from "../capture/json_text.js";
@@ -67,7 +67,7 @@ function Captures({ run, version, around }) {
 }
 
 /**
- * The request and the response of a capture, or one of them.
+ * The request and the response of a capture, or only one of them.
  * @param {{ row: Row, part?: "request" | "response", open?: ((id: string) => void) | null }} props
  */
 function CaptureParts({ row, part, open }) {

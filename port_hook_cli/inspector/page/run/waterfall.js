@@ -17,7 +17,7 @@ const ICONS = { good: "check", bad: "x", warn: "alert", live: "clock", skipped: 
 export function Waterfall({ found, around }) {
   const { run, capture } = around;
   const now = useNow(hasEnded(run) ? 0 : TICK_MS);
-  // The same objects until Port responds again, so that only the bars are redrawn as time passes.
+  // The objects stay the same until Port responds again, so that only the bars are redrawn as time passes.
   const steps = useMemo(() => stepsOf(found, capture), [found, capture]);
   const axis = axisOf(run, steps, now);
   const [chosen, setChosen] = useState(/** @type {string[] | null} */ (null));
@@ -42,7 +42,7 @@ export function Waterfall({ found, around }) {
   </section>`;
 }
 
-/** Up and Down, Home and End move between the steps. @param {KeyboardEvent} event */
+/** Move between the steps with Up and Down, Home and End. @param {KeyboardEvent} event */
 function onArrow(event) {
   const steps = [.../** @type {HTMLElement} */ (event.currentTarget).querySelectorAll(".step")];
   const at = steps.indexOf(/** @type {Element} */ (event.target));
@@ -89,7 +89,7 @@ function Row({ step, axis, index, isOpen, onToggle }) {
   </button>`;
 }
 
-/** A kind in words: "self-serve trigger". @param {string} kind */
+/** Return a kind in words: "self-serve trigger". @param {string} kind */
 function kindOf(kind) {
   if (kind === "LOG" || kind === "REPORT") return "";
   return oneLine(kind).toLowerCase().replace("self_serve", "self-serve").replaceAll("_", " ");

@@ -13,7 +13,7 @@ import { submitting, useTask } from "../ui/task.js";
 
 const GROUPS = { action: "Actions", workflow: "Workflows", "workflow-node": "Workflow nodes" };
 
-/** The values of each action's form, and the chosen action. */
+/** The values in each action's form, and the chosen action. */
 const drafts = new Drafts(50);
 const choice = new Drafts(1);
 
@@ -23,11 +23,11 @@ export function Trigger({ mode, onClose, onOpen }) {
   const [{ name }, choose] = useDraft(choice, "", { name: "" });
   /** @type {ActionForm[] | undefined} */
   const listed = value?.actions;
-  // The sandbox runs a workflow from its trigger only.
+  // The sandbox runs a workflow only from its trigger.
   const actions = mode === "sandbox" ? listed?.filter(({ kind }) => kind !== "workflow-node") : listed;
   const action = actions?.find((each) => each.identifier === name) ?? actions?.[0];
   const first = useRef(/** @type {any} */ (null));
-  // useEffect would run a frame later, and take the focus from an input that the user is already filling in.
+  // useEffect would run a frame later, and would take the focus from an input that the user is already filling in.
   useLayoutEffect(() => first.current?.focus(), [value]);
   return html`<div class="trigger">
     ${problem && html`<${Problem} problem=${problem} />`}
@@ -94,7 +94,7 @@ function defaults(action) {
 }
 
 /**
- * The inputs that have values.
+ * Return only the inputs that have values.
  * @param {Record<string, any>} values
  */
 export function given(values) {

@@ -1,5 +1,5 @@
 // @ts-check
-// The message in place of a part of the page that cannot be drawn.
+// The message that replaces a part of the page that cannot be drawn.
 import { html, Button, Component } from "./ui.js";
 import { oneLine } from "./format.js";
 

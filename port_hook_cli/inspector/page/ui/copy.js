@@ -1,8 +1,8 @@
 // @ts-check
-// The clipboard, and short messages.
+// Copies to the clipboard, saves files, and shows short messages.
 
 /**
- * Show a message for a few seconds. The app listens for the event.
+ * Show a message for a few seconds. The app listens for this event.
  * @param {string} text
  */
 export function say(text) {

@@ -4,7 +4,7 @@ import { html, useEffect, useRef, useState, Button } from "./ui.js";
 import { oneLine } from "./format.js";
 
 /**
- * A dialog. A click outside closes it, unless something was typed in it.
+ * A dialog. A click outside the dialog closes it, unless the user has typed something in it.
  * @param {{ title: string, onClose: () => void, children?: unknown }} props
  */
 export function Dialog({ title, onClose, children }) {

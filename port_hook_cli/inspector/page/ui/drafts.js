@@ -1,9 +1,9 @@
 // @ts-check
-// The user's input, until the page is reloaded. The user may leave a tab or dialog and return.
+// Keeps the user's input until the page is reloaded. The user may leave a tab or a dialog and return.
 import { useState } from "./ui.js";
 
 /**
- * Values by key. If there are too many, the oldest value is removed.
+ * Stores values by key. If there are too many values, the oldest value is removed.
  * @template V
  */
 export class Drafts {
@@ -26,7 +26,7 @@ export class Drafts {
 }
 
 /**
- * The draft of a key, and a function that changes some of its fields.
+ * Return the draft for a key, and a function that changes some fields of the draft.
  * @template {object} V
  * @param {Drafts<V>} drafts
  * @param {string} key

@@ -1,11 +1,11 @@
 // @ts-check
-// The focus of a field that may not be drawn yet.
+// Focuses a field that may not be drawn yet.
 import { useEffect } from "./ui.js";
 
 let wanted = "";
 
 /**
- * Focus the field with this selector, now or when it is drawn.
+ * Focus the field with this selector now, or when it is drawn.
  * @param {string} selector
  */
 export function focusWhenDrawn(selector) {
@@ -15,7 +15,7 @@ export function focusWhenDrawn(selector) {
 }
 
 /**
- * Take the focus if it is wanted, in the component that has the field.
+ * Take the focus if it is wanted. This runs in the component that contains the field.
  * @param {string} selector
  */
 export function useWantedFocus(selector) {

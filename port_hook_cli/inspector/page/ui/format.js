@@ -1,10 +1,11 @@
 // @ts-check
-// Values as text. All text from a sender goes through `visible` before it is shown.
+// Converts values to text. All text from a sender goes through `visible` before it is shown.
 
 /** @import { Delivery, Handled, Row } from "../net/types.js" */
 
 // Characters that move or hide text, as in text/safe.py: controls, bidi marks and overrides, zero-width and tag
-// characters, blank letters, variation selectors, lone surrogates. The selectors of emoji stay where one is chosen.
+// characters, blank letters, variation selectors, and lone surrogates. The selectors of emoji stay where they choose an
+// emoji.
 const UNSEEN =
   "0-8 b-1f 7f-9f ad 34f 61c 115f-1160 17b4-17b5 180b-180f 200b-200f 2028-202e 2060-206f 2800 3164 fe00-fe0d feff " +
   "ffa0 fff0-fffb 1bca0-1bca3 1d173-1d17a e0000-e0fff d800-dfff";
@@ -22,7 +23,7 @@ export function visible(text) {
 }
 
 /**
- * The same on one line.
+ * Return the same text on one line.
  * @param {unknown} text
  */
 export function oneLine(text) {
@@ -61,7 +62,7 @@ export function statusTone(status) {
 /** @typedef {{ status: number | null, fault?: string | null } | null | undefined} Responded Null: not yet. */
 
 /**
- * The tone of a response. A missing response is bad.
+ * Return the tone of a response. A missing response is bad.
  * @param {Responded} answered
  */
 export function toneOf(answered) {
@@ -75,7 +76,7 @@ const DAY = new Intl.DateTimeFormat(undefined, { ...MINUTES, month: "short", day
 const FULL = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
 
 /**
- * Seconds since the epoch: the time for today, the date and time for other days.
+ * Return seconds since the epoch as text: only the time for today, and the date and time for other days.
  * @param {number} seconds
  */
 export function time(seconds) {
@@ -91,7 +92,7 @@ export function fullTime(seconds) {
 }
 
 /**
- * Hours, minutes and seconds, whatever the day.
+ * Return hours, minutes and seconds, whatever the day.
  * @param {number} seconds
  */
 export function clockTime(seconds) {
@@ -123,7 +124,7 @@ export function duration(seconds) {
 }
 
 /**
- * Milliseconds below a second, otherwise a duration.
+ * Return a duration as text, in milliseconds below one second.
  * @param {number} ms
  */
 export function latency(ms) {
@@ -145,7 +146,7 @@ export function number(count) {
 }
 
 /**
- * The short name of an invocation.
+ * Return the short name of an invocation.
  * @param {Row} row
  */
 export function nameOf(row) {
@@ -156,11 +157,11 @@ export function nameOf(row) {
   return oneLine(row.kind.replace("-", " "));
 }
 
-// After this, no handler responds: the listener was killed, or closed the connection (--drop).
+// After this time, no handler responds: the listener was killed, or closed the connection (--drop).
 const LONGEST_WAIT_S = 600;
 
 /**
- * Whether a row may still get a response.
+ * Return whether a row may still get a response.
  * @param {Row} row
  */
 export function isPending(row) {
@@ -168,7 +169,7 @@ export function isPending(row) {
 }
 
 /**
- * The status, or why it is missing: a replay directly to a handler gets no response if the handler fails.
+ * Return the status, or why it is missing. A replay directly to a handler has no response if the handler fails.
  * @param {Row} row
  */
 export function responseText(row) {
@@ -177,7 +178,7 @@ export function responseText(row) {
 }
 
 /**
- * How long a delivery took: "in 3.1 ms", or "after 12 s" if it was interrupted.
+ * Return how long a delivery took: "in 3.1 ms", or "after 12 s" if it was interrupted.
  * @param {Handled | Delivery} delivery
  */
 export function took(delivery) {
@@ -191,7 +192,7 @@ export function handlerText(handler) {
 }
 
 /**
- * Text as a sentence, with a capital letter and a period.
+ * Return text as a sentence, with a capital letter and a period.
  * @param {string} text
  */
 export function sentence(text) {

@@ -1,5 +1,5 @@
 // @ts-check
-// The user's settings, in the browser's storage if available.
+// Saves the user's settings in the browser's storage, if it is available.
 
 const PREFIX = "port-hook-";
 

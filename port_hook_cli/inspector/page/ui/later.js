@@ -1,13 +1,13 @@
 // @ts-check
-// Parts of the page that load when they are first shown. Looking at captures doesn't need them.
+// Loads parts of the page when they are first shown. Looking at captures doesn't need them.
 import { html, useEffect, useState, Button } from "./ui.js";
 
 /** @import { Drawn } from "./ui.js" */
 
 /**
- * A component that loads its module when it is first drawn.
+ * Return a component that loads its module when it is first drawn.
  * @param {() => Promise<any>} load
- * @param {string} name what the module exports
+ * @param {string} name the name of the module's export
  * @returns {(props: any) => Drawn}
  */
 export function later(load, name) {

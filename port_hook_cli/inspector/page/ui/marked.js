@@ -1,9 +1,9 @@
 // @ts-check
-// A sender's text with the search text marked.
+// A sender's text in which the search text is marked.
 import { html } from "./ui.js";
 import { visible } from "./format.js";
 
-// Each mark is an element, so their number is limited.
+// Each mark is an element, so the number of marks is limited.
 const MOST = 500;
 
 /** @param {{ text: unknown, find?: string }} props */

@@ -1,11 +1,11 @@
 // @ts-check
-// Relative times that update while they are shown.
+// Relative times, which update while they are shown.
 import { html, useEffect, useState } from "./ui.js";
 import { ago } from "./format.js";
 
 /**
- * The current time in milliseconds, updated in steps while it is shown.
- * @param {number} every_ms 0 stands still
+ * Return the current time in milliseconds, which is updated in steps while it is shown.
+ * @param {number} every_ms 0 stops the updates
  */
 export function useNow(every_ms) {
   const [now, setNow] = useState(Date.now);
@@ -17,7 +17,7 @@ export function useNow(every_ms) {
 }
 
 /**
- * How long ago a time was, in seconds since the epoch.
+ * How long ago a time was. `at` is in seconds since the epoch.
  * @param {{ at: number }} props
  */
 export function Ago({ at }) {

@@ -1,12 +1,12 @@
 // @ts-check
-// Shared parts of the page: why something failed, and the response to a request.
+// Shared parts of the page: the reason for a failure, and the response to a request.
 import { html } from "./ui.js";
 import { handlerText, toneOf, visible } from "./format.js";
 
 /** @import { Responded } from "./format.js" */
 
 /**
- * A text from port-hook with commands in backticks.
+ * A text from port-hook that contains commands in backticks.
  * @param {{ text: string }} props
  */
 export function WithCode({ text }) {
@@ -14,7 +14,7 @@ export function WithCode({ text }) {
 }
 
 /**
- * Why something failed, and what to do next. With `isTall`, the hint has a line of its own.
+ * The reason for a failure, and what to do next. With `isTall`, the hint has a line of its own.
  * @param {{ problem: { message: string, hint?: string }, isTall?: boolean, children?: unknown }} props
  */
 export function Problem({ problem, isTall, children }) {
@@ -24,7 +24,7 @@ export function Problem({ problem, isTall, children }) {
 }
 
 /**
- * The status of a response in its tone, or what happened instead of one.
+ * The status of a response in its tone, or what happened instead of a response.
  * @param {{ of: Responded, isPlain?: boolean }} props
  */
 export function Status({ of, isPlain }) {

@@ -1,5 +1,5 @@
 // @ts-check
-// Data from the API for a component: loaded, reloaded when it changes, canceled when the component is gone.
+// Loads data from the API for a component, reloads it when it changes, and cancels the load when the component is gone.
 import { useCallback, useEffect, useRef, useState } from "./ui.js";
 
 /** @import { ApiError } from "../net/door.js" */
@@ -9,9 +9,9 @@ import { useCallback, useEffect, useRef, useState } from "./ui.js";
  * @template T
  * @typedef {object} Resource
  * @property {T | null} value
- * @property {ApiError | null} problem why the last try failed
+ * @property {ApiError | null} problem why the last attempt failed
  * @property {boolean} isLoading
- * @property {number} at when the value came, in milliseconds since the epoch
+ * @property {number} at when the value arrived, in milliseconds since the epoch
  * @property {() => void} reload
  */
 
@@ -24,12 +24,12 @@ const NOTHING = { value: null, problem: null, isLoading: true, at: 0 };
 const LONGEST_PAUSE_MS = 30_000;
 
 /**
- * Load what `load` returns: first immediately, then when `key` or `version` changes, and on `reload`.
+ * Load what `load` returns: once immediately, again when `key` or `version` changes, and again on `reload`.
  *
  * Another `key` is another resource, so the old value is discarded. A new `version` is a newer state of the same
- * resource, so the old value stays until the new value arrives. `every_ms` returns after how long a value is loaded
- * again (0: never). `pace_ms` is the least time from one load to the next. With `retry_ms`, a failed try is repeated
- * after that time, and later after more failures.
+ * resource, so the old value stays until the new value arrives. `every_ms` returns the number of milliseconds after
+ * which a value is loaded again (0: never). `pace_ms` is the minimum time between the starts of two loads. With
+ * `retry_ms`, a failed attempt is repeated after that time, and after longer times if more attempts fail.
  * @template T
  * @param {(signal: AbortSignal) => Promise<T>} load
  * @param {string} key "" loads nothing

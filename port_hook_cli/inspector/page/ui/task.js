@@ -1,11 +1,11 @@
 // @ts-check
-// A task that the user starts, such as sending a request or requesting a plan.
+// Runs a task that the user starts, such as sending a request or requesting a plan.
 import { useRef, useState } from "./ui.js";
 
 /** @import { ApiError } from "../net/door.js" */
 
 /**
- * One task at a time, and why the last one failed. `run` resolves when it is over, and never rejects.
+ * Run one task at a time, and store why the last task failed. `run` resolves when the task is over, and never rejects.
  */
 export function useTask() {
   const [isBusy, setBusy] = useState(false);
@@ -29,7 +29,7 @@ export function useTask() {
 }
 
 /**
- * A handler of a form's `submit` that stays on the page.
+ * Return a handler for a form's `submit` that stays on the page.
  * @param {(event: any) => void} work
  */
 export const submitting = (work) => (/** @type {any} */ event) => {

@@ -1,5 +1,5 @@
 // @ts-check
-// The colors: system, light or dark. Set before the first paint.
+// The colors of the page: system, light or dark. They are set before the first paint.
 import { keep, kept } from "./kept.js";
 
 export const THEMES = ["system", "light", "dark"];

@@ -1,13 +1,13 @@
 // @ts-check
-// Times in a form: a time by this machine's clock as text, and back.
+// Converts times in a form: a time by this machine's clock to text, and back.
 
-/** The preset ranges: seconds before now. */
+/** The preset ranges, in seconds before now. */
 export const RANGES = [
   [300, "Last 5 minutes"], [900, "Last 15 minutes"], [3600, "Last hour"], [86400, "Last 24 hours"],
 ];
 
 /**
- * Seconds since the epoch as the value of a datetime-local field.
+ * Return seconds since the epoch as the value of a datetime-local field.
  * @param {unknown} seconds
  */
 export function fieldText(seconds) {
@@ -17,7 +17,7 @@ export function fieldText(seconds) {
 }
 
 /**
- * The filters for two fields, or why they are invalid. An empty field is no limit.
+ * Return the filters for two fields, or why they are invalid. An empty field sets no limit.
  * @param {string} from
  * @param {string} to
  * @returns {{ since?: string, until?: string, problem?: string }}

@@ -1,5 +1,5 @@
 // @ts-check
-// The three libraries in one place: Preact, its hooks, and htm. The types come from Preact's npm package.
+// Collects the three libraries: Preact, its hooks, and htm. The types come from Preact's npm package.
 import * as preact from "../vendor/preact.js";
 import * as hooks from "../vendor/hooks.js";
 import htm from "../vendor/htm.js";
@@ -16,7 +16,7 @@ export const { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useStat
 export const html = /** @type {any} */ (htm).bind(h);
 
 /**
- * The component, redrawn only when one of its properties changes.
+ * Return the component, redrawn only when one of its properties changes.
  * @template P
  * @param {(props: P) => Drawn} Inner
  */
@@ -63,7 +63,7 @@ const PATHS = {
 };
 
 /**
- * An icon that says nothing to a screen reader: the text beside it does.
+ * An icon that screen readers ignore, because they read the text beside it.
  * @param {{ name: string, size?: number }} props
  */
 export function Icon({ name, size = 16 }) {
@@ -74,7 +74,7 @@ export function Icon({ name, size = 16 }) {
 }
 
 /**
- * A button. With `iconOnly`, it shows its label as a tooltip.
+ * A button. With `iconOnly`, the button shows its label as a tooltip.
  * @param {{ icon?: string, label: string, onClick?: (event: any) => void, primary?: boolean, disabled?: boolean,
  *   title?: string, iconOnly?: boolean, pressed?: boolean, submit?: boolean }} props
  */
