@@ -1,1 +1,1 @@
-"""The `agent` command: it predicts what the execution agent does with messages, and does it on request."""
+"""The `agent` command, which predicts what the execution agent does with messages, and does it on request."""

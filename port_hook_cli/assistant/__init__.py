@@ -1,1 +1,1 @@
-"""The `mcp` command: tools for coding agents, over the Model Context Protocol, that read and compare captures."""
+"""The `mcp` command, which serves tools to coding agents over the Model Context Protocol."""

@@ -139,7 +139,7 @@ def open_run(capture: Capture) -> str | None:
 
 MAX_UNREAD = 1_000
 MAX_UNREAD_BYTES = 64 * 1024 * 1024
-"""The limit for the bodies of all waiting requests and responses. The latest capture is kept even above the limit."""
+"""The limit for the bodies of all waiting requests and responses. The latest capture stays even above the limit."""
 
 
 class UnreadCaptures(Observer):

@@ -1,1 +1,1 @@
-"""Predicts Port's execution agent: the mapping that it uses, its exact request, and its reports to Port. Pure."""
+"""Predicts the mapping, the exact request and the reports of Port's execution agent. This package is pure."""

@@ -29,7 +29,7 @@ from port_hook_cli.sandbox.state import SandboxState
 MAX_BULK = 20
 MAX_BULK_DELETE = 100
 MAX_MIGRATIONS = 100
-"""The number of migrations that are retained. These are the latest migrations."""
+"""The number of migrations that the sandbox retains. It retains the latest migrations."""
 _MAX_LIMIT = 1000
 
 

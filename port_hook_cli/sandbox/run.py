@@ -15,7 +15,7 @@ IN_PROGRESS = "IN_PROGRESS"
 WAITING_FOR_APPROVAL = "WAITING_FOR_APPROVAL"
 DECLINED = "DECLINED"
 MAX_RUNS = 1000
-"""The number of action runs, and of workflow runs, that are retained. One call can list this many runs.
+"""The number of action runs, and of workflow runs, that the sandbox retains. One call can list this many.
 
 Older runs are deleted.
 """

@@ -1,1 +1,1 @@
-"""The `trigger` command: it makes and sends the same request as Port for an action run, or follows a run in Port."""
+"""The `trigger` command, which makes and sends the request of a run like Port, or follows a run in Port."""
