@@ -49,8 +49,8 @@ class MappingChoice:
 
         None means no file.
 
-        With `sends`, raises UsageError if the user did not name the file in the current directory, because someone else
-        may have written it.
+        With `sends`, raises UsageError if the file is in the current directory and the user did not choose it, because
+        someone else may have written it.
         """
         cwd = self.runtime.cwd
         if named := self.named or self.runtime.environ.get(_FILE_VARIABLE):

@@ -75,7 +75,7 @@ def read_message(
 
 
 def read_document(content: bytes, name: str, *, hint: str) -> Any:
-    """Return a JSON document that is parsed with Python's rules, which are also the agent's rules.
+    """Parse a JSON document with Python's rules, which are also the agent's rules.
 
     Raises UsageError.
     """

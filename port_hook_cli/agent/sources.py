@@ -110,7 +110,7 @@ def polling_interval_s(api_url: str) -> float:
 
 
 class _KnownRuns:
-    """The IDs of runs that were already shown or handled.
+    """The IDs of runs that the stream has already shown or handled.
 
     The oldest IDs are forgotten, so that memory use stays small.
     """
@@ -159,7 +159,7 @@ class _PolledRuns(ABC):
             await asyncio.gather(polling, return_exceptions=True)
 
     async def _poll(self, messages: MessageStream) -> None:
-        """Look for runs. After the first look, an outage of Port does not end the stream. It is reported once."""
+        """Look for runs. After the first look, an outage does not end the stream. It is reported once."""
         is_first, told = True, ""
         while not messages.ended.done():
             has_more = False

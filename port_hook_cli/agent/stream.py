@@ -107,7 +107,9 @@ async def _allowed() -> bool:
 
 
 class MessageStream:
-    """Handles one message at a time, until it has handled `count` messages. Without a `sender`, it sends no requests.
+    """Handles one message at a time, until it has handled `count` messages.
+
+    Without a `sender`, it doesn't send requests.
 
     `ended` is done after the last message, or has the error that ended the stream.
     """

@@ -99,7 +99,7 @@ def list_captures(arguments: Arguments, workspace: Workspace) -> ToolOutput:
 
 
 def _of_masked(bodies: JqBodyFilter, masker: Masker, found: Iterable[tuple[int, Any]]) -> Iterator[int]:
-    """Yield the numbers of the matching bodies, which are masked first.
+    """Mask the bodies, and yield the numbers of the bodies that match.
 
     Otherwise, an agent could use an expression to find out the masked values of a body.
     """

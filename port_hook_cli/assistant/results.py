@@ -109,7 +109,7 @@ def _document(tool: str, result: Any, notes: Sequence[str], cut: str, masker: Ma
 
 
 def _bounded(notes: Sequence[str], masker: Masker) -> list[str]:
-    """Return some of the notes, which are masked first and then shortened.
+    """Mask the notes, shorten them, and return some of them.
 
     In a note that is cut first, the masker would not find part of a secret.
     """

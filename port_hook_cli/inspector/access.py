@@ -47,7 +47,7 @@ class Asker:
 
 @frozen
 class AccessRefusal:
-    """Why a request is rejected: the response's status, and a message that reveals nothing about the store."""
+    """Why a request is rejected: the response's status, and a message that doesn't describe the store."""
 
     status: int
     message: str

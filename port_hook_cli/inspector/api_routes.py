@@ -122,7 +122,7 @@ class ApiRoutes:
         return response
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """Stream server-sent events until the page closes the connection or reads nothing for 10 seconds."""
+        """Stream server-sent events until the page closes the connection or stops reading for 10 seconds."""
         if len(self._streams) >= MAX_STREAMS:
             raise web.HTTPTooManyRequests(reason="Too many pages are open")
         query = self._inspector.query(request.query)

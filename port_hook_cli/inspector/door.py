@@ -45,7 +45,7 @@ class Door:
         self._token = token
         self._now = now
         self._codes: dict[str, float] = {}  # unused codes, and when each code expires
-        self._used: set[str] = set()  # codes that were used with this token
+        self._used: set[str] = set()  # used codes of this token
         self._on_replaced: list[Callable[[], None]] = []
 
     @property

@@ -120,7 +120,7 @@ def reject_elsewhere(connection: KafkaConnection, found: Iterable[tuple[str, int
 
 
 def _bracketed(host: str) -> str:
-    """Return a host as it is written in a URL. Some brokers advertise IPv6 addresses with brackets."""
+    """Return a host in the form that URLs use. Some brokers advertise IPv6 addresses with brackets."""
     return f"[{host}]" if ":" in host and not host.startswith("[") else host
 
 

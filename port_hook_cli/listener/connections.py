@@ -173,7 +173,7 @@ class ServerConnection(web.RequestHandler):
 
 
 class WireResponse(web.StreamResponse):
-    """Writes a `Response` unchanged, with its headers in order and its content length. aiohttp adds nothing."""
+    """Writes a `Response` unchanged, with its headers in order and its content length, without additions by aiohttp."""
 
     def __init__(self, request: web.BaseRequest, response: Response, *, close: bool = False) -> None:
         super().__init__(status=response.status)

@@ -1,4 +1,4 @@
-"""Gives a session a public URL, and reopens its tunnel."""
+"""Opens the public URL of a session, and reopens its tunnel."""
 
 from __future__ import annotations
 

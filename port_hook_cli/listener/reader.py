@@ -158,7 +158,7 @@ class Reader:
 
 
 def _is_cheap(body: bytes) -> bool:
-    """Return whether parsing an unsigned body takes no more than a few milliseconds."""
+    """Return whether parsing an unsigned body takes at most a few milliseconds."""
     return len(body) <= _MOST_UNSIGNED_BYTES and sum(map(body.count, b",:[{")) <= _MOST_UNSIGNED_MARKS
 
 

@@ -32,9 +32,9 @@ Reveal: TypeAlias = Callable[[Capture], Sequence[Decryption]]
 class Display:
     """How invocations are shown as text: in one line each with `compact`, and with links to runs if `app_url` is set.
 
-    `reveal` decrypts inputs for the screen. It runs in the screen's thread for invocations that are shown in full, and
-    must not raise an exception. `conflict` means that two places have different secrets. It is added to the fix for a
-    wrong secret.
+    `reveal` decrypts inputs for the screen. It runs in the screen's thread for invocations with full details, and must
+    not raise an exception. `conflict` means that two places have different secrets. It is added to the fix for a wrong
+    secret.
     """
 
     compact: bool = False

@@ -220,7 +220,7 @@ class HttpServer:
             if body:
                 self._admit(request, len(body), len(body), share)
             return body
-        # An announced length takes no capacity. Otherwise, nine idle clients could exclude all other clients.
+        # An announced length doesn't use capacity. Otherwise, nine idle clients could exclude all other clients.
         if (request.content_length or 0) > self._context.max_body:
             self._admit(request, request.content_length or 0, 0, share)
         if request.headers.get(hdrs.EXPECT, "").lower() == "100-continue":

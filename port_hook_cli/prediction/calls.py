@@ -64,7 +64,7 @@ class AgentCall:
 
     @property
     def log(self) -> str | None:
-        """Return the text of the log entry that the call adds, or None for a call that adds no log entry."""
+        """Return the text of the log entry that the call adds, or None for other calls."""
         if not self.path.endswith("/logs"):
             return None
         return str(self.body["logs"][0]["message"] if "logs" in self.body else self.body["message"])
@@ -278,7 +278,7 @@ class RunQueue(StrEnum):
 
 
 def taking_calls(message: AgentMessage) -> tuple[AgentCall, ...]:
-    """Return the calls that give the agent a polled run. For a message of a topic, there are no such calls."""
+    """Return the calls by which the agent gets a polled run. For a message of a topic, the result is empty."""
     if message.transport is not AgentTransport.POLLING or message.subject is Subject.CHANGE:
         return ()
     queue = RunQueue.NODES if message.subject is Subject.NODE_RUN else RunQueue.ACTIONS

@@ -117,7 +117,7 @@ def environment_use(expressions: Sequence[str]) -> EnvironmentUse:
 
 
 def _names_read(tokens: Sequence[JqToken]) -> Iterator[str]:
-    """Yield the name of each environment variable that is read, or "" for a computed name."""
+    """Yield the name of each environment variable in use, or "" for a computed name."""
     for index, token in enumerate(tokens):
         if token.text == "env" and token.kind is TokenKind.NAME:
             yield _name_after([*tokens[index + 1 : index + 6], *(_NOTHING,) * 5])

@@ -65,7 +65,7 @@ def agent_program(expression: str) -> AgentProgram:
 class _Function:
     """A function that the expression defines.
 
-    As in jq 1.5, functions that are never called are left out with their errors.
+    As in jq 1.5, uncalled functions and their errors are left out.
     """
 
     is_called: bool = False

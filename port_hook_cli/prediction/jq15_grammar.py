@@ -32,7 +32,7 @@ _FOLDED: dict[str, Callable[[float, float], float | bool]] = {
 class JqNode:
     """A part of an expression. `kind` determines the meaning of `text`, `value` and `parts`, which module `jq15` reads.
 
-    An optional part that is missing is None, such as the handler of a `try`.
+    A missing part is None, such as a missing handler of a `try`.
     """
 
     kind: str

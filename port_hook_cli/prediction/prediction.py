@@ -70,8 +70,8 @@ class MappingTry:
 class Prediction:
     """The prediction of what the agent does with `message`, whose document is decrypted.
 
-    `tries` ends with the mapping that the agent uses, if any. `wire` is None if the agent sends no request. In this
-    case, `reason` explains why, and `unsent` is the agent's report.
+    `tries` ends with the mapping that the agent uses, if any. `wire` is None if the agent doesn't send a request. In
+    this case, `reason` explains why, and `unsent` is the agent's report.
     """
 
     message: AgentMessage
@@ -111,7 +111,7 @@ class Prediction:
 
 @frozen(kw_only=True)
 class ShownPrediction:
-    """A prediction, and the data that is needed to show it.
+    """A prediction, and the data that its view needs.
 
     `environment` has the variables that the expressions read. `given` has the names of the variables that the
     expressions can read. `origin` is set if the message was read from a topic. `came_over_http` means that the message

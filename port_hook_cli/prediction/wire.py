@@ -256,7 +256,7 @@ class WireRequest:
 def json_content(document: Any) -> bytes | None:
     """Return the body that `requests` writes for `json=document`: ASCII, with spaces. None sends an empty request.
 
-    Raises AgentFault for numbers that are not allowed in JSON.
+    Raises AgentFault for numbers that JSON does not allow.
     """
     if document is None:
         return None

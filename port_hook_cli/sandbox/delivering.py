@@ -289,7 +289,7 @@ class Courier:
         self._step(run, Phase.SENT, _LOST)
 
     def _fail(self, run: SandboxRun, reason: str) -> None:
-        """Fail a run whose request got no response, as Port does, and log the reason."""
+        """Fail a run whose request got no response, and log the reason. Port does the same."""
         run.invocation.phase, reason = Phase.SENT, self._state.masker().message(reason)
         if run.ended:
             self._state.record_change("run", run.id, run)
@@ -322,7 +322,7 @@ def _claimer(run: SandboxRun, request: SandboxRequest) -> str:
 def _response(body: bytes) -> Any:
     """Return a response's body as a run's `response`: a string, an array or an object. Return None for an empty body.
 
-    JSON that is nested too deeply to be serialized stays a string.
+    JSON stays a string if it is nested too deeply to be serialized.
     """
     text = body.decode("utf-8", "replace")
     try:

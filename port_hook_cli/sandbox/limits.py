@@ -39,7 +39,7 @@ def signed_token(claims: Mapping[str, Any], key: bytes) -> str:
 
 
 def read_token(token: str, key: bytes) -> dict[str, Any] | None:
-    """Return the claims of a token that was signed with `key`, or None for any other text."""
+    """Return the claims of a token if its signature matches `key`. Otherwise return None."""
     signed, _, signature = token.rpartition(".")
     header, _, claims = signed.partition(".")
     given = signature.encode("utf-8", "replace")
@@ -88,8 +88,7 @@ class ApiRules:
 
     The first use of a well-formed run ID creates the run, unless `strict_runs` is set. With `strict`, entities are
     checked against their blueprints. With `any_entity`, clients can create an entity twice, and change or delete an
-    entity that was never created, so that a handler can repeat the same work. A token is valid for `token_lifetime_s`
-    seconds.
+    unknown entity, so that a handler can repeat the same work. A token is valid for `token_lifetime_s` seconds.
     """
 
     strict_runs: bool = False
@@ -172,7 +171,7 @@ class StateSize:
         return not self.is_full and not self._large
 
     def set(self, kind: str, key: str, value: Any) -> None:
-        """Count a part that was added or changed. None as the value means that the part was deleted."""
+        """Count an added or changed part. A value of None means a deleted part."""
         self.total -= self._parts.pop((kind, key), 0)
         self._large.discard((kind, key))
         if value is not None:

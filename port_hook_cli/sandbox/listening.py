@@ -70,7 +70,7 @@ def _reason(error: OSError, host: str, port: int) -> str:
 
 
 async def read_call(request: web.Request, *, checks_host: bool) -> ApiRequest | ApiResponse:
-    """Return the call in a request, or the response to a request that is rejected before it is read."""
+    """Return the call in a request, or the response that rejects the request."""
     from aiohttp import web
 
     names = ("host", "origin", "sec-fetch-site")

@@ -276,7 +276,7 @@ class Sandbox:
         call = await read_call(request, checks_host=self._is_on_loopback)
         given = self._respond_to_call(call) if isinstance(call, ApiRequest) else call
         if not (isinstance(call, ApiRequest) and is_poll(call)):
-            # A call that is rejected before it is read still has a path, so the sandbox can log the call for its run.
+            # A call still has a path if it is rejected before it is read, so the sandbox can log the call for its run.
             head = call if isinstance(call, ApiRequest) else read_request(request.method, request.raw_path, {}, b"")
             self._log_call(head, request.raw_path, given)
             self._tell(request.method, request.raw_path, given)

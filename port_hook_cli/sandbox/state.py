@@ -202,7 +202,7 @@ class SandboxState:
         self._events.append(RunEvent(at=self.now(), run_id=run_id, action=action, status=status, note=note))
 
     def take_events(self) -> list[RunEvent]:
-        """Return the steps that were recorded since the last call of this method."""
+        """Return the steps since the last call of this method."""
         events, self._events = self._events, []
         return events
 
@@ -367,7 +367,7 @@ class SandboxState:
     def find_run(self, name: str) -> tuple[SandboxRun | None, bool]:
         """Return the run with this ID or external ID, and whether this call created the run.
 
-        A well-formed unknown ID creates a run that is marked as made up, unless `strict_runs` is set.
+        A well-formed unknown ID creates a run and marks it as made up, unless `strict_runs` is set.
         """
         run = self.known_run(name)
         if run is None and is_run_id(name) and not self.rules.strict_runs:

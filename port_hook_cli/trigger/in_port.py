@@ -53,7 +53,7 @@ class WorkflowSeen:
 
 
 class Runs(Protocol):
-    """The part of Port's API that is needed to follow a run. Both methods raise PortApiError."""
+    """The methods of Port's API for following a run. Both methods raise PortApiError."""
 
     async def get_run(self, run_id: str, /) -> dict[str, Any]:
         """Return the run with this ID."""

@@ -85,7 +85,7 @@ def read_given_outputs(document: Any) -> GivenOutputs:
 
 
 def require_node(workflow: Workflow, node: str | None) -> None:
-    """Raise UsageError if no node is selected, because a whole workflow runs each node and uses no given output."""
+    """Raise UsageError if no node is selected. A whole workflow runs each node and doesn't use given outputs."""
     if node is None or (node in workflow.nodes and workflow.nodes[node].is_trigger):
         raise UsageError(
             "--outputs last runs one node over the outputs of the nodes before it.",

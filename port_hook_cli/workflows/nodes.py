@@ -171,7 +171,7 @@ async def with_variables(
     """Return a finished node's outcome with rendered `variables`, its links, and the expressions that failed.
 
     `variables` replace the node's whole output, so `response` is lost unless a variable contains it (Port's docs and
-    skill files; an older text merges both). `.result` is the node's own output. A failed node keeps its error.
+    skill files). An older text of Port merges both. `.result` is the node's own output. A failed node keeps its error.
     """
     if outcome.result is not NodeResult.SUCCESS or not (node.variables or node.links):
         return outcome, (), ()

@@ -154,7 +154,7 @@ class _SandboxEffects:
         current = run.current
         assert current is not None
         if request.agent and self._topic is None:
-            return None  # the agent claims the node run, as `observe` has recorded
+            return None  # the agent claims the node run. `observe` has recorded this
         try:
             if request.agent and self._topic is not None:
                 await self._topic.publish(agent_node_message(agent_config(request), node_run_id=current.id))

@@ -240,7 +240,7 @@ def too_old(fact: str) -> TunnelError:
 def explain(log: Iterable[str], *, timeout_s: float | None = None) -> TunnelError:
     """Return the error to raise. `log` holds cloudflared's last lines, which may be unprintable.
 
-    `timeout_s` is the timeout that was exceeded. None means that cloudflared ended by itself.
+    `timeout_s` is the exceeded timeout. None means that cloudflared ended by itself.
     """
     log = list(log)
     for pattern, happened, hint in _KNOWN:

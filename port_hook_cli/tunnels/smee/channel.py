@@ -224,7 +224,7 @@ class SmeeChannel:
         raise StreamError("it ended the stream")
 
     async def _handle(self, event: ServerSentEvent) -> bool:
-        """Return whether the event shows that requests arrive: a request, or the `ready` event of smee or gosmee."""
+        """Return whether the event shows that requests arrive: a request, or a `ready` event."""
         if event.event not in {"", "message"} or not event.data:  # `ready` and `ping` of smee
             return True
         match read_event(event.data):
