@@ -47,10 +47,8 @@ class MappingChoice:
     def find(self) -> str | None:
         """Return the file to read: the named file, the environment's file, or the current directory's file.
 
-        None means no file.
-
-        With `sends`, raises UsageError if the file is in the current directory and the user did not choose it, because
-        someone else may have written it.
+        None means no file. With `sends`, raises UsageError if the file is in the current directory and the user did not
+        choose it, because someone else may have written it.
         """
         cwd = self.runtime.cwd
         if named := self.named or self.runtime.environ.get(_FILE_VARIABLE):

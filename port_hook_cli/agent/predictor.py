@@ -145,9 +145,8 @@ class Predictor:
     def predict(self, source: AgentInput, mappings: Sequence[AgentMapping]) -> ShownPrediction:
         """Return what the agent does with a message.
 
-        Raises RenderError, and UsageError if it is not a message for the agent.
-
-        A crash report masks the decrypted values until `forget` is called.
+        Raises RenderError, and UsageError if it is not a message for the agent. A crash report masks the decrypted
+        values until `forget` is called.
         """
         secret, memory = self.settings.secret, self.runtime.memory
         world = AgentWorld(

@@ -276,10 +276,8 @@ class ClaimedRuns(_PolledRuns):
     async def _acknowledge(self, claim: _Claim, messages: MessageStream) -> bool:
         """Acknowledge a run, and return whether Port accepted the acknowledgment.
 
-        Like the agent, continue if it did not.
-
-        The call is not repeated if its response is lost, because a second call could look as if another agent had the
-        run.
+        Like the agent, continue if it did not. The call is not repeated if its response is lost, because a second call
+        could look as if another agent had the run.
         """
         claim.state = ClaimState.UNCLEAR
         try:

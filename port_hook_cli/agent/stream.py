@@ -109,9 +109,8 @@ async def _allowed() -> bool:
 class MessageStream:
     """Handles one message at a time, until it has handled `count` messages.
 
-    Without a `sender`, it doesn't send requests.
-
-    `ended` is done after the last message, or has the error that ended the stream.
+    Without a `sender`, it doesn't send requests. `ended` is done after the last message, or has the error that ended
+    the stream.
     """
 
     def __init__(

@@ -170,10 +170,8 @@ def masked(capture: Capture, masker: Masker) -> Capture:
 def has_text(capture: Capture, text: str, masker: Masker) -> bool:
     """Return whether the visible part of a request contains `text`.
 
-    Uppercase and lowercase ASCII letters match each other.
-
-    This function searches masked data. The store's own search would let an agent find a signature one character at a
-    time.
+    Uppercase and lowercase ASCII letters match each other. This function searches masked data. The store's own search
+    would let an agent find a signature one character at a time.
     """
     invocation = masked(capture, masker).invocation
     fields = json.dumps(list(invocation.headers), separators=(",", ":"))

@@ -64,7 +64,7 @@ class CheckInProgress(UsageError):
 
 
 class PortOwner(NamedTuple):
-    """A port of port-hook itself, and its owner."""
+    """A port that port-hook itself uses, and the name of its owner."""
 
     port: int
     name: str

@@ -96,9 +96,8 @@ def _plain(value: Any) -> str:
 def _walk(document: Any) -> Iterator[tuple[Sequence[str], Any]]:
     """Yield the keys and the value of each member, in the order of the document.
 
-    The yielded keys change with the next member.
-
-    This function doesn't recurse or build pointers, because the sender chooses the depth and the keys.
+    The yielded keys change with the next member. This function doesn't recurse or build pointers, because the sender
+    chooses the depth and the keys.
     """
     keys: list[str] = []
     stack = [_members(document)]

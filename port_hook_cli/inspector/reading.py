@@ -209,7 +209,7 @@ class CaptureReader:
         return self._documents[key]
 
     async def _count(self, query: CaptureQuery, read: Callable[[CaptureIndex, CaptureSearch], T]) -> T:
-        """Return the result of `read` over all matches. Only one reader at a time counts."""
+        """Return the result of `read` over all matches. Only one reader at a time may count."""
         async with self._slow_lock:
             return await self._search(
                 lambda index: index.search(query), ENOUGH, read, is_needed=lambda index: index.needs_search(query)

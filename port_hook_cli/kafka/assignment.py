@@ -26,11 +26,9 @@ _ASK_AGAIN_S = 1.0
 class GivenPartitions:
     """The partitions of this reader, with the offset of the next message in each.
 
-    `lag` is the number of waiting messages.
-
-    `shortened` contains the partitions that end before the saved position. `lost` is the number of messages that the
-    broker deleted before they were read. `finds_none` means that messages exist, but none of them has arrived since the
-    plan's time.
+    `lag` is the number of waiting messages. `shortened` contains the partitions that end before the saved position.
+    `lost` is the number of messages that the broker deleted before they were read. `finds_none` means that messages
+    exist, but none of them has arrived since the plan's time.
     """
 
     cluster: str

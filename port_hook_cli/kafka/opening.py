@@ -27,9 +27,8 @@ _NO_ORG_ID = "Set PORT_ORG_ID to your organization ID. Port shows it at `...` > 
 class KafkaOptions:
     """The options for reading the topics.
 
-    `forwards` means that a handler gets the messages, or the requests made from them.
-
-    `yes` skips the question that `take_over` asks. `since_s` is in seconds since the epoch.
+    `forwards` means that a handler gets the messages, or the requests made from them. `yes` skips the question that
+    `take_over` asks. `since_s` is in seconds since the epoch.
     """
 
     group: str | None = None

@@ -1,1 +1,1 @@
-"""The listener: a request's life from the socket through verification and forwarding to the response."""
+"""The listener, which receives, verifies and forwards requests, and responds to them."""

@@ -60,9 +60,8 @@ class Observer(Protocol):
 class Observers(Observer):
     """Passes calls on to several observers.
 
-    The observers get the first `limit` captures, or all captures if it is None.
-
-    When a session with `--count` ends, more captures than `limit` can be in progress.
+    The observers get the first `limit` captures, or all captures if `limit` is None. When a session with `--count`
+    ends, more captures than `limit` can be in progress.
     """
 
     def __init__(self, observers: Sequence[Observer], *, limit: int | None = None) -> None:

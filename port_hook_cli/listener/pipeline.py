@@ -100,9 +100,8 @@ class Pipeline:
     async def receive(self, invocation: Invocation, client: str) -> Response | None:
         """Return the response to `invocation` from the address `client`.
 
-        Raises StoreError if the request cannot be saved.
-
-        None means that the connection must be closed without a response.
+        Raises StoreError if the request cannot be saved. None means that the connection must be closed without a
+        response.
         """
         verdict, payload = await self._reader.read(invocation)
         self.tally.received += 1

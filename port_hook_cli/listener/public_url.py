@@ -38,7 +38,10 @@ class TunnelOptions:
 
     @property
     def keepalive_s(self) -> float:
-        """Return the seconds between two keepalive messages to the server: the probe interval, but from 1 to 5."""
+        """Return the number of seconds between two keepalive messages to the server.
+
+        This is the probe interval, limited to the range from 1 to 5 seconds.
+        """
         if not self.probe_interval_s:
             return _MAX_KEEPALIVE_S
         return min(max(self.probe_interval_s, _MIN_KEEPALIVE_S), _MAX_KEEPALIVE_S)

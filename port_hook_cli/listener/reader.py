@@ -113,7 +113,7 @@ class Reader:
         return Reading(verdict, payload)
 
     def close(self) -> None:
-        """Stop the threads, and discard the requests that wait for them."""
+        """Stop the threads of the reader, and discard the requests that wait for a thread."""
         for threads in (self._checks, self._signed, self._unsigned):
             threads.shutdown(wait=False, cancel_futures=True)
 

@@ -38,9 +38,8 @@ class AgentStopped(Exception):
 class Evaluated:
     """The result of an expression. If it failed, the value is None, and `error` explains why.
 
-    `is_empty` means no result.
-
-    A compile error contains the line and column in the expression. With `stop`, the agent stops and there is no result.
+    `is_empty` means no result. A compile error contains the line and column in the expression. With `stop`, the agent
+    stops and there is no result.
     """
 
     expression: str

@@ -206,9 +206,8 @@ def take_message(
 def take_topic_message(document: Any, secret: Secret) -> AgentMessage:
     """Return the message in a value that comes directly from a topic.
 
-    Raises ValueError if the agent cannot read the value.
-
-    The agent ignores a message of a topic that has no signature, or that has the format of a polled run.
+    Raises ValueError if the agent cannot read the value. The agent ignores a message of a topic that has no signature,
+    or that has the format of a polled run.
     """
     if not isinstance(document, dict):
         raise ValueError("it is not an object")  # noqa: TRY004 - the document is not an argument of the wrong type

@@ -27,10 +27,9 @@ _MAX_LINES = 20
 class PortRequest:
     """The signed request that Port would send.
 
-    Use `dataclasses.replace` to simulate changes in transit.
-
-    `path` is the path and query of the URL, for test clients. `errors` are the template expressions that failed and
-    became null. With `synchronized`, the HTTP response ends the run.
+    Use `dataclasses.replace` to simulate changes in transit. `path` is the path and query of the URL, for test clients.
+    `errors` are the template expressions that failed and became null. With `synchronized`, the HTTP response ends the
+    run.
     """
 
     run_id: str
@@ -88,10 +87,9 @@ class HandlerResponse:
 class Run:
     """A snapshot of a run. `logs` are the messages in its log.
 
-    `entities` are the changes to entities that belong to it.
-
-    `request` is the run's request, and `handler_response` is the response of the handler. Both are None for a run that
-    was only added. The response is also None if a test client received it.
+    `entities` are the changes to entities that belong to the run. `request` is the run's request, and
+    `handler_response` is the response of the handler. Both are None for a run that was only added. The response is also
+    None if a test client received it.
 
     The run of a workflow node also has `result` (SUCCESS, FAILED, CANCELLED), `output` and `outlet`.
     """

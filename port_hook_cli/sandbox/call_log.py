@@ -1,8 +1,7 @@
 """The latest calls that clients made over HTTP.
 
-The log shows the run of each call and how the call asked to end the run.
-
-Tests of handlers read the calls in the same process or through GET /v1/sandbox/calls.
+The log shows the run of each call and how the call asked to end the run. Tests of handlers read the calls in the same
+process or through GET /v1/sandbox/calls.
 """
 
 from __future__ import annotations

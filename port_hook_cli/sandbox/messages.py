@@ -176,9 +176,8 @@ def read_body(
 ) -> dict[str, Any]:
     """Return the JSON object in the request body.
 
-    Raises Rejected with a 422 that contains the name of the invalid field.
-
-    With `others`, fields that are not in `fields` may have any value.
+    Raises Rejected with a 422 that contains the name of the invalid field. With `others`, fields that are not in
+    `fields` may have any value.
     """
     try:
         text = request.body.decode(json.detect_encoding(request.body), "surrogatepass")

@@ -377,9 +377,7 @@ class SandboxState:
     def _drop_ended(self, latest: SandboxRun | None = None) -> bool:
         """Delete the oldest run that has ended.
 
-        If none has ended, delete the oldest run other than `latest`, if it is set.
-
-        Return whether a run was deleted.
+        If none has ended, delete the oldest run other than `latest`, if it is set. Return whether a run was deleted.
         """
         others = [run for run in self.runs.values() if run is not latest and run.invocation.phase not in _UNDER_WAY]
         dropped = next((run for run in others if run.ended), others[0] if latest and others else None)

@@ -63,7 +63,7 @@ class WorkflowStart:
 
     @property
     def masker(self) -> Masker:
-        """Return the masker for the secrets of the run."""
+        """Return a masker for the secrets of the run."""
         return Masker(self.data.secret_values(self.form))
 
 

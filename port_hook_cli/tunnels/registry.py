@@ -112,12 +112,12 @@ class Automatic:
 class Provider:
     """A tunnel provider.
 
-    `opener` is the import path of an async function that takes an `Opening` and returns a `Tunnel`. It is imported when
-    the tunnel is opened. `values` are the values of `--tunnel` for the help and the docs. `read_address` returns the
-    address in a value, or None for a value that is not an address of this provider. It raises UsageError. `options` are
-    the options of `listen` that only this provider uses. `auto` is None for a provider that the user must choose by
-    name. A relay responds to Port itself, and feeds `Opening.source` with the requests that it received. `page`,
-    `needs` and `notes` are for the docs.
+    `opener` is the import path of an async function that takes an `Opening` and returns a `Tunnel`. The function is
+    imported when the tunnel is opened. `values` are the values of `--tunnel` for the help and the docs. `read_address`
+    returns the address in a value, or None for a value that is not an address of this provider. It raises UsageError.
+    `options` are the options of `listen` that only this provider uses. `auto` is None for a provider that the user must
+    choose by name. A relay responds to Port itself, and feeds `Opening.source` with the requests that it received.
+    `page`, `needs` and `notes` are for the docs.
     """
 
     name: str

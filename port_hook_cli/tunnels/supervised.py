@@ -26,10 +26,9 @@ _MAX_LINE = 300
 class SupervisedTunnel:
     """The common part of tunnels that have a supervisor.
 
-    See `supervisor.py` and `port_hook_cli.tunnels.protocol.Tunnel`.
-
-    `log` holds the last lines of the program's log, unchanged. `problem` is the error that prevented the start of the
-    program, if any. If closing takes longer than `close_timeout_s` seconds, the processes are killed.
+    See `supervisor.py` and `port_hook_cli.tunnels.protocol.Tunnel`. `log` holds the last lines of the program's log,
+    unchanged. `problem` is the error that prevented the start of the program, if any. If closing takes longer than
+    `close_timeout_s` seconds, the processes are killed.
     """
 
     program = "the program"

@@ -140,9 +140,7 @@ class ConditionFailed(RenderError):
 async def choose_outlet(node: Node, data: Mapping[str, Any], renders: Renders) -> Outlet | None:
     """Return the first outlet of a CONDITION whose expression is true, or None for the fallback.
 
-    Raises ConditionFailed.
-
-    The expressions are jq without braces. They get the same data as templates.
+    Raises ConditionFailed. The expressions are jq without braces. They get the same data as templates.
     """
     outcomes = await renders.aevaluate([outlet.expression or "null" for outlet in node.outlets], data)
     for outlet, outcome in zip(node.outlets, outcomes, strict=True):

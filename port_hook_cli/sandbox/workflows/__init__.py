@@ -1,1 +1,1 @@
-"""Workflows in the sandbox: their definitions, runs and node runs, the calls about them, and the walks of runs."""
+"""Workflows in the sandbox: their definitions, runs and node runs, the API calls about them, and how runs proceed."""

@@ -66,10 +66,8 @@ class NodeReport:
 class WorkflowBook:
     """Workflows by identifier, in Port's format, and workflow runs by ID.
 
-    `record` notes each change for the state file.
-
-    `now` returns seconds since the epoch. A run and each of its node runs are separate rows of the state file, so that
-    a step of a long run writes only the rows that it changed.
+    `record` notes each change for the state file. `now` returns seconds since the epoch. A run and each of its node
+    runs are separate rows of the state file, so that a step of a long run writes only the rows that it changed.
     """
 
     record: Callable[[str, str, Any], None]
@@ -109,10 +107,8 @@ class WorkflowBook:
     def save(self, run: WorkflowRun, *, definition: Mapping[str, Any] | None = None) -> None:
         """Set the current state of a run.
 
-        Save its `definition` with it, because the workflow may change during the run.
-
-        If the sandbox then has more than `MAX_RUNS` runs, this method deletes another run with its node runs and their
-        logs.
+        Save its `definition` with it, because the workflow may change during the run. If the sandbox then has more than
+        `MAX_RUNS` runs, this method deletes another run with its node runs and their logs.
         """
         known = self.runs.get(run.id)
         if definition is not None:
@@ -173,9 +169,7 @@ class WorkflowBook:
     def drop_ended(self, latest: WorkflowRun | None = None) -> bool:
         """Delete the oldest run that has ended.
 
-        If none has ended, delete the oldest run other than `latest`, if it is set.
-
-        Return whether a run was deleted.
+        If none has ended, delete the oldest run other than `latest`, if it is set. Return whether a run was deleted.
         """
         others = [run for run in self.runs.values() if latest is None or run.id != latest.id]
         dropped = next((run for run in others if run.result is not None), others[0] if latest and others else None)

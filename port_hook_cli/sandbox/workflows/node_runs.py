@@ -59,10 +59,8 @@ def update_node_run(state: SandboxState, request: ApiRequest, node_run_id: str) 
 def update_node_run_in(state: SandboxState, request: ApiRequest, run_id: str, node_run_id: str) -> ApiResponse:
     """Update a node run under a path that contains its workflow run.
 
-    Raises Rejected with 404 for another run's node run.
-
-    Port shows this route only on its page on workflow runs. Port's API reference does not have the route. The note says
-    so.
+    Raises Rejected with 404 for another run's node run. Port shows this route only on its page on workflow runs. Port's
+    API reference does not have the route. The note says so.
     """
     found = state.workflows.find_node_run(node_run_id)
     if found is not None and found[0].id != run_id:

@@ -99,7 +99,7 @@ class AgentSupervisor:
         reader.join(_LAST_OUTPUT_TIMEOUT_S)
 
     def remove_folder(self) -> None:
-        """Remove the private files. A running agent has already read them."""
+        """Remove the agent's private files. A running agent has already read these files."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -28,9 +28,8 @@ _DOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,62})(\.[a-z0-9-]{1,63})
 class StartRequest:
     """The data that the supervisor needs, as one line of JSON on its stdin.
 
-    It may contain the token, so it is never shown.
-
-    `url` is the requested public URL. If it is None, ngrok and the user's settings choose the URL.
+    The data may contain the token, so it is never shown. `url` is the requested public URL. If it is None, ngrok and
+    the user's settings choose the URL.
     """
 
     agent: str

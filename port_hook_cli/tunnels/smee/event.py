@@ -110,9 +110,8 @@ def probe_token(body: bytes) -> str | None:
 def _members(text: str) -> dict[str, Span]:
     """Return the position of each member's value in `text`, a JSON object.
 
-    If a key occurs twice, the last value counts.
-
-    Values are not parsed, so their depth and numbers do not matter. Raises ValueError.
+    If a key occurs twice, the last value counts. Values are not parsed, so their depth and numbers do not matter.
+    Raises ValueError.
     """
     opening = _opening_at(text)
     if opening is None:

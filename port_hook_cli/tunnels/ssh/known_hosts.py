@@ -82,10 +82,9 @@ class KnownHosts:
     def algorithms(self, host: str, port: int) -> list[str] | None:
         """Return the key algorithms to offer to `host`, known algorithms first.
 
-        Return None if it may have a certificate.
-
-        By default, asyncssh offers only known algorithms, so a server with a new key would close the connection without
-        showing the key. Without a known authority, asyncssh would prefer certificates that it cannot verify.
+        Return None if the host may have a certificate. By default, asyncssh offers only known algorithms, so a server
+        with a new key would close the connection without showing the key. Without a known authority, asyncssh would
+        prefer certificates that it cannot verify.
         """
         keys, authorities = self.all.match(host, "", None if port == _SSH_PORT else port)[:2]
         known = {name.decode() for key in keys for name in key.sig_algorithms}
