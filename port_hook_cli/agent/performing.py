@@ -95,7 +95,7 @@ def over_new_connections(timeout_s: float) -> Send:
 
 @frozen(kw_only=True)
 class AgentSender:
-    """How requests are sent: to which target, and with which client. With `port`, they are also reported to Port."""
+    """The settings for sending requests: the target and the client. With `port`, the agent's reports go to Port."""
 
     target: AgentTarget
     send: Send

@@ -63,7 +63,7 @@ class Unfinished:
 
 
 class ClaimState(Enum):
-    """What is known about a claimed run.
+    """The state of a claimed run, as far as it is known.
 
     UNCLEAR means that Port may have received the acknowledgment. LOST means that another agent has acknowledged the
     run.

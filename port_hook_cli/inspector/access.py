@@ -47,7 +47,7 @@ class Asker:
 
 @frozen
 class AccessRefusal:
-    """Why a request is rejected: the response's status, and a message that doesn't describe the store."""
+    """The reason for a rejected request: the status of the response, and a message that doesn't describe the store."""
 
     status: int
     message: str

@@ -63,7 +63,7 @@ class Position(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class _Place:
-    """What a page knows: captures up to the number `at`, and changes up to `version`."""
+    """The state of an open page. The page knows captures up to the number `at`, and changes up to `version`."""
 
     at: int
     version: int

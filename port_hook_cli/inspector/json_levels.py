@@ -83,7 +83,7 @@ def find(document: Any, text: str) -> dict[str, Any]:
 
 
 def _pointer(keys: Sequence[str]) -> str | None:
-    """Return the JSON Pointer of these keys, or None if it is too long."""
+    """Return the JSON Pointer of these keys, or None if the pointer is too long."""
     if sum(map(len, keys)) + len(keys) > MAX_POINTER:
         return None
     return "".join(f"/{escaped(key)}" for key in keys)

@@ -38,7 +38,7 @@ TIMEOUT_S = 40.0
 
 @frozen(kw_only=True)
 class Resend:
-    """How to send a capture again.
+    """The settings for sending a capture again.
 
     `body` replaces the whole body, `values` replaces single values by JSON Pointer, and `to` replaces the target.
     Without `is_signed`, the captured body, timestamp and signature are sent.

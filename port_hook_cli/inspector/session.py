@@ -32,7 +32,7 @@ from port_hook_cli.text.secret import Secret
 
 @frozen(kw_only=True)
 class InspectorOptions:
-    """What an inspector needs besides its store: its port (0: any port), files of actions, keys, and access to Port.
+    """The options of an inspector besides its store: a port (0: any), files of actions, keys, and access to Port.
 
     The inspector doesn't use a remembered port that is in `avoided_ports`, which are the ports of handlers. `remembers`
     means that the home directory stores the port and the token for the next inspector of the same store. `say` receives

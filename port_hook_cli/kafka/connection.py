@@ -1,4 +1,4 @@
-"""How to connect to a Kafka cluster, and which topics to read there. `client.py` uses these pure values."""
+"""The connection to a Kafka cluster, and the topics to read there. `client.py` uses these pure values."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _bracketed(host: str) -> str:
 def elsewhere(connection: KafkaConnection, broker: str) -> BrokerError | None:
     """Return an error if `broker` (HOST:PORT) is on another machine and the connection is not encrypted.
 
-    Otherwise None.
+    Return None otherwise.
     """
     if connection.protocol is not SecurityProtocol.PLAINTEXT or is_loopback_broker(broker):
         return None

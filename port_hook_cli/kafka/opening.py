@@ -138,7 +138,9 @@ def kafka_opening(
     options: KafkaOptions,
     ask: Callable[[str], Awaitable[bool]] | None = None,
 ) -> KafkaOpening:
-    """Return a factory of the source. Raises SettingsError for an invalid setting, BrokerError without confluent-kafka.
+    """Return a factory of the source.
+
+    Raises SettingsError for an invalid setting, and BrokerError without confluent-kafka.
 
     `open_api` is called when Port's API is needed. `ask` is None if port-hook cannot ask the user.
     """

@@ -26,7 +26,7 @@ class EndReason(StrEnum):
 
 @frozen
 class Ended:
-    """How a session ended, with its final counters."""
+    """The end of a session: the reason, and the final counters."""
 
     reason: EndReason
     tally: Tally

@@ -31,7 +31,9 @@ NO_DELAY = DelayRange()
 
 @frozen(kw_only=True)
 class Policy:
-    """How a listener handles requests. Durations are in seconds. If `secret` is None, signatures are not verified.
+    """The rules by which a listener handles requests. Durations are in seconds.
+
+    If `secret` is None, signatures are not verified.
 
     At most `max_in_flight` requests are forwarded concurrently. None means no limit. With `in_order`, requests of the
     same run are forwarded one at a time. The first `fail_first` invocations fail. After that, each invocation fails

@@ -182,7 +182,7 @@ class _SeenSignatures:
         return until is not None and now <= until
 
     def forget(self, key: bytes | None) -> None:
-        """Forget a signature, if it was remembered."""
+        """Forget a signature, if the reader remembers it."""
         if key is not None:
             self._kept_until.pop(key, None)
 

@@ -30,7 +30,7 @@ Reveal: TypeAlias = Callable[[Capture], Sequence[Decryption]]
 
 @frozen(kw_only=True)
 class Display:
-    """How invocations are shown as text: in one line each with `compact`, and with links to runs if `app_url` is set.
+    """The settings for invocations as text: in one line each with `compact`, with links to runs if `app_url` is set.
 
     `reveal` decrypts inputs for the screen. It runs in the screen's thread for invocations with full details, and must
     not raise an exception. `conflict` means that two places have different secrets. It is added to the fix for a wrong

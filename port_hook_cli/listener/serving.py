@@ -164,7 +164,7 @@ async def _open_pipeline(
     for warning in store.warnings:
         observer.notice(f"note: {warning}")
     _record_session(store, plan, observer)
-    # A sender's clock may be ahead by the tolerance, so its signatures are accepted for up to twice as long.
+    # The clock of a sender may be ahead by the tolerance, so its signatures are accepted for up to twice as long.
     seen = _recent_signatures(store, runtime.now() - 2 * plan.policy.tolerance_s)
     writer = StoreWriter(store, asyncio.get_running_loop(), warn=lambda loss: observer.notice(f"warning: {loss}"))
     # The messages are read before anything is written. After that, only the writer uses the store.

@@ -52,7 +52,7 @@ class Retarget:
 
 @frozen(kw_only=True)
 class Session:
-    """What a listener must do: receive and forward invocations, open its tunnel, and use its public URL.
+    """The tasks of a listener: receive and forward invocations, open its tunnel, and use its public URL.
 
     `sources` are opened in addition to the HTTP server. `companions` run beside the listener, from before its first
     invocation until after its last invocation. `settled` contains the IDs of the runs that have ended before the
@@ -69,7 +69,7 @@ class Session:
 
 @frozen(kw_only=True)
 class Interaction:
-    """What a session does for the user at its terminal. By default, a session has no user.
+    """The actions of a session for the user at its terminal. By default, a session has no user.
 
     `ask` asks a yes-or-no question. `copies_url` copies the public URL. `secret_place` says where the client secret
     comes from. `keys` runs the commands of the keys that the user types.

@@ -194,7 +194,7 @@ class Turns:
         return turn
 
     def _has_left(self, turn: Turn) -> bool:
-        """Remove a waiting turn from its line. Return whether it was waiting."""
+        """Remove a waiting turn from its line. Return whether the turn was waiting."""
         if turn in self._responded:
             self._waiting -= 1
             if self._responded.pop(turn):

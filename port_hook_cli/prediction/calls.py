@@ -141,7 +141,7 @@ class Reporter:
         return AgentOutcome(response=None, calls=calls, error=fault)
 
     def stopped(self, reason: str) -> AgentOutcome:
-        """Return the calls that the agent makes before an expression of the request crashes or hangs it."""
+        """Return the calls that the agent makes before an expression of the request crashes or hangs the agent."""
         return AgentOutcome(response=None, calls=tuple(self._started()), error=reason)
 
     def untouched(self) -> AgentOutcome:

@@ -146,7 +146,7 @@ class Subject(StrEnum):
 
 
 class Acceptance(StrEnum):
-    """Whether the agent processes a message, and why not."""
+    """The agent's decision whether to process a message."""
 
     ACCEPTED = "accepted"
     NOT_FOR_AGENT = "not for the agent"

@@ -25,7 +25,7 @@ _OWN = ("v1", "sandbox")
 
 @frozen
 class CallIntent:
-    """What a call asks for: the run in its path or query, and how to end the run. `run` may be an external ID."""
+    """The intent of a call: the run in its path or query, and how to end the run. `run` may be an external ID."""
 
     run: str | None = None
     ends: str = ""

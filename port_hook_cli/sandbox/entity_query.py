@@ -26,7 +26,10 @@ _MAX_DEPTH = 20
 
 
 class BadQuery(Exception):
-    """A query has an error, or the sandbox does not support it. The message starts with the path of the field."""
+    """A query has an error, or the sandbox does not support the query.
+
+    The message starts with the path of the field.
+    """
 
 
 def check_query(query: Any) -> None:
@@ -105,7 +108,7 @@ def _is_related(rule: Mapping[str, Any], entity: Entity, entities: Mapping[tuple
 def _related(entity: Entity) -> set[str]:
     """Return the identifiers in an entity's relations.
 
-    The blueprint of the entity says to which blueprints they belong.
+    The entity's blueprint defines which blueprints the identifiers belong to.
     """
     found: set[str] = set()
     for value in (entity.get("relations") or {}).values():

@@ -1,4 +1,4 @@
-"""What happens in a sandbox, and how `sandbox` prints it: its start, each call, and each step of a run.
+"""The events of a sandbox, and how `sandbox` prints them: its start, each call, and each step of a run.
 
 At the start, `sandbox` prints shell lines that configure a handler.
 """

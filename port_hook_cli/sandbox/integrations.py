@@ -74,7 +74,7 @@ def show_resync_request(state: SandboxState, _: ApiRequest, identifier: str) -> 
 
 
 def show_cursor(state: SandboxState, request: ApiRequest, identifier: str) -> ApiResponse:
-    """Return the cursor of a `kind` and `index`, or null if it is not set."""
+    """Return the cursor of a `kind` and `index`, or null if this cursor is not set."""
     _find(state, identifier)
     cursor = state.resources.get(_cursor(request, identifier))
     return ok({"cursor": cursor})

@@ -84,7 +84,7 @@ TOKEN_LIFETIME_S = 3 * 60 * 60
 
 @frozen(kw_only=True)
 class ApiRules:
-    """What the sandbox's API accepts.
+    """The rules that define which calls the sandbox's API accepts.
 
     The first use of a well-formed run ID creates the run, unless `strict_runs` is set. With `strict`, entities are
     checked against their blueprints. With `any_entity`, clients can create an entity twice, and change or delete an

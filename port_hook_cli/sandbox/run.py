@@ -51,7 +51,7 @@ class RunStart:
 
 @dataclass(slots=True, kw_only=True)
 class SandboxReport:
-    """What clients have reported about a run. Only node runs have `result` and `output`."""
+    """The reports of clients about a run. Only node runs have `result` and `output`."""
 
     status: str = IN_PROGRESS
     status_label: str | None = None

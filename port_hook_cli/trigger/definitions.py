@@ -50,7 +50,10 @@ class Definition:
 
 @frozen
 class Unlisted:
-    """A definition that `trigger` cannot invoke. The reason is a clause that follows its name."""
+    """A definition that `trigger` cannot invoke.
+
+    `reason` is a clause that follows the definition's name in a message.
+    """
 
     name: str
     reason: str

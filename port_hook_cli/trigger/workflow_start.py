@@ -30,7 +30,7 @@ def new_node_run_id() -> str:
 
 @frozen(kw_only=True)
 class WorkflowStart:
-    """Where a workflow run starts, and with which data.
+    """The start of a workflow run: its first node, and its data.
 
     `node` is a trigger or the only node that runs. None means the workflow's only trigger. With `continues`, the nodes
     after `node` also run. The keys of `outputs` are nodes. A node with an output does not run.

@@ -96,7 +96,7 @@ NO_TUNNEL = TunnelChoice("none")
 
 @frozen(kw_only=True)
 class Automatic:
-    """How `--tunnel auto` uses a provider.
+    """The settings by which `--tunnel auto` uses a provider.
 
     `check` is the import path of a function that takes `environ`, `home` and `can_ask`. The function returns a
     `Usable`, or a `NotUsable` if the provider is not set up on this machine. It doesn't open or download anything.

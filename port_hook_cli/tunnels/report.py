@@ -1,4 +1,4 @@
-"""Whether a public URL reaches the listener: the result of a probe, the states of a tunnel, and reports of changes."""
+"""Shows whether a public URL reaches the listener: results of probes, states of a tunnel, and reports of changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MISDIRECTED = 421
 
 
 class Connectivity(StrEnum):
-    """What a probe shows about a public URL."""
+    """The state of a public URL that a probe shows."""
 
     REACHABLE = "reachable"
     UNREACHABLE = "unreachable"

@@ -20,7 +20,10 @@ COMPLETED = "COMPLETED"
 
 
 class Progress(StrEnum):
-    """How far a node run in progress has come. The progress is saved before the step, so that nothing is sent twice."""
+    """The progress of a node run that has not ended.
+
+    The progress is saved before the step, so that nothing is sent twice.
+    """
 
     READY = "ready"
     SENDING = "sending"

@@ -39,7 +39,7 @@ _GIVEN = "its output was given, so it did not run"
 
 @frozen(kw_only=True)
 class Resolution:
-    """How a node without a request ended: its outcome, and the outlet that the responders of an INPUT node chose."""
+    """The end of a node without a request: its outcome, and the outlet that the responders of an INPUT node chose."""
 
     outcome: NodeOutcome
     outlet: str | None = None

@@ -39,7 +39,7 @@ _KEPT = ("id", "version", "orgId", "createdBy", "createdAt", "updatedBy", "updat
 
 @frozen(kw_only=True)
 class NodeReport:
-    """What the sandbox knows about a node run besides its outcome.
+    """The data that the sandbox has about a node run besides its outcome.
 
     `offered_to` is the only integration that may claim the node run. `installation_id` is the integration that claimed
     it. `outcome` is the outcome that a PATCH reported before the node ended here. `config` is the rendered config for

@@ -48,7 +48,7 @@ _DEFAULT_ADDRESS = "localhost"
 
 @frozen
 class _Server:
-    """How to connect to a server: asyncssh's arguments, the options from ~/.ssh/config, and the known host keys."""
+    """The data for a connection: asyncssh's arguments, the options from ~/.ssh/config, and the known host keys."""
 
     arguments: dict[str, Any]
     options: asyncssh.SSHClientConnectionOptions
