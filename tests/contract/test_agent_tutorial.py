@@ -37,7 +37,7 @@ def reader(tmp_path: Path) -> Reader:
 def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) -> None:
     watched, shown, ended = [block for block in AGENT_TUTORIAL.blocks if block.language == "sh" and not block.mark]
     with reader.terminal(AGENT_TUTORIAL.terminal("the sandbox")):
-        with reader.terminal(AGENT_TUTORIAL.terminal("the watching listener")):
+        with reader.terminal(AGENT_TUTORIAL.terminal("the watching listener"), shows="Kafka: watching"):
             *run, verify = watched.code.splitlines()
             assert reader.run("\n".join(run)).returncode == 0
             captured = reader.run(". ./.env\nport-hook captures --limit 1 --json")
@@ -52,7 +52,7 @@ def test_reader_runs_an_action_through_the_topic_of_the_agent(reader: Reader) ->
             assert "X-Port-Signature" in message.stdout, message
         with (
             reader.terminal(AGENT_TUTORIAL.terminal("the handler")),
-            reader.terminal(AGENT_TUTORIAL.terminal("the forwarding listener")),
+            reader.terminal(AGENT_TUTORIAL.terminal("the forwarding listener"), shows="Kafka: watching"),
         ):
             done = reader.run(f". ./.env\n{ended.code}")
             assert (done.returncode, "SUCCESS" in done.stdout) == (0, True), done

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -90,16 +91,38 @@ class Reader:
         )
 
     @contextmanager
-    def terminal(self, code: str) -> Iterator[None]:
-        """Run a server in a terminal of its own until the end of the context."""
-        with subprocess.Popen(
-            self.command(code), cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL, start_new_session=True
-        ) as process:
+    def terminal(self, code: str, shows: str = "") -> Iterator[None]:
+        """Run a server in a terminal of its own until the end of the context.
+
+        The context begins when something accepts connections on the server's port, and stderr contains `shows`.
+        """
+        screen = self.folder / f"{uuid4().hex}.stderr"
+        with (
+            screen.open("wb") as stderr,
+            subprocess.Popen(
+                self.command(code),
+                cwd=self.folder,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stderr=stderr,
+                start_new_session=True,
+            ) as process,
+        ):
             try:
                 self.wait_for(next(port for known, port in self.ports.items() if known in code))
+                self.wait_for_text(screen, shows)
                 yield
             finally:
                 os.killpg(process.pid, signal.SIGKILL)
+                sys.stderr.write(screen.read_text("utf-8", errors="replace"))
+
+    def wait_for_text(self, screen: Path, text: str) -> None:
+        """Wait until a server has written this text."""
+        for _ in range(600):
+            if text in screen.read_text("utf-8", errors="replace"):
+                return
+            time.sleep(0.05)
+        pytest.fail(f"{text!r} is not in {screen.read_text('utf-8', errors='replace')!r}")
 
     def wait_for(self, port: str) -> None:
         """Wait until something accepts connections on this port."""
