@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from pathlib import Path
+from random import SystemRandom
 
 LOOPBACK = "0100007F"
 """127.0.0.1 in the notation of Linux's table of sockets."""
@@ -16,7 +17,16 @@ def bound_addresses(port: int) -> set[str]:
 
 
 def free_port() -> int:
-    """Return a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
+    """Return a free port that stays free.
+
+    The port is below the ports that systems choose for outgoing connections and for servers on port 0. Otherwise, a
+    socket of another test could use it before the caller does.
+    """
+    for port in SystemRandom().sample(range(20_000, 32_000), 100):
+        with socket.socket() as free:
+            try:
+                free.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("100 ports from 20000 to 31999 are in use")
