@@ -69,8 +69,9 @@ _EXPLAINED = {
     _TARGET: "A [target](#tools-that-send).",
     "Find only ": "",
     "captures with this verdict": "captures with this [verdict](signatures.md#verdicts)",
+    "first capture. A [capture]": "first [capture]",
+    "second capture. A [capture]": "second [capture]",
 }
-_READING = "These tools are always available."
 _SENDING = (
     "These tools are available with `--allow-send`. A target is a port or a URL on this machine, or the target in "
     "`--to`. Without a path, the request's own path and query are used."
@@ -200,7 +201,7 @@ def _section(slug: str) -> str:
     """Return the section on a cause: what `verify` usually says, what else it can mean, and a command that shows it."""
     cause = _told(slug)[0]
     notes = _reproductions()["notes"].get(slug)
-    said = f"- {cause.explanation}<br>**Fix:** {cause.fix}"
+    said = f"{cause.explanation}<br>**Fix:** {cause.fix}"
     return "\n\n".join(filter(None, [f"### {slug}", said, notes, _shown(slug)]))
 
 
@@ -255,7 +256,7 @@ def _check_cells(check: HandlerCheck, reason: str) -> tuple[str, ...]:
 def mcp_reference(text: str) -> str:
     """Return the page on the tools for coding agents with a section for each."""
     reading, sending = ([_tool(tool) for tool in TOOLS if tool.sends is sends] for sends in (False, True))
-    parts = ["## Tools that read", _READING, *reading, "## Tools that send", _SENDING, *sending, _AFTER_TOOLS]
+    parts = ["## Tools that read", *reading, "## Tools that send", _SENDING, *sending, _AFTER_TOOLS]
     page = "\n\n".join(parts)
     return _TOOLS.sub(lambda match: f"{match[1]}\n{page}\n", text)
 

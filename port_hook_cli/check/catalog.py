@@ -78,9 +78,9 @@ _WHOLE = (
 )
 _AGE = "Respond with 401 if x-port-timestamp (in seconds) is more than 300 seconds before or after the current time."
 _EXIT = "Exit at startup if PORT_CLIENT_SECRET is not set or is empty."
-_ANYONE = "Anyone who knows the URL can start the handler's work."
+_ANYONE = "Anyone who knows the URL can start the work."
 _LOST = "The handler never starts the work of the run."
-_TWICE = "Port's execution agent, a retry or a user can deliver a run again. The agent delivers at least once."
+_TWICE = "Port's execution agent delivers at least once, and a retry or a user can deliver a run again."
 _ONCE = (
     "Before you start the work, save the run ID in a database that all workers share. If it is already there, respond "
     "with 2xx and do nothing."
@@ -98,7 +98,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         failure="rejects a valid request",
         request="a correctly signed request, with characters and numbers that serializers write differently",
         expected=_ACCEPTED,
-        why="Port can send requests like this for any run.",
+        why="Port sends such requests.",
         fix=RULE,
         starts=1,
     ),
@@ -109,7 +109,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         failure="rejects timestamps in milliseconds",
         request="the same request, with a timestamp in milliseconds",
         expected=_ACCEPTED,
-        why="Port documents seconds, but several sample handlers that Port published expect milliseconds.",
+        why="Port documents seconds, but several of Port's sample handlers expect milliseconds.",
         fix="No change is needed. Port sends seconds.",
         starts=1,
     ),
@@ -118,10 +118,9 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_S,
         severity=_FAILURE,
         failure="rejects the requests of Port's execution agent",
-        request="a request that the execution agent would send: its signature covers the body without spaces",
+        request="an execution agent's request, whose signature covers the body without spaces",
         expected=_ACCEPTED,
-        why="The execution agent signs a different serialization of the body than it sends, so the signature never "
-        "matches the raw body.",
+        why="The agent sends the body with spaces, so the signature never matches the raw body.",
         fix="If the raw body does not match the signature, also try `json.dumps(json.loads(body), separators=(',', "
         "':'))`.",
         gap="The Python verifier in Port's documentation also rejects these requests.",
@@ -145,7 +144,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         failure="accepts a request without a timestamp",
         request="a valid signature without x-port-timestamp",
         expected=_REJECTED,
-        why="Without a timestamp, the handler cannot tell an old request from a new one.",
+        why="The handler cannot tell an old request from a new one.",
         fix="Respond with 401 if x-port-timestamp is missing.",
     ),
     HandlerCheck(
@@ -175,7 +174,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         failure="accepts a signature made with a placeholder secret",
         request="requests signed with `undefined`, `None`, `null` and `<CLIENT_SECRET>`",
         expected=_REJECTED,
-        why="These texts replace a missing secret in code and examples, so anyone can guess them.",
+        why="Anyone can guess these placeholders for a missing secret.",
         fix="Compute the signature with the client secret only. Exit at startup if PORT_CLIENT_SECRET is not set, and "
         "do not convert a missing value to a string.",
     ),
@@ -186,7 +185,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         failure="accepts requests without a valid signature if its secret is not set",
         request="requests without a valid signature, after a restart without PORT_CLIENT_SECRET",
         expected="the command does not start, or rejects the requests",
-        why="If a deployment lacks the secret, anyone can start the handler's work, and nobody notices.",
+        why="If a deployment lacks the secret, anyone can start the work, and nobody notices.",
         fix=_EXIT,
         only="checks that start the handler",
     ),
@@ -227,7 +226,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         failure="accepts a signature if only its beginning is correct",
         request="signatures with only the first 8 characters correct",
         expected=_REJECTED,
-        why="A few correct characters are easier to guess than a whole signature.",
+        why="A few characters are easier to guess than a whole signature.",
         fix=_WHOLE,
     ),
     HandlerCheck(
@@ -247,7 +246,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         failure="accepts an old timestamp",
         request="requests signed 10 minutes ago, in seconds and in milliseconds",
         expected=_REJECTED,
-        why="Anyone with a copy of one request, for example from a log, can send it again at any time.",
+        why="Anyone with a copy of a request, for example from a log, can send it again at any time.",
         fix=_AGE,
         gap="The verifiers in Port's documentation do not check the age either.",
     ),
@@ -477,7 +476,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         failure="reports the result of the run more than once",
         request="a valid request",
         expected="one report that ends the run",
-        why="Port rejects the second report, so only the first result counts.",
+        why="Port rejects the second report.",
         fix="Report the result in one place, after the work.",
     ),
     HandlerCheck(

@@ -295,6 +295,8 @@ def test_page_lists_every_wrong_way_in_the_order_of_the_search() -> None:
         (slug.strip(" `"), sentence.strip())
         for slug, sentence in (line.split("|")[1:3] for line in page.splitlines() if line.startswith("| `"))
     ]
-    ways = [(way.slug, way.sentence) for way in wrong_ways(keys)]
+    assert "verifies the text instead of the raw body" in page  # once, for all rows
+    once = re.compile(r"(verifies .*?),? instead of the raw body")
+    ways = [(way.slug, once.sub(r"\1", way.sentence)) for way in wrong_ways(keys)]
     first = listed.index(ways[0])
     assert listed[first : first + len(ways)] == ways
