@@ -73,8 +73,8 @@ _EXPLAINED = {
     "second capture. A [capture]": "second [capture]",
 }
 _SENDING = (
-    "These tools are available with `--allow-send`. A target is a port or a URL on this machine, or the target in "
-    "`--to`. Without a path, the request's own path and query are used."
+    "These tools are available with `--allow-send`. A target is a port or a URL on this machine or, "
+    "except for `check_handler`, the target in `--to`. Without a path, the request's own path and query are used."
 )
 _AFTER_TOOLS = "**Next:** [let a coding agent debug](../agents/coding-agents.md)."
 _AFTER_CHECKS = "**Next:** [check your handler](../debug/check-your-handler.md)."
