@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.captures.view.parts import payload_lines, what_it_is
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.hints import TRIGGER_OPTIONS, delivery_hints
+from port_hook_cli.invocations.hints import TRIGGER_OPTIONS, TRIGGER_WORKFLOW_OPTIONS, delivery_hints
 from port_hook_cli.invocations.models import Delivery
 from port_hook_cli.invocations.payload import read_payload
 from port_hook_cli.invocations.statuses import format_status
@@ -177,7 +177,8 @@ def step_lines(step: Step, masker: Masker, conflict: str = "") -> Iterator[Text]
     if step.delivery is not None:
         yield _delivery_line(step.delivery, masker)
         url = masker.text(step.delivery.url)
-        for number, hint in enumerate(delivery_hints(step.delivery, TRIGGER_OPTIONS, conflict=conflict, url=url)):
+        hints = delivery_hints(step.delivery, TRIGGER_WORKFLOW_OPTIONS, conflict=conflict, url=url)
+        for number, hint in enumerate(hints):
             yield _line("" if number else "hint", Text(hint))
     for error in step.errors:
         message = f"{{{{ {error.expression.strip()} }}}} became null: {error.message}"

@@ -41,16 +41,25 @@ REPLAY_OPTIONS = SenderOptions(
     search="--find-fault",
     advice={405: "Set another method with --method.", 415: "Set it with --header content-type:…."},
 )
+_SAMPLE = "It sends a sample request."
 _OWN_BODY = (
-    "It sends a sample request. To send this one, add --dry-run to this command, and pipe its output into "
+    f"{_SAMPLE} To send this one, add --dry-run to this command, and pipe its output into "
     "`port-hook replay - --find-fault --to {url}`."
 )
-TRIGGER_OPTIONS = SenderOptions(
-    target="--to",
-    timeout="--timeout",
-    search="`port-hook replay --find-fault --to {url}`",
-    advice={415: "Set it in `headers`.", **dict.fromkeys((400, 401, 403), _OWN_BODY)},
-)
+
+
+def _trigger_options(advice: str) -> SenderOptions:
+    return SenderOptions(
+        target="--to",
+        timeout="--timeout",
+        search="`port-hook replay --find-fault --to {url}`",
+        advice={415: "Set it in `headers`.", **dict.fromkeys((400, 401, 403), advice)},
+    )
+
+
+TRIGGER_OPTIONS = _trigger_options(_OWN_BODY)
+TRIGGER_WORKFLOW_OPTIONS = _trigger_options(_SAMPLE)
+"""The options for the request of a workflow node, which `trigger --dry-run` cannot print."""
 
 _SIGNATURE = "If the handler verifies signatures, {search} finds its mistake."
 _MESSAGE = (

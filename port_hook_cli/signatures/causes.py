@@ -181,8 +181,9 @@ TIMESTAMP_MISSING = Cause(
 SIGNATURE_MISSING = Cause(
     "signature-missing",
     "The x-port-signature header is missing or empty.",
-    "Port signs every webhook. If Port sent this, look for a proxy that removes the header. Otherwise sign the "
-    "request, for example with `port-hook sign`.",
+    "If Port sent this for an action, look for a proxy that removes the header. Port does not document whether it "
+    "signs the requests of workflow nodes. `listen --allow-unverified` forwards unsigned requests. To sign a request "
+    "of your own, use `port-hook sign`.",
 )
 NOT_A_SIGNATURE = Cause(
     "not-a-signature",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -360,3 +362,14 @@ def test_response_in_variables_prints_a_note_about_ports_documentation(
     assert ("note: `variables` of the node call read `.response`" in result.err) is has_note
     assert ("`.result.response`" in result.err) is has_note
     assert has_note or result.err == ""
+
+
+def test_hint_after_a_rejected_request_of_a_node_can_be_pasted(run: Run) -> None:
+    with handler(b"HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n") as receiver:
+        node = f"{DEPLOY}#deploy"
+        hint = " ".join(run("trigger", node, "--to", str(receiver.port), *INPUTS, env=ENV).out.split())
+        commands = re.findall(r"`port-hook (replay [^`]*)`", hint)
+        sample = run(*shlex.split(commands[0]), env=ENV)
+    assert "--dry-run" not in hint
+    assert len(commands) == 1
+    assert "rejected the valid request" in sample.out

@@ -8,6 +8,7 @@ from port_hook_cli.invocations.hints import (
     LISTEN_OPTIONS,
     REPLAY_OPTIONS,
     TRIGGER_OPTIONS,
+    TRIGGER_WORKFLOW_OPTIONS,
     SenderOptions,
     delivery_hints,
 )
@@ -16,7 +17,7 @@ from port_hook_cli.invocations.models import Delivery
 URL = "http://127.0.0.1:8000/"
 
 
-SENDERS = [LISTEN_OPTIONS, REPLAY_OPTIONS, TRIGGER_OPTIONS]
+SENDERS = [LISTEN_OPTIONS, REPLAY_OPTIONS, TRIGGER_OPTIONS, TRIGGER_WORKFLOW_OPTIONS]
 
 
 @pytest.mark.parametrize("options", SENDERS)
