@@ -97,7 +97,7 @@ def verify(
 
     Accept a request only if `verdict.status == "valid"`. `headers` are the headers of an invocation, pairs, or an
     object with `items()`. The names may be in any case. `body` is the raw body. `now` is in seconds since the epoch and
-    defaults to the current time. No request makes this function raise an exception. An empty secret raises ValueError,
+    defaults to the current time. This function accepts any request without raising. An empty secret raises ValueError,
     because anyone could sign with an empty secret.
     """
     # `items` is not a method of `Headers`. Iterating over a `Headers` yields pairs.
@@ -192,7 +192,7 @@ async def trigger(
     timeout_s: float = 40.0,
     **about: Unpack[RunAbout],
 ) -> Sent:
-    """Send a handler the request that Port would send for an action or automation, and return the sent request.
+    """Send a handler the request that Port would send for a run of an action or automation, and return it.
 
     `action` is a JSON or YAML file, `FILE#ID` for one of several actions in a file, an identifier in Port, or the
     action as a mapping. `inputs` are the action's inputs by name. `to` is a URL, or a port on this machine. Without
@@ -396,7 +396,7 @@ async def check(
 
 
 class Listener:
-    """A running listener. `listen` returns it."""
+    """A running listener, which `listen` opens."""
 
     def __init__(self, running: Listening, unread: UnreadCaptures) -> None:
         self._running, self._unread = running, unread

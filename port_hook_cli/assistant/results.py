@@ -203,7 +203,7 @@ def short_summary(capture: Capture) -> dict[str, Any]:
 def body_window(body: bytes, *, offset: int, limit: int, as_text: bool = False) -> dict[str, Any]:
     """Return the part of a body that starts at `offset`.
 
-    The part is a JSON value unless `as_text` is set. Otherwise it is text, or base64 for a body that is not text.
+    The part is text, or base64 for a body that is not UTF-8. A whole JSON body is a JSON value unless `as_text` is set.
     `next_offset` is the start of the next part, or null at the end.
     """
     try:

@@ -84,7 +84,7 @@ def counted(calls: Iterable[SeenCall], run_id: str) -> Counter[str]:
 class FirstRun(NamedTuple):
     """The handler's calls after `sent_at` (seconds since the epoch), when a valid request for a run was sent.
 
-    With `is_alone`, no other request was sent before the calls, so calls without a run ID also belong to this run.
+    With `is_alone`, no other request was sent after `sent_at`, so calls without a run ID also belong to this run.
     `later` contains all calls until the run is judged. Other requests were sent in that time, so only calls with the
     run's ID belong to this run.
     """

@@ -28,9 +28,9 @@ _LATE_S, _MOST_LATE_S = 0.5, 5.0
 
 
 class PassedSoFar(NamedTuple):
-    """A check that passes unless the sandbox receives other calls after `at`, a time of the event loop.
+    """A check that passed at `at`, a time of the event loop, but may still fail because of later calls to the sandbox.
 
-    `judge` then settles the check by all calls.
+    `judge` settles the check by all calls, the later ones included.
     """
 
     slug: str

@@ -280,7 +280,7 @@ class ListenOutput:
     def reveal(self, secret: Secret | None, runtime: Runtime) -> Reveal | None:
         """Return the function that decrypts inputs for display, or None.
 
-        The function may ask for the passphrase of the private key.
+        This method may ask for the passphrase of the private key.
         """
         if not (self.decrypt or self.decrypt_path):
             return None

@@ -41,7 +41,7 @@ _ROUNDS = 2
 
 
 def affordable_connections(wanted: int) -> int:
-    """Return how many connections a server accepts: `wanted`, or fewer if the system limits open files.
+    """Return how many connections a server accepts: `wanted`, or fewer if it may open too few files.
 
     If no file were left for the next connection, no client would get a response. A forwarded request uses two files.
     """

@@ -26,10 +26,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
     "x-frame-options": "DENY",
     "cache-control": "no-store",
 }
-"""The headers of every response. The page never treats a payload as HTML.
-
-The headers protect the page even if it did.
-"""
+"""The headers of every response. The page never treats a payload as HTML, but they would protect it even if it did."""
 
 
 @frozen
@@ -47,7 +44,7 @@ class Asker:
 
 @frozen
 class AccessRefusal:
-    """The reason for a rejected request: the status of the response, and a message that doesn't describe the store."""
+    """Why a request is rejected: the status of the response, and a message that tells nothing about the store."""
 
     status: int
     message: str

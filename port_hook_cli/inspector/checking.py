@@ -45,7 +45,7 @@ _NO_TARGET_HINT = "Enter the port or URL of your handler."
 
 @frozen(kw_only=True)
 class CheckWanted:
-    """The request to check with: a capture, or an action in the user's files. By default, it is Port's latest capture.
+    """The request to check with: a capture (by default, the latest one from Port), or an action in the user's files.
 
     `inputs` are the inputs of the action. `to` is the URL of the handler. `only` and `skip` contain slugs and groups of
     checks.

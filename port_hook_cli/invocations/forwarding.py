@@ -37,7 +37,7 @@ def forwarded_headers(invocation: Invocation, url: str, *, client: str, scheme: 
         for lowered, (name, value) in zip(received.names, received.items, strict=True)
         if lowered not in dropped
     ]
-    if "host" not in received.names:  # required in HTTP/1.1, the version for forwarding
+    if "host" not in received.names:  # optional in HTTP/1.0, but required in HTTP/1.1, which forwarding uses
         kept.insert(0, ("host", host))
     kept.append(("x-forwarded-for", ", ".join((*received.all("x-forwarded-for"), client))))
     if received.get("x-forwarded-host") is None:
@@ -89,7 +89,7 @@ def _length(status: int, headers: Headers, size: int, *, is_head: bool) -> str |
 
 
 def _hop_by_hop(headers: Headers) -> frozenset[str]:
-    if "connection" not in headers.names:  # true for nearly every response
+    if "connection" not in headers.names:  # true for most messages
         return HOP_BY_HOP
     named = headers.all("connection")
     return HOP_BY_HOP.union(name.strip().lower() for value in named for name in value.split(","))

@@ -41,7 +41,7 @@ class Headers:
         """Return all values of the header `name`, in order."""
         wanted = name.lower()
         count = self.names.count(wanted)
-        if count <= 1:  # the usual case, which the listener reaches for every request
+        if count <= 1:  # the usual case, and the listener calls this for every request
             return (self.items[self.names.index(wanted)][1],) if count else ()
         return tuple([item[1] for key, item in zip(self.names, self.items, strict=True) if key == wanted])
 

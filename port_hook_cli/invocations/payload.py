@@ -215,7 +215,7 @@ def _inputs(root: dict[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def _name(*candidates: Any) -> str | None:
-    """Return the first candidate that is a name, or that is an object with a name."""
+    """Return the first name among the candidates, each of which may be a name or an object with a name."""
     for candidate in candidates:
         if isinstance(candidate, dict):
             candidate = _text(candidate.get("identifier"), candidate.get("title"))  # noqa: PLW2901 - read the object

@@ -32,7 +32,7 @@ from port_hook_cli.text.safe import brief, printable_lines
 from port_hook_cli.text.styled import JSON, Styled
 
 SHOWN_BYTES = 2048
-"""The maximum number of characters to show of a response's body."""
+"""The maximum number of bytes to show of a response's body."""
 
 BODY_INDENT = 2
 """The number of columns before the body of a response."""

@@ -67,7 +67,10 @@ def _whole_number(digits: str) -> int | float:
 
 
 def write_json(value: Any, indent: str = "") -> str:
-    """Return `JSON.stringify(value, null, indent)` of a JSON value. Infinity and NaN become null."""
+    """Return `JSON.stringify(value, null, indent)` of a JSON value. Infinity and NaN become null.
+
+    Raises NotJson if the value is not a JSON value or is nested too deeply.
+    """
     if not indent and (text := _write_plain(value)) is not None:
         return text
     try:

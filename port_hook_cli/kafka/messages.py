@@ -40,7 +40,7 @@ def origin_of(message: Message) -> MessageOrigin:
 def message_headers(value: bytes) -> Headers:
     """Return the headers of a message, and the headers that an HTTP request with the same value has.
 
-    Never raises an exception. A header is left out if its name or a line break is impossible in an HTTP request.
+    Never raises. A header is left out if HTTP cannot send it, because of its name or a line break.
     """
     fields: list[tuple[str, str]] = []
     size = 0
@@ -177,7 +177,7 @@ class ReadPositions:
         return missed
 
     def changed_lag(self, end_of: Callable[[TopicPart], int | None]) -> int | None:
-        """Return the new lag, or None if the lag has not changed. A lag of 0 means that few messages wait.
+        """Return how many messages wait if they have become many, 0 if they have become few again, otherwise None.
 
         `end_of` returns the offset after the last message of a partition, or None if this offset is unknown.
         """

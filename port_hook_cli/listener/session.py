@@ -1,4 +1,4 @@
-"""The `listen` command without its options: a listener with its public URL and its observers, from start to end."""
+"""The work of the `listen` command: a listener with its public URL and its observers, from start to end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ Returns a label and the companion's own URL.
 
 @frozen(kw_only=True)
 class Retarget:
-    """Actions and workflow nodes (`WORKFLOW#NODE`) that point at the listener while it runs.
+    """Actions and workflow nodes (`WORKFLOW#NODE`) to point at the listener while it runs.
 
     `ask` shows the changes and asks for confirmation. Without `ask`, the changes are shown and made.
     """
@@ -96,7 +96,7 @@ async def listening(
     stop: asyncio.Event,
     interaction: Interaction = _NO_USER,
 ) -> AsyncIterator[Listening]:
-    """Listen until the context ends. `Listening.wait` returns when `stop` is set.
+    """Listen until the context ends, or until `Listening.wait` ends the session, for example because `stop` is set.
 
     `observers` learn what happens, and are closed last. Raises PortHookError if the listener, its tunnel, a source or a
     companion cannot start, and StoppedEarly if `stop` is set before the listener is ready.

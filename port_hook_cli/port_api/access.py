@@ -147,8 +147,8 @@ class PortAccess:
     async def announce(self, deliveries: Sequence[Mapping[str, Any]]) -> None:
         """Tell a sandbox on this machine which runs a handler is about to receive, with their actions and inputs.
 
-        The sandbox can then show these runs. If the settings point to Port, this method does nothing. It stops at the
-        first failure, takes at most 2 seconds, and never raises an error.
+        If the settings point to Port, this method does nothing. It stops at the first failure, takes at most 2 seconds,
+        and never raises an error.
         """
         if not deliveries:
             return

@@ -39,8 +39,8 @@ class PortApi:
 
     One request may take `timeout_s` seconds, from connecting to the last byte of the response. The client doesn't
     follow redirects. A call is retried after 429, after most 5xx responses and after lost connections, within the
-    limits of `Retries`. After 429, the pause is the time that Port asks for. If the response to a log is lost, the log
-    is sent again, so it may appear twice. If the response to a status is lost, the run is checked before the status is
+    limits of `Retries`, and after the pause that Port asks for, if any. If the response to a log is lost, the log is
+    sent again, so it may appear twice. If the response to a status is lost, the run is checked before the status is
     sent again. Every method raises PortApiError, or RunEndedError for a run that has ended. `on_token` is called with
     each token, which is a secret, and `on_headers` with the headers of each response, whose names are in lowercase.
     """

@@ -53,8 +53,8 @@ class Settings:
     `app_url` is "" if the API has no web app (a sandbox). `sources` describes where each setting came from, by field
     name. `gaps` explains why a place lacks a setting. `warnings` are messages about these places. `objection` explains
     why the secret must not be sent to `api_url`, and tells the user what to do. `conflict` is a sentence about two
-    places with different secrets, and shows which secret is used. It is "" without a conflict. `other_secret` is then
-    the unused secret. `placeholders` lists the values copied from an example.
+    places with different secrets, and shows which secret is used. `other_secret` is then the unused secret. Without a
+    conflict, `conflict` is "". `placeholders` lists the values copied from an example.
     """
 
     client_id: str | None = None

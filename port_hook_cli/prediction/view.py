@@ -1,6 +1,6 @@
 """Shows a prediction on the screen and as a record (docs/reference/json-records.md).
 
-Control characters in the text of the message and the mapping are made safe, and secrets are masked.
+All text of the message and the mapping is made safe for a terminal, and secrets are masked.
 """
 
 from __future__ import annotations

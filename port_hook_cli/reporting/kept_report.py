@@ -64,7 +64,7 @@ def call_record(call: Call) -> dict[str, Any]:
 
 
 def kept_call(run_id: str, record: Mapping[str, Any]) -> Call:
-    """Return the call from such a record. Raises ValueError or LookupError for any other value."""
+    """Return the call in a record from `call_record`. Raises ValueError or LookupError for any other value."""
     body = record["body"]
     if Purpose(record["purpose"]) is Purpose.LOG:
         return replace(log_calls(run_id, "-")[0], body=body)
@@ -131,7 +131,7 @@ class KeptReports:
         return []
 
     def open(self, folder: Path) -> KeptReport | None:
-        """Return the report in a directory, or None if another process is sending it. Raises StoreError."""
+        """Return the report in a directory, or None if another process sends it. Raises StoreError if unreadable."""
         with _store_errors(folder):
             check_own_folder(self._home, FOLDER / folder.name)
             lock = lock_file(folder / _LOCK)

@@ -47,7 +47,7 @@ class ParsedSignature:
 class SignatureHeaders:
     """The signatures and timestamps of a request.
 
-    `is_joined` means that one header had several values, because Node joins repeated headers.
+    `is_joined` means that one header had several values: Node, for example, joins repeated headers.
     """
 
     signatures: Sequence[str]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Begun:
-    """A run has started. Nodes that do not run already have their outputs."""
+    """A run has started. The nodes that will not run have their outputs from the beginning."""
 
     run: WorkflowRun
 

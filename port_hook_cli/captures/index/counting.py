@@ -119,7 +119,7 @@ def _between(others: Iterable[int], latest: int, oldest: int) -> Iterator[tuple[
 
 
 def _numbers(connection: sqlite3.Connection, where: Condition, latest: int) -> list[int]:
-    """Return the numbers of matches up to `latest`, latest first, and at most `_NUMBERS_PER_PART` of them."""
+    """Return the numbers of the latest `_NUMBERS_PER_PART` matches at most, up to `latest`, latest first."""
     sql = (
         "SELECT group_concat(seq) FROM (SELECT rows.seq FROM seen.rows AS rows NOT INDEXED "  # noqa: S608
         f"WHERE rows.seq <= ? AND {where.sql} ORDER BY rows.seq DESC LIMIT {_NUMBERS_PER_PART})"

@@ -248,7 +248,7 @@ def _restored_report(value: Mapping[str, Any]) -> NodeReport:
 
 
 def run_document(book: WorkflowBook, run: WorkflowRun, *, with_output: bool = True) -> dict[str, Any]:
-    """Return a run in the format of Port's API. Like Port, lists of runs omit the outputs of their nodes."""
+    """Return a run in the format of Port's API. As in Port, lists of runs omit the outputs of their nodes."""
     updated = run.node_runs[-1].updated_at if run.node_runs else run.created_at
     identifier = run.workflow.identifier
     return {

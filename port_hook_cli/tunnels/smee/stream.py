@@ -24,7 +24,7 @@ _MAX_LINE_BYTES = 4096
 
 
 class StreamError(Exception):
-    """The event stream failed. The message is a clause. `is_gone` means that the server no longer has the channel."""
+    """The event stream failed. The message is a clause. `is_gone` means that the server does not have the channel."""
 
     def __init__(self, message: str, *, is_gone: bool = False) -> None:
         super().__init__(message)
