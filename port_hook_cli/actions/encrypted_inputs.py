@@ -204,7 +204,7 @@ def _finite(text: str) -> float:
 
 def decryption_lines(decryptions: Sequence[Decryption]) -> Iterator[Styled]:
     """Yield a line for each decrypted property: its path and its complete value, with control characters as escapes."""
-    from port_hook_cli.text.styled import JSON, Styled  # The import is here so that `encrypt` starts faster.
+    from port_hook_cli.text.styled import JSON, Styled  # imported here so that `encrypt` starts faster
 
     opened = [decryption for decryption in decryptions if decryption.plaintext is not None]
     names = [brief(str(decryption.path), _PATH_LIMIT) for decryption in opened]

@@ -184,7 +184,7 @@ def encryption_of(name: str, rules: Mapping[str, Any]) -> Encryption | None:
 
 
 def plaintext_of(value: Any) -> bytes:
-    """Return the bytes of a value to encrypt: of a string itself, or of any other value's JSON.stringify text."""
+    """Return the bytes to encrypt: a string in UTF-8, or the JSON.stringify text of any other value in UTF-8."""
     return (value if isinstance(value, str) else write_json(value)).encode("utf-8", "surrogatepass")
 
 

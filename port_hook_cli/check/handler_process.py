@@ -187,7 +187,7 @@ async def _accepts(address: Address) -> bool:
             _, writer = await asyncio.open_connection(*address)
     except (socket.gaierror, UnicodeError) as error:
         raise TargetError(f"The host {brief(address[0])} cannot be resolved.", hint="Correct --to.") from error
-    except OSError:  # or TimeoutError, which is an OSError
+    except OSError:  # this includes TimeoutError
         return False
     # A connection to a free port can get the same port as its source. Such a connection connects to itself.
     own, other = writer.get_extra_info("sockname"), writer.get_extra_info("peername")

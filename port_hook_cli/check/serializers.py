@@ -23,22 +23,22 @@ _TEXT_OR_EXPONENT = re.compile(r'("(?:[^"\\]|\\.)*")|(?<![\d.])(\d+)e([+-])0?(\d
 
 
 def sorted_python(body: bytes) -> bytes:
-    """Return the body after `json.dumps(…, sort_keys=True)`."""
+    """Return the body as `json.dumps(…, sort_keys=True)` writes it."""
     return _written(body, lambda document: json.dumps(document, sort_keys=True))
 
 
 def compact_sorted_python(body: bytes) -> bytes:
-    """Return the body after `json.dumps(…, sort_keys=True, separators=(',', ':'))`."""
+    """Return the body as `json.dumps(…, sort_keys=True, separators=(',', ':'))` writes it."""
     return _written(body, lambda document: json.dumps(document, sort_keys=True, separators=_COMPACT))
 
 
 def indented_python(body: bytes) -> bytes:
-    """Return the body after `json.dumps(…, indent=2)`."""
+    """Return the body as `json.dumps(…, indent=2)` writes it."""
     return _written(body, lambda document: json.dumps(document, indent=2))
 
 
 def python_text(body: bytes) -> bytes:
-    """Return the body after `str(json.loads(…))`."""
+    """Return the body as `str(json.loads(…))` writes it."""
     return _written(body, str)
 
 
@@ -48,12 +48,12 @@ def mojibake(body: bytes) -> bytes:
 
 
 def ascii_only(body: bytes) -> bytes:
-    """Return the body after `decode("ascii", "ignore")`."""
+    """Return the body without its bytes that are not ASCII, like `decode("ascii", "ignore")`."""
     return body.decode("ascii", "ignore").encode()
 
 
 def go(body: bytes) -> bytes:
-    """Return the body after Go's `json.Marshal` of a map, with sorted keys and escaped for HTML."""
+    """Return the body as Go's `json.Marshal` writes a map: with sorted keys, and escaped for HTML."""
     try:
         return with_sorted_keys(body).decode().translate(_GO_ESCAPES).encode()
     except UnicodeError:
@@ -61,7 +61,7 @@ def go(body: bytes) -> bytes:
 
 
 def ruby(body: bytes) -> bytes:
-    """Return the body after Ruby's `to_json`, with a fraction in every number that has an exponent."""
+    """Return the body as Ruby's `to_json` writes it: with a fraction in every number that has an exponent."""
 
     def write(document: Any) -> str:
         text = json.dumps(document, ensure_ascii=False, separators=_COMPACT)
@@ -71,7 +71,7 @@ def ruby(body: bytes) -> bytes:
 
 
 def php(body: bytes) -> bytes:
-    """Return the body after PHP's `json_encode` of arrays: slashes are escaped, and an empty object becomes `[]`."""
+    """Return the body as PHP's `json_encode` writes arrays: slashes are escaped, and an empty object becomes `[]`."""
 
     def write(document: Any) -> str:
         text = json.dumps(_as_php_arrays(document), separators=_COMPACT).replace("/", "\\/")

@@ -48,7 +48,7 @@ class SandboxWatch:
             yield cls(api)
 
     async def mark(self) -> int:
-        """Return the number of the latest call, for a wait that begins after this call.
+        """Return the number of the latest call to the sandbox, for a later wait for the calls after it.
 
         The first use of `api` requests a token, which is also a call. So call `mark` before the handler gets its
         request.

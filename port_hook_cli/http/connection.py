@@ -99,8 +99,8 @@ class Connection(asyncio.Protocol):
     def has_input(self) -> bool:
         """Return whether the target has sent unread data, which usually means the end of the connection.
 
-        The event loop handles such data in its next turn, which is too late for a request in the current turn. Return
-        False on Windows and with TLS. With TLS, the data may belong to the TLS protocol.
+        The event loop handles such data in its next turn, which is too late for a request in the current turn. The
+        result is always False on Windows, and with TLS, where the data may belong to the TLS protocol itself.
         """
         if self._poll is None:
             return False

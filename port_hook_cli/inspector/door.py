@@ -149,7 +149,7 @@ def _file(home: Path, store: Path) -> Path:
 
 
 def _is_private(found: os.stat_result, *, is_folder: bool = False) -> bool:
-    """Return whether a directory, or a file without other hard links, is readable and writable only for this user."""
+    """Return whether a directory, or a file without other hard links, can be read and written only by this user."""
     if not (stat.S_ISDIR(found.st_mode) if is_folder else stat.S_ISREG(found.st_mode) and found.st_nlink == 1):
         return False
     return sys.platform == "win32" or (found.st_uid == os.geteuid() and not found.st_mode & _OTHERS)

@@ -273,7 +273,7 @@ def _place_of_fault(text: str, error: NotJson) -> tuple[int, int]:
     place = re.search(_place, error.fault)
     if place is None or place[1] is None:
         return 0, 0
-    # Python's parser accepts NaN and Infinity. The error is after the white space.
+    # Python's parser accepts NaN and Infinity. The error is after the whitespace.
     at = len(text) - len(text[int(place[1]) :].lstrip(" \t\n\r"))
     return text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
 

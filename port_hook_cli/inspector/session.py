@@ -91,7 +91,7 @@ async def inspecting_store(
 ) -> AsyncIterator[OpenInspector]:
     """Serve the inspector of a store. Replays go directly to the handler. Raises PortHookError.
 
-    `mode` and `url` tell the page where the store belongs. Another user's store is rejected, as in other commands that
+    `mode` and `url` tell the page whose store it shows. Another user's store is rejected, as in other commands that
     send, because its captures would be signed with this user's secret.
     """
     await asyncio.to_thread(check_files, store, show_only=False)

@@ -54,7 +54,7 @@ def _members(text: str, at: int, depth: int) -> dict[str, Any]:
                     found[key] = _members(text, start, depth - 1)
                 return found
             at = _past_space(text, at)
-            if text[at : at + 1] or not isinstance(value, int | float):  # a number may be incomplete
+            if text[at : at + 1] or not isinstance(value, int | float):  # a number at the end may be incomplete
                 found[key] = value
     except (ValueError, IndexError, TypeError):
         pass

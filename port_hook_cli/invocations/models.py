@@ -290,10 +290,10 @@ class Capture:
     def handler_failed(self) -> bool:
         """Whether the handler failed the request: it responded with a 4xx or 5xx status, or did not respond.
 
-        The handler has not failed a request that the listener rejected or responded to itself. It has failed a capture
-        without any outcome, because the capture's listener was killed. `captures.database.conditions.handler_failed` is
-        the same condition in SQL, except for captures of the last minute without an outcome, because the handler may
-        still be working on them.
+        The handler has not failed a request that the listener rejected or responded to itself. A capture without any
+        outcome counts as failed, because its listener was killed. `captures.database.conditions.handler_failed` is the
+        same condition in SQL, except for captures of the last minute without an outcome, because the handler may still
+        be working on them.
         """
         if self.delivery is not None:
             return self.delivery.failed

@@ -84,7 +84,7 @@ class Source(Protocol):
     """A source of invocations. It passes them to `SourceContext.receive` until it is closed."""
 
     async def close(self, drain_s: float) -> None:
-        """Stop accepting invocations, wait `drain_s` seconds for the current invocations, and cancel the rest."""
+        """Stop accepting invocations, wait up to `drain_s` seconds for current ones, and cancel the rest."""
         ...
 
 

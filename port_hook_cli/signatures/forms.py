@@ -47,7 +47,7 @@ MAX_DIGITS = 400
 """Python's forms are not tried with longer whole numbers, because their cost grows with the square of the digits."""
 
 _TABBED_LIMIT = 2 * MAX_INDENTED_CHARACTERS
-"""Longer texts are left out when indented with tabs, because indentation can grow with the square of the depth."""
+"""A form indented with tabs is left out if it is longer, because indentation can grow with the square of the depth."""
 
 _CHARSETS = {
     "iso-8859-1": "latin-1",

@@ -159,7 +159,7 @@ def _signatures(headers: Headers) -> list[str]:
 
 
 def _signed(headers: Headers, digest: bytes, position: int, secret: str, scrub: Callable[[str], str]) -> Headers:
-    """Return the headers with `digest` as the distinct signature number `position`. Other signatures match nothing."""
+    """Return the headers with `digest` as one of the different signatures, at `position`. The others match nothing."""
     different = list(dict.fromkeys(_signatures(headers)))
     new = {
         value: respelled(value, digest if place == position else _other(secret, place + 1)) or _scrubbed(value, scrub)

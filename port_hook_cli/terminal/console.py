@@ -92,7 +92,7 @@ class Output:
         return highlighted(lines)
 
     def fit(self, lines: Iterable[Styled], *, indent: int | None = None) -> Iterable[Styled]:
-        """Return lines for a terminal wrapped below their values, and lines for a pipe unchanged.
+        """Return lines wrapped below their values for a terminal, or unchanged for a pipe.
 
         `indent` is the column of the values, by default `layout.INDENT`.
         """
@@ -103,7 +103,7 @@ class Output:
         return fit(self._highlight(lines), self.width, indent=INDENT if indent is None else indent)
 
     def wrap(self, lines: Iterable[Styled]) -> Iterable[Styled]:
-        """Return lines for a terminal wrapped at words with an indent of two spaces, and lines for a pipe unchanged."""
+        """Return lines wrapped at words, each continued with two spaces of indent, or unchanged for a pipe."""
         if not self.is_terminal:
             return lines
         from port_hook_cli.text.layout import wrap

@@ -25,7 +25,7 @@ _FRAME_SALTS = slice(8, 16)
 _COMMIT = slice(4, 8)  # zero in each frame except the last of its transaction
 _ONE_LARGE_PAGE = 1  # stands for 65,536 bytes
 # The index contains two copies of a header, then the number of frames that checkpoints have copied into the database,
-# and later the number that they have begun to copy.
+# and at a later offset the number of frames that they have begun to copy.
 _INDEX_HEADER, _INDEX_BYTES = 96, 132
 _COMMITTED, _COPIED, _BEING_COPIED = slice(16, 20), slice(96, 100), slice(128, 132)
 

@@ -142,7 +142,7 @@ def _open(path: Path, access: Access, patience_s: float) -> Opened:
 
 
 def _open_to_read(path: Path, patience_s: float, *, migrates: bool) -> Opened:
-    """Open a store for a reader: as writable if possible, which SQLite prefers, otherwise as read-only."""
+    """Open a store for a reader: writable if possible, which SQLite prefers, otherwise read-only."""
     opening = partial(_connect, path, patience_s=patience_s, interruptible=True, migrates=migrates)
     for mode in ("mode=rw", "mode=ro"):
         try:

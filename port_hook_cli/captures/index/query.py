@@ -143,7 +143,7 @@ PAYLOAD_FACTS = ("user", "entity", "workflow", "node")
 """The fields of `Payload` that a query can compare."""
 
 LONGEST_FACT = 1_000
-"""The maximum number of characters in a fact. A longer fact would need its space twice, and no query compares it."""
+"""The maximum number of characters in a fact. The index would store a longer fact twice, and no query compares it."""
 
 PAYLOAD_FACT = "payload_fact"
 """The name of the function `payload_fact` in SQL."""

@@ -247,7 +247,7 @@ def _shortest(literal: str) -> str:
 
 
 def _traits(literal: str) -> tuple[object, ...]:
-    """Return how serializers change a number: whether they keep its text, and whether they keep its value."""
+    """Return how serializers change a number: whether its text stays the same, and whether its value does."""
     try:
         script, python = stringify(literal), json.dumps(json.loads(literal))
     except (NotJson, ValueError):

@@ -31,8 +31,9 @@ from port_hook_cli.invocations.models import Capture, Invocation, MessageOrigin,
 if TYPE_CHECKING:
     from port_hook_cli.captures.store.deleting import PruneCount, PruneRule
 
-# port-hook enforces the limits after a twentieth of the limit, but within these numbers of captures, or earlier after
-# this many bytes. That takes a millisecond or two, and fewer than one request in a hundred should wait for it.
+# port-hook enforces the limits after a twentieth of the limit in new captures, but after at least and at most these
+# numbers of captures, or earlier after this many bytes. That takes a millisecond or two, and fewer than one request in
+# a hundred should wait for it.
 _TIDY_SHARE, _TIDY_AT_LEAST, _TIDY_AT_MOST = 20, 64, 500
 _TIDY_BYTES = 16 * 1024 * 1024
 _RECEIVED_AT = CAPTURE_COLUMNS.index("received_at")

@@ -39,8 +39,8 @@ COLUMNS = ("id", "time", "signature", "method", "action", "run id", "response", 
 _ACTION = COLUMNS.index("action")
 # Columns are left out in this order until there is room for the actions. `show` prints all columns.
 _LEFT_OUT = tuple(COLUMNS.index(name) for name in ("method", "handler", "response", "time"))
-# Columns are left out until the longest action fits or has at least the first width. An action's column is never
-# narrower than the second width.
+# Columns are left out until the longest action fits, or until its column has the first width. Actions are never
+# shortened to less than the second width.
 _MOST_OF_AN_ACTION = 24
 _LEAST_OF_AN_ACTION = 10
 

@@ -135,7 +135,7 @@ SHELLS = {
     "powershell": Shell(_read_powershell, _write_powershell),
     "pwsh": Shell(_read_powershell, _write_powershell),
 }
-"""How each shell asks for completions, and which answer it expects."""
+"""How each shell asks for completions, and the output that it expects."""
 
 
 _MAX_OFFERED = 100
