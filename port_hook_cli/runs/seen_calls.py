@@ -19,7 +19,7 @@ MAX_CALLS = 5_000
 class SeenCall:
     """A call to a sandbox, and the status of its response.
 
-    `number` starts at 1 and increases. `at` is in seconds since the epoch, in whole milliseconds. `path` is the
+    `number` starts at 1 and increases. `at` is in seconds since the epoch, to the millisecond. `path` is the
     client's percent-encoded path without the query, truncated to 500 characters. `ends` is the status that the call
     requests for its run, or "". `result` is the result that the call requests for a node run, or "". Both are requested
     values, regardless of the response.

@@ -22,7 +22,7 @@ from port_hook_cli.workflows.shown_run import ShownRun, read_shown_run
 from port_hook_cli.workflows.workflow import Workflow
 
 LAST = "last"
-"""The value of `--outputs` that means the latest run. The file with this name is `./last`."""
+"""The value of `--outputs` that means the latest run. For a file with this name, write `./last`."""
 
 
 def read_outputs(document: Any) -> dict[str, Mapping[str, Any]]:

@@ -102,7 +102,7 @@ def run_record(action: str, run: Mapping[str, Any], *, page: str, logs: Sequence
 
 
 def retry_record(retry: Retry) -> dict[str, Any]:
-    """Return the record of nodes in the last run that have acted in other systems, for a new run from a later node."""
+    """Return the record of a run from a node: which nodes that acted in other systems run again, and which do not."""
     return {
         "schema": TRIGGER,
         "type": "retry",
