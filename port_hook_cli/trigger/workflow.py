@@ -96,7 +96,7 @@ async def _sandbox(stack: AsyncExitStack, workflow: Workflow, outside: Outside) 
 
 
 def with_targets(workflow: Workflow, target: RunTarget, masker: Masker = NO_SECRETS) -> tuple[Workflow, list[Remark]]:
-    """Return the workflow with the URL of `target` for each node with a placeholder URL, and notes about these nodes."""
+    """Return the workflow with the URL of `target` for each node with a placeholder URL, and notes about them."""
     nodes, remarks = dict(workflow.nodes), []
     for node in workflow.nodes.values():
         url = node.config.get("url")
