@@ -169,7 +169,7 @@ class CheckedMappings:
 
     @property
     def worst(self) -> Severity | None:
-        """Return the severity of the worst problem, or None."""
+        """The severity of the worst problem, or None."""
         found = {problem.severity for problem in self.problems}
         return next((each for each in Severity if each in found), None)
 

@@ -151,7 +151,7 @@ class MessageStream:
 
     @property
     def is_busy(self) -> bool:
-        """Return whether a message is being handled."""
+        """Whether a message is being handled."""
         return self._lock.locked()
 
     def end(self) -> None:

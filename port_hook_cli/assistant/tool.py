@@ -54,18 +54,18 @@ class Workspace:
 
     @property
     def store_file(self) -> Path:
-        """Return the path of the capture store. The file may not exist yet."""
+        """The path of the capture store. The file may not exist yet."""
         return store_path(self.store, self.runtime.cwd)
 
     @property
     def notes(self) -> list[str]:
-        """Return the notes of this call as lines."""
+        """The notes of this call as lines."""
         lines = (line for remark in self.said for line in printable_lines(remark.line).splitlines())
         return [line.strip() for line in lines if line.strip()]
 
     @property
     def masker(self) -> Masker:
-        """Return the masker for the secrets that this process has read."""
+        """The masker for the secrets that this process has read."""
         return Masker(self.runtime.memory.secrets)
 
     def open_store(self) -> StoreReader:
@@ -105,7 +105,7 @@ class AssistantTool:
 
     @property
     def input_schema(self) -> dict[str, Any]:
-        """Return the JSON Schema of the arguments."""
+        """The JSON Schema of the arguments."""
         return {
             "type": "object",
             "properties": {name: dict(schema) for name, schema in self.parameters.items()},

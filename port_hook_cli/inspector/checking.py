@@ -172,7 +172,7 @@ class _PageSubject:
 
     @property
     def found(self) -> FoundSubject:
-        """Return the result of `find`."""
+        """The result of `find`."""
         assert self._found is not None
         return self._found
 

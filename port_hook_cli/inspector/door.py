@@ -50,17 +50,17 @@ class Door:
 
     @property
     def token(self) -> str:
-        """Return the current token."""
+        """The current token."""
         return self._token
 
     @property
     def entry(self) -> str:
-        """Return the path of the page."""
+        """The path of the page."""
         return entry_path(self._token)
 
     @property
     def page(self) -> str:
-        """Return the path of the page with the token in the fragment, which browsers never send to a server."""
+        """The path of the page with the token in the fragment, which browsers never send to a server."""
         return f"{self.entry}#token={self._token}"
 
     def once(self) -> str:

@@ -103,7 +103,7 @@ class Feed:
 
     @property
     def version(self) -> Position:
-        """Return the current position of a list."""
+        """The current position of a list."""
         return Position(self._run, self._version, self._latest)
 
     def start(self) -> None:

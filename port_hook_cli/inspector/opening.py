@@ -35,12 +35,12 @@ class OpenInspector:
 
     @property
     def address(self) -> InspectorAddress:
-        """Return the token and the port."""
+        """The token and the port."""
         return InspectorAddress(self.door.token, self.port)
 
     @property
     def url(self) -> str:
-        """Return the URL of the page, with the token."""
+        """The URL of the page, with the token."""
         return f"http://{HOST}:{self.port}{self.door.page}"
 
     def url_for_once(self) -> str:

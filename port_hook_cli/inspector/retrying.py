@@ -217,7 +217,7 @@ class _Events:
 
     @property
     def steps(self) -> list[dict[str, Any]]:
-        """Return the steps, one for each node that ran."""
+        """The steps, one for each node that ran."""
         return list(self._steps.values())
 
     def add(self, event: WorkflowEvent) -> None:

@@ -48,7 +48,7 @@ class Actions:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """Return the files and directories."""
+        """The files and directories."""
         return tuple(self._paths)
 
     def why_not(self) -> str | None:

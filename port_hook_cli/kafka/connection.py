@@ -54,7 +54,7 @@ class KafkaConnection:
 
     @property
     def address(self) -> str:
-        """Return the addresses of the brokers, for messages to the user."""
+        """The addresses of the brokers, for messages to the user."""
         return brief(", ".join(self.brokers))
 
 
@@ -171,7 +171,7 @@ class KafkaPlan:
 
     @property
     def group_id(self) -> str:
-        """Return the group's ID for the client.
+        """The group's ID for the client.
 
         Brokers let an organization use only groups whose ID starts with its own ID.
         """

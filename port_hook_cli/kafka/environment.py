@@ -56,14 +56,14 @@ class KafkaSettings:
 
     @property
     def needs_api(self) -> bool:
-        """Return whether brokers or credentials must come from Port's API."""
+        """Whether brokers or credentials must come from Port's API."""
         if not self.brokers:
             return True
         return self._protocol(self.brokers) is SecurityProtocol.SASL_SSL and not (self.username and self.password)
 
     @property
     def is_complete(self) -> bool:
-        """Return whether the brokers, the credentials and the organization's ID are known without Port's API."""
+        """Whether the brokers, the credentials and the organization's ID are known without Port's API."""
         return not self.needs_api and self.org_id is not None
 
     def topics(self, org_id: str) -> tuple[str, ...]:

@@ -78,7 +78,7 @@ class BrokerLink:
 
     @property
     def consumer(self) -> Consumer:
-        """Return the consumer that `connect` has created."""
+        """The consumer that `connect` has created."""
         assert self._consumer is not None
         return self._consumer
 

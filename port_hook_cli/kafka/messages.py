@@ -134,12 +134,12 @@ class MessageCapacity:
 
     @property
     def room(self) -> int:
-        """Return how many messages may be added. The result is 0 if the counted messages have too many bytes."""
+        """How many messages may be added. The result is 0 if the counted messages have too many bytes."""
         return 0 if self._bytes >= self._most_bytes else max(0, self._most_messages - self._messages)
 
     @property
     def is_free_again(self) -> bool:
-        """Return whether less than half of the capacity is in use, so that reading should resume."""
+        """Whether less than half of the capacity is in use, so that reading should resume."""
         return self._messages <= self._most_messages // 2 and self._bytes <= self._most_bytes // 2
 
 

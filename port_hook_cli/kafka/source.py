@@ -105,7 +105,7 @@ class KafkaSource:
 
     @property
     def waiting(self) -> int:
-        """Return the number of messages that wait to be processed."""
+        """The number of messages that wait to be processed."""
         return len(self._waiting)
 
     async def open(self) -> None:

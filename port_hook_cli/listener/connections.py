@@ -120,7 +120,7 @@ class ServerConnection(web.RequestHandler):
 
     @property
     def is_over(self) -> bool:
-        """Return whether the client has half-closed the connection. The current request is then its last request."""
+        """Whether the client has half-closed the connection. The current request is then its last request."""
         return self._has_ended and not self._messages
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -184,7 +184,7 @@ class WireResponse(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool | None:
-        """Return whether the connection stays open for another request."""
+        """Whether the connection stays open for another request."""
         # aiohttp asks for this after it has written the response. The client may have closed its side in the meantime.
         connection = self._connection
         return self._stays_open and not (isinstance(connection, ServerConnection) and connection.is_over)
@@ -205,7 +205,7 @@ class NoResponse(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool | None:
-        """Return False, because the connection is closed."""
+        """False, because the connection is closed."""
         return False
 
     async def prepare(self, request: web.BaseRequest) -> None:

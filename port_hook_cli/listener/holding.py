@@ -55,17 +55,17 @@ class Holding:
 
     @property
     def is_paused(self) -> bool:
-        """Return whether incoming requests are held."""
+        """Whether incoming requests are held."""
         return self._turns.is_paused
 
     @property
     def count(self) -> int:
-        """Return the number of held requests."""
+        """The number of held requests."""
         return self._turns.held
 
     @property
     def unanswered(self) -> int:
-        """Return the number of requests that are held or wait for the delay of their manual response."""
+        """The number of requests that are held or wait for the delay of their manual response."""
         return self._turns.held + len(self._manual)
 
     def hold(self, wanted: bool) -> None:

@@ -44,7 +44,7 @@ class InFlight:
 
     @property
     def reason(self) -> str:
-        """Return what the request waits for, in a few words for a screen.
+        """What the request waits for, in a few words for a screen.
 
         A handler on this machine is shown as its port.
         """
@@ -58,7 +58,7 @@ class InFlight:
 
     @property
     def waited_ms(self) -> float:
-        """Return how long the request has waited so far, in milliseconds."""
+        """How long the request has waited so far, in milliseconds."""
         return (_now() - self.began_at) * 1000
 
 

@@ -60,7 +60,7 @@ class Policy:
 
     @property
     def simulates(self) -> bool:
-        """Return whether the listener simulates failures or delays."""
+        """Whether the listener simulates failures or delays."""
         return bool(self.fail_first or self.fail_rate or self.drop or self.delay.most_s)
 
 

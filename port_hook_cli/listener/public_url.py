@@ -38,7 +38,7 @@ class TunnelOptions:
 
     @property
     def keepalive_s(self) -> float:
-        """Return the number of seconds between two keepalive messages to the server.
+        """The number of seconds between two keepalive messages to the server.
 
         This is the probe interval, limited to the range from 1 to 5 seconds.
         """
@@ -99,17 +99,17 @@ class WatchedTunnel:
 
     @property
     def public_url(self) -> str:
-        """Return the current URL to paste."""
+        """The current URL to paste."""
         return with_mount(self._keeper.latest.url, self._mount)
 
     @property
     def report(self) -> TunnelReport:
-        """Return the latest state of the tunnel."""
+        """The latest state of the tunnel."""
         return replace(self._keeper.latest, url=self.public_url)
 
     @property
     def lost_count(self) -> int:
-        """Return how often the tunnel was lost."""
+        """How often the tunnel was lost."""
         return self._keeper.lost_count
 
     def begin(self) -> None:

@@ -137,12 +137,12 @@ class Listening:
 
     @property
     def url(self) -> str:
-        """Return the listener's URL on this machine."""
+        """The listener's URL on this machine."""
         return self._serving.url
 
     @property
     def public_url(self) -> str | None:
-        """Return the URL to set in Port, or None without a tunnel. The URL can change."""
+        """The URL to set in Port, or None without a tunnel. The URL can change."""
         return self._tunnel.public_url if self._tunnel else None
 
     async def open(self) -> None:

@@ -70,17 +70,17 @@ class Turns:
 
     @property
     def runs(self) -> int:
-        """Return the number of runs that have requests in flight or waiting, if the order of requests is preserved."""
+        """The number of runs that have requests in flight or waiting, if the order of requests is preserved."""
         return len(self._runs)
 
     @property
     def waiting(self) -> int:
-        """Return the number of requests that wait for their turn."""
+        """The number of requests that wait for their turn."""
         return self._waiting
 
     @property
     def held(self) -> int:
-        """Return the number of requests that a pause holds.
+        """The number of requests that a pause holds.
 
         These are the waiting requests without a decision of the user.
         """

@@ -64,14 +64,14 @@ class AgentCall:
 
     @property
     def log(self) -> str | None:
-        """Return the text of the log entry that the call adds, or None for other calls."""
+        """The text of the log entry that the call adds, or None for other calls."""
         if not self.path.endswith("/logs"):
             return None
         return str(self.body["logs"][0]["message"] if "logs" in self.body else self.body["message"])
 
     @property
     def undocumented(self) -> tuple[str, ...]:
-        """Return what Port's API document says about the values of an action run that have another type.
+        """What Port's API document says about the values of an action run that have another type.
 
         Port does not document the route that sets the response of a run, so the expected type is the type of the field
         in Port's response.
@@ -273,7 +273,7 @@ class RunQueue(StrEnum):
 
     @property
     def id_key(self) -> str:
-        """Return the key of a run's ID."""
+        """The key of a run's ID."""
         return "identifier" if self is RunQueue.NODES else "id"
 
 

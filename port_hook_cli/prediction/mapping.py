@@ -34,7 +34,7 @@ class AgentMapping:
 
     @property
     def expressions(self) -> tuple[tuple[str, str], ...]:
-        """Return the place and the text of each expression."""
+        """The place and the text of each expression."""
         enabled = [(f"{self.place}.enabled", self.enabled)] if isinstance(self.enabled, str) else []
         fields = [pair for name, value in self.fields.items() for pair in texts_in(value, f"{self.place}.{name}")]
         report = [(f"{self.place}.report.{name}", text) for name, text in (self.report or {}).items()]

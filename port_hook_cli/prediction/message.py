@@ -175,7 +175,7 @@ class AgentMessage:
 
     @property
     def is_synchronized(self) -> bool:
-        """Return whether the response ends the run."""
+        """Whether the response ends the run."""
         return bool(self.method.get("synchronized"))
 
 

@@ -86,17 +86,17 @@ class Prediction:
 
     @property
     def mapping(self) -> AgentMapping | None:
-        """Return the mapping that the agent uses, or None."""
+        """The mapping that the agent uses, or None."""
         return self.tries[-1].mapping if self.tries and self.tries[-1].is_enabled else None
 
     @property
     def taking(self) -> tuple[AgentCall, ...]:
-        """Return the calls by which the agent got the message."""
+        """The calls by which the agent got the message."""
         return taking_calls(self.message)
 
     @property
     def before(self) -> tuple[AgentCall, ...]:
-        """Return the calls before the request, which are part of each outcome.
+        """The calls before the request, which are part of each outcome.
 
         Without a request, there are no calls.
         """

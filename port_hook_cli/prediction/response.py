@@ -36,12 +36,12 @@ class AgentResponse:
 
     @property
     def is_ok(self) -> bool:
-        """Return whether `raise_for_status` accepts the response. It also accepts a redirect without a location."""
+        """Whether `raise_for_status` accepts the response. It also accepts a redirect without a location."""
         return not self.failure and not _FIRST_ERROR <= self.status < _AFTER_ERRORS
 
     @property
     def http_error(self) -> str:
-        """Return the exception that `raise_for_status` raises, or ""."""
+        """The exception that `raise_for_status` raises, or ""."""
         if self.is_ok or self.failure:
             return ""
         side = "Client" if self.status < _FIRST_SERVER_ERROR else "Server"
@@ -49,7 +49,7 @@ class AgentResponse:
 
     @property
     def text(self) -> str:
-        """Return the body as text. Without a charset, `requests` guesses the encoding. port-hook then uses UTF-8."""
+        """The body as text. Without a charset, `requests` guesses the encoding. port-hook then uses UTF-8."""
         try:
             return self.body.decode(self._encoding or "utf-8", "replace")
         except LookupError:
@@ -57,7 +57,7 @@ class AgentResponse:
 
     @property
     def _encoding(self) -> str | None:
-        """Return the declared encoding of the body (`get_encoding_from_headers`)."""
+        """The declared encoding of the body (`get_encoding_from_headers`)."""
         kind = self.headers.get("content-type") or ""
         if charset := _CHARSET.search(kind):
             return charset[1]
@@ -65,7 +65,7 @@ class AgentResponse:
 
     @property
     def content(self) -> Any:
-        """Return the body as JSON, or as text if it is not JSON (`get_response_body`)."""
+        """The body as JSON, or as text if it is not JSON (`get_response_body`)."""
         document = self._json()
         return self.text if document is None else document[0]
 

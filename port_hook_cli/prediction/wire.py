@@ -56,13 +56,13 @@ class AgentAddress:
 
     @property
     def authority(self) -> str:
-        """Return the value of the `Host` header."""
+        """The value of the `Host` header."""
         host = self.host.rstrip(".")
         return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @property
     def url(self) -> str:
-        """Return the whole URL, without credentials."""
+        """The whole URL, without credentials."""
         return f"{self.scheme}://{self.authority}{self.target}"
 
 
@@ -248,7 +248,7 @@ class WireRequest:
 
     @property
     def content(self) -> bytes:
-        """Return all bytes of the request."""
+        """All bytes of the request."""
         lines = [f"{self.method} {self.address.target} HTTP/1.1", *(f"{name}: {value}" for name, value in self.headers)]
         return "\r\n".join([*lines, "", ""]).encode("latin-1") + self.body
 

@@ -70,12 +70,12 @@ class HandlerResponse:
 
     @property
     def ok(self) -> bool:
-        """Return whether the status is a 2xx."""
+        """Whether the status is a 2xx."""
         return self.status // 100 == 2  # noqa: PLR2004 - the class of 2xx
 
     @property
     def text(self) -> str:
-        """Return the body as text."""
+        """The body as text."""
         return self.body.decode("utf-8", "replace")
 
     def json(self) -> Any:

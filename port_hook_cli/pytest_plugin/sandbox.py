@@ -36,32 +36,32 @@ class PortSandbox:
 
     @property
     def client_secret(self) -> str:
-        """Return the secret that signs invocations."""
+        """The secret that signs invocations."""
         return self.world.sandbox.client_secret.reveal()
 
     @property
     def runs(self) -> dict[str, Run]:
-        """Return the runs of this test by ID."""
+        """The runs of this test by ID."""
         return self.world.do(lambda: {run_id: self.shown(run) for run_id, run in self.world.sandbox.runs.items()})
 
     @property
     def calls(self) -> tuple[ApiEvent, ...]:
-        """Return the API calls of this test. Each call has `method`, `path`, `status`, `run_id` and `note`."""
+        """The API calls of this test. Each call has `method`, `path`, `status`, `run_id` and `note`."""
         return self.world.do(lambda: tuple(self.world.calls))
 
     @property
     def actions(self) -> dict[str, dict[str, Any]]:
-        """Return the actions and automations by identifier, in the format of Port's API. `create_vm` is a sample."""
+        """The actions and automations by identifier, in the format of Port's API. `create_vm` is a sample."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.actions))
 
     @property
     def blueprints(self) -> dict[str, dict[str, Any]]:
-        """Return the blueprints by identifier, in the format of Port's API."""
+        """The blueprints by identifier, in the format of Port's API."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.blueprints))
 
     @property
     def entities(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """Return the entities that the handler has created, by blueprint and identifier."""
+        """The entities that the handler has created, by blueprint and identifier."""
         return self.world.do(lambda: deepcopy(self.world.sandbox.entities))
 
     def add_action(self, action: ActionSource) -> str:

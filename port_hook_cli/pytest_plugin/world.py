@@ -96,7 +96,7 @@ class World:
 
     @property
     def invoker(self) -> Invoker:
-        """Return the invoker, which makes requests. It starts jq for the first request."""
+        """The invoker, which makes requests. It starts jq for the first request."""
         if self._invoker is None:
             self._invoker = self._stack.enter_context(invoking(lambda: self.sandbox.client_secret))
         return self._invoker
@@ -109,7 +109,7 @@ class World:
 
     @property
     def environ(self) -> dict[str, str]:
-        """Return the environment for a handler that uses the sandbox. Port's agent reads PORT_API_BASE_URL."""
+        """The environment for a handler that uses the sandbox. Port's agent reads PORT_API_BASE_URL."""
         return Environ(
             PORT_CLIENT_ID=self.sandbox.client_id,
             PORT_CLIENT_SECRET=self.sandbox.client_secret.reveal(),

@@ -35,13 +35,13 @@ class ApiEvent:
 
     @property
     def line(self) -> str:
-        """Return the line about the call for a terminal, with the time of day in UTC."""
+        """The line about the call for a terminal, with the time of day in UTC."""
         suffix = f"  {printable(self.note)}" if self.note else ""
         return f"{_time(self.at)} {printable(self.method)} {printable(self.path)} {self.status}{suffix}"
 
     @property
     def record(self) -> dict[str, Any]:
-        """Return the record of the call for `sandbox --json`."""
+        """The record of the call for `sandbox --json`."""
         return {"schema": SANDBOX, "type": "call", **asdict(self), "at": format_time(self.at)}
 
 
@@ -57,13 +57,13 @@ class RunEvent:
 
     @property
     def line(self) -> str:
-        """Return the line about the step for a terminal, with the time of day in UTC."""
+        """The line about the step for a terminal, with the time of day in UTC."""
         named = f"{printable(self.run_id)} {brief(self.action, 40)} {printable(self.status)}"
         return f"{_time(self.at)} run {named}  {printable(self.note)}"
 
     @property
     def record(self) -> dict[str, Any]:
-        """Return the record of the step for `sandbox --json`."""
+        """The record of the step for `sandbox --json`."""
         return {"schema": SANDBOX, "type": "run", **asdict(self), "at": format_time(self.at)}
 
 

@@ -159,12 +159,12 @@ class StateSize:
 
     @property
     def is_full(self) -> bool:
-        """Return whether the state has reached the limit."""
+        """Whether the state has reached the limit."""
         return self.total >= self.limit
 
     @property
     def has_room(self) -> bool:
-        """Return whether the state accepts more data.
+        """Whether the state accepts more data.
 
         It does if it is not full and each part is below a quarter of the limit.
         """

@@ -94,17 +94,17 @@ class RunInvocation:
 
     @property
     def is_synchronized(self) -> bool:
-        """Return whether the HTTP response of the webhook ends the run."""
+        """Whether the HTTP response of the webhook ends the run."""
         return bool((self.payload or {}).get("synchronized"))
 
     @property
     def is_for_agent(self) -> bool:
-        """Return whether Port's execution agent sends the request."""
+        """Whether Port's execution agent sends the request."""
         return bool((self.payload or {}).get("agent"))
 
     @property
     def integration(self) -> str | None:
-        """Return the `installationId` of the only integration that may claim the run. None means no integration."""
+        """The `installationId` of the only integration that may claim the run. None means no integration."""
         payload = self.rendered or self.payload or {}
         named = payload.get("installationId")
         return named if payload.get("type") == INTEGRATION_ACTION and isinstance(named, str) else None
@@ -148,7 +148,7 @@ class SandboxRun:
 
     @property
     def ended(self) -> bool:
-        """Return whether the run has ended and does not accept updates."""
+        """Whether the run has ended and does not accept updates."""
         return self.report.ended_at is not None
 
     def update(self, changes: Mapping[str, Any], now: float) -> None:

@@ -151,7 +151,7 @@ class Sandbox:
 
     @property
     def client_id(self) -> str:
-        """Return the client ID of the sandbox. It comes from the state file.
+        """The client ID of the sandbox. It comes from the state file.
 
         Without a state file, it is new at each start.
         """
@@ -159,17 +159,17 @@ class Sandbox:
 
     @property
     def client_secret(self) -> Secret:
-        """Return the client secret of the sandbox. It is valid only in this sandbox."""
+        """The client secret of the sandbox. It is valid only in this sandbox."""
         return self._state.client_secret
 
     @property
     def organization(self) -> str:
-        """Return the ID of the sandbox's organization."""
+        """The ID of the sandbox's organization."""
         return str(self._state.organization["id"])
 
     @property
     def topic(self) -> str | None:
-        """Return the Kafka topic of the invocations, or None if the sandbox publishes nothing."""
+        """The Kafka topic of the invocations, or None if the sandbox publishes nothing."""
         return None if self._topic is None else self._topic.name
 
     def add_entity(self, blueprint: str, fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class Made:
 
     @property
     def remarks(self) -> tuple[Remark, ...]:
-        """Return remarks on the expressions that failed, and on what Port would do differently with the request."""
+        """Remarks on the expressions that failed, and on what Port would do differently with the request."""
         return (
             *failed_expressions(self.request.errors, self.masker),
             *agent_remarks(self.request),
@@ -110,12 +110,12 @@ class Made:
 
     @property
     def is_announced(self) -> bool:
-        """Return whether a sandbox learns about the run. It does if a user started the run."""
+        """Whether a sandbox learns about the run. It does if a user started the run."""
         return self.action.kind is ActionKind.SELF_SERVICE
 
     @property
     def announcement(self) -> dict[str, Any]:
-        """Return what a sandbox learns about the run."""
+        """What a sandbox learns about the run."""
         return announcement(self.action, self.data, self.request.run_id, self.request.properties)
 
 
@@ -129,7 +129,7 @@ class RunRequest:
 
     @property
     def shown(self) -> Invocation:
-        """Return the request with its secrets masked."""
+        """The request with its secrets masked."""
         return masked_request(self.invocation, self.made.masker)
 
     def fate(self, delivery: Delivery) -> RunFate:
@@ -263,7 +263,7 @@ class SignedMessage:
 
     @property
     def shown(self) -> bytes:
-        """Return the message with its secrets masked."""
+        """The message with its secrets masked."""
         return self.made.masker.content(self.content)
 
 

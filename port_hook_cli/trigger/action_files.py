@@ -107,7 +107,7 @@ class FoundWorkflow:
 
     @property
     def remark(self) -> Remark:
-        """Return the note that the workflow was read from Port."""
+        """The note that the workflow was read from Port."""
         version = "" if self.version is None else f", version {self.version}"
         return note(printable(f"the workflow {self.workflow.identifier} was read from Port{version}"))
 

@@ -133,7 +133,7 @@ class Invoker:
 
     @property
     def renderer(self) -> Renders:
-        """Return the renderer, for callers that render more than an action's request."""
+        """The renderer, for callers that render more than an action's request."""
         return self._renderer
 
     async def inputs(self, form: PortAction, data: RunData, *, at: str) -> Mapping[str, Any]:

@@ -68,7 +68,7 @@ class Outside:
 
     @property
     def uses_reports(self) -> bool:
-        """Return whether the sandbox learns about asynchronous nodes and is asked for their reports."""
+        """Whether the sandbox learns about asynchronous nodes and is asked for their reports."""
         return self.asks_sandbox or self.wait_s > 0
 
 

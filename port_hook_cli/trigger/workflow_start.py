@@ -44,26 +44,26 @@ class WorkflowStart:
 
     @property
     def stand_ins(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the outputs of the nodes that the run reaches but does not run. The first node always runs."""
+        """The outputs of the nodes that the run reaches but does not run. The first node always runs."""
         if self.node is None or self.workflow.nodes[self.node].is_trigger:
             return self.outputs
         return {name: output for name, output in self.outputs.items() if self.continues and name != self.node}
 
     @property
     def running(self) -> tuple[str, ...]:
-        """Return the identifiers of the nodes that can run."""
+        """The identifiers of the nodes that can run."""
         if self.node is None or self.workflow.nodes[self.node].is_trigger:
             return tuple(self.workflow.nodes)
         return (self.node, *(self.workflow.nodes_after(self.node) if self.continues else ()))
 
     @property
     def form(self) -> PortAction:
-        """Return the form of the run, as an action."""
+        """The form of the run, as an action."""
         return form_of_workflow(self.workflow, self.node)
 
     @property
     def masker(self) -> Masker:
-        """Return a masker for the secrets of the run."""
+        """A masker for the secrets of the run."""
         return Masker(self.data.secret_values(self.form))
 
 

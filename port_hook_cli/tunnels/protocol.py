@@ -23,7 +23,7 @@ class Tunnel(Protocol):
 
     @property
     def url(self) -> str:
-        """Return the public URL, without a trailing slash."""
+        """The public URL, without a trailing slash."""
         ...
 
     def health(self) -> str:
@@ -83,7 +83,7 @@ class Opening:
 
     @property
     def can_ask(self) -> bool:
-        """Return whether the user can answer a prompt."""
+        """Whether the user can answer a prompt."""
         return self.ask is not decline
 
 

@@ -86,7 +86,7 @@ class TunnelChoice:
 
     @property
     def name(self) -> str:
-        """Return the choice as the user writes it after `--tunnel`."""
+        """The choice as the user writes it after `--tunnel`."""
         return self.address or self.provider
 
 

@@ -78,7 +78,7 @@ class TunnelState(StrEnum):
 
     @property
     def is_good(self) -> bool:
-        """Return whether the tunnel has no known problem."""
+        """Whether the tunnel has no known problem."""
         return self in {TunnelState.OPEN, TunnelState.REACHABLE}
 
 

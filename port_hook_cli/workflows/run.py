@@ -50,7 +50,7 @@ class NodeRun:
 
     @property
     def status(self) -> str:
-        """Return IN_PROGRESS or COMPLETED."""
+        """IN_PROGRESS or COMPLETED."""
         return IN_PROGRESS if self.result is None else COMPLETED
 
 
@@ -67,12 +67,12 @@ class WorkflowRun:
 
     @property
     def status(self) -> str:
-        """Return IN_PROGRESS or COMPLETED."""
+        """IN_PROGRESS or COMPLETED."""
         return IN_PROGRESS if self.result is None else COMPLETED
 
     @property
     def current(self) -> NodeRun | None:
-        """Return the node run that is in progress, or None."""
+        """The node run that is in progress, or None."""
         last = self.node_runs[-1] if self.node_runs else None
         return last if last is not None and last.result is None and self.result is None else None
 

@@ -33,7 +33,7 @@ class ShownNodeRun:
 
     @property
     def has_ended(self) -> bool:
-        """Return whether the node run has ended."""
+        """Whether the node run has ended."""
         return self.status == COMPLETED
 
 
@@ -53,7 +53,7 @@ class ShownRun:
 
     @property
     def has_ended(self) -> bool:
-        """Return whether the run has ended.
+        """Whether the run has ended.
 
         A run with a result has ended, because Port does not document every status.
         """
@@ -61,12 +61,12 @@ class ShownRun:
 
     @property
     def current(self) -> ShownNodeRun | None:
-        """Return the last node run that is in progress, or None."""
+        """The last node run that is in progress, or None."""
         return next((each for each in reversed(self.node_runs) if not each.has_ended), None)
 
     @property
     def outputs(self) -> dict[str, Mapping[str, Any]]:
-        """Return the outputs of the nodes that have ended, by node."""
+        """The outputs of the nodes that have ended, by node."""
         return {each.node: each.output for each in self.node_runs if each.has_ended and each.node}
 
 

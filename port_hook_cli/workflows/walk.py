@@ -76,17 +76,17 @@ class Step:
 
     @property
     def waits_for_a_report(self) -> bool:
-        """Return whether the node's request or message was sent and the node now waits for a report."""
+        """Whether the node's request or message was sent and the node now waits for a report."""
         return self.node_run.progress is Progress.WAITING and self.node_run.result is None
 
     @property
     def node(self) -> Node:
-        """Return the node that the step is about."""
+        """The node that the step is about."""
         return self.run.node(self.node_run)
 
     @property
     def is_begun(self) -> bool:
-        """Return whether the node's request or message is about to be sent. The next step has the outcome."""
+        """Whether the node's request or message is about to be sent. The next step has the outcome."""
         return self.node_run.progress is Progress.SENDING and self.delivery is None
 
 
@@ -95,12 +95,12 @@ class RunEffects(Protocol):
 
     @property
     def secrets(self) -> Mapping[str, Any]:
-        """Return the organization's secrets, which templates see as `.secrets`."""
+        """The organization's secrets, which templates see as `.secrets`."""
         ...
 
     @property
     def has_agent(self) -> bool:
-        """Return whether Port's execution agent claims the request of a node that asks for the agent.
+        """Whether Port's execution agent claims the request of a node that asks for the agent.
 
         If so, `send` returns None for the node.
         """
@@ -108,7 +108,7 @@ class RunEffects(Protocol):
 
     @property
     def publishes(self) -> bool:
-        """Return whether `resolve` publishes the message of a KAFKA node. The node then waits for its report."""
+        """Whether `resolve` publishes the message of a KAFKA node. The node then waits for its report."""
         ...
 
     def now(self) -> str:

@@ -76,22 +76,22 @@ class Node:
 
     @property
     def name(self) -> str:
-        """Return the title of the node, or its identifier if it has no title."""
+        """The title of the node, or its identifier if it has no title."""
         return self.title or self.identifier
 
     @property
     def is_trigger(self) -> bool:
-        """Return whether a run starts at this node."""
+        """Whether a run starts at this node."""
         return self.type in TRIGGERS
 
     @property
     def is_synchronized(self) -> bool:
-        """Return whether the HTTP response ends a WEBHOOK node. Unlike for an action, the default is true."""
+        """Whether the HTTP response ends a WEBHOOK node. Unlike for an action, the default is true."""
         return self.config.get("synchronized", True) not in (False, "false")
 
     @property
     def goes_on_after_failure(self) -> bool:
-        """Return whether the run continues when this node fails (`onFailure: continue`)."""
+        """Whether the run continues when this node fails (`onFailure: continue`)."""
         return self.config.get("onFailure") == "continue"
 
 
@@ -116,7 +116,7 @@ class Workflow:
 
     @property
     def triggers(self) -> tuple[Node, ...]:
-        """Return the nodes at which a run can start."""
+        """The nodes at which a run can start."""
         return tuple(node for node in self.nodes.values() if node.is_trigger)
 
     def next_node(self, node: Node, outlet: str | None = None) -> Node | None:

@@ -255,7 +255,7 @@ class _Deliveries:
 
     @property
     def are_full(self) -> bool:
-        """Return whether the queue is full, so that no more events are read."""
+        """Whether the queue is full, so that no more events are read."""
         return self._waiting_bytes > _MAX_WAITING_BYTES
 
     async def start(self, request: RelayedRequest) -> None:

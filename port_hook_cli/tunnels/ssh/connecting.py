@@ -56,18 +56,18 @@ class _Server:
 
     @property
     def name(self) -> str:
-        """Return the name of the server in known_hosts."""
+        """The name of the server in known_hosts."""
         return self.options.host_key_alias or self.options.host
 
     @property
     def port(self) -> int:
-        """Return the port of the server."""
+        """The port of the server."""
         port: int = self.arguments.get("port") or self.options.port or _SSH_PORT
         return port
 
     @property
     def identities(self) -> tuple[str, ...]:
-        """Return the paths of the user's key files in ~/.ssh/config."""
+        """The paths of the user's key files in ~/.ssh/config."""
         files = self.options.config.get("IdentityFile", ())
         return tuple(map(str, files)) if isinstance(files, list) else ()
 

@@ -44,18 +44,18 @@ class UnknownKey:
 
     @property
     def fingerprint(self) -> str:
-        """Return the fingerprint as `SHA256:…`, in the format of `ssh-keygen -l` and OpenSSH."""
+        """The fingerprint as `SHA256:…`, in the format of `ssh-keygen -l` and OpenSSH."""
         return self.key.get_fingerprint()
 
     @property
     def description(self) -> str:
-        """Return the type and the fingerprint of the key."""
+        """The type and the fingerprint of the key."""
         kind = self.key.get_algorithm().removeprefix("ssh-").partition("-")[0].upper()
         return f"{kind} {self.fingerprint}"
 
     @property
     def line(self) -> str:
-        """Return the line of known_hosts for this key."""
+        """The line of known_hosts for this key."""
         return f"{_name(self.host, self.port)} {self.key.export_public_key().decode().strip()}\n"
 
 
