@@ -74,7 +74,7 @@ class PortSide:
     async def show(self, run_id: str, workflow_run: str | None) -> dict[str, Any]:
         """Return a run. For a node run, return its workflow run if `workflow_run` is known.
 
-        Never raises an exception.
+        Never raises.
         """
         if unnamed := _unnamed(run_id, workflow_run):
             return unnamed

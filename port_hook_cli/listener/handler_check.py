@@ -16,7 +16,7 @@ _PORTS = {"http": 80, "https": 443}
 async def check_handlers(routes: Routes, notice: Callable[[str], None], timeout_s: float = TIMEOUT_S) -> None:
     """Connect to each target once, without a request, and report targets that don't accept the connection.
 
-    Never raises an exception.
+    Never raises.
     """
     targets = {handler_address(target): target for target in routes.targets}
     problems = await asyncio.gather(*(connection_problem(*address, timeout_s) for address in targets))

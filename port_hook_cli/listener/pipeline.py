@@ -41,7 +41,7 @@ _FAILED = 500
 _MOST_WAITING_RUNS = 1_000
 _HALF_CLOSE_S = 0.1
 IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
-"""Evaluates the jq expression of a route for a body. Never raises an exception."""
+"""Evaluates the jq expression of a route for a body. Never raises."""
 
 
 class Saving(Protocol):

@@ -46,7 +46,7 @@ _SYNCHRONIZED = (
 
 
 def read_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in `body`, or an empty object for any other content. Never raises an exception.
+    """Return the JSON object in `body`, or an empty object for any other content. Never raises.
 
     The result is also empty for a document with NaN or Infinity, or whose nesting is too deep to be serialized.
     """

@@ -39,7 +39,7 @@ Keep: TypeAlias = Callable[[Invocation, Delivery], Awaitable[KeptReplay]]
 
 
 async def announce(readies: Iterable[ReadyReplay], access: PortAccess) -> None:
-    """Tell a sandbox on this machine which runs its handler is about to receive. Never raises an error."""
+    """Tell a sandbox on this machine which runs its handler is about to receive. Never raises."""
     if runs := announced_runs(readies):
         await access.announce(runs)
 

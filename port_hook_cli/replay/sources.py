@@ -87,7 +87,7 @@ def from_capture(
 def captured_verdict(source: ReplaySource, secret: Secret) -> Verdict:
     """Return the verdict on the captured signature with `secret`, ignoring the age of the timestamp.
 
-    Never raises an error.
+    Never raises.
     """
     invocation = source.invocation
     return verify_received(

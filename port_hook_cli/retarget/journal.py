@@ -147,7 +147,7 @@ class Journal:
         return tuple(sorted(found, key=lambda kept: (kept.entry.name if kept.entry else "", kept.path)))
 
     def count_leftovers(self) -> int:
-        """Return the number of entries that ended listeners left behind. Never raises an error."""
+        """Return the number of entries that ended listeners left behind. Never raises."""
         try:
             return sum(path.suffix == _SUFFIX and not _is_held(path) for path in self._folder.iterdir())
         except OSError:

@@ -284,7 +284,7 @@ def is_poll(request: ApiRequest) -> bool:
 
 
 def respond(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Return the response to a request. Never raises an exception."""
+    """Return the response to a request. Never raises."""
     try:
         return _route(state, request)
     except Rejected as rejected:

@@ -182,7 +182,7 @@ class HandlerEffects:
     async def _reported_early(self, node_run: NodeRun) -> NodeOutcome | None:
         """Return the report on an asynchronous node that the sandbox already has, or None.
 
-        Never raises an exception.
+        Never raises.
         """
         with contextlib.suppress(PortHookError, TimeoutError):
             if self._outside.access.has_sandbox:

@@ -36,7 +36,7 @@ class Tunnel(Protocol):
     async def probe(self, path: str, token: str) -> ProbeResult:
         """Request `path` (below `url`) through the tunnel, and return the result. The listener responds with `token`.
 
-        Never raises an exception.
+        Never raises.
         """
         ...
 
@@ -112,7 +112,7 @@ class NotUsable:
 async def probe(url: str, token: str, *, timeout_s: float = 10.0) -> ProbeResult:
     """Request `url` within `timeout_s` seconds, and return the result. Only the right listener responds with `token`.
 
-    Never raises an exception. The request uses the environment's proxy unless `url` is on this machine. It trusts the
+    Never raises. The request uses the environment's proxy unless `url` is on this machine. It trusts the
     system's certificates, so that a tunnel also works behind a TLS-decrypting proxy.
     """
     from port_hook_cli.http.proxies import open_client
