@@ -97,8 +97,8 @@ def verify(
 
     Accept a request only if `verdict.status == "valid"`. `headers` are the headers of an invocation, pairs, or an
     object with `items()`. The names may be in any case. `body` is the raw body. `now` is in seconds since the epoch and
-    defaults to the current time. This function accepts any request without raising. An empty secret raises ValueError,
-    because anyone could sign with an empty secret.
+    defaults to the current time. No request raises an exception. An empty secret raises ValueError, because anyone
+    could sign with an empty secret.
     """
     # `items` is not a method of `Headers`. Iterating over a `Headers` yields pairs.
     pairs = headers.items() if not isinstance(headers, Headers) and isinstance(headers, HasItems) else headers

@@ -109,10 +109,7 @@ def _document(tool: str, result: Any, notes: Sequence[str], cut: str, masker: Ma
 
 
 def _bounded(notes: Sequence[str], masker: Masker) -> list[str]:
-    """Mask the notes, shorten them, and return some of them.
-
-    In a note that is cut first, the masker would not find part of a secret.
-    """
+    """Return the first notes, masked and then shortened, because the masker cannot find a part of a secret."""
     return [shorten(_masked(note, masker), _MAX_NOTE) for note in notes[:_MAX_NOTES]]
 
 

@@ -68,7 +68,7 @@ def read_query(parameters: Parameters) -> CaptureQuery:
 
 
 def read_number(parameters: Parameters, name: str, default: int | None, *, most: int | None = None) -> int | None:
-    """Return a parameter as a whole number that is at most `most`, or `default` if it is missing. Raises UsageError."""
+    """Return a parameter as a whole number from 0 up to `most`, or `default` if it is missing. Raises UsageError."""
     text = parameters.get(name)
     if not text:
         return default

@@ -24,7 +24,7 @@ MAX_CHARACTERS = 2**29 - 24
 """The length of the longest string that V8 supports. `stringify` never returns a longer text."""
 
 MAX_INDENT = 10
-"""The number of characters of an indent that JSON.stringify uses."""
+"""The maximum number of characters of an indent that JSON.stringify uses."""
 
 _SPACE = r"[ \t\n\r]*+"
 _STRING = r'"[^"\\\x00-\x1f\ud800-\udfff]*+"'

@@ -76,8 +76,8 @@ class KafkaPublisher:
     async def find(self, topic: str) -> None:
         """Ask the brokers for a topic, so that they create the topic if they can.
 
-        Raises BrokerError without a response. BrokerError is also raised if the brokers refer to another machine,
-        because the messages would go there.
+        Raises BrokerError if there is no response, or if the brokers refer to another machine, because the messages
+        would go there.
         """
         from port_hook_cli.kafka.client import KafkaException
 

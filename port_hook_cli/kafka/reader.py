@@ -143,7 +143,7 @@ class TopicReader:
     def _read_batch(self, room: int) -> None:
         """Hand over the messages that arrive next.
 
-        Their references end with this method, because messages can be large.
+        No reference to them outlives this method, because messages can be large.
         """
         first = self._link.consumer.poll(self._times.poll_s)
         if first is not None:

@@ -193,7 +193,7 @@ def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[s
 
 
 def report_event(run_id: str, *, status: str | None, error: str | None) -> dict[str, Any]:
-    """Return the record of a report that `--report` sent, or of the reason why `--report` sent no report."""
+    """Return the record of a report that `--report` sent, or of the reason why it sent none."""
     return {"schema": EVENT, "type": "report", "run_id": run_id, "status": status, "error": error}
 
 

@@ -152,7 +152,7 @@ class _Reader:
         )
 
     def _enabled(self, value: Any, place: str) -> bool | str:
-        """Return a bool for a value that pydantic reads as a bool, such as "yes" or 1."""
+        """Return a bool for a value that pydantic reads as a bool, such as "yes" or 1, otherwise the value as text."""
         if isinstance(value, bool):
             return value
         if not isinstance(value, str | int | float):

@@ -26,7 +26,7 @@ Found = TypeVar("Found")
 
 
 async def asked_for_a_moment(ask: Callable[[], Awaitable[Found | None]]) -> Found | None:
-    """Return what `ask` returns. If that is None, call `ask` again for a moment.
+    """Return what `ask` returns. If that is None, call `ask` a few more times.
 
     Quick handlers often respond first, and report the result about 0.1 s later.
     """

@@ -77,7 +77,7 @@ class SupervisedTunnel:
         return self._reading
 
     async def next_report(self) -> dict[str, Any] | None:
-        """Return the supervisor's next report, or None when it has ended. Store a reported log line or error."""
+        """Return the supervisor's next report, or None when it has ended. Stores its log line or error first."""
         line = await self._next_line()
         report: dict[str, Any] | None = json.loads(line) if line else None
         if report and "log" in report and not self._closing:
