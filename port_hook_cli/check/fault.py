@@ -252,8 +252,8 @@ class _Run:
     async def _tells_apart(self, forged: FaultDelivery, valid: FaultDelivery) -> bool:
         """Return whether the handler's 2xx responses distinguish forged requests from valid requests.
 
-        The responses distinguish the requests if only the text for the forged request rejects it. They also distinguish
-        the requests if two forged requests get the same response, and the valid request gets another response.
+        They do if their text rejects only the forged request, or if two forged requests get the same response and the
+        valid request gets another one.
         """
         if seems_rejected(forged.delivery) or seems_rejected(valid.delivery):
             return not seems_rejected(valid.delivery)
@@ -364,9 +364,9 @@ class _Run:
         return None
 
     async def _feature(self) -> BodyFeature:
-        """Return the feature that the handler changes. The handler accepts the plain body and rejects the whole body.
+        """Return the feature that the handler changes, by bisecting the steps of `ladder`.
 
-        The feature is found by bisecting the steps between these two bodies.
+        The handler accepts the first step, the plain body, and rejects the last, the whole body.
         """
         accepted, refused = 0, len(ladder(self._body)) - 1
         while refused - accepted > 1:

@@ -20,7 +20,7 @@ _LONE = "[\ud800-\udc7f\udd00-\udfff]"
 
 
 def percent_encoded(url: str) -> str:
-    """Percent-encode every character of `url` except visible ASCII, which is the form that clients send.
+    """Percent-encode every character of `url` except visible ASCII, as clients do.
 
     The host keeps its letters, because hosts have another encoding. Only the unprintable characters of the host are
     encoded.

@@ -176,9 +176,9 @@ class StoreReader:
         yield from parts_to_read(self.path, wanted, oldest or 0, latest or 0)
 
     def _page(self, query: Statement, most: int) -> tuple[Sequence[Row], bool]:
-        """Return the rows of a query for `most` rows, and whether these are all. A size limit may cut the page short.
+        """Return the rows of a query for `most` rows, and whether these are all.
 
-        The limit counts bytes, and the row that exceeds it is still returned.
+        The page ends early with the row that exceeds a limit in bytes.
         """
         rows: list[Row] = []
         size = 0
