@@ -36,8 +36,8 @@ class ExitCode(IntEnum):
 _MEANINGS = {
     ExitCode.OK: "success, including `listen` after Ctrl-C or SIGTERM",
     ExitCode.FAILED: (
-        "a failed check, a difference found by `diff`, an unmet expectation such as `--expect-status`, or any other "
-        "failure"
+        "a failed check, a difference found by `diff`, an unmet expectation such as `--expect-status`, a verdict that "
+        "`export --redact` cannot reproduce, or any other failure"
     ),
     ExitCode.USAGE: "the command line is invalid",
     ExitCode.NOT_VALID: "`verify`: the verdict is not `valid`",
@@ -46,7 +46,7 @@ _MEANINGS = {
     ExitCode.TARGET: "the target of a request could not be reached",
     ExitCode.PORT_API: "Port's API rejected a call or could not be reached",
     ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
-    ExitCode.RUN_ENDED: "the run has ended, so Port rejects reports",
+    ExitCode.RUN_ENDED: "the run has ended, so Port rejects its status and fields",
     ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
     ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the automation's condition, so nothing was sent",
     ExitCode.NOT_OBSERVED: "`check`: no check has a result",
