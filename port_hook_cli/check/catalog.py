@@ -118,7 +118,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         group=_S,
         severity=_FAILURE,
         failure="rejects the requests of Port's execution agent",
-        request="an execution agent's request, whose signature covers the body without the spaces after commas and colons",
+        request="an execution agent's request, whose signature covers the body without spaces after commas and colons",
         expected=_ACCEPTED,
         why="The agent sends the body with spaces, so the signature never matches the raw body.",
         fix="If the raw body does not match the signature, also try `json.dumps(json.loads(body), separators=(',', "
