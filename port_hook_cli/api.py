@@ -93,7 +93,7 @@ def verify(
     now: float | None = None,
     tolerance_s: float = DEFAULT_TOLERANCE_S,
 ) -> Verdict:
-    """Return the verdict on a request: its `status` and, unless that is `valid`, the `causes` with their fixes.
+    """Return the verdict on a request: its `status` and, unless the status is `valid`, the `causes` with their fixes.
 
     Accept a request only if `verdict.status == "valid"`. `headers` are the headers of an invocation, pairs, or an
     object with `items()`. The names may be in any case. `body` is the raw body. `now` is in seconds since the epoch and

@@ -37,12 +37,12 @@ def read_all(given: Mapping[str, Any], readers: Mapping[str, Reader]) -> dict[st
 
 
 def read_text(name: str, value: object) -> str:
-    """Return the argument, a string."""
+    """Return the argument if it is a string."""
     return value if isinstance(value, str) else _refuse(name, "a string", value)
 
 
 def read_texts(name: str, value: object) -> tuple[str, ...]:
-    """Return the argument, an iterable of strings, as a tuple.
+    """Return the argument as a tuple if it is an iterable of strings.
 
     Raises TypeError for a single string, which would be an iterable of its characters.
     """
@@ -73,14 +73,14 @@ def read_path(name: str, value: object) -> Path | None:
 
 
 def read_seconds(name: str, value: object) -> float:
-    """Return the argument, a duration in seconds."""
+    """Return the argument as a duration in seconds."""
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= sys.float_info.max:
         return float(value)
     raise UsageError(f"`{name}` must be a finite number of seconds, 0 or more, not {brief(repr(value))}.")
 
 
 def read_port(name: str, value: object, *, least: int = 0) -> int:
-    """Return the argument, a port from `least` to 65535."""
+    """Return the argument if it is a port from `least` to 65535."""
     if isinstance(value, int) and not isinstance(value, bool) and least <= value <= _LARGEST_PORT:
         return value
     raise UsageError(f"`{name}` must be a port from {least} to {_LARGEST_PORT}, not {_shown(value)}.")
@@ -98,7 +98,7 @@ def read_address(name: str, value: object) -> str | None:
 
 
 def read_object(name: str, value: object) -> dict[str, Any]:
-    """Return the argument, a mapping, as a JSON object."""
+    """Return the argument as a JSON object if it is a mapping."""
     if not isinstance(value, Mapping):
         _refuse(name, "a mapping", value)
     try:
@@ -128,13 +128,13 @@ def read_choice(*choices: str, error: type[Exception] = UsageError) -> Reader:
 
 
 def read_secrets(name: str, value: object) -> dict[str, str]:
-    """Return the argument, secrets by name."""
+    """Return the argument as secrets by name."""
     secrets = read_object(name, value)
     return {key: read_text(f"{name}[{brief(repr(key))}]", secret) for key, secret in secrets.items()}
 
 
 def read_run_id(name: str, value: object) -> str:
-    """Return the argument, a run ID."""
+    """Return the argument as a run ID."""
     return check_run_id(read_text(name, value))
 
 

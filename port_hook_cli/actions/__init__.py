@@ -1,1 +1,4 @@
-"""Actions and automations: their declarations, inputs and templates, and the requests that they send. Pure."""
+"""Actions and automations: their declarations, inputs and templates, and the requests that they send.
+
+This package is pure.
+"""

@@ -31,7 +31,10 @@ _MOVED = frozenset({"trigger", "userInputs", "blueprint", "order"})
 
 
 class BadAction(ValueError):
-    """The document is not an action or automation that Port invokes. The message continues a sentence about it."""
+    """The document is not an action or automation that Port invokes.
+
+    The message continues a sentence about the document.
+    """
 
 
 class OtherMethod(BadAction):

@@ -148,7 +148,7 @@ def _failed(path: JsonPath, failures: Sequence[CannotDecrypt]) -> Decryption:
 
 
 def with_decrypted(document: Any, decryptions: Iterable[Decryption]) -> Any:
-    """Return a copy of `document` with the decrypted values. The values that could not be decrypted stay encrypted."""
+    """Return a copy of `document` with the decrypted values. Values that cannot be decrypted stay encrypted."""
     for decryption in decryptions:
         if decryption.value is not None:
             document = set_at(document, decryption.path, decryption.value)

@@ -2,8 +2,8 @@
 
 `aes256-gcm` is base64 of the IV (16 bytes), the ciphertext and the tag (16 bytes). The key is the first 32 bytes of the
 client secret. `client-side` is base64 of the IV (12 bytes), a wrapped AES-256 key, the ciphertext and the tag (16
-bytes). RSA-OAEP with SHA-256 wraps the AES key, which is then as long as the RSA key's modulus. The plaintext is a
-string or the JSON of an object, and the value does not say which.
+bytes). RSA-OAEP with SHA-256 wraps the AES key, so the wrapped key is as long as the RSA modulus. The plaintext is a
+string or the JSON of an object. Nothing in the value shows which.
 """
 
 from __future__ import annotations

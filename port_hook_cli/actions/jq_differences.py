@@ -200,7 +200,7 @@ def _found(tokens: Sequence[JqToken]) -> Iterator[tuple[str, str]]:
 
 
 def _may_be_text_times_0(left: JqToken, right: JqToken) -> bool:
-    """Return whether literal text is multiplied by 0 or an unknown number, or an unknown value by a literal 0."""
+    """Return whether literal text is multiplied by 0 or an unknown number, or an unknown value is multiplied by 0."""
     texts = (left.kind is TokenKind.STRING_END, right.kind is TokenKind.STRING_START)
     numbers = [float(each.text) for each in (left, right) if each.kind is TokenKind.NUMBER]
     if len(numbers) == 1:

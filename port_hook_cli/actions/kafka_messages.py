@@ -1,9 +1,9 @@
 """The messages that Port publishes to the `ORG_ID.runs` topic, without their signature headers.
 
 The message of a KAFKA action is its rendered payload. For a request that the execution agent sends, the message
-contains `payload.action.invocationMethod` and `context.runId`, because the published agent reads these two. Port does
-not document where the body template of such an action goes, so port-hook uses the place from the agent's polling mode.
-docs/reference/agent-messages.md lists the source of each shape.
+contains `payload.action.invocationMethod` and `context.runId`, because the published agent reads these two fields. Port
+does not document where the body template of such an action goes, so port-hook uses the place from the agent's polling
+mode. docs/reference/agent-messages.md lists the source of each shape.
 """
 
 from __future__ import annotations

@@ -57,8 +57,8 @@ class Standing(StrEnum):
     """The state of an action or node in Port, compared with the journal.
 
     ORIGINAL: the state before the first change. RETARGETED: the state that port-hook left. CHANGED: someone else
-    changed the action or node. ANOTHER: the identifier names something else. REMOVED: the workflow no longer has the
-    node.
+    changed the action or node. ANOTHER: the identifier refers to something else. REMOVED: the workflow no longer has
+    the node.
     """
 
     ORIGINAL = "original"

@@ -30,7 +30,7 @@ class BadTemplate(ValueError):
 
 @frozen
 class Text:
-    """A string of a template: its jq `expressions`, and the `pieces` of text around them (one more than expressions).
+    """A string of a template: its jq `expressions`, and the `pieces` of text around the expressions.
 
     `is_whole` means that the string consists of one expression, so the result keeps its type.
     """

@@ -36,9 +36,9 @@ class AboutToSend:
 
 @frozen
 class Performed:
-    """The request was sent. This value has its response, and the agent's reports about the response.
+    """The request was sent. This event contains the response, and the agent's reports about the response.
 
-    As an event, it comes before the calls to Port that follow the response.
+    The event comes before the calls to Port that follow the response.
     """
 
     shown: ShownPrediction

@@ -159,7 +159,7 @@ class _PolledRuns(ABC):
             await asyncio.gather(polling, return_exceptions=True)
 
     async def _poll(self, messages: MessageStream) -> None:
-        """Look for runs. After the first look, an outage does not end the stream. It is reported once."""
+        """Look for runs. After the first look, an outage is reported once, and does not end the stream."""
         is_first, told = True, ""
         while not messages.ended.done():
             has_more = False
@@ -276,8 +276,8 @@ class ClaimedRuns(_PolledRuns):
     async def _acknowledge(self, claim: _Claim, messages: MessageStream) -> bool:
         """Acknowledge a run, and return whether Port accepted the acknowledgment.
 
-        Like the agent, continue if it did not. The call is not repeated if its response is lost, because a second call
-        could look as if another agent had the run.
+        Like the agent, port-hook continues after a rejection. The call is not repeated if its response is lost, because
+        a second call could look as if another agent had the run.
         """
         claim.state = ClaimState.UNCLEAR
         try:
@@ -305,7 +305,7 @@ _CLAIM_WITHOUT_RESPONSE: Remark = warning(
 
 
 def _state_after(error: PortApiError) -> ClaimState:
-    """Return the state of a claim whose acknowledgment has failed."""
+    """Return the state of a claim after its acknowledgment has failed."""
     if error.status == HTTPStatus.CONFLICT:
         return ClaimState.LOST
     return ClaimState.UNCLEAR if error.status is None else ClaimState.CLAIMED

@@ -230,7 +230,7 @@ class _ActionCall:
         return await find_action(self._source, self._access, self._runtime, self._say)
 
     def _data(self, form: PortAction) -> RunData:
-        """Return the data of the run that the arguments describe. Raises UsageError for any other document."""
+        """Return the run data that the arguments describe. Raises UsageError for any other document."""
         given = self._arguments
         event = read_value("event", given["event"], read_event) if "event" in given else None
         data = RunData(

@@ -1,7 +1,7 @@
 """The tools that send, which exist only with `--allow-send`: replay and report.
 
-They follow the rules of the commands. In addition, an agent cannot choose another machine. The agent's input may come
-from an untrusted sender who wants it to send a signed request or a capture to that machine.
+The tools follow the rules of the commands. In addition, an agent cannot choose another machine. The agent's input may
+come from an untrusted sender who wants it to send a signed request or a capture to that machine.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Compare two captures, remove ignored differences, and return the rest as text or as a record. Pure."""
+"""Compare two captures, remove ignored differences, and return the rest as text or as a record. This module is pure."""
 
 from __future__ import annotations
 

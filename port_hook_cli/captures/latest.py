@@ -1,4 +1,4 @@
-"""The names of the latest captures: `last`, `last~2`, `last-replay`. Pure."""
+"""The names of the latest captures: `last`, `last~2`, `last-replay`. This module is pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The fields of a capture that a list shows. `database.listing` reads them, and `view.captures` shows them. Pure."""
+"""The fields of a capture that a list shows.
+
+`database.listing` reads them, and `view.captures` shows them. This module is pure.
+"""
 
 from __future__ import annotations
 

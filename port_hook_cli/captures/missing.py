@@ -1,4 +1,4 @@
-"""The error messages of the commands and the inspector about a missing capture. Pure."""
+"""The error messages of the commands and the inspector about a missing capture. This module is pure."""
 
 from __future__ import annotations
 

@@ -252,8 +252,8 @@ class _Run:
     async def _tells_apart(self, forged: FaultDelivery, valid: FaultDelivery) -> bool:
         """Return whether the handler's 2xx responses distinguish forged requests from valid requests.
 
-        They do if their text rejects only the forged request, or if two forged requests get the same response and the
-        valid request gets another one.
+        The responses distinguish the requests if their text rejects only the forged request, or if two forged requests
+        get the same response and the valid request gets another one.
         """
         if seems_rejected(forged.delivery) or seems_rejected(valid.delivery):
             return not seems_rejected(valid.delivery)

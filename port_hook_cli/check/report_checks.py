@@ -51,7 +51,7 @@ async def watch_first_run(exam: HandlerExam) -> None:
 async def check_reports(exam: HandlerExam) -> bool:
     """Wait for the report of the first run, and judge it. Without a sandbox, these checks are not observed.
 
-    Returns False if the handler has not called the sandbox yet. It may call the sandbox later: see
+    Returns False if the handler has not called the sandbox yet. The handler may call it later: see
     `check_late_reports`.
     """
     watch = exam.prober.means.watch

@@ -65,10 +65,10 @@ class FoundSubject(NamedTuple):
 class SubjectSource:
     """Finds the request under check.
 
-    `run_data` returns the data of a run of an action, or of a workflow's form as an action. `outputs` are the outputs
-    of a workflow's other nodes. Without `reads_definitions`, a name can mean only a capture or a payload. `accepts`
-    raises UsageError for a capture or a payload that must not be signed. `invoker` creates requests. Without `invoker`,
-    an invoker is opened.
+    `run_data` returns the run data for an action, or for a workflow's form as an action. `outputs` are the outputs of a
+    workflow's other nodes. Without `reads_definitions`, a name can mean only a capture or a payload. `accepts` raises
+    UsageError for a capture or a payload that must not be signed. `invoker` creates requests. Without `invoker`, an
+    invoker is opened.
     """
 
     finder: Finder

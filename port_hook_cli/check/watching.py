@@ -70,7 +70,7 @@ class SandboxWatch:
     ) -> list[SeenCall]:
         """Wait until `is_so` is true of the calls after the number `after`, or until `timeout_s` seconds have passed.
 
-        Returns all calls after `after` in both cases. The log is read at least once, and once more at the end.
+        Returns all calls after `after` in both cases. The log is read at least once, and again at the end.
         """
         clock = asyncio.get_running_loop().time
         deadline, pause_s = clock() + timeout_s, _FIRST_PAUSE_S

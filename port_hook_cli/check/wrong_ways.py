@@ -93,7 +93,7 @@ class WrongWay:
 def ports_way(secret: Secret) -> WrongWay:
     """Return the way in which Port signs.
 
-    It creates valid requests, and forged requests that differ only in the key.
+    This way creates valid requests, and forged requests that differ only in the key.
     """
     return WrongWay(slug="valid", sentence="verifies Port's signature", fix="", key=_bytes(secret))
 

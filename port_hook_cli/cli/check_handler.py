@@ -141,7 +141,7 @@ class _Forms:
         self._is_used = False
 
     def read(self, form: PortAction) -> RunData:
-        """Return the data of a run of the action, or of the workflow's form as an action."""
+        """Return the run data for the action, or for the workflow's form as an action."""
         self._is_used = True
         return self._run.read_run(form, self.runtime)
 

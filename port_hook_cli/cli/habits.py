@@ -1,7 +1,7 @@
 """Options and commands of other tools (curl, gh, HTTPie, ngrok, stripe), and what port-hook has instead.
 
-This module is imported only for an invalid command line. A habit comes before the most similar name, because `--url`
-doesn't mean `--org`.
+port-hook imports this module only for an invalid command line. A habit comes before the most similar name, because
+`--url` doesn't mean `--org`.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class RunContents:
     secrets: SecretsFile = None
 
     def read_run(self, form: PortAction, runtime: Runtime) -> RunData:
-        """Return the data of a run. `form` is the action, or the workflow's form as an action.
+        """Return the run data that the options specify. `form` is the action, or the workflow's form as an action.
 
         port-hook remembers the secrets in the data, so that a crash report masks them. Raises UsageError for invalid
         data, and StoreError for an unreadable file.

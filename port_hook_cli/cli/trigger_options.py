@@ -136,7 +136,7 @@ class TriggerRun(RunContents):
     ] = False
 
     def read(self, form: PortAction, runtime: Runtime) -> RunData:
-        """Return the data of a run from `read_run`, with the run's origin and operation."""
+        """Return the run data from `read_run`, with the run's origin and operation."""
         data = self.read_run(form, runtime)
         return replace(
             data,

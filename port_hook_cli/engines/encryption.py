@@ -104,7 +104,7 @@ def encrypt_client_side(key: RSAPublicKey, plaintext: bytes) -> str:
 def read_private_key(name: str, pem: bytes, ask_passphrase: Callable[[], str | None]) -> RSAPrivateKey:
     """Return the RSA private key in a PEM file, called `name` in messages. Raises KeyUnreadable for any other content.
 
-    If the key has a passphrase, `ask_passphrase` is called. It returns the passphrase, or None without a terminal.
+    If the key has a passphrase, `ask_passphrase` is called, and returns the passphrase, or None without a terminal.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey

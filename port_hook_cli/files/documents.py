@@ -48,7 +48,7 @@ def load_yaml(text: str | bytes, *, only_text: bool = False) -> Any:
 
 
 def is_yaml(text: str) -> bool:
-    """Return whether `text` is YAML within the nesting limit. It may contain any number of documents."""
+    """Return whether `text` is YAML within the nesting limit, with any number of documents."""
     import yaml
 
     try:

@@ -44,8 +44,8 @@ def read_dotenv(path: Path, prefix: str, name: str) -> DotenvFile:
     """Return the variables that begin with `prefix`. A missing file, or a directory of that name, has none.
 
     Raises SettingsError if the file exists but cannot be read. A file without the prefix has no settings of port-hook.
-    It is not parsed, so it needs no import and cannot cause an error. For a file that is not safe to use, returns a
-    warning instead of variables.
+    The file is not parsed, so it needs no import and cannot cause an error. For a file that is not safe to use, returns
+    a warning instead of variables.
     """
     file = read_settings_file(path, name)
     if file.refusal and (_mentions(file, prefix) or not file.content):

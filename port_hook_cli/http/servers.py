@@ -291,7 +291,7 @@ def _overlap(host: str, held: ipaddress.IPv4Address | ipaddress.IPv6Address) -> 
 
 
 def _holds(pid: int, sockets: set[str]) -> bool:
-    """Return whether a process has one of these sockets open. False for another user's process."""
+    """Return whether a process has one of these sockets open, or False for another user's process."""
     with contextlib.suppress(OSError):
         return any(_target(link) in sockets for link in (_PROC / str(pid) / "fd").iterdir())
     return False

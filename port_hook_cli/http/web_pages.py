@@ -61,7 +61,10 @@ class PublicNames:
 def find_web_page_request(
     host: str | None, origin: str | None, site: str | None, *, names: Container[str], checks_host: bool = True
 ) -> WebPageRequest | None:
-    """Return why a request with these headers is rejected, or None. `names` are accepted in addition to local hosts."""
+    """Return why a request with these headers is rejected, or None.
+
+    The host names in `names` are accepted in addition to local hosts.
+    """
     if origin is None and site is None and (host is None or not checks_host or cannot_be_rebound(host)):
         return None  # true of nearly every request, so this check comes first
     name = _host_name(host or "")
@@ -78,7 +81,8 @@ def find_web_page_request(
 def cannot_be_rebound(host: str) -> bool:
     """Return whether no public DNS server can point the name in a `host` header to this machine.
 
-    This is true of addresses, `localhost`, and names below `localhost` or `internal`, such as `host.docker.internal`.
+    This is true for IP addresses, `localhost`, and names below `localhost` or `internal`, such as
+    `host.docker.internal`.
     """
     name = _host_name(host)
     return not name or name == "localhost" or name.endswith((".localhost", ".internal")) or _is_address(name)

@@ -33,7 +33,7 @@ class CodeUse(Enum):
 
 
 class Door:
-    """Holds the token, and the one-time codes that stand for the token in a URL.
+    """Holds the token, and the one-time codes that replace the token in a URL.
 
     Every user of the machine can read the arguments of a program, such as a browser. So the URL in a browser's
     arguments contains a code instead of the token. A second request with the same code means that someone else has read

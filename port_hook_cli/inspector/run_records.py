@@ -141,7 +141,7 @@ def graph(definition: Mapping[str, Any], run: Mapping[str, Any]) -> list[dict[st
 def _in_order(targets: Mapping[str, Sequence[str]], reached: Collection[str]) -> list[str]:
     """Return the nodes in topological order, with the branches of a node one after the other.
 
-    The trigger that fired comes first. Port rejects cycles. This function cuts them.
+    The trigger that fired comes first. Port rejects cycles, and this function breaks them.
     """
     ordered: list[str] = []
     seen: set[str] = set()

@@ -215,7 +215,7 @@ def json_problem(text: str) -> dict[str, Any] | None:
     """Return why a text is not JSON, with `line` and `column` as in BadJson. Return None for JSON.
 
     port-hook's own parser takes seconds for a megabyte, and slows the listener in this process meanwhile. So Python's
-    parser reads long texts. It is just as strict, except about the depth of the document.
+    parser reads long texts. Python's parser is just as strict, except about the depth of the document.
     """
     if len(text) > _LONG_TEXT:
         return _problem_of_long_text(text)

@@ -22,8 +22,9 @@ from port_hook_cli.text.secret import Secret
 class InspectorSetup:
     """The values and services that an inspector needs.
 
-    `mode` is `listen`, `store` or `sandbox`. `decrypt` decrypts the inputs of a payload. It is None if there is no key.
-    `urls` returns the URL of the listener or the sandbox, and the public URL. `holding` holds a listener's requests.
+    `mode` is `listen`, `store` or `sandbox`. `decrypt` decrypts the inputs of a payload, and is None if there is no
+    key. `urls` returns the URL of the listener or the sandbox, and the public URL. `holding` holds a listener's
+    requests.
     """
 
     mode: str

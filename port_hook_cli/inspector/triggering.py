@@ -40,7 +40,7 @@ class Triggerable(NamedTuple):
 class Actions:
     """Actions and workflows in files and directories.
 
-    They are read again for each request, so that edits take effect.
+    port-hook reads the files again for each request, so that edits take effect.
     """
 
     def __init__(self, paths: Sequence[Path], secret: Secret | None, runtime: Runtime) -> None:
@@ -112,7 +112,7 @@ class Actions:
         raise UsageError(f"The action {identifier[:80]} is not in the files.", hint="Reload the page.")
 
     def run_data(self, inputs: Mapping[str, Any]) -> RunData:
-        """Return the data of a run that the page starts."""
+        """Return the run data for a run that the page starts."""
         from port_hook_cli.trigger.run_data import RunData
 
         return RunData(properties=inputs, by=_BY)

@@ -1,4 +1,7 @@
-"""Headers in wire order, the names of the two signature headers, and the masking of credentials. Pure."""
+"""Headers in wire order, the names of the two signature headers, and the masking of credentials.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Copy requests and responses with their secrets masked. Pure."""
+"""Copy requests and responses with their secrets masked. This module is pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recognize the requests that `check` sends. Pure."""
+"""Recognize the requests that `check` sends. This module is pure."""
 
 from __future__ import annotations
 

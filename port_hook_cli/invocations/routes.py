@@ -48,7 +48,7 @@ class RouteRule:
     label: str
 
     def matches(self, payload: Payload) -> bool:
-        """Return whether the rule selects `payload`. Always False for an expression, which only jq can evaluate."""
+        """Return whether the rule selects `payload`, or False for an expression, which only jq can evaluate."""
         match self.by:
             case RouteBy.ACTION:
                 return payload.action == self.name

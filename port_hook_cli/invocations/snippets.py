@@ -1,7 +1,7 @@
 """Format a signed request as text to paste: a shell command with curl or HTTPie, or a Python program.
 
-Each format sends exactly the signed bytes. In the shell, `printf` writes them. It is built in, so its arguments have no
-size limit, and POSIX lets it write any byte, including NUL, from an octal escape.
+Each format sends exactly the signed bytes. In the shell, `printf` writes the bytes. The command is built in, so its
+arguments have no size limit, and POSIX lets it write any byte, including NUL, from an octal escape.
 """
 
 from __future__ import annotations

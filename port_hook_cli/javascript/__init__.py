@@ -1,1 +1,1 @@
-"""JSON as Node.js reads and writes it, and paths into it. Pure."""
+"""JSON as Node.js reads and writes it, and paths into it. This package is pure."""

@@ -1,6 +1,6 @@
 """The partitions of a reader: where each partition starts, what was read and saved, and what the reader reports.
 
-Only the thread of the reader finds, assigns and reads partitions. It reports to the event loop.
+Only the thread of the reader finds, assigns and reads partitions. The thread reports to the event loop.
 """
 
 from __future__ import annotations

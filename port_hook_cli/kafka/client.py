@@ -90,7 +90,7 @@ class ConnectionTrouble:
     def tell(self) -> bool:
         """Return whether to report the problem now.
 
-        It is reported once, and again if a loss turns out to be a rejection.
+        A problem is reported once, and again if a loss turns out to be a rejection.
         """
         is_new = not self._is_told or (self.is_rejected and not self._is_rejection_told)
         self._is_told = True

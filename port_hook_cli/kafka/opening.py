@@ -43,7 +43,7 @@ class KafkaOptions:
 class KafkaOpening:
     """Opens the topics. Call an instance with a `SourceContext`.
 
-    `open_api` opens a client of Port's API, for missing `settings`. `ask` asks the user a yes-or-no question. It is
+    `open_api` opens a client of Port's API, for missing `settings`. `ask` asks the user a yes-or-no question, and is
     None if port-hook cannot ask the user. `on_secret` receives each password.
     """
 

@@ -55,7 +55,7 @@ class Published:
 class KafkaPublisher:
     """Publishes messages to the brokers of a connection. Use this class as an async context manager.
 
-    A message is sent at most once. It has no key, because Port does not document whether its own messages have a key.
+    A message is sent at most once, and has no key, because Port does not document whether its own messages have a key.
     """
 
     def __init__(self, connection: KafkaConnection, *, timeout_s: float = PUBLISH_TIMEOUT_S) -> None:
@@ -143,7 +143,7 @@ def _producer(settings: dict[str, Any], timeout_s: float, note: Callable[[KafkaE
 def read_bootstrap(text: str) -> tuple[str, ...]:
     """Return the brokers in `HOST:PORT,…`. Raises UsageError for other text and for brokers on other machines.
 
-    Messages contain the inputs of users. They are not encrypted on the way, and no password protects them.
+    Messages contain the inputs of users, travel unencrypted, and are not protected by a password.
     """
     brokers = tuple(part.strip() for part in text.split(","))
     for broker in brokers:

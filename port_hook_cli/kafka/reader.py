@@ -1,7 +1,7 @@
 """Reads topics in a separate thread, because librdkafka's calls block and call its callbacks.
 
-The thread connects, assigns partitions or joins a group, and hands messages over in batches. It waits while too many
-messages are in progress. It reports to a `ReaderEvents` through the event loop.
+The thread connects, assigns partitions or joins a group, and hands messages over in batches. The thread waits while too
+many messages are in progress, and reports to a `ReaderEvents` through the event loop.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class InFlight:
     """A request in flight. `url` is the target of the request, or None if it was not forwarded yet.
 
     `began_at` is the event loop's time when the request started to wait for its turn or for the handler. `stage` is
-    HELD or RESPONDED. It is "" if the request was never held, and None if the request waits for its turn again.
+    HELD or RESPONDED, "" if the request was never held, and None if the request waits for its turn again.
     """
 
     __slots__ = ("began_at", "capture", "is_delayed", "stage", "url")

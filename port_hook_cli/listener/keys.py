@@ -148,7 +148,7 @@ class KeyCommands(Observer):
     async def replay(self, context: SourceContext, notice: Callable[[str], None]) -> None:
         """Send the latest request through the pipeline again, newly signed. Raises StoreError.
 
-        A listener without a secret verifies nothing. It gets the request unchanged, whether or not the request is
+        A listener without a secret verifies nothing, and gets the request unchanged, whether or not the request is
         signed.
         """
         if not self._has_handler:
@@ -196,7 +196,7 @@ class KeyCommands(Observer):
 
 
 def latest_request(option: Path | None, cwd: Path) -> Capture | None:
-    """Return the latest request in a store that may be signed again. It was accepted and is not a replay.
+    """Return the latest request in a store that may be signed again: an accepted request that is not a replay.
 
     Raises StoreError.
     """

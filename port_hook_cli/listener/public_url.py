@@ -65,7 +65,7 @@ async def open_public_url(options: TunnelOptions, opening: Opening, serving: Ser
 
 
 class WatchedTunnel:
-    """The tunnel of a session. It is checked while it is open, and reopened when it is lost.
+    """The tunnel of a session, which is checked while it is open, and reopened when it is lost.
 
     `report` receives each change, with the URL to paste. `follow` is awaited with each new URL to paste, except the
     first URL. A PortHookError of `follow` becomes a notice.
@@ -118,7 +118,7 @@ class WatchedTunnel:
         self._keeping.add_done_callback(self._ended)
 
     async def leave(self) -> None:
-        """Stop watching the tunnel. It stays open for the requests in progress."""
+        """Stop watching the tunnel, which stays open for the requests in progress."""
         if self._keeping:
             self._keeping.cancel()
             await asyncio.wait({self._keeping})

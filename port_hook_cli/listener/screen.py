@@ -123,7 +123,7 @@ class TextScreen(_Screen):
     def _show_footer(self, footer: Footer) -> None:
         """Show the oldest waiting capture, and the number of other waiting captures.
 
-        Called in the thread of the listener.
+        The listener's thread calls this method.
         """
         output, is_ascii = self._output, self._is_ascii
         oldest = next(iter(self._waiting.values()), None)

@@ -82,7 +82,7 @@ class Turns:
     def held(self) -> int:
         """The number of requests that a pause holds.
 
-        These are the waiting requests without a decision of the user.
+        The user has not decided about these requests yet.
         """
         return self._waiting - len(self._responded) - len(self._let_pass) if self.is_paused else 0
 

@@ -1,4 +1,4 @@
-"""The system's keyring, through the optional keyring package. A locked one may hang, so access has a time limit."""
+"""The system's keyring, through the optional keyring package. A locked keyring may hang, so access has a time limit."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Settings:
 
     @property
     def secret_place(self) -> str:
-        """The place of the client secret: a file, the environment or stdin. It is "" without a secret."""
+        """The place of the client secret: a file, the environment or stdin. The place is "" without a secret."""
         return self.sources.get("client_secret", "").removeprefix(f"{SECRET_VARIABLE} in ")
 
     @property

@@ -219,7 +219,7 @@ def read_secret_file(name: str, runtime: Runtime) -> str:
 
 
 def _secret_from_stdin(runtime: Runtime) -> bytes:
-    """Return the content of stdin. It is read only once, because a command may read its settings more than once."""
+    """Return the content of stdin. Stdin is read only once, because a command may read its settings more than once."""
     if runtime.memory.stdin is None:
         runtime.memory.stdin = read_stdin(runtime.stdin)
     return runtime.memory.stdin

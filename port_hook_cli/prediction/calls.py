@@ -2,7 +2,7 @@
 
 These facts come from the agent's source (4732c34): `port_client.py` (routes, bodies, a token before each call),
 `invokers/webhook_invoker.py` (the texts of logs, the effect of each response) and `consumers/http_polling_consumer.py`
-(a polled run that fails is reported once more).
+(which reports a failed polled run again).
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ def fits_in_a_double(document: Any) -> bool:
 class EnvironmentUse:
     """The environment variables that an expression reads by name.
 
-    It also says whether the expression computes or lists names.
+    This value also shows whether the expression computes or lists names.
     """
 
     names: tuple[str, ...] = ()

@@ -36,7 +36,7 @@ class AgentResponse:
 
     @property
     def is_ok(self) -> bool:
-        """Whether `raise_for_status` accepts the response. It also accepts a redirect without a location."""
+        """Whether `raise_for_status` accepts the response. The method also accepts a redirect without a location."""
         return not self.failure and not _FIRST_ERROR <= self.status < _AFTER_ERRORS
 
     @property

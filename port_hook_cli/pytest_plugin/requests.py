@@ -79,7 +79,7 @@ async def make_request(
 
 
 def run_data(inputs: Mapping[str, Any], options: Mapping[str, Any]) -> RunData:
-    """Return the data of a run that the arguments of a test describe."""
+    """Return the run data that the arguments of a test describe."""
     return RunData(
         properties=inputs,
         by=read_by(options["by"]) if "by" in options else SAMPLE_STARTER,

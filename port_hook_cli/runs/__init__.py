@@ -1,1 +1,1 @@
-"""Runs: their IDs, their pages, and reports on them. Pure."""
+"""Runs: their IDs, their pages, and reports on them. This package is pure."""

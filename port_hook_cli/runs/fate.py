@@ -19,7 +19,7 @@ _LAST_SIGNAL_CODE = 192
 
 
 class RunFate(StrEnum):
-    """The effect of an HTTP response alone on a run. It can end only `synchronized` runs."""
+    """The effect of an HTTP response alone on a run. The response can end only `synchronized` runs."""
 
     SUCCESS = "SUCCESS"
     FAILURE = "FAILURE"

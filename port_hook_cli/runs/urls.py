@@ -85,7 +85,7 @@ def app_url_for(api_url: str) -> str:
 def run_page(app_url: str, run_id: str) -> str:
     """Return the URL of a run's page, or "" if there is no web app (`app_url` is empty).
 
-    The ID is untrusted. It is percent-encoded, so that all of it stays the value of `runId`.
+    The untrusted ID is percent-encoded, so that all of it stays the value of `runId`.
     """
     from urllib.parse import quote
 

@@ -52,7 +52,10 @@ def fate_message(fate: RunFate, payload: Payload, *, is_good: bool) -> str:
 
 
 def message_fate(payload: Payload) -> str:
-    """Return a clause about what ends a Kafka message's run, or "" without a run. A response alone never ends it."""
+    """Return a clause about what ends a Kafka message's run, or "" without a run.
+
+    A response alone never ends the run.
+    """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return ""
     if payload.via_agent and payload.synchronized:

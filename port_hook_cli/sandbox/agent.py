@@ -29,7 +29,7 @@ def claim_runs(state: SandboxState, request: ApiRequest) -> ApiResponse:
     """Claim the runs that wait for the agent or for an integration, and return them.
 
     Port's agent sends an `invocationMethod` and gets the runs of webhooks. An integration doesn't send an
-    `invocationMethod`. It gets the runs whose INTEGRATION_ACTION has the integration's `installationId`.
+    `invocationMethod`, and gets the runs whose INTEGRATION_ACTION has the integration's `installationId`.
     """
     _check_reserved(request)
     body = read_body(request, checks.CLAIM, required=("installationId",))

@@ -166,7 +166,7 @@ class StateSize:
     def has_room(self) -> bool:
         """Whether the state accepts more data.
 
-        It does if it is not full and each part is below a quarter of the limit.
+        The state accepts data if it is not full and each part is below a quarter of the limit.
         """
         return not self.is_full and not self._large
 

@@ -54,7 +54,10 @@ def list_teams(state: SandboxState, _: ApiRequest) -> ApiResponse:
 
 
 def create_team(state: SandboxState, request: ApiRequest) -> ApiResponse:
-    """Add a team. Raises Rejected with 409 if the name is taken. It may have users that the sandbox doesn't have."""
+    """Add a team.
+
+    Raises Rejected with 409 if the name is taken. The team may have users that the sandbox doesn't have.
+    """
     body = read_body(request, checks.TEAM, required=("name",), others=True)
     name, at = body["name"], format_time(state.now())
     if name in _TEAMS or ("team", name) in state.resources:

@@ -116,12 +116,12 @@ def start_run(state: SandboxState, request: ApiRequest, identifier: str) -> ApiR
 
 
 def start_run_of(state: SandboxState, request: ApiRequest, blueprint: str, identifier: str) -> ApiResponse:
-    """Start a run of a blueprint's action. This is an old route."""
+    """Start a run of a blueprint's action, for an old route."""
     return _start(state, request, find_action_of(state, blueprint, identifier))
 
 
 def start_run_on(state: SandboxState, request: ApiRequest, blueprint: str, entity: str, identifier: str) -> ApiResponse:
-    """Start a run of a blueprint's action on an entity. This is an old route."""
+    """Start a run of a blueprint's action on an entity, for an old route."""
     return _start(state, request, find_action_of(state, blueprint, identifier), entity)
 
 

@@ -1,1 +1,1 @@
-"""Sign requests, verify signatures, and explain why a signature does not match. Pure."""
+"""Sign requests, verify signatures, and explain why a signature does not match. This package is pure."""

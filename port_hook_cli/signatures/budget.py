@@ -1,4 +1,7 @@
-"""The limits of a diagnosis. A sender decides how often diagnoses run, and over which bytes, so each one is limited."""
+"""The limits of a diagnosis.
+
+A sender decides how often diagnoses run, and over which bytes, so each diagnosis is limited.
+"""
 
 from __future__ import annotations
 

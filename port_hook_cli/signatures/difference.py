@@ -1,4 +1,4 @@
-"""Find the first difference between the raw body and the signed form. Pure."""
+"""Find the first difference between the raw body and the signed form. This module is pure."""
 
 from __future__ import annotations
 

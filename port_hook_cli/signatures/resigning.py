@@ -192,5 +192,8 @@ def _scrubbed(value: str, scrub: Callable[[str], str]) -> str:
 
 
 def _other(secret: str, place: int) -> bytes:
-    """Return a digest that matches nothing. It depends on the secret, because not every digest shows its notation."""
+    """Return a digest that matches nothing.
+
+    The digest depends on the secret, because not every digest shows its notation.
+    """
     return message_digest(_OTHER_KEY, f"{place} {secret}".encode(), b"")

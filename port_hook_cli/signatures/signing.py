@@ -64,7 +64,7 @@ def message_digest(key: bytes, before: bytes, body: bytes, after: bytes = b"") -
 
 @lru_cache(maxsize=16)  # setting up a key takes as long as hashing a small body, and a listener has only one secret
 def _keyed(key: bytes) -> hmac.HMAC:
-    """Return an HMAC of the key without content. It is shared, so copy it and never update it."""
+    """Return an HMAC of the key without content. Callers share the HMAC, so copy it and never update it."""
     return hmac.new(key, digestmod="sha256")
 
 

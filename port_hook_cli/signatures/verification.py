@@ -80,8 +80,8 @@ def verify_signature(
 ) -> Verdict:
     """Return the verdict on a request received at `now` (seconds since the epoch). Never raises.
 
-    `seen` means that this signature was valid before. An empty secret matches nothing. The cause is searched for only
-    if the signature does not match the raw body. `diagnosis` describes the cost of the search.
+    `seen` means that this signature was valid before. An empty secret matches nothing. port-hook searches for the cause
+    only if the signature does not match the raw body. `diagnosis` describes the cost of the search.
     """
     plain = verify_without_diagnosis(headers, body, secret, now=now, tolerance_s=tolerance_s, seen=seen)
     if plain is not None:
@@ -174,7 +174,7 @@ def _missing(signature_headers: SignatureHeaders, body: bytes, key: str) -> Verd
 
 
 def _body_alone(signatures: Sequence[str], body: bytes, key: str) -> tuple[Cause, ...]:
-    """Return the causes of a signature over the body alone, whose sender left out the timestamp completely."""
+    """Return the causes of a signature over the body alone, from a sender that left out the timestamp completely."""
     signature = read_signature(signatures[0]) if signatures and key else None
     if signature is None or not compare_digest(message_digest(encoded(key), b"", body), signature.digest):
         return ()

@@ -64,7 +64,7 @@ def _terminal_size(runtime: Runtime) -> os.terminal_size:
 
 
 def _fits(first: Sequence[Styled], size: os.terminal_size) -> bool:
-    """Return whether lines fit on the terminal. True if the terminal's size is unknown."""
+    """Return whether lines fit on the terminal. The result is True if the terminal's size is unknown."""
     if not size.lines or not size.columns:
         return True
     # One row stays free for the shell's prompt.
@@ -72,7 +72,7 @@ def _fits(first: Sequence[Styled], size: os.terminal_size) -> bool:
 
 
 def _is_awaited(runtime: Runtime) -> bool:
-    """Return whether a person waits for the output. False if the user has already typed more lines.
+    """Return whether a person waits for the output. The result is False if the user has already typed more lines.
 
     These lines are usually pasted commands. The pager would read them as keys, and the first `q` would end the pager.
     """

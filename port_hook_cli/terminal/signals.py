@@ -69,7 +69,7 @@ def _unwind(*_: object) -> None:
 
 @contextmanager
 def stop_signal() -> Iterator[asyncio.Event]:
-    """Yield an event that the first Ctrl-C or SIGTERM sets. Enter it in the main thread, in a coroutine.
+    """Yield an event that the first Ctrl-C or SIGTERM sets. Enter the context in the main thread, in a coroutine.
 
     The event loop does not support signal handlers on Windows, so `signal.signal` is used there.
     """

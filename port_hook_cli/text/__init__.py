@@ -1,1 +1,1 @@
-"""Text for people: safe for a terminal, laid out, and with secrets masked. Pure."""
+"""Text for people: safe for a terminal, laid out, and with secrets masked. This package is pure."""

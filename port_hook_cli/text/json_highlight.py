@@ -1,4 +1,7 @@
-"""Color JSON by changing styles, but no characters. The module is imported only if color is shown. Pure."""
+"""Color JSON by changing styles, but no characters.
+
+This module is pure, and is imported only if color is shown.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Fit lines to a terminal: words stay whole, and a continuation line is indented below the value. Pure."""
+"""Fit lines to a terminal: words stay whole, and a continuation line is indented below the value.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The remarks of a command, as values: notes, warnings, errors and hints. The caller decides how to show them. Pure."""
+"""The remarks of a command, as values: notes, warnings, errors and hints.
+
+The caller decides how to show them. This module is pure.
+"""
 
 from __future__ import annotations
 

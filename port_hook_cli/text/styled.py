@@ -1,4 +1,4 @@
-"""Styled text, which is the result of views, and the escape sequences for a terminal. Pure.
+"""Styled text, which is the result of views, and the escape sequences for a terminal. This module is pure.
 
 A style is one or more words from `STYLES` and `COLORS`, such as `bold red`. Without color, the words for colors are
 ignored. The word `json` marks text to color as JSON where color is shown (see `text.json_highlight`).

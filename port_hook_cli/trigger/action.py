@@ -110,7 +110,7 @@ class Made:
 
     @property
     def is_announced(self) -> bool:
-        """Whether a sandbox learns about the run. It does if a user started the run."""
+        """Whether a sandbox learns about the run. The sandbox learns about the run if a user started it."""
         return self.action.kind is ActionKind.SELF_SERVICE
 
     @property
@@ -268,7 +268,7 @@ class SignedMessage:
 
 
 def signed_content(document: Any, signer: Signer | None, *, now: float) -> bytes:
-    """Return the bytes of a message. They are signed at `now` if there is a signer."""
+    """Return the bytes of a message, signed at `now` if there is a signer."""
     if signer is None:
         return signed_message(document, None, "")
     return signed_message(document, signer.secret, signer.unit.stamp(now))

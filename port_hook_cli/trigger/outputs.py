@@ -1,6 +1,6 @@
 """The outputs of nodes that do not run.
 
-They come from a file, from options, or from the workflow's latest run in Port.
+The outputs come from a file, from options, or from the workflow's latest run in Port.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ Found = TypeVar("Found")
 
 
 async def asked_for_a_moment(ask: Callable[[], Awaitable[Found | None]]) -> Found | None:
-    """Return what `ask` returns. If that is None, call `ask` a few more times.
+    """Call `ask` until it returns a result other than None, a few times at most, and return its last result.
 
     Quick handlers often respond first, and report the result about 0.1 s later.
     """

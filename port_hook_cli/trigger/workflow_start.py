@@ -127,7 +127,7 @@ async def _trigger_output(begin: WorkflowStart, trigger: Node, invoker: Invoker,
 
 
 async def _inputs_instead(begin: WorkflowStart, trigger: Node, invoker: Invoker, at: str) -> Mapping[str, Any]:
-    """Return the inputs that override parts of the trigger's output. They are checked, but may be incomplete."""
+    """Return the inputs that override parts of the trigger's output. The inputs are checked, but may be incomplete."""
     properties = begin.data.properties
     if trigger.type != NodeType.SELF_SERVE_TRIGGER or not properties:
         return {}

@@ -50,7 +50,7 @@ class Tunnel(Protocol):
 
 
 async def decline(_: str) -> bool:
-    """Return False. This is the `ask` of a session without a terminal."""
+    """Return False, as the `ask` of a session without a terminal."""
     return False
 
 

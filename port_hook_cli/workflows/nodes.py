@@ -34,7 +34,9 @@ class NodeResult(StrEnum):
 
 @frozen(kw_only=True)
 class NodeOutcome:
-    """The outcome of a node run. With `result` None, it stays IN_PROGRESS until the handler reports its result.
+    """The outcome of a node run.
+
+    With `result` None, the node run stays IN_PROGRESS until the handler reports its result.
 
     Later nodes see `output` as `.outputs["id"]`. `remarks` say what Port does not document about this case.
     """

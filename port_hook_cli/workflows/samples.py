@@ -10,8 +10,8 @@ DEPLOY_SERVICE = "deploy_service"
 def deploy_service(url: str) -> dict[str, Any]:
     """Return the workflow "Deploy service" as Port's API accepts it. Its node `deploy` calls `url`.
 
-    The body of the node contains the ID of the node run, because the handler needs it for its report and Port doesn't
-    add it.
+    The body of the node contains the ID of the node run, because the handler needs the ID for its report and Port
+    doesn't add the ID.
     """
     inputs = ("service", "version")
     body = {

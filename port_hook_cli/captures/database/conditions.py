@@ -1,4 +1,7 @@
-"""Parts of SQL statements: values of limited size, outcomes, and conditions such as a text match. Pure."""
+"""Parts of SQL statements: values of limited size, outcomes, and conditions such as a text match.
+
+This module is pure.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ def bounded(column: str, most: int = 0) -> str:
 
 
 def has_at_most(column: str, most: int = 0) -> str:
-    """Return SQL for whether a column's value has at most `most` bytes. The parameters are as for `bounded`."""
+    """Return the SQL condition that a column's value has at most `most` bytes. The parameters are as for `bounded`."""
     return f"octet_length({column}) <= {most or largest(column)}"
 
 
@@ -86,7 +89,7 @@ def handler_failed(
     dropped: str = DROPPED,
     received_at: str = "received_at",
 ) -> str:
-    """Return SQL for whether the handler failed to process a capture, as `Capture.handler_failed` defines it.
+    """Return the SQL condition that the handler failed to process a capture, as `Capture.handler_failed` defines it.
 
     A request without an outcome does not count as failed in its first minute: the handler may still be working on it,
     and would do the work twice. The parameters are SQL for the columns of the store, or for columns that already have

@@ -38,7 +38,7 @@ if sys.platform == "win32":
         return b""
 
     def _overwrite(file: int, content: bytes) -> None:
-        """Do nothing: Windows does not need repairs."""
+        """Do nothing, because Windows does not need repairs."""
 
 else:
 

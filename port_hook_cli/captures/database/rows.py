@@ -1,4 +1,4 @@
-"""Convert captures to rows and rows to captures. Pure. `capture_row` is on the listener's hot path."""
+"""Convert captures to rows and rows to captures. This module is pure. `capture_row` is on the listener's hot path."""
 
 from __future__ import annotations
 

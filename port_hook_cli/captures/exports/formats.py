@@ -1,4 +1,4 @@
-"""Convert captures and unsent requests to the formats of other tools. Pure.
+"""Convert captures and unsent requests to the formats of other tools. This module is pure.
 
 To add a format, add its row to `invocations.snippets.FORMATS`, and add a function that takes captures with their URLs
 to `_WRITERS`. If the format also suits unsent requests, add a function to `_REQUEST_WRITERS`. No format contains a

@@ -1,4 +1,6 @@
-"""Convert a request to the event of a Lambda function URL (payload format 2.0), and read the function's result. Pure.
+"""Convert a request to the event of a Lambda function URL (payload format 2.0), and read the function's result.
+
+This module is pure.
 
 See docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html.
 """

@@ -1,4 +1,4 @@
-"""Convert captures to a Postman collection, format 2.1. Pure.
+"""Convert captures to a Postman collection, format 2.1. This module is pure.
 
 Anywhere in a request, Postman replaces `{{name}}` with the variable of that name, which may be a secret of the user.
 The sender of a capture must not be able to choose a variable, so the exported text of a capture never has two braces in

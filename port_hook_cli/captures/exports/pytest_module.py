@@ -1,4 +1,6 @@
-"""Convert captures to tests, which expect the recorded responses and repeat the checks of findings. Pure.
+"""Convert captures to tests, which expect the recorded responses and repeat the checks of findings.
+
+This module is pure.
 
 The tests sign requests when they run, so they also work with old captures. Everything from a capture is written as a
 Python literal: bytes with `python_bytes`, text with `ascii`.

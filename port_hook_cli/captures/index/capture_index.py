@@ -107,7 +107,7 @@ class CaptureSearch:
         return self.point.high
 
     def pass_by(self, seq: int) -> None:
-        """Continue the search after the capture `seq`."""
+        """Exclude the capture `seq`, and all captures before it in the search order, from the remaining search."""
         if self.oldest_first:
             self.after = seq
         else:
@@ -264,7 +264,10 @@ class CaptureIndex(FilledIndex):
         return [seq for (seq,) in self._all(sql, (text_column(capture_id), limit))]
 
     def last_target(self) -> str | None:
-        """Return the target of the store's last listener. It is untrusted, because any program may have written it."""
+        """Return the target of the store's last listener.
+
+        The target is untrusted, because any program may have written it.
+        """
         found = self._all(TARGET_OF_THE_LAST_SESSION)
         return found[0][0] if found and isinstance(found[0][0], str) else None
 

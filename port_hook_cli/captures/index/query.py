@@ -1,4 +1,6 @@
-"""The index over a capture store in SQL: conditions of queries, tables, and the statements that fill them. Pure.
+"""The index over a capture store in SQL: conditions of queries, tables, and the statements that fill them.
+
+This module is pure.
 
 Any program may have written the store, so every column is converted and truncated to a form that the index can use.
 Pass the SQL to `opening.portable`.

@@ -1,4 +1,4 @@
-"""Redact a capture for sharing. The redacted capture keeps its verdict and its structure. Pure.
+"""Redact a capture for sharing. The redacted capture keeps its verdict and structure. This package is pure.
 
 The serialization has to stay, because the causes of an invalid signature depend on it: whitespace, the order of keys,
 escapes, number formats, compression, the character set and the byte order mark. So port-hook never parses the body and

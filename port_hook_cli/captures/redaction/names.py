@@ -1,4 +1,4 @@
-"""The names and values that stay in a redacted capture, because Port or HTTP defines them. Pure."""
+"""The names and values that stay in a redacted capture, because Port or HTTP defines them. This module is pure."""
 
 from __future__ import annotations
 

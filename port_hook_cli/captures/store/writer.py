@@ -126,7 +126,7 @@ class StoreWriter:
         self._thread.start()
 
     def save(self, capture: Capture) -> asyncio.Future[None]:
-        """Begin to save `capture`. The returned future is done when the capture is committed. It may raise StoreError.
+        """Begin to save `capture`. The returned future is done when the capture is committed, and may raise StoreError.
 
         The caller must await the future, now or later. Only the beginning of a rejected request's large body is saved.
         """

@@ -1,4 +1,4 @@
-"""The parts of a capture that several views show: the action, the payload, causes and outcomes. Pure.
+"""The parts of a capture that several views show: the action, the payload, causes and outcomes. This module is pure.
 
 All text from a sender or a handler first goes through `text.safe`.
 """

@@ -60,7 +60,7 @@ def update_node_run_in(state: SandboxState, request: ApiRequest, run_id: str, no
     """Update a node run under a path that contains its workflow run.
 
     Raises Rejected with 404 for another run's node run. Port shows this route only on its page on workflow runs. Port's
-    API reference does not have the route. The note says so.
+    API reference does not have the route. The note mentions this.
     """
     found = state.workflows.find_node_run(node_run_id)
     if found is not None and found[0].id != run_id:
@@ -72,7 +72,7 @@ def update_node_run_in(state: SandboxState, request: ApiRequest, run_id: str, no
 def show_node_run(state: SandboxState, _: ApiRequest, node_run_id: str) -> ApiResponse:
     """Return a node run. Port has no route for a single node run.
 
-    This route is the sandbox's own, for `trigger --wait`.
+    Only the sandbox has this route, for `trigger --wait`.
     """
     found = state.workflows.find_node_run(node_run_id)
     if found is None:
@@ -227,7 +227,7 @@ def _update_made_up(state: SandboxState, request: ApiRequest, run_id: str) -> Ap
 
 
 def _show_made_up(state: SandboxState, run_id: str) -> ApiResponse:
-    """Return the response to a GET for a node run without a workflow. This route is the sandbox's own."""
+    """Return the response to a GET for a node run without a workflow. Only the sandbox has this route."""
     run, is_new = find_run(state, run_id)
     return run_response(run, is_new, {"nodeRun": run.document()})
 

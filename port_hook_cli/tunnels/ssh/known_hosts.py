@@ -60,7 +60,7 @@ class UnknownKey:
 
 
 class KnownHosts:
-    """All known_hosts files that apply. They are read once. Like OpenSSH, this class skips invalid lines."""
+    """All known_hosts files that apply. The files are read once. Like OpenSSH, this class skips invalid lines."""
 
     def __init__(self, home: Path, configured: Sequence[str] = ()) -> None:
         self._home, self._own = home, home / _OWN
