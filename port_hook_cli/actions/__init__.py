@@ -1,4 +1,1 @@
-"""Actions and automations: their declarations, inputs and templates, and the requests that they send.
-
-This package is pure.
-"""
+"""Actions and automations: their declarations, inputs, templates and requests. This package is pure."""

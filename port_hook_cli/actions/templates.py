@@ -35,7 +35,10 @@ UNDEFINED: Final = Undefined.UNDEFINED
 
 @frozen
 class JqError:
-    """An expression that failed. `kind` says whether it failed to compile or to run. `message` is the error from jq."""
+    """An expression that failed.
+
+    `kind` shows whether it failed to compile or to run. `message` is the error from jq.
+    """
 
     expression: str
     kind: Literal["compile", "run-time"]

@@ -219,7 +219,7 @@ class _Claim:
 class ClaimedRuns(_PolledRuns):
     """The runs that Port hands out to the agent. Another running agent does not get these runs.
 
-    A run is acknowledged just before its request is sent. `reports` says whether the stream reports runs to Port.
+    A run is acknowledged just before its request is sent. `reports` means that the stream reports runs to Port.
     """
 
     def __init__(self, api: PortApi, interval_s: float, *, reports: bool) -> None:

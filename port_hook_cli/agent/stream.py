@@ -77,7 +77,7 @@ class ClaimState(Enum):
 
 @frozen
 class ClaimLeft:
-    """A run was claimed but is not reported. `reports` says whether the stream reports runs."""
+    """A run was claimed but is not reported. `reports` means that the stream reports runs."""
 
     run_id: str
     state: ClaimState

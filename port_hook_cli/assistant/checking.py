@@ -1,4 +1,4 @@
-"""The tool that checks a handler. It exists only with `--allow-send`, and doesn't start commands.
+"""The tool that checks a handler, which exists only with `--allow-send`, and doesn't start commands.
 
 A check starts real work. So this tool checks only handlers on this machine, even if the user allows another target for
 replays.

@@ -221,7 +221,7 @@ def _binary_window(body: bytes, offset: int, limit: int) -> dict[str, Any]:
 
 
 def _json_in(text: str) -> tuple[Any] | None:
-    """Return the JSON document in a text.
+    """Return the JSON document in `text`.
 
     Return None if the text is not JSON, or if Python would write it differently.
     """

@@ -1,8 +1,8 @@
 """A tool: a function with the description and the JSON Schemas for a model.
 
 To add a tool, write a function with `@tool` in the module of its topic. `catalog.py` collects the tool. Captures must
-go through `capture_details` or `masked` (`results.py`) before a tool returns them. Decision 14 says what tools must not
-do.
+go through `capture_details` or `masked` (`results.py`) before a tool returns them. Decision 14 lists what tools must
+not do.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def tool(
 ) -> Callable[[Work], AssistantTool]:
     """Turn a function into a tool with the same name.
 
-    A function that is not async runs in a thread, beside other calls.
+    A function that is not async runs in a thread, concurrently with other calls.
     """
 
     def made(work: Work) -> AssistantTool:

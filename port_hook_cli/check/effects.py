@@ -44,7 +44,7 @@ def endings(calls: Iterable[SeenCall], run_id: str | None = None) -> list[SeenCa
 
 
 def work_of(calls: Iterable[SeenCall], run_id: str, *, with_failures: bool = True) -> frozenset[str]:
-    """Return the work done for a run, except logs. Each piece of work is a text that is the same for every run.
+    """Return the work done for a run, except logs. Each piece of work is a string that is the same for every run.
 
     Without `with_failures`, reports that the run failed are left out, because a handler may report that it rejected a
     request.

@@ -486,7 +486,7 @@ def _said(result: FaultDelivery) -> tuple[int | None, bytes]:
 
 
 def _rejects_content(forged: FaultDelivery, valid: FaultDelivery) -> bool:
-    """Return whether two equal responses show that the handler rejected the content, whatever the signature.
+    """Return whether two equal responses show that the handler rejected the content, regardless of the signature.
 
     A 422 response shows this unless its text is about the signature or a header. A 400 response shows this only if its
     text is about the content.

@@ -103,7 +103,7 @@ def found(
 
 
 def _shown(text: str) -> str:
-    """Return a text from the handler or the sandbox, shortened and made printable, so that it is safe to display."""
+    """Return text from the handler or the sandbox, shortened and made printable, so that it is safe to display."""
     return printable(shorten(text, _MOST_SHOWN))
 
 

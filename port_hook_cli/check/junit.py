@@ -71,5 +71,5 @@ def _details(finding: CheckFinding) -> str:
 
 
 def _text(text: str) -> str:
-    """Return a text with a replacement for each character that XML cannot contain."""
+    """Return text with a replacement for each character that XML cannot contain."""
     return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text)

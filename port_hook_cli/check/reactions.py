@@ -31,7 +31,7 @@ _CLASSES = 100
 
 
 def seems_rejected(delivery: Delivery) -> bool:
-    """Return whether the response's body says that the request was rejected, whatever the status."""
+    """Return whether the response's body says that the request was rejected, regardless of the status."""
     return bool(_REFUSING.search(delivery.body[:_MAX_READ]))
 
 
@@ -104,7 +104,7 @@ class Probe(NamedTuple):
 
     @property
     def seems_rejected(self) -> bool:
-        """Whether the response's body says that the request was rejected, whatever the status."""
+        """Whether the response's body says that the request was rejected, regardless of the status."""
         return seems_rejected(self.delivery)
 
     @property

@@ -204,7 +204,7 @@ class ListenVerification:
 
 
 def read_delay(text: str) -> DelayRange:
-    """Return the delay in a text such as `2`, `2s` or `2s..5s`. Raises BadParameter for any other text."""
+    """Return the delay in text such as `2`, `2s` or `2s..5s`. Raises BadParameter for any other text."""
     least, dots, most = text.partition("..")
     delay = DelayRange(_seconds(least), _seconds(most if dots else least))
     if not 0 <= delay.least_s <= delay.most_s:

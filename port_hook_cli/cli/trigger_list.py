@@ -27,7 +27,7 @@ _CONTINUED = 4
 
 
 def refuse_other_options(ctx: typer.Context) -> None:
-    """Raise UsageError for an option on the command line that has no effect beside --list."""
+    """Raise UsageError for an option on the command line that has no effect with --list."""
     declared: dict[str, Declaration] = ctx.command.callback.declared  # type: ignore[union-attr]
     for name in declared.keys() - _ALLOWED:
         if options.is_given(ctx, name):

@@ -77,7 +77,7 @@ def _library() -> tuple[Any, Any]:
 
 
 def _matches(pattern: str, text: str) -> bool:
-    """Return whether a JavaScript pattern is found in a text.
+    """Return whether a JavaScript pattern is found in text.
 
     Also return True for a pattern that port-hook cannot read or that takes too long, because Port decides about it.
     """
@@ -120,7 +120,7 @@ def _is_email(text: str) -> bool:
 
 
 def _is_clearly_of_format(name: str, text: str) -> bool:
-    """Return whether a text has this format.
+    """Return whether text has this format.
 
     A format that port-hook does not check, such as `team`, allows any text.
     """

@@ -129,8 +129,8 @@ class HttpClient:
     async def send_partly(self, request: Invocation, url: str) -> Delivery | None:
         """Send the head of `request` and half of its body to `url` on a new connection, and disconnect.
 
-        A request without a body is cut in its head. Returns None after disconnecting, whatever the target did. If the
-        connection cannot be opened, or HTTP cannot carry the request, returns that failure.
+        A request without a body is cut in its head. Returns None after disconnecting, regardless of what the target
+        did. If the connection cannot be opened, or HTTP cannot carry the request, returns that failure.
         """
         began = time.perf_counter()
         try:

@@ -1,4 +1,4 @@
-"""One connection of the client, which is opened to the first address that accepts, and serves one request at a time."""
+"""One connection of the client. It connects to the first address that accepts, and serves one request at a time."""
 
 from __future__ import annotations
 

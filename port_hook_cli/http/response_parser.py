@@ -1,7 +1,7 @@
 """Read HTTP/1.1 responses from the bytes of a connection (RFC 9112).
 
 The parser accepts everything that aiohttp's parser and h11 accept: lines that end with a bare LF, headers folded over
-several lines, and a status line without a reason. It rejects a response if the end of the body is ambiguous.
+several lines, and a status line without a reason. The parser rejects a response if the end of the body is ambiguous.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ class Inspector:
         return found
 
     async def tree(self, name: str, parameters: Parameters) -> dict[str, Any]:
-        """Return one level of a JSON body, or the members that contain a text."""
+        """Return one level of a JSON body, or the members that contain some text."""
         part = _part(parameters.get("part"))
         text = parameters.get("find")
         offset = read_number(parameters, "offset", 0) or 0
@@ -299,7 +299,7 @@ class Inspector:
         return message({"actions": await self._setup.actions.forms()})
 
     async def json_problem(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Return why a text is not JSON, and the position of the error."""
+        """Return why text is not JSON, and the position of the error."""
         return message({"problem": await asyncio.to_thread(json_problem, read_text(body))})
 
     async def _sent(self, sent: SentReplay, notes: list[str]) -> dict[str, Any]:

@@ -238,7 +238,7 @@ def _json(output: Mapping[str, Any]) -> str | None:
 
 
 def _error(output: Mapping[str, Any]) -> str | None:
-    """Return why a node failed. The reason is `error.message` in Port's output, or a text."""
+    """Return why a node failed. The reason is `error.message` in Port's output, or a string."""
     error = output.get("error")
     text = error.get("message") if isinstance(error, Mapping) else error
     return text[:_MAX_NAME] if isinstance(text, str) and text else None
@@ -287,7 +287,7 @@ def _links(value: Any) -> list[str]:
 
 
 def _text(value: Any, most: int = _MAX_NAME) -> str | None:
-    """Return the beginning of a text or a number in a response, or "" for any other value."""
+    """Return the beginning of a string or a number in a response, or "" for any other value."""
     if isinstance(value, str):
         return value[:most]
     return str(value)[:most] if isinstance(value, float) or type(value) is int else None

@@ -212,7 +212,7 @@ def edited_body(body: bytes, wanted: Resend) -> bytes:
 
 
 def json_problem(text: str) -> dict[str, Any] | None:
-    """Return why a text is not JSON, with `line` and `column` as in BadJson. Return None for JSON.
+    """Return why text is not JSON, with `line` and `column` as in BadJson. Return None for JSON.
 
     port-hook's own parser takes seconds for a megabyte, and slows the listener in this process meanwhile. So Python's
     parser reads long texts. Python's parser is just as strict, except about the depth of the document.
@@ -261,7 +261,7 @@ _place = r" at character ([0-9]+)$|(?: at)?: line .*$"
 
 
 def _place_of_fault(text: str, error: NotJson) -> tuple[int, int]:
-    """Return the line and the column of the error in a text that is not JSON, or 0 for both if they are unknown."""
+    """Return the line and the column of the error in text that is not JSON, or 0 for both if they are unknown."""
     import json
 
     try:

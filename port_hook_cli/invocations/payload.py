@@ -56,7 +56,7 @@ def is_workflow_run_id(text: str) -> bool:
 
 
 def read_payload(body: bytes, headers: Headers) -> Payload:
-    """Return the fields of `body` that can be read. Never raises, whatever the bytes are."""
+    """Return the fields of `body` that can be read. Never raises, for any bytes."""
     document, problem = _parse(body)
     root = document if isinstance(document, dict) else {}
     event, context, port_context, payload, trigger = _dicts(

@@ -20,7 +20,7 @@ class Expectation:
 
     @classmethod
     def parse(cls, text: str) -> Expectation:
-        """Return the expectation for a text such as `200` or `2xx`. Raises UsageError for any other text."""
+        """Return the expectation for text such as `200` or `2xx`. Raises UsageError for any other text."""
         match = re.fullmatch(_FORM, text.strip())
         if match is None:
             raise UsageError(

@@ -99,7 +99,7 @@ def _body_text(body: bytes) -> str:
 
 
 def body_text(payload: Payload, body: bytes, *, limit: int) -> str | None:
-    """Return a payload's body like `bytes_text`, but with its JSON indented whatever its size."""
+    """Return a payload's body like `bytes_text`, but with its JSON indented, regardless of its size."""
     if payload.document is None:
         return bytes_text(body, limit=limit)
     return printable_lines(json_beginning(payload.document, limit, indent=2))

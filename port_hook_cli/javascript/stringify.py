@@ -48,7 +48,7 @@ Piece: TypeAlias = "str | list[Piece]"
 
 
 class NotJson(ValueError):
-    """JSON.parse or JSON.stringify would fail on a text: it is not JSON, is nested too deeply, or is too long."""
+    """JSON.parse or JSON.stringify would fail on the text: it is not JSON, is nested too deeply, or is too long."""
 
     @property
     def fault(self) -> str:

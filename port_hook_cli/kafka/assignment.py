@@ -1,6 +1,6 @@
 """The partitions of a reader: where each partition starts, what was read and saved, and what the reader reports.
 
-Only the thread of the reader finds, assigns and reads partitions. The thread reports to the event loop.
+Only the reader's thread finds, assigns and reads partitions. The thread reports to the event loop.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ class PartitionAssignment:
         self.is_paused = False
 
     def _watch(self, parts: Sequence[TopicPart], *, are_new: bool = False) -> None:
-        """Watch partitions. New partitions start at their beginning, and other partitions where the plan says."""
+        """Watch partitions. New partitions start at their beginning, and other partitions where the plan specifies."""
         start = self._finder(self._start_at).find(parts, are_new=are_new)
         assigned = [TopicPartition(*part, offset) for part, offset in start.starts.items()]
         self._link.consumer.incremental_assign(assigned)
@@ -254,7 +254,7 @@ class PartitionAssignment:
         self._reports.tell(self._reports.events.assigned, start)
 
     def _on_assign(self, consumer: Consumer, given: list[TopicPartition]) -> None:
-        """Start each partition at the group's commit. Without a commit, start where the plan says."""
+        """Start each partition at the group's commit. Without a commit, start where the plan specifies."""
         starts: dict[TopicPart, int] = {}
         if given:
             found = self._finder(lambda _: None).find_in_group(given, self._stopping, self._reports.failed)

@@ -156,7 +156,7 @@ class KafkaPlan:
     doesn't commit offsets. Reading starts where the last listener with the same store stopped, or at the end if there
     was no such listener. With `since_s` (seconds since the epoch), reading starts at the first message from that time
     on. With `from_end`, reading always starts at the end. A group starts at its commits. A partition without a commit
-    starts at the end, or where `since_s` says. A watcher looks for new partitions and topics every
+    starts at the end, or at the time `since_s`. A watcher looks for new partitions and topics every
     `look_for_partitions_s` seconds. The brokers remove a group member after `session_timeout_s` seconds without a
     heartbeat.
     """

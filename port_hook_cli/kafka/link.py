@@ -1,4 +1,4 @@
-"""A reader's consumer, and the consumer's connection to the brokers. Only the thread of the reader uses this module."""
+"""A reader's consumer, and the consumer's connection to the brokers. Only the reader's thread uses this module."""
 
 from __future__ import annotations
 

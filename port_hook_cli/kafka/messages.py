@@ -91,7 +91,7 @@ class PartitionProgress:
         return self.next_offset
 
     def drop(self, offset: int) -> None:
-        """Forget the last message. It is not processed here, because another consumer gets it."""
+        """Forget the last message, which another consumer gets and processes."""
         assert self._started[-1] == offset
         self._started.pop()
 

@@ -1,8 +1,8 @@
 """The source of invocations that reads the topics of Port's execution agent.
 
 A message is acknowledged after it was saved: its position is saved in the store, or committed in the consumer group.
-The position never passes an unsaved message. So a listener that was killed gets some messages again when it is
-restarted, and reports them.
+The position never passes an unsaved message. So a killed listener gets some messages again when it restarts, and
+reports them.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Saving(Protocol):
 
 
 class Forwarding(Protocol):
-    """The client that sends requests to the user's handler. It never raises an exception."""
+    """The client that sends requests to the user's handler, and never raises an exception."""
 
     async def send(self, request: Invocation, url: str) -> Delivery:
         """Send `request` to `url` and return the outcome."""

@@ -65,7 +65,7 @@ async def open_public_url(options: TunnelOptions, opening: Opening, serving: Ser
 
 
 class WatchedTunnel:
-    """The tunnel of a session, which is checked while it is open, and reopened when it is lost.
+    """The tunnel of a session. This class checks the open tunnel, and reopens a lost tunnel.
 
     `report` receives each change, with the URL to paste. `follow` is awaited with each new URL to paste, except the
     first URL. A PortHookError of `follow` becomes a notice.

@@ -67,7 +67,7 @@ class Reader:
         self._seen = _SeenSignatures(tolerance_s, seen or {})
 
     async def read(self, invocation: Invocation) -> Reading:
-        """Verify and read a request. The verdict says whether the request repeats an earlier request."""
+        """Verify and read a request. The verdict shows whether the request repeats an earlier request."""
         if (reading := self.read_now(invocation)) is not None:
             return reading
         key, now = signature_key(invocation.headers), invocation.received_at

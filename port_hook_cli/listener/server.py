@@ -78,7 +78,7 @@ class Capacity:
 class Share:
     """The part of a capacity that one request has taken.
 
-    Release the share when the request ends, for whatever reason.
+    Release the share when the request ends, for any reason.
     """
 
     __slots__ = ("_capacity", "_size")

@@ -50,7 +50,7 @@ class PortAccess:
 
     @classmethod
     def known(cls, settings: Settings, runtime: Runtime, *, timeout_s: float = API_TIMEOUT_S) -> Self:
-        """Return the access with existing settings, which are not read again."""
+        """Return the access with existing settings, without reading them again."""
         access = cls(runtime, say_nothing, timeout_s=timeout_s)
         access.settings = settings
         return access

@@ -36,9 +36,9 @@ def load_entry(name: str) -> str | None:
 
 
 def save_entry(name: str, text: str) -> str:
-    """Save a text under `name`, and return the name of the keyring. Raises KeyringUnusable if the text was not saved.
+    """Save text under `name`, and return the name of the keyring. Raises KeyringUnusable if the text was not saved.
 
-    Some keyrings accept a text without saving it, so the saved text is read again and compared.
+    Some keyrings accept text without saving it, so the saved text is read again and compared.
     """
 
     def save(keyring: ModuleType) -> str | None:

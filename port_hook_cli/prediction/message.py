@@ -138,7 +138,7 @@ class AgentTransport(StrEnum):
 
 
 class Subject(StrEnum):
-    """The subject of a message."""
+    """What a message is about."""
 
     ACTION_RUN = "action run"
     NODE_RUN = "workflow node run"

@@ -46,7 +46,7 @@ async def make_request(
 ) -> PortRequest:
     """Start a run of an action, and return its signed request without sending it.
 
-    `any_url` accepts a text that is not a URL, for a request that goes to another target. Raises PortHookError, and
+    `any_url` accepts text that is not a URL, for a request that goes to another target. Raises PortHookError, and
     TypeError for unknown options.
     """
     if unknown := options.keys() - RunOptions.__annotations__.keys():

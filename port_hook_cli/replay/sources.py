@@ -180,8 +180,8 @@ def from_run(name: str, run: Mapping[str, Any]) -> ReplaySource:
 def default_target(capture: Capture, last_target: str | None) -> str | None:
     """Return the default target of a capture, or None if no target is on this machine.
 
-    The default is the capture's target. If that is missing or on another machine, the default is the target of the
-    store's last listener.
+    The default is the capture's target. If that target is missing or on another machine, the default is the target of
+    the store's last listener.
     """
     return (handler_here(capture.delivery.url) if capture.delivery else None) or handler_here(last_target)
 

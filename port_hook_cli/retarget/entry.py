@@ -182,7 +182,7 @@ def write_entry(entry: Entry) -> str:
 
 
 def read_entry(text: str) -> Entry:
-    """Return the entry from a text of `write_entry`. Raises BadEntry for any other text.
+    """Return the entry from the text that `write_entry` returned. Raises BadEntry for any other text.
 
     Earlier versions of port-hook did not write `kind`. Their entries are about actions.
     """

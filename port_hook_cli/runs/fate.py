@@ -42,7 +42,7 @@ def run_fate(payload: Payload, response: Response, *, is_message: bool = False) 
     for a 4xx or 5xx status, regardless of `synchronized`. Port does not document how such a status affects an
     asynchronous workflow node that Port itself calls. If the payload does not show whether its run is synchronized,
     both effects are possible. With `is_message`, the payload was in a Kafka topic. Unless the message is for the agent,
-    its consumer must report the result, whatever the response is.
+    its consumer must report the result, regardless of the response.
     """
     if payload.run_id is None or payload.kind is Kind.CHANGE_LOG:
         return RunFate.NO_RUN
@@ -64,7 +64,7 @@ def command_end(
     """Return the report that ends a command's run: SUCCESS for exit code 0, otherwise FAILURE with the last lines.
 
     `tail` is the end of the output. `given` is the user's own report at the end. `problem` explains why the command did
-    not start. An interrupted command has failed, whatever its exit code is. A node run has no summary, and its log
+    not start. An interrupted command has failed, regardless of its exit code. A node run has no summary, and its log
     already contains the last lines.
     """
     from port_hook_cli.runs.updates import RunReport, RunStatus, is_node_run  # only commands that report need this

@@ -176,7 +176,7 @@ def _in_own_words(cause: Cause) -> Cause:
 
 
 def _is_right(sent: Verdict) -> bool:
-    """Return whether the signature of a request is Port's signature, whatever its age."""
+    """Return whether the signature of a request is Port's signature, regardless of its age."""
     return sent.status is Status.VALID or (sent.status is Status.STALE and sent.signed_form in {RAW, KAFKA_VALUE})
 
 

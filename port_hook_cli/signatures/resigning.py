@@ -2,7 +2,7 @@
 
 A verdict lists what deviates: the secret, the timestamp, the layout, the form of the body, or the notation of the
 header. port-hook tries the ways to sign that have these causes, until verifying the result returns the same verdict. So
-whatever the search for causes finds, its own rules reproduce.
+the rules of the search for causes can reproduce everything that the search finds.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ _PADDED = ("{}\n", '"{}"', "'{}'", '"{} "')
 
 
 class Resigned(NamedTuple):
-    """The headers with a new signature, the secret to verify them, and the verdict, which is as wanted if `is_same`."""
+    """The headers with a new signature, the secret to verify them, and the verdict.
+
+    `is_same` means that the verdict is the wanted verdict.
+    """
 
     headers: Headers
     secret: Secret

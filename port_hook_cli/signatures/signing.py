@@ -43,7 +43,7 @@ def digest(secret: str, timestamp: str, body: bytes) -> bytes:
 
 
 def encoded(text: str) -> bytes:
-    """Encode a text as UTF-8. Lone surrogates are encoded as WTF-8."""
+    """Encode text as UTF-8. Lone surrogates are encoded as WTF-8."""
     return text.encode("utf-8", "surrogatepass")
 
 

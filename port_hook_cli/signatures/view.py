@@ -80,7 +80,7 @@ def format_age(age_s: float) -> str:
 
 
 def verdict_record(verdict: Verdict, side: Side = Side.SENDER) -> dict[str, Any]:
-    """Return the record that `verify --json` prints for a verdict. `side` says whose code its causes explain."""
+    """Return the record that `verify --json` prints for a verdict, whose causes are about the code of `side`."""
     return {
         "schema": VERDICT,
         **verdict_fields(verdict),

@@ -263,7 +263,7 @@ def write_json_text(text: str, stream: TextIO, *, environ: Mapping[str, str]) ->
 
 
 def _colored(text: str, output: Output) -> str:
-    """Return a text with its lines of JSON in color, if the output has color."""
+    """Return text with its lines of JSON in color, if the output has color."""
     if not output.has_color:
         return text
     from port_hook_cli.text.json_highlight import MAX_HIGHLIGHTED
@@ -275,7 +275,7 @@ def _colored(text: str, output: Output) -> str:
 
 
 def write_bytes(content: bytes, stream: TextIO) -> None:
-    """Write raw bytes to a text stream, whatever its encoding, and flush the stream."""
+    """Write raw bytes to a text stream, regardless of its encoding, and flush the stream."""
     stream.flush()
     stream.buffer.write(content)
     stream.buffer.flush()

@@ -17,7 +17,7 @@ _RESET = "\x1b[0m"
 
 
 class Span(NamedTuple):
-    """A part of a text in one style, with the URL of its link or an empty string."""
+    """A part of styled text in one style, with the URL of its link or an empty string."""
 
     text: str
     style: str = ""
@@ -35,7 +35,7 @@ class Styled:
 
     @classmethod
     def assemble(cls, *parts: str | tuple[str, str] | Styled, no_wrap: bool = False) -> Styled:
-        """Return a text from its parts: strings, pairs of a string and its style, and styled texts."""
+        """Return styled text from its parts: strings, pairs of a string and its style, and styled texts."""
         return cls._of((span for part in parts for span in _spans(part)), no_wrap=no_wrap)
 
     @classmethod
@@ -54,7 +54,7 @@ class Styled:
         return Styled._of(self._cut(start, len(self.plain) if end is None else end), no_wrap=self.no_wrap)
 
     def replaced(self, spans: Iterable[Span]) -> Styled:
-        """Return a text with other spans that wraps like this text."""
+        """Return text with other spans that wraps like this text."""
         return Styled._of(spans, no_wrap=self.no_wrap)
 
     def _cut(self, start: int, end: int) -> Iterator[Span]:
@@ -73,7 +73,7 @@ def _spans(part: str | tuple[str, str] | Styled) -> Iterable[Span]:
 
 
 def escape_sequences(text: Styled, *, color: bool) -> str:
-    """Return a text with the escape sequences for its styles and links."""
+    """Return text with the escape sequences for its styles and links."""
     return "".join([_painted(span, color=color) for span in text.spans])
 
 

@@ -145,9 +145,9 @@ async def make(
 ) -> Made | Unmet:
     """Return the request of a run that started at `now` (seconds since the epoch).
 
-    This function doesn't sign or send the request. `any_url` accepts a text that is not a URL, for a request that goes
-    to another target. Raises UsageError, InvalidInputs, RenderError and SettingsError like `Invoker.request`, with
-    secrets masked.
+    This function doesn't sign or send the request. `any_url` accepts text that is not a URL, for a request that goes to
+    another target. Raises UsageError, InvalidInputs, RenderError and SettingsError like `Invoker.request`, with secrets
+    masked.
     """
     masker = Masker(data.secret_values(action))
     with masked_errors(masker):

@@ -85,7 +85,7 @@ class Invoker:
     ) -> RenderedRequest:
         """Return the unsigned request of a run that started at `at` (a time in RFC 3339).
 
-        `any_url` accepts a text that is not a URL, if the request goes to another target. An automation does not accept
+        `any_url` accepts text that is not a URL, if the request goes to another target. An automation does not accept
         inputs, and its origin is AUTOMATION. Raises InvalidInputs with every violation, RenderError, UsageError for an
         incorrectly declared action, and SettingsError for an encrypted input without a key.
         """

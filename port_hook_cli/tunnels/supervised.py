@@ -28,7 +28,7 @@ class SupervisedTunnel:
 
     See `supervisor.py` and `port_hook_cli.tunnels.protocol.Tunnel`. `log` holds the last lines of the program's log,
     unchanged. `problem` is the error that prevented the start of the program, if any. If closing takes longer than
-    `close_timeout_s` seconds, the processes are killed.
+    `close_timeout_s` seconds, port-hook kills the processes.
     """
 
     program = "the program"

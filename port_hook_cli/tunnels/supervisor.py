@@ -1,10 +1,10 @@
 """A supervisor: a process between port-hook and a tunnel program, so that the program never outlives port-hook.
 
 The supervisor runs as a script, `python -IS supervisor.py`, and uses only the standard library. The first line on its
-stdin is JSON with the command of the program. After that line, stdin stays open until the tunnel must end. The kernel
-closes stdin when port-hook ends for any reason, including `kill -9`. The supervisor then terminates the program, and
-kills the program and itself after a grace period. It writes reports to stdout, one JSON object per line: `log` (a line
-of the program's log), `error` or `ended`.
+stdin is JSON with the program's command. After that line, stdin stays open until the tunnel must end. The kernel closes
+stdin when port-hook ends for any reason, including `kill -9`. The supervisor then terminates the program, and kills the
+program and itself after a grace period. It writes reports to stdout, one JSON object per line: `log` (a line of the
+program's log), `error` or `ended`.
 
 `ngrok/supervisor.py` does the same for the ngrok agent, with the functions of this module and pyngrok.
 """

@@ -167,8 +167,8 @@ def cancel(run: WorkflowRun, *, at: str) -> WorkflowRun:
 def template_data(run: WorkflowRun, node_run: NodeRun, *, secrets: Mapping[str, Any]) -> dict[str, Any]:
     """Return the data for the templates in a node's `config`.
 
-    `.outputs.trigger` is the trigger that started the run, whatever its identifier (Port's skill files). There is no
-    `.inputs`, `.event`, `.entity`, `.run` or `.action`.
+    `.outputs.trigger` is the trigger that started the run, regardless of its identifier (Port's skill files). There is
+    no `.inputs`, `.event`, `.entity`, `.run` or `.action`.
     """
     trigger = run.node_runs[0]
     outputs = {each.node: each.output for each in run.node_runs if each.result is not None}

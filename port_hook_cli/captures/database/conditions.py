@@ -152,7 +152,7 @@ def _is_like(column: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape a text for a pattern of LIKE, with `!` as the escape character."""
+    """Escape text for a LIKE pattern, with `!` as the escape character."""
     return text.replace("!", "!!").replace("%", "!%").replace("_", "!_")
 
 

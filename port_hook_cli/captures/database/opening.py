@@ -199,7 +199,7 @@ def distrust(connection: sqlite3.Connection) -> None:
 def portable(sql: str) -> str:
     """Return a statement with `octet_length(COLUMN)` in a form that the installed SQLite can execute.
 
-    SQLite before 3.43 does not have this function, and has to read a text to find its length in bytes.
+    SQLite before 3.43 does not have this function, and has to read text to find its length in bytes.
     """
     if sqlite3.sqlite_version_info >= _OCTET_LENGTH:
         return sql

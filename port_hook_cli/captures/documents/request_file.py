@@ -70,7 +70,7 @@ def _replay_remark(original: str) -> str:
 class Explained:
     """The verdict on a capture or a request file, with notes on how it was reached. The request has its own remarks.
 
-    `side` says whose code the causes explain.
+    The causes are about the code of `side`.
     """
 
     verdict: Verdict

@@ -109,7 +109,7 @@ def _runs(connection: sqlite3.Connection, where: Condition) -> Iterator[tuple[in
 
 
 def _between(others: Iterable[int], latest: int, oldest: int) -> Iterator[tuple[int, int]]:
-    """Yield the runs between `latest` and `oldest` without `others`, which are sorted latest first."""
+    """Yield the runs between `latest` and `oldest` without `others`, the numbers from the latest to the oldest."""
     for other in others:
         if other < latest:
             yield latest, other + 1

@@ -212,7 +212,7 @@ class FilledIndex:
         return known.store_id == found.store_id and all(a == b or a is None or b is None for a, b in pairs)
 
     def _keep_readable(self) -> None:
-        """Restore the size of an emptied `-shm` file, because the system would kill the process for reading it."""
+        """Restore the size of an emptied `-shm` file, because the system kills a process that reads it."""
         found = Files.at(self.path)
         if found.index_id is not None and found.index_size < self._files.index_size:
             regrow(self.path)

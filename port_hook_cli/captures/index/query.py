@@ -301,7 +301,7 @@ def _fact(payload: Payload, name: str) -> str | None:
 
 
 def decoded(value: bytes) -> str | bytes:
-    """Return a text from the store, or bytes if the text is not UTF-8. The row then counts as damaged."""
+    """Return text from the store, or bytes if the text is not UTF-8. The row then counts as damaged."""
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:

@@ -8,8 +8,8 @@ writes it again. It replaces words in place, in the text of the body:
   word of the same length, case and kind, and uses the same replacement everywhere in the capture. A character beyond
   ASCII becomes another character with the same number of bytes in UTF-8, in the same notation: literal, or the same
   kind of escape.
-- Whitespace, punctuation, `true`, `false`, `null` and texts of up to 7 characters without letters stay. So do times,
-  the keys of Port's payloads and the values of Port's enumerations (`names`), if they are the whole string.
+- Whitespace, punctuation, `true`, `false`, `null` and texts of up to 7 characters without letters stay. Times,
+  the keys of Port's payloads and the values of Port's enumerations (`names`) stay if they are the whole string.
 - Email addresses, URLs, run IDs, UUIDs, dates and IP addresses are replaced with values of the same kind (`texts`).
 - Numbers of 8 or more characters become numbers that the same serializers would change in the same way. Keys that are
   array indices keep their order, because JavaScript sorts them.

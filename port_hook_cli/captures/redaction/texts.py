@@ -1,4 +1,4 @@
-"""Find the parts of a text to replace, as edits: words, and groups of words such as URLs and email addresses.
+"""Find the parts of text to replace, as edits: words, and groups of words such as URLs and email addresses.
 
 A text may have layers: a JSON document has strings whose escapes are decoded, and a string may contain a document or
 percent-encoding. An edit of decoded text becomes an edit of the surrounding text, in the notation of each character.
@@ -118,7 +118,7 @@ class Texts:
             yield from self.text(text, words=words, layer=layer)
 
     def text(self, text: str, *, words: frozenset[str] = frozenset(), layer: int = 0) -> Edits:
-        """Yield the edits of a text that is not JSON. The lowercase `words` stay."""
+        """Yield the edits of text that is not JSON. The lowercase `words` stay."""
         if layer < _MOST_LAYERS and "%" in text and _has_percent(text):
             units = list(_percent_characters(text))
             decoded = "".join(character for _, character in units)

@@ -76,7 +76,7 @@ class CaptureStore(StoreReader):
         self.write([], [self.outcome(capture) for capture in captures])
 
     def row(self, capture: Capture) -> Row:
-        """Return the row that `write` adds for a capture. Its credentials are masked unless the store saves them.
+        """Return the row that `write` adds for a capture. The row's credentials are masked unless the store saves them.
 
         For a rejected request, only the beginning of the body is saved. A request is rejected if it fails verification
         and is not forwarded.

@@ -268,7 +268,7 @@ def _hex_lines(body: bytes) -> Iterator[str]:
 
 
 def _block(body: bytes, text: str | None, option: str) -> Iterator[Styled]:
-    """Yield a text line by line, or the beginning of a binary body in hexadecimal. `option` shows the complete body."""
+    """Yield text line by line, or the beginning of a binary body in hexadecimal. `option` shows the complete body."""
     lines = _hex_lines(body) if text is None else shorten(text, _BODY_LIMIT).splitlines()
     style = "dim" if text is None else f"dim {JSON}"
     for line in lines:

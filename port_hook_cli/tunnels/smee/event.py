@@ -1,10 +1,10 @@
 """The events of a webhook relay: how to convert the data of a server-sent event back to the request.
 
-smee.io sends an object that JSON.stringify wrote (probot/smee.io, lib/server.js). It contains the headers, the parsed
-`body`, the parsed `query`, and smee's own `timestamp`. gosmee sends `bodyB`, the bytes of the body in base64, instead
-of `body`, and no query (chmouel/gosmee, gosmee/server.go). This module copies the text of smee's `body` unchanged. It
-doesn't parse the body and serialize it again, because Port signs the output of JSON.stringify, which smee preserves,
-but Python's JSON encoder would not.
+smee.io sends an object that JSON.stringify wrote (probot/smee.io, lib/server.js). The object contains the headers, the
+parsed `body`, the parsed `query`, and smee's own `timestamp`. gosmee sends `bodyB`, the bytes of the body in base64,
+instead of `body`, and no query (chmouel/gosmee, gosmee/server.go). This module copies the text of smee's `body`
+unchanged. It doesn't parse the body and serialize it again, because Port signs the output of JSON.stringify, which smee
+preserves, but Python's JSON encoder would not.
 """
 
 from __future__ import annotations
