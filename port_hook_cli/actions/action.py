@@ -80,7 +80,7 @@ class PortAction:
 
     @property
     def is_for_integration(self) -> bool:
-        """Whether an integration claims the run, so that Port sends no request."""
+        """Whether an integration claims the run, so Port doesn't send a request."""
         return self.method.get("type") == INTEGRATION_ACTION
 
 

@@ -63,7 +63,7 @@ class Unfinished:
 
 
 class ClaimState(Enum):
-    """The state of a claimed run, as far as it is known.
+    """What is known about the state of a claimed run.
 
     UNCLEAR means that Port may have received the acknowledgment. LOST means that another agent has acknowledged the
     run.

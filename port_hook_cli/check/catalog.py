@@ -98,7 +98,7 @@ CHECKS: tuple[HandlerCheck, ...] = (
         failure="rejects a valid request",
         request="a correctly signed request, with characters and numbers that serializers write differently",
         expected=_ACCEPTED,
-        why="Port sends such requests.",
+        why="Port can send requests like this for any run.",
         fix=RULE,
         starts=1,
     ),

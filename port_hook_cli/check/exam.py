@@ -171,8 +171,8 @@ class HandlerExam:
     async def accepts_again(self, slug: str, after: Probe) -> bool:
         """Return whether the handler still accepts an ordinary request after `after`, a request of a check.
 
-        Raises LeftHandler if the handler now gives the same response as to the control request, although it accepted a
-        second request before. This means that an earlier request has changed how the handler verifies requests.
+        Raises LeftHandler if the handler now responds as it did to the control request, although it accepted a second
+        request before. This means that an earlier request has changed how the handler verifies requests.
         """
         if not self.works_once:
             probe = await self.prober.accept(slug, f"a valid request after {after.label}")

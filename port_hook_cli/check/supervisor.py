@@ -186,8 +186,8 @@ else:
 def _groups_of_descendants(ancestor: int) -> Iterator[int]:
     """Yield the process groups of all descendants of a process. A group may be yielded more than once.
 
-    The groups of children are yielded first, as soon as they are read, because a process that forks and ends lives for
-    less than a millisecond.
+    This function yields the groups of children first, immediately after it reads them, because a process that forks and
+    ends lives for less than a millisecond.
     """
     children: dict[int, list[tuple[int, int]]] = {}
     for pid, parent, group in _processes():

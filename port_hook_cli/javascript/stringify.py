@@ -3,9 +3,9 @@
 Handlers in Node.js serialize a body again before they verify it, so Port signs this form. The rules are in ECMA-262:
 SerializeJSONProperty, QuoteJSONString, Number::toString and the order of OrdinaryOwnPropertyKeys.
 
-The text is read once, without recursion and without building a tree. Each value becomes a piece of the result as soon
-as it is read. Only an object whose keys JavaScript orders differently is assembled again, from the same pieces without
-copying them. So the time is proportional to the length of the text, even if it is deeply nested.
+The text is read once, without recursion and without building a tree. Each value becomes a piece of the result
+immediately after it is read. Only an object whose keys JavaScript orders differently is assembled again, from the same
+pieces without copying them. So the time is proportional to the length of the text, even if it is deeply nested.
 """
 
 from __future__ import annotations

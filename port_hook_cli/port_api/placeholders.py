@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-# The whole value must match. A real client secret of Port is a long random text, so it never matches.
+# The whole value must match. A client secret from Port is a long random string, so it never matches.
 _PLACEHOLDER = r"""(?xia)
     \.{2,} | …+ | [xX]{3,} | \*+ | [#_-]+                                  # ... xxx ***
     | <[^<>]*> | \[[^\[\]]*\] | \{\{.*\}\} | %\w+% | \$\w+ | \$\{.*\}     # <your secret> [secret] {{ x }} %X% $X ${X}

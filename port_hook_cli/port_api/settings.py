@@ -128,8 +128,8 @@ def load_settings(
     """Return the settings by the documented precedence. Raises SettingsError with the name of a faulty file.
 
     Places are read in order until all `needs` are known, so a broken file in a later place doesn't matter.
-    `insecure_api` allows plain http to another machine. `runtime` remembers each secret that is found, even if another
-    secret is used.
+    `insecure_api` allows plain http to another machine. `runtime` remembers every secret that this function
+    finds, even if another secret is used.
     """
     places = SettingsPlaces(runtime, org=org, secret_file=secret_file)
     found: dict[str, Found] = {}

@@ -129,7 +129,7 @@ class Trimmer:
         unverified = _drop(connection, (_OLDEST_UNVERIFIED, _DROP_UNVERIFIED), spared.floor, too_many, too_large)
         if unverified.is_full or (unverified.count >= too_many and unverified.size >= too_large):
             return unverified
-        # Of the unverified captures, only the spared ones are left.
+        # Only the spared unverified captures are left.
         too_many -= unverified.count + spared.count
         too_large -= unverified.size + spared.size
         latest = connection.execute(_LATEST_VERIFIED).fetchone()
