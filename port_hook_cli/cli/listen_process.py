@@ -35,16 +35,20 @@ _EXIT_CODES = {
 
 @frozen(kw_only=True)
 class RunWatching:
-    """What `listen` does with runs in Port after a response: `report` their end, or follow them for `follow_s` s."""
+    """What `listen` does with runs in Port after a response: `report` their end, or follow them for `follow_s` s.
+
+    At the end, it asks a sandbox which runs have ended.
+    """
 
     access: PortAccess
     report: str | None = None
     follow_s: float | None = None
 
-    def observers(self, screen: Observer, settled: set[str]) -> Iterator[Observer]:
-        """Yield the observers that report or follow runs.
+    def observers(self, screen: Observer, settled: set[str], still_open: set[str]) -> Iterator[Observer]:
+        """Yield the observers that report or follow runs, or ask whether runs have ended.
 
-        Reports come first, so that a run is followed to its end. `settled` collects ended runs.
+        Reports come first, so that a run is followed to its end, and the question comes last. `settled` collects ended
+        runs, and `still_open` runs that haven't ended.
         """
         if self.report is not None:
             from port_hook_cli.listener.port_runs import RunReporter
@@ -55,6 +59,9 @@ class RunWatching:
             from port_hook_cli.listener.port_runs import RunFollower
 
             yield RunFollower(self.access.client, screen, settled, timeout_s=self.follow_s)
+        from port_hook_cli.listener.sandbox_runs import SandboxRuns
+
+        yield SandboxRuns(self.access, settled, still_open)
 
 
 async def run_session(
@@ -85,7 +92,7 @@ async def run_session(
             )
         loop.set_exception_handler(_LoopProblems(screen.notice, runtime.now))
         loop.set_default_executor(UnwaitedThreads())
-        settled: set[str] = set()
+        settled, still_open = set[str](), set[str]()
         if isinstance(screen, TextScreen):
             secret = session.plan.policy.secret
             keys = KeyCommands(
@@ -98,8 +105,8 @@ async def run_session(
                 has_handler=bool(session.plan.policy.routes.targets),
             )
             interaction, observers = replace(interaction, keys=keys), [*observers, keys]
-        session = replace(session, settled=settled)
-        everyone = [screen, *observers, *watching.observers(screen, settled)]
+        session = replace(session, settled=settled, still_open=still_open)
+        everyone = [screen, *observers, *watching.observers(screen, settled, still_open)]
         try:
             async with listening(session, runtime, everyone, stop, interaction) as listener:
                 ended = await listener.wait()

@@ -30,15 +30,13 @@ from port_hook_cli.listener import responses
 from port_hook_cli.listener.holding import Holding
 from port_hook_cli.listener.in_flight import RESPONDED, InFlight, RequestsInFlight
 from port_hook_cli.listener.observers import VERIFIED, Observer
-from port_hook_cli.listener.policy import Policy, PublicAddress, Tally
+from port_hook_cli.listener.policy import MOST_WAITING_RUNS, Policy, PublicAddress, Tally
 from port_hook_cli.listener.reader import Reader
 from port_hook_cli.listener.simulator import Simulator
 from port_hook_cli.listener.turns import ManualResponse, SenderLeft, Turn, Turns
 from port_hook_cli.runs.fate import OPEN_FATES, run_fate
 
 _FAILED = 500
-# This limit bounds the memory of a long-running listener.
-_MOST_WAITING_RUNS = 1_000
 _HALF_CLOSE_S = 0.1
 IsTrue: TypeAlias = Callable[[str, Any], Awaitable[bool]]
 """Evaluates the jq expression of a route for a body. Never raises."""
@@ -396,7 +394,7 @@ class Pipeline:
             and run_fate(capture.payload, response, is_message=capture.is_message) in OPEN_FATES
         ):
             tally.waiting[run_id] = response.status // 100 != 2  # noqa: PLR2004 - the class of 2xx
-            if len(tally.waiting) > _MOST_WAITING_RUNS:
+            if len(tally.waiting) > MOST_WAITING_RUNS:
                 tally.waiting.popitem(last=False)
 
 

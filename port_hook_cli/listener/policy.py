@@ -15,6 +15,9 @@ from port_hook_cli.listener import responses
 from port_hook_cli.signatures.verification import DEFAULT_TOLERANCE_S
 from port_hook_cli.text.secret import Secret
 
+MOST_WAITING_RUNS = 1_000
+"""The number of runs that a listener remembers. It bounds the memory of a long-running listener."""
+
 
 class DelayRange(NamedTuple):
     """The range for the delay of a response: from `least_s` to `most_s` seconds."""

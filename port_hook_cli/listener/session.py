@@ -56,7 +56,7 @@ class Session:
 
     `sources` are opened in addition to the HTTP server. `companions` run beside the listener, from before its first
     invocation until after its last invocation. `settled` contains the IDs of the runs that have ended before the
-    session ends.
+    session ends, and `still_open` those of runs that Port's side says haven't ended.
     """
 
     plan: ListenPlan
@@ -65,6 +65,7 @@ class Session:
     retarget: Retarget | None = None
     companions: Sequence[Companion] = ()
     settled: Collection[str] = ()
+    still_open: Collection[str] = ()
 
 
 @frozen(kw_only=True)
@@ -271,7 +272,7 @@ class Listening:
             await self.observer.finish(self.stop)
             for run_id in self._session.settled:
                 tally.waiting.pop(run_id, None)
-            self._notice_all(summary_lines(tally))
+            self._notice_all(summary_lines(tally, self._session.still_open))
             report = self._tunnel.report if self._tunnel else None
             if self._tunnel and report:
                 self.observer.notice(tunnel_summary(report, self._tunnel.lost_count))

@@ -5,7 +5,7 @@ docs/reference/json-records.md describes the records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -26,6 +26,8 @@ WAITING_SIGNS = ("→", "…")
 
 _MOST_RUNS = 5
 _RUNS_WAIT = "stay IN_PROGRESS until the handler reports their results"
+_RUN_MAY_WAIT = "stays IN_PROGRESS unless your handler has reported its result"
+_RUNS_MAY_WAIT = "stay IN_PROGRESS unless your handler has reported their results"
 _LABEL = len("Listening on  ")
 PRESS_P = "Press p to release them."
 IN_THE_PAGE = "Release them in the inspector."
@@ -122,8 +124,8 @@ def pause_line(released: int | None, release: str = PRESS_P) -> str:
     return f"Released {released} held request{'' if released == 1 else 's'}."
 
 
-def summary_lines(tally: Tally) -> Iterator[str]:
-    """Yield the summary of a session."""
+def summary_lines(tally: Tally, still_open: Collection[str] = ()) -> Iterator[str]:
+    """Yield the summary of a session. `still_open` contains the IDs of runs that certainly haven't ended."""
     yield (
         f"{tally.received} received, {tally.verified} verified, {tally.refused} rejected, "
         f"{tally.handler_failures} handler failure{'' if tally.handler_failures == 1 else 's'}"
@@ -131,7 +133,9 @@ def summary_lines(tally: Tally) -> Iterator[str]:
     )
     if tally.waiting:
         count = len(tally.waiting)
-        yield f"1 run {RunFate.WAITS}:" if count == 1 else f"{count} runs {_RUNS_WAIT}:"
+        is_certain = tally.waiting.keys() <= set(still_open)
+        one, many = (RunFate.WAITS, _RUNS_WAIT) if is_certain else (_RUN_MAY_WAIT, _RUNS_MAY_WAIT)
+        yield f"1 run {one}:" if count == 1 else f"{count} runs {many}:"
         for run_id, failed in list(tally.waiting.items())[-_MOST_RUNS:]:
             yield f"  {report_command(run_id, failed=failed) or f'run {brief(run_id)}'}"
         if count > _MOST_RUNS:

@@ -10,7 +10,7 @@ import pytest
 from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.sandbox import Sandbox
 from tests.conftest import Run
-from tests.factories import RUN_ID, a_body, now_signed
+from tests.factories import RUN_ID, a_body, a_document, now_signed
 from tests.processes import listener
 from tests.sandboxes import a_sandbox, environ_of
 
@@ -32,6 +32,24 @@ def test_listen_reports_and_follows_a_run_before_it_ends(sandbox: Sandbox, folde
     types = [line.partition(b'"type":"')[2].partition(b'"')[0] for line in out.splitlines()]
     assert sorted(types) == [b"invocation", b"report", b"run", b"summary"]
     assert b'"waiting":[]' in out.splitlines()[-1]
+
+
+def test_listen_lists_only_runs_that_have_not_ended_when_it_can_ask_a_sandbox(folder: Path, run: Run) -> None:
+    other = RUN_ID[:-1] + "Y"
+    with a_sandbox(runs=[RUN_ID, other]) as sandbox:
+        env = environ_of(sandbox)
+        with listener(folder, "--count", "2", env=env) as listening:
+            assert run("report-run", RUN_ID, "--status", "success", env=env).code == ExitCode.OK
+            for run_id in (other, RUN_ID):
+                body = a_body(a_document(context={"runId": run_id}))
+                assert listening.post(body, now_signed(body, secret=sandbox.client_secret))[0] == 200
+            out, err = listening.process.communicate(timeout=30)
+    summary = err.decode().partition("2 received")[2].splitlines()[1:]
+    assert summary == [
+        "1 run stays IN_PROGRESS until the handler reports its result:",
+        f"  port-hook report-run {other} --status success",
+    ]
+    assert f'"waiting":["{other}"]'.encode() in out.splitlines()[-1]
 
 
 @pytest.mark.parametrize("option", [("--report", "success"), ("--follow",)])
