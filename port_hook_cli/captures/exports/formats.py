@@ -18,6 +18,7 @@ from port_hook_cli.captures.documents.capture_file import to_capture
 from port_hook_cli.captures.exports.lambda_event import lambda_event
 from port_hook_cli.captures.exports.postman import NOT_SENT, postman_collection
 from port_hook_cli.captures.exports.pytest_module import CapturedTest, FindingTest, pytest_module
+from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.invocations.headers import Headers, mask_headers
 from port_hook_cli.invocations.models import Capture, Invocation, Response, Status, Verdict
@@ -32,6 +33,7 @@ from port_hook_cli.invocations.snippets import (
     format_python,
 )
 from port_hook_cli.invocations.view import format_time, request_text
+from port_hook_cli.text.safe import brief
 
 
 class Exported(NamedTuple):
@@ -173,15 +175,39 @@ def _pytest(captures: Sequence[Exported]) -> str:
 
 
 def _test(one: Exported) -> CapturedTest | FindingTest:
-    """Return the test for a capture. A request of `check` becomes a test that runs the same check on the handler."""
+    """Return the test for a capture. A request of `check` becomes a test that runs the same check on the handler.
+
+    Raises UsageError for a request that the listener rejected or made fail, because a handler responds otherwise.
+    """
     capture = one.capture
     slug = probed_check(capture.invocation.headers)
     if slug is not None:
         source = one.original or capture
         return FindingTest(slug, capture.invocation.method, one.url, without_probe(source.invocation.body))
-    expected = capture.response.status if capture.response is not None and not capture.refused else 200
     invocation = capture.invocation
+    if reason := _why_no_handler_responded(capture):
+        raise UsageError(
+            f"{brief(invocation.id)} cannot become a test of the handler: {reason}.",
+            hint="Send it to the handler with `port-hook replay`, and export the replay.",
+        )
+    expected = 200 if capture.response is None else capture.response.status
     return CapturedTest(invocation.id, invocation.method, one.url, invocation.body, expected)
+
+
+def _why_no_handler_responded(capture: Capture) -> str:
+    """Return why the status of a capture is the listener's and not what a handler would respond, or ""."""
+    delivery, response, simulated = capture.delivery, capture.response, capture.simulated
+    if delivery is not None and delivery.status is not None:
+        return ""
+    if simulated is not None and (simulated.failure or simulated.dropped):
+        return "the listener made it fail on purpose"
+    if response is None or response.status // 100 == 2:  # noqa: PLR2004 - the class of 2xx
+        return ""
+    if delivery is not None:
+        return f"the handler did not respond, so the {response.status} is the listener's"
+    verdict = capture.verdict
+    why = f" ({verdict.status}: {brief(', '.join(verdict.slugs))})" if verdict.slugs else ""
+    return f"the listener itself responded with {response.status}{why}"
 
 
 def _lambda(captures: Sequence[Exported]) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -22,9 +23,10 @@ from port_hook_cli.captures.documents.request_file import capture_in
 from port_hook_cli.captures.exports.formats import EXPORT_FORMATS, Exported, ExportFormat, find_export
 from port_hook_cli.errors import UsageError
 from port_hook_cli.invocations.headers import Headers
-from port_hook_cli.invocations.models import Capture, Delivery, Response, Simulated
+from port_hook_cli.invocations.models import Capture, Delivery, Response, Simulated, Status, Verdict
 from port_hook_cli.invocations.probes import ADDED_NAME, UNUSUAL_VALUES
 from port_hook_cli.invocations.snippets import SNIPPET_FORMATS
+from port_hook_cli.signatures.causes import UNDIAGNOSED
 from tests.captures.exports.export_schemas import HAR_1_2, POSTMAN_2_1
 from tests.factories import SECRET, a_body, a_capture, an_invocation, signed
 from tests.installed import needs
@@ -201,6 +203,34 @@ def test_pytest_file_passes_while_the_handler_responds_with_the_same_status(
         assert done.returncode == code, done.stdout
         assert target.requests[0].body == BODY
     assert SECRET.reveal() not in file.read_text()
+
+
+INVALID = Verdict(status=Status.INVALID, causes=(UNDIAGNOSED,))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "reason"),
+    [
+        (
+            {"verdict": INVALID, "response": Response(status=401)},
+            "the listener itself responded with 401 (invalid: undiagnosed)",
+        ),
+        (
+            {"simulated": Simulated(failure="fail-first"), "response": Response(status=500)},
+            "the listener made it fail on purpose",
+        ),
+        ({"simulated": Simulated(dropped=True)}, "the listener made it fail on purpose"),
+        (
+            {"delivery": Delivery(url="http://h/", error="timeout"), "response": Response(status=504)},
+            "the handler did not respond, so the 504 is the listener's",
+        ),
+    ],
+    ids=["rejected", "fail-first", "drop", "no response"],
+)
+def test_export_to_pytest_refuses_a_status_that_is_the_listeners(overrides: dict[str, Any], reason: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        exported("pytest", a_capture(**overrides))
+    assert caught.value.message == f"{an_invocation().id} cannot become a test of the handler: {reason}."
 
 
 def a_handler(environ: Mapping[str, str], *, tolerance_s: float) -> web.Application:
