@@ -59,9 +59,9 @@ class RunWatching:
             from port_hook_cli.listener.port_runs import RunFollower
 
             yield RunFollower(self.access.client, screen, settled, timeout_s=self.follow_s)
-        from port_hook_cli.listener.sandbox_runs import SandboxRuns
+        from port_hook_cli.listener.ended_runs import EndedRuns
 
-        yield SandboxRuns(self.access, settled, still_open)
+        yield EndedRuns(self.access, settled, still_open)
 
 
 async def run_session(

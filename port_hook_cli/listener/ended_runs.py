@@ -19,7 +19,7 @@ ASK_TIMEOUT_S = 2.0
 """The time limit in seconds for all questions at the end of a session."""
 
 
-class SandboxRuns(Observer):
+class EndedRuns(Observer):
     """Asks a sandbox on this machine, at the end of the session, which runs have ended.
 
     `settled` receives the IDs of the runs that have ended, and `still_open` those of the runs that haven't. A run that
