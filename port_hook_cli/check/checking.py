@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from port_hook_cli.check.catalog import BY_SLUG
-from port_hook_cli.check.exam import HandlerExam
+from port_hook_cli.check.exam import LOOK, STOPS, HandlerExam
 from port_hook_cli.check.findings import CheckFinding, CheckReport, in_order, not_observed
 from port_hook_cli.check.form_checks import check_broken_requests, check_forms
 from port_hook_cli.check.means import CheckMeans
 from port_hook_cli.check.plan import CheckPlan, why_not_applicable
 from port_hook_cli.check.probing import TIME_UP, LeftHandler, Prober
+from port_hook_cli.check.reactions import stops_seen
 from port_hook_cli.check.repeat_checks import check_repeats
 from port_hook_cli.check.report_checks import check_failures, check_late_reports, check_reports, watch_first_run
 from port_hook_cli.check.signature_checks import (
@@ -114,11 +115,8 @@ async def _check_other_runs(exam: HandlerExam) -> None:
 
 async def _settle_death(exam: HandlerExam) -> None:
     """Report a crash of the handler if the check about crashes was not reached."""
-    deaths = exam.prober.deaths
-    if deaths:
-        await exam.fails(
-            "survives", deaths[0].seen, deaths, failure="crashes", fix="Find the error in the handler's log."
-        )
+    if stops := exam.prober.stops:
+        await exam.fails("survives", stops_seen(stops), stops, failure=STOPS, fix=LOOK)
 
 
 def _not_applicable(plan: CheckPlan, made: frozenset[str]) -> tuple[CheckFinding, ...]:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckSeverity
+from port_hook_cli.check.catalog import BY_SLUG, CHECKS, CheckGroup, CheckSeverity, slugs_of
 from port_hook_cli.check.effects import NOT_SEEN, FirstRun
 from port_hook_cli.check.findings import CheckFinding, found, not_observed, passed
 from port_hook_cli.check.probing import LeftHandler, Prober
@@ -19,6 +19,10 @@ from port_hook_cli.runs.seen_calls import SeenCall
 LOST = "the sandbox stopped responding"
 LIMITED = "the handler responded with 429"
 ONLY_ONCE = "the handler stopped accepting valid requests, maybe because its work can be done only once"
+STOPS = "stops while it serves requests"
+LOOK = "Find the error in the handler's log."
+_STOPPED = "the handler stopped several times, which can lose or repeat work"
+_NEEDS_A_RUNNING_HANDLER = frozenset({*slugs_of(CheckGroup.REPEATS, CheckGroup.REPORTS), "at-once"})
 _LOCKED = "rejects valid requests after an unusual one"
 _UNLOCK = (
     "Verify the signature before you store anything of a request. Do not lock out senders, because anyone can send."
@@ -95,6 +99,12 @@ class HandlerExam:
         finding = self.findings.get("refusal-status")
         return finding is not None and finding.is_wrong
 
+    @property
+    def stops(self) -> list[Probe]:
+        """The requests after which the handler stopped once, except requests of checks that report the stop."""
+        told = self.prober.fatal | {slug for slug, finding in self.findings.items() if finding.is_wrong}
+        return [probe for probe in self.prober.stops if probe.slug not in told]
+
     def accepts(self, probe: Probe) -> None:
         """Record a valid request that the handler accepted."""
         self.baseline = self.baseline or probe
@@ -161,6 +171,9 @@ class HandlerExam:
     ) -> None:
         """Settle a check that the handler did not pass, and save the requests that prove the finding."""
         if slug not in self.slugs or slug in self.findings:
+            return
+        if slug in _NEEDS_A_RUNNING_HANDLER and any(probe.slug != slug for probe in self.stops):
+            self.cannot_tell(_STOPPED, slug)
             return
         finding = found(BY_SLUG[slug], seen, severity=severity, failure=failure, fix=fix)
         if finding.is_wrong:

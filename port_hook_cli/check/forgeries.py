@@ -177,20 +177,24 @@ FORGERIES: Mapping[str, Callable[[Invocation, Signing], Iterator[Forgery]]] = {
 }
 """The requests of each check, in the order in which they are sent. Requests that may crash a handler come last."""
 
-_MALFORMED = (("x", "x"), ("v1", "v1"), ("5,000 characters", "a" * 5_000), ("é", "é".encode().decode("latin-1")))
+
+def _wrongly_signed(signature: str) -> Callable[[Invocation, Signing], Invocation]:
+    return lambda draft, signing: with_signature(draft, signature, signing.stamp())
 
 
-def malformed(draft: Invocation, signing: Signing) -> Iterator[Forgery]:
-    """Yield badly signed requests that may crash a handler."""
-    stamp = signing.stamp()
-    for name, signature in _MALFORMED:
-        label = f"the signature `{name}`" if " " not in name else f"a signature of {name}"
-        yield Forgery(label, with_signature(draft, signature, stamp))
-    for label, body in (
-        ("a badly signed body that is not UTF-8", b'{"text":"\xff\xfe"}'),
-        ("a badly signed body with 3,000 levels", b"[" * 3_000 + b"]" * 3_000),
-    ):
-        yield Forgery(label, badly_signed(replace(draft, body=body), signing))
+def _of_body(body: bytes) -> Callable[[Invocation, Signing], Invocation]:
+    return lambda draft, signing: badly_signed(replace(draft, body=body), signing)
+
+
+MALFORMED: Mapping[str, Callable[[Invocation, Signing], Invocation]] = {
+    "the signature `x`": _wrongly_signed("x"),
+    "the signature `v1`": _wrongly_signed("v1"),
+    "a signature of 5,000 characters": _wrongly_signed("a" * 5_000),
+    "the signature `é`": _wrongly_signed("é".encode().decode("latin-1")),
+    "a badly signed body that is not UTF-8": _of_body(b'{"text":"\xff\xfe"}'),
+    "a badly signed body with 3,000 levels": _of_body(b"[" * 3_000 + b"]" * 3_000),
+}
+"""Badly signed requests that may crash a handler, by their descriptions."""
 
 
 def unsigned(draft: Invocation, signing: Signing) -> Iterator[Forgery]:

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from statistics import quantiles
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from port_hook_cli.check.plan import CheckLimits
 from port_hook_cli.check.reactions import Probe, Reaction
 from port_hook_cli.check.subject import CheckSubject
 from port_hook_cli.errors import PortHookError
-from port_hook_cli.invocations.models import Delivery, Invocation
+from port_hook_cli.invocations.models import INTERRUPTED, Delivery, Invocation
 from port_hook_cli.listener.handler_check import connection_problem, handler_address
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.signatures.signing import TimestampUnit
@@ -33,7 +32,7 @@ _FEWEST = 4
 _LEAST_TIMEOUT_S = 2.0
 _PATIENCE = 20
 _MOST_QUEUE_S = 10.0
-_RECOVERY_S = 1.0
+_RETURN_S = 5.0
 _LOOK_EVERY_S = 0.02
 _CRASH_S = 0.2
 _PIECES, _PAUSE_S = 3, 0.1
@@ -45,14 +44,19 @@ class LeftHandler(Exception):
 
 
 class Prober:
-    """Sends probes. `subject` and `unit` are the request and the timestamp unit that the handler accepts, if known."""
+    """Sends probes.
+
+    `subject` and `unit` are the request and the timestamp unit that the handler accepts, if known. `stops` are the
+    requests during or after which the handler stopped. Requests of the checks in `fatal` stopped the handler twice.
+    """
 
     def __init__(self, subject: CheckSubject, means: CheckMeans, limits: CheckLimits) -> None:
         self.subject = subject
         self.means = means
         self.unit = TimestampUnit.SECONDS
         self.sent = 0
-        self.deaths: list[Probe] = []
+        self.stops: list[Probe] = []
+        self.fatal: set[str] = set()
         self.hung: list[Probe] = []
         self._limits = limits
         self._clock = asyncio.get_running_loop().time
@@ -64,6 +68,7 @@ class Prober:
         self._by_check: dict[str, list[Probe]] = defaultdict(list)
         self._saved: dict[str, str | None] = {}
         self._recovering = asyncio.Lock()
+        self._latest: Probe | None = None
 
     @property
     def left_s(self) -> float:
@@ -108,28 +113,41 @@ class Prober:
         """Send one request, and return it with its outcome. Raises LeftHandler if time is up or the handler is gone.
 
         `how` replaces `ProbeClient.send`. `patience_s` is how many seconds to wait for the response to a request that
-        `together` has prepared. If the handler's process has ended, this method starts the process again.
+        `together` has prepared. A handler that has stopped proves nothing about the request, so this method waits for
+        the handler, or starts its process again, and sends the request once more.
         """
-        is_together = patience_s is not None
+        is_alone = patience_s is None
         timeout_s = self._timeout_s() if patience_s is None else patience_s
-        if not is_together:
+        if is_alone:
             await self._take_turn()
             await self._announce(run_id)
-        request = replace(request, id=self.means.new_id(), received_at=self.means.now())
-        url = self.subject.url_for(run_id)
-        delivery = await self._deliver((how or self._client.send)(request, url), url, timeout_s)
-        self.sent += 1
-        probe = Probe(slug, label, request, delivery or Delivery(url=url, fault="broken", error="disconnected"), run_id)
-        self._by_check[slug].append(probe)
+
+        async def attempt() -> Probe:
+            sent = replace(request, id=self.means.new_id(), received_at=self.means.now())
+            url = self.subject.url_for(run_id)
+            delivery = await self._deliver((how or self._client.send)(sent, url), url, timeout_s)
+            self.sent += 1
+            if delivery is None:  # `partly` disconnects
+                delivery = Delivery(url=url, fault=INTERRUPTED, error="disconnected")
+            return Probe(slug, label, sent, delivery, run_id)
+
+        probe = await attempt()
+        if not probe.has_response and probe.delivery.fault != INTERRUPTED:
+            probe = await self._settle_silence(probe, attempt, is_alone=is_alone)
+        self._record(probe, is_alone=is_alone)
+        return probe
+
+    def _record(self, probe: Probe, *, is_alone: bool) -> None:
+        self._by_check[probe.slug].append(probe)
+        self._latest = probe
+        if not is_alone:
+            return
         if probe.has_response:
-            if not is_together:
-                self._latencies_s.append(probe.delivery.latency_ms / 1000)
-                if probe.is_accepted:  # a handler rejects requests before it works
-                    self._working_s = max(self._working_s, self._latencies_s[-1])
-            return probe
-        if delivery is None:  # `partly` disconnects
-            return probe
-        return await self._after_silence(probe, alone=not is_together)
+            self._latencies_s.append(probe.delivery.latency_ms / 1000)
+            if probe.is_accepted:  # a handler rejects requests before it works
+                self._working_s = max(self._working_s, self._latencies_s[-1])
+        elif probe.reaction is Reaction.HUNG and not probe.died:
+            self.hung.append(probe)
 
     async def _deliver(self, sending: Awaitable[Delivery | None], url: str, timeout_s: float) -> Delivery | None:
         """Wait for a response, for at most `timeout_s` seconds. Return None if the request was cut off on purpose.
@@ -234,35 +252,57 @@ class Prober:
             return self._limits.timeout_s
         return min(self._limits.timeout_s, max(_LEAST_TIMEOUT_S, _PATIENCE * max(self._latencies_s)))
 
-    async def _after_silence(self, probe: Probe, *, alone: bool) -> Probe:
-        """Find out why a probe got no response, and restart the handler if its process has ended."""
-        # If several concurrent requests got no response, only the first restarts the handler.
+    async def _settle_silence(self, probe: Probe, again: Callable[[], Awaitable[Probe]], *, is_alone: bool) -> Probe:
+        """Return a probe without a response, or its repetition if the handler stopped before or during the request.
+
+        If the handler stops during the repetition too, the request is the cause.
+        """
+        is_closed = is_alone and probe.reaction is Reaction.CLOSED
+        has_stopped = await self._returns(probe, is_alone=is_alone)
+        if has_stopped and probe.slug in self.fatal and probe.reaction is not Reaction.UNREACHABLE:
+            return probe._replace(died=True)
+        if not has_stopped and not is_closed:
+            return probe
+        repeated = await again()
+        if repeated.has_response:
+            if not has_stopped:  # a server may replace a stopped worker without closing its port
+                self.stops.append(probe)
+        elif await self._returns(repeated, is_alone=is_alone):
+            self.fatal.add(probe.slug)
+            return repeated._replace(died=True)
+        return repeated
+
+    async def _returns(self, probe: Probe, *, is_alone: bool) -> bool:
+        """Return whether the handler stopped before or during a request. It then accepts connections again.
+
+        Raises LeftHandler if the handler does not return.
+        """
+        is_refused = probe.reaction is Reaction.UNREACHABLE
+        # If several concurrent requests got no response, only the first counts the stop and restarts the handler.
         async with self._recovering:
-            if await self._is_gone(probe):
-                probe = self._replace(probe, probe._replace(died=True))
-                self.deaths.append(probe)
-                if self.means.handler is None:
-                    raise LeftHandler("the handler stopped accepting connections")
-                await self._restart(self.means.handler)
-            elif probe.reaction is Reaction.HUNG and alone:
-                self.hung.append(probe)
-        return probe
+            has_stopped = await self._has_stopped(probe)
+            if has_stopped or (is_refused and is_alone):
+                self.stops.append(self._latest if is_refused and self._latest else probe)
+            if not has_stopped:
+                return is_refused
+            if await self._is_reachable(within_s=self.bounded_s(_RETURN_S)):  # the command may be a supervisor
+                return True
+            if self.means.handler is None:
+                raise LeftHandler("the handler stopped accepting connections")
+            await self._restart(self.means.handler)
+            return True
 
-    async def _is_gone(self, probe: Probe) -> bool:
-        """Return whether the handler has ended, or is about to end. A crash takes time."""
+    async def _has_stopped(self, probe: Probe) -> bool:
+        """Return whether the handler has stopped, or is about to stop. A crash takes time."""
         handler = self.means.handler
-        if handler is not None:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(handler.wait_ended(), _CRASH_S)
-            return handler.has_ended
-        if probe.reaction is not Reaction.UNREACHABLE and await self._is_reachable():
-            return False
-        return not await self._is_reachable(within_s=_RECOVERY_S)
-
-    def _replace(self, old: Probe, new: Probe) -> Probe:
-        sent = self._by_check[old.slug]
-        sent[sent.index(old)] = new
-        return new
+        if probe.reaction is Reaction.UNREACHABLE or handler is None:
+            return not await self._is_reachable()
+        until = self._clock() + _CRASH_S
+        while await self._is_reachable():
+            if self._clock() >= until:
+                return False
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return True
 
     async def restart(self, handler: HandlerProcess, environ: Mapping[str, str] | None = None) -> None:
         """Restart the handler, with the variables in `environ` if it is not None.
@@ -282,10 +322,12 @@ class Prober:
             raise LeftHandler("the command could not be restarted") from None
 
     async def _is_reachable(self, *, within_s: float = 0.0) -> bool:
-        until = self._clock() + within_s
-        while True:
+        """Return whether the handler accepts connections within `within_s` seconds. An ended command does not."""
+        until, handler = self._clock() + within_s, self.means.handler
+        while handler is None or not handler.has_ended:
             if not await connection_problem(*handler_address(self.subject.url), timeout_s=_LEAST_TIMEOUT_S):
                 return True
             if self._clock() >= until:
-                return False
+                break
             await asyncio.sleep(_LOOK_EVERY_S)
+        return False

@@ -28,6 +28,7 @@ _MAX_READ = 2_000
 _DIGITS = re.compile(rb"\d+")
 _TOO_MANY = 429
 _CLASSES = 100
+_MOST_LABELS = 3
 
 
 def seems_rejected(delivery: Delivery) -> bool:
@@ -74,7 +75,7 @@ _BY_FAULT = {"timeout": Reaction.HUNG, "unreachable": Reaction.UNREACHABLE}
 class Probe(NamedTuple):
     """A request of a check, its outcome, and the run for which it was sent.
 
-    `label` describes the request, as a noun phrase. `died` means that the handler's process ended in the meantime.
+    `label` describes the request, as a noun phrase. `died` means that the handler stopped because of the request.
     """
 
     slug: str
@@ -118,7 +119,7 @@ class Probe(NamedTuple):
         if self.delivery.status is not None:
             return format_status(self.delivery.status)
         if self.died:
-            return "no response because the process ended"
+            return "no response because the handler stopped"
         if self.reaction is Reaction.HUNG:
             return f"no response in {self.delivery.latency_ms / 1000:.1f} s"
         return f"no response ({printable(self.delivery.error or 'the connection was closed')})"
@@ -138,3 +139,11 @@ def first_seen(probes: Sequence[Probe]) -> str:
 def outcomes(probes: Iterable[Probe]) -> str:
     """Return the outcomes of several probes, each outcome once."""
     return ", ".join(dict.fromkeys(probe.outcome for probe in probes))
+
+
+def stops_seen(stops: Sequence[Probe]) -> str:
+    """Return a clause with the number of times that a handler stopped, and the requests after which it stopped."""
+    labels = list(dict.fromkeys(probe.label for probe in stops))
+    more = len(labels) - _MOST_LABELS
+    shown = ", ".join(labels[:_MOST_LABELS]) + (f" and {more} other requests" if more > 0 else "")
+    return f"it stopped {len(stops)} time{'' if len(stops) == 1 else 's'}, after {shown}"

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from port_hook_cli.check.catalog import RULE, CheckSeverity
 from port_hook_cli.check.effects import work_of
-from port_hook_cli.check.exam import LIMITED, ONLY_ONCE, HandlerExam
+from port_hook_cli.check.exam import LIMITED, LOOK, ONLY_ONCE, STOPS, HandlerExam
 from port_hook_cli.check.forgeries import (
     FORGERIES,
+    MALFORMED,
     Forgery,
     Signing,
     by_agent,
     in_other_unit,
-    malformed,
     unsigned,
 )
 from port_hook_cli.check.probing import LeftHandler
-from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes
+from port_hook_cli.check.reactions import Probe, Reaction, first_seen, outcomes, stops_seen
 from port_hook_cli.check.report_checks import await_valid_run, observe_first_run
 from port_hook_cli.errors import PortHookError
 from port_hook_cli.invocations.models import Invocation
@@ -210,10 +210,11 @@ async def check_survival(exam: HandlerExam) -> None:
     if not exam.wants("survives"):
         return
     prober = exam.prober
-    for forgery in malformed(prober.draft("survives")[1], prober.signing):
+    for label, make in MALFORMED.items():
         if exam.hangs_too_often:
             break
-        await prober.send("survives", forgery.label, forgery.request, prober.new_run_id())
+        run_id, draft = prober.draft("survives")
+        await prober.send("survives", label, make(draft, prober.signing), run_id)
     control = [exam.control] if exam.control is not None else []
     probes = [*control, *_hung_or_dead(exam), *prober.probes_of("survives")]
     after = await prober.accept("survives", "a valid request afterward") if exam.baseline is not None else None
@@ -237,6 +238,8 @@ async def _judge_survival(exam: HandlerExam, probes: Sequence[Probe], after: Pro
         await exam.fails("survives", first_seen(dead), dead, failure="crashes on malformed requests")
     elif after is not None and not after.is_accepted and not (exam.works_once and after.has_response):
         await exam.fails("survives", after.seen, [*probes[-1:], after])
+    elif stops := exam.stops:
+        await exam.fails("survives", stops_seen(stops), stops, failure=STOPS, fix=LOOK)
     elif harmed := silent or broken:
         await exam.fails("survives", first_seen(harmed), harmed, severity=CheckSeverity.WARNING)
     elif after is not None and after.has_response:

@@ -643,3 +643,62 @@ async def test_second_request_of_an_accepted_run_is_not_malformed() -> None:
         return web.Response(status=202)
 
     assert wrong(await run_check(ignores_the_age, "old", "survives")) == {"old": "failed"}
+
+
+@asynccontextmanager
+async def restarted_at_each_third_request() -> AsyncIterator[str]:
+    """Serve a correct handler that ends at its third request without a response, and restarts after a moment."""
+    count = 0
+    restarting: set[asyncio.Task[None]] = set()
+
+    async def fragile(request: web.Request) -> web.Response:
+        nonlocal count
+        count += 1
+        if count % 3 == 0:
+            assert request.transport is not None
+            request.transport.abort()
+            await runner.sites.copy().pop().stop()
+            restarting.add(asyncio.ensure_future(restart()))
+        return await accepting(request)
+
+    async def restart() -> None:
+        await asyncio.sleep(0.05)
+        await web.TCPSite(runner, "127.0.0.1", port).start()
+
+    app = web.Application(client_max_size=10 * 2**20)
+    app.router.add_route("*", "/hook", fragile)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    port = runner.addresses[0][1]
+    try:
+        yield f"http://127.0.0.1:{port}/hook"
+    finally:
+        await asyncio.gather(*restarting, return_exceptions=True)
+        await runner.cleanup()
+
+
+async def test_stops_of_a_restarted_handler_are_one_finding() -> None:
+    async with restarted_at_each_third_request() as url:
+        report = await check(subject_at(url), means(), CheckPlan(limits=LIMITS))
+
+    assert wrong(report) == {"survives": "failed"}
+    finding = next(each for each in report.findings if each.is_wrong)
+    assert finding.failure == "stops while it serves requests"
+    assert finding.seen.startswith("it stopped ")
+    assert " times, after a second valid request, " in finding.seen
+
+
+async def test_each_malformed_request_has_its_own_run() -> None:
+    runs: list[str] = []
+
+    async def remembering(request: web.Request) -> web.Response:
+        body = await request.read()
+        if request.headers.get("user-agent") == "port-hook-check/survives" and body.startswith(b'{"action'):
+            runs.append(json.loads(body)["context"]["runId"])
+        return web.Response(status=202 if is_valid(request, body) else 401)
+
+    await run_check(remembering, "survives")
+
+    assert len(runs) >= 5
+    assert len(set(runs)) == len(runs)

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from port_hook_cli.check.catalog import BY_SLUG, CHECKS, selected
 from port_hook_cli.check.forgeries import (
     FORGERIES,
+    MALFORMED,
     Signing,
     badly_signed,
     by_agent,
     in_other_unit,
-    malformed,
     unsigned,
     valid,
 )
@@ -75,9 +75,10 @@ def test_forgery_is_invalid(slug: str, body: bytes) -> None:
 @FEW
 @given(body=BODIES)
 def test_requests_for_a_handler_without_a_secret_and_malformed_requests_are_invalid(body: bytes) -> None:
-    forged = [*unsigned(a_draft(body), signing()), *malformed(a_draft(body), signing())]
+    malformed = [make(a_draft(body), signing()) for make in MALFORMED.values()]
+    forged = [*(each.request for each in unsigned(a_draft(body), signing())), *malformed]
 
-    assert [each.label for each in forged if verdict(each.request).status is Status.VALID] == []
+    assert [request for request in forged if verdict(request).status is Status.VALID] == []
     assert verdict(badly_signed(a_draft(body), signing())).status is Status.INVALID
 
 
