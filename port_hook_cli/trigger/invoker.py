@@ -137,13 +137,14 @@ class Invoker:
         return self._renderer
 
     async def inputs(self, form: PortAction, data: RunData, *, at: str) -> Mapping[str, Any]:
-        """Return the checked inputs of a form for templates, including defaults.
+        """Return the checked inputs of a workflow's form, including defaults, as the output of its trigger.
 
-        Raises the same errors as `request`.
+        In a workflow, an entity is its identifier (the examples on Port's pages and in its skill files). Raises the
+        same errors as `request`.
         """
         run = RunContext(id="", by=data.by, at=at, origin=data.origin)
         filled, _ = await self._with_inputs(form, run, data.properties)
-        return filled.inputs or {}
+        return filled.properties
 
     async def unmet(self, action: PortAction, event: Mapping[str, Any] | None) -> Sequence[UnmetExpression]:
         """Return the expressions in an automation's condition that `event` does not meet.

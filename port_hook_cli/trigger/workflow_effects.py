@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,7 @@ from port_hook_cli.trigger.action import RunTarget, signed, signed_content
 from port_hook_cli.trigger.remarks import request_remarks
 from port_hook_cli.trigger.sandbox_run import ASK_TIMEOUT_S, asked_for_a_moment
 from port_hook_cli.trigger.workflow_start import WorkflowStart, new_node_run_id
-from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, require_outlet
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, failed, require_outlet, saved_entity
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun
 from port_hook_cli.workflows.walk import Resolution, Step
 from port_hook_cli.workflows.workflow import Node, NodeType
@@ -40,7 +41,6 @@ _PAUSE_S = 0.2
 _SKIPPED = "port-hook does not run {} nodes. Pass an output with --output {}=JSON"
 _NOT_PUBLISHED = "messages are not published without --kafka HOST:PORT. Pass an output with --output {}=JSON"
 _NOT_SAVED = "no sandbox is used (PORT_API_URL), so the entity was not saved"
-_UNKNOWN_OUTPUT = "Port does not document the output of an UPSERT_ENTITY node"
 
 
 @frozen(kw_only=True)
@@ -211,19 +211,14 @@ class HandlerEffects:
         entity = dict(mapping) if isinstance(mapping, Mapping) else {}
         blueprint = str(config.get("blueprintIdentifier") or "")
         if self._api is None:
-            remarks: tuple[str, ...] = (_NOT_SAVED, _UNKNOWN_OUTPUT)
-            return Resolution(
-                outcome=NodeOutcome(result=NodeResult.SUCCESS, output={"entity": entity}, remarks=remarks)
-            )
+            entity.setdefault("identifier", secrets.token_hex(8))  # Port makes one too (its page on this node)
+            return Resolution(outcome=saved_entity(entity, remarks=(_NOT_SAVED,)))
         path = f"/v1/blueprints/{quote(blueprint, safe='')}/entities?upsert=true&merge=true"
         try:
             answer = await self._api.call("POST", path, entity)
         except PortApiError as problem:
-            return Resolution(
-                outcome=NodeOutcome(result=NodeResult.FAILED, output={"error": {"message": problem.message}})
-            )
-        output = {"entity": answer.get("entity") or entity}
-        return Resolution(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output, remarks=(_UNKNOWN_OUTPUT,)))
+            return Resolution(outcome=failed(problem.message))
+        return Resolution(outcome=saved_entity(answer.get("entity") or entity))
 
     def _url(self, node: Node, request: RenderedRequest) -> str:
         if request.agent and self._topic is not None:

@@ -84,6 +84,15 @@ def response_data(body: bytes) -> Any:
     return value or {}
 
 
+def saved_entity(entity: Mapping[str, Any], *, remarks: tuple[str, ...] = ()) -> NodeOutcome:
+    """Return the outcome of an UPSERT_ENTITY node that saved `entity`.
+
+    The output is `.response.data` (Port's skill files), which contains the identifier (Port's closed beta pages). Its
+    other fields are not documented.
+    """
+    return NodeOutcome(result=NodeResult.SUCCESS, output={"response": {"data": entity}}, remarks=remarks)
+
+
 def _timed_out(node: Node, delivery: Delivery, *, synchronized: bool) -> NodeOutcome:
     if node.config.get("onTimeout") != _CONTINUES:
         return failed(delivery.error or "The request timed out.", remarks=("Port does not document how long it waits",))

@@ -263,7 +263,19 @@ def test_upsert_node_saves_its_entity_in_the_sandbox(run: Run, folder: Path) -> 
     with a_sandbox() as sandbox:
         found = run("trigger", file, "--json", env=environ_of(sandbox)).records
         assert sandbox.entities["vm", "vm1"]["properties"] == {"cpu": 2}
-    assert found[0]["output"]["entity"]["identifier"] == "vm1"
+    assert found[0]["output"]["response"]["data"]["identifier"] == "vm1"
+    assert found[0]["remarks"] == []
+
+
+@pytest.mark.parametrize("has_sandbox", [True, False])
+def test_upsert_node_gets_an_identifier_when_its_mapping_has_none(run: Run, folder: Path, has_sandbox: bool) -> None:
+    with a_sandbox() as sandbox:
+        env = environ_of(sandbox) if has_sandbox else ENV
+        (node, _) = run("trigger", an_upsert(folder, title="VM 1"), "--json", env=env).records
+        saved = [identifier for _, identifier in sandbox.entities]
+    data = node["output"]["response"]["data"]
+    assert (data["title"], saved) == ("VM 1", [data["identifier"]] if has_sandbox else [])
+    assert data["identifier"]
 
 
 def test_upsert_node_fails_when_the_sandbox_rejects_the_entity(run: Run, folder: Path) -> None:
@@ -277,7 +289,8 @@ def test_upsert_node_fails_when_the_sandbox_rejects_the_entity(run: Run, folder:
 def test_upsert_node_saves_nothing_without_a_sandbox(run: Run, folder: Path) -> None:
     found = run("trigger", an_upsert(folder, identifier="vm1"), "--json", env=ENV).records
     assert found[0]["result"] == "SUCCESS"
-    assert any("was not saved" in remark for remark in found[0]["remarks"])
+    (remark,) = found[0]["remarks"]
+    assert "was not saved" in remark
 
 
 def test_agent_node_is_sent_once_and_printed_once(run: Run, receiver: NodeHandler, folder: Path) -> None:

@@ -105,7 +105,9 @@ def test_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port_sa
     put = {"identifier": "put", "config": {"type": "UPSERT_ENTITY", "blueprintIdentifier": "vm", "mapping": mapping}}
     outcome = port_hook.run_workflow(a_workflow(put))
     assert outcome.result == "SUCCESS"
-    assert outcome.nodes["put"].output == {"entity": {**mapping, "blueprint": "vm", "relations": {}}}
+    assert outcome.nodes["put"].output == {
+        "response": {"data": {**mapping, "blueprint": "vm", "relations": {}}}
+    }
 
 
 def test_sandbox_of_the_test_responds_to_a_node_with_the_url_of_ports_own_api(

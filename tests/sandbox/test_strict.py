@@ -139,6 +139,12 @@ async def test_upsert_entity_node_fails_when_a_part_of_its_entity_is_not_an_obje
     assert outcome.output == {"error": {"message": f"The node's `mapping.{part}` must render to an object."}}
 
 
+def test_upsert_entity_node_gets_an_identifier_when_its_mapping_has_none(sandbox: Sandbox) -> None:
+    outcome = sandbox.upsert_entity({"blueprintIdentifier": "vm", "mapping": {"properties": {"cpu": 1}}})
+    assert (outcome.result, outcome.remarks) == ("SUCCESS", ())
+    assert ("vm", outcome.output["response"]["data"]["identifier"]) in sandbox.entities
+
+
 async def test_upsert_entity_node_fails_when_its_entity_does_not_match_the_blueprint(renderer: Renderer) -> None:
     mapping = {"identifier": "dev", "properties": {"ram": 1}}
     document = one_node(type="UPSERT_ENTITY", blueprintIdentifier="vm", mapping=mapping)

@@ -42,8 +42,9 @@ class Handler:
         return Delivery(url=url, status=200, body=b"{}")
 
 
-def a_workflow(*nodes: Mapping[str, Any]) -> Workflow:
-    start = {"identifier": "start", "config": {"type": "SELF_SERVE_TRIGGER", "permissions": {"roles": ["Admin"]}}}
+def a_workflow(*nodes: Mapping[str, Any], **trigger: Any) -> Workflow:
+    config = {"type": "SELF_SERVE_TRIGGER", "permissions": {"roles": ["Admin"]}, **trigger}
+    start = {"identifier": "start", "config": config}
     names = ["start", *(node["identifier"] for node in nodes)]
     connections = [{"sourceIdentifier": a, "targetIdentifier": b} for a, b in pairwise(names)]
     return read_workflow({"identifier": "flow", "nodes": [start, *nodes], "connections": connections})
@@ -91,6 +92,19 @@ async def test_single_node_runs_over_given_outputs_without_later_nodes(
     assert [each.node for each in run.node_runs] == ["start", "a", "b"]
     (begun,) = [event for event in events if isinstance(event, Begun)]
     assert [each.result for each in begun.run.node_runs] == ["SUCCESS", "SUCCESS", None]
+
+
+async def test_entity_inputs_of_a_workflow_are_identifiers(
+    invoker: Invoker, runtime: Callable[..., Runtime]
+) -> None:
+    service = {"type": "string", "format": "entity", "blueprint": "service"}
+    form = {"service": service, "others": {"type": "array", "items": service}}
+    node = a_webhook("a", body={"one": "{{ .outputs.trigger.service }}", "all": "{{ .outputs.trigger.others }}"})
+    given = {"service": {"identifier": "cart", "title": "Cart"}, "others": ["web", {"identifier": "cart"}]}
+    handler, data = Handler(), RunData(properties=given)
+    flow = a_workflow(node, userInputs={"properties": form})
+    await walked(invoker, runtime(), WorkflowStart(workflow=flow, data=data), handler)
+    assert json.loads(handler.got[0][0].body) == {"one": "cart", "all": ["web", "cart"]}
 
 
 async def test_secrets_are_masked_in_errors_remarks_and_records(

@@ -23,7 +23,7 @@ from port_hook_cli.sandbox.invocations import RunsTopic, message_and_hint
 from port_hook_cli.sandbox.messages import Rejected, full
 from port_hook_cli.sandbox.state import SandboxState
 from port_hook_cli.text.safe import brief
-from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, Renders, failed
+from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, Renders, failed, saved_entity
 from port_hook_cli.workflows.run import NodeRun, Progress, WorkflowRun, end_node, progressed
 from port_hook_cli.workflows.walk import Resolution, Step, walk
 from port_hook_cli.workflows.workflow import Node, NodeType
@@ -255,9 +255,11 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     mapping = config.get("mapping")
     blueprint = str(config.get("blueprintIdentifier") or "")
     entity = dict(mapping) if isinstance(mapping, Mapping) else {}
-    identifier = entity.get("identifier")
-    if not blueprint or not isinstance(identifier, str) or not identifier:
-        return failed("The node needs a `blueprintIdentifier` and a `mapping.identifier`.")
+    identifier = entity.setdefault("identifier", secrets.token_hex(8))  # Port makes one too (its page on this node)
+    if not blueprint:
+        return failed("The node needs a `blueprintIdentifier`.")
+    if not isinstance(identifier, str) or not identifier:
+        return failed("The node's `mapping.identifier` must render to text.")
     for part in ("properties", "relations"):
         if not isinstance(entity.get(part) or {}, Mapping):
             return failed(f"The node's `mapping.{part}` must render to an object.")
@@ -274,8 +276,7 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     for part in ("properties", "relations"):
         merged[part] = {**(known.get(part) or {}), **(entity.get(part) or {})}
     state.set_entity(blueprint, identifier, merged)
-    remarks = ("Port does not document the output of an UPSERT_ENTITY node",)
-    return NodeOutcome(result=NodeResult.SUCCESS, output={"entity": merged}, remarks=remarks)
+    return saved_entity(merged)
 
 
 def _is_for_agent(step: Step) -> bool:
