@@ -232,8 +232,7 @@ async def trigger(
     with invoking(lambda: signer.secret) as invoker:
         made = await make(found, data, invoker, run_id=run_id, now=now, any_url=target.to is not None)
     if isinstance(made, Unmet):
-        reasons = "; ".join(f"{each.expression} {each.reason}" for each in made.expressions)
-        raise UsageError(f"The automation {found.identifier} does not run for this event: {reasons}.")
+        raise UsageError(f"The automation {found.identifier} {made.reason}.")
     ready = address(made, target, lambda: signer, id=runtime.new_id(), now=now)
     async with HttpClient(timeout_s=timeout_s) as client:
         delivery = await dispatch(ready, client, access.announce if secret is None else None)

@@ -54,7 +54,8 @@ class PortAction:
 
     `inputs` are the declared inputs by name. It is None if the action declares none, so given inputs cannot be checked.
     `required` is a list of names, or a `jqQuery` that returns a list. `condition` is the condition of the trigger.
-    `method` is the invocation method. `approval` is whether Port waits for an approval before it sends the request.
+    `is_published` is false for an action with `publish: false`, which is disabled in Port. `method` is the invocation
+    method. `approval` is whether Port waits for an approval before it sends the request.
     """
 
     identifier: str
@@ -66,6 +67,7 @@ class PortAction:
     required: Any = ()
     condition: Mapping[str, Any] | None = None
     approval: bool = False
+    is_published: bool = True
     method: Mapping[str, Any] = field(repr=False)
 
     @property
@@ -113,6 +115,7 @@ def read_action(document: Any, *, methods: Sequence[str] = (WEBHOOK,)) -> PortAc
         required=asked.get("required") or () if isinstance(asked, Mapping) else (),
         condition=trigger["condition"] if isinstance(trigger.get("condition"), Mapping) else None,
         approval=bool(action.get("requiredApproval")),
+        is_published=action.get("publish") is not False,
         method=_method(_part(action, "invocationMethod"), methods),
     )
 

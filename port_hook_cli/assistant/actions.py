@@ -57,7 +57,7 @@ from port_hook_cli.trigger.run_data import RunData, default_starter, read_entity
 from port_hook_cli.trigger.sandbox_run import ended_in_sandbox
 from port_hook_cli.trigger.workflow import WorkflowEvent, walk_workflow
 from port_hook_cli.trigger.workflow_effects import Outside
-from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
+from port_hook_cli.trigger.workflow_start import NotTriggered, WorkflowStart, form_of_workflow
 from port_hook_cli.workflows.shown_run import show_run
 from port_hook_cli.workflows.walk import Step
 
@@ -223,7 +223,10 @@ class _ActionCall:
                 records.append(step_record(event, start.masker))
 
         with self._invoking() as invoker:
-            run = await walk_workflow(start, outside, invoker, on_event, strict=self._strict)
+            try:
+                run = await walk_workflow(start, outside, invoker, on_event, strict=self._strict)
+            except NotTriggered as problem:
+                return [unmet_record(problem.unmet)]
         return [*records, workflow_run_record(run.workflow, show_run(run))]
 
     async def _find(self) -> PortAction | FoundWorkflow:

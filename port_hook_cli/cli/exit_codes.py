@@ -48,7 +48,7 @@ _MEANINGS = {
     ExitCode.STORE: "a capture or file does not exist, or the store cannot be read or written",
     ExitCode.RUN_ENDED: "the run has ended, so Port rejects its status and fields",
     ExitCode.TUNNEL_LOST: "`listen`: the tunnel was lost for longer than `--exit-on-tunnel-loss`",
-    ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the automation's condition, so nothing was sent",
+    ExitCode.NOT_TRIGGERED: "`trigger`: the event does not meet the condition, so nothing was sent",
     ExitCode.NOT_OBSERVED: "`check`: no check has a result",
     ExitCode.BUG: "a bug in port-hook, described in a crash report",
     ExitCode.INTERRUPTED: "interrupted with Ctrl-C",

@@ -64,7 +64,7 @@ async def trigger_action(action: PortAction, asked: TriggerCommand, renderer: Re
         with invoking(lambda: asked.access.secret, strict=asked.run.strict, renderer=renderer) as invoker:
             made = await _make(action, data, invoker, asked)
         if isinstance(made, Unmet):
-            return _tell_unmet(made, asked)
+            return tell_unmet(made, asked)
         if isinstance(made, MadeMessage):
             return await publish_message(made, asked)
         return await _send(made, asked)
@@ -149,8 +149,8 @@ async def _follow(action: str, run_id: str, asked: TriggerCommand) -> ExitCode:
     return await follow_action_here(action, run_id, asked)
 
 
-def _tell_unmet(unmet: Unmet, asked: TriggerCommand) -> ExitCode:
-    """Print why an automation doesn't run for its event, and return the exit code."""
+def tell_unmet(unmet: Unmet, asked: TriggerCommand) -> ExitCode:
+    """Print why an automation or workflow doesn't run for its event, and return the exit code."""
     if asked.output.json:
         emit(unmet_record(unmet), asked.runtime.stdout)
         return ExitCode.NOT_TRIGGERED

@@ -40,6 +40,7 @@ from port_hook_cli.trigger.in_port import (
 )
 from port_hook_cli.trigger.port_workflows import PortWorkflows
 from port_hook_cli.trigger.records import node_record, run_record, workflow_run_record
+from port_hook_cli.trigger.remarks import unpublished_remark
 from port_hook_cli.trigger.run_data import RunData
 from port_hook_cli.trigger.workflow_start import form_of_workflow
 from port_hook_cli.workflows.shown_run import ShownNodeRun, ShownRun
@@ -55,6 +56,8 @@ async def run_action_in_port(action: PortAction, data: RunData, asked: TriggerCo
     The exit code is 1 for a run that failed, was declined, or did not end within --wait.
     """
     require_startable(action)
+    if not action.is_published:
+        asked.say(unpublished_remark("the action has `publish: false`"))
     screen, wait_s = ActionScreen(asked), asked.port.wait_s
     async with asked.access.client(on_retry=lambda text: asked.say(note(printable(text)))) as port:
         run = await start_action_in_port(port, action, data, run_as=_email(data, asked))
@@ -140,7 +143,10 @@ async def run_workflow_in_port(found: FoundWorkflow, data: RunData, asked: Trigg
         {"--entity": asked.run.entity, "--user": asked.run.user},
         "has no effect: Port's API accepts only inputs for a workflow run.",
     )
-    form = form_of_workflow(found.workflow, startable_trigger(found).identifier)
+    trigger = startable_trigger(found)
+    if not trigger.is_published:
+        asked.say(unpublished_remark(f"the trigger {brief(trigger.identifier)} has `published: false`"))
+    form = form_of_workflow(found.workflow, trigger.identifier)
     screen = _WorkflowScreen(found, Masker(data.secret_values(form)), asked)
     async with asked.access.client(on_retry=lambda text: asked.say(note(printable(text)))) as api:
         port = PortWorkflows(api)

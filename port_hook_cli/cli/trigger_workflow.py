@@ -28,7 +28,7 @@ from port_hook_cli.trigger.records import retry_record, step_record, workflow_ru
 from port_hook_cli.trigger.retry import Retry, earlier_outputs, plan_retry, reject_missing_outputs, require_start
 from port_hook_cli.trigger.workflow import Begun, WorkflowEvent, walk_workflow
 from port_hook_cli.trigger.workflow_effects import Outside
-from port_hook_cli.trigger.workflow_start import WorkflowStart, form_of_workflow
+from port_hook_cli.trigger.workflow_start import NotTriggered, WorkflowStart, form_of_workflow
 from port_hook_cli.workflows.nodes import NodeResult
 from port_hook_cli.workflows.run import WorkflowRun
 from port_hook_cli.workflows.shown_run import show_node_run, show_run
@@ -110,7 +110,12 @@ async def _walk(start: WorkflowStart, asked: TriggerCommand) -> ExitCode:
                 timeout_s=asked.target.timeout_s,
                 asks_sandbox=True,
             )
-            run = await walk_workflow(start, outside, invoker, show.event, strict=asked.run.strict)
+            try:
+                run = await walk_workflow(start, outside, invoker, show.event, strict=asked.run.strict)
+            except NotTriggered as problem:
+                from port_hook_cli.cli.trigger_action import tell_unmet
+
+                return tell_unmet(problem.unmet, asked)
     show.end(run)
     return _exit_code(run, asked)
 

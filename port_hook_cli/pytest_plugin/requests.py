@@ -62,8 +62,7 @@ async def make_request(
     now = world.now()
     made = await make(action, data, world.invoker, run_id=make_run_id(secrets.choice), now=now, any_url=any_url)
     if isinstance(made, Unmet):
-        reasons = "; ".join(f"{each.expression} {each.reason}" for each in made.expressions)
-        raise UsageError(f"The automation {action.identifier} does not run for this event: {reasons}.")
+        raise UsageError(f"The automation {action.identifier} {made.reason}.")
     rendered, told = made.request, made.announcement
     world.sandbox.add_run(
         rendered.run_id,

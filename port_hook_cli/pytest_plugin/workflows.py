@@ -31,7 +31,7 @@ from port_hook_cli.trigger.workflow import with_targets
 from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run, new_node_run_id
 from port_hook_cli.workflows.nodes import NodeOutcome, require_outlet
 from port_hook_cli.workflows.run import NodeRun, WorkflowRun
-from port_hook_cli.workflows.walk import Resolution, Step, walk
+from port_hook_cli.workflows.walk import Resolution, Step, response_of, walk
 from port_hook_cli.workflows.workflow import (
     BadWorkflow,
     Node,
@@ -238,7 +238,7 @@ class TestedWorkflow:
             self._world.responses[sent.run_id] = response
         return delivery
 
-    async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:  # noqa: ARG002
+    async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
         """Respond to an INPUT node with the given response, or save the entity of an UPSERT_ENTITY node.
 
         Raises UsageError for a response that is not an outlet, and for a type of node that needs a given output.
@@ -246,7 +246,7 @@ class TestedWorkflow:
         if node.type == NodeType.UPSERT_ENTITY:
             return Resolution(outcome=self._world.sandbox.upsert_entity(config))
         if node.type == NodeType.INPUT:
-            return self._answer(node)
+            return self._answer(run, node, config)
         raise UsageError(
             f"port-hook does not run {node.type} nodes: pass the output of {node.identifier} in `outputs`."
         )
@@ -259,11 +259,12 @@ class TestedWorkflow:
         except TimeoutError:
             return None
 
-    def _answer(self, node: Node) -> Resolution | None:
+    def _answer(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
         button = self._settings.responses.get(node.identifier)
         if button is None:
             return None
-        return Resolution.chosen(require_outlet(node, button).identifier)
+        outlet = require_outlet(node, button).identifier
+        return Resolution.chosen(outlet, config, [response_of(run.by, outlet)])
 
 
 def snapshot(world: World, run: WorkflowRun) -> WorkflowOutcome:

@@ -81,10 +81,16 @@ class RunTarget:
 
 @frozen
 class Unmet:
-    """An automation that does not run for its event, with the expressions of its condition that are not met."""
+    """An automation or workflow that does not run for its event, with the unmet expressions of its condition."""
 
     action: str
     expressions: tuple[UnmetExpression, ...]
+
+    @property
+    def reason(self) -> str:
+        """The reason, as the end of a sentence that begins with the automation or workflow."""
+        reasons = "; ".join(f"{each.expression} {each.reason}" for each in self.expressions)
+        return f"does not run for this event: {reasons}"
 
 
 @frozen(kw_only=True)

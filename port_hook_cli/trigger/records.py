@@ -77,7 +77,7 @@ def message_record(message: SignedMessage, published: Mapping[str, Any] | None =
 
 
 def unmet_record(unmet: Unmet) -> dict[str, Any]:
-    """Return the record of an automation that does not run: the unmet expressions of its condition, with reasons."""
+    """Return the record of an automation or workflow that does not run: its unmet expressions, with reasons."""
     return {
         "schema": TRIGGER,
         "type": "unmet",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 from port_hook_cli.actions.action import ActionKind, PortAction
 from port_hook_cli.actions.inputs import form_queries
@@ -24,16 +25,28 @@ def action_remarks(action: PortAction, data: RunData) -> Iterator[Remark]:
         yield note(f"a {operation} action needs an entity, and `.entity` is empty. Pass the entity with --entity FILE")
     if action.approval:
         yield note("Port sends this after an approval, but trigger sends it immediately")
+    if not action.is_published:
+        yield unpublished_remark("the action has `publish: false`")
     if action.condition and action.condition.get("type") != "JQ":
         yield note("the action's condition, which selects entities, is not checked")
 
 
 def action_differences(action: PortAction) -> Iterator[Remark]:
     """Yield remarks on what Port may evaluate differently in the condition, the form and the templates of an action."""
-    listed = (action.condition or {}).get("expressions")
-    condition = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+    condition = condition_expressions(action.condition)
     bare = jq_differences([*condition, *form_queries(action.inputs or {}, action.required)])
     return difference_remarks((*bare, *template_differences(request_template(action))))
+
+
+def unpublished_remark(what: str) -> Remark:
+    """Return the note about an action or trigger that is disabled in Port. `what` is the start of the sentence."""
+    return note(f"{what}, so it is disabled in Port. Port does not document how its API responds to a run")
+
+
+def condition_expressions(condition: Any) -> list[str]:
+    """Return the jq expressions of the condition of an automation or of a workflow's trigger."""
+    listed = condition.get("expressions") if isinstance(condition, Mapping) else None
+    return [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
 
 
 def difference_remarks(differences: Iterable[JqDifference]) -> Iterator[Remark]:

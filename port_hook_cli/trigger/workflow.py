@@ -17,7 +17,12 @@ from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import NO_SECRETS, Masker, masked_errors
 from port_hook_cli.trigger.action import RunTarget
 from port_hook_cli.trigger.invoker import Invoker
-from port_hook_cli.trigger.remarks import difference_remarks, placeholder_remark
+from port_hook_cli.trigger.remarks import (
+    condition_expressions,
+    difference_remarks,
+    placeholder_remark,
+    unpublished_remark,
+)
 from port_hook_cli.trigger.sandbox_run import require_sandbox
 from port_hook_cli.trigger.workflow_effects import HandlerEffects, Outside
 from port_hook_cli.trigger.workflow_start import WorkflowStart, begin_run
@@ -111,6 +116,10 @@ def with_targets(workflow: Workflow, target: RunTarget, masker: Masker = NO_SECR
 def _remarks(begin: WorkflowStart) -> Iterator[Remark]:
     """Yield remarks on what is not checked here, and on expressions that Port may evaluate differently."""
     workflow = begin.workflow
+    started = [workflow.trigger(begin.node)] if begin.is_at_trigger else []
+    for trigger in started:
+        if not trigger.is_published:
+            yield unpublished_remark(f"the trigger {brief(trigger.identifier)} has `published: false`")
     if any(each.config.get("permissions") for each in workflow.triggers):
         yield note("`permissions` are not checked here, but Port checks them")
     nodes = [workflow.nodes[name] for name in begin.running]
@@ -121,4 +130,6 @@ def _remarks(begin: WorkflowStart) -> Iterator[Remark]:
         )
     form = begin.form
     expressions = [expression for each in nodes for expression in node_expressions(each)]
+    for trigger in started:
+        expressions += condition_expressions(trigger.config.get("condition"))
     yield from difference_remarks(jq_differences([*form_queries(form.inputs or {}, form.required), *expressions]))

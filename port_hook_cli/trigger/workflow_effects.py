@@ -22,7 +22,7 @@ from port_hook_cli.port_api.access import PortAccess
 from port_hook_cli.runs.updates import run_path
 from port_hook_cli.runtime import Runtime
 from port_hook_cli.signatures.signing import Signer
-from port_hook_cli.text.remark import Remark
+from port_hook_cli.text.remark import Remark, note
 from port_hook_cli.text.safe import brief
 from port_hook_cli.trigger.action import RunTarget, signed, signed_content
 from port_hook_cli.trigger.remarks import request_remarks
@@ -30,7 +30,7 @@ from port_hook_cli.trigger.sandbox_run import ASK_TIMEOUT_S, asked_for_a_moment
 from port_hook_cli.trigger.workflow_start import WorkflowStart, new_node_run_id
 from port_hook_cli.workflows.nodes import NodeOutcome, NodeResult, failed, require_outlet, saved_entity
 from port_hook_cli.workflows.run import COMPLETED, NodeRun, WorkflowRun
-from port_hook_cli.workflows.walk import Resolution, Step
+from port_hook_cli.workflows.walk import Resolution, Step, response_of
 from port_hook_cli.workflows.workflow import Node, NodeType
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ class HandlerEffects:
         if node.type == NodeType.KAFKA and self._topic is not None:
             return Resolution(outcome=await self._publish(run, node, config, self._topic))
         if node.type == NodeType.INPUT:
-            return await self._respond(node)
+            return await self._respond(run, node, config)
         if node.type == NodeType.UPSERT_ENTITY:
             return await self._upsert(config)
         is_message = node.type == NodeType.KAFKA
@@ -197,14 +197,16 @@ class HandlerEffects:
             name = f"{run.workflow.identifier}#{node.identifier}"
             await self._outside.access.announce([{"runId": run.current.id, "action": name, "properties": {}}])
 
-    async def _respond(self, node: Node) -> Resolution | None:
+    async def _respond(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
+        if isinstance(question := config.get("description"), str):
+            self._on_event(note(f"{brief(node.name)} asks: {brief(self._masker.text(question))}"))
         button = self._outside.responses.get(node.identifier)
         if button is None and self._outside.ask is not None:
             button = await self._outside.ask(node)
         if not button:
             return None
         outlet = require_outlet(node, button, hint=f"Write it like --respond {node.identifier}=OUTLET.")
-        return Resolution.chosen(outlet.identifier)
+        return Resolution.chosen(outlet.identifier, config, [response_of(run.by, outlet.identifier)])
 
     async def _upsert(self, config: Mapping[str, Any]) -> Resolution:
         mapping = config.get("mapping")

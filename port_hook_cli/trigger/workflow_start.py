@@ -12,6 +12,7 @@ from port_hook_cli.errors import UsageError
 from port_hook_cli.frozen import frozen
 from port_hook_cli.runs.ids import make_run_id
 from port_hook_cli.text.secret import Masker
+from port_hook_cli.trigger.action import Unmet, find_unmet
 from port_hook_cli.trigger.invoker import Invoker
 from port_hook_cli.trigger.retry import earlier_outputs
 from port_hook_cli.trigger.run_data import RunData
@@ -26,6 +27,14 @@ _NODE_TYPES = "A node can be triggered alone if it is a trigger, a WEBHOOK node 
 def new_node_run_id() -> str:
     """Return a new node run ID."""
     return make_run_id(secrets.choice, "wfnr_")
+
+
+class NotTriggered(UsageError):
+    """The event does not meet the condition of the workflow's trigger, so Port would not start a run."""
+
+    def __init__(self, unmet: Unmet) -> None:
+        super().__init__(f"The workflow {unmet.action} {unmet.reason}.", hint="Pass another event.")
+        self.unmet = unmet
 
 
 @frozen(kw_only=True)
@@ -43,16 +52,21 @@ class WorkflowStart:
     continues: bool = False
 
     @property
+    def is_at_trigger(self) -> bool:
+        """Whether the run starts at a trigger."""
+        return self.node is None or self.workflow.nodes[self.node].is_trigger
+
+    @property
     def stand_ins(self) -> Mapping[str, Mapping[str, Any]]:
         """The outputs of the nodes that the run reaches but does not run. The first node always runs."""
-        if self.node is None or self.workflow.nodes[self.node].is_trigger:
+        if self.node is None or self.is_at_trigger:
             return self.outputs
         return {name: output for name, output in self.outputs.items() if self.continues and name != self.node}
 
     @property
     def running(self) -> tuple[str, ...]:
         """The identifiers of the nodes that can run."""
-        if self.node is None or self.workflow.nodes[self.node].is_trigger:
+        if self.node is None or self.is_at_trigger:
             return tuple(self.workflow.nodes)
         return (self.node, *(self.workflow.nodes_after(self.node) if self.continues else ()))
 
@@ -70,8 +84,8 @@ class WorkflowStart:
 async def begin_run(begin: WorkflowStart, invoker: Invoker, *, at: str) -> WorkflowRun:
     """Return the run before its first step, started at `at` (RFC 3339).
 
-    Raises UsageError for a node that cannot be triggered. Raises InvalidInputs and RenderError for the inputs of a
-    trigger.
+    Raises UsageError for a node that cannot be triggered, and NotTriggered for an event that does not meet the
+    trigger's condition. Raises InvalidInputs and RenderError for the inputs of a trigger.
     """
     workflow, node = begin.workflow, begin.node
     found = None if node is None else workflow.nodes.get(node)
@@ -120,6 +134,8 @@ async def _trigger_output(begin: WorkflowStart, trigger: Node, invoker: Invoker,
             raise UsageError(
                 f"The trigger {trigger.identifier} runs for an event.", hint="Pass the event with --event FILE."
             )
+        if begin.is_at_trigger and (unmet := await find_unmet(_automation(begin.workflow, trigger), data, invoker)):
+            raise NotTriggered(unmet)
         return data.event
     if trigger.type != NodeType.SELF_SERVE_TRIGGER:
         return {}
@@ -159,6 +175,17 @@ def _node_run(run: WorkflowRun, node: str, result: NodeResult | None, output: Ma
         result=result,
         output=output,
         outlet=chosen_outlet(output),
+    )
+
+
+def _automation(workflow: Workflow, trigger: Node) -> PortAction:
+    """Return an event trigger as an automation, which has the same condition (Port's skill files)."""
+    condition = trigger.config.get("condition")
+    return PortAction(
+        identifier=workflow.identifier,
+        kind=ActionKind.AUTOMATION,
+        condition=condition if isinstance(condition, Mapping) else None,
+        method={},
     )
 
 

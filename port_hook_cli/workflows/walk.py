@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from port_hook_cli.actions.inputs import plain_defaults
 from port_hook_cli.actions.request import RenderedRequest
 from port_hook_cli.actions.templates import JqError
 from port_hook_cli.errors import RenderError
@@ -45,14 +46,26 @@ class Resolution:
     outlet: str | None = None
 
     @classmethod
-    def chosen(cls, outlet: str, responses: Sequence[Mapping[str, Any]] = ()) -> Resolution:
-        """Return the resolution of an INPUT node whose responders chose an outlet.
+    def chosen(cls, outlet: str, config: Mapping[str, Any], responses: Sequence[Mapping[str, Any]]) -> Resolution:
+        """Return the resolution of an INPUT node with this rendered `config`, whose responders chose an outlet.
 
-        By default, there is one response.
+        Inputs without a value have the defaults of the node's form, as on Port's page on input nodes.
         """
-        given = list(responses) or [{"buttonIdentifier": outlet, "inputs": {}}]
-        output = {"selectedOutlet": {"identifier": outlet}, "responses": given}
+        asked = config.get("userInputs")
+        declared = asked.get("properties") if isinstance(asked, Mapping) else None
+        defaults = plain_defaults(declared, {}) if isinstance(declared, Mapping) else {}
+        filled = [{**each, "inputs": {**defaults, **each["inputs"]}} for each in responses]
+        output = {"selectedOutlet": {"identifier": outlet}, "responses": filled}
         return cls(outcome=NodeOutcome(result=NodeResult.SUCCESS, output=output), outlet=outlet)
+
+
+def response_of(user: Mapping[str, Any], outlet: str) -> dict[str, Any]:
+    """Return the response of a user who clicked the button of an outlet of an INPUT node, without inputs.
+
+    Port does not document the format of `submittedBy`. Here, it is the user's email.
+    """
+    submitter = {"submittedBy": str(user.get("email") or "")}
+    return {"buttonIdentifier": outlet, "inputs": {}, "submitterInfo": submitter}
 
 
 @frozen(kw_only=True)

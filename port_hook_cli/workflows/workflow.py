@@ -85,6 +85,11 @@ class Node:
         return self.type in TRIGGERS
 
     @property
+    def is_published(self) -> bool:
+        """Whether a trigger is enabled. `published: false` disables the trigger (Port's skill files)."""
+        return self.config.get("published") is not False
+
+    @property
     def is_synchronized(self) -> bool:
         """Whether the HTTP response ends a WEBHOOK node. Unlike for an action, the default is true."""
         return self.config.get("synchronized", True) not in (False, "false")

@@ -194,6 +194,11 @@ def test_workflow_is_run_up_to_the_waiting_node(assistant: Assistant) -> None:
         assert is_signed(target)
     assert found[-1]["type"] == "workflow_run"
     assert "not sent" in assistant.error("trigger_action", action="w.json")
+    condition = {"type": "JQ", "expressions": [".action == 1"]}
+    nodes[0] = {"identifier": "start", "config": {"type": "EVENT_TRIGGER", "condition": condition}}
+    (assistant.workspace.runtime.cwd / "w.json").write_text(json.dumps(workflow))
+    (unmet,) = assistant.result("trigger_action", action="w.json", event={"action": 2})
+    assert (unmet["type"], unmet["action"]) == ("unmet", "w")
 
 
 def test_call_ends_when_the_handler_does_not_respond(assistant: Assistant) -> None:

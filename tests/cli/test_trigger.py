@@ -227,11 +227,12 @@ def test_trigger_options_set_the_user_origin_operation_and_timestamp_unit(
 
 def test_trigger_prints_notes_about_unchecked_parts_of_an_action(run: Run, folder: Path, receiver: Handler) -> None:
     condition = {"type": "SEARCH", "rules": [], "combinator": "and"}
-    document = {**an_action(), "requiredApproval": True}
+    document = {**an_action(), "requiredApproval": True, "publish": False}
     document["trigger"] = {**document["trigger"], "condition": condition}
     result = run("trigger", write(folder, "a.json", document), "--to", receiver.url, "--input", "title=a", env=ENV)
     assert "note: the action's condition, which selects entities, is not checked" in result.err
     assert "note: Port sends this after an approval, but trigger sends it immediately" in result.err
+    assert "note: the action has `publish: false`, so it is disabled in Port. Port does not document" in result.err
 
 
 def test_trigger_without_a_secret_exits_4_or_sends_unsigned_with_no_sign(run: Run, receiver: Handler) -> None:

@@ -172,6 +172,35 @@ def test_workflow_with_an_event_trigger_needs_an_event(run: Run, folder: Path, r
     assert json.loads(receiver.requests[0][1]) == {"after": "New"}
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_workflow_does_not_run_when_its_trigger_condition_is_not_met(
+    run: Run, folder: Path, receiver: NodeHandler, as_json: bool
+) -> None:
+    condition = {"type": "JQ", "expressions": ['.action == "CREATE"'], "combinator": "and"}
+    file = save(folder, a_sequence(a_webhook("tell"), trigger={"type": "EVENT_TRIGGER", "condition": condition}))
+    (folder / "event.json").write_text('{"action": "UPDATE"}', "utf-8")
+    options = ("--to", receiver.url, "--event", "event.json", *(["--json"] if as_json else []))
+    result = run("trigger", file, *options, env=ENV)
+    assert (result.code, receiver.requests) == (ExitCode.NOT_TRIGGERED, [])
+    if as_json:
+        (record,) = result.records
+        assert (record["type"], record["action"]) == ("unmet", "one")
+        assert record["expressions"] == [{"expression": '.action == "CREATE"', "message": "is false"}]
+    else:
+        assert '  .action == "CREATE" is false' in result.err.splitlines()
+    (folder / "event.json").write_text('{"action": "CREATE"}', "utf-8")
+    assert (run("trigger", file, *options, env=ENV).code, receiver.paths) == (0, ["/"])
+
+
+def test_trigger_prints_a_note_about_an_unpublished_trigger(run: Run, folder: Path, receiver: NodeHandler) -> None:
+    trigger = {"type": "SELF_SERVE_TRIGGER", "published": False}
+    file = save(folder, a_sequence(a_webhook("tell"), trigger=trigger))
+    result = run("trigger", file, "--to", receiver.url, env=ENV)
+    assert (result.code, receiver.paths) == (0, ["/"])
+    said = "the trigger start has `published: false`, so it is disabled in Port. Port does not document"
+    assert f"note: {said}" in result.err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -73,6 +73,9 @@ def test_run_workflow_needs_an_event_for_an_event_trigger(port_hook: PortHook, r
         port_hook.run_workflow(flow, to=receiver.url)
     assert port_hook.run_workflow(flow, to=receiver.url, event={"diff": {"after": 2}}).result == "SUCCESS"
     assert json.loads(receiver.requests[-1].body) == {"x": 2}
+    flow["nodes"][0]["config"]["condition"] = {"type": "JQ", "expressions": [".diff.after == 3"]}
+    with pytest.raises(UsageError, match=r"does not run for this event: \.diff\.after == 3 is false"):
+        port_hook.run_workflow(flow, to=receiver.url, event={"diff": {"after": 2}})
 
 
 def test_input_node_takes_the_outlet_of_its_response(port_hook: PortHook, receiver: Handler) -> None:
@@ -105,9 +108,7 @@ def test_entity_is_saved_in_the_sandbox_of_the_test(port_hook: PortHook, port_sa
     put = {"identifier": "put", "config": {"type": "UPSERT_ENTITY", "blueprintIdentifier": "vm", "mapping": mapping}}
     outcome = port_hook.run_workflow(a_workflow(put))
     assert outcome.result == "SUCCESS"
-    assert outcome.nodes["put"].output == {
-        "response": {"data": {**mapping, "blueprint": "vm", "relations": {}}}
-    }
+    assert outcome.nodes["put"].output == {"response": {"data": {**mapping, "blueprint": "vm", "relations": {}}}}
 
 
 def test_sandbox_of_the_test_responds_to_a_node_with_the_url_of_ports_own_api(

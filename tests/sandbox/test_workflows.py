@@ -224,7 +224,10 @@ async def test_waiting_input_node_is_reported_once(renderer: Renderer) -> None:
 
 async def test_input_node_waits_for_the_number_of_responders_of_its_outlet(renderer: Renderer) -> None:
     outlets = [{"identifier": "approve", "title": "Approve", "numOfResponders": 2}]
-    async with running(renderer, one_node(type="INPUT", outlets=outlets)) as (sandbox, client):
+    form = {"properties": {"of": {"type": "string", "default": "{{ .workflow.identifier }}"}}}
+    document = one_node(type="INPUT", description="{{ .workflow.identifier }}?", outlets=outlets, userInputs=form)
+    told: list[str] = []
+    async with running(renderer, document, on_run=lambda event: told.append(event.note)) as (sandbox, client):
         run_id = await started(client)
         run = await sandbox.wait_for_workflow_run(run_id, lambda run: run.current is not None)
         assert run.current is not None
@@ -238,7 +241,8 @@ async def test_input_node_waits_for_the_number_of_responders_of_its_outlet(rende
         assert (await client.post(path, json={"buttonIdentifier": "approve"})).status_code == 409
         output = run.node_runs[-1].output
         assert output["selectedOutlet"] == {"identifier": "approve"}
-        assert len(output["responses"]) == 2
+        assert [each["inputs"] for each in output["responses"]] == [{"of": "one", "reason": "ok"}] * 2
+    assert f"do ({run.node_runs[-1].id}) waits for a response: POST {path}; one?" in told
 
 
 @pytest.mark.parametrize("base", ["/v1/workflows/runs", "/v1/org/org_1/workflows/runs"])

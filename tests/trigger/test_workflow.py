@@ -94,9 +94,7 @@ async def test_single_node_runs_over_given_outputs_without_later_nodes(
     assert [each.result for each in begun.run.node_runs] == ["SUCCESS", "SUCCESS", None]
 
 
-async def test_entity_inputs_of_a_workflow_are_identifiers(
-    invoker: Invoker, runtime: Callable[..., Runtime]
-) -> None:
+async def test_entity_inputs_of_a_workflow_are_identifiers(invoker: Invoker, runtime: Callable[..., Runtime]) -> None:
     service = {"type": "string", "format": "entity", "blueprint": "service"}
     form = {"service": service, "others": {"type": "array", "items": service}}
     node = a_webhook("a", body={"one": "{{ .outputs.trigger.service }}", "all": "{{ .outputs.trigger.others }}"})
@@ -132,15 +130,23 @@ async def test_input_node_takes_the_given_response_or_asks_the_user(
     invoker: Invoker, runtime: Callable[..., Runtime]
 ) -> None:
     outlets = [{"identifier": "approve"}, {"identifier": "decline"}]
-    start = WorkflowStart(workflow=a_workflow({"identifier": "ok", "config": {"type": "INPUT", "outlets": outlets}}))
+    form = {"properties": {"reason": {"type": "string", "default": "{{ .outputs.trigger.version }} is tested"}}}
+    config = {"type": "INPUT", "description": "Ship {{ .outputs.trigger.version }}?", "userInputs": form}
+    inputs = {"properties": {"version": {"type": "string", "default": "2.0"}}}
+    flow = a_workflow({"identifier": "ok", "config": {**config, "outlets": outlets}}, userInputs=inputs)
+    start = WorkflowStart(workflow=flow)
 
     async def ask(node: Node) -> str:
         return node.outlets[1].identifier
 
-    waiting, _ = await walked(invoker, runtime(), start, Handler())
+    waiting, events = await walked(invoker, runtime(), start, Handler())
     given, _ = await walked(invoker, runtime(), start, Handler(), responses={"ok": "approve"}, ask=ask)
     asked, _ = await walked(invoker, runtime(), start, Handler(), ask=ask)
     assert waiting.current is not None
+    assert "note: ok asks: Ship 2.0?" in [event.line for event in events if isinstance(event, Remark)]
     assert [run.node_runs[-1].outlet for run in (given, asked)] == ["approve", "decline"]
+    (response,) = given.node_runs[-1].output["responses"]
+    assert response["inputs"] == {"reason": "2.0 is tested"}
+    assert response["submitterInfo"] == {"submittedBy": given.by["email"]}
     with pytest.raises(UsageError, match=r"has no outlet maybe\. It has: approve, decline"):
         await walked(invoker, runtime(), start, Handler(), responses={"ok": "maybe"})

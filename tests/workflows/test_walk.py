@@ -256,9 +256,11 @@ def test_input_node_waits_and_then_follows_the_selected_outlet(renderer: Rendere
     document["connections"][1]["sourceOutletIdentifier"] = "approve"
     waiting = walked(document, renderer, Outside())
     assert waiting.result is None
-    run = asyncio.run(walk(waiting, renderer, Outside(resolutions={"do": Resolution.chosen("approve")})))
+    config = {"userInputs": {"properties": {"reason": {"default": "ok"}, "n": {}}}}
+    chosen = Resolution.chosen("approve", config, [{"buttonIdentifier": "approve", "inputs": {"n": 1}}])
+    run = asyncio.run(walk(waiting, renderer, Outside(resolutions={"do": chosen})))
     assert [each.node for each in run.node_runs] == ["start", "do", "after"]
-    responses = [{"buttonIdentifier": "approve", "inputs": {}}]
+    responses = [{"buttonIdentifier": "approve", "inputs": {"reason": "ok", "n": 1}}]
     assert run.node_runs[1].output == {"selectedOutlet": {"identifier": "approve"}, "responses": responses}
 
 

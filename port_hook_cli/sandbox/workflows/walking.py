@@ -185,7 +185,7 @@ class _SandboxEffects:
 
     async def resolve(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
         if node.type == NodeType.INPUT:
-            return self._response(run, node)
+            return self._response(run, node, config)
         if node.type == NodeType.UPSERT_ENTITY:
             return Resolution(outcome=upsert_entity(self._state, config))
         if node.type == NodeType.KAFKA and self._topic is not None:
@@ -228,17 +228,17 @@ class _SandboxEffects:
         self._state.add_workflow_event(step.run, f"{note}{hint}")
         self._commit()
 
-    def _response(self, run: WorkflowRun, node: Node) -> Resolution | None:
+    def _response(self, run: WorkflowRun, node: Node, config: Mapping[str, Any]) -> Resolution | None:
         assert run.current is not None
         responses = self._state.workflows.report_on(run.current.id).responses
         for outlet in node.outlets:
             if sum(each["buttonIdentifier"] == outlet.identifier for each in responses) >= outlet.responders:
-                return Resolution.chosen(outlet.identifier, responses)
+                return Resolution.chosen(outlet.identifier, config, responses)
         if run.current.progress is not Progress.WAITING:
-            self._tell_waiting(run, run.current, node)
+            self._tell_waiting(run, run.current, node, config)
         return None
 
-    def _tell_waiting(self, run: WorkflowRun, current: NodeRun, node: Node) -> None:
+    def _tell_waiting(self, run: WorkflowRun, current: NodeRun, node: Node, config: Mapping[str, Any]) -> None:
         """Record that an INPUT node waits, and show a message about the wait once."""
         known = self._state.workflows.runs.get(run.id)
         if known is None or known.result is not None:
@@ -246,7 +246,9 @@ class _SandboxEffects:
         self._state.workflows.save(progressed(run, Progress.WAITING, at=self.now()))
         name = f"{brief(node.identifier)} ({current.id})"
         path = f"POST /v1/workflows/nodes/runs/{current.id}/responses"
-        self._state.add_workflow_event(run, f"{name} waits for a response: {path}")
+        question = config.get("description")
+        asked = f"; {brief(self._state.masker().text(question))}" if isinstance(question, str) else ""
+        self._state.add_workflow_event(run, f"{name} waits for a response: {path}{asked}")
         self._commit()
 
 
@@ -256,15 +258,8 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
     blueprint = str(config.get("blueprintIdentifier") or "")
     entity = dict(mapping) if isinstance(mapping, Mapping) else {}
     identifier = entity.setdefault("identifier", secrets.token_hex(8))  # Port makes one too (its page on this node)
-    if not blueprint:
-        return failed("The node needs a `blueprintIdentifier`.")
-    if not isinstance(identifier, str) or not identifier:
-        return failed("The node's `mapping.identifier` must render to text.")
-    for part in ("properties", "relations"):
-        if not isinstance(entity.get(part) or {}, Mapping):
-            return failed(f"The node's `mapping.{part}` must render to an object.")
-    if value_nests_too_deep(entity):
-        return failed(f"The node's `mapping` is nested too deeply: the sandbox accepts {MOST_LEVELS} levels.")
+    if fault := _fault_in(blueprint, entity):
+        return failed(fault)
     if not state.size.has_room:
         return failed(str(full(state.size.limit)))
     try:
@@ -277,6 +272,21 @@ def upsert_entity(state: SandboxState, config: Mapping[str, Any]) -> NodeOutcome
         merged[part] = {**(known.get(part) or {}), **(entity.get(part) or {})}
     state.set_entity(blueprint, identifier, merged)
     return saved_entity(merged)
+
+
+def _fault_in(blueprint: str, entity: Mapping[str, Any]) -> str:
+    """Return why an UPSERT_ENTITY node with this rendered config cannot save its entity, or ""."""
+    identifier = entity["identifier"]
+    if not blueprint:
+        return "The node needs a `blueprintIdentifier`."
+    if not isinstance(identifier, str) or not identifier:
+        return "The node's `mapping.identifier` must render to text."
+    for part in ("properties", "relations"):
+        if not isinstance(entity.get(part) or {}, Mapping):
+            return f"The node's `mapping.{part}` must render to an object."
+    if value_nests_too_deep(entity):
+        return f"The node's `mapping` is nested too deeply: the sandbox accepts {MOST_LEVELS} levels."
+    return ""
 
 
 def _is_for_agent(step: Step) -> bool:
