@@ -314,8 +314,11 @@ def _run(words: list[str], runtime: Runtime) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except Exception as bug:  # noqa: BLE001 - the last resort: users never see a traceback
-        from port_hook_cli.cli.failures import report_crash
+        from port_hook_cli.cli.failures import file_problem, report_crash
 
+        if problem := file_problem(bug):
+            print_problem(problem, runtime)
+            return int(exit_code_of(problem))
         return report_crash(bug, environ=runtime.environ, secrets=runtime.memory.secrets, stderr=runtime.stderr)
 
 

@@ -5,6 +5,7 @@ This module is imported only after a failure.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import tempfile
@@ -14,7 +15,7 @@ from typing import Any, TextIO
 
 from port_hook_cli import __version__
 from port_hook_cli.cli.exit_codes import ExitCode
-from port_hook_cli.errors import UsageError
+from port_hook_cli.errors import StoreError, UsageError
 from port_hook_cli.text.safe import brief
 from port_hook_cli.text.secret import Masker
 
@@ -130,6 +131,22 @@ def _range_words(found: re.Match[str]) -> str:
     if found["least"]:
         return f"not from {found['least']} to {found['limit']}."
     return f"not {found['limit']} or {'more' if found['side'] == '>' else 'less'}."
+
+
+# Errors of a file or its disk. A user can fix them, even if the code did not expect them.
+_OF_A_FILE = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENAMETOOLONG}
+)
+
+
+def file_problem(bug: Exception) -> StoreError | None:
+    """Return the error for a file that cannot be read or written, or None for any other exception."""
+    if not isinstance(bug, OSError) or bug.errno not in _OF_A_FILE or not isinstance(bug.filename, str):
+        return None
+    return StoreError(
+        f"{bug.filename} cannot be read or written: {bug.strerror}.",
+        hint="Check the permissions of the file and its directory, and the disk.",
+    )
 
 
 _SECRET_WORDS = ("SECRET", "TOKEN", "PASSWORD", "KEY")

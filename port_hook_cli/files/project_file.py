@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
 from typing import Any
@@ -106,7 +107,9 @@ def write_project_file(cwd: Path, text: str, *, overwrites: bool) -> None:
         draft.replace(path)
     except OSError as error:
         raise StoreError(
-            f"./{PROJECT_CONFIG} cannot be written: {error.strerror}.", hint="Run this in a directory that you own."
+            f"./{PROJECT_CONFIG} cannot be written: {error.strerror}.",
+            hint="Run this in a directory that you can write to.",
         ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):  # on a read-only file system, even for a missing file
+            draft.unlink()

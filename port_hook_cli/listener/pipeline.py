@@ -378,7 +378,7 @@ class Pipeline:
         response = responses.not_saved(error.message)
         self._observer.notice(f"Responded with 500 to an unsaved request: {error.message} {error.hint}".rstrip())
         self._observer.captured(_with(capture, response))
-        self.tally.refused += 1
+        self.tally.unsaved += 1
 
     def _is_wanted(self, payload: Payload) -> bool:
         return not self.policy.only or payload.action in self.policy.only

@@ -71,15 +71,16 @@ class Policy:
 class Tally:
     """The counters of a listener.
 
-    `verified` is the number of accepted requests with a verified signature. `refused` is the number of rejected and
-    unsaved requests. `waiting` contains the latest 1,000 runs that stay IN_PROGRESS until the handler reports its
-    result. The value of each run is true if the latest response was not a 2xx. The listener doesn't know whether the
-    handler has already reported a run.
+    `verified` is the number of accepted requests with a verified signature. `unsaved` is the number of requests that
+    got a 500 because the store could not be written. `waiting` contains the latest 1,000 runs that stay IN_PROGRESS
+    until the handler reports its result. The value of each run is true if the latest response was not a 2xx. The
+    listener doesn't know whether the handler has already reported a run.
     """
 
     received: int = 0
     verified: int = 0
     refused: int = 0
+    unsaved: int = 0
     passed_over: int = 0
     handler_failures: int = 0
     waiting: OrderedDict[str, bool] = field(default_factory=OrderedDict)

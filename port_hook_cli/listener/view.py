@@ -128,7 +128,8 @@ def summary_lines(tally: Tally, still_open: Collection[str] = ()) -> Iterator[st
     """Yield the summary of a session. `still_open` contains the IDs of runs that certainly haven't ended."""
     yield (
         f"{tally.received} received, {tally.verified} verified, {tally.refused} rejected, "
-        f"{tally.handler_failures} handler failure{'' if tally.handler_failures == 1 else 's'}"
+        + (f"{tally.unsaved} not saved, " if tally.unsaved else "")
+        + f"{tally.handler_failures} handler failure{'' if tally.handler_failures == 1 else 's'}"
         + (f", {tally.passed_over} ignored (--only)" if tally.passed_over else "")
     )
     if tally.waiting:
@@ -188,7 +189,7 @@ def summary_event(tally: Tally, *, tunnel: TunnelReport | None = None) -> dict[s
         "type": "summary",
         "received": tally.received,
         "verified": tally.verified,
-        "refused": tally.refused,
+        "refused": tally.refused + tally.unsaved,
         "passed_over": tally.passed_over,
         "handler_failures": tally.handler_failures,
         "waiting": list(tally.waiting),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,11 +131,12 @@ def _port_hook_world(pytestconfig: pytest.Config) -> Iterator[World]:
 
 
 def _read_timeout(config: pytest.Config) -> float:
-    """Return `port_hook_timeout` in seconds. If the setting is not a number, fail without a traceback."""
+    """Return `port_hook_timeout` in seconds. If the setting is not a finite number, fail without a traceback."""
     seconds = config.getini("port_hook_timeout")
     with suppress(ValueError):
-        return float(seconds)
-    pytest.fail(f"port_hook_timeout is {seconds!r}, but must be a number of seconds", pytrace=False)
+        if 0 <= (timeout_s := float(seconds)) < inf:
+            return timeout_s
+    pytest.fail(f"port_hook_timeout is {seconds!r}, but must be a number of seconds, 0 or more", pytrace=False)
 
 
 def _read_setting(

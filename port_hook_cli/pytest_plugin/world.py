@@ -47,11 +47,13 @@ _ANY = PortAction(
 )
 
 
-class Environ(dict[str, str]):
-    """An environment that masks its secret in `repr`, because pytest prints the arguments of a failed test."""
+class MaskedText(str):
+    """A secret for a handler's environment. Its `repr` is masked, because pytest prints the values of a failed test."""
+
+    __slots__ = ()
 
     def __repr__(self) -> str:
-        return repr({name: MASK if name.endswith("_SECRET") else value for name, value in self.items()})
+        return repr(MASK)
 
 
 @frozen(kw_only=True)
@@ -110,13 +112,13 @@ class World:
     @property
     def environ(self) -> dict[str, str]:
         """The environment for a handler that uses the sandbox. Port's agent reads PORT_API_BASE_URL."""
-        return Environ(
-            PORT_CLIENT_ID=self.sandbox.client_id,
-            PORT_CLIENT_SECRET=self.sandbox.client_secret.reveal(),
-            PORT_API_URL=self.sandbox.url,
-            PORT_BASE_URL=self.sandbox.url,
-            PORT_API_BASE_URL=self.sandbox.url,
-        )
+        return {
+            "PORT_CLIENT_ID": self.sandbox.client_id,
+            "PORT_CLIENT_SECRET": MaskedText(self.sandbox.client_secret.reveal()),
+            "PORT_API_URL": self.sandbox.url,
+            "PORT_BASE_URL": self.sandbox.url,
+            "PORT_API_BASE_URL": self.sandbox.url,
+        }
 
     async def deliver(self, run_id: str, invocation: Invocation, url: str) -> Delivery:
         """Send a run's request to the handler. If its target is Port's own API, pass the request to the sandbox."""

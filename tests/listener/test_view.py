@@ -115,6 +115,10 @@ def waiting(count: int) -> OrderedDict[str, bool]:
             Tally(received=1, handler_failures=2, passed_over=1),
             "1 received, 0 verified, 0 rejected, 2 handler failures, 1 ignored (--only)",
         ),
+        (
+            Tally(received=5, verified=2, unsaved=3),
+            "5 received, 2 verified, 0 rejected, 3 not saved, 0 handler failures",
+        ),
     ],
 )
 def test_summary_is_one_line_of_counts_when_no_run_waits(tally: Tally, line: str) -> None:

@@ -105,7 +105,8 @@ class TestSandbox:
         assert port_environ["PORT_API_URL"] == port_sandbox.url
         assert port_environ["PORT_CLIENT_SECRET"] == port_sandbox.client_secret
         assert port_sandbox.client_secret not in repr(port_sandbox)
-        assert port_sandbox.client_secret not in repr(port_environ)
+        for environ in (port_environ, port_environ.copy(), port_environ | {}, {**port_environ}):
+            assert port_sandbox.client_secret not in repr(environ)
 
     def test_entity_is_rejected_unless_it_matches_a_declared_blueprint(
         self, port_sandbox: PortSandbox, tmp_path: Path

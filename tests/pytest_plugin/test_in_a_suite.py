@@ -246,7 +246,7 @@ def test_rejection_of_an_entity_contains_its_blueprint_and_a_hint(pytester: pyte
     ("setting", "expected"),
     [
         ("port_hook_actions = nowhere.yaml", "port_hook_actions in tox.ini: File not found: *nowhere.yaml.*"),
-        ("port_hook_timeout = soon", "*port_hook_timeout is 'soon'*"),
+        *[(f"port_hook_timeout = {text}", f"*port_hook_timeout is '{text}'*") for text in ("soon", "nan", "-1")],
     ],
 )
 def test_invalid_setting_is_reported(pytester: pytest.Pytester, setting: str, expected: str) -> None:

@@ -132,6 +132,8 @@ def run(options: dict[str, str]) -> None:
     handler = metrics_handler(hostname, is_ready)
     metrics = ThreadingHTTPServer((host, int(port)), handler)
     threading.Thread(target=metrics.serve_forever, args=(0.01,), daemon=True).start()
+    if mode() == "impossible-port":
+        log("INF Starting metrics server on 127.0.0.1:99999/metrics")
     log(f"INF Starting metrics server on {host}:{metrics.server_address[1]}/metrics")
     if mode() == "never-ready":
         log('ERR Failed to dial a quic connection error="failed to dial to edge with quic: timeout" connIndex=0')

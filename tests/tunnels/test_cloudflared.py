@@ -115,6 +115,12 @@ async def test_tunnel_opens_within_half_a_second_after_the_edge_is_connected(age
         assert tunnel.health() == ""
 
 
+async def test_metrics_address_with_an_impossible_port_is_ignored(agent: Standin) -> None:
+    agent.mode("impossible-port")
+    async with closing(await agent.open()) as tunnel:
+        assert tunnel.url.startswith("http://127.0.0.1:")
+
+
 async def test_users_config_for_other_tunnels_is_ignored(agent: Standin) -> None:
     config = agent.folder / "home" / ".cloudflared" / "config.yml"
     config.parent.mkdir(parents=True)

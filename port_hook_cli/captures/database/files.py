@@ -87,7 +87,7 @@ def _found(path: Path) -> Iterator[tuple[_StoreFile, os.stat_result]]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            raise _unusable(file.path, f"could not be opened: {error.strerror}") from error
+            raise _not_opened(file.path, error) from error
 
 
 def _reject_journal(journal: Path) -> None:
@@ -101,7 +101,7 @@ def _reject_journal(journal: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise _unusable(journal, f"could not be opened: {error.strerror}") from error
+        raise _not_opened(journal, error) from error
     if names_another:
         raise _unusable(journal, "specifies another file, which SQLite would delete")
 
@@ -154,7 +154,7 @@ def _check(file: _StoreFile, found: os.stat_result, *, show_only: bool) -> Itera
     is_of_another_user = sys.platform != "win32" and found.st_uid != os.geteuid()
     if is_of_another_user:
         if not show_only or found.st_mode & _WRITABLE_BY_OTHERS:
-            raise _unusable(path, "belongs to another user")
+            raise StoreError(f"{path} belongs to another user.", hint=_NAME_ANOTHER)
         yield f"{path} belongs to another user, who may have written anything into it"
 
 
@@ -164,9 +164,18 @@ def _close_to_others(file: Path, mode: int, *, show_only: bool) -> Iterator[str]
     except OSError as error:
         if error.errno == errno.EROFS and (show_only or not mode & _WRITABLE_BY_OTHERS):
             return
-        raise _unusable(file, f"is open to other users, and that could not be changed: {error.strerror}") from error
+        raise StoreError(
+            f"{file} is open to other users, and that could not be changed: {error.strerror}.", hint=_NAME_ANOTHER
+        ) from error
     done = "written" if mode & _WRITABLE_BY_OTHERS else "read"
     yield f"{file} could be {done} by other users (mode {mode:04o}). port-hook made it private"
+
+
+def _not_opened(file: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{file} could not be opened: {error.strerror}.",
+        hint=f"Check the permissions of its directory. {_NAME_ANOTHER}",
+    )
 
 
 def _unusable(file: Path, words: str) -> StoreError:

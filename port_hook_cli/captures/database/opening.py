@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import time
@@ -115,6 +116,8 @@ def connect(path: Path, access: Access, *, patience_s: float = BUSY_TIMEOUT_S) -
 def _open(path: Path, access: Access, patience_s: float) -> Opened:
     try:
         if access is Access.CREATE:
+            if not os.access(path, os.W_OK):  # SQLite would open it read-only, and fail at the first request
+                raise _problem(sqlite3.SQLITE_READONLY, path)
             return Opened(_connect(path, "mode=rw", patience_s=patience_s))
         return _open_to_read(path, patience_s, migrates=access is not Access.GLANCE)
     except sqlite3.Error as error:
@@ -315,6 +318,10 @@ def store_problem(error: sqlite3.Error, path: Path) -> StoreError:
     code = result_code(error)
     if code == sqlite3.SQLITE_INTERRUPT:
         raise KeyboardInterrupt from error
+    return _problem(code, path, error)
+
+
+def _problem(code: int, path: Path, error: sqlite3.Error | None = None) -> StoreError:
     words, hint = _WORDS.get(code, _ANY_OTHER)
     kind = StoreLocked if code == sqlite3.SQLITE_BUSY else StoreError
     return kind(words.format(path=path, error=error), hint=hint)

@@ -30,6 +30,7 @@ _READY, _NOT_CONNECTED = 200, 503
 _POLL_AT_START_S = 0.05
 _POLL_S = 1.0
 _RESPONSE_TIMEOUT_S = 1.0
+_MAX_PORT = 65535
 _MAX_RESPONSE_BYTES = 65536
 # The time that cloudflared gets for disconnecting from Cloudflare's edge when it is terminated.
 _GRACE_S = 1.0
@@ -106,7 +107,7 @@ class CloudflaredTunnel(SupervisedTunnel):
         """Store a line of the log. If the line contains the address of the metrics server, store the address too."""
         super().logged(line)
         match = _METRICS.search(line)
-        if match and not self._metrics.done():
+        if match and int(match[2]) <= _MAX_PORT and not self._metrics.done():
             self._metrics.set_result((match[1], int(match[2])))
 
     def last_line(self) -> str:

@@ -17,6 +17,7 @@ import pytest
 from port_hook_cli.captures.store.capture_store import CaptureStore, open_store
 from port_hook_cli.captures.store.reader import StoreReader, open_reader
 from port_hook_cli.cli.app import COMMANDS
+from port_hook_cli.cli.exit_codes import ExitCode
 from port_hook_cli.errors import StoreError
 from tests.conftest import Result
 from tests.databases import edit
@@ -436,6 +437,40 @@ def test_listener_survives_when_the_index_or_log_is_emptied(folder: Path, names:
     assert len(found(folder)) == left  # the loss is limited to the captures that were only in the log
 
 
+AS_NOBODY = """
+import os, sys
+from pathlib import Path
+from port_hook_cli.captures.store.reader import open_reader
+from port_hook_cli.errors import StoreError
+
+if os.geteuid() == 0:
+    os.setuid(65534)
+try:
+    open_reader(None, Path(sys.argv[1]))
+except StoreError as problem:
+    print(problem.message, problem.hint)
+"""
+
+
+@POSIX
+def test_store_without_permission_is_rejected_without_advice_to_remove_it(path: Path, folder: Path) -> None:
+    path.parent.chmod(0)
+    try:
+        told, _ = python(AS_NOBODY, folder).communicate(timeout=50)
+    finally:
+        path.parent.chmod(0o700)
+    assert "could not be opened: Permission denied. Check the permissions of its directory." in told
+    assert "Remove it" not in told
+
+
+@ROOT
+def test_store_of_another_user_is_rejected_without_advice_to_remove_it(path: Path, folder: Path) -> None:
+    os.chown(path, STRANGER, STRANGER)
+    with pytest.raises(StoreError, match="belongs to another user") as caught:
+        open_reader(None, folder)
+    assert caught.value.hint.startswith("Pass another file with --store")
+
+
 # --- read-only files
 
 READ_ONLY = """
@@ -467,6 +502,26 @@ def test_captures_are_listed_and_shown_on_a_read_only_mount(path: Path, folder: 
     result = read_only(folder, *command)
     assert (result.code, result.err) == (0, "")
     assert "0123456789ab" in result.out
+
+
+@ROOT
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("listen", "--no-verify", "--tunnel", "none", "--stop-after", "0"), "captures.db is read-only."),
+        (("init",), "./port-hook.toml cannot be written: Read-only file system."),
+        (("--install-completion", "bash"), "cannot be read or written: Read-only file system."),
+    ],
+)
+def test_command_that_writes_ends_with_8_on_a_read_only_mount(
+    path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], message: str
+) -> None:
+    for suffix in ("-wal", "-shm"):  # as a killed listener leaves them
+        path.with_name(path.name + suffix).touch()
+    monkeypatch.setenv("HOME", str(folder))
+    result = read_only(folder, *command)
+    assert (result.code, result.out) == (ExitCode.STORE, "")
+    assert message in result.err
 
 
 @ROOT
