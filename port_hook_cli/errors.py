@@ -28,6 +28,9 @@ class PortHookError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class UsageError(PortHookError):
     """The user passed options that contradict each other, or a value that an option does not accept."""

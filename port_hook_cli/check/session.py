@@ -89,7 +89,8 @@ class CheckSession:
         """
         async with AsyncExitStack() as stack:
             side = await stack.enter_async_context(self._port_side())
-            found = await self.source.find(self.name, lambda: side.secret)
+            found = await self.source.find(self.name, side.secret)
+            side.secret()  # without a secret, nothing is sent
             with masked_errors(found.masker):
                 reject_other_machine(found.subject, may_leave=self.may_leave)
             starts = bool(self.command)
@@ -129,7 +130,7 @@ class CheckSession:
             handler = await stack.enter_async_context(starting)
         return CheckMeans(
             client=lambda timeout_s: HttpClient(timeout_s=timeout_s, keep_alive=False),
-            secret=side.secret,
+            secret=side.secret(),
             now=self.runtime.now,
             new_id=self.runtime.new_id,
             client_id=side.client_id,
@@ -139,7 +140,7 @@ class CheckSession:
             handler=handler,
             environ=environ,
             masker=found.masker,
-            keep=None if self.keep is None else self.keep(side.secret, found.masker),
+            keep=None if self.keep is None else self.keep(side.secret(), found.masker),
         )
 
     @asynccontextmanager
@@ -150,7 +151,7 @@ class CheckSession:
                 settings = self.access.settings
                 other = settings.other_secret
                 yield PortRole(
-                    settings.require_secret(),
+                    settings.require_secret,
                     settings.client_id,
                     watch,
                     other.secret if other else None,
@@ -166,7 +167,7 @@ class CheckSession:
             async with SandboxWatch.open(PortAccess.known(own, self.runtime)) as watch:
                 found = self.access.found
                 yield PortRole(
-                    sandbox.client_secret,
+                    lambda: sandbox.client_secret,
                     sandbox.client_id,
                     watch,
                     found.client_secret,
@@ -187,11 +188,11 @@ async def _require_handler(url: str, shown: str) -> None:
 class PortRole(NamedTuple):
     """Port's role in a check: the credentials and the watch.
 
-    `other_secret` is another secret in the settings, which the handler may use by mistake. `environ` contains the
+    `secret` raises CredentialsError if no secret is set. `other_secret` is another secret in the settings, which the handler may use by mistake. `environ` contains the
     variables for the handler.
     """
 
-    secret: Secret
+    secret: Callable[[], Secret]
     client_id: str | None = None
     watch: SandboxWatch | None = None
     other_secret: Secret | None = None

@@ -101,9 +101,6 @@ def replay(
         needs=_needs(sources, finds_fault=signature.find_fault),
         timeout_s=places.api_timeout_s,
     )
-    secret = None if signature.as_captured else access.secret
-    if secret is not None:
-        rewriter = replace(rewriter, signer=Signer(secret, signature.unit))
     # During editing, the payload is in a temporary file, which only this process deletes.
     with unwinding_on_sigterm() if changes.edit else nullcontext():
         if uses_sample:
@@ -114,6 +111,9 @@ def replay(
             found = _failed(places.store, since_s, ignoring, runtime)
         else:
             found = _found(sources, places.store, access, runtime)
+        secret = None if signature.as_captured else access.secret
+        if secret is not None:
+            rewriter = replace(rewriter, signer=Signer(secret, signature.unit))
         if not found:
             return ExitCode.OK
         repeated.refuse_too_many(len(found))

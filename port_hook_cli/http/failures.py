@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from port_hook_cli.http.limits import format_size
 
+# What OpenSSL makes of a response in plain HTTP.
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"})
 _ERRNO = r"^\[(?:Errno|WinError) -?[0-9]+\] "
 
 
@@ -91,6 +93,8 @@ def _unreachable(error: BaseException, place: str) -> SendFailure:
         case ssl.SSLError():
             reason = getattr(error, "verify_message", "") or getattr(error, "reason", "") or str(error)
             message = f"no TLS connection to {place}: {reason}"
+            if reason in _NOT_TLS:
+                message = f"{place} does not use TLS, so its URL begins with http://"
         case socket.gaierror() | UnicodeError():
             message = f"the host name in {place} cannot be resolved"
         case ConnectionRefusedError():

@@ -25,7 +25,7 @@ from port_hook_cli.actions.action import (
     read_action,
     unwrapped,
 )
-from port_hook_cli.errors import PortApiError, StoreError, UsageError
+from port_hook_cli.errors import PortApiError, PortHookError, StoreError, UsageError
 from port_hook_cli.files.documents import read_document, read_secrets_file
 from port_hook_cli.files.user_files import (
     DOCUMENT_SUFFIXES,
@@ -121,7 +121,12 @@ async def find_action(
     without an action, StoreError, SettingsError and PortApiError.
     """
     if source.file is None:
-        document: Any = await _get(source, access)
+        try:
+            document: Any = await _get(source, access)
+        except PortHookError as problem:
+            problem.message = f"File not found: {source.name}, so port-hook asks Port. {problem.message}"
+            problem.hint = f"Pass the path of a file. {problem.hint}"
+            raise
         name = f"The {'workflow' if is_workflow(document) else 'action'} {source.name}"
     elif _is_directory(source.file, runtime):
         name, document = source.file, _read_directory(source.file, runtime)

@@ -147,3 +147,15 @@ def test_missing_secret_hint_suggests_commands_without_an_account(run: Run) -> N
     result = run("listen")
     assert "error: No client secret is set." in result.err
     assert "Without a Port account, use the credentials that `port-hook sandbox` prints. `port-hook demo`" in result.err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("trigger create_vm", "File not found: create_vm, so port-hook asks Port. No client ID is set."),
+        ("check nofile", "File not found: nofile, so port-hook asks Port. No client ID is set."),
+        ("replay nofile", "File not found: nofile. Capture store not found: "),
+    ],
+)
+def test_missing_file_is_reported_before_missing_credentials(run: Run, line: str, message: str) -> None:
+    assert run(*line.split(), "--to", "1").err.startswith(f"error: {message}")

@@ -142,8 +142,8 @@ class Finder:
         try:
             return FoundRequest(name, await access.get_run(name))
         except PortHookError as problem:
-            reason = f"port-hook asked Port because it found no file or capture for {name}."
-            raise type(problem)(f"{problem.message} {reason}", hint=problem.hint) from problem
+            problem.message = f"File or capture not found: {name}, so port-hook asks Port. {problem.message}"
+            raise
 
     def store(self) -> StoreReader:
         """Return the open store. Raises StoreError."""
@@ -188,7 +188,8 @@ class Finder:
                 raise StoreError(
                     f"{name} is a directory. Pass a file or a capture.", hint="Pass a file in it."
                 ) from error
-            raise type(error)(f"{error.message} File not found: {name}.", hint=error.hint) from error
+            error.message = f"File not found: {name}. {error.message}"
+            raise
 
     def _captured(self, name: str) -> Capture:
         from port_hook_cli.invocations.payload import is_run_id

@@ -114,7 +114,7 @@ def test_capture_name_means_the_same_for_all_commands_of_a_kind(
         with pytest.raises((StoreError, UsageError), match=expected) as caught:
             it.find(name)
     says_file = KINDS[command][1] and expected in {UNKNOWN, SEVERAL, SHORT, RUN}
-    assert (f" File not found: {name}." in caught.value.message) is says_file
+    assert caught.value.message.startswith(f"File not found: {name}. ") is says_file
 
 
 @pytest.mark.parametrize(
@@ -149,7 +149,8 @@ def test_missing_store_error_contains_its_path(runtime: MakeRuntime, command: st
         for name in ("last", "aaaa"):
             with pytest.raises(StoreError, match="Capture store not found:") as caught:
                 it.find(name)
-            assert (" File not found: aaaa." in caught.value.message) is (name != "last" and KINDS[command][1])
+            says_file = name != "last" and KINDS[command][1]
+            assert caught.value.message.startswith("File not found: aaaa. ") is says_file
 
 
 def test_payload_file_is_a_body_and_capture_file_is_a_complete_capture(runtime: MakeRuntime, filled: Path) -> None:
@@ -217,7 +218,7 @@ async def test_action_run_without_a_capture_is_requested_from_port(
 
 @pytest.mark.parametrize("problem", [PortApiError("404.", hint="Look."), SettingsError("No client ID.", hint="Look.")])
 async def test_unknown_run_error_lists_every_searched_place(runtime: MakeRuntime, problem: PortHookError) -> None:
-    words = rf"{problem.message} port-hook asked Port because it found no file or capture for {RUN_ID}\."
+    words = rf"^File or capture not found: {RUN_ID}, so port-hook asks Port\. {problem.message}$"
     with pytest.raises(type(problem), match=words) as caught:
         await find(runtime, RUN_ID, problem)
     assert caught.value.hint == "Look."
