@@ -188,8 +188,8 @@ async def _require_handler(url: str, shown: str) -> None:
 class PortRole(NamedTuple):
     """Port's role in a check: the credentials and the watch.
 
-    `secret` raises CredentialsError if no secret is set. `other_secret` is another secret in the settings, which the handler may use by mistake. `environ` contains the
-    variables for the handler.
+    `secret` raises CredentialsError if no secret is set. `other_secret` is another secret in the settings, which the
+    handler may use by mistake. `environ` contains the variables for the handler.
     """
 
     secret: Callable[[], Secret]
